@@ -1,0 +1,741 @@
+//! The decision: scope, guard, exemption, eligibility, shift, age. In that order, here and nowhere else.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::{
+    Facts, Principal, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Who, Window,
+};
+
+/// Who is entering what, and by which door.
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// PAM service: `sshd`, `sudo`.
+    pub service: &'a str,
+    /// The account PAM was asked about: over sshd the one entered, under sudo the invoking user.
+    pub account: &'a str,
+    /// What this host knows of that account.
+    pub facts: &'a Facts,
+    /// The human being.
+    pub person: Person<'a>,
+}
+
+/// The human being behind a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Person<'a> {
+    /// This one.
+    Known(&'a Principal),
+    /// Nobody that the directory knows: no key opened the session, or nobody owns it.
+    Unknown,
+    /// More than one owner for one key is no owner.
+    Ambiguous,
+    /// The key copy could not be read, so the key's owner cannot be told.
+    CannotTell(Fault),
+    /// The account has a name that is no person's, such as one with capitals.
+    Unusable,
+    /// The caller is uid 0 already and gains nothing.
+    Superuser,
+}
+
+/// What the decision is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Who is on call, or why that is not known.
+    pub roster: Result<&'a Roster, Fault>,
+}
+
+/// Why evidence is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no copy.
+    Missing,
+    /// The copy is damaged or not ours.
+    Corrupt,
+    /// The copy is in a form this release does not read.
+    Version,
+    /// Others could have written the copy.
+    Untrusted,
+    /// The configuration cannot be read, so nothing it names can be.
+    Config,
+    /// The copy is too old.
+    Stale,
+    /// The copy is from the future.
+    ClockRollback,
+}
+
+/// Why an account is guarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// sudo leads to root, whoever calls it.
+    Sudo,
+    /// The account's uid is 0, whatever its name.
+    UidZero,
+    /// The account is in a group that confers root.
+    Group(String),
+    /// The account is in `[[policy.shared]]`.
+    Shared,
+    /// The account is in `policy.accounts`.
+    Named,
+}
+
+/// The four things that can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Admitted.
+    Allow,
+    /// Not admitted.
+    Refuse,
+    /// The evidence does not tell: not admitted either.
+    CannotTell,
+    /// Not ours to decide: the login is none of those guarded here.
+    NotOurs,
+    /// The name cannot be used: not admitted.
+    BadName,
+}
+
+/// Why, as a word that logs, reports and documents share. Tokens never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the tokens say it; docs/operations.md has a heading for each")]
+pub enum Reason {
+    OnCall,
+    Exempt,
+    AwaitsKey,
+    OutOfScope,
+    NotGuarded,
+    AlreadyRoot,
+    NotOnCall,
+    NotEligible,
+    UnknownPerson,
+    AmbiguousPerson,
+    BadUser,
+    CacheMissing,
+    CacheCorrupt,
+    CacheVersion,
+    CacheStale,
+    FileUntrusted,
+    ClockRollback,
+    BeyondHorizon,
+    SourceIncomplete,
+    ConfigInvalid,
+}
+
+impl Reason {
+    /// The stable token.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::OnCall => "oncall",
+            Self::Exempt => "exempt",
+            Self::AwaitsKey => "awaits-key",
+            Self::OutOfScope => "out-of-scope",
+            Self::NotGuarded => "not-guarded",
+            Self::AlreadyRoot => "already-root",
+            Self::NotOnCall => "not-oncall",
+            Self::NotEligible => "not-eligible",
+            Self::UnknownPerson => "unknown-person",
+            Self::AmbiguousPerson => "ambiguous-person",
+            Self::BadUser => "bad-user",
+            Self::CacheMissing => "cache-missing",
+            Self::CacheCorrupt => "cache-corrupt",
+            Self::CacheVersion => "cache-version",
+            Self::CacheStale => "cache-stale",
+            Self::FileUntrusted => "file-untrusted",
+            Self::ClockRollback => "clock-rollback",
+            Self::BeyondHorizon => "beyond-horizon",
+            Self::SourceIncomplete => "source-incomplete",
+            Self::ConfigInvalid => "config-invalid",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.token())
+    }
+}
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Missing => Self::CacheMissing,
+            Fault::Corrupt => Self::CacheCorrupt,
+            Fault::Version => Self::CacheVersion,
+            Fault::Untrusted => Self::FileUntrusted,
+            Fault::Config => Self::ConfigInvalid,
+            Fault::Stale => Self::CacheStale,
+            Fault::ClockRollback => Self::ClockRollback,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Refuse => "refuse",
+            Self::CannotTell => "cannot-tell",
+            Self::NotOurs => "not-ours",
+            Self::BadName => "bad-name",
+        })
+    }
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sudo => f.write_str("sudo leads to root"),
+            Self::UidZero => f.write_str("its uid is 0"),
+            Self::Group(group) => write!(f, "it is in group {group}"),
+            Self::Shared => f.write_str("it is a shared account"),
+            Self::Named => f.write_str("policy.accounts names it"),
+        }
+    }
+}
+
+/// On what ground somebody is admitted: one shift, the rule that counts it, and how old the news is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnCall {
+    /// Name of the rule.
+    pub rule: String,
+    /// The schedule.
+    pub schedule: ScheduleRef,
+    /// Its name for people.
+    pub schedule_name: String,
+    /// The escalation level of the shift.
+    pub level: u8,
+    /// The shift.
+    pub window: Window,
+    /// Time since the sync that told.
+    pub age: Span,
+}
+
+/// What speaks for an admission, or for its absence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// A shift.
+    OnCall(OnCall),
+    /// A schedule that is not believed, the time since it was read, and the limit.
+    Unbelieved(ScheduleRef, Span, Span),
+    /// Nothing to show.
+    None,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Decision {
+    /// What follows.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Why the account is guarded, where it is.
+    pub guard: Option<Guard>,
+    /// What the answer rests on.
+    pub ground: Ground,
+    /// When the answer will next change by the passing of time alone, where that is known.
+    pub until: Option<Timestamp>,
+}
+
+impl Decision {
+    const fn plain(verdict: Verdict, reason: Reason) -> Self {
+        Self { verdict, reason, guard: None, ground: Ground::None, until: None }
+    }
+
+    /// The answer to a name that no account has: empty, endless, or with control bytes in it.
+    pub const fn unusable_name() -> Self {
+        Self::plain(Verdict::BadName, Reason::BadUser)
+    }
+
+    /// Is the person admitted?
+    pub fn allows(&self) -> bool {
+        self.verdict == Verdict::Allow
+    }
+}
+
+/// May this person enter this account now?
+///
+/// The order is part of the contract: a login that is out of scope or not guarded is never touched by any
+/// fault; an exempt account needs no evidence; everybody else needs to be eligible and on call by a rule
+/// that covers this host, and the evidence must be young enough.
+pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> Decision {
+    if !rules.covers_service(login.service) {
+        return Decision::plain(Verdict::NotOurs, Reason::OutOfScope);
+    }
+    let Some(guard) = rules.guard(login.service, login.account, login.facts) else {
+        return Decision::plain(Verdict::NotOurs, Reason::NotGuarded);
+    };
+    if login.person == Person::Superuser {
+        return Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot);
+    }
+    let decision = if rules.exempt_accounts.iter().any(|exempt| exempt.as_str() == login.account) {
+        Decision::plain(Verdict::Allow, Reason::Exempt)
+    } else {
+        match login.person {
+            Person::Known(person) => decide_person(person, login.account, evidence, rules, now),
+            Person::Unknown => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
+            Person::Ambiguous => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
+            Person::CannotTell(fault) => Decision::plain(Verdict::CannotTell, fault.into()),
+            Person::Unusable => Decision::unusable_name(),
+            Person::Superuser => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
+        }
+    };
+    Decision { guard: Some(guard), ..decision }
+}
+
+/// Could anybody enter this shared account now? Asked where the person is not yet known: sshd tells
+/// PAM the key only when the session opens. [`Reason::AwaitsKey`] says that the real decision follows.
+pub fn anyone(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> Decision {
+    let unknown = decide(&Login { person: Person::Unknown, ..*login }, evidence, rules, now);
+    if unknown.reason != Reason::UnknownPerson {
+        return unknown;
+    }
+    let decision = match admitted(login.service, login.account, login.facts, evidence, rules, now) {
+        Ok(people) if people.is_empty() => Decision::plain(Verdict::Refuse, Reason::NotOnCall),
+        Ok(_) => Decision::plain(Verdict::Allow, Reason::AwaitsKey),
+        Err(decision) => decision,
+    };
+    Decision { guard: unknown.guard, ..decision }
+}
+
+/// Everyone whom [`decide`] admits to this account now, in order of name.
+///
+/// # Errors
+/// The decision that says why nobody can be named, where the evidence does not tell.
+pub fn admitted<'r>(
+    service: &str,
+    account: &str,
+    facts: &Facts,
+    evidence: &Evidence<'r>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Vec<&'r Principal>, Decision> {
+    let roster = believed(evidence, now)?;
+    let mut people: Vec<&Principal> = roster
+        .shifts
+        .iter()
+        .filter(|shift| shift.window.contains(now))
+        .map(|shift| &shift.principal)
+        .collect();
+    people.sort();
+    people.dedup();
+    people.retain(|person| {
+        decide(&Login { service, account, facts, person: Person::Known(person) }, evidence, rules, now)
+            .allows()
+    });
+    match Counted::new(rules, roster).unbelieved(now).next() {
+        Some(decision) if people.is_empty() => Err(decision),
+        _ => Ok(people),
+    }
+}
+
+/// Everyone on call now by a rule that covers this host and a schedule that is believed, eligible or not,
+/// with the ground. What a person who was refused is told, and what `oncall-cache who` starts from.
+pub fn on_call_now<'r>(rules: &Rules, roster: &'r Roster, now: Timestamp) -> Vec<(&'r Principal, OnCall)> {
+    let counted = Counted::new(rules, roster);
+    let mut people: Vec<(&Principal, OnCall)> = roster
+        .shifts
+        .iter()
+        .filter_map(|shift| {
+            let claim = counted.claim(shift)?;
+            claim.window.contains(now).then(|| (&shift.principal, claim.on_call(now)))
+        })
+        .collect();
+    people.sort_by(|left, right| (left.0, left.1.level).cmp(&(right.0, right.1.level)));
+    people.dedup_by(|right, left| right.0 == left.0);
+    people
+}
+
+/// The roster, if it may be believed at `now` at all.
+fn believed<'r>(evidence: &Evidence<'r>, now: Timestamp) -> Result<&'r Roster, Decision> {
+    let roster =
+        evidence.roster.map_err(|fault| Decision::plain(Verdict::CannotTell, Reason::from(fault)))?;
+    if now.plus(Rules::SKEW) < roster.published {
+        return Err(Decision::plain(Verdict::CannotTell, Reason::ClockRollback));
+    }
+    Ok(roster)
+}
+
+fn decide_person(
+    person: &Principal,
+    account: &str,
+    evidence: &Evidence<'_>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Decision {
+    let roster = match believed(evidence, now) {
+        Ok(roster) => roster,
+        Err(decision) => return decision,
+    };
+    let counted = Counted::new(rules, roster);
+    if !counted.any_believed(now)
+        && let Some(decision) = counted.unbelieved(now).next()
+    {
+        return decision;
+    }
+    let listed = match rules.shared(account).map(|shared| &shared.principals) {
+        Some(Who::Only(people)) => people.contains(person),
+        Some(Who::Everyone) | None => true,
+    };
+    if !listed || !roster.is_eligible(person) {
+        return Decision::plain(Verdict::Refuse, Reason::NotEligible);
+    }
+    let mut claims: Vec<Claim<'_>> = roster
+        .shifts
+        .iter()
+        .filter(|shift| shift.principal == *person)
+        .filter_map(|shift| counted.claim(shift))
+        .collect();
+    claims.sort_by_key(|claim| claim.window);
+    if let Some(claim) = claims.iter().find(|claim| claim.window.contains(now)) {
+        return Decision {
+            ground: Ground::OnCall(claim.on_call(now)),
+            until: Some(covered_until(&claims, now)),
+            ..Decision::plain(Verdict::Allow, Reason::OnCall)
+        };
+    }
+    if let Some(decision) = counted.unbelieved(now).next() {
+        return decision;
+    }
+    let next = claims.iter().map(|claim| claim.window.start()).filter(|&start| start > now).min();
+    Decision { until: next, ..Decision::plain(Verdict::Refuse, Reason::NotOnCall) }
+}
+
+/// The end of the unbroken cover that holds at `now`: touching and overlapping shifts are one.
+/// `claims` are in order of their start.
+fn covered_until(claims: &[Claim<'_>], now: Timestamp) -> Timestamp {
+    claims.iter().fold(now, |end, claim| {
+        let joins = claim.window.start() <= end && claim.window.end() > end;
+        if joins { claim.window.end() } else { end }
+    })
+}
+
+/// A roster as the rules of this host read it.
+struct Counted<'a> {
+    roster: &'a Roster,
+    max_age: Span,
+    /// For each schedule of the roster the rules here that count it.
+    rules: Vec<Vec<&'a Rule>>,
+    /// Schedules that a rule here names and the roster does not have.
+    absent: Vec<&'a ScheduleRef>,
+}
+
+/// A shift that admits its person, cut to the time for which it is believed.
+struct Claim<'a> {
+    rule: &'a Rule,
+    schedule: &'a Schedule,
+    shift: &'a Shift,
+    window: Window,
+}
+
+impl<'a> Counted<'a> {
+    fn new(rules: &'a Rules, roster: &'a Roster) -> Self {
+        let mut by_schedule = alloc::vec![Vec::new(); roster.schedules.len()];
+        let mut absent = Vec::new();
+        for rule in rules.here() {
+            for wanted in &rule.schedules {
+                let mut found = false;
+                for (schedule, counting) in roster.schedules.iter().zip(by_schedule.iter_mut()) {
+                    if schedule.is(wanted) {
+                        found = true;
+                        counting.push(rule);
+                    }
+                }
+                if !found {
+                    absent.push(wanted);
+                }
+            }
+        }
+        Self { roster, max_age: rules.max_age, rules: by_schedule, absent }
+    }
+
+    /// What `shift` admits to here, if anything.
+    fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
+        let schedule = self.roster.schedules.get(shift.schedule)?;
+        let rule = self.rules.get(shift.schedule)?.iter().find(|rule| shift.level <= rule.max_level)?;
+        let believed = Window::new(Timestamp::MIN, schedule.believed_until(self.max_age))?;
+        let window = shift.window.intersect(believed)?;
+        Some(Claim { rule, schedule, shift, window })
+    }
+
+    fn here(&self) -> impl Iterator<Item = &'a Schedule> {
+        self.roster
+            .schedules
+            .iter()
+            .zip(&self.rules)
+            .filter(|(_, rules)| !rules.is_empty())
+            .map(|(one, _)| one)
+    }
+
+    fn any_believed(&self, now: Timestamp) -> bool {
+        self.here().any(|schedule| now < schedule.believed_until(self.max_age))
+    }
+
+    /// For each schedule that counts here and is not believed: the decision that says so.
+    fn unbelieved(&self, now: Timestamp) -> impl Iterator<Item = Decision> {
+        let old = self.here().filter(move |schedule| now >= schedule.believed_until(self.max_age)).map(
+            move |schedule| {
+                let age = now.since(schedule.synced);
+                let reason = if age < self.max_age { Reason::BeyondHorizon } else { Reason::CacheStale };
+                let ground = Ground::Unbelieved(schedule.reference.clone(), age, self.max_age);
+                Decision { ground, ..Decision::plain(Verdict::CannotTell, reason) }
+            },
+        );
+        let absent =
+            self.absent.iter().map(|_| Decision::plain(Verdict::CannotTell, Reason::SourceIncomplete));
+        old.chain(absent)
+    }
+}
+
+impl Claim<'_> {
+    fn on_call(&self, now: Timestamp) -> OnCall {
+        OnCall {
+            rule: self.rule.name.clone(),
+            schedule: self.schedule.reference.clone(),
+            schedule_name: self.schedule.name.clone(),
+            level: self.shift.level,
+            window: self.shift.window,
+            age: now.since(self.schedule.synced),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Account, Host, HostSelector, Shared};
+    use alloc::collections::BTreeMap;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    const NINE: i64 = 1_795_165_200; // 2026-11-20T09:00:00Z
+
+    fn at(hour: i64, minute: i64, second: i64) -> Timestamp {
+        Timestamp::from_unix(NINE + (hour - 9) * 3600 + minute * 60 + second)
+    }
+
+    fn name(text: &str) -> Principal {
+        Principal::new(text).unwrap()
+    }
+
+    fn reference(id: &str) -> ScheduleRef {
+        ScheduleRef { source: "pd".to_string(), id: id.to_string() }
+    }
+
+    fn shift(person: &str, level: u8, from: Timestamp, to: Timestamp) -> Shift {
+        Shift { schedule: 0, principal: name(person), level, window: Window::new(from, to).unwrap() }
+    }
+
+    /// alice 09–18, bob 18–21; alice, bob and carol are eligible, dave is not.
+    fn roster() -> Roster {
+        Roster {
+            published: at(9, 0, 0),
+            schedules: vec![Schedule {
+                reference: reference("P1"),
+                name: "primary".to_string(),
+                synced: at(9, 0, 0),
+                horizon: at(81, 0, 0),
+            }],
+            shifts: vec![
+                shift("alice", 1, at(9, 0, 0), at(18, 0, 0)),
+                shift("bob", 1, at(18, 0, 0), at(21, 0, 0)),
+                shift("carol", 2, at(9, 0, 0), at(21, 0, 0)),
+                shift("dave", 1, at(9, 0, 0), at(21, 0, 0)),
+            ],
+            eligible: BTreeMap::from([
+                (name("alice"), true),
+                (name("bob"), true),
+                (name("carol"), true),
+                (name("dave"), false),
+            ]),
+        }
+    }
+
+    fn rules() -> Rules {
+        Rules {
+            host: Host { name: "db1".to_string(), labels: vec![] },
+            rules: vec![Rule {
+                name: "db".to_string(),
+                hosts: vec![HostSelector::parse("db*")],
+                schedules: vec![reference("P1")],
+                max_level: 1,
+            }],
+            ..Rules::compiled()
+        }
+    }
+
+    fn root() -> Facts {
+        Facts { uid: Some(0), root_groups: vec![] }
+    }
+
+    fn decision(person: &str, roster: &Roster, rules: &Rules, now: Timestamp) -> Decision {
+        let (principal, facts) = (name(person), root());
+        let login =
+            Login { service: "sshd", account: "root", facts: &facts, person: Person::Known(&principal) };
+        decide(&login, &Evidence { roster: Ok(roster) }, rules, now)
+    }
+
+    fn outcome(person: &str, now: Timestamp) -> (Verdict, Reason) {
+        let decision = decision(person, &roster(), &rules(), now);
+        (decision.verdict, decision.reason)
+    }
+
+    #[test]
+    fn the_shift_ends_at_its_second_and_the_next_begins() {
+        assert_eq!(outcome("alice", at(8, 59, 59)), (Verdict::Refuse, Reason::NotOnCall));
+        assert_eq!(outcome("alice", at(9, 0, 0)), (Verdict::Allow, Reason::OnCall));
+        assert_eq!(outcome("alice", at(17, 59, 59)), (Verdict::Allow, Reason::OnCall));
+        assert_eq!(outcome("alice", at(18, 0, 0)), (Verdict::Refuse, Reason::NotOnCall));
+        assert_eq!(outcome("bob", at(17, 59, 59)), (Verdict::Refuse, Reason::NotOnCall));
+        assert_eq!(outcome("bob", at(18, 0, 0)), (Verdict::Allow, Reason::OnCall));
+    }
+
+    #[test]
+    fn on_call_without_eligibility_admits_nobody() {
+        assert_eq!(outcome("dave", at(10, 0, 0)), (Verdict::Refuse, Reason::NotEligible));
+        assert_eq!(outcome("mallory", at(10, 0, 0)), (Verdict::Refuse, Reason::NotEligible));
+    }
+
+    #[test]
+    fn a_deeper_level_than_the_rule_counts_admits_nobody() {
+        assert_eq!(outcome("carol", at(10, 0, 0)), (Verdict::Refuse, Reason::NotOnCall));
+        let mut deeper = rules();
+        deeper.rules[0].max_level = 2;
+        assert!(decision("carol", &roster(), &deeper, at(10, 0, 0)).allows());
+    }
+
+    #[test]
+    fn a_rule_for_other_hosts_admits_nobody_here() {
+        let mut elsewhere = rules();
+        elsewhere.host.name = "web1".to_string();
+        let decision = decision("alice", &roster(), &elsewhere, at(10, 0, 0));
+        assert_eq!((decision.verdict, decision.reason), (Verdict::Refuse, Reason::NotOnCall));
+    }
+
+    #[test]
+    fn old_news_cannot_tell_even_for_the_person_on_call() {
+        let mut roster = roster();
+        roster.shifts[0].window = Window::new(at(9, 0, 0), at(200, 0, 0)).unwrap();
+        let reason = |now| {
+            let decision = decision("alice", &roster, &rules(), now);
+            (decision.verdict, decision.reason)
+        };
+        assert_eq!(reason(at(32, 59, 59)), (Verdict::Allow, Reason::OnCall));
+        assert_eq!(reason(at(33, 0, 0)), (Verdict::CannotTell, Reason::CacheStale));
+        roster.schedules[0].horizon = at(20, 0, 0);
+        let decision = decision("alice", &roster, &rules(), at(20, 0, 0));
+        assert_eq!((decision.verdict, decision.reason), (Verdict::CannotTell, Reason::BeyondHorizon));
+    }
+
+    #[test]
+    fn a_clock_behind_the_publication_cannot_tell() {
+        assert_eq!(outcome("alice", at(8, 57, 59)), (Verdict::CannotTell, Reason::ClockRollback));
+        assert_eq!(outcome("alice", at(8, 58, 0)), (Verdict::Refuse, Reason::NotOnCall));
+    }
+
+    #[test]
+    fn a_schedule_that_the_roster_lacks_cannot_tell() {
+        let mut rules = rules();
+        rules.rules[0].schedules = vec![reference("P2")];
+        let decision = decision("alice", &roster(), &rules, at(10, 0, 0));
+        assert_eq!((decision.verdict, decision.reason), (Verdict::CannotTell, Reason::SourceIncomplete));
+    }
+
+    #[test]
+    fn touching_shifts_are_one_cover() {
+        let mut roster = roster();
+        roster.shifts.push(shift("alice", 1, at(18, 0, 0), at(19, 0, 0)));
+        roster.shifts.push(shift("alice", 1, at(19, 30, 0), at(20, 0, 0)));
+        assert_eq!(decision("alice", &roster, &rules(), at(10, 0, 0)).until, Some(at(19, 0, 0)));
+        assert_eq!(decision("alice", &roster, &rules(), at(19, 0, 0)).until, Some(at(19, 30, 0)));
+    }
+
+    #[test]
+    fn faults_refuse_the_guarded_and_touch_nobody_else() {
+        let (alice, plain, facts) = (name("alice"), Facts::default(), root());
+        let evidence = Evidence { roster: Err(Fault::Config) };
+        let ask = |service, account, facts| {
+            let login = Login { service, account, facts, person: Person::Known(&alice) };
+            let decision = decide(&login, &evidence, &Rules::compiled(), at(10, 0, 0));
+            (decision.verdict, decision.reason)
+        };
+        assert_eq!(ask("sshd", "root", &facts), (Verdict::CannotTell, Reason::ConfigInvalid));
+        assert_eq!(ask("sudo", "alice", &plain), (Verdict::CannotTell, Reason::ConfigInvalid));
+        assert_eq!(ask("sshd", "dave", &plain), (Verdict::NotOurs, Reason::NotGuarded));
+        assert_eq!(ask("cron", "root", &facts), (Verdict::NotOurs, Reason::OutOfScope));
+    }
+
+    #[test]
+    fn a44_root_by_uid_or_group_is_guarded_whatever_its_name() {
+        let guard = |account: &str, facts: &Facts| rules().guard("sshd", account, facts);
+        assert_eq!(guard("toor", &root()), Some(Guard::UidZero));
+        let admin = Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] };
+        assert_eq!(guard("eve", &admin), Some(Guard::Group("sudo".to_string())));
+        assert_eq!(guard("eve", &Facts { uid: Some(1000), root_groups: vec![] }), None);
+        assert_eq!(guard("root", &Facts::default()), Some(Guard::Named));
+    }
+
+    #[test]
+    fn nobody_without_a_name_enters_a_guarded_account() {
+        let facts = root();
+        for (person, verdict, reason) in [
+            (Person::Unknown, Verdict::Refuse, Reason::UnknownPerson),
+            (Person::Ambiguous, Verdict::Refuse, Reason::AmbiguousPerson),
+            (Person::CannotTell(Fault::Missing), Verdict::CannotTell, Reason::CacheMissing),
+            (Person::Unusable, Verdict::BadName, Reason::BadUser),
+            (Person::Superuser, Verdict::NotOurs, Reason::AlreadyRoot),
+        ] {
+            let login = Login { service: "sshd", account: "root", facts: &facts, person };
+            let decision = decide(&login, &Evidence { roster: Ok(&roster()) }, &rules(), at(10, 0, 0));
+            assert_eq!((decision.verdict, decision.reason), (verdict, reason));
+        }
+    }
+
+    #[test]
+    fn an_exempt_account_needs_no_evidence() {
+        let facts = root();
+        let rules = Rules { exempt_accounts: vec![Account::new("root").unwrap()], ..rules() };
+        let login = Login { service: "sshd", account: "root", facts: &facts, person: Person::Unknown };
+        let decision = decide(&login, &Evidence { roster: Err(Fault::Missing) }, &rules, at(10, 0, 0));
+        assert_eq!((decision.verdict, decision.reason), (Verdict::Allow, Reason::Exempt));
+        assert_eq!(
+            anyone(&login, &Evidence { roster: Err(Fault::Missing) }, &rules, at(10, 0, 0)).reason,
+            Reason::Exempt
+        );
+    }
+
+    #[test]
+    fn a_shared_account_with_a_list_admits_only_those_on_it() {
+        let mut rules = rules();
+        let only = Who::Only(vec![name("bob")]);
+        rules.shared = vec![Shared { account: Account::new("root").unwrap(), principals: only }];
+        let decision = decision("alice", &roster(), &rules, at(10, 0, 0));
+        assert_eq!((decision.verdict, decision.reason), (Verdict::Refuse, Reason::NotEligible));
+    }
+
+    #[test]
+    fn admitted_lists_exactly_those_whom_decide_admits() {
+        let (roster, facts) = (roster(), root());
+        let people = |now| {
+            admitted("sshd", "root", &facts, &Evidence { roster: Ok(&roster) }, &rules(), now)
+                .map(|people| people.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .map_err(|decision| decision.reason)
+        };
+        assert_eq!(people(at(10, 0, 0)), Ok(vec!["alice".to_string()]));
+        assert_eq!(people(at(18, 0, 0)), Ok(vec!["bob".to_string()]));
+        assert_eq!(people(at(22, 0, 0)), Ok(vec![]));
+        assert_eq!(people(at(40, 0, 0)), Err(Reason::CacheStale));
+    }
+
+    #[test]
+    fn a_shared_account_waits_for_the_key_only_if_somebody_is_admitted() {
+        let (roster, facts) = (roster(), root());
+        let login = Login { service: "sshd", account: "root", facts: &facts, person: Person::Unknown };
+        let ask = |now| {
+            let decision = anyone(&login, &Evidence { roster: Ok(&roster) }, &rules(), now);
+            (decision.verdict, decision.reason)
+        };
+        assert_eq!(ask(at(10, 0, 0)), (Verdict::Allow, Reason::AwaitsKey));
+        assert_eq!(ask(at(22, 0, 0)), (Verdict::Refuse, Reason::NotOnCall));
+        assert_eq!(ask(at(40, 0, 0)), (Verdict::CannotTell, Reason::CacheStale));
+    }
+}

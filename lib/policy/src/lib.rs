@@ -1,0 +1,28 @@
+//! May this principal enter this account now, and why.
+//!
+//! [`decide`] is the only place in the suite that allows. PAM, `oncall-cache check`, shared
+//! accounts and everything else that needs the answer calls it with the same four things: a
+//! [`Login`], the [`Evidence`], the administrator's [`Rules`] and an instant. It reads no clock,
+//! no file and no environment, so that two callers with the same four things cannot disagree.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod decision;
+mod principal;
+mod refusal;
+mod roster;
+mod rules;
+mod time;
+
+pub use decision::{
+    Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
+    decide, on_call_now,
+};
+pub use principal::{Account, NameError, Principal};
+pub use refusal::Refusal;
+pub use roster::{Roster, Schedule, ScheduleRef, Shift};
+pub use rules::{Facts, Host, HostSelector, Rule, Rules, Shared, Who};
+pub use time::{Span, Timestamp, Window};

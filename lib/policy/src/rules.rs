@@ -1,0 +1,246 @@
+//! What the administrator asks for: guarded accounts, who admits, how old evidence may be.
+//!
+//! `host` builds [`Rules`] from config.toml. [`Rules::compiled`] is what holds when that file
+//! cannot be read: the same guards, and nobody admitted.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+
+use crate::{Account, Guard, Principal, ScheduleRef, Span};
+
+/// The machine a decision is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Its name as rules match it.
+    pub name: String,
+    /// Labels as the configuration lists them: `role=db`.
+    pub labels: Vec<String>,
+}
+
+/// One entry of a rule's `hosts`: a name with `*` and `?`, or `label:role=db`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostSelector {
+    /// A glob over the host's name.
+    Name(String),
+    /// A label, compared whole.
+    Label(String),
+}
+
+impl HostSelector {
+    /// Reads one entry as the configuration writes it.
+    pub fn parse(text: &str) -> Self {
+        match text.strip_prefix("label:") {
+            Some(label) => Self::Label(label.to_string()),
+            None => Self::Name(text.to_string()),
+        }
+    }
+
+    /// Does it select `host`?
+    pub fn covers(&self, host: &Host) -> bool {
+        match self {
+            Self::Name(glob) => matches_glob(glob.as_bytes(), host.name.as_bytes()),
+            Self::Label(label) => host.labels.iter().any(|own| own == label),
+        }
+    }
+}
+
+/// `*` is any run of bytes, `?` one byte; linear but for one remembered `*`.
+fn matches_glob(glob: &[u8], name: &[u8]) -> bool {
+    let (mut g, mut n) = (0, 0);
+    let mut star = None;
+    while let Some(&byte) = name.get(n) {
+        match glob.get(g) {
+            Some(b'*') => {
+                star = Some((g, n));
+                g += 1;
+            }
+            Some(&wanted) if wanted == b'?' || wanted == byte => {
+                g += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    g = at + 1;
+                    n = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob.iter().skip(g).all(|&byte| byte == b'*')
+}
+
+/// `[[policy.rule]]`: whoever is on call for one of these schedules is admitted on these hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// What logs and `why` call it.
+    pub name: String,
+    /// Which hosts it covers; any one entry is enough.
+    pub hosts: Vec<HostSelector>,
+    /// Whose shifts admit.
+    pub schedules: Vec<ScheduleRef>,
+    /// The deepest escalation level that admits; 1 is paged first.
+    pub max_level: u8,
+}
+
+impl Rule {
+    /// Does the rule say anything about `host`?
+    pub fn covers(&self, host: &Host) -> bool {
+        self.hosts.iter().any(|selector| selector.covers(host))
+    }
+}
+
+/// Whose keys open a shared account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// `principals = "on-call"`: everyone eligible.
+    Everyone,
+    /// A list; being on call and eligible is asked of these as well.
+    Only(Vec<Principal>),
+}
+
+/// `[[policy.shared]]`: an account that several people enter with their own keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The account.
+    pub account: Account,
+    /// Who is ever considered.
+    pub principals: Who,
+}
+
+/// What this host knows of an account: its effect, not its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The account's uid, where there is such an account.
+    pub uid: Option<u32>,
+    /// Those of [`Rules::groups`] that it belongs to, as primary or supplementary group.
+    pub root_groups: Vec<String>,
+}
+
+/// Everything the administrator decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The host that decides.
+    pub host: Host,
+    /// Accounts guarded whatever the service.
+    pub accounts: Vec<Account>,
+    /// Groups whose members are root-capable.
+    pub groups: Vec<String>,
+    /// PAM services in scope.
+    pub services: Vec<String>,
+    /// Accounts never refused: over sshd the account entered, under sudo the invoking user.
+    pub exempt_accounts: Vec<Account>,
+    /// Any matching rule admits; no rule, nobody.
+    pub rules: Vec<Rule>,
+    /// Shared accounts.
+    pub shared: Vec<Shared>,
+    /// Older than this is said everywhere, and still believed.
+    pub warn_age: Span,
+    /// Older than this is not believed.
+    pub max_age: Span,
+}
+
+impl Rules {
+    /// How far a clock may be behind the roster's publication before it is not trusted.
+    pub const SKEW: Span = Span::seconds(120);
+
+    /// Services that this release decides for.
+    pub const SERVICES: [&'static str; 3] = ["sshd", "sudo", "sudo-i"];
+
+    /// What holds without a readable configuration: everything guarded, nobody admitted.
+    pub fn compiled() -> Self {
+        Self {
+            host: Host::default(),
+            accounts: Account::new("root").into_iter().collect(),
+            groups: vec!["sudo".to_string(), "wheel".to_string()],
+            services: Self::SERVICES.map(String::from).to_vec(),
+            exempt_accounts: Vec::new(),
+            rules: Vec::new(),
+            shared: Vec::new(),
+            warn_age: Span::hours(1),
+            max_age: Span::hours(24),
+        }
+    }
+
+    /// Is `service` one whose logins are decided here?
+    pub fn covers_service(&self, service: &str) -> bool {
+        self.services.iter().any(|own| own == service)
+    }
+
+    /// Is this an account that several people enter with their own keys? Any uid 0 is one (P21).
+    pub fn is_shared(&self, account: &str, facts: &Facts) -> bool {
+        facts.uid == Some(0) || self.shared.iter().any(|shared| shared.account.as_str() == account)
+    }
+
+    /// The `[[policy.shared]]` entry of `account`.
+    pub fn shared(&self, account: &str) -> Option<&Shared> {
+        self.shared.iter().find(|shared| shared.account.as_str() == account)
+    }
+
+    /// Why entering `account` by `service` is guarded, if it is: by effect, then by name (P21).
+    pub fn guard(&self, service: &str, account: &str, facts: &Facts) -> Option<Guard> {
+        if is_sudo(service) {
+            return Some(Guard::Sudo);
+        }
+        if facts.uid == Some(0) {
+            return Some(Guard::UidZero);
+        }
+        if let Some(group) = facts.root_groups.first() {
+            return Some(Guard::Group(group.clone()));
+        }
+        if self.is_shared(account, facts) {
+            return Some(Guard::Shared);
+        }
+        let named = self.accounts.iter().any(|guarded| guarded.as_str() == account);
+        named.then_some(Guard::Named)
+    }
+
+    /// The rules that say something about this host.
+    pub fn here(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(|rule| rule.covers(&self.host))
+    }
+}
+
+/// The services through which a caller becomes another user by sudo; `sudo -i` has its own name.
+pub(crate) fn is_sudo(service: &str) -> bool {
+    matches!(service, "sudo" | "sudo-i")
+}
+
+impl core::fmt::Display for HostSelector {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Name(glob) => f.write_str(glob),
+            Self::Label(label) => f.write_str(&format!("label:{label}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_globs_match_whole_names() {
+        for (glob, name, matches) in [
+            ("db*", "db1", true),
+            ("db*", "adb1", false),
+            ("*", "", true),
+            ("db?", "db12", false),
+            ("*-db-*", "eu-db-1", true),
+            ("*a*b", "xaab", true),
+            ("", "db", false),
+            ("db1", "db1", true),
+        ] {
+            assert_eq!(matches_glob(glob.as_bytes(), name.as_bytes()), matches, "{glob} {name}");
+        }
+    }
+
+    #[test]
+    fn labels_are_compared_whole() {
+        let host = Host { name: "db1".into(), labels: vec!["role=db".into()] };
+        assert!(HostSelector::parse("label:role=db").covers(&host));
+        assert!(!HostSelector::parse("label:role=d*").covers(&host));
+    }
+}
