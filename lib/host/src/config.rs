@@ -1,0 +1,750 @@
+//! The one configuration model: `/etc/authkeys/config.toml`.
+//!
+//! Every program and the PAM module read this file and no other setting; environment variables
+//! configure nothing. A key that this release does not know is an error with its line, because a
+//! misspelt guard is a guard that is not there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Who};
+use serde::Deserialize;
+use toml::Spanned;
+use trust::Owner;
+
+/// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
+pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
+
+/// The largest configuration that is read; a fleet's is a few kilobytes.
+const LARGEST: u64 = 1024 * 1024;
+
+/// What the administrator wrote, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from; relative names in it are beside it.
+    pub path: PathBuf,
+    /// Where people and their keys come from.
+    pub directory: Option<Directory>,
+    /// How the copy of the directory is used.
+    pub keys: Keys,
+    /// Who is on call, and from where that is known.
+    pub oncall: OnCall,
+    /// What the decision is made by.
+    pub rules: Rules,
+    /// Where databases are.
+    pub paths: Paths,
+}
+
+/// Where people come from.
+#[derive(Debug, Clone)]
+pub enum Directory {
+    /// An LDAP server.
+    Ldap(Ldap),
+    /// A `people.toml`.
+    File(PathBuf),
+}
+
+impl Directory {
+    /// What a copy of this directory is tied to: a copy made from another base or filter must not be
+    /// believed (P16). The list of servers is not part of it.
+    pub fn scope(&self) -> String {
+        match self {
+            Self::File(path) => format!("file {}", path.display()),
+            Self::Ldap(ldap) => {
+                let group = ldap.eligible_group.as_deref().unwrap_or("-");
+                format!("ldap base={} filter={} eligible={group}", ldap.base, ldap.filter)
+            }
+        }
+    }
+}
+
+/// An LDAP directory.
+#[derive(Debug, Clone)]
+pub struct Ldap {
+    /// Where it listens.
+    pub url: LdapUrl,
+    /// DN below which people are.
+    pub base: String,
+    /// DN to bind as; `None` binds nobody.
+    pub bind_dn: Option<String>,
+    /// File with the password of `bind_dn`.
+    pub bind_password_file: Option<PathBuf>,
+    /// PEM file with the certificate authorities that may vouch for the server.
+    pub ca_file: PathBuf,
+    /// RFC 4515 filter that selects people.
+    pub filter: String,
+    /// DN of the group whose members may ever become root.
+    pub eligible_group: Option<String>,
+    /// Longest time a whole sync may take.
+    pub deadline: Span,
+}
+
+/// `ldaps://host[:port]`, or `ldap://host[:port]`, which always means StartTLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LdapUrl {
+    /// Is TLS there from the first byte?
+    pub tls_first: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port; 636 or 389 unless given.
+    pub port: u16,
+}
+
+/// `[keys]`.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Age after which the copy is no longer served.
+    pub stale_for: Span,
+}
+
+/// `[oncall]`.
+#[derive(Debug, Clone)]
+pub struct OnCall {
+    /// How far ahead shifts are fetched.
+    pub lookahead: Span,
+    /// Every source, in the file's order.
+    pub sources: Vec<Source>,
+}
+
+/// `[[oncall.source]]`.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The name that rules use: `pd` in `pd/PDB0001`.
+    pub name: String,
+    /// Which service, and how it is reached.
+    pub provider: Provider,
+    /// Provider ids or exact names of the schedules wanted; every one must exist at each sync.
+    pub schedules: Vec<String>,
+    /// The deepest escalation level that is stored.
+    pub max_level: u8,
+    /// Provider's user id to principal, for people whose mail address does not tell.
+    pub people: BTreeMap<String, Principal>,
+}
+
+/// The kind of a source.
+#[derive(Debug, Clone)]
+pub enum Provider {
+    /// PagerDuty's REST API.
+    PagerDuty(PagerDuty),
+    /// A `rota.toml`.
+    Rota(PathBuf),
+}
+
+/// How PagerDuty is reached.
+#[derive(Debug, Clone)]
+pub struct PagerDuty {
+    /// `https://api.pagerduty.com`, or the EU host; never with a trailing slash.
+    pub api: String,
+    /// File with an API key.
+    pub token_file: PathBuf,
+    /// PEM file with the certificate authorities that may vouch for the API.
+    pub ca_file: PathBuf,
+    /// Longest time that one sync of this source may take.
+    pub deadline: Span,
+}
+
+/// `[paths]`.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The key copy; its stamp is beside it.
+    pub keys: PathBuf,
+    /// The roster.
+    pub roster: PathBuf,
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file is absent, unreadable, or could have been written by others.
+    File(trust::Refusal),
+    /// The file says something that does not hold.
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(refusal) => refusal.fmt(f),
+            Self::Content { path, line, problem } => write!(f, "{}:{line}: {problem}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads and checks `path`, which root alone may be able to write.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = trust::read(path, Owner::Root, LARGEST).map_err(ConfigError::File)?;
+        Self::parse(path, &text)
+    }
+
+    /// Checks `text` as the content of `path`; touches no file.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfigError> {
+        let complain = |at: Option<usize>, problem: String| ConfigError::Content {
+            path: path.to_path_buf(),
+            line: line_of(text, at.unwrap_or(0)),
+            problem,
+        };
+        let utf8 = std::str::from_utf8(text)
+            .map_err(|error| complain(Some(error.valid_up_to()), "not UTF-8".to_string()))?;
+        let file: File = toml::from_str(utf8)
+            .map_err(|error| complain(error.span().map(|span| span.start), explain(error.message())))?;
+        file.check(path).map_err(|Problem { at, text }| complain(at, text))
+    }
+}
+
+/// The line, counted from 1, in which byte `offset` stands.
+fn line_of(text: &[u8], offset: usize) -> usize {
+    1 + text.iter().take(offset).filter(|&&byte| byte == b'\n').count()
+}
+
+/// Turns serde's list of known keys into the one that was probably meant.
+fn explain(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    match (message.starts_with("unknown field"), quoted.next()) {
+        (true, Some(unknown)) => match nearest(unknown, quoted) {
+            Some(known) => format!("unknown key `{unknown}`; did you mean `{known}`?"),
+            None => format!("unknown key `{unknown}`; this release has no such setting here"),
+        },
+        _ => message.lines().collect::<Vec<_>>().join("; "),
+    }
+}
+
+/// The candidate that at most two typing slips turn into `word`.
+fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (slips(word, candidate), candidate))
+        .filter(|(slips, _)| *slips <= 2)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance in bytes.
+fn slips(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut previous = i + 1;
+        for (cell, r) in row.iter_mut().skip(1).zip(right.bytes()) {
+            let replaced = diagonal + usize::from(l != r);
+            diagonal = *cell;
+            *cell = replaced.min(diagonal + 1).min(previous + 1);
+            previous = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// A complaint about a value: its byte offset, and the text.
+struct Problem {
+    at: Option<usize>,
+    text: String,
+}
+
+fn problem<T>(value: &Spanned<T>, text: impl Into<String>) -> Problem {
+    Problem { at: Some(value.span().start), text: text.into() }
+}
+
+// The file as it is written. Each section checks itself into the model above.
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    host: HostSection,
+    directory: Option<Spanned<DirectorySection>>,
+    #[serde(default)]
+    keys: KeysSection,
+    #[serde(default)]
+    oncall: OnCallSection,
+    #[serde(default)]
+    policy: PolicySection,
+    #[serde(default)]
+    paths: PathsSection,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct HostSection {
+    name: Option<String>,
+    labels: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DirectorySection {
+    file: Option<PathBuf>,
+    urls: Option<Spanned<Vec<Spanned<String>>>>,
+    base: Option<String>,
+    bind_dn: Option<Spanned<String>>,
+    bind_password_file: Option<Spanned<PathBuf>>,
+    ca_file: Option<PathBuf>,
+    filter: Option<Spanned<String>>,
+    eligible_group: Option<String>,
+    deadline: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KeysSection {
+    mode: KeysMode,
+    stale_for: Duration,
+}
+
+impl Default for KeysSection {
+    fn default() -> Self {
+        Self { mode: KeysMode::Replica, stale_for: Duration(Span::hours(24)) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KeysMode {
+    Replica,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OnCallSection {
+    warn_age: Duration,
+    max_age: Spanned<Duration>,
+    lookahead: Duration,
+    source: Vec<Spanned<SourceSection>>,
+}
+
+impl Default for OnCallSection {
+    fn default() -> Self {
+        Self {
+            warn_age: Duration(Span::hours(1)),
+            max_age: Spanned::new(0..0, Duration(Span::hours(24))),
+            lookahead: Duration(Span::hours(72)),
+            source: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceSection {
+    name: Spanned<String>,
+    provider: Spanned<String>,
+    api: Option<Spanned<String>>,
+    token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    deadline: Option<Duration>,
+    file: Option<PathBuf>,
+    #[serde(default)]
+    schedules: Vec<String>,
+    #[serde(default = "first_level")]
+    max_level: Spanned<u8>,
+    #[serde(default)]
+    people: BTreeMap<String, Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PolicySection {
+    mode: PolicyMode,
+    accounts: Vec<Spanned<String>>,
+    groups: Vec<String>,
+    services: Vec<Spanned<String>>,
+    exempt_accounts: Vec<Spanned<String>>,
+    rule: Vec<RuleSection>,
+    shared: Vec<SharedSection>,
+}
+
+impl Default for PolicySection {
+    fn default() -> Self {
+        let compiled = Rules::compiled();
+        let unwritten = |text: &str| Spanned::new(0..0, text.to_string());
+        Self {
+            mode: PolicyMode::Enforce,
+            accounts: compiled.accounts.iter().map(|account| unwritten(account.as_str())).collect(),
+            services: compiled.services.iter().map(|service| unwritten(service)).collect(),
+            groups: compiled.groups,
+            exempt_accounts: Vec::new(),
+            rule: Vec::new(),
+            shared: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PolicyMode {
+    Enforce,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleSection {
+    name: Spanned<String>,
+    hosts: Option<Vec<String>>,
+    schedules: Spanned<Vec<Spanned<String>>>,
+    #[serde(default = "first_level")]
+    max_level: Spanned<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SharedSection {
+    account: Spanned<String>,
+    #[serde(default)]
+    principals: Principals,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "principals is \"on-call\" or a list of names")]
+enum Principals {
+    Word(Spanned<String>),
+    List(Vec<Spanned<String>>),
+}
+
+impl Default for Principals {
+    fn default() -> Self {
+        Self::Word(Spanned::new(0..0, "on-call".to_string()))
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct PathsSection {
+    keys: Option<PathBuf>,
+    roster: Option<PathBuf>,
+}
+
+fn first_level() -> Spanned<u8> {
+    Spanned::new(0..0, 1)
+}
+
+/// `"90s"`, `"5m"`, `"6h"`, `"3d"`.
+#[derive(Debug, Clone, Copy)]
+struct Duration(Span);
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bad = || {
+            serde::de::Error::custom(format!(
+                "`{text}` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\""
+            ))
+        };
+        let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return Err(bad()),
+        };
+        let plain =
+            !number.is_empty() && number.len() <= 6 && number.bytes().all(|byte| byte.is_ascii_digit());
+        let count: i64 =
+            plain.then(|| number.parse().ok()).flatten().filter(|&count| count > 0).ok_or_else(bad)?;
+        Ok(Self(Span::seconds(count.saturating_mul(seconds))))
+    }
+}
+
+impl File {
+    fn check(self, path: &Path) -> Result<Config, Problem> {
+        let beside = |name: &Path| path.parent().unwrap_or(Path::new("/")).join(name);
+        let OnCallSection { warn_age, max_age, lookahead, source } = self.oncall;
+        if max_age.get_ref().0 > lookahead.0 {
+            return Err(problem(
+                &max_age,
+                format!(
+                    "max_age ({}) is longer than lookahead ({}): past it nothing is known",
+                    max_age.get_ref().0,
+                    lookahead.0
+                ),
+            ));
+        }
+        let sources = source
+            .into_iter()
+            .map(|section| SourceSection::check(section, &beside))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut rules = self.policy.check(&sources)?;
+        rules.host =
+            policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
+        rules.warn_age = warn_age.0;
+        rules.max_age = max_age.get_ref().0;
+        let KeysMode::Replica = self.keys.mode;
+        Ok(Config {
+            path: path.to_path_buf(),
+            directory: self.directory.map(|section| DirectorySection::check(section, &beside)).transpose()?,
+            keys: Keys { stale_for: self.keys.stale_for.0 },
+            oncall: OnCall { lookahead: lookahead.0, sources },
+            rules,
+            paths: Paths {
+                keys: self.paths.keys.unwrap_or_else(|| PathBuf::from("/var/lib/authkeys/keys.db")),
+                roster: self.paths.roster.unwrap_or_else(|| PathBuf::from("/var/lib/oncall-cache/roster.db")),
+            },
+        })
+    }
+}
+
+/// The kernel's node name; DHCP may change it, so rules by host want `[host] name` said.
+fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
+impl DirectorySection {
+    fn check(section: Spanned<Self>, beside: &impl Fn(&Path) -> PathBuf) -> Result<Directory, Problem> {
+        let missing = |key: &str| {
+            problem(
+                &section,
+                format!("[directory] needs `{key}`; or `file = \"people.toml\"` for a directory in a file"),
+            )
+        };
+        let this = section.get_ref();
+        let Some(urls) = &this.urls else {
+            let file = this.file.as_ref().ok_or_else(|| missing("urls"))?;
+            return Ok(Directory::File(beside(file)));
+        };
+        if this.file.is_some() {
+            return Err(problem(urls, "[directory] has both `urls` and `file`; keep one of them"));
+        }
+        let [url] = urls.get_ref().as_slice() else {
+            return Err(problem(urls, "this release asks one server: `urls` must have exactly one entry"));
+        };
+        if let (None, Some(password)) = (&this.bind_dn, &this.bind_password_file) {
+            return Err(problem(password, "`bind_password_file` without `bind_dn`: say who binds"));
+        }
+        if let (Some(dn), None) = (&this.bind_dn, &this.bind_password_file) {
+            return Err(problem(
+                dn,
+                "`bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
+            ));
+        }
+        let filter = match &this.filter {
+            Some(filter) if !(filter.get_ref().starts_with('(') && filter.get_ref().ends_with(')')) => {
+                return Err(problem(
+                    filter,
+                    "a filter stands in parentheses: \"(objectClass=ldapPublicKey)\"",
+                ));
+            }
+            Some(filter) => filter.get_ref().clone(),
+            None => "(objectClass=ldapPublicKey)".to_string(),
+        };
+        Ok(Directory::Ldap(Ldap {
+            url: LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text))?,
+            base: this.base.clone().ok_or_else(|| missing("base"))?,
+            bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
+            bind_password_file: this.bind_password_file.as_ref().map(|file| beside(file.get_ref())),
+            ca_file: beside(&this.ca_file.clone().unwrap_or_else(system_authorities)),
+            filter,
+            eligible_group: this.eligible_group.clone(),
+            deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
+        }))
+    }
+}
+
+/// Debian's bundle of certificate authorities; other systems name theirs in `ca_file`.
+fn system_authorities() -> PathBuf {
+    PathBuf::from("/etc/ssl/certs/ca-certificates.crt")
+}
+
+impl LdapUrl {
+    /// Reads `ldap://host`, `ldaps://host:port`, `ldaps://[::1]:636`; no path, no user, no query.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bad =
+            |why: &str| format!("`{text}` {why}; write ldaps://host or ldap://host, with :port if need be");
+        let (tls_first, rest) = match (text.strip_prefix("ldaps://"), text.strip_prefix("ldap://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(bad("is no LDAP address")),
+        };
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(literal) => {
+                let (host, after) = literal.split_once(']').ok_or_else(|| bad("has an open bracket"))?;
+                (host, after.strip_prefix(':').or_else(|| after.is_empty().then_some("")))
+            }
+            None => rest.split_once(':').map_or((rest, Some("")), |(host, port)| (host, Some(port))),
+        };
+        let port = match port.ok_or_else(|| bad("has something after its bracket"))? {
+            "" if rest.ends_with(':') => return Err(bad("has an empty port")),
+            "" if tls_first => 636,
+            "" => 389,
+            digits => digits.parse().ok().filter(|&port| port > 0).ok_or_else(|| bad("has no valid port"))?,
+        };
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+        if host.is_empty() || !host.bytes().all(fits) {
+            return Err(bad("has no usable host"));
+        }
+        Ok(Self { tls_first, host: host.to_string(), port })
+    }
+}
+
+impl fmt::Display for LdapUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls_first { "ldaps" } else { "ldap" };
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl SourceSection {
+    fn check(section: Spanned<Self>, beside: &impl Fn(&Path) -> PathBuf) -> Result<Source, Problem> {
+        let at = section.span();
+        let this = section.into_inner();
+        let needs = |key: &str| Problem {
+            at: Some(at.start),
+            text: format!("source `{}` needs `{key}`", this.name.get_ref()),
+        };
+        let name = this.name.get_ref();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || !name.bytes().all(fits) {
+            return Err(problem(&this.name, "a source's name is made of letters, digits, - and _"));
+        }
+        let provider = match this.provider.get_ref().as_str() {
+            "pagerduty" => {
+                if this.schedules.is_empty() {
+                    return Err(needs("schedules"));
+                }
+                let api = this
+                    .api
+                    .clone()
+                    .unwrap_or_else(|| Spanned::new(0..0, "https://api.pagerduty.com".into()));
+                if !api.get_ref().starts_with("https://") || api.get_ref().ends_with('/') {
+                    return Err(problem(&api, "`api` is https:// and a host, without a slash at the end"));
+                }
+                Provider::PagerDuty(PagerDuty {
+                    api: api.into_inner(),
+                    token_file: beside(this.token_file.as_ref().ok_or_else(|| needs("token_file"))?),
+                    ca_file: beside(&this.ca_file.clone().unwrap_or_else(system_authorities)),
+                    deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
+                })
+            }
+            "rota" => Provider::Rota(beside(this.file.as_ref().ok_or_else(|| needs("file"))?)),
+            other => {
+                return Err(problem(
+                    &this.provider,
+                    format!("no provider `{other}`; this release has pagerduty and rota"),
+                ));
+            }
+        };
+        let mut people = BTreeMap::new();
+        for (user, principal) in this.people {
+            people.insert(user, named(&principal, Principal::new)?);
+        }
+        Ok(Source {
+            name: name.clone(),
+            provider,
+            schedules: this.schedules,
+            max_level: level(&this.max_level)?,
+            people,
+        })
+    }
+}
+
+fn level(value: &Spanned<u8>) -> Result<u8, Problem> {
+    match *value.get_ref() {
+        0 => Err(problem(value, "escalation levels start at 1")),
+        level => Ok(level),
+    }
+}
+
+fn named<T>(
+    value: &Spanned<String>,
+    new: impl Fn(&str) -> Result<T, policy::NameError>,
+) -> Result<T, Problem> {
+    new(value.get_ref()).map_err(|error| problem(value, format!("`{}`: {error}", value.get_ref())))
+}
+
+fn all_named<T>(
+    values: &[Spanned<String>],
+    new: impl Fn(&str) -> Result<T, policy::NameError> + Copy,
+) -> Result<Vec<T>, Problem> {
+    values.iter().map(|value| named(value, new)).collect()
+}
+
+impl PolicySection {
+    fn check(self, sources: &[Source]) -> Result<Rules, Problem> {
+        let PolicyMode::Enforce = self.mode;
+        for service in &self.services {
+            if !Rules::SERVICES.contains(&service.get_ref().as_str()) {
+                return Err(problem(
+                    service,
+                    format!(
+                        "this release does not decide for service `{}`; it knows {}",
+                        service.get_ref(),
+                        Rules::SERVICES.join(", ")
+                    ),
+                ));
+            }
+        }
+        Ok(Rules {
+            accounts: all_named(&self.accounts, Account::new)?,
+            groups: self.groups,
+            services: self.services.into_iter().map(Spanned::into_inner).collect(),
+            exempt_accounts: all_named(&self.exempt_accounts, Account::new)?,
+            rules: self.rule.into_iter().map(|rule| rule.check(sources)).collect::<Result<_, _>>()?,
+            shared: self.shared.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
+            ..Rules::compiled()
+        })
+    }
+}
+
+impl RuleSection {
+    fn check(self, sources: &[Source]) -> Result<Rule, Problem> {
+        if self.schedules.get_ref().is_empty() {
+            return Err(problem(
+                &self.schedules,
+                format!("rule `{}` names no schedule, so it admits nobody", self.name.get_ref()),
+            ));
+        }
+        let schedules =
+            self.schedules.get_ref().iter().map(|text| schedule(text, sources)).collect::<Result<_, _>>()?;
+        Ok(Rule {
+            name: self.name.into_inner(),
+            hosts: match self.hosts {
+                Some(hosts) => hosts.iter().map(|text| HostSelector::parse(text)).collect(),
+                None => vec![HostSelector::Name("*".to_string())],
+            },
+            schedules,
+            max_level: level(&self.max_level)?,
+        })
+    }
+}
+
+/// `source/schedule`, both known: a rule that names nothing would lock its people out.
+fn schedule(text: &Spanned<String>, sources: &[Source]) -> Result<ScheduleRef, Problem> {
+    let Some((source, id)) = text.get_ref().split_once('/') else {
+        return Err(problem(text, format!("`{}` is no schedule; write source/schedule", text.get_ref())));
+    };
+    let Some(known) = sources.iter().find(|known| known.name == source) else {
+        return Err(problem(text, format!("no [[oncall.source]] is named `{source}`")));
+    };
+    if !known.schedules.is_empty() && !known.schedules.iter().any(|schedule| schedule == id) {
+        return Err(problem(text, format!("source `{source}` does not list `{id}` in its `schedules`")));
+    }
+    Ok(ScheduleRef { source: source.to_string(), id: id.to_string() })
+}
+
+impl SharedSection {
+    fn check(self) -> Result<Shared, Problem> {
+        let principals = match &self.principals {
+            Principals::Word(word) if word.get_ref() == "on-call" => Who::Everyone,
+            Principals::Word(word) => {
+                return Err(problem(word, "principals is \"on-call\" or a list of names"));
+            }
+            Principals::List(names) => Who::Only(all_named(names, Principal::new)?),
+        };
+        Ok(Shared { account: named(&self.account, Account::new)?, principals })
+    }
+}

@@ -1,0 +1,13 @@
+//! The plain files of this host: configuration, secrets, accounts and the audit line.
+//!
+//! No SQL and no network. Everything is read through [`trust`], which refuses files that
+//! others could have written.
+
+#![forbid(unsafe_code)]
+
+pub mod accounts;
+pub mod audit;
+pub mod config;
+pub mod secret;
+
+pub use config::{Config, ConfigError};

@@ -1,0 +1,57 @@
+//! Secrets are files that the configuration names; their content reaches no error and no log.
+
+use std::fmt;
+use std::path::Path;
+
+use trust::{Owner, Refusal};
+
+/// The longest secret, in bytes.
+const LONGEST: u64 = 4096;
+
+/// One secret: a password or a token. Prints as nothing.
+#[derive(Clone)]
+pub struct Secret(String);
+
+/// Why there is no secret.
+#[derive(Debug)]
+pub enum SecretError {
+    /// The file is absent, unreadable, or others could have read or written it.
+    File(Refusal),
+    /// The file holds something else than one line of printable text.
+    Content(std::path::PathBuf),
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(refusal) => refusal.fmt(f),
+            Self::Content(path) => write!(f, "{}: must hold one line of printable ASCII", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+impl Secret {
+    /// Reads the secret in `path`: root's file, not writable by others, not readable by the world.
+    pub fn read(path: &Path) -> Result<Self, SecretError> {
+        let bytes = trust::read_secret(path, Owner::Root, LONGEST).map_err(SecretError::File)?;
+        let text = String::from_utf8(bytes).map_err(|_| SecretError::Content(path.to_path_buf()))?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        if text.is_empty() || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+            return Err(SecretError::Content(path.to_path_buf()));
+        }
+        Ok(Self(text.to_string()))
+    }
+
+    /// The secret itself, for the one request that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
