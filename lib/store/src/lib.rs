@@ -1,0 +1,24 @@
+//! The SQLite files of the suite: the copy of the directory (keys.db) and the roster (roster.db).
+//!
+//! Both are written whole and renamed into place, and never changed where readers see them. A
+//! reader therefore opens them as immutable: it needs no lock, no write permission, and sees the
+//! state before a sync or after it. Nothing else in the suite speaks SQL.
+
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod keys;
+mod public_key;
+mod publish;
+pub mod roster;
+mod schema;
+
+pub use error::StoreError;
+pub use public_key::{KeyProblem, PublicKey};
+pub use publish::SyncLock;
+
+/// A directory that nobody else can write, for tests: those below /tmp are refused.
+#[cfg(test)]
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/run").expect("these tests write to /run and need root")
+}

@@ -1,0 +1,175 @@
+//! One SSH public key: parsed, checked, and printed again; never copied through.
+//!
+//! A directory lets people edit their own keys, so a value may be anything: options, a second line,
+//! a certificate, a comment with control bytes. Only `TYPE BASE64` is taken from it. The comment is
+//! dropped; programs print the owner's name in its place.
+
+use std::fmt;
+
+use ssh_key::public::KeyData;
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg};
+
+/// The longest value that is looked at, in bytes (16 KiB; an RSA key of 16384 bits has 2.8).
+const LONGEST: usize = 16 * 1024;
+
+/// RSA moduli below this are refused, as by sshd's default since 9.1 is 1024; NIST SP 800-131A wants 2048.
+const FEWEST_RSA_BITS: usize = 2048;
+
+/// What OpenSSL, and with it sshd, computes with at most.
+const MOST_RSA_BITS: usize = 16_384;
+
+/// A plain public key of an accepted type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    key: ssh_key::PublicKey,
+}
+
+/// Why a value is no key for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyProblem {
+    /// More than 16 KiB.
+    TooLong,
+    /// A line break or a NUL inside.
+    SeveralLines,
+    /// It does not start with a key type: options, a comment, or nothing.
+    NoKeyType,
+    /// A type that is not accepted: certificates, DSA, unknown ones.
+    TypeNotAccepted,
+    /// The base64 part is not a key of that type.
+    Malformed,
+    /// RSA with a modulus too short, too long, or a useless exponent.
+    WeakRsa,
+}
+
+impl fmt::Display for KeyProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "longer than 16 KiB",
+            Self::SeveralLines => "a line break or NUL inside the value",
+            Self::NoKeyType => "does not start with a key type (options are not taken from a directory)",
+            Self::TypeNotAccepted => "key type not accepted",
+            Self::Malformed => "not a key of the type it names",
+            Self::WeakRsa => "RSA key outside 2048 to 16384 bits",
+        })
+    }
+}
+
+impl PublicKey {
+    /// Reads one value of a directory's key attribute.
+    pub fn parse(value: &[u8]) -> Result<Self, KeyProblem> {
+        if value.len() > LONGEST {
+            return Err(KeyProblem::TooLong);
+        }
+        let value = value.trim_ascii();
+        if value.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+            return Err(KeyProblem::SeveralLines);
+        }
+        let mut words = value.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+        let (kind, blob) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let kind = std::str::from_utf8(kind).map_err(|_| KeyProblem::NoKeyType)?;
+        let blob = std::str::from_utf8(blob).map_err(|_| KeyProblem::Malformed)?;
+        Self::parse_words(kind, blob)
+    }
+
+    /// Reads a key from its two words, as sshd tells them: `%t` and `%k`.
+    pub fn parse_words(kind: &str, blob: &str) -> Result<Self, KeyProblem> {
+        let looks_like_a_type = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'@');
+        if kind.is_empty() || !kind.bytes().all(looks_like_a_type) {
+            return Err(KeyProblem::NoKeyType);
+        }
+        let accepted = [
+            "ssh-ed25519",
+            "ecdsa-sha2-nistp256",
+            "ecdsa-sha2-nistp384",
+            "ecdsa-sha2-nistp521",
+            "ssh-rsa",
+            "sk-ssh-ed25519@openssh.com",
+            "sk-ecdsa-sha2-nistp256@openssh.com",
+        ];
+        if !accepted.contains(&kind) {
+            return Err(KeyProblem::TypeNotAccepted);
+        }
+        let key =
+            ssh_key::PublicKey::from_openssh(&format!("{kind} {blob}")).map_err(|_| KeyProblem::Malformed)?;
+        // The label must say what the blob is: a reader that goes by either must see the same key.
+        if key.algorithm().as_str() != kind {
+            return Err(KeyProblem::Malformed);
+        }
+        match key.algorithm() {
+            Algorithm::Ed25519
+            | Algorithm::SkEd25519
+            | Algorithm::SkEcdsaSha2NistP256
+            | Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP256 | EcdsaCurve::NistP384 | EcdsaCurve::NistP521,
+            } => {}
+            Algorithm::Rsa { .. } => check_rsa(key.key_data())?,
+            _ => return Err(KeyProblem::TypeNotAccepted),
+        }
+        Ok(Self { key })
+    }
+
+    /// `TYPE BASE64`, encoded anew.
+    pub fn line(&self) -> String {
+        // Encoding a key that was just decoded cannot fail; an empty line is no key to any reader.
+        self.key.to_openssh().unwrap_or_default()
+    }
+
+    /// The key's SHA-256 fingerprint, 32 bytes.
+    pub fn digest(&self) -> Vec<u8> {
+        self.key.fingerprint(HashAlg::Sha256).as_bytes().to_vec()
+    }
+
+    /// `SHA256:…` as ssh-keygen prints it.
+    pub fn fingerprint(&self) -> String {
+        self.key.fingerprint(HashAlg::Sha256).to_string()
+    }
+}
+
+fn check_rsa(key: &KeyData) -> Result<(), KeyProblem> {
+    let rsa = key.rsa().ok_or(KeyProblem::Malformed)?;
+    let modulus = rsa.n.as_positive_bytes().ok_or(KeyProblem::Malformed)?;
+    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    let bits = (modulus.len() * 8).saturating_sub(leading);
+    let exponent = rsa.e.as_positive_bytes().ok_or(KeyProblem::Malformed)?;
+    // An exponent of 1 makes every message its own signature.
+    let useless = exponent == [1] || exponent.last().is_none_or(|byte| byte % 2 == 0);
+    if useless || !(FEWEST_RSA_BITS..=MOST_RSA_BITS).contains(&bits) {
+        return Err(KeyProblem::WeakRsa);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+
+    #[test]
+    fn a_key_is_printed_again_without_its_comment() {
+        let key = PublicKey::parse(format!("  {ED25519}\tme@\x1bhome \r\n").as_bytes()).unwrap();
+        assert_eq!(key.line(), ED25519);
+        assert_eq!(key.fingerprint(), "SHA256:qAKMBbrLVYSl931fLeiW+AWbMr1KAIV/YMJoTmeD174");
+    }
+
+    #[test]
+    fn whatever_is_more_than_a_plain_key_is_refused() {
+        let problem = |value: &str| PublicKey::parse(value.as_bytes()).unwrap_err();
+        assert_eq!(problem(&format!("{ED25519}\n{ED25519}")), KeyProblem::SeveralLines);
+        assert_eq!(problem(&format!("{ED25519} a\0b")), KeyProblem::SeveralLines);
+        assert_eq!(problem(&format!("command=\"id\" {ED25519}")), KeyProblem::NoKeyType);
+        assert_eq!(problem(&format!("restrict {ED25519}")), KeyProblem::TypeNotAccepted);
+        assert_eq!(problem(&format!("cert-authority {ED25519}")), KeyProblem::TypeNotAccepted);
+        assert_eq!(problem("# comment"), KeyProblem::NoKeyType);
+        assert_eq!(problem(""), KeyProblem::NoKeyType);
+        assert_eq!(problem(&"x".repeat(LONGEST + 1)), KeyProblem::TooLong);
+        assert_eq!(problem("ssh-ed25519 AAAA"), KeyProblem::Malformed);
+        assert_eq!(problem("ssh-ed25519"), KeyProblem::Malformed);
+        assert_eq!(problem(&ED25519.replace("ssh-ed25519 ", "ssh-rsa ")), KeyProblem::Malformed);
+        assert_eq!(problem(&ED25519.replace("ssh-ed25519 ", "ssh-dss ")), KeyProblem::TypeNotAccepted);
+        assert_eq!(
+            problem(&ED25519.replace("ssh-ed25519 ", "ssh-ed25519-cert-v01@openssh.com ")),
+            KeyProblem::TypeNotAccepted
+        );
+    }
+}

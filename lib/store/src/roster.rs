@@ -1,0 +1,247 @@
+//! roster.db: who is on call, written by `oncall-cache sync`, read by everything that decides.
+//!
+//! Its tables are an interface: `sqlite3 roster.db 'SELECT * FROM shift'` is something people do.
+//! Instants are seconds since the epoch. There are no mail addresses and no secrets in it.
+
+use std::path::Path;
+
+use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Timestamp, Window};
+use rusqlite::params;
+
+use crate::StoreError;
+use crate::keys::flag;
+use crate::publish::replace;
+use crate::schema::Schema;
+
+const SCHEMA: Schema = Schema {
+    application: 0x414b_726f, // "AKro"
+    version: 1,
+    statements: &[
+        "CREATE TABLE meta (published INTEGER NOT NULL)",
+        "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL)",
+        "CREATE TABLE shift (schedule INTEGER NOT NULL, principal TEXT NOT NULL, level INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL)",
+        "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID",
+    ],
+};
+
+/// The most rows of a kind that a reader takes.
+const MOST_ROWS: usize = 200_000;
+
+/// Replaces the roster at `path`.
+pub fn publish(path: &Path, roster: &Roster) -> Result<(), StoreError> {
+    replace(path, 0o644, |temporary| write(temporary, roster).map_err(|error| error.to_string()))
+}
+
+fn write(path: &Path, roster: &Roster) -> rusqlite::Result<()> {
+    let mut connection = SCHEMA.create(path)?;
+    let transaction = connection.transaction()?;
+    transaction.execute("INSERT INTO meta VALUES (?1)", params![roster.published.unix()])?;
+    for (number, schedule) in roster.schedules.iter().enumerate() {
+        transaction.execute(
+            "INSERT INTO schedule VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                number as i64,
+                schedule.reference.source,
+                schedule.reference.id,
+                schedule.name,
+                schedule.synced.unix(),
+                schedule.horizon.unix()
+            ],
+        )?;
+    }
+    for shift in &roster.shifts {
+        transaction.execute(
+            "INSERT INTO shift VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                shift.schedule as i64,
+                shift.principal.as_str(),
+                shift.level,
+                shift.window.start().unix(),
+                shift.window.end().unix()
+            ],
+        )?;
+    }
+    for (principal, eligible) in &roster.eligible {
+        transaction.execute(
+            "INSERT INTO person VALUES (?1, ?2)",
+            params![principal.as_str(), i64::from(*eligible)],
+        )?;
+    }
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Reads the roster at `path`, believing nothing of it but what its types and names bear out.
+pub fn read(path: &Path) -> Result<Roster, StoreError> {
+    let connection = SCHEMA.open(path)?;
+    read_rows(&connection).map_err(|error| StoreError::corrupt(path, error))
+}
+
+fn read_rows(connection: &rusqlite::Connection) -> Result<Roster, Box<dyn std::error::Error>> {
+    let published =
+        connection.query_row("SELECT published FROM meta", [], |row| row.get(0)).map(Timestamp::from_unix)?;
+    let mut roster =
+        Roster { published, schedules: Vec::new(), shifts: Vec::new(), eligible: Default::default() };
+    let mut query = connection
+        .prepare("SELECT number, source, id, name, synced, horizon FROM schedule ORDER BY number")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(0)? != roster.schedules.len() as i64 {
+            return Err("schedules are not numbered in order".into());
+        }
+        bounded(roster.schedules.len())?;
+        roster.schedules.push(Schedule {
+            reference: ScheduleRef { source: row.get(1)?, id: row.get(2)? },
+            name: row.get(3)?,
+            synced: Timestamp::from_unix(row.get(4)?),
+            horizon: Timestamp::from_unix(row.get(5)?),
+        });
+    }
+    let mut query = connection.prepare("SELECT schedule, principal, level, starts, ends FROM shift")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        bounded(roster.shifts.len())?;
+        roster.shifts.push(shift(row, roster.schedules.len())?);
+    }
+    let mut query = connection.prepare("SELECT principal, eligible FROM person")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        bounded(roster.eligible.len())?;
+        roster.eligible.insert(Principal::new(&row.get::<_, String>(0)?)?, flag(row.get(1)?)?);
+    }
+    Ok(roster)
+}
+
+fn shift(row: &rusqlite::Row<'_>, schedules: usize) -> Result<Shift, Box<dyn std::error::Error>> {
+    let schedule = usize::try_from(row.get::<_, i64>(0)?)?;
+    if schedule >= schedules {
+        return Err("a shift of no schedule".into());
+    }
+    let (start, end) = (Timestamp::from_unix(row.get(3)?), Timestamp::from_unix(row.get(4)?));
+    Ok(Shift {
+        schedule,
+        principal: Principal::new(&row.get::<_, String>(1)?)?,
+        level: u8::try_from(row.get::<_, i64>(2)?)?,
+        window: Window::new(start, end).ok_or("a shift that ends before it starts")?,
+    })
+}
+
+fn bounded(rows: usize) -> Result<(), &'static str> {
+    if rows < MOST_ROWS { Ok(()) } else { Err("more rows than any roster has") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy::Fault;
+    use rusqlite::Connection;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn example() -> Roster {
+        let alice = Principal::new("alice").unwrap();
+        let at = Timestamp::from_unix;
+        Roster {
+            published: at(1000),
+            schedules: vec![Schedule {
+                reference: ScheduleRef { source: "pd".into(), id: "P1".into() },
+                name: "primary".into(),
+                synced: at(1000),
+                horizon: at(9000),
+            }],
+            shifts: vec![Shift {
+                schedule: 0,
+                principal: alice.clone(),
+                level: 1,
+                window: Window::new(Timestamp::MIN, at(2000)).unwrap(),
+            }],
+            eligible: [(alice, true)].into(),
+        }
+    }
+
+    /// Reads an example roster after `spoil` did something to its file.
+    fn fault_after(spoil: impl FnOnce(&Path)) -> Fault {
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        publish(&path, &example()).unwrap();
+        spoil(&path);
+        read(&path).unwrap_err().fault()
+    }
+
+    fn sql(statement: &'static str) -> impl FnOnce(&Path) {
+        move |path| Connection::open(path).unwrap().execute_batch(statement).unwrap()
+    }
+
+    #[test]
+    fn what_was_published_is_read_back() {
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        publish(&path, &example()).unwrap();
+        assert_eq!(read(&path).unwrap(), example());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn what_is_no_roster_is_refused_and_nothing_is_made() {
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        assert_eq!(read(&path).unwrap_err().fault(), Fault::Missing);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        assert_eq!(fault_after(|path| std::fs::write(path, "").unwrap()), Fault::Corrupt);
+        assert_eq!(fault_after(|path| std::fs::write(path, [0x5a; 9000]).unwrap()), Fault::Corrupt);
+        assert_eq!(
+            fault_after(|path| {
+                let whole = std::fs::read(path).unwrap();
+                std::fs::write(path, &whole[..whole.len() / 2]).unwrap();
+            }),
+            Fault::Corrupt
+        );
+        assert_eq!(fault_after(sql("PRAGMA user_version = 2")), Fault::Version);
+        assert_eq!(fault_after(sql("PRAGMA application_id = 7")), Fault::Corrupt);
+    }
+
+    #[test]
+    fn foreign_sql_and_wrong_types_are_refused() {
+        for spoil in [
+            "CREATE TRIGGER t AFTER INSERT ON shift BEGIN DELETE FROM shift; END",
+            "CREATE VIEW v AS SELECT 1",
+            "CREATE TABLE extra (x)",
+            "CREATE INDEX i ON shift (abs(level))",
+            "UPDATE shift SET level = 'x'",
+            "UPDATE shift SET level = 900",
+            "UPDATE shift SET principal = 'A*'",
+            "UPDATE shift SET schedule = 7",
+            "UPDATE shift SET ends = starts",
+            "UPDATE person SET eligible = 2",
+            "DELETE FROM meta",
+        ] {
+            assert_eq!(fault_after(sql(spoil)), Fault::Corrupt, "{spoil}");
+        }
+    }
+
+    #[test]
+    fn a_roster_that_others_could_have_written_is_refused() {
+        let set =
+            |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        assert_eq!(fault_after(|path| set(path, 0o664)), Fault::Untrusted);
+        assert_eq!(fault_after(|path| set(path, 0o646)), Fault::Untrusted);
+        assert_eq!(fault_after(|path| set(path.parent().unwrap(), 0o777)), Fault::Untrusted);
+        assert_eq!(
+            fault_after(|path| {
+                let moved = path.with_extension("moved");
+                std::fs::rename(path, &moved).unwrap();
+                symlink(&moved, path).unwrap();
+            }),
+            Fault::Untrusted
+        );
+    }
+
+    #[test]
+    fn one_sync_at_a_time() {
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        let first = crate::SyncLock::take(&path).unwrap();
+        assert!(matches!(crate::SyncLock::take(&path), Err(StoreError::Busy(_))));
+        drop(first);
+        assert!(crate::SyncLock::take(&path).is_ok());
+    }
+}

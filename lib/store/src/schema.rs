@@ -1,0 +1,102 @@
+//! Tables, versions, and how a database is opened by someone who does not believe it.
+
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+use trust::Owner;
+
+use crate::StoreError;
+
+/// One kind of database: what it must be, to the letter.
+pub struct Schema {
+    /// SQLite's `application_id`: says whose file it is.
+    pub application: i64,
+    /// SQLite's `user_version`: the form that this release writes, and the only one so far.
+    pub version: i64,
+    /// Every statement that makes the tables, as SQLite keeps them.
+    pub statements: &'static [&'static str],
+}
+
+/// Virtual machine steps after which a query is given up: some seconds; an honest one needs a fraction.
+const MOST_STEPS: i32 = 400_000_000;
+
+/// The longest text or blob in a row, in bytes.
+const LONGEST_VALUE: i32 = 1024 * 1024;
+
+impl Schema {
+    /// Opens a published database read-only. Never creates, repairs or waits.
+    pub fn open(&self, path: &Path) -> Result<Connection, StoreError> {
+        // SQLite opens by name. Between this judgement and that only those who may write the file
+        // anyway could exchange it: see `trust`.
+        trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
+        let connection = self.connect(path).map_err(|error| StoreError::corrupt(path, error))?;
+        let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+        let corrupt = |error| StoreError::corrupt(path, error);
+        if number("application_id").map_err(corrupt)? != self.application {
+            return Err(StoreError::corrupt(path, "it is another program's database"));
+        }
+        let version = number("user_version").map_err(corrupt)?;
+        if version != self.version {
+            return Err(StoreError::Version(path.to_path_buf(), version));
+        }
+        if !self.matches(&connection).map_err(corrupt)? {
+            return Err(StoreError::corrupt(path, "its tables are not those of this version"));
+        }
+        Ok(connection)
+    }
+
+    fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let mut connection = Connection::open_with_flags(immutable_uri(path), flags)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+        connection.progress_handler(MOST_STEPS, Some(|| true))?;
+        Ok(connection)
+    }
+
+    /// Are the tables exactly ours? A trigger, a view, one more table or index is somebody else's doing.
+    fn matches(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let mut query =
+            connection.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_autoindex%'")?;
+        let found = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(found == self.statements)
+    }
+
+    /// Makes the tables in the empty file `path`, in whatever way is fastest: the file is not published
+    /// before it is complete and on disk.
+    pub fn create(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.pragma_update(None, "journal_mode", "OFF")?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.pragma_update(None, "application_id", self.application)?;
+        connection.pragma_update(None, "user_version", self.version)?;
+        for statement in self.statements {
+            connection.execute(statement, [])?;
+        }
+        Ok(connection)
+    }
+}
+
+/// `file:PATH?immutable=1`, with what a URI reserves escaped.
+fn immutable_uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri + "?immutable=1"
+}
