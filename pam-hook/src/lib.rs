@@ -1,0 +1,107 @@
+//! pam_oncall.so: root-capable logins are for people on call.
+//!
+//! All six entry points of a PAM module are exported, for ever: a stack that names this module in a
+//! phase it has nothing to say about must keep working (guest-oslogin#123 is what happens otherwise).
+
+mod account;
+mod pam;
+
+use std::ffi::{c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::sync::Once;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use account::Answer;
+use policy::{Timestamp, Verdict};
+
+#[allow(clippy::disallowed_methods, reason = "the hook's shell is where the clock is read")]
+fn now() -> Timestamp {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
+}
+
+/// Runs `decide` so that no panic leaves this module and none prints into its host's standard error.
+/// `admitted` is the code for a login that is not ours to refuse.
+unsafe fn answer(
+    handle: *mut pam::Raw,
+    argc: c_int,
+    argv: *const *const c_char,
+    not_ours: c_int,
+    decide: impl FnOnce(&pam::Request) -> Answer,
+) -> c_int {
+    static QUIET: Once = Once::new();
+    catch_unwind(AssertUnwindSafe(|| {
+        QUIET.call_once(|| set_hook(Box::new(|_| {})));
+        // SAFETY: libpam keeps the handle alive until the entry point returns.
+        let call = unsafe { pam::Call::new(handle) };
+        // SAFETY: argc and argv are libpam's own.
+        let answer = decide(&unsafe { call.request(argc, argv) });
+        if let Some(line) = &answer.log {
+            line.send("pam_oncall");
+        }
+        if let Some(text) = &answer.tell {
+            call.tell(text);
+        }
+        match answer.verdict {
+            Verdict::Allow => pam::code::SUCCESS,
+            Verdict::NotOurs => not_ours,
+            Verdict::Refuse => pam::code::PERM_DENIED,
+            Verdict::CannotTell => pam::code::AUTHINFO_UNAVAIL,
+            Verdict::BadName => pam::code::USER_UNKNOWN,
+        }
+    }))
+    .unwrap_or(pam::code::AUTHINFO_UNAVAIL)
+}
+
+/// Account management: decides.
+///
+/// # Safety
+/// Called by libpam, with a live handle and `argc` valid strings in `argv`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pam_sm_acct_mgmt(
+    handle: *mut pam::Raw,
+    _flags: c_int,
+    argc: c_int,
+    argv: *const *const c_char,
+) -> c_int {
+    let decide = |request: &pam::Request| account::account(request, nix::unistd::getuid(), now());
+    // SAFETY: passed on as libpam gave them.
+    unsafe { answer(handle, argc, argv, pam::code::IGNORE, decide) }
+}
+
+/// Session management, opening: decides for shared accounts over sshd.
+///
+/// # Safety
+/// Called by libpam, with a live handle and `argc` valid strings in `argv`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pam_sm_open_session(
+    handle: *mut pam::Raw,
+    _flags: c_int,
+    argc: c_int,
+    argv: *const *const c_char,
+) -> c_int {
+    let decide = |request: &pam::Request| account::open_session(request, now());
+    // SAFETY: passed on as libpam gave them.
+    unsafe { answer(handle, argc, argv, pam::code::SUCCESS, decide) }
+}
+
+macro_rules! nothing_to_say {
+    ($($(#[$doc:meta])* $name:ident => $code:ident;)*) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name(_: *mut pam::Raw, _: c_int, _: c_int, _: *const *const c_char) -> c_int {
+            pam::code::$code
+        }
+    )*};
+}
+
+nothing_to_say! {
+    /// Authentication is not this module's phase.
+    pam_sm_authenticate => IGNORE;
+    /// Nor are credentials.
+    pam_sm_setcred => IGNORE;
+    /// Nor are passwords.
+    pam_sm_chauthtok => IGNORE;
+    /// A session that closes needs no decision.
+    pam_sm_close_session => SUCCESS;
+}
