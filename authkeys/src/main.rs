@@ -1,0 +1,74 @@
+//! `authkeys USER [TYPE KEY]`: sshd's AuthorizedKeysCommand.
+//!
+//! Arguments in, exit code out. sshd drops every key that was printed if the command fails, so the
+//! answer is made first, written once, and a reader that went away is no failure (auth2-pubkeyfile.c).
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod lookup;
+mod shared;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use host::Config;
+use host::audit::{Escaped, Line};
+use policy::Timestamp;
+
+use lookup::{Answer, Problem};
+
+/// The answer is not known.
+const CANNOT_TELL: u8 = 2;
+/// sysexits.h's EX_USAGE; clap's own 2 would read as "cannot tell".
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let user = arguments.user.clone();
+    match run(arguments) {
+        Ok(answer) => {
+            answer.line(&user).send("authkeys");
+            write_whole(&answer)
+        }
+        Err(problem) => {
+            Line::new(&user, "unknown", problem.reason())
+                .field("problem", &problem.to_string())
+                .send("authkeys");
+            let _ = writeln!(io::stderr(), "authkeys: {}: {problem}", Escaped(&user));
+            ExitCode::from(if matches!(problem, Problem::Offer(_)) { USAGE } else { CANNOT_TELL })
+        }
+    }
+}
+
+fn run(arguments: cli::Arguments) -> Result<Answer, Problem> {
+    // Names are judged before anything is read.
+    let account = policy::Account::new(&arguments.user).map_err(Problem::Name)?;
+    let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
+    let config = Config::load(&arguments.config).map_err(Problem::Config)?;
+    lookup::answer(&config, &account, offered.as_ref(), now())
+}
+
+#[allow(clippy::disallowed_methods, reason = "the program's shell is where the clock is read")]
+fn now() -> Timestamp {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
+}
+
+fn write_whole(answer: &Answer) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(answer.text().as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // sshd before 7.5 closes the pipe at the first match.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(CANNOT_TELL),
+    }
+}

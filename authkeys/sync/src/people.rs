@@ -1,0 +1,45 @@
+//! The same people from `people.toml`: for small teams, tests and the demo.
+
+use std::path::Path;
+
+use host::{FileError, toml_file};
+use serde::Deserialize;
+
+use crate::entry::Entry;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    person: Vec<Person>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Person {
+    principal: String,
+    #[serde(default)]
+    mail: Vec<String>,
+    #[serde(default)]
+    keys: Vec<String>,
+    #[serde(default)]
+    eligible: bool,
+}
+
+/// Everyone in the file at `path`, which root alone may be able to write.
+pub fn read(path: &Path) -> Result<Vec<Entry>, FileError> {
+    let file: File = toml_file::parse(path, &toml_file::read(path)?)?;
+    Ok(file.person.into_iter().map(Person::into_entry).collect())
+}
+
+impl Person {
+    fn into_entry(self) -> Entry {
+        Entry {
+            id: self.principal.clone(),
+            names: vec![self.principal],
+            mails: self.mail,
+            keys: self.keys.into_iter().map(String::into_bytes).collect(),
+            eligible: self.eligible,
+        }
+    }
+}
