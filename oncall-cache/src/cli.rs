@@ -1,0 +1,78 @@
+//! Arguments and help text, nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Who is on call, on this host, also when the network is gone.
+///
+/// Exit status: 0, yes; 1, no; 2, cannot tell; 3, nothing is guarded there, so there is nothing to
+/// decide; 64, wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "oncall-cache", version)]
+pub struct Arguments {
+    /// Read this configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = host::config::DEFAULT_PATH)]
+    pub config: PathBuf,
+
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Copy who is on call into the roster; replaces it whole, or leaves it as it is and says why
+    Sync,
+    /// Show who is on call now and next, for each schedule
+    Who {
+        #[command(flatten)]
+        moment: Moment,
+    },
+    /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell
+    Check(Question),
+    /// As check, with every fact that the answer rests on
+    Why(Question),
+    /// Look at a configuration
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Say whether FILE is a configuration that the programs accept, and if not, which line is wrong
+    Check {
+        /// The configuration; any owner and mode, so that one can be checked before it is installed
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Question {
+    /// The person, by the directory's user name
+    #[arg(allow_hyphen_values = true)]
+    pub person: String,
+
+    /// The account entered [default: root; with sudo the person's own]
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+
+    /// The PAM service it is entered by
+    #[arg(long, value_name = "NAME", default_value = "sshd")]
+    pub service: String,
+
+    #[command(flatten)]
+    pub moment: Moment,
+}
+
+#[derive(Debug, Args)]
+pub struct Moment {
+    /// Answer for this instant, in RFC 3339 (2026-11-20T18:00:00Z), from what is known now
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

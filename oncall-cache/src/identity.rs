@@ -1,0 +1,178 @@
+//! Provider user to principal: by the configured table, else by mail address; never guessed.
+//!
+//! A mail address is compared byte for byte but for ASCII case. Ambiguity is judged among eligible
+//! people only: anyone may be able to edit their own mail address, and must not be able to take an
+//! on-caller's away by claiming it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use policy::Principal;
+use store::keys::Person;
+
+use crate::providers::User;
+
+/// The directory's people, as provider users are looked up among them.
+pub struct People<'a> {
+    by_mail: BTreeMap<String, Vec<&'a Person>>,
+    by_name: BTreeMap<&'a str, &'a Person>,
+}
+
+/// Why a provider user is nobody here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unmapped {
+    /// The provider tells no address, and no table entry names the user.
+    NoMail,
+    /// Nobody in the directory has the address.
+    NoSuchMail(String),
+    /// The directory has nobody of this name.
+    NoSuchPerson(String),
+    /// Several eligible people, or several provider users, have the address (`ambiguous-person`).
+    Ambiguous(String),
+}
+
+impl fmt::Display for Unmapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMail => f.write_str("has no mail address; name them in [oncall.source.people]"),
+            Self::NoSuchMail(mail) => write!(
+                f,
+                "nobody in the directory has {mail}; add it there, or name them in [oncall.source.people]"
+            ),
+            Self::NoSuchPerson(name) => write!(f, "nobody in the directory is called {name}"),
+            Self::Ambiguous(mail) => {
+                write!(f, "{mail} belongs to several people (ambiguous-person); give each their own")
+            }
+        }
+    }
+}
+
+impl<'a> People<'a> {
+    /// Indexes `people`.
+    pub fn new(people: &'a [Person]) -> Self {
+        let mut by_mail: BTreeMap<String, Vec<&Person>> = BTreeMap::new();
+        for person in people {
+            let folded: BTreeSet<String> =
+                person.mails.iter().map(|mail| mail.to_ascii_lowercase()).collect();
+            for mail in folded {
+                by_mail.entry(mail).or_default().push(person);
+            }
+        }
+        Self { by_mail, by_name: people.iter().map(|person| (person.principal.as_str(), person)).collect() }
+    }
+
+    /// May `principal` ever become root?
+    pub fn is_eligible(&self, principal: &Principal) -> bool {
+        self.by_name.get(principal.as_str()).is_some_and(|person| person.eligible)
+    }
+
+    /// The principals of the users of one source. Each is judged beside the others: an address that two
+    /// provider users have is nobody's.
+    pub fn map(
+        &self,
+        users: &BTreeSet<&User>,
+        table: &BTreeMap<String, Principal>,
+    ) -> BTreeMap<String, Result<Principal, Unmapped>> {
+        let mut claims: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for user in users {
+            if let Some(mail) = &user.mail {
+                claims.entry(mail.to_ascii_lowercase()).or_default().insert(&user.id);
+            }
+        }
+        let shared: BTreeSet<&str> =
+            claims.iter().filter(|(_, ids)| ids.len() > 1).map(|(mail, _)| mail.as_str()).collect();
+        users.iter().map(|user| (user.id.clone(), self.one(user, table, &shared))).collect()
+    }
+
+    fn one(
+        &self,
+        user: &User,
+        table: &BTreeMap<String, Principal>,
+        shared: &BTreeSet<&str>,
+    ) -> Result<Principal, Unmapped> {
+        if let Some(principal) = table.get(&user.id) {
+            return Ok(principal.clone());
+        }
+        if let Some(name) = &user.principal {
+            let person = self.by_name.get(name.as_str());
+            return person.map(|person| person.principal.clone()).ok_or(Unmapped::NoSuchPerson(name.clone()));
+        }
+        let mail = user.mail.as_ref().ok_or(Unmapped::NoMail)?.to_ascii_lowercase();
+        if shared.contains(mail.as_str()) {
+            return Err(Unmapped::Ambiguous(mail));
+        }
+        let owners = self.by_mail.get(&mail).map(Vec::as_slice).unwrap_or_default();
+        let eligible: Vec<&&Person> = owners.iter().filter(|person| person.eligible).collect();
+        match (eligible.as_slice(), owners) {
+            ([one], _) => Ok(one.principal.clone()),
+            ([], [one]) => Ok(one.principal.clone()),
+            ([], []) => Err(Unmapped::NoSuchMail(mail)),
+            _ => Err(Unmapped::Ambiguous(mail)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(name: &str, mail: &str, eligible: bool) -> Person {
+        Person {
+            principal: Principal::new(name).unwrap(),
+            id: name.to_string(),
+            mails: vec![mail.to_string()],
+            keys: vec![],
+            eligible,
+        }
+    }
+
+    fn user(id: &str, mail: Option<&str>) -> User {
+        User { id: id.to_string(), mail: mail.map(ToString::to_string), principal: None }
+    }
+
+    fn mapped(people: &[Person], users: &[User]) -> Vec<String> {
+        let table = BTreeMap::from([("PTABLE".to_string(), Principal::new("tabled").unwrap())]);
+        let index = People::new(people);
+        index
+            .map(&users.iter().collect(), &table)
+            .into_values()
+            .map(|result| result.map_or_else(|why| why.to_string(), |principal| principal.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn a31_addresses_are_equal_but_for_ascii_case() {
+        let people = [person("alice", "Alice@Example.COM", true)];
+        assert_eq!(mapped(&people, &[user("1", Some("aLICE@example.com"))]), ["alice"]);
+        assert!(
+            mapped(&people, &[user("1", Some("alice@examp\u{142}e.com"))])[0]
+                .contains("nobody in the directory has")
+        );
+        assert!(
+            mapped(&people, &[user("1", Some("alice+x@example.com"))])[0]
+                .contains("nobody in the directory has")
+        );
+    }
+
+    #[test]
+    fn a30_an_address_of_two_eligible_people_or_two_users_is_nobodys() {
+        let two = [person("alice", "a@x.y", true), person("bob", "A@x.y", true)];
+        assert!(mapped(&two, &[user("1", Some("a@x.y"))])[0].contains("ambiguous-person"));
+        let one = [person("alice", "a@x.y", true)];
+        for answer in mapped(&one, &[user("1", Some("a@x.y")), user("2", Some("A@X.y"))]) {
+            assert!(answer.contains("ambiguous-person"));
+        }
+    }
+
+    #[test]
+    fn a30_an_ineligible_claimant_cannot_knock_the_on_caller_out() {
+        let people = [person("alice", "a@x.y", true), person("mallory", "a@x.y", false)];
+        assert_eq!(mapped(&people, &[user("1", Some("a@x.y"))]), ["alice"]);
+    }
+
+    #[test]
+    fn a29_without_an_address_only_the_table_helps() {
+        assert_eq!(mapped(&[], &[user("PTABLE", None)]), ["tabled"]);
+        assert!(mapped(&[], &[user("P1", None)])[0].contains("no mail address"));
+    }
+}

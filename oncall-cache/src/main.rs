@@ -1,0 +1,190 @@
+//! `oncall-cache`: copies who is on call into SQLite and answers questions about it.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod cli;
+mod http;
+mod identity;
+mod providers;
+mod sync;
+mod when;
+mod who;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use host::{Config, FileError};
+use policy::{Principal, Timestamp};
+use serde_json::{Value, json};
+use store::roster;
+
+use cli::{Arguments, ConfigVerb, Moment, Question, Verb};
+use when::When;
+use who::Who;
+
+/// The answer is not known.
+const CANNOT_TELL: u8 = 2;
+/// sysexits.h's EX_USAGE; clap's own 2 would read as "cannot tell".
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let config = || Config::load(&arguments.config);
+    let code = match &arguments.verb {
+        Verb::Sync => sync(config()),
+        Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
+        Verb::Check(question) => ask(config(), question, check::Answer::line),
+        Verb::Why(question) => ask(config(), question, check::Answer::chain),
+        Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
+    };
+    ExitCode::from(code)
+}
+
+#[allow(clippy::disallowed_methods, reason = "the program's shell is where the clock is read")]
+fn now() -> Timestamp {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
+}
+
+fn at(moment: &Moment) -> Result<Timestamp, String> {
+    moment.at.as_deref().map_or_else(|| Ok(now()), when::parse)
+}
+
+/// Prints a line; a reader that went away is no failure.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+fn complain(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "oncall-cache: {text}");
+}
+
+fn usage(problem: String) -> u8 {
+    complain(problem);
+    USAGE
+}
+
+fn print_json(value: &Value) {
+    say(&format!("{value:#}"));
+}
+
+fn sync(config: Result<Config, FileError>) -> u8 {
+    let now = now();
+    let outcome = config.map_err(|error| error.to_string()).and_then(|config| {
+        sync::sync(&config, now).map_err(|error| error.to_string()).map(|summary| (config, summary))
+    });
+    match outcome {
+        Ok((config, summary)) => {
+            for line in &summary.unmapped {
+                complain(format_args!("skipped {line}"));
+            }
+            say(&summarise(&summary.roster, &config, now));
+            0
+        }
+        Err(problem) => {
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
+}
+
+/// `2 schedules, 6 shifts, alice until 18:00 UTC, next bob`.
+fn summarise(roster: &policy::Roster, config: &Config, now: Timestamp) -> String {
+    let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let mut text =
+        format!("{}, {}", plural(roster.schedules.len(), "schedule"), plural(roster.shifts.len(), "shift"));
+    let on_call = policy::on_call_now(&config.rules, roster, now);
+    if on_call.is_empty() {
+        text.push_str(", nobody on call here now");
+    }
+    for (person, ground) in &on_call {
+        text.push_str(&format!(", {person} until {}", When(ground.window.end(), now)));
+    }
+    let counted = |shift: &&policy::Shift| {
+        shift.window.start() > now && !on_call.iter().any(|(person, _)| **person == shift.principal)
+    };
+    let next = roster.shifts.iter().filter(counted).min_by_key(|shift| (shift.level, shift.window));
+    if let Some(next) = next {
+        text.push_str(&format!(", next {}", next.principal));
+    }
+    text
+}
+
+fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> u8 {
+    let read = || -> Result<_, String> {
+        let config = config.map_err(|error| error.to_string())?;
+        let roster = roster::read(&config.paths.roster).map_err(|error| error.to_string())?;
+        Ok((config, roster))
+    };
+    match read() {
+        Ok((config, roster)) => {
+            let who = Who::new(&roster, &config.rules, at);
+            if as_json {
+                print_json(&who.json())
+            } else {
+                say(&who.table())
+            }
+            who.exit_code()
+        }
+        Err(problem) => {
+            if as_json {
+                print_json(&json!({ "version": 1, "at": at.to_string(), "error": problem }));
+            }
+            complain(format_args!("cannot tell: {problem}"));
+            CANNOT_TELL
+        }
+    }
+}
+
+fn ask(config: Result<Config, FileError>, question: &Question, print: fn(&check::Answer) -> String) -> u8 {
+    let at = match at(&question.moment) {
+        Ok(at) => at,
+        Err(problem) => return usage(problem),
+    };
+    // Names are judged before anything is read.
+    let answer = match (Principal::new(&question.person), config) {
+        (Err(error), _) => {
+            complain(format_args!(
+                "cannot tell: {}: not a person's name: {error} (bad-user)",
+                host::audit::Escaped(&question.person)
+            ));
+            return CANNOT_TELL;
+        }
+        (Ok(_), Ok(config)) => check::ask(&config, question, at),
+        (Ok(_), Err(error)) => check::without_configuration(question, &error.to_string(), at),
+    };
+    if question.moment.json {
+        print_json(&answer.json())
+    } else {
+        say(&print(&answer))
+    }
+    answer.exit_code()
+}
+
+fn check_config(file: &Path) -> u8 {
+    let checked = std::path::absolute(file).and_then(|path| Ok((std::fs::read(&path)?, path)));
+    let outcome = match checked {
+        Ok((text, path)) => Config::parse(&path, &text).map(|_| ()).map_err(|error| error.to_string()),
+        Err(error) => Err(format!("{}: {error}", file.display())),
+    };
+    match outcome {
+        Ok(()) => {
+            say(&format!("{}: ok", file.display()));
+            0
+        }
+        Err(problem) => {
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
+}

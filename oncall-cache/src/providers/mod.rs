@@ -1,0 +1,76 @@
+//! Where shifts come from: one file per service, all ending in the same [`Answer`].
+
+use std::fmt;
+
+use policy::{Timestamp, Window};
+
+pub mod pagerduty;
+pub mod rota;
+
+/// A service that knows who is on call.
+pub trait Provider {
+    /// Every configured schedule with its shifts in `window`, complete, or the reason why not.
+    fn fetch(&self, window: Window) -> Result<Answer, ProviderError>;
+}
+
+/// What one source says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Each configured schedule once.
+    pub schedules: Vec<ProviderSchedule>,
+    /// The provider's clock when it answered, where it told.
+    pub clock: Option<Timestamp>,
+}
+
+/// One schedule as the provider tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderSchedule {
+    /// The provider's id.
+    pub id: String,
+    /// The provider's name for people.
+    pub name: String,
+    /// Its shifts that touch the window asked for.
+    pub shifts: Vec<ProviderShift>,
+}
+
+/// One shift as the provider tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderShift {
+    /// Whose it is.
+    pub user: User,
+    /// Escalation level; 1 is paged first.
+    pub level: u8,
+    /// From when to when.
+    pub window: Window,
+}
+
+/// A person as the provider knows them. A display name is no identity and is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct User {
+    /// The provider's id.
+    pub id: String,
+    /// The mail address, where the provider tells it.
+    pub mail: Option<String>,
+    /// The name the directory uses, where the provider speaks of people by it: `rota.toml` does.
+    pub principal: Option<String>,
+}
+
+/// Why a source told nothing that may be believed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ProviderError {
+    /// It did not answer, refused, or answered nonsense (`source-error`).
+    Source(String),
+    /// It answered, but not everything that was asked (`source-incomplete`).
+    Incomplete(String),
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(text) => write!(f, "source-error: {text}"),
+            Self::Incomplete(text) => write!(f, "source-incomplete: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for ProviderError {}

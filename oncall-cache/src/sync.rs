@@ -1,0 +1,181 @@
+//! `sync`: fetch every source, map its people, publish a whole new roster; or leave the old one.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use host::Config;
+use host::audit::Escaped;
+use host::config::{Provider as Kind, Source};
+use policy::{Roster, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Window};
+use store::keys::KeyCopy;
+use store::{StoreError, SyncLock, roster};
+
+use crate::identity::People;
+use crate::providers::pagerduty::PagerDuty;
+use crate::providers::rota::Rota;
+use crate::providers::{Answer, Provider, ProviderError, User};
+
+/// How far back shifts are asked for: a shift that just ended is still worth showing.
+const LOOK_BACK: Span = Span::hours(1);
+
+/// Why nothing was published.
+#[derive(Debug)]
+pub enum SyncError {
+    /// The configuration names no source or no directory.
+    NothingToDo(&'static str),
+    /// The key copy, which maps people, is not to be believed.
+    People(StoreError),
+    /// A source told nothing that may be believed; its name.
+    Source(String, ProviderError),
+    /// A source shows nobody at all (`source-empty`); its name.
+    Empty(String),
+    /// A source's clock and this host's differ (`clock-skew`); its name, and by how much.
+    Skew(String, Span),
+    /// The roster could not be written, or another sync is at work.
+    Store(StoreError),
+}
+
+impl fmt::Display for SyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingToDo(what) => f.write_str(what),
+            Self::People(error) => write!(f, "no people to map to, nothing published: {error}"),
+            Self::Source(name, error) => write!(f, "source `{name}`: {error}; nothing published"),
+            Self::Empty(name) => write!(
+                f,
+                "source `{name}` shows nobody on call in the whole window (source-empty), nothing published; check `schedules` and `max_level`"
+            ),
+            Self::Skew(name, by) => write!(
+                f,
+                "source `{name}`: its clock and this host's are {by} apart (clock-skew), nothing published; set this host's clock"
+            ),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SyncError {}
+
+/// What a sync published, and whom it could not place.
+#[derive(Debug)]
+pub struct Summary {
+    /// The new roster.
+    pub roster: Roster,
+    /// One line for each provider user who is nobody here.
+    pub unmapped: Vec<String>,
+}
+
+/// Fetches, maps and publishes.
+pub fn sync(config: &Config, now: Timestamp) -> Result<Summary, SyncError> {
+    if config.oncall.sources.is_empty() {
+        return Err(SyncError::NothingToDo("config.toml has no [[oncall.source]]; say where the rota is"));
+    }
+    let directory = config
+        .directory
+        .as_ref()
+        .ok_or(SyncError::NothingToDo("config.toml has no [directory]; say where people are"))?;
+    let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
+    let people = KeyCopy::open(&config.paths.keys, &directory.scope(), config.keys.stale_for, now)
+        .and_then(|copy| copy.people())
+        .map_err(SyncError::People)?;
+    let horizon = now.plus(config.oncall.lookahead);
+    let window = Window::new(now.minus(LOOK_BACK), horizon)
+        .ok_or(SyncError::NothingToDo("`lookahead` leaves nothing to ask for"))?;
+    let index = People::new(&people);
+    let mut roster =
+        Roster { published: now, schedules: Vec::new(), shifts: Vec::new(), eligible: Default::default() };
+    let mut unmapped = Vec::new();
+    for source in &config.oncall.sources {
+        let answer = fetch(source, window, now)?;
+        add(&mut roster, source, answer, &index, horizon, &mut unmapped);
+    }
+    // Everyone who could ever be admitted stands in the roster: eligibility travels with it.
+    for person in people.iter().filter(|person| person.eligible) {
+        roster.eligible.insert(person.principal.clone(), true);
+    }
+    roster::publish(&config.paths.roster, &roster).map_err(SyncError::Store)?;
+    Ok(Summary { roster, unmapped })
+}
+
+fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, SyncError> {
+    let started = Instant::now();
+    let answer = match &source.provider {
+        Kind::PagerDuty(settings) => {
+            PagerDuty::new(settings, &source.schedules, source.max_level).fetch(window)
+        }
+        Kind::Rota(path) => Rota::new(path, &source.schedules, source.max_level).fetch(window),
+    };
+    let answer = answer.map_err(|error| SyncError::Source(source.name.clone(), error))?;
+    if let Some(clock) = answer.clock {
+        let apart = skew(clock, now, started.elapsed());
+        if apart > Rules::SKEW {
+            return Err(SyncError::Skew(source.name.clone(), apart));
+        }
+    }
+    if answer.schedules.iter().all(|schedule| schedule.shifts.is_empty()) {
+        return Err(SyncError::Empty(source.name.clone()));
+    }
+    Ok(answer)
+}
+
+/// How far the provider's clock is outside the time in which it can have answered.
+fn skew(clock: Timestamp, asked: Timestamp, took: Duration) -> Span {
+    let answered = asked.plus(Span::seconds(i64::try_from(took.as_secs()).unwrap_or(i64::MAX)));
+    if clock < asked {
+        asked.since(clock)
+    } else if clock > answered {
+        clock.since(answered)
+    } else {
+        Span::seconds(0)
+    }
+}
+
+fn add(
+    roster: &mut Roster,
+    source: &Source,
+    answer: Answer,
+    people: &People<'_>,
+    horizon: Timestamp,
+    unmapped: &mut Vec<String>,
+) {
+    let users: BTreeSet<&User> =
+        answer.schedules.iter().flat_map(|schedule| &schedule.shifts).map(|shift| &shift.user).collect();
+    let principals = people.map(&users, &source.people);
+    for (id, result) in &principals {
+        if let Err(why) = result {
+            unmapped.push(format!("{}/{}: {why}", source.name, Escaped(id)));
+        }
+    }
+    for schedule in &answer.schedules {
+        let number = roster.schedules.len();
+        roster.schedules.push(Schedule {
+            reference: ScheduleRef { source: source.name.clone(), id: schedule.id.clone() },
+            name: schedule.name.clone(),
+            synced: roster.published,
+            horizon,
+        });
+        for shift in &schedule.shifts {
+            let Some(Ok(principal)) = principals.get(&shift.user.id) else { continue };
+            roster.eligible.insert(principal.clone(), people.is_eligible(principal));
+            roster.shifts.push(Shift {
+                schedule: number,
+                principal: principal.clone(),
+                level: shift.level,
+                window: shift.window,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_agree_within_the_time_the_answer_took() {
+        let at = Timestamp::from_unix;
+        let skew = |clock| super::skew(at(clock), at(1000), Duration::from_secs(5)).as_seconds();
+        assert_eq!([skew(1000), skew(1005), skew(990), skew(1105)], [0, 0, 10, 100]);
+    }
+}

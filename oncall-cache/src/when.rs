@@ -1,0 +1,39 @@
+//! Instants as people read them: UTC first, since that is what logs say, then the reader's own zone.
+
+use std::fmt;
+
+use jiff::tz::TimeZone;
+use policy::Timestamp;
+
+/// An instant, seen from another one.
+#[derive(Debug, Clone, Copy)]
+pub struct When(pub Timestamp, pub Timestamp);
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.near(self.1))
+    }
+}
+
+impl When {
+    /// `2026-11-20 18:00:00 UTC (19:00:00 CET)`; the zone is left out where it is UTC.
+    pub fn full(self) -> String {
+        let utc = self.0.to_string().replace('T', " ").replace('Z', " UTC");
+        let local =
+            jiff::Timestamp::from_second(self.0.unix()).ok().map(|at| at.to_zoned(TimeZone::system()));
+        match local {
+            Some(local) if local.offset().seconds() != 0 && !utc.ends_with(['s', 'r']) => {
+                format!("{utc} ({})", local.strftime("%a %H:%M:%S %Z"))
+            }
+            _ => utc,
+        }
+    }
+}
+
+/// Reads what `--at` was given.
+pub fn parse(text: &str) -> Result<Timestamp, String> {
+    let at: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no instant; write date, time and zone: 2026-11-20T18:00:00Z"))?;
+    Ok(Timestamp::from_unix(at.as_second()))
+}

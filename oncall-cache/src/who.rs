@@ -1,0 +1,164 @@
+//! `who`: for each schedule, who is on call now and who is next.
+
+use policy::{Roster, Rules, Schedule, Shift, Timestamp};
+use serde_json::{Value, json};
+
+use crate::when::When;
+
+/// One row: a schedule and level, and the shifts that matter.
+#[derive(Debug)]
+struct Row<'a> {
+    schedule: &'a Schedule,
+    level: u8,
+    believed: bool,
+    now: Vec<&'a Shift>,
+    next: Option<&'a Shift>,
+}
+
+/// Who is on call at an instant.
+#[derive(Debug)]
+pub struct Who<'a> {
+    roster: &'a Roster,
+    rules: &'a Rules,
+    at: Timestamp,
+    rows: Vec<Row<'a>>,
+}
+
+impl<'a> Who<'a> {
+    /// Reads it from `roster`.
+    pub fn new(roster: &'a Roster, rules: &'a Rules, at: Timestamp) -> Self {
+        let mut keys: Vec<(usize, u8)> =
+            roster.shifts.iter().map(|shift| (shift.schedule, shift.level)).collect();
+        // A schedule without shifts is shown too: that it has none is news.
+        keys.extend(
+            (0..roster.schedules.len())
+                .filter(|n| roster.shifts.iter().all(|s| s.schedule != *n))
+                .map(|n| (n, 1)),
+        );
+        keys.sort_unstable();
+        keys.dedup();
+        let rows = keys.into_iter().filter_map(|(number, level)| {
+            let schedule = roster.schedules.get(number)?;
+            let mut shifts: Vec<&Shift> = roster
+                .shifts
+                .iter()
+                .filter(|shift| shift.schedule == number && shift.level == level)
+                .collect();
+            shifts.sort_by_key(|shift| shift.window);
+            Some(Row {
+                schedule,
+                level,
+                believed: at < schedule.believed_until(rules.max_age),
+                now: shifts.iter().copied().filter(|shift| shift.window.contains(at)).collect(),
+                next: shifts.into_iter().find(|shift| shift.window.start() > at),
+            })
+        });
+        Self { roster, rules, at, rows: rows.collect() }
+    }
+
+    /// Does the clock allow the roster to be believed at all?
+    fn clock_holds(&self) -> bool {
+        self.at.plus(Rules::SKEW) >= self.roster.published
+    }
+
+    /// 0 somebody is on call, 1 nobody, 2 cannot tell.
+    pub fn exit_code(&self) -> u8 {
+        if !self.clock_holds() || self.rows.iter().all(|row| !row.believed) {
+            2
+        } else {
+            u8::from(self.rows.iter().all(|row| !row.believed || row.now.is_empty()))
+        }
+    }
+
+    /// The table.
+    pub fn table(&self) -> String {
+        let mut table = vec![["SCHEDULE", "LEVEL", "ON CALL", "UNTIL", "NEXT", "FROM"].map(String::from)];
+        for row in &self.rows {
+            let until = row.now.iter().map(|shift| shift.window.end()).min();
+            let names: Vec<String> = row.now.iter().map(|shift| self.name(shift)).collect();
+            let dash = || "-".to_string();
+            table.push([
+                row.schedule.name.clone(),
+                row.level.to_string(),
+                match (row.believed && self.clock_holds(), names.is_empty()) {
+                    (false, _) => "cannot tell".to_string(),
+                    (true, true) => "nobody".to_string(),
+                    (true, false) => names.join(", "),
+                },
+                until.map_or_else(dash, |until| When(until, self.at).to_string()),
+                row.next.map_or_else(dash, |shift| self.name(shift)),
+                row.next.map_or_else(dash, |shift| When(shift.window.start(), self.at).to_string()),
+            ]);
+        }
+        format!("{}{}", aligned(&table), self.footer())
+    }
+
+    fn name(&self, shift: &Shift) -> String {
+        let principal = &shift.principal;
+        if self.roster.is_eligible(principal) {
+            principal.to_string()
+        } else {
+            format!("{principal} (not eligible)")
+        }
+    }
+
+    fn footer(&self) -> String {
+        if !self.clock_holds() {
+            return format!("this host's clock is before the last sync ({})", self.roster.published);
+        }
+        let Some(oldest) = self.roster.schedules.iter().min_by_key(|schedule| schedule.synced) else {
+            return "no schedules".to_string();
+        };
+        let age = self.at.since(oldest.synced);
+        let until = When(oldest.believed_until(self.rules.max_age), self.at);
+        let warning = if age > self.rules.warn_age { "; run `oncall-cache sync`" } else { "" };
+        format!("last sync {age} ago, believed until {until}{warning}")
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> Value {
+        let shift = |shift: &Shift| {
+            json!({
+                "person": shift.principal.as_str(),
+                "eligible": self.roster.is_eligible(&shift.principal),
+                "start": shift.window.start().to_string(),
+                "end": shift.window.end().to_string(),
+            })
+        };
+        let rows: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "schedule": row.schedule.reference.to_string(),
+                    "name": row.schedule.name,
+                    "level": row.level,
+                    "believed": row.believed && self.clock_holds(),
+                    "synced": row.schedule.synced.to_string(),
+                    "believed_until": row.schedule.believed_until(self.rules.max_age).to_string(),
+                    "now": row.now.iter().map(|one| shift(one)).collect::<Vec<_>>(),
+                    "next": row.next.map(shift),
+                })
+            })
+            .collect();
+        json!({ "version": 1, "at": self.at.to_string(), "published": self.roster.published.to_string(), "schedules": rows })
+    }
+}
+
+/// Columns as wide as their widest cell.
+fn aligned(table: &[[String; 6]]) -> String {
+    let mut widths = [0; 6];
+    for row in table {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in table {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
