@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs the suite from a build directory: programs, the PAM module, users and directories.
+# Changes no login: pam.d, sshd_config and the configuration stay the administrator's.
+#
+#   packaging/install.sh BUILD_DIRECTORY       (cargo's: target/release)
+set -eu
+
+build=${1:?usage: packaging/install.sh BUILD_DIRECTORY}
+here=$(cd "$(dirname "$0")" && pwd)
+[ "$(id -u)" = 0 ] || { echo "packaging/install.sh: needs root" >&2; exit 1; }
+
+# Where this system keeps PAM modules: beside pam_unix.so, which every one of them has.
+modules=
+for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
+    [ -e "$directory/pam_unix.so" ] && { modules=$directory; break; }
+done
+[ -n "$modules" ] || { echo "packaging/install.sh: found no pam_unix.so; where are PAM modules here?" >&2; exit 1; }
+
+for file in authkeys authkeys-sync oncall-cache libpam_oncall.so; do
+    [ -e "$build/$file" ] || { echo "packaging/install.sh: no $build/$file; run make build" >&2; exit 1; }
+done
+
+# Written beside its place and renamed: a running sshd or sudo keeps the file it has open.
+put() {
+    install -m "$3" -o root -g root "$1" "$2.new"
+    mv -f "$2.new" "$2"
+}
+put "$build/authkeys" /usr/bin/authkeys 755
+put "$build/authkeys-sync" /usr/bin/authkeys-sync 755
+put "$build/oncall-cache" /usr/bin/oncall-cache 755
+put "$build/libpam_oncall.so" "$modules/pam_oncall.so" 644
+
+# authkeys may read the copy of the directory; authkeys-sync may read the directory's secrets.
+user() {
+    getent group "$1" >/dev/null || groupadd --system "$1"
+    getent passwd "$1" >/dev/null ||
+        useradd --system --gid "$1" --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin "$1"
+}
+user authkeys
+user authkeys-sync
+user oncall-cache
+usermod -a -G authkeys-sync authkeys
+usermod -a -G authkeys authkeys-sync
+usermod -a -G authkeys oncall-cache
+
+install -d -m 755 -o root -g root /etc/authkeys
+install -d -m 755 -o authkeys-sync -g authkeys /var/lib/authkeys
+install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-cache
+[ -e /etc/authkeys/config.toml ] || install -m 644 -o root -g root "$here/examples/config.toml" /etc/authkeys/config.toml

@@ -1,0 +1,254 @@
+//! A directory on a private machine: Debian's slapd with TLS, a tree of people and one reader.
+//!
+//! Without TLS it answers nothing but StartTLS, and it shows its content to [`Slapd::BIND_DN`] alone:
+//! a program that forgets to encrypt or to bind finds no one. It ends with its machine.
+
+use crate::Host;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+/// Where everything of it is inside the machine.
+const HOME: &str = "/run/slapd";
+
+/// Who may change everything.
+const ROOT_DN: &str = "cn=admin,dc=example,dc=com";
+const ROOT_PASSWORD: &str = "root of the directory";
+
+/// The configuration: Debian's schemas and openssh-lpk's attribute and class for keys.
+const CONFIG: &str = r#"
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/nis.schema
+attributetype ( 1.3.6.1.4.1.24552.500.1.1.1.13 NAME 'sshPublicKey'
+  EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )
+objectclass ( 1.3.6.1.4.1.24552.500.1.1.2.0 NAME 'ldapPublicKey'
+  SUP top AUXILIARY MAY ( sshPublicKey $ uid ) )
+
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile HOME/pid
+TLSCertificateFile HOME/server.pem
+TLSCertificateKeyFile HOME/server.key
+security tls=1
+sizelimit unlimited
+
+database config
+rootpw "ROOT_PASSWORD"
+
+database mdb
+suffix "dc=example,dc=com"
+rootdn "ROOT_DN"
+rootpw "ROOT_PASSWORD"
+directory HOME/db
+maxsize 1073741824
+dbnosync
+index objectClass,uid,entryUUID eq
+access to attrs=userPassword by anonymous auth by * none
+access to * by dn.exact="BIND_DN" read by * none
+"#;
+
+/// The tree before anybody is in it. A groupOfNames must have a member: the reader, who is no person.
+const TREE: &str = "\
+dn: dc=example,dc=com
+changetype: add
+objectClass: dcObject
+objectClass: organization
+o: example
+
+dn: ou=people,dc=example,dc=com
+changetype: add
+objectClass: organizationalUnit
+
+dn: ou=groups,dc=example,dc=com
+changetype: add
+objectClass: organizationalUnit
+
+dn: ou=services,dc=example,dc=com
+changetype: add
+objectClass: organizationalUnit
+
+dn: BIND_DN
+changetype: add
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+userPassword: BIND_PASSWORD
+
+dn: GROUP_DN
+changetype: add
+objectClass: groupOfNames
+member: BIND_DN
+";
+
+/// A running slapd.
+pub struct Slapd<'a> {
+    host: &'a Host,
+    ca_pem: String,
+}
+
+impl<'a> Slapd<'a> {
+    /// TLS from the first byte.
+    pub const LDAPS_URL: &'static str = "ldaps://ldap.example.com:6360";
+    /// StartTLS.
+    pub const LDAP_URL: &'static str = "ldap://ldap.example.com:3890";
+    /// The whole tree.
+    pub const SUFFIX: &'static str = "dc=example,dc=com";
+    /// Where people are.
+    pub const BASE: &'static str = "ou=people,dc=example,dc=com";
+    /// The one who may read.
+    pub const BIND_DN: &'static str = "cn=authkeys,ou=services,dc=example,dc=com";
+    /// The reader's password.
+    pub const BIND_PASSWORD: &'static str = "reader of the directory";
+    /// The group of those who may ever become root.
+    pub const GROUP_DN: &'static str = "cn=root-eligible,ou=groups,dc=example,dc=com";
+
+    /// Starts slapd on `host` with nobody in it, under the name `ldap.example.com`.
+    pub fn start(host: &'a Host) -> Self {
+        let (ca_pem, certificate, key) = certificates();
+        host.write(&format!("{HOME}/ca.pem"), &ca_pem, 0o644);
+        host.write(&format!("{HOME}/server.pem"), certificate, 0o644);
+        host.write(&format!("{HOME}/server.key"), key, 0o600);
+        host.write(&format!("{HOME}/slapd.conf"), fill_in(CONFIG), 0o600);
+        host.must(&format!("mkdir {HOME}/db && echo 127.0.0.1 ldap.example.com >>/etc/hosts"));
+        let slapd = Self { host, ca_pem };
+        slapd.resume();
+        slapd.modify(&fill_in(TREE));
+        slapd
+    }
+
+    /// Starts it again after [`Slapd::stop`], with everybody who was in it.
+    pub fn resume(&self) {
+        let config = format!("{HOME}/slapd.conf");
+        let addresses = "ldap://127.0.0.1:3890/ ldaps://127.0.0.1:6360/";
+        self.host.daemon(
+            &["/usr/sbin/slapd", "-d", "stats", "-f", &config, "-h", addresses],
+            &format!("{HOME}/log"),
+        );
+        self.host.wait_for_port(3890);
+        self.host.wait_for_port(6360);
+    }
+
+    /// Ends it, as an outage does: connections are refused when this returns.
+    pub fn stop(&self) {
+        self.host
+            .must(&format!("pid=$(cat {HOME}/pid) && kill $pid && while kill -0 $pid; do sleep 0.01; done"));
+    }
+
+    /// The certificate of the authority that vouches for this server.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Adds a person; an empty `mail` is none.
+    pub fn add_person(&self, uid: &str, mail: &str, keys: &[&str]) {
+        self.modify(&person(uid, mail, keys));
+    }
+
+    /// Adds people in one go, each with one key and a mail address at example.com.
+    pub fn add_people<'p>(&self, people: impl IntoIterator<Item = (&'p str, &'p str)>) {
+        let record = |(uid, key): (&str, &str)| person(uid, &format!("{uid}@example.com"), &[key]);
+        self.modify(&people.into_iter().map(record).collect::<Vec<_>>().join("\n"));
+    }
+
+    /// Makes exactly `uids` the members of the group of eligible people.
+    pub fn set_eligible(&self, uids: &[&str]) {
+        let mut ldif = format!("dn: {}\nchangetype: modify\nreplace: member\n", Self::GROUP_DN);
+        if uids.is_empty() {
+            ldif += &format!("member: {}\n", Self::BIND_DN);
+        }
+        for uid in uids {
+            ldif += &format!("member: uid={uid},{}\n", Self::BASE);
+        }
+        self.modify(&ldif);
+    }
+
+    /// Lets one search find at most `entries`, or ends that limit.
+    pub fn limit(&self, entries: Option<u32>) {
+        let entries = entries.map_or("unlimited".to_string(), |entries| entries.to_string());
+        let ldif = format!(
+            "dn: olcDatabase={{1}}mdb,cn=config\nchangetype: modify\nreplace: olcSizeLimit\nolcSizeLimit: {entries}\n"
+        );
+        self.run("ldapmodify", "cn=config", &ldif);
+    }
+
+    /// Applies `ldif`, in which every record has its `changetype`, as the one who may change everything.
+    pub fn modify(&self, ldif: &str) {
+        self.run("ldapmodify", ROOT_DN, ldif);
+    }
+
+    /// Removes the entry `dn`.
+    pub fn delete(&self, dn: &str) {
+        self.run("ldapdelete", ROOT_DN, &format!("{dn}\n"));
+    }
+
+    /// Runs a client as `dn` with `input` in a file: it may write more than a pipe holds before it has read all.
+    fn run(&self, program: &str, dn: &str, input: &str) {
+        let file = format!("{HOME}/input");
+        self.host.write(&file, input, 0o600);
+        let output = self
+            .host
+            .command(program)
+            .args(["-x", "-H", Self::LDAPS_URL, "-D", dn, "-w", ROOT_PASSWORD, "-f", &file])
+            .env("LDAPTLS_CACERT", format!("{HOME}/ca.pem"))
+            .output()
+            .expect("nsenter runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program}: {}\n{complaint}", output.status);
+    }
+}
+
+fn fill_in(text: &str) -> String {
+    [
+        ("HOME", HOME),
+        ("ROOT_DN", ROOT_DN),
+        ("ROOT_PASSWORD", ROOT_PASSWORD),
+        ("BIND_DN", Slapd::BIND_DN),
+        ("BIND_PASSWORD", Slapd::BIND_PASSWORD),
+        ("GROUP_DN", Slapd::GROUP_DN),
+    ]
+    .iter()
+    .fold(text.to_string(), |text, (name, value)| text.replace(name, value))
+}
+
+/// An authority's certificate, and a server's certificate and key, in PEM.
+fn certificates() -> (String, String, String) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let authority_key = KeyPair::generate().expect("a key");
+    let ca = authority.self_signed(&authority_key).expect("a certificate");
+    let names = ["ldap.example.com", "127.0.0.1"].map(str::to_string);
+    let server = CertificateParams::new(names).expect("names that a certificate can hold");
+    let key = KeyPair::generate().expect("a key");
+    let certificate = server.signed_by(&key, &Issuer::new(authority, authority_key)).expect("a certificate");
+    (ca.pem(), certificate.pem(), key.serialize_pem())
+}
+
+/// The LDIF that adds a person.
+fn person(uid: &str, mail: &str, keys: &[&str]) -> String {
+    let mut ldif = format!(
+        "dn: uid={uid},{}\nchangetype: add\nobjectClass: inetOrgPerson\nobjectClass: ldapPublicKey\nuid: {uid}\ncn: {uid}\nsn: {uid}\n",
+        Slapd::BASE
+    );
+    if !mail.is_empty() {
+        ldif += &format!("mail: {mail}\n");
+    }
+    for key in keys {
+        // In base64, a value with a line break or a space at its end is one value still.
+        ldif += &format!("sshPublicKey:: {}\n", base64(key.as_bytes()));
+    }
+    ldif
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let group = [0, 1, 2].map(|at| u32::from(chunk.get(at).copied().unwrap_or(0)));
+        let bits = group[0] << 16 | group[1] << 8 | group[2];
+        for at in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * at)) as usize & 63];
+            text.push(if at <= chunk.len() { digit as char } else { '=' });
+        }
+    }
+    text
+}

@@ -1,0 +1,264 @@
+//! The suite installed on a private machine, as `packaging/install.sh` does it, with people and a rota.
+
+use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::Host;
+
+/// A private machine with the suite on it and a real sshd.
+///
+/// Fields are dropped in their order: the log needs the machine's files.
+pub struct Suite {
+    log: Log,
+    pub host: Host,
+}
+
+/// The port on which sshd listens inside.
+const SSH_PORT: u16 = 2222;
+
+/// Seconds since the epoch, now.
+#[allow(clippy::disallowed_methods, reason = "tests make shifts around the present")]
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs().cast_signed()
+}
+
+/// An instant as TOML writes it.
+pub fn instant(unix: i64) -> String {
+    // date(1) knows the calendar; tests need not.
+    let output = std::process::Command::new("date")
+        .args(["-u", "-d", &format!("@{unix}"), "+%Y-%m-%dT%H:%M:%SZ"])
+        .output()
+        .expect("date runs");
+    String::from_utf8(output.stdout).expect("text").trim().to_string()
+}
+
+/// A person of `people.toml`, with a key pair in /root/keys inside.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    pub name: &'static str,
+    pub eligible: bool,
+}
+
+/// alice, bob and carol may become root; dave is an ordinary user.
+pub const TEAM: [Member; 4] = [
+    Member { name: "alice", eligible: true },
+    Member { name: "bob", eligible: true },
+    Member { name: "carol", eligible: true },
+    Member { name: "dave", eligible: false },
+];
+
+/// The configuration that most tests use: people.toml and rota.toml.
+pub const CONFIG: &str = r#"
+[host]
+name = "testhost"
+[directory]
+file = "people.toml"
+[[oncall.source]]
+name = "rota"
+provider = "rota"
+file = "rota.toml"
+[policy]
+exempt_accounts = ["breakglass"]
+[[policy.rule]]
+name = "everywhere"
+schedules = ["rota/primary"]
+[[policy.shared]]
+account = "root"
+"#;
+
+impl Suite {
+    /// Starts a machine, installs the suite, makes the team's accounts and keys, points PAM and sshd at it.
+    pub fn start() -> Self {
+        let host = Host::start();
+        host.must("sh /run/suite/source/packaging/install.sh /run/suite/build");
+        host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
+        let log = Log::open(&host);
+        host.must("mkdir -m 700 /root/keys");
+        for member in TEAM {
+            let name = member.name;
+            host.must(&format!(
+                "useradd -m -s /bin/sh {name} && ssh-keygen -qt ed25519 -N '' -C {name} -f /root/keys/{name}"
+            ));
+        }
+        for name in ["alice", "bob", "carol"] {
+            host.must(&format!("usermod -a -G sudo {name}"));
+        }
+        host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+        let suite = Self { log, host };
+        suite.enable_pam("shared=session");
+        suite.write_people(&TEAM);
+        suite.start_sshd();
+        suite
+    }
+
+    /// Puts the stack lines where docs/install says, with `word` on sshd's account line.
+    pub fn enable_pam(&self, word: &str) {
+        self.host.must(&format!(
+            "sed -i '/pam_oncall/d' /etc/pam.d/sshd /etc/pam.d/sudo
+             sed -i '/^@include common-account/i account required pam_oncall.so {word}' /etc/pam.d/sshd
+             sed -i '/^@include common-account/a session requisite pam_oncall.so' /etc/pam.d/sshd
+             sed -i '/^@include common-account/i account required pam_oncall.so' /etc/pam.d/sudo"
+        ));
+    }
+
+    fn start_sshd(&self) {
+        self.host.must("mkdir -p /run/sshd && ssh-keygen -A");
+        self.host
+            .must("cp /run/suite/source/packaging/sshd_config.d/10-authkeys.conf /etc/ssh/sshd_config.d/");
+        self.host.daemon(
+            &["/usr/sbin/sshd", "-D", "-e", "-p", &SSH_PORT.to_string(), "-o", "ListenAddress=127.0.0.1"],
+            "/var/log/sshd.log",
+        );
+        self.host.wait_for_port(SSH_PORT);
+    }
+
+    /// Writes people.toml with everyone's real key.
+    pub fn write_people(&self, team: &[Member]) {
+        let mut text = String::new();
+        for Member { name, eligible } in team {
+            let key = self.public_key(name);
+            let _ = writeln!(
+                text,
+                "[[person]]\nprincipal = '{name}'\nmail = ['{name}@example.com']\neligible = {eligible}\nkeys = ['{key}']"
+            );
+        }
+        self.host.write("/etc/authkeys/people.toml", text, 0o644);
+    }
+
+    /// The public key of a member, as `ssh-keygen` wrote it.
+    pub fn public_key(&self, name: &str) -> String {
+        self.host.read(&format!("/root/keys/{name}.pub")).trim().to_string()
+    }
+
+    /// Writes rota.toml: one schedule, `primary`; shifts as person, start, end in seconds from now.
+    pub fn write_rota(&self, shifts: &[(&str, i64, i64)]) {
+        let now = now();
+        let mut text = "[[schedule]]\nid = 'primary'\nname = 'primary'\n".to_string();
+        for (person, start, end) in shifts {
+            let (start, end) = (instant(now + start), instant(now + end));
+            let _ = writeln!(text, "[[schedule.shift]]\nperson = '{person}'\nstart = {start}\nend = {end}");
+        }
+        self.host.write("/etc/authkeys/rota.toml", text, 0o644);
+    }
+
+    /// Runs both syncs as the users that run them, and they must succeed; what they printed.
+    pub fn sync(&self) -> String {
+        self.sync_keys() + &self.must_as("oncall-cache", "oncall-cache sync")
+    }
+
+    /// Runs authkeys-sync, and it must succeed.
+    pub fn sync_keys(&self) -> String {
+        self.must_as("authkeys-sync", "authkeys-sync")
+    }
+
+    /// Runs a shell command as `user`.
+    pub fn run_as(&self, user: &str, command: &str) -> Output {
+        self.host
+            .command("/usr/sbin/runuser")
+            .args(["-u", user, "--", "/bin/sh", "-c", command])
+            .output()
+            .expect("nsenter runs")
+    }
+
+    /// As [`Suite::run_as`], and it must succeed; its standard output.
+    pub fn must_as(&self, user: &str, command: &str) -> String {
+        let output = self.run_as(user, command);
+        assert!(output.status.success(), "{command} as {user}: {}", text(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// `ssh ACCOUNT@host COMMAND` with a member's key and no other.
+    pub fn ssh(&self, key: &str, account: &str, command: &str) -> Output {
+        self.ssh_with(key, &[], account, command)
+    }
+
+    /// As [`Suite::ssh`], with more options for ssh.
+    pub fn ssh_with(&self, key: &str, options: &[&str], account: &str, command: &str) -> Output {
+        let identity = format!("/root/keys/{key}");
+        let port = SSH_PORT.to_string();
+        self.host
+            .command("/usr/bin/timeout")
+            .args(["20", "ssh", "-F", "none", "-i", &identity, "-p", &port])
+            .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
+            .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
+            .args(options)
+            .args([&format!("{account}@127.0.0.1"), command])
+            .output()
+            .expect("nsenter runs")
+    }
+
+    /// The decisions of `pam_oncall` since the last call, without priority and process id.
+    pub fn decisions(&self) -> Vec<String> {
+        self.log
+            .take()
+            .into_iter()
+            .filter(|line| line.contains(">pam_oncall["))
+            .filter_map(|line| line.split_once("]: ").map(|(_, text)| text.to_string()))
+            .collect()
+    }
+}
+
+/// The machine's /dev/log. Somebody has to read it all the time: syslog(3), which useradd and sshd call,
+/// waits for ever when ten datagrams are in the queue.
+struct Log {
+    path: PathBuf,
+    lines: Receiver<String>,
+}
+
+/// Says "up to here", and at the end "no more".
+const MARK: &str = "mark";
+const END: &str = "end";
+
+impl Log {
+    fn open(host: &Host) -> Self {
+        let path = host.path("/dev/log");
+        let socket = UnixDatagram::bind(&path).expect("/dev/log can be made");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("root may");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if line == END || sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { path, lines }
+    }
+
+    fn send(&self, text: &str) {
+        let socket = UnixDatagram::unbound().expect("a socket");
+        let _ = socket.send_to(text.as_bytes(), &self.path);
+    }
+
+    /// Everything that was sent since the last call, a line each.
+    fn take(&self) -> Vec<String> {
+        self.send(MARK);
+        std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(10)).ok())
+            .take_while(|line| line != MARK)
+            .collect()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.send(END);
+    }
+}
+
+/// All that a command said, for a failed assertion.
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
