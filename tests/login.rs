@@ -1,31 +1,234 @@
 //! Logins through a real sshd, libpam and sudo: who gets in as root, who does not, and what they read.
 
-use harness::{Suite, suite, text};
+use std::process::Output;
 
-const DAY: i64 = 86_400;
+use harness::suite::{DAY, HOUR, Suite};
+use harness::{text, wait_until};
 
-/// The last word that a refused ssh or sudo printed, on either stream.
-fn refused(output: &std::process::Output, words: &str) {
+/// alice is on call for the next hour, bob after her.
+fn suite() -> Suite {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
+    suite.sync();
+    suite
+}
+
+fn admitted(output: &Output) {
+    assert!(output.status.success(), "was refused: {}", text(output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n", "{}", text(output));
+}
+
+fn refused(output: &Output, words: &str) {
     assert!(!output.status.success(), "was let in: {}", text(output));
+    assert!(!text(output).contains("\n0\n"), "ran its command: {}", text(output));
     assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
 }
 
-fn admitted(output: &std::process::Output) {
-    assert!(output.status.success(), "was refused: {}", text(output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0", "{}", text(output));
+/// The one decision since the last look; its words are `name=value`.
+fn one_decision(suite: &Suite) -> String {
+    let lines = suite.decisions();
+    assert_eq!(lines.len(), 1, "one line for one decision: {lines:#?}");
+    lines.into_iter().next().unwrap_or_default()
+}
+
+fn sudo(suite: &Suite, person: &str) -> Output {
+    suite.run_as(person, "sudo -n id -u")
 }
 
 #[test]
 fn the_person_on_call_is_root_and_nobody_else() {
-    let suite = Suite::start();
-    suite.write_rota(&[("alice", -3600, 3600), ("bob", 3600, DAY)]);
-    println!("{}", suite.sync());
+    let suite = suite();
     admitted(&suite.ssh("alice", "root", "id -u"));
-    let lines = suite.decisions();
-    assert_eq!(lines.len(), 1, "one line per decision: {lines:#?}");
-    println!("{lines:#?}");
-    for other in ["bob", "carol", "dave"] {
-        refused(&suite.ssh(other, "root", "id -u"), "Permission denied");
+    let line = one_decision(&suite);
+    for field in [
+        "person=alice decision=allow reason=oncall rule=everywhere schedule=rota/primary level=1 ",
+        " service=sshd account=root rhost=127.0.0.1 tty=ssh fingerprint=SHA256:",
+    ] {
+        assert!(line.contains(field), "{line}");
     }
-    let _ = suite::now();
+    // authkeys does not print their keys, so sshd never gets as far as asking PAM.
+    for other in ["bob", "carol", "dave"] {
+        refused(&suite.ssh(other, "root", "id -u"), "Permission denied (publickey");
+    }
+    assert_eq!(suite.decisions(), [""; 0]);
+}
+
+#[test]
+fn a43_a_member_of_sudo_is_refused_off_call_and_an_ordinary_user_is_not_touched() {
+    let suite = suite();
+    assert!(suite.ssh("alice", "alice", "true").status.success());
+    assert!(one_decision(&suite).starts_with("person=alice decision=allow reason=oncall "));
+    let until = "bob on testhost is for people on call: bob is not (alice is, until ";
+    refused(&suite.ssh("bob", "bob", "echo in"), until);
+    assert!(one_decision(&suite).starts_with("person=bob decision=refuse reason=not-oncall "));
+    assert!(suite.ssh("dave", "dave", "true").status.success());
+    assert!(one_decision(&suite).starts_with("person=dave decision=not-ours reason=not-guarded "));
+}
+
+#[test]
+fn sudo_is_for_the_person_on_call() {
+    let suite = suite();
+    admitted(&sudo(&suite, "alice"));
+    let line = one_decision(&suite);
+    assert!(line.contains("person=alice decision=allow reason=oncall "), "{line}");
+    assert!(line.contains(" service=sudo account=alice asker=alice"), "{line}");
+    refused(&sudo(&suite, "bob"), "sudo on testhost is for people on call: bob is not (alice is, until ");
+    assert!(one_decision(&suite).contains("person=bob decision=refuse reason=not-oncall "));
+    refused(&sudo(&suite, "dave"), "dave is not among those the directory lets become root");
+    assert!(one_decision(&suite).contains("person=dave decision=refuse reason=not-eligible "));
+    refused(&suite.run_as("bob", "sudo -n -u dave id -u"), "bob is not (alice is, until ");
+    let _ = one_decision(&suite);
+    admitted(&suite.run_as("alice", "sudo -n -i id -u"));
+    assert!(one_decision(&suite).contains(" service=sudo-i account=alice "));
+}
+
+#[test]
+fn the_hand_over_happens_at_its_second_without_a_sync() {
+    let suite = Suite::start();
+    let over = suite.write_rota(&[("alice", -HOUR, 5), ("bob", 5, HOUR)]) + 5;
+    suite.sync();
+    suite.host.must("rm /etc/authkeys/rota.toml /etc/authkeys/people.toml");
+    admitted(&suite.ssh("alice", "root", "id -u"));
+    admitted(&sudo(&suite, "alice"));
+    refused(&suite.ssh("bob", "root", "id -u"), "Permission denied");
+    refused(&sudo(&suite, "bob"), "bob is not (alice is, until ");
+    wait_until("the shift is over", || harness::suite::now() >= over);
+    refused(&suite.ssh("alice", "root", "id -u"), "Permission denied");
+    refused(&sudo(&suite, "alice"), "alice is not (bob is, until ");
+    admitted(&suite.ssh("bob", "root", "id -u"));
+    admitted(&sudo(&suite, "bob"));
+}
+
+#[test]
+fn a_key_in_roots_own_file_opens_nothing_for_those_not_admitted() {
+    let suite = suite();
+    suite.host.must("ssh-keygen -qt ed25519 -N '' -f /root/keys/stranger");
+    suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/*.pub >/root/.ssh/authorized_keys");
+    for (key, person, words, reason) in [
+        ("bob", "bob", "root on testhost is for people on call: bob is not (alice is, until ", "not-oncall"),
+        ("dave", "dave", "dave is not among those the directory lets become root", "not-eligible"),
+        ("stranger", "-", "nobody in the directory owns what opened this session", "unknown-person"),
+    ] {
+        let command = suite.ssh(key, "root", "id -u");
+        refused(&command, words);
+        assert_eq!(command.status.code(), Some(254), "{}", text(&command));
+        assert!(
+            one_decision(&suite).starts_with(&format!("person={person} decision=refuse reason={reason} "))
+        );
+        let sftp = suite.host.sh(&format!(
+            "echo 'ls /' | timeout 20 sftp -F none -i /root/keys/{key} -o IdentitiesOnly=yes -o BatchMode=yes \
+             -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -P 2222 root@127.0.0.1"
+        ));
+        assert!(!sftp.status.success() && !text(&sftp).contains("etc"), "{}", text(&sftp));
+        // The far side of -W would answer with sshd's own greeting, SSH-2.0.
+        let forward = suite.ssh_with(key, &["-W", "127.0.0.1:2222"], "root", "");
+        assert!(!text(&forward).contains("SSH-2.0"), "{}", text(&forward));
+        let _ = suite.decisions();
+    }
+    // The same door lets the person on call through.
+    admitted(&suite.ssh("alice", "root", "id -u"));
+    let forward = suite.host.sh(
+        "echo | timeout 5 ssh -F none -i /root/keys/alice -o IdentitiesOnly=yes -o StrictHostKeyChecking=no \
+         -o UserKnownHostsFile=/dev/null -p 2222 -W 127.0.0.1:2222 root@127.0.0.1",
+    );
+    assert!(text(&forward).contains("SSH-2.0"), "forwarding works for those admitted: {}", text(&forward));
+}
+
+#[test]
+fn with_nobody_admitted_root_is_refused_before_the_session() {
+    let suite = suite();
+    suite.write_rota(&[("dave", -HOUR, HOUR), ("bob", HOUR, DAY)]);
+    suite.sync();
+    suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/bob.pub >/root/.ssh/authorized_keys");
+    let output = suite.ssh("bob", "root", "id -u");
+    refused(&output, "root on testhost is for people on call: nobody is now; more: oncall-cache who");
+    assert_eq!(output.status.code(), Some(255), "refused by account management: {}", text(&output));
+    assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=not-oncall "));
+}
+
+#[test]
+fn without_the_promise_of_a_session_line_root_is_refused_altogether() {
+    let suite = suite();
+    suite.enable_pam("");
+    refused(&suite.ssh("alice", "root", "id -u"), "nobody in the directory owns what opened this session");
+    assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=unknown-person "));
+    assert!(suite.ssh("alice", "alice", "true").status.success(), "personal accounts need no such word");
+}
+
+#[test]
+fn with_everything_deleted_ordinary_users_log_in_and_guarded_logins_are_refused() {
+    let suite = suite();
+    // Keys in their own files, as on any host: authkeys has nothing to answer from.
+    for name in ["dave", "alice", "root"] {
+        let home = if name == "root" { "/root".to_string() } else { format!("/home/{name}") };
+        suite.host.must(&format!(
+            "mkdir -p {home}/.ssh && cat /root/keys/*.pub >{home}/.ssh/authorized_keys && chown -R {name} {home}/.ssh && chmod 700 {home}/.ssh"
+        ));
+    }
+    suite.host.must("rm -rf /var/lib/oncall-cache/* /var/lib/authkeys/*");
+    refused(&suite.ssh("alice", "alice", "echo in"), "this host cannot tell who is (cache-missing)");
+    refused(&suite.ssh("alice", "root", "id -u"), "this host cannot tell who is (cache-missing)");
+    refused(&sudo(&suite, "alice"), "this host cannot tell who is (cache-missing)");
+    assert!(suite.ssh("dave", "dave", "true").status.success());
+    assert_eq!(suite.decisions().len(), 4);
+    suite.host.must("rm -rf /etc/authkeys /var/lib/oncall-cache /var/lib/authkeys");
+    refused(&suite.ssh("alice", "root", "id -u"), "this host cannot tell who is (config-invalid)");
+    refused(&suite.ssh("alice", "alice", "echo in"), "this host cannot tell who is (config-invalid)");
+    refused(&sudo(&suite, "alice"), "this host cannot tell who is (config-invalid)");
+    assert!(suite.ssh("dave", "dave", "true").status.success());
+    // Root's own scripts use sudo and su; they are root already.
+    admitted(&suite.host.sh("sudo -n id -u"));
+}
+
+#[test]
+fn an_exempt_account_needs_no_database() {
+    let suite = suite();
+    suite
+        .host
+        .must("useradd -m -s /bin/sh -G sudo breakglass && rm -rf /var/lib/oncall-cache /var/lib/authkeys");
+    suite.host.must(
+        "mkdir -p ~breakglass/.ssh && cp /root/keys/carol.pub ~breakglass/.ssh/authorized_keys && chown -R breakglass ~breakglass/.ssh",
+    );
+    admitted(&suite.ssh("carol", "breakglass", "sudo -n id -u"));
+    let lines = suite.decisions();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines.iter().all(|line| line.contains("decision=allow reason=exempt ")), "{lines:#?}");
+}
+
+#[test]
+fn a48_the_process_environment_is_no_evidence() {
+    let suite = suite();
+    let key = suite.public_key("alice");
+    let forged = format!(
+        "export USER=alice LOGNAME=alice SUDO_USER=alice PAM_RUSER=alice AUTHKEYS_CONFIG=/tmp/x TZ=Pacific/Kiritimati \
+         SSH_AUTH_INFO_0='publickey {key}'; sudo -n id -u"
+    );
+    refused(&suite.run_as("bob", &forged), "bob is not (alice is, until ");
+    assert!(one_decision(&suite).contains("person=bob decision=refuse reason=not-oncall "));
+}
+
+#[test]
+fn a_key_that_two_people_have_is_nobodys() {
+    let suite = suite();
+    let shared = suite.public_key("alice");
+    let people = suite.host.read("/etc/authkeys/people.toml").replace(&suite.public_key("bob"), &shared);
+    suite.host.write("/etc/authkeys/people.toml", people, 0o644);
+    suite.sync();
+    refused(&suite.ssh("alice", "root", "id -u"), "Permission denied (publickey");
+    suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/alice.pub >/root/.ssh/authorized_keys");
+    refused(&suite.ssh("alice", "root", "id -u"), "two people in the directory have this key");
+    assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=ambiguous-person "));
+}
+
+#[test]
+fn a44_another_name_for_uid_0_is_as_guarded_as_root() {
+    let suite = suite();
+    suite.host.must("useradd -o -u 0 -g 0 -m -d /home/toor -s /bin/sh toor");
+    suite.host.must("mkdir -p ~toor/.ssh && cat /root/keys/*.pub >~toor/.ssh/authorized_keys");
+    admitted(&suite.ssh("alice", "toor", "id -u"));
+    assert!(one_decision(&suite).starts_with("person=alice decision=allow reason=oncall "));
+    refused(
+        &suite.ssh("bob", "toor", "id -u"),
+        "toor on testhost is for people on call: bob is not (alice is, until ",
+    );
 }

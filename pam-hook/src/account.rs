@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use host::audit::Line;
-use host::{Config, accounts, config};
+use host::{Config, FileError, accounts, config};
 use nix::unistd::Uid;
 use policy::{Decision, Evidence, Facts, Fault, Login, Person, Principal, Reason, Refusal, Roster, Rules};
 use policy::{Timestamp, Verdict, anyone, decide};
@@ -31,7 +31,7 @@ pub struct Answer {
 
 /// What this host knows at the moment of one decision.
 struct World {
-    config: Result<Config, config::ConfigError>,
+    config: Result<Config, FileError>,
     rules: Rules,
     roster: Result<Roster, Fault>,
 }

@@ -8,7 +8,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +36,8 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 ip link set lo up
-exec chroot . /bin/sh -c 'echo ready; exec cat >/dev/null'
+# The shell stays, as process 1, to reap what daemons leave behind.
+exec chroot . /bin/sh -c 'echo ready; cat >/dev/null; exit'
 "#;
 
 /// One private machine.
@@ -110,16 +110,14 @@ impl Host {
     }
 
     /// Starts a daemon inside, which ends with the machine; its output goes to `log` inside.
-    pub fn daemon(&self, argv: &[&str], log: &str) -> Child {
-        let (program, arguments) = argv.split_first().expect("a daemon has a name");
-        let file = fs::File::create(self.path(log)).expect("the log can be written");
-        self.command(program)
-            .args(arguments)
-            .stdout(file.try_clone().expect("a second descriptor"))
-            .stderr(file)
-            .process_group(0)
-            .spawn()
-            .expect("nsenter runs")
+    pub fn daemon(&self, argv: &[&str], log: &str) {
+        let status = self
+            .command("/bin/sh")
+            .args(["-c", r#"log=$1; shift; "$@" >"$log" 2>&1 &"#, "daemon", log])
+            .args(argv)
+            .status()
+            .expect("nsenter runs");
+        assert!(status.success(), "{argv:?}: {status}");
     }
 
     /// Waits until something accepts connections on 127.0.0.1:`port` inside.

@@ -22,20 +22,25 @@ pub struct Suite {
 /// The port on which sshd listens inside.
 const SSH_PORT: u16 = 2222;
 
+/// Seconds.
+pub const HOUR: i64 = 3_600;
+/// Seconds.
+pub const DAY: i64 = 24 * HOUR;
+
 /// Seconds since the epoch, now.
 #[allow(clippy::disallowed_methods, reason = "tests make shifts around the present")]
 pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs().cast_signed()
 }
 
-/// An instant as TOML writes it.
+/// An instant as TOML and JSON write it.
 pub fn instant(unix: i64) -> String {
-    // date(1) knows the calendar; tests need not.
-    let output = std::process::Command::new("date")
-        .args(["-u", "-d", &format!("@{unix}"), "+%Y-%m-%dT%H:%M:%SZ"])
-        .output()
-        .expect("date runs");
-    String::from_utf8(output.stdout).expect("text").trim().to_string()
+    jiff::Timestamp::from_second(unix).expect("an instant that can be written").to_string()
+}
+
+/// Seconds since the epoch of an instant as JSON writes it.
+pub fn seconds(written: &str) -> i64 {
+    written.parse::<jiff::Timestamp>().expect("an instant").as_second()
 }
 
 /// A person of `people.toml`, with a key pair in /root/keys inside.
@@ -89,7 +94,11 @@ impl Suite {
         for name in ["alice", "bob", "carol"] {
             host.must(&format!("usermod -a -G sudo {name}"));
         }
-        host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+        host.write(
+            "/etc/sudoers.d/team",
+            "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\ndave ALL=(ALL:ALL) NOPASSWD: ALL\n",
+            0o440,
+        );
         let suite = Self { log, host };
         suite.enable_pam("shared=session");
         suite.write_people(&TEAM);
@@ -100,10 +109,10 @@ impl Suite {
     /// Puts the stack lines where docs/install says, with `word` on sshd's account line.
     pub fn enable_pam(&self, word: &str) {
         self.host.must(&format!(
-            "sed -i '/pam_oncall/d' /etc/pam.d/sshd /etc/pam.d/sudo
+            "sed -i '/pam_oncall/d' /etc/pam.d/sshd /etc/pam.d/sudo /etc/pam.d/sudo-i
              sed -i '/^@include common-account/i account required pam_oncall.so {word}' /etc/pam.d/sshd
              sed -i '/^@include common-account/a session requisite pam_oncall.so' /etc/pam.d/sshd
-             sed -i '/^@include common-account/i account required pam_oncall.so' /etc/pam.d/sudo"
+             sed -i '/^@include common-account/i account required pam_oncall.so' /etc/pam.d/sudo /etc/pam.d/sudo-i"
         ));
     }
 
@@ -136,8 +145,9 @@ impl Suite {
         self.host.read(&format!("/root/keys/{name}.pub")).trim().to_string()
     }
 
-    /// Writes rota.toml: one schedule, `primary`; shifts as person, start, end in seconds from now.
-    pub fn write_rota(&self, shifts: &[(&str, i64, i64)]) {
+    /// Writes rota.toml: one schedule, `primary`; shifts as person, start, end in seconds from now, which is
+    /// returned.
+    pub fn write_rota(&self, shifts: &[(&str, i64, i64)]) -> i64 {
         let now = now();
         let mut text = "[[schedule]]\nid = 'primary'\nname = 'primary'\n".to_string();
         for (person, start, end) in shifts {
@@ -145,6 +155,7 @@ impl Suite {
             let _ = writeln!(text, "[[schedule.shift]]\nperson = '{person}'\nstart = {start}\nend = {end}");
         }
         self.host.write("/etc/authkeys/rota.toml", text, 0o644);
+        now
     }
 
     /// Runs both syncs as the users that run them, and they must succeed; what they printed.
@@ -186,19 +197,25 @@ impl Suite {
             .command("/usr/bin/timeout")
             .args(["20", "ssh", "-F", "none", "-i", &identity, "-p", &port])
             .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
-            .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
+            .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=INFO"])
             .args(options)
             .args([&format!("{account}@127.0.0.1"), command])
             .output()
             .expect("nsenter runs")
     }
 
-    /// The decisions of `pam_oncall` since the last call, without priority and process id.
+    /// The decisions of `pam_oncall` since the last look at the log, without priority and process id.
     pub fn decisions(&self) -> Vec<String> {
+        self.lines_of("pam_oncall")
+    }
+
+    /// The lines of one program since the last look at the log, without priority and process id.
+    pub fn lines_of(&self, ident: &str) -> Vec<String> {
+        let start = format!(">{ident}[");
         self.log
             .take()
             .into_iter()
-            .filter(|line| line.contains(">pam_oncall["))
+            .filter(|line| line.contains(&start))
             .filter_map(|line| line.split_once("]: ").map(|(_, text)| text.to_string()))
             .collect()
     }

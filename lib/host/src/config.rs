@@ -11,13 +11,11 @@ use std::path::{Path, PathBuf};
 use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Who};
 use serde::Deserialize;
 use toml::Spanned;
-use trust::Owner;
+
+use crate::toml_file::{self, FileError};
 
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
-
-/// The largest configuration that is read; a fleet's is a few kilobytes.
-const LARGEST: u64 = 1024 * 1024;
 
 /// What the administrator wrote, checked.
 #[derive(Debug, Clone)]
@@ -153,108 +151,27 @@ pub struct Paths {
     pub roster: PathBuf,
 }
 
-/// Why there is no configuration.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// The file is absent, unreadable, or could have been written by others.
-    File(trust::Refusal),
-    /// The file says something that does not hold.
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// Line, counted from 1.
-        line: usize,
-        /// What is wrong and what to do.
-        problem: String,
-    },
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(refusal) => refusal.fmt(f),
-            Self::Content { path, line, problem } => write!(f, "{}:{line}: {problem}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl Config {
     /// Reads and checks `path`, which root alone may be able to write.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = trust::read(path, Owner::Root, LARGEST).map_err(ConfigError::File)?;
-        Self::parse(path, &text)
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        Self::parse(path, &toml_file::read(path)?)
     }
 
     /// Checks `text` as the content of `path`; touches no file.
-    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfigError> {
-        let complain = |at: Option<usize>, problem: String| ConfigError::Content {
-            path: path.to_path_buf(),
-            line: line_of(text, at.unwrap_or(0)),
-            problem,
-        };
-        let utf8 = std::str::from_utf8(text)
-            .map_err(|error| complain(Some(error.valid_up_to()), "not UTF-8".to_string()))?;
-        let file: File = toml::from_str(utf8)
-            .map_err(|error| complain(error.span().map(|span| span.start), explain(error.message())))?;
-        file.check(path).map_err(|Problem { at, text }| complain(at, text))
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, FileError> {
+        let file: File = toml_file::parse(path, text)?;
+        file.check(path).map_err(|Problem { at, text: problem }| FileError::at(path, text, at, problem))
     }
-}
-
-/// The line, counted from 1, in which byte `offset` stands.
-fn line_of(text: &[u8], offset: usize) -> usize {
-    1 + text.iter().take(offset).filter(|&&byte| byte == b'\n').count()
-}
-
-/// Turns serde's list of known keys into the one that was probably meant.
-fn explain(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    match (message.starts_with("unknown field"), quoted.next()) {
-        (true, Some(unknown)) => match nearest(unknown, quoted) {
-            Some(known) => format!("unknown key `{unknown}`; did you mean `{known}`?"),
-            None => format!("unknown key `{unknown}`; this release has no such setting here"),
-        },
-        _ => message.lines().collect::<Vec<_>>().join("; "),
-    }
-}
-
-/// The candidate that at most two typing slips turn into `word`.
-fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (slips(word, candidate), candidate))
-        .filter(|(slips, _)| *slips <= 2)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance in bytes.
-fn slips(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut previous = i + 1;
-        for (cell, r) in row.iter_mut().skip(1).zip(right.bytes()) {
-            let replaced = diagonal + usize::from(l != r);
-            diagonal = *cell;
-            *cell = replaced.min(diagonal + 1).min(previous + 1);
-            previous = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// A complaint about a value: its byte offset, and the text.
 struct Problem {
-    at: Option<usize>,
+    at: usize,
     text: String,
 }
 
 fn problem<T>(value: &Spanned<T>, text: impl Into<String>) -> Problem {
-    Problem { at: Some(value.span().start), text: text.into() }
+    Problem { at: value.span().start, text: text.into() }
 }
 
 // The file as it is written. Each section checks itself into the model above.
@@ -522,6 +439,12 @@ impl DirectorySection {
         if let (None, Some(password)) = (&this.bind_dn, &this.bind_password_file) {
             return Err(problem(password, "`bind_password_file` without `bind_dn`: say who binds"));
         }
+        if let Some(dn) = this.bind_dn.as_ref().filter(|dn| dn.get_ref().trim().is_empty()) {
+            return Err(problem(
+                dn,
+                "`bind_dn` is empty: servers take that for an anonymous bind; leave it out or name somebody",
+            ));
+        }
         if let (Some(dn), None) = (&this.bind_dn, &this.bind_password_file) {
             return Err(problem(
                 dn,
@@ -603,7 +526,7 @@ impl SourceSection {
         let at = section.span();
         let this = section.into_inner();
         let needs = |key: &str| Problem {
-            at: Some(at.start),
+            at: at.start,
             text: format!("source `{}` needs `{key}`", this.name.get_ref()),
         };
         let name = this.name.get_ref();
@@ -746,5 +669,119 @@ impl SharedSection {
             Principals::List(names) => Who::Only(all_named(names, Principal::new)?),
         };
         Ok(Shared { account: named(&self.account, Account::new)?, principals })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("/etc/authkeys/config.toml"), text.as_bytes())
+            .map_err(|error| error.to_string())
+    }
+
+    fn complaint(text: &str) -> String {
+        let error = parse(text).expect_err(text);
+        error.strip_prefix("/etc/authkeys/config.toml:").unwrap_or(&error).to_string()
+    }
+
+    const SOURCE: &str =
+        "[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\ntoken_file = 't'\nschedules = ['P1']\n";
+
+    #[test]
+    fn an_empty_file_guards_and_admits_nobody() {
+        let config = parse("").unwrap();
+        let compiled = Rules::compiled();
+        assert_eq!(Rules { host: compiled.host.clone(), ..config.rules }, compiled);
+        assert_eq!(config.paths.roster, Path::new("/var/lib/oncall-cache/roster.db"));
+    }
+
+    #[test]
+    fn names_are_beside_the_file_and_defaults_are_filled_in() {
+        let text = format!(
+            "[directory]\nfile = 'people.toml'\n{SOURCE}[[policy.rule]]\nname = 'db'\nschedules = ['pd/P1']\n"
+        );
+        let config = parse(&text).unwrap();
+        assert!(
+            matches!(&config.directory, Some(Directory::File(path)) if path == Path::new("/etc/authkeys/people.toml"))
+        );
+        let source = &config.oncall.sources[0];
+        assert!(
+            matches!(&source.provider, Provider::PagerDuty(pd) if pd.token_file == Path::new("/etc/authkeys/t"))
+        );
+        let rule = &config.rules.rules[0];
+        assert_eq!((rule.max_level, rule.hosts.len(), source.max_level), (1, 1, 1));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (text, expected) in [
+            ("[policy]\n\nacounts = []", "3: unknown key `acounts`; did you mean `accounts`?"),
+            ("[polcy]", "1: unknown key `polcy`; did you mean `policy`?"),
+            (
+                "[policy]\nexempt_ttys = ['tty1']",
+                "2: unknown key `exempt_ttys`; this release has no such setting here",
+            ),
+            ("[policy]\nmode = 'observe'", "2: unknown variant `observe`, expected `enforce`"),
+            (
+                "[policy]\nservices = ['sshd', 'cron']",
+                "2: this release does not decide for service `cron`; it knows sshd, sudo, sudo-i",
+            ),
+            (
+                "[keys]\nstale_for = '1 day'",
+                "2: `1 day` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\"",
+            ),
+            ("[keys]\nstale_for = 5", "2: invalid type: integer `5`, expected a string"),
+            (
+                "[oncall]\nmax_age = '4d'",
+                "2: max_age (4d) is longer than lookahead (3d): past it nothing is known",
+            ),
+            (
+                "[policy]\naccounts = ['Root']",
+                "2: `Root`: byte 1 (0x52) does not fit [a-z_][a-z0-9_.-]{0,31}",
+            ),
+            ("[[policy.rule]]\nname = 'x'\nschedules = ['pd/P1']", "3: no [[oncall.source]] is named `pd`"),
+            (
+                "[directory]\nurls = ['http://x']\nbase = 'dc=x'",
+                "2: `http://x` is no LDAP address; write ldaps://host or ldap://host, with :port if need be",
+            ),
+            (
+                "[directory]\nbase = 'dc=x'",
+                "1: [directory] needs `urls`; or `file = \"people.toml\"` for a directory in a file",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind_dn = 'cn=x'",
+                "4: `bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
+            ),
+            ("a = ", "1: string values must be quoted, expected literal string"),
+        ] {
+            assert_eq!(complaint(text), expected, "{text}");
+        }
+        let rule =
+            |schedule: &str| format!("{SOURCE}[[policy.rule]]\nname = 'x'\nschedules = ['{schedule}']");
+        assert_eq!(complaint(&rule("pd/P2")), "8: source `pd` does not list `P2` in its `schedules`");
+        assert_eq!(complaint(&rule("P1")), "8: `P1` is no schedule; write source/schedule");
+    }
+
+    #[test]
+    fn ldap_addresses_are_read_whole_or_refused() {
+        let url = |text: &str| LdapUrl::parse(text).map(|url| url.to_string()).ok();
+        assert_eq!(url("ldaps://ldap1.example.com").as_deref(), Some("ldaps://ldap1.example.com:636"));
+        assert_eq!(url("ldap://[::1]:3890").as_deref(), Some("ldap://[::1]:3890"));
+        for bad in [
+            "ldap:",
+            "ldap://",
+            "ldap://h:",
+            "ldap://h:0",
+            "ldap://h:99999",
+            "ldap://a b",
+            "ldap://h/dc=x",
+            "ldap://[::1",
+            "ldap://[::1]x",
+            "ldapi:///",
+        ] {
+            assert_eq!(url(bad), None, "{bad}");
+        }
     }
 }

@@ -9,5 +9,7 @@ pub mod accounts;
 pub mod audit;
 pub mod config;
 pub mod secret;
+pub mod toml_file;
 
-pub use config::{Config, ConfigError};
+pub use config::Config;
+pub use toml_file::FileError;
