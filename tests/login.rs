@@ -149,10 +149,22 @@ fn with_nobody_admitted_root_is_refused_before_the_session() {
 #[test]
 fn without_the_promise_of_a_session_line_root_is_refused_altogether() {
     let suite = suite();
-    suite.enable_pam("");
+    suite.host.must("sed -i 's/ shared=session//' /etc/pam.d/sshd");
     refused(&suite.ssh("alice", "root", "id -u"), "nobody in the directory owns what opened this session");
     assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=unknown-person "));
     assert!(suite.ssh("alice", "alice", "true").status.success(), "personal accounts need no such word");
+}
+
+#[test]
+fn the_stack_lines_are_put_in_once_and_taken_out_whole() {
+    let suite = Suite::start();
+    let stacks = || suite.host.must("cat /etc/pam.d/sshd /etc/pam.d/sudo /etc/pam.d/sudo-i");
+    let enabled = stacks();
+    assert_eq!(enabled.matches("pam_oncall.so").count(), 4, "{enabled}");
+    suite.enable_pam();
+    assert_eq!(stacks(), enabled);
+    suite.host.must("sh /run/suite/source/packaging/pam/enable.sh --undo");
+    assert_eq!(stacks(), suite.host.must("cd /run/suite/original && cat sshd sudo sudo-i"));
 }
 
 #[test]

@@ -12,33 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Sets up the overlay, the devices, and the project's source ($1) and build ($2) below /run/suite; tells
-/// its caller that it is ready, and waits for the end of its input. Runs as process 1 of the new process
-/// namespace.
-const BOOT: &str = r#"
-set -e
-mount --make-rprivate /
-mount -t tmpfs -o mode=0755 tmpfs /mnt
-mkdir /mnt/upper /mnt/work /mnt/root
-mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
-cd /mnt/root
-mount -t proc proc proc
-mount -t tmpfs -o mode=0755 tmpfs dev
-mount -t tmpfs -o mode=0755 tmpfs run
-mount -t tmpfs -o mode=1777 tmpfs tmp
-mkdir -p run/suite/source run/suite/build
-mount --bind "$1" run/suite/source
-mount --bind "$2" run/suite/build
-for node in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 dev/${node%:*} c 1 ${node#*:}; done
-mknod -m 666 dev/tty c 5 0
-mkdir dev/pts dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts
-ln -s pts/ptmx dev/ptmx
-ln -s /proc/self/fd dev/fd
-ip link set lo up
-# The shell stays, as process 1, to reap what daemons leave behind.
-exec chroot . /bin/sh -c 'echo ready; cat >/dev/null; exit'
-"#;
+/// Makes the machine of the project's source ($1) and build ($2), tells its caller that it is ready, and
+/// waits for the end of its input. The shell stays, as process 1, to reap what daemons leave behind.
+const BOOT: &str = concat!(
+    "source=$1 build=$2\n",
+    include_str!("boot.sh"),
+    "ip link set lo up\n",
+    "exec chroot . /bin/sh -c 'echo ready; cat >/dev/null; exit'\n",
+);
 
 /// One private machine.
 pub struct Host {

@@ -318,21 +318,14 @@ struct RuleSection {
 #[serde(deny_unknown_fields)]
 struct SharedSection {
     account: Spanned<String>,
-    #[serde(default)]
-    principals: Principals,
+    principals: Option<Spanned<Principals>>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "principals is \"on-call\" or a list of names")]
 enum Principals {
-    Word(Spanned<String>),
-    List(Vec<Spanned<String>>),
-}
-
-impl Default for Principals {
-    fn default() -> Self {
-        Self::Word(Spanned::new(0..0, "on-call".to_string()))
-    }
+    Word(String),
+    List(Vec<String>),
 }
 
 #[derive(Deserialize, Default)]
@@ -662,11 +655,22 @@ fn schedule(text: &Spanned<String>, sources: &[Source]) -> Result<ScheduleRef, P
 impl SharedSection {
     fn check(self) -> Result<Shared, Problem> {
         let principals = match &self.principals {
-            Principals::Word(word) if word.get_ref() == "on-call" => Who::Everyone,
-            Principals::Word(word) => {
-                return Err(problem(word, "principals is \"on-call\" or a list of names"));
-            }
-            Principals::List(names) => Who::Only(all_named(names, Principal::new)?),
+            None => Who::Everyone,
+            Some(written) => match written.get_ref() {
+                Principals::Word(word) if word == "on-call" => Who::Everyone,
+                Principals::Word(_) => {
+                    return Err(problem(written, "principals is \"on-call\" or a list of names"));
+                }
+                Principals::List(names) => Who::Only(
+                    names
+                        .iter()
+                        .map(|name| {
+                            Principal::new(name)
+                                .map_err(|error| problem(written, format!("`{name}`: {error}")))
+                        })
+                        .collect::<Result<_, _>>()?,
+                ),
+            },
         };
         Ok(Shared { account: named(&self.account, Account::new)?, principals })
     }
@@ -762,6 +766,40 @@ mod tests {
             |schedule: &str| format!("{SOURCE}[[policy.rule]]\nname = 'x'\nschedules = ['{schedule}']");
         assert_eq!(complaint(&rule("pd/P2")), "8: source `pd` does not list `P2` in its `schedules`");
         assert_eq!(complaint(&rule("P1")), "8: `P1` is no schedule; write source/schedule");
+    }
+
+    #[test]
+    fn the_shipped_example_is_a_configuration() {
+        let example = include_str!("../../../packaging/examples/config.toml");
+        let config = parse(example).unwrap();
+        assert_eq!(config.rules.shared[0].principals, Who::Everyone);
+        // What it shows as comments holds as well.
+        let other = example
+            .replace("file = \"people.toml\"", "")
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ")
+                    .filter(|rest| rest.contains('=') || rest.starts_with('['))
+                    .unwrap_or(line)
+            })
+            .collect::<Vec<_>>()
+            .join("\n");
+        let config = parse(&other).unwrap();
+        assert!(matches!(config.directory, Some(Directory::Ldap(_))));
+        assert_eq!(config.oncall.sources.len(), 2);
+    }
+
+    #[test]
+    fn a_shared_account_names_everyone_on_call_or_a_list() {
+        let shared = |principals: &str| {
+            let text = format!("[[policy.shared]]\naccount = 'root'\nprincipals = {principals}");
+            parse(&text).map(|config| config.rules.shared[0].principals.clone())
+        };
+        assert_eq!(shared("'on-call'"), Ok(Who::Everyone));
+        assert_eq!(shared("['alice']"), Ok(Who::Only(vec![Principal::new("alice").unwrap()])));
+        for bad in ["'oncall'", "['Alice']", "7"] {
+            assert!(shared(bad).is_err_and(|error| error.contains(":3: ")), "{bad}");
+        }
     }
 
     #[test]

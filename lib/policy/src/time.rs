@@ -44,8 +44,8 @@ impl Timestamp {
         Self(self.0.saturating_sub(span.0))
     }
 
-    /// Writes what a person next to the event needs: `18:00 UTC` within a day of `now`, the date as well
-    /// otherwise. Seconds appear only where they are not zero.
+    /// Writes what a person next to the event needs: `18:00 UTC` on the day of `now`, `21 Nov 09:00 UTC` on
+    /// another. Seconds appear only where they are not zero.
     pub const fn near(self, now: Self) -> Near {
         Near { at: self, now }
     }
@@ -154,7 +154,7 @@ impl fmt::Display for Near {
         if !(-62_135_596_800..253_402_300_800).contains(&at) {
             return fmt::Display::fmt(&self.at, f);
         }
-        if self.at.since(self.now).0.unsigned_abs() >= DAY.unsigned_abs() {
+        if at.div_euclid(DAY) != self.now.0.div_euclid(DAY) {
             let (_, month, day) = civil(at.div_euclid(DAY));
             let month = usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).copied();
             write!(f, "{day} {} ", month.unwrap_or("?"))?;
@@ -215,6 +215,7 @@ mod tests {
         let now = Timestamp::from_unix(1_795_168_800);
         assert_eq!(now.plus(Span::hours(8)).near(now).to_string(), "18:00 UTC");
         assert_eq!(now.plus(Span::seconds(5)).near(now).to_string(), "10:00:05 UTC");
+        assert_eq!(now.plus(Span::hours(23)).near(now).to_string(), "21 Nov 09:00 UTC");
         assert_eq!(now.plus(Span::hours(25)).near(now).to_string(), "21 Nov 11:00 UTC");
         assert_eq!(Timestamp::MAX.near(now).to_string(), "never");
     }

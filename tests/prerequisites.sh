@@ -1,0 +1,33 @@
+#!/bin/sh
+# Installs what the end-to-end tests run: a real sshd, slapd, sudo and libpam. No service is started.
+set -eu
+
+missing=
+need() { command -v "$1" >/dev/null 2>&1 || [ -e "$1" ] || missing="$missing $2"; }
+need unshare util-linux
+need ip iproute2
+need /usr/sbin/sshd openssh-server
+need ssh openssh-client
+need sftp openssh-client
+need sudo sudo
+need useradd passwd
+need /usr/sbin/slapd slapd
+need ldapmodify ldap-utils
+need pamtester pamtester
+need sqlite3 sqlite3
+[ -n "$missing" ] || exit 0
+
+[ "$(id -u)" = 0 ] || { echo "make test: missing$missing, and root alone can install them: sudo make test" >&2; exit 1; }
+command -v apt-get >/dev/null || { echo "make test: install these first:$missing" >&2; exit 1; }
+echo "Installing$missing"
+
+# Debian's maintainer scripts start what they install unless this file forbids it.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+# shellcheck disable=SC2086 # a list of words
+apt-get -qy install --no-install-recommends $missing
