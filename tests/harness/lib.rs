@@ -1,14 +1,5 @@
 //! What the end-to-end tests share: private machines, and the services played on them.
 
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test stops at the first surprise"
-)]
-
 mod host;
 pub mod pagerduty;
 pub mod slapd;
