@@ -120,6 +120,9 @@ fn a_key_in_roots_own_file_opens_nothing_for_those_not_admitted() {
              -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -P 2222 root@127.0.0.1"
         ));
         assert!(!sftp.status.success() && !text(&sftp).contains("etc"), "{}", text(&sftp));
+        let remote = ["-N", "-o", "ExitOnForwardFailure=yes", "-R", "9999:127.0.0.1:22"];
+        let forward = suite.ssh_with(key, &remote, "root", "");
+        assert!(!forward.status.success(), "{}", text(&forward));
         // The far side of -W would answer with sshd's own greeting, SSH-2.0.
         let forward = suite.ssh_with(key, &["-W", "127.0.0.1:2222"], "root", "");
         assert!(!text(&forward).contains("SSH-2.0"), "{}", text(&forward));
@@ -156,6 +159,15 @@ fn without_the_promise_of_a_session_line_root_is_refused_altogether() {
 }
 
 #[test]
+fn other_peoples_group_names_touch_nobody() {
+    let suite = suite();
+    suite.host.must(r"printf 'caf\351:x:5001:dave\nodd line\n' >>/etc/group");
+    assert!(suite.ssh("dave", "dave", "true").status.success());
+    assert!(one_decision(&suite).starts_with("person=dave decision=not-ours reason=not-guarded "));
+    refused(&suite.ssh("bob", "bob", "true"), "bob is not (alice is, until ");
+}
+
+#[test]
 fn the_stack_lines_are_put_in_once_and_taken_out_whole() {
     let suite = Suite::start();
     let stacks = || suite.host.must("cat /etc/pam.d/sshd /etc/pam.d/sudo /etc/pam.d/sudo-i");
@@ -163,6 +175,8 @@ fn the_stack_lines_are_put_in_once_and_taken_out_whole() {
     assert_eq!(enabled.matches("pam_oncall.so").count(), 4, "{enabled}");
     suite.enable_pam();
     assert_eq!(stacks(), enabled);
+    let slip = suite.host.sh("sh /run/suite/source/packaging/pam/enable.sh --und");
+    assert_eq!((slip.status.code(), stacks()), (Some(64), enabled));
     suite.host.must("sh /run/suite/source/packaging/pam/enable.sh --undo");
     assert_eq!(stacks(), suite.host.must("cd /run/suite/original && cat sshd sudo sudo-i"));
 }
@@ -228,7 +242,7 @@ fn a_key_that_two_people_have_is_nobodys() {
     suite.sync();
     refused(&suite.ssh("alice", "root", "id -u"), "Permission denied (publickey");
     suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/alice.pub >/root/.ssh/authorized_keys");
-    refused(&suite.ssh("alice", "root", "id -u"), "two people in the directory have this key");
+    refused(&suite.ssh("alice", "root", "id -u"), "is not one person's key alone");
     assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=ambiguous-person "));
 }
 

@@ -289,6 +289,30 @@ fn without_people_nothing_is_published() {
 }
 
 #[test]
+fn a_sync_that_root_runs_by_hand_is_the_services() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.host.must("authkeys-sync && oncall-cache sync");
+    let owners = suite.host.must("cd /var/lib && stat -c '%n %U:%G %a' authkeys/* oncall-cache/*");
+    assert_eq!(
+        owners,
+        "authkeys/keys.db authkeys-sync:authkeys 640\nauthkeys/keys.lock authkeys-sync:authkeys-sync 600\n\
+         authkeys/keys.stamp authkeys-sync:authkeys 640\noncall-cache/roster.db oncall-cache:oncall-cache 644\n\
+         oncall-cache/roster.lock oncall-cache:oncall-cache 600\n"
+    );
+    suite.sync();
+    // Whoever owns the directory cannot make root write elsewhere.
+    for (directory, lock, program) in
+        [("oncall-cache", "roster.lock", "oncall-cache sync"), ("authkeys", "keys.lock", "authkeys-sync")]
+    {
+        suite.host.must(&format!("cd /var/lib/{directory} && rm {lock} && ln -s /etc/made-by-root {lock}"));
+        let output = suite.host.sh(program);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(suite.host.sh("test -e /etc/made-by-root").status.code() == Some(1));
+    }
+}
+
+#[test]
 fn people_whom_the_directory_does_not_know_are_skipped_and_named() {
     let suite = Suite::start();
     suite.write_rota(&[("mallory@example.com", -HOUR, HOUR), ("alice", HOUR, DAY), ("zoe", HOUR, DAY)]);

@@ -7,7 +7,7 @@ use harness::text;
 use serde_json::Value;
 
 /// Who enters what: person, account, service.
-const LOGINS: [(&str, &str, &str); 10] = [
+const LOGINS: [(&str, &str, &str); 13] = [
     ("alice", "root", "sshd"),
     ("bob", "root", "sshd"),
     ("dave", "root", "sshd"),
@@ -18,27 +18,33 @@ const LOGINS: [(&str, &str, &str); 10] = [
     ("bob", "bob", "sudo"),
     ("dave", "dave", "sudo"),
     ("breakglass", "breakglass", "sshd"),
+    ("alice", "toor", "sshd"),
+    ("root", "root", "sudo"),
+    ("alice", "alice", "cron"),
 ];
 
 /// What is done to the host, and the verdict and reason for each of the logins above.
 struct Case {
     what: &'static str,
     spoil: &'static str,
-    expected: [&'static str; 10],
+    expected: [&'static str; 13],
 }
 
 const STALE: &str = "cannot-tell cache-stale";
 const OURS_NOT: &str = "not-ours not-guarded";
 const EXEMPT: &str = "allow exempt";
+const ROOT: &str = "not-ours already-root";
+const ELSEWHERE: &str = "not-ours out-of-scope";
+const NO_CONFIG: &str = "cannot-tell config-invalid";
 
 /// A fault that leaves nothing to decide with: everything guarded is refused for it, nothing else is touched.
-const fn all(fault: &'static str) -> [&'static str; 10] {
-    [fault, fault, fault, fault, fault, OURS_NOT, fault, fault, fault, EXEMPT]
+const fn all(fault: &'static str) -> [&'static str; 13] {
+    [fault, fault, fault, fault, fault, OURS_NOT, fault, fault, fault, EXEMPT, fault, ROOT, ELSEWHERE]
 }
 
 const ROSTER: &str = "/var/lib/oncall-cache/roster.db";
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 13] = [
     Case {
         what: "a good roster",
         spoil: "true",
@@ -53,6 +59,26 @@ const CASES: [Case; 11] = [
             "refuse not-oncall",
             "refuse not-eligible",
             EXEMPT,
+            "allow oncall",
+            ROOT,
+            ELSEWHERE,
+        ],
+    },
+    Case {
+        what: "no configuration",
+        spoil: "rm /etc/authkeys/config.toml",
+        // Nobody is exempt by the compiled defaults.
+        expected: [
+            NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, OURS_NOT, NO_CONFIG, NO_CONFIG, NO_CONFIG,
+            NO_CONFIG, NO_CONFIG, ROOT, ELSEWHERE,
+        ],
+    },
+    Case {
+        what: "a configuration that others could have written",
+        spoil: "chmod 666 /etc/authkeys/config.toml",
+        expected: [
+            NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, OURS_NOT, NO_CONFIG, NO_CONFIG, NO_CONFIG,
+            NO_CONFIG, NO_CONFIG, ROOT, ELSEWHERE,
         ],
     },
     Case { what: "no roster", spoil: "rm ROSTER", expected: all("cannot-tell cache-missing") },
@@ -119,10 +145,10 @@ fn by_check(suite: &Suite, (person, account, service): (&str, &str, &str)) -> St
 /// What PAM says, from its log line, and whether its return code says the same.
 fn by_pam(suite: &Suite, (person, account, service): (&str, &str, &str)) -> String {
     let _ = suite.decisions();
-    let key = if person == "breakglass" { String::new() } else { suite.public_key(person) };
+    let key = if ["breakglass", "root"].contains(&person) { String::new() } else { suite.public_key(person) };
     let key: String = key.split(' ').take(2).collect::<Vec<_>>().join(" ");
     // A key is known when the session opens; over sudo it is the caller's name that counts.
-    let session = if account == "root" && service == "sshd" { "open_session" } else { "" };
+    let session = if ["root", "toor"].contains(&account) && service == "sshd" { "open_session" } else { "" };
     let run = |variable: &str, phase: &str| {
         let command = format!(
             "pamtester -E 'SSH_AUTH_INFO_0={variable}' -I ruser={person} {service} {account} {phase}"
@@ -136,6 +162,9 @@ fn by_pam(suite: &Suite, (person, account, service): (&str, &str, &str)) -> Stri
         account_phase
     };
     let lines = suite.decisions();
+    if lines.is_empty() && output.status.success() {
+        return ELSEWHERE.to_string();
+    }
     assert_eq!(lines.len(), 1, "{person} {account} {service}: {lines:#?}");
     let fields: BTreeMap<&str, &str> =
         lines[0].split(' ').filter_map(|field| field.split_once('=')).collect();
@@ -156,9 +185,17 @@ fn a36_to_a42_check_and_pam_agree_on_every_state_of_the_roster() {
     suite.host.must("useradd -m -G sudo breakglass");
     suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY), ("dave", -HOUR, HOUR)]);
     suite.sync();
-    suite.host.must(&format!("cp -p {ROSTER} /root/good.db"));
+    suite
+        .host
+        .must(&format!("cp -p {ROSTER} /root/good.db && cp -p /etc/authkeys/config.toml /root/good.toml"));
+    suite.host.must("useradd -o -u 0 -g 0 -M -d /root toor");
+    suite
+        .host
+        .must("printf 'account required pam_oncall.so\\naccount required pam_permit.so\\n' >/etc/pam.d/cron");
     for Case { what, spoil, expected } in CASES {
-        suite.host.must(&format!("cp -p /root/good.db {ROSTER}"));
+        suite.host.must(&format!(
+            "cp -p /root/good.db {ROSTER} && cp -p /root/good.toml /etc/authkeys/config.toml"
+        ));
         suite.host.must(&spoil.replace("ROSTER", ROSTER));
         for (login, expected) in LOGINS.into_iter().zip(expected) {
             assert_eq!(by_check(&suite, login), expected, "check, {what}: {login:?}");

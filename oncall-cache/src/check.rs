@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use host::{Config, accounts};
+use host::{Config, FileError, accounts};
 use policy::{
-    Decision, Evidence, Facts, Fault, Ground, Login, Person, Principal, Reason, Refusal, Roster, Timestamp,
-    Verdict, decide,
+    Decision, Evidence, Fault, Ground, Login, Person, Principal, Reason, Refusal, Roster, Rules, Timestamp,
+    Verdict, decide, is_sudo,
 };
 use serde_json::{Value, json};
-use store::{StoreError, roster};
+use store::roster;
 
 use crate::cli::Question;
 use crate::when::When;
@@ -28,80 +28,61 @@ pub struct Answer {
     fault: Option<String>,
 }
 
-/// Asks what PAM would ask.
-pub fn ask(config: &Config, question: &Question, at: Timestamp) -> Answer {
-    let sudo = matches!(question.service.as_str(), "sudo" | "sudo-i");
-    // Under sudo PAM is asked about the invoking user, whatever the target.
-    let account = match &question.account {
-        Some(account) if !sudo => account.clone(),
-        _ if sudo => question.person.clone(),
-        _ => "root".to_string(),
-    };
-    let facts = accounts::facts(&account, &config.rules.groups);
-    let roster = roster::read(&config.paths.roster);
-    let principal = Principal::new(&question.person);
-    let person = match &principal {
-        Err(_) => Person::Unusable,
-        // A personal account is entered as its owner; nobody else has a key to it.
-        Ok(principal)
-            if sudo || config.rules.is_shared(&account, &facts) || account == principal.as_str() =>
-        {
-            Person::Known(principal)
-        }
-        Ok(_) => Person::Unknown,
-    };
-    let login = Login { service: &question.service, account: &account, facts: &facts, person };
-    answer(config, &question.person, &login, &roster, at)
+/// What this host knows, as PAM would find it.
+#[derive(Debug)]
+pub struct World {
+    /// The rules of the configuration, or the compiled ones if it cannot be read.
+    pub rules: Rules,
+    /// The roster, or why it is not believed: for the decision, and in words.
+    pub roster: Result<Roster, (Fault, String)>,
 }
 
-fn answer(
-    config: &Config,
-    name: &str,
-    login: &Login<'_>,
-    roster: &Result<Roster, StoreError>,
-    at: Timestamp,
-) -> Answer {
-    let evidence = Evidence { roster: roster.as_ref().map_err(StoreError::fault) };
-    let decision = match login.person {
-        Person::Unusable => Decision::unusable_name(),
-        _ => decide(login, &evidence, &config.rules, at),
-    };
-    let refusal = Refusal::new(login, &decision, &evidence, &config.rules, at).to_string();
-    let eligible = match (login.person, roster) {
-        (Person::Known(principal), Ok(roster)) => Some(roster.is_eligible(principal)),
-        _ => None,
-    };
-    Answer {
-        person: name.to_string(),
-        account: login.account.to_string(),
-        service: login.service.to_string(),
-        host: config.rules.host.name.clone(),
-        at,
-        decision,
-        eligible,
-        refusal,
-        fault: roster.as_ref().err().map(ToString::to_string),
+impl World {
+    /// Reads the roster that the configuration names.
+    pub fn load(config: Result<Config, FileError>) -> Self {
+        match config {
+            Ok(config) => Self {
+                roster: roster::read(&config.paths.roster)
+                    .map_err(|error| (error.fault(), error.to_string())),
+                rules: config.rules,
+            },
+            Err(error) => Self { rules: Rules::compiled(), roster: Err((Fault::Config, error.to_string())) },
+        }
     }
 }
 
-/// The answer when there is no configuration: what the compiled defaults guard cannot be told.
-pub fn without_configuration(question: &Question, problem: &str, at: Timestamp) -> Answer {
-    let rules = policy::Rules::compiled();
-    let facts = Facts { uid: Some(0), root_groups: Vec::new() };
-    let evidence = Evidence { roster: Err(Fault::Config) };
-    let login =
-        Login { service: "sshd", account: "root", facts: &facts, person: Person::CannotTell(Fault::Config) };
-    let decision = decide(&login, &evidence, &rules, at);
+/// Asks what PAM would ask.
+pub fn ask(world: &World, question: &Question, principal: &Principal, at: Timestamp) -> Answer {
+    let rules = &world.rules;
+    let sudo = is_sudo(&question.service);
+    // Under sudo PAM is asked about the invoking user, whatever the target.
+    let account = match &question.account {
+        _ if sudo => principal.as_str(),
+        Some(account) => account,
+        None => "root",
+    };
+    let facts = accounts::facts(account, &rules.groups);
+    let person = if sudo && facts.uid == Some(0) {
+        Person::Superuser
+    } else if sudo || rules.is_shared(account, &facts) || account == principal.as_str() {
+        Person::Known(principal)
+    } else {
+        // A personal account is entered as its owner; nobody else has a key to it.
+        Person::Unknown
+    };
+    let login = Login { service: &question.service, account, facts: &facts, person };
+    let evidence = Evidence { roster: world.roster.as_ref().map_err(|(fault, _)| *fault) };
+    let decision = decide(&login, &evidence, rules, at);
     Answer {
-        person: question.person.clone(),
-        account: question.account.clone().unwrap_or_else(|| "root".to_string()),
+        person: principal.to_string(),
+        account: account.to_string(),
         service: question.service.clone(),
-        host: String::new(),
+        host: rules.host.name.clone(),
         at,
-        refusal: Refusal::new(&login, &decision, &evidence, &rules, at).to_string(),
+        refusal: Refusal::new(&login, &decision, &evidence, rules, at).to_string(),
+        eligible: world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
+        fault: world.roster.as_ref().err().map(|(_, text)| text.clone()),
         decision,
-        eligible: None,
-        fault: Some(problem.to_string()),
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Verb {
         #[command(flatten)]
         moment: Moment,
     },
-    /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell
+    /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on
     Why(Question),

@@ -43,8 +43,8 @@ fn main() -> ExitCode {
     let code = match &arguments.verb {
         Verb::Sync => sync(config()),
         Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
-        Verb::Check(question) => ask(config(), question, check::Answer::line),
-        Verb::Why(question) => ask(config(), question, check::Answer::chain),
+        Verb::Check(question) => ask(config, question, check::Answer::line),
+        Verb::Why(question) => ask(config, question, check::Answer::chain),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
     };
     ExitCode::from(code)
@@ -60,13 +60,20 @@ fn at(moment: &Moment) -> Result<Timestamp, String> {
     moment.at.as_deref().map_or_else(|| Ok(now()), when::parse)
 }
 
-/// Prints a line; a reader that went away is no failure.
+/// Prints text; a reader that went away is no failure.
 fn say(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    let _ = writeln!(io::stdout(), "{}", plain(text));
 }
 
 fn complain(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "oncall-cache: {text}");
+    let _ = writeln!(io::stderr(), "oncall-cache: {}", plain(&text.to_string()));
+}
+
+/// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
+/// and mail addresses are whatever others typed.
+fn plain(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    text.chars().map(|c| if (c.is_control() && c != '\n') || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn usage(problem: String) -> u8 {
@@ -146,23 +153,25 @@ fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> 
     }
 }
 
-fn ask(config: Result<Config, FileError>, question: &Question, print: fn(&check::Answer) -> String) -> u8 {
+fn ask(
+    config: impl FnOnce() -> Result<Config, FileError>,
+    question: &Question,
+    print: fn(&check::Answer) -> String,
+) -> u8 {
     let at = match at(&question.moment) {
         Ok(at) => at,
         Err(problem) => return usage(problem),
     };
     // Names are judged before anything is read.
-    let answer = match (Principal::new(&question.person), config) {
-        (Err(error), _) => {
-            complain(format_args!(
-                "cannot tell: {}: not a person's name: {error} (bad-user)",
-                host::audit::Escaped(&question.person)
-            ));
+    let principal = match Principal::new(&question.person) {
+        Ok(principal) => principal,
+        Err(error) => {
+            let name = host::audit::Escaped(&question.person);
+            complain(format_args!("cannot tell: {name}: not a person's name: {error} (bad-user)"));
             return CANNOT_TELL;
         }
-        (Ok(_), Ok(config)) => check::ask(&config, question, at),
-        (Ok(_), Err(error)) => check::without_configuration(question, &error.to_string(), at),
     };
+    let answer = check::ask(&check::World::load(config()), question, &principal, at);
     if question.moment.json {
         print_json(&answer.json())
     } else {
@@ -186,5 +195,13 @@ fn check_config(file: &Path) -> u8 {
             complain(problem);
             CANNOT_TELL
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_cannot_steer_a_terminal() {
+        assert_eq!(super::plain("a\x1b[31m\u{202e}b\x07\n\u{e9}"), "a\u{fffd}[31m\u{fffd}b\u{fffd}\n\u{e9}");
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use host::Config;
 use host::audit::Escaped;
 use host::config::{Provider as Kind, Source};
+use host::{Config, accounts};
 use policy::{Roster, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Window};
 use store::keys::KeyCopy;
 use store::{StoreError, SyncLock, roster};
@@ -24,6 +25,8 @@ const LOOK_BACK: Span = Span::hours(1);
 pub enum SyncError {
     /// The configuration names no source or no directory.
     NothingToDo(&'static str),
+    /// This process cannot become the user whom the roster belongs to.
+    Owner(String),
     /// The key copy, which maps people, is not to be believed.
     People(StoreError),
     /// A source told nothing that may be believed; its name.
@@ -40,6 +43,7 @@ impl fmt::Display for SyncError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingToDo(what) => f.write_str(what),
+            Self::Owner(what) => f.write_str(what),
             Self::People(error) => write!(f, "no people to map to, nothing published: {error}"),
             Self::Source(name, error) => write!(f, "source `{name}`: {error}; nothing published"),
             Self::Empty(name) => write!(
@@ -75,6 +79,8 @@ pub fn sync(config: &Config, now: Timestamp) -> Result<Summary, SyncError> {
         .directory
         .as_ref()
         .ok_or(SyncError::NothingToDo("config.toml has no [directory]; say where people are"))?;
+    accounts::become_owner_of(config.paths.roster.parent().unwrap_or(Path::new("/")))
+        .map_err(SyncError::Owner)?;
     let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
     let people = KeyCopy::open(&config.paths.keys, &directory.scope(), config.keys.stale_for, now)
         .and_then(|copy| copy.people())

@@ -9,14 +9,17 @@
 use std::path::Path;
 
 use host::audit::Line;
-use host::{Config, FileError, accounts, config};
+use host::{Config, accounts, config};
 use nix::unistd::Uid;
 use policy::{Decision, Evidence, Facts, Fault, Login, Person, Principal, Reason, Refusal, Roster, Rules};
-use policy::{Timestamp, Verdict, anyone, decide};
+use policy::{Timestamp, Verdict, anyone, decide, is_sudo};
 use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
 use crate::pam::Request;
+
+/// The word by which an account line promises that a session line of ours stands as well.
+const SESSION_DECIDES: &str = "shared=session";
 
 /// What follows for the user and the log.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ pub struct Answer {
 
 /// What this host knows at the moment of one decision.
 struct World {
-    config: Result<Config, FileError>,
+    config: Result<Config, String>,
     rules: Rules,
     roster: Result<Roster, Fault>,
 }
@@ -39,8 +42,7 @@ struct World {
 impl World {
     /// Reads the configuration. The roster is read only once it is clear that the login is guarded.
     fn load(request: &Request) -> Self {
-        let named = request.arguments.iter().find_map(|argument| argument.strip_prefix("config="));
-        let config = Config::load(Path::new(named.unwrap_or(config::DEFAULT_PATH)));
+        let config = configuration(&request.arguments);
         let rules = config.as_ref().map_or_else(|_| Rules::compiled(), |config| config.rules.clone());
         Self { config, rules, roster: Err(Fault::Config) }
     }
@@ -54,6 +56,20 @@ impl World {
     fn evidence(&self) -> Evidence<'_> {
         Evidence { roster: self.roster.as_ref().map_err(|fault| *fault) }
     }
+}
+
+/// The configuration that the stack line names. A word that we do not know is a fault of the line: it may
+/// have been meant to name another configuration.
+fn configuration(arguments: &[String]) -> Result<Config, String> {
+    let mut path = config::DEFAULT_PATH;
+    for argument in arguments {
+        match argument.strip_prefix("config=") {
+            Some(named) => path = named,
+            None if argument == SESSION_DECIDES => {}
+            None => return Err(format!("unknown word `{argument}` in the stack line of pam_oncall.so")),
+        }
+    }
+    Config::load(Path::new(path)).map_err(|error| error.to_string())
 }
 
 /// The human being, as far as this call can tell.
@@ -80,10 +96,6 @@ fn is_usable(name: &str) -> bool {
     !name.is_empty() && name.len() <= 256 && !name.chars().any(|c| c.is_control() || c == '\u{fffd}')
 }
 
-fn is_sudo(request: &Request) -> bool {
-    matches!(request.service.as_str(), "sudo" | "sudo-i")
-}
-
 /// Account management.
 pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     let mut world = World::load(request);
@@ -91,7 +103,8 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
         return Answer { verdict: Verdict::NotOurs, tell: None, log: None };
     }
     // sudo asks about the user who called it; that user's name is in PAM_RUSER.
-    let account = if is_sudo(request) && !request.asker.is_empty() { &request.asker } else { &request.user };
+    let account =
+        if is_sudo(&request.service) && !request.asker.is_empty() { &request.asker } else { &request.user };
     if !is_usable(&request.user) || !is_usable(account) {
         let facts = Facts::default();
         let login = Login { service: &request.service, account, facts: &facts, person: Person::Unusable };
@@ -101,7 +114,7 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     if world.rules.guard(&request.service, account, &facts).is_some() {
         world.read_roster();
     }
-    if is_sudo(request) {
+    if is_sudo(&request.service) {
         let human = sudo_caller(request, caller, &facts);
         return answer(request, &world, account, &facts, human, now, None);
     }
@@ -134,7 +147,7 @@ pub fn open_session(request: &Request, now: Timestamp) -> Answer {
 /// Account management of a shared account over sshd: could anybody be admitted, and will the session
 /// hook be asked who it is?
 fn shared_account(request: &Request, world: &World, facts: &Facts, now: Timestamp) -> Answer {
-    let session_decides = request.arguments.iter().any(|argument| argument == "shared=session");
+    let session_decides = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
     if !session_decides || request.authentication.is_none() {
         return answer(request, world, &request.user, facts, Human::Other(Person::Unknown), now, None);
     }
@@ -160,14 +173,15 @@ fn sudo_caller(request: &Request, caller: Uid, facts: &Facts) -> Human {
 }
 
 /// The keys in sshd's account of how the user authenticated: lines of `publickey TYPE BASE64`, among lines
-/// for other methods.
+/// for other methods. None at all if one of them is not a plain key: beside a certificate, a key is not the
+/// whole truth.
 fn offered_keys(authentication: &str) -> Vec<PublicKey> {
     let key = |line: &str| {
-        let mut words = line.split(' ');
-        (words.next() == Some("publickey")).then_some(())?;
+        let mut words = line.split(' ').skip(1);
         PublicKey::parse_words(words.next()?, words.next()?).ok()
     };
-    authentication.lines().filter_map(key).collect()
+    let lines = authentication.lines().filter(|line| line.split(' ').next() == Some("publickey"));
+    lines.map(key).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 /// The one person who owns every key that opened the session.
@@ -225,7 +239,7 @@ fn finish(
             Person::Known(principal) => principal.as_str(),
             _ => "-",
         };
-        let fault = world.config.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let fault = world.config.as_ref().err().map_or("", String::as_str);
         Line::of(person, decision)
             .field("service", &request.service)
             .field("account", &request.user)
@@ -233,7 +247,7 @@ fn finish(
             .field("rhost", &request.remote_host)
             .field("tty", &request.tty)
             .field("fingerprint", &key.map(PublicKey::fingerprint).unwrap_or_default())
-            .field("problem", &fault)
+            .field("problem", fault)
     });
     Answer { verdict: decision.verdict, tell, log }
 }
@@ -272,6 +286,15 @@ mod tests {
         assert_eq!(open_session(&request("sshd", "root"), NOW).verdict, Verdict::CannotTell);
         assert_eq!(open_session(&request("sshd", "nobody"), NOW).verdict, Verdict::NotOurs);
         assert_eq!(open_session(&request("sudo", "root"), NOW).verdict, Verdict::NotOurs);
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_a_fault_of_the_stack_line() {
+        let mut request = request("sshd", "root");
+        request.arguments.push("conf=/etc/authkeys/strict.toml".to_string());
+        let answer = account(&request, Uid::from_raw(0), NOW);
+        assert_eq!((answer.verdict, reason(&answer).as_str()), (Verdict::CannotTell, "config-invalid"));
+        assert!(answer.log.is_some_and(|line| line.as_str().contains("unknown\\x20word")));
     }
 
     #[test]

@@ -9,11 +9,12 @@ mod people;
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use host::{Config, config::Directory};
+use host::{Config, accounts, config::Directory};
 use policy::Timestamp;
 use store::{SyncLock, keys};
 
@@ -48,6 +49,7 @@ fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     let config = Config::load(&arguments.config)?;
     let directory =
         config.directory.as_ref().ok_or("config.toml has no [directory]; say where people are")?;
+    accounts::become_owner_of(config.paths.keys.parent().unwrap_or(Path::new("/")))?;
     let _lock = SyncLock::take(&config.paths.keys)?;
     let asked = now();
     let entries = match directory {

@@ -3,20 +3,23 @@
 //! Membership is read from /etc/group, so that a login never waits for a directory: sudoers rules
 //! name local groups, and sudo itself is guarded whoever calls it.
 
-use nix::unistd::{Uid, User};
+use std::ffi::CString;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::{Uid, User, geteuid, initgroups, setgid, setuid};
 use policy::Facts;
 
 /// The effect of `account`, of which `groups` are the names that confer root.
 ///
-/// Where /etc/group cannot be read, membership cannot be told, and every group is assumed: a fault
-/// must not make a guarded account an ordinary one.
+/// Where the user database or /etc/group cannot be read, membership cannot be told, and every group is
+/// assumed: a fault must not make a guarded account an ordinary one.
 pub fn facts(account: &str, groups: &[String]) -> Facts {
-    let user = User::from_name(account).ok().flatten();
-    let gid = user.as_ref().map(|user| user.gid.as_raw());
-    let root_groups = match std::fs::read_to_string("/etc/group") {
-        Ok(table) => memberships(&table, account, gid, groups),
-        Err(_) => groups.to_vec(),
+    let (Ok(user), Ok(table)) = (User::from_name(account), std::fs::read("/etc/group")) else {
+        return Facts { uid: None, root_groups: groups.to_vec() };
     };
+    let gid = user.as_ref().map(|user| user.gid.as_raw());
+    let root_groups = memberships(&table, account, gid, groups);
     Facts { uid: user.map(|user| user.uid.as_raw()), root_groups }
 }
 
@@ -25,16 +28,53 @@ pub fn name_of(uid: Uid) -> Option<String> {
     User::from_uid(uid).ok().flatten().map(|user| user.name)
 }
 
-/// Which of `wanted` list `account` as a member, or have its primary `gid`; group(5).
-fn memberships(table: &str, account: &str, gid: Option<u32>, wanted: &[String]) -> Vec<String> {
-    let belongs = |line: &str| -> Option<String> {
-        let mut fields = line.split(':');
-        let (name, _, number, members) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let group = wanted.iter().find(|group| *group == name)?;
-        let primary = gid.is_some() && number.parse().ok() == gid;
-        (primary || members.split(',').any(|member| member == account)).then(|| group.clone())
+/// Gives up root for the user whom `directory` belongs to, so that a sync which root runs by hand works as
+/// the timer's does: whoever owns a directory can exchange what root is about to write in it.
+///
+/// # Errors
+/// Text that says what could not be done.
+pub fn become_owner_of(directory: &Path) -> Result<(), String> {
+    let told =
+        |what: &str, error: &dyn std::fmt::Display| format!("{}: {what}: {error}", directory.display());
+    let owner =
+        std::fs::symlink_metadata(directory).map_err(|error| told("cannot be looked at", &error))?.uid();
+    if !geteuid().is_root() || owner == 0 {
+        return Ok(());
+    }
+    let user = User::from_uid(Uid::from_raw(owner)).ok().flatten();
+    let user = user.ok_or_else(|| told("belongs to nobody known", &format_args!("uid {owner}")))?;
+    let name = CString::new(user.name.as_str()).map_err(|error| told("belongs to a strange name", &error))?;
+    initgroups(&name, user.gid)
+        .and_then(|()| setgid(user.gid))
+        .and_then(|()| setuid(user.uid))
+        .map_err(|error| told("cannot become its owner", &error))
+}
+
+/// One line of group(5): its name, gid, and members, as bytes: other people's group names may be anything.
+struct Group<'a> {
+    name: &'a [u8],
+    gid: u32,
+    members: &'a [u8],
+}
+
+fn parse_group(line: &[u8]) -> Option<Group<'_>> {
+    let mut fields = line.split(|&byte| byte == b':');
+    let (name, _, gid, members) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    Some(Group { name, gid: std::str::from_utf8(gid).ok()?.trim().parse().ok()?, members })
+}
+
+/// Which of `wanted` have `account` as a member: by the list of any group with the same number, as the
+/// kernel sees it, or by the account's primary `gid`.
+fn memberships(table: &[u8], account: &str, gid: Option<u32>, wanted: &[String]) -> Vec<String> {
+    let groups: Vec<Group<'_>> = table.split(|&byte| byte == b'\n').filter_map(parse_group).collect();
+    let lists = |group: &Group<'_>| {
+        group.members.split(|&byte| byte == b',').any(|member| member.trim_ascii() == account.as_bytes())
     };
-    table.lines().filter_map(belongs).collect()
+    let effective =
+        |number: u32| gid == Some(number) || groups.iter().any(|group| group.gid == number && lists(group));
+    let confers =
+        |name: &&String| groups.iter().any(|group| group.name == name.as_bytes() && effective(group.gid));
+    wanted.iter().filter(confers).cloned().collect()
 }
 
 #[cfg(test)]
@@ -43,12 +83,14 @@ mod tests {
 
     #[test]
     fn a_group_counts_as_primary_or_by_its_list_of_members() {
-        let table = "root:x:0:\nsudo:x:27:eve,adam\nwheel:x:10:\nusers:x:100:adam\nbroken\n";
+        let table = b"root:x:0:\nsudo:x:27:eve, adam\nwheel:x:10:\nusers:x:100:adam\nbroken\ncaf\xe9:x:5001:\nadmins:x:27:zoe\n";
         let wanted = ["sudo".to_string(), "wheel".to_string()];
         assert_eq!(memberships(table, "adam", Some(1000), &wanted), ["sudo"]);
         assert_eq!(memberships(table, "dave", Some(10), &wanted), ["wheel"]);
         assert_eq!(memberships(table, "ada", Some(100), &wanted), [""; 0]);
         assert_eq!(memberships(table, "dave", None, &wanted), [""; 0]);
+        // Another name for the same number confers the same.
+        assert_eq!(memberships(table, "zoe", Some(100), &wanted), ["sudo"]);
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! One `authpriv` line per decision, which no user can forge, split or hold up.
 //!
 //! Every value that came from outside is escaped and cut. The line is sent as one datagram to
-//! /dev/log without waiting: a full queue, a stopped reader or a missing socket cost a line, never
-//! a login. (The syslog crate's own socket blocks for ever on a full queue and passes newlines
-//! through: measured.)
+//! /dev/log, which may keep it waiting for a fifth of a second: long enough for a log that is busy,
+//! since anybody can keep it busy. After that a full queue, a stopped reader or a missing socket
+//! cost a line, never a login. (The syslog crate's own socket blocks for ever on a full queue and
+//! passes newlines through: measured.)
 
 use std::fmt::{self, Write as _};
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 use policy::{Decision, Ground};
 
 /// Facility authpriv (10), severity info (6): RFC 5424 section 6.2.1.
 const PRIORITY: u8 = 10 * 8 + 6;
+
+/// How long a line may wait for room in the log's queue.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The longest foreign value, in bytes as written.
 const LONGEST: usize = 256;
@@ -69,7 +74,8 @@ impl Line {
     pub fn send(&self, ident: &str) -> bool {
         let Ok(socket) = UnixDatagram::unbound() else { return false };
         let message = format!("<{PRIORITY}>{ident}[{}]: {}", std::process::id(), self.0);
-        socket.set_nonblocking(true).is_ok() && socket.send_to(message.as_bytes(), "/dev/log").is_ok()
+        socket.set_write_timeout(Some(PATIENCE)).is_ok()
+            && socket.send_to(message.as_bytes(), "/dev/log").is_ok()
     }
 }
 

@@ -6,6 +6,7 @@ use core::fmt;
 
 use crate::{
     Facts, Principal, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Who, Window,
+    is_sudo,
 };
 
 /// Who is entering what, and by which door.
@@ -267,7 +268,9 @@ pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Ti
     if login.person == Person::Superuser {
         return Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot);
     }
-    let decision = if rules.exempt_accounts.iter().any(|exempt| exempt.as_str() == login.account) {
+    // Under sudo the account is what the caller says of himself: only one who has been identified is exempt.
+    let identified = !is_sudo(login.service) || matches!(login.person, Person::Known(_));
+    let decision = if identified && rules.exempts(login.account) {
         Decision::plain(Verdict::Allow, Reason::Exempt)
     } else {
         match login.person {
@@ -429,19 +432,13 @@ struct Claim<'a> {
 
 impl<'a> Counted<'a> {
     fn new(rules: &'a Rules, roster: &'a Roster) -> Self {
-        let mut by_schedule = alloc::vec![Vec::new(); roster.schedules.len()];
+        let mut by_schedule: Vec<Vec<&Rule>> = alloc::vec![Vec::new(); roster.schedules.len()];
         let mut absent = Vec::new();
         for rule in rules.here() {
             for wanted in &rule.schedules {
-                let mut found = false;
-                for (schedule, counting) in roster.schedules.iter().zip(by_schedule.iter_mut()) {
-                    if schedule.is(wanted) {
-                        found = true;
-                        counting.push(rule);
-                    }
-                }
-                if !found {
-                    absent.push(wanted);
+                match roster.find(wanted).and_then(|number| by_schedule.get_mut(number)) {
+                    Some(counting) => counting.push(rule),
+                    None => absent.push(wanted),
                 }
             }
         }
@@ -630,6 +627,35 @@ mod tests {
     fn a_clock_behind_the_publication_cannot_tell() {
         assert_eq!(outcome("alice", at(8, 57, 59)), (Verdict::CannotTell, Reason::ClockRollback));
         assert_eq!(outcome("alice", at(8, 58, 0)), (Verdict::Refuse, Reason::NotOnCall));
+    }
+
+    #[test]
+    fn a_schedule_named_like_anothers_id_does_not_stand_in_for_it() {
+        let mut roster = roster();
+        let renamed =
+            Schedule { reference: reference("P9"), name: "P1".to_string(), ..roster.schedules[0].clone() };
+        roster.schedules.push(renamed);
+        roster.shifts.push(Shift { schedule: 1, ..shift("bob", 1, at(9, 0, 0), at(18, 0, 0)) });
+        assert_eq!(decision("bob", &roster, &rules(), at(10, 0, 0)).reason, Reason::NotOnCall);
+        assert!(decision("alice", &roster, &rules(), at(10, 0, 0)).allows());
+        // By name it counts, as long as the name is one schedule's.
+        let mut by_name = rules();
+        by_name.rules[0].schedules = vec![reference("primary")];
+        assert!(decision("alice", &roster, &by_name, at(10, 0, 0)).allows());
+        roster.schedules[1].name = "primary".to_string();
+        assert_eq!(decision("alice", &roster, &by_name, at(10, 0, 0)).reason, Reason::SourceIncomplete);
+    }
+
+    #[test]
+    fn a_caller_of_sudo_who_is_not_identified_is_not_exempt() {
+        let (facts, breakglass) = (Facts::default(), name("breakglass"));
+        let rules = Rules { exempt_accounts: vec![Account::new("breakglass").unwrap()], ..rules() };
+        let ask = |person| {
+            let login = Login { service: "sudo", account: "breakglass", facts: &facts, person };
+            decide(&login, &Evidence { roster: Err(Fault::Missing) }, &rules, at(10, 0, 0)).reason
+        };
+        assert_eq!(ask(Person::Unknown), Reason::UnknownPerson);
+        assert_eq!(ask(Person::Known(&breakglass)), Reason::Exempt);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{Decision, Evidence, Ground, Login, Person, Principal, Reason, Rules, Timestamp, on_call_now};
+use crate::{
+    Decision, Evidence, Ground, Login, Person, Principal, Reason, Rules, Timestamp, is_sudo, on_call_now,
+};
 
 /// The line for one refused login.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl<'a> Refusal<'a> {
 
 impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entered = if crate::rules::is_sudo(self.login.service) { "sudo" } else { self.login.account };
+        let entered = if is_sudo(self.login.service) { "sudo" } else { self.login.account };
         write!(f, "{entered}")?;
         if !self.host.is_empty() {
             write!(f, " on {}", self.host)?;
@@ -69,6 +71,9 @@ impl fmt::Display for Refusal<'_> {
                 f,
                 "{person} is not among those the directory lets become root; more: oncall-cache why {person}"
             ),
+            (Reason::UnknownPerson, _) if is_sudo(self.login.service) => {
+                f.write_str("the caller's name and uid do not belong together")
+            }
             (Reason::UnknownPerson, _) => {
                 f.write_str(
                     "nobody in the directory owns what opened this session; log in with your own key (",
@@ -76,9 +81,9 @@ impl fmt::Display for Refusal<'_> {
                 self.on_call_now(f)?;
                 f.write_str(")")
             }
-            (Reason::AmbiguousPerson, _) => f.write_str(
-                "two people in the directory have this key, so it is nobody's; tell the directory's keepers",
-            ),
+            (Reason::AmbiguousPerson, _) => {
+                f.write_str("what opened this session is not one person's key alone, so it is nobody's")
+            }
             (Reason::BadUser, _) => f.write_str("this account's name cannot be a person's"),
             (Reason::CacheStale, _) => match &self.decision.ground {
                 Ground::Unbelieved(_, age, limit) => write!(
@@ -87,9 +92,9 @@ impl fmt::Display for Refusal<'_> {
                 ),
                 _ => f.write_str("what this host knows is too old; more: oncall-cache who"),
             },
-            (Reason::ClockRollback, _) => {
-                f.write_str("this host's clock is behind its own records; set it, or wait for the next sync")
-            }
+            (Reason::ClockRollback, _) => f.write_str(
+                "what this host knows is from after that time; set its clock, or wait for the next sync",
+            ),
             (reason, _) => write!(f, "this host cannot tell who is ({reason}); more: oncall-cache who"),
         }
     }

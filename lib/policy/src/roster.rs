@@ -44,11 +44,6 @@ impl Schedule {
     pub fn believed_until(&self, max_age: Span) -> Timestamp {
         self.synced.plus(max_age).min(self.horizon)
     }
-
-    /// Does a rule that names `wanted` mean this schedule?
-    pub fn is(&self, wanted: &ScheduleRef) -> bool {
-        self.reference.source == wanted.source && (self.reference.id == wanted.id || self.name == wanted.id)
-    }
 }
 
 /// One person, one schedule, one window.
@@ -78,6 +73,23 @@ pub struct Roster {
 }
 
 impl Roster {
+    /// The schedule that a rule names: by its id; or by its name, if no schedule of the source has that id and
+    /// only one has that name. A name is what anybody who may edit the rota can choose.
+    pub fn find(&self, wanted: &ScheduleRef) -> Option<usize> {
+        let ours = || {
+            self.schedules
+                .iter()
+                .enumerate()
+                .filter(|(_, schedule)| schedule.reference.source == wanted.source)
+        };
+        let by_id = ours().find(|(_, schedule)| schedule.reference.id == wanted.id);
+        let mut by_name = ours().filter(|(_, schedule)| schedule.name == wanted.id);
+        match (by_id, by_name.next(), by_name.next()) {
+            (Some((number, _)), _, _) | (None, Some((number, _)), None) => Some(number),
+            _ => None,
+        }
+    }
+
     /// Does the directory say that `principal` may ever become root?
     pub fn is_eligible(&self, principal: &Principal) -> bool {
         self.eligible.get(principal).copied().unwrap_or(false)

@@ -179,6 +179,11 @@ impl Rules {
         self.shared.iter().find(|shared| shared.account.as_str() == account)
     }
 
+    /// Is `account` never refused?
+    pub fn exempts(&self, account: &str) -> bool {
+        self.exempt_accounts.iter().any(|exempt| exempt.as_str() == account)
+    }
+
     /// Why entering `account` by `service` is guarded, if it is: by effect, then by name (P21).
     pub fn guard(&self, service: &str, account: &str, facts: &Facts) -> Option<Guard> {
         if is_sudo(service) {
@@ -203,8 +208,8 @@ impl Rules {
     }
 }
 
-/// The services through which a caller becomes another user by sudo; `sudo -i` has its own name.
-pub(crate) fn is_sudo(service: &str) -> bool {
+/// Is `service` one of those through which sudo asks? `sudo -i` has a name of its own.
+pub fn is_sudo(service: &str) -> bool {
     matches!(service, "sudo" | "sudo-i")
 }
 

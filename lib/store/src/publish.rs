@@ -2,8 +2,10 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 use crate::StoreError;
 
@@ -18,13 +20,15 @@ impl SyncLock {
     /// Takes the lock that belongs to the published file `path`; does not wait.
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let name = path.with_extension("lock");
-        let attempt = || -> io::Result<File> {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name)?;
-            // A sync by hand, as root, must not keep the service out afterwards.
-            give_to_keeper(&name)?;
-            Ok(file)
-        };
-        let file = attempt().map_err(|error| StoreError::write(&name, error))?;
+        // No link is followed: a sync that somebody runs as root must not touch what one points to.
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(&name)
+            .map_err(|error| StoreError::write(&name, error))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy(name)),
@@ -33,8 +37,9 @@ impl SyncLock {
     }
 }
 
-/// Replaces `path` by what `build` writes into the empty file it is given. The new file gets `mode`, and
-/// the owner and group of its directory. On any error the old file stays as it is.
+/// Replaces `path` by what `build` writes into the empty file it is given. The new file gets `mode` and the
+/// group of its directory; its owner is the caller, who must be the directory's. On any error the old file
+/// stays as it is.
 pub fn replace(
     path: &Path,
     mode: u32,
@@ -61,22 +66,15 @@ fn fill(temporary: &Path, mode: u32, build: impl FnOnce(&Path) -> Result<(), Str
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
         _ => {}
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary).map_err(text)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary).map_err(text)?;
     build(temporary)?;
-    give_to_keeper(temporary).map_err(text)?;
-    let file = File::open(temporary).map_err(text)?;
+    // The directory's group is the one whose members may read what is published in it.
+    let group = fs::metadata(temporary.parent().unwrap_or(Path::new("/"))).map_err(text)?.gid();
+    if file.metadata().map_err(text)?.gid() != group {
+        fchown(&file, None, Some(group)).map_err(text)?;
+    }
     file.set_permissions(Permissions::from_mode(mode)).map_err(text)?;
     file.sync_all().map_err(text)
-}
-
-/// The owner and group of its directory are those a published file should have.
-fn give_to_keeper(path: &Path) -> io::Result<()> {
-    let keeper = fs::metadata(path.parent().unwrap_or(Path::new("/")))?;
-    let own = fs::symlink_metadata(path)?;
-    if (own.uid(), own.gid()) == (keeper.uid(), keeper.gid()) {
-        return Ok(());
-    }
-    chown(path, Some(keeper.uid()), Some(keeper.gid()))
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
