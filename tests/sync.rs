@@ -315,7 +315,15 @@ fn a_sync_that_root_runs_by_hand_is_the_services() {
 #[test]
 fn people_whom_the_directory_does_not_know_are_skipped_and_named() {
     let suite = Suite::start();
-    suite.write_rota(&[("mallory@example.com", -HOUR, HOUR), ("alice", HOUR, DAY), ("zoe", HOUR, DAY)]);
+    suite.write_rota(&[
+        ("mallory@example.com", -HOUR, HOUR),
+        ("alice@example.com", HOUR, DAY),
+        ("zoe", HOUR, DAY),
+    ]);
+    // dave, who is not eligible, says that her address is his.
+    let people =
+        suite.host.read("/etc/authkeys/people.toml").replace("dave@example.com", "Alice@example.com");
+    suite.host.write("/etc/authkeys/people.toml", people, 0o644);
     suite.sync_keys();
     let output = suite.run_as("oncall-cache", "oncall-cache sync");
     assert!(output.status.success(), "{}", text(&output));

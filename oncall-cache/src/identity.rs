@@ -84,6 +84,13 @@ impl<'a> People<'a> {
         users.iter().map(|user| (user.id.clone(), self.one(user, table, &shared))).collect()
     }
 
+    /// Everybody else in the directory who has the user's address; they are not asked, but worth a look.
+    pub fn other_claimants(&self, user: &User, mapped: &Principal) -> Vec<&'a Principal> {
+        let mail = user.mail.as_ref().map(|mail| mail.to_ascii_lowercase()).unwrap_or_default();
+        let owners = self.by_mail.get(&mail).map(Vec::as_slice).unwrap_or_default();
+        owners.iter().map(|person| &person.principal).filter(|principal| *principal != mapped).collect()
+    }
+
     fn one(
         &self,
         user: &User,

@@ -92,8 +92,8 @@ fn sync(config: Result<Config, FileError>) -> u8 {
     });
     match outcome {
         Ok((config, summary)) => {
-            for line in &summary.unmapped {
-                complain(format_args!("skipped {line}"));
+            for line in &summary.notes {
+                complain(line);
             }
             say(&summarise(&summary.roster, &config, now));
             0

@@ -61,13 +61,13 @@ impl fmt::Display for SyncError {
 
 impl std::error::Error for SyncError {}
 
-/// What a sync published, and whom it could not place.
+/// What a sync published, and what somebody should look at.
 #[derive(Debug)]
 pub struct Summary {
     /// The new roster.
     pub roster: Roster,
-    /// One line for each provider user who is nobody here.
-    pub unmapped: Vec<String>,
+    /// One line for each provider user who is nobody here, and for each address that several people have.
+    pub notes: Vec<String>,
 }
 
 /// Fetches, maps and publishes.
@@ -91,17 +91,17 @@ pub fn sync(config: &Config, now: Timestamp) -> Result<Summary, SyncError> {
     let index = People::new(&people);
     let mut roster =
         Roster { published: now, schedules: Vec::new(), shifts: Vec::new(), eligible: Default::default() };
-    let mut unmapped = Vec::new();
+    let mut notes = Vec::new();
     for source in &config.oncall.sources {
         let answer = fetch(source, window, now)?;
-        add(&mut roster, source, answer, &index, horizon, &mut unmapped);
+        add(&mut roster, source, answer, &index, horizon, &mut notes);
     }
     // Everyone who could ever be admitted stands in the roster: eligibility travels with it.
     for person in people.iter().filter(|person| person.eligible) {
         roster.eligible.insert(person.principal.clone(), true);
     }
     roster::publish(&config.paths.roster, &roster).map_err(SyncError::Store)?;
-    Ok(Summary { roster, unmapped })
+    Ok(Summary { roster, notes })
 }
 
 fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, SyncError> {
@@ -143,14 +143,23 @@ fn add(
     answer: Answer,
     people: &People<'_>,
     horizon: Timestamp,
-    unmapped: &mut Vec<String>,
+    notes: &mut Vec<String>,
 ) {
     let users: BTreeSet<&User> =
         answer.schedules.iter().flat_map(|schedule| &schedule.shifts).map(|shift| &shift.user).collect();
     let principals = people.map(&users, &source.people);
-    for (id, result) in &principals {
-        if let Err(why) = result {
-            unmapped.push(format!("{}/{}: {why}", source.name, Escaped(id)));
+    for user in &users {
+        let name = format!("{}/{}", source.name, Escaped(&user.id));
+        match principals.get(&user.id) {
+            Some(Ok(principal)) => {
+                for other in people.other_claimants(user, principal) {
+                    notes.push(format!(
+                        "{name} is {principal}: {other} has the same mail address and is ignored"
+                    ));
+                }
+            }
+            Some(Err(why)) => notes.push(format!("skipped {name}: {why}")),
+            None => {}
         }
     }
     for schedule in &answer.schedules {
