@@ -6,12 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod live;
 mod lookup;
+mod memory;
+mod person;
 mod shared;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use host::Config;
@@ -19,6 +22,7 @@ use host::audit::{Escaped, Line};
 use policy::Timestamp;
 
 use lookup::{Answer, Problem};
+use person::Clock;
 
 /// The answer is not known.
 const CANNOT_TELL: u8 = 2;
@@ -26,6 +30,7 @@ const CANNOT_TELL: u8 = 2;
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    let clock = Clock { now: now(), start: Instant::now() };
     let arguments = match cli::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -34,7 +39,7 @@ fn main() -> ExitCode {
         }
     };
     let user = arguments.user.clone();
-    match run(arguments) {
+    match run(arguments, clock) {
         Ok(answer) => {
             answer.line(&user).send("authkeys");
             write_whole(&answer)
@@ -49,12 +54,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: cli::Arguments) -> Result<Answer, Problem> {
+fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     // Names are judged before anything is read.
     let account = policy::Account::new(&arguments.user).map_err(Problem::Name)?;
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
-    lookup::answer(&config, &account, offered.as_ref(), now())
+    lookup::answer(&config, &account, offered.as_ref(), clock)
 }
 
 #[allow(clippy::disallowed_methods, reason = "the program's shell is where the clock is read")]
