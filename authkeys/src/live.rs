@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -133,16 +133,26 @@ fn listen(child: &mut Child, end: Instant) -> Result<Vec<u8>, LiveError> {
 }
 
 fn wait_readable(pipe: &File, end: Instant) -> Result<(), LiveError> {
+    wait_for(pipe.as_fd(), PollFlags::POLLIN, end).map_err(|error| match error.kind() {
+        // The child had its own deadline and did not keep it.
+        std::io::ErrorKind::TimedOut => {
+            LiveError::unavailable(Concerns::Person, "authkeys-sync did not end in time")
+        }
+        _ => LiveError::nonsense(&error.to_string()),
+    })
+}
+
+/// Waits until `file` can be read or written, or has lost its other end; not longer than `end`.
+pub fn wait_for(file: BorrowedFd<'_>, what: PollFlags, end: Instant) -> std::io::Result<()> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            // The child had its own deadline and did not keep it.
-            return Err(LiveError::unavailable(Concerns::Person, "authkeys-sync did not end in time"));
+            return Err(std::io::ErrorKind::TimedOut.into());
         }
-        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout(left)) {
+        match poll(&mut [PollFd::new(file, what)], timeout(left)) {
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => return Ok(()),
-            Err(error) => return Err(LiveError::nonsense(error.desc())),
+            Err(error) => return Err(error.into()),
         }
     }
 }

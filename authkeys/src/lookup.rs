@@ -71,7 +71,7 @@ impl fmt::Display for Problem {
             Self::NoDirectory => f.write_str("config.toml has no [directory]; say where people are"),
             Self::Store(error) => error.fmt(f),
             Self::Unknown(None, live) => f.write_str(&live.text),
-            Self::Unknown(Some(copy), live) => write!(f, "{copy}; and asked live: {}", live.text),
+            Self::Unknown(Some(copy), live) => write!(f, "{}; and {copy}", live.text),
             Self::Undecided(reason) => {
                 write!(f, "cannot tell who may enter this shared account ({reason}); see `oncall-cache who`")
             }

@@ -10,6 +10,7 @@
 )]
 
 mod host;
+pub mod hostile;
 pub mod pagerduty;
 pub mod slapd;
 pub mod suite;
