@@ -64,6 +64,12 @@ impl LiveError {
         Self { reason: "ldap-unavailable", concerns, text: text.into() }
     }
 
+    /// Did the directory answer, and leave no doubt that there are no keys to be had? Then nothing that it
+    /// said before counts.
+    pub fn is_final(&self) -> bool {
+        matches!(self.reason, "ldap-ambiguous" | "too-many-keys")
+    }
+
     fn late() -> Self {
         Self::unavailable(Concerns::ThisHost, "no time left to ask the directory")
     }

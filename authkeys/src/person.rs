@@ -108,6 +108,19 @@ pub fn find(
     }
 }
 
+/// What is left when the directory gives no answer: what it said earlier, with its age.
+fn without_answer(
+    error: LiveError,
+    earlier: Result<Option<(Known, Span)>, StoreError>,
+) -> Result<Found, Problem> {
+    match earlier {
+        _ if error.is_final() => Err(Problem::Unknown(None, error)),
+        Ok(Some((known, age))) => Ok(Found::stale(known, age, &error)),
+        Ok(None) => Err(Problem::Unknown(None, error)),
+        Err(fault) => Err(Problem::Unknown(Some(fault), error)),
+    }
+}
+
 struct Question<'a> {
     config: &'a Config,
     directory: &'a Directory,
@@ -128,13 +141,13 @@ impl Question<'_> {
             });
         match copied {
             Ok((known, age)) if age <= self.config.keys.fresh_for => Ok(Found::fresh(known)),
-            Ok((known, age)) => Ok(match self.ask() {
-                Ok(answer) => Found::live(answer),
-                Err(error) => Found::stale(known, age, &error),
-            }),
+            Ok((known, age)) => match self.ask() {
+                Ok(answer) => Ok(Found::live(answer)),
+                Err(error) => without_answer(error, Ok(Some((known, age)))),
+            },
             Err(fault) => match self.ask() {
                 Ok(answer) => Ok(Found::live(answer).and_fault("copy", Some(&fault))),
-                Err(error) => Err(Problem::Unknown(Some(fault), error)),
+                Err(error) => without_answer(error, Err(fault)),
             },
         }
     }
@@ -157,11 +170,9 @@ impl Question<'_> {
                 return Ok(Found::fresh(known.clone()));
             }
         }
-        match (self.ask(), remembered) {
-            (Ok(answer), _) => Ok(self.keep(answer, lookups)),
-            (Err(error), Ok(Some((known, age)))) => Ok(Found::stale(known, age, &error)),
-            (Err(error), Ok(None)) => Err(Problem::Unknown(None, error)),
-            (Err(error), Err(fault)) => Err(Problem::Unknown(Some(fault), error)),
+        match self.ask() {
+            Ok(answer) => Ok(self.keep(answer, lookups)),
+            Err(error) => without_answer(error, remembered),
         }
     }
 
