@@ -351,9 +351,12 @@ fn a11_entries_that_end_in_an_error_are_not_believed() {
 fn a12_without_tls_nothing_is_asked() {
     let suite = Suite::start();
     let site = Site::start(&suite);
-    for answer in [ber::start_tls_refused(), Vec::new(), b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()] {
+    let refused = ber::start_tls_refused();
+    for answer in
+        [refused.clone(), refused[..9].to_vec(), Vec::new(), b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]
+    {
         site.face(Hostile::LDAP_URL, Play::Plain(answer));
-        site.cannot_tell("alice", "ldap-unavailable");
+        timed(0, 2_500, || site.cannot_tell("alice", "ldap-unavailable"));
         let plain = site.hostile.plain();
         assert_eq!(plain.len(), 31, "StartTLS and nothing else: {plain:?}");
         // ldaps to a server without TLS.
@@ -456,6 +459,12 @@ fn a14_a_server_that_stalls_at_any_byte_of_its_answer_is_down() {
     // The same with the end of the connection in place of silence.
     site.hostile.queue((0..length).map(Play::Close).collect(), Play::Silence);
     assert!(storm(&suite, length, 40).iter().all(|(code, _, said)| *code == 2 && said.is_empty()));
+    // On the wire, from the first byte of the handshake.
+    let offsets: Vec<usize> = (0..900).step_by(11).collect();
+    site.hostile.queue(offsets.iter().copied().map(Play::StallOnWire).collect(), Play::Silence);
+    for (code, took, said) in storm(&suite, offsets.len(), 40) {
+        assert!((code, said.as_str()) == (2, "") && took < 2_500, "{code} {took} ms {said}");
+    }
     // And the whole answer is one.
     site.hostile.queue(vec![Play::Stall(length)], Play::Silence);
     assert_eq!(storm(&suite, 1, 1)[0].0, 0);

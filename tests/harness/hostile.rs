@@ -35,6 +35,8 @@ pub enum Play {
     Proxy,
     /// What was recorded: so many bytes of it, then silence.
     Stall(usize),
+    /// The same, counted on the wire: the TLS handshake before it is a part.
+    StallOnWire(usize),
     /// What was recorded: so many bytes of it, then the end of the connection.
     Close(usize),
     /// What was recorded, a byte a second.
@@ -80,7 +82,7 @@ struct State {
     plays: VecDeque<Play>,
     usual: Play,
     recorded: Vec<Vec<u8>>,
-    plain: Vec<u8>,
+    plain: Vec<Vec<u8>>,
     connections: usize,
     requests: usize,
 }
@@ -151,9 +153,9 @@ impl Hostile {
         (std::mem::take(&mut state.connections), std::mem::take(&mut state.requests))
     }
 
-    /// What came without TLS since the last call of this.
+    /// What came on the last connection without TLS.
     pub fn plain(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.state).plain)
+        lock(&self.state).plain.last().cloned().unwrap_or_default()
     }
 }
 
@@ -183,7 +185,7 @@ fn serve(listener: &TcpListener, state: &Arc<Mutex<State>>, stopping: &AtomicBoo
     }
 }
 
-fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
+fn converse(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -198,12 +200,18 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         Play::Plain(answer) => return plain(stream, &answer, state),
         _ => {}
     }
+    let budget = if let Play::StallOnWire(bytes) = play { bytes } else { usize::MAX };
+    let mut stream = Wire { stream, budget };
     let mut connection = ServerConnection::new(tls).map_err(io::Error::other)?;
     connection.complete_io(&mut stream)?;
     let mut client = StreamOwned::new(connection, stream);
     let recorded = lock(state).recorded.clone();
     match play {
         Play::Proxy => proxy(&mut client, state),
+        Play::StallOnWire(_) => {
+            replay(&mut client, &recorded, usize::MAX, state)?;
+            wait_for_end(client)
+        }
         Play::Stall(bytes) => {
             replay(&mut client, &recorded, bytes, state)?;
             wait_for_end(client)
@@ -235,7 +243,35 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     }
 }
 
-type Tls = StreamOwned<ServerConnection, TcpStream>;
+type Tls = StreamOwned<ServerConnection, Wire>;
+
+/// A connection on which so many bytes can be said; the next one never comes.
+struct Wire {
+    stream: TcpStream,
+    budget: usize,
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.budget == 0 {
+            wait_for_end(&self.stream)?;
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let count = self.stream.write(&bytes[..bytes.len().min(self.budget)])?;
+        self.budget -= count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
 
 fn say(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes)?;
@@ -299,14 +335,20 @@ fn drip(client: &mut Tls, turns: &[Vec<u8>], state: &Mutex<State>) -> io::Result
 }
 
 fn plain(mut stream: TcpStream, answer: &[u8], state: &Mutex<State>) -> io::Result<()> {
+    let number = {
+        let mut state = lock(state);
+        state.plain.push(Vec::new());
+        state.plain.len() - 1
+    };
     let mut buffer = [0; 4096];
-    let count = stream.read(&mut buffer)?;
-    lock(state).plain.extend_from_slice(&buffer[..count]);
-    stream.write_all(answer)?;
+    let mut unanswered = Some(answer);
     loop {
         match stream.read(&mut buffer)? {
             0 => return Ok(()),
-            count => lock(state).plain.extend_from_slice(&buffer[..count]),
+            count => lock(state).plain[number].extend_from_slice(&buffer[..count]),
+        }
+        if let Some(answer) = unanswered.take() {
+            stream.write_all(answer)?;
         }
     }
 }
