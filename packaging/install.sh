@@ -45,5 +45,6 @@ usermod -a -G authkeys oncall-cache
 
 install -d -m 755 -o root -g root /etc/authkeys
 install -d -m 755 -o authkeys-sync -g authkeys /var/lib/authkeys
+install -d -m 700 -o authkeys -g authkeys /var/cache/authkeys
 install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-cache
 [ -e /etc/authkeys/config.toml ] || install -m 644 -o root -g root "$here/examples/config.toml" /etc/authkeys/config.toml

@@ -4,10 +4,13 @@ use std::fmt;
 
 use host::audit::Line;
 use host::{Config, FileError};
-use policy::{Account, Principal, Reason, Timestamp};
+use policy::{Account, Principal, Reason};
 use store::keys::{KeyCopy, MOST_KEYS};
+use store::lookups::Known;
 use store::{KeyProblem, PublicKey, StoreError};
 
+use crate::live::LiveError;
+use crate::person::{self, Clock, Found};
 use crate::shared;
 
 /// The most lines of one answer: a shared account has many owners of few keys.
@@ -18,6 +21,7 @@ const MOST_LINES: usize = 1024;
 pub struct Answer {
     keys: Vec<(PublicKey, Principal)>,
     reason: &'static str,
+    evidence: Vec<(&'static str, String)>,
 }
 
 /// Why the answer is not known.
@@ -33,6 +37,8 @@ pub enum Problem {
     NoDirectory,
     /// A copy is missing or not believed.
     Store(StoreError),
+    /// The directory does not answer, and what it said before is not believed, or there is nothing of it.
+    Unknown(Option<StoreError>, LiveError),
     /// The roster does not tell who may enter a shared account.
     Undecided(Reason),
     /// More keys than are printed; the number and the limit.
@@ -47,6 +53,9 @@ impl Problem {
             Self::Config(FileError::File(refusal)) if !refusal.is_missing() => "file-untrusted",
             Self::Config(_) | Self::NoDirectory => "config-invalid",
             Self::Store(error) => Reason::from(error.fault()).token(),
+            // That nothing was there before is no news.
+            Self::Unknown(None | Some(StoreError::Missing(_)), live) => live.reason,
+            Self::Unknown(Some(copy), _) => Reason::from(copy.fault()).token(),
             Self::Undecided(reason) => reason.token(),
             Self::TooMany(..) => "too-many-keys",
         }
@@ -61,6 +70,8 @@ impl fmt::Display for Problem {
             Self::Config(error) => error.fmt(f),
             Self::NoDirectory => f.write_str("config.toml has no [directory]; say where people are"),
             Self::Store(error) => error.fmt(f),
+            Self::Unknown(None, live) => f.write_str(&live.text),
+            Self::Unknown(Some(copy), live) => write!(f, "{}; and {copy}", live.text),
             Self::Undecided(reason) => {
                 write!(f, "cannot tell who may enter this shared account ({reason}); see `oncall-cache who`")
             }
@@ -85,9 +96,10 @@ impl Answer {
         let owners: Vec<&str> = self.keys.iter().map(|(_, owner)| owner.as_str()).collect();
         let mut distinct = owners.clone();
         distinct.dedup();
-        Line::new(user, "known", self.reason)
+        let line = Line::new(user, "known", self.reason)
             .field("keys", &owners.len().to_string())
-            .field("owners", &distinct.join(","))
+            .field("owners", &distinct.join(","));
+        self.evidence.iter().fold(line, |line, (name, value)| line.field(name, value))
     }
 }
 
@@ -124,18 +136,46 @@ pub fn answer(
     config: &Config,
     account: &Account,
     offered: Option<&Offered>,
-    now: Timestamp,
+    clock: Clock,
 ) -> Result<Answer, Problem> {
     let directory = config.directory.as_ref().ok_or(Problem::NoDirectory)?;
-    let open = || {
-        KeyCopy::open(&config.paths.keys, &directory.scope(), config.keys.stale_for, now)
-            .map_err(Problem::Store)
+    if config.rules.shared(account.as_str()).is_some() {
+        let scope = config.copy_scope(directory);
+        let open = || {
+            KeyCopy::open(&config.paths.keys, &scope, config.keys.stale_for, clock.now)
+                .map_err(Problem::Store)
+        };
+        let keys = shared::keys(config, account, open, clock.now)?;
+        return select(keys, offered, MOST_LINES);
+    }
+    let owner = account.owner();
+    let Found { known, stale, evidence } = person::find(config, directory, &owner, clock)?;
+    let mut answer = match known {
+        Known::Keys(keys) => {
+            select(keys.into_iter().map(|key| (key, owner.clone())).collect(), offered, MOST_KEYS)?
+        }
+        Known::Disabled => Answer::none("account-disabled"),
+        Known::Absent => Answer::none("no-such-user"),
     };
-    let (found, limit) = match config.rules.shared(account.as_str()) {
-        Some(_) => (shared::keys(config, account, open, now)?, MOST_LINES),
-        None => (Some(personal(account, &open()?)?).flatten(), MOST_KEYS),
-    };
-    let Some(mut keys) = found else { return Ok(Answer { keys: Vec::new(), reason: "no-such-user" }) };
+    if stale && answer.reason == "keys" {
+        answer.reason = "keys-stale";
+    }
+    answer.evidence = evidence;
+    Ok(answer)
+}
+
+impl Answer {
+    fn none(reason: &'static str) -> Self {
+        Self { keys: Vec::new(), reason, evidence: Vec::new() }
+    }
+}
+
+/// Those of `keys` that are printed.
+fn select(
+    mut keys: Vec<(PublicKey, Principal)>,
+    offered: Option<&Offered>,
+    limit: usize,
+) -> Result<Answer, Problem> {
     if let Some(offered) = offered {
         keys.retain(|(key, _)| offered.matches(key));
     }
@@ -143,12 +183,5 @@ pub fn answer(
         return Err(Problem::TooMany(keys.len(), limit));
     }
     let reason = if keys.is_empty() { "no-keys" } else { "keys" };
-    Ok(Answer { keys, reason })
-}
-
-/// The keys of the person whose account this is; `None` if the directory has no such person.
-fn personal(account: &Account, copy: &KeyCopy) -> Result<Option<Vec<(PublicKey, Principal)>>, Problem> {
-    let owner = account.owner();
-    let keys = copy.keys_of(&owner).map_err(Problem::Store)?;
-    Ok(keys.map(|keys| keys.into_iter().map(|key| (key, owner.clone())).collect()))
+    Ok(Answer { keys, reason, evidence: Vec::new() })
 }

@@ -6,19 +6,25 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod live;
 mod lookup;
+mod memory;
+mod person;
 mod shared;
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use host::Config;
 use host::audit::{Escaped, Line};
+use nix::poll::PollFlags;
 use policy::Timestamp;
 
 use lookup::{Answer, Problem};
+use person::Clock;
 
 /// The answer is not known.
 const CANNOT_TELL: u8 = 2;
@@ -26,6 +32,7 @@ const CANNOT_TELL: u8 = 2;
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    let clock = Clock { now: now(), start: Instant::now() };
     let arguments = match cli::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -34,7 +41,7 @@ fn main() -> ExitCode {
         }
     };
     let user = arguments.user.clone();
-    match run(arguments) {
+    match run(arguments, clock) {
         Ok(answer) => {
             answer.line(&user).send("authkeys");
             write_whole(&answer)
@@ -49,12 +56,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: cli::Arguments) -> Result<Answer, Problem> {
+fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     // Names are judged before anything is read.
     let account = policy::Account::new(&arguments.user).map_err(Problem::Name)?;
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
-    lookup::answer(&config, &account, offered.as_ref(), now())
+    lookup::answer(&config, &account, offered.as_ref(), clock)
 }
 
 #[allow(clippy::disallowed_methods, reason = "the program's shell is where the clock is read")]
@@ -63,12 +70,26 @@ fn now() -> Timestamp {
     Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
 }
 
+/// How long sshd may take to read an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A pipe that can be written at all takes this much without waiting (pipe(7), PIPE_BUF).
+const AT_ONCE: usize = 4096;
+
+/// Writes to whoever reads, and does not wait for ever for one who does not.
 fn write_whole(answer: &Answer) -> ExitCode {
+    let Some(end) = Instant::now().checked_add(PATIENCE) else { return ExitCode::from(CANNOT_TELL) };
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(answer.text().as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // sshd before 7.5 closes the pipe at the first match.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(CANNOT_TELL),
+    for part in answer.text().as_bytes().chunks(AT_ONCE) {
+        let written = live::wait_for(stdout.as_fd(), PollFlags::POLLOUT, end)
+            .and_then(|()| stdout.write_all(part))
+            .and_then(|()| stdout.flush());
+        match written {
+            Ok(()) => {}
+            // sshd before 7.5 closes the pipe at the first match.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Err(_) => return ExitCode::from(CANNOT_TELL),
+        }
     }
+    ExitCode::SUCCESS
 }

@@ -14,7 +14,7 @@ pub fn keys(
     account: &Account,
     open: impl FnOnce() -> Result<KeyCopy, Problem>,
     now: Timestamp,
-) -> Result<Option<Vec<(PublicKey, Principal)>>, Problem> {
+) -> Result<Vec<(PublicKey, Principal)>, Problem> {
     let roster = roster::read(&config.paths.roster).map_err(Problem::Store)?;
     // What sshd asks about is an account in [[policy.shared]]; that alone makes it guarded, so its uid
     // and groups need not be looked up.
@@ -36,5 +36,5 @@ pub fn keys(
             }
         }
     }
-    Ok(Some(keys))
+    Ok(keys)
 }

@@ -82,7 +82,7 @@ pub fn sync(config: &Config, now: Timestamp) -> Result<Summary, SyncError> {
     accounts::become_owner_of(config.paths.roster.parent().unwrap_or(Path::new("/")))
         .map_err(SyncError::Owner)?;
     let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
-    let people = KeyCopy::open(&config.paths.keys, &directory.scope(), config.keys.stale_for, now)
+    let people = KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)
         .and_then(|copy| copy.people())
         .map_err(SyncError::People)?;
     let horizon = now.plus(config.oncall.lookahead);

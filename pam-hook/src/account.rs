@@ -191,7 +191,8 @@ fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
         return Human::Other(Person::Unknown);
     }
     let owners = || -> Result<Vec<KeyOwner>, store::StoreError> {
-        let copy = KeyCopy::open(&config.paths.keys, &directory.scope(), config.keys.stale_for, now)?;
+        let copy =
+            KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)?;
         keys.iter().map(|key| copy.owner_of(key)).collect()
     };
     match owners() {

@@ -131,6 +131,11 @@ impl Host {
         fs::read_to_string(self.path(inside)).unwrap_or_else(|error| panic!("{inside}: {error}"))
     }
 
+    /// Reads a file inside that is no text.
+    pub fn read_bytes(&self, inside: &str) -> Vec<u8> {
+        fs::read(self.path(inside)).unwrap_or_else(|error| panic!("{inside}: {error}"))
+    }
+
     /// Copies a file of the real machine to `inside`.
     pub fn install(&self, from: &Path, inside: &str, mode: u32) {
         let content =

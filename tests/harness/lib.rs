@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: private machines, and the services played on them.
 
 mod host;
+pub mod hostile;
 pub mod pagerduty;
 pub mod slapd;
 pub mod suite;

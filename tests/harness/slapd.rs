@@ -239,7 +239,8 @@ fn person(uid: &str, mail: &str, keys: &[&str]) -> String {
     ldif
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// As LDIF and SSH write bytes.
+pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {

@@ -1,6 +1,7 @@
 //! Arguments and help text, nothing else.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -8,11 +9,31 @@ use clap::Parser;
 ///
 /// Replaces the copy whole, or leaves it as it is and says why.
 ///
-/// Exit status: 0, the copy is up to date; 2, nothing was published; 64, wrong usage.
+/// With --user, prints what the directory says about one person, for authkeys, and changes nothing.
+///
+/// Exit status: 0, the copy is up to date, or the answer is whole; 2, nothing was published, or there is no
+/// answer; 64, wrong usage.
 #[derive(Debug, Parser)]
 #[command(name = "authkeys-sync", version)]
 pub struct Arguments {
     /// Read this configuration
     #[arg(long, value_name = "FILE", default_value = host::config::DEFAULT_PATH)]
     pub config: PathBuf,
+
+    /// Ask about this person alone, for authkeys
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Give up after this long
+    #[arg(long, value_name = "SECONDS", requires = "user", default_value = "3", value_parser = seconds)]
+    pub deadline: Duration,
+}
+
+/// A positive number of seconds, `2.5` for example.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
+    Duration::try_from_secs_f64(number)
+        .ok()
+        .filter(|length| !length.is_zero() && *length <= Duration::from_secs(60))
+        .ok_or_else(|| "write more than 0 and at most 60 seconds".to_string())
 }

@@ -67,6 +67,8 @@ pub enum DirectoryError {
     Password(SecretError),
     /// The server, or the way to it; which server, and what is wrong.
     Server(LdapUrl, Fault),
+    /// None of several servers answers; one error for each.
+    NoServer(Vec<DirectoryError>),
 }
 
 /// What is wrong with a server's answer.
@@ -159,6 +161,23 @@ impl DirectoryError {
             Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) => "file-untrusted",
             Self::Server(_, Fault::Partial { .. } | Fault::Group(..) | Fault::TooLarge) => "ldap-partial",
             Self::Server(..) => "ldap-unavailable",
+            Self::NoServer(each) if each.iter().all(|error| error.reason() == "ldap-partial") => {
+                "ldap-partial"
+            }
+            Self::NoServer(_) => "ldap-unavailable",
+        }
+    }
+
+    /// Would a question about anybody have failed like this? Otherwise it may be this person's entry alone.
+    pub fn concerns_everybody(&self) -> bool {
+        match self {
+            Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) => true,
+            Self::Server(_, Fault::Late(step, _) | Fault::Lost(step, _) | Fault::Malformed(step)) => {
+                *step != Step::People
+            }
+            Self::Server(_, Fault::Partial { .. } | Fault::TooLarge) => false,
+            Self::Server(..) => true,
+            Self::NoServer(each) => each.iter().all(Self::concerns_everybody),
         }
     }
 }
@@ -176,6 +195,10 @@ impl fmt::Display for DirectoryError {
                 write!(f, "no password to bind with, see [directory] bind_password_file: {error}")
             }
             Self::Server(url, fault) => write!(f, "{url}: {fault}"),
+            Self::NoServer(each) => {
+                let each: Vec<_> = each.iter().map(ToString::to_string).collect();
+                f.write_str(&each.join("; "))
+            }
         }
     }
 }
@@ -332,10 +355,45 @@ fn one_line(text: &str) -> String {
 /// # Errors
 /// Whatever keeps the answer from being whole; nothing of it is returned then.
 pub fn fetch(ldap: &Ldap) -> Result<Vec<Entry>, DirectoryError> {
+    ask_servers(ldap, Deadline::new(ldap.deadline), Question::Everybody)
+}
+
+/// Every entry that the directory shows for `name`, within `limit`; one is an answer, more are none.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn find(ldap: &Ldap, name: &str, limit: Duration) -> Result<Vec<Entry>, DirectoryError> {
+    let filter = format!("(&{}(uid={}))", ldap.filter, ldap3::ldap_escape(name));
+    ask_servers(ldap, Deadline::within(limit), Question::Person(&filter))
+}
+
+/// What is asked of a server.
+#[derive(Clone, Copy)]
+enum Question<'a> {
+    /// Who is there, and who of them is eligible.
+    Everybody,
+    /// Whom this filter finds.
+    Person(&'a str),
+}
+
+/// Asks one server after the other until one answers; each gets its share of what is left.
+fn ask_servers(
+    ldap: &Ldap,
+    deadline: Deadline,
+    question: Question<'_>,
+) -> Result<Vec<Entry>, DirectoryError> {
     // Files first: with one that is not trusted, no packet leaves the host.
     let tls = tls_config(&ldap.ca_file)?;
     let login = Login::read(ldap)?;
-    converse(ldap, tls, login.as_ref()).map_err(|fault| DirectoryError::Server(ldap.url.clone(), fault))
+    let mut errors = Vec::new();
+    for (asked, url) in ldap.urls.iter().enumerate() {
+        let share = deadline.share(ldap.urls.len() - asked);
+        match converse(ldap, url, tls.clone(), login.as_ref(), share, question) {
+            Ok(entries) => return Ok(entries),
+            Err(fault) => errors.push(DirectoryError::Server(url.clone(), fault)),
+        }
+    }
+    Err(if errors.len() == 1 { errors.remove(0) } else { DirectoryError::NoServer(errors) })
 }
 
 /// TLS that believes the authorities in `ca_file` and no others.
@@ -381,9 +439,20 @@ struct Deadline {
 
 impl Deadline {
     fn new(limit: Span) -> Self {
+        Self::within(Duration::from_secs(u64::try_from(limit.as_seconds()).unwrap_or(0)))
+    }
+
+    fn within(length: Duration) -> Self {
         let now = Instant::now();
-        let length = Duration::from_secs(u64::try_from(limit.as_seconds()).unwrap_or(0));
+        let seconds = length.as_millis().div_ceil(1_000);
+        let limit = Span::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
         Self { end: now.checked_add(length).unwrap_or(now), limit }
+    }
+
+    /// The part of what is left that one of `untried` servers gets.
+    fn share(self, untried: usize) -> Self {
+        let left = self.end.saturating_duration_since(Instant::now());
+        Self::within(left / u32::try_from(untried.max(1)).unwrap_or(u32::MAX))
     }
 
     /// What is left of it for `step`; never zero, which the system's calls take for "for ever".
@@ -395,14 +464,19 @@ impl Deadline {
     }
 }
 
-/// The whole conversation with the server.
-fn converse(ldap: &Ldap, tls: Arc<ClientConfig>, login: Option<&Login<'_>>) -> Result<Vec<Entry>, Fault> {
-    let url = &ldap.url;
+/// The whole conversation with one server.
+fn converse(
+    ldap: &Ldap,
+    url: &LdapUrl,
+    tls: Arc<ClientConfig>,
+    login: Option<&Login<'_>>,
+    deadline: Deadline,
+    question: Question<'_>,
+) -> Result<Vec<Entry>, Fault> {
     if url.host.contains(':') {
         // ldap3 hands the bracketed literal to rustls, which takes it for no name at all.
         return Err(Fault::Address);
     }
-    let deadline = Deadline::new(ldap.deadline);
     let mut stream = connect(url, deadline)?;
     if !url.tls_first {
         start_tls(&mut stream, deadline)?;
@@ -414,7 +488,12 @@ fn converse(ldap: &Ldap, tls: Arc<ClientConfig>, login: Option<&Login<'_>>) -> R
         .map_err(Fault::Local)?;
     let step = Cell::new(Step::Handshake);
     let conversation = async {
-        let asked = ask(ldap, tls, login, stream, &step);
+        let asked = async {
+            let mut session = Session::open(url, tls, stream, &step).await?;
+            let people = ask(&mut session, ldap, login, question).await?;
+            session.close().await;
+            Ok(people)
+        };
         tokio::time::timeout_at(deadline.end.into(), asked).await
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(conversation)));
@@ -552,28 +631,28 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 
 /// Everything that is asked over TLS; `step` tells the caller how far it came.
 async fn ask(
+    session: &mut Session<'_>,
     ldap: &Ldap,
-    tls: Arc<ClientConfig>,
     login: Option<&Login<'_>>,
-    stream: TcpStream,
-    step: &Cell<Step>,
+    question: Question<'_>,
 ) -> Result<Vec<Entry>, Fault> {
-    let mut session = Session::open(&ldap.url, tls, stream, step).await?;
     if let Some(login) = login {
         session.enter(Step::Bind);
         session.bind(login).await?;
     }
     let mut eligible = Eligible::default();
-    if let Some(dn) = &ldap.eligible_group {
+    if let (Question::Everybody, Some(dn)) = (question, &ldap.eligible_group) {
         session.enter(Step::Group);
         eligible = session.group(dn).await?;
     }
     session.enter(Step::People);
-    let everybody =
-        Search { base: &ldap.base, scope: Scope::Subtree, filter: &ldap.filter, attributes: &PERSON };
+    let filter = match question {
+        Question::Everybody => &ldap.filter,
+        Question::Person(filter) => filter,
+    };
+    let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &PERSON };
     let mut people = Vec::new();
-    session.search(&everybody, |found| people.push(person(found, &eligible))).await?;
-    session.close().await;
+    session.search(&wanted, |found| people.push(person(found, &eligible))).await?;
     Ok(people)
 }
 
@@ -1093,7 +1172,7 @@ mod tests {
     #[test]
     fn a_file_that_is_missing_keeps_every_packet_at_home() {
         let ldap = Ldap {
-            url: url(),
+            urls: vec![url()],
             base: "dc=x".to_string(),
             bind_dn: None,
             bind_password_file: None,

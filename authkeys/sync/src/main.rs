@@ -5,6 +5,7 @@
 mod cli;
 mod directory;
 mod entry;
+mod live;
 mod people;
 
 use std::error::Error;
@@ -14,7 +15,8 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use host::{Config, accounts, config::Directory};
+use host::config::{Directory, KeysMode};
+use host::{Config, accounts};
 use policy::Timestamp;
 use store::{SyncLock, keys};
 
@@ -29,6 +31,9 @@ fn main() -> ExitCode {
     // What a hostile server can make ldap3 panic with ends as an error like any other; the panic's own
     // text, and the cost of its backtrace, help nobody.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Some(name) = &arguments.user {
+        return live::run(&arguments.config, name, arguments.deadline);
+    }
     match sync(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -57,7 +62,7 @@ fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
             .map_err(|error| format!("{error} ({}), nothing published", error.reason()))?,
         Directory::File(path) => people::read(path)?,
     };
-    let believed = entry::believe(&entries);
+    let mut believed = entry::believe(&entries);
     let mut stderr = io::stderr().lock();
     for line in &believed.dropped {
         let _ = writeln!(stderr, "authkeys-sync: dropped {line}");
@@ -65,7 +70,12 @@ fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     if believed.people.is_empty() {
         return Err("the directory shows nobody (source-empty), nothing published; check `base`, `filter` and what the bind DN may read".into());
     }
-    let published = keys::publish(&config.paths.keys, &directory.scope(), &believed.people, asked)?;
+    // Everybody was fetched, so that names which two entries claim are known. Those who can become root are few.
+    if config.keys.mode == KeysMode::Lookup {
+        believed.people.retain(|person| person.eligible);
+    }
+    let published =
+        keys::publish(&config.paths.keys, &config.copy_scope(directory), &believed.people, asked)?;
     let _ = writeln!(
         io::stdout(),
         "{} changed, {} removed, {} people, {} ms",

@@ -60,8 +60,8 @@ impl Directory {
 /// An LDAP directory.
 #[derive(Debug, Clone)]
 pub struct Ldap {
-    /// Where it listens.
-    pub url: LdapUrl,
+    /// Its servers, in the order in which they are asked; at least one.
+    pub urls: Vec<LdapUrl>,
     /// DN below which people are.
     pub base: String,
     /// DN to bind as; `None` binds nobody.
@@ -92,8 +92,29 @@ pub struct LdapUrl {
 /// `[keys]`.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    /// Age after which the copy is no longer served.
+    /// Who is copied, and who is asked about at a login.
+    pub mode: KeysMode,
+    /// Age up to which an answer needs no question to the directory.
+    pub fresh_for: Span,
+    /// Age after which an answer is no longer served, whatever the directory's state.
     pub stale_for: Span,
+    /// Longest time that one run of `authkeys` takes, with its question to the directory.
+    pub deadline: Span,
+}
+
+/// `[keys] mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeysMode {
+    /// Everybody is copied to this host.
+    Replica,
+    /// Everybody is asked about at their login and remembered; eligible people alone are copied.
+    Lookup,
+}
+
+impl Keys {
+    /// The longest deadline that can be set: sshd lets nobody in while `authkeys` runs.
+    pub const LONGEST_DEADLINE: Span = Span::seconds(10);
 }
 
 /// `[oncall]`.
@@ -149,9 +170,20 @@ pub struct Paths {
     pub keys: PathBuf,
     /// The roster.
     pub roster: PathBuf,
+    /// What `authkeys` remembers of its questions; its locks and marks are beside it.
+    pub lookups: PathBuf,
 }
 
 impl Config {
+    /// What the key copy made from `directory` is tied to. In lookup mode it holds eligible people alone, and
+    /// must not be taken for everybody when the mode changes.
+    pub fn copy_scope(&self, directory: &Directory) -> String {
+        match self.keys.mode {
+            KeysMode::Replica => directory.scope(),
+            KeysMode::Lookup => format!("{} eligible-only", directory.scope()),
+        }
+    }
+
     /// Reads and checks `path`, which root alone may be able to write.
     pub fn load(path: &Path) -> Result<Self, FileError> {
         Self::parse(path, &toml_file::read(path)?)
@@ -217,19 +249,42 @@ struct DirectorySection {
 #[serde(deny_unknown_fields, default)]
 struct KeysSection {
     mode: KeysMode,
+    fresh_for: Spanned<Duration>,
     stale_for: Duration,
+    deadline: Spanned<Duration>,
 }
 
 impl Default for KeysSection {
     fn default() -> Self {
-        Self { mode: KeysMode::Replica, stale_for: Duration(Span::hours(24)) }
+        Self {
+            mode: KeysMode::Replica,
+            fresh_for: Spanned::new(0..0, Duration(Span::minutes(5))),
+            stale_for: Duration(Span::hours(24)),
+            deadline: Spanned::new(0..0, Duration(Span::seconds(3))),
+        }
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KeysMode {
-    Replica,
+impl KeysSection {
+    fn check(self) -> Result<Keys, Problem> {
+        let (fresh_for, stale_for) = (self.fresh_for.get_ref().0, self.stale_for.0);
+        // Unwritten, it follows a shorter `stale_for`.
+        if fresh_for > stale_for && !self.fresh_for.span().is_empty() {
+            return Err(problem(
+                &self.fresh_for,
+                format!("fresh_for ({fresh_for}) is longer than stale_for ({stale_for})"),
+            ));
+        }
+        let deadline = self.deadline.get_ref().0;
+        if deadline > Keys::LONGEST_DEADLINE {
+            let longest = Keys::LONGEST_DEADLINE;
+            return Err(problem(
+                &self.deadline,
+                format!("deadline ({deadline}) is longer than {longest}: a login waits for it"),
+            ));
+        }
+        Ok(Keys { mode: self.mode, fresh_for: fresh_for.min(stale_for), stale_for, deadline })
+    }
 }
 
 #[derive(Deserialize)]
@@ -333,6 +388,7 @@ enum Principals {
 struct PathsSection {
     keys: Option<PathBuf>,
     roster: Option<PathBuf>,
+    lookups: Option<PathBuf>,
 }
 
 fn first_level() -> Spanned<u8> {
@@ -390,16 +446,17 @@ impl File {
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
         rules.warn_age = warn_age.0;
         rules.max_age = max_age.get_ref().0;
-        let KeysMode::Replica = self.keys.mode;
         Ok(Config {
             path: path.to_path_buf(),
             directory: self.directory.map(|section| DirectorySection::check(section, &beside)).transpose()?,
-            keys: Keys { stale_for: self.keys.stale_for.0 },
+            keys: self.keys.check()?,
             oncall: OnCall { lookahead: lookahead.0, sources },
             rules,
             paths: Paths {
                 keys: self.paths.keys.unwrap_or_else(|| PathBuf::from("/var/lib/authkeys/keys.db")),
                 roster: self.paths.roster.unwrap_or_else(|| PathBuf::from("/var/lib/oncall-cache/roster.db")),
+                lookups: (self.paths.lookups)
+                    .unwrap_or_else(|| PathBuf::from("/var/cache/authkeys/lookups.db")),
             },
         })
     }
@@ -426,9 +483,9 @@ impl DirectorySection {
         if this.file.is_some() {
             return Err(problem(urls, "[directory] has both `urls` and `file`; keep one of them"));
         }
-        let [url] = urls.get_ref().as_slice() else {
-            return Err(problem(urls, "this release asks one server: `urls` must have exactly one entry"));
-        };
+        if urls.get_ref().is_empty() {
+            return Err(problem(urls, "`urls` names no server"));
+        }
         if let (None, Some(password)) = (&this.bind_dn, &this.bind_password_file) {
             return Err(problem(password, "`bind_password_file` without `bind_dn`: say who binds"));
         }
@@ -455,7 +512,9 @@ impl DirectorySection {
             None => "(objectClass=ldapPublicKey)".to_string(),
         };
         Ok(Directory::Ldap(Ldap {
-            url: LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text))?,
+            urls: (urls.get_ref().iter())
+                .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
+                .collect::<Result<_, _>>()?,
             base: this.base.clone().ok_or_else(|| missing("base"))?,
             bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
             bind_password_file: this.bind_password_file.as_ref().map(|file| beside(file.get_ref())),
@@ -736,6 +795,9 @@ mod tests {
                 "[keys]\nstale_for = '1 day'",
                 "2: `1 day` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\"",
             ),
+            ("[keys]\nfresh_for = '2h'\nstale_for = '1h'", "2: fresh_for (2h) is longer than stale_for (1h)"),
+            ("[keys]\ndeadline = '11s'", "2: deadline (11s) is longer than 10s: a login waits for it"),
+            ("[directory]\nurls = []\nbase = 'dc=x'", "2: `urls` names no server"),
             ("[keys]\nstale_for = 5", "2: invalid type: integer `5`, expected a string"),
             (
                 "[oncall]\nmax_age = '4d'",
@@ -800,6 +862,27 @@ mod tests {
         for bad in ["'oncall'", "['Alice']", "7"] {
             assert!(shared(bad).is_err_and(|error| error.contains(":3: ")), "{bad}");
         }
+    }
+
+    #[test]
+    fn several_servers_keep_their_order_and_an_unwritten_fresh_for_follows_stale_for() {
+        let config =
+            parse("[directory]\nurls = ['ldaps://b', 'ldap://a']\nbase = 'dc=x'\n[keys]\nstale_for = '1m'")
+                .unwrap();
+        let Some(Directory::Ldap(ldap)) = &config.directory else { panic!("LDAP it is") };
+        let urls: Vec<_> = ldap.urls.iter().map(ToString::to_string).collect();
+        assert_eq!(urls, ["ldaps://b:636", "ldap://a:389"]);
+        assert_eq!(config.keys.fresh_for, Span::minutes(1));
+    }
+
+    #[test]
+    fn a_copy_of_eligible_people_is_not_one_of_everybody() {
+        let scope = |mode: &str| {
+            let config =
+                parse(&format!("[directory]\nfile = 'people.toml'\n[keys]\nmode = '{mode}'")).unwrap();
+            config.copy_scope(config.directory.as_ref().unwrap())
+        };
+        assert_ne!(scope("replica"), scope("lookup"));
     }
 
     #[test]

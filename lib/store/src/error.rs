@@ -56,10 +56,10 @@ impl StoreError {
 
 /// The program that writes a file, by the file's name.
 fn writer(path: &std::path::Path) -> &'static str {
-    if path.file_name().is_some_and(|name| name == "roster.db") {
-        "oncall-cache sync"
-    } else {
-        "authkeys-sync"
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some("roster.db") => "oncall-cache sync",
+        Some("lookups.db") => "authkeys",
+        _ => "authkeys-sync",
     }
 }
 

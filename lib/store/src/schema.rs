@@ -31,28 +31,41 @@ impl Schema {
         // SQLite opens by name. Between this judgement and that only those who may write the file
         // anyway could exchange it: see `trust`.
         trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
-        let connection = self.connect(path).map_err(|error| StoreError::corrupt(path, error))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection =
+            self.connect(immutable_uri(path), flags).map_err(|error| StoreError::corrupt(path, error))?;
+        self.check(&connection, path, |error| StoreError::corrupt(path, error)).map(|()| connection)
+    }
+
+    /// Opens a database for reading and writing, with the journal that SQLite makes beside it.
+    pub fn connect_own(&self, path: &Path) -> rusqlite::Result<Connection> {
+        self.connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// Is it ours, of this version, with exactly our tables?
+    pub fn check(
+        &self,
+        connection: &Connection,
+        path: &Path,
+        failed: impl Fn(rusqlite::Error) -> StoreError + Copy,
+    ) -> Result<(), StoreError> {
         let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-        let corrupt = |error| StoreError::corrupt(path, error);
-        if number("application_id").map_err(corrupt)? != self.application {
+        if number("application_id").map_err(failed)? != self.application {
             return Err(StoreError::corrupt(path, "it is another program's database"));
         }
-        let version = number("user_version").map_err(corrupt)?;
+        let version = number("user_version").map_err(failed)?;
         if version != self.version {
             return Err(StoreError::Version(path.to_path_buf(), version));
         }
-        if !self.matches(&connection).map_err(corrupt)? {
+        if !self.matches(connection).map_err(failed)? {
             return Err(StoreError::corrupt(path, "its tables are not those of this version"));
         }
-        Ok(connection)
+        Ok(())
     }
 
-    fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_URI
-            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let mut connection = Connection::open_with_flags(immutable_uri(path), flags)?;
+    fn connect(&self, name: impl AsRef<Path>, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let mut connection = Connection::open_with_flags(name, flags)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;

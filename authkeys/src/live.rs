@@ -1,0 +1,333 @@
+//! The directory's answer about one person, from `authkeys-sync --user NAME` run as a child.
+//!
+//! The child speaks LDAP and may be made to crash, stall, flood or lie by whoever it speaks to. It gets no
+//! environment, no input and one deadline, and nothing that it says is believed unchecked: an answer that is
+//! not whole, is about somebody else, or holds anything but plain keys is the same as a directory that is down.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use policy::Principal;
+use store::PublicKey;
+use store::lookups::Known;
+
+/// The most that is read from the child, in bytes.
+const LONGEST_ANSWER: u64 = 1024 * 1024;
+
+/// The child's deadline ends this much before ours, so that it can say itself what was late.
+const MARGIN: Duration = Duration::from_millis(50);
+
+/// Where the child is if it cannot be told where this program is.
+const COMPILED_DIRECTORY: &str = "/usr/bin";
+
+/// What the directory says about a person.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The answer.
+    pub known: Known,
+    /// How many values of the key attribute are no acceptable key.
+    pub rejected: usize,
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LiveError {
+    /// The token for the log.
+    pub reason: &'static str,
+    /// Whose questions will fail like this.
+    pub concerns: Concerns,
+    /// What happened: one line of printable ASCII.
+    pub text: String,
+}
+
+/// Whose questions fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concerns {
+    /// Everybody's: the directory is down.
+    Everybody,
+    /// Perhaps this person's alone.
+    Person,
+    /// It is not the directory's fault, or not certain that it was asked.
+    ThisHost,
+}
+
+impl LiveError {
+    /// The directory did not answer a question about this person.
+    pub fn unavailable(concerns: Concerns, text: impl Into<String>) -> Self {
+        Self { reason: "ldap-unavailable", concerns, text: text.into() }
+    }
+
+    /// Did the directory answer, and leave no doubt that there are no keys to be had? Then nothing that it
+    /// said before counts.
+    pub fn is_final(&self) -> bool {
+        matches!(self.reason, "ldap-ambiguous" | "too-many-keys")
+    }
+
+    fn late() -> Self {
+        Self::unavailable(Concerns::ThisHost, "no time left to ask the directory")
+    }
+
+    fn nonsense(what: &str) -> Self {
+        Self::unavailable(Concerns::Person, format!("authkeys-sync's answer is not believed: {what}"))
+    }
+}
+
+/// Asks about `person`; takes until `end` at most.
+pub fn ask(config: &Path, person: &Principal, end: Instant) -> Result<Answer, LiveError> {
+    let left = end.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
+    if left.is_zero() {
+        return Err(LiveError::late());
+    }
+    let program = program();
+    let mut child = Command::new(&program)
+        .arg("--config")
+        .arg(config)
+        .args(["--deadline", &format!("{:.3}", left.as_secs_f64().max(0.001))])
+        .args(["--user", person.as_str()])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| LiveError {
+            concerns: Concerns::ThisHost,
+            ..LiveError::unavailable(Concerns::ThisHost, format!("{}: {error}", program.display()))
+        })?;
+    let said = listen(&mut child, end);
+    let answer = said.and_then(|said| understand(&said, person, || ending(&mut child, end)));
+    // Whatever it is still doing, it has said all that counts; and a zombie is nobody's to reap but ours.
+    let _ = child.kill();
+    let _ = child.wait();
+    answer
+}
+
+/// The child's program: beside this one.
+fn program() -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent).unwrap_or(Path::new(COMPILED_DIRECTORY));
+    beside.join("authkeys-sync")
+}
+
+/// Everything that the child says until it closes its output.
+fn listen(child: &mut Child, end: Instant) -> Result<Vec<u8>, LiveError> {
+    let Some(stdout) = child.stdout.take() else {
+        return Err(LiveError::unavailable(Concerns::ThisHost, "no pipe to authkeys-sync"));
+    };
+    let mut pipe = File::from(std::os::fd::OwnedFd::from(stdout));
+    let (mut said, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        wait_readable(&pipe, end)?;
+        let count = match pipe.read(&mut buffer) {
+            Ok(0) => return Ok(said),
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(LiveError::nonsense(&error.to_string())),
+        };
+        said.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        if said.len() as u64 > LONGEST_ANSWER {
+            return Err(LiveError::nonsense("it does not end"));
+        }
+    }
+}
+
+fn wait_readable(pipe: &File, end: Instant) -> Result<(), LiveError> {
+    wait_for(pipe.as_fd(), PollFlags::POLLIN, end).map_err(|error| match error.kind() {
+        // The child had its own deadline and did not keep it.
+        std::io::ErrorKind::TimedOut => {
+            LiveError::unavailable(Concerns::Person, "authkeys-sync did not end in time")
+        }
+        _ => LiveError::nonsense(&error.to_string()),
+    })
+}
+
+/// Waits until `file` can be read or written, or has lost its other end; not longer than `end`.
+pub fn wait_for(file: BorrowedFd<'_>, what: PollFlags, end: Instant) -> std::io::Result<()> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        match poll(&mut [PollFd::new(file, what)], timeout(left)) {
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whole milliseconds, rounded up: zero would not wait.
+fn timeout(left: Duration) -> PollTimeout {
+    PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+}
+
+/// How a child ended that said nothing of use; it has a moment to end.
+fn ending(child: &mut Child, end: Instant) -> String {
+    for _ in 0..50 {
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                return match status.signal() {
+                    Some(signal) => format!("authkeys-sync was ended by signal {signal}"),
+                    None => format!("authkeys-sync ended with {}", status.code().unwrap_or(-1)),
+                };
+            }
+            Ok(None) if Instant::now() < end => pause(Duration::from_millis(1)),
+            _ => break,
+        }
+    }
+    "authkeys-sync broke off".to_string()
+}
+
+/// Waits; for what cannot be polled.
+pub fn pause(length: Duration) {
+    let _ = poll(&mut [], timeout(length));
+}
+
+/// The answer in what the child said about `person`.
+fn understand(said: &[u8], person: &Principal, ending: impl FnOnce() -> String) -> Result<Answer, LiveError> {
+    let text = std::str::from_utf8(said).map_err(|_| LiveError::nonsense("it is not text"))?;
+    if let Some(words) = text.strip_prefix("error ") {
+        return Err(error(words));
+    }
+    let Some(text) = text.strip_suffix("\nend\n") else {
+        return Err(LiveError::unavailable(Concerns::Person, ending()));
+    };
+    let mut lines = text.split('\n');
+    if lines.next() != Some("authkeys-answer 1") {
+        return Err(LiveError::nonsense("another form; is authkeys-sync of the same release?"));
+    }
+    let (kind, name) = lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default();
+    if name != person.as_str() {
+        return Err(LiveError::nonsense("it is about somebody else"));
+    }
+    let mut answer = match kind {
+        "person" => keys(&mut lines)?,
+        "disabled" => Answer { known: Known::Disabled, rejected: 0 },
+        "absent" => Answer { known: Known::Absent, rejected: 0 },
+        _ => return Err(LiveError::nonsense("an unknown word")),
+    };
+    if let Known::Keys(keys) = &mut answer.known {
+        keys.sort_by_cached_key(PublicKey::digest);
+        keys.dedup();
+    }
+    match lines.next() {
+        None => Ok(answer),
+        Some(_) => Err(LiveError::nonsense("something follows its last line")),
+    }
+}
+
+/// The lines after `person NAME`.
+fn keys<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Answer, LiveError> {
+    let mut keys = Vec::new();
+    let mut rejected = 0;
+    for line in lines.by_ref() {
+        match line.split_once(' ') {
+            Some(("key", key)) => keys.push(
+                PublicKey::parse(key.as_bytes())
+                    .map_err(|problem| LiveError::nonsense(&problem.to_string()))?,
+            ),
+            Some(("rejected", count)) => {
+                rejected = count.parse().map_err(|_| LiveError::nonsense("a count that is none"))?;
+                break;
+            }
+            _ => return Err(LiveError::nonsense("an unknown word")),
+        }
+    }
+    Ok(Answer { known: Known::Keys(keys), rejected })
+}
+
+/// The reasons that a child may give.
+const REASONS: [&str; 7] = [
+    "ldap-unavailable",
+    "ldap-ambiguous",
+    "ldap-partial",
+    "too-many-keys",
+    "file-untrusted",
+    "config-invalid",
+    "bad-user",
+];
+
+/// `REASON CONCERNS TEXT\n`.
+fn error(words: &str) -> LiveError {
+    let mut parts = words.trim_end().splitn(3, ' ');
+    let (reason, concerns) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let text = parts.next().unwrap_or_default();
+    let Some(reason) = REASONS.into_iter().find(|known| *known == reason) else {
+        return LiveError::nonsense("an unknown reason");
+    };
+    let concerns = match concerns {
+        "directory" => Concerns::Everybody,
+        "this-host" => Concerns::ThisHost,
+        _ => Concerns::Person,
+    };
+    let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    LiveError { reason, concerns, text: text.chars().take(600).map(plain).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+
+    fn heard(said: &str) -> Result<Answer, LiveError> {
+        understand(said.as_bytes(), &Principal::new("alice").unwrap(), || "broke off".to_string())
+    }
+
+    #[test]
+    fn whole_answers_are_understood() {
+        let known = |said: &str| heard(said).map(|answer| (answer.known, answer.rejected)).unwrap();
+        let key = PublicKey::parse(KEY.as_bytes()).unwrap();
+        let person = format!("authkeys-answer 1\nperson alice\nkey {KEY}\nkey {KEY}\nrejected 2\nend\n");
+        assert_eq!(known(&person), (Known::Keys(vec![key]), 2));
+        assert_eq!(known("authkeys-answer 1\nperson alice\nend\n"), (Known::Keys(vec![]), 0));
+        assert_eq!(known("authkeys-answer 1\nabsent alice\nend\n"), (Known::Absent, 0));
+        assert_eq!(known("authkeys-answer 1\ndisabled alice\nend\n"), (Known::Disabled, 0));
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_anywhere_is_none() {
+        let whole = format!("authkeys-answer 1\nperson alice\nkey {KEY}\nrejected 2\nend\n");
+        for end in 0..whole.len() {
+            let error = heard(&whole[..end]).unwrap_err();
+            assert_eq!((error.reason, error.text.as_str()), ("ldap-unavailable", "broke off"), "{end}");
+        }
+    }
+
+    #[test]
+    fn lies_are_no_answer() {
+        for said in [
+            "authkeys-answer 2\nabsent alice\nend\n".to_string(),
+            "authkeys-answer 1\nabsent bob\nend\n".to_string(),
+            "authkeys-answer 1\nabsent \nend\n".to_string(),
+            "authkeys-answer 1\nowner alice\nend\n".to_string(),
+            "authkeys-answer 1\nabsent alice\nkey x\nend\n".to_string(),
+            format!("authkeys-answer 1\nabsent alice\nkey {KEY}\nend\n"),
+            format!("authkeys-answer 1\ndisabled alice\nkey {KEY}\nend\n"),
+            format!("authkeys-answer 1\nperson alice\nkey command=\"id\" {KEY}\nend\n"),
+            format!("authkeys-answer 1\nperson alice\nkey {KEY}\nend\nend\n"),
+            format!("authkeys-answer 1\nperson alice\n{KEY}\nend\n"),
+            "authkeys-answer 1\nperson alice\nrejected x\nend\n".to_string(),
+            "authkeys-answer 1\nperson alice\nrejected 1\nrejected 1\nend\n".to_string(),
+            "error no-such-reason person x\n".to_string(),
+        ] {
+            assert_eq!(heard(&said).unwrap_err().reason, "ldap-unavailable", "{said}");
+        }
+    }
+
+    #[test]
+    fn errors_carry_their_reason_and_one_line_of_text() {
+        let error = heard("error ldap-partial person limit\x1b[2J of 3\nmore\n").unwrap_err();
+        assert_eq!((error.reason, error.concerns), ("ldap-partial", Concerns::Person));
+        assert_eq!(error.text, "limit?[2J of 3?more");
+        let error = heard("error ldap-unavailable directory down\n").unwrap_err();
+        assert_eq!((error.concerns, error.text.as_str()), (Concerns::Everybody, "down"));
+    }
+}

@@ -1,0 +1,235 @@
+//! The keys of one person: from the copy, from the directory, or from what it said before, and why.
+//!
+//! A fresh answer needs no question, "no such person" included. An older one is what an outage leaves, as
+//! long as it is not too old. Whatever else is wrong with the copy or the memory, the directory is asked.
+
+use std::time::{Duration, Instant};
+
+use host::Config;
+use host::config::{Directory, KeysMode};
+use policy::{Principal, Reason, Rules, Span, Timestamp};
+use store::StoreError;
+use store::keys::KeyCopy;
+use store::lookups::{Known, Lookups};
+
+use crate::live::{self, Answer, LiveError};
+use crate::lookup::Problem;
+use crate::memory::Memory;
+
+/// The time, as the program's shell read it when it started.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// The instant that answers are judged by.
+    pub now: Timestamp,
+    /// The same instant on the clock that deadlines are kept by.
+    pub start: Instant,
+}
+
+impl Clock {
+    /// When this run has to be over.
+    fn end(self, limit: Span) -> Instant {
+        let length = Duration::from_secs(u64::try_from(limit.as_seconds()).unwrap_or(0));
+        self.start.checked_add(length).unwrap_or(self.start)
+    }
+
+    /// The time now, after a question that may have taken a while.
+    fn later(self) -> Timestamp {
+        self.now.plus(Span::seconds(i64::try_from(self.start.elapsed().as_secs()).unwrap_or(0)))
+    }
+}
+
+/// What is known of a person, and on what ground.
+#[derive(Debug)]
+pub struct Found {
+    /// The answer.
+    pub known: Known,
+    /// Is it an old answer, served because there is no new one?
+    pub stale: bool,
+    /// Fields for the log.
+    pub evidence: Vec<(&'static str, String)>,
+}
+
+impl Found {
+    fn fresh(known: Known) -> Self {
+        Self { known, stale: false, evidence: Vec::new() }
+    }
+
+    fn live(answer: Answer) -> Self {
+        let mut found = Self::fresh(answer.known).and("source", "directory");
+        if answer.rejected > 0 {
+            found = found.and("rejected", answer.rejected.to_string());
+        }
+        found
+    }
+
+    fn stale(known: Known, age: Span, error: &LiveError) -> Self {
+        let found = Self { stale: true, ..Self::fresh(known) };
+        found
+            .and("age", format!("{}s", age.as_seconds()))
+            .and("directory", error.reason)
+            .and("problem", error.text.as_str())
+    }
+
+    fn and(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.evidence.push((name, value.into()));
+        self
+    }
+
+    fn and_fault(self, name: &'static str, fault: Option<&StoreError>) -> Self {
+        match fault {
+            Some(error) => self.and(name, Reason::from(error.fault()).token()),
+            None => self,
+        }
+    }
+}
+
+/// What is known of `person` now.
+pub fn find(
+    config: &Config,
+    directory: &Directory,
+    person: &Principal,
+    clock: Clock,
+) -> Result<Found, Problem> {
+    if person.as_str() == "root" {
+        // An account and no person; whatever the directory calls root is dropped at each sync too.
+        return Ok(Found::fresh(Known::Absent));
+    }
+    let question = Question {
+        config,
+        directory,
+        person,
+        clock,
+        end: clock.end(config.keys.deadline),
+        memory: Memory::open(&config.paths.lookups),
+    };
+    match config.keys.mode {
+        KeysMode::Replica => question.by_copy(),
+        KeysMode::Lookup => question.by_memory(),
+    }
+}
+
+/// What is left when the directory gives no answer: what it said earlier, with its age.
+fn without_answer(
+    error: LiveError,
+    earlier: Result<Option<(Known, Span)>, StoreError>,
+) -> Result<Found, Problem> {
+    match earlier {
+        _ if error.is_final() => Err(Problem::Unknown(None, error)),
+        Ok(Some((known, age))) => Ok(Found::stale(known, age, &error)),
+        Ok(None) => Err(Problem::Unknown(None, error)),
+        Err(fault) => Err(Problem::Unknown(Some(fault), error)),
+    }
+}
+
+struct Question<'a> {
+    config: &'a Config,
+    directory: &'a Directory,
+    person: &'a Principal,
+    clock: Clock,
+    end: Instant,
+    memory: Option<Memory>,
+}
+
+impl Question<'_> {
+    /// Replica mode: the copy of everybody, which the login path cannot write.
+    fn by_copy(&self) -> Result<Found, Problem> {
+        let (scope, now) = (self.config.copy_scope(self.directory), self.clock.now);
+        let copied = KeyCopy::open(&self.config.paths.keys, &scope, self.config.keys.stale_for, now)
+            .and_then(|copy| {
+                let known = copy.keys_of(self.person)?.map_or(Known::Absent, Known::Keys);
+                Ok((known, now.since(copy.synced())))
+            });
+        match copied {
+            Ok((known, age)) if age <= self.config.keys.fresh_for => Ok(Found::fresh(known)),
+            Ok((known, age)) => match self.ask() {
+                Ok(answer) => Ok(Found::live(answer)),
+                Err(error) => without_answer(error, Ok(Some((known, age)))),
+            },
+            Err(fault) => match self.ask() {
+                Ok(answer) => Ok(Found::live(answer).and_fault("copy", Some(&fault))),
+                Err(error) => without_answer(error, Err(fault)),
+            },
+        }
+    }
+
+    /// Lookup mode: each person is asked for, and the answer remembered.
+    fn by_memory(&self) -> Result<Found, Problem> {
+        let mut lookups = self.open();
+        let mut remembered = self.recall(&mut lookups);
+        if let Ok(Some((known, age))) = &remembered
+            && *age <= self.config.keys.fresh_for
+        {
+            return Ok(Found::fresh(known.clone()));
+        }
+        let turn = self.memory.as_ref().and_then(|memory| memory.turn(self.person, self.end));
+        if turn.as_ref().is_some_and(|turn| turn.waited) {
+            remembered = self.recall(&mut lookups);
+            if let Ok(Some((known, age))) = &remembered
+                && *age <= self.config.keys.fresh_for
+            {
+                return Ok(Found::fresh(known.clone()));
+            }
+        }
+        match self.ask() {
+            Ok(answer) => Ok(self.keep(answer, lookups)),
+            Err(error) => without_answer(error, remembered),
+        }
+    }
+
+    /// The memory; why there is none is worth a word in the log and no more.
+    fn open(&self) -> Result<Lookups, Option<StoreError>> {
+        let memory = self.memory.as_ref().ok_or(None)?;
+        memory.lookups(&self.directory.scope(), self.end).map_err(Some)
+    }
+
+    /// What is remembered and may still be served, with its age.
+    fn recall(
+        &self,
+        lookups: &mut Result<Lookups, Option<StoreError>>,
+    ) -> Result<Option<(Known, Span)>, StoreError> {
+        let Ok(open) = &lookups else { return Ok(None) };
+        let (known, asked) = match open.recall(self.person) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(None),
+            Err(fault) => {
+                // One that is damaged is made anew by the next run.
+                let broken = std::mem::replace(lookups, Err(Some(fault)));
+                if let (Ok(broken), Err(Some(StoreError::Corrupt(..)))) = (broken, &lookups) {
+                    broken.discard();
+                }
+                return Ok(None);
+            }
+        };
+        let (path, now, stale_for) = (&self.config.paths.lookups, self.clock.now, self.config.keys.stale_for);
+        if now.plus(Rules::SKEW) < asked {
+            return Err(StoreError::Future(path.clone(), asked.since(now)));
+        }
+        match now.since(asked) {
+            age if age > stale_for => Err(StoreError::Stale(path.clone(), age, stale_for)),
+            age => Ok(Some((known, age))),
+        }
+    }
+
+    fn keep(&self, answer: Answer, lookups: Result<Lookups, Option<StoreError>>) -> Found {
+        let kept = lookups.and_then(|mut lookups| {
+            lookups
+                .remember(self.person, &answer.known, self.clock.later(), self.config.keys.stale_for)
+                .map_err(Some)
+        });
+        Found::live(answer).and_fault("memory", kept.err().flatten().as_ref())
+    }
+
+    /// Asks the directory, unless it was found down a moment ago.
+    fn ask(&self) -> Result<Answer, LiveError> {
+        let Some(memory) = &self.memory else { return live::ask(&self.config.path, self.person, self.end) };
+        if let Some(resting) = memory.rest(self.person, self.clock.later()) {
+            return Err(resting);
+        }
+        let answer = live::ask(&self.config.path, self.person, self.end);
+        match &answer {
+            Ok(_) => memory.unmark(self.person),
+            Err(error) => memory.mark(self.person, error, self.clock.later()),
+        }
+        answer
+    }
+}

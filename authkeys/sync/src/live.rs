@@ -1,0 +1,216 @@
+//! One person, asked for live: `authkeys-sync --user NAME`, the child of `authkeys`.
+//!
+//! It parses what a server sends, so it is made to be lost: little memory, a deadline, no core dump, and
+//! nothing that it could write. Its answer is lines of text with an end that must be there:
+//!
+//! ```text
+//! authkeys-answer 1
+//! person alice                 or: absent alice, disabled alice
+//! key ssh-ed25519 AAAA...      one line each
+//! rejected 2                   values that are no acceptable key; only if there are any
+//! end
+//! ```
+//!
+//! or the one line `error REASON directory|person|this-host TEXT`, which says whose fault it is.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use host::config::Directory;
+use host::{Config, FileError};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use nix::unistd::alarm;
+use policy::Principal;
+
+use crate::directory::{self, DirectoryError};
+use crate::entry::{Believed, Entry, believe};
+use crate::people;
+
+/// Address space, in bytes.
+const MOST_SPACE: u64 = 512 * 1024 * 1024;
+
+/// Memory that can be written, in bytes; with the program itself it stays below 64 MiB.
+const MOST_DATA: u64 = 48 * 1024 * 1024;
+
+/// The longest answer, in bytes: as much as `authkeys` reads.
+const LONGEST_ANSWER: usize = 1024 * 1024;
+
+/// Why there is no answer.
+enum Problem {
+    /// No one can be called that.
+    Name(policy::NameError),
+    /// The configuration cannot be followed.
+    Config(FileError),
+    /// It names no directory.
+    NoDirectory,
+    /// The directory does not answer.
+    Directory(DirectoryError),
+    /// Its answer is about more than one person, or about another one.
+    Ambiguous(String),
+    /// More keys than an answer holds; how many.
+    TooMany(usize),
+}
+
+impl Problem {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "bad-user",
+            Self::Config(FileError::File(refusal)) if !refusal.is_missing() => "file-untrusted",
+            Self::Config(_) | Self::NoDirectory => "config-invalid",
+            Self::Directory(error) => error.reason(),
+            Self::Ambiguous(_) => "ldap-ambiguous",
+            Self::TooMany(_) => "too-many-keys",
+        }
+    }
+
+    /// Would everybody's question fail like this, or this person's, and is it the directory's fault at all?
+    fn concerns(&self) -> &'static str {
+        match self {
+            Self::Directory(error) if error.reason() == "file-untrusted" => "this-host",
+            Self::Directory(error) if error.concerns_everybody() => "directory",
+            Self::Directory(_) | Self::Ambiguous(_) | Self::TooMany(_) => "person",
+            Self::Name(_) | Self::Config(_) | Self::NoDirectory => "this-host",
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Name(error) => error.to_string(),
+            Self::Config(error) => error.to_string(),
+            Self::NoDirectory => "config.toml has no [directory]; say where people are".to_string(),
+            Self::Directory(error) => error.to_string(),
+            Self::Ambiguous(why) => why.clone(),
+            Self::TooMany(count) => format!("{count} keys are more than an answer holds"),
+        }
+    }
+}
+
+/// Prints the answer about `name`, or why there is none.
+pub fn run(config: &Path, name: &str, limit: Duration) -> ExitCode {
+    confine(limit);
+    let (text, code) = match answer(config, name, limit) {
+        Ok(text) => (text, ExitCode::SUCCESS),
+        Err(problem) => {
+            let text = problem.text().replace(|c: char| c.is_control(), "?");
+            (format!("error {} {} {text}\n", problem.reason(), problem.concerns()), ExitCode::from(2))
+        }
+    };
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => code,
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+/// Limits what this process can cost, whatever becomes of it and of its parent. A limit that cannot be set
+/// is no reason to refuse a login: the parent has its own.
+fn confine(limit: Duration) {
+    let _ = setrlimit(Resource::RLIMIT_AS, MOST_SPACE, MOST_SPACE);
+    let _ = setrlimit(Resource::RLIMIT_DATA, MOST_DATA, MOST_DATA);
+    // A dump would hold the password to bind with.
+    let _ = prctl::set_dumpable(false);
+    let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+    alarm::set(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX).saturating_add(2));
+}
+
+fn answer(config: &Path, name: &str, limit: Duration) -> Result<String, Problem> {
+    let name = Principal::new(name).map_err(Problem::Name)?;
+    let config = Config::load(config).map_err(Problem::Config)?;
+    let entries = match config.directory.as_ref().ok_or(Problem::NoDirectory)? {
+        Directory::Ldap(ldap) => directory::find(ldap, name.as_str(), limit).map_err(Problem::Directory)?,
+        Directory::File(path) => {
+            let mut everybody = people::read(path).map_err(Problem::Config)?;
+            everybody.retain(|entry| entry.names.iter().any(|claimed| claimed == name.as_str()));
+            everybody
+        }
+    };
+    let text = judge(name.as_str(), &entries)?;
+    if text.len() > LONGEST_ANSWER {
+        return Err(Problem::TooMany(text.lines().filter(|line| line.starts_with("key ")).count()));
+    }
+    Ok(text)
+}
+
+/// The answer that `entries` are: nobody, or exactly the person who was asked for, byte for byte.
+fn judge(name: &str, entries: &[Entry]) -> Result<String, Problem> {
+    let mut text = "authkeys-answer 1\n".to_string();
+    match entries {
+        [] => {
+            let _ = writeln!(text, "absent {name}");
+        }
+        [Entry { names, .. }] if names.as_slice() == [name] => {
+            let Believed { people, dropped } = believe(entries);
+            let [person] = people.as_slice() else {
+                return Err(Problem::Ambiguous(dropped.join("; ")));
+            };
+            let _ = writeln!(text, "person {name}");
+            for key in &person.keys {
+                let _ = writeln!(text, "key {}", key.line());
+            }
+            if !dropped.is_empty() {
+                let _ = writeln!(text, "rejected {}", dropped.len());
+            }
+        }
+        [Entry { names, .. }] => {
+            let why =
+                format!("asked for {name}, the directory shows an entry with {} user names", names.len());
+            let other = names.first().filter(|_| names.len() == 1);
+            return Err(Problem::Ambiguous(other.map_or(why, |other| {
+                format!("asked for {name}, the directory shows {}", host::audit::Escaped(other))
+            })));
+        }
+        several => {
+            return Err(Problem::Ambiguous(format!("{} entries are called {name}", several.len())));
+        }
+    }
+    text.push_str("end\n");
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+
+    fn entry(names: &[&str], keys: &[&str]) -> Entry {
+        Entry {
+            id: "1".to_string(),
+            names: names.iter().map(ToString::to_string).collect(),
+            keys: keys.iter().map(|key| key.as_bytes().to_vec()).collect(),
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn one_entry_of_exactly_that_name_is_an_answer() {
+        let text = judge("alice", &[entry(&["alice"], &[KEY, "# none"])]).ok().unwrap();
+        assert_eq!(text, format!("authkeys-answer 1\nperson alice\nkey {KEY}\nrejected 1\nend\n"));
+        let text = judge("alice", &[]).ok().unwrap();
+        assert_eq!(text, "authkeys-answer 1\nabsent alice\nend\n");
+    }
+
+    #[test]
+    fn a08_a09_another_spelling_a_second_name_and_a_second_entry_are_none() {
+        for entries in [
+            vec![entry(&["Alice"], &[KEY])],
+            vec![entry(&["alice", "bob"], &[KEY])],
+            vec![entry(&[], &[KEY])],
+            vec![entry(&["alice"], &[KEY]), entry(&["alice"], &[KEY])],
+        ] {
+            let problem = judge("alice", &entries).unwrap_err();
+            assert_eq!((problem.reason(), problem.concerns()), ("ldap-ambiguous", "person"));
+        }
+    }
+
+    impl std::fmt::Debug for Problem {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&self.text())
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! lookups.db: what `authkeys` was told about the people whom it asked for, one by one.
+//!
+//! Unlike the published copies it is written in the login path, by the uid that reads it, in a directory of
+//! its own; NSS, PAM and the syncs never look at it. It is a memory and no source: one that is damaged is
+//! thrown away, and one that cannot be written costs a question and never an answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use policy::{Principal, Span, Timestamp};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use trust::Owner;
+
+use crate::publish::replace;
+use crate::schema::Schema;
+use crate::{PublicKey, StoreError};
+
+const SCHEMA: Schema = Schema {
+    application: 0x414b_6c6b, // "AKlk"
+    version: 1,
+    statements: &[
+        "CREATE TABLE answer (scope TEXT NOT NULL, principal TEXT NOT NULL, asked INTEGER NOT NULL, kind TEXT NOT NULL, keys TEXT NOT NULL, PRIMARY KEY (scope, principal)) WITHOUT ROWID",
+    ],
+};
+
+/// How long another run of the same program may keep us from reading or writing.
+const BUSY: Duration = Duration::from_millis(200);
+
+/// What is known about a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// These are their keys.
+    Keys(Vec<PublicKey>),
+    /// The account is disabled: no keys, whatever the directory holds.
+    Disabled,
+    /// The directory has no such person.
+    Absent,
+}
+
+/// The memory, open.
+#[derive(Debug)]
+pub struct Lookups {
+    path: PathBuf,
+    scope: String,
+    connection: Connection,
+}
+
+impl Lookups {
+    /// Opens the memory at `path`; what it holds of other directories than `scope` is not seen.
+    pub fn open(path: &Path, scope: &str) -> Result<Self, StoreError> {
+        let connection = SCHEMA.open_own(path, BUSY)?;
+        Ok(Self { path: path.to_path_buf(), scope: scope.to_string(), connection })
+    }
+
+    /// As [`Lookups::open`]; makes one where there is none that can be used. The caller holds a lock against
+    /// others who do the same.
+    pub fn open_or_make(path: &Path, scope: &str) -> Result<Self, StoreError> {
+        match Self::open(path, scope) {
+            Err(StoreError::Missing(_) | StoreError::Corrupt(..) | StoreError::Version(..)) => {
+                Self::make(path)?;
+                Self::open(path, scope)
+            }
+            opened => opened,
+        }
+    }
+
+    fn make(path: &Path) -> Result<(), StoreError> {
+        // A journal that was left behind belongs to no file any more.
+        Self::remove(path)?;
+        replace(path, 0o600, |temporary| {
+            SCHEMA
+                .create(temporary)
+                .and_then(|connection| connection.close().map_err(|(_, error)| error))
+                .map_err(|error| error.to_string())
+        })
+    }
+
+    fn remove(path: &Path) -> Result<(), StoreError> {
+        let mut journal = path.as_os_str().to_owned();
+        journal.push("-journal");
+        for file in [Path::new(&journal), path] {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::write(file, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What was answered about `principal`, and when.
+    pub fn recall(&self, principal: &Principal) -> Result<Option<(Known, Timestamp)>, StoreError> {
+        let row = self
+            .connection
+            .query_row(
+                "SELECT asked, kind, keys FROM answer WHERE scope = ?1 AND principal = ?2",
+                params![self.scope, principal.as_str()],
+                |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
+            )
+            .optional()
+            .map_err(|error| self.failed(error))?;
+        let Some((asked, kind, keys)) = row else { return Ok(None) };
+        let known = match (kind.as_str(), keys.as_str()) {
+            ("keys", lines) => Known::Keys(
+                lines
+                    .lines()
+                    .map(|line| PublicKey::parse(line.as_bytes()))
+                    .collect::<Result<_, _>>()
+                    .map_err(|problem| self.corrupt(problem))?,
+            ),
+            ("disabled", "") => Known::Disabled,
+            ("absent", "") => Known::Absent,
+            _ => return Err(self.corrupt("an answer of an unknown kind")),
+        };
+        Ok(Some((known, Timestamp::from_unix(asked))))
+    }
+
+    /// Keeps `known` as the answer about `principal` at `now`, and forgets what is older than `keep`.
+    pub fn remember(
+        &mut self,
+        principal: &Principal,
+        known: &Known,
+        now: Timestamp,
+        keep: Span,
+    ) -> Result<(), StoreError> {
+        let (kind, keys) = match known {
+            Known::Keys(keys) => ("keys", keys.iter().map(|key| key.line() + "\n").collect()),
+            Known::Disabled => ("disabled", String::new()),
+            Known::Absent => ("absent", String::new()),
+        };
+        let mut write = || {
+            let transaction = self.connection.transaction()?;
+            transaction.execute("DELETE FROM answer WHERE asked < ?1", [now.minus(keep).unix()])?;
+            transaction.execute(
+                "INSERT OR REPLACE INTO answer VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![self.scope, principal.as_str(), now.unix(), kind, keys],
+            )?;
+            transaction.commit()
+        };
+        write().map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        failed(&self.path, error)
+    }
+
+    fn corrupt(&self, what: impl std::fmt::Display) -> StoreError {
+        StoreError::corrupt(&self.path, what)
+    }
+
+    /// Throws the memory away: for one that turned out to be damaged.
+    pub fn discard(self) {
+        let _ = Self::remove(&self.path);
+    }
+}
+
+/// Damaged is what SQLite calls so, and a value of the wrong type; everything else, a full disk or another
+/// run's lock for example, may pass.
+fn failed(path: &Path, error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => StoreError::corrupt(path, error),
+        Some(_) => StoreError::write(path, error),
+    }
+}
+
+impl Schema {
+    /// Opens a database that this uid alone reads and writes; what an interrupted write left is undone.
+    fn open_own(&self, path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+        trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
+        let prepare = || {
+            let connection = self.connect_own(path)?;
+            connection.busy_timeout(busy)?;
+            Ok(connection)
+        };
+        let connection = prepare().map_err(|error| failed(path, error))?;
+        self.check(&connection, path, |error| failed(path, error))?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(|error| failed(path, error))?;
+        Ok(connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
+    const DAY: Span = Span::hours(24);
+
+    fn name(name: &str) -> Principal {
+        Principal::new(name).unwrap()
+    }
+
+    fn keys() -> Known {
+        Known::Keys(vec![PublicKey::parse(KEY.as_bytes()).unwrap()])
+    }
+
+    #[test]
+    fn answers_of_every_kind_are_remembered_with_their_instant() {
+        let directory = crate::scratch();
+        let path = directory.path().join("lookups.db");
+        let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
+        for (person, known) in [("alice", keys()), ("bob", Known::Disabled), ("zoe", Known::Absent)] {
+            lookups.remember(&name(person), &known, NOW, DAY).unwrap();
+            let again = Lookups::open_or_make(&path, "test").unwrap();
+            assert_eq!(again.recall(&name(person)).unwrap(), Some((known, NOW)));
+        }
+        assert_eq!(lookups.recall(&name("dave")).unwrap(), None);
+        lookups.remember(&name("alice"), &Known::Absent, NOW, DAY).unwrap();
+        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((Known::Absent, NOW)));
+    }
+
+    #[test]
+    fn another_directory_sees_nothing_and_old_answers_are_forgotten() {
+        let directory = crate::scratch();
+        let path = directory.path().join("lookups.db");
+        let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
+        lookups.remember(&name("alice"), &keys(), NOW, DAY).unwrap();
+        let mut other = Lookups::open_or_make(&path, "another").unwrap();
+        assert_eq!(other.recall(&name("alice")).unwrap(), None);
+        other.remember(&name("bob"), &keys(), NOW.plus(DAY).plus(Span::seconds(1)), DAY).unwrap();
+        assert_eq!(lookups.recall(&name("alice")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_memory_is_made_anew() {
+        let directory = crate::scratch();
+        let path = directory.path().join("lookups.db");
+        for damage in [&b""[..], b"not a database, and longer than sixteen bytes", &[0; 8192]] {
+            let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
+            lookups.remember(&name("alice"), &keys(), NOW, DAY).unwrap();
+            fs::write(&path, damage).unwrap();
+            let lookups = Lookups::open_or_make(&path, "test").unwrap();
+            assert_eq!(lookups.recall(&name("alice")).unwrap(), None);
+        }
+        // A table more is somebody else's doing.
+        Connection::open(&path).unwrap().execute("CREATE TABLE x (y)", []).unwrap();
+        let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
+        lookups.remember(&name("alice"), &keys(), NOW, DAY).unwrap();
+    }
+
+    #[test]
+    fn a_row_that_makes_no_sense_is_no_answer() {
+        let directory = crate::scratch();
+        let path = directory.path().join("lookups.db");
+        let lookups = Lookups::open_or_make(&path, "test").unwrap();
+        for (kind, keys) in [("keys", "command=\"id\" x"), ("absent", KEY), ("", "")] {
+            lookups
+                .connection
+                .execute(
+                    "INSERT OR REPLACE INTO answer VALUES ('test', 'alice', 0, ?1, ?2)",
+                    params![kind, keys],
+                )
+                .unwrap();
+            assert!(matches!(lookups.recall(&name("alice")), Err(StoreError::Corrupt(..))), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,777 @@
+//! `authkeys` against a directory that answers, is away, or means harm; through the real programs.
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use harness::hostile::{Certificate, Hostile, Play, ber};
+use harness::slapd::Slapd;
+use harness::suite::{DAY, HOUR, Suite};
+use harness::text;
+
+/// A whole configuration; `keys` goes into [keys].
+fn config(urls: &[&str], keys: &str) -> String {
+    format!(
+        r#"
+[host]
+name = "testhost"
+[directory]
+urls = {urls:?}
+base = "{base}"
+bind_dn = "{bind}"
+bind_password_file = "bind-password"
+ca_file = "ldap-ca.pem"
+eligible_group = "{group}"
+deadline = "10s"
+[keys]
+{keys}
+"#,
+        base = Slapd::BASE,
+        bind = Slapd::BIND_DN,
+        group = Slapd::GROUP_DN,
+    )
+}
+
+/// A machine whose people are in LDAP, with a hostile server beside the good one.
+struct Site<'a> {
+    suite: &'a Suite,
+    slapd: Slapd<'a>,
+    hostile: Hostile,
+}
+
+const MEMORY: &str = "/var/cache/authkeys";
+
+impl<'a> Site<'a> {
+    fn start(suite: &'a Suite) -> Self {
+        let slapd = Slapd::start(&suite.host);
+        for name in ["alice", "bob", "carol", "dave"] {
+            slapd.add_person(name, &format!("{name}@example.com"), &[&suite.public_key(name)]);
+        }
+        slapd.set_eligible(&["alice", "bob", "carol"]);
+        let hostile = Hostile::start(&suite.host, slapd.ca_pem());
+        let host = &suite.host;
+        host.write("/etc/authkeys/ldap-ca.pem", format!("{}{}", slapd.ca_pem(), hostile.ca_pem()), 0o644);
+        host.write("/etc/authkeys/bind-password", format!("{}\n", Slapd::BIND_PASSWORD), 0o640);
+        host.must("chgrp authkeys-sync /etc/authkeys/bind-password");
+        let site = Self { suite, slapd, hostile };
+        site.configure(&[Slapd::LDAPS_URL], "");
+        site
+    }
+
+    fn configure(&self, urls: &[&str], keys: &str) {
+        self.suite.host.write("/etc/authkeys/config.toml", config(urls, keys), 0o644);
+    }
+
+    /// `authkeys ARGUMENTS` as the user that sshd runs it as.
+    fn run(&self, arguments: &str) -> Output {
+        self.suite.run_as("authkeys", &format!("exec authkeys {arguments}"))
+    }
+
+    /// Prints exactly alice's key; the line in the log.
+    fn serves_alice(&self) -> String {
+        let _ = self.suite.lines_of("authkeys");
+        let output = self.run("alice");
+        assert_eq!(
+            stdout(&output),
+            format!("{} alice\n", key_of(self.suite, "alice")),
+            "{}",
+            self.why(&output)
+        );
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        self.one_line()
+    }
+
+    /// Prints nothing and exits 0: known to have no keys; the line in the log.
+    fn knows_none_for(&self, name: &str) -> String {
+        let _ = self.suite.lines_of("authkeys");
+        let output = self.run(name);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), ""), "{}", text(&output));
+        self.one_line()
+    }
+
+    /// Prints nothing and fails with `reason`; the line in the log.
+    fn cannot_tell(&self, name: &str, reason: &str) -> String {
+        let _ = self.suite.lines_of("authkeys");
+        let output = self.run(name);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{}", text(&output));
+        assert!(!text(&output).contains(Slapd::BIND_PASSWORD), "{}", text(&output));
+        let line = self.one_line();
+        assert!(line.contains(&format!("decision=unknown reason={reason} ")), "expected {reason}: {line}");
+        line
+    }
+
+    fn one_line(&self) -> String {
+        let lines = self.suite.lines_of("authkeys");
+        assert_eq!(lines.len(), 1, "one line for one decision: {lines:#?}");
+        lines.into_iter().next().unwrap_or_default()
+    }
+
+    fn why(&self, output: &Output) -> String {
+        format!("{} {:#?}", text(output), self.suite.lines_of("authkeys"))
+    }
+
+    /// Makes the copy as old as if the last sync had been so many seconds ago.
+    fn age_copy(&self, seconds: i64) {
+        self.suite.host.must(&format!(
+            "cd /var/lib/authkeys && generation=$(cut -d' ' -f1 keys.stamp) && at=$(($(date +%s) - {seconds})) &&
+             sqlite3 keys.db \"UPDATE meta SET synced = $at\" && echo $generation $at >keys.stamp"
+        ));
+    }
+
+    /// The same for every answer that is remembered.
+    fn age_memory(&self, seconds: i64) {
+        self.suite.host.must(&format!(
+            "sqlite3 {MEMORY}/lookups.db \"UPDATE answer SET asked = $(date +%s) - {seconds}\""
+        ));
+    }
+
+    /// Forgets that the directory was found down.
+    fn forget_outages(&self) {
+        self.suite.host.must(&format!("rm -f {MEMORY}/down*"));
+    }
+
+    fn without_copy(&self) {
+        self.suite.host.must("rm -f /var/lib/authkeys/*");
+    }
+
+    /// From now on only the hostile server is asked; every answer has a second.
+    fn face(&self, url: &str, play: Play) {
+        self.configure(&[url], "deadline = '1s'");
+        self.hostile.play(play);
+        self.forget_outages();
+    }
+
+    /// Records the conversation about alice, whose key slapd has.
+    fn record(&self) -> usize {
+        self.without_copy();
+        self.configure(&[Hostile::LDAPS_URL], "deadline = '5s'");
+        self.hostile.play(Play::Proxy);
+        self.serves_alice();
+        let recorded = self.hostile.recorded();
+        assert_eq!(recorded.len(), 2, "bind and search");
+        recorded.iter().map(Vec::len).sum()
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// `TYPE BASE64`.
+fn key_of(suite: &Suite, name: &str) -> String {
+    suite.public_key(name).rsplit_once(' ').map(|(key, _)| key.to_string()).expect("a comment")
+}
+
+/// Runs `action`, which must take from `least` to `most` milliseconds.
+fn timed<T>(least: u64, most: u64, action: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = action();
+    let took = start.elapsed();
+    assert!(
+        (Duration::from_millis(least)..=Duration::from_millis(most)).contains(&took),
+        "took {took:?}, expected {least} to {most} ms"
+    );
+    result
+}
+
+#[test]
+fn a_fresh_copy_needs_no_directory_and_an_older_one_asks_it() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    suite.sync_keys();
+    let stranger = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5o";
+    site.slapd.add_person("eve", "", &[stranger]);
+    // Fresh: a person whom it does not know is known not to be there.
+    assert!(site.knows_none_for("eve").contains("reason=no-such-user"));
+    site.age_copy(301);
+    let before = std::fs::read(suite.host.path("/var/lib/authkeys/keys.db")).expect("the copy");
+    let line = site.serves_alice();
+    assert!(line.contains("reason=keys keys=1 owners=alice source=directory"), "{line}");
+    assert_eq!(stdout(&site.run("eve")), format!("{stranger} eve\n"));
+    let after = std::fs::read(suite.host.path("/var/lib/authkeys/keys.db")).expect("the copy");
+    assert!(before == after, "a live answer never reaches the copy");
+    for url in [Slapd::LDAP_URL, Slapd::LDAPS_URL] {
+        site.configure(&[url], "");
+        site.serves_alice();
+    }
+    // Each of these is worth asking live, and says so.
+    for (damage, token) in [
+        ("rm keys.db", "cache-missing"),
+        ("echo damaged >keys.db", "cache-corrupt"),
+        ("chmod o+w keys.db", "file-untrusted"),
+        ("sqlite3 keys.db 'PRAGMA user_version = 99'", "cache-version"),
+        ("sqlite3 keys.db \"UPDATE meta SET scope = 'ldap base=dc=other'\"", "cache-stale"),
+    ] {
+        suite.host.must("rm -f /var/lib/authkeys/*");
+        suite.sync_keys();
+        suite.host.must(&format!("cd /var/lib/authkeys && {damage}"));
+        let line = site.serves_alice();
+        assert!(line.contains(&format!("source=directory copy={token}")), "{damage}: {line}");
+    }
+}
+
+#[test]
+fn a06_ten_thousand_keys_are_too_many_and_the_offered_one_is_found() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let keys: Vec<String> = (0..10_000u32).map(numbered_key).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    site.slapd.add_person("many", "", &keys);
+    let start = Instant::now();
+    let measured = suite.run_as("authkeys", "/usr/bin/time -f %M -o /tmp/rss authkeys many");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!((measured.status.code(), stdout(&measured).as_str()), (Some(2), ""), "{}", text(&measured));
+    assert!(text(&measured).contains("10000 keys, limit 64"), "{}", text(&measured));
+    assert!(resident(&suite) < 64 * 1024, "{} KiB", resident(&suite));
+    let output = site.run(&format!("many {}", keys[7_000]));
+    assert_eq!(stdout(&output), format!("{} many\n", keys[7_000]), "{}", text(&output));
+    suite.sync_keys();
+    site.cannot_tell("many", "too-many-keys");
+}
+
+/// KiB that the run of /usr/bin/time took at most, its children included.
+fn resident(suite: &Suite) -> u64 {
+    let said = suite.host.read("/tmp/rss");
+    suite.host.must("rm /tmp/rss");
+    let kibibytes = said.trim().lines().last().and_then(|line| line.parse().ok()).expect("a number");
+    println!("peak memory of authkeys with its child: {kibibytes} KiB");
+    suite.host.write("/tmp/rss", said, 0o666);
+    kibibytes
+}
+
+/// An Ed25519 key that nobody has the other half of.
+fn numbered_key(number: u32) -> String {
+    let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
+    blob.extend([0x42; 28]);
+    blob.extend(number.to_be_bytes());
+    format!("ssh-ed25519 {}", harness::slapd::base64(&blob))
+}
+
+#[test]
+fn a07_a_value_of_fifty_megabytes_ends_the_child_alone() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let value = vec![b'x'; 50_000_000];
+    let turns = vec![vec![ber::bind_success()], vec![ber::person("alice", &[&value]), ber::done(0)]];
+    site.configure(&[Hostile::LDAPS_URL], "deadline = '10s'");
+    site.hostile.play(Play::Answers(turns));
+    let output = suite.run_as("authkeys", "/usr/bin/time -f %M -o /tmp/rss authkeys alice");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{}", text(&output));
+    assert!(resident(&suite) < 64 * 1024, "{} KiB", resident(&suite));
+    // It is alice's trouble; bob is asked about as before.
+    site.configure(&[Slapd::LDAPS_URL], "");
+    assert_eq!(stdout(&site.run("bob")), format!("{} bob\n", key_of(&suite, "bob")));
+}
+
+#[test]
+fn a08_a09_another_spelling_and_a_second_entry_are_ambiguous() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let key = suite.public_key("bob");
+    // slapd compares uid without case: it finds this entry for eve.
+    site.slapd.add_person("Eve", "", &[&key]);
+    site.cannot_tell("eve", "ldap-ambiguous");
+    let twin = |name: &str| {
+        format!(
+            "dn: cn={name},{}\nchangetype: add\nobjectClass: inetOrgPerson\nobjectClass: ldapPublicKey\ncn: {name}\nsn: x\nuid: alice\nsshPublicKey: {key}\n",
+            Slapd::BASE
+        )
+    };
+    suite.sync_keys();
+    site.slapd.modify(&twin("twin"));
+    // What the directory said before does not hide what it says now.
+    site.age_copy(400);
+    site.cannot_tell("alice", "ldap-ambiguous");
+    site.without_copy();
+    let line = site.cannot_tell("alice", "ldap-ambiguous");
+    assert!(line.contains("2\\x20entries"), "{line}");
+    site.slapd.delete(&format!("cn=twin,{}", Slapd::BASE));
+    site.serves_alice();
+    site.slapd.modify(&format!("dn: uid=alice,{}\nchangetype: modify\nadd: uid\nuid: bob\n", Slapd::BASE));
+    site.cannot_tell("alice", "ldap-ambiguous");
+}
+
+#[test]
+fn a10_referrals_references_and_aliases_lead_nowhere() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let elsewhere = "ldap://127.0.0.1:7636/dc=example,dc=com";
+    site.slapd.modify(&format!(
+        "dn: ou=elsewhere,{base}\nchangetype: add\nobjectClass: referral\nobjectClass: extensibleObject\nou: elsewhere\nref: {elsewhere}\n
+dn: uid=ghost,{base}\nchangetype: add\nobjectClass: alias\nobjectClass: extensibleObject\nuid: ghost\naliasedObjectName: uid=alice,{base}\n",
+        base = Slapd::BASE
+    ));
+    site.hostile.play(Play::Plain(Vec::new()));
+    site.serves_alice();
+    assert!(site.knows_none_for("ghost").contains("reason=no-such-user"));
+    assert_eq!(site.hostile.counted(), (0, 0));
+    let key = key_of(&suite, "alice");
+    let person = ber::person("alice", &[key.as_bytes()]);
+    for end in [vec![person.clone(), ber::referral(elsewhere)], vec![ber::referral(elsewhere)]] {
+        site.face(Hostile::LDAPS_URL, Play::Answers(vec![vec![ber::bind_success()], end]));
+        site.cannot_tell("alice", "ldap-partial");
+        assert_eq!(site.hostile.counted(), (1, 2), "one connection, bind and search");
+    }
+    let turns = vec![vec![ber::bind_success()], vec![ber::reference(elsewhere), person, ber::done(0)]];
+    site.face(Hostile::LDAPS_URL, Play::Answers(turns));
+    site.serves_alice();
+    assert_eq!(site.hostile.counted().0, 1);
+}
+
+#[test]
+fn a11_entries_that_end_in_an_error_are_not_believed() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let stranger = numbered_key(1);
+    let turns = |code| {
+        let person = ber::person("alice", &[stranger.as_bytes()]);
+        Play::Answers(vec![vec![ber::bind_success()], vec![person, ber::done(code)]])
+    };
+    for code in [4, 3, 51] {
+        site.without_copy();
+        site.face(Hostile::LDAPS_URL, turns(code));
+        site.cannot_tell("alice", "ldap-partial");
+        site.configure(&[Slapd::LDAPS_URL], "");
+        suite.sync_keys();
+        site.age_copy(400);
+        site.face(Hostile::LDAPS_URL, turns(code));
+        let line = site.serves_alice();
+        assert!(line.contains("reason=keys-stale") && line.contains("directory=ldap-partial"), "{line}");
+    }
+}
+
+#[test]
+fn a12_without_tls_nothing_is_asked() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let refused = ber::start_tls_refused();
+    for answer in
+        [refused.clone(), refused[..9].to_vec(), Vec::new(), b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]
+    {
+        site.face(Hostile::LDAP_URL, Play::Plain(answer));
+        timed(0, 2_500, || site.cannot_tell("alice", "ldap-unavailable"));
+        let plain = site.hostile.plain();
+        assert_eq!(plain.len(), 31, "StartTLS and nothing else: {plain:?}");
+        // ldaps to a server without TLS.
+        site.face(Hostile::LDAPS_URL, Play::Plain(b"not TLS".to_vec()));
+        site.cannot_tell("alice", "ldap-unavailable");
+        let plain = site.hostile.plain();
+        let password = Slapd::BIND_PASSWORD.as_bytes();
+        assert!(!plain.windows(password.len()).any(|bytes| bytes == password));
+    }
+}
+
+#[test]
+fn a13_a_certificate_that_is_not_right_ends_the_conversation() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.record();
+    for kind in
+        [Certificate::Expired, Certificate::Early, Certificate::OtherName, Certificate::OtherAuthority]
+    {
+        site.face(Hostile::LDAPS_URL, Play::Proxy);
+        site.hostile.show(kind);
+        let _ = site.hostile.counted();
+        site.cannot_tell("alice", "ldap-unavailable");
+        assert_eq!(site.hostile.counted(), (1, 0), "{kind:?}: no bind, no search");
+    }
+    site.face(Hostile::LDAPS_URL, Play::Proxy);
+    site.hostile.show(Certificate::Good);
+    site.serves_alice();
+}
+
+#[test]
+fn a14_silence_and_a_byte_a_second_end_at_the_deadline() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    suite.sync_keys();
+    let copy =
+        ["keys.db", "keys.stamp"].map(|name| suite.host.read_bytes(&format!("/var/lib/authkeys/{name}")));
+    site.record();
+    for play in [Play::Silence, Play::Drip, Play::Stall(0), Play::Endless(vec![0x30, 0x84])] {
+        site.face(Hostile::LDAPS_URL, play.clone());
+        // Nothing to fall back on.
+        site.without_copy();
+        timed(0, 2_500, || site.cannot_tell("alice", "ldap-unavailable"));
+        // A fresh copy is not even asked for; an older one is served.
+        for (name, bytes) in ["keys.db", "keys.stamp"].iter().zip(&copy) {
+            suite.host.write(&format!("/var/lib/authkeys/{name}"), bytes, 0o640);
+            suite.host.must(&format!("chown authkeys-sync:authkeys /var/lib/authkeys/{name}"));
+        }
+        let _ = site.hostile.counted();
+        timed(0, 700, || site.serves_alice());
+        assert_eq!(site.hostile.counted().0, 0);
+        site.forget_outages();
+        site.age_copy(400);
+        let line = timed(900, 2_500, || site.serves_alice());
+        assert!(line.contains("reason=keys-stale"), "{play:?}: {line}");
+        let line = timed(0, 700, || site.serves_alice());
+        assert!(line.contains("reason=keys-stale"), "{play:?}: {line}");
+    }
+}
+
+/// Runs `authkeys alice` so many times at once, by somebody who leaves no marks; each line of what is printed
+/// is one run's exit status, milliseconds and output.
+fn storm(suite: &Suite, runs: usize, at_once: usize) -> Vec<(i32, u64, String)> {
+    let script = format!(
+        "one() {{ start=$(date +%s%N); out=$(timeout 20 authkeys alice 2>/dev/null); code=$?; \
+         echo $code $((($(date +%s%N) - start) / 1000000)) $out; }}; \
+         i=0; while [ $i -lt {runs} ]; do one & i=$((i+1)); [ $((i % {at_once})) = 0 ] && wait; done; wait"
+    );
+    let said = suite.must_as("root", &script);
+    let runs_said: Vec<_> = said
+        .lines()
+        .map(|line| {
+            let mut words = line.splitn(3, ' ');
+            let code = words.next().and_then(|word| word.parse().ok()).expect("a status");
+            let took = words.next().and_then(|word| word.parse().ok()).expect("a time");
+            (code, took, words.next().unwrap_or_default().to_string())
+        })
+        .collect();
+    assert_eq!(runs_said.len(), runs, "{said}");
+    runs_said
+}
+
+#[test]
+fn a14_a_server_that_stalls_at_any_byte_of_its_answer_is_down() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let length = site.record();
+    println!("a good answer has {length} bytes");
+    let stalls: Vec<Play> = (0..length).map(Play::Stall).collect();
+    site.configure(&[Hostile::LDAPS_URL], "deadline = '1s'");
+    site.hostile.queue(stalls, Play::Silence);
+    let runs = storm(&suite, length, 40);
+    assert_eq!(site.hostile.counted().0, length + 1, "each run met its offset; the recording was one more");
+    let slowest = runs.iter().map(|(_, took, _)| *took).max().unwrap_or_default();
+    println!("{length} offsets, the slowest run took {slowest} ms of 1000");
+    for (code, took, said) in runs {
+        assert_eq!((code, said.as_str()), (2, ""));
+        assert!(took < 2_500, "{took} ms");
+    }
+    // The same with the end of the connection in place of silence.
+    site.hostile.queue((0..length).map(Play::Close).collect(), Play::Silence);
+    assert!(storm(&suite, length, 40).iter().all(|(code, _, said)| *code == 2 && said.is_empty()));
+    // On the wire, from the first byte of the handshake.
+    let offsets: Vec<usize> = (0..900).step_by(11).collect();
+    site.hostile.queue(offsets.iter().copied().map(Play::StallOnWire).collect(), Play::Silence);
+    for (code, took, said) in storm(&suite, offsets.len(), 40) {
+        assert!((code, said.as_str()) == (2, "") && took < 2_500, "{code} {took} ms {said}");
+    }
+    // And the whole answer is one.
+    site.hostile.queue(vec![Play::Stall(length)], Play::Silence);
+    assert_eq!(storm(&suite, 1, 1)[0].0, 0);
+}
+
+#[test]
+fn a14_what_is_no_ldap_is_a_directory_that_is_down() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    for (bytes, what) in [
+        (b"\x30\x00".to_vec(), "an empty message"),
+        (b"\x30\x03\x02\x01\x02".to_vec(), "one element alone"),
+        (
+            b"\x30\x10\x02\x01\x02\x65\x07\x0a\x01\x00\x04\x00\x04\x00\xa0\x02\x30\x00".to_vec(),
+            "a bad control",
+        ),
+        (b"\x30\x05\x02\x01\x02\x7f\x00".to_vec(), "an unknown operation"),
+        (b"\x30\x06\x02\x01\x02\x64\x7f\x00".to_vec(), "an inner length beyond the outer"),
+        (b"\x30\x88\x00\x00\x00\x80\x00\x00\x00\x00".to_vec(), "a length of 2^39"),
+        (b"\x30\x80".to_vec(), "an indefinite length"),
+        (b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), "another protocol"),
+        (vec![0xff; 4096], "noise"),
+        (ber::nested(20_000), "nesting"),
+        (ber::nested(60_000), "nesting that no stack holds"),
+    ] {
+        site.face(Hostile::LDAPS_URL, Play::Raw(bytes));
+        let line = timed(0, 3_000, || site.cannot_tell("alice", "ldap-unavailable"));
+        println!("{what}: {line}");
+    }
+    // Endless: memory stays bounded.
+    site.face(Hostile::LDAPS_URL, Play::Endless([&b"\x30\x85\x80\0\0\0\0"[..], &[0x04; 65_536]].concat()));
+    let output = suite.run_as("authkeys", "/usr/bin/time -f %M -o /tmp/rss authkeys alice");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{}", text(&output));
+    assert!(resident(&suite) < 64 * 1024, "{} KiB", resident(&suite));
+}
+
+#[test]
+fn a16_who_is_gone_stays_gone_when_the_directory_goes_down() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    for mode in ["replica", "lookup"] {
+        site.configure(&[Slapd::LDAPS_URL], &format!("mode = '{mode}'\nfresh_for = '1s'"));
+        suite.sync_keys();
+        assert!(site.serves_alice().contains("reason=keys "));
+        site.slapd.delete(&format!("uid=alice,{}", Slapd::BASE));
+        suite.sync_keys();
+        site.age_copy(10);
+        if mode == "lookup" {
+            site.age_memory(10);
+        }
+        assert!(site.knows_none_for("alice").contains("reason=no-such-user"), "{mode}");
+        site.slapd.stop();
+        site.age_copy(10);
+        if mode == "lookup" {
+            site.age_memory(10);
+        }
+        let line = site.knows_none_for("alice");
+        assert!(
+            line.contains("reason=no-such-user") && line.contains("directory=ldap-unavailable"),
+            "{line}"
+        );
+        let login = suite.ssh("alice", "alice", "true");
+        assert!(!login.status.success(), "{}", text(&login));
+        site.slapd.resume();
+        site.forget_outages();
+        site.slapd.add_person("alice", "alice@example.com", &[&suite.public_key("alice")]);
+    }
+}
+
+#[test]
+fn a17_an_old_copy_is_served_a_day_and_one_from_the_future_never() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    for mode in ["replica", "lookup"] {
+        site.configure(&[Slapd::LDAPS_URL], &format!("mode = '{mode}'"));
+        suite.sync_keys();
+        site.serves_alice();
+        let age = |seconds| if mode == "replica" { site.age_copy(seconds) } else { site.age_memory(seconds) };
+        site.slapd.stop();
+        age(23 * HOUR);
+        let line = site.serves_alice();
+        assert!(line.contains("reason=keys-stale keys=1 owners=alice age=828"), "{mode}: {line}");
+        age(25 * HOUR);
+        site.cannot_tell("alice", "cache-stale");
+        age(-HOUR);
+        site.cannot_tell("alice", "clock-rollback");
+        age(-100);
+        assert!(site.serves_alice().contains("reason=keys "), "within the skew");
+        age(25 * HOUR);
+        site.slapd.resume();
+        site.forget_outages();
+        assert!(site.serves_alice().contains("source=directory"), "{mode}");
+        age(-HOUR);
+        assert!(site.serves_alice().contains("source=directory"), "{mode}");
+    }
+}
+
+#[test]
+fn a18_a_reader_that_leaves_or_never_reads_holds_nobody_up() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let keys: Vec<String> = (0..64).map(numbered_key).collect();
+    site.slapd.add_person("many", "", &keys.iter().map(String::as_str).collect::<Vec<_>>());
+    suite.sync_keys();
+    let gone = suite.run_as(
+        "root",
+        "(runuser -u authkeys -- authkeys many; echo $? >/tmp/status) | head -1 >/dev/null; cat /tmp/status",
+    );
+    assert_eq!(stdout(&gone), "0\n", "{}", text(&gone));
+    // A pipe that is full already and that nobody reads.
+    let script = "mkfifo -m 666 /tmp/pipe; exec 3<>/tmp/pipe; (timeout 1 cat /dev/zero >&3); \
+                  runuser -u authkeys -- authkeys many >&3; echo $?";
+    let stuck = timed(900, 5_000, || suite.run_as("root", script));
+    assert_eq!(stdout(&stuck), "2\n", "{}", text(&stuck));
+}
+
+#[test]
+fn a19_the_environment_changes_nothing() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let forged = "AUTHKEYS_CONFIG=/tmp/x LDAPCONF=/tmp/x LDAPTLS_REQCERT=never LDAPTLS_CACERT=/tmp/x \
+                  SSL_CERT_FILE=/tmp/x SSL_CERT_DIR=/tmp HTTPS_PROXY=http://127.0.0.1:1 ALL_PROXY=socks5://127.0.0.1:1 \
+                  RUST_LOG=trace RUST_BACKTRACE=full TZ=Pacific/Kiritimati LC_ALL=C.UTF-8 PATH=/tmp LD_LIBRARY_PATH=/tmp HOME=/tmp";
+    let both = || {
+        let plain = suite.run_as("authkeys", "/usr/bin/authkeys alice");
+        site.forget_outages();
+        let forged = suite.run_as("authkeys", &format!("env {forged} /usr/bin/authkeys alice"));
+        assert_eq!(
+            (plain.status, &plain.stdout, &plain.stderr),
+            (forged.status, &forged.stdout, &forged.stderr)
+        );
+        plain
+    };
+    assert_eq!(stdout(&both()), format!("{} alice\n", key_of(&suite, "alice")), "live");
+    suite.sync_keys();
+    assert_eq!(both().status.code(), Some(0), "from the copy");
+    site.slapd.stop();
+    site.without_copy();
+    assert_eq!(both().status.code(), Some(2), "unknown");
+}
+
+#[test]
+fn a20_files_that_others_could_have_written_or_read_are_refused_before_any_packet() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.record();
+    let good = suite.host.read("/etc/authkeys/config.toml");
+    for damage in [
+        "chmod g+w config.toml",
+        "chown authkeys config.toml",
+        "mv config.toml real.toml && ln -s real.toml config.toml",
+        "chmod o+r bind-password",
+        "chown authkeys bind-password",
+        "chmod o+w ldap-ca.pem",
+    ] {
+        site.hostile.play(Play::Proxy);
+        let _ = site.hostile.counted();
+        suite.host.must(&format!("cd /etc/authkeys && {damage}"));
+        site.cannot_tell("alice", "file-untrusted");
+        assert_eq!(site.hostile.counted(), (0, 0), "{damage}: no packet");
+        suite.host.must("cd /etc/authkeys && rm -f config.toml && chown root bind-password && chmod 640 bind-password && chmod 644 ldap-ca.pem");
+        suite.host.write("/etc/authkeys/config.toml", &good, 0o644);
+        site.serves_alice();
+    }
+}
+
+#[test]
+fn a21_wrong_usage_is_said_on_stderr_alone() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let key = key_of(&suite, "alice");
+    for usage in ["", "alice ssh-ed25519", "alice ssh-ed25519 '!!'", &format!("alice {key} more")] {
+        let output = site.run(usage);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(64), ""), "{usage}");
+        assert!(!output.stderr.is_empty(), "{usage}");
+    }
+}
+
+#[test]
+fn lookup_mode_asks_once_remembers_and_copies_eligible_people_alone() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.configure(&[Hostile::LDAPS_URL], "mode = 'lookup'\ndeadline = '5s'");
+    site.hostile.play(Play::Proxy);
+    // Twenty logins at once are one question.
+    let script = "i=0; while [ $i -lt 20 ]; do authkeys alice & i=$((i+1)); done; wait";
+    let said = suite.must_as("authkeys", script);
+    assert_eq!(said, format!("{} alice\n", key_of(&suite, "alice")).repeat(20));
+    assert_eq!(site.hostile.counted(), (1, 3), "one connection: bind, search, unbind");
+    // So is a login of somebody whom nobody knows.
+    for _ in 0..3 {
+        assert!(site.knows_none_for("nobody").contains("reason=no-such-user"));
+    }
+    assert_eq!(site.hostile.counted().0, 1);
+    // Old enough, it is asked again.
+    site.age_memory(301);
+    site.serves_alice();
+    assert_eq!(site.hostile.counted().0, 1);
+    // A memory that is damaged, or cannot be written, is no obstacle.
+    suite.host.must(&format!("echo damaged >{MEMORY}/lookups.db"));
+    site.serves_alice();
+    assert!(site.serves_alice().ends_with("owners=alice"), "it was made anew");
+    suite.host.must(&format!("mount -t tmpfs -o size=4k,mode=700,uid=$(id -u authkeys) tmpfs {MEMORY}"));
+    site.serves_alice();
+    suite.host.must(&format!(
+        "dd if=/dev/zero of={MEMORY}/full bs=4k count=1 2>/dev/null; chown authkeys {MEMORY}"
+    ));
+    assert!(site.serves_alice().contains("source=directory memory="), "a full disk is said");
+    suite.host.must(&format!("mount -o remount,ro {MEMORY}"));
+    site.serves_alice();
+    suite.host.must(&format!("umount {MEMORY} && chmod 770 {MEMORY}"));
+    site.serves_alice();
+    suite.host.must(&format!("chmod 700 {MEMORY}"));
+    // Another filter is another directory: nothing that was remembered counts.
+    site.configure(&[Slapd::LDAPS_URL], "mode = 'lookup'");
+    suite.sync_keys();
+    let copied = suite.host.must("sqlite3 /var/lib/authkeys/keys.db 'SELECT principal FROM person'");
+    assert_eq!(copied, "alice\nbob\ncarol\n", "dave is not eligible");
+    // That copy is no copy of everybody.
+    site.configure(&[Slapd::LDAPS_URL], "");
+    let dave = site.run("dave");
+    assert_eq!(stdout(&dave), format!("{} dave\n", key_of(&suite, "dave")), "{}", text(&dave));
+}
+
+#[test]
+fn servers_are_asked_in_their_order_and_one_that_is_down_costs_its_share() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.hostile.play(Play::Silence);
+    let refused = "ldaps://127.0.0.1:1";
+    site.configure(&[refused, Slapd::LDAPS_URL], "");
+    timed(0, 1_500, || site.serves_alice());
+    site.configure(&[Hostile::LDAPS_URL, refused, Slapd::LDAP_URL], "deadline = '3s'");
+    timed(800, 2_500, || site.serves_alice());
+    site.configure(&["ldaps://no-such-name.invalid", Slapd::LDAPS_URL], "");
+    site.serves_alice();
+    assert_eq!(site.hostile.counted().0, 1);
+    site.configure(&[Hostile::LDAPS_URL, refused], "deadline = '1s'");
+    let output = site.run("alice");
+    let said = text(&output);
+    assert!(said.contains("hostile.example.com") && said.contains("127.0.0.1"), "both are named: {said}");
+    site.forget_outages();
+    site.configure(&[refused, Slapd::LDAPS_URL], "");
+    assert!(suite.sync_keys().contains("4 people"));
+}
+
+#[test]
+fn with_the_directory_down_logins_go_by_the_fault_table() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    // No roster: an account that nothing guards.
+    let login = || suite.ssh("dave", "dave", "echo in");
+    let admitted = |output: &Output| output.status.success() && stdout(output) == "in\n";
+    suite.sync_keys();
+    site.slapd.stop();
+    for (age, lets_in, what) in
+        [(0, true, "fresh"), (HOUR, true, "stale"), (DAY + HOUR, false, "too old"), (-HOUR, false, "future")]
+    {
+        site.age_copy(age);
+        let output = login();
+        assert_eq!(admitted(&output), lets_in, "{what}: {}", text(&output));
+    }
+    site.without_copy();
+    let output = login();
+    assert!(!admitted(&output), "absent: {}", text(&output));
+    site.slapd.resume();
+    site.forget_outages();
+    let output = login();
+    assert!(admitted(&output), "absent, and the directory is back: {}", text(&output));
+    // A key removed in the directory is refused after the next sync, also when the directory then goes down.
+    suite.sync_keys();
+    site.slapd.modify(&format!(
+        "dn: uid=dave,{}\nchangetype: modify\nreplace: sshPublicKey\nsshPublicKey: {}\n",
+        Slapd::BASE,
+        suite.public_key("bob")
+    ));
+    suite.sync_keys();
+    assert!(!admitted(&login()), "the old key");
+    assert!(admitted(&suite.ssh("bob", "dave", "echo in")), "the new key");
+    site.slapd.stop();
+    site.age_copy(HOUR);
+    assert!(!admitted(&login()), "the old key, in an outage");
+    assert!(admitted(&suite.ssh("bob", "dave", "echo in")), "the new key, in an outage");
+}
+
+#[test]
+fn six_keys_at_a_black_hole_wait_one_deadline_in_all() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    suite.sync_keys();
+    site.age_copy(HOUR);
+    site.configure(&[Hostile::LDAPS_URL], "deadline = '3s'");
+    site.hostile.play(Play::Silence);
+    let login = || {
+        let others: String = (1..6).map(|n| format!("-i /tmp/wrong{n} ")).collect();
+        suite.host.sh(&format!(
+            "for n in 1 2 3 4 5; do [ -e /tmp/wrong$n ] || ssh-keygen -qt ed25519 -N '' -f /tmp/wrong$n; done; date +%s%N
+             timeout 30 ssh -F none {others} -i /root/keys/dave -o IdentitiesOnly=yes -o BatchMode=yes \
+             -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p 2222 dave@127.0.0.1 'echo in'; date +%s%N"
+        ))
+    };
+    let took = |output: &Output| {
+        let said = stdout(output);
+        let numbers: Vec<u128> = said.lines().filter_map(|line| line.parse().ok()).collect();
+        assert!(said.contains("\nin\n"), "{}", text(output));
+        (numbers[1] - numbers[0]) / 1_000_000
+    };
+    let _ = suite.lines_of("authkeys");
+    let first = took(&login());
+    let runs = suite.lines_of("authkeys");
+    println!("six keys at a black hole: {first} ms, {} runs of authkeys, deadline 3000 ms", runs.len());
+    assert!(runs.len() >= 6, "{runs:#?}");
+    assert!((2_900..4_800).contains(&first), "{first} ms");
+    let second = took(&login());
+    println!("the next login: {second} ms");
+    assert!(second < 1_800, "{second} ms");
+    assert_eq!(site.hostile.counted().0, 1);
+}
