@@ -15,4 +15,7 @@ pub struct Arguments {
     /// Read this configuration
     #[arg(long, value_name = "FILE", default_value = host::config::DEFAULT_PATH)]
     pub config: PathBuf,
+    /// Publish this once although it takes more people away than max_shrink allows
+    #[arg(long)]
+    pub accept: bool,
 }

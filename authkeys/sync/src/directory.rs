@@ -9,8 +9,10 @@
 //! parser sees no byte before the server has shown a certificate that `ca_file` vouches for. After
 //! that a panic ends as an error; an overflow ends the process, which has published nothing yet.
 
+mod person;
+mod refresh;
+
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use host::config::{Ldap, LdapUrl};
+use host::config::{Ldap, LdapUrl, Membership};
 use host::secret::{Secret, SecretError};
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
 use ldap3::{
@@ -33,13 +35,15 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::task::JoinHandle;
 use trust::{Owner, Refusal};
 
-use crate::entry::Entry;
-
-/// What is asked about a person.
-const PERSON: [&str; 4] = ["uid", "mail", "sshPublicKey", "entryUUID"];
+use crate::replica::News;
+pub use person::Eligible;
+use person::Reader;
 
 /// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup.
 const GROUP: [&str; 3] = ["member", "uniqueMember", "memberUid"];
+
+/// RFC 4511's way to ask for no attribute at all.
+const NOTHING: [&str; 1] = ["1.1"];
 
 /// Entries in one page; servers commonly refuse more than 500 or 1,000.
 const PAGE: i32 = 500;
@@ -327,15 +331,28 @@ fn one_line(text: &str) -> String {
     text.chars().take(200).map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
-/// Everybody whom the directory lists, or the reason why that is not known.
+/// What a directory answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Everybody whom it lists, or what changed.
+    pub news: News,
+    /// With which cookie to ask the next time.
+    pub cookie: Option<Vec<u8>>,
+    /// Who may ever become root.
+    pub eligible: Eligible,
+}
+
+/// Everybody whom the directory lists, or what changed since `cookie` was told; or the reason why that is not
+/// known, before `deadline`.
 ///
 /// # Errors
 /// Whatever keeps the answer from being whole; nothing of it is returned then.
-pub fn fetch(ldap: &Ldap) -> Result<Vec<Entry>, DirectoryError> {
+pub fn fetch(ldap: &Ldap, cookie: Option<&[u8]>, deadline: Deadline) -> Result<Answer, DirectoryError> {
     // Files first: with one that is not trusted, no packet leaves the host.
     let tls = tls_config(&ldap.ca_file)?;
     let login = Login::read(ldap)?;
-    converse(ldap, tls, login.as_ref()).map_err(|fault| DirectoryError::Server(ldap.url.clone(), fault))
+    converse(ldap, tls, login.as_ref(), cookie, deadline)
+        .map_err(|fault| DirectoryError::Server(ldap.url.clone(), fault))
 }
 
 /// TLS that believes the authorities in `ca_file` and no others.
@@ -373,14 +390,15 @@ impl<'a> Login<'a> {
 }
 
 /// The instant at which an answer is worth nothing any more.
-#[derive(Clone, Copy)]
-struct Deadline {
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
     end: Instant,
     limit: Span,
 }
 
 impl Deadline {
-    fn new(limit: Span) -> Self {
+    /// The instant at which `limit` is over, beginning now.
+    pub fn new(limit: Span) -> Self {
         let now = Instant::now();
         let length = Duration::from_secs(u64::try_from(limit.as_seconds()).unwrap_or(0));
         Self { end: now.checked_add(length).unwrap_or(now), limit }
@@ -396,13 +414,18 @@ impl Deadline {
 }
 
 /// The whole conversation with the server.
-fn converse(ldap: &Ldap, tls: Arc<ClientConfig>, login: Option<&Login<'_>>) -> Result<Vec<Entry>, Fault> {
+fn converse(
+    ldap: &Ldap,
+    tls: Arc<ClientConfig>,
+    login: Option<&Login<'_>>,
+    cookie: Option<&[u8]>,
+    deadline: Deadline,
+) -> Result<Answer, Fault> {
     let url = &ldap.url;
     if url.host.contains(':') {
         // ldap3 hands the bracketed literal to rustls, which takes it for no name at all.
         return Err(Fault::Address);
     }
-    let deadline = Deadline::new(ldap.deadline);
     let mut stream = connect(url, deadline)?;
     if !url.tls_first {
         start_tls(&mut stream, deadline)?;
@@ -414,7 +437,7 @@ fn converse(ldap: &Ldap, tls: Arc<ClientConfig>, login: Option<&Login<'_>>) -> R
         .map_err(Fault::Local)?;
     let step = Cell::new(Step::Handshake);
     let conversation = async {
-        let asked = ask(ldap, tls, login, stream, &step);
+        let asked = ask(ldap, tls, login, stream, cookie, &step);
         tokio::time::timeout_at(deadline.end.into(), asked).await
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(conversation)));
@@ -556,8 +579,9 @@ async fn ask(
     tls: Arc<ClientConfig>,
     login: Option<&Login<'_>>,
     stream: TcpStream,
+    cookie: Option<&[u8]>,
     step: &Cell<Step>,
-) -> Result<Vec<Entry>, Fault> {
+) -> Result<Answer, Fault> {
     let mut session = Session::open(&ldap.url, tls, stream, step).await?;
     if let Some(login) = login {
         session.enter(Step::Bind);
@@ -566,15 +590,16 @@ async fn ask(
     let mut eligible = Eligible::default();
     if let Some(dn) = &ldap.eligible_group {
         session.enter(Step::Group);
-        eligible = session.group(dn).await?;
+        eligible = session.eligible(ldap, dn).await?;
     }
     session.enter(Step::People);
+    let reader = Reader::new(ldap, &eligible);
+    let attributes = reader.attributes();
     let everybody =
-        Search { base: &ldap.base, scope: Scope::Subtree, filter: &ldap.filter, attributes: &PERSON };
-    let mut people = Vec::new();
-    session.search(&everybody, |found| people.push(person(found, &eligible))).await?;
+        Search { base: &ldap.base, scope: Scope::Subtree, filter: &ldap.filter, attributes: &attributes };
+    let (news, cookie) = session.people(&everybody, cookie, &reader).await?;
     session.close().await;
-    Ok(people)
+    Ok(Answer { news, cookie, eligible })
 }
 
 /// One search.
@@ -582,7 +607,7 @@ struct Search<'a> {
     base: &'a str,
     scope: Scope,
     filter: &'a str,
-    attributes: &'static [&'static str],
+    attributes: &'a [&'a str],
 }
 
 /// What has come from the server so far.
@@ -606,6 +631,12 @@ impl Tally {
     /// Counts one message that is no entry.
     fn add_reference(&mut self) -> Result<(), Fault> {
         self.references += 1;
+        self.check()
+    }
+
+    /// Counts what a message that is no entry carries.
+    fn add_bytes(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(bytes);
         self.check()
     }
 
@@ -661,9 +692,30 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The members of exactly the group `dn`. A missing group is a fault; an empty one is an answer.
-    async fn group(&mut self, dn: &str) -> Result<Eligible, Fault> {
-        let itself = Search { base: dn, scope: Scope::Base, filter: "(objectClass=*)", attributes: &GROUP };
+    /// Who is in the eligible group `dn`. A missing group is a fault; an empty one is an answer.
+    async fn eligible(&mut self, ldap: &Ldap, dn: &str) -> Result<Eligible, Fault> {
+        let wanted = match ldap.membership {
+            Membership::Group => &GROUP[..],
+            Membership::Person => &NOTHING[..],
+        };
+        let group = self.group(dn, wanted).await?;
+        if ldap.membership == Membership::Group {
+            let range = || Fault::Group(dn.to_string(), GroupFault::Range);
+            return Eligible::from_group(group).ok_or_else(range);
+        }
+        // Asked for as a search, and not read from each person: servers that compute memberOf do not tell
+        // by RFC 4533 that it changed.
+        let filter = format!("(&{}(memberOf={}))", ldap.filter, ldap3::ldap_escape(dn));
+        let members =
+            Search { base: &ldap.base, scope: Scope::Subtree, filter: &filter, attributes: &NOTHING };
+        let mut eligible = Eligible::default();
+        self.search(&members, |found| eligible.add(&found.dn)).await?;
+        Ok(eligible)
+    }
+
+    /// Exactly the group `dn`.
+    async fn group(&mut self, dn: &str, attributes: &[&str]) -> Result<SearchEntry, Fault> {
+        let itself = Search { base: dn, scope: Scope::Base, filter: "(objectClass=*)", attributes };
         let fault = |fault| Err(Fault::Group(dn.to_string(), fault));
         let mut groups = Vec::new();
         match self.search(&itself, |found| groups.push(found)).await {
@@ -673,7 +725,7 @@ impl<'a> Session<'a> {
         match (groups.pop(), groups.is_empty()) {
             (None, _) => fault(GroupFault::Missing),
             (Some(_), false) => fault(GroupFault::Several),
-            (Some(group), true) => Eligible::from_group(group).map_or_else(|| fault(GroupFault::Range), Ok),
+            (Some(group), true) => Ok(group),
         }
     }
 
@@ -772,103 +824,12 @@ fn next_page(controls: &[Control]) -> Vec<u8> {
     paged.map(|control| control.1.parse::<PagedResults>().cookie).unwrap_or_default()
 }
 
-/// Who may ever become root by being on call.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Eligible {
-    /// Members of a group of names, normalised.
-    dns: HashSet<String>,
-    /// Members of a group of user names.
-    uids: HashSet<String>,
-}
-
-impl Eligible {
-    /// The members of `group`; `None` if the server sent a part of them only.
-    fn from_group(group: SearchEntry) -> Option<Self> {
-        let mut eligible = Self::default();
-        for (name, values) in attributes(group) {
-            if name.to_ascii_lowercase().contains(";range=") {
-                return None;
-            } else if ["member", "uniqueMember"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted)) {
-                eligible.dns.extend(readable(values).map(|dn| normalise(&dn)));
-            } else if name.eq_ignore_ascii_case("memberUid") {
-                eligible.uids.extend(readable(values));
-            }
-        }
-        Some(eligible)
-    }
-
-    fn admits(&self, dn: &str, names: &[String]) -> bool {
-        self.dns.contains(&normalise(dn)) || names.iter().any(|name| self.uids.contains(name))
-    }
-}
-
-/// A person as the directory describes him.
-fn person(found: SearchEntry, eligible: &Eligible) -> Entry {
-    let dn = found.dn.clone();
-    let mut entry = Entry::default();
-    let mut ids = Vec::new();
-    for (name, values) in attributes(found) {
-        if name.eq_ignore_ascii_case("uid") {
-            entry.names.extend(readable(values));
-        } else if name.eq_ignore_ascii_case("mail") {
-            entry.mails.extend(readable(values));
-        } else if name.eq_ignore_ascii_case("sshPublicKey") {
-            entry.keys.extend(values);
-        } else if name.eq_ignore_ascii_case("entryUUID") {
-            ids.extend(readable(values));
-        }
-    }
-    entry.eligible = eligible.admits(&dn, &entry.names);
-    entry.id = ids.into_iter().find(|id| !id.is_empty()).unwrap_or(dn);
-    entry
-}
-
-/// Every attribute with its values as bytes. ldap3 keeps an attribute with a value that is not
-/// UTF-8 in a place of its own, together with those values of it that are.
-fn attributes(found: SearchEntry) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
-    let bytes = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect();
-    found.attrs.into_iter().map(move |(name, texts)| (name, bytes(texts))).chain(found.bin_attrs)
-}
-
-/// Those values that are text.
-fn readable(values: Vec<Vec<u8>>) -> impl Iterator<Item = String> {
-    values.into_iter().filter_map(|value| String::from_utf8(value).ok())
-}
-
-/// A DN in the spelling in which two of the same entry are compared: ASCII letters small, no spaces
-/// round the commas between its parts and round each part's first `=`. What a backslash protects
-/// stays as it is: `cn=a\, b` and `cn=a\,b` are two people.
-fn normalise(dn: &str) -> String {
-    let mut normal = String::with_capacity(dn.len());
-    let (mut spaces, mut at_edge, mut in_type) = (0, true, true);
-    let mut letters = dn.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            ' ' => spaces += 1,
-            ',' | '=' if letter == ',' || in_type => {
-                normal.push(letter);
-                (spaces, at_edge, in_type) = (0, true, letter == ',');
-            }
-            _ => {
-                let kept = if at_edge { 0 } else { spaces };
-                normal.extend(std::iter::repeat_n(' ', kept));
-                (spaces, at_edge) = (0, false);
-                normal.push(letter.to_ascii_lowercase());
-                if letter == '\\' {
-                    normal.extend(letters.next().map(|escaped| escaped.to_ascii_lowercase()));
-                }
-            }
-        }
-    }
-    normal
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn found(dn: &str, texts: &[(&str, &[&str])], bytes: &[(&str, &[&[u8]])]) -> SearchEntry {
+    pub(crate) fn found(dn: &str, texts: &[(&str, &[&str])], bytes: &[(&str, &[&[u8]])]) -> SearchEntry {
         let text = |value: &&str| (*value).to_string();
         let byte = |value: &&[u8]| value.to_vec();
         SearchEntry {
@@ -886,117 +847,6 @@ mod tests {
 
     fn url() -> LdapUrl {
         LdapUrl::parse("ldaps://ldap1.example.com").unwrap()
-    }
-
-    #[test]
-    fn spellings_of_one_dn_are_equal() {
-        let normal = "uid=alice,ou=people,dc=example,dc=com";
-        for spelling in [
-            normal,
-            "UID=Alice, OU=People, DC=example ,DC=com",
-            " uid = alice,ou=people,  dc=example,dc= com ",
-        ] {
-            assert_eq!(normalise(spelling), normal);
-        }
-    }
-
-    #[test]
-    fn different_dns_stay_different() {
-        for (left, right) in [
-            ("cn=a\\, b,dc=x", "cn=a\\,b,dc=x"),
-            ("cn=a\\ ,dc=x", "cn=a,dc=x"),
-            ("cn=a = b,dc=x", "cn=a=b,dc=x"),
-            ("cn=a  b,dc=x", "cn=a b,dc=x"),
-            ("cn=a\\,dc=x", "cn=a,dc=x"),
-            ("cn=\u{e9},dc=x", "cn=\u{c9},dc=x"),
-        ] {
-            assert_ne!(normalise(left), normalise(right));
-        }
-        assert_eq!(normalise("cn=a\\"), "cn=a\\");
-        assert_eq!(normalise(""), "");
-    }
-
-    #[test]
-    fn members_are_eligible_by_dn_and_by_uid() {
-        let group = found(
-            "cn=g",
-            &[
-                ("MEMBER", &["uid=Alice, dc=x"]),
-                ("uniqueMember", &["uid=bob,dc=x"]),
-                ("memberUid", &["carol"]),
-            ],
-            &[],
-        );
-        let eligible = Eligible::from_group(group).unwrap();
-        let names = |name: &str| [name.to_string()];
-        assert!(eligible.admits("uid=alice,dc=x", &names("alice")));
-        assert!(eligible.admits("uid=bob,dc=x", &[]));
-        assert!(eligible.admits("uid=anything,dc=x", &names("carol")));
-        assert!(!eligible.admits("uid=anything,dc=x", &names("Carol")));
-        assert!(!eligible.admits("uid=alice,dc=y", &names("alice")));
-        assert!(!Eligible::default().admits("", &names("")));
-    }
-
-    #[test]
-    fn readable_members_count_beside_one_that_is_not_text() {
-        let group = found("cn=g", &[], &[("member", &[b"\xff", b"uid=alice,dc=x"])]);
-        assert!(Eligible::from_group(group).unwrap().admits("uid=alice,dc=x", &[]));
-    }
-
-    #[test]
-    fn an_empty_group_is_an_answer_and_a_part_of_one_is_not() {
-        assert_eq!(Eligible::from_group(found("cn=g", &[], &[])), Some(Eligible::default()));
-        let part = found("cn=g", &[("member", &[]), ("member;Range=0-1499", &["uid=alice,dc=x"])], &[]);
-        assert_eq!(Eligible::from_group(part), None);
-    }
-
-    #[test]
-    fn attribute_names_compare_without_case() {
-        let entry = person(
-            found(
-                "uid=alice,dc=x",
-                &[("UID", &["alice"]), ("Mail", &["a@x"]), ("sshpublickey", &["k"]), ("ENTRYUUID", &["u"])],
-                &[],
-            ),
-            &Eligible::default(),
-        );
-        let expected = Entry {
-            id: "u".to_string(),
-            names: vec!["alice".to_string()],
-            mails: vec!["a@x".to_string()],
-            keys: vec![b"k".to_vec()],
-            eligible: false,
-        };
-        assert_eq!(entry, expected);
-    }
-
-    #[test]
-    fn keys_that_are_not_text_are_delivered_and_names_that_are_not_text_are_dropped() {
-        let entry = person(
-            found(
-                "uid=alice,dc=x",
-                &[],
-                &[
-                    ("sshPublicKey", &[b"\xff\x00", b"ssh-ed25519 A"]),
-                    ("uid", &[b"\xfe", b"alice"]),
-                    ("mail", &[b"\xfe"]),
-                ],
-            ),
-            &Eligible::default(),
-        );
-        assert_eq!(entry.keys, [b"\xff\x00".to_vec(), b"ssh-ed25519 A".to_vec()]);
-        assert_eq!(entry.names, ["alice"]);
-        assert!(entry.mails.is_empty());
-    }
-
-    #[test]
-    fn the_dn_is_the_id_where_there_is_no_entry_uuid() {
-        let eligible = Eligible::default();
-        assert_eq!(
-            person(found("uid=alice,dc=x", &[("entryUUID", &[""])], &[]), &eligible).id,
-            "uid=alice,dc=x"
-        );
-        assert_eq!(person(found("uid=alice,dc=x", &[], &[]), &eligible).id, "uid=alice,dc=x");
     }
 
     #[test]
@@ -1100,9 +950,13 @@ mod tests {
             ca_file: PathBuf::from("/nonexistent/ca.pem"),
             filter: "(objectClass=*)".to_string(),
             eligible_group: None,
+            membership: Membership::Group,
+            attributes: host::config::Attributes::default(),
+            disabled: Vec::new(),
             deadline: Span::seconds(3),
+            full_refresh: Span::hours(24),
         };
-        let error = fetch(&ldap).unwrap_err();
+        let error = fetch(&ldap, None, Deadline::new(ldap.deadline)).unwrap_err();
         assert!(matches!(error, DirectoryError::CaFile(_)));
         assert_eq!(error.reason(), "file-untrusted");
     }

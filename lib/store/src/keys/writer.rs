@@ -84,6 +84,8 @@ impl Record {
 /// Whether a person is eligible, and what that depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flag {
+    /// Their entry.
+    pub id: String,
     /// The person.
     pub principal: Principal,
     /// Where their entry stands in the directory.
@@ -255,14 +257,14 @@ impl Base {
     pub fn flags(&self) -> Result<Vec<Flag>, StoreError> {
         let mut query = self
             .connection
-            .prepare("SELECT principal, dn, eligible FROM entry JOIN person USING (principal)")
+            .prepare("SELECT principal, dn, eligible, entry.id FROM entry JOIN person USING (principal)")
             .map_err(|error| self.corrupt(error))?;
         let mut rows = query.query([]).map_err(|error| self.corrupt(error))?;
         let mut flags = Vec::with_capacity(self.people);
         while let Some(row) = rows.next().map_err(|error| self.corrupt(error))? {
             let read = || -> Result<Flag, Box<dyn std::error::Error>> {
                 let principal = Principal::new(&row.get::<_, String>(0)?)?;
-                Ok(Flag { principal, dn: row.get(1)?, eligible: flag(row.get(2)?)? })
+                Ok(Flag { id: row.get(3)?, principal, dn: row.get(1)?, eligible: flag(row.get(2)?)? })
             };
             flags.push(read().map_err(|error| self.corrupt(error))?);
         }

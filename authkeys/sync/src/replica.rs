@@ -1,0 +1,268 @@
+//! From what the directory says to what is published: which entries are new, gone or the same.
+//!
+//! Pure: the wire is in `directory`, SQL in `store`. A server with RFC 4533 tells only what changed
+//! since a cookie; any other lists everybody each time. A part is applied only where that comes to
+//! the same as judging everybody anew: as long as no entry outside it claims a name that an entry in
+//! it claims, or claimed before. Otherwise everybody is fetched ([`Plan::FetchEverything`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use host::config::Ldap;
+use policy::{Span, Timestamp};
+use sha2::{Digest, Sha256};
+use store::StoreError;
+use store::keys::{Base, Change, Effect, Flag, Lookup};
+
+use crate::directory::{Answer, Eligible};
+use crate::entry::{self, Entry};
+
+/// What a directory says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    /// Everybody there is.
+    Everything(Vec<Entry>),
+    /// What changed since a cookie.
+    Part {
+        /// Entries that are new or different.
+        set: Vec<Entry>,
+        /// Entries that are gone.
+        gone: BTreeSet<String>,
+        /// If the server told who is still there: whoever is not among them, nor in `set`, is gone.
+        present: Option<BTreeSet<String>>,
+    },
+}
+
+/// The messages of one RFC 4533 refresh, collected. Entries go by their entryUUID: that is how removals
+/// are told, and it outlives a rename.
+#[derive(Debug, Default)]
+pub struct Refresh {
+    set: BTreeMap<String, Entry>,
+    gone: BTreeSet<String>,
+    present: BTreeSet<String>,
+    present_phase_ended: bool,
+}
+
+impl Refresh {
+    /// An entry that is new or different. The server never says which of both.
+    pub fn set(&mut self, entry: Entry) {
+        self.gone.remove(&entry.id);
+        self.set.insert(entry.id.clone(), entry);
+    }
+
+    /// Entries that are gone.
+    pub fn remove(&mut self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            self.set.remove(&id);
+            self.present.remove(&id);
+            self.gone.insert(id);
+        }
+    }
+
+    /// Entries that are as they were.
+    pub fn keep(&mut self, ids: impl IntoIterator<Item = String>) {
+        self.present.extend(ids);
+    }
+
+    /// The server has named everybody who is still there; what follows are changes.
+    pub fn end_present_phase(&mut self) {
+        self.present_phase_ended = true;
+    }
+
+    /// The end, with success: what the messages mean, and the cookie for the next time. `sent` is the cookie
+    /// that was asked with; `told` and `refresh_deletes` are the server's last words. `None` if they
+    /// contradict each other.
+    pub fn finish(
+        self,
+        sent: Option<&[u8]>,
+        told: Option<Vec<u8>>,
+        refresh_deletes: bool,
+    ) -> Option<(News, Option<Vec<u8>>)> {
+        let Self { set, gone, present, present_phase_ended } = self;
+        let set: Vec<Entry> = set.into_values().collect();
+        // slapd's answer to a cookie that it cannot read: everybody, as if changes, and an empty cookie.
+        let replaced = told.as_ref().is_some_and(Vec::is_empty);
+        if sent.is_none() || replaced {
+            // Whoever is only "still there" was not shown to us; nobody can be, the first time.
+            return present.is_empty().then_some((News::Everything(set), told.filter(|_| !replaced)));
+        }
+        let listed = present_phase_ended || !refresh_deletes;
+        let news = News::Part { set, gone, present: listed.then_some(present) };
+        // No new cookie: nothing happened, the old one stays good.
+        Some((news, told.or_else(|| sent.map(<[u8]>::to_vec))))
+    }
+}
+
+/// What a sync leaves for the next one, kept in keys.stamp: it counts only for the content it was left with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// When everybody was fetched for the last time.
+    pub full: Timestamp,
+    /// What else the cookie depends on: see [`view`].
+    pub view: String,
+    /// A digest of the eligible group.
+    pub group: String,
+    /// The server's cookie.
+    pub cookie: Vec<u8>,
+}
+
+impl Note {
+    /// Reads what [`Note::write`] wrote; `None` if it is something else.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut words = bytes.splitn(4, |&byte| byte == b' ');
+        let mut text = || std::str::from_utf8(words.next()?).ok().map(str::to_string);
+        let (full, view, group) = (text()?, text()?, text()?);
+        let cookie = words.next()?.to_vec();
+        Some(Self { full: Timestamp::from_unix(full.parse().ok()?), view, group, cookie })
+    }
+
+    /// The note as bytes.
+    pub fn write(&self) -> Vec<u8> {
+        let Self { full, view, group, cookie } = self;
+        [format!("{} {view} {group} ", full.unix()).as_bytes(), cookie].concat()
+    }
+
+    /// May this sync go on from it? Not under another name or with another release, which may see other
+    /// entries or other keys; and once in a while everybody is fetched, because there are changes that
+    /// servers do not tell: their access rules, subtrees moved away, attributes that are computed.
+    pub fn is_good(&self, view: &str, full_refresh: Span, now: Timestamp) -> bool {
+        self.view == view && self.full <= now && now.since(self.full) < full_refresh
+    }
+}
+
+/// What a cookie depends on besides what the whole copy is tied to.
+pub fn view(ldap: &Ldap) -> String {
+    let bind = ldap.bind_dn.as_deref().unwrap_or_default();
+    let digest = Sha256::digest(format!("{} {bind}", env!("CARGO_PKG_VERSION")));
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What to do with an answer.
+#[derive(Debug)]
+pub enum Plan {
+    /// Publish this; the lines name what was dropped.
+    Publish(Change, Vec<String>),
+    /// The part cannot be judged by itself: fetch everybody.
+    FetchEverything,
+}
+
+/// Makes a plan for `answer`, against the copy `base`. `group` is the digest of the eligible group that the
+/// copy was made with.
+pub fn plan(base: Option<&Base>, answer: Answer, group: Option<&str>) -> Result<Plan, StoreError> {
+    let Answer { news, eligible, .. } = answer;
+    match (base, news) {
+        (base, News::Everything(entries)) => whole(base, entries),
+        (Some(base), News::Part { set, gone, present }) => {
+            let regrouped = group != Some(eligible.digest().as_str());
+            part(base, set, gone, present, regrouped.then_some(&eligible))
+        }
+        (None, News::Part { .. }) => Ok(Plan::FetchEverything),
+    }
+}
+
+/// The plan for everybody.
+pub fn whole(base: Option<&Base>, entries: Vec<Entry>) -> Result<Plan, StoreError> {
+    let believed = entry::believe(entries);
+    let change = match base {
+        Some(base) => base.replaced_by(believed.records)?,
+        None => Change::everything(believed.records),
+    };
+    Ok(Plan::Publish(change, believed.dropped))
+}
+
+fn part(
+    base: &Base,
+    set: Vec<Entry>,
+    mut gone: BTreeSet<String>,
+    present: Option<BTreeSet<String>>,
+    eligible: Option<&Eligible>,
+) -> Result<Plan, StoreError> {
+    let mut affected: BTreeSet<String> = set.iter().map(|entry| entry.id.clone()).collect();
+    if let Some(present) = present {
+        let unnamed = |id: &String| !present.contains(id) && !affected.contains(id);
+        gone.extend(base.ids()?.into_iter().filter(unnamed));
+    }
+    affected.extend(gone.iter().cloned());
+    if !affected.is_empty() && touches_others(&mut base.lookup()?, &set, &affected)? {
+        return Ok(Plan::FetchEverything);
+    }
+    let flags = match eligible {
+        Some(eligible) => reflagged(base.flags()?, eligible, &affected),
+        None => Vec::new(),
+    };
+    let believed = entry::believe(set);
+    let change = base.changed_by(believed.records, &gone, flags)?;
+    Ok(Plan::Publish(change, believed.dropped))
+}
+
+/// Does an entry that is not affected claim a name that an affected one claims, or claimed before?
+fn touches_others(
+    known: &mut Lookup<'_>,
+    set: &[Entry],
+    affected: &BTreeSet<String>,
+) -> Result<bool, StoreError> {
+    let mut names: BTreeSet<String> = set.iter().flat_map(entry::claims).map(str::to_string).collect();
+    for id in affected {
+        names.extend(known.names_of(id)?);
+    }
+    for name in &names {
+        if known.claimants(name)?.iter().any(|id| !affected.contains(id)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Those of the unaffected whose eligibility is another now.
+fn reflagged(flags: Vec<Flag>, eligible: &Eligible, affected: &BTreeSet<String>) -> Vec<Flag> {
+    let others = flags.into_iter().filter(|flag| !affected.contains(&flag.id));
+    others
+        .filter_map(|flag| {
+            let now = eligible.admits(&flag.dn, &[flag.principal.to_string()]);
+            (now != flag.eligible).then_some(Flag { eligible: now, ..flag })
+        })
+        .collect()
+}
+
+/// Fewer people lost than this are never too many.
+const FEW_LOST: usize = 10;
+
+/// Why a change is not published although it was fetched whole.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Guarded {
+    /// Nobody would be left.
+    Empty,
+    /// Too many would lose their keys: how many, of how many, and the percentage allowed.
+    Shrink(usize, usize, u8),
+}
+
+impl fmt::Display for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str(
+                "the directory shows nobody (source-empty), nothing published; check `base`, `filter` and what the bind DN may read",
+            ),
+            Self::Shrink(lost, before, share) => write!(
+                f,
+                "{lost} of {before} people would be gone or without keys, more than max_shrink ({share}%) allows (guard-tripped), \
+                 nothing published; check `base`, `filter` and what the bind DN may read, or accept it once: authkeys-sync --accept"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Guarded {}
+
+/// Refuses a change that takes away too many: a mistake in the directory must not lock everybody out. Where
+/// the administrator accepts it, only an empty directory is refused still.
+pub fn guard(effect: Effect, max_shrink: u8, accept: bool) -> Result<(), Guarded> {
+    let Effect { lost, before, people, .. } = effect;
+    if people == 0 {
+        return Err(Guarded::Empty);
+    }
+    let many = lost.saturating_mul(100) > before.saturating_mul(usize::from(max_shrink));
+    if many && lost >= FEW_LOST && !accept {
+        return Err(Guarded::Shrink(lost, before, max_shrink));
+    }
+    Ok(())
+}
