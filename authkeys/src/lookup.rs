@@ -133,7 +133,13 @@ pub fn answer(
     };
     let (found, limit) = match config.rules.shared(account.as_str()) {
         Some(_) => (shared::keys(config, account, open, now)?, MOST_LINES),
-        None => (Some(personal(account, &open()?)?).flatten(), MOST_KEYS),
+        None => {
+            let copy = open()?;
+            if copy.disabled(&account.owner()).map_err(Problem::Store)?.is_some() {
+                return Ok(Answer { keys: Vec::new(), reason: "account-disabled" });
+            }
+            (personal(account, &copy)?, MOST_KEYS)
+        }
     };
     let Some(mut keys) = found else { return Ok(Answer { keys: Vec::new(), reason: "no-such-user" }) };
     if let Some(offered) = offered {

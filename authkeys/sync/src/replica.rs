@@ -266,3 +266,230 @@ pub fn guard(effect: Effect, max_shrink: u8, accept: bool) -> Result<(), Guarded
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+    use store::keys::{self, KeyCopy};
+
+    const KEY: &[u8] = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
+
+    fn entry(id: &str, names: &[&str]) -> Entry {
+        Entry {
+            id: id.to_string(),
+            dn: format!("cn={id},dc=x"),
+            names: names.iter().map(ToString::to_string).collect(),
+            keys: vec![KEY.to_vec()],
+            ..Entry::default()
+        }
+    }
+
+    fn ids<const N: usize>(ids: [&str; N]) -> BTreeSet<String> {
+        ids.map(str::to_string).into()
+    }
+
+    #[test]
+    fn without_a_cookie_the_answer_is_everybody() {
+        let mut refresh = Refresh::default();
+        refresh.set(entry("1", &["alice"]));
+        refresh.set(entry("1", &["alicia"]));
+        let said = refresh.finish(None, Some(b"c1".to_vec()), true);
+        let everybody = News::Everything(vec![entry("1", &["alicia"])]);
+        assert_eq!(said, Some((everybody, Some(b"c1".to_vec()))));
+    }
+
+    #[test]
+    fn nothing_changed_keeps_the_cookie() {
+        let said = Refresh::default().finish(Some(b"c1"), None, true);
+        let nothing = News::Part { set: vec![], gone: ids([]), present: None };
+        assert_eq!(said, Some((nothing, Some(b"c1".to_vec()))));
+    }
+
+    #[test]
+    fn whoever_is_gone_is_told_by_id_and_the_last_word_counts() {
+        let mut refresh = Refresh::default();
+        refresh.set(entry("1", &["alice"]));
+        refresh.set(entry("2", &["bob"]));
+        refresh.remove(ids(["1", "3"]));
+        refresh.set(entry("3", &["carol"]));
+        let (news, cookie) = refresh.finish(Some(b"c1"), Some(b"c2".to_vec()), true).unwrap();
+        let set = vec![entry("2", &["bob"]), entry("3", &["carol"])];
+        assert_eq!(news, News::Part { set, gone: ids(["1"]), present: None });
+        assert_eq!(cookie.as_deref(), Some(&b"c2"[..]));
+    }
+
+    #[test]
+    fn whoever_is_not_named_in_a_present_phase_is_gone() {
+        let phase = |ended: bool, deletes: bool| {
+            let mut refresh = Refresh::default();
+            refresh.keep(ids(["1", "2"]));
+            if ended {
+                refresh.end_present_phase();
+            }
+            match refresh.finish(Some(b"c1"), None, deletes) {
+                Some((News::Part { present, .. }, _)) => present,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(phase(false, false), Some(ids(["1", "2"])));
+        assert_eq!(phase(true, true), Some(ids(["1", "2"])), "a delete phase followed");
+        assert_eq!(phase(false, true), None);
+    }
+
+    #[test]
+    fn an_empty_new_cookie_means_everybody_and_is_not_kept() {
+        let mut refresh = Refresh::default();
+        refresh.set(entry("1", &["alice"]));
+        let said = refresh.finish(Some(b"garbage"), Some(Vec::new()), true);
+        assert_eq!(said, Some((News::Everything(vec![entry("1", &["alice"])]), None)));
+        // Everybody, but some of them not shown: that is no answer.
+        let mut refresh = Refresh::default();
+        refresh.keep(ids(["1"]));
+        assert_eq!(refresh.finish(Some(b"garbage"), Some(Vec::new()), true), None);
+        let mut refresh = Refresh::default();
+        refresh.keep(ids(["1"]));
+        assert_eq!(refresh.finish(None, Some(b"c1".to_vec()), false), None);
+    }
+
+    #[test]
+    fn a_note_is_read_back_and_has_its_limits() {
+        let note = Note { full: NOW, view: "v".into(), group: "g".into(), cookie: b"a b\xff ".to_vec() };
+        assert_eq!(Note::read(&note.write()), Some(note.clone()));
+        for nonsense in [&b""[..], b"1 v g", b"x v g c", b"\xff v g c"] {
+            assert_eq!(Note::read(nonsense), None);
+        }
+        let day = Span::hours(24);
+        let good = |view, at| note.is_good(view, day, at);
+        assert!(good("v", NOW) && good("v", NOW.plus(Span::seconds(86_399))));
+        assert!(!good("w", NOW) && !good("v", NOW.plus(day)) && !good("v", NOW.minus(Span::seconds(1))));
+    }
+
+    #[test]
+    fn a_shrink_is_refused_above_its_share_and_an_empty_directory_always() {
+        let effect = |lost, before, people| Effect { lost, before, people, ..Effect::default() };
+        assert_eq!(guard(effect(20, 100, 80), 20, false), Ok(()));
+        assert_eq!(guard(effect(21, 100, 79), 20, false), Err(Guarded::Shrink(21, 100, 20)));
+        assert_eq!(guard(effect(21, 100, 79), 20, true), Ok(()));
+        assert_eq!(guard(effect(9, 10, 1), 0, false), Ok(()));
+        assert_eq!(guard(effect(10, 1000, 990), 0, false), Err(Guarded::Shrink(10, 1000, 0)));
+        assert_eq!(guard(effect(0, 0, 0), 100, true), Err(Guarded::Empty));
+        assert_eq!(guard(effect(0, 0, 5), 20, false), Ok(()));
+    }
+
+    /// A directory and its copy, kept up to date by parts.
+    struct World {
+        directory: BTreeMap<String, Entry>,
+        scratch: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let scratch = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+            Self { directory: BTreeMap::new(), scratch }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.scratch.path().join("keys.db")
+        }
+
+        fn publish(&self, base: Option<&Base>, change: &Change) {
+            keys::publish(&self.path(), "test", base, change, None, NOW).unwrap();
+        }
+
+        fn publish_everything(&self) {
+            let base = Base::open(&self.path(), "test").ok();
+            let everybody = self.directory.values().cloned().collect();
+            let Ok(Plan::Publish(change, _)) = whole(base.as_ref(), everybody) else { panic!() };
+            self.publish(base.as_ref(), &change);
+        }
+
+        /// Brings the copy up to date by a part; says whether that was enough.
+        fn publish_part(&self, set: BTreeSet<String>, gone: BTreeSet<String>, listed: bool) -> bool {
+            let base = Base::open(&self.path(), "test").unwrap();
+            let unchanged = self.directory.keys().filter(|id| !set.contains(*id)).cloned().collect();
+            let set = set.iter().filter_map(|id| self.directory.get(id)).cloned().collect();
+            let (gone, present) = if listed { (ids([]), Some(unchanged)) } else { (gone, None) };
+            match part(&base, set, gone, present, None).unwrap() {
+                Plan::Publish(change, _) => {
+                    self.publish(Some(&base), &change);
+                    true
+                }
+                Plan::FetchEverything => {
+                    self.publish_everything();
+                    false
+                }
+            }
+        }
+
+        fn copied(&self) -> Vec<(String, String)> {
+            let copy = KeyCopy::open(&self.path(), "test", Span::hours(24), NOW).unwrap();
+            let people = copy.people().unwrap().into_iter();
+            people.map(|person| (person.principal.to_string(), person.id)).collect()
+        }
+
+        /// What judging everybody anew would come to.
+        fn judged(&self) -> Vec<(String, String)> {
+            let believed = entry::believe(self.directory.values().cloned().collect());
+            let people = believed.records.into_iter().filter_map(|record| record.person);
+            let mut people: Vec<_> = people.map(|person| (person.principal.to_string(), person.id)).collect();
+            people.sort();
+            people
+        }
+    }
+
+    /// Numbers that look random and are the same each time.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % limit
+        }
+    }
+
+    #[test]
+    fn parts_come_to_the_same_as_judging_everybody_anew_whatever_names_are_contested() {
+        let (mut world, mut dice) = (World::new(), Dice(1));
+        for id in 0..12 {
+            world.directory.insert(id.to_string(), entry(&id.to_string(), &[&format!("p{id}")]));
+        }
+        world.publish_everything();
+        let mut enough = 0;
+        for step in 0..400 {
+            let (mut set, mut gone) = (BTreeSet::new(), BTreeSet::new());
+            for _ in 0..=dice.below(3) {
+                let id = dice.below(14).to_string();
+                let names: Vec<String> =
+                    (0..dice.below(8) / 3).map(|_| format!("p{}", dice.below(20))).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                if dice.below(4) == 0 {
+                    world.directory.remove(&id);
+                    set.remove(&id);
+                    gone.insert(id);
+                } else {
+                    world.directory.insert(id.clone(), entry(&id, &names));
+                    gone.remove(&id);
+                    set.insert(id);
+                }
+            }
+            enough += usize::from(world.publish_part(set, gone, dice.below(2) == 0));
+            assert_eq!(world.copied(), world.judged(), "step {step}");
+        }
+        assert!((50..350).contains(&enough), "both ways were gone: {enough} of 400");
+    }
+
+    #[test]
+    fn a_name_that_was_contested_heals_when_a_claim_ends() {
+        let mut world = World::new();
+        for (id, name) in [("1", "alice"), ("2", "alice"), ("3", "carol")] {
+            world.directory.insert(id.to_string(), entry(id, &[name]));
+        }
+        world.publish_everything();
+        assert_eq!(world.copied(), [("carol".to_string(), "3".to_string())]);
+        world.directory.remove("2");
+        assert!(!world.publish_part(ids([]), ids(["2"]), false));
+        assert_eq!(world.copied().len(), 2);
+    }
+}
