@@ -1,5 +1,12 @@
 //! The copy of an LDAP directory, sync after sync: what a real slapd with syncprov says, and what becomes of it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 

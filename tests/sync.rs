@@ -1,5 +1,12 @@
 //! From a real slapd and a PagerDuty double to a root login; and syncs that must change nothing.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
 use harness::pagerduty::{PagerDuty, Reply};
 use harness::slapd::Slapd;
 use harness::suite::{self, DAY, HOUR, Suite};

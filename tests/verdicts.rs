@@ -1,5 +1,12 @@
 //! `oncall-cache check`, asked by nobody in particular, and PAM give the same verdict for the same reason.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
 use std::collections::BTreeMap;
 
 use harness::suite::{DAY, HOUR, Suite};

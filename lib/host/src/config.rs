@@ -43,7 +43,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub enum Directory {
     /// An LDAP server.
-    Ldap(Ldap),
+    Ldap(Box<Ldap>),
     /// A `people.toml`.
     File(PathBuf),
 }
@@ -56,7 +56,7 @@ impl Directory {
             Self::File(path) => format!("file {}", path.display()),
             Self::Ldap(ldap) => {
                 let group = ldap.eligible_group.as_deref().unwrap_or("-");
-                let Ldap { base, filter, attributes, membership, disabled, .. } = ldap;
+                let Ldap { base, filter, attributes, membership, disabled, .. } = ldap.as_ref();
                 let Attributes { user, keys, mail } = attributes;
                 let mut scope = format!("ldap base={base} filter={filter} eligible={group} by={membership}");
                 scope += &format!(" user={user} keys={keys} mail={mail}");
@@ -562,7 +562,7 @@ impl DirectorySection {
             Some(filter) => filter.get_ref().clone(),
             None => "(objectClass=ldapPublicKey)".to_string(),
         };
-        Ok(Directory::Ldap(Ldap {
+        Ok(Directory::Ldap(Box::new(Ldap {
             url: LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text))?,
             base: this.base.clone().ok_or_else(|| missing("base"))?,
             bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
@@ -575,7 +575,7 @@ impl DirectorySection {
             disabled: marks(&this.disabled)?,
             deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
             full_refresh: this.full_refresh.map_or(Span::hours(24), |every| every.0),
-        }))
+        })))
     }
 }
 
@@ -599,7 +599,10 @@ fn attribute(written: &Spanned<String>) -> Result<String, Problem> {
     if name.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && name.bytes().all(fits) {
         return Ok(name.clone());
     }
-    Err(problem(written, format!("`{name}` is no name of an attribute; letters, digits and -, a letter first")))
+    Err(problem(
+        written,
+        format!("`{name}` is no name of an attribute; letters, digits and -, a letter first"),
+    ))
 }
 
 fn marks(written: &BTreeMap<Spanned<String>, Vec<String>>) -> Result<Vec<Mark>, Problem> {
