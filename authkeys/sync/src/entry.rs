@@ -43,7 +43,8 @@ pub struct Believed {
 /// nor repairs others.
 pub fn believe(entries: Vec<Entry>) -> Believed {
     let contested = contested(&entries);
-    let mut believed = Believed::default();
+    let records = Vec::with_capacity(entries.len());
+    let mut believed = Believed { records, dropped: Vec::new() };
     for mut entry in entries {
         let person = match name_of(&entry, &contested) {
             Ok(principal) => Some(person(principal, &mut entry, &mut believed.dropped)),
@@ -53,7 +54,7 @@ pub fn believe(entries: Vec<Entry>) -> Believed {
             }
         };
         let names = claims(&entry).map(str::to_string).collect();
-        believed.records.push(Record { id: entry.id, dn: entry.dn, names, person });
+        believed.records.push(Record::new(entry.id, entry.dn, names, person));
     }
     believed
 }
@@ -93,7 +94,7 @@ fn name_of(entry: &Entry, contested: &HashSet<String>) -> Result<Principal, Stri
 }
 
 fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) -> Person {
-    let mut keys = Vec::new();
+    let mut keys = Vec::with_capacity(entry.keys.len());
     for (number, value) in std::mem::take(&mut entry.keys).into_iter().enumerate() {
         match PublicKey::parse(&value) {
             Ok(key) => keys.push(key),
@@ -104,7 +105,8 @@ fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) ->
     }
     let usable =
         |mail: &String| mail.len() <= 254 && mail.contains('@') && mail.bytes().all(|b| b.is_ascii_graphic());
-    let mails = std::mem::take(&mut entry.mails).into_iter().filter(usable).collect();
+    let mut mails = std::mem::take(&mut entry.mails);
+    mails.retain(usable);
     Person {
         principal,
         id: entry.id.clone(),

@@ -30,7 +30,7 @@ const SCHEMA: Schema = Schema {
         "CREATE TABLE mail (principal TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (principal, address)) WITHOUT ROWID",
         "CREATE TABLE public_key (principal TEXT NOT NULL, fingerprint BLOB NOT NULL, line TEXT NOT NULL, PRIMARY KEY (principal, fingerprint)) WITHOUT ROWID",
         "CREATE INDEX public_key_owner ON public_key (fingerprint)",
-        // For the next sync alone: every entry, also those that are nobody, and the names they claim.
+        // For the next sync alone: every entry, and the names claimed by those that are nobody.
         "CREATE TABLE entry (id TEXT PRIMARY KEY NOT NULL, dn TEXT NOT NULL, principal TEXT, digest BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TABLE claim (id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID",
         "CREATE INDEX claim_name ON claim (name)",
@@ -315,11 +315,9 @@ mod tests {
     }
 
     fn records(people: &[Person]) -> Vec<Record> {
-        let record = |person: &Person| Record {
-            id: person.id.clone(),
-            dn: String::new(),
-            names: vec![person.principal.to_string()],
-            person: Some(person.clone()),
+        let record = |person: &Person| {
+            let names = vec![person.principal.to_string()];
+            Record::new(person.id.clone(), String::new(), names, Some(person.clone()))
         };
         people.iter().map(record).collect()
     }

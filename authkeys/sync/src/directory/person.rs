@@ -112,6 +112,10 @@ impl<'a> Reader<'a> {
             // It stands for another entry and is nobody itself (P13).
             entry.names.clear();
         }
+        // There are a hundred thousand of them.
+        entry.names.shrink_to_fit();
+        entry.mails.shrink_to_fit();
+        entry.keys.shrink_to_fit();
         entry.eligible = self.eligible.admits(&entry.dn, &entry.names);
         entry.id = ids.into_iter().find(|id| !id.is_empty()).unwrap_or_else(|| entry.dn.clone());
         entry

@@ -35,9 +35,27 @@ pub struct Record {
     pub names: Vec<String>,
     /// The person; `None` if it is nobody.
     pub person: Option<Person>,
+    digest: [u8; 32],
+    differs: bool,
 }
 
 impl Record {
+    /// The entry `id` at `dn`, which claims `names` and is `person`.
+    pub fn new(id: String, dn: String, names: Vec<String>, person: Option<Person>) -> Self {
+        Self { id, dn, names, person, digest: [0; 32], differs: true }
+    }
+
+    /// Makes it ready to be compared and written.
+    fn prepare(&mut self) {
+        self.sort();
+        self.digest = self.digest();
+    }
+
+    /// The claims that are stored as such: a person's own name says itself that it is claimed.
+    fn stored_claims(&self) -> &[String] {
+        if self.person.is_some() { &[] } else { &self.names }
+    }
+
     /// In the order in which the copy is read back.
     fn sort(&mut self) {
         self.names.sort();
@@ -113,26 +131,11 @@ pub struct Effect {
 #[derive(Debug, Default)]
 pub struct Change {
     /// Every record if `whole`, else those that differ.
-    records: Vec<Prepared>,
+    records: Vec<Record>,
     whole: bool,
     removed: Vec<String>,
     flags: Vec<Flag>,
     effect: Effect,
-}
-
-#[derive(Debug)]
-struct Prepared {
-    record: Record,
-    digest: [u8; 32],
-    differs: bool,
-}
-
-impl Prepared {
-    fn new(mut record: Record) -> Self {
-        record.sort();
-        let digest = record.digest();
-        Self { record, digest, differs: true }
-    }
 }
 
 /// What the copy knows of one entry.
@@ -143,16 +146,16 @@ struct Known {
 }
 
 impl Known {
-    fn is(&self, new: &Prepared) -> bool {
-        self.digest == new.digest && self.eligible == new.record.eligible()
+    fn is(&self, new: &Record) -> bool {
+        self.digest == new.digest && self.eligible == new.eligible()
     }
 }
 
 impl Change {
     /// Everything, where no copy stands that this could be compared with.
-    pub fn everything(records: Vec<Record>) -> Self {
-        let records: Vec<Prepared> = records.into_iter().map(Prepared::new).collect();
-        let people = records.iter().filter(|new| new.record.person.is_some()).count();
+    pub fn everything(mut records: Vec<Record>) -> Self {
+        records.iter_mut().for_each(Record::prepare);
+        let people = records.iter().filter(|new| new.person.is_some()).count();
         let effect = Effect { changed: people, people, ..Effect::default() };
         Self { records, whole: true, effect, ..Self::default() }
     }
@@ -162,7 +165,7 @@ impl Change {
         self.effect
     }
 
-    fn differing(&self) -> impl Iterator<Item = &Prepared> {
+    fn differing(&self) -> impl Iterator<Item = &Record> {
         self.records.iter().filter(|new| new.differs)
     }
 
@@ -171,17 +174,17 @@ impl Change {
     }
 
     /// Counts what a new record does, beside what was known of its entry.
-    fn count(&mut self, new: &Prepared, known: Option<&Known>, had_keys: bool) {
+    fn count(&mut self, new: &Record, known: Option<&Known>, had_keys: bool) {
         let was = known.is_some_and(|known| known.principal.is_some());
-        match (was, new.record.person.is_some()) {
+        match (was, new.person.is_some()) {
             (_, true) => self.effect.changed += 1,
             (true, false) => self.effect.removed += 1,
             (false, false) => {}
         }
-        if was && (new.record.person.is_none() || had_keys && !new.record.has_keys()) {
+        if was && (new.person.is_none() || had_keys && !new.has_keys()) {
             self.effect.lost += 1;
         }
-        self.effect.people += usize::from(new.record.person.is_some());
+        self.effect.people += usize::from(new.person.is_some());
         self.effect.people = self.effect.people.saturating_sub(usize::from(was));
     }
 
@@ -272,19 +275,20 @@ impl Base {
     }
 
     /// What becomes of the copy if `records` are everything there is.
-    pub fn replaced_by(&self, records: Vec<Record>) -> Result<Change, StoreError> {
+    pub fn replaced_by(&self, mut records: Vec<Record>) -> Result<Change, StoreError> {
         self.expect_each_once(&records)?;
         let mut known = self.known()?;
         let mut look = self.lookup()?;
         let mut change = Change { whole: true, effect: self.unchanged(), ..Change::default() };
-        for mut new in records.into_iter().map(Prepared::new) {
-            let old = known.remove(&new.record.id);
-            new.differs = !old.as_ref().is_some_and(|old| old.is(&new));
+        for new in &mut records {
+            new.prepare();
+            let old = known.remove(&new.id);
+            new.differs = !old.as_ref().is_some_and(|old| old.is(new));
             if new.differs {
-                change.count(&new, old.as_ref(), look.had_keys(&new, old.as_ref())?);
+                change.count(new, old.as_ref(), look.had_keys(new, old.as_ref())?);
             }
-            change.records.push(new);
         }
+        change.records = records;
         for (id, old) in known {
             change.remove(id, &old);
         }
@@ -302,8 +306,9 @@ impl Base {
         self.expect_each_once(&records)?;
         let mut change = Change { effect: self.unchanged(), ..Change::default() };
         let mut look = self.lookup()?;
-        for new in records.into_iter().map(Prepared::new) {
-            let old = look.known(&new.record.id)?;
+        for mut new in records {
+            new.prepare();
+            let old = look.known(&new.id)?;
             if !old.as_ref().is_some_and(|old| old.is(&new)) {
                 change.count(&new, old.as_ref(), look.had_keys(&new, old.as_ref())?);
                 change.records.push(new);
@@ -358,8 +363,13 @@ impl<'a> Lookup<'a> {
         let prepare = |query: &str| base.connection.prepare(query);
         Ok(Self {
             base,
-            names: prepare("SELECT name FROM claim WHERE id = ?1")?,
-            claimants: prepare("SELECT id FROM claim WHERE name = ?1")?,
+            names: prepare(
+                "SELECT name FROM claim WHERE id = ?1
+                 UNION ALL SELECT principal FROM entry WHERE id = ?1 AND principal IS NOT NULL",
+            )?,
+            claimants: prepare(
+                "SELECT id FROM claim WHERE name = ?1 UNION ALL SELECT id FROM person WHERE principal = ?1",
+            )?,
             known: prepare(&format!("{} WHERE entry.id = ?1", Base::KNOWN))?,
             keys: prepare("SELECT 1 FROM public_key WHERE principal = ?1")?,
         })
@@ -381,9 +391,9 @@ impl<'a> Lookup<'a> {
     }
 
     /// Had the person keys before? Asked only where it matters, which is nearly never.
-    fn had_keys(&mut self, new: &Prepared, old: Option<&Known>) -> Result<bool, StoreError> {
+    fn had_keys(&mut self, new: &Record, old: Option<&Known>) -> Result<bool, StoreError> {
         let principal = old.and_then(|old| old.principal.as_deref());
-        let Some(principal) = principal.filter(|_| !new.record.has_keys()) else { return Ok(false) };
+        let Some(principal) = principal.filter(|_| !new.has_keys()) else { return Ok(false) };
         self.keys.exists([principal]).map_err(|error| self.base.corrupt(error))
     }
 }
@@ -442,9 +452,9 @@ fn generation(before: &str, change: &Change) -> String {
     };
     add(if change.whole { b"whole" } else { b"part" });
     add(before.as_bytes());
-    for Prepared { record, digest, .. } in &change.records {
+    for record in &change.records {
         add(record.id.as_bytes());
-        add(digest);
+        add(&record.digest);
         add(&[u8::from(record.eligible())]);
     }
     add(b"removed");
@@ -483,9 +493,9 @@ impl Base {
     ) -> rusqlite::Result<()> {
         let mut connection = SCHEMA.reopen(temporary)?;
         let transaction = connection.transaction()?;
-        let differing_ids = change.differing().map(|new| &new.record.id);
+        let differing_ids = change.differing().map(|new| &new.id);
         remove(&transaction, differing_ids.chain(&change.removed))?;
-        let mut differing: Vec<&Prepared> = change.differing().collect();
+        let mut differing: Vec<&Record> = change.differing().collect();
         insert(&transaction, &mut differing)?;
         let mut set = transaction.prepare("UPDATE person SET eligible = ?2 WHERE principal = ?1")?;
         for flag in &change.flags {
@@ -544,18 +554,18 @@ fn remove<'a>(transaction: &Transaction<'_>, ids: impl Iterator<Item = &'a Strin
 }
 
 /// Puts in all rows of `records`; each table in its own order, which is the fastest.
-fn insert(transaction: &Transaction<'_>, records: &mut [&Prepared]) -> rusqlite::Result<()> {
-    records.sort_unstable_by(|left, right| left.record.id.cmp(&right.record.id));
+fn insert(transaction: &Transaction<'_>, records: &mut [&Record]) -> rusqlite::Result<()> {
+    records.sort_unstable_by(|left, right| left.id.cmp(&right.id));
     let mut entry_row = transaction.prepare("INSERT INTO entry VALUES (?1, ?2, ?3, ?4)")?;
     let mut claim_row = transaction.prepare("INSERT INTO claim VALUES (?1, ?2)")?;
-    for Prepared { record, digest, .. } in records.iter() {
+    for record in records.iter() {
         let principal = record.person.as_ref().map(|person| person.principal.as_str());
-        entry_row.execute(params![record.id, record.dn, principal, digest])?;
-        for name in &record.names {
+        entry_row.execute(params![record.id, record.dn, principal, record.digest])?;
+        for name in record.stored_claims() {
             claim_row.execute(params![record.id, name])?;
         }
     }
-    let mut people: Vec<&Person> = records.iter().filter_map(|new| new.record.person.as_ref()).collect();
+    let mut people: Vec<&Person> = records.iter().filter_map(|new| new.person.as_ref()).collect();
     people.sort_unstable_by(|left, right| left.principal.cmp(&right.principal));
     insert_people(transaction, &people)
 }
@@ -615,12 +625,7 @@ mod tests {
             disabled: None,
             expires: None,
         };
-        Record {
-            id: id.to_string(),
-            dn: format!("uid={name},dc=x"),
-            names: vec![name.to_string()],
-            person: Some(person),
-        }
+        Record::new(id.to_string(), format!("uid={name},dc=x"), vec![name.to_string()], Some(person))
     }
 
     /// A copy in a directory of its own.
