@@ -5,7 +5,7 @@
 //! the same as judging everybody anew: as long as no entry outside it claims a name that an entry in
 //! it claims, or claimed before. Otherwise everybody is fetched ([`Plan::FetchEverything`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use host::config::Ldap;
@@ -37,7 +37,9 @@ pub enum News {
 /// are told, and it outlives a rename.
 #[derive(Debug, Default)]
 pub struct Refresh {
-    set: BTreeMap<String, Entry>,
+    /// In the order of their arrival; of several with one id the last counts. A map would cost a
+    /// directory of a hundred thousand half as much again.
+    set: Vec<Entry>,
     gone: BTreeSet<String>,
     present: BTreeSet<String>,
     present_phase_ended: bool,
@@ -46,14 +48,15 @@ pub struct Refresh {
 impl Refresh {
     /// An entry that is new or different. The server never says which of both.
     pub fn set(&mut self, entry: Entry) {
-        self.gone.remove(&entry.id);
-        self.set.insert(entry.id.clone(), entry);
+        if !self.gone.is_empty() {
+            self.gone.remove(&entry.id);
+        }
+        self.set.push(entry);
     }
 
     /// Entries that are gone.
     pub fn remove(&mut self, ids: impl IntoIterator<Item = String>) {
         for id in ids {
-            self.set.remove(&id);
             self.present.remove(&id);
             self.gone.insert(id);
         }
@@ -78,8 +81,13 @@ impl Refresh {
         told: Option<Vec<u8>>,
         refresh_deletes: bool,
     ) -> Option<(News, Option<Vec<u8>>)> {
-        let Self { set, gone, present, present_phase_ended } = self;
-        let set: Vec<Entry> = set.into_values().collect();
+        let Self { mut set, gone, present, present_phase_ended } = self;
+        set.reverse();
+        // Stable, so that the last of one id is the first now.
+        set.sort_by(|left, right| left.id.cmp(&right.id));
+        set.dedup_by(|later, kept| later.id == kept.id);
+        // Whoever came after they went has been taken out of `gone`.
+        set.retain(|entry| !gone.contains(&entry.id));
         // slapd's answer to a cookie that it cannot read: everybody, as if changes, and an empty cookie.
         let replaced = told.as_ref().is_some_and(Vec::is_empty);
         if sent.is_none() || replaced {
@@ -270,6 +278,7 @@ pub fn guard(effect: Effect, max_shrink: u8, accept: bool) -> Result<(), Guarded
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use std::path::PathBuf;
     use store::keys::{self, KeyCopy};
 

@@ -141,7 +141,7 @@ pub struct Change {
 /// What the copy knows of one entry.
 struct Known {
     principal: Option<String>,
-    digest: Vec<u8>,
+    digest: [u8; 32],
     eligible: bool,
 }
 
