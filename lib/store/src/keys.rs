@@ -29,10 +29,10 @@ const SCHEMA: Schema = Schema {
         "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, id TEXT NOT NULL, eligible INTEGER NOT NULL, disabled TEXT, expires INTEGER) WITHOUT ROWID",
         "CREATE TABLE mail (principal TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (principal, address)) WITHOUT ROWID",
         "CREATE TABLE public_key (principal TEXT NOT NULL, fingerprint BLOB NOT NULL, line TEXT NOT NULL, PRIMARY KEY (principal, fingerprint)) WITHOUT ROWID",
-        "CREATE INDEX public_key_owner ON public_key (fingerprint)",
         // For the next sync alone: every entry, and the names claimed by those that are nobody.
         "CREATE TABLE entry (id TEXT PRIMARY KEY NOT NULL, dn TEXT NOT NULL, principal TEXT, digest BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TABLE claim (id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID",
+        "CREATE INDEX public_key_owner ON public_key (fingerprint)",
         "CREATE INDEX claim_name ON claim (name)",
     ],
 };

@@ -15,7 +15,7 @@ pub struct Schema {
     pub application: i64,
     /// SQLite's `user_version`: the form that this release writes, and the only one so far.
     pub version: i64,
-    /// Every statement that makes the tables, as SQLite keeps them.
+    /// Every statement that makes the tables, and after them the indexes, as SQLite keeps them.
     pub statements: &'static [&'static str],
 }
 
@@ -96,11 +96,23 @@ impl Schema {
         let connection = Self::open_unpublished(path)?;
         connection.pragma_update(None, "application_id", self.application)?;
         connection.pragma_update(None, "user_version", self.version)?;
-        for statement in self.statements {
+        for statement in self.statements.iter().filter(|statement| !is_index(statement)) {
             connection.execute(statement, [])?;
         }
         Ok(connection)
     }
+
+    /// Makes the indexes, once all rows are there: sorted in one go, and not page by page.
+    pub fn index(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for statement in self.statements.iter().filter(|statement| is_index(statement)) {
+            connection.execute(statement, [])?;
+        }
+        Ok(())
+    }
+}
+
+fn is_index(statement: &str) -> bool {
+    statement.starts_with("CREATE INDEX")
 }
 
 /// `file:PATH?immutable=1`, with what a URI reserves escaped.

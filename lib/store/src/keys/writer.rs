@@ -531,6 +531,7 @@ fn write(
         params![scope, generation, now.unix(), people],
     )?;
     insert(&transaction, &mut change.records.iter().collect::<Vec<_>>())?;
+    SCHEMA.index(&transaction)?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)
 }
