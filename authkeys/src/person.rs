@@ -136,7 +136,10 @@ impl Question<'_> {
         let (scope, now) = (self.config.copy_scope(self.directory), self.clock.now);
         let copied = KeyCopy::open(&self.config.paths.keys, &scope, self.config.keys.stale_for, now)
             .and_then(|copy| {
-                let known = copy.keys_of(self.person)?.map_or(Known::Absent, Known::Keys);
+                let known = match copy.disabled(self.person)? {
+                    Some(_) => Known::Disabled,
+                    None => copy.keys_of(self.person)?.map_or(Known::Absent, Known::Keys),
+                };
                 Ok((known, now.since(copy.synced())))
             });
         match copied {

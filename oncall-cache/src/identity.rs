@@ -130,6 +130,8 @@ mod tests {
             mails: vec![mail.to_string()],
             keys: vec![],
             eligible,
+            disabled: None,
+            expires: None,
         }
     }
 

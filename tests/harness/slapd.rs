@@ -23,9 +23,22 @@ attributetype ( 1.3.6.1.4.1.24552.500.1.1.1.13 NAME 'sshPublicKey'
   EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )
 objectclass ( 1.3.6.1.4.1.24552.500.1.1.2.0 NAME 'ldapPublicKey'
   SUP top AUXILIARY MAY ( sshPublicKey $ uid ) )
+# Marks of disabled accounts that other servers have built in, and AD's names, as plain attributes.
+attributetype ( 1.3.6.1.4.1.99999.1.1 NAME 'nsAccountLock' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.1.2 NAME 'userAccountControl' SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 )
+attributetype ( 1.3.6.1.4.1.99999.1.3 NAME 'sAMAccountName'
+  EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.1.4 NAME 'altSecurityIdentities'
+  EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.1.5 NAME 'memberOf'
+  EQUALITY distinguishedNameMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.12 )
+objectclass ( 1.3.6.1.4.1.99999.2.1 NAME 'elsewhere' SUP top AUXILIARY
+  MAY ( nsAccountLock $ userAccountControl $ sAMAccountName $ altSecurityIdentities $ memberOf ) )
 
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload syncprov
+moduleload ppolicy
 pidfile HOME/pid
 TLSCertificateFile HOME/server.pem
 TLSCertificateKeyFile HOME/server.key
@@ -42,10 +55,13 @@ rootpw "ROOT_PASSWORD"
 directory HOME/db
 maxsize 1073741824
 dbnosync
-index objectClass,uid,entryUUID eq
+index objectClass,uid,entryUUID,entryCSN eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="BIND_DN" read by * none
-"#;
+OVERLAY"#;
+
+/// What makes it tell changes by RFC 4533.
+const SYNCPROV: &str = "overlay syncprov\nsyncprov-checkpoint 1 1\nsyncprov-sessionlog 1000\n";
 
 /// The tree before anybody is in it. A groupOfNames must have a member: the reader, who is no person.
 const TREE: &str = "\
@@ -103,11 +119,20 @@ impl<'a> Slapd<'a> {
 
     /// Starts slapd on `host` with nobody in it, under the name `ldap.example.com`.
     pub fn start(host: &'a Host) -> Self {
+        Self::start_with(host, "")
+    }
+
+    /// As [`Slapd::start`], and it tells changes by RFC 4533.
+    pub fn start_with_changes(host: &'a Host) -> Self {
+        Self::start_with(host, SYNCPROV)
+    }
+
+    fn start_with(host: &'a Host, overlay: &str) -> Self {
         let (ca_pem, certificate, key) = certificates();
         host.write(&format!("{HOME}/ca.pem"), &ca_pem, 0o644);
         host.write(&format!("{HOME}/server.pem"), certificate, 0o644);
         host.write(&format!("{HOME}/server.key"), key, 0o600);
-        host.write(&format!("{HOME}/slapd.conf"), fill_in(CONFIG), 0o600);
+        host.write(&format!("{HOME}/slapd.conf"), fill_in(CONFIG).replace("OVERLAY", overlay), 0o600);
         host.must(&format!("mkdir {HOME}/db && echo 127.0.0.1 ldap.example.com >>/etc/hosts"));
         let slapd = Self { host, ca_pem };
         slapd.resume();
@@ -131,6 +156,24 @@ impl<'a> Slapd<'a> {
     pub fn stop(&self) {
         self.host
             .must(&format!("pid=$(cat {HOME}/pid) && kill $pid && while kill -0 $pid; do sleep 0.01; done"));
+    }
+
+    /// Keeps what it holds now, for [`Slapd::restore`]. It must be stopped.
+    pub fn back_up(&self) {
+        self.host.must(&format!("rm -rf {HOME}/backup && cp -a {HOME}/db {HOME}/backup"));
+    }
+
+    /// Puts the backup in place of what it holds. It must be stopped.
+    pub fn restore(&self) {
+        self.host.must(&format!("rm -rf {HOME}/db && cp -a {HOME}/backup {HOME}/db"));
+    }
+
+    /// What it logged since the last look.
+    pub fn log(&self) -> String {
+        let file = self.host.path(&format!("{HOME}/log"));
+        let log = String::from_utf8_lossy(&std::fs::read(&file).expect("slapd logs")).into_owned();
+        std::fs::OpenOptions::new().write(true).truncate(true).open(&file).expect("it can be emptied");
+        log.replace('\0', "")
     }
 
     /// The certificate of the authority that vouches for this server.
@@ -175,6 +218,12 @@ impl<'a> Slapd<'a> {
         self.run("ldapmodify", ROOT_DN, ldif);
     }
 
+    /// As [`Slapd::modify`], with options for ldapmodify: `-M` for references, `-e !relax` for operational
+    /// attributes.
+    pub fn modify_with(&self, options: &[&str], ldif: &str) {
+        self.run_with("ldapmodify", options, ROOT_DN, ldif);
+    }
+
     /// Removes the entry `dn`.
     pub fn delete(&self, dn: &str) {
         self.run("ldapdelete", ROOT_DN, &format!("{dn}\n"));
@@ -182,11 +231,16 @@ impl<'a> Slapd<'a> {
 
     /// Runs a client as `dn` with `input` in a file: it may write more than a pipe holds before it has read all.
     fn run(&self, program: &str, dn: &str, input: &str) {
+        self.run_with(program, &[], dn, input);
+    }
+
+    fn run_with(&self, program: &str, options: &[&str], dn: &str, input: &str) {
         let file = format!("{HOME}/input");
         self.host.write(&file, input, 0o600);
         let output = self
             .host
             .command(program)
+            .args(options)
             .args(["-x", "-H", Self::LDAPS_URL, "-D", dn, "-w", ROOT_PASSWORD, "-f", &file])
             .env("LDAPTLS_CACERT", format!("{HOME}/ca.pem"))
             .output()

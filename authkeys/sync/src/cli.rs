@@ -20,6 +20,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", default_value = host::config::DEFAULT_PATH)]
     pub config: PathBuf,
 
+    /// Publish this once although it takes more people away than max_shrink allows
+    #[arg(long, conflicts_with = "user")]
+    pub accept: bool,
+
     /// Ask about this person alone, for authkeys
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,

@@ -9,8 +9,10 @@
 //! parser sees no byte before the server has shown a certificate that `ca_file` vouches for. After
 //! that a panic ends as an error; an overflow ends the process, which has published nothing yet.
 
+mod person;
+mod refresh;
+
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use host::config::{Ldap, LdapUrl};
+use host::config::{Ldap, LdapUrl, Membership};
 use host::secret::{Secret, SecretError};
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
 use ldap3::{
@@ -34,12 +36,15 @@ use tokio::task::JoinHandle;
 use trust::{Owner, Refusal};
 
 use crate::entry::Entry;
-
-/// What is asked about a person.
-const PERSON: [&str; 4] = ["uid", "mail", "sshPublicKey", "entryUUID"];
+use crate::replica::News;
+pub use person::Eligible;
+use person::Reader;
 
 /// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup.
 const GROUP: [&str; 3] = ["member", "uniqueMember", "memberUid"];
+
+/// RFC 4511's way to ask for no attribute at all.
+const NOTHING: [&str; 1] = ["1.1"];
 
 /// Entries in one page; servers commonly refuse more than 500 or 1,000.
 const PAGE: i32 = 500;
@@ -350,12 +355,24 @@ fn one_line(text: &str) -> String {
     text.chars().take(200).map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
-/// Everybody whom the directory lists, or the reason why that is not known.
+/// What a directory answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Everybody whom it lists, or what changed.
+    pub news: News,
+    /// With which cookie to ask the next time.
+    pub cookie: Option<Vec<u8>>,
+    /// Who may ever become root.
+    pub eligible: Eligible,
+}
+
+/// Everybody whom the directory lists, or what changed since `cookie` was told; or the reason why that is not
+/// known, before `deadline`.
 ///
 /// # Errors
 /// Whatever keeps the answer from being whole; nothing of it is returned then.
-pub fn fetch(ldap: &Ldap) -> Result<Vec<Entry>, DirectoryError> {
-    ask_servers(ldap, Deadline::new(ldap.deadline), Question::Everybody)
+pub fn fetch(ldap: &Ldap, cookie: Option<&[u8]>, deadline: Deadline) -> Result<Answer, DirectoryError> {
+    ask_servers(ldap, deadline, Question::Everybody(cookie))
 }
 
 /// Every entry that the directory shows for `name`, within `limit`; one is an answer, more are none.
@@ -363,25 +380,23 @@ pub fn fetch(ldap: &Ldap) -> Result<Vec<Entry>, DirectoryError> {
 /// # Errors
 /// As [`fetch`].
 pub fn find(ldap: &Ldap, name: &str, limit: Duration) -> Result<Vec<Entry>, DirectoryError> {
-    let filter = format!("(&{}(uid={}))", ldap.filter, ldap3::ldap_escape(name));
-    ask_servers(ldap, Deadline::within(limit), Question::Person(&filter))
+    let user = &ldap.attributes.user;
+    let filter = format!("(&{}({user}={}))", ldap.filter, ldap3::ldap_escape(name));
+    let answer = ask_servers(ldap, Deadline::within(limit), Question::Person(&filter))?;
+    Ok(answer.news.into_entries())
 }
 
 /// What is asked of a server.
 #[derive(Clone, Copy)]
 enum Question<'a> {
-    /// Who is there, and who of them is eligible.
-    Everybody,
+    /// Who is there, or what changed since this cookie was told; and who of them is eligible.
+    Everybody(Option<&'a [u8]>),
     /// Whom this filter finds.
     Person(&'a str),
 }
 
 /// Asks one server after the other until one answers; each gets its share of what is left.
-fn ask_servers(
-    ldap: &Ldap,
-    deadline: Deadline,
-    question: Question<'_>,
-) -> Result<Vec<Entry>, DirectoryError> {
+fn ask_servers(ldap: &Ldap, deadline: Deadline, question: Question<'_>) -> Result<Answer, DirectoryError> {
     // Files first: with one that is not trusted, no packet leaves the host.
     let tls = tls_config(&ldap.ca_file)?;
     let login = Login::read(ldap)?;
@@ -389,7 +404,7 @@ fn ask_servers(
     for (asked, url) in ldap.urls.iter().enumerate() {
         let share = deadline.share(ldap.urls.len() - asked);
         match converse(ldap, url, tls.clone(), login.as_ref(), share, question) {
-            Ok(entries) => return Ok(entries),
+            Ok(answer) => return Ok(answer),
             Err(fault) => errors.push(DirectoryError::Server(url.clone(), fault)),
         }
     }
@@ -431,14 +446,15 @@ impl<'a> Login<'a> {
 }
 
 /// The instant at which an answer is worth nothing any more.
-#[derive(Clone, Copy)]
-struct Deadline {
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
     end: Instant,
     limit: Span,
 }
 
 impl Deadline {
-    fn new(limit: Span) -> Self {
+    /// The instant at which `limit` is over, beginning now.
+    pub fn new(limit: Span) -> Self {
         Self::within(Duration::from_secs(u64::try_from(limit.as_seconds()).unwrap_or(0)))
     }
 
@@ -472,7 +488,7 @@ fn converse(
     login: Option<&Login<'_>>,
     deadline: Deadline,
     question: Question<'_>,
-) -> Result<Vec<Entry>, Fault> {
+) -> Result<Answer, Fault> {
     if url.host.contains(':') {
         // ldap3 hands the bracketed literal to rustls, which takes it for no name at all.
         return Err(Fault::Address);
@@ -490,9 +506,9 @@ fn converse(
     let conversation = async {
         let asked = async {
             let mut session = Session::open(url, tls, stream, &step).await?;
-            let people = ask(&mut session, ldap, login, question).await?;
+            let answer = ask(&mut session, ldap, login, question).await?;
             session.close().await;
-            Ok(people)
+            Ok(answer)
         };
         tokio::time::timeout_at(deadline.end.into(), asked).await
     };
@@ -635,25 +651,29 @@ async fn ask(
     ldap: &Ldap,
     login: Option<&Login<'_>>,
     question: Question<'_>,
-) -> Result<Vec<Entry>, Fault> {
+) -> Result<Answer, Fault> {
     if let Some(login) = login {
         session.enter(Step::Bind);
         session.bind(login).await?;
     }
     let mut eligible = Eligible::default();
-    if let (Question::Everybody, Some(dn)) = (question, &ldap.eligible_group) {
+    if let (Question::Everybody(_), Some(dn)) = (question, &ldap.eligible_group) {
         session.enter(Step::Group);
-        eligible = session.group(dn).await?;
+        eligible = session.eligible(ldap, dn).await?;
     }
     session.enter(Step::People);
-    let filter = match question {
-        Question::Everybody => &ldap.filter,
-        Question::Person(filter) => filter,
+    let reader = Reader::new(ldap, &eligible);
+    let attributes = reader.attributes();
+    let (filter, cookie) = match question {
+        Question::Everybody(cookie) => (ldap.filter.as_str(), Some(cookie)),
+        Question::Person(filter) => (filter, None),
     };
-    let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &PERSON };
-    let mut people = Vec::new();
-    session.search(&wanted, |found| people.push(person(found, &eligible))).await?;
-    Ok(people)
+    let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &attributes };
+    let (news, cookie) = match cookie {
+        Some(cookie) => session.people(&wanted, cookie, &reader).await?,
+        None => (session.everybody(&wanted, &reader).await?, None),
+    };
+    Ok(Answer { news, cookie, eligible })
 }
 
 /// One search.
@@ -661,7 +681,7 @@ struct Search<'a> {
     base: &'a str,
     scope: Scope,
     filter: &'a str,
-    attributes: &'static [&'static str],
+    attributes: &'a [&'a str],
 }
 
 /// What has come from the server so far.
@@ -685,6 +705,12 @@ impl Tally {
     /// Counts one message that is no entry.
     fn add_reference(&mut self) -> Result<(), Fault> {
         self.references += 1;
+        self.check()
+    }
+
+    /// Counts what a message that is no entry carries.
+    fn add_bytes(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(bytes);
         self.check()
     }
 
@@ -740,9 +766,30 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The members of exactly the group `dn`. A missing group is a fault; an empty one is an answer.
-    async fn group(&mut self, dn: &str) -> Result<Eligible, Fault> {
-        let itself = Search { base: dn, scope: Scope::Base, filter: "(objectClass=*)", attributes: &GROUP };
+    /// Who is in the eligible group `dn`. A missing group is a fault; an empty one is an answer.
+    async fn eligible(&mut self, ldap: &Ldap, dn: &str) -> Result<Eligible, Fault> {
+        let wanted = match ldap.membership {
+            Membership::Group => &GROUP[..],
+            Membership::Person => &NOTHING[..],
+        };
+        let group = self.group(dn, wanted).await?;
+        if ldap.membership == Membership::Group {
+            let range = || Fault::Group(dn.to_string(), GroupFault::Range);
+            return Eligible::from_group(group).ok_or_else(range);
+        }
+        // Asked for as a search, and not read from each person: servers that compute memberOf do not tell
+        // by RFC 4533 that it changed.
+        let filter = format!("(&{}(memberOf={}))", ldap.filter, ldap3::ldap_escape(dn));
+        let members =
+            Search { base: &ldap.base, scope: Scope::Subtree, filter: &filter, attributes: &NOTHING };
+        let mut eligible = Eligible::default();
+        self.search(&members, |found| eligible.add(&found.dn)).await?;
+        Ok(eligible)
+    }
+
+    /// Exactly the group `dn`.
+    async fn group(&mut self, dn: &str, attributes: &[&str]) -> Result<SearchEntry, Fault> {
+        let itself = Search { base: dn, scope: Scope::Base, filter: "(objectClass=*)", attributes };
         let fault = |fault| Err(Fault::Group(dn.to_string(), fault));
         let mut groups = Vec::new();
         match self.search(&itself, |found| groups.push(found)).await {
@@ -752,7 +799,7 @@ impl<'a> Session<'a> {
         match (groups.pop(), groups.is_empty()) {
             (None, _) => fault(GroupFault::Missing),
             (Some(_), false) => fault(GroupFault::Several),
-            (Some(group), true) => Eligible::from_group(group).map_or_else(|| fault(GroupFault::Range), Ok),
+            (Some(group), true) => Ok(group),
         }
     }
 
@@ -851,103 +898,12 @@ fn next_page(controls: &[Control]) -> Vec<u8> {
     paged.map(|control| control.1.parse::<PagedResults>().cookie).unwrap_or_default()
 }
 
-/// Who may ever become root by being on call.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Eligible {
-    /// Members of a group of names, normalised.
-    dns: HashSet<String>,
-    /// Members of a group of user names.
-    uids: HashSet<String>,
-}
-
-impl Eligible {
-    /// The members of `group`; `None` if the server sent a part of them only.
-    fn from_group(group: SearchEntry) -> Option<Self> {
-        let mut eligible = Self::default();
-        for (name, values) in attributes(group) {
-            if name.to_ascii_lowercase().contains(";range=") {
-                return None;
-            } else if ["member", "uniqueMember"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted)) {
-                eligible.dns.extend(readable(values).map(|dn| normalise(&dn)));
-            } else if name.eq_ignore_ascii_case("memberUid") {
-                eligible.uids.extend(readable(values));
-            }
-        }
-        Some(eligible)
-    }
-
-    fn admits(&self, dn: &str, names: &[String]) -> bool {
-        self.dns.contains(&normalise(dn)) || names.iter().any(|name| self.uids.contains(name))
-    }
-}
-
-/// A person as the directory describes him.
-fn person(found: SearchEntry, eligible: &Eligible) -> Entry {
-    let dn = found.dn.clone();
-    let mut entry = Entry::default();
-    let mut ids = Vec::new();
-    for (name, values) in attributes(found) {
-        if name.eq_ignore_ascii_case("uid") {
-            entry.names.extend(readable(values));
-        } else if name.eq_ignore_ascii_case("mail") {
-            entry.mails.extend(readable(values));
-        } else if name.eq_ignore_ascii_case("sshPublicKey") {
-            entry.keys.extend(values);
-        } else if name.eq_ignore_ascii_case("entryUUID") {
-            ids.extend(readable(values));
-        }
-    }
-    entry.eligible = eligible.admits(&dn, &entry.names);
-    entry.id = ids.into_iter().find(|id| !id.is_empty()).unwrap_or(dn);
-    entry
-}
-
-/// Every attribute with its values as bytes. ldap3 keeps an attribute with a value that is not
-/// UTF-8 in a place of its own, together with those values of it that are.
-fn attributes(found: SearchEntry) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
-    let bytes = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect();
-    found.attrs.into_iter().map(move |(name, texts)| (name, bytes(texts))).chain(found.bin_attrs)
-}
-
-/// Those values that are text.
-fn readable(values: Vec<Vec<u8>>) -> impl Iterator<Item = String> {
-    values.into_iter().filter_map(|value| String::from_utf8(value).ok())
-}
-
-/// A DN in the spelling in which two of the same entry are compared: ASCII letters small, no spaces
-/// round the commas between its parts and round each part's first `=`. What a backslash protects
-/// stays as it is: `cn=a\, b` and `cn=a\,b` are two people.
-fn normalise(dn: &str) -> String {
-    let mut normal = String::with_capacity(dn.len());
-    let (mut spaces, mut at_edge, mut in_type) = (0, true, true);
-    let mut letters = dn.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            ' ' => spaces += 1,
-            ',' | '=' if letter == ',' || in_type => {
-                normal.push(letter);
-                (spaces, at_edge, in_type) = (0, true, letter == ',');
-            }
-            _ => {
-                let kept = if at_edge { 0 } else { spaces };
-                normal.extend(std::iter::repeat_n(' ', kept));
-                (spaces, at_edge) = (0, false);
-                normal.push(letter.to_ascii_lowercase());
-                if letter == '\\' {
-                    normal.extend(letters.next().map(|escaped| escaped.to_ascii_lowercase()));
-                }
-            }
-        }
-    }
-    normal
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn found(dn: &str, texts: &[(&str, &[&str])], bytes: &[(&str, &[&[u8]])]) -> SearchEntry {
+    pub(crate) fn found(dn: &str, texts: &[(&str, &[&str])], bytes: &[(&str, &[&[u8]])]) -> SearchEntry {
         let text = |value: &&str| (*value).to_string();
         let byte = |value: &&[u8]| value.to_vec();
         SearchEntry {
@@ -965,117 +921,6 @@ mod tests {
 
     fn url() -> LdapUrl {
         LdapUrl::parse("ldaps://ldap1.example.com").unwrap()
-    }
-
-    #[test]
-    fn spellings_of_one_dn_are_equal() {
-        let normal = "uid=alice,ou=people,dc=example,dc=com";
-        for spelling in [
-            normal,
-            "UID=Alice, OU=People, DC=example ,DC=com",
-            " uid = alice,ou=people,  dc=example,dc= com ",
-        ] {
-            assert_eq!(normalise(spelling), normal);
-        }
-    }
-
-    #[test]
-    fn different_dns_stay_different() {
-        for (left, right) in [
-            ("cn=a\\, b,dc=x", "cn=a\\,b,dc=x"),
-            ("cn=a\\ ,dc=x", "cn=a,dc=x"),
-            ("cn=a = b,dc=x", "cn=a=b,dc=x"),
-            ("cn=a  b,dc=x", "cn=a b,dc=x"),
-            ("cn=a\\,dc=x", "cn=a,dc=x"),
-            ("cn=\u{e9},dc=x", "cn=\u{c9},dc=x"),
-        ] {
-            assert_ne!(normalise(left), normalise(right));
-        }
-        assert_eq!(normalise("cn=a\\"), "cn=a\\");
-        assert_eq!(normalise(""), "");
-    }
-
-    #[test]
-    fn members_are_eligible_by_dn_and_by_uid() {
-        let group = found(
-            "cn=g",
-            &[
-                ("MEMBER", &["uid=Alice, dc=x"]),
-                ("uniqueMember", &["uid=bob,dc=x"]),
-                ("memberUid", &["carol"]),
-            ],
-            &[],
-        );
-        let eligible = Eligible::from_group(group).unwrap();
-        let names = |name: &str| [name.to_string()];
-        assert!(eligible.admits("uid=alice,dc=x", &names("alice")));
-        assert!(eligible.admits("uid=bob,dc=x", &[]));
-        assert!(eligible.admits("uid=anything,dc=x", &names("carol")));
-        assert!(!eligible.admits("uid=anything,dc=x", &names("Carol")));
-        assert!(!eligible.admits("uid=alice,dc=y", &names("alice")));
-        assert!(!Eligible::default().admits("", &names("")));
-    }
-
-    #[test]
-    fn readable_members_count_beside_one_that_is_not_text() {
-        let group = found("cn=g", &[], &[("member", &[b"\xff", b"uid=alice,dc=x"])]);
-        assert!(Eligible::from_group(group).unwrap().admits("uid=alice,dc=x", &[]));
-    }
-
-    #[test]
-    fn an_empty_group_is_an_answer_and_a_part_of_one_is_not() {
-        assert_eq!(Eligible::from_group(found("cn=g", &[], &[])), Some(Eligible::default()));
-        let part = found("cn=g", &[("member", &[]), ("member;Range=0-1499", &["uid=alice,dc=x"])], &[]);
-        assert_eq!(Eligible::from_group(part), None);
-    }
-
-    #[test]
-    fn attribute_names_compare_without_case() {
-        let entry = person(
-            found(
-                "uid=alice,dc=x",
-                &[("UID", &["alice"]), ("Mail", &["a@x"]), ("sshpublickey", &["k"]), ("ENTRYUUID", &["u"])],
-                &[],
-            ),
-            &Eligible::default(),
-        );
-        let expected = Entry {
-            id: "u".to_string(),
-            names: vec!["alice".to_string()],
-            mails: vec!["a@x".to_string()],
-            keys: vec![b"k".to_vec()],
-            eligible: false,
-        };
-        assert_eq!(entry, expected);
-    }
-
-    #[test]
-    fn keys_that_are_not_text_are_delivered_and_names_that_are_not_text_are_dropped() {
-        let entry = person(
-            found(
-                "uid=alice,dc=x",
-                &[],
-                &[
-                    ("sshPublicKey", &[b"\xff\x00", b"ssh-ed25519 A"]),
-                    ("uid", &[b"\xfe", b"alice"]),
-                    ("mail", &[b"\xfe"]),
-                ],
-            ),
-            &Eligible::default(),
-        );
-        assert_eq!(entry.keys, [b"\xff\x00".to_vec(), b"ssh-ed25519 A".to_vec()]);
-        assert_eq!(entry.names, ["alice"]);
-        assert!(entry.mails.is_empty());
-    }
-
-    #[test]
-    fn the_dn_is_the_id_where_there_is_no_entry_uuid() {
-        let eligible = Eligible::default();
-        assert_eq!(
-            person(found("uid=alice,dc=x", &[("entryUUID", &[""])], &[]), &eligible).id,
-            "uid=alice,dc=x"
-        );
-        assert_eq!(person(found("uid=alice,dc=x", &[], &[]), &eligible).id, "uid=alice,dc=x");
     }
 
     #[test]
@@ -1179,9 +1024,13 @@ mod tests {
             ca_file: PathBuf::from("/nonexistent/ca.pem"),
             filter: "(objectClass=*)".to_string(),
             eligible_group: None,
+            membership: Membership::Group,
+            attributes: host::config::Attributes::default(),
+            disabled: Vec::new(),
             deadline: Span::seconds(3),
+            full_refresh: Span::hours(24),
         };
-        let error = fetch(&ldap).unwrap_err();
+        let error = fetch(&ldap, None, Deadline::new(ldap.deadline)).unwrap_err();
         assert!(matches!(error, DirectoryError::CaFile(_)));
         assert_eq!(error.reason(), "file-untrusted");
     }

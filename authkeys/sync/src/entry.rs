@@ -2,18 +2,20 @@
 //!
 //! LDAP and `people.toml` both end here; what follows is the same for both.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 
 use host::audit::Escaped;
-use policy::Principal;
+use policy::{Principal, Timestamp};
 use store::PublicKey;
-use store::keys::Person;
+use store::keys::{Person, Record};
 
 /// One entry, unchecked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
     /// What stays the same when the person is renamed: LDAP's entryUUID, or the name in a file.
     pub id: String,
+    /// Where it stands in the directory; empty in a file.
+    pub dn: String,
     /// Every value of the user name attribute.
     pub names: Vec<String>,
     /// Every mail address.
@@ -22,46 +24,64 @@ pub struct Entry {
     pub keys: Vec<Vec<u8>>,
     /// Does the directory let this person ever become root?
     pub eligible: bool,
+    /// Why the directory calls the account disabled, if it does.
+    pub disabled: Option<String>,
+    /// The instant from which the account is expired.
+    pub expires: Option<Timestamp>,
 }
 
 /// What became of the entries of one sync.
 #[derive(Debug, Default)]
 pub struct Believed {
-    /// People who are published.
-    pub people: Vec<Person>,
+    /// What is published of each entry: a person, or nobody.
+    pub records: Vec<Record>,
     /// One line for each entry or value that is not, and why.
     pub dropped: Vec<String>,
 }
 
 /// Turns entries into people. What is ambiguous or unusable is dropped alone: one bad value neither hides
 /// nor repairs others.
-pub fn believe(entries: &[Entry]) -> Believed {
-    let mut believed = Believed::default();
-    let mut claims: BTreeMap<&str, usize> = BTreeMap::new();
-    for name in entries.iter().flat_map(|entry| &entry.names) {
-        *claims.entry(name).or_default() += 1;
-    }
-    for entry in entries {
-        match name_of(entry, &claims) {
-            Ok(principal) => {
-                let person = person(principal, entry, &mut believed.dropped);
-                believed.people.push(person);
+pub fn believe(entries: Vec<Entry>) -> Believed {
+    let contested = contested(&entries);
+    let records = Vec::with_capacity(entries.len());
+    let mut believed = Believed { records, dropped: Vec::new() };
+    for mut entry in entries {
+        let person = match name_of(&entry, &contested) {
+            Ok(principal) => Some(person(principal, &mut entry, &mut believed.dropped)),
+            Err(why) => {
+                believed.dropped.push(format!("{}: {why}", Escaped(&entry.id)));
+                None
             }
-            Err(why) => believed.dropped.push(format!("{}: {why}", Escaped(&entry.id))),
-        }
+        };
+        let names = claims(&entry).map(str::to_string).collect();
+        believed.records.push(Record::new(entry.id, entry.dn, names, person));
     }
     believed
 }
 
+/// The names that an entry claims. What is no name of a person cannot be somebody else's either.
+pub fn claims(entry: &Entry) -> impl Iterator<Item = &str> {
+    entry.names.iter().map(String::as_str).filter(|name| Principal::new(name).is_ok())
+}
+
+/// The names that more than one entry claims.
+fn contested(entries: &[Entry]) -> HashSet<String> {
+    let mut count: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+    for name in entries.iter().flat_map(claims) {
+        *count.entry(name).or_default() += 1;
+    }
+    count.into_iter().filter(|(_, claims)| *claims > 1).map(|(name, _)| name.to_string()).collect()
+}
+
 /// The one name of an entry, if nobody else claims it.
-fn name_of(entry: &Entry, claims: &BTreeMap<&str, usize>) -> Result<Principal, String> {
+fn name_of(entry: &Entry, contested: &HashSet<String>) -> Result<Principal, String> {
     let name = match entry.names.as_slice() {
         [] => return Err("no readable user name".to_string()),
         [name] => name,
         // A second name would let its owner in as somebody else.
         several => return Err(format!("{} user names, so none of them (ldap-ambiguous)", several.len())),
     };
-    if claims.get(name.as_str()).copied() != Some(1) {
+    if contested.contains(name) {
         return Err(format!(
             "user name {} stands in several entries, so in none (ldap-ambiguous)",
             Escaped(name)
@@ -73,21 +93,29 @@ fn name_of(entry: &Entry, claims: &BTreeMap<&str, usize>) -> Result<Principal, S
     Principal::new(name).map_err(|error| format!("user name {}: {error}", Escaped(name)))
 }
 
-fn person(principal: Principal, entry: &Entry, dropped: &mut Vec<String>) -> Person {
-    let mut keys = Vec::new();
-    for (number, value) in entry.keys.iter().enumerate() {
-        match PublicKey::parse(value) {
+fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) -> Person {
+    let mut keys = Vec::with_capacity(entry.keys.len());
+    for (number, value) in std::mem::take(&mut entry.keys).into_iter().enumerate() {
+        match PublicKey::parse(&value) {
             Ok(key) => keys.push(key),
             Err(problem) => {
                 dropped.push(format!("{principal}: key {}: {problem} (key-rejected)", number + 1))
             }
         }
     }
-    let usable = |mail: &&String| {
-        mail.len() <= 254 && mail.contains('@') && mail.bytes().all(|b| b.is_ascii_graphic())
-    };
-    let mails = entry.mails.iter().filter(usable).cloned().collect();
-    Person { principal, id: entry.id.clone(), mails, keys, eligible: entry.eligible }
+    let usable =
+        |mail: &String| mail.len() <= 254 && mail.contains('@') && mail.bytes().all(|b| b.is_ascii_graphic());
+    let mut mails = std::mem::take(&mut entry.mails);
+    mails.retain(usable);
+    Person {
+        principal,
+        id: entry.id.clone(),
+        mails,
+        keys,
+        eligible: entry.eligible,
+        disabled: entry.disabled.take(),
+        expires: entry.expires,
+    }
 }
 
 #[cfg(test)]
@@ -105,11 +133,15 @@ mod tests {
         }
     }
 
+    fn people(entries: &[Entry]) -> Vec<Person> {
+        believe(entries.to_vec()).records.into_iter().filter_map(|record| record.person).collect()
+    }
+
     #[test]
     fn one_bad_value_is_dropped_alone() {
         let command = format!("command=\"id\" {KEY}");
-        let believed = believe(&[entry("1", &["alice"], &[&command, KEY, "# no key"])]);
-        assert_eq!(believed.people[0].keys.len(), 1);
+        let believed = believe(vec![entry("1", &["alice"], &[&command, KEY, "# no key"])]);
+        assert_eq!(believed.records[0].person.as_ref().unwrap().keys.len(), 1);
         assert_eq!(believed.dropped.len(), 2);
         assert!(believed.dropped[0].starts_with("alice: key 1: "), "{:?}", believed.dropped);
     }
@@ -118,15 +150,21 @@ mod tests {
     fn a09_a_name_that_two_entries_claim_is_nobodys() {
         let entries =
             [entry("1", &["alice"], &[KEY]), entry("2", &["alice"], &[]), entry("3", &["bob"], &[])];
-        let names: Vec<_> =
-            believe(&entries).people.iter().map(|person| person.principal.to_string()).collect();
+        let names: Vec<_> = people(&entries).iter().map(|person| person.principal.to_string()).collect();
         assert_eq!(names, ["bob"]);
+        // What they claim is kept, so that the name finds its owner when one of them goes away.
+        let records = believe(entries.to_vec()).records;
+        assert_eq!(
+            records.iter().map(|record| record.names[0].as_str()).collect::<Vec<_>>(),
+            ["alice", "alice", "bob"]
+        );
     }
 
     #[test]
     fn an_entry_with_a_second_name_lets_nobody_in() {
         let entries = [entry("1", &["mallory", "alice"], &[KEY]), entry("2", &["root"], &[KEY])];
-        let believed = believe(&entries);
-        assert_eq!((believed.people.len(), believed.dropped.len()), (0, 2));
+        assert_eq!((people(&entries).len(), believe(entries.to_vec()).dropped.len()), (0, 2));
+        let strange = believe(vec![entry("1", &["alice", "no name"], &[KEY]), entry("2", &["alice"], &[])]);
+        assert_eq!((strange.dropped.len(), strange.records[0].names.len()), (2, 1));
     }
 }

@@ -25,7 +25,8 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::alarm;
-use policy::Principal;
+use policy::{Principal, Timestamp};
+use store::keys::Record;
 
 use crate::directory::{self, DirectoryError};
 use crate::entry::{Believed, Entry, believe};
@@ -91,9 +92,9 @@ impl Problem {
 }
 
 /// Prints the answer about `name`, or why there is none.
-pub fn run(config: &Path, name: &str, limit: Duration) -> ExitCode {
+pub fn run(config: &Path, name: &str, limit: Duration, now: Timestamp) -> ExitCode {
     confine(limit);
-    let (text, code) = match answer(config, name, limit) {
+    let (text, code) = match answer(config, name, limit, now) {
         Ok(text) => (text, ExitCode::SUCCESS),
         Err(problem) => {
             let text = problem.text().replace(|c: char| c.is_control(), "?");
@@ -118,7 +119,7 @@ fn confine(limit: Duration) {
     alarm::set(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX).saturating_add(2));
 }
 
-fn answer(config: &Path, name: &str, limit: Duration) -> Result<String, Problem> {
+fn answer(config: &Path, name: &str, limit: Duration, now: Timestamp) -> Result<String, Problem> {
     let name = Principal::new(name).map_err(Problem::Name)?;
     let config = Config::load(config).map_err(Problem::Config)?;
     let entries = match config.directory.as_ref().ok_or(Problem::NoDirectory)? {
@@ -129,7 +130,7 @@ fn answer(config: &Path, name: &str, limit: Duration) -> Result<String, Problem>
             everybody
         }
     };
-    let text = judge(name.as_str(), &entries)?;
+    let text = judge(name.as_str(), &entries, now)?;
     if text.len() > LONGEST_ANSWER {
         return Err(Problem::TooMany(text.lines().filter(|line| line.starts_with("key ")).count()));
     }
@@ -137,18 +138,20 @@ fn answer(config: &Path, name: &str, limit: Duration) -> Result<String, Problem>
 }
 
 /// The answer that `entries` are: nobody, or exactly the person who was asked for, byte for byte.
-fn judge(name: &str, entries: &[Entry]) -> Result<String, Problem> {
+fn judge(name: &str, entries: &[Entry], now: Timestamp) -> Result<String, Problem> {
     let mut text = "authkeys-answer 1\n".to_string();
     match entries {
         [] => {
             let _ = writeln!(text, "absent {name}");
         }
         [Entry { names, .. }] if names.as_slice() == [name] => {
-            let Believed { people, dropped } = believe(entries);
-            let [person] = people.as_slice() else {
+            let Believed { records, dropped } = believe(entries.to_vec());
+            let [Record { person: Some(person), .. }] = records.as_slice() else {
                 return Err(Problem::Ambiguous(dropped.join("; ")));
             };
-            let _ = writeln!(text, "person {name}");
+            let person = person.clone().at(now);
+            let standing = if person.disabled.is_some() { "disabled" } else { "person" };
+            let _ = writeln!(text, "{standing} {name}");
             for key in &person.keys {
                 let _ = writeln!(text, "key {}", key.line());
             }
@@ -178,6 +181,8 @@ mod tests {
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
 
+    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
+
     fn entry(names: &[&str], keys: &[&str]) -> Entry {
         Entry {
             id: "1".to_string(),
@@ -189,10 +194,24 @@ mod tests {
 
     #[test]
     fn one_entry_of_exactly_that_name_is_an_answer() {
-        let text = judge("alice", &[entry(&["alice"], &[KEY, "# none"])]).ok().unwrap();
+        let text = judge("alice", &[entry(&["alice"], &[KEY, "# none"])], NOW).ok().unwrap();
         assert_eq!(text, format!("authkeys-answer 1\nperson alice\nkey {KEY}\nrejected 1\nend\n"));
-        let text = judge("alice", &[]).ok().unwrap();
+        let text = judge("alice", &[], NOW).ok().unwrap();
         assert_eq!(text, "authkeys-answer 1\nabsent alice\nend\n");
+    }
+
+    #[test]
+    fn a15_a_disabled_or_expired_person_is_known_and_has_no_keys() {
+        let text = |disabled: Option<&str>, expires: Option<i64>| {
+            let expires = expires.map(Timestamp::from_unix);
+            let entry =
+                Entry { disabled: disabled.map(str::to_string), expires, ..entry(&["alice"], &[KEY]) };
+            judge("alice", &[entry], NOW).ok().unwrap()
+        };
+        let disabled = "authkeys-answer 1\ndisabled alice\nend\n";
+        assert_eq!(text(Some("nsAccountLock"), None), disabled);
+        assert_eq!(text(None, Some(NOW.unix())), disabled);
+        assert!(text(None, Some(NOW.unix() + 1)).contains("person alice\nkey "));
     }
 
     #[test]
@@ -203,7 +222,7 @@ mod tests {
             vec![entry(&[], &[KEY])],
             vec![entry(&["alice"], &[KEY]), entry(&["alice"], &[KEY])],
         ] {
-            let problem = judge("alice", &entries).unwrap_err();
+            let problem = judge("alice", &entries, NOW).unwrap_err();
             assert_eq!((problem.reason(), problem.concerns()), ("ldap-ambiguous", "person"));
         }
     }

@@ -7,6 +7,7 @@ mod directory;
 mod entry;
 mod live;
 mod people;
+mod replica;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -15,10 +16,14 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use host::config::{Directory, KeysMode};
+use host::config::{Directory, KeysMode, Ldap};
 use host::{Config, accounts};
 use policy::Timestamp;
-use store::{SyncLock, keys};
+use store::keys::{self, Base, Change, Effect};
+use store::{StoreError, SyncLock};
+
+use directory::Deadline;
+use replica::{Keep, Note, Plan};
 
 fn main() -> ExitCode {
     let arguments = match cli::Arguments::try_parse() {
@@ -32,7 +37,7 @@ fn main() -> ExitCode {
     // text, and the cost of its backtrace, help nobody.
     std::panic::set_hook(Box::new(|_| {}));
     if let Some(name) = &arguments.user {
-        return live::run(&arguments.config, name, arguments.deadline);
+        return live::run(&arguments.config, name, arguments.deadline, now());
     }
     match sync(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,32 +62,115 @@ fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     accounts::become_owner_of(config.paths.keys.parent().unwrap_or(Path::new("/")))?;
     let _lock = SyncLock::take(&config.paths.keys)?;
     let asked = now();
-    let entries = match directory {
-        Directory::Ldap(ldap) => directory::fetch(ldap)
-            .map_err(|error| format!("{error} ({}), nothing published", error.reason()))?,
-        Directory::File(path) => people::read(path)?,
-    };
-    let mut believed = entry::believe(&entries);
-    let mut stderr = io::stderr().lock();
-    for line in &believed.dropped {
-        let _ = writeln!(stderr, "authkeys-sync: dropped {line}");
-    }
-    if believed.people.is_empty() {
-        return Err("the directory shows nobody (source-empty), nothing published; check `base`, `filter` and what the bind DN may read".into());
-    }
-    // Everybody was fetched, so that names which two entries claim are known. Those who can become root are few.
-    if config.keys.mode == KeysMode::Lookup {
-        believed.people.retain(|person| person.eligible);
-    }
-    let published =
-        keys::publish(&config.paths.keys, &config.copy_scope(directory), &believed.people, asked)?;
+    let base = Base::open(&config.paths.keys, &config.copy_scope(directory)).ok();
+    let had_base = base.is_some();
+    let published = match replicate(&config, directory, base.as_ref(), arguments.accept, asked) {
+        // A copy that turns out to be damaged is replaced like one that is missing.
+        Err(error) if had_base && error.is::<StoreError>() => {
+            replicate(&config, directory, None, arguments.accept, asked)
+        }
+        published => published,
+    }?;
     let _ = writeln!(
         io::stdout(),
         "{} changed, {} removed, {} people, {} ms",
-        published.changed,
-        published.removed,
-        published.people,
+        grouped(published.changed),
+        grouped(published.removed),
+        grouped(published.people),
         start.elapsed().as_millis()
     );
     Ok(())
+}
+
+/// Fetches and publishes, against the copy that stands if there is one.
+fn replicate(
+    config: &Config,
+    directory: &Directory,
+    base: Option<&Base>,
+    accept: bool,
+    asked: Timestamp,
+) -> Result<Effect, Box<dyn Error>> {
+    let keep = match config.keys.mode {
+        KeysMode::Replica => Keep::Everybody,
+        KeysMode::Lookup => Keep::Eligible,
+    };
+    let (change, dropped, note) = match directory {
+        Directory::Ldap(ldap) => from_ldap(ldap, base, keep, asked)?,
+        Directory::File(path) => match replica::whole(base, people::read(path)?, keep)? {
+            Plan::Publish(change, dropped) => (change, dropped, None),
+            Plan::FetchEverything => return Err("people.toml is read whole or not at all".into()),
+        },
+    };
+    let mut stderr = io::stderr().lock();
+    for line in &dropped {
+        let _ = writeln!(stderr, "authkeys-sync: dropped {line}");
+    }
+    let effect = change.effect();
+    replica::guard(effect, config.max_shrink, accept)?;
+    let note = note.map(|note| note.write());
+    keys::publish(&config.paths.keys, &config.copy_scope(directory), base, &change, note.as_deref(), asked)?;
+    Ok(effect)
+}
+
+/// What there is to publish, what was dropped of it, and the note for the next sync.
+type Fetched = (Change, Vec<String>, Option<Note>);
+
+/// What changed if the server and the copy agree on since when, else everybody.
+fn from_ldap(
+    ldap: &Ldap,
+    base: Option<&Base>,
+    keep: Keep,
+    asked: Timestamp,
+) -> Result<Fetched, Box<dyn Error>> {
+    let deadline = Deadline::new(ldap.deadline);
+    let view = replica::view(ldap);
+    let old = base.and_then(|base| Note::read(base.resume()?));
+    // What changed can be told only to a copy of everybody.
+    let good = |note: &Note| keep == Keep::Everybody && note.is_good(&view, ldap.full_refresh, asked);
+    let mut old = old.filter(good);
+    loop {
+        let cookie = old.as_ref().map(|note| note.cookie.as_slice());
+        let answer = directory::fetch(ldap, cookie, deadline)
+            .map_err(|error| format!("{error} ({}), nothing published", error.reason()))?;
+        let full = match (&answer.news, &old) {
+            (replica::News::Part { .. }, Some(note)) => note.full,
+            _ => asked,
+        };
+        let (cookie, group) = (answer.cookie.clone(), answer.eligible.digest());
+        let plan = replica::plan(base, answer, old.as_ref().map(|note| note.group.as_str()), keep)?;
+        match (plan, old.take()) {
+            (Plan::Publish(change, dropped), _) => {
+                let note = cookie.map(|cookie| Note { full, view, group, cookie });
+                return Ok((change, dropped, note));
+            }
+            (Plan::FetchEverything, Some(_)) => {}
+            (Plan::FetchEverything, None) => {
+                return Err("the server told a part, and was asked for all".into());
+            }
+        }
+    }
+}
+
+/// A number with its thousands apart: `10 003`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_stand_apart() {
+        let numbers = [0, 999, 1_000, 10_003, 1_234_567];
+        assert_eq!(numbers.map(grouped), ["0", "999", "1 000", "10 003", "1 234 567"]);
+    }
 }

@@ -1,5 +1,6 @@
 //! The same people from `people.toml`: for small teams, tests and the demo.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use host::{FileError, toml_file};
@@ -29,7 +30,17 @@ struct Person {
 /// Everyone in the file at `path`, which root alone may be able to write.
 pub fn read(path: &Path) -> Result<Vec<Entry>, FileError> {
     let file: File = toml_file::parse(path, &toml_file::read(path)?)?;
-    Ok(file.person.into_iter().map(Person::into_entry).collect())
+    let mut entries: Vec<Entry> = file.person.into_iter().map(Person::into_entry).collect();
+    // The name is the id; the second of one name is another entry, and neither is believed.
+    let mut seen = HashMap::new();
+    for entry in &mut entries {
+        let times: &mut usize = seen.entry(entry.id.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            entry.id = format!("{}#{times}", entry.id);
+        }
+    }
+    Ok(entries)
 }
 
 impl Person {
@@ -40,6 +51,7 @@ impl Person {
             mails: self.mail,
             keys: self.keys.into_iter().map(String::into_bytes).collect(),
             eligible: self.eligible,
+            ..Entry::default()
         }
     }
 }

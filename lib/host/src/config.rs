@@ -17,6 +17,9 @@ use crate::toml_file::{self, FileError};
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
 
+/// The share of people, in percent, that a sync may take away where `max_shrink` says nothing.
+const MAX_SHRINK: u8 = 20;
+
 /// What the administrator wrote, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -24,6 +27,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Where people and their keys come from.
     pub directory: Option<Directory>,
+    /// The share of people, in percent, that one sync may take away without being told to.
+    pub max_shrink: u8,
     /// How the copy of the directory is used.
     pub keys: Keys,
     /// Who is on call, and from where that is known.
@@ -38,20 +43,27 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub enum Directory {
     /// An LDAP server.
-    Ldap(Ldap),
+    Ldap(Box<Ldap>),
     /// A `people.toml`.
     File(PathBuf),
 }
 
 impl Directory {
-    /// What a copy of this directory is tied to: a copy made from another base or filter must not be
-    /// believed (P16). The list of servers is not part of it.
+    /// What a copy of this directory is tied to: a copy made from another base, filter, attributes or
+    /// rules must not be believed (P16). The list of servers is not part of it.
     pub fn scope(&self) -> String {
         match self {
             Self::File(path) => format!("file {}", path.display()),
             Self::Ldap(ldap) => {
                 let group = ldap.eligible_group.as_deref().unwrap_or("-");
-                format!("ldap base={} filter={} eligible={group}", ldap.base, ldap.filter)
+                let Ldap { base, filter, attributes, membership, disabled, .. } = ldap.as_ref();
+                let Attributes { user, keys, mail } = attributes;
+                let mut scope = format!("ldap base={base} filter={filter} eligible={group} by={membership}");
+                scope += &format!(" user={user} keys={keys} mail={mail}");
+                for Mark { attribute, values } in disabled {
+                    scope += &format!(" disabled={attribute}:{values:?}");
+                }
+                scope
             }
         }
     }
@@ -74,8 +86,64 @@ pub struct Ldap {
     pub filter: String,
     /// DN of the group whose members may ever become root.
     pub eligible_group: Option<String>,
+    /// How it is known who is in that group.
+    pub membership: Membership,
+    /// What attributes of people are called.
+    pub attributes: Attributes,
+    /// What marks an account as disabled, besides the marks that every directory has.
+    pub disabled: Vec<Mark>,
     /// Longest time a whole sync may take.
     pub deadline: Span,
+    /// Time after which everybody is fetched anew, although the server tells what changed.
+    pub full_refresh: Span,
+}
+
+/// What attributes of people are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// The user name: `uid`; Active Directory's `sAMAccountName`.
+    pub user: String,
+    /// The SSH public keys: `sshPublicKey`; often `altSecurityIdentities` in Active Directory.
+    pub keys: String,
+    /// The mail address.
+    pub mail: String,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        let [user, keys, mail] = ["uid", "sshPublicKey", "mail"].map(str::to_string);
+        Self { user, keys, mail }
+    }
+}
+
+/// An attribute and the values of it that disable an account; `*` is any value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The attribute.
+    pub attribute: String,
+    /// Its values, compared without regard to ASCII case.
+    pub values: Vec<String>,
+}
+
+/// How it is known who is in the eligible group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum Membership {
+    /// The group lists its members: `member`, `uniqueMember`, `memberUid`.
+    #[default]
+    #[serde(rename = "member")]
+    Group,
+    /// People list their groups: `memberOf`.
+    #[serde(rename = "memberOf")]
+    Person,
+}
+
+impl fmt::Display for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Group => "member",
+            Self::Person => "memberOf",
+        })
+    }
 }
 
 /// `ldaps://host[:port]`, or `ldap://host[:port]`, which always means StartTLS.
@@ -242,7 +310,23 @@ struct DirectorySection {
     ca_file: Option<PathBuf>,
     filter: Option<Spanned<String>>,
     eligible_group: Option<String>,
+    #[serde(default)]
+    eligible_group_by: Membership,
+    #[serde(default)]
+    attributes: AttributesSection,
+    #[serde(default)]
+    disabled: BTreeMap<Spanned<String>, Vec<String>>,
     deadline: Option<Duration>,
+    full_refresh: Option<Duration>,
+    max_shrink: Option<Percent>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct AttributesSection {
+    user: Option<Spanned<String>>,
+    keys: Option<Spanned<String>>,
+    mail: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -395,6 +479,21 @@ fn first_level() -> Spanned<u8> {
     Spanned::new(0..0, 1)
 }
 
+/// `"20%"`.
+#[derive(Debug, Clone, Copy)]
+struct Percent(u8);
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = text.strip_suffix('%').filter(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        let share = number.and_then(|number| number.parse().ok()).filter(|&share: &u8| share <= 100);
+        share.map(Self).ok_or_else(|| {
+            serde::de::Error::custom(format!("`{text}` is not a share; write 0 to 100 and %: \"20%\""))
+        })
+    }
+}
+
 /// `"90s"`, `"5m"`, `"6h"`, `"3d"`.
 #[derive(Debug, Clone, Copy)]
 struct Duration(Span);
@@ -446,9 +545,11 @@ impl File {
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
         rules.warn_age = warn_age.0;
         rules.max_age = max_age.get_ref().0;
+        let shrink = self.directory.as_ref().and_then(|section| section.get_ref().max_shrink);
         Ok(Config {
             path: path.to_path_buf(),
             directory: self.directory.map(|section| DirectorySection::check(section, &beside)).transpose()?,
+            max_shrink: shrink.map_or(MAX_SHRINK, |Percent(share)| share),
             keys: self.keys.check()?,
             oncall: OnCall { lookahead: lookahead.0, sources },
             rules,
@@ -511,7 +612,7 @@ impl DirectorySection {
             Some(filter) => filter.get_ref().clone(),
             None => "(objectClass=ldapPublicKey)".to_string(),
         };
-        Ok(Directory::Ldap(Ldap {
+        Ok(Directory::Ldap(Box::new(Ldap {
             urls: (urls.get_ref().iter())
                 .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
                 .collect::<Result<_, _>>()?,
@@ -521,9 +622,52 @@ impl DirectorySection {
             ca_file: beside(&this.ca_file.clone().unwrap_or_else(system_authorities)),
             filter,
             eligible_group: this.eligible_group.clone(),
+            membership: this.eligible_group_by,
+            attributes: this.attributes.check()?,
+            disabled: marks(&this.disabled)?,
             deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
-        }))
+            full_refresh: this.full_refresh.map_or(Span::hours(24), |every| every.0),
+        })))
     }
+}
+
+impl AttributesSection {
+    fn check(&self) -> Result<Attributes, Problem> {
+        let mut attributes = Attributes::default();
+        let Attributes { user, keys, mail } = &mut attributes;
+        for (written, name) in [(&self.user, user), (&self.keys, keys), (&self.mail, mail)] {
+            if let Some(written) = written {
+                *name = attribute(written)?;
+            }
+        }
+        Ok(attributes)
+    }
+}
+
+/// The name of an LDAP attribute, without options.
+fn attribute(written: &Spanned<String>) -> Result<String, Problem> {
+    let name = written.get_ref();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if name.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && name.bytes().all(fits) {
+        return Ok(name.clone());
+    }
+    Err(problem(
+        written,
+        format!("`{name}` is no name of an attribute; letters, digits and -, a letter first"),
+    ))
+}
+
+fn marks(written: &BTreeMap<Spanned<String>, Vec<String>>) -> Result<Vec<Mark>, Problem> {
+    let mark = |(name, values): (&Spanned<String>, &Vec<String>)| {
+        if values.is_empty() {
+            return Err(problem(
+                name,
+                format!("`{}` lists no value, so it disables nobody; \"*\" is any", name.get_ref()),
+            ));
+        }
+        Ok(Mark { attribute: attribute(name)?, values: values.clone() })
+    };
+    written.iter().map(mark).collect()
 }
 
 /// Debian's bundle of certificate authorities; other systems name theirs in `ca_file`.
@@ -820,6 +964,22 @@ mod tests {
                 "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind_dn = 'cn=x'",
                 "4: `bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
             ),
+            (
+                "[directory]\nfile = 'p'\nmax_shrink = '20'",
+                "3: `20` is not a share; write 0 to 100 and %: \"20%\"",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\n[directory.attributes]\nuser = 'u)('",
+                "5: `u)(` is no name of an attribute; letters, digits and -, a letter first",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\n[directory.disabled]\ntitle = []",
+                "5: `title` lists no value, so it disables nobody; \"*\" is any",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\neligible_group_by = 'uid'",
+                "4: unknown variant `uid`, expected `member` or `memberOf`",
+            ),
             ("a = ", "1: string values must be quoted, expected literal string"),
         ] {
             assert_eq!(complaint(text), expected, "{text}");
@@ -883,6 +1043,29 @@ mod tests {
             config.copy_scope(config.directory.as_ref().unwrap())
         };
         assert_ne!(scope("replica"), scope("lookup"));
+    }
+
+    #[test]
+    fn what_a_copy_is_tied_to_names_everything_that_is_asked() {
+        let ldap = "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\n";
+        let scope = |more: &str| {
+            parse(&format!("{ldap}{more}")).unwrap().directory.map(|directory| directory.scope()).unwrap()
+        };
+        let plain = scope("");
+        assert!(plain.ends_with("by=member user=uid keys=sshPublicKey mail=mail"), "{plain}");
+        for more in [
+            "filter = '(a=b)'",
+            "eligible_group = 'cn=x'",
+            "eligible_group_by = 'memberOf'",
+            "[directory.attributes]\nuser = 'sAMAccountName'",
+            "[directory.attributes]\nkeys = 'altSecurityIdentities'",
+            "[directory.disabled]\nemployeeType = ['former']",
+        ] {
+            assert_ne!(scope(more), plain, "{more}");
+        }
+        assert_eq!(scope("max_shrink = '5%'\ndeadline = '9s'\nfull_refresh = '1h'"), plain);
+        assert_eq!(parse("").unwrap().max_shrink, 20);
+        assert_eq!(parse(&format!("{ldap}max_shrink = '5%'")).unwrap().max_shrink, 5);
     }
 
     #[test]

@@ -4,28 +4,36 @@
 //! users through it, and `pam_oncall.so` asks it one question: whose key is this. keys.stamp beside
 //! it says when it was last found to be up to date, so that the large file is written only when its
 //! content changes; a stamp counts only for the content that it names.
+//!
+//! A disabled person is known and has no keys. One whose account expires is stored with the instant:
+//! readers judge it by their own clock, so that the end of an account waits for no sync.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod writer;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use policy::{Principal, Rules, Span, Timestamp};
-use rusqlite::{Connection, params};
-use sha2::{Digest, Sha256};
+use rusqlite::{Connection, OptionalExtension, params};
 use trust::Owner;
 
-use crate::publish::replace;
 use crate::schema::Schema;
 use crate::{PublicKey, StoreError};
+pub use writer::{Base, Change, Effect, Flag, Lookup, Record, publish};
 
 const SCHEMA: Schema = Schema {
     application: 0x414b_6b79, // "AKky"
     version: 1,
     statements: &[
-        "CREATE TABLE meta (scope TEXT NOT NULL, generation TEXT NOT NULL, synced INTEGER NOT NULL)",
-        "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, id TEXT NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE meta (scope TEXT NOT NULL, generation TEXT NOT NULL, synced INTEGER NOT NULL, people INTEGER NOT NULL)",
+        "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, id TEXT NOT NULL, eligible INTEGER NOT NULL, disabled TEXT, expires INTEGER) WITHOUT ROWID",
         "CREATE TABLE mail (principal TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (principal, address)) WITHOUT ROWID",
         "CREATE TABLE public_key (principal TEXT NOT NULL, fingerprint BLOB NOT NULL, line TEXT NOT NULL, PRIMARY KEY (principal, fingerprint)) WITHOUT ROWID",
+        // For the next sync alone: every entry, and the names claimed by those that are nobody.
+        "CREATE TABLE entry (id TEXT PRIMARY KEY NOT NULL, dn TEXT NOT NULL, principal TEXT, digest BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE claim (id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID",
         "CREATE INDEX public_key_owner ON public_key (fingerprint)",
+        "CREATE INDEX claim_name ON claim (name)",
     ],
 };
 
@@ -45,6 +53,27 @@ pub struct Person {
     pub keys: Vec<PublicKey>,
     /// May they ever become root?
     pub eligible: bool,
+    /// Why the account is disabled, if it is.
+    pub disabled: Option<String>,
+    /// The instant from which the account is expired.
+    pub expires: Option<Timestamp>,
+}
+
+/// Why an account is disabled whose time is over.
+const EXPIRED: &str = "expired";
+
+impl Person {
+    /// The person as a reader sees them at `now`: without keys and not eligible once disabled or expired.
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if self.disabled.is_none() && self.expires.is_some_and(|end| end <= now) {
+            self.disabled = Some(EXPIRED.to_string());
+        }
+        if self.disabled.is_some() {
+            self.eligible = false;
+            self.keys.clear();
+        }
+        self
+    }
 }
 
 /// Who has a key.
@@ -58,24 +87,14 @@ pub enum KeyOwner {
     Several,
 }
 
-/// What a sync did to the copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// People who were not there before, or are different now.
-    pub changed: usize,
-    /// People who are gone.
-    pub removed: usize,
-    /// People in all.
-    pub people: usize,
-}
-
 /// The copy, open for reading.
 #[derive(Debug)]
 pub struct KeyCopy {
     path: PathBuf,
     connection: Connection,
-    generation: String,
+    scope: String,
     synced: Timestamp,
+    now: Timestamp,
 }
 
 /// Where the stamp of the copy at `path` is.
@@ -87,8 +106,8 @@ impl KeyCopy {
     /// Opens the copy at `path`, made from the directory `scope`, if it may be believed at `now`: no older
     /// than `stale_for`, and not from the future.
     pub fn open(path: &Path, scope: &str, stale_for: Span, now: Timestamp) -> Result<Self, StoreError> {
-        let copy = Self::open_any(path)?;
-        if copy.scope()? != scope {
+        let copy = Self::open_any(path, now)?;
+        if copy.scope != scope {
             return Err(StoreError::OtherDirectory(path.to_path_buf()));
         }
         if now.plus(Rules::SKEW) < copy.synced {
@@ -101,19 +120,21 @@ impl KeyCopy {
         Ok(copy)
     }
 
-    /// Opens the copy whatever its age and origin: for the sync that replaces it.
-    fn open_any(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the copy whatever its age and origin.
+    fn open_any(path: &Path, now: Timestamp) -> Result<Self, StoreError> {
         let connection = SCHEMA.open(path)?;
-        let (generation, synced) = connection
-            .query_row("SELECT generation, synced FROM meta", [], |row| {
-                Ok((row.get::<_, String>(0)?, row.get(1)?))
+        let (scope, generation, synced) = connection
+            .query_row("SELECT scope, generation, synced FROM meta", [], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?))
             })
             .map_err(|error| StoreError::corrupt(path, error))?;
         let synced = match read_stamp(&stamp_path(path))? {
-            Some((of, at)) if of == generation => at.max(Timestamp::from_unix(synced)),
+            // The stamp is the later word, also where it is the earlier instant: a clock that was ahead when
+            // the file was written is healed by the next good sync.
+            Some(stamp) if stamp.generation == generation => stamp.synced,
             _ => Timestamp::from_unix(synced),
         };
-        Ok(Self { path: path.to_path_buf(), connection, generation, synced })
+        Ok(Self { path: path.to_path_buf(), connection, scope, synced, now })
     }
 
     /// The last sync that found the copy to be up to date.
@@ -121,24 +142,37 @@ impl KeyCopy {
         self.synced
     }
 
-    fn scope(&self) -> Result<String, StoreError> {
-        self.connection
-            .query_row("SELECT scope FROM meta", [], |row| row.get(0))
-            .map_err(|error| self.corrupt(error))
-    }
-
     fn corrupt(&self, what: impl std::fmt::Display) -> StoreError {
         StoreError::corrupt(&self.path, what)
     }
 
+    /// Why the account of `principal` is disabled, if it is; `None` also if the directory has no such person.
+    pub fn disabled(&self, principal: &Principal) -> Result<Option<String>, StoreError> {
+        Ok(self.standing(principal)?.flatten())
+    }
+
+    /// Is there such a person, and why are they disabled?
+    fn standing(&self, principal: &Principal) -> Result<Option<Option<String>>, StoreError> {
+        let row = self
+            .connection
+            .prepare("SELECT disabled, expires FROM person WHERE principal = ?1")
+            .and_then(|mut query| {
+                let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));
+                query.query_row(params![principal.as_str()], read).optional()
+            })
+            .map_err(|error| self.corrupt(error))?;
+        Ok(row.map(|(disabled, expires): (Option<String>, _)| {
+            let expired = expires.is_some_and(|end| Timestamp::from_unix(end) <= self.now);
+            disabled.or_else(|| expired.then(|| EXPIRED.to_string()))
+        }))
+    }
+
     /// The keys of `principal`; `None` if the directory has no such person.
     pub fn keys_of(&self, principal: &Principal) -> Result<Option<Vec<PublicKey>>, StoreError> {
-        let mut known = self
-            .connection
-            .prepare("SELECT 1 FROM person WHERE principal = ?1")
-            .map_err(|error| self.corrupt(error))?;
-        if !known.exists(params![principal.as_str()]).map_err(|error| self.corrupt(error))? {
-            return Ok(None);
+        match self.standing(principal)? {
+            None => return Ok(None),
+            Some(Some(_disabled)) => return Ok(Some(Vec::new())),
+            Some(None) => {}
         }
         let mut query = self
             .connection
@@ -160,10 +194,15 @@ impl KeyCopy {
     pub fn owner_of(&self, key: &PublicKey) -> Result<KeyOwner, StoreError> {
         let mut query = self
             .connection
-            .prepare("SELECT principal, line FROM public_key WHERE fingerprint = ?1 LIMIT 2")
+            .prepare(
+                "SELECT person.principal, line FROM public_key JOIN person USING (principal)
+                 WHERE fingerprint = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2) LIMIT 2",
+            )
             .map_err(|error| self.corrupt(error))?;
         let rows = query
-            .query_map(params![key.digest()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+            .query_map(params![key.digest(), self.now.unix()], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
             .map_err(|error| self.corrupt(error))?
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| self.corrupt(error))?;
@@ -184,7 +223,8 @@ impl KeyCopy {
 
     fn read_people(&self) -> Result<Vec<Person>, Box<dyn std::error::Error>> {
         let mut people = BTreeMap::new();
-        let mut query = self.connection.prepare("SELECT principal, id, eligible FROM person")?;
+        let mut query =
+            self.connection.prepare("SELECT principal, id, eligible, disabled, expires FROM person")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let principal = Principal::new(&row.get::<_, String>(0)?)?;
@@ -194,6 +234,8 @@ impl KeyCopy {
                 mails: Vec::new(),
                 keys: Vec::new(),
                 eligible: flag(row.get(2)?)?,
+                disabled: row.get(3)?,
+                expires: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_unix),
             };
             people.insert(principal.as_str().to_string(), person);
         }
@@ -210,7 +252,7 @@ impl KeyCopy {
             let line: String = row.get(1)?;
             person.keys.push(PublicKey::parse(line.as_bytes()).map_err(|problem| problem.to_string())?);
         }
-        Ok(people.into_values().collect())
+        Ok(people.into_values().map(|person| person.at(self.now)).collect())
     }
 }
 
@@ -223,102 +265,32 @@ pub(crate) fn flag(value: i64) -> Result<bool, &'static str> {
     }
 }
 
-/// Makes `people` the content of the copy at `path`. Where they are what the copy holds already, only its
-/// stamp is written anew.
-pub fn publish(path: &Path, scope: &str, people: &[Person], now: Timestamp) -> Result<Published, StoreError> {
-    let mut people = people.to_vec();
-    people.sort_by(|left, right| left.principal.as_str().cmp(right.principal.as_str()));
-    for person in &mut people {
-        person.mails.sort();
-        person.mails.dedup();
-        person.keys.sort_by_key(PublicKey::digest);
-        person.keys.dedup();
-    }
-    let generation = generation(scope, &people);
-    let old = KeyCopy::open_any(path).and_then(|copy| Ok((copy.people()?, copy.generation)));
-    let published = match &old {
-        Ok((before, _)) => difference(before, &people),
-        Err(_) => Published { changed: people.len(), removed: 0, people: people.len() },
-    };
-    if !old.is_ok_and(|(_, before)| before == generation) {
-        replace(path, 0o640, |temporary| {
-            write(temporary, scope, &generation, &people, now).map_err(|error| error.to_string())
-        })?;
-    }
-    replace(&stamp_path(path), 0o640, |temporary| {
-        std::fs::write(temporary, format!("{generation} {}\n", now.unix())).map_err(|error| error.to_string())
-    })?;
-    Ok(published)
+/// What keys.stamp says.
+struct Stamp {
+    /// The content that it counts for.
+    generation: String,
+    /// The last sync that found that content to be up to date.
+    synced: Timestamp,
+    /// Where the next sync may go on, in hexadecimal digits.
+    resume: Option<String>,
 }
 
-fn difference(before: &[Person], after: &[Person]) -> Published {
-    let old: BTreeMap<_, _> = before.iter().map(|person| (person.principal.as_str(), person)).collect();
-    let kept: BTreeSet<_> = after.iter().map(|person| person.principal.as_str()).collect();
-    Published {
-        changed: after.iter().filter(|person| old.get(person.principal.as_str()) != Some(person)).count(),
-        removed: old.keys().filter(|name| !kept.contains(*name)).count(),
-        people: after.len(),
-    }
-}
+/// The most bytes of a stamp: servers with many masters have long cookies.
+const LARGEST_STAMP: u64 = 16 * 1024;
 
-/// A digest of all that readers see: equal for equal content, whenever it was fetched.
-fn generation(scope: &str, people: &[Person]) -> String {
-    let mut digest = Sha256::new();
-    let mut add = |text: &str| {
-        digest.update((text.len() as u64).to_be_bytes());
-        digest.update(text);
-    };
-    add(scope);
-    for person in people {
-        add(person.principal.as_str());
-        add(&person.id);
-        add(if person.eligible { "eligible" } else { "" });
-        person.mails.iter().for_each(|mail| add(mail));
-        add("keys");
-        person.keys.iter().for_each(|key| add(&key.line()));
-    }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn write(
-    path: &Path,
-    scope: &str,
-    generation: &str,
-    people: &[Person],
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let mut connection = SCHEMA.create(path)?;
-    let transaction = connection.transaction()?;
-    transaction.execute("INSERT INTO meta VALUES (?1, ?2, ?3)", params![scope, generation, now.unix()])?;
-    {
-        let mut person_row = transaction.prepare("INSERT INTO person VALUES (?1, ?2, ?3)")?;
-        let mut mail_row = transaction.prepare("INSERT INTO mail VALUES (?1, ?2)")?;
-        let mut key_row = transaction.prepare("INSERT INTO public_key VALUES (?1, ?2, ?3)")?;
-        for person in people {
-            let principal = person.principal.as_str();
-            person_row.execute(params![principal, person.id, i64::from(person.eligible)])?;
-            for mail in &person.mails {
-                mail_row.execute(params![principal, mail])?;
-            }
-            for key in &person.keys {
-                key_row.execute(params![principal, key.digest(), key.line()])?;
-            }
-        }
-    }
-    transaction.commit()?;
-    connection.close().map_err(|(_, error)| error)
-}
-
-/// `GENERATION SECONDS`; `None` if there is no stamp.
-fn read_stamp(path: &Path) -> Result<Option<(String, Timestamp)>, StoreError> {
-    let content = match trust::read(path, Owner::Service, 256) {
+/// `GENERATION SECONDS [RESUME]`; `None` if there is no stamp.
+fn read_stamp(path: &Path) -> Result<Option<Stamp>, StoreError> {
+    let content = match trust::read(path, Owner::Service, LARGEST_STAMP) {
         Ok(content) => content,
         Err(refusal) if refusal.is_missing() => return Ok(None),
         Err(refusal) => return Err(StoreError::Untrusted(refusal)),
     };
     let parsed = std::str::from_utf8(&content).ok().and_then(|text| {
-        let (generation, seconds) = text.strip_suffix('\n')?.split_once(' ')?;
-        Some((generation.to_string(), Timestamp::from_unix(seconds.parse().ok()?)))
+        let mut words = text.strip_suffix('\n')?.split(' ');
+        let generation = words.next()?.to_string();
+        let synced = Timestamp::from_unix(words.next()?.parse().ok()?);
+        let resume = words.next().map(str::to_string);
+        words.next().is_none().then_some(Stamp { generation, synced, resume })
     });
     parsed.map(Some).ok_or_else(|| StoreError::corrupt(path, "not a stamp"))
 }
@@ -339,7 +311,27 @@ mod tests {
             mails: vec![format!("{name}@example.com")],
             keys: keys.iter().map(|key| PublicKey::parse(key.as_bytes()).unwrap()).collect(),
             eligible: name == "alice",
+            disabled: None,
+            expires: None,
         }
+    }
+
+    fn records(people: &[Person]) -> Vec<Record> {
+        let record = |person: &Person| {
+            let names = vec![person.principal.to_string()];
+            Record::new(person.id.clone(), String::new(), names, Some(person.clone()))
+        };
+        people.iter().map(record).collect()
+    }
+
+    fn publish(path: &Path, people: &[Person], now: Timestamp) -> Result<Effect, StoreError> {
+        let base = Base::open(path, "test").ok();
+        let change = match &base {
+            Some(base) => base.replaced_by(records(people))?,
+            None => Change::everything(records(people)),
+        };
+        super::publish(path, "test", base.as_ref(), &change, None, now)?;
+        Ok(change.effect())
     }
 
     fn open(path: &Path, now: Timestamp) -> Result<KeyCopy, StoreError> {
@@ -351,10 +343,8 @@ mod tests {
         let directory = crate::scratch();
         let path = directory.path().join("keys.db");
         let people = [person("alice", &[ALICE, BOB]), person("bob", &[BOB]), person("zoe", &[])];
-        assert_eq!(
-            publish(&path, "test", &people, NOW).unwrap(),
-            Published { changed: 3, removed: 0, people: 3 }
-        );
+        let published = publish(&path, &people, NOW).unwrap();
+        assert_eq!(published, Effect { changed: 3, people: 3, ..Effect::default() });
         let copy = open(&path, NOW).unwrap();
         assert_eq!(
             copy.people().unwrap().iter().map(|p| p.principal.as_str()).collect::<Vec<_>>(),
@@ -371,23 +361,23 @@ mod tests {
     fn the_same_people_again_move_the_stamp_and_not_the_file() {
         let directory = crate::scratch();
         let path = directory.path().join("keys.db");
-        publish(&path, "test", &[person("alice", &[ALICE])], NOW).unwrap();
+        publish(&path, &[person("alice", &[ALICE])], NOW).unwrap();
         let before = std::fs::metadata(&path).unwrap().ino();
         let later = NOW.plus(Span::hours(30));
         assert!(matches!(open(&path, later), Err(StoreError::Stale(..))));
-        let again = publish(&path, "test", &[person("alice", &[ALICE])], later).unwrap();
-        assert_eq!(again, Published { changed: 0, removed: 0, people: 1 });
+        let again = publish(&path, &[person("alice", &[ALICE])], later).unwrap();
+        assert_eq!(again, Effect { before: 1, people: 1, ..Effect::default() });
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), before);
         assert_eq!(open(&path, later).unwrap().synced(), later);
-        let removed = publish(&path, "test", &[], later).unwrap();
-        assert_eq!(removed, Published { changed: 0, removed: 1, people: 0 });
+        let removed = publish(&path, &[], later).unwrap();
+        assert_eq!(removed, Effect { before: 1, removed: 1, lost: 1, ..Effect::default() });
     }
 
     #[test]
     fn a_stamp_counts_only_for_the_content_it_names() {
         let directory = crate::scratch();
         let path = directory.path().join("keys.db");
-        publish(&path, "test", &[person("alice", &[ALICE])], NOW).unwrap();
+        publish(&path, &[person("alice", &[ALICE])], NOW).unwrap();
         let later = NOW.plus(Span::hours(30));
         std::fs::write(stamp_path(&path), format!("0000 {}\n", later.unix())).unwrap();
         assert!(matches!(open(&path, later), Err(StoreError::Stale(..))));
@@ -397,7 +387,7 @@ mod tests {
     fn age_future_and_origin_are_judged() {
         let directory = crate::scratch();
         let path = directory.path().join("keys.db");
-        publish(&path, "test", &[person("alice", &[ALICE])], NOW).unwrap();
+        publish(&path, &[person("alice", &[ALICE])], NOW).unwrap();
         assert!(open(&path, NOW.plus(Span::hours(24))).is_ok());
         assert!(matches!(open(&path, NOW.plus(Span::seconds(86_401))), Err(StoreError::Stale(..))));
         assert!(open(&path, NOW.minus(Span::seconds(120))).is_ok());
@@ -407,14 +397,39 @@ mod tests {
     }
 
     #[test]
+    fn a15_whoever_is_disabled_or_expired_is_known_and_has_no_keys() {
+        let directory = crate::scratch();
+        let path = directory.path().join("keys.db");
+        let locked = Person { disabled: Some("nsAccountLock".to_string()), ..person("alice", &[ALICE]) };
+        let ending =
+            Person { expires: Some(NOW.plus(Span::hours(1))), eligible: true, ..person("bob", &[BOB]) };
+        publish(&path, &[locked, ending], NOW).unwrap();
+        let seen = |name: &str, key: &str, now: Timestamp| {
+            let (copy, name) = (open(&path, now).unwrap(), Principal::new(name).unwrap());
+            let owner = copy.owner_of(&PublicKey::parse(key.as_bytes()).unwrap()).unwrap();
+            let eligible =
+                copy.people().unwrap().iter().any(|person| person.principal == name && person.eligible);
+            let keys = copy.keys_of(&name).unwrap().unwrap().len();
+            (keys, owner != KeyOwner::Nobody, eligible, copy.disabled(&name).unwrap())
+        };
+        let locked = (0, false, false, Some("nsAccountLock".to_string()));
+        assert_eq!(seen("alice", ALICE, NOW), locked);
+        assert_eq!(seen("bob", BOB, NOW.plus(Span::seconds(3599))), (1, true, true, None));
+        assert_eq!(seen("bob", BOB, NOW.plus(Span::hours(1))), (0, false, false, Some(EXPIRED.to_string())));
+    }
+
+    #[test]
     fn a_failed_publication_leaves_the_old_copy() {
         let directory = crate::scratch();
         let path = directory.path().join("keys.db");
-        publish(&path, "test", &[person("alice", &[ALICE])], NOW).unwrap();
+        publish(&path, &[person("alice", &[ALICE])], NOW).unwrap();
         let before = std::fs::read(&path).unwrap();
         // The same name twice breaks the primary key half-way through the new file.
-        let twice = [person("alice", &[ALICE]), person("alice", &[BOB])];
-        assert!(matches!(publish(&path, "test", &twice, NOW), Err(StoreError::Write(..))));
+        let other = Person { id: "other".to_string(), ..person("alice", &[BOB]) };
+        for twice in [person("alice", &[BOB]), other] {
+            let people = [person("alice", &[ALICE]), twice];
+            assert!(matches!(publish(&path, &people, NOW), Err(StoreError::Write(..))));
+        }
         assert_eq!(std::fs::read(&path).unwrap(), before);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "keys.db and keys.stamp");
     }

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use ssh_key::public::KeyData;
-use ssh_key::{Algorithm, EcdsaCurve, HashAlg};
+use ssh_key::{Algorithm, EcdsaCurve, Fingerprint, HashAlg};
 
 /// The longest value that is looked at, in bytes (16 KiB; an RSA key of 16384 bits has 2.8).
 const LONGEST: usize = 16 * 1024;
@@ -21,7 +21,10 @@ const MOST_RSA_BITS: usize = 16_384;
 /// A plain public key of an accepted type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
-    key: ssh_key::PublicKey,
+    /// `TYPE BASE64`, encoded anew.
+    line: String,
+    /// Its SHA-256.
+    digest: [u8; 32],
 }
 
 /// Why a value is no key for us.
@@ -105,23 +108,26 @@ impl PublicKey {
             Algorithm::Rsa { .. } => check_rsa(key.key_data())?,
             _ => return Err(KeyProblem::TypeNotAccepted),
         }
-        Ok(Self { key })
+        let Fingerprint::Sha256(digest) = key.fingerprint(HashAlg::Sha256) else {
+            return Err(KeyProblem::Malformed);
+        };
+        let line = key.to_openssh().map_err(|_| KeyProblem::Malformed)?;
+        Ok(Self { line, digest })
     }
 
     /// `TYPE BASE64`, encoded anew.
     pub fn line(&self) -> String {
-        // Encoding a key that was just decoded cannot fail; an empty line is no key to any reader.
-        self.key.to_openssh().unwrap_or_default()
+        self.line.clone()
     }
 
     /// The key's SHA-256 fingerprint, 32 bytes.
     pub fn digest(&self) -> Vec<u8> {
-        self.key.fingerprint(HashAlg::Sha256).as_bytes().to_vec()
+        self.digest.to_vec()
     }
 
     /// `SHA256:…` as ssh-keygen prints it.
     pub fn fingerprint(&self) -> String {
-        self.key.fingerprint(HashAlg::Sha256).to_string()
+        Fingerprint::Sha256(self.digest).to_string()
     }
 }
 

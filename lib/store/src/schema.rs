@@ -15,7 +15,7 @@ pub struct Schema {
     pub application: i64,
     /// SQLite's `user_version`: the form that this release writes, and the only one so far.
     pub version: i64,
-    /// Every statement that makes the tables, as SQLite keeps them.
+    /// Every statement that makes the tables, and after them the indexes, as SQLite keeps them.
     pub statements: &'static [&'static str],
 }
 
@@ -84,20 +84,48 @@ impl Schema {
         Ok(found == self.statements)
     }
 
-    /// Makes the tables in the empty file `path`, in whatever way is fastest: the file is not published
-    /// before it is complete and on disk.
-    pub fn create(&self, path: &Path) -> rusqlite::Result<Connection> {
+    /// Opens an unpublished copy of a database for changes, in whatever way is fastest. It must be ours to
+    /// the letter: what is added to a stranger's tables would run the stranger's triggers.
+    pub fn reopen(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let connection = Self::open_unpublished(path)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+        if self.matches(&connection)? { Ok(connection) } else { Err(rusqlite::Error::InvalidQuery) }
+    }
+
+    fn open_unpublished(path: &Path) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.pragma_update(None, "journal_mode", "OFF")?;
         connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        Ok(connection)
+    }
+
+    /// Makes the tables in the empty file `path`, in whatever way is fastest: the file is not published
+    /// before it is complete and on disk.
+    pub fn create(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let connection = Self::open_unpublished(path)?;
         connection.pragma_update(None, "application_id", self.application)?;
         connection.pragma_update(None, "user_version", self.version)?;
-        for statement in self.statements {
+        for statement in self.statements.iter().filter(|statement| !is_index(statement)) {
             connection.execute(statement, [])?;
         }
         Ok(connection)
     }
+
+    /// Makes the indexes, once all rows are there: sorted in one go, and not page by page.
+    pub fn index(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for statement in self.statements.iter().filter(|statement| is_index(statement)) {
+            connection.execute(statement, [])?;
+        }
+        Ok(())
+    }
+}
+
+fn is_index(statement: &str) -> bool {
+    statement.starts_with("CREATE INDEX")
 }
 
 /// `file:PATH?immutable=1`, with what a URI reserves escaped.

@@ -1,0 +1,413 @@
+//! An LDAP entry as a person, and who may ever become root.
+
+use std::collections::BTreeSet;
+
+use host::config::{Attributes, Ldap};
+use ldap3::SearchEntry;
+use policy::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::entry::Entry;
+
+/// Who may ever become root by being on call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Eligible {
+    /// Members of a group of names, normalised.
+    dns: BTreeSet<String>,
+    /// Members of a group of user names.
+    uids: BTreeSet<String>,
+}
+
+impl Eligible {
+    /// The members of `group`; `None` if the server sent a part of them only.
+    pub fn from_group(group: SearchEntry) -> Option<Self> {
+        let mut eligible = Self::default();
+        for (name, values) in attributes(group) {
+            if name.to_ascii_lowercase().contains(";range=") {
+                return None;
+            } else if ["member", "uniqueMember"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted)) {
+                eligible.dns.extend(readable(values).map(|dn| normalise(&dn)));
+            } else if name.eq_ignore_ascii_case("memberUid") {
+                eligible.uids.extend(readable(values));
+            }
+        }
+        Some(eligible)
+    }
+
+    /// Adds the person whose entry stands at `dn`.
+    pub fn add(&mut self, dn: &str) {
+        self.dns.insert(normalise(dn));
+    }
+
+    /// A digest of all of them: another one says that somebody came or went.
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for (kind, names) in [("dn", &self.dns), ("uid", &self.uids)] {
+            for name in names {
+                digest.update(format!("{kind} {} {name}", name.len()));
+            }
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Is the person of this entry among them?
+    pub fn admits(&self, dn: &str, names: &[String]) -> bool {
+        self.dns.contains(&normalise(dn)) || names.iter().any(|name| self.uids.contains(name))
+    }
+}
+
+/// Attributes with which directories mark an account as disabled: shadow(5), OpenLDAP's password policy,
+/// 389 Directory Server, Active Directory.
+const MARKS: [&str; 4] = ["shadowExpire", "pwdAccountLockedTime", "nsAccountLock", "userAccountControl"];
+
+/// Active Directory's bit in userAccountControl for a disabled account.
+const ACCOUNT_DISABLE: i64 = 2;
+
+/// Reads people from entries, by the names that the configuration gives to their attributes.
+pub struct Reader<'a> {
+    ldap: &'a Ldap,
+    eligible: &'a Eligible,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads people of the directory `ldap`, where `eligible` says who may ever become root.
+    pub fn new(ldap: &'a Ldap, eligible: &'a Eligible) -> Self {
+        Self { ldap, eligible }
+    }
+
+    /// What is asked about a person.
+    pub fn attributes(&self) -> Vec<&'a str> {
+        let Attributes { user, keys, mail } = &self.ldap.attributes;
+        // Only aliases have an aliasedObjectName.
+        let mut wanted = vec![user.as_str(), keys, mail, "entryUUID", "aliasedObjectName"];
+        wanted.extend(MARKS);
+        for mark in self.ldap.disabled.iter().map(|mark| mark.attribute.as_str()) {
+            if !wanted.iter().any(|name| name.eq_ignore_ascii_case(mark)) {
+                wanted.push(mark);
+            }
+        }
+        wanted
+    }
+
+    /// A person as the directory describes them.
+    pub fn person(&self, found: SearchEntry) -> Entry {
+        let Attributes { user, keys, mail } = &self.ldap.attributes;
+        let mut entry = Entry { dn: found.dn.clone(), ..Entry::default() };
+        let (mut ids, mut is_alias) = (Vec::new(), false);
+        for (name, values) in attributes(found) {
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+            self.judge(&name, &values, &mut entry);
+            is_alias |= is("aliasedObjectName");
+            if is(user) {
+                entry.names.extend(readable(values));
+            } else if is(mail) {
+                entry.mails.extend(readable(values));
+            } else if is(keys) {
+                entry.keys.extend(values);
+            } else if is("entryUUID") {
+                ids.extend(readable(values));
+            }
+        }
+        if is_alias {
+            // It stands for another entry and is nobody itself (P13).
+            entry.names.clear();
+        }
+        // There are a hundred thousand of them.
+        entry.names.shrink_to_fit();
+        entry.mails.shrink_to_fit();
+        entry.keys.shrink_to_fit();
+        entry.eligible = self.eligible.admits(&entry.dn, &entry.names);
+        entry.id = ids.into_iter().find(|id| !id.is_empty()).unwrap_or_else(|| entry.dn.clone());
+        entry
+    }
+
+    /// Notes whether an attribute disables the account (P15). A mark that cannot be read is one that is set.
+    fn judge(&self, name: &str, values: &[Vec<u8>], entry: &mut Entry) {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        if values.is_empty() {
+            return;
+        }
+        if is("shadowExpire") {
+            match values.iter().map(|value| shadow_expiry(value)).collect::<Option<Vec<_>>>() {
+                Some(ends) => entry.expires = ends.into_iter().flatten().min(),
+                None => entry.disabled = Some("shadowExpire".to_string()),
+            }
+        } else if is("pwdAccountLockedTime") {
+            entry.disabled = Some("pwdAccountLockedTime".to_string());
+        } else if is("nsAccountLock") && values.iter().any(|value| !value.eq_ignore_ascii_case(b"FALSE")) {
+            entry.disabled = Some("nsAccountLock".to_string());
+        } else if is("userAccountControl")
+            && values.iter().any(|value| number(value).is_none_or(|bits| bits & ACCOUNT_DISABLE != 0))
+        {
+            entry.disabled = Some("userAccountControl".to_string());
+        }
+        for mark in self.ldap.disabled.iter().filter(|mark| is(&mark.attribute)) {
+            let hit = mark.values.iter().find(|wanted| {
+                *wanted == "*" || values.iter().any(|value| value.eq_ignore_ascii_case(wanted.as_bytes()))
+            });
+            if let Some(hit) = hit {
+                entry.disabled = Some(format!("{}={hit}", mark.attribute));
+            }
+        }
+    }
+}
+
+fn number(value: &[u8]) -> Option<i64> {
+    std::str::from_utf8(value).ok()?.trim().parse().ok()
+}
+
+/// The instant from which shadow(5)'s day closes the account; -1 never does. `None` if it is no day.
+fn shadow_expiry(value: &[u8]) -> Option<Option<Timestamp>> {
+    match number(value)? {
+        -1 => Some(None),
+        days => days.checked_mul(86_400).map(|seconds| Some(Timestamp::from_unix(seconds))),
+    }
+}
+
+/// Every attribute with its values as bytes. ldap3 keeps an attribute with a value that is not
+/// UTF-8 in a place of its own, together with those values of it that are.
+fn attributes(found: SearchEntry) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
+    let bytes = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect();
+    found.attrs.into_iter().map(move |(name, texts)| (name, bytes(texts))).chain(found.bin_attrs)
+}
+
+/// Those values that are text.
+fn readable(values: Vec<Vec<u8>>) -> impl Iterator<Item = String> {
+    values.into_iter().filter_map(|value| String::from_utf8(value).ok())
+}
+
+/// A DN in the spelling in which two of the same entry are compared: ASCII letters small, no spaces
+/// round the commas between its parts and round each part's first `=`. What a backslash protects
+/// stays as it is: `cn=a\, b` and `cn=a\,b` are two people.
+fn normalise(dn: &str) -> String {
+    let mut normal = String::with_capacity(dn.len());
+    let (mut spaces, mut at_edge, mut in_type) = (0, true, true);
+    let mut letters = dn.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            ' ' => spaces += 1,
+            ',' | '=' if letter == ',' || in_type => {
+                normal.push(letter);
+                (spaces, at_edge, in_type) = (0, true, letter == ',');
+            }
+            _ => {
+                let kept = if at_edge { 0 } else { spaces };
+                normal.extend(std::iter::repeat_n(' ', kept));
+                (spaces, at_edge) = (0, false);
+                normal.push(letter.to_ascii_lowercase());
+                if letter == '\\' {
+                    normal.extend(letters.next().map(|escaped| escaped.to_ascii_lowercase()));
+                }
+            }
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::tests::found;
+    use host::config::{LdapUrl, Mark, Membership};
+    use policy::Span;
+
+    fn ldap() -> Ldap {
+        Ldap {
+            urls: vec![LdapUrl::parse("ldaps://ldap1.example.com").unwrap()],
+            base: "dc=x".to_string(),
+            bind_dn: None,
+            bind_password_file: None,
+            ca_file: "/nonexistent".into(),
+            filter: "(objectClass=*)".to_string(),
+            eligible_group: None,
+            membership: Membership::Group,
+            attributes: Attributes::default(),
+            disabled: Vec::new(),
+            deadline: Span::seconds(3),
+            full_refresh: Span::hours(24),
+        }
+    }
+
+    fn person(found: SearchEntry, eligible: &Eligible) -> Entry {
+        Reader::new(&ldap(), eligible).person(found)
+    }
+
+    #[test]
+    fn spellings_of_one_dn_are_equal() {
+        let normal = "uid=alice,ou=people,dc=example,dc=com";
+        for spelling in [
+            normal,
+            "UID=Alice, OU=People, DC=example ,DC=com",
+            " uid = alice,ou=people,  dc=example,dc= com ",
+        ] {
+            assert_eq!(normalise(spelling), normal);
+        }
+    }
+
+    #[test]
+    fn different_dns_stay_different() {
+        for (left, right) in [
+            ("cn=a\\, b,dc=x", "cn=a\\,b,dc=x"),
+            ("cn=a\\ ,dc=x", "cn=a,dc=x"),
+            ("cn=a = b,dc=x", "cn=a=b,dc=x"),
+            ("cn=a  b,dc=x", "cn=a b,dc=x"),
+            ("cn=a\\,dc=x", "cn=a,dc=x"),
+            ("cn=\u{e9},dc=x", "cn=\u{c9},dc=x"),
+        ] {
+            assert_ne!(normalise(left), normalise(right));
+        }
+        assert_eq!(normalise("cn=a\\"), "cn=a\\");
+        assert_eq!(normalise(""), "");
+    }
+
+    #[test]
+    fn members_are_eligible_by_dn_and_by_uid() {
+        let group = found(
+            "cn=g",
+            &[
+                ("MEMBER", &["uid=Alice, dc=x"]),
+                ("uniqueMember", &["uid=bob,dc=x"]),
+                ("memberUid", &["carol"]),
+            ],
+            &[],
+        );
+        let eligible = Eligible::from_group(group).unwrap();
+        let names = |name: &str| [name.to_string()];
+        assert!(eligible.admits("uid=alice,dc=x", &names("alice")));
+        assert!(eligible.admits("uid=bob,dc=x", &[]));
+        assert!(eligible.admits("uid=anything,dc=x", &names("carol")));
+        assert!(!eligible.admits("uid=anything,dc=x", &names("Carol")));
+        assert!(!eligible.admits("uid=alice,dc=y", &names("alice")));
+        assert!(!Eligible::default().admits("", &names("")));
+    }
+
+    #[test]
+    fn readable_members_count_beside_one_that_is_not_text() {
+        let group = found("cn=g", &[], &[("member", &[b"\xff", b"uid=alice,dc=x"])]);
+        assert!(Eligible::from_group(group).unwrap().admits("uid=alice,dc=x", &[]));
+    }
+
+    #[test]
+    fn an_empty_group_is_an_answer_and_a_part_of_one_is_not() {
+        assert_eq!(Eligible::from_group(found("cn=g", &[], &[])), Some(Eligible::default()));
+        let part = found("cn=g", &[("member", &[]), ("member;Range=0-1499", &["uid=alice,dc=x"])], &[]);
+        assert_eq!(Eligible::from_group(part), None);
+    }
+
+    #[test]
+    fn attribute_names_compare_without_case() {
+        let entry = person(
+            found(
+                "uid=alice,dc=x",
+                &[("UID", &["alice"]), ("Mail", &["a@x"]), ("sshpublickey", &["k"]), ("ENTRYUUID", &["u"])],
+                &[],
+            ),
+            &Eligible::default(),
+        );
+        let expected = Entry {
+            id: "u".to_string(),
+            dn: "uid=alice,dc=x".to_string(),
+            names: vec!["alice".to_string()],
+            mails: vec!["a@x".to_string()],
+            keys: vec![b"k".to_vec()],
+            ..Entry::default()
+        };
+        assert_eq!(entry, expected);
+    }
+
+    #[test]
+    fn keys_that_are_not_text_are_delivered_and_names_that_are_not_text_are_dropped() {
+        let entry = person(
+            found(
+                "uid=alice,dc=x",
+                &[],
+                &[
+                    ("sshPublicKey", &[b"\xff\x00", b"ssh-ed25519 A"]),
+                    ("uid", &[b"\xfe", b"alice"]),
+                    ("mail", &[b"\xfe"]),
+                ],
+            ),
+            &Eligible::default(),
+        );
+        assert_eq!(entry.keys, [b"\xff\x00".to_vec(), b"ssh-ed25519 A".to_vec()]);
+        assert_eq!(entry.names, ["alice"]);
+        assert!(entry.mails.is_empty());
+    }
+
+    #[test]
+    fn the_dn_is_the_id_where_there_is_no_entry_uuid() {
+        let eligible = Eligible::default();
+        assert_eq!(
+            person(found("uid=alice,dc=x", &[("entryUUID", &[""])], &[]), &eligible).id,
+            "uid=alice,dc=x"
+        );
+        assert_eq!(person(found("uid=alice,dc=x", &[], &[]), &eligible).id, "uid=alice,dc=x");
+    }
+
+    #[test]
+    fn another_member_is_another_digest() {
+        let digest =
+            |texts: &[(&str, &[&str])]| Eligible::from_group(found("cn=g", texts, &[])).unwrap().digest();
+        let one = digest(&[("member", &["uid=a,dc=x", "uid=b,dc=x"])]);
+        assert_eq!(digest(&[("member", &["uid=b,dc=x", "UID=a, dc=x"])]), one);
+        assert_ne!(digest(&[("member", &["uid=a,dc=x"])]), one);
+        assert_ne!(digest(&[("memberUid", &["a"])]), digest(&[("memberUid", &["b"])]));
+    }
+
+    #[test]
+    fn an_alias_is_nobody() {
+        let texts: &[(&str, &[&str])] = &[("uid", &["alice"]), ("aliasedObjectName", &["uid=bob,dc=x"])];
+        assert!(person(found("uid=alice,dc=x", texts, &[]), &Eligible::default()).names.is_empty());
+    }
+
+    #[test]
+    fn a_configured_name_is_asked_for_and_read() {
+        let mut ldap = ldap();
+        ldap.attributes.user = "sAMAccountName".to_string();
+        ldap.attributes.keys = "altSecurityIdentities".to_string();
+        ldap.disabled = vec![Mark { attribute: "title".to_string(), values: vec!["Gone".to_string()] }];
+        let eligible = Eligible::default();
+        let reader = Reader::new(&ldap, &eligible);
+        for name in ["sAMAccountName", "altSecurityIdentities", "mail", "title"] {
+            assert!(reader.attributes().contains(&name), "{name}");
+        }
+        let texts: &[(&str, &[&str])] = &[
+            ("samaccountname", &["alice"]),
+            ("uid", &["mallory"]),
+            ("altSecurityIdentities", &["k"]),
+            ("sshPublicKey", &["other"]),
+            ("title", &["gone"]),
+        ];
+        let entry = reader.person(found("cn=alice,dc=x", texts, &[]));
+        assert_eq!((entry.names, entry.keys), (vec!["alice".to_string()], vec![b"k".to_vec()]));
+        assert_eq!(entry.disabled.as_deref(), Some("title=Gone"));
+    }
+
+    #[test]
+    fn a15_each_mark_disables_and_a_mark_that_cannot_be_read_does_too() {
+        let judged = |name: &str, value: &str| {
+            let entry = person(found("uid=a,dc=x", &[(name, &[value])], &[]), &Eligible::default());
+            (entry.disabled, entry.expires.map(Timestamp::unix))
+        };
+        let open = (None, None);
+        for (name, value) in [
+            ("nsAccountLock", "TRUE"),
+            ("nsAccountLock", "true"),
+            ("nsAccountLock", "?"),
+            ("pwdAccountLockedTime", "000001010000Z"),
+            ("userAccountControl", "514"),
+            ("userAccountControl", "x"),
+            ("shadowExpire", "x"),
+            ("shadowExpire", "9223372036854775807"),
+        ] {
+            assert_eq!(judged(name, value), (Some(name.to_string()), None), "{name} {value}");
+        }
+        for (name, value) in
+            [("nsAccountLock", "FALSE"), ("userAccountControl", "512"), ("shadowExpire", "-1")]
+        {
+            assert_eq!(judged(name, value), open, "{name} {value}");
+        }
+        assert_eq!(judged("shadowexpire", "20000"), (None, Some(1_728_000_000)));
+        assert_eq!(judged("shadowExpire", "0"), (None, Some(0)));
+    }
+}

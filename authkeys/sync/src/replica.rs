@@ -1,0 +1,532 @@
+//! From what the directory says to what is published: which entries are new, gone or the same.
+//!
+//! Pure: the wire is in `directory`, SQL in `store`. A server with RFC 4533 tells only what changed
+//! since a cookie; any other lists everybody each time. A part is applied only where that comes to
+//! the same as judging everybody anew: as long as no entry outside it claims a name that an entry in
+//! it claims, or claimed before. Otherwise everybody is fetched ([`Plan::FetchEverything`]).
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use host::config::Ldap;
+use policy::{Span, Timestamp};
+use sha2::{Digest, Sha256};
+use store::StoreError;
+use store::keys::{Base, Change, Effect, Flag, Lookup};
+
+use crate::directory::{Answer, Eligible};
+use crate::entry::{self, Entry};
+
+/// What a directory says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    /// Everybody there is.
+    Everything(Vec<Entry>),
+    /// What changed since a cookie.
+    Part {
+        /// Entries that are new or different.
+        set: Vec<Entry>,
+        /// Entries that are gone.
+        gone: BTreeSet<String>,
+        /// If the server told who is still there: whoever is not among them, nor in `set`, is gone.
+        present: Option<BTreeSet<String>>,
+    },
+}
+
+impl News {
+    /// The entries that are told.
+    pub fn into_entries(self) -> Vec<Entry> {
+        match self {
+            Self::Everything(entries) | Self::Part { set: entries, .. } => entries,
+        }
+    }
+}
+
+/// The messages of one RFC 4533 refresh, collected. Entries go by their entryUUID: that is how removals
+/// are told, and it outlives a rename.
+#[derive(Debug, Default)]
+pub struct Refresh {
+    /// In the order of their arrival; of several with one id the last counts. A map would cost a
+    /// directory of a hundred thousand half as much again.
+    set: Vec<Entry>,
+    gone: BTreeSet<String>,
+    present: BTreeSet<String>,
+    present_phase_ended: bool,
+}
+
+impl Refresh {
+    /// An entry that is new or different. The server never says which of both.
+    pub fn set(&mut self, entry: Entry) {
+        if !self.gone.is_empty() {
+            self.gone.remove(&entry.id);
+        }
+        self.set.push(entry);
+    }
+
+    /// Entries that are gone.
+    pub fn remove(&mut self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            self.present.remove(&id);
+            self.gone.insert(id);
+        }
+    }
+
+    /// Entries that are as they were.
+    pub fn keep(&mut self, ids: impl IntoIterator<Item = String>) {
+        self.present.extend(ids);
+    }
+
+    /// The server has named everybody who is still there; what follows are changes.
+    pub fn end_present_phase(&mut self) {
+        self.present_phase_ended = true;
+    }
+
+    /// The end, with success: what the messages mean, and the cookie for the next time. `sent` is the cookie
+    /// that was asked with; `told` and `refresh_deletes` are the server's last words. `None` if they
+    /// contradict each other.
+    pub fn finish(
+        self,
+        sent: Option<&[u8]>,
+        told: Option<Vec<u8>>,
+        refresh_deletes: bool,
+    ) -> Option<(News, Option<Vec<u8>>)> {
+        let Self { mut set, gone, present, present_phase_ended } = self;
+        set.reverse();
+        // Stable, so that the last of one id is the first now.
+        set.sort_by(|left, right| left.id.cmp(&right.id));
+        set.dedup_by(|later, kept| later.id == kept.id);
+        // Whoever came after they went has been taken out of `gone`.
+        set.retain(|entry| !gone.contains(&entry.id));
+        // slapd's answer to a cookie that it cannot read: everybody, as if changes, and an empty cookie.
+        let replaced = told.as_ref().is_some_and(Vec::is_empty);
+        if sent.is_none() || replaced {
+            // Whoever is only "still there" was not shown to us; nobody can be, the first time.
+            return present.is_empty().then_some((News::Everything(set), told.filter(|_| !replaced)));
+        }
+        let listed = present_phase_ended || !refresh_deletes;
+        let news = News::Part { set, gone, present: listed.then_some(present) };
+        // No new cookie: nothing happened, the old one stays good.
+        Some((news, told.or_else(|| sent.map(<[u8]>::to_vec))))
+    }
+}
+
+/// What a sync leaves for the next one, kept in keys.stamp: it counts only for the content it was left with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// When everybody was fetched for the last time.
+    pub full: Timestamp,
+    /// What else the cookie depends on: see [`view`].
+    pub view: String,
+    /// A digest of the eligible group.
+    pub group: String,
+    /// The server's cookie.
+    pub cookie: Vec<u8>,
+}
+
+impl Note {
+    /// Reads what [`Note::write`] wrote; `None` if it is something else.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut words = bytes.splitn(4, |&byte| byte == b' ');
+        let mut text = || std::str::from_utf8(words.next()?).ok().map(str::to_string);
+        let (full, view, group) = (text()?, text()?, text()?);
+        let cookie = words.next()?.to_vec();
+        Some(Self { full: Timestamp::from_unix(full.parse().ok()?), view, group, cookie })
+    }
+
+    /// The note as bytes.
+    pub fn write(&self) -> Vec<u8> {
+        let Self { full, view, group, cookie } = self;
+        [format!("{} {view} {group} ", full.unix()).as_bytes(), cookie].concat()
+    }
+
+    /// May this sync go on from it? Not under another name or with another release, which may see other
+    /// entries or other keys; and once in a while everybody is fetched, because there are changes that
+    /// servers do not tell: their access rules, subtrees moved away, attributes that are computed.
+    pub fn is_good(&self, view: &str, full_refresh: Span, now: Timestamp) -> bool {
+        self.view == view && self.full <= now && now.since(self.full) < full_refresh
+    }
+}
+
+/// What a cookie depends on besides what the whole copy is tied to.
+pub fn view(ldap: &Ldap) -> String {
+    let bind = ldap.bind_dn.as_deref().unwrap_or_default();
+    let digest = Sha256::digest(format!("{} {bind}", env!("CARGO_PKG_VERSION")));
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What to do with an answer.
+#[derive(Debug)]
+pub enum Plan {
+    /// Publish this; the lines name what was dropped.
+    Publish(Change, Vec<String>),
+    /// The part cannot be judged by itself: fetch everybody.
+    FetchEverything,
+}
+
+/// Makes a plan for `answer`, against the copy `base`. `group` is the digest of the eligible group that the
+/// copy was made with.
+pub fn plan(
+    base: Option<&Base>,
+    answer: Answer,
+    group: Option<&str>,
+    keep: Keep,
+) -> Result<Plan, StoreError> {
+    let Answer { news, eligible, .. } = answer;
+    match (base, news) {
+        (base, News::Everything(entries)) => whole(base, entries, keep),
+        (Some(base), News::Part { set, gone, present }) => {
+            let regrouped = group != Some(eligible.digest().as_str());
+            part(base, set, gone, present, regrouped.then_some(&eligible))
+        }
+        (None, News::Part { .. }) => Ok(Plan::FetchEverything),
+    }
+}
+
+/// Whom a copy is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Everybody in the directory.
+    Everybody,
+    /// Those who may ever become root: the others are asked for live.
+    Eligible,
+}
+
+/// The plan for everybody. All are looked at in any case, so that names which two entries claim are known.
+pub fn whole(base: Option<&Base>, entries: Vec<Entry>, keep: Keep) -> Result<Plan, StoreError> {
+    let mut believed = entry::believe(entries);
+    if keep == Keep::Eligible {
+        believed.records.retain(|record| record.is_eligible());
+    }
+    let change = match base {
+        Some(base) => base.replaced_by(believed.records)?,
+        None => Change::everything(believed.records),
+    };
+    Ok(Plan::Publish(change, believed.dropped))
+}
+
+fn part(
+    base: &Base,
+    set: Vec<Entry>,
+    mut gone: BTreeSet<String>,
+    present: Option<BTreeSet<String>>,
+    eligible: Option<&Eligible>,
+) -> Result<Plan, StoreError> {
+    let mut affected: BTreeSet<String> = set.iter().map(|entry| entry.id.clone()).collect();
+    if let Some(present) = present {
+        let unnamed = |id: &String| !present.contains(id) && !affected.contains(id);
+        gone.extend(base.ids()?.into_iter().filter(unnamed));
+    }
+    affected.extend(gone.iter().cloned());
+    if !affected.is_empty() && touches_others(&mut base.lookup()?, &set, &affected)? {
+        return Ok(Plan::FetchEverything);
+    }
+    let flags = match eligible {
+        Some(eligible) => reflagged(base.flags()?, eligible, &affected),
+        None => Vec::new(),
+    };
+    let believed = entry::believe(set);
+    let change = base.changed_by(believed.records, &gone, flags)?;
+    Ok(Plan::Publish(change, believed.dropped))
+}
+
+/// Does an entry that is not affected claim a name that an affected one claims, or claimed before?
+fn touches_others(
+    known: &mut Lookup<'_>,
+    set: &[Entry],
+    affected: &BTreeSet<String>,
+) -> Result<bool, StoreError> {
+    let mut names: BTreeSet<String> = set.iter().flat_map(entry::claims).map(str::to_string).collect();
+    for id in affected {
+        names.extend(known.names_of(id)?);
+    }
+    for name in &names {
+        if known.claimants(name)?.iter().any(|id| !affected.contains(id)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Those of the unaffected whose eligibility is another now.
+fn reflagged(flags: Vec<Flag>, eligible: &Eligible, affected: &BTreeSet<String>) -> Vec<Flag> {
+    let others = flags.into_iter().filter(|flag| !affected.contains(&flag.id));
+    others
+        .filter_map(|flag| {
+            let now = eligible.admits(&flag.dn, &[flag.principal.to_string()]);
+            (now != flag.eligible).then_some(Flag { eligible: now, ..flag })
+        })
+        .collect()
+}
+
+/// Fewer people lost than this are never too many.
+const FEW_LOST: usize = 10;
+
+/// Why a change is not published although it was fetched whole.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Guarded {
+    /// Nobody would be left.
+    Empty,
+    /// Too many would lose their keys: how many, of how many, and the percentage allowed.
+    Shrink(usize, usize, u8),
+}
+
+impl fmt::Display for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str(
+                "the directory shows nobody (source-empty), nothing published; check `base`, `filter` and what the bind DN may read",
+            ),
+            Self::Shrink(lost, before, share) => write!(
+                f,
+                "{lost} of {before} people would be gone or without keys, more than max_shrink ({share}%) allows (guard-tripped), \
+                 nothing published; check `base`, `filter` and what the bind DN may read, or accept it once: authkeys-sync --accept"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Guarded {}
+
+/// Refuses a change that takes away too many: a mistake in the directory must not lock everybody out. Where
+/// the administrator accepts it, only an empty directory is refused still.
+pub fn guard(effect: Effect, max_shrink: u8, accept: bool) -> Result<(), Guarded> {
+    let Effect { lost, before, people, .. } = effect;
+    if people == 0 {
+        return Err(Guarded::Empty);
+    }
+    let many = lost.saturating_mul(100) > before.saturating_mul(usize::from(max_shrink));
+    if many && lost >= FEW_LOST && !accept {
+        return Err(Guarded::Shrink(lost, before, max_shrink));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use store::keys::{self, KeyCopy};
+
+    const KEY: &[u8] = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
+
+    fn entry(id: &str, names: &[&str]) -> Entry {
+        Entry {
+            id: id.to_string(),
+            dn: format!("cn={id},dc=x"),
+            names: names.iter().map(ToString::to_string).collect(),
+            keys: vec![KEY.to_vec()],
+            ..Entry::default()
+        }
+    }
+
+    fn ids<const N: usize>(ids: [&str; N]) -> BTreeSet<String> {
+        ids.map(str::to_string).into()
+    }
+
+    #[test]
+    fn without_a_cookie_the_answer_is_everybody() {
+        let mut refresh = Refresh::default();
+        refresh.set(entry("1", &["alice"]));
+        refresh.set(entry("1", &["alicia"]));
+        let said = refresh.finish(None, Some(b"c1".to_vec()), true);
+        let everybody = News::Everything(vec![entry("1", &["alicia"])]);
+        assert_eq!(said, Some((everybody, Some(b"c1".to_vec()))));
+    }
+
+    #[test]
+    fn nothing_changed_keeps_the_cookie() {
+        let said = Refresh::default().finish(Some(b"c1"), None, true);
+        let nothing = News::Part { set: vec![], gone: ids([]), present: None };
+        assert_eq!(said, Some((nothing, Some(b"c1".to_vec()))));
+    }
+
+    #[test]
+    fn whoever_is_gone_is_told_by_id_and_the_last_word_counts() {
+        let mut refresh = Refresh::default();
+        refresh.set(entry("1", &["alice"]));
+        refresh.set(entry("2", &["bob"]));
+        refresh.remove(ids(["1", "3"]));
+        refresh.set(entry("3", &["carol"]));
+        let (news, cookie) = refresh.finish(Some(b"c1"), Some(b"c2".to_vec()), true).unwrap();
+        let set = vec![entry("2", &["bob"]), entry("3", &["carol"])];
+        assert_eq!(news, News::Part { set, gone: ids(["1"]), present: None });
+        assert_eq!(cookie.as_deref(), Some(&b"c2"[..]));
+    }
+
+    #[test]
+    fn whoever_is_not_named_in_a_present_phase_is_gone() {
+        let phase = |ended: bool, deletes: bool| {
+            let mut refresh = Refresh::default();
+            refresh.keep(ids(["1", "2"]));
+            if ended {
+                refresh.end_present_phase();
+            }
+            match refresh.finish(Some(b"c1"), None, deletes) {
+                Some((News::Part { present, .. }, _)) => present,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(phase(false, false), Some(ids(["1", "2"])));
+        assert_eq!(phase(true, true), Some(ids(["1", "2"])), "a delete phase followed");
+        assert_eq!(phase(false, true), None);
+    }
+
+    #[test]
+    fn an_empty_new_cookie_means_everybody_and_is_not_kept() {
+        let mut refresh = Refresh::default();
+        refresh.set(entry("1", &["alice"]));
+        let said = refresh.finish(Some(b"garbage"), Some(Vec::new()), true);
+        assert_eq!(said, Some((News::Everything(vec![entry("1", &["alice"])]), None)));
+        // Everybody, but some of them not shown: that is no answer.
+        let mut refresh = Refresh::default();
+        refresh.keep(ids(["1"]));
+        assert_eq!(refresh.finish(Some(b"garbage"), Some(Vec::new()), true), None);
+        let mut refresh = Refresh::default();
+        refresh.keep(ids(["1"]));
+        assert_eq!(refresh.finish(None, Some(b"c1".to_vec()), false), None);
+    }
+
+    #[test]
+    fn a_note_is_read_back_and_has_its_limits() {
+        let note = Note { full: NOW, view: "v".into(), group: "g".into(), cookie: b"a b\xff ".to_vec() };
+        assert_eq!(Note::read(&note.write()), Some(note.clone()));
+        for nonsense in [&b""[..], b"1 v g", b"x v g c", b"\xff v g c"] {
+            assert_eq!(Note::read(nonsense), None);
+        }
+        let day = Span::hours(24);
+        let good = |view, at| note.is_good(view, day, at);
+        assert!(good("v", NOW) && good("v", NOW.plus(Span::seconds(86_399))));
+        assert!(!good("w", NOW) && !good("v", NOW.plus(day)) && !good("v", NOW.minus(Span::seconds(1))));
+    }
+
+    #[test]
+    fn a_shrink_is_refused_above_its_share_and_an_empty_directory_always() {
+        let effect = |lost, before, people| Effect { lost, before, people, ..Effect::default() };
+        assert_eq!(guard(effect(20, 100, 80), 20, false), Ok(()));
+        assert_eq!(guard(effect(21, 100, 79), 20, false), Err(Guarded::Shrink(21, 100, 20)));
+        assert_eq!(guard(effect(21, 100, 79), 20, true), Ok(()));
+        assert_eq!(guard(effect(9, 10, 1), 0, false), Ok(()));
+        assert_eq!(guard(effect(10, 1000, 990), 0, false), Err(Guarded::Shrink(10, 1000, 0)));
+        assert_eq!(guard(effect(0, 0, 0), 100, true), Err(Guarded::Empty));
+        assert_eq!(guard(effect(0, 0, 5), 20, false), Ok(()));
+    }
+
+    /// A directory and its copy, kept up to date by parts.
+    struct World {
+        directory: BTreeMap<String, Entry>,
+        scratch: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let scratch = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+            Self { directory: BTreeMap::new(), scratch }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.scratch.path().join("keys.db")
+        }
+
+        fn publish(&self, base: Option<&Base>, change: &Change) {
+            keys::publish(&self.path(), "test", base, change, None, NOW).unwrap();
+        }
+
+        fn publish_everything(&self) {
+            let base = Base::open(&self.path(), "test").ok();
+            let everybody = self.directory.values().cloned().collect();
+            let Ok(Plan::Publish(change, _)) = whole(base.as_ref(), everybody, Keep::Everybody) else {
+                panic!()
+            };
+            self.publish(base.as_ref(), &change);
+        }
+
+        /// Brings the copy up to date by a part; says whether that was enough.
+        fn publish_part(&self, set: BTreeSet<String>, gone: BTreeSet<String>, listed: bool) -> bool {
+            let base = Base::open(&self.path(), "test").unwrap();
+            let unchanged = self.directory.keys().filter(|id| !set.contains(*id)).cloned().collect();
+            let set = set.iter().filter_map(|id| self.directory.get(id)).cloned().collect();
+            let (gone, present) = if listed { (ids([]), Some(unchanged)) } else { (gone, None) };
+            match part(&base, set, gone, present, None).unwrap() {
+                Plan::Publish(change, _) => {
+                    self.publish(Some(&base), &change);
+                    true
+                }
+                Plan::FetchEverything => {
+                    self.publish_everything();
+                    false
+                }
+            }
+        }
+
+        fn copied(&self) -> Vec<(String, String)> {
+            let copy = KeyCopy::open(&self.path(), "test", Span::hours(24), NOW).unwrap();
+            let people = copy.people().unwrap().into_iter();
+            people.map(|person| (person.principal.to_string(), person.id)).collect()
+        }
+
+        /// What judging everybody anew would come to.
+        fn judged(&self) -> Vec<(String, String)> {
+            let believed = entry::believe(self.directory.values().cloned().collect());
+            let people = believed.records.into_iter().filter_map(|record| record.person);
+            let mut people: Vec<_> = people.map(|person| (person.principal.to_string(), person.id)).collect();
+            people.sort();
+            people
+        }
+    }
+
+    /// Numbers that look random and are the same each time.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % limit
+        }
+    }
+
+    #[test]
+    fn parts_come_to_the_same_as_judging_everybody_anew_whatever_names_are_contested() {
+        let (mut world, mut dice) = (World::new(), Dice(1));
+        for id in 0..12 {
+            world.directory.insert(id.to_string(), entry(&id.to_string(), &[&format!("p{id}")]));
+        }
+        world.publish_everything();
+        let mut enough = 0;
+        for step in 0..400 {
+            let (mut set, mut gone) = (BTreeSet::new(), BTreeSet::new());
+            for _ in 0..=dice.below(3) {
+                let id = dice.below(14).to_string();
+                let names: Vec<String> =
+                    (0..dice.below(8) / 3).map(|_| format!("p{}", dice.below(20))).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                if dice.below(4) == 0 {
+                    world.directory.remove(&id);
+                    set.remove(&id);
+                    gone.insert(id);
+                } else {
+                    world.directory.insert(id.clone(), entry(&id, &names));
+                    gone.remove(&id);
+                    set.insert(id);
+                }
+            }
+            enough += usize::from(world.publish_part(set, gone, dice.below(2) == 0));
+            assert_eq!(world.copied(), world.judged(), "step {step}");
+        }
+        assert!((50..350).contains(&enough), "both ways were gone: {enough} of 400");
+    }
+
+    #[test]
+    fn a_name_that_was_contested_heals_when_a_claim_ends() {
+        let mut world = World::new();
+        for (id, name) in [("1", "alice"), ("2", "alice"), ("3", "carol")] {
+            world.directory.insert(id.to_string(), entry(id, &[name]));
+        }
+        world.publish_everything();
+        assert_eq!(world.copied(), [("carol".to_string(), "3".to_string())]);
+        world.directory.remove("2");
+        assert!(!world.publish_part(ids([]), ids(["2"]), false));
+        assert_eq!(world.copied().len(), 2);
+    }
+}
