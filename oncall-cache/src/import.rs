@@ -7,6 +7,7 @@
 
 mod authkeys_json;
 mod draft;
+mod nslcd;
 
 use std::fmt;
 use std::fs::File;
@@ -123,6 +124,7 @@ fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Importe
     let format = format.map_or_else(|| detect(text), Ok)?;
     let draft = match format {
         Format::AuthkeysJson => authkeys_json::read(text),
+        Format::Nslcd => nslcd::read(text),
     }?;
     let missing = draft.missing();
     let text = draft.render(file, name(format));
@@ -140,6 +142,7 @@ fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Importe
 fn name(format: Format) -> &'static str {
     match format {
         Format::AuthkeysJson => "authkeys-json",
+        Format::Nslcd => "nslcd",
     }
 }
 
@@ -147,6 +150,7 @@ fn name(format: Format) -> &'static str {
 fn detect(text: &str) -> Result<Format, Problem> {
     let signs = [
         (Format::AuthkeysJson, authkeys_json::resembles(text)),
+        (Format::Nslcd, nslcd::resembles(text)),
     ];
     let found: Vec<Format> = signs.into_iter().filter_map(|(format, is)| is.then_some(format)).collect();
     match found.as_slice() {
