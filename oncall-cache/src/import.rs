@@ -8,6 +8,7 @@
 mod authkeys_json;
 mod draft;
 mod nslcd;
+mod sssd;
 
 use std::fmt;
 use std::fs::File;
@@ -124,6 +125,7 @@ fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Importe
     let format = format.map_or_else(|| detect(text), Ok)?;
     let draft = match format {
         Format::AuthkeysJson => authkeys_json::read(text),
+        Format::Sssd => sssd::read(text),
         Format::Nslcd => nslcd::read(text),
     }?;
     let missing = draft.missing();
@@ -142,6 +144,7 @@ fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Importe
 fn name(format: Format) -> &'static str {
     match format {
         Format::AuthkeysJson => "authkeys-json",
+        Format::Sssd => "sssd",
         Format::Nslcd => "nslcd",
     }
 }
@@ -150,6 +153,7 @@ fn name(format: Format) -> &'static str {
 fn detect(text: &str) -> Result<Format, Problem> {
     let signs = [
         (Format::AuthkeysJson, authkeys_json::resembles(text)),
+        (Format::Sssd, sssd::resembles(text)),
         (Format::Nslcd, nslcd::resembles(text)),
     ];
     let found: Vec<Format> = signs.into_iter().filter_map(|(format, is)| is.then_some(format)).collect();
