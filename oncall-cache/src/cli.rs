@@ -63,6 +63,8 @@ pub enum ConfigVerb {
 pub enum Format {
     /// Threat Stack's authkeys: authkeys.json
     AuthkeysJson,
+    /// openssh-ldap-authkeys: olak.yml
+    Olak,
     /// sssd: a domain of sssd.conf
     Sssd,
     /// nss-pam-ldapd: nslcd.conf

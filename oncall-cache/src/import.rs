@@ -8,6 +8,7 @@
 mod authkeys_json;
 mod draft;
 mod nslcd;
+mod olak;
 mod sssd;
 
 use std::fmt;
@@ -125,6 +126,7 @@ fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Importe
     let format = format.map_or_else(|| detect(text), Ok)?;
     let draft = match format {
         Format::AuthkeysJson => authkeys_json::read(text),
+        Format::Olak => olak::read(text),
         Format::Sssd => sssd::read(text),
         Format::Nslcd => nslcd::read(text),
     }?;
@@ -144,6 +146,7 @@ fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Importe
 fn name(format: Format) -> &'static str {
     match format {
         Format::AuthkeysJson => "authkeys-json",
+        Format::Olak => "olak",
         Format::Sssd => "sssd",
         Format::Nslcd => "nslcd",
     }
@@ -153,6 +156,7 @@ fn name(format: Format) -> &'static str {
 fn detect(text: &str) -> Result<Format, Problem> {
     let signs = [
         (Format::AuthkeysJson, authkeys_json::resembles(text)),
+        (Format::Olak, olak::resembles(text)),
         (Format::Sssd, sssd::resembles(text)),
         (Format::Nslcd, nslcd::resembles(text)),
     ];
