@@ -209,3 +209,6 @@ fn last_wins(settings: Vec<Setting>, repeats: &[&str], draft: &mut Draft) -> Vec
     }
     kept
 }
+
+#[cfg(test)]
+mod tests;
