@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Who is on call, on this host, also when the network is gone.
 ///
@@ -46,6 +46,29 @@ pub enum ConfigVerb {
         /// The configuration; any owner and mode, so that one can be checked before it is installed
         file: PathBuf,
     },
+    /// Write another tool's configuration down as ours, on standard output, with a comment for
+    /// whatever has no counterpart; exit status 1 if [directory] is not complete
+    Import {
+        /// authkeys.json, olak.yml, sssd.conf or nslcd.conf
+        file: PathBuf,
+
+        /// Whose configuration it is [default: told by its content]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+}
+
+/// The tools that people move in from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Threat Stack's authkeys: authkeys.json
+    AuthkeysJson,
+    /// openssh-ldap-authkeys: olak.yml
+    Olak,
+    /// sssd: a domain of sssd.conf
+    Sssd,
+    /// nss-pam-ldapd: nslcd.conf
+    Nslcd,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod http;
 mod identity;
+mod import;
 mod providers;
 mod sync;
 mod when;
@@ -22,7 +23,7 @@ use policy::{Principal, Timestamp};
 use serde_json::{Value, json};
 use store::roster;
 
-use cli::{Arguments, ConfigVerb, Moment, Question, Verb};
+use cli::{Arguments, ConfigVerb, Format, Moment, Question, Verb};
 use when::When;
 use who::Who;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Check(question) => ask(config, question, check::Answer::line),
         Verb::Why(question) => ask(config, question, check::Answer::chain),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
+        Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
     };
     ExitCode::from(code)
 }
@@ -194,6 +196,27 @@ fn check_config(file: &Path) -> u8 {
         Err(problem) => {
             complain(problem);
             CANNOT_TELL
+        }
+    }
+}
+
+fn import_config(file: &Path, format: Option<Format>) -> u8 {
+    let imported = match import::import(file, format) {
+        Ok(imported) => imported,
+        Err(problem) => {
+            complain(problem);
+            return CANNOT_TELL;
+        }
+    };
+    say(imported.text.trim_end());
+    match imported.missing {
+        None => 0,
+        Some(missing) => {
+            complain(format_args!(
+                "{}: no {missing} to be had; [directory] is commented out, complete it",
+                file.display()
+            ));
+            1
         }
     }
 }
