@@ -122,7 +122,7 @@ fn complaint(text: &str, format: Format) -> String {
 
 fn ldap(text: &str) -> host::config::Ldap {
     match Config::parse(Path::new(DEFAULT_PATH), text.as_bytes()).unwrap().directory {
-        Some(host::config::Directory::Ldap(ldap)) => ldap,
+        Some(host::config::Directory::Ldap(ldap)) => *ldap,
         other => panic!("{other:?}"),
     }
 }
@@ -270,7 +270,7 @@ fn json_that_is_none_is_refused_with_its_line() {
 fn olak_becomes_a_directory() {
     let out = imported(OLAK);
     let ldap = ldap(&out);
-    assert_eq!(ldap.url.to_string(), "ldaps://ldap.example.com:636");
+    assert_eq!(ldap.urls[0].to_string(), "ldaps://ldap.example.com:636");
     assert_eq!(
         ldap.filter,
         "(&(objectClass=posixAccount)(sshKey=*)(!(userAccountControl:1.2.840.113556.1.4.803:=2)))"
