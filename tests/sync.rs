@@ -289,6 +289,25 @@ fn without_people_nothing_is_published() {
 }
 
 #[test]
+fn a42_a_clock_that_was_ahead_is_healed_by_the_next_good_sync() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    // As if both files had been written by a clock that was a day ahead.
+    suite.host.must(
+        "sqlite3 /var/lib/authkeys/keys.db 'UPDATE meta SET synced = synced + 86400'
+         sed -i -E 's/^([^ ]+) [0-9]+/\\1 9999999999/' /var/lib/authkeys/keys.stamp
+         sqlite3 /var/lib/oncall-cache/roster.db 'UPDATE meta SET published = published + 86400'",
+    );
+    let ahead = suite.run_as("oncall-cache", "oncall-cache sync");
+    assert!(text(&ahead).contains("in the future"), "{}", text(&ahead));
+    assert_eq!(suite.run_as("nobody", "oncall-cache check alice").status.code(), Some(2));
+    suite.sync();
+    assert!(suite.run_as("nobody", "oncall-cache check alice").status.success());
+    assert!(suite.ssh("alice", "root", "true").status.success());
+}
+
+#[test]
 fn a_sync_that_root_runs_by_hand_is_the_services() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR)]);

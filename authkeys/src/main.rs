@@ -15,13 +15,13 @@ mod shared;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use host::Config;
 use host::audit::{Escaped, Line};
+use host::clock::now;
 use nix::poll::PollFlags;
-use policy::Timestamp;
 
 use lookup::{Answer, Problem};
 use person::Clock;
@@ -62,12 +62,6 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
     lookup::answer(&config, &account, offered.as_ref(), clock)
-}
-
-#[allow(clippy::disallowed_methods, reason = "the program's shell is where the clock is read")]
-fn now() -> Timestamp {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
 }
 
 /// How long sshd may take to read an answer.

@@ -15,9 +15,9 @@ mod who;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
+use host::clock::now;
 use host::{Config, FileError};
 use policy::{Principal, Timestamp};
 use serde_json::{Value, json};
@@ -50,12 +50,6 @@ fn main() -> ExitCode {
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
     };
     ExitCode::from(code)
-}
-
-#[allow(clippy::disallowed_methods, reason = "the program's shell is where the clock is read")]
-fn now() -> Timestamp {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
 }
 
 fn at(moment: &Moment) -> Result<Timestamp, String> {

@@ -9,16 +9,10 @@ mod pam;
 use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::sync::Once;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use account::Answer;
-use policy::{Timestamp, Verdict};
-
-#[allow(clippy::disallowed_methods, reason = "the hook's shell is where the clock is read")]
-fn now() -> Timestamp {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
-}
+use host::clock::now;
+use policy::Verdict;
 
 /// Runs `decide` so that no panic leaves this module and none prints into its host's standard error.
 /// `admitted` is the code for a login that is not ours to refuse.

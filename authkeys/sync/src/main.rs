@@ -13,9 +13,10 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use clap::Parser;
+use host::clock::now;
 use host::config::{Directory, KeysMode, Ldap};
 use host::{Config, accounts};
 use policy::Timestamp;
@@ -46,12 +47,6 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the program's shell is where the clock is read")]
-fn now() -> Timestamp {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
 }
 
 fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {

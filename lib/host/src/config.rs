@@ -4,7 +4,7 @@
 //! configure nothing. A key that this release does not know is an error with its line, because a
 //! misspelt guard is a guard that is not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -415,7 +415,7 @@ struct PolicySection {
     mode: PolicyMode,
     accounts: Vec<Spanned<String>>,
     groups: Vec<String>,
-    services: Vec<Spanned<String>>,
+    services: Spanned<Vec<Spanned<String>>>,
     exempt_accounts: Vec<Spanned<String>>,
     rule: Vec<RuleSection>,
     shared: Vec<SharedSection>,
@@ -428,7 +428,10 @@ impl Default for PolicySection {
         Self {
             mode: PolicyMode::Enforce,
             accounts: compiled.accounts.iter().map(|account| unwritten(account.as_str())).collect(),
-            services: compiled.services.iter().map(|service| unwritten(service)).collect(),
+            services: Spanned::new(
+                0..0,
+                compiled.services.iter().map(|service| unwritten(service)).collect(),
+            ),
             groups: compiled.groups,
             exempt_accounts: Vec::new(),
             rule: Vec::new(),
@@ -536,6 +539,7 @@ impl File {
                 ),
             ));
         }
+        unique(source.iter().map(|section| &section.get_ref().name), "[[oncall.source]]")?;
         let sources = source
             .into_iter()
             .map(|section| SourceSection::check(section, &beside))
@@ -554,10 +558,13 @@ impl File {
             oncall: OnCall { lookahead: lookahead.0, sources },
             rules,
             paths: Paths {
-                keys: self.paths.keys.unwrap_or_else(|| PathBuf::from("/var/lib/authkeys/keys.db")),
-                roster: self.paths.roster.unwrap_or_else(|| PathBuf::from("/var/lib/oncall-cache/roster.db")),
-                lookups: (self.paths.lookups)
-                    .unwrap_or_else(|| PathBuf::from("/var/cache/authkeys/lookups.db")),
+                keys: beside(&self.paths.keys.unwrap_or_else(|| "/var/lib/authkeys/keys.db".into())),
+                roster: beside(
+                    &self.paths.roster.unwrap_or_else(|| "/var/lib/oncall-cache/roster.db".into()),
+                ),
+                lookups: beside(
+                    &self.paths.lookups.unwrap_or_else(|| "/var/cache/authkeys/lookups.db".into()),
+                ),
             },
         })
     }
@@ -579,6 +586,11 @@ impl DirectorySection {
         let this = section.get_ref();
         let Some(urls) = &this.urls else {
             let file = this.file.as_ref().ok_or_else(|| missing("urls"))?;
+            if this.base.is_some() || this.bind_dn.is_some() || this.bind_password_file.is_some() {
+                let text =
+                    "[directory] has `file` and settings of an LDAP server; say `urls`, or take those out";
+                return Err(problem(&section, text));
+            }
             return Ok(Directory::File(beside(file)));
         };
         if this.file.is_some() {
@@ -730,6 +742,17 @@ impl SourceSection {
         if name.is_empty() || !name.bytes().all(fits) {
             return Err(problem(&this.name, "a source's name is made of letters, digits, - and _"));
         }
+        let foreign = match this.provider.get_ref().as_str() {
+            "pagerduty" => this.file.is_some().then_some("file"),
+            "rota" => (this.token_file.is_some().then_some("token_file"))
+                .or(this.api.is_some().then_some("api"))
+                .or(this.ca_file.is_some().then_some("ca_file")),
+            _ => None,
+        };
+        if let Some(key) = foreign {
+            let provider = this.provider.get_ref();
+            return Err(problem(&this.provider, format!("provider `{provider}` has no setting `{key}`")));
+        }
         let provider = match this.provider.get_ref().as_str() {
             "pagerduty" => {
                 if this.schedules.is_empty() {
@@ -795,7 +818,13 @@ fn all_named<T>(
 impl PolicySection {
     fn check(self, sources: &[Source]) -> Result<Rules, Problem> {
         let PolicyMode::Enforce = self.mode;
-        for service in &self.services {
+        unique(self.rule.iter().map(|rule| &rule.name), "[[policy.rule]]")?;
+        unique(self.shared.iter().map(|shared| &shared.account), "[[policy.shared]]")?;
+        if self.services.get_ref().is_empty() {
+            let text = "`services` is empty, so nothing would be guarded; leave it out for the usual ones";
+            return Err(problem(&self.services, text));
+        }
+        for service in self.services.get_ref() {
             if !Rules::SERVICES.contains(&service.get_ref().as_str()) {
                 return Err(problem(
                     service,
@@ -810,7 +839,7 @@ impl PolicySection {
         Ok(Rules {
             accounts: all_named(&self.accounts, Account::new)?,
             groups: self.groups,
-            services: self.services.into_iter().map(Spanned::into_inner).collect(),
+            services: self.services.into_inner().into_iter().map(Spanned::into_inner).collect(),
             exempt_accounts: all_named(&self.exempt_accounts, Account::new)?,
             rules: self.rule.into_iter().map(|rule| rule.check(sources)).collect::<Result<_, _>>()?,
             shared: self.shared.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
@@ -832,6 +861,12 @@ impl RuleSection {
         Ok(Rule {
             name: self.name.into_inner(),
             hosts: match self.hosts {
+                Some(hosts) if hosts.is_empty() => {
+                    return Err(problem(
+                        &self.schedules,
+                        "`hosts` is empty, so the rule covers no host; leave it out for all",
+                    ));
+                }
                 Some(hosts) => hosts.iter().map(|text| HostSelector::parse(text)).collect(),
                 None => vec![HostSelector::Name("*".to_string())],
             },
@@ -839,6 +874,20 @@ impl RuleSection {
             max_level: level(&self.max_level)?,
         })
     }
+}
+
+/// Refuses a second section of one name: it would say something that the first one hides.
+fn unique<'a>(names: impl Iterator<Item = &'a Spanned<String>>, section: &str) -> Result<(), Problem> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.get_ref()) {
+            return Err(problem(
+                name,
+                format!("a second {section} for `{}`; make one of them", name.get_ref()),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// `source/schedule`, both known: a rule that names nothing would lock its people out.
@@ -988,6 +1037,32 @@ mod tests {
             |schedule: &str| format!("{SOURCE}[[policy.rule]]\nname = 'x'\nschedules = ['{schedule}']");
         assert_eq!(complaint(&rule("pd/P2")), "8: source `pd` does not list `P2` in its `schedules`");
         assert_eq!(complaint(&rule("P1")), "8: `P1` is no schedule; write source/schedule");
+    }
+
+    #[test]
+    fn sections_that_hide_or_contradict_each_other_are_refused() {
+        for (text, expected) in [
+            (format!("{SOURCE}{SOURCE}"), "7: a second [[oncall.source]] for `pd`; make one of them"),
+            (
+                "[[policy.shared]]\naccount = 'root'\n[[policy.shared]]\naccount = 'root'".to_string(),
+                "4: a second [[policy.shared]] for `root`; make one of them",
+            ),
+            (
+                "[policy]\nservices = []".to_string(),
+                "2: `services` is empty, so nothing would be guarded; leave it out for the usual ones",
+            ),
+            (
+                "[directory]\nfile = 'people.toml'\nbind_dn = 'cn=x'".to_string(),
+                "1: [directory] has `file` and settings of an LDAP server; say `urls`, or take those out",
+            ),
+            (format!("{SOURCE}file = 'x'"), "3: provider `pagerduty` has no setting `file`"),
+            (
+                format!("{SOURCE}[[policy.rule]]\nname = 'x'\nhosts = []\nschedules = ['pd/P1']"),
+                "9: `hosts` is empty, so the rule covers no host; leave it out for all",
+            ),
+        ] {
+            assert_eq!(complaint(&text), expected, "{text}");
+        }
     }
 
     #[test]
