@@ -1,5 +1,8 @@
 //! Tables, versions, and how a database is opened by someone who does not believe it.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -30,18 +33,16 @@ impl Schema {
     pub fn open(&self, path: &Path) -> Result<Connection, StoreError> {
         // SQLite opens by name. Between this judgement and that only those who may write the file
         // anyway could exchange it: see `trust`.
-        trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
-        let connection = self.connect(path).map_err(|error| StoreError::corrupt(path, error))?;
-        let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-        let corrupt = |error| StoreError::corrupt(path, error);
-        if number("application_id").map_err(corrupt)? != self.application {
+        let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
+        let (application, version) = identity(&file).map_err(|error| StoreError::corrupt(path, error))?;
+        if application != self.application {
             return Err(StoreError::corrupt(path, "it is another program's database"));
         }
-        let version = number("user_version").map_err(corrupt)?;
         if version != self.version {
             return Err(StoreError::Version(path.to_path_buf(), version));
         }
-        if !self.matches(&connection).map_err(corrupt)? {
+        let connection = self.connect(path).map_err(|error| StoreError::corrupt(path, error))?;
+        if !self.matches(&connection).map_err(|error| StoreError::corrupt(path, error))? {
             return Err(StoreError::corrupt(path, "its tables are not those of this version"));
         }
         Ok(connection)
@@ -85,6 +86,17 @@ impl Schema {
         }
         Ok(connection)
     }
+}
+
+/// `application_id` and `user_version`, from the file's header: <https://sqlite.org/fileformat2.html>, 1.3.
+/// As PRAGMAs they are two queries to prepare; an immutable database has no journal that says otherwise.
+fn identity(file: &File) -> io::Result<(i64, i64)> {
+    let mut header = [0; 4];
+    let mut number = |offset| -> io::Result<i64> {
+        file.read_exact_at(&mut header, offset)?;
+        Ok(i64::from(i32::from_be_bytes(header)))
+    };
+    Ok((number(68)?, number(60)?))
 }
 
 /// `file:PATH?immutable=1`, with what a URI reserves escaped.
