@@ -74,6 +74,7 @@ pub struct Published {
 pub struct KeyCopy {
     path: PathBuf,
     connection: Connection,
+    scope: String,
     generation: String,
     synced: Timestamp,
 }
@@ -88,7 +89,7 @@ impl KeyCopy {
     /// than `stale_for`, and not from the future.
     pub fn open(path: &Path, scope: &str, stale_for: Span, now: Timestamp) -> Result<Self, StoreError> {
         let copy = Self::open_any(path)?;
-        if copy.scope()? != scope {
+        if copy.scope != scope {
             return Err(StoreError::OtherDirectory(path.to_path_buf()));
         }
         if now.plus(Rules::SKEW) < copy.synced {
@@ -104,27 +105,21 @@ impl KeyCopy {
     /// Opens the copy whatever its age and origin: for the sync that replaces it.
     fn open_any(path: &Path) -> Result<Self, StoreError> {
         let connection = SCHEMA.open(path)?;
-        let (generation, synced) = connection
-            .query_row("SELECT generation, synced FROM meta", [], |row| {
-                Ok((row.get::<_, String>(0)?, row.get(1)?))
+        let (scope, generation, synced) = connection
+            .query_row("SELECT scope, generation, synced FROM meta", [], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?))
             })
             .map_err(|error| StoreError::corrupt(path, error))?;
         let synced = match read_stamp(&stamp_path(path))? {
             Some((of, at)) if of == generation => at.max(Timestamp::from_unix(synced)),
             _ => Timestamp::from_unix(synced),
         };
-        Ok(Self { path: path.to_path_buf(), connection, generation, synced })
+        Ok(Self { path: path.to_path_buf(), connection, scope, generation, synced })
     }
 
     /// The last sync that found the copy to be up to date.
     pub fn synced(&self) -> Timestamp {
         self.synced
-    }
-
-    fn scope(&self) -> Result<String, StoreError> {
-        self.connection
-            .query_row("SELECT scope FROM meta", [], |row| row.get(0))
-            .map_err(|error| self.corrupt(error))
     }
 
     fn corrupt(&self, what: impl std::fmt::Display) -> StoreError {
