@@ -1,10 +1,21 @@
 # The things people type. Everything is built by cargo; CARGO_TARGET_DIR is honoured.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build demo test check install
+.PHONY: build release demo test check bench install
 
 build:
 	cargo build --workspace --locked
+
+# Optimised, and authkeys static: sshd starts it twice or more for each login, and the dynamic linker costs a
+# third of its time. Where there is no static C library it stays dynamic. (A static program can look up no user
+# by NSS: authkeys looks up none.)
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC = cargo build -p authkeys --release --locked --target $(HOST)
+release:
+	cargo build --workspace --release --locked
+	RUSTFLAGS='$(RUSTFLAGS) -C target-feature=+crt-static' $(STATIC) && \
+		install -m 755 $(TARGET)/$(HOST)/release/authkeys $(TARGET)/release/authkeys || \
+		echo 'make: authkeys stays dynamic, see above; a static one needs libc.a (libc6-dev, glibc-static)' >&2
 
 # The main job on a private machine made over this one; see tests/demo.sh.
 demo: build
@@ -22,7 +33,12 @@ check:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	sh .ci/boundaries
 
+# What lookups, decisions, logins and syncs cost beside floors in C, and which targets that reaches. Needs
+# root and gcc. BENCH=--large also syncs 100,000 people; BENCH=lookup measures that alone; see tests/bench/main.rs.
+bench: release
+	sh tests/prerequisites.sh
+	cargo bench -p end-to-end --bench bench --locked -- $(BENCH)
+
 # Programs, PAM module, users and directories; changes no login.
-install:
-	cargo build --workspace --release --locked
+install: release
 	sh packaging/install.sh $(TARGET)/release

@@ -1,5 +1,8 @@
 //! Tables, versions, and how a database is opened by someone who does not believe it.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -30,11 +33,12 @@ impl Schema {
     pub fn open(&self, path: &Path) -> Result<Connection, StoreError> {
         // SQLite opens by name. Between this judgement and that only those who may write the file
         // anyway could exchange it: see `trust`.
-        trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
+        let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
+        self.identify(path, identity(&file).map_err(|error| StoreError::corrupt(path, error))?)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let connection =
-            self.connect(immutable_uri(path), flags).map_err(|error| StoreError::corrupt(path, error))?;
-        self.check(&connection, path, |error| StoreError::corrupt(path, error)).map(|()| connection)
+        let failed = |error| StoreError::corrupt(path, error);
+        let connection = self.connect(immutable_uri(path), flags).map_err(failed)?;
+        self.compare(&connection, path, failed).map(|()| connection)
     }
 
     /// Opens a database for reading and writing, with the journal that SQLite makes beside it.
@@ -50,13 +54,27 @@ impl Schema {
         failed: impl Fn(rusqlite::Error) -> StoreError + Copy,
     ) -> Result<(), StoreError> {
         let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-        if number("application_id").map_err(failed)? != self.application {
+        let found = (number("application_id").map_err(failed)?, number("user_version").map_err(failed)?);
+        self.identify(path, found)?;
+        self.compare(connection, path, failed)
+    }
+
+    fn identify(&self, path: &Path, (application, version): (i64, i64)) -> Result<(), StoreError> {
+        if application != self.application {
             return Err(StoreError::corrupt(path, "it is another program's database"));
         }
-        let version = number("user_version").map_err(failed)?;
         if version != self.version {
             return Err(StoreError::Version(path.to_path_buf(), version));
         }
+        Ok(())
+    }
+
+    fn compare(
+        &self,
+        connection: &Connection,
+        path: &Path,
+        failed: impl Fn(rusqlite::Error) -> StoreError,
+    ) -> Result<(), StoreError> {
         if !self.matches(connection).map_err(failed)? {
             return Err(StoreError::corrupt(path, "its tables are not those of this version"));
         }
@@ -126,6 +144,17 @@ impl Schema {
 
 fn is_index(statement: &str) -> bool {
     statement.starts_with("CREATE INDEX")
+}
+
+/// `application_id` and `user_version`, from the file's header: <https://sqlite.org/fileformat2.html>, 1.3.
+/// As PRAGMAs they are two queries to prepare; an immutable database has no journal that says otherwise.
+fn identity(file: &File) -> io::Result<(i64, i64)> {
+    let mut header = [0; 4];
+    let mut number = |offset| -> io::Result<i64> {
+        file.read_exact_at(&mut header, offset)?;
+        Ok(i64::from(i32::from_be_bytes(header)))
+    };
+    Ok((number(68)?, number(60)?))
 }
 
 /// `file:PATH?immutable=1`, with what a URI reserves escaped.

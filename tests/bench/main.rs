@@ -1,0 +1,87 @@
+//! `make bench`: what lookups, decisions, logins and syncs cost, beside floors measured in the same run.
+//!
+//! Everything runs on a private machine, in interleaved rounds. It prints figures and whether the targets
+//! of the design are reached, and asserts nothing about them: on a busy machine trust the ratios, the
+//! minima and the processor time.
+
+mod decision;
+mod login;
+mod lookup;
+mod machine;
+mod samples;
+mod sync;
+mod table;
+mod tools;
+
+use machine::Machine;
+
+const USAGE: &str =
+    "make bench [BENCH='[--rounds N] [--logins N] [--large] [lookup] [decision] [login] [sync]']
+
+--rounds N   rounds of lookups (200)
+--logins N   logins per server (40)
+--large      sync 100,000 people as well
+A word measures that part alone.";
+
+/// People in the directory.
+const PEOPLE: usize = 10_000;
+
+struct Options {
+    rounds: usize,
+    logins: usize,
+    large: bool,
+    parts: Vec<String>,
+}
+
+impl Options {
+    fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
+        let mut options = Self { rounds: 200, logins: 40, large: false, parts: Vec::new() };
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--rounds" => options.rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
+                "--logins" => options.logins = words.next()?.parse().ok().filter(|&logins| logins > 0)?,
+                "--large" => options.large = true,
+                // What `cargo bench` adds.
+                "--bench" => {}
+                "lookup" | "decision" | "login" | "sync" => options.parts.push(word),
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
+    }
+}
+
+fn main() {
+    let Some(options) = Options::parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        std::process::exit(64);
+    };
+    println!("Load average before: {}", load());
+    let machine = Machine::start(PEOPLE);
+    println!("{}", machine.suite.host.must("uname -sr; grep -m1 'model name' /proc/cpuinfo; nproc").trim());
+    if options.wants("lookup") {
+        lookup::measure(&machine, PEOPLE, options.rounds);
+    }
+    if options.wants("decision") {
+        decision::measure(&machine, options.rounds.div_ceil(4));
+    }
+    if options.wants("login") {
+        login::measure(&machine, options.logins);
+    }
+    drop(machine);
+    if options.wants("sync") {
+        sync::measure(&Machine::start(PEOPLE), PEOPLE, 7);
+        if options.large {
+            sync::measure(&Machine::start(PEOPLE), 10 * PEOPLE, 3);
+        }
+    }
+    println!("\nLoad average after: {}", load());
+}
+
+fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_string()
+}
