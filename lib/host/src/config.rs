@@ -599,31 +599,7 @@ impl DirectorySection {
         if urls.get_ref().is_empty() {
             return Err(problem(urls, "`urls` names no server"));
         }
-        if let (None, Some(password)) = (&this.bind_dn, &this.bind_password_file) {
-            return Err(problem(password, "`bind_password_file` without `bind_dn`: say who binds"));
-        }
-        if let Some(dn) = this.bind_dn.as_ref().filter(|dn| dn.get_ref().trim().is_empty()) {
-            return Err(problem(
-                dn,
-                "`bind_dn` is empty: servers take that for an anonymous bind; leave it out or name somebody",
-            ));
-        }
-        if let (Some(dn), None) = (&this.bind_dn, &this.bind_password_file) {
-            return Err(problem(
-                dn,
-                "`bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
-            ));
-        }
-        let filter = match &this.filter {
-            Some(filter) if !(filter.get_ref().starts_with('(') && filter.get_ref().ends_with(')')) => {
-                return Err(problem(
-                    filter,
-                    "a filter stands in parentheses: \"(objectClass=ldapPublicKey)\"",
-                ));
-            }
-            Some(filter) => filter.get_ref().clone(),
-            None => "(objectClass=ldapPublicKey)".to_string(),
-        };
+        this.check_bind()?;
         Ok(Directory::Ldap(Box::new(Ldap {
             urls: (urls.get_ref().iter())
                 .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
@@ -632,7 +608,7 @@ impl DirectorySection {
             bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
             bind_password_file: this.bind_password_file.as_ref().map(|file| beside(file.get_ref())),
             ca_file: beside(&this.ca_file.clone().unwrap_or_else(system_authorities)),
-            filter,
+            filter: this.people_filter()?,
             eligible_group: this.eligible_group.clone(),
             membership: this.eligible_group_by,
             attributes: this.attributes.check()?,
@@ -640,6 +616,34 @@ impl DirectorySection {
             deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
             full_refresh: this.full_refresh.map_or(Span::hours(24), |every| every.0),
         })))
+    }
+
+    /// A name without a password, or an empty one, is what servers take for an anonymous bind.
+    fn check_bind(&self) -> Result<(), Problem> {
+        match (&self.bind_dn, &self.bind_password_file) {
+            (None, Some(password)) => {
+                Err(problem(password, "`bind_password_file` without `bind_dn`: say who binds"))
+            }
+            (Some(dn), _) if dn.get_ref().trim().is_empty() => Err(problem(
+                dn,
+                "`bind_dn` is empty: servers take that for an anonymous bind; leave it out or name somebody",
+            )),
+            (Some(dn), None) => Err(problem(
+                dn,
+                "`bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn people_filter(&self) -> Result<String, Problem> {
+        match &self.filter {
+            Some(filter) if !(filter.get_ref().starts_with('(') && filter.get_ref().ends_with(')')) => {
+                Err(problem(filter, "a filter stands in parentheses: \"(objectClass=ldapPublicKey)\""))
+            }
+            Some(filter) => Ok(filter.get_ref().clone()),
+            None => Ok("(objectClass=ldapPublicKey)".to_string()),
+        }
     }
 }
 
@@ -733,53 +737,12 @@ impl SourceSection {
     fn check(section: Spanned<Self>, beside: &impl Fn(&Path) -> PathBuf) -> Result<Source, Problem> {
         let at = section.span();
         let this = section.into_inner();
-        let needs = |key: &str| Problem {
-            at: at.start,
-            text: format!("source `{}` needs `{key}`", this.name.get_ref()),
-        };
         let name = this.name.get_ref();
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if name.is_empty() || !name.bytes().all(fits) {
             return Err(problem(&this.name, "a source's name is made of letters, digits, - and _"));
         }
-        let foreign = match this.provider.get_ref().as_str() {
-            "pagerduty" => this.file.is_some().then_some("file"),
-            "rota" => (this.token_file.is_some().then_some("token_file"))
-                .or(this.api.is_some().then_some("api"))
-                .or(this.ca_file.is_some().then_some("ca_file")),
-            _ => None,
-        };
-        if let Some(key) = foreign {
-            let provider = this.provider.get_ref();
-            return Err(problem(&this.provider, format!("provider `{provider}` has no setting `{key}`")));
-        }
-        let provider = match this.provider.get_ref().as_str() {
-            "pagerduty" => {
-                if this.schedules.is_empty() {
-                    return Err(needs("schedules"));
-                }
-                let api = this
-                    .api
-                    .clone()
-                    .unwrap_or_else(|| Spanned::new(0..0, "https://api.pagerduty.com".into()));
-                if !api.get_ref().starts_with("https://") || api.get_ref().ends_with('/') {
-                    return Err(problem(&api, "`api` is https:// and a host, without a slash at the end"));
-                }
-                Provider::PagerDuty(PagerDuty {
-                    api: api.into_inner(),
-                    token_file: beside(this.token_file.as_ref().ok_or_else(|| needs("token_file"))?),
-                    ca_file: beside(&this.ca_file.clone().unwrap_or_else(system_authorities)),
-                    deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
-                })
-            }
-            "rota" => Provider::Rota(beside(this.file.as_ref().ok_or_else(|| needs("file"))?)),
-            other => {
-                return Err(problem(
-                    &this.provider,
-                    format!("no provider `{other}`; this release has pagerduty and rota"),
-                ));
-            }
-        };
+        let provider = this.check_provider(at.start, beside)?;
         let mut people = BTreeMap::new();
         for (user, principal) in this.people {
             people.insert(user, named(&principal, Principal::new)?);
@@ -791,6 +754,51 @@ impl SourceSection {
             max_level: level(&this.max_level)?,
             people,
         })
+    }
+
+    /// A setting of another provider's that would be read by nobody.
+    fn foreign_setting(&self) -> Option<&'static str> {
+        let written = [
+            ("pagerduty", "file", self.file.is_some()),
+            ("rota", "token_file", self.token_file.is_some()),
+            ("rota", "api", self.api.is_some()),
+            ("rota", "ca_file", self.ca_file.is_some()),
+        ];
+        let ours = self.provider.get_ref();
+        written.into_iter().find(|(provider, _, set)| provider == ours && *set).map(|(_, key, _)| key)
+    }
+
+    fn check_provider(&self, at: usize, beside: &impl Fn(&Path) -> PathBuf) -> Result<Provider, Problem> {
+        let needs =
+            |key: &str| Problem { at, text: format!("source `{}` needs `{key}`", self.name.get_ref()) };
+        let provider = self.provider.get_ref();
+        if let Some(key) = self.foreign_setting() {
+            return Err(problem(&self.provider, format!("provider `{provider}` has no setting `{key}`")));
+        }
+        match provider.as_str() {
+            "pagerduty" if self.schedules.is_empty() => Err(needs("schedules")),
+            "pagerduty" => Ok(Provider::PagerDuty(PagerDuty {
+                api: self.check_api()?,
+                token_file: beside(self.token_file.as_ref().ok_or_else(|| needs("token_file"))?),
+                ca_file: beside(&self.ca_file.clone().unwrap_or_else(system_authorities)),
+                deadline: self.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
+            })),
+            "rota" => Ok(Provider::Rota(beside(self.file.as_ref().ok_or_else(|| needs("file"))?))),
+            other => Err(problem(
+                &self.provider,
+                format!("no provider `{other}`; this release has pagerduty and rota"),
+            )),
+        }
+    }
+
+    fn check_api(&self) -> Result<String, Problem> {
+        match &self.api {
+            None => Ok("https://api.pagerduty.com".to_string()),
+            Some(api) if !api.get_ref().starts_with("https://") || api.get_ref().ends_with('/') => {
+                Err(problem(api, "`api` is https:// and a host, without a slash at the end"))
+            }
+            Some(api) => Ok(api.get_ref().clone()),
+        }
     }
 }
 
