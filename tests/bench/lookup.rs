@@ -2,7 +2,7 @@
 
 use crate::machine::{Machine, key, name, words};
 use crate::table::{Table, at_most, figure};
-use crate::tools::INSIDE;
+use crate::tools::FRESH;
 
 /// `authkeys USER` to the SQLite floor: wall time.
 const MOST_RATIO: f64 = 1.25;
@@ -11,16 +11,16 @@ const MOST_RSS: f64 = 4.0;
 
 pub fn measure(machine: &Machine, people: usize, rounds: usize) {
     let (user, its_key) = (name(people / 2), key(people / 2));
-    let authkeys = "/usr/bin/authkeys";
+    let authkeys = format!("{FRESH}/authkeys");
     let floor = "floor: static C reads a row by SQLite";
     let mut commands = vec![
-        ("floor: static C prints a line", 0, format!("{INSIDE}/print {its_key} {user}")),
-        (floor, 0, format!("{INSIDE}/sqlite /var/lib/authkeys/keys.db {user}")),
+        ("floor: static C prints a line", 0, format!("{FRESH}/print {its_key} {user}")),
+        (floor, 0, format!("{FRESH}/sqlite /var/lib/authkeys/keys.db {user}")),
         ("authkeys USER", 0, format!("{authkeys} {user}")),
         ("authkeys USER TYPE KEY", 0, format!("{authkeys} {user} {its_key}")),
         ("authkeys, user unknown", 0, format!("{authkeys} nobody-here")),
         ("authkeys root (shared)", 0, format!("{authkeys} root")),
-        ("oncall-cache check alice", 0, "/usr/bin/oncall-cache check alice".to_string()),
+        ("oncall-cache check alice", 0, format!("{FRESH}/oncall-cache check alice")),
     ];
     for (peer, program, arguments) in [
         ("peer: sss_ssh_authorizedkeys", "/usr/bin/sss_ssh_authorizedkeys", "alice"),

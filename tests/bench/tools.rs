@@ -9,6 +9,11 @@ use harness::Host;
 /// Where they are inside the machine: sshd wants every directory above its command to be root's alone.
 pub const INSIDE: &str = "/usr/lib/bench";
 
+/// Fresh copies of what is measured as whole processes, on the build directory's disk. The same bytes cost
+/// a tenth more or less by how they came into the page cache (in one piece, page by page from a linker, or
+/// on tmpfs), so all of them come there in the same way.
+pub const FRESH: &str = "/run/suite/build/bench/fresh";
+
 /// Compiles the tools beside the suite's programs and installs them on `host`.
 pub fn install(host: &Host) {
     let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/bench"));
@@ -37,6 +42,14 @@ pub fn install(host: &Host) {
         fs::rename(partial, &object).expect("the build directory can be written");
     }
     compile("sqlite", &["-static", &include, &text(object), "-lm"]);
+
+    let fresh = build.join("fresh");
+    let suite = build.parent().expect("target/PROFILE");
+    let _ = fs::remove_dir_all(&fresh);
+    fs::create_dir(&fresh).expect("the build directory can be written");
+    for program in ["bench/print", "bench/sqlite", "authkeys", "oncall-cache"].map(|name| suite.join(name)) {
+        fs::copy(&program, fresh.join(program.file_name().expect("a name"))).expect("built by make release");
+    }
 }
 
 fn gcc(arguments: &[&str]) {
