@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod child;
 mod cli;
 mod live;
 mod lookup;
@@ -81,7 +82,7 @@ fn write_whole(answer: &Answer) -> ExitCode {
     let Some(end) = Instant::now().checked_add(PATIENCE) else { return ExitCode::from(CANNOT_TELL) };
     let mut stdout = io::stdout().lock();
     for part in answer.text().as_bytes().chunks(AT_ONCE) {
-        let written = live::wait_for(stdout.as_fd(), PollFlags::POLLOUT, end)
+        let written = child::wait_for(stdout.as_fd(), PollFlags::POLLOUT, end)
             .and_then(|()| stdout.write_all(part))
             .and_then(|()| stdout.flush());
         match written {
