@@ -5,8 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+mod chain;
 mod child;
 mod cli;
+mod foreign;
 mod live;
 mod lookup;
 mod memory;
@@ -62,7 +64,8 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let account = policy::Account::new(&arguments.user).map_err(Problem::Name)?;
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
-    lookup::answer(&config, &account, offered.as_ref(), clock)
+    let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
+    Ok(chain::extend(answer, &config, &account, offered.as_ref()))
 }
 
 #[allow(clippy::disallowed_methods, reason = "the program's shell is where the clock is read")]
