@@ -185,10 +185,16 @@ fn the_deadline_of_each_and_of_all_holds() {
     assert!(line.contains(did), "{line}");
     assert!((4_900..6_500).contains(&took.as_millis()), "{took:?}");
     assert!(!site.ran().contains("four"));
-    site.chain(&[("one", sleep)]);
-    let start = Instant::now();
-    site.run("dave");
-    assert!((1_900..3_500).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    // One that has become root by then cannot be killed, and is not waited for.
+    site.0.host.must("install -m 4755 /usr/bin/setpriv /opt/setpriv");
+    for script in [sleep, "exec /opt/setpriv --reuid=0 --clear-groups sleep 20"] {
+        site.chain(&[("one", script)]);
+        let start = Instant::now();
+        let (said, line) = site.run("dave");
+        assert_eq!((said, line.contains("chain=one:timeout")), (site.own(), true), "{line}");
+        assert!((1_900..3_500).contains(&start.elapsed().as_millis()), "{script}: {:?}", start.elapsed());
+    }
+    assert_ne!(site.0.host.must("pgrep -x -u root sleep || :"), "", "it was root, and is still there");
 }
 
 #[test]

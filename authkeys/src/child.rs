@@ -1,7 +1,7 @@
 //! Another program, run under a deadline, without threads.
 //!
-//! It gets no input, no terminal and no environment but what is said here, and may stall, flood or crash: its
-//! output ends at a limit, and whatever of it still runs when the [`Child`] is dropped is killed.
+//! It gets no input and no environment but what is said here, and may stall, flood or crash: its
+//! output ends at a limit, and whatever of it still runs when the [`Child`] is dropped is killed if it can be.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -17,6 +17,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+
+/// How long one that was killed may take to be gone.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// A program that was started.
 #[derive(Debug)]
@@ -106,13 +109,17 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Whatever it is still doing, it has said all that counts; and a zombie is nobody's to reap but ours.
+    /// Whatever it is still doing, it has said all that counts; and a zombie is nobody's to reap but ours. One
+    /// that has become another user cannot be killed (kill(2), EPERM), and is left to process 1.
     fn drop(&mut self) {
         if let Some(group) = self.pid() {
             let _ = killpg(group, Signal::SIGKILL);
         }
         let _ = self.0.kill();
-        let _ = self.0.wait();
+        let now = Instant::now();
+        if self.ending(now.checked_add(GRACE).unwrap_or(now)).is_some() {
+            let _ = self.0.wait();
+        }
     }
 }
 
