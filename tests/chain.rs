@@ -286,3 +286,22 @@ fn whom_the_directory_has_shut_out_no_other_command_lets_in() {
     assert!(!admitted(&site.0.ssh("guest", "dave", "echo in")));
     assert_eq!(site.ran(), "");
 }
+
+#[test]
+fn what_restricts_a_key_still_restricts_it_at_sshd() {
+    let site = Site::start();
+    for (options, lets_in) in [
+        ("from=\"127.0.0.0/8,!127.0.0.9\",restrict,Expiry-Time=\"20990101\"", true),
+        ("no-agent-forwarding,no-port-forwarding,no-pty,no-user-rc,no-x11-forwarding,verify-required", true),
+        ("from=\"10.9.9.9\"", false),
+        ("restrict,expiry-time=\"20200101\"", false),
+    ] {
+        site.0.host.write("/opt/keys", format!("{options} {}\n", site.key("guest")), 0o644);
+        site.chain(&[("guests", "cat /opt/keys")]);
+        let _ = site.0.lines_of("authkeys");
+        let output = site.0.ssh("guest", "dave", "echo in");
+        assert_eq!(admitted(&output), lets_in, "{options}: {}", text(&output));
+        let lines = site.0.lines_of("authkeys").join("\n");
+        assert!(lines.contains("chain=guests:keys=1,dropped=0"), "{options}: {lines}");
+    }
+}
