@@ -4,19 +4,15 @@
 //! environment, no input and one deadline, and nothing that it says is believed unchecked: an answer that is
 //! not whole, is about somebody else, or holds anything but plain keys is the same as a directory that is down.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use policy::Principal;
 use store::PublicKey;
 use store::lookups::Known;
+
+use crate::child::{Child, Ending, Trouble};
 
 /// The most that is read from the child, in bytes.
 const LONGEST_ANSWER: u64 = 1024 * 1024;
@@ -86,27 +82,20 @@ pub fn ask(config: &Path, person: &Principal, end: Instant) -> Result<Answer, Li
         return Err(LiveError::late());
     }
     let program = program();
-    let mut child = Command::new(&program)
-        .arg("--config")
-        .arg(config)
-        .args(["--deadline", &format!("{:.3}", left.as_secs_f64().max(0.001))])
-        .args(["--user", person.as_str()])
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| LiveError {
-            concerns: Concerns::ThisHost,
-            ..LiveError::unavailable(Concerns::ThisHost, format!("{}: {error}", program.display()))
-        })?;
-    let said = listen(&mut child, end);
-    let answer = said.and_then(|said| understand(&said, person, || ending(&mut child, end)));
-    // Whatever it is still doing, it has said all that counts; and a zombie is nobody's to reap but ours.
-    let _ = child.kill();
-    let _ = child.wait();
-    answer
+    let deadline = format!("{:.3}", left.as_secs_f64().max(0.001));
+    let arguments = [
+        OsStr::new("--config"),
+        config.as_os_str(),
+        OsStr::new("--deadline"),
+        OsStr::new(&deadline),
+        OsStr::new("--user"),
+        OsStr::new(person.as_str()),
+    ];
+    let mut child = Child::start(&program, &arguments, &[]).map_err(|error| {
+        LiveError::unavailable(Concerns::ThisHost, format!("{}: {error}", program.display()))
+    })?;
+    let said = child.listen(end, LONGEST_ANSWER).map_err(LiveError::from)?;
+    understand(&said, person, || ending(&child, end))
 }
 
 /// The child's program: beside this one.
@@ -116,78 +105,24 @@ fn program() -> PathBuf {
     beside.join("authkeys-sync")
 }
 
-/// Everything that the child says until it closes its output.
-fn listen(child: &mut Child, end: Instant) -> Result<Vec<u8>, LiveError> {
-    let Some(stdout) = child.stdout.take() else {
-        return Err(LiveError::unavailable(Concerns::ThisHost, "no pipe to authkeys-sync"));
-    };
-    let mut pipe = File::from(std::os::fd::OwnedFd::from(stdout));
-    let (mut said, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
-    loop {
-        wait_readable(&pipe, end)?;
-        let count = match pipe.read(&mut buffer) {
-            Ok(0) => return Ok(said),
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(LiveError::nonsense(&error.to_string())),
-        };
-        said.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        if said.len() as u64 > LONGEST_ANSWER {
-            return Err(LiveError::nonsense("it does not end"));
+impl From<Trouble> for LiveError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            // The child had its own deadline and did not keep it.
+            Trouble::Late => Self::unavailable(Concerns::Person, "authkeys-sync did not end in time"),
+            Trouble::Endless => Self::nonsense("it does not end"),
+            Trouble::Pipe(error) => Self::nonsense(&error.to_string()),
         }
     }
-}
-
-fn wait_readable(pipe: &File, end: Instant) -> Result<(), LiveError> {
-    wait_for(pipe.as_fd(), PollFlags::POLLIN, end).map_err(|error| match error.kind() {
-        // The child had its own deadline and did not keep it.
-        std::io::ErrorKind::TimedOut => {
-            LiveError::unavailable(Concerns::Person, "authkeys-sync did not end in time")
-        }
-        _ => LiveError::nonsense(&error.to_string()),
-    })
-}
-
-/// Waits until `file` can be read or written, or has lost its other end; not longer than `end`.
-pub fn wait_for(file: BorrowedFd<'_>, what: PollFlags, end: Instant) -> std::io::Result<()> {
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(std::io::ErrorKind::TimedOut.into());
-        }
-        match poll(&mut [PollFd::new(file, what)], timeout(left)) {
-            Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Whole milliseconds, rounded up: zero would not wait.
-fn timeout(left: Duration) -> PollTimeout {
-    PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
 }
 
 /// How a child ended that said nothing of use; it has a moment to end.
-fn ending(child: &mut Child, end: Instant) -> String {
-    for _ in 0..50 {
-        match child.try_wait() {
-            Ok(Some(status)) => {
-                return match status.signal() {
-                    Some(signal) => format!("authkeys-sync was ended by signal {signal}"),
-                    None => format!("authkeys-sync ended with {}", status.code().unwrap_or(-1)),
-                };
-            }
-            Ok(None) if Instant::now() < end => pause(Duration::from_millis(1)),
-            _ => break,
-        }
+fn ending(child: &Child, end: Instant) -> String {
+    match child.ending(end.min(Instant::now() + MARGIN)) {
+        Some(Ending::Signal(signal)) => format!("authkeys-sync was ended by signal {signal}"),
+        Some(Ending::Exit(code)) => format!("authkeys-sync ended with {code}"),
+        None => "authkeys-sync broke off".to_string(),
     }
-    "authkeys-sync broke off".to_string()
-}
-
-/// Waits; for what cannot be polled.
-pub fn pause(length: Duration) {
-    let _ = poll(&mut [], timeout(length));
 }
 
 /// The answer in what the child said about `person`.

@@ -20,6 +20,8 @@ const MOST_LINES: usize = 1024;
 #[derive(Debug)]
 pub struct Answer {
     keys: Vec<(PublicKey, Principal)>,
+    /// Lines of other commands.
+    chained: String,
     reason: &'static str,
     evidence: Vec<(&'static str, String)>,
 }
@@ -86,9 +88,27 @@ impl fmt::Display for Problem {
 }
 
 impl Answer {
-    /// The lines for sshd, each `TYPE BASE64 PERSON`.
+    /// The lines for sshd, each `TYPE BASE64 PERSON`, and those of other commands.
     pub fn text(&self) -> String {
-        self.keys.iter().map(|(key, owner)| format!("{} {owner}\n", key.line())).collect()
+        let own = self.keys.iter().map(|(key, owner)| format!("{} {owner}\n", key.line()));
+        own.chain([self.chained.clone()]).collect()
+    }
+
+    /// May another command have more to say? Not about a person whom the directory has shut out, nor about a
+    /// key that opens nothing, or is in the answer already.
+    pub fn leaves_open(&self, offered: Option<&Offered>) -> bool {
+        let answered = match offered {
+            None => false,
+            Some(Offered::Unacceptable) => true,
+            Some(Offered::Key(_)) => !self.keys.is_empty(),
+        };
+        self.reason != "account-disabled" && !answered
+    }
+
+    /// Adds the lines of another command, and what it did for the log.
+    pub fn add(&mut self, lines: &str, did: String) {
+        self.chained.push_str(lines);
+        self.evidence.push(("chain", did));
     }
 
     /// The audit line.
@@ -126,8 +146,16 @@ pub enum Offered {
 }
 
 impl Offered {
+    /// The key, unless it opens nothing.
+    pub fn key(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Unacceptable => None,
+        }
+    }
+
     fn matches(&self, other: &PublicKey) -> bool {
-        matches!(self, Self::Key(key) if key == other)
+        self.key() == Some(other)
     }
 }
 
@@ -166,7 +194,7 @@ pub fn answer(
 
 impl Answer {
     fn none(reason: &'static str) -> Self {
-        Self { keys: Vec::new(), reason, evidence: Vec::new() }
+        Self { keys: Vec::new(), chained: String::new(), reason, evidence: Vec::new() }
     }
 }
 
@@ -183,5 +211,5 @@ fn select(
         return Err(Problem::TooMany(keys.len(), limit));
     }
     let reason = if keys.is_empty() { "no-keys" } else { "keys" };
-    Ok(Answer { keys, reason, evidence: Vec::new() })
+    Ok(Answer { keys, chained: String::new(), reason, evidence: Vec::new() })
 }

@@ -5,7 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+mod chain;
+mod child;
 mod cli;
+mod foreign;
 mod live;
 mod lookup;
 mod memory;
@@ -61,7 +64,8 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let account = policy::Account::new(&arguments.user).map_err(Problem::Name)?;
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
-    lookup::answer(&config, &account, offered.as_ref(), clock)
+    let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
+    Ok(chain::extend(answer, &config, &account, offered.as_ref()))
 }
 
 /// How long sshd may take to read an answer.
@@ -75,7 +79,7 @@ fn write_whole(answer: &Answer) -> ExitCode {
     let Some(end) = Instant::now().checked_add(PATIENCE) else { return ExitCode::from(CANNOT_TELL) };
     let mut stdout = io::stdout().lock();
     for part in answer.text().as_bytes().chunks(AT_ONCE) {
-        let written = live::wait_for(stdout.as_fd(), PollFlags::POLLOUT, end)
+        let written = child::wait_for(stdout.as_fd(), PollFlags::POLLOUT, end)
             .and_then(|()| stdout.write_all(part))
             .and_then(|()| stdout.flush());
         match written {

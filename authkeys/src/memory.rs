@@ -15,7 +15,8 @@ use policy::{Principal, Span, Timestamp};
 use store::StoreError;
 use store::lookups::Lookups;
 
-use crate::live::{Concerns, LiveError, pause};
+use crate::child::pause;
+use crate::live::{Concerns, LiveError};
 
 /// How long a directory that was found down is not asked again.
 const REST: Span = Span::seconds(30);

@@ -23,6 +23,29 @@ pub fn facts(account: &str, groups: &[String]) -> Facts {
     Facts { uid: user.map(|user| user.uid.as_raw()), root_groups }
 }
 
+/// The same by the text of /etc/passwd and /etc/group alone, for programs that cannot load the host's name
+/// services. `None`: that text does not tell, because the account is not in it, or not just once, or its line
+/// is damaged.
+pub fn facts_in(passwd: &[u8], group: &[u8], account: &str, groups: &[String]) -> Option<Facts> {
+    let mut own = passwd
+        .split(|&byte| byte == b'\n')
+        .filter(|line| line.strip_prefix(account.as_bytes()).is_some_and(|rest| rest.starts_with(b":")));
+    let (line, None) = (own.next()?, own.next()) else { return None };
+    let (uid, gid) = parse_numbers(line)?;
+    Some(Facts { uid: Some(uid), root_groups: memberships(group, account, Some(gid), groups) })
+}
+
+/// uid and gid of one line of passwd(5).
+fn parse_numbers(line: &[u8]) -> Option<(u32, u32)> {
+    let fields: Vec<&[u8]> = line.split(|&byte| byte == b':').collect();
+    let [_, _, uid, gid, _, _, _] = fields.as_slice() else { return None };
+    let number = |field: &[u8]| {
+        let digits = std::str::from_utf8(field).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        digits?.parse().ok()
+    };
+    Some((number(uid)?, number(gid)?))
+}
+
 /// The name that belongs to a uid.
 pub fn name_of(uid: Uid) -> Option<String> {
     User::from_uid(uid).ok().flatten().map(|user| user.name)
@@ -91,6 +114,24 @@ mod tests {
         assert_eq!(memberships(table, "dave", None, &wanted), [""; 0]);
         // Another name for the same number confers the same.
         assert_eq!(memberships(table, "zoe", Some(100), &wanted), ["sudo"]);
+    }
+
+    #[test]
+    fn the_text_of_passwd_tells_or_it_does_not() {
+        let passwd = b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\nadam:x:1000:100:\xe9:/home:/bin/sh\ndave:x:1001:27::/:/bin/sh\ntwin:x:1002:100::/:/bin/sh\ntwin:x:0:0::/:/bin/sh\nminus:x:-1:100::/:/bin/sh\nplus:x:+0:100::/:/bin/sh\nhuge:x:4294967296:100::/:/bin/sh\nshort:x:1003:100\nempty:x::100::/:/bin/sh\n+::::::\neve:x:1004:100::/:/bin/sh";
+        let group = b"sudo:x:27:adam\nusers:x:100:\n";
+        let wanted = ["sudo".to_string(), "wheel".to_string()];
+        let facts = |account: &str| facts_in(passwd, group, account, &wanted);
+        let told = |account: &str| facts(account).map(|facts| (facts.uid, facts.root_groups.join(",")));
+        assert_eq!(told("root"), Some((Some(0), String::new())));
+        assert_eq!(told("toor"), Some((Some(0), String::new())));
+        assert_eq!(told("adam"), Some((Some(1000), "sudo".to_string())));
+        assert_eq!(told("dave"), Some((Some(1001), "sudo".to_string())), "by its primary group");
+        assert_eq!(told("eve"), Some((Some(1004), String::new())), "without a line break at the end");
+        for unknown in ["ada", "twin", "minus", "plus", "huge", "short", "empty", "x", "+", ""] {
+            assert_eq!(facts(unknown), None, "{unknown}");
+        }
+        assert_eq!(facts_in(b"", b"", "root", &wanted), None);
     }
 
     #[test]

@@ -168,6 +168,49 @@ pub struct Keys {
     pub stale_for: Span,
     /// Longest time that one run of `authkeys` takes, with its question to the directory.
     pub deadline: Span,
+    /// Other commands that are asked after the directory, in the file's order.
+    pub chain: Vec<Chained>,
+}
+
+/// `[[keys.chain]]`: another AuthorizedKeysCommand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chained {
+    /// What logs and the comments of its keys call it.
+    pub name: String,
+    /// The program; an absolute path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<Vec<Piece>>,
+    /// Globs; it is asked about accounts that match one of them.
+    pub accounts: Vec<String>,
+    /// Longest time that it may take.
+    pub deadline: Span,
+}
+
+impl Chained {
+    /// The longest deadline of one command.
+    pub const LONGEST_DEADLINE: Span = Span::seconds(5);
+
+    /// Is it asked about `account`?
+    pub fn covers(&self, account: &Account) -> bool {
+        let name = account.as_str().as_bytes();
+        self.accounts.iter().any(|glob| policy::matches_glob(glob.as_bytes(), name))
+    }
+}
+
+/// A part of an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// As it stands.
+    Text(String),
+    /// `%u`: the account.
+    Account,
+    /// `%t`: the type of the key that is offered.
+    KeyType,
+    /// `%k`: that key in base64.
+    KeyBase64,
+    /// `%f`: its SHA-256 fingerprint.
+    Fingerprint,
 }
 
 /// `[keys] mode`.
@@ -336,6 +379,21 @@ struct KeysSection {
     fresh_for: Spanned<Duration>,
     stale_for: Duration,
     deadline: Spanned<Duration>,
+    chain: Vec<ChainSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChainSection {
+    name: Spanned<String>,
+    command: Spanned<Vec<Spanned<String>>>,
+    accounts: Spanned<Vec<Spanned<String>>>,
+    #[serde(default = "two_seconds")]
+    deadline: Spanned<Duration>,
+}
+
+fn two_seconds() -> Spanned<Duration> {
+    Spanned::new(0..0, Duration(Span::seconds(2)))
 }
 
 impl Default for KeysSection {
@@ -345,6 +403,7 @@ impl Default for KeysSection {
             fresh_for: Spanned::new(0..0, Duration(Span::minutes(5))),
             stale_for: Duration(Span::hours(24)),
             deadline: Spanned::new(0..0, Duration(Span::seconds(3))),
+            chain: Vec::new(),
         }
     }
 }
@@ -367,8 +426,106 @@ impl KeysSection {
                 format!("deadline ({deadline}) is longer than {longest}: a login waits for it"),
             ));
         }
-        Ok(Keys { mode: self.mode, fresh_for: fresh_for.min(stale_for), stale_for, deadline })
+        let chain = chain(self.chain)?;
+        Ok(Keys { mode: self.mode, fresh_for: fresh_for.min(stale_for), stale_for, deadline, chain })
     }
+}
+
+fn chain(sections: Vec<ChainSection>) -> Result<Vec<Chained>, Problem> {
+    let mut chain: Vec<Chained> = Vec::new();
+    for section in sections {
+        let name = section.name.get_ref();
+        if chain.iter().any(|earlier| earlier.name == *name) {
+            return Err(problem(&section.name, format!("a second [[keys.chain]] named `{name}`")));
+        }
+        chain.push(section.check()?);
+    }
+    Ok(chain)
+}
+
+impl ChainSection {
+    fn check(self) -> Result<Chained, Problem> {
+        // It becomes the comment of a line of authorized_keys.
+        let name = self.name.get_ref();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || name.len() > 32 || !name.bytes().all(fits) {
+            return Err(problem(&self.name, "a name is made of 1 to 32 letters, digits, - and _"));
+        }
+        let Some((program, arguments)) = self.command.get_ref().split_first() else {
+            return Err(problem(&self.command, format!("chain `{name}` names no command")));
+        };
+        let path = Path::new(program.get_ref());
+        if !path.is_absolute() || program.get_ref().contains('%') {
+            return Err(problem(
+                program,
+                format!("`{}` is no absolute path of a program", program.get_ref()),
+            ));
+        }
+        let deadline = self.deadline.get_ref().0;
+        if deadline > Chained::LONGEST_DEADLINE {
+            let longest = Chained::LONGEST_DEADLINE;
+            let text = format!("deadline ({deadline}) is longer than {longest}: a login waits for it");
+            return Err(problem(&self.deadline, text));
+        }
+        Ok(Chained {
+            program: path.to_path_buf(),
+            arguments: arguments.iter().map(pieces).collect::<Result<_, _>>()?,
+            accounts: account_globs(&self.accounts)?,
+            deadline,
+            name: self.name.into_inner(),
+        })
+    }
+}
+
+/// Names of accounts in which `*` and `?` may stand; at least one.
+fn account_globs(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Problem> {
+    if written.get_ref().is_empty() {
+        return Err(problem(written, "`accounts` names no account, so the command is never asked"));
+    }
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-*?".contains(&byte);
+    let check = |glob: &Spanned<String>| {
+        let text = glob.get_ref();
+        if text.is_empty() || !text.bytes().all(fits) {
+            return Err(problem(glob, format!("`{text}` is no account; a name, with * and ? if need be")));
+        }
+        Ok(text.clone())
+    };
+    written.get_ref().iter().map(check).collect()
+}
+
+/// An argument with sshd's `%u`, `%t`, `%k`, `%f` and `%%`; the same letters as in sshd_config(5).
+fn pieces(argument: &Spanned<String>) -> Result<Vec<Piece>, Problem> {
+    if argument.get_ref().contains('\0') {
+        return Err(problem(argument, "an argument cannot have a NUL in it"));
+    }
+    let (mut pieces, mut text) = (Vec::new(), String::new());
+    let mut letters = argument.get_ref().chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            text.push(letter);
+            continue;
+        }
+        let piece = match letters.next() {
+            Some('%') => {
+                text.push('%');
+                continue;
+            }
+            Some('u') => Piece::Account,
+            Some('t') => Piece::KeyType,
+            Some('k') => Piece::KeyBase64,
+            Some('f') => Piece::Fingerprint,
+            other => {
+                let token: String = ['%'].into_iter().chain(other).collect();
+                let text = format!("`{token}` stands for nothing here; %u, %t, %k, %f and %% do");
+                return Err(problem(argument, text));
+            }
+        };
+        pieces.push(Piece::Text(std::mem::take(&mut text)));
+        pieces.push(piece);
+    }
+    pieces.push(Piece::Text(text));
+    pieces.retain(|piece| *piece != Piece::Text(String::new()));
+    Ok(pieces)
 }
 
 #[derive(Deserialize)]
@@ -1092,6 +1249,64 @@ mod tests {
         let config = parse(&other).unwrap();
         assert!(matches!(config.directory, Some(Directory::Ldap(_))));
         assert_eq!(config.oncall.sources.len(), 2);
+        assert_eq!(config.keys.chain.len(), 1);
+    }
+
+    const CHAIN: &str =
+        "[[keys.chain]]\nname = 'eic'\ncommand = ['/opt/eic', '%u', 'a%%b:%t %k/%f']\naccounts = ['ec2-*']\n";
+
+    #[test]
+    fn a_chained_command_is_read_into_pieces() {
+        let chain = parse(CHAIN).unwrap().keys.chain;
+        let text = |text: &str| Piece::Text(text.to_string());
+        assert_eq!(
+            chain[0].arguments,
+            [
+                vec![Piece::Account],
+                vec![
+                    text("a%b:"),
+                    Piece::KeyType,
+                    text(" "),
+                    Piece::KeyBase64,
+                    text("/"),
+                    Piece::Fingerprint
+                ],
+            ]
+        );
+        assert_eq!(
+            (chain[0].program.as_path(), chain[0].deadline),
+            (Path::new("/opt/eic"), Span::seconds(2))
+        );
+        let covers = |name: &str| chain[0].covers(&Account::new(name).unwrap());
+        assert!(covers("ec2-user") && !covers("ec2") && !covers("root") && !covers("xec2-user"));
+        let empty = CHAIN.replace("'%u'", "''");
+        assert_eq!(parse(&empty).unwrap().keys.chain[0].arguments[0], []);
+    }
+
+    #[test]
+    fn mistakes_in_a_chain_are_named_with_their_line() {
+        let with = |old: &str, new: &str| complaint(&CHAIN.replace(old, new));
+        assert_eq!(with("/opt/eic", "eic"), "3: `eic` is no absolute path of a program");
+        assert_eq!(with("/opt/eic", "/opt/%u"), "3: `/opt/%u` is no absolute path of a program");
+        for (token, said) in [("%h", "%h"), ("x%", "%"), ("%%%U", "%U")] {
+            let expected = format!("3: `{said}` stands for nothing here; %u, %t, %k, %f and %% do");
+            assert_eq!(with("%u", token), expected);
+        }
+        assert_eq!(with("['ec2-*']", "[]"), "4: `accounts` names no account, so the command is never asked");
+        assert_eq!(with("ec2-*", "EC2"), "4: `EC2` is no account; a name, with * and ? if need be");
+        assert_eq!(with("'eic'", "'e c'"), "2: a name is made of 1 to 32 letters, digits, - and _");
+        assert_eq!(complaint(&CHAIN.repeat(2)), "6: a second [[keys.chain]] named `eic`");
+        assert_eq!(
+            complaint(&format!("{CHAIN}deadline = '6s'")),
+            "5: deadline (6s) is longer than 5s: a login waits for it"
+        );
+        assert_eq!(with("['/opt/eic', '%u', 'a%%b:%t %k/%f']", "[]"), "3: chain `eic` names no command");
+        assert_eq!(complaint(&CHAIN.replace("accounts = ['ec2-*']\n", "")), "1: missing field `accounts`");
+        assert_eq!(
+            complaint(&format!("{CHAIN}account = 'x'")),
+            "5: unknown key `account`; did you mean `accounts`?"
+        );
+        assert_eq!(with("'%u'", "\"\\u0000\""), "3: an argument cannot have a NUL in it");
     }
 
     #[test]

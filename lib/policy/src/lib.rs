@@ -24,5 +24,5 @@ pub use decision::{
 pub use principal::{Account, NameError, Principal};
 pub use refusal::Refusal;
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};
-pub use rules::{Facts, Host, HostSelector, Rule, Rules, Shared, Who, is_sudo};
+pub use rules::{Facts, Host, HostSelector, Rule, Rules, Shared, Who, is_sudo, matches_glob};
 pub use time::{Span, Timestamp, Window};

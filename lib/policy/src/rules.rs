@@ -45,8 +45,9 @@ impl HostSelector {
     }
 }
 
-/// `*` is any run of bytes, `?` one byte; linear but for one remembered `*`.
-fn matches_glob(glob: &[u8], name: &[u8]) -> bool {
+/// Is `name` as a whole what `glob` says? `*` is any run of bytes, `?` one byte; linear but for one
+/// remembered `*`.
+pub fn matches_glob(glob: &[u8], name: &[u8]) -> bool {
     let (mut g, mut n) = (0, 0);
     let mut star = None;
     while let Some(&byte) = name.get(n) {

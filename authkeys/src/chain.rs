@@ -1,0 +1,247 @@
+//! `[[keys.chain]]`: other commands that print keys, asked after our own answer is known.
+//!
+//! sshd takes one AuthorizedKeysCommand. The others may stall, crash, flood or lie: what they print is read line
+//! by line and written anew, and whatever they do costs a bounded time and never a key of ours. They are not
+//! asked about guarded accounts, whose keys follow from the policy alone.
+
+use std::fmt::{self, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use host::Config;
+use host::accounts::facts_in;
+use host::config::{Chained, Piece};
+use policy::Account;
+use store::PublicKey;
+use trust::{Owner, Refusal};
+
+use crate::child::{Child, Ending, Trouble};
+use crate::foreign::Line;
+use crate::lookup::{Answer, Offered};
+
+/// The longest time for all commands together.
+const TOTAL: Duration = Duration::from_secs(5);
+
+/// The most that a command may print, in bytes.
+const LONGEST_OUTPUT: u64 = 256 * 1024;
+
+/// The largest /etc/passwd or /etc/group that is read, in bytes.
+const LARGEST_TABLE: u64 = 16 * 1024 * 1024;
+
+/// All that a command finds in its environment; sshd's own commands have the same PATH.
+const ENVIRONMENT: [(&str, &str); 2] = [("PATH", "/usr/bin:/bin:/usr/sbin:/sbin"), ("LANG", "C")];
+
+/// What one command gave.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Gained {
+    lines: String,
+    kept: usize,
+    dropped: usize,
+}
+
+/// Why a command gave nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// The account is guarded.
+    Guarded,
+    /// The host's own files do not tell what the account is, so it may be guarded.
+    UnknownAccount,
+    /// It wants to be told the key, and sshd did not tell it.
+    NoKeyOffered,
+    /// It is not there.
+    Missing,
+    /// Others could have written it, or this user cannot look.
+    Untrusted,
+    /// It could not be started.
+    NotStarted,
+    /// It was still running at its deadline.
+    Late,
+    /// The commands before it took all the time.
+    NoTimeLeft,
+    /// It printed more than it may.
+    TooLong,
+    /// It could not be read.
+    Unreadable,
+    /// It ended with this code.
+    Exit(i32),
+    /// It was ended by this signal.
+    Signal(i32),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guarded => f.write_str("guarded"),
+            Self::UnknownAccount => f.write_str("account-unknown"),
+            Self::NoKeyOffered => f.write_str("no-key-offered"),
+            Self::Missing => f.write_str("missing"),
+            Self::Untrusted => f.write_str("file-untrusted"),
+            Self::NotStarted => f.write_str("not-started"),
+            Self::Late => f.write_str("timeout"),
+            Self::NoTimeLeft => f.write_str("no-time-left"),
+            Self::TooLong => f.write_str("output-too-long"),
+            Self::Unreadable => f.write_str("output-unreadable"),
+            Self::Exit(code) => write!(f, "exit-{code}"),
+            Self::Signal(signal) => write!(f, "signal-{signal}"),
+        }
+    }
+}
+
+/// `answer`, and what the commands that are configured for `account` add to it. With `offered` that key alone.
+pub fn extend(mut answer: Answer, config: &Config, account: &Account, offered: Option<&Offered>) -> Answer {
+    let wanted: Vec<&Chained> = config.keys.chain.iter().filter(|command| command.covers(account)).collect();
+    if wanted.is_empty() || !answer.leaves_open(offered) {
+        return answer;
+    }
+    let question = Question { account, offered: offered.and_then(Offered::key) };
+    let permitted = permitted(config, account);
+    let now = Instant::now();
+    let end = now.checked_add(TOTAL).unwrap_or(now);
+    for command in wanted {
+        match permitted.and_then(|()| question.ask(command, end)) {
+            Ok(Gained { lines, kept, dropped }) => {
+                answer.add(&lines, format!("{}:keys={kept},dropped={dropped}", command.name));
+            }
+            Err(failure) => answer.add("", format!("{}:{failure}", command.name)),
+        }
+    }
+    answer
+}
+
+/// Is `account` one that others may name keys for? Its uid and groups are read as text: this program is linked
+/// statically and has no name services. An account that /etc/passwd does not have may be anything.
+fn permitted(config: &Config, account: &Account) -> Result<(), Failure> {
+    let read = |path| trust::read(Path::new(path), Owner::Root, LARGEST_TABLE);
+    let (Ok(passwd), Ok(group)) = (read("/etc/passwd"), read("/etc/group")) else {
+        return Err(Failure::UnknownAccount);
+    };
+    let rules = &config.rules;
+    let guarded = |facts| rules.guard("sshd", account.as_str(), facts).is_some();
+    match facts_in(&passwd, &group, account.as_str(), &rules.groups) {
+        Some(facts) if guarded(&facts) => Err(Failure::Guarded),
+        Some(_) => Ok(()),
+        None => Err(Failure::UnknownAccount),
+    }
+}
+
+/// What the commands are asked.
+struct Question<'a> {
+    account: &'a Account,
+    offered: Option<&'a PublicKey>,
+}
+
+impl Question<'_> {
+    /// Runs `command` and reads what it prints, until its own deadline and `end` at most.
+    fn ask(&self, command: &Chained, end: Instant) -> Result<Gained, Failure> {
+        let arguments: Vec<String> = command
+            .arguments
+            .iter()
+            .map(|pieces| self.argument(pieces))
+            .collect::<Option<_>>()
+            .ok_or(Failure::NoKeyOffered)?;
+        trust::open(&command.program, Owner::Root).map_err(|refusal| Failure::of(&refusal))?;
+        let now = Instant::now();
+        if now >= end {
+            return Err(Failure::NoTimeLeft);
+        }
+        let own = Duration::from_secs(u64::try_from(command.deadline.as_seconds()).unwrap_or(0));
+        let end = now.checked_add(own).map_or(end, |own| own.min(end));
+        let said = hear(&command.program, &arguments, end)?;
+        Ok(self.choose(&said, &command.name))
+    }
+
+    /// An argument; `None` if it is about a key that sshd did not tell.
+    fn argument(&self, pieces: &[Piece]) -> Option<String> {
+        let word = |number| self.offered.and_then(|key| key.line().split(' ').nth(number).map(String::from));
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => Some(text.clone()),
+            Piece::Account => Some(self.account.to_string()),
+            Piece::KeyType => word(0),
+            Piece::KeyBase64 => word(1),
+            Piece::Fingerprint => self.offered.map(PublicKey::fingerprint),
+        };
+        pieces.iter().map(text).collect()
+    }
+
+    /// The lines of `said` that are printed, written anew.
+    fn choose(&self, said: &[u8], name: &str) -> Gained {
+        let mut gained = Gained::default();
+        for line in said.split(|&byte| byte == b'\n') {
+            match Line::read(line) {
+                Line::Nothing => {}
+                Line::Key(foreign) if self.offered.is_none_or(|offered| foreign.key == *offered) => {
+                    let _ = writeln!(gained.lines, "{foreign} chain:{name}");
+                    gained.kept += 1;
+                }
+                Line::Key(_) | Line::Refused => gained.dropped += 1,
+            }
+        }
+        gained
+    }
+}
+
+impl Failure {
+    fn of(refusal: &Refusal) -> Self {
+        if refusal.is_missing() { Self::Missing } else { Self::Untrusted }
+    }
+}
+
+/// All that a program printed which ended well.
+fn hear(program: &Path, arguments: &[String], end: Instant) -> Result<Vec<u8>, Failure> {
+    let mut child = Child::start(program, arguments, &ENVIRONMENT).map_err(|_| Failure::NotStarted)?;
+    let said = child.listen(end, LONGEST_OUTPUT).map_err(|trouble| match trouble {
+        Trouble::Late => Failure::Late,
+        Trouble::Endless => Failure::TooLong,
+        Trouble::Pipe(_) => Failure::Unreadable,
+    })?;
+    match child.ending(end) {
+        Some(Ending::Exit(0)) => Ok(said),
+        Some(Ending::Exit(code)) => Err(Failure::Exit(code)),
+        Some(Ending::Signal(signal)) => Err(Failure::Signal(signal)),
+        None => Err(Failure::Late),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5o";
+
+    fn key() -> PublicKey {
+        PublicKey::parse(KEY.as_bytes()).unwrap()
+    }
+
+    fn with<T>(offered: Option<&PublicKey>, action: impl FnOnce(&Question<'_>) -> T) -> T {
+        let account = Account::new("ec2-user").unwrap();
+        action(&Question { account: &account, offered })
+    }
+
+    #[test]
+    fn arguments_are_filled_in_piece_by_piece() {
+        let key = key();
+        let text = |text: &str| Piece::Text(text.to_string());
+        let filled =
+            |offered: Option<&PublicKey>, pieces: &[Piece]| with(offered, |asked| asked.argument(pieces));
+        assert_eq!(filled(None, &[]).as_deref(), Some(""));
+        assert_eq!(filled(None, &[text("%u "), Piece::Account]).as_deref(), Some("%u ec2-user"));
+        let all = [Piece::KeyType, text(" "), Piece::KeyBase64];
+        assert_eq!(filled(Some(&key), &all).as_deref(), Some(KEY));
+        assert_eq!(filled(Some(&key), &[Piece::Fingerprint]), Some(key.fingerprint()));
+        for piece in [Piece::KeyType, Piece::KeyBase64, Piece::Fingerprint] {
+            assert_eq!(filled(None, &[Piece::Account, piece]), None);
+        }
+    }
+
+    #[test]
+    fn lines_are_written_anew_and_the_rest_is_counted() {
+        let said = format!("# x\n\n{KEY} me\ncommand=\"id\" {KEY}\nno-pty {OTHER} command=\nx\n{KEY}");
+        let gained = with(None, |asked| asked.choose(said.as_bytes(), "eic"));
+        assert_eq!(gained.lines, format!("{KEY} chain:eic\nno-pty {OTHER} chain:eic\n{KEY} chain:eic\n"));
+        assert_eq!((gained.kept, gained.dropped), (3, 2));
+        let gained = with(Some(&key()), |asked| asked.choose(said.as_bytes(), "eic"));
+        assert_eq!(gained.lines, format!("{KEY} chain:eic\n").repeat(2));
+        assert_eq!((gained.kept, gained.dropped), (2, 3));
+    }
+}

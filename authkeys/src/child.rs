@@ -1,0 +1,199 @@
+//! Another program, run under a deadline, without threads.
+//!
+//! It gets no input and no environment but what is said here, and may stall, flood or crash: its
+//! output ends at a limit, and whatever of it still runs when the [`Child`] is dropped is killed if it can be.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{self, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+/// How long one that was killed may take to be gone.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// A program that was started.
+#[derive(Debug)]
+pub struct Child(process::Child);
+
+/// Why a child's output is not known to its end.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It did not close its output in time.
+    Late,
+    /// It said more than it may.
+    Endless,
+    /// The pipe could not be read.
+    Pipe(io::Error),
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this code.
+    Exit(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Child {
+    /// Starts `program` in a process group of its own, with `environment` and nothing else in its environment.
+    pub fn start<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: &[A],
+        environment: &[(&str, &str)],
+    ) -> io::Result<Self> {
+        Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(environment.iter().copied())
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map(Self)
+    }
+
+    /// Everything that it says until it closes its output, `longest` bytes and until `end` at most.
+    pub fn listen(&mut self, end: Instant, longest: u64) -> Result<Vec<u8>, Trouble> {
+        let Some(stdout) = self.0.stdout.take() else {
+            return Err(Trouble::Pipe(io::ErrorKind::BrokenPipe.into()));
+        };
+        let mut pipe = File::from(OwnedFd::from(stdout));
+        let (mut said, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+        loop {
+            wait_for(pipe.as_fd(), PollFlags::POLLIN, end).map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut => Trouble::Late,
+                _ => Trouble::Pipe(error),
+            })?;
+            let count = match pipe.read(&mut buffer) {
+                Ok(0) => return Ok(said),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Trouble::Pipe(error)),
+            };
+            said.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            if said.len() as u64 > longest {
+                return Err(Trouble::Endless);
+            }
+        }
+    }
+
+    /// How it ended, if it does until `end`. It stays a zombie, so that its group's number stays its own.
+    pub fn ending(&self, end: Instant) -> Option<Ending> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        loop {
+            match waitid(Id::Pid(self.pid()?), flags) {
+                Ok(WaitStatus::Exited(_, code)) => return Some(Ending::Exit(code)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => return Some(Ending::Signal(signal as i32)),
+                Ok(_) | Err(Errno::EINTR) if Instant::now() < end => pause(Duration::from_millis(1)),
+                _ => return None,
+            }
+        }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.0.id()).ok().map(Pid::from_raw)
+    }
+}
+
+impl Drop for Child {
+    /// Whatever it is still doing, it has said all that counts; and a zombie is nobody's to reap but ours. One
+    /// that has become another user cannot be killed (kill(2), EPERM), and is left to process 1.
+    fn drop(&mut self) {
+        if let Some(group) = self.pid() {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        let _ = self.0.kill();
+        let now = Instant::now();
+        if self.ending(now.checked_add(GRACE).unwrap_or(now)).is_some() {
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Waits until `file` can be read or written, or has lost its other end; not longer than `end`.
+pub fn wait_for(file: BorrowedFd<'_>, what: PollFlags, end: Instant) -> io::Result<()> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match poll(&mut [PollFd::new(file, what)], timeout(left)) {
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits; for what cannot be polled.
+pub fn pause(length: Duration) {
+    let _ = poll(&mut [], timeout(length));
+}
+
+/// Whole milliseconds, rounded up: zero would not wait.
+fn timeout(left: Duration) -> PollTimeout {
+    PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Child {
+        Child::start(Path::new("/bin/sh"), &["-c", script], &[("LANG", "C")]).unwrap()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[test]
+    fn what_it_says_and_how_it_ends_are_told() {
+        let mut child = shell("echo $LANG $HOME; exit 7");
+        assert_eq!(child.listen(soon(), 100).unwrap(), b"C\n");
+        assert_eq!(child.ending(soon()), Some(Ending::Exit(7)));
+        let mut child = shell("kill -9 $$");
+        assert_eq!(child.listen(soon(), 100).unwrap(), b"");
+        assert_eq!(child.ending(soon()), Some(Ending::Signal(9)));
+    }
+
+    #[test]
+    fn floods_and_silence_end() {
+        assert!(matches!(shell("yes").listen(soon(), 1000), Err(Trouble::Endless)));
+        let start = Instant::now();
+        let mut child = shell("sleep 60 & sleep 60");
+        assert!(matches!(child.listen(start + Duration::from_millis(50), 1000), Err(Trouble::Late)));
+        let group = child.pid().unwrap();
+        drop(child);
+        assert!(start.elapsed() < Duration::from_secs(5));
+        // Its children go with it, as soon as their new parent has looked after them.
+        let gone = || killpg(group, None).is_err() || !lives(group);
+        while !gone() && Instant::now() < start + Duration::from_secs(10) {
+            pause(Duration::from_millis(5));
+        }
+        assert!(gone());
+    }
+
+    /// Is there a process of `group` that is no zombie?
+    fn lives(group: Pid) -> bool {
+        let stats = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let text = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+            let fields: Vec<String> = text.rsplit_once(") ")?.1.split(' ').map(String::from).collect();
+            Some((fields.first()?.clone(), fields.get(2)?.clone()))
+        });
+        stats.into_iter().any(|(state, its)| its == group.to_string() && state != "Z")
+    }
+}

@@ -1,0 +1,307 @@
+//! `[[keys.chain]]` through a real sshd: other commands may add keys and can do no harm.
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use harness::suite::{CONFIG, HOUR, Suite};
+use harness::text;
+
+/// Where a chained script leaves that it was run.
+const MARK: &str = "/tmp/ran";
+
+/// A machine where `guest` is a key that no directory has.
+struct Site(Suite);
+
+impl Site {
+    fn start() -> Self {
+        let site = Self(Suite::start());
+        site.0.sync_keys();
+        site.0.host.must("ssh-keygen -qt ed25519 -N '' -C guest -f /root/keys/guest");
+        site.0.host.must("install -m 644 /root/keys/guest.pub /opt/guest.pub");
+        site
+    }
+
+    /// Puts a script at /opt/NAME and one `[[keys.chain]]` for each, asked about every account.
+    fn chain(&self, scripts: &[(&str, &str)]) {
+        let mut config = CONFIG.to_string();
+        for (name, script) in scripts {
+            let script = format!("#!/bin/sh\necho {name} \"$@\" >>{MARK}\n{script}\n");
+            self.0.host.write(&format!("/opt/{name}"), script, 0o755);
+            config += &format!(
+                "[[keys.chain]]\nname = '{name}'\ncommand = ['/opt/{name}', '%u', '100%%']\naccounts = ['*']\n"
+            );
+        }
+        self.configure(&config);
+    }
+
+    fn configure(&self, config: &str) {
+        self.0.host.write("/etc/authkeys/config.toml", config, 0o644);
+        self.0.host.must(&format!("rm -f {MARK}"));
+    }
+
+    /// What the scripts wrote, each run a line.
+    fn ran(&self) -> String {
+        self.0.host.must(&format!("cat {MARK} 2>/dev/null; rm -f {MARK}"))
+    }
+
+    /// `authkeys ARGUMENTS` as sshd runs it; what it printed, and its line in the log.
+    fn run(&self, arguments: &str) -> (String, String) {
+        let _ = self.0.lines_of("authkeys");
+        let output = self.0.run_as("authkeys", &format!("exec authkeys {arguments}"));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        (stdout(&output), self.0.lines_of("authkeys").join("\n"))
+    }
+
+    /// `TYPE BASE64`.
+    fn key(&self, name: &str) -> String {
+        self.0.public_key(name).rsplit_once(' ').map(|(key, _)| key.to_string()).expect("a comment")
+    }
+
+    /// Dave's own line, which nothing may take away.
+    fn own(&self) -> String {
+        format!("{} dave\n", self.key("dave"))
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn admitted(output: &Output) -> bool {
+    output.status.success() && stdout(output) == "in\n"
+}
+
+#[test]
+fn a_key_of_another_command_lets_an_ordinary_user_in() {
+    let site = Site::start();
+    site.chain(&[]);
+    let login = |key: &str| site.0.ssh(key, "dave", "echo in");
+    assert!(!admitted(&login("guest")), "nobody has named this key yet");
+    site.chain(&[("guests", "env >/tmp/env; id -un >/tmp/id; cat /dev/stdin >/tmp/in; cat /opt/guest.pub")]);
+    let output = login("guest");
+    assert!(admitted(&output), "{} {:#?}", text(&output), site.0.lines_of("authkeys"));
+    let lines = site.0.lines_of("authkeys").join("\n");
+    assert!(lines.contains("decision=known reason=no-keys keys=0 chain=guests:keys=1,dropped=0"), "{lines}");
+    assert!(site.ran().contains("guests dave 100%\n"));
+    assert_eq!(site.0.host.read("/tmp/id"), "authkeys\n");
+    assert_eq!(site.0.host.read("/tmp/in"), "");
+    let environment = site.0.host.read("/tmp/env");
+    let mut names: Vec<&str> = environment.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    // PWD is the shell's own.
+    names.retain(|name| *name != "PWD");
+    names.sort_unstable();
+    assert_eq!(names, ["LANG", "PATH"], "{environment}");
+    // A key of our own needs no other command.
+    assert!(admitted(&login("dave")));
+    assert_eq!(site.ran(), "");
+    // A stranger's key is still a stranger's.
+    assert!(!admitted(&login("bob")));
+}
+
+#[test]
+fn the_offered_key_is_told_and_no_other_is_printed() {
+    let site = Site::start();
+    let guest = site.key("guest");
+    site.0.host.write(
+        "/opt/tell",
+        format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >{MARK}\ncat /opt/keys\n"),
+        0o755,
+    );
+    site.0.host.write("/opt/keys", format!("{}\nno-pty {guest} x\n", site.key("bob")), 0o644);
+    site.configure(&format!(
+        "{CONFIG}[[keys.chain]]\nname = 'tell'\ncommand = ['/opt/tell', '%u:%t', '%k', '%f']\naccounts = ['da?e']\n"
+    ));
+    let (said, line) = site.run(&format!("dave {guest}"));
+    assert_eq!(said, format!("no-pty {guest} chain:tell\n"), "{line}");
+    assert!(line.contains("chain=tell:keys=1,dropped=1"), "{line}");
+    let fingerprint = site.0.host.must("ssh-keygen -lf /opt/guest.pub | cut -d' ' -f2");
+    let (kind, blob) = guest.split_once(' ').expect("two words");
+    assert_eq!(site.ran(), format!("dave:{kind}\n{blob}\n{fingerprint}"));
+    let (said, line) = site.run("dave");
+    assert_eq!(said, site.own());
+    assert!(line.contains("keys=1 owners=dave chain=tell:no-key-offered"), "{line}");
+    // Another account, and a certificate, which opens nothing.
+    site.0.host.must("useradd -m guest");
+    for arguments in
+        [format!("guest {guest}"), "dave ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5".to_string()]
+    {
+        let (said, line) = site.run(&arguments);
+        assert_eq!((said.as_str(), line.contains("chain=")), ("", false), "{line}");
+    }
+    assert_eq!(site.ran(), "");
+}
+
+#[test]
+fn whatever_a_command_does_our_own_keys_are_printed() {
+    let site = Site::start();
+    for (name, script, did) in [
+        ("fails", "cat /opt/guest.pub; exit 1", "exit-1"),
+        ("crashes", "cat /opt/guest.pub; kill -SEGV $$", "signal-11"),
+        ("floods", "yes \"$(cat /opt/guest.pub)\"", "output-too-long"),
+        ("garbage", "head -c 100000 /dev/urandom | tr '#\\n' 'xy'; echo", "keys=0,dropped=1"),
+        ("nothing", ":", "keys=0,dropped=0"),
+        ("closes", "cat /opt/guest.pub; exec >&-; sleep 60", "timeout"),
+        ("leaves", "cat /opt/guest.pub; sleep 60 &", "timeout"),
+        ("command", "echo command=\\\"id\\\" $(cat /opt/guest.pub)", "keys=0,dropped=1"),
+        ("touch", "echo no-touch-required $(cat /opt/guest.pub)", "keys=0,dropped=1"),
+        ("authority", "echo cert-authority $(cat /opt/guest.pub)", "keys=0,dropped=1"),
+    ] {
+        site.chain(&[(name, script)]);
+        let start = Instant::now();
+        let (said, line) = site.run("dave");
+        assert_eq!(said, site.own(), "{name}: {line}");
+        assert!(line.contains(&format!(" keys=1 owners=dave chain={name}:{did}")), "{name}: {line}");
+        assert!(start.elapsed() < Duration::from_millis(3_500), "{name}: {:?}", start.elapsed());
+        assert!(site.ran().contains(name), "{name} was run");
+        assert_eq!(site.0.host.must("pgrep -x sleep || :"), "", "{name}: what it started is gone");
+    }
+    // The same through sshd: neither is dave kept out, nor does the guest get in.
+    let output = site.0.ssh("dave", "dave", "echo in");
+    assert!(admitted(&output), "{}", text(&output));
+    assert!(!admitted(&site.0.ssh("guest", "dave", "echo in")));
+    // A line that can be kept stands beside those that cannot.
+    site.chain(&[("mixed", "echo command=\\\"id\\\" $(cat /opt/guest.pub); cat /opt/guest.pub; exit 0")]);
+    let (said, line) = site.run("dave");
+    assert_eq!(said, format!("{}{} chain:mixed\n", site.own(), site.key("guest")), "{line}");
+    assert!(line.contains("chain=mixed:keys=1,dropped=1"), "{line}");
+}
+
+#[test]
+fn the_deadline_of_each_and_of_all_holds() {
+    let site = Site::start();
+    let sleep = "sleep 60; cat /opt/guest.pub";
+    site.chain(&[
+        ("one", sleep),
+        ("good", "cat /opt/guest.pub"),
+        ("two", sleep),
+        ("three", sleep),
+        ("four", sleep),
+    ]);
+    let start = Instant::now();
+    let (said, line) = site.run("dave");
+    let took = start.elapsed();
+    assert_eq!(said, format!("{}{} chain:good\n", site.own(), site.key("guest")), "{line}");
+    let did = "chain=one:timeout chain=good:keys=1,dropped=0 chain=two:timeout chain=three:timeout chain=four:no-time-left";
+    assert!(line.contains(did), "{line}");
+    assert!((4_900..6_500).contains(&took.as_millis()), "{took:?}");
+    assert!(!site.ran().contains("four"));
+    // One that has become root by then cannot be killed, and is not waited for.
+    site.0.host.must("install -m 4755 /usr/bin/setpriv /opt/setpriv");
+    for script in [sleep, "exec /opt/setpriv --reuid=0 --clear-groups sleep 20"] {
+        site.chain(&[("one", script)]);
+        let start = Instant::now();
+        let (said, line) = site.run("dave");
+        assert_eq!((said, line.contains("chain=one:timeout")), (site.own(), true), "{line}");
+        assert!((1_900..3_500).contains(&start.elapsed().as_millis()), "{script}: {:?}", start.elapsed());
+    }
+    assert_ne!(site.0.host.must("pgrep -x -u root sleep || :"), "", "it was root, and is still there");
+}
+
+#[test]
+fn no_command_is_asked_about_a_guarded_account() {
+    let site = Site::start();
+    let host = &site.0.host;
+    site.0.write_rota(&[("alice", -HOUR, HOUR)]);
+    site.0.sync();
+    host.must(
+        "useradd -m deploy; useradd -m named; useradd -m -g sudo primary; useradd -o -u 0 toor; groupadd -o -g 27 other;
+         useradd -m second; usermod -a -G other second",
+    );
+    site.chain(&[("guests", "cat /opt/guest.pub")]);
+    let more = host.read("/etc/authkeys/config.toml").replace("[policy]", "[policy]\naccounts = ['named']");
+    site.configure(&format!("{more}[[policy.shared]]\naccount = 'deploy'\n"));
+    let guest = site.key("guest");
+    for name in ["root", "deploy", "named", "primary", "toor", "second", "alice", "bob"] {
+        for arguments in [name.to_string(), format!("{name} {guest}")] {
+            let (said, line) = site.run(&arguments);
+            assert!(!said.contains("chain:"), "{arguments}: {said}");
+            assert!(line.contains("chain=guests:guarded"), "{arguments}: {line}");
+        }
+    }
+    let (said, line) = site.run("nobody.here");
+    assert!(said.is_empty() && line.contains("chain=guests:account-unknown"), "{line}");
+    for name in ["root", "deploy", "alice", "primary"] {
+        assert!(!admitted(&site.0.ssh("guest", name, "echo in")), "{name}");
+    }
+    assert_eq!(site.ran(), "");
+    // Alice's own keys are printed as ever, and the command is there for others.
+    assert!(site.run("root").0.starts_with(&site.key("alice")));
+    assert!(site.run("dave").0.contains("chain:guests"));
+    assert_eq!(site.ran(), "guests dave 100%\n");
+    // Where the files cannot be believed, everybody may be guarded.
+    host.must("chmod o+w /etc/group");
+    assert!(site.run("dave").1.contains("chain=guests:account-unknown"));
+    host.must("chmod o-w /etc/group");
+    assert_eq!(site.ran(), "");
+}
+
+#[test]
+fn a_file_that_others_could_have_written_is_not_run() {
+    let site = Site::start();
+    for (damage, did) in [
+        ("chmod g+w /opt/guests", "file-untrusted"),
+        ("chmod o+w /opt/guests", "file-untrusted"),
+        ("chown dave /opt/guests", "file-untrusted"),
+        ("chown dave /opt", "file-untrusted"),
+        ("chmod o+w /opt", "file-untrusted"),
+        ("mv /opt/guests /opt/real; ln -s real /opt/guests", "file-untrusted"),
+        ("rm /opt/guests", "missing"),
+        ("chmod a-x /opt/guests", "not-started"),
+        ("sed -i 1s/sh/none/ /opt/guests", "not-started"),
+    ] {
+        site.0.host.must("rm -f /opt/guests; chown root /opt; chmod 755 /opt");
+        site.chain(&[("guests", "cat /opt/guest.pub")]);
+        assert!(site.run("dave").1.contains("chain=guests:keys=1"), "before {damage}");
+        site.ran();
+        site.0.host.must(damage);
+        let (said, line) = site.run("dave");
+        assert_eq!(said, site.own(), "{damage}: {line}");
+        assert!(line.contains(&format!("chain=guests:{did}")), "{damage}: {line}");
+        assert_eq!(site.ran(), "", "{damage}");
+    }
+}
+
+#[test]
+fn no_command_is_asked_where_our_own_answer_is_unknown() {
+    let site = Site::start();
+    site.chain(&[("guests", "cat /opt/guest.pub")]);
+    assert!(site.run("dave").0.contains("chain:guests"));
+    site.ran();
+    site.0.host.must("rm -f /var/lib/authkeys/* /etc/authkeys/people.toml");
+    let output = site.0.run_as("authkeys", "exec authkeys dave");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{}", text(&output));
+    assert_eq!(site.ran(), "");
+}
+
+#[test]
+fn whom_the_directory_has_shut_out_no_other_command_lets_in() {
+    let site = Site::start();
+    site.chain(&[("guests", "cat /opt/guest.pub")]);
+    site.0.must_as(
+        "authkeys-sync",
+        "sqlite3 /var/lib/authkeys/keys.db \"UPDATE person SET disabled = 'left'\"",
+    );
+    let (said, line) = site.run("dave");
+    assert_eq!((said.as_str(), line.contains("reason=account-disabled")), ("", true), "{line}");
+    assert!(!admitted(&site.0.ssh("guest", "dave", "echo in")));
+    assert_eq!(site.ran(), "");
+}
+
+#[test]
+fn what_restricts_a_key_still_restricts_it_at_sshd() {
+    let site = Site::start();
+    for (options, lets_in) in [
+        ("from=\"127.0.0.0/8,!127.0.0.9\",restrict,Expiry-Time=\"20990101\"", true),
+        ("no-agent-forwarding,no-port-forwarding,no-pty,no-user-rc,no-x11-forwarding,verify-required", true),
+        ("from=\"10.9.9.9\"", false),
+        ("restrict,expiry-time=\"20200101\"", false),
+    ] {
+        site.0.host.write("/opt/keys", format!("{options} {}\n", site.key("guest")), 0o644);
+        site.chain(&[("guests", "cat /opt/keys")]);
+        let _ = site.0.lines_of("authkeys");
+        let output = site.0.ssh("guest", "dave", "echo in");
+        assert_eq!(admitted(&output), lets_in, "{options}: {}", text(&output));
+        let lines = site.0.lines_of("authkeys").join("\n");
+        assert!(lines.contains("chain=guests:keys=1,dropped=0"), "{options}: {lines}");
+    }
+}
