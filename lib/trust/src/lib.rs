@@ -81,8 +81,8 @@ pub fn open(path: &Path, owner: Owner) -> Result<File, Refusal> {
 /// Reads the whole of `path`, at most `largest` bytes, if only `owner` could have written it.
 pub fn read(path: &Path, owner: Owner, largest: u64) -> Result<Vec<u8>, Refusal> {
     let refuse = |why| Refusal { path: path.to_path_buf(), why };
-    let (file, _) = judge(path, owner).map_err(refuse)?;
-    read_bounded(&file, largest).map_err(refuse)
+    let (file, metadata) = judge(path, owner).map_err(refuse)?;
+    read_bounded(&file, &metadata, largest).map_err(refuse)
 }
 
 /// As [`read`], for a file that the world must not be able to read either.
@@ -92,11 +92,13 @@ pub fn read_secret(path: &Path, owner: Owner, largest: u64) -> Result<Vec<u8>, R
     if metadata.mode() & 0o007 != 0 {
         return Err(refuse(Why::Untrusted(path.to_path_buf(), "everybody can read it; chmod o= it")));
     }
-    read_bounded(&file, largest).map_err(refuse)
+    read_bounded(&file, &metadata, largest).map_err(refuse)
 }
 
-fn read_bounded(file: &File, largest: u64) -> Result<Vec<u8>, Why> {
-    let mut content = Vec::new();
+fn read_bounded(file: &File, metadata: &Metadata, largest: u64) -> Result<Vec<u8>, Why> {
+    // One byte more than the file has: the read that finds its end needs no larger buffer.
+    let expected = metadata.len().min(largest).saturating_add(1);
+    let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
     file.take(largest.saturating_add(1)).read_to_end(&mut content).map_err(Why::Unreadable)?;
     if content.len() as u64 > largest {
         return Err(Why::TooLarge(largest));
@@ -165,4 +167,84 @@ fn judge_parents(path: &Path) -> Result<u32, Why> {
         keeper = metadata.uid();
     }
     Ok(keeper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    /// A directory that root alone can write, and a good file in it.
+    fn scratch() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+        let file = directory.path().join("file");
+        fs::write(&file, "content").unwrap();
+        (directory, file)
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn refused(path: &Path, owner: Owner) -> String {
+        read(path, owner, 100).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_of_roots_is_read_up_to_its_limit() {
+        let (_directory, file) = scratch();
+        assert_eq!(read(&file, Owner::Root, 7).unwrap(), b"content");
+        assert!(matches!(read(&file, Owner::Root, 6).unwrap_err().why, Why::TooLarge(6)));
+        assert!(read(&file.with_extension("none"), Owner::Root, 7).unwrap_err().is_missing());
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_refused() {
+        let (directory, file) = scratch();
+        for bits in [0o664, 0o646] {
+            mode(&file, bits);
+            assert!(refused(&file, Owner::Service).contains("others can write it"));
+        }
+        mode(&file, 0o644);
+        mode(directory.path(), 0o777);
+        assert!(refused(&file, Owner::Service).contains("can be written by others"));
+        mode(directory.path(), 0o755);
+        chown(&file, Some(65_534), None).unwrap();
+        assert!(refused(&file, Owner::Service).contains("its owner is not the one"));
+        chown(directory.path(), Some(65_534), None).unwrap();
+        assert!(read(&file, Owner::Service, 100).is_ok(), "a service's file in the service's directory");
+        assert!(refused(&file, Owner::Root).contains("its directory is not root's"));
+        fs::create_dir(directory.path().join("below")).unwrap();
+        fs::write(directory.path().join("below/file"), "").unwrap();
+        assert!(refused(&directory.path().join("below/file"), Owner::Service).contains("is not root's"));
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_refused_without_waiting() {
+        let (directory, file) = scratch();
+        let at = |name: &str| directory.path().join(name);
+        symlink(&file, at("link")).unwrap();
+        assert!(refused(&at("link"), Owner::Root).contains("symbolic link"));
+        symlink(directory.path(), at("way")).unwrap();
+        assert!(refused(&at("way/file"), Owner::Root).contains("symbolic link"));
+        fs::hard_link(&file, at("twin")).unwrap();
+        assert!(refused(&file, Owner::Root).contains("more than one name"));
+        std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+        mode(&at("pipe"), 0o644);
+        assert!(refused(&at("pipe"), Owner::Root).contains("not a regular file"));
+        assert!(refused(Path::new("/dev/zero"), Owner::Root).contains("refused"));
+        assert!(refused(Path::new("relative"), Owner::Root).contains("not an absolute path"));
+    }
+
+    #[test]
+    fn a_secret_is_not_for_the_world_to_read() {
+        let (_directory, file) = scratch();
+        mode(&file, 0o644);
+        assert!(
+            read_secret(&file, Owner::Root, 100).unwrap_err().to_string().contains("everybody can read it")
+        );
+        mode(&file, 0o640);
+        assert!(read_secret(&file, Owner::Root, 100).is_ok());
+    }
 }
