@@ -90,10 +90,14 @@ fn read_rows(connection: &rusqlite::Connection) -> Result<Roster, Box<dyn std::e
             return Err("schedules are not numbered in order".into());
         }
         bounded(roster.schedules.len())?;
+        let synced = Timestamp::from_unix(row.get(4)?);
+        if synced > published {
+            return Err("a schedule that was read after the roster was written".into());
+        }
         roster.schedules.push(Schedule {
-            reference: ScheduleRef { source: row.get(1)?, id: row.get(2)? },
-            name: row.get(3)?,
-            synced: Timestamp::from_unix(row.get(4)?),
+            reference: ScheduleRef { source: text(row, 1)?, id: text(row, 2)? },
+            name: text(row, 3)?,
+            synced,
             horizon: Timestamp::from_unix(row.get(5)?),
         });
     }
@@ -121,9 +125,22 @@ fn shift(row: &rusqlite::Row<'_>, schedules: usize) -> Result<Shift, Box<dyn std
     Ok(Shift {
         schedule,
         principal: Principal::new(&row.get::<_, String>(1)?)?,
-        level: u8::try_from(row.get::<_, i64>(2)?)?,
+        level: match u8::try_from(row.get::<_, i64>(2)?)? {
+            0 => return Err("a shift of level 0".into()),
+            level => level,
+        },
         window: Window::new(start, end).ok_or("a shift that ends before it starts")?,
     })
+}
+
+/// The longest name or id that a reader takes, in bytes.
+const LONGEST_TEXT: usize = 1024;
+
+fn text(row: &rusqlite::Row<'_>, column: usize) -> Result<String, Box<dyn std::error::Error>> {
+    match row.get_ref(column)?.as_str()? {
+        text if text.len() <= LONGEST_TEXT => Ok(text.to_string()),
+        _ => Err("a name longer than any is".into()),
+    }
 }
 
 fn bounded(rows: usize) -> Result<(), &'static str> {
@@ -208,6 +225,9 @@ mod tests {
             "CREATE INDEX i ON shift (abs(level))",
             "UPDATE shift SET level = 'x'",
             "UPDATE shift SET level = 900",
+            "UPDATE shift SET level = 0",
+            "UPDATE schedule SET synced = 2000",
+            "UPDATE schedule SET name = hex(zeroblob(600))",
             "UPDATE shift SET principal = 'A*'",
             "UPDATE shift SET schedule = 7",
             "UPDATE shift SET ends = starts",
