@@ -46,7 +46,8 @@ pub const MOST_REJECTED: usize = 256;
 /// A value of the directory that is no key for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejected {
-    /// Which of the person's values, counted from 1 in the directory's order.
+    /// Which of the person's values, counted from 1 as the directory sends them; values that are no text come
+    /// first.
     pub number: u32,
     /// Why.
     pub problem: KeyProblem,
