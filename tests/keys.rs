@@ -840,6 +840,10 @@ fn lookup_mode_asks_once_remembers_and_copies_eligible_people_alone() {
         assert!(site.knows_none_for("nobody").contains("reason=no-such-user"));
     }
     assert_eq!(site.hostile.counted().0, 1);
+    let explained = stdout(&site.run("--explain alice"));
+    assert!(explained.contains("\nanswer: memory of an earlier question, "), "{explained}");
+    assert!(explained.contains("values is not remembered\n"), "{explained}");
+    assert_eq!(site.hostile.counted().0, 0);
     // Old enough, it is asked again.
     site.age_memory(301);
     site.serves_alice();

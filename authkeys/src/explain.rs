@@ -1,16 +1,15 @@
 //! `authkeys --explain USER`: what is printed for an account and what is not, key by key, for people.
 //!
-//! sshd never asks for this. Nothing of the directory's values is shown but their numbers: all that is printed
-//! are keys that were parsed, names that were checked, and words of ours.
+//! sshd never asks for this. Nothing of the directory's values is shown but their numbers: what is printed are keys
+//! that were parsed, names that were checked, and words of ours; of the rest, printable ASCII alone.
 
 use std::fmt::Write as _;
 
-use policy::{Principal, Timestamp};
-use store::PublicKey;
+use policy::{Decision, Ground, OnCall, Timestamp};
 
 use crate::lookup::Answer;
 use crate::person::Origin;
-use crate::rules::{Candidate, Standing};
+use crate::rules::Candidate;
 
 /// The report about `account`, whose name was checked before anything was read.
 pub fn report(account: &str, answer: &Answer, now: Timestamp) -> String {
@@ -19,8 +18,11 @@ pub fn report(account: &str, answer: &Answer, now: Timestamp) -> String {
     for (name, value) in &answer.evidence {
         let _ = writeln!(text, "{name}: {}", plain(value));
     }
+    for (principal, decision) in &answer.people {
+        let _ = writeln!(text, "{principal}: {}", standing(decision, now));
+    }
     for printed in &answer.printed {
-        let _ = write!(text, "{}", key(&printed.candidate, now));
+        let _ = write!(text, "{}", key(&printed.candidate));
         if !printed.options.is_empty() {
             let _ = write!(text, ", behind {}", printed.options);
         }
@@ -30,7 +32,7 @@ pub fn report(account: &str, answer: &Answer, now: Timestamp) -> String {
         let _ = writeln!(
             text,
             "{}: dropped by [[keys.rule]] {}: {}",
-            key(&dropped.candidate, now),
+            key(&dropped.candidate),
             dropped.rule,
             dropped.why
         );
@@ -51,20 +53,21 @@ fn rejected(text: &mut String, answer: &Answer) {
     }
 }
 
-fn key(candidate: &Candidate, now: Timestamp) -> String {
-    let Candidate { key, owner, standing } = candidate;
-    format!("{}: {}", person(owner, *standing, now), described(key))
+fn key(candidate: &Candidate) -> String {
+    let Candidate { key, owner, .. } = candidate;
+    format!("{owner}: {} {} {}", key.kind(), key.bits(), key.fingerprint())
 }
 
-fn described(key: &PublicKey) -> String {
-    format!("{} {} {}", key.kind(), key.bits(), key.fingerprint())
-}
-
-fn person(owner: &Principal, standing: Standing, now: Timestamp) -> String {
-    match standing {
-        Standing::Own | Standing::Admitted(None) => owner.to_string(),
-        Standing::Admitted(Some(until)) => format!("{owner} (until {})", until.near(now)),
-        Standing::Told => format!("{owner} (not admitted now, and told so)"),
+/// Why a person's keys open a shared account, or only tell them that they do not.
+fn standing(decision: &Decision, now: Timestamp) -> String {
+    match &decision.ground {
+        Ground::OnCall(OnCall { rule, schedule, level, window, .. }) => plain(&format!(
+            "on call for {schedule}, level {level}, {} to {} (rule {rule})",
+            window.start().near(now),
+            window.end().near(now)
+        )),
+        _ if decision.allows() => format!("admitted ({})", decision.reason),
+        _ => format!("not admitted ({}); their keys lead to `oncall-cache explain` alone", decision.reason),
     }
 }
 
@@ -86,4 +89,14 @@ fn counted(keys: usize) -> String {
 /// `text` as a terminal may get it.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(plain("a\x1b[2J\n\u{202e}\u{e9} b"), "a?[2J??? b");
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use host::audit::Line;
 use host::config::{Directory, KeyRule};
 use host::{Config, FileError};
-use policy::{Account, Principal, Reason, Span, Timestamp};
+use policy::{Account, Decision, Principal, Reason, Span, Timestamp};
 use store::keys::{KeyCopy, MOST_KEYS};
 use store::lookups::Known;
 use store::{KeyProblem, PublicKey, Rejected, StoreError};
@@ -25,6 +25,8 @@ pub struct Answer {
     pub printed: Vec<Printed>,
     /// The keys that a rule keeps back.
     pub dropped: Vec<Dropped>,
+    /// For a shared account whose keys these are, and what that rests on.
+    pub people: Vec<(Principal, Decision)>,
     /// The directory's values that are no keys; `None` if nobody remembers.
     pub rejected: Option<Vec<(Principal, Rejected)>>,
     /// Where it came from.
@@ -202,15 +204,22 @@ fn shared_answer(
         let copy = KeyCopy::open(&config.paths.keys, &scope, config.keys.stale_for, now);
         copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
     };
-    let shared::Owned { keys, rejected } = shared::keys(config, account, open, now)?;
+    let shared::Owned { keys, people, rejected } = shared::keys(config, account, open, now)?;
     let answer = select(config, account, keys, offered, now)?;
-    Ok(Answer { origin: Origin::Copy(age), rejected: Some(rejected), ..answer })
+    Ok(Answer { people, origin: Origin::Copy(age), rejected: Some(rejected), ..answer })
 }
 
 impl Answer {
     fn none(reason: &'static str) -> Self {
-        let (printed, dropped, evidence) = (Vec::new(), Vec::new(), Vec::new());
-        Self { printed, dropped, rejected: None, origin: Origin::Compiled, reason, evidence }
+        Self {
+            printed: Vec::new(),
+            dropped: Vec::new(),
+            people: Vec::new(),
+            rejected: None,
+            origin: Origin::Compiled,
+            reason,
+            evidence: Vec::new(),
+        }
     }
 }
 

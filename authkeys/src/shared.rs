@@ -14,6 +14,8 @@ use crate::rules::{Candidate, Standing};
 pub struct Owned {
     /// The keys; of those who are admitted first.
     pub keys: Vec<Candidate>,
+    /// Those people, admitted or not, and what that rests on.
+    pub people: Vec<(Principal, Decision)>,
     /// The values that are no keys of the people whose keys these are.
     pub rejected: Vec<(Principal, Rejected)>,
 }
@@ -30,8 +32,9 @@ pub fn keys(
     let people =
         people(config, account, &roster, now).map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;
-    let mut owned = Owned { keys: Vec::new(), rejected: Vec::new() };
-    for (person, standing) in people {
+    let mut owned = Owned { keys: Vec::new(), people: Vec::new(), rejected: Vec::new() };
+    for (person, standing, decision) in people {
+        owned.people.push((person.clone(), decision));
         for key in copy.keys_of(person).map_err(Problem::Store)?.unwrap_or_default() {
             if copy.owner_of(&key).map_err(Problem::Store)? == KeyOwner::One(person.clone()) {
                 owned.keys.push(Candidate { key, owner: person.clone(), standing });
@@ -49,7 +52,7 @@ fn people<'r>(
     account: &Account,
     roster: &'r Roster,
     now: Timestamp,
-) -> Result<Vec<(&'r Principal, Standing)>, Decision> {
+) -> Result<Vec<(&'r Principal, Standing, Decision)>, Decision> {
     // What sshd asks about is an account in [[policy.shared]]; that alone makes it guarded, so its uid
     // and groups need not be looked up.
     let (facts, evidence) = (Facts::default(), Evidence { roster: Ok(roster) });
@@ -63,16 +66,17 @@ fn people<'r>(
         decide(&login, &evidence, &config.rules, now)
     };
     let admitted = admitted("sshd", account.as_str(), &facts, &evidence, &config.rules, now)?;
-    let mut people: Vec<_> =
-        admitted.into_iter().map(|person| (person, Standing::Admitted(ask(person).until))).collect();
+    let with_ground = |person| {
+        let decision = ask(person);
+        (person, Standing::Admitted(decision.until), decision)
+    };
+    let mut people: Vec<_> = admitted.into_iter().map(with_ground).collect();
     if config.rules.shared(account.as_str()).is_some_and(|shared| shared.explain) {
         let eligible = roster.eligible.keys().filter(|person| roster.is_eligible(person));
         // Known not to be on call: whoever cannot be told about is not told anything.
-        let off_call = |person: &&Principal| {
-            let decision = ask(person);
-            decision.verdict == Verdict::Refuse && decision.reason == Reason::NotOnCall
-        };
-        people.extend(eligible.filter(off_call).map(|person| (person, Standing::Told)));
+        people.extend(eligible.map(|person| (person, Standing::Told, ask(person))).filter(
+            |(_, _, decision)| decision.verdict == Verdict::Refuse && decision.reason == Reason::NotOnCall,
+        ));
     }
     Ok(people)
 }
