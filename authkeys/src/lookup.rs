@@ -255,3 +255,44 @@ fn select(
     }
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+
+    fn selected(config: &str, account: &str, standings: &[(Standing, usize)]) -> Result<Answer, Problem> {
+        let config = Config::parse(Path::new("/c"), config.as_bytes()).unwrap();
+        let (key, owner) = (PublicKey::parse(KEY.as_bytes()).unwrap(), Principal::new("alice").unwrap());
+        let keys = standings.iter().flat_map(|&(standing, count)| {
+            std::iter::repeat_n(Candidate { key: key.clone(), owner: owner.clone(), standing }, count)
+        });
+        select(&config, &Account::new(account).unwrap(), keys.collect(), None, Timestamp::from_unix(0))
+    }
+
+    #[test]
+    fn who_is_only_told_never_crowds_out_who_is_admitted() {
+        let shared = "[[policy.shared]]\naccount = 'root'\nexplain = true";
+        let answer =
+            selected(shared, "root", &[(Standing::Admitted(None), 3), (Standing::Told, 2000)]).unwrap();
+        assert_eq!((answer.opening(), answer.printed.len(), answer.reason), (3, MOST_LINES, "keys"));
+        let answer = selected(shared, "root", &[(Standing::Told, 5)]).unwrap();
+        assert_eq!((answer.opening(), answer.printed.len(), answer.reason), (0, 5, "no-keys"));
+        let many = selected(shared, "root", &[(Standing::Admitted(None), MOST_LINES + 1)]);
+        assert!(matches!(many, Err(Problem::TooMany(1025, 1024))));
+    }
+
+    #[test]
+    fn what_a_rule_keeps_back_does_not_count_against_the_limit() {
+        let own = [(Standing::Own, MOST_KEYS + 1)];
+        assert!(matches!(selected("", "alice", &own), Err(Problem::TooMany(65, 64))));
+        let rule = "[[keys.rule]]\naccounts = ['alice']\nsk_only = true";
+        let answer = selected(rule, "alice", &own).unwrap();
+        assert_eq!(
+            (answer.printed.len(), answer.dropped.len(), answer.reason),
+            (0, MOST_KEYS + 1, "no-keys")
+        );
+    }
+}
