@@ -18,6 +18,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", default_value = host::config::DEFAULT_PATH)]
     pub config: PathBuf,
 
+    /// Say for people which keys are printed, which are not, and why; not for sshd
+    #[arg(long, conflicts_with = "kind")]
+    pub explain: bool,
+
     /// The account that is being entered (sshd's %u)
     #[arg(allow_hyphen_values = true)]
     pub user: String,

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use policy::Principal;
-use store::PublicKey;
 use store::lookups::Known;
+use store::{KeyProblem, MOST_REJECTED, PublicKey, Rejected};
 
 use crate::child::{Child, Ending, Trouble};
 
@@ -28,8 +28,8 @@ const COMPILED_DIRECTORY: &str = "/usr/bin";
 pub struct Answer {
     /// The answer.
     pub known: Known,
-    /// How many values of the key attribute are no acceptable key.
-    pub rejected: usize,
+    /// The values of the key attribute that are no acceptable key; not all, if there are very many.
+    pub rejected: Vec<Rejected>,
 }
 
 /// Why there is no answer.
@@ -144,8 +144,8 @@ fn understand(said: &[u8], person: &Principal, ending: impl FnOnce() -> String) 
     }
     let mut answer = match kind {
         "person" => keys(&mut lines)?,
-        "disabled" => Answer { known: Known::Disabled, rejected: 0 },
-        "absent" => Answer { known: Known::Absent, rejected: 0 },
+        "disabled" => Answer { known: Known::Disabled, rejected: Vec::new() },
+        "absent" => Answer { known: Known::Absent, rejected: Vec::new() },
         _ => return Err(LiveError::nonsense("an unknown word")),
     };
     if let Known::Keys(keys) = &mut answer.known {
@@ -161,21 +161,33 @@ fn understand(said: &[u8], person: &Principal, ending: impl FnOnce() -> String) 
 /// The lines after `person NAME`.
 fn keys<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Answer, LiveError> {
     let mut keys = Vec::new();
-    let mut rejected = 0;
+    let mut rejected: Vec<Rejected> = Vec::new();
     for line in lines.by_ref() {
         match line.split_once(' ') {
-            Some(("key", key)) => keys.push(
+            Some(("key", key)) if rejected.is_empty() => keys.push(
                 PublicKey::parse(key.as_bytes())
                     .map_err(|problem| LiveError::nonsense(&problem.to_string()))?,
             ),
-            Some(("rejected", count)) => {
-                rejected = count.parse().map_err(|_| LiveError::nonsense("a count that is none"))?;
-                break;
+            Some(("rejected", words)) => {
+                let previous = rejected.last().map_or(0, |last| last.number);
+                let next = rejected_value(words).filter(|next| next.number > previous);
+                rejected.extend(next.filter(|_| rejected.len() < MOST_REJECTED));
+                if next.is_none() || rejected.last().copied() != next {
+                    return Err(LiveError::nonsense("a dropped value that cannot be"));
+                }
             }
             _ => return Err(LiveError::nonsense("an unknown word")),
         }
     }
     Ok(Answer { known: Known::Keys(keys), rejected })
+}
+
+/// `NUMBER TOKEN`.
+fn rejected_value(words: &str) -> Option<Rejected> {
+    let (number, token) = words.split_once(' ')?;
+    let plain = number.len() <= 9 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = plain.then(|| number.parse().ok()).flatten()?;
+    Some(Rejected { number, problem: KeyProblem::from_token(token)? })
 }
 
 /// The reasons that a child may give.
@@ -218,18 +230,23 @@ mod tests {
 
     #[test]
     fn whole_answers_are_understood() {
-        let known = |said: &str| heard(said).map(|answer| (answer.known, answer.rejected)).unwrap();
+        let known = |said: &str| {
+            let answer = heard(said).unwrap();
+            (answer.known, answer.rejected.iter().map(|value| value.number).collect::<Vec<_>>())
+        };
         let key = PublicKey::parse(KEY.as_bytes()).unwrap();
-        let person = format!("authkeys-answer 1\nperson alice\nkey {KEY}\nkey {KEY}\nrejected 2\nend\n");
-        assert_eq!(known(&person), (Known::Keys(vec![key]), 2));
-        assert_eq!(known("authkeys-answer 1\nperson alice\nend\n"), (Known::Keys(vec![]), 0));
-        assert_eq!(known("authkeys-answer 1\nabsent alice\nend\n"), (Known::Absent, 0));
-        assert_eq!(known("authkeys-answer 1\ndisabled alice\nend\n"), (Known::Disabled, 0));
+        let person = format!(
+            "authkeys-answer 1\nperson alice\nkey {KEY}\nkey {KEY}\nrejected 2 weak-rsa\nrejected 3 malformed\nend\n"
+        );
+        assert_eq!(known(&person), (Known::Keys(vec![key]), vec![2, 3]));
+        assert_eq!(known("authkeys-answer 1\nperson alice\nend\n"), (Known::Keys(vec![]), vec![]));
+        assert_eq!(known("authkeys-answer 1\nabsent alice\nend\n"), (Known::Absent, vec![]));
+        assert_eq!(known("authkeys-answer 1\ndisabled alice\nend\n"), (Known::Disabled, vec![]));
     }
 
     #[test]
     fn an_answer_that_is_cut_anywhere_is_none() {
-        let whole = format!("authkeys-answer 1\nperson alice\nkey {KEY}\nrejected 2\nend\n");
+        let whole = format!("authkeys-answer 1\nperson alice\nkey {KEY}\nrejected 2 weak-rsa\nend\n");
         for end in 0..whole.len() {
             let error = heard(&whole[..end]).unwrap_err();
             assert_eq!((error.reason, error.text.as_str()), ("ldap-unavailable", "broke off"), "{end}");
@@ -250,7 +267,16 @@ mod tests {
             format!("authkeys-answer 1\nperson alice\nkey {KEY}\nend\nend\n"),
             format!("authkeys-answer 1\nperson alice\n{KEY}\nend\n"),
             "authkeys-answer 1\nperson alice\nrejected x\nend\n".to_string(),
-            "authkeys-answer 1\nperson alice\nrejected 1\nrejected 1\nend\n".to_string(),
+            "authkeys-answer 1\nperson alice\nrejected 1\nend\n".to_string(),
+            "authkeys-answer 1\nperson alice\nrejected 1 because\nend\n".to_string(),
+            "authkeys-answer 1\nperson alice\nrejected 0 weak-rsa\nend\n".to_string(),
+            "authkeys-answer 1\nperson alice\nrejected +1 weak-rsa\nend\n".to_string(),
+            "authkeys-answer 1\nperson alice\nrejected 1 weak-rsa\nrejected 1 weak-rsa\nend\n".to_string(),
+            format!("authkeys-answer 1\nperson alice\nrejected 1 weak-rsa\nkey {KEY}\nend\n"),
+            format!(
+                "authkeys-answer 1\nperson alice\n{}end\n",
+                (1..=257).map(|n| format!("rejected {n} weak-rsa\n")).collect::<String>()
+            ),
             "error no-such-reason person x\n".to_string(),
         ] {
             assert_eq!(heard(&said).unwrap_err().reason, "ldap-unavailable", "{said}");

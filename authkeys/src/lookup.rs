@@ -3,27 +3,40 @@
 use std::fmt;
 
 use host::audit::Line;
+use host::config::{Directory, KeyRule};
 use host::{Config, FileError};
-use policy::{Account, Principal, Reason};
+use policy::{Account, Decision, Principal, Reason, Span, Timestamp};
 use store::keys::{KeyCopy, MOST_KEYS};
 use store::lookups::Known;
-use store::{KeyProblem, PublicKey, StoreError};
+use store::{KeyProblem, PublicKey, Rejected, StoreError};
 
 use crate::live::LiveError;
-use crate::person::{self, Clock, Found};
+use crate::person::{self, Clock, Found, Origin};
+use crate::rules::{self, Candidate, Dropped, Printed, Standing};
 use crate::shared;
 
 /// The most lines of one answer: a shared account has many owners of few keys.
 const MOST_LINES: usize = 1024;
 
-/// A known answer: each key with the person whose it is.
+/// A known answer: what is printed, and why nothing else is.
 #[derive(Debug)]
 pub struct Answer {
-    keys: Vec<(PublicKey, Principal)>,
+    /// The keys that are printed, each with the person whose it is.
+    pub printed: Vec<Printed>,
+    /// The keys that a rule keeps back.
+    pub dropped: Vec<Dropped>,
+    /// For a shared account whose keys these are, and what that rests on.
+    pub people: Vec<(Principal, Decision)>,
+    /// The directory's values that are no keys; `None` if nobody remembers.
+    pub rejected: Option<Vec<(Principal, Rejected)>>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The token for the log.
+    pub reason: &'static str,
+    /// Fields for the log.
+    pub evidence: Vec<(&'static str, String)>,
     /// Lines of other commands.
-    chained: String,
-    reason: &'static str,
-    evidence: Vec<(&'static str, String)>,
+    pub chained: String,
 }
 
 /// Why the answer is not known.
@@ -88,19 +101,23 @@ impl fmt::Display for Problem {
 }
 
 impl Answer {
-    /// The lines for sshd, each `TYPE BASE64 PERSON`, and those of other commands.
+    /// The lines for sshd, each `TYPE BASE64 PERSON`, behind options if a rule or `explain` adds them; and those
+    /// of other commands.
     pub fn text(&self) -> String {
-        let own = self.keys.iter().map(|(key, owner)| format!("{} {owner}\n", key.line()));
-        own.chain([self.chained.clone()]).collect()
+        let line = |Printed { candidate, options }: &Printed| {
+            let blank = if options.is_empty() { "" } else { " " };
+            format!("{options}{blank}{} {}\n", candidate.key.line(), candidate.owner)
+        };
+        self.printed.iter().map(line).chain([self.chained.clone()]).collect()
     }
 
     /// May another command have more to say? Not about a person whom the directory has shut out, nor about a
-    /// key that opens nothing, or is in the answer already.
+    /// key that opens nothing, or is in the answer already, or that a rule keeps back.
     pub fn leaves_open(&self, offered: Option<&Offered>) -> bool {
         let answered = match offered {
             None => false,
             Some(Offered::Unacceptable) => true,
-            Some(Offered::Key(_)) => !self.keys.is_empty(),
+            Some(Offered::Key(_)) => !self.printed.is_empty() || !self.dropped.is_empty(),
         };
         self.reason != "account-disabled" && !answered
     }
@@ -111,14 +128,29 @@ impl Answer {
         self.evidence.push(("chain", did));
     }
 
+    fn of(&self, told: bool) -> impl Iterator<Item = &Candidate> {
+        let candidates = self.printed.iter().map(|printed| &printed.candidate);
+        candidates.filter(move |candidate| (candidate.standing == Standing::Told) == told)
+    }
+
+    /// How many keys open the account.
+    pub fn opening(&self) -> usize {
+        self.of(false).count()
+    }
+
     /// The audit line.
     pub fn line(&self, user: &str) -> Line {
-        let owners: Vec<&str> = self.keys.iter().map(|(_, owner)| owner.as_str()).collect();
-        let mut distinct = owners.clone();
-        distinct.dedup();
+        let distinct = |told| {
+            let mut owners: Vec<&str> = self.of(told).map(|candidate| candidate.owner.as_str()).collect();
+            owners.dedup();
+            owners.join(",")
+        };
+        let dropped = Some(self.dropped.len()).filter(|&count| count > 0);
         let line = Line::new(user, "known", self.reason)
-            .field("keys", &owners.len().to_string())
-            .field("owners", &distinct.join(","));
+            .field("keys", &self.opening().to_string())
+            .field("owners", &distinct(false))
+            .field("told", &distinct(true))
+            .field("dropped", &dropped.map(|count| count.to_string()).unwrap_or_default());
         self.evidence.iter().fold(line, |line, (name, value)| line.field(name, value))
     }
 }
@@ -168,19 +200,14 @@ pub fn answer(
 ) -> Result<Answer, Problem> {
     let directory = config.directory.as_ref().ok_or(Problem::NoDirectory)?;
     if config.rules.shared(account.as_str()).is_some() {
-        let scope = config.copy_scope(directory);
-        let open = || {
-            KeyCopy::open(&config.paths.keys, &scope, config.keys.stale_for, clock.now)
-                .map_err(Problem::Store)
-        };
-        let keys = shared::keys(config, account, open, clock.now)?;
-        return select(keys, offered, MOST_LINES);
+        return shared_answer(config, directory, account, offered, clock.now);
     }
     let owner = account.owner();
-    let Found { known, stale, evidence } = person::find(config, directory, &owner, clock)?;
+    let Found { known, stale, origin, rejected, evidence } = person::find(config, directory, &owner, clock)?;
+    let own = |key| Candidate { key, owner: owner.clone(), standing: Standing::Own };
     let mut answer = match known {
         Known::Keys(keys) => {
-            select(keys.into_iter().map(|key| (key, owner.clone())).collect(), offered, MOST_KEYS)?
+            select(config, account, keys.into_iter().map(own).collect(), offered, clock.now)?
         }
         Known::Disabled => Answer::none("account-disabled"),
         Known::Absent => Answer::none("no-such-user"),
@@ -188,28 +215,113 @@ pub fn answer(
     if stale && answer.reason == "keys" {
         answer.reason = "keys-stale";
     }
-    answer.evidence = evidence;
-    Ok(answer)
+    let theirs = |values: Vec<Rejected>| values.into_iter().map(|value| (owner.clone(), value)).collect();
+    Ok(Answer { origin, rejected: rejected.map(theirs), evidence, ..answer })
+}
+
+fn shared_answer(
+    config: &Config,
+    directory: &Directory,
+    account: &Account,
+    offered: Option<&Offered>,
+    now: Timestamp,
+) -> Result<Answer, Problem> {
+    let scope = config.copy_scope(directory);
+    let mut age = Span::seconds(0);
+    let open = || {
+        let copy = KeyCopy::open(&config.paths.keys, &scope, config.keys.stale_for, now);
+        copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
+    };
+    let shared::Owned { keys, people, rejected } = shared::keys(config, account, open, now)?;
+    let answer = select(config, account, keys, offered, now)?;
+    Ok(Answer { people, origin: Origin::Copy(age), rejected: Some(rejected), ..answer })
 }
 
 impl Answer {
     fn none(reason: &'static str) -> Self {
-        Self { keys: Vec::new(), chained: String::new(), reason, evidence: Vec::new() }
+        Self {
+            printed: Vec::new(),
+            dropped: Vec::new(),
+            people: Vec::new(),
+            rejected: None,
+            origin: Origin::Compiled,
+            reason,
+            evidence: Vec::new(),
+            chained: String::new(),
+        }
     }
 }
 
-/// Those of `keys` that are printed.
+/// Those of `keys` that are printed, each as the rules for `account` want it.
 fn select(
-    mut keys: Vec<(PublicKey, Principal)>,
+    config: &Config,
+    account: &Account,
+    mut keys: Vec<Candidate>,
     offered: Option<&Offered>,
-    limit: usize,
+    now: Timestamp,
 ) -> Result<Answer, Problem> {
     if let Some(offered) = offered {
-        keys.retain(|(key, _)| offered.matches(key));
+        keys.retain(|candidate| offered.matches(&candidate.key));
     }
-    if keys.len() > limit {
-        return Err(Problem::TooMany(keys.len(), limit));
+    let is_shared = config.rules.shared(account.as_str()).is_some();
+    let covering: Vec<&KeyRule> =
+        config.keys.rules.iter().filter(|rule| rule.accounts.covers(account, is_shared)).collect();
+    let mut answer = Answer::none("no-keys");
+    for candidate in keys {
+        match rules::apply(&covering, candidate, now) {
+            Ok(printed) => answer.printed.push(printed),
+            Err(dropped) => answer.dropped.push(dropped),
+        }
     }
-    let reason = if keys.is_empty() { "no-keys" } else { "keys" };
-    Ok(Answer { keys, chained: String::new(), reason, evidence: Vec::new() })
+    let (opening, limit) = (answer.opening(), if is_shared { MOST_LINES } else { MOST_KEYS });
+    if opening > limit {
+        return Err(Problem::TooMany(opening, limit));
+    }
+    // Those who are only told come last, and take nothing from the others.
+    answer.printed.truncate(limit);
+    if opening > 0 {
+        answer.reason = "keys";
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+
+    fn selected(config: &str, account: &str, standings: &[(Standing, usize)]) -> Result<Answer, Problem> {
+        let config = Config::parse(Path::new("/c"), config.as_bytes()).unwrap();
+        let (key, owner) = (PublicKey::parse(KEY.as_bytes()).unwrap(), Principal::new("alice").unwrap());
+        let keys = standings.iter().flat_map(|&(standing, count)| {
+            std::iter::repeat_n(Candidate { key: key.clone(), owner: owner.clone(), standing }, count)
+        });
+        select(&config, &Account::new(account).unwrap(), keys.collect(), None, Timestamp::from_unix(0))
+    }
+
+    #[test]
+    fn who_is_only_told_never_crowds_out_who_is_admitted() {
+        let shared = "[[policy.shared]]\naccount = 'root'\nexplain = true";
+        let answer =
+            selected(shared, "root", &[(Standing::Admitted(None), 3), (Standing::Told, 2000)]).unwrap();
+        assert_eq!((answer.opening(), answer.printed.len(), answer.reason), (3, MOST_LINES, "keys"));
+        let answer = selected(shared, "root", &[(Standing::Told, 5)]).unwrap();
+        assert_eq!((answer.opening(), answer.printed.len(), answer.reason), (0, 5, "no-keys"));
+        let many = selected(shared, "root", &[(Standing::Admitted(None), MOST_LINES + 1)]);
+        assert!(matches!(many, Err(Problem::TooMany(1025, 1024))));
+    }
+
+    #[test]
+    fn what_a_rule_keeps_back_does_not_count_against_the_limit() {
+        let own = [(Standing::Own, MOST_KEYS + 1)];
+        assert!(matches!(selected("", "alice", &own), Err(Problem::TooMany(65, 64))));
+        let rule = "[[keys.rule]]\naccounts = ['alice']\nsk_only = true";
+        let answer = selected(rule, "alice", &own).unwrap();
+        assert_eq!(
+            (answer.printed.len(), answer.dropped.len(), answer.reason),
+            (0, MOST_KEYS + 1, "no-keys")
+        );
+    }
 }

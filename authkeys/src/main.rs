@@ -8,11 +8,13 @@
 mod chain;
 mod child;
 mod cli;
+mod explain;
 mod foreign;
 mod live;
 mod lookup;
 mod memory;
 mod person;
+mod rules;
 mod shared;
 
 use std::io::{self, Write};
@@ -43,16 +45,19 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let user = arguments.user.clone();
+    let (user, explain) = (arguments.user.clone(), arguments.explain);
     match run(arguments, clock) {
+        Ok(answer) if explain => write_whole(&explain::report(&user, &answer, clock.now)),
         Ok(answer) => {
             answer.line(&user).send("authkeys");
-            write_whole(&answer)
+            write_whole(&answer.text())
         }
         Err(problem) => {
-            Line::new(&user, "unknown", problem.reason())
-                .field("problem", &problem.to_string())
-                .send("authkeys");
+            if !explain {
+                Line::new(&user, "unknown", problem.reason())
+                    .field("problem", &problem.to_string())
+                    .send("authkeys");
+            }
             let _ = writeln!(io::stderr(), "authkeys: {}: {problem}", Escaped(&user));
             ExitCode::from(if matches!(problem, Problem::Offer(_)) { USAGE } else { CANNOT_TELL })
         }
@@ -65,6 +70,10 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
     let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
+    if arguments.explain {
+        // Root asks, and other commands are for sshd's user to run.
+        return Ok(answer);
+    }
     Ok(chain::extend(answer, &config, &account, offered.as_ref()))
 }
 
@@ -75,10 +84,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 4096;
 
 /// Writes to whoever reads, and does not wait for ever for one who does not.
-fn write_whole(answer: &Answer) -> ExitCode {
+fn write_whole(text: &str) -> ExitCode {
     let Some(end) = Instant::now().checked_add(PATIENCE) else { return ExitCode::from(CANNOT_TELL) };
     let mut stdout = io::stdout().lock();
-    for part in answer.text().as_bytes().chunks(AT_ONCE) {
+    for part in text.as_bytes().chunks(AT_ONCE) {
         let written = child::wait_for(stdout.as_fd(), PollFlags::POLLOUT, end)
             .and_then(|()| stdout.write_all(part))
             .and_then(|()| stdout.flush());

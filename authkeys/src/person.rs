@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use host::Config;
 use host::config::{Directory, KeysMode};
 use policy::{Principal, Reason, Rules, Span, Timestamp};
-use store::StoreError;
 use store::keys::KeyCopy;
 use store::lookups::{Known, Lookups};
+use store::{Rejected, StoreError};
 
 use crate::live::{self, Answer, LiveError};
 use crate::lookup::Problem;
@@ -38,6 +38,19 @@ impl Clock {
     }
 }
 
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody was asked: root is no person.
+    Compiled,
+    /// The copy, of this age.
+    Copy(Span),
+    /// The directory, asked just now.
+    Directory,
+    /// An earlier question, of this age.
+    Memory(Span),
+}
+
 /// What is known of a person, and on what ground.
 #[derive(Debug)]
 pub struct Found {
@@ -45,26 +58,41 @@ pub struct Found {
     pub known: Known,
     /// Is it an old answer, served because there is no new one?
     pub stale: bool,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Their values that are no keys, if that is known: the memory holds keys alone.
+    pub rejected: Option<Vec<Rejected>>,
     /// Fields for the log.
     pub evidence: Vec<(&'static str, String)>,
 }
 
 impl Found {
-    fn fresh(known: Known) -> Self {
-        Self { known, stale: false, evidence: Vec::new() }
+    fn new(known: Known, origin: Origin, rejected: Option<Vec<Rejected>>) -> Self {
+        Self { known, stale: false, origin, rejected, evidence: Vec::new() }
+    }
+
+    fn remembered(known: Known, age: Span) -> Self {
+        Self::new(known, Origin::Memory(age), None)
+    }
+
+    fn age(&self) -> Span {
+        match self.origin {
+            Origin::Copy(age) | Origin::Memory(age) => age,
+            Origin::Compiled | Origin::Directory => Span::seconds(0),
+        }
     }
 
     fn live(answer: Answer) -> Self {
-        let mut found = Self::fresh(answer.known).and("source", "directory");
-        if answer.rejected > 0 {
-            found = found.and("rejected", answer.rejected.to_string());
-        }
-        found
+        let count = answer.rejected.len();
+        let found = Self::new(answer.known, Origin::Directory, Some(answer.rejected));
+        let found = found.and("source", "directory");
+        if count > 0 { found.and("rejected", count.to_string()) } else { found }
     }
 
-    fn stale(known: Known, age: Span, error: &LiveError) -> Self {
-        let found = Self { stale: true, ..Self::fresh(known) };
-        found
+    /// The same, served because there is no new answer.
+    fn stale(self, error: &LiveError) -> Self {
+        let age = self.age();
+        Self { stale: true, ..self }
             .and("age", format!("{}s", age.as_seconds()))
             .and("directory", error.reason)
             .and("problem", error.text.as_str())
@@ -92,7 +120,7 @@ pub fn find(
 ) -> Result<Found, Problem> {
     if person.as_str() == "root" {
         // An account and no person; whatever the directory calls root is dropped at each sync too.
-        return Ok(Found::fresh(Known::Absent));
+        return Ok(Found::new(Known::Absent, Origin::Compiled, Some(Vec::new())));
     }
     let question = Question {
         config,
@@ -109,13 +137,10 @@ pub fn find(
 }
 
 /// What is left when the directory gives no answer: what it said earlier, with its age.
-fn without_answer(
-    error: LiveError,
-    earlier: Result<Option<(Known, Span)>, StoreError>,
-) -> Result<Found, Problem> {
+fn without_answer(error: LiveError, earlier: Result<Option<Found>, StoreError>) -> Result<Found, Problem> {
     match earlier {
         _ if error.is_final() => Err(Problem::Unknown(None, error)),
-        Ok(Some((known, age))) => Ok(Found::stale(known, age, &error)),
+        Ok(Some(found)) => Ok(found.stale(&error)),
         Ok(None) => Err(Problem::Unknown(None, error)),
         Err(fault) => Err(Problem::Unknown(Some(fault), error)),
     }
@@ -140,13 +165,14 @@ impl Question<'_> {
                     Some(_) => Known::Disabled,
                     None => copy.keys_of(self.person)?.map_or(Known::Absent, Known::Keys),
                 };
-                Ok((known, now.since(copy.synced())))
+                let rejected = copy.rejected_of(self.person)?;
+                Ok(Found::new(known, Origin::Copy(now.since(copy.synced())), Some(rejected)))
             });
         match copied {
-            Ok((known, age)) if age <= self.config.keys.fresh_for => Ok(Found::fresh(known)),
-            Ok((known, age)) => match self.ask() {
+            Ok(found) if found.age() <= self.config.keys.fresh_for => Ok(found),
+            Ok(found) => match self.ask() {
                 Ok(answer) => Ok(Found::live(answer)),
-                Err(error) => without_answer(error, Ok(Some((known, age)))),
+                Err(error) => without_answer(error, Ok(Some(found))),
             },
             Err(fault) => match self.ask() {
                 Ok(answer) => Ok(Found::live(answer).and_fault("copy", Some(&fault))),
@@ -162,7 +188,7 @@ impl Question<'_> {
         if let Ok(Some((known, age))) = &remembered
             && *age <= self.config.keys.fresh_for
         {
-            return Ok(Found::fresh(known.clone()));
+            return Ok(Found::remembered(known.clone(), *age));
         }
         let turn = self.memory.as_ref().and_then(|memory| memory.turn(self.person, self.end));
         if turn.as_ref().is_some_and(|turn| turn.waited) {
@@ -170,12 +196,15 @@ impl Question<'_> {
             if let Ok(Some((known, age))) = &remembered
                 && *age <= self.config.keys.fresh_for
             {
-                return Ok(Found::fresh(known.clone()));
+                return Ok(Found::remembered(known.clone(), *age));
             }
         }
         match self.ask() {
             Ok(answer) => Ok(self.keep(answer, lookups)),
-            Err(error) => without_answer(error, remembered),
+            Err(error) => without_answer(
+                error,
+                remembered.map(|answer| answer.map(|(known, age)| Found::remembered(known, age))),
+            ),
         }
     }
 

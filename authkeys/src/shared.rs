@@ -1,40 +1,82 @@
-//! Shared accounts: the keys of the people whom the policy admits now.
+//! Shared accounts: the keys of the people whom the policy admits now, and, where `explain` says so, those of
+//! the people who could be admitted and are not, to tell them.
 
 use host::Config;
-use policy::{Account, Evidence, Facts, Principal, Timestamp, admitted};
+use policy::{Account, Decision, Evidence, Facts, Login, Person, Principal, Reason, Roster, Timestamp};
+use policy::{Verdict, admitted, decide};
 use store::keys::{KeyCopy, KeyOwner};
-use store::{PublicKey, roster};
+use store::{Rejected, roster};
 
 use crate::lookup::Problem;
+use crate::rules::{Candidate, Standing};
 
-/// The keys of everyone whom [`policy::decide`] admits to `account` now. A key that two people have is
-/// nobody's and is left out.
+/// What is known of a shared account's keys.
+pub struct Owned {
+    /// The keys; of those who are admitted first.
+    pub keys: Vec<Candidate>,
+    /// Those people, admitted or not, and what that rests on.
+    pub people: Vec<(Principal, Decision)>,
+    /// The values that are no keys of the people whose keys these are.
+    pub rejected: Vec<(Principal, Rejected)>,
+}
+
+/// The keys of everyone whom [`policy::decide`] admits to `account` now, and of those who are told why not. A
+/// key that two people have is nobody's and is left out.
 pub fn keys(
     config: &Config,
     account: &Account,
     open: impl FnOnce() -> Result<KeyCopy, Problem>,
     now: Timestamp,
-) -> Result<Vec<(PublicKey, Principal)>, Problem> {
+) -> Result<Owned, Problem> {
     let roster = roster::read(&config.paths.roster).map_err(Problem::Store)?;
-    // What sshd asks about is an account in [[policy.shared]]; that alone makes it guarded, so its uid
-    // and groups need not be looked up.
-    let people = admitted(
-        "sshd",
-        account.as_str(),
-        &Facts::default(),
-        &Evidence { roster: Ok(&roster) },
-        &config.rules,
-        now,
-    )
-    .map_err(|decision| Problem::Undecided(decision.reason))?;
+    let people =
+        people(config, account, &roster, now).map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;
-    let mut keys = Vec::new();
-    for person in people {
+    let mut owned = Owned { keys: Vec::new(), people: Vec::new(), rejected: Vec::new() };
+    for (person, standing, decision) in people {
+        owned.people.push((person.clone(), decision));
         for key in copy.keys_of(person).map_err(Problem::Store)?.unwrap_or_default() {
             if copy.owner_of(&key).map_err(Problem::Store)? == KeyOwner::One(person.clone()) {
-                keys.push((key, person.clone()));
+                owned.keys.push(Candidate { key, owner: person.clone(), standing });
             }
         }
+        let rejected = copy.rejected_of(person).map_err(Problem::Store)?;
+        owned.rejected.extend(rejected.into_iter().map(|value| (person.clone(), value)));
     }
-    Ok(keys)
+    Ok(owned)
+}
+
+/// The people whose keys are printed, and what for.
+fn people<'r>(
+    config: &Config,
+    account: &Account,
+    roster: &'r Roster,
+    now: Timestamp,
+) -> Result<Vec<(&'r Principal, Standing, Decision)>, Decision> {
+    // What sshd asks about is an account in [[policy.shared]]; that alone makes it guarded, so its uid
+    // and groups need not be looked up.
+    let (facts, evidence) = (Facts::default(), Evidence { roster: Ok(roster) });
+    let ask = |person: &Principal| {
+        let login = Login {
+            service: "sshd",
+            account: account.as_str(),
+            facts: &facts,
+            person: Person::Known(person),
+        };
+        decide(&login, &evidence, &config.rules, now)
+    };
+    let admitted = admitted("sshd", account.as_str(), &facts, &evidence, &config.rules, now)?;
+    let with_ground = |person| {
+        let decision = ask(person);
+        (person, Standing::Admitted(decision.until), decision)
+    };
+    let mut people: Vec<_> = admitted.into_iter().map(with_ground).collect();
+    if config.rules.shared(account.as_str()).is_some_and(|shared| shared.explain) {
+        let eligible = roster.eligible.keys().filter(|person| roster.is_eligible(person));
+        // Known not to be on call: whoever cannot be told about is not told anything.
+        people.extend(eligible.map(|person| (person, Standing::Told, ask(person))).filter(
+            |(_, _, decision)| decision.verdict == Verdict::Refuse && decision.reason == Reason::NotOnCall,
+        ));
+    }
+    Ok(people)
 }

@@ -32,6 +32,8 @@ pub enum Verb {
     Check(Question),
     /// As check, with every fact that the answer rests on
     Why(Question),
+    /// Tell somebody who is not on call who is; sshd runs it for those whom `explain = true` lets as far as that
+    Explain,
     /// Look at a configuration
     Config {
         #[command(subcommand)]

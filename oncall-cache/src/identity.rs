@@ -129,6 +129,7 @@ mod tests {
             id: name.to_string(),
             mails: vec![mail.to_string()],
             keys: vec![],
+            rejected: vec![],
             eligible,
             disabled: None,
             expires: None,

@@ -4,6 +4,7 @@
 
 mod check;
 mod cli;
+mod explain;
 mod http;
 mod identity;
 mod import;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
         Verb::Check(question) => ask(config, question, check::Answer::line),
         Verb::Why(question) => ask(config, question, check::Answer::chain),
+        Verb::Explain => explain(&check::World::load(config())),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
     };
@@ -174,6 +176,12 @@ fn ask(
         say(&print(&answer))
     }
     answer.exit_code()
+}
+
+fn explain(world: &check::World) -> u8 {
+    let (text, told) = explain::explain(world, now());
+    say(&text);
+    if told { 1 } else { CANNOT_TELL }
 }
 
 fn check_config(file: &Path) -> u8 {

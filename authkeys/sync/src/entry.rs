@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use host::audit::Escaped;
 use policy::{Principal, Timestamp};
-use store::PublicKey;
 use store::keys::{Person, Record};
+use store::{MOST_REJECTED, PublicKey, Rejected};
 
 /// One entry, unchecked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,15 +94,17 @@ fn name_of(entry: &Entry, contested: &HashSet<String>) -> Result<Principal, Stri
 }
 
 fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) -> Person {
-    let mut keys = Vec::with_capacity(entry.keys.len());
-    for (number, value) in std::mem::take(&mut entry.keys).into_iter().enumerate() {
+    let (mut keys, mut rejected) = (Vec::with_capacity(entry.keys.len()), Vec::new());
+    for (number, value) in (1..).zip(std::mem::take(&mut entry.keys)) {
         match PublicKey::parse(&value) {
             Ok(key) => keys.push(key),
             Err(problem) => {
-                dropped.push(format!("{principal}: key {}: {problem} (key-rejected)", number + 1))
+                dropped.push(format!("{principal}: key {number}: {problem} (key-rejected)"));
+                rejected.push(Rejected { number, problem });
             }
         }
     }
+    rejected.truncate(MOST_REJECTED);
     let usable =
         |mail: &String| mail.len() <= 254 && mail.contains('@') && mail.bytes().all(|b| b.is_ascii_graphic());
     let mut mails = std::mem::take(&mut entry.mails);
@@ -112,6 +114,7 @@ fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) ->
         id: entry.id.clone(),
         mails,
         keys,
+        rejected,
         eligible: entry.eligible,
         disabled: entry.disabled.take(),
         expires: entry.expires,

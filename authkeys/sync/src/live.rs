@@ -7,7 +7,7 @@
 //! authkeys-answer 1
 //! person alice                 or: absent alice, disabled alice
 //! key ssh-ed25519 AAAA...      one line each
-//! rejected 2                   values that are no acceptable key; only if there are any
+//! rejected 2 weak-rsa          the values that are no acceptable key, by number, and why; 256 at most
 //! end
 //! ```
 //!
@@ -26,6 +26,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::alarm;
 use policy::{Principal, Timestamp};
+use store::Rejected;
 use store::keys::Record;
 
 use crate::directory::{self, DirectoryError};
@@ -155,8 +156,8 @@ fn judge(name: &str, entries: &[Entry], now: Timestamp) -> Result<String, Proble
             for key in &person.keys {
                 let _ = writeln!(text, "key {}", key.line());
             }
-            if !dropped.is_empty() {
-                let _ = writeln!(text, "rejected {}", dropped.len());
+            for Rejected { number, problem } in &person.rejected {
+                let _ = writeln!(text, "rejected {number} {}", problem.token());
             }
         }
         [Entry { names, .. }] => {
@@ -195,7 +196,10 @@ mod tests {
     #[test]
     fn one_entry_of_exactly_that_name_is_an_answer() {
         let text = judge("alice", &[entry(&["alice"], &[KEY, "# none"])], NOW).ok().unwrap();
-        assert_eq!(text, format!("authkeys-answer 1\nperson alice\nkey {KEY}\nrejected 1\nend\n"));
+        assert_eq!(
+            text,
+            format!("authkeys-answer 1\nperson alice\nkey {KEY}\nrejected 2 no-key-type\nend\n")
+        );
         let text = judge("alice", &[], NOW).ok().unwrap();
         assert_eq!(text, "authkeys-answer 1\nabsent alice\nend\n");
     }

@@ -4,6 +4,8 @@
 //! configure nothing. A key that this release does not know is an error with its line, because a
 //! misspelt guard is a guard that is not there.
 
+mod key_rule;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
+pub use key_rule::{Allowance, FromPattern, KEY_TYPES, KeyAccounts, KeyRule};
 
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
@@ -168,6 +171,8 @@ pub struct Keys {
     pub stale_for: Span,
     /// Longest time that one run of `authkeys` takes, with its question to the directory.
     pub deadline: Span,
+    /// What is asked of keys, and what stands before them.
+    pub rules: Vec<KeyRule>,
     /// Other commands that are asked after the directory, in the file's order.
     pub chain: Vec<Chained>,
 }
@@ -379,6 +384,7 @@ struct KeysSection {
     fresh_for: Spanned<Duration>,
     stale_for: Duration,
     deadline: Spanned<Duration>,
+    rule: Vec<Spanned<key_rule::KeyRuleSection>>,
     chain: Vec<ChainSection>,
 }
 
@@ -403,13 +409,14 @@ impl Default for KeysSection {
             fresh_for: Spanned::new(0..0, Duration(Span::minutes(5))),
             stale_for: Duration(Span::hours(24)),
             deadline: Spanned::new(0..0, Duration(Span::seconds(3))),
+            rule: Vec::new(),
             chain: Vec::new(),
         }
     }
 }
 
 impl KeysSection {
-    fn check(self) -> Result<Keys, Problem> {
+    fn check(self, shared: &[Shared]) -> Result<Keys, Problem> {
         let (fresh_for, stale_for) = (self.fresh_for.get_ref().0, self.stale_for.0);
         // Unwritten, it follows a shorter `stale_for`.
         if fresh_for > stale_for && !self.fresh_for.span().is_empty() {
@@ -427,7 +434,9 @@ impl KeysSection {
             ));
         }
         let chain = chain(self.chain)?;
-        Ok(Keys { mode: self.mode, fresh_for: fresh_for.min(stale_for), stale_for, deadline, chain })
+        let rules = key_rule::check(self.rule, shared)?;
+        let fresh_for = fresh_for.min(stale_for);
+        Ok(Keys { mode: self.mode, fresh_for, stale_for, deadline, rules, chain })
     }
 }
 
@@ -618,6 +627,8 @@ struct RuleSection {
 struct SharedSection {
     account: Spanned<String>,
     principals: Option<Spanned<Principals>>,
+    #[serde(default)]
+    explain: bool,
 }
 
 #[derive(Deserialize)]
@@ -711,7 +722,7 @@ impl File {
             path: path.to_path_buf(),
             directory: self.directory.map(|section| DirectorySection::check(section, &beside)).transpose()?,
             max_shrink: shrink.map_or(MAX_SHRINK, |Percent(share)| share),
-            keys: self.keys.check()?,
+            keys: self.keys.check(&rules.shared)?,
             oncall: OnCall { lookahead: lookahead.0, sources },
             rules,
             paths: Paths {
@@ -1089,7 +1100,7 @@ impl SharedSection {
                 ),
             },
         };
-        Ok(Shared { account: named(&self.account, Account::new)?, principals })
+        Ok(Shared { account: named(&self.account, Account::new)?, principals, explain: self.explain })
     }
 }
 

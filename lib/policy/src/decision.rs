@@ -733,7 +733,8 @@ mod tests {
     fn a_shared_account_with_a_list_admits_only_those_on_it() {
         let mut rules = rules();
         let only = Who::Only(vec![name("bob")]);
-        rules.shared = vec![Shared { account: Account::new("root").unwrap(), principals: only }];
+        rules.shared =
+            vec![Shared { account: Account::new("root").unwrap(), principals: only, explain: false }];
         let decision = decision("alice", &roster(), &rules, at(10, 0, 0));
         assert_eq!((decision.verdict, decision.reason), (Verdict::Refuse, Reason::NotEligible));
     }

@@ -109,6 +109,8 @@ pub struct Shared {
     pub account: Account,
     /// Who is ever considered.
     pub principals: Who,
+    /// Are those who are not admitted now let as far as being told so?
+    pub explain: bool,
 }
 
 /// What this host knows of an account: its effect, not its name.

@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use trust::Owner;
 
 use crate::schema::Schema;
-use crate::{PublicKey, StoreError};
+use crate::{KeyProblem, PublicKey, Rejected, StoreError};
 pub use writer::{Base, Change, Effect, Flag, Lookup, Record, publish};
 
 const SCHEMA: Schema = Schema {
@@ -29,6 +29,8 @@ const SCHEMA: Schema = Schema {
         "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, id TEXT NOT NULL, eligible INTEGER NOT NULL, disabled TEXT, expires INTEGER) WITHOUT ROWID",
         "CREATE TABLE mail (principal TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (principal, address)) WITHOUT ROWID",
         "CREATE TABLE public_key (principal TEXT NOT NULL, fingerprint BLOB NOT NULL, line TEXT NOT NULL, PRIMARY KEY (principal, fingerprint)) WITHOUT ROWID",
+        // Values that are no key, for those who ask why.
+        "CREATE TABLE rejected (principal TEXT NOT NULL, number INTEGER NOT NULL, problem TEXT NOT NULL, PRIMARY KEY (principal, number)) WITHOUT ROWID",
         // For the next sync alone: every entry, and the names claimed by those that are nobody.
         "CREATE TABLE entry (id TEXT PRIMARY KEY NOT NULL, dn TEXT NOT NULL, principal TEXT, digest BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TABLE claim (id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID",
@@ -51,6 +53,8 @@ pub struct Person {
     pub mails: Vec<String>,
     /// Their keys.
     pub keys: Vec<PublicKey>,
+    /// The first [`MOST_REJECTED`](crate::MOST_REJECTED) values of theirs that are no keys.
+    pub rejected: Vec<Rejected>,
     /// May they ever become root?
     pub eligible: bool,
     /// Why the account is disabled, if it is.
@@ -71,6 +75,7 @@ impl Person {
         if self.disabled.is_some() {
             self.eligible = false;
             self.keys.clear();
+            self.rejected.clear();
         }
         self
     }
@@ -190,6 +195,29 @@ impl KeyCopy {
             .map(Some)
     }
 
+    /// The values of `principal` that are no keys, in the directory's order; none if they are disabled.
+    pub fn rejected_of(&self, principal: &Principal) -> Result<Vec<Rejected>, StoreError> {
+        let mut query = self
+            .connection
+            .prepare(
+                "SELECT number, problem FROM rejected JOIN person USING (principal)
+                 WHERE principal = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2) ORDER BY number",
+            )
+            .map_err(|error| self.corrupt(error))?;
+        let rows = query
+            .query_map(params![principal.as_str(), self.now.unix()], |row| {
+                Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?))
+            })
+            .map_err(|error| self.corrupt(error))?;
+        rows.map(|row| {
+            let (number, token) = row.map_err(|error| self.corrupt(error))?;
+            let problem = KeyProblem::from_token(&token)
+                .ok_or_else(|| self.corrupt("a value dropped for no known reason"))?;
+            Ok(Rejected { number, problem })
+        })
+        .collect()
+    }
+
     /// Whose key this is.
     pub fn owner_of(&self, key: &PublicKey) -> Result<KeyOwner, StoreError> {
         let mut query = self
@@ -216,7 +244,7 @@ impl KeyCopy {
         }
     }
 
-    /// Everyone, in order of name.
+    /// Everyone, in order of name; without what was dropped of their values.
     pub fn people(&self) -> Result<Vec<Person>, StoreError> {
         self.read_people().map_err(|error| self.corrupt(error))
     }
@@ -233,6 +261,7 @@ impl KeyCopy {
                 id: row.get(1)?,
                 mails: Vec::new(),
                 keys: Vec::new(),
+                rejected: Vec::new(),
                 eligible: flag(row.get(2)?)?,
                 disabled: row.get(3)?,
                 expires: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_unix),
@@ -310,6 +339,7 @@ mod tests {
             id: name.to_string(),
             mails: vec![format!("{name}@example.com")],
             keys: keys.iter().map(|key| PublicKey::parse(key.as_bytes()).unwrap()).collect(),
+            rejected: Vec::new(),
             eligible: name == "alice",
             disabled: None,
             expires: None,
@@ -355,6 +385,27 @@ mod tests {
         let owner = |key: &str| copy.owner_of(&PublicKey::parse(key.as_bytes()).unwrap()).unwrap();
         assert_eq!(owner(ALICE), KeyOwner::One(Principal::new("alice").unwrap()));
         assert_eq!(owner(BOB), KeyOwner::Several);
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_and_belongs_to_the_content() {
+        let directory = crate::scratch();
+        let path = directory.path().join("keys.db");
+        let rejected = |number| {
+            vec![
+                Rejected { number, problem: KeyProblem::WeakRsa },
+                Rejected { number: 9, problem: KeyProblem::Malformed },
+            ]
+        };
+        let alice = |number| Person { rejected: rejected(number), ..person("alice", &[ALICE]) };
+        let told = || open(&path, NOW).unwrap().rejected_of(&Principal::new("alice").unwrap()).unwrap();
+        publish(&path, &[alice(2)], NOW).unwrap();
+        assert_eq!(told(), rejected(2));
+        assert_eq!(publish(&path, &[alice(2)], NOW).unwrap().changed, 0);
+        assert_eq!(publish(&path, &[alice(3)], NOW).unwrap().changed, 1);
+        assert_eq!(told(), rejected(3));
+        publish(&path, &[Person { disabled: Some("locked".to_string()), ..alice(3) }], NOW).unwrap();
+        assert_eq!(told(), []);
     }
 
     #[test]

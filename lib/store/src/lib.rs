@@ -16,7 +16,7 @@ pub mod roster;
 mod schema;
 
 pub use error::StoreError;
-pub use public_key::{KeyProblem, PublicKey};
+pub use public_key::{KEY_TYPES, KeyProblem, MOST_REJECTED, PublicKey, Rejected};
 pub use publish::SyncLock;
 
 /// A directory that nobody else can write, for tests: those below /tmp are refused.

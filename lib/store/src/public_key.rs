@@ -25,10 +25,36 @@ pub struct PublicKey {
     line: String,
     /// Its SHA-256.
     digest: [u8; 32],
+    /// How long it is, as ssh-keygen counts.
+    bits: usize,
+}
+
+/// The types that are accepted, as `TYPE` is written.
+pub const KEY_TYPES: [&str; 7] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+/// The most dropped values of one person that are reported.
+pub const MOST_REJECTED: usize = 256;
+
+/// A value of the directory that is no key for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rejected {
+    /// Which of the person's values, counted from 1 as the directory sends them; values that are no text come
+    /// first.
+    pub number: u32,
+    /// Why.
+    pub problem: KeyProblem,
 }
 
 /// Why a value is no key for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyProblem {
     /// More than 16 KiB.
     TooLong,
@@ -42,6 +68,34 @@ pub enum KeyProblem {
     Malformed,
     /// RSA with a modulus too short, too long, or a useless exponent.
     WeakRsa,
+}
+
+impl KeyProblem {
+    const ALL: [Self; 6] = [
+        Self::TooLong,
+        Self::SeveralLines,
+        Self::NoKeyType,
+        Self::TypeNotAccepted,
+        Self::Malformed,
+        Self::WeakRsa,
+    ];
+
+    /// The stable token.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::TooLong => "too-long",
+            Self::SeveralLines => "several-lines",
+            Self::NoKeyType => "no-key-type",
+            Self::TypeNotAccepted => "type-not-accepted",
+            Self::Malformed => "malformed",
+            Self::WeakRsa => "weak-rsa",
+        }
+    }
+
+    /// The problem that a token stands for.
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|problem| problem.token() == token)
+    }
 }
 
 impl fmt::Display for KeyProblem {
@@ -80,16 +134,7 @@ impl PublicKey {
         if kind.is_empty() || !kind.bytes().all(looks_like_a_type) {
             return Err(KeyProblem::NoKeyType);
         }
-        let accepted = [
-            "ssh-ed25519",
-            "ecdsa-sha2-nistp256",
-            "ecdsa-sha2-nistp384",
-            "ecdsa-sha2-nistp521",
-            "ssh-rsa",
-            "sk-ssh-ed25519@openssh.com",
-            "sk-ecdsa-sha2-nistp256@openssh.com",
-        ];
-        if !accepted.contains(&kind) {
+        if !KEY_TYPES.contains(&kind) {
             return Err(KeyProblem::TypeNotAccepted);
         }
         let key =
@@ -98,26 +143,46 @@ impl PublicKey {
         if key.algorithm().as_str() != kind {
             return Err(KeyProblem::Malformed);
         }
-        match key.algorithm() {
+        let bits = match key.algorithm() {
             Algorithm::Ed25519
             | Algorithm::SkEd25519
             | Algorithm::SkEcdsaSha2NistP256
-            | Algorithm::Ecdsa {
-                curve: EcdsaCurve::NistP256 | EcdsaCurve::NistP384 | EcdsaCurve::NistP521,
-            } => {}
-            Algorithm::Rsa { .. } => check_rsa(key.key_data())?,
+            | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => 256,
+            Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 } => 384,
+            Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 } => 521,
+            Algorithm::Rsa { .. } => rsa_bits(key.key_data())?,
             _ => return Err(KeyProblem::TypeNotAccepted),
-        }
+        };
         let Fingerprint::Sha256(digest) = key.fingerprint(HashAlg::Sha256) else {
             return Err(KeyProblem::Malformed);
         };
         let line = key.to_openssh().map_err(|_| KeyProblem::Malformed)?;
-        Ok(Self { line, digest })
+        Ok(Self { line, digest, bits })
     }
 
     /// `TYPE BASE64`, encoded anew.
     pub fn line(&self) -> String {
         self.line.clone()
+    }
+
+    /// `TYPE`.
+    pub fn kind(&self) -> &str {
+        self.line.split(' ').next().unwrap_or_default()
+    }
+
+    /// How long it is, as ssh-keygen counts: of an RSA key the modulus, of others the curve.
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// Is it an RSA key?
+    pub fn is_rsa(&self) -> bool {
+        self.kind() == "ssh-rsa"
+    }
+
+    /// Is its private half in a security key?
+    pub fn is_security_key(&self) -> bool {
+        self.kind().starts_with("sk-")
     }
 
     /// The key's SHA-256 fingerprint, 32 bytes.
@@ -131,7 +196,8 @@ impl PublicKey {
     }
 }
 
-fn check_rsa(key: &KeyData) -> Result<(), KeyProblem> {
+/// The length of an RSA key that is worth something.
+fn rsa_bits(key: &KeyData) -> Result<usize, KeyProblem> {
     let rsa = key.rsa().ok_or(KeyProblem::Malformed)?;
     let modulus = rsa.n.as_positive_bytes().ok_or(KeyProblem::Malformed)?;
     let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
@@ -142,7 +208,7 @@ fn check_rsa(key: &KeyData) -> Result<(), KeyProblem> {
     if useless || !(FEWEST_RSA_BITS..=MOST_RSA_BITS).contains(&bits) {
         return Err(KeyProblem::WeakRsa);
     }
-    Ok(())
+    Ok(bits)
 }
 
 #[cfg(test)]
@@ -156,6 +222,14 @@ mod tests {
         let key = PublicKey::parse(format!("  {ED25519}\tme@\x1bhome \r\n").as_bytes()).unwrap();
         assert_eq!(key.line(), ED25519);
         assert_eq!(key.fingerprint(), "SHA256:qAKMBbrLVYSl931fLeiW+AWbMr1KAIV/YMJoTmeD174");
+    }
+
+    #[test]
+    fn every_problem_is_found_again_by_its_token() {
+        for problem in KeyProblem::ALL {
+            assert_eq!(KeyProblem::from_token(problem.token()), Some(problem));
+        }
+        assert_eq!(KeyProblem::from_token(""), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use trust::Owner;
 
 use super::{Person, SCHEMA, flag, read_stamp, stamp_path};
 use crate::publish::replace;
-use crate::{PublicKey, StoreError};
+use crate::{PublicKey, Rejected, StoreError};
 
 /// Up to this many changes, or an eighth of all entries, a copy is changed; above, it is written anew.
 const FEW: usize = 64;
@@ -65,6 +65,7 @@ impl Record {
             person.mails.dedup();
             person.keys.sort_by_cached_key(PublicKey::digest);
             person.keys.dedup();
+            person.rejected.sort();
         }
     }
 
@@ -86,6 +87,10 @@ impl Record {
             person.mails.iter().for_each(|mail| add(mail));
             add("keys");
             person.keys.iter().for_each(|key| add(&key.line()));
+            add("rejected");
+            for Rejected { number, problem } in &person.rejected {
+                add(&format!("{number} {}", problem.token()));
+            }
         }
         digest.finalize().into()
     }
@@ -543,6 +548,7 @@ fn remove<'a>(transaction: &Transaction<'_>, ids: impl Iterator<Item = &'a Strin
     let mut statements = [
         prepare("DELETE FROM mail WHERE principal = (SELECT principal FROM entry WHERE id = ?1)")?,
         prepare("DELETE FROM public_key WHERE principal = (SELECT principal FROM entry WHERE id = ?1)")?,
+        prepare("DELETE FROM rejected WHERE principal = (SELECT principal FROM entry WHERE id = ?1)")?,
         prepare("DELETE FROM person WHERE principal = (SELECT principal FROM entry WHERE id = ?1)")?,
         prepare("DELETE FROM claim WHERE id = ?1")?,
         prepare("DELETE FROM entry WHERE id = ?1")?,
@@ -576,6 +582,7 @@ fn insert_people(transaction: &Transaction<'_>, people: &[&Person]) -> rusqlite:
     let mut person_row = transaction.prepare("INSERT INTO person VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut mail_row = transaction.prepare("INSERT INTO mail VALUES (?1, ?2)")?;
     let mut key_row = transaction.prepare("INSERT INTO public_key VALUES (?1, ?2, ?3)")?;
+    let mut rejected_row = transaction.prepare("INSERT INTO rejected VALUES (?1, ?2, ?3)")?;
     for person in people {
         let principal = person.principal.as_str();
         let expires = person.expires.map(Timestamp::unix);
@@ -592,6 +599,9 @@ fn insert_people(transaction: &Transaction<'_>, people: &[&Person]) -> rusqlite:
         // P15: who is disabled has no keys.
         for key in person.keys.iter().filter(|_| person.disabled.is_none()) {
             key_row.execute(params![principal, key.digest(), key.line()])?;
+        }
+        for Rejected { number, problem } in person.rejected.iter().filter(|_| person.disabled.is_none()) {
+            rejected_row.execute(params![principal, number, problem.token()])?;
         }
     }
     Ok(())
@@ -623,6 +633,7 @@ mod tests {
             id: id.to_string(),
             mails: vec![format!("{name}@example.com")],
             keys: keys.iter().map(|key| PublicKey::parse(key.as_bytes()).unwrap()).collect(),
+            rejected: Vec::new(),
             eligible: name == "alice",
             disabled: None,
             expires: None,
