@@ -139,7 +139,7 @@ fn row(table: &mut Table, what: &str, samples: &[Sample], target: String) {
 
 /// A slapd with the same people as the file.
 fn fill_slapd(machine: &Machine, people: usize) -> Slapd<'_> {
-    let slapd = Slapd::start(&machine.suite.host);
+    let slapd = Slapd::start_with_changes(&machine.suite.host);
     let team = TEAM.map(|member| (member.name.to_string(), machine.suite.public_key(member.name)));
     let numbered = (TEAM.len()..people).map(|number| (name(number), key(number)));
     let everyone: Vec<(String, String)> = team.into_iter().chain(numbered).collect();
