@@ -9,16 +9,19 @@ build=${1:?usage: packaging/install.sh BUILD_DIRECTORY}
 here=$(cd "$(dirname "$0")" && pwd)
 [ "$(id -u)" = 0 ] || { echo "packaging/install.sh: needs root" >&2; exit 1; }
 
-# Where this system keeps PAM modules: beside pam_unix.so, which every one of them has.
-modules=
-for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
-    [ -e "$directory/pam_unix.so" ] && { modules=$directory; break; }
-done
-[ -n "$modules" ] || { echo "packaging/install.sh: found no pam_unix.so; where are PAM modules here?" >&2; exit 1; }
-
 for file in authkeys authkeys-sync oncall-cache libpam_oncall.so; do
     [ -e "$build/$file" ] || { echo "packaging/install.sh: no $build/$file; run make build" >&2; exit 1; }
 done
+
+# Where this system keeps PAM modules of our kind: beside a pam_unix.so of the same word size and machine.
+# Another architecture's directory may be there too.
+kind() { od -An -tx1 -j4 -N1 "$1"; od -An -tx1 -j18 -N2 "$1"; }
+modules=
+for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
+    [ -e "$directory/pam_unix.so" ] || continue
+    [ "$(kind "$directory/pam_unix.so")" = "$(kind "$build/libpam_oncall.so")" ] && { modules=$directory; break; }
+done
+[ -n "$modules" ] || { echo "packaging/install.sh: found no pam_unix.so of this build's kind; where are PAM modules here?" >&2; exit 1; }
 
 # Written beside its place and renamed: a running sshd or sudo keeps the file it has open.
 put() {
@@ -48,3 +51,6 @@ install -d -m 755 -o authkeys-sync -g authkeys /var/lib/authkeys
 install -d -m 700 -o authkeys -g authkeys /var/cache/authkeys
 install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-cache
 [ -e /etc/authkeys/config.toml ] || install -m 644 -o root -g root "$here/examples/config.toml" /etc/authkeys/config.toml
+
+[ ! -e /var/lib/authkeys/keys.db ] ||
+    echo "The copies here may be of another release's form: run authkeys-sync && oncall-cache sync now, root logins need both."

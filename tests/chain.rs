@@ -305,3 +305,40 @@ fn what_restricts_a_key_still_restricts_it_at_sshd() {
         assert!(lines.contains("chain=guests:keys=1,dropped=0"), "{options}: {lines}");
     }
 }
+
+#[test]
+fn rules_hold_for_keys_of_other_commands_too() {
+    let site = Site::start();
+    let guest = site.key("guest");
+    let print = format!(
+        "echo '{guest}'; echo 'no-pty {guest}'; echo 'from=\"192.0.2.1\" {guest}'; cat /opt/guest.pub"
+    );
+    site.chain(&[("other", &print)]);
+    let config = site.0.host.read("/etc/authkeys/config.toml");
+    let rule = "[[keys.rule]]\naccounts = ['*']\nrestrict = true\nallow = ['pty']\nfrom = ['10.0.0.0/8']\n";
+    site.configure(&format!("{config}{rule}"));
+    let (printed, line) = site.run("dave");
+    let ours = "restrict,pty,from=\"10.0.0.0/8\"";
+    // What restricts stands behind our words; a second from= is one too many for sshd.
+    assert_eq!(
+        printed,
+        format!(
+            "{ours} {}{ours} {guest} chain:other\n{ours},no-pty {guest} chain:other\n{ours} {guest} chain:other\n",
+            site.own()
+        )
+    );
+    assert!(line.contains("chain=other:keys=3,dropped=1"), "{line}");
+    assert!(!admitted(&site.0.ssh("guest", "dave", "echo in")), "from= is not this host");
+    site.configure(&format!("{config}[[keys.rule]]\naccounts = ['*']\nsk_only = true\n"));
+    let (printed, line) = site.run("dave");
+    assert_eq!(printed, "");
+    assert!(line.contains("chain=other:keys=0,dropped=4"), "{line}");
+}
+
+#[test]
+fn root_by_hand_runs_no_other_command() {
+    let site = Site::start();
+    site.chain(&[("other", "cat /opt/guest.pub")]);
+    assert_eq!(site.0.host.must("authkeys dave"), site.own());
+    assert_eq!(site.ran(), "");
+}

@@ -159,6 +159,16 @@ fn without_the_promise_of_a_session_line_root_is_refused_altogether() {
 }
 
 #[test]
+fn the_stack_lines_are_not_put_in_before_the_module_is_there() {
+    let suite = Suite::start();
+    suite.host.must("sh /run/suite/source/packaging/pam/enable.sh --undo");
+    suite.host.must("mv /usr/lib/*/security/pam_oncall.so /root/");
+    let output = suite.host.sh("sh /run/suite/source/packaging/pam/enable.sh");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(suite.host.sh("grep -l pam_oncall /etc/pam.d/*").stdout.is_empty());
+}
+
+#[test]
 fn other_peoples_group_names_touch_nobody() {
     let suite = suite();
     suite.host.must(r"printf 'caf\351:x:5001:dave\nodd line\n' >>/etc/group");

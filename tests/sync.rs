@@ -289,6 +289,45 @@ fn without_people_nothing_is_published() {
 }
 
 #[test]
+fn who_is_no_longer_eligible_loses_it_also_while_the_rota_cannot_be_read() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", -HOUR, HOUR)]);
+    suite.sync();
+    let people =
+        suite.host.read("/etc/authkeys/people.toml").replacen("eligible = true", "eligible = false", 1);
+    suite.host.write("/etc/authkeys/people.toml", people, 0o644);
+    suite.host.must("rm /etc/authkeys/rota.toml");
+    suite.sync_keys();
+    let output = suite.run_as("oncall-cache", "oncall-cache sync");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&suite.run_as("nobody", "oncall-cache check alice --json")).contains("\"not-eligible\""));
+    assert!(!suite.run_as("alice", "sudo -n true").status.success());
+    assert!(suite.run_as("bob", "sudo -n true").status.success(), "the others keep what they have");
+}
+
+#[test]
+fn a_rota_of_strangers_is_not_published() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    suite.write_rota(&[("zoe", -HOUR, HOUR)]);
+    fails(&suite, "oncall-cache sync", "nobody on call is anybody in the directory (source-empty)");
+}
+
+#[test]
+fn a_directory_entry_named_like_an_exempt_account_opens_nothing() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.host.must("useradd -m -s /bin/sh breakglass");
+    let people = suite.host.read("/etc/authkeys/people.toml").replace("'dave'", "'breakglass'");
+    suite.host.write("/etc/authkeys/people.toml", people, 0o644);
+    suite.sync();
+    let output = suite.ssh("dave", "breakglass", "id -u");
+    assert!(text(&output).contains("Permission denied"), "{}", text(&output));
+    assert_eq!(suite.must_as("authkeys", "authkeys breakglass"), "");
+}
+
+#[test]
 fn a42_a_clock_that_was_ahead_is_healed_by_the_next_good_sync() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR)]);

@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use host::Config;
 use host::accounts::facts_in;
-use host::config::{Chained, Piece};
-use policy::Account;
+use host::config::{Chained, KeyRule, Piece};
+use policy::{Account, Timestamp};
 use store::PublicKey;
 use trust::{Owner, Refusal};
 
 use crate::child::{Child, Ending, Trouble};
-use crate::foreign::Line;
+use crate::foreign::{ForeignKey, Line};
 use crate::lookup::{Answer, Offered};
+use crate::rules::{self, Candidate, Standing};
 
 /// The longest time for all commands together.
 const TOTAL: Duration = Duration::from_secs(5);
@@ -88,12 +89,20 @@ impl fmt::Display for Failure {
 }
 
 /// `answer`, and what the commands that are configured for `account` add to it. With `offered` that key alone.
-pub fn extend(mut answer: Answer, config: &Config, account: &Account, offered: Option<&Offered>) -> Answer {
+pub fn extend(
+    mut answer: Answer,
+    config: &Config,
+    account: &Account,
+    offered: Option<&Offered>,
+    asked: Timestamp,
+) -> Answer {
     let wanted: Vec<&Chained> = config.keys.chain.iter().filter(|command| command.covers(account)).collect();
     if wanted.is_empty() || !answer.leaves_open(offered) {
         return answer;
     }
-    let question = Question { account, offered: offered.and_then(Offered::key) };
+    // Never a shared account: those are guarded.
+    let rules = config.keys.rules.iter().filter(|rule| rule.accounts.covers(account, false)).collect();
+    let question = Question { account, offered: offered.and_then(Offered::key), rules, asked };
     let permitted = permitted(config, account);
     let now = Instant::now();
     let end = now.checked_add(TOTAL).unwrap_or(now);
@@ -118,7 +127,8 @@ fn permitted(config: &Config, account: &Account) -> Result<(), Failure> {
     let rules = &config.rules;
     let guarded = |facts| rules.guard("sshd", account.as_str(), facts).is_some();
     match facts_in(&passwd, &group, account.as_str(), &rules.groups) {
-        Some(facts) if guarded(&facts) => Err(Failure::Guarded),
+        // Whoever enters an exempt account needs no shift: nobody else may say who that is.
+        Some(facts) if guarded(&facts) || rules.exempts(account.as_str()) => Err(Failure::Guarded),
         Some(_) => Ok(()),
         None => Err(Failure::UnknownAccount),
     }
@@ -128,6 +138,9 @@ fn permitted(config: &Config, account: &Account) -> Result<(), Failure> {
 struct Question<'a> {
     account: &'a Account,
     offered: Option<&'a PublicKey>,
+    /// What is asked of keys for this account, whoever names them.
+    rules: Vec<&'a KeyRule>,
+    asked: Timestamp,
 }
 
 impl Question<'_> {
@@ -169,14 +182,37 @@ impl Question<'_> {
         for line in said.split(|&byte| byte == b'\n') {
             match Line::read(line) {
                 Line::Nothing => {}
-                Line::Key(foreign) if self.offered.is_none_or(|offered| foreign.key == *offered) => {
-                    let _ = writeln!(gained.lines, "{foreign} chain:{name}");
-                    gained.kept += 1;
-                }
-                Line::Key(_) | Line::Refused => gained.dropped += 1,
+                Line::Key(foreign) => match self.ruled(&foreign) {
+                    Some(line) => {
+                        let _ = writeln!(gained.lines, "{line} chain:{name}");
+                        gained.kept += 1;
+                    }
+                    None => gained.dropped += 1,
+                },
+                Line::Refused => gained.dropped += 1,
             }
         }
         gained
+    }
+
+    /// The line of a key that is wanted and that the rules let through. Their options come first: what stands
+    /// behind them can only restrict further.
+    fn ruled(&self, foreign: &ForeignKey) -> Option<String> {
+        if self.offered.is_some_and(|offered| foreign.key != *offered) {
+            return None;
+        }
+        let candidate =
+            Candidate { key: foreign.key.clone(), owner: self.account.owner(), standing: Standing::Own };
+        let options = rules::apply(&self.rules, candidate, self.asked).ok()?.options;
+        // sshd takes one from= in a line.
+        if options.has_from() && foreign.has_from() {
+            return None;
+        }
+        Some(match (options.is_empty(), foreign.is_restricted()) {
+            (true, _) => foreign.to_string(),
+            (false, true) => format!("{options},{foreign}"),
+            (false, false) => format!("{options} {foreign}"),
+        })
     }
 }
 
@@ -215,7 +251,7 @@ mod tests {
 
     fn with<T>(offered: Option<&PublicKey>, action: impl FnOnce(&Question<'_>) -> T) -> T {
         let account = Account::new("ec2-user").unwrap();
-        action(&Question { account: &account, offered })
+        action(&Question { account: &account, offered, rules: Vec::new(), asked: Timestamp::from_unix(0) })
     }
 
     #[test]

@@ -50,6 +50,18 @@ enum Restriction {
     Until(String),
 }
 
+impl ForeignKey {
+    /// Is it good from certain hosts alone?
+    pub fn has_from(&self) -> bool {
+        self.restrictions.iter().any(|restriction| matches!(restriction, Restriction::From(_)))
+    }
+
+    /// Does anything restrict it?
+    pub fn is_restricted(&self) -> bool {
+        !self.restrictions.is_empty()
+    }
+}
+
 impl Line {
     /// Reads one line, without its line break.
     pub fn read(line: &[u8]) -> Self {

@@ -202,6 +202,11 @@ pub fn answer(
     if config.rules.shared(account.as_str()).is_some() {
         return shared_answer(config, directory, account, offered, clock.now);
     }
+    if config.rules.exempts(account.as_str()) {
+        // Whoever enters it needs no shift, so its keys are this host's own files' matter: a directory
+        // entry of that name must not be a way round the rota.
+        return Ok(Answer::none("exempt"));
+    }
     let owner = account.owner();
     let Found { known, stale, origin, rejected, evidence } = person::find(config, directory, &owner, clock)?;
     let own = |key| Candidate { key, owner: owner.clone(), standing: Standing::Own };

@@ -27,6 +27,7 @@ use host::Config;
 use host::audit::{Escaped, Line};
 use host::clock::now;
 use nix::poll::PollFlags;
+use nix::unistd::geteuid;
 
 use lookup::{Answer, Problem};
 use person::Clock;
@@ -70,11 +71,11 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
     let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
-    if arguments.explain {
-        // Root asks, and other commands are for sshd's user to run.
+    if arguments.explain || geteuid().is_root() {
+        // Root asks by hand; other commands are for sshd's user to run.
         return Ok(answer);
     }
-    Ok(chain::extend(answer, &config, &account, offered.as_ref()))
+    Ok(chain::extend(answer, &config, &account, offered.as_ref(), clock.now))
 }
 
 /// How long sshd may take to read an answer.

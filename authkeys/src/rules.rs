@@ -93,6 +93,11 @@ impl Options {
         *self == Self::default()
     }
 
+    /// Do they say from where?
+    pub fn has_from(&self) -> bool {
+        !self.from.is_empty()
+    }
+
     fn add(&mut self, rule: &KeyRule, now: Timestamp) {
         if rule.restrict {
             let allowed = self.restrict.take().unwrap_or_else(|| rule.allow.clone());

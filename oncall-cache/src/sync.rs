@@ -33,6 +33,8 @@ pub enum SyncError {
     Source(String, ProviderError),
     /// A source shows nobody at all (`source-empty`); its name.
     Empty(String),
+    /// Shifts there are, and nobody in the directory whose they are (`source-empty`); the first reason.
+    Nobody(String),
     /// A source's clock and this host's differ (`clock-skew`); its name, and by how much.
     Skew(String, Span),
     /// The roster could not be written, or another sync is at work.
@@ -49,6 +51,10 @@ impl fmt::Display for SyncError {
             Self::Empty(name) => write!(
                 f,
                 "source `{name}` shows nobody on call in the whole window (source-empty), nothing published; check `schedules` and `max_level`"
+            ),
+            Self::Nobody(first) => write!(
+                f,
+                "nobody on call is anybody in the directory (source-empty), nothing published; {first}"
             ),
             Self::Skew(name, by) => write!(
                 f,
@@ -93,8 +99,17 @@ pub fn sync(config: &Config, now: Timestamp) -> Result<Summary, SyncError> {
         Roster { published: now, schedules: Vec::new(), shifts: Vec::new(), eligible: Default::default() };
     let mut notes = Vec::new();
     for source in &config.oncall.sources {
-        let answer = fetch(source, window, now)?;
+        let answer = match fetch(source, window, now) {
+            Ok(answer) => answer,
+            Err(error) => {
+                withdraw(&config.paths.roster, &index, now).map_err(SyncError::Store)?;
+                return Err(error);
+            }
+        };
         add(&mut roster, source, answer, &index, horizon, &mut notes);
+    }
+    if roster.shifts.is_empty() {
+        return Err(SyncError::Nobody(notes.into_iter().next().unwrap_or_default()));
     }
     // Everyone who could ever be admitted stands in the roster: eligibility travels with it.
     for person in people.iter().filter(|person| person.eligible) {
@@ -102,6 +117,23 @@ pub fn sync(config: &Config, now: Timestamp) -> Result<Summary, SyncError> {
     }
     roster::publish(&config.paths.roster, &roster).map_err(SyncError::Store)?;
     Ok(Summary { roster, notes })
+}
+
+/// Takes eligibility from those who lost it in the directory while a source is down: the roster that stands is
+/// published again without them, its shifts and their ages as they are. Nobody gains anything by it.
+fn withdraw(path: &Path, people: &People<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let Ok(mut roster) = roster::read(path) else { return Ok(()) };
+    let mut changed = false;
+    for (principal, eligible) in &mut roster.eligible {
+        let lost = *eligible && !people.is_eligible(principal);
+        changed |= lost;
+        *eligible &= !lost;
+    }
+    if !changed {
+        return Ok(());
+    }
+    roster.published = roster.published.max(now);
+    roster::publish(path, &roster)
 }
 
 fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, SyncError> {

@@ -20,6 +20,17 @@ for service in sshd sudo sudo-i; do
     [ ! -e /etc/pam.d/$service ] || stacks="$stacks $(readlink -f /etc/pam.d/$service)"
 done
 
+# A stack that names a module which is not there refuses everybody.
+if ! $undo; then
+    module=
+    for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
+        [ ! -e "$directory/pam_unix.so" ] || [ ! -e "$directory/pam_oncall.so" ] || module=$directory/pam_oncall.so
+    done
+    [ -n "$module" ] || { echo "no pam_oncall.so beside pam_unix.so; nothing changed, run packaging/install.sh first" >&2; exit 1; }
+    oncall-cache config check /etc/authkeys/config.toml >/dev/null ||
+        { echo "nothing changed; mend the configuration first" >&2; exit 1; }
+fi
+
 # All stacks are looked at before the first is changed.
 for stack in $stacks; do
     $undo || grep -q '^@include common-account' "$stack" || {
@@ -29,6 +40,10 @@ for stack in $stacks; do
 done
 
 for stack in $stacks; do
+    # Lines that stand stay as they are, with the words somebody gave them.
+    if ! $undo && grep -qE '^[[:space:]]*-?account[[:space:]].*pam_oncall\.so' "$stack"; then
+        continue
+    fi
     # Written beside its place and renamed: no login meets half a stack.
     new=$stack.authkeys-new
     cp -p "$stack" "$new"

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use host::config::Directory;
-use host::{Config, FileError};
+use host::{Config, FileError, accounts};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -48,6 +48,8 @@ enum Problem {
     Name(policy::NameError),
     /// The configuration cannot be followed.
     Config(FileError),
+    /// This process cannot become the user whom the memory belongs to.
+    Owner(String),
     /// It names no directory.
     NoDirectory,
     /// The directory does not answer.
@@ -63,7 +65,7 @@ impl Problem {
         match self {
             Self::Name(_) => "bad-user",
             Self::Config(FileError::File(refusal)) if !refusal.is_missing() => "file-untrusted",
-            Self::Config(_) | Self::NoDirectory => "config-invalid",
+            Self::Config(_) | Self::Owner(_) | Self::NoDirectory => "config-invalid",
             Self::Directory(error) => error.reason(),
             Self::Ambiguous(_) => "ldap-ambiguous",
             Self::TooMany(_) => "too-many-keys",
@@ -76,7 +78,7 @@ impl Problem {
             Self::Directory(error) if error.reason() == "file-untrusted" => "this-host",
             Self::Directory(error) if error.concerns_everybody() => "directory",
             Self::Directory(_) | Self::Ambiguous(_) | Self::TooMany(_) => "person",
-            Self::Name(_) | Self::Config(_) | Self::NoDirectory => "this-host",
+            Self::Name(_) | Self::Config(_) | Self::Owner(_) | Self::NoDirectory => "this-host",
         }
     }
 
@@ -84,6 +86,7 @@ impl Problem {
         match self {
             Self::Name(error) => error.to_string(),
             Self::Config(error) => error.to_string(),
+            Self::Owner(what) => what.clone(),
             Self::NoDirectory => "config.toml has no [directory]; say where people are".to_string(),
             Self::Directory(error) => error.to_string(),
             Self::Ambiguous(why) => why.clone(),
@@ -123,6 +126,9 @@ fn confine(limit: Duration) {
 fn answer(config: &Path, name: &str, limit: Duration, now: Timestamp) -> Result<String, Problem> {
     let name = Principal::new(name).map_err(Problem::Name)?;
     let config = Config::load(config).map_err(Problem::Config)?;
+    // What a network sends is not for root to read, also where root asks by hand.
+    accounts::become_owner_of(config.paths.lookups.parent().unwrap_or(Path::new("/")))
+        .map_err(Problem::Owner)?;
     let entries = match config.directory.as_ref().ok_or(Problem::NoDirectory)? {
         Directory::Ldap(ldap) => directory::find(ldap, name.as_str(), limit).map_err(Problem::Directory)?,
         Directory::File(path) => {
