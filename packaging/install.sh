@@ -54,3 +54,4 @@ install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-cache
 
 [ ! -e /var/lib/authkeys/keys.db ] ||
     echo "The copies here may be of another release's form: run authkeys-sync && oncall-cache sync now, root logins need both."
+echo "Installed in /usr/bin and $modules. No login has changed: see README.md for what comes next."

@@ -152,7 +152,7 @@ show_log() { # decision
 logins() {
     ip link set lo up
     keep_log
-    sh /run/suite/source/packaging/install.sh /run/suite/build
+    sh /run/suite/source/packaging/install.sh /run/suite/build >/dev/null
     mkdir -p /run/sshd /root/keys
     chmod 700 /root/keys
     : >/etc/authkeys/people.toml
@@ -166,7 +166,7 @@ logins() {
     for person in alice bob carol; do usermod -a -G sudo $person; done
     echo '%sudo ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/demo
     chmod 440 /etc/sudoers.d/demo
-    sh /run/suite/source/packaging/pam/enable.sh
+    sh /run/suite/source/packaging/pam/enable.sh >/dev/null
     mkdir -p /etc/ssh/sshd_config.d
     cp /run/suite/source/packaging/sshd_config.d/10-authkeys.conf /etc/ssh/sshd_config.d/
     grep -q '^Include /etc/ssh/sshd_config.d' /etc/ssh/sshd_config ||

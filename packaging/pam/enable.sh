@@ -61,4 +61,6 @@ for stack in $stacks; do
         ;;
     esac
     mv -f "$new" "$stack"
+    $undo && echo "$stack: pam_oncall.so taken out" || echo "$stack: pam_oncall.so put in"
 done
+$undo || echo "It counts from now on: log in from a second session before you close this one."
