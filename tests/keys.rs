@@ -10,25 +10,8 @@ use harness::text;
 
 /// A whole configuration; `keys` goes into [keys].
 fn config(urls: &[&str], keys: &str) -> String {
-    format!(
-        r#"
-[host]
-name = "testhost"
-[directory]
-urls = {urls:?}
-base = "{base}"
-bind_dn = "{bind}"
-bind_password_file = "bind-password"
-ca_file = "ldap-ca.pem"
-eligible_group = "{group}"
-deadline = "10s"
-[keys]
-{keys}
-"#,
-        base = Slapd::BASE,
-        bind = Slapd::BIND_DN,
-        group = Slapd::GROUP_DN,
-    )
+    let directory = Slapd::section(urls);
+    format!("[host]\nname = \"testhost\"\n{directory}deadline = \"10s\"\n[keys]\n{keys}\n")
 }
 
 /// A machine whose people are in LDAP, with a hostile server beside the good one.
@@ -43,15 +26,10 @@ const MEMORY: &str = "/var/cache/authkeys";
 impl<'a> Site<'a> {
     fn start(suite: &'a Suite) -> Self {
         let slapd = Slapd::start(&suite.host);
-        for name in ["alice", "bob", "carol", "dave"] {
-            slapd.add_person(name, &format!("{name}@example.com"), &[&suite.public_key(name)]);
-        }
-        slapd.set_eligible(&["alice", "bob", "carol"]);
+        slapd.furnish(suite, |name| format!("{name}@example.com"));
         let hostile = Hostile::start(&suite.host, slapd.ca_pem());
         let host = &suite.host;
         host.write("/etc/authkeys/ldap-ca.pem", format!("{}{}", slapd.ca_pem(), hostile.ca_pem()), 0o644);
-        host.write("/etc/authkeys/bind-password", format!("{}\n", Slapd::BIND_PASSWORD), 0o640);
-        host.must("chgrp authkeys-sync /etc/authkeys/bind-password");
         let site = Self { suite, slapd, hostile };
         site.configure(&[Slapd::LDAPS_URL], "");
         site

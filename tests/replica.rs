@@ -14,25 +14,8 @@ const COPY: &str = "/var/lib/authkeys/keys.db";
 const STAMP: &str = "/var/lib/authkeys/keys.stamp";
 
 fn config(more: &str) -> String {
-    format!(
-        r#"
-[host]
-name = "testhost"
-[directory]
-urls = ["{url}"]
-base = "{base}"
-bind_dn = "{bind}"
-bind_password_file = "bind-password"
-ca_file = "ldap-ca.pem"
-eligible_group = "{group}"
-deadline = "5s"
-{more}
-"#,
-        url = Slapd::LDAPS_URL,
-        base = Slapd::BASE,
-        bind = Slapd::BIND_DN,
-        group = Slapd::GROUP_DN,
-    )
+    let directory = Slapd::section(&[Slapd::LDAPS_URL]);
+    format!("[host]\nname = \"testhost\"\n{directory}deadline = \"5s\"\n{more}\n")
 }
 
 /// A machine whose people are in a slapd.
@@ -48,15 +31,8 @@ impl<'a> Site<'a> {
     }
 
     fn with(suite: &'a Suite, slapd: Slapd<'a>) -> Self {
-        for name in MEMBERS {
-            slapd.add_person(name, &format!("{name}@example.com"), &[&suite.public_key(name)]);
-        }
-        slapd.set_eligible(&["alice", "bob", "carol"]);
-        let host = &suite.host;
-        host.write("/etc/authkeys/ldap-ca.pem", slapd.ca_pem(), 0o644);
-        host.write("/etc/authkeys/bind-password", Slapd::BIND_PASSWORD, 0o640);
-        host.must("chgrp authkeys-sync /etc/authkeys/bind-password");
-        host.write("/etc/authkeys/config.toml", config(""), 0o644);
+        slapd.furnish(suite, |name| format!("{name}@example.com"));
+        suite.host.write("/etc/authkeys/config.toml", config(""), 0o644);
         Self { suite, slapd }
     }
 

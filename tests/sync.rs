@@ -14,15 +14,7 @@ fn config(url: &str) -> String {
         r#"
 [host]
 name = "testhost"
-[directory]
-urls = ["{url}"]
-base = "{base}"
-bind_dn = "{bind}"
-bind_password_file = "bind-password"
-ca_file = "ldap-ca.pem"
-filter = "(objectClass=ldapPublicKey)"
-eligible_group = "{group}"
-deadline = "5s"
+{directory}deadline = "5s"
 [[oncall.source]]
 name = "pd"
 provider = "pagerduty"
@@ -38,9 +30,7 @@ schedules = ["pd/PSPRIM1"]
 [[policy.shared]]
 account = "root"
 "#,
-        base = Slapd::BASE,
-        bind = Slapd::BIND_DN,
-        group = Slapd::GROUP_DN,
+        directory = Slapd::section(&[url]),
         api = PagerDuty::API,
     )
 }
@@ -54,15 +44,8 @@ struct Site<'a> {
 impl<'a> Site<'a> {
     fn start(suite: &'a Suite) -> Self {
         let slapd = Slapd::start(&suite.host);
-        for name in ["alice", "bob", "carol", "dave"] {
-            // The directory's spelling differs from PagerDuty's in case alone.
-            slapd.add_person(
-                name,
-                &format!("{}@Example.com", name.to_uppercase()),
-                &[&suite.public_key(name)],
-            );
-        }
-        slapd.set_eligible(&["alice", "bob", "carol"]);
+        // The directory's spelling differs from PagerDuty's in case alone.
+        slapd.furnish(suite, |name| format!("{}@Example.com", name.to_uppercase()));
         let pagerduty = PagerDuty::start(&suite.host, TOKEN);
         pagerduty.set_schedules(vec![
             json!({"id": "PSPRIM1", "type": "schedule", "summary": "SRE primary", "name": "SRE primary", "time_zone": "Etc/UTC"}),
@@ -71,11 +54,9 @@ impl<'a> Site<'a> {
         pagerduty.set_oncalls(story());
         pagerduty.set_page_cap(3);
         let host = &suite.host;
-        host.write("/etc/authkeys/ldap-ca.pem", slapd.ca_pem(), 0o644);
         host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
-        host.write("/etc/authkeys/bind-password", format!("{}\n", Slapd::BIND_PASSWORD), 0o640);
         host.write("/etc/authkeys/pagerduty-token", format!("{TOKEN}\n"), 0o640);
-        host.must("chgrp authkeys-sync /etc/authkeys/bind-password && chgrp oncall-cache /etc/authkeys/pagerduty-token");
+        host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
         host.write("/etc/authkeys/config.toml", config(Slapd::LDAP_URL), 0o644);
         Self { slapd, pagerduty }
     }

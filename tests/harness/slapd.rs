@@ -4,6 +4,7 @@
 //! a program that forgets to encrypt or to bind finds no one. It ends with its machine.
 
 use crate::Host;
+use crate::suite::{Member, Suite, TEAM};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 /// Where everything of it is inside the machine.
@@ -174,6 +175,32 @@ impl<'a> Slapd<'a> {
         let log = String::from_utf8_lossy(&std::fs::read(&file).expect("slapd logs")).into_owned();
         std::fs::OpenOptions::new().write(true).truncate(true).open(&file).expect("it can be emptied");
         log.replace('\0', "")
+    }
+
+    /// The `[directory]` that names this server at `urls`; what follows may add settings to it.
+    pub fn section(urls: &[&str]) -> String {
+        format!(
+            "[directory]\nurls = {urls:?}\nbase = {:?}\nbind_dn = {:?}\nbind_password_file = \"bind-password\"\n\
+             ca_file = \"ldap-ca.pem\"\neligible_group = {:?}\n",
+            Self::BASE,
+            Self::BIND_DN,
+            Self::GROUP_DN
+        )
+    }
+
+    /// Puts the team into the directory, each with their key and `mail`; all but dave are eligible. The files
+    /// that [`Slapd::section`] names are there then.
+    pub fn furnish(&self, suite: &Suite, mail: impl Fn(&str) -> String) {
+        for Member { name, .. } in TEAM {
+            self.add_person(name, &mail(name), &[&suite.public_key(name)]);
+        }
+        let eligible: Vec<&str> =
+            TEAM.iter().filter(|member| member.eligible).map(|member| member.name).collect();
+        self.set_eligible(&eligible);
+        let host = &suite.host;
+        host.write("/etc/authkeys/ldap-ca.pem", self.ca_pem(), 0o644);
+        host.write("/etc/authkeys/bind-password", format!("{}\n", Self::BIND_PASSWORD), 0o640);
+        host.must("chgrp authkeys-sync /etc/authkeys/bind-password");
     }
 
     /// The certificate of the authority that vouches for this server.
