@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn user(id: &str, mail: Option<&str>) -> User {
-        User { id: id.to_string(), mail: mail.map(ToString::to_string), principal: None }
+        User { id: id.to_string(), mail: mail.map(ToString::to_string), principal: None, label: None }
     }
 
     fn mapped(people: &[Person], users: &[User]) -> Vec<String> {

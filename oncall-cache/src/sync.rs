@@ -142,9 +142,15 @@ fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, Sync
         Kind::PagerDuty(settings) => {
             PagerDuty::new(settings, &source.schedules, source.max_level).fetch(window)
         }
+        Kind::Exec(_) | Kind::File(_) => {
+            Err(ProviderError::Source("this release does not read this kind of source yet".to_string()))
+        }
         Kind::Rota(path) => Rota::new(path, &source.schedules, source.max_level).fetch(window),
     };
-    let answer = answer.map_err(|error| SyncError::Source(source.name.clone(), error))?;
+    let mut answer = answer.map_err(|error| SyncError::Source(source.name.clone(), error))?;
+    if let Some((_, error)) = answer.failed.pop() {
+        return Err(SyncError::Source(source.name.clone(), error));
+    }
     if let Some(clock) = answer.clock {
         let apart = skew(clock, now, started.elapsed());
         if apart > Rules::SKEW {

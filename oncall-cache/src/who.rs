@@ -48,7 +48,7 @@ impl<'a> Who<'a> {
             Some(Row {
                 schedule,
                 level,
-                believed: at < schedule.believed_until(rules.max_age),
+                believed: at < schedule.believed_until(rules.ages.of(schedule).max_age),
                 now: shifts.iter().copied().filter(|shift| shift.window.contains(at)).collect(),
                 next: shifts.into_iter().find(|shift| shift.window.start() > at),
             })
@@ -110,8 +110,9 @@ impl<'a> Who<'a> {
             return "no schedules".to_string();
         };
         let age = self.at.since(oldest.synced);
-        let until = When(oldest.believed_until(self.rules.max_age), self.at);
-        let warning = if age > self.rules.warn_age { "; run `oncall-cache sync`" } else { "" };
+        let until = When(oldest.believed_until(self.rules.ages.of(oldest).max_age), self.at);
+        let warning =
+            if age > self.rules.ages.of(oldest).warn_age { "; run `oncall-cache sync`" } else { "" };
         format!("last sync {age} ago, believed until {until}{warning}")
     }
 
@@ -135,7 +136,7 @@ impl<'a> Who<'a> {
                     "level": row.level,
                     "believed": row.believed && self.clock_holds(),
                     "synced": row.schedule.synced.to_string(),
-                    "believed_until": row.schedule.believed_until(self.rules.max_age).to_string(),
+                    "believed_until": row.schedule.believed_until(self.rules.ages.of(row.schedule).max_age).to_string(),
                     "now": row.now.iter().map(|one| shift(one)).collect::<Vec<_>>(),
                     "next": row.next.map(shift),
                 })

@@ -5,6 +5,7 @@
 //! misspelt guard is a guard that is not there.
 
 mod key_rule;
+mod oncall;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +17,8 @@ use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
 pub use key_rule::{Allowance, FromPattern, KEY_TYPES, KeyAccounts, KeyRule};
+use oncall::OnCallSection;
+pub use oncall::{Access, Exec, Guards, OAuth, OnCall, PagerDuty, Provider, Source};
 
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
@@ -233,52 +236,6 @@ impl Keys {
     pub const LONGEST_DEADLINE: Span = Span::seconds(10);
 }
 
-/// `[oncall]`.
-#[derive(Debug, Clone)]
-pub struct OnCall {
-    /// How far ahead shifts are fetched.
-    pub lookahead: Span,
-    /// Every source, in the file's order.
-    pub sources: Vec<Source>,
-}
-
-/// `[[oncall.source]]`.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The name that rules use: `pd` in `pd/PDB0001`.
-    pub name: String,
-    /// Which service, and how it is reached.
-    pub provider: Provider,
-    /// Provider ids or exact names of the schedules wanted; every one must exist at each sync.
-    pub schedules: Vec<String>,
-    /// The deepest escalation level that is stored.
-    pub max_level: u8,
-    /// Provider's user id to principal, for people whose mail address does not tell.
-    pub people: BTreeMap<String, Principal>,
-}
-
-/// The kind of a source.
-#[derive(Debug, Clone)]
-pub enum Provider {
-    /// PagerDuty's REST API.
-    PagerDuty(PagerDuty),
-    /// A `rota.toml`.
-    Rota(PathBuf),
-}
-
-/// How PagerDuty is reached.
-#[derive(Debug, Clone)]
-pub struct PagerDuty {
-    /// `https://api.pagerduty.com`, or the EU host; never with a trailing slash.
-    pub api: String,
-    /// File with an API key.
-    pub token_file: PathBuf,
-    /// PEM file with the certificate authorities that may vouch for the API.
-    pub ca_file: PathBuf,
-    /// Longest time that one sync of this source may take.
-    pub deadline: Span,
-}
-
 /// `[paths]`.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -288,6 +245,8 @@ pub struct Paths {
     pub roster: PathBuf,
     /// What `authkeys` remembers of its questions; its locks and marks are beside it.
     pub lookups: PathBuf,
+    /// Who is shut out on this host, whatever all else says; beside the configuration, and root's.
+    pub revoked: PathBuf,
 }
 
 impl Config {
@@ -539,44 +498,6 @@ fn pieces(argument: &Spanned<String>) -> Result<Vec<Piece>, Problem> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct OnCallSection {
-    warn_age: Duration,
-    max_age: Spanned<Duration>,
-    lookahead: Duration,
-    source: Vec<Spanned<SourceSection>>,
-}
-
-impl Default for OnCallSection {
-    fn default() -> Self {
-        Self {
-            warn_age: Duration(Span::hours(1)),
-            max_age: Spanned::new(0..0, Duration(Span::hours(24))),
-            lookahead: Duration(Span::hours(72)),
-            source: Vec::new(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceSection {
-    name: Spanned<String>,
-    provider: Spanned<String>,
-    api: Option<Spanned<String>>,
-    token_file: Option<PathBuf>,
-    ca_file: Option<PathBuf>,
-    deadline: Option<Duration>,
-    file: Option<PathBuf>,
-    #[serde(default)]
-    schedules: Vec<String>,
-    #[serde(default = "first_level")]
-    max_level: Spanned<u8>,
-    #[serde(default)]
-    people: BTreeMap<String, Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
 struct PolicySection {
     mode: PolicyMode,
     accounts: Vec<Spanned<String>>,
@@ -696,34 +617,18 @@ impl<'de> Deserialize<'de> for Duration {
 impl File {
     fn check(self, path: &Path) -> Result<Config, Problem> {
         let beside = |name: &Path| path.parent().unwrap_or(Path::new("/")).join(name);
-        let OnCallSection { warn_age, max_age, lookahead, source } = self.oncall;
-        if max_age.get_ref().0 > lookahead.0 {
-            return Err(problem(
-                &max_age,
-                format!(
-                    "max_age ({}) is longer than lookahead ({}): past it nothing is known",
-                    max_age.get_ref().0,
-                    lookahead.0
-                ),
-            ));
-        }
-        unique(source.iter().map(|section| &section.get_ref().name), "[[oncall.source]]")?;
-        let sources = source
-            .into_iter()
-            .map(|section| SourceSection::check(section, &beside))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut rules = self.policy.check(&sources)?;
+        let oncall = self.oncall.check(&beside)?;
+        let mut rules = self.policy.check(&oncall.sources)?;
         rules.host =
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
-        rules.warn_age = warn_age.0;
-        rules.max_age = max_age.get_ref().0;
+        rules.ages = oncall.ages.clone();
         let shrink = self.directory.as_ref().and_then(|section| section.get_ref().max_shrink);
         Ok(Config {
             path: path.to_path_buf(),
             directory: self.directory.map(|section| DirectorySection::check(section, &beside)).transpose()?,
             max_shrink: shrink.map_or(MAX_SHRINK, |Percent(share)| share),
             keys: self.keys.check(&rules.shared)?,
-            oncall: OnCall { lookahead: lookahead.0, sources },
+            oncall,
             rules,
             paths: Paths {
                 keys: beside(&self.paths.keys.unwrap_or_else(|| "/var/lib/authkeys/keys.db".into())),
@@ -733,6 +638,7 @@ impl File {
                 lookups: beside(
                     &self.paths.lookups.unwrap_or_else(|| "/var/cache/authkeys/lookups.db".into()),
                 ),
+                revoked: beside(Path::new("revoked")),
             },
         })
     }
@@ -901,75 +807,6 @@ impl fmt::Display for LdapUrl {
     }
 }
 
-impl SourceSection {
-    fn check(section: Spanned<Self>, beside: &impl Fn(&Path) -> PathBuf) -> Result<Source, Problem> {
-        let at = section.span();
-        let this = section.into_inner();
-        let name = this.name.get_ref();
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if name.is_empty() || !name.bytes().all(fits) {
-            return Err(problem(&this.name, "a source's name is made of letters, digits, - and _"));
-        }
-        let provider = this.check_provider(at.start, beside)?;
-        let mut people = BTreeMap::new();
-        for (user, principal) in this.people {
-            people.insert(user, named(&principal, Principal::new)?);
-        }
-        Ok(Source {
-            name: name.clone(),
-            provider,
-            schedules: this.schedules,
-            max_level: level(&this.max_level)?,
-            people,
-        })
-    }
-
-    /// A setting of another provider's that would be read by nobody.
-    fn foreign_setting(&self) -> Option<&'static str> {
-        let written = [
-            ("pagerduty", "file", self.file.is_some()),
-            ("rota", "token_file", self.token_file.is_some()),
-            ("rota", "api", self.api.is_some()),
-            ("rota", "ca_file", self.ca_file.is_some()),
-        ];
-        let ours = self.provider.get_ref();
-        written.into_iter().find(|(provider, _, set)| provider == ours && *set).map(|(_, key, _)| key)
-    }
-
-    fn check_provider(&self, at: usize, beside: &impl Fn(&Path) -> PathBuf) -> Result<Provider, Problem> {
-        let needs =
-            |key: &str| Problem { at, text: format!("source `{}` needs `{key}`", self.name.get_ref()) };
-        let provider = self.provider.get_ref();
-        if let Some(key) = self.foreign_setting() {
-            return Err(problem(&self.provider, format!("provider `{provider}` has no setting `{key}`")));
-        }
-        match provider.as_str() {
-            "pagerduty" if self.schedules.is_empty() => Err(needs("schedules")),
-            "pagerduty" => Ok(Provider::PagerDuty(PagerDuty {
-                api: self.check_api()?,
-                token_file: beside(self.token_file.as_ref().ok_or_else(|| needs("token_file"))?),
-                ca_file: beside(&self.ca_file.clone().unwrap_or_else(system_authorities)),
-                deadline: self.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
-            })),
-            "rota" => Ok(Provider::Rota(beside(self.file.as_ref().ok_or_else(|| needs("file"))?))),
-            other => Err(problem(
-                &self.provider,
-                format!("no provider `{other}`; this release has pagerduty and rota"),
-            )),
-        }
-    }
-
-    fn check_api(&self) -> Result<String, Problem> {
-        match &self.api {
-            None => Ok("https://api.pagerduty.com".to_string()),
-            Some(api) if !api.get_ref().starts_with("https://") || api.get_ref().ends_with('/') => {
-                Err(problem(api, "`api` is https:// and a host, without a slash at the end"))
-            }
-            Some(api) => Ok(api.get_ref().clone()),
-        }
-    }
-}
-
 fn level(value: &Spanned<u8>) -> Result<u8, Problem> {
     match *value.get_ref() {
         0 => Err(problem(value, "escalation levels start at 1")),
@@ -1074,7 +911,7 @@ fn schedule(text: &Spanned<String>, sources: &[Source]) -> Result<ScheduleRef, P
     let Some(known) = sources.iter().find(|known| known.name == source) else {
         return Err(problem(text, format!("no [[oncall.source]] is named `{source}`")));
     };
-    if !known.schedules.is_empty() && !known.schedules.iter().any(|schedule| schedule == id) {
+    if !known.names(id) {
         return Err(problem(text, format!("source `{source}` does not list `{id}` in its `schedules`")));
     }
     Ok(ScheduleRef { source: source.to_string(), id: id.to_string() })
@@ -1140,7 +977,7 @@ mod tests {
         );
         let source = &config.oncall.sources[0];
         assert!(
-            matches!(&source.provider, Provider::PagerDuty(pd) if pd.token_file == Path::new("/etc/authkeys/t"))
+            matches!(&source.provider, Provider::PagerDuty(PagerDuty { access: Access::Key(file), .. }) if file == Path::new("/etc/authkeys/t"))
         );
         let rule = &config.rules.rules[0];
         assert_eq!((rule.max_level, rule.hosts.len(), source.max_level), (1, 1, 1));

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
-    Facts, Principal, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Who, Window,
+    Ages, Facts, Principal, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Who, Window,
     is_sudo,
 };
 
@@ -208,6 +208,8 @@ pub struct OnCall {
     pub window: Window,
     /// Time since the sync that told.
     pub age: Span,
+    /// Is that longer than `warn_age`: believed, and worth saying?
+    pub is_old: bool,
 }
 
 /// What speaks for an admission, or for its absence.
@@ -340,7 +342,7 @@ pub fn on_call_now<'r>(rules: &Rules, roster: &'r Roster, now: Timestamp) -> Vec
         .iter()
         .filter_map(|shift| {
             let claim = counted.claim(shift)?;
-            claim.window.contains(now).then(|| (&shift.principal, claim.on_call(now)))
+            claim.window.contains(now).then(|| (&shift.principal, claim.on_call(&rules.ages, now)))
         })
         .collect();
     people.sort_by(|left, right| (left.0, left.1.level).cmp(&(right.0, right.1.level)));
@@ -391,7 +393,7 @@ fn decide_person(
     claims.sort_by_key(|claim| claim.window);
     if let Some(claim) = claims.iter().find(|claim| claim.window.contains(now)) {
         return Decision {
-            ground: Ground::OnCall(claim.on_call(now)),
+            ground: Ground::OnCall(claim.on_call(&rules.ages, now)),
             until: Some(covered_until(&claims, now)),
             ..Decision::plain(Verdict::Allow, Reason::OnCall)
         };
@@ -415,7 +417,7 @@ fn covered_until(claims: &[Claim<'_>], now: Timestamp) -> Timestamp {
 /// A roster as the rules of this host read it.
 struct Counted<'a> {
     roster: &'a Roster,
-    max_age: Span,
+    ages: &'a Ages,
     /// For each schedule of the roster the rules here that count it.
     rules: Vec<Vec<&'a Rule>>,
     /// Schedules that a rule here names and the roster does not have.
@@ -442,14 +444,14 @@ impl<'a> Counted<'a> {
                 }
             }
         }
-        Self { roster, max_age: rules.max_age, rules: by_schedule, absent }
+        Self { roster, ages: &rules.ages, rules: by_schedule, absent }
     }
 
     /// What `shift` admits to here, if anything.
     fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
         let schedule = self.roster.schedules.get(shift.schedule)?;
         let rule = self.rules.get(shift.schedule)?.iter().find(|rule| shift.level <= rule.max_level)?;
-        let believed = Window::new(Timestamp::MIN, schedule.believed_until(self.max_age))?;
+        let believed = Window::new(Timestamp::MIN, self.believed_until(schedule))?;
         let window = shift.window.intersect(believed)?;
         Some(Claim { rule, schedule, shift, window })
     }
@@ -463,20 +465,23 @@ impl<'a> Counted<'a> {
             .map(|(one, _)| one)
     }
 
+    fn believed_until(&self, schedule: &Schedule) -> Timestamp {
+        schedule.believed_until(self.ages.of(schedule).max_age)
+    }
+
     fn any_believed(&self, now: Timestamp) -> bool {
-        self.here().any(|schedule| now < schedule.believed_until(self.max_age))
+        self.here().any(|schedule| now < self.believed_until(schedule))
     }
 
     /// For each schedule that counts here and is not believed: the decision that says so.
     fn unbelieved(&self, now: Timestamp) -> impl Iterator<Item = Decision> {
-        let old = self.here().filter(move |schedule| now >= schedule.believed_until(self.max_age)).map(
-            move |schedule| {
-                let age = now.since(schedule.synced);
-                let reason = if age < self.max_age { Reason::BeyondHorizon } else { Reason::CacheStale };
-                let ground = Ground::Unbelieved(schedule.reference.clone(), age, self.max_age);
+        let old =
+            self.here().filter(move |schedule| now >= self.believed_until(schedule)).map(move |schedule| {
+                let (age, limit) = (now.since(schedule.synced), self.ages.of(schedule).max_age);
+                let reason = if age < limit { Reason::BeyondHorizon } else { Reason::CacheStale };
+                let ground = Ground::Unbelieved(schedule.reference.clone(), age, limit);
                 Decision { ground, ..Decision::plain(Verdict::CannotTell, reason) }
-            },
-        );
+            });
         let absent =
             self.absent.iter().map(|_| Decision::plain(Verdict::CannotTell, Reason::SourceIncomplete));
         old.chain(absent)
@@ -484,14 +489,16 @@ impl<'a> Counted<'a> {
 }
 
 impl Claim<'_> {
-    fn on_call(&self, now: Timestamp) -> OnCall {
+    fn on_call(&self, ages: &Ages, now: Timestamp) -> OnCall {
+        let age = now.since(self.schedule.synced);
         OnCall {
             rule: self.rule.name.clone(),
             schedule: self.schedule.reference.clone(),
             schedule_name: self.schedule.name.clone(),
             level: self.shift.level,
             window: self.shift.window,
-            age: now.since(self.schedule.synced),
+            age,
+            is_old: age > ages.of(self.schedule).warn_age,
         }
     }
 }

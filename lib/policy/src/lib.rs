@@ -24,5 +24,7 @@ pub use decision::{
 pub use principal::{Account, NameError, Principal};
 pub use refusal::Refusal;
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};
-pub use rules::{Facts, Host, HostSelector, Rule, Rules, Shared, Who, is_sudo, matches_glob};
+pub use rules::{
+    AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Who, is_sudo, matches_glob,
+};
 pub use time::{Span, Timestamp, Window};

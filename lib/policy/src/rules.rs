@@ -3,11 +3,12 @@
 //! `host` builds [`Rules`] from config.toml. [`Rules::compiled`] is what holds when that file
 //! cannot be read: the same guards, and nobody admitted.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
-use crate::{Account, Guard, Principal, ScheduleRef, Span};
+use crate::{Account, Guard, Principal, Schedule, ScheduleRef, Span};
 
 /// The machine a decision is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,10 +140,44 @@ pub struct Rules {
     pub rules: Vec<Rule>,
     /// Shared accounts.
     pub shared: Vec<Shared>,
+    /// How old news may be.
+    pub ages: Ages,
+}
+
+/// How old the news of a schedule may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgeLimit {
     /// Older than this is said everywhere, and still believed.
     pub warn_age: Span,
     /// Older than this is not believed.
     pub max_age: Span,
+}
+
+/// The age limits of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceAges {
+    /// For each of its schedules that is not named.
+    pub all: AgeLimit,
+    /// By a schedule's id, or else by its name.
+    pub schedules: BTreeMap<String, AgeLimit>,
+}
+
+/// The age limits of all schedules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ages {
+    /// For sources that are not named.
+    pub all: AgeLimit,
+    /// By a source's name.
+    pub sources: BTreeMap<String, SourceAges>,
+}
+
+impl Ages {
+    /// What holds for `schedule`.
+    pub fn of(&self, schedule: &Schedule) -> AgeLimit {
+        let Some(source) = self.sources.get(&schedule.reference.source) else { return self.all };
+        let named = |text| source.schedules.get(text).copied();
+        named(&schedule.reference.id).or_else(|| named(&schedule.name)).unwrap_or(source.all)
+    }
 }
 
 impl Rules {
@@ -162,8 +197,10 @@ impl Rules {
             exempt_accounts: Vec::new(),
             rules: Vec::new(),
             shared: Vec::new(),
-            warn_age: Span::hours(1),
-            max_age: Span::hours(24),
+            ages: Ages {
+                all: AgeLimit { warn_age: Span::hours(1), max_age: Span::hours(24) },
+                sources: BTreeMap::new(),
+            },
         }
     }
 

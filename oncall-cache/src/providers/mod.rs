@@ -9,15 +9,18 @@ pub mod rota;
 
 /// A service that knows who is on call.
 pub trait Provider {
-    /// Every configured schedule with its shifts in `window`, complete, or the reason why not.
+    /// Each configured schedule with its shifts in `window`, complete, or the reason why not. A shift that
+    /// reaches beyond the window keeps its own start and end.
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError>;
 }
 
 /// What one source says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Each configured schedule once.
+    /// Each configured schedule that was read whole, once.
     pub schedules: Vec<ProviderSchedule>,
+    /// The others: the text that names one in the configuration, and why it was not.
+    pub failed: Vec<(String, ProviderError)>,
     /// The provider's clock when it answered, where it told.
     pub clock: Option<Timestamp>,
 }
@@ -44,7 +47,7 @@ pub struct ProviderShift {
     pub window: Window,
 }
 
-/// A person as the provider knows them. A display name is no identity and is not kept.
+/// A person as the provider knows them. A display name is no identity: it is for messages alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct User {
     /// The provider's id.
@@ -53,10 +56,12 @@ pub struct User {
     pub mail: Option<String>,
     /// The name the directory uses, where the provider speaks of people by it: `rota.toml` does.
     pub principal: Option<String>,
+    /// What the provider calls them, where it tells; whatever somebody typed.
+    pub label: Option<String>,
 }
 
 /// Why a source told nothing that may be believed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProviderError {
     /// It did not answer, refused, or answered nonsense (`source-error`).
     Source(String),

@@ -7,8 +7,10 @@
 //! half a roster would take root from somebody whom the other half gives it to.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use host::config::Access;
 use host::secret::Secret;
 use policy::{Timestamp, Window};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -70,11 +72,18 @@ impl<'a> PagerDuty<'a> {
         Self { settings, wanted, max_level }
     }
 
+    fn token_file(&self) -> &Path {
+        match &self.settings.access {
+            Access::Key(file) => file,
+            Access::OAuth(app) => &app.client_secret_file,
+        }
+    }
+
     fn session(&self) -> Result<Session<'a>, ProviderError> {
         let limit = u64::try_from(self.settings.deadline.as_seconds()).unwrap_or_default();
         let deadline = Instant::now() + Duration::from_secs(limit);
-        let token = Secret::read(&self.settings.token_file)
-            .map_err(|error| source(format!("token_file: {error}")))?;
+        let token =
+            Secret::read(self.token_file()).map_err(|error| source(format!("token_file: {error}")))?;
         let headers = [
             (ACCEPT, "application/vnd.pagerduty+json;version=2"),
             // Required for GET as well, says the API's schema.
@@ -96,7 +105,7 @@ impl Provider for PagerDuty<'_> {
             .into_iter()
             .map(|schedule| with_shifts(schedule, &entries, self.max_level, window))
             .collect();
-        Ok(Answer { schedules, clock: session.clock })
+        Ok(Answer { schedules, failed: Vec::new(), clock: session.clock })
     }
 }
 
@@ -141,7 +150,10 @@ impl Session<'_> {
     /// What a status other than 200 means, and what to check.
     fn refusal(&self, path: &str, reply: &Reply) -> String {
         let api = &self.settings.api;
-        let token_file = self.settings.token_file.display();
+        let token_file = match &self.settings.access {
+            Access::Key(file) => file.display(),
+            Access::OAuth(app) => app.client_secret_file.display(),
+        };
         let next = match reply.status {
             300..=399 => "a redirect, which is not followed; check `api`".to_string(),
             400 => "the question was not understood; is `lookahead` longer than 90 days?".to_string(),
@@ -336,7 +348,12 @@ fn entry(body: EntryBody) -> Result<Entry, ProviderError> {
     };
     Ok(Entry {
         schedule: body.schedule.map(|schedule| identifier(schedule.id, "a schedule")).transpose()?,
-        user: User { id, mail: body.user.email.filter(|mail| !mail.is_empty()), principal: None },
+        user: User {
+            id,
+            mail: body.user.email.filter(|mail| !mail.is_empty()),
+            principal: None,
+            label: None,
+        },
         level: body.escalation_level,
         window,
     })

@@ -66,19 +66,19 @@ impl<'a> Rota<'a> {
             }
         }
         let known = |wanted: &String| file.schedule.iter().any(|schedule| schedule.id == *wanted);
-        if let Some(missing) = self.wanted.iter().find(|wanted| !known(wanted)) {
-            let path = self.path.display();
-            return Err(ProviderError::Incomplete(format!(
-                "{path} has no schedule `{missing}`; see [[oncall.source]]"
-            )));
-        }
+        let path = self.path.display();
+        let missing = |wanted: &String| {
+            let text = format!("{path} has no schedule `{wanted}`; see [[oncall.source]]");
+            (wanted.clone(), ProviderError::Incomplete(text))
+        };
+        let failed = self.wanted.iter().filter(|wanted| !known(wanted)).map(missing).collect();
         let schedules = file
             .schedule
             .into_iter()
             .filter(|schedule| self.wanted.is_empty() || self.wanted.contains(&schedule.id))
             .map(|schedule| self.schedule(schedule, window))
             .collect::<Result<_, _>>()?;
-        Ok(Answer { schedules, clock: None })
+        Ok(Answer { schedules, failed, clock: None })
     }
 
     fn schedule(&self, schedule: Schedule, window: Window) -> Result<ProviderSchedule, ProviderError> {
@@ -116,9 +116,9 @@ impl Shift {
             return Err(format!("{}'s shift of {}: levels start at 1", self.person, self.start));
         }
         let user = if self.person.contains('@') {
-            User { id: self.person.clone(), mail: Some(self.person), principal: None }
+            User { id: self.person.clone(), mail: Some(self.person), principal: None, label: None }
         } else {
-            User { id: self.person.clone(), mail: None, principal: Some(self.person) }
+            User { id: self.person.clone(), mail: None, principal: Some(self.person), label: None }
         };
         Ok(ProviderShift { user, level: self.level, window })
     }
@@ -186,7 +186,10 @@ mod tests {
                 "ends before it starts",
             ),
         ] {
-            let error = parse(&text, &[wanted]).unwrap_err();
+            let error = match parse(&text, &[wanted]) {
+                Ok(answer) => answer.failed.into_iter().map(|(_, error)| error.to_string()).collect(),
+                Err(error) => error,
+            };
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -1,0 +1,430 @@
+//! `[oncall]`: the sources of shifts, how far they are trusted, and for how long.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use policy::{AgeLimit, Ages, Principal, SourceAges, Span};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Duration, Percent, Problem, first_level, level, named, problem, system_authorities, unique};
+
+/// `[oncall]`.
+#[derive(Debug, Clone)]
+pub struct OnCall {
+    /// How far ahead shifts are fetched.
+    pub lookahead: Span,
+    /// How old news may be, for each source and schedule that says so, and for all others.
+    pub ages: Ages,
+    /// `http://host:port` of the proxy through which providers are asked; none is guessed from the environment.
+    pub proxy: Option<String>,
+    /// Every source, in the file's order.
+    pub sources: Vec<Source>,
+}
+
+/// `[[oncall.source]]`.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The name that rules use: `pd` in `pd/PDB0001`.
+    pub name: String,
+    /// Which service, and how it is reached.
+    pub provider: Provider,
+    /// Provider ids or exact names of the schedules wanted; every one must exist at each sync. Empty: all that
+    /// the source tells of (not with PagerDuty).
+    pub schedules: Vec<String>,
+    /// The deepest escalation level that is stored.
+    pub max_level: u8,
+    /// Provider's user id to principal, for people whose mail address does not tell.
+    pub people: BTreeMap<String, Principal>,
+    /// What a schedule must not exceed to be taken over, where [`Source::guards_of`] has nothing else.
+    pub guards: Guards,
+    /// The same for single schedules, by the text that names them in `schedules`.
+    pub guards_of: BTreeMap<String, Guards>,
+}
+
+impl Source {
+    /// Is `text` something that a rule may name?
+    pub fn names(&self, text: &str) -> bool {
+        let PagerDuty { policies, teams, .. } = match &self.provider {
+            Provider::PagerDuty(settings) => settings,
+            _ => return self.schedules.is_empty() || self.schedules.iter().any(|known| known == text),
+        };
+        [&self.schedules, policies, teams].into_iter().flatten().any(|known| known == text)
+    }
+
+    /// The guards of the schedule with this id and name.
+    pub fn guards(&self, id: &str, name: &str) -> &Guards {
+        self.guards_of.get(id).or_else(|| self.guards_of.get(name)).unwrap_or(&self.guards)
+    }
+}
+
+/// What makes a sync refuse a schedule's new shifts and keep the old ones, until somebody says `--accept`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guards {
+    /// May it have no shift at all in the whole window?
+    pub allow_empty: bool,
+    /// The most people on call at one instant.
+    pub max_oncall: usize,
+    /// The share, in percent, of the time that is known already of which it may become somebody else's.
+    /// 100 refuses nothing.
+    pub max_change: u8,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self { allow_empty: false, max_oncall: 20, max_change: 100 }
+    }
+}
+
+/// The kind of a source.
+#[derive(Debug, Clone)]
+pub enum Provider {
+    /// PagerDuty's REST API.
+    PagerDuty(PagerDuty),
+    /// A `rota.toml`.
+    Rota(PathBuf),
+    /// A command that prints our JSON.
+    Exec(Exec),
+    /// A file with our JSON.
+    File(PathBuf),
+}
+
+/// How PagerDuty is reached.
+#[derive(Debug, Clone)]
+pub struct PagerDuty {
+    /// `https://api.pagerduty.com`, or the EU host; never with a trailing slash.
+    pub api: String,
+    /// How it is known who asks.
+    pub access: Access,
+    /// Ids or exact names of escalation policies whose shifts are wanted, each as one schedule.
+    pub policies: Vec<String>,
+    /// Ids or exact names of teams; the shifts of all escalation policies of each, as one schedule.
+    pub teams: Vec<String>,
+    /// PEM file with the certificate authorities that may vouch for the API.
+    pub ca_file: PathBuf,
+    /// Longest time that one sync of this source may take.
+    pub deadline: Span,
+}
+
+/// How PagerDuty knows who asks.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// A file with an API key.
+    Key(PathBuf),
+    /// An app's client credentials.
+    OAuth(OAuth),
+}
+
+/// An app registered at PagerDuty, of which a token is asked that may read and nothing else.
+#[derive(Debug, Clone)]
+pub struct OAuth {
+    /// `https://identity.pagerduty.com`.
+    pub identity: String,
+    /// The app's client id.
+    pub client_id: String,
+    /// File with the app's client secret.
+    pub client_secret_file: PathBuf,
+    /// What the token is for: `as_account-us.SUBDOMAIN`.
+    pub account: String,
+}
+
+/// A command that prints shifts.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    /// The program, an absolute path, and its arguments.
+    pub command: Vec<String>,
+    /// Longest time that it may take.
+    pub deadline: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OnCallSection {
+    warn_age: Spanned<Duration>,
+    max_age: Spanned<Duration>,
+    lookahead: Duration,
+    proxy: Option<Spanned<String>>,
+    source: Vec<Spanned<SourceSection>>,
+}
+
+impl Default for OnCallSection {
+    fn default() -> Self {
+        let unwritten = |span| Spanned::new(0..0, Duration(span));
+        Self {
+            warn_age: unwritten(Span::hours(1)),
+            max_age: unwritten(Span::hours(24)),
+            lookahead: Duration(Span::hours(72)),
+            proxy: None,
+            source: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceSection {
+    name: Spanned<String>,
+    provider: Spanned<String>,
+    api: Option<Spanned<String>>,
+    region: Option<Spanned<String>>,
+    token_file: Option<PathBuf>,
+    oauth: Option<OAuthSection>,
+    policies: Option<Vec<String>>,
+    teams: Option<Vec<String>>,
+    ca_file: Option<PathBuf>,
+    deadline: Option<Duration>,
+    file: Option<PathBuf>,
+    command: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    schedules: Vec<String>,
+    #[serde(default = "first_level")]
+    max_level: Spanned<u8>,
+    #[serde(default)]
+    people: BTreeMap<String, Spanned<String>>,
+    // `flatten` would lose the line of a mistake.
+    allow_empty: Option<bool>,
+    max_oncall: Option<Spanned<usize>>,
+    max_change: Option<Percent>,
+    warn_age: Option<Spanned<Duration>>,
+    max_age: Option<Spanned<Duration>>,
+    #[serde(default)]
+    schedule: BTreeMap<Spanned<String>, ScheduleSection>,
+}
+
+/// `[oncall.source.schedule.ID]`: what holds for one schedule in place of what holds for its source.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScheduleSection {
+    allow_empty: Option<bool>,
+    max_oncall: Option<Spanned<usize>>,
+    max_change: Option<Percent>,
+    warn_age: Option<Spanned<Duration>>,
+    max_age: Option<Spanned<Duration>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OAuthSection {
+    client_id: String,
+    client_secret_file: PathBuf,
+    subdomain: Spanned<String>,
+    identity: Option<Spanned<String>>,
+}
+
+impl OnCallSection {
+    pub(super) fn check(self, beside: &impl Fn(&Path) -> PathBuf) -> Result<OnCall, Problem> {
+        let lookahead = self.lookahead.0;
+        let all = age_limit(&self.warn_age, &self.max_age, lookahead)?;
+        unique(self.source.iter().map(|section| &section.get_ref().name), "[[oncall.source]]")?;
+        let mut ages = Ages { all, sources: BTreeMap::new() };
+        for section in &self.source {
+            let name = section.get_ref().name.get_ref().clone();
+            let limits = section.get_ref().check_ages((&self.warn_age, &self.max_age), lookahead)?;
+            ages.sources.insert(name, limits);
+        }
+        let proxy = self.proxy.map(check_proxy).transpose()?;
+        let sources = self
+            .source
+            .into_iter()
+            .map(|section| SourceSection::check(section, beside))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(OnCall { lookahead, ages, proxy, sources })
+    }
+}
+
+fn check_proxy(written: Spanned<String>) -> Result<String, Problem> {
+    let text = written.get_ref();
+    let host = text.strip_prefix("http://").filter(|rest| !rest.is_empty() && !rest.contains(['/', '@']));
+    host.is_some().then(|| text.clone()).ok_or_else(|| {
+        problem(&written, format!("`{text}` is no proxy; write http://host:port, without a name or password"))
+    })
+}
+
+type WrittenAges<'a> = (&'a Spanned<Duration>, &'a Spanned<Duration>);
+
+fn age_limit(
+    warn: &Spanned<Duration>,
+    max: &Spanned<Duration>,
+    lookahead: Span,
+) -> Result<AgeLimit, Problem> {
+    let (warn_age, max_age) = (warn.get_ref().0, max.get_ref().0);
+    if max_age > lookahead {
+        return Err(problem(
+            max,
+            format!("max_age ({max_age}) is longer than lookahead ({lookahead}): past it nothing is known"),
+        ));
+    }
+    // Unwritten, it follows a shorter `max_age`.
+    Ok(AgeLimit { warn_age: warn_age.min(max_age), max_age })
+}
+
+impl SourceSection {
+    fn check_ages(&self, all: WrittenAges<'_>, lookahead: Span) -> Result<SourceAges, Problem> {
+        let (warn, max) = (self.warn_age.as_ref().unwrap_or(all.0), self.max_age.as_ref().unwrap_or(all.1));
+        let mut ages = SourceAges { all: age_limit(warn, max, lookahead)?, schedules: BTreeMap::new() };
+        for (schedule, section) in &self.schedule {
+            let warn = section.warn_age.as_ref().unwrap_or(warn);
+            let max = section.max_age.as_ref().unwrap_or(max);
+            ages.schedules.insert(schedule.get_ref().clone(), age_limit(warn, max, lookahead)?);
+        }
+        Ok(ages)
+    }
+
+    fn check(section: Spanned<Self>, beside: &impl Fn(&Path) -> PathBuf) -> Result<Source, Problem> {
+        let at = section.span();
+        let this = section.into_inner();
+        let name = this.name.get_ref();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || !name.bytes().all(fits) {
+            return Err(problem(&this.name, "a source's name is made of letters, digits, - and _"));
+        }
+        let provider = this.check_provider(at.start, beside)?;
+        let mut people = BTreeMap::new();
+        for (user, principal) in &this.people {
+            people.insert(user.clone(), named(principal, Principal::new)?);
+        }
+        let written = (this.allow_empty, this.max_oncall.as_ref(), this.max_change);
+        let mut source = Source {
+            name: name.clone(),
+            provider,
+            max_level: level(&this.max_level)?,
+            people,
+            guards: guards(written, &Guards::default())?,
+            guards_of: BTreeMap::new(),
+            schedules: this.schedules,
+        };
+        for (schedule, section) in this.schedule {
+            if !source.names(schedule.get_ref()) {
+                let text = format!("`schedules` of source `{}` has no `{}`", source.name, schedule.get_ref());
+                return Err(problem(&schedule, text));
+            }
+            let written = (section.allow_empty, section.max_oncall.as_ref(), section.max_change);
+            let guards = guards(written, &source.guards)?;
+            source.guards_of.insert(schedule.into_inner(), guards);
+        }
+        Ok(source)
+    }
+
+    /// A setting of another provider's that would be read by nobody.
+    fn foreign_setting(&self) -> Option<&'static str> {
+        let ours = self.provider.get_ref().as_str();
+        let written: [(&str, bool, &[&str]); 10] = [
+            ("file", self.file.is_some(), &["rota", "file"]),
+            ("command", self.command.is_some(), &["exec"]),
+            ("deadline", self.deadline.is_some(), &["pagerduty", "exec"]),
+            ("token_file", self.token_file.is_some(), &["pagerduty"]),
+            ("oauth", self.oauth.is_some(), &["pagerduty"]),
+            ("api", self.api.is_some(), &["pagerduty"]),
+            ("region", self.region.is_some(), &["pagerduty"]),
+            ("ca_file", self.ca_file.is_some(), &["pagerduty"]),
+            ("policies", self.policies.is_some(), &["pagerduty"]),
+            ("teams", self.teams.is_some(), &["pagerduty"]),
+        ];
+        written.into_iter().find(|(_, set, read_by)| *set && !read_by.contains(&ours)).map(|(key, _, _)| key)
+    }
+
+    fn check_provider(&self, at: usize, beside: &impl Fn(&Path) -> PathBuf) -> Result<Provider, Problem> {
+        let needs =
+            |key: &str| Problem { at, text: format!("source `{}` needs `{key}`", self.name.get_ref()) };
+        let provider = self.provider.get_ref();
+        if !["pagerduty", "rota", "exec", "file"].contains(&provider.as_str()) {
+            let text = format!("no provider `{provider}`; this release has pagerduty, rota, exec and file");
+            return Err(problem(&self.provider, text));
+        }
+        if let Some(key) = self.foreign_setting() {
+            return Err(problem(&self.provider, format!("provider `{provider}` has no setting `{key}`")));
+        }
+        let file = || self.file.as_ref().map(|file| beside(file)).ok_or_else(|| needs("file"));
+        match provider.as_str() {
+            "rota" => Ok(Provider::Rota(file()?)),
+            "file" => Ok(Provider::File(file()?)),
+            "exec" => Ok(Provider::Exec(Exec {
+                command: self.check_command(self.command.as_ref().ok_or_else(|| needs("command"))?)?,
+                deadline: self.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
+            })),
+            _ => self.check_pagerduty(at, beside).map(Provider::PagerDuty),
+        }
+    }
+
+    fn check_command(&self, command: &Spanned<Vec<String>>) -> Result<Vec<String>, Problem> {
+        let absolute = command.get_ref().first().is_some_and(|program| program.starts_with('/'));
+        if !absolute || command.get_ref().iter().any(|word| word.contains('\0')) {
+            return Err(problem(command, "`command` is the absolute path of a program and its arguments"));
+        }
+        Ok(command.get_ref().clone())
+    }
+
+    fn check_pagerduty(&self, at: usize, beside: &impl Fn(&Path) -> PathBuf) -> Result<PagerDuty, Problem> {
+        let needs =
+            |key: &str| Problem { at, text: format!("source `{}` needs `{key}`", self.name.get_ref()) };
+        let region = self.region.as_ref().map_or("us", |region| region.get_ref().as_str());
+        let api = match (region, &self.region) {
+            ("us", _) => "https://api.pagerduty.com",
+            ("eu", _) => "https://api.eu.pagerduty.com",
+            (_, Some(written)) => return Err(problem(written, "`region` is \"us\" or \"eu\"")),
+            (_, None) => return Err(needs("region")),
+        };
+        let access = match (&self.token_file, &self.oauth) {
+            (Some(file), None) => Access::Key(beside(file)),
+            (None, Some(app)) => Access::OAuth(app.check(region, beside)?),
+            (None, None) => return Err(needs("token_file")),
+            (Some(_), Some(_)) => {
+                let text = "both `token_file` and [oncall.source.oauth]; keep one of them";
+                return Err(problem(&self.provider, text));
+            }
+        };
+        let (policies, teams) =
+            (self.policies.clone().unwrap_or_default(), self.teams.clone().unwrap_or_default());
+        if self.schedules.is_empty() && policies.is_empty() && teams.is_empty() {
+            return Err(needs("schedules"));
+        }
+        Ok(PagerDuty {
+            api: origin(self.api.as_ref(), api)?,
+            access,
+            policies,
+            teams,
+            ca_file: beside(&self.ca_file.clone().unwrap_or_else(system_authorities)),
+            deadline: self.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
+        })
+    }
+}
+
+impl OAuthSection {
+    fn check(&self, region: &str, beside: &impl Fn(&Path) -> PathBuf) -> Result<OAuth, Problem> {
+        let subdomain = self.subdomain.get_ref();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if subdomain.is_empty() || !subdomain.bytes().all(fits) {
+            return Err(problem(&self.subdomain, "`subdomain` is the word before .pagerduty.com"));
+        }
+        Ok(OAuth {
+            identity: origin(self.identity.as_ref(), "https://identity.pagerduty.com")?,
+            client_id: self.client_id.clone(),
+            client_secret_file: beside(&self.client_secret_file),
+            account: format!("as_account-{region}.{subdomain}"),
+        })
+    }
+}
+
+type WrittenGuards<'a> = (Option<bool>, Option<&'a Spanned<usize>>, Option<Percent>);
+
+fn guards((empty, most, change): WrittenGuards<'_>, otherwise: &Guards) -> Result<Guards, Problem> {
+    if let Some(most) = most.filter(|most| *most.get_ref() == 0) {
+        return Err(problem(most, "`max_oncall` is 0, so nobody could ever be on call"));
+    }
+    Ok(Guards {
+        allow_empty: empty.unwrap_or(otherwise.allow_empty),
+        max_oncall: most.map_or(otherwise.max_oncall, |most| *most.get_ref()),
+        max_change: change.map_or(otherwise.max_change, |Percent(share)| share),
+    })
+}
+
+/// Scheme, host and port, and nothing behind them.
+fn origin(written: Option<&Spanned<String>>, otherwise: &str) -> Result<String, Problem> {
+    match written {
+        None => Ok(otherwise.to_string()),
+        Some(url) if !url.get_ref().starts_with("https://") || url.get_ref().ends_with('/') => {
+            Err(problem(url, "an API is https:// and a host, without a slash at the end"))
+        }
+        Some(url) => Ok(url.get_ref().clone()),
+    }
+}
