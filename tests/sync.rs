@@ -292,7 +292,11 @@ fn a_rota_of_strangers_is_not_published() {
     suite.write_rota(&[("alice", -HOUR, HOUR)]);
     suite.sync();
     suite.write_rota(&[("zoe", -HOUR, HOUR)]);
-    fails(&suite, "oncall-cache sync", "nobody on call is anybody in the directory (source-empty)");
+    fails(
+        &suite,
+        "oncall-cache sync",
+        "source-empty: none of the people on call is anybody in the directory",
+    );
 }
 
 #[test]
@@ -336,8 +340,9 @@ fn a_sync_that_root_runs_by_hand_is_the_services() {
     assert_eq!(
         owners,
         "authkeys/keys.db authkeys-sync:authkeys 640\nauthkeys/keys.lock authkeys-sync:authkeys-sync 600\n\
-         authkeys/keys.stamp authkeys-sync:authkeys 640\noncall-cache/roster.db oncall-cache:oncall-cache 644\n\
-         oncall-cache/roster.lock oncall-cache:oncall-cache 600\n"
+         authkeys/keys.stamp authkeys-sync:authkeys 640\noncall-cache/history.jsonl oncall-cache:oncall-cache 640\n\
+         oncall-cache/roster.db oncall-cache:oncall-cache 644\noncall-cache/roster.lock oncall-cache:oncall-cache 600\n\
+         oncall-cache/status.json oncall-cache:oncall-cache 644\n"
     );
     suite.sync();
     // Whoever owns the directory cannot make root write elsewhere.

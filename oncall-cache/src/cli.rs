@@ -21,8 +21,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Copy who is on call into the roster; replaces it whole, or leaves it as it is and says why
-    Sync,
+    /// Copy who is on call into the roster: exit status 0, all of it is new; 1, a schedule could not be read or
+    /// was refused and stays as it was; 2, nothing is new, and why
+    Sync(SyncArguments),
     /// Show who is on call now and next, for each schedule
     Who {
         #[command(flatten)]
@@ -39,6 +40,17 @@ pub enum Verb {
         #[command(subcommand)]
         verb: ConfigVerb,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct SyncArguments {
+    /// Say who would gain and who would lose what, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Take over what a guard refuses, this once: of the schedules named (source/schedule), or of all
+    #[arg(long, value_name = "SCHEDULE", num_args = 0..)]
+    pub accept: Option<Vec<String>>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -18,6 +18,36 @@ pub struct People<'a> {
     by_name: BTreeMap<&'a str, &'a Person>,
 }
 
+/// Who a provider user is here, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// The person.
+    pub principal: Principal,
+    /// By what.
+    pub ground: MappedBy,
+}
+
+/// By what a provider user was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MappedBy {
+    /// `[oncall.source.people]`.
+    Table,
+    /// A mail address.
+    Mail,
+    /// The source speaks of people by the directory's names.
+    Name,
+}
+
+impl fmt::Display for MappedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Table => "table",
+            Self::Mail => "mail",
+            Self::Name => "name",
+        })
+    }
+}
+
 /// Why a provider user is nobody here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unmapped {
@@ -61,9 +91,9 @@ impl<'a> People<'a> {
         Self { by_mail, by_name: people.iter().map(|person| (person.principal.as_str(), person)).collect() }
     }
 
-    /// May `principal` ever become root?
-    pub fn is_eligible(&self, principal: &Principal) -> bool {
-        self.by_name.get(principal.as_str()).is_some_and(|person| person.eligible)
+    /// The person of that name.
+    pub fn find(&self, principal: &Principal) -> Option<&'a Person> {
+        self.by_name.get(principal.as_str()).copied()
     }
 
     /// The principals of the users of one source. Each is judged beside the others: an address that two
@@ -72,7 +102,7 @@ impl<'a> People<'a> {
         &self,
         users: &BTreeSet<&User>,
         table: &BTreeMap<String, Principal>,
-    ) -> BTreeMap<String, Result<Principal, Unmapped>> {
+    ) -> BTreeMap<String, Result<Mapped, Unmapped>> {
         let mut claims: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for user in users {
             if let Some(mail) = &user.mail {
@@ -96,13 +126,16 @@ impl<'a> People<'a> {
         user: &User,
         table: &BTreeMap<String, Principal>,
         shared: &BTreeSet<&str>,
-    ) -> Result<Principal, Unmapped> {
+    ) -> Result<Mapped, Unmapped> {
+        let by = |ground, principal: &Principal| Ok(Mapped { principal: principal.clone(), ground });
         if let Some(principal) = table.get(&user.id) {
-            return Ok(principal.clone());
+            return by(MappedBy::Table, principal);
         }
         if let Some(name) = &user.principal {
-            let person = self.by_name.get(name.as_str());
-            return person.map(|person| person.principal.clone()).ok_or(Unmapped::NoSuchPerson(name.clone()));
+            return match self.by_name.get(name.as_str()) {
+                Some(person) => by(MappedBy::Name, &person.principal),
+                None => Err(Unmapped::NoSuchPerson(name.clone())),
+            };
         }
         let mail = user.mail.as_ref().ok_or(Unmapped::NoMail)?.to_ascii_lowercase();
         if shared.contains(mail.as_str()) {
@@ -111,8 +144,8 @@ impl<'a> People<'a> {
         let owners = self.by_mail.get(&mail).map(Vec::as_slice).unwrap_or_default();
         let eligible: Vec<&&Person> = owners.iter().filter(|person| person.eligible).collect();
         match (eligible.as_slice(), owners) {
-            ([one], _) => Ok(one.principal.clone()),
-            ([], [one]) => Ok(one.principal.clone()),
+            ([one], _) => by(MappedBy::Mail, &one.principal),
+            ([], [one]) => by(MappedBy::Mail, &one.principal),
             ([], []) => Err(Unmapped::NoSuchMail(mail)),
             _ => Err(Unmapped::Ambiguous(mail)),
         }
@@ -146,7 +179,7 @@ mod tests {
         index
             .map(&users.iter().collect(), &table)
             .into_values()
-            .map(|result| result.map_or_else(|why| why.to_string(), |principal| principal.to_string()))
+            .map(|result| result.map_or_else(|why| why.to_string(), |mapped| mapped.principal.to_string()))
             .collect()
     }
 

@@ -9,6 +9,7 @@ mod http;
 mod identity;
 mod import;
 mod providers;
+mod report;
 mod sync;
 mod when;
 mod who;
@@ -24,7 +25,8 @@ use policy::{Principal, Timestamp};
 use serde_json::{Value, json};
 use store::roster;
 
-use cli::{Arguments, ConfigVerb, Format, Moment, Question, Verb};
+use cli::{Arguments, ConfigVerb, Format, Moment, Question, SyncArguments, Verb};
+use sync::{Accept, State, Summary, Wish};
 use when::When;
 use who::Who;
 
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
     };
     let config = || Config::load(&arguments.config);
     let code = match &arguments.verb {
-        Verb::Sync => sync(config()),
+        Verb::Sync(arguments) => sync(config(), arguments),
         Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
         Verb::Check(question) => ask(config, question, check::Answer::line),
         Verb::Why(question) => ask(config, question, check::Answer::chain),
@@ -83,24 +85,47 @@ fn print_json(value: &Value) {
     say(&format!("{value:#}"));
 }
 
-fn sync(config: Result<Config, FileError>) -> u8 {
+fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
     let now = now();
+    let accept = match &arguments.accept {
+        None => Accept::Nothing,
+        Some(these) if these.is_empty() => Accept::Everything,
+        Some(these) => Accept::These(these.clone()),
+    };
+    let wish = Wish { dry_run: arguments.dry_run, accept };
     let outcome = config.map_err(|error| error.to_string()).and_then(|config| {
-        sync::sync(&config, now).map_err(|error| error.to_string()).map(|summary| (config, summary))
+        sync::sync(&config, &wish, now).map_err(|error| error.to_string()).map(|summary| (config, summary))
     });
     match outcome {
         Ok((config, summary)) => {
-            for line in &summary.notes {
-                complain(line);
+            tell(&summary, now);
+            if wish.dry_run {
+                say(&differences(&summary, now));
+            } else {
+                say(&summarise(&summary.roster, &config, now));
             }
-            say(&summarise(&summary.roster, &config, now));
-            0
+            u8::from(!summary.is_whole())
         }
         Err(problem) => {
             complain(problem);
             CANNOT_TELL
         }
     }
+}
+
+/// What somebody should look at.
+fn tell(summary: &Summary, now: Timestamp) {
+    summary.notes.iter().for_each(complain);
+    summary.outcomes.iter().filter(|outcome| outcome.state != State::Read).for_each(complain);
+    summary.ahead.iter().for_each(|ahead| complain(ahead.line(now)));
+}
+
+/// Who would gain and who would lose, for `sync --dry-run`.
+fn differences(summary: &Summary, now: Timestamp) -> String {
+    if summary.changes.is_empty() {
+        return "nothing would change".to_string();
+    }
+    summary.changes.lines(now).join("\n")
 }
 
 /// `2 schedules, 6 shifts, alice until 18:00 UTC, next bob`.

@@ -1,24 +1,69 @@
-//! `sync`: fetch every source, map its people, publish a whole new roster; or leave the old one.
+//! `sync`: fetch every source, map its people, guard each schedule, publish a whole new roster.
+//!
+//! The unit of completeness is the schedule. One that could not be read, or that a guard refuses, keeps the
+//! shifts it had, within their own age; the others move on. When none could be read nothing is published but
+//! a change of eligibility: leaving the eligible group counts during an outage too.
+
+mod ahead;
+mod changes;
+mod draft;
+mod guards;
+mod history;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use host::audit::Escaped;
-use host::config::{Provider as Kind, Source};
 use host::{Config, accounts};
-use policy::{Roster, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Window};
-use store::keys::KeyCopy;
+use policy::{Roster, Rules, ScheduleRef, Span, Timestamp, Window};
+use store::keys::{KeyCopy, Person};
+use store::roster::Mapping;
 use store::{StoreError, SyncLock, roster};
 
 use crate::identity::People;
-use crate::providers::pagerduty::PagerDuty;
-use crate::providers::rota::Rota;
-use crate::providers::{Answer, Provider, ProviderError, User};
+use crate::report::{self, Report};
+pub use ahead::Ahead;
+pub use changes::Changes;
+use draft::{Draft, Previous};
+pub use draft::{Outcome, State};
 
 /// How far back shifts are asked for: a shift that just ended is still worth showing.
 const LOOK_BACK: Span = Span::hours(1);
+
+/// What a sync is asked for beyond its usual work.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// Schedules whose guards are set aside this once.
+    pub accept: Accept,
+}
+
+/// Schedules whose guards are set aside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Accept {
+    /// None.
+    #[default]
+    Nothing,
+    /// All of them.
+    Everything,
+    /// Those named, as `source/schedule`.
+    These(Vec<String>),
+}
+
+impl Accept {
+    fn covers(&self, schedule: &ScheduleRef, name: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::These(texts) => texts.iter().any(|text| {
+                text.split_once('/').is_some_and(|(source, id)| {
+                    source == schedule.source && (id == schedule.id || id == name)
+                })
+            }),
+        }
+    }
+}
 
 /// Why nothing was published.
 #[derive(Debug)]
@@ -29,14 +74,10 @@ pub enum SyncError {
     Owner(String),
     /// The key copy, which maps people, is not to be believed.
     People(StoreError),
-    /// A source told nothing that may be believed; its name.
-    Source(String, ProviderError),
-    /// A source shows nobody at all (`source-empty`); its name.
-    Empty(String),
-    /// Shifts there are, and nobody in the directory whose they are (`source-empty`); the first reason.
-    Nobody(String),
     /// A source's clock and this host's differ (`clock-skew`); its name, and by how much.
     Skew(String, Span),
+    /// No schedule could be read; what became of each, and whether a change of eligibility was published.
+    NothingRead(Vec<Outcome>, bool),
     /// The roster could not be written, or another sync is at work.
     Store(StoreError),
 }
@@ -47,19 +88,20 @@ impl fmt::Display for SyncError {
             Self::NothingToDo(what) => f.write_str(what),
             Self::Owner(what) => f.write_str(what),
             Self::People(error) => write!(f, "no people to map to, nothing published: {error}"),
-            Self::Source(name, error) => write!(f, "source `{name}`: {error}; nothing published"),
-            Self::Empty(name) => write!(
-                f,
-                "source `{name}` shows nobody on call in the whole window (source-empty), nothing published; check `schedules` and `max_level`"
-            ),
-            Self::Nobody(first) => write!(
-                f,
-                "nobody on call is anybody in the directory (source-empty), nothing published; {first}"
-            ),
             Self::Skew(name, by) => write!(
                 f,
                 "source `{name}`: its clock and this host's are {by} apart (clock-skew), nothing published; set this host's clock"
             ),
+            Self::NothingRead(outcomes, republished) => {
+                for outcome in outcomes {
+                    writeln!(f, "{outcome}")?;
+                }
+                f.write_str(if *republished {
+                    "no schedule was read; the old shifts are published again with who may become root now"
+                } else {
+                    "no schedule was read, nothing published"
+                })
+            }
             Self::Store(error) => error.fmt(f),
         }
     }
@@ -67,168 +109,109 @@ impl fmt::Display for SyncError {
 
 impl std::error::Error for SyncError {}
 
-/// What a sync published, and what somebody should look at.
+/// What a sync published, or would have, and what somebody should look at.
 #[derive(Debug)]
 pub struct Summary {
     /// The new roster.
     pub roster: Roster,
+    /// How its people were found.
+    pub mappings: BTreeSet<Mapping>,
+    /// What became of each schedule.
+    pub outcomes: Vec<Outcome>,
+    /// Who could become root when, before and now.
+    pub changes: Changes,
+    /// People on call soon who will not be admitted.
+    pub ahead: Vec<Ahead>,
     /// One line for each provider user who is nobody here, and for each address that several people have.
     pub notes: Vec<String>,
+    /// How many provider users are nobody here.
+    pub unmapped: usize,
 }
 
-/// Fetches, maps and publishes.
-pub fn sync(config: &Config, now: Timestamp) -> Result<Summary, SyncError> {
+impl Summary {
+    /// Was every schedule read?
+    pub fn is_whole(&self) -> bool {
+        self.outcomes.iter().all(|outcome| outcome.state == State::Read)
+    }
+}
+
+/// Fetches, maps, guards and publishes.
+pub fn sync(config: &Config, wish: &Wish, now: Timestamp) -> Result<Summary, SyncError> {
     if config.oncall.sources.is_empty() {
         return Err(SyncError::NothingToDo("config.toml has no [[oncall.source]]; say where the rota is"));
     }
+    accounts::become_owner_of(config.paths.roster.parent().unwrap_or(Path::new("/")))
+        .map_err(SyncError::Owner)?;
+    let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
+    let mut people_synced = None;
+    let outcome = read_people(config, now).and_then(|(people, synced)| {
+        people_synced = Some(synced);
+        gather_and_publish(config, wish, &people, now)
+    });
+    if !wish.dry_run {
+        let mut report = Report::new(config, now, people_synced);
+        match &outcome {
+            Ok(summary) => report.tell(summary),
+            Err(error) => report.fail(error),
+        }
+        if let Err(error) = report.write(&report::path(config)) {
+            crate::complain(format_args!("this sync cannot be reported by `status`: {error}"));
+        }
+    }
+    outcome
+}
+
+/// Everybody in the copy of the directory, and when that was last known to be true.
+pub fn read_people(config: &Config, now: Timestamp) -> Result<(Vec<Person>, Timestamp), SyncError> {
     let directory = config
         .directory
         .as_ref()
         .ok_or(SyncError::NothingToDo("config.toml has no [directory]; say where people are"))?;
-    accounts::become_owner_of(config.paths.roster.parent().unwrap_or(Path::new("/")))
-        .map_err(SyncError::Owner)?;
-    let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
-    let people = KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)
-        .and_then(|copy| copy.people())
-        .map_err(SyncError::People)?;
-    let horizon = now.plus(config.oncall.lookahead);
-    let window = Window::new(now.minus(LOOK_BACK), horizon)
-        .ok_or(SyncError::NothingToDo("`lookahead` leaves nothing to ask for"))?;
-    let index = People::new(&people);
-    let mut roster =
-        Roster { published: now, schedules: Vec::new(), shifts: Vec::new(), eligible: Default::default() };
-    let mut notes = Vec::new();
+    KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)
+        .and_then(|copy| Ok((copy.people()?, copy.synced())))
+        .map_err(SyncError::People)
+}
+
+fn gather_and_publish(
+    config: &Config,
+    wish: &Wish,
+    people: &[Person],
+    now: Timestamp,
+) -> Result<Summary, SyncError> {
+    let previous = Previous::read(&config.paths.roster);
+    let index = People::new(people);
+    let mut draft = Draft::new(&previous, &index, wish, window(config, now)?, now);
     for source in &config.oncall.sources {
-        let answer = match fetch(source, window, now) {
-            Ok(answer) => answer,
-            Err(error) => {
-                withdraw(&config.paths.roster, &index, now).map_err(SyncError::Store)?;
-                return Err(error);
-            }
-        };
-        add(&mut roster, source, answer, &index, horizon, &mut notes);
+        draft.read(source, config.oncall.proxy.as_deref())?;
     }
-    if roster.shifts.is_empty() {
-        return Err(SyncError::Nobody(notes.into_iter().next().unwrap_or_default()));
-    }
-    // Everyone who could ever be admitted stands in the roster: eligibility travels with it.
-    for person in people.iter().filter(|person| person.eligible) {
-        roster.eligible.insert(person.principal.clone(), true);
-    }
-    roster::publish(&config.paths.roster, &roster).map_err(SyncError::Store)?;
-    Ok(Summary { roster, notes })
-}
-
-/// Takes eligibility from those who lost it in the directory while a source is down: the roster that stands is
-/// published again without them, its shifts and their ages as they are. Nobody gains anything by it.
-fn withdraw(path: &Path, people: &People<'_>, now: Timestamp) -> Result<(), StoreError> {
-    let Ok(mut roster) = roster::read(path) else { return Ok(()) };
-    let mut changed = false;
-    for (principal, eligible) in &mut roster.eligible {
-        let lost = *eligible && !people.is_eligible(principal);
-        changed |= lost;
-        *eligible &= !lost;
-    }
-    if !changed {
-        return Ok(());
-    }
-    roster.published = roster.published.max(now);
-    roster::publish(path, &roster)
-}
-
-fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, SyncError> {
-    let started = Instant::now();
-    let answer = match &source.provider {
-        Kind::PagerDuty(settings) => {
-            PagerDuty::new(settings, &source.schedules, source.max_level).fetch(window)
+    let any_read = draft.outcomes.iter().any(|outcome| outcome.state == State::Read);
+    let summary = draft.finish(people);
+    if any_read {
+        if !wish.dry_run {
+            publish(config, &summary, now)?;
         }
-        Kind::Exec(_) | Kind::File(_) => {
-            Err(ProviderError::Source("this release does not read this kind of source yet".to_string()))
-        }
-        Kind::Rota(path) => Rota::new(path, &source.schedules, source.max_level).fetch(window),
-    };
-    let mut answer = answer.map_err(|error| SyncError::Source(source.name.clone(), error))?;
-    if let Some((_, error)) = answer.failed.pop() {
-        return Err(SyncError::Source(source.name.clone(), error));
+        return Ok(summary);
     }
-    if let Some(clock) = answer.clock {
-        let apart = skew(clock, now, started.elapsed());
-        if apart > Rules::SKEW {
-            return Err(SyncError::Skew(source.name.clone(), apart));
-        }
+    let republish = previous.may_be_republished(&summary.roster, now);
+    if republish && !wish.dry_run {
+        publish(config, &summary, now)?;
     }
-    if answer.schedules.iter().all(|schedule| schedule.shifts.is_empty()) {
-        return Err(SyncError::Empty(source.name.clone()));
-    }
-    Ok(answer)
+    Err(SyncError::NothingRead(summary.outcomes, republish))
 }
 
-/// How far the provider's clock is outside the time in which it can have answered.
-fn skew(clock: Timestamp, asked: Timestamp, took: Duration) -> Span {
-    let answered = asked.plus(Span::seconds(i64::try_from(took.as_secs()).unwrap_or(i64::MAX)));
-    if clock < asked {
-        asked.since(clock)
-    } else if clock > answered {
-        clock.since(answered)
-    } else {
-        Span::seconds(0)
-    }
+/// The time that sources are asked for.
+fn window(config: &Config, now: Timestamp) -> Result<Window, SyncError> {
+    Window::new(now.minus(LOOK_BACK), now.plus(config.oncall.lookahead))
+        .ok_or(SyncError::NothingToDo("`lookahead` leaves nothing to ask for"))
 }
 
-fn add(
-    roster: &mut Roster,
-    source: &Source,
-    answer: Answer,
-    people: &People<'_>,
-    horizon: Timestamp,
-    notes: &mut Vec<String>,
-) {
-    let users: BTreeSet<&User> =
-        answer.schedules.iter().flat_map(|schedule| &schedule.shifts).map(|shift| &shift.user).collect();
-    let principals = people.map(&users, &source.people);
-    for user in &users {
-        let name = format!("{}/{}", source.name, Escaped(&user.id));
-        match principals.get(&user.id) {
-            Some(Ok(principal)) => {
-                for other in people.other_claimants(user, principal) {
-                    notes.push(format!(
-                        "{name} is {principal}: {other} has the same mail address and is ignored"
-                    ));
-                }
-            }
-            Some(Err(why)) => notes.push(format!("skipped {name}: {why}")),
-            None => {}
-        }
+/// The history first: a change that is written down twice is better than one that never was.
+fn publish(config: &Config, summary: &Summary, now: Timestamp) -> Result<(), SyncError> {
+    if let Err(problem) = history::append(config, &summary.changes, now) {
+        crate::complain(format_args!("the history of who could become root has a gap: {problem}"));
     }
-    for schedule in &answer.schedules {
-        let number = roster.schedules.len();
-        roster.schedules.push(Schedule {
-            reference: ScheduleRef { source: source.name.clone(), id: schedule.id.clone() },
-            name: schedule.name.clone(),
-            synced: roster.published,
-            horizon,
-        });
-        for shift in &schedule.shifts {
-            let Some(Ok(principal)) = principals.get(&shift.user.id) else { continue };
-            roster.eligible.insert(principal.clone(), people.is_eligible(principal));
-            roster.shifts.push(Shift {
-                schedule: number,
-                principal: principal.clone(),
-                level: shift.level,
-                window: shift.window,
-            });
-        }
-    }
+    roster::publish(&config.paths.roster, &summary.roster, &summary.mappings).map_err(SyncError::Store)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clocks_agree_within_the_time_the_answer_took() {
-        let at = Timestamp::from_unix;
-        let skew = |clock| super::skew(at(clock), at(1000), Duration::from_secs(5)).as_seconds();
-        assert_eq!([skew(1000), skew(1005), skew(990), skew(1105)], [0, 0, 10, 100]);
-    }
-}
+/// How far a provider's clock may be from this host's: readers bear as much.
+const SKEW: Span = Rules::SKEW;

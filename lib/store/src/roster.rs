@@ -3,6 +3,7 @@
 //! Its tables are an interface: `sqlite3 roster.db 'SELECT * FROM shift'` is something people do.
 //! Instants are seconds since the epoch. There are no mail addresses and no secrets in it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Timestamp, Window};
@@ -21,18 +22,33 @@ const SCHEMA: Schema = Schema {
         "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL)",
         "CREATE TABLE shift (schedule INTEGER NOT NULL, principal TEXT NOT NULL, level INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL)",
         "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID",
+        // For those who ask why; no decision reads it.
+        "CREATE TABLE mapping (source TEXT NOT NULL, principal TEXT NOT NULL, user TEXT NOT NULL, ground TEXT NOT NULL, PRIMARY KEY (source, principal, user)) WITHOUT ROWID",
     ],
 };
 
 /// The most rows of a kind that a reader takes.
 const MOST_ROWS: usize = 200_000;
 
-/// Replaces the roster at `path`.
-pub fn publish(path: &Path, roster: &Roster) -> Result<(), StoreError> {
-    replace(path, 0o644, |temporary| write(temporary, roster).map_err(|error| error.to_string()))
+/// How a provider's user was found to be a person of the directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mapping {
+    /// Name of the source.
+    pub source: String,
+    /// Who they are here.
+    pub principal: Principal,
+    /// The provider's id of the user; empty where that is a mail address.
+    pub user: String,
+    /// `table`, `mail` or `name`.
+    pub ground: String,
 }
 
-fn write(path: &Path, roster: &Roster) -> rusqlite::Result<()> {
+/// Replaces the roster at `path`.
+pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {
+    replace(path, 0o644, |temporary| write(temporary, roster, mappings).map_err(|error| error.to_string()))
+}
+
+fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite::Result<()> {
     let mut connection = SCHEMA.create(path)?;
     let transaction = connection.transaction()?;
     transaction.execute("INSERT INTO meta VALUES (?1)", params![roster.published.unix()])?;
@@ -67,6 +83,12 @@ fn write(path: &Path, roster: &Roster) -> rusqlite::Result<()> {
             params![principal.as_str(), i64::from(*eligible)],
         )?;
     }
+    for Mapping { source, principal, user, ground } in mappings {
+        transaction.execute(
+            "INSERT INTO mapping VALUES (?1, ?2, ?3, ?4)",
+            params![source, principal.as_str(), user, ground],
+        )?;
+    }
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)
 }
@@ -75,6 +97,25 @@ fn write(path: &Path, roster: &Roster) -> rusqlite::Result<()> {
 pub fn read(path: &Path) -> Result<Roster, StoreError> {
     let connection = SCHEMA.open(path)?;
     read_rows(&connection).map_err(|error| StoreError::corrupt(path, error))
+}
+
+/// Reads how the people in the roster at `path` were found.
+pub fn mappings(path: &Path) -> Result<BTreeSet<Mapping>, StoreError> {
+    let connection = SCHEMA.open(path)?;
+    read_mappings(&connection).map_err(|error| StoreError::corrupt(path, error))
+}
+
+fn read_mappings(connection: &rusqlite::Connection) -> Result<BTreeSet<Mapping>, Box<dyn std::error::Error>> {
+    let mut mappings = BTreeSet::new();
+    let mut query = connection.prepare("SELECT source, principal, user, ground FROM mapping")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        bounded(mappings.len())?;
+        let principal = Principal::new(&row.get::<_, String>(1)?)?;
+        let (source, user, ground) = (text(row, 0)?, text(row, 2)?, text(row, 3)?);
+        mappings.insert(Mapping { source, principal, user, ground });
+    }
+    Ok(mappings)
 }
 
 fn read_rows(connection: &rusqlite::Connection) -> Result<Roster, Box<dyn std::error::Error>> {
@@ -179,7 +220,7 @@ mod tests {
     fn fault_after(spoil: impl FnOnce(&Path)) -> Fault {
         let directory = crate::scratch();
         let path = directory.path().join("roster.db");
-        publish(&path, &example()).unwrap();
+        publish(&path, &example(), &BTreeSet::new()).unwrap();
         spoil(&path);
         read(&path).unwrap_err().fault()
     }
@@ -192,8 +233,16 @@ mod tests {
     fn what_was_published_is_read_back() {
         let directory = crate::scratch();
         let path = directory.path().join("roster.db");
-        publish(&path, &example()).unwrap();
+        let mapping = Mapping {
+            source: "pd".into(),
+            principal: Principal::new("alice").unwrap(),
+            user: "PUALICE".into(),
+            ground: "mail".into(),
+        };
+        let found = BTreeSet::from([mapping]);
+        publish(&path, &example(), &found).unwrap();
         assert_eq!(read(&path).unwrap(), example());
+        assert_eq!(mappings(&path).unwrap(), found);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     }
 

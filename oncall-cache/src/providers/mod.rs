@@ -60,6 +60,21 @@ pub struct User {
     pub label: Option<String>,
 }
 
+impl User {
+    /// What to call them in a message: no mail address, since messages are kept where anybody reads them.
+    pub fn shown(&self) -> String {
+        match &self.label {
+            Some(label) if !label.contains('@') => label.clone(),
+            _ => self.shown_id(),
+        }
+    }
+
+    /// Their id, or what stands before the @ where it is a mail address.
+    pub fn shown_id(&self) -> String {
+        self.id.split('@').next().unwrap_or_default().to_string()
+    }
+}
+
 /// Why a source told nothing that may be believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProviderError {

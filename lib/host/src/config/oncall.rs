@@ -43,13 +43,19 @@ pub struct Source {
 }
 
 impl Source {
+    /// The texts that name what is wanted of the source; none, if all that it tells of is.
+    pub fn wanted(&self) -> impl Iterator<Item = &String> {
+        let (policies, teams) = match &self.provider {
+            Provider::PagerDuty(settings) => (settings.policies.as_slice(), settings.teams.as_slice()),
+            _ => Default::default(),
+        };
+        self.schedules.iter().chain(policies).chain(teams)
+    }
+
     /// Is `text` something that a rule may name?
     pub fn names(&self, text: &str) -> bool {
-        let PagerDuty { policies, teams, .. } = match &self.provider {
-            Provider::PagerDuty(settings) => settings,
-            _ => return self.schedules.is_empty() || self.schedules.iter().any(|known| known == text),
-        };
-        [&self.schedules, policies, teams].into_iter().flatten().any(|known| known == text)
+        let mut wanted = self.wanted().peekable();
+        wanted.peek().is_none() || wanted.any(|known| known == text)
     }
 
     /// The guards of the schedule with this id and name.

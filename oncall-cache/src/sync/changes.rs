@@ -1,0 +1,97 @@
+//! Who could become root before, and who can now.
+
+use std::collections::BTreeSet;
+
+use policy::{Principal, Roster, ScheduleRef, Timestamp, Window};
+use serde_json::{Value, json};
+
+use crate::when::When;
+
+/// One person's shift, as far as it matters to who could become root.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// From when to when.
+    pub window: Window,
+    /// Whose it is.
+    pub principal: Principal,
+    /// Of which schedule.
+    pub schedule: ScheduleRef,
+    /// Escalation level.
+    pub level: u8,
+    /// Does the directory let them become root?
+    pub eligible: bool,
+}
+
+/// What a roster says that the one before it did not, and the other way round. Shifts that are over are left
+/// out: nobody gains or loses by them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New, in order of their start.
+    pub gained: Vec<Claim>,
+    /// Gone, in order of their start.
+    pub lost: Vec<Claim>,
+}
+
+impl Changes {
+    /// From `old` to `new`, as seen at `now`.
+    pub fn between(old: Option<&Roster>, new: &Roster, now: Timestamp) -> Self {
+        let (before, after) = (old.map(|old| claims(old, now)).unwrap_or_default(), claims(new, now));
+        Self {
+            gained: after.difference(&before).cloned().collect(),
+            lost: before.difference(&after).cloned().collect(),
+        }
+    }
+
+    /// Is everything as it was?
+    pub fn is_empty(&self) -> bool {
+        self.gained.is_empty() && self.lost.is_empty()
+    }
+
+    /// `+ alice, 18:00 UTC to 21 Nov 09:00 UTC, pd/P1 level 1`, a line each; who loses comes first.
+    pub fn lines(&self, now: Timestamp) -> Vec<String> {
+        let line = |sign: char, claim: &Claim| {
+            let Claim { window, principal, schedule, level, eligible } = claim;
+            let note = if *eligible { "" } else { " (not eligible)" };
+            let (start, end) = (When(window.start(), now), When(window.end(), now));
+            format!("{sign} {principal}{note}, {start} to {end}, {schedule} level {level}")
+        };
+        let lost = self.lost.iter().map(|claim| line('-', claim));
+        lost.chain(self.gained.iter().map(|claim| line('+', claim))).collect()
+    }
+
+    /// Each change for programs, with what `more` adds.
+    pub fn records(&self, more: &[(&str, String)]) -> Vec<Value> {
+        let record = |change: &str, claim: &Claim| {
+            let mut record = json!({
+                "version": 1,
+                "change": change,
+                "schedule": claim.schedule.to_string(),
+                "person": claim.principal.as_str(),
+                "level": claim.level,
+                "start": claim.window.start().to_string(),
+                "end": claim.window.end().to_string(),
+                "eligible": claim.eligible,
+            });
+            if let Some(fields) = record.as_object_mut() {
+                fields.extend(more.iter().map(|(key, value)| (key.to_string(), json!(value))));
+            }
+            record
+        };
+        let lost = self.lost.iter().map(|claim| record("lost", claim));
+        lost.chain(self.gained.iter().map(|claim| record("gained", claim))).collect()
+    }
+}
+
+fn claims(roster: &Roster, now: Timestamp) -> BTreeSet<Claim> {
+    let current = roster.shifts.iter().filter(|shift| shift.window.end() > now);
+    let claim = |shift: &policy::Shift| {
+        Some(Claim {
+            window: shift.window,
+            principal: shift.principal.clone(),
+            schedule: roster.schedules.get(shift.schedule)?.reference.clone(),
+            level: shift.level,
+            eligible: roster.is_eligible(&shift.principal),
+        })
+    };
+    current.filter_map(claim).collect()
+}

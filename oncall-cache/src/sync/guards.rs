@@ -1,0 +1,233 @@
+//! What a schedule must not exceed to be taken over.
+//!
+//! A rota is edited by people, scripts and whoever holds a token of theirs. These guards do not judge who
+//! is on call; they refuse what looks like an accident or a flood, keep what was known, and say how to
+//! have it after all.
+
+use std::collections::BTreeMap;
+
+use host::config::Guards;
+use policy::{Principal, Timestamp, Window};
+
+use super::draft::{Trouble, Unit};
+use crate::providers::{ProviderSchedule, ProviderShift};
+
+/// May `unit`, which came as `told`, take the place of `previous`?
+pub fn check(
+    guards: &Guards,
+    previous: Option<&Unit>,
+    unit: &Unit,
+    told: &ProviderSchedule,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    check_empty(guards, previous, unit, told)?;
+    let most = most_at_once(&told.shifts);
+    if most > guards.max_oncall {
+        return Err(trouble(
+            "guard-tripped",
+            format!("{most} people would be on call at once, `max_oncall` is {}", guards.max_oncall),
+        ));
+    }
+    let changed = previous.map_or(0, |previous| changed_share(previous, unit, now));
+    if changed > u64::from(guards.max_change) {
+        return Err(trouble(
+            "guard-tripped",
+            format!(
+                "{changed}% of the time known before would change, `max_change` is {}%",
+                guards.max_change
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn trouble(reason: &'static str, text: String) -> Trouble {
+    Trouble { reason, text, may_be_accepted: true }
+}
+
+/// Nobody at all is more often a mistake than the truth. One that was taken over empty before, because
+/// somebody accepted it, may stay so.
+fn check_empty(
+    guards: &Guards,
+    previous: Option<&Unit>,
+    unit: &Unit,
+    told: &ProviderSchedule,
+) -> Result<(), Trouble> {
+    let was_empty = previous.is_some_and(|previous| previous.slots.is_empty());
+    if !unit.slots.is_empty() || was_empty {
+        return Ok(());
+    }
+    match told.shifts.first() {
+        None if guards.allow_empty => Ok(()),
+        None => Err(trouble(
+            "source-empty",
+            "it shows nobody on call in the whole window; check `max_level` and the rota, or say \
+             `allow_empty = true`"
+                .to_string(),
+        )),
+        Some(shift) => Err(trouble(
+            "source-empty",
+            format!("none of the people on call is anybody in the directory, {} for one", shift.user.shown()),
+        )),
+    }
+}
+
+/// The most different people on call at one instant.
+fn most_at_once(shifts: &[ProviderShift]) -> usize {
+    let mut edges: Vec<(Timestamp, bool, &str)> = Vec::with_capacity(shifts.len() * 2);
+    for shift in shifts {
+        edges.push((shift.window.end(), false, &shift.user.id));
+        edges.push((shift.window.start(), true, &shift.user.id));
+    }
+    // At the second of a hand-over the one who leaves is gone before the other comes.
+    edges.sort();
+    let mut on: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut most = 0;
+    for (_, comes, user) in edges {
+        let shifts = on.entry(user).or_default();
+        if comes {
+            *shifts += 1;
+            most = most.max(on.len());
+        } else if *shifts > 1 {
+            *shifts -= 1;
+        } else {
+            on.remove(user);
+        }
+    }
+    most
+}
+
+/// How much of the time that both know about belongs to others than before, in percent of the person-seconds
+/// that either knows. Nothing where there was nobody before.
+fn changed_share(previous: &Unit, unit: &Unit, now: Timestamp) -> u64 {
+    let end = previous.schedule.horizon.min(unit.schedule.horizon);
+    let Some(both) = Window::new(now, end) else { return 0 };
+    let (old, new) = (cover(previous, both), cover(unit, both));
+    let seconds = |cover: &Cover<'_>| cover.values().flatten().map(|window| length(*window)).sum::<u64>();
+    let (before, after) = (seconds(&old), seconds(&new));
+    if before == 0 {
+        return 0;
+    }
+    let common: u64 = old
+        .iter()
+        .filter_map(|(who, windows)| Some((windows, new.get(who)?)))
+        .flat_map(|(left, right)| left.iter().flat_map(|one| right.iter().map(|other| (*one, *other))))
+        .filter_map(|(one, other)| one.intersect(other))
+        .map(length)
+        .sum();
+    let either = before + after - common;
+    (either - common) * 100 / either.max(1)
+}
+
+type Cover<'a> = BTreeMap<(&'a Principal, u8), Vec<Window>>;
+
+/// Who is on call when inside `both`; a person's shifts that overlap or touch are one.
+fn cover(unit: &Unit, both: Window) -> Cover<'_> {
+    let mut cover = Cover::new();
+    let mut slots: Vec<_> = unit.slots.iter().collect();
+    slots.sort_by_key(|slot| slot.window);
+    for slot in slots {
+        let Some(window) = slot.window.intersect(both) else { continue };
+        let windows = cover.entry((&slot.principal, slot.level)).or_default();
+        match windows.last_mut() {
+            Some(last) if window.start() <= last.end() => {
+                *last = Window::new(last.start(), last.end().max(window.end())).unwrap_or(window);
+            }
+            _ => windows.push(window),
+        }
+    }
+    cover
+}
+
+fn length(window: Window) -> u64 {
+    u64::try_from(window.end().since(window.start()).as_seconds()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::User;
+    use crate::sync::draft::Slot;
+    use policy::{Schedule, ScheduleRef};
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(Timestamp::from_unix(start), Timestamp::from_unix(end)).unwrap()
+    }
+
+    fn told(shifts: &[(&str, i64, i64)]) -> ProviderSchedule {
+        let shift = |(person, start, end): &(&str, i64, i64)| ProviderShift {
+            user: User { id: person.to_string(), mail: None, principal: None, label: None },
+            level: 1,
+            window: window(*start, *end),
+        };
+        ProviderSchedule { id: "P1".into(), name: "P1".into(), shifts: shifts.iter().map(shift).collect() }
+    }
+
+    fn unit(shifts: &[(&str, i64, i64)]) -> Unit {
+        let slot = |(person, start, end): &(&str, i64, i64)| Slot {
+            principal: Principal::new(person).unwrap(),
+            level: 1,
+            window: window(*start, *end),
+        };
+        let schedule = Schedule {
+            reference: ScheduleRef { source: "pd".into(), id: "P1".into() },
+            name: "P1".into(),
+            synced: Timestamp::from_unix(0),
+            horizon: Timestamp::from_unix(1000),
+        };
+        Unit { schedule, slots: shifts.iter().map(slot).collect() }
+    }
+
+    fn verdict(guards: &Guards, old: Option<&[(&str, i64, i64)]>, new: &[(&str, i64, i64)]) -> &'static str {
+        let previous = old.map(unit);
+        let outcome = check(guards, previous.as_ref(), &unit(new), &told(new), Timestamp::from_unix(0));
+        outcome.err().map_or("ok", |trouble| trouble.reason)
+    }
+
+    #[test]
+    fn nobody_is_refused_until_it_is_allowed_or_was_accepted() {
+        let usual = Guards::default();
+        let relaxed = Guards { allow_empty: true, ..Guards::default() };
+        assert_eq!(verdict(&usual, None, &[]), "source-empty");
+        assert_eq!(verdict(&usual, Some(&[("alice", 0, 10)]), &[]), "source-empty");
+        assert_eq!(verdict(&usual, Some(&[]), &[]), "ok");
+        assert_eq!(verdict(&relaxed, Some(&[("alice", 0, 10)]), &[]), "ok");
+    }
+
+    #[test]
+    fn a_schedule_of_strangers_does_not_replace_one_of_people() {
+        let relaxed = Guards { allow_empty: true, ..Guards::default() };
+        let (old, strangers) = (unit(&[("alice", 0, 10)]), told(&[("mallory", 0, 10)]));
+        let outcome = check(&relaxed, Some(&old), &unit(&[]), &strangers, Timestamp::from_unix(0));
+        assert_eq!(outcome.unwrap_err().reason, "source-empty");
+    }
+
+    #[test]
+    fn people_are_counted_at_one_instant() {
+        let two = Guards { max_oncall: 2, ..Guards::default() };
+        assert_eq!(verdict(&two, None, &[("alice", 0, 10), ("bob", 5, 15), ("carol", 10, 20)]), "ok");
+        assert_eq!(
+            verdict(&two, None, &[("alice", 0, 11), ("bob", 5, 15), ("carol", 10, 20)]),
+            "guard-tripped"
+        );
+        assert_eq!(verdict(&two, None, &[("alice", 0, 9), ("alice", 2, 5), ("alice", 3, 7)]), "ok");
+    }
+
+    #[test]
+    fn change_is_judged_where_both_know() {
+        let half = Guards { max_change: 50, ..Guards::default() };
+        let old: &[_] = &[("alice", 0, 1000)];
+        // A swap of 20%: 200 of alice's seconds go, 200 of bob's come, of 1200 in all.
+        assert_eq!(verdict(&half, Some(old), &[("alice", 0, 800), ("bob", 800, 1000)]), "ok");
+        assert_eq!(verdict(&half, Some(old), &[("alice", 0, 500), ("bob", 500, 1000)]), "guard-tripped");
+        assert_eq!(verdict(&half, Some(&[]), &[("bob", 0, 1000)]), "ok");
+        assert_eq!(verdict(&half, None, &[("bob", 0, 1000)]), "ok");
+        // Beyond the old horizon nothing was known, so nothing changes there.
+        assert_eq!(verdict(&half, Some(old), &[("alice", 0, 1000), ("bob", 1000, 9000)]), "ok");
+        // How a shift is cut does not matter.
+        assert_eq!(
+            verdict(&Guards { max_change: 0, ..half }, Some(old), &[("alice", 0, 400), ("alice", 400, 1000)]),
+            "ok"
+        );
+    }
+}
