@@ -7,8 +7,11 @@ use harness::suite::{CONFIG, DAY, HOUR, Suite, instant, now};
 use harness::text;
 use serde_json::Value;
 
-/// Writes rota.toml: schedules with shifts as person, start, end in seconds from now.
-fn write_rota(suite: &Suite, schedules: &[(&str, &[(&str, i64, i64)])]) {
+/// A schedule's id and its shifts, as person, start, end in seconds from now.
+type Rota<'a> = (&'a str, &'a [(&'a str, i64, i64)]);
+
+/// Writes rota.toml.
+fn write_rota(suite: &Suite, schedules: &[Rota<'_>]) {
     let now = now();
     let mut rota = String::new();
     for (id, shifts) in schedules {
@@ -56,7 +59,7 @@ fn report(suite: &Suite) -> Value {
 }
 
 /// alice, bob and carol on call for one schedule each.
-const THREE: &[(&str, &[(&str, i64, i64)])] = &[
+const THREE: &[Rota<'_>] = &[
     ("one", &[("alice", -HOUR, HOUR)]),
     ("two", &[("bob", -HOUR, HOUR)]),
     ("three", &[("carol", -HOUR, HOUR)]),
@@ -73,7 +76,7 @@ fn a22_nobody_at_all_is_refused_unless_it_is_allowed() {
     let suite = Suite::start();
     three(&suite);
     let before = suite.host.read_bytes("/var/lib/oncall-cache/roster.db");
-    let empty: &[(&str, &[(&str, i64, i64)])] = &[("one", &[]), ("two", &[]), ("three", &[])];
+    let empty: &[Rota<'_>] = &[("one", &[]), ("two", &[]), ("three", &[])];
     write_rota(&suite, empty);
     let said = sync(&suite, "", 2);
     assert_eq!(said.matches("source-empty").count(), 3, "{said}");
