@@ -1,0 +1,265 @@
+//! The way to a server: its address, a connection, and TLS on it; each step within one deadline.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use host::config::LdapUrl;
+use ldap3::LdapError;
+use policy::Span;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use trust::Owner;
+
+use super::fault::one_line;
+use super::{DirectoryError, Fault, Reply, Step};
+
+/// The largest file of certificate authorities; Debian's is a fifth of a megabyte.
+const LARGEST_CA_FILE: u64 = 4 * 1024 * 1024;
+
+/// The instant at which an answer is worth nothing any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    pub(super) end: Instant,
+    pub(super) limit: Span,
+}
+
+impl Deadline {
+    /// The instant at which `limit` is over, beginning now.
+    pub fn new(limit: Span) -> Self {
+        Self::within(Duration::from_secs(u64::try_from(limit.as_seconds()).unwrap_or(0)))
+    }
+
+    pub(super) fn within(length: Duration) -> Self {
+        let now = Instant::now();
+        let seconds = length.as_millis().div_ceil(1_000);
+        let limit = Span::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
+        Self { end: now.checked_add(length).unwrap_or(now), limit }
+    }
+
+    /// The part of what is left that one of `untried` servers gets.
+    pub(super) fn share(self, untried: usize) -> Self {
+        let left = self.end.saturating_duration_since(Instant::now());
+        Self::within(left / u32::try_from(untried.max(1)).unwrap_or(u32::MAX))
+    }
+
+    /// What is left of it for `step`; never zero, which the system's calls take for "for ever".
+    pub(super) fn left(self, step: Step) -> Result<Duration, Fault> {
+        match self.end.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Fault::Late(step, self.limit)),
+            left => Ok(left),
+        }
+    }
+}
+
+/// TLS that believes the authorities in `ca_file` and no others.
+pub(super) fn tls_config(ca_file: &Path) -> Result<Arc<ClientConfig>, DirectoryError> {
+    let pem = trust::read(ca_file, Owner::Root, LARGEST_CA_FILE).map_err(DirectoryError::CaFile)?;
+    let useless = |why: String| DirectoryError::CaContent(ca_file.to_path_buf(), why);
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| useless(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(certificates);
+    if usable == 0 {
+        return Err(useless("holds no certificate in PEM".to_string()));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| useless(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Connects to the first address that accepts; each gets its share of what is left of the deadline.
+pub(super) fn connect(url: &LdapUrl, deadline: Deadline) -> Result<TcpStream, Fault> {
+    let addresses = resolve(url, deadline)?;
+    let mut cause = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for (tried, address) in addresses.iter().enumerate() {
+        let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let share = (deadline.left(Step::Connect)? / untried).max(Duration::from_millis(1));
+        match TcpStream::connect_timeout(address, share) {
+            Ok(stream) => {
+                // Without it each TLS handshake waits 40 ms for a delayed acknowledgement.
+                stream.set_nodelay(true).map_err(Fault::Local)?;
+                return Ok(stream);
+            }
+            Err(error) => cause = error,
+        }
+    }
+    deadline.left(Step::Connect)?;
+    Err(Fault::Connect(cause))
+}
+
+/// The server's addresses. libc's resolver knows no deadline, so it gets a thread that may be left behind.
+fn resolve(url: &LdapUrl, deadline: Deadline) -> Result<Vec<SocketAddr>, Fault> {
+    let (tell, told) = mpsc::sync_channel(1);
+    let (host, port) = (url.host.clone(), url.port);
+    std::thread::Builder::new()
+        .spawn(move || {
+            let _ = tell.send((host.as_str(), port).to_socket_addrs().map(Vec::from_iter));
+        })
+        .map_err(Fault::Local)?;
+    match told.recv_timeout(deadline.left(Step::Resolve)?) {
+        Ok(addresses) => addresses.map_err(Fault::Resolve),
+        Err(_) => Err(Fault::Late(Step::Resolve, deadline.limit)),
+    }
+}
+
+/// The extended request StartTLS (RFC 4511, section 4.14), with message number 1.
+const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
+
+/// The longest answer to it that is read.
+const LONGEST_REPLY: usize = 4096;
+
+/// Asks for TLS on a plain connection. Reads its answer and not one byte more: what follows is TLS.
+pub(super) fn start_tls(stream: &mut TcpStream, deadline: Deadline) -> Result<(), Fault> {
+    stream.set_write_timeout(Some(deadline.left(Step::StartTls)?)).map_err(Fault::Local)?;
+    stream.write_all(START_TLS).map_err(|error| Fault::Lost(Step::StartTls, error.to_string()))?;
+    let message = read_message(stream, deadline)?;
+    match start_tls_reply(&message) {
+        Some(Reply { code: 0, .. }) => Ok(()),
+        Some(reply) => Err(Fault::StartTls(reply)),
+        None => Err(Fault::Malformed(Step::StartTls)),
+    }
+}
+
+/// The content of one LDAP message.
+fn read_message(stream: &mut TcpStream, deadline: Deadline) -> Result<Vec<u8>, Fault> {
+    let [tag, first] = read_array(stream, deadline)?;
+    let length = match (tag, first) {
+        (0x30, ..=0x7f) => usize::from(first),
+        (0x30, 0x81) => usize::from(u8::from_be_bytes(read_array(stream, deadline)?)),
+        (0x30, 0x82) => usize::from(u16::from_be_bytes(read_array(stream, deadline)?)),
+        // Active Directory always writes four.
+        (0x30, 0x84) => {
+            usize::try_from(u32::from_be_bytes(read_array(stream, deadline)?)).unwrap_or(usize::MAX)
+        }
+        _ => return Err(Fault::Malformed(Step::StartTls)),
+    };
+    if length > LONGEST_REPLY {
+        return Err(Fault::Malformed(Step::StartTls));
+    }
+    let mut message = vec![0; length];
+    read_exactly(stream, &mut message, deadline)?;
+    Ok(message)
+}
+
+fn read_array<const N: usize>(stream: &mut TcpStream, deadline: Deadline) -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    read_exactly(stream, &mut bytes, deadline)?;
+    Ok(bytes)
+}
+
+/// Fills `rest`. Looks at the deadline before each read: a server that drips must not stretch it.
+fn read_exactly(stream: &mut TcpStream, mut rest: &mut [u8], deadline: Deadline) -> Result<(), Fault> {
+    let lost = |why: &str| Fault::Lost(Step::StartTls, why.to_string());
+    while !rest.is_empty() {
+        stream.set_read_timeout(Some(deadline.left(Step::StartTls)?)).map_err(Fault::Local)?;
+        match stream.read(rest) {
+            Ok(0) => return Err(lost("closed by the server")),
+            Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(lost(&error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// The result in the content of an extended response to message 1; `None` if it is something else.
+fn start_tls_reply(message: &[u8]) -> Option<Reply> {
+    let (number, rest) = element(message, 0x02)?;
+    let (response, _) = element(rest, 0x78)?;
+    let (code, rest) = element(response, 0x0a)?;
+    let (_matched, rest) = element(rest, 0x04)?;
+    let (text, _) = element(rest, 0x04)?;
+    let ([1], [code]) = (number, code) else { return None };
+    Some(Reply::new(u32::from(*code), &String::from_utf8_lossy(text)))
+}
+
+/// The content of the BER element with `tag` that `bytes` begin with, and what follows it.
+fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (&[found, first], rest) = bytes.split_first_chunk()?;
+    let (length, rest) = match first {
+        ..=0x7f => (usize::from(first), rest),
+        0x81 => rest.split_first_chunk().map(|(l, rest)| (usize::from(u8::from_be_bytes(*l)), rest))?,
+        0x82 => rest.split_first_chunk().map(|(l, rest)| (usize::from(u16::from_be_bytes(*l)), rest))?,
+        0x84 => {
+            let (length, rest) = rest.split_first_chunk()?;
+            (usize::try_from(u32::from_be_bytes(*length)).ok()?, rest)
+        }
+        _ => return None,
+    };
+    if found == tag { rest.split_at_checked(length) } else { None }
+}
+
+/// Why there is no TLS.
+pub(super) fn handshake_fault(error: LdapError) -> Fault {
+    match error {
+        LdapError::Io { source } => match source.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(tls) => Fault::Tls(rustls::Error::clone(tls)),
+            None => Fault::Lost(Step::Handshake, one_line(&source.to_string())),
+        },
+        LdapError::Rustls { source } => Fault::Tls(source),
+        LdapError::DNSName { .. } | LdapError::UrlParsing { .. } => Fault::Address,
+        other => Fault::Lost(Step::Handshake, one_line(&other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn start_tls_replies_are_read_in_short_and_long_form() {
+        let short = b"\x02\x01\x01\x78\x0a\x0a\x01\x34\x04\x00\x04\x03a\nb";
+        let reply = start_tls_reply(short).unwrap();
+        assert_eq!((reply.code, reply.text.as_str()), (52, "a?b"));
+        let long = b"\x02\x01\x01\x78\x84\0\0\0\x07\x0a\x01\x00\x04\x00\x04\x00";
+        assert_eq!(start_tls_reply(long).unwrap().code, 0);
+        for end in 0..long.len() {
+            assert!(start_tls_reply(&long[..end]).is_none());
+        }
+        assert!(start_tls_reply(b"\x02\x01\x00\x78\x07\x0a\x01\x00\x04\x00\x04\x00").is_none());
+    }
+
+    /// A server that says `answer` to whoever connects and then waits for the end of the connection.
+    fn server(answer: &'static [u8]) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.write_all(answer).unwrap();
+            let _ = peer.read_to_end(&mut Vec::new());
+        });
+        client
+    }
+
+    #[test]
+    fn start_tls_believes_success_alone() {
+        let deadline = Deadline::new(Span::seconds(10));
+        let asked = |answer| start_tls(&mut server(answer), deadline);
+        assert!(asked(b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00").is_ok());
+        assert!(asked(b"\x30\x84\0\0\0\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00").is_ok());
+        let refused = asked(b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\x00\x04\x00");
+        assert!(matches!(refused, Err(Fault::StartTls(Reply { code: 2, .. }))));
+        for nonsense in
+            [&b"HTTP/1.1 400"[..], b"\x30\x80", b"\x30\x00", b"\x30\x84\xff\xff\xff\xff", b"\x30\x82\x10\x01"]
+        {
+            assert!(matches!(asked(nonsense), Err(Fault::Malformed(Step::StartTls))));
+        }
+    }
+
+    #[test]
+    fn a_silent_server_holds_nobody_longer_than_the_deadline() {
+        let start = Instant::now();
+        let silent = start_tls(&mut server(b"\x30\x0c\x02"), Deadline::new(Span::seconds(1)));
+        assert!(matches!(silent, Err(Fault::Late(Step::StartTls, _))));
+        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+}
