@@ -17,7 +17,6 @@ mod refresh;
 use std::cell::Cell;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use host::config::{Ldap, LdapUrl, Membership};
@@ -26,13 +25,12 @@ use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
 use ldap3::{
     DerefAliases, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, StdStream,
 };
-use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 
 use crate::entry::Entry;
 use crate::replica::News;
 pub use connect::Deadline;
-use connect::{connect, handshake_fault, start_tls, tls_config};
+use connect::{Tls, connect, handshake_fault, start_tls};
 use fault::one_line;
 pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
 pub use person::Eligible;
@@ -99,12 +97,12 @@ enum Question<'a> {
 /// Asks one server after the other until one answers; each gets its share of what is left.
 fn ask_servers(ldap: &Ldap, deadline: Deadline, question: Question<'_>) -> Result<Answer, DirectoryError> {
     // Files first: with one that is not trusted, no packet leaves the host.
-    let tls = tls_config(&ldap.ca_file)?;
+    let tls = Tls::read(&ldap.ca_file)?;
     let login = Login::read(ldap)?;
     let mut errors = Vec::new();
     for (asked, url) in ldap.urls.iter().enumerate() {
         let share = deadline.share(ldap.urls.len() - asked);
-        match converse(ldap, url, tls.clone(), login.as_ref(), share, question) {
+        match converse(ldap, url, &tls, login.as_ref(), share, question) {
             Ok(answer) => return Ok(answer),
             Err(fault) => errors.push(DirectoryError::Server(url.clone(), fault)),
         }
@@ -130,15 +128,11 @@ impl<'a> Login<'a> {
 fn converse(
     ldap: &Ldap,
     url: &LdapUrl,
-    tls: Arc<ClientConfig>,
+    tls: &Tls,
     login: Option<&Login<'_>>,
     deadline: Deadline,
     question: Question<'_>,
 ) -> Result<Answer, Fault> {
-    if url.host.contains(':') {
-        // ldap3 hands the bracketed literal to rustls, which takes it for no name at all.
-        return Err(Fault::Address);
-    }
     let mut stream = connect(url, deadline)?;
     if !url.tls_first {
         start_tls(&mut stream, deadline)?;
@@ -254,15 +248,11 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    async fn open(
-        url: &LdapUrl,
-        tls: Arc<ClientConfig>,
-        stream: TcpStream,
-        step: &'a Cell<Step>,
-    ) -> Result<Self, Fault> {
-        let settings = LdapConnSettings::new().set_config(tls).set_std_stream(StdStream::Tcp(stream));
+    async fn open(url: &LdapUrl, tls: &Tls, stream: TcpStream, step: &'a Cell<Step>) -> Result<Self, Fault> {
+        let (config, host) = tls.with(url)?;
+        let settings = LdapConnSettings::new().set_config(config).set_std_stream(StdStream::Tcp(stream));
         // ldaps in both cases: after StartTLS too, the next byte on the stream is TLS.
-        let address = format!("ldaps://{}:{}", url.host, url.port);
+        let address = format!("ldaps://{host}:{}", url.port);
         let (connection, ldap) =
             LdapConnAsync::with_settings(settings, &address).await.map_err(handshake_fault)?;
         let driver = tokio::spawn(connection.drive());

@@ -8,6 +8,7 @@ mod key_rule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Who};
@@ -886,6 +887,9 @@ impl LdapUrl {
         if host.is_empty() || !host.bytes().all(fits) {
             return Err(bad("has no usable host"));
         }
+        if rest.starts_with('[') && host.parse::<Ipv6Addr>().is_err() {
+            return Err(bad("has no IPv6 address in its brackets"));
+        }
         Ok(Self { tls_first, host: host.to_string(), port })
     }
 }
@@ -1392,6 +1396,7 @@ mod tests {
             "ldap://h/dc=x",
             "ldap://[::1",
             "ldap://[::1]x",
+            "ldaps://[::1::2]",
             "ldapi:///",
         ] {
             assert_eq!(url(bad), None, "{bad}");

@@ -1,7 +1,7 @@
 //! The way to a server: its address, a connection, and TLS on it; each step within one deadline.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use host::config::LdapUrl;
 use ldap3::LdapError;
 use policy::Span;
-use rustls::pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use trust::Owner;
 
 use super::fault::one_line;
@@ -56,23 +59,99 @@ impl Deadline {
 }
 
 /// TLS that believes the authorities in `ca_file` and no others.
-pub(super) fn tls_config(ca_file: &Path) -> Result<Arc<ClientConfig>, DirectoryError> {
-    let pem = trust::read(ca_file, Owner::Root, LARGEST_CA_FILE).map_err(DirectoryError::CaFile)?;
-    let useless = |why: String| DirectoryError::CaContent(ca_file.to_path_buf(), why);
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| useless(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(certificates);
-    if usable == 0 {
-        return Err(useless("holds no certificate in PEM".to_string()));
+pub(super) struct Tls {
+    config: ClientConfig,
+    authorities: Arc<RootCertStore>,
+}
+
+impl Tls {
+    pub(super) fn read(ca_file: &Path) -> Result<Self, DirectoryError> {
+        let pem = trust::read(ca_file, Owner::Root, LARGEST_CA_FILE).map_err(DirectoryError::CaFile)?;
+        let useless = |why: String| DirectoryError::CaContent(ca_file.to_path_buf(), why);
+        let certificates = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| useless(error.to_string()))?;
+        let mut authorities = RootCertStore::empty();
+        let (usable, _) = authorities.add_parsable_certificates(certificates);
+        if usable == 0 {
+            return Err(useless("holds no certificate in PEM".to_string()));
+        }
+        let authorities = Arc::new(authorities);
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| useless(error.to_string()))?
+            .with_root_certificates(authorities.clone())
+            .with_no_client_auth();
+        Ok(Self { config, authorities })
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| useless(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+
+    /// TLS with the server at `url`, and the host by which ldap3 has to call that server.
+    pub(super) fn with<'u>(&self, url: &'u LdapUrl) -> Result<(Arc<ClientConfig>, &'u str), Fault> {
+        let mut config = self.config.clone();
+        let Ok(address) = url.host.parse::<Ipv6Addr>() else { return Ok((Arc::new(config), &url.host)) };
+        let verifier = Literal::new(address, &self.authorities).map_err(|_| Fault::Address)?;
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        config.enable_sni = false;
+        // What is remembered of a session is filed under the name, which all addresses share here.
+        config.resumption = Resumption::disabled();
+        Ok((Arc::new(config), Literal::CALLED))
+    }
+}
+
+/// Compares a certificate with an IPv6 address.
+///
+/// ldap3 takes the name to compare from a URL, where such an address has brackets round it, and rustls
+/// takes that for no name at all. So ldap3 is given a name that does not exist, and the comparison with the
+/// address happens here; everything else about the certificate is judged as ever.
+#[derive(Debug)]
+struct Literal {
+    address: ServerName<'static>,
+    usual: Arc<WebPkiServerVerifier>,
+}
+
+impl Literal {
+    const CALLED: &str = "ipv6.invalid";
+
+    fn new(address: Ipv6Addr, authorities: &Arc<RootCertStore>) -> Result<Self, VerifierBuilderError> {
+        let ring = Arc::new(ring::default_provider());
+        let usual = WebPkiServerVerifier::builder_with_provider(authorities.clone(), ring).build()?;
+        Ok(Self { address: ServerName::from(IpAddr::V6(address)), usual })
+    }
+}
+
+impl ServerCertVerifier for Literal {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _called: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.usual.verify_server_cert(certificate, intermediates, &self.address, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
 }
 
 /// Connects to the first address that accepts; each gets its share of what is left of the deadline.
