@@ -70,3 +70,87 @@ fn an_ipv6_address_is_compared_with_the_certificate() {
     );
     site.refuses(&Slapd::section(&["ldaps://[::1]:6360"]), "nobody in ca_file vouches for its certificate");
 }
+
+/// Who the holder of the certificate for `host7` is to slapd.
+const MAPPED: &str = "TLSCACertificateFile HOME/ca.pem\nauthz-regexp \"^cn=host7$\" \"BIND_DN\"\n";
+
+const EXTERNAL: &str =
+    "bind = \"external\"\nclient_cert_file = \"host.pem\"\nclient_key_file = \"host.key\"\n";
+
+impl Site<'_> {
+    /// Gives this host the certificate for `name`.
+    fn certify(&self, name: &str) {
+        let (certificate, key) = self.slapd.client_certificate(name);
+        self.suite.host.write("/etc/authkeys/host.pem", certificate, 0o644);
+        self.suite.host.write("/etc/authkeys/host.key", key, 0o640);
+        self.suite.host.must("chgrp authkeys-sync /etc/authkeys/host.key");
+    }
+}
+
+#[test]
+fn a_client_certificate_says_who_we_are() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.slapd.restart_with("", &format!("{MAPPED}TLSVerifyClient demand\n"));
+    suite.host.must("rm /etc/authkeys/bind-password");
+    for url in [Slapd::LDAPS_URL, Slapd::LDAP_URL] {
+        let directory = Slapd::section_unbound(&[url]);
+        site.certify("host7");
+        site.serves(&format!("{directory}{EXTERNAL}"));
+        let log = site.slapd.log();
+        assert!(log.contains(&format!("BIND dn=\"{}\" mech=EXTERNAL", Slapd::BIND_DN)), "{log}");
+        // Without one the server does not talk to us at all, and says why.
+        site.refuses(&directory, "see [directory] client_cert_file");
+        // Of an authority that it does not know.
+        let (certificate, key) = Slapd::foreign_certificate("host7");
+        suite.host.write("/etc/authkeys/host.pem", certificate, 0o644);
+        suite.host.write("/etc/authkeys/host.key", key, 0o600);
+        suite
+            .host
+            .must("chown root:authkeys-sync /etc/authkeys/host.key && chmod 640 /etc/authkeys/host.key");
+        site.refuses(&format!("{directory}{EXTERNAL}"), "see [directory] client_cert_file");
+        // Good, but nobody who may read.
+        site.certify("host8");
+        site.refuses(&format!("{directory}{EXTERNAL}"), "may not see it");
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_no_certificate_takes_us_for_nobody() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.certify("host7");
+    site.refuses(
+        &format!("{}{EXTERNAL}", Slapd::section_unbound(&[Slapd::LDAPS_URL])),
+        "does not take us for anybody by SASL EXTERNAL, see [directory] bind",
+    );
+    // The certificate and a password go together as well.
+    site.slapd.restart_with("", &format!("{MAPPED}TLSVerifyClient demand\n"));
+    let certificate = EXTERNAL.replace("bind = \"external\"\n", "");
+    site.serves(&format!("{}{certificate}", Slapd::section(&[Slapd::LDAPS_URL])));
+}
+
+#[test]
+fn a20_a_key_that_others_could_read_or_have_written_is_refused_before_any_packet() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.slapd.restart_with("", &format!("{MAPPED}TLSVerifyClient demand\n"));
+    let directory = format!("{}{EXTERNAL}", Slapd::section_unbound(&[Slapd::LDAPS_URL]));
+    for (damage, words) in [
+        ("chmod o+r host.key", "client_key_file: /etc/authkeys/host.key: refused, everybody can read it"),
+        ("chmod g+w host.key", "client_key_file: /etc/authkeys/host.key: refused, others can write it"),
+        ("chown authkeys host.key", "client_key_file: /etc/authkeys/host.key: refused, its owner"),
+        ("rm host.key", "client_key_file: /etc/authkeys/host.key: no such file"),
+        ("echo secret >host.key", "holds no private key in PEM without a passphrase"),
+        ("chmod o+w host.pem", "client_cert_file: /etc/authkeys/host.pem: refused, others can write it"),
+        ("echo >host.pem", "client_cert_file: /etc/authkeys/host.pem: holds no certificate in PEM"),
+        ("cp ldap-ca.pem host.pem", "host.pem: is not the certificate of the key in client_key_file"),
+    ] {
+        site.certify("host7");
+        suite.host.must(&format!("cd /etc/authkeys && {damage}"));
+        let _ = site.slapd.log();
+        site.refuses(&directory, words);
+        assert!(!site.slapd.log().contains("ACCEPT"), "{damage}: no packet");
+        suite.host.must("rm -f /etc/authkeys/host.*");
+    }
+}

@@ -244,6 +244,11 @@ impl<'a> Slapd<'a> {
         certificate(&self.authority, name, &[])
     }
 
+    /// The same from an authority that nobody knows.
+    pub fn foreign_certificate(name: &str) -> (String, String) {
+        certificate(&authority(), name, &[])
+    }
+
     /// Adds a person; an empty `mail` is none.
     pub fn add_person(&self, uid: &str, mail: &str, keys: &[&str]) {
         self.modify(&person(uid, mail, keys));

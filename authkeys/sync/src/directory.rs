@@ -19,18 +19,19 @@ use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use host::config::{Ldap, LdapUrl, Membership};
+use host::config::{Bind, Ldap, LdapUrl, Membership};
 use host::secret::Secret;
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
 use ldap3::{
-    DerefAliases, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, StdStream,
+    DerefAliases, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchEntry, SearchOptions,
+    StdStream,
 };
 use tokio::task::JoinHandle;
 
 use crate::entry::Entry;
 use crate::replica::News;
 pub use connect::Deadline;
-use connect::{Tls, connect, handshake_fault, start_tls};
+use connect::{CLOSED, Tls, connect, handshake_fault, start_tls, stream_fault};
 use fault::one_line;
 pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
 pub use person::Eligible;
@@ -97,7 +98,7 @@ enum Question<'a> {
 /// Asks one server after the other until one answers; each gets its share of what is left.
 fn ask_servers(ldap: &Ldap, deadline: Deadline, question: Question<'_>) -> Result<Answer, DirectoryError> {
     // Files first: with one that is not trusted, no packet leaves the host.
-    let tls = Tls::read(&ldap.ca_file)?;
+    let tls = Tls::read(ldap)?;
     let login = Login::read(ldap)?;
     let mut errors = Vec::new();
     for (asked, url) in ldap.urls.iter().enumerate() {
@@ -111,16 +112,33 @@ fn ask_servers(ldap: &Ldap, deadline: Deadline, question: Question<'_>) -> Resul
 }
 
 /// Who we are to the server.
-struct Login<'a> {
-    dn: &'a str,
-    password: Secret,
+enum Login<'a> {
+    /// Whoever has this name and password.
+    Simple(&'a str, Secret),
+    /// Whoever the connection shows (SASL EXTERNAL).
+    External,
 }
 
 impl<'a> Login<'a> {
     /// `None` binds nobody. The configuration has made sure that name and password come together.
     fn read(ldap: &'a Ldap) -> Result<Option<Self>, DirectoryError> {
-        let (Some(dn), Some(file)) = (&ldap.bind_dn, &ldap.bind_password_file) else { return Ok(None) };
-        Ok(Some(Self { dn, password: Secret::read(file).map_err(DirectoryError::Password)? }))
+        match (ldap.bind, &ldap.bind_dn, &ldap.bind_password_file) {
+            (Bind::External, _, _) => Ok(Some(Self::External)),
+            (Bind::Simple, Some(dn), Some(file)) => {
+                Ok(Some(Self::Simple(dn, Secret::read(file).map_err(DirectoryError::Password)?)))
+            }
+            (Bind::Simple, _, _) => Ok(None),
+        }
+    }
+
+    /// What is wrong, if this login was refused with `result`.
+    fn refused(&self, mut result: LdapResult) -> Fault {
+        let Self::Simple(dn, password) = self else { return Fault::External(result.into()) };
+        // A server that repeats what it was told must not bring the password into our log.
+        if result.text.contains(password.expose()) {
+            result.text.clear();
+        }
+        Fault::Bind((*dn).to_string(), result.into())
     }
 }
 
@@ -244,6 +262,8 @@ struct Session<'a> {
     /// The task that reads and writes; how it ended tells why an answer is missing.
     driver: JoinHandle<Result<(), LdapError>>,
     tally: Tally,
+    /// Has the server ever answered?
+    answered: bool,
     step: &'a Cell<Step>,
 }
 
@@ -256,7 +276,7 @@ impl<'a> Session<'a> {
         let (connection, ldap) =
             LdapConnAsync::with_settings(settings, &address).await.map_err(handshake_fault)?;
         let driver = tokio::spawn(connection.drive());
-        Ok(Self { ldap, driver, tally: Tally::default(), step })
+        Ok(Self { ldap, driver, tally: Tally::default(), answered: false, step })
     }
 
     fn enter(&self, step: Step) {
@@ -264,19 +284,15 @@ impl<'a> Session<'a> {
     }
 
     async fn bind(&mut self, login: &Login<'_>) -> Result<(), Fault> {
-        let secret = login.password.expose();
-        let bound = self.ldap.simple_bind(login.dn, secret).await;
-        let result = match bound {
-            Ok(result) => result,
-            Err(error) => return Err(self.fault(error).await),
+        let bound = match login {
+            Login::Simple(dn, password) => self.ldap.simple_bind(dn, password.expose()).await,
+            Login::External => self.ldap.sasl_external_bind().await,
         };
-        match result.rc {
-            0 => Ok(()),
-            // A server that repeats what it was told must not bring the password into our log.
-            code if result.text.contains(secret) => {
-                Err(Fault::Bind(login.dn.to_string(), Reply::new(code, "")))
-            }
-            _ => Err(Fault::Bind(login.dn.to_string(), result.into())),
+        self.answered = bound.is_ok();
+        match bound {
+            Ok(result) if result.rc == 0 => Ok(()),
+            Ok(result) => Err(login.refused(result)),
+            Err(error) => Err(self.fault(error).await),
         }
     }
 
@@ -363,6 +379,7 @@ impl<'a> Session<'a> {
             }
         }
         let result = stream.finish().await;
+        self.answered = true;
         if result.rc == 0 {
             return Ok(next_page(&result.ctrls));
         }
@@ -372,12 +389,20 @@ impl<'a> Session<'a> {
 
     /// Why ldap3 has no answer.
     async fn fault(&mut self, error: LdapError) -> Fault {
+        match self.end(error).await {
+            Fault::Lost(_, why) if !self.answered && self.tally.entries == 0 => Fault::Shunned(why),
+            fault => fault,
+        }
+    }
+
+    async fn end(&mut self, error: LdapError) -> Fault {
         let step = self.step.get();
         match error {
             LdapError::FilterParsing => Fault::Filter,
             LdapError::EndOfStream | LdapError::ResultRecv { .. } | LdapError::OpSend { .. } => {
                 match (&mut self.driver).await {
-                    Ok(Ok(())) => Fault::Lost(step, "closed by the server".to_string()),
+                    Ok(Ok(())) => Fault::Lost(step, CLOSED.to_string()),
+                    Ok(Err(LdapError::Io { source })) => stream_fault(&source, step),
                     Ok(Err(error)) => Fault::Lost(step, one_line(&error.to_string())),
                     Err(ended) if ended.is_panic() => Fault::Malformed(step),
                     Err(ended) => Fault::Lost(step, ended.to_string()),
@@ -440,6 +465,8 @@ pub(crate) mod tests {
         let ldap = Ldap {
             urls: vec![url()],
             base: "dc=x".to_string(),
+            bind: Bind::Simple,
+            client: None,
             bind_dn: None,
             bind_password_file: None,
             ca_file: PathBuf::from("/nonexistent/ca.pem"),

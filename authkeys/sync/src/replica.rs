@@ -149,7 +149,11 @@ impl Note {
 
 /// What a cookie depends on besides what the whole copy is tied to.
 pub fn view(ldap: &Ldap) -> String {
-    let bind = ldap.bind_dn.as_deref().unwrap_or_default();
+    let bind = match (&ldap.bind_dn, &ldap.client) {
+        (Some(dn), _) => dn.clone(),
+        (None, Some(files)) => format!("certificate {}", files.certificate.display()),
+        (None, None) => String::new(),
+    };
     let digest = Sha256::digest(format!("{} {bind}", env!("CARGO_PKG_VERSION")));
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

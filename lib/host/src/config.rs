@@ -80,10 +80,14 @@ pub struct Ldap {
     pub urls: Vec<LdapUrl>,
     /// DN below which people are.
     pub base: String,
+    /// How we say who we are.
+    pub bind: Bind,
     /// DN to bind as; `None` binds nobody.
     pub bind_dn: Option<String>,
     /// File with the password of `bind_dn`.
     pub bind_password_file: Option<PathBuf>,
+    /// What is shown to a server that asks for a certificate.
+    pub client: Option<ClientFiles>,
     /// PEM file with the certificate authorities that may vouch for the server.
     pub ca_file: PathBuf,
     /// RFC 4515 filter that selects people.
@@ -100,6 +104,26 @@ pub struct Ldap {
     pub deadline: Span,
     /// Time after which everybody is fetched anew, although the server tells what changed.
     pub full_refresh: Span,
+}
+
+/// How a server is told who we are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bind {
+    /// By name and password, if there is a name.
+    #[default]
+    Simple,
+    /// By what the connection itself shows (SASL EXTERNAL): the client certificate.
+    External,
+}
+
+/// A certificate for this host, and the key to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// PEM file with the certificate, and those between it and an authority that the server knows.
+    pub certificate: PathBuf,
+    /// PEM file with the private key; a secret.
+    pub key: PathBuf,
 }
 
 /// What attributes of people are called.
@@ -354,8 +378,11 @@ struct DirectorySection {
     file: Option<PathBuf>,
     urls: Option<Spanned<Vec<Spanned<String>>>>,
     base: Option<String>,
+    bind: Option<Spanned<Bind>>,
     bind_dn: Option<Spanned<String>>,
     bind_password_file: Option<Spanned<PathBuf>>,
+    client_cert_file: Option<Spanned<PathBuf>>,
+    client_key_file: Option<Spanned<PathBuf>>,
     ca_file: Option<PathBuf>,
     filter: Option<Spanned<String>>,
     eligible_group: Option<String>,
@@ -755,7 +782,7 @@ impl DirectorySection {
         let this = section.get_ref();
         let Some(urls) = &this.urls else {
             let file = this.file.as_ref().ok_or_else(|| missing("urls"))?;
-            if this.base.is_some() || this.bind_dn.is_some() || this.bind_password_file.is_some() {
+            if this.has_server_settings() {
                 let text =
                     "[directory] has `file` and settings of an LDAP server; say `urls`, or take those out";
                 return Err(problem(&section, text));
@@ -768,12 +795,14 @@ impl DirectorySection {
         if urls.get_ref().is_empty() {
             return Err(problem(urls, "`urls` names no server"));
         }
-        this.check_bind()?;
+        let bind = this.check_bind()?;
         Ok(Directory::Ldap(Box::new(Ldap {
             urls: (urls.get_ref().iter())
                 .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
                 .collect::<Result<_, _>>()?,
             base: this.base.clone().ok_or_else(|| missing("base"))?,
+            bind,
+            client: this.client_files(beside)?,
             bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
             bind_password_file: this.bind_password_file.as_ref().map(|file| beside(file.get_ref())),
             ca_file: beside(&this.ca_file.clone().unwrap_or_else(system_authorities)),
@@ -787,21 +816,56 @@ impl DirectorySection {
         })))
     }
 
+    /// Is there anything that makes no sense for a directory in a file?
+    fn has_server_settings(&self) -> bool {
+        let files = [&self.bind_password_file, &self.client_cert_file, &self.client_key_file];
+        let login = self.bind.is_some() || self.bind_dn.is_some() || files.iter().any(|file| file.is_some());
+        login || self.base.is_some()
+    }
+
     /// A name without a password, or an empty one, is what servers take for an anonymous bind.
-    fn check_bind(&self) -> Result<(), Problem> {
-        match (&self.bind_dn, &self.bind_password_file) {
-            (None, Some(password)) => {
+    fn check_bind(&self) -> Result<Bind, Problem> {
+        let how = self.bind.as_ref().map(Spanned::get_ref).copied().unwrap_or_default();
+        match (&self.bind, &self.bind_dn, &self.bind_password_file) {
+            (Some(bind), Some(_), _) | (Some(bind), _, Some(_)) if how == Bind::External => Err(problem(
+                bind,
+                "`bind = \"external\"` shows a certificate in place of a name and password; take those out",
+            )),
+            (Some(bind), None, None) if how == Bind::External && self.client_cert_file.is_none() => {
+                Err(problem(
+                    bind,
+                    "`bind = \"external\"` needs something to show: `client_cert_file` and `client_key_file`",
+                ))
+            }
+            (_, None, Some(password)) => {
                 Err(problem(password, "`bind_password_file` without `bind_dn`: say who binds"))
             }
-            (Some(dn), _) if dn.get_ref().trim().is_empty() => Err(problem(
+            (_, Some(dn), _) if dn.get_ref().trim().is_empty() => Err(problem(
                 dn,
                 "`bind_dn` is empty: servers take that for an anonymous bind; leave it out or name somebody",
             )),
-            (Some(dn), None) => Err(problem(
+            (_, Some(dn), None) => Err(problem(
                 dn,
                 "`bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
             )),
-            _ => Ok(()),
+            _ => Ok(how),
+        }
+    }
+
+    fn client_files(&self, beside: &impl Fn(&Path) -> PathBuf) -> Result<Option<ClientFiles>, Problem> {
+        match (&self.client_cert_file, &self.client_key_file) {
+            (Some(certificate), Some(key)) => Ok(Some(ClientFiles {
+                certificate: beside(certificate.get_ref()),
+                key: beside(key.get_ref()),
+            })),
+            (Some(certificate), None) => {
+                Err(problem(certificate, "`client_cert_file` without `client_key_file`: it proves nothing"))
+            }
+            (None, Some(key)) => Err(problem(
+                key,
+                "`client_key_file` without `client_cert_file`: nothing says whose key it is",
+            )),
+            (None, None) => Ok(None),
         }
     }
 
@@ -1192,6 +1256,26 @@ mod tests {
             (
                 "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind_dn = 'cn=x'",
                 "4: `bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind = 'gssapi'",
+                "4: unknown variant `gssapi`, expected `simple` or `external`",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind = 'external'",
+                "4: `bind = \"external\"` needs something to show: `client_cert_file` and `client_key_file`",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind_dn = 'cn=x'\nbind = 'external'",
+                "5: `bind = \"external\"` shows a certificate in place of a name and password; take those out",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nclient_cert_file = 'c'",
+                "4: `client_cert_file` without `client_key_file`: it proves nothing",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nclient_key_file = 'k'",
+                "4: `client_key_file` without `client_cert_file`: nothing says whose key it is",
             ),
             (
                 "[directory]\nfile = 'p'\nmax_shrink = '20'",

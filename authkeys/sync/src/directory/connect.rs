@@ -2,19 +2,19 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use host::config::LdapUrl;
+use host::config::{ClientFiles, Ldap, LdapUrl};
+use host::secret::{Secret, SecretError};
 use ldap3::LdapError;
 use policy::Span;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier};
+use rustls::client::{Resumption, VerifierBuilderError, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use trust::Owner;
 
 use super::fault::one_line;
@@ -65,7 +65,8 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn read(ca_file: &Path) -> Result<Self, DirectoryError> {
+    pub(super) fn read(ldap: &Ldap) -> Result<Self, DirectoryError> {
+        let ca_file = ldap.ca_file.as_path();
         let pem = trust::read(ca_file, Owner::Root, LARGEST_CA_FILE).map_err(DirectoryError::CaFile)?;
         let useless = |why: String| DirectoryError::CaContent(ca_file.to_path_buf(), why);
         let certificates = CertificateDer::pem_slice_iter(&pem)
@@ -80,8 +81,11 @@ impl Tls {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| useless(error.to_string()))?
-            .with_root_certificates(authorities.clone())
-            .with_no_client_auth();
+            .with_root_certificates(authorities.clone());
+        let config = match &ldap.client {
+            Some(files) => show(config, files)?,
+            None => config.with_no_client_auth(),
+        };
         Ok(Self { config, authorities })
     }
 
@@ -96,6 +100,32 @@ impl Tls {
         config.resumption = Resumption::disabled();
         Ok((Arc::new(config), Literal::CALLED))
     }
+}
+
+/// TLS that shows the certificate in `files` to a server that asks for one.
+fn show(
+    config: ConfigBuilder<ClientConfig, WantsClientCert>,
+    files: &ClientFiles,
+) -> Result<ClientConfig, DirectoryError> {
+    let certificate = |why: String| DirectoryError::Client("client_cert_file", why);
+    let key = |error: SecretError| DirectoryError::Client("client_key_file", error.to_string());
+    let ClientFiles { certificate: certificate_file, key: key_file } = files;
+    let pem = trust::read(certificate_file, Owner::Root, LARGEST_CA_FILE)
+        .map_err(|refusal| certificate(refusal.to_string()))?;
+    let useless = |why: &str| certificate(format!("{}: {why}", certificate_file.display()));
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| useless(&error.to_string()))?;
+    if chain.is_empty() {
+        return Err(useless("holds no certificate in PEM"));
+    }
+    let secret = Secret::read_key(key_file).map_err(key)?;
+    let private = PrivateKeyDer::from_pem_slice(secret.expose().as_bytes())
+        .map_err(|_| key(SecretError::NoKey(key_file.clone())))?;
+    config.with_client_auth_cert(chain, private).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => useless("is not the certificate of the key in client_key_file"),
+        _ => useless("it, or the key to it, is of a kind that TLS here does not know; RSA and ECDSA it does"),
+    })
 }
 
 /// Compares a certificate with an IPv6 address.
@@ -192,6 +222,9 @@ fn resolve(url: &LdapUrl, deadline: Deadline) -> Result<Vec<SocketAddr>, Fault> 
 /// The extended request StartTLS (RFC 4511, section 4.14), with message number 1.
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
 
+/// What is said of a connection that the server ended.
+pub(super) const CLOSED: &str = "closed by the server";
+
 /// The longest answer to it that is read.
 const LONGEST_REPLY: usize = 4096;
 
@@ -240,7 +273,7 @@ fn read_exactly(stream: &mut TcpStream, mut rest: &mut [u8], deadline: Deadline)
     while !rest.is_empty() {
         stream.set_read_timeout(Some(deadline.left(Step::StartTls)?)).map_err(Fault::Local)?;
         match stream.read(rest) {
-            Ok(0) => return Err(lost("closed by the server")),
+            Ok(0) => return Err(lost(CLOSED)),
             Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => return Err(lost(&error.to_string())),
@@ -279,13 +312,21 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 /// Why there is no TLS.
 pub(super) fn handshake_fault(error: LdapError) -> Fault {
     match error {
-        LdapError::Io { source } => match source.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(tls) => Fault::Tls(rustls::Error::clone(tls)),
-            None => Fault::Lost(Step::Handshake, one_line(&source.to_string())),
-        },
+        LdapError::Io { source } => stream_fault(&source, Step::Handshake),
         LdapError::Rustls { source } => Fault::Tls(source),
         LdapError::DNSName { .. } | LdapError::UrlParsing { .. } => Fault::Address,
         other => Fault::Lost(Step::Handshake, one_line(&other.to_string())),
+    }
+}
+
+/// Why a stream with TLS on it is of no use any more. By TLS 1.3 a server judges our certificate only after
+/// the handshake has ended for us.
+pub(super) fn stream_fault(error: &io::Error, step: Step) -> Fault {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(tls) => Fault::Tls(rustls::Error::clone(tls)),
+        // rustls has a lecture to give about this one.
+        None if error.kind() == io::ErrorKind::UnexpectedEof => Fault::Lost(step, CLOSED.to_string()),
+        None => Fault::Lost(step, one_line(&error.to_string())),
     }
 }
 

@@ -8,7 +8,7 @@ use host::config::LdapUrl;
 use host::secret::SecretError;
 use ldap3::LdapResult;
 use policy::Span;
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use trust::Refusal;
 
 use super::{MOST_BYTES, MOST_ENTRIES};
@@ -22,6 +22,8 @@ pub enum DirectoryError {
     CaContent(PathBuf, String),
     /// There is no password to bind with.
     Password(SecretError),
+    /// The certificate of this host cannot be shown; which setting names the file, and what is wrong.
+    Client(&'static str, String),
     /// The server, or the way to it; which server, and what is wrong.
     Server(LdapUrl, Fault),
     /// None of several servers answers; one error for each.
@@ -45,6 +47,9 @@ pub enum Fault {
     Late(Step, Span),
     /// The connection ended; at which step, and why.
     Lost(Step, String),
+    /// The connection ended after TLS was set up and before any answer; why. By TLS 1.3 a server judges our
+    /// certificate that late, and some, slapd with GnuTLS among them, do not say what they miss.
+    Shunned(String),
     /// The server's answer is not LDAP.
     Malformed(Step),
     /// The server has no StartTLS.
@@ -53,6 +58,8 @@ pub enum Fault {
     Tls(rustls::Error),
     /// The server does not accept the name and password; the name.
     Bind(String, Reply),
+    /// The server does not accept what the connection shows of us.
+    External(Reply),
     /// A search ended without success.
     Partial {
         /// Below which DN.
@@ -115,7 +122,7 @@ impl DirectoryError {
     /// The stable token of the audit line and of docs/operations.md.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) => "file-untrusted",
+            Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => "file-untrusted",
             Self::Server(_, Fault::Partial { .. } | Fault::Group(..) | Fault::TooLarge) => "ldap-partial",
             Self::Server(..) => "ldap-unavailable",
             Self::NoServer(each) if each.iter().all(|error| error.reason() == "ldap-partial") => {
@@ -128,7 +135,7 @@ impl DirectoryError {
     /// Would a question about anybody have failed like this? Otherwise it may be this person's entry alone.
     pub fn concerns_everybody(&self) -> bool {
         match self {
-            Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) => true,
+            Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => true,
             Self::Server(_, Fault::Late(step, _) | Fault::Lost(step, _) | Fault::Malformed(step)) => {
                 *step != Step::People
             }
@@ -150,6 +157,9 @@ impl fmt::Display for DirectoryError {
             }
             Self::Password(error) => {
                 write!(f, "no password to bind with, see [directory] bind_password_file: {error}")
+            }
+            Self::Client(setting, why) => {
+                write!(f, "no certificate of this host to show, see [directory] {setting}: {why}")
             }
             Self::Server(url, fault) => write!(f, "{url}: {fault}"),
             Self::NoServer(each) => {
@@ -181,6 +191,13 @@ impl fmt::Display for Fault {
                 )
             }
             Self::Lost(step, why) => write!(f, "connection lost, {step}; see the server's log: {why}"),
+            Self::Shunned(why) => {
+                write!(
+                    f,
+                    "connection lost as soon as TLS was set up; does it demand a certificate that it trusts? \
+                     see [directory] client_cert_file: {why}"
+                )
+            }
             Self::Malformed(step) => {
                 write!(f, "its answer is not LDAP, {step}; what listens there? see [directory] urls")
             }
@@ -190,6 +207,9 @@ impl fmt::Display for Fault {
             Self::Tls(error) => write!(f, "{}: {}", tls_advice(error), one_line(&error.to_string())),
             Self::Bind(dn, reply) => {
                 write!(f, "does not accept {dn}, see [directory] bind_dn and bind_password_file: {reply}")
+            }
+            Self::External(reply) => {
+                write!(f, "does not take us for anybody by SASL EXTERNAL, see [directory] bind: {reply}")
             }
             Self::Partial { base, entries, references, reply } => write!(
                 f,
@@ -252,8 +272,28 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(_) => {
             "its certificate is not valid; renew it, or set this host's clock"
         }
+        rustls::Error::AlertReceived(alert) if is_about_us(*alert) => {
+            "it does not accept this host's certificate, or wants one; see [directory] client_cert_file"
+        }
         _ => "no TLS with it; does this port speak TLS 1.2 or 1.3?",
     }
+}
+
+/// Does the server complain about the client's certificate?
+fn is_about_us(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired
+    )
 }
 
 impl Reply {
@@ -286,10 +326,10 @@ impl Reply {
 
     fn advice(&self) -> &'static str {
         match self.code {
-            3 | 4 | 11 => "raise the server's limits for bind_dn",
-            8 | 13 | 48 | 50 => "let bind_dn read it in the server's access rules",
+            3 | 4 | 11 => "raise the server's limits for who binds",
+            8 | 13 | 48 | 50 => "let who binds read it in the server's access rules",
             10 => "references are not followed: name the server that has it in [directory] urls",
-            32 | 34 => "it is not there, or bind_dn may not see it",
+            32 | 34 => "it is not there, or who binds may not see it",
             51 | 52 => "try again later",
             _ => "see the server's log",
         }
@@ -320,7 +360,7 @@ mod tests {
                 Fault::Partial { base: "dc=x".to_string(), entries: 500, references: 1, reply: reply() },
                 "ldap-partial",
                 "ldaps://ldap1.example.com:636: incomplete below dc=x and dropped after 500 entries and 1 references; \
-                 raise the server's limits for bind_dn: sizeLimitExceeded (4): too?many",
+                 raise the server's limits for who binds: sizeLimitExceeded (4): too?many",
             ),
             (
                 Fault::Group("cn=g".to_string(), GroupFault::Missing),
@@ -338,6 +378,12 @@ mod tests {
                 "ldap-unavailable",
                 "ldaps://ldap1.example.com:636: its certificate is for another name, see [directory] urls: \
                  invalid peer certificate: NotValidForName",
+            ),
+            (
+                Fault::Tls(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)),
+                "ldap-unavailable",
+                "ldaps://ldap1.example.com:636: it does not accept this host's certificate, or wants one; \
+                 see [directory] client_cert_file: received fatal alert: CertificateRequired",
             ),
         ] {
             let error = DirectoryError::Server(url(), fault);
