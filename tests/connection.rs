@@ -18,7 +18,7 @@ impl<'a> Site<'a> {
     }
 
     fn configure(&self, directory: &str) {
-        let config = format!("{directory}deadline = '5s'\n");
+        let config = format!("{directory}deadline = '3s'\n");
         self.suite.host.write("/etc/authkeys/config.toml", config, 0o644);
     }
 
@@ -153,4 +153,61 @@ fn a20_a_key_that_others_could_read_or_have_written_is_refused_before_any_packet
         assert!(!site.slapd.log().contains("ACCEPT"), "{damage}: no packet");
         suite.host.must("rm -f /etc/authkeys/host.*");
     }
+}
+
+/// A socket where Debian's slapd has it.
+const SOCKET: &str = "/run/slapd/ldapi";
+const LDAPI_URL: &str = "ldapi://%2Frun%2Fslapd%2Fldapi";
+
+/// Whoever is asking, but root, is the reader: the programs run as users of their own.
+const PEER: &str = "authz-regexp \"^gidNumber=[0-9]+\\\\+uidNumber=[1-9][0-9]*,cn=peercred,cn=external,cn=auth$\" \"BIND_DN\"\n";
+
+#[test]
+fn over_a_socket_of_this_host_the_user_is_who_binds() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let external = format!("{}bind = \"external\"\n", Slapd::section_unbound(&[LDAPI_URL]));
+    site.refuses(&external, &format!("{LDAPI_URL}: cannot connect; is it running, and is this its socket?"));
+    site.slapd.restart_with(LDAPI_URL, PEER);
+    // No TLS, so no authorities.
+    suite.host.must("rm /etc/authkeys/ldap-ca.pem");
+    site.serves(&external);
+    let log = site.slapd.log();
+    assert!(log.contains("mech=EXTERNAL") && !log.contains("TLS established"), "{log}");
+    site.serves(&Slapd::section(&[LDAPI_URL]));
+    site.refuses(&Slapd::section_unbound(&[LDAPI_URL]), "may not see it");
+    // Who could have put another server there?
+    for (damage, repair, words) in [
+        ("chmod o+w /run/slapd", "chmod o-w /run/slapd", "/run/slapd can be written by others"),
+        (
+            "chown dave SOCKET",
+            "chown root SOCKET",
+            "its owner is neither root nor the owner of its directory",
+        ),
+        ("mv SOCKET SOCKET2 && ln -s SOCKET2 SOCKET", "mv SOCKET2 SOCKET", "it is not a socket"),
+    ] {
+        suite.host.must(&damage.replace("SOCKET", SOCKET));
+        let _ = site.slapd.log();
+        site.refuses(&external, words);
+        assert!(!site.slapd.log().contains("ACCEPT"), "{damage}");
+        suite.host.must(&repair.replace("SOCKET", SOCKET));
+        site.serves(&external);
+    }
+    // A service's socket in the service's directory.
+    suite.host.must(&format!("chown dave /run/slapd {SOCKET}"));
+    site.serves(&external);
+    suite.host.must(&format!("chown root /run/slapd {SOCKET}"));
+    site.slapd.stop();
+    site.refuses(&external, "cannot connect");
+}
+
+#[test]
+fn a14_a_socket_where_nobody_answers_ends_at_the_deadline() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let path = suite.host.path(SOCKET);
+    let _listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket can be made");
+    suite.host.must(&format!("chmod 666 {SOCKET}"));
+    let directory = format!("{}bind = \"external\"\n", Slapd::section_unbound(&[LDAPI_URL]));
+    site.refuses(&directory, "no answer within 3s, binding");
 }

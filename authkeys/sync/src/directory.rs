@@ -15,23 +15,19 @@ mod person;
 mod refresh;
 
 use std::cell::Cell;
-use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use host::config::{Bind, Ldap, LdapUrl, Membership};
 use host::secret::Secret;
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
-use ldap3::{
-    DerefAliases, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchEntry, SearchOptions,
-    StdStream,
-};
+use ldap3::{DerefAliases, LdapConnAsync, LdapError, LdapResult, Scope, SearchEntry, SearchOptions};
 use tokio::task::JoinHandle;
 
 use crate::entry::Entry;
 use crate::replica::News;
 pub use connect::Deadline;
-use connect::{CLOSED, Tls, connect, handshake_fault, start_tls, stream_fault};
+use connect::{CLOSED, Line, Tls, handshake_fault, stream_fault};
 use fault::one_line;
 pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
 pub use person::Eligible;
@@ -151,10 +147,7 @@ fn converse(
     deadline: Deadline,
     question: Question<'_>,
 ) -> Result<Answer, Fault> {
-    let mut stream = connect(url, deadline)?;
-    if !url.tls_first {
-        start_tls(&mut stream, deadline)?;
-    }
+    let line = Line::open(url, tls, deadline)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -163,7 +156,7 @@ fn converse(
     let step = Cell::new(Step::Handshake);
     let conversation = async {
         let asked = async {
-            let mut session = Session::open(url, tls, stream, &step).await?;
+            let mut session = Session::begin(line, &step).await?;
             let answer = ask(&mut session, ldap, login, question).await?;
             session.close().await;
             Ok(answer)
@@ -181,7 +174,7 @@ fn converse(
     }
 }
 
-/// Everything that is asked over TLS; `step` tells the caller how far it came.
+/// Everything that is asked; `step` tells the caller how far it came.
 async fn ask(
     session: &mut Session<'_>,
     ldap: &Ldap,
@@ -256,7 +249,7 @@ impl Tally {
     }
 }
 
-/// A connection with TLS on it.
+/// A connection with TLS on it, or on a socket of this host.
 struct Session<'a> {
     ldap: ldap3::Ldap,
     /// The task that reads and writes; how it ended tells why an answer is missing.
@@ -268,11 +261,8 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    async fn open(url: &LdapUrl, tls: &Tls, stream: TcpStream, step: &'a Cell<Step>) -> Result<Self, Fault> {
-        let (config, host) = tls.with(url)?;
-        let settings = LdapConnSettings::new().set_config(config).set_std_stream(StdStream::Tcp(stream));
-        // ldaps in both cases: after StartTLS too, the next byte on the stream is TLS.
-        let address = format!("ldaps://{host}:{}", url.port);
+    async fn begin(line: Line, step: &'a Cell<Step>) -> Result<Self, Fault> {
+        let (settings, address) = line.into_settings();
         let (connection, ldap) =
             LdapConnAsync::with_settings(settings, &address).await.map_err(handshake_fault)?;
         let driver = tokio::spawn(connection.drive());

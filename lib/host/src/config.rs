@@ -5,10 +5,10 @@
 //! misspelt guard is a guard that is not there.
 
 mod key_rule;
+mod ldap_url;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Who};
@@ -17,6 +17,7 @@ use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
 pub use key_rule::{Allowance, FromPattern, KEY_TYPES, KeyAccounts, KeyRule};
+pub use ldap_url::{LdapHost, LdapUrl};
 
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
@@ -113,7 +114,7 @@ pub enum Bind {
     /// By name and password, if there is a name.
     #[default]
     Simple,
-    /// By what the connection itself shows (SASL EXTERNAL): the client certificate.
+    /// By what the connection itself shows (SASL EXTERNAL): the client certificate, over a socket the user.
     External,
 }
 
@@ -172,17 +173,6 @@ impl fmt::Display for Membership {
             Self::Person => "memberOf",
         })
     }
-}
-
-/// `ldaps://host[:port]`, or `ldap://host[:port]`, which always means StartTLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LdapUrl {
-    /// Is TLS there from the first byte?
-    pub tls_first: bool,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port; 636 or 389 unless given.
-    pub port: u16,
 }
 
 /// `[keys]`.
@@ -795,11 +785,12 @@ impl DirectorySection {
         if urls.get_ref().is_empty() {
             return Err(problem(urls, "`urls` names no server"));
         }
-        let bind = this.check_bind()?;
+        let urls = (urls.get_ref().iter())
+            .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let bind = this.check_bind(urls.iter().all(LdapUrl::is_local))?;
         Ok(Directory::Ldap(Box::new(Ldap {
-            urls: (urls.get_ref().iter())
-                .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
-                .collect::<Result<_, _>>()?,
+            urls,
             base: this.base.clone().ok_or_else(|| missing("base"))?,
             bind,
             client: this.client_files(beside)?,
@@ -823,15 +814,17 @@ impl DirectorySection {
         login || self.base.is_some()
     }
 
-    /// A name without a password, or an empty one, is what servers take for an anonymous bind.
-    fn check_bind(&self) -> Result<Bind, Problem> {
+    /// A name without a password, or an empty one, is what servers take for an anonymous bind. `local`: every
+    /// server sees which user asks.
+    fn check_bind(&self, local: bool) -> Result<Bind, Problem> {
         let how = self.bind.as_ref().map(Spanned::get_ref).copied().unwrap_or_default();
         match (&self.bind, &self.bind_dn, &self.bind_password_file) {
-            (Some(bind), Some(_), _) | (Some(bind), _, Some(_)) if how == Bind::External => Err(problem(
-                bind,
-                "`bind = \"external\"` shows a certificate in place of a name and password; take those out",
-            )),
-            (Some(bind), None, None) if how == Bind::External && self.client_cert_file.is_none() => {
+            (Some(bind), Some(_), _) | (Some(bind), _, Some(_)) if how == Bind::External => {
+                Err(problem(bind, "`bind = \"external\"` goes without a name and password; take those out"))
+            }
+            (Some(bind), None, None)
+                if how == Bind::External && !local && self.client_cert_file.is_none() =>
+            {
                 Err(problem(
                     bind,
                     "`bind = \"external\"` needs something to show: `client_cert_file` and `client_key_file`",
@@ -922,51 +915,6 @@ fn marks(written: &BTreeMap<Spanned<String>, Vec<String>>) -> Result<Vec<Mark>, 
 /// Debian's bundle of certificate authorities; other systems name theirs in `ca_file`.
 fn system_authorities() -> PathBuf {
     PathBuf::from("/etc/ssl/certs/ca-certificates.crt")
-}
-
-impl LdapUrl {
-    /// Reads `ldap://host`, `ldaps://host:port`, `ldaps://[::1]:636`; no path, no user, no query.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let bad =
-            |why: &str| format!("`{text}` {why}; write ldaps://host or ldap://host, with :port if need be");
-        let (tls_first, rest) = match (text.strip_prefix("ldaps://"), text.strip_prefix("ldap://")) {
-            (Some(rest), _) => (true, rest),
-            (None, Some(rest)) => (false, rest),
-            (None, None) => return Err(bad("is no LDAP address")),
-        };
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(literal) => {
-                let (host, after) = literal.split_once(']').ok_or_else(|| bad("has an open bracket"))?;
-                (host, after.strip_prefix(':').or_else(|| after.is_empty().then_some("")))
-            }
-            None => rest.split_once(':').map_or((rest, Some("")), |(host, port)| (host, Some(port))),
-        };
-        let port = match port.ok_or_else(|| bad("has something after its bracket"))? {
-            "" if rest.ends_with(':') => return Err(bad("has an empty port")),
-            "" if tls_first => 636,
-            "" => 389,
-            digits => digits.parse().ok().filter(|&port| port > 0).ok_or_else(|| bad("has no valid port"))?,
-        };
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
-        if host.is_empty() || !host.bytes().all(fits) {
-            return Err(bad("has no usable host"));
-        }
-        if rest.starts_with('[') && host.parse::<Ipv6Addr>().is_err() {
-            return Err(bad("has no IPv6 address in its brackets"));
-        }
-        Ok(Self { tls_first, host: host.to_string(), port })
-    }
-}
-
-impl fmt::Display for LdapUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls_first { "ldaps" } else { "ldap" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
-        }
-    }
 }
 
 impl SourceSection {
@@ -1247,7 +1195,7 @@ mod tests {
             ("[[policy.rule]]\nname = 'x'\nschedules = ['pd/P1']", "3: no [[oncall.source]] is named `pd`"),
             (
                 "[directory]\nurls = ['http://x']\nbase = 'dc=x'",
-                "2: `http://x` is no LDAP address; write ldaps://host or ldap://host, with :port if need be",
+                "2: `http://x` is no LDAP address; write ldaps://host or ldap://host, with :port if need be, or ldapi://%2Fpath%2Fof%2Fsocket",
             ),
             (
                 "[directory]\nbase = 'dc=x'",
@@ -1267,7 +1215,7 @@ mod tests {
             ),
             (
                 "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind_dn = 'cn=x'\nbind = 'external'",
-                "5: `bind = \"external\"` shows a certificate in place of a name and password; take those out",
+                "5: `bind = \"external\"` goes without a name and password; take those out",
             ),
             (
                 "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nclient_cert_file = 'c'",
@@ -1463,27 +1411,5 @@ mod tests {
         assert_eq!(scope("max_shrink = '5%'\ndeadline = '9s'\nfull_refresh = '1h'"), plain);
         assert_eq!(parse("").unwrap().max_shrink, 20);
         assert_eq!(parse(&format!("{ldap}max_shrink = '5%'")).unwrap().max_shrink, 5);
-    }
-
-    #[test]
-    fn ldap_addresses_are_read_whole_or_refused() {
-        let url = |text: &str| LdapUrl::parse(text).map(|url| url.to_string()).ok();
-        assert_eq!(url("ldaps://ldap1.example.com").as_deref(), Some("ldaps://ldap1.example.com:636"));
-        assert_eq!(url("ldap://[::1]:3890").as_deref(), Some("ldap://[::1]:3890"));
-        for bad in [
-            "ldap:",
-            "ldap://",
-            "ldap://h:",
-            "ldap://h:0",
-            "ldap://h:99999",
-            "ldap://a b",
-            "ldap://h/dc=x",
-            "ldap://[::1",
-            "ldap://[::1]x",
-            "ldaps://[::1::2]",
-            "ldapi:///",
-        ] {
-            assert_eq!(url(bad), None, "{bad}");
-        }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use host::config::{ClientFiles, Ldap, LdapUrl};
+use host::config::{ClientFiles, Ldap, LdapHost, LdapUrl};
 use host::secret::{Secret, SecretError};
-use ldap3::LdapError;
+use ldap3::{LdapConnSettings, LdapError, StdStream};
 use policy::Span;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, VerifierBuilderError, WantsClientCert, WebPkiServerVerifier};
@@ -66,21 +68,14 @@ pub(super) struct Tls {
 
 impl Tls {
     pub(super) fn read(ldap: &Ldap) -> Result<Self, DirectoryError> {
-        let ca_file = ldap.ca_file.as_path();
-        let pem = trust::read(ca_file, Owner::Root, LARGEST_CA_FILE).map_err(DirectoryError::CaFile)?;
-        let useless = |why: String| DirectoryError::CaContent(ca_file.to_path_buf(), why);
-        let certificates = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| useless(error.to_string()))?;
-        let mut authorities = RootCertStore::empty();
-        let (usable, _) = authorities.add_parsable_certificates(certificates);
-        if usable == 0 {
-            return Err(useless("holds no certificate in PEM".to_string()));
-        }
+        let useless = |why: rustls::Error| DirectoryError::CaContent(ldap.ca_file.clone(), why.to_string());
+        // Without a server that has TLS, nobody needs to be believed.
+        let local = ldap.urls.iter().all(LdapUrl::is_local);
+        let authorities = if local { RootCertStore::empty() } else { read_authorities(&ldap.ca_file)? };
         let authorities = Arc::new(authorities);
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| useless(error.to_string()))?
+            .map_err(useless)?
             .with_root_certificates(authorities.clone());
         let config = match &ldap.client {
             Some(files) => show(config, files)?,
@@ -89,16 +84,32 @@ impl Tls {
         Ok(Self { config, authorities })
     }
 
-    /// TLS with the server at `url`, and the host by which ldap3 has to call that server.
-    pub(super) fn with<'u>(&self, url: &'u LdapUrl) -> Result<(Arc<ClientConfig>, &'u str), Fault> {
+    /// TLS with `server`, and the host by which ldap3 has to call it.
+    fn with<'s>(&self, server: &'s LdapHost) -> Result<(Arc<ClientConfig>, &'s str), Fault> {
         let mut config = self.config.clone();
-        let Ok(address) = url.host.parse::<Ipv6Addr>() else { return Ok((Arc::new(config), &url.host)) };
+        let Ok(address) = server.host.parse::<Ipv6Addr>() else {
+            return Ok((Arc::new(config), &server.host));
+        };
         let verifier = Literal::new(address, &self.authorities).map_err(|_| Fault::Address)?;
         config.dangerous().set_certificate_verifier(Arc::new(verifier));
         config.enable_sni = false;
         // What is remembered of a session is filed under the name, which all addresses share here.
         config.resumption = Resumption::disabled();
         Ok((Arc::new(config), Literal::CALLED))
+    }
+}
+
+/// The authorities in `file`.
+fn read_authorities(file: &Path) -> Result<RootCertStore, DirectoryError> {
+    let pem = trust::read(file, Owner::Root, LARGEST_CA_FILE).map_err(DirectoryError::CaFile)?;
+    let useless = |why: String| DirectoryError::CaContent(file.to_path_buf(), why);
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| useless(error.to_string()))?;
+    let mut authorities = RootCertStore::empty();
+    match authorities.add_parsable_certificates(certificates) {
+        (0, _) => Err(useless("holds no certificate in PEM".to_string())),
+        _ => Ok(authorities),
     }
 }
 
@@ -184,9 +195,46 @@ impl ServerCertVerifier for Literal {
     }
 }
 
+/// A connection to a server, on which ldap3 can begin.
+pub(super) enum Line {
+    /// The next byte is TLS; with what it is set up, and the address that says this to ldap3.
+    Tls(TcpStream, Arc<ClientConfig>, String),
+    /// A socket of this host, where nobody listens in.
+    Socket(UnixStream),
+}
+
+impl Line {
+    pub(super) fn open(url: &LdapUrl, tls: &Tls, deadline: Deadline) -> Result<Self, Fault> {
+        let server = match url {
+            LdapUrl::Socket(path) => return connect_here(path, deadline).map(Self::Socket),
+            LdapUrl::Host(server) => server,
+        };
+        let (config, host) = tls.with(server)?;
+        let mut stream = connect(server, deadline)?;
+        if !server.tls_first {
+            start_tls(&mut stream, deadline)?;
+        }
+        // ldaps in both cases: after StartTLS too, the next byte on the stream is TLS.
+        Ok(Self::Tls(stream, config, format!("ldaps://{host}:{}", server.port)))
+    }
+
+    /// What ldap3 needs to know.
+    pub(super) fn into_settings(self) -> (LdapConnSettings, String) {
+        let settings = LdapConnSettings::new();
+        match self {
+            Self::Tls(stream, config, address) => {
+                (settings.set_config(config).set_std_stream(StdStream::Tcp(stream)), address)
+            }
+            Self::Socket(stream) => {
+                (settings.set_std_stream(StdStream::Unix(stream)), "ldapi:///".to_string())
+            }
+        }
+    }
+}
+
 /// Connects to the first address that accepts; each gets its share of what is left of the deadline.
-pub(super) fn connect(url: &LdapUrl, deadline: Deadline) -> Result<TcpStream, Fault> {
-    let addresses = resolve(url, deadline)?;
+fn connect(server: &LdapHost, deadline: Deadline) -> Result<TcpStream, Fault> {
+    let addresses = resolve(server, deadline)?;
     let mut cause = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for (tried, address) in addresses.iter().enumerate() {
         let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
@@ -204,19 +252,33 @@ pub(super) fn connect(url: &LdapUrl, deadline: Deadline) -> Result<TcpStream, Fa
     Err(Fault::Connect(cause))
 }
 
-/// The server's addresses. libc's resolver knows no deadline, so it gets a thread that may be left behind.
-fn resolve(url: &LdapUrl, deadline: Deadline) -> Result<Vec<SocketAddr>, Fault> {
+/// The server's addresses.
+fn resolve(server: &LdapHost, deadline: Deadline) -> Result<Vec<SocketAddr>, Fault> {
+    let (host, port) = (server.host.clone(), server.port);
+    let addresses = move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+    aside(addresses, Step::Resolve, deadline)?.map_err(Fault::Resolve)
+}
+
+/// Connects to a socket of this host. There is no TLS that would show who listens: the file has to.
+fn connect_here(path: &Path, deadline: Deadline) -> Result<UnixStream, Fault> {
+    trust::judge_socket(path).map_err(Fault::Socket)?;
+    let path = path.to_path_buf();
+    aside(move || UnixStream::connect(path), Step::Connect, deadline)?.map_err(Fault::Connect)
+}
+
+/// What `call` answers. libc's resolver, and a socket whose queue is full, know no deadline; so each such call
+/// gets a thread that may be left behind.
+fn aside<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+    step: Step,
+    deadline: Deadline,
+) -> Result<T, Fault> {
     let (tell, told) = mpsc::sync_channel(1);
-    let (host, port) = (url.host.clone(), url.port);
-    std::thread::Builder::new()
-        .spawn(move || {
-            let _ = tell.send((host.as_str(), port).to_socket_addrs().map(Vec::from_iter));
-        })
-        .map_err(Fault::Local)?;
-    match told.recv_timeout(deadline.left(Step::Resolve)?) {
-        Ok(addresses) => addresses.map_err(Fault::Resolve),
-        Err(_) => Err(Fault::Late(Step::Resolve, deadline.limit)),
-    }
+    let told_later = move || {
+        let _ = tell.send(call());
+    };
+    std::thread::Builder::new().spawn(told_later).map_err(Fault::Local)?;
+    told.recv_timeout(deadline.left(step)?).map_err(|_| Fault::Late(step, deadline.limit))
 }
 
 /// The extended request StartTLS (RFC 4511, section 4.14), with message number 1.
@@ -229,7 +291,7 @@ pub(super) const CLOSED: &str = "closed by the server";
 const LONGEST_REPLY: usize = 4096;
 
 /// Asks for TLS on a plain connection. Reads its answer and not one byte more: what follows is TLS.
-pub(super) fn start_tls(stream: &mut TcpStream, deadline: Deadline) -> Result<(), Fault> {
+fn start_tls(stream: &mut TcpStream, deadline: Deadline) -> Result<(), Fault> {
     stream.set_write_timeout(Some(deadline.left(Step::StartTls)?)).map_err(Fault::Local)?;
     stream.write_all(START_TLS).map_err(|error| Fault::Lost(Step::StartTls, error.to_string()))?;
     let message = read_message(stream, deadline)?;

@@ -43,6 +43,8 @@ pub enum Fault {
     Resolve(io::Error),
     /// No address of the server accepts connections; the last one's error.
     Connect(io::Error),
+    /// The socket of this host is not there, or it is not known who listens at it.
+    Socket(Refusal),
     /// The deadline ended; at which step, and how long it was.
     Late(Step, Span),
     /// The connection ended; at which step, and why.
@@ -124,6 +126,7 @@ impl DirectoryError {
         match self {
             Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => "file-untrusted",
             Self::Server(_, Fault::Partial { .. } | Fault::Group(..) | Fault::TooLarge) => "ldap-partial",
+            Self::Server(_, Fault::Socket(refusal)) if !refusal.is_missing() => "file-untrusted",
             Self::Server(..) => "ldap-unavailable",
             Self::NoServer(each) if each.iter().all(|error| error.reason() == "ldap-partial") => {
                 "ldap-partial"
@@ -182,7 +185,10 @@ impl fmt::Display for Fault {
             Self::Filter => f.write_str("the filter is not an RFC 4515 filter, see [directory] filter"),
             Self::Resolve(error) => write!(f, "its name has no address, see [directory] urls: {error}"),
             Self::Connect(error) => {
-                write!(f, "cannot connect; is it running, and is the port right? {error}")
+                write!(f, "cannot connect; is it running, and is the address right? {error}")
+            }
+            Self::Socket(refusal) => {
+                write!(f, "cannot connect; is it running, and is this its socket? {refusal}")
             }
             Self::Late(step, limit) => {
                 write!(
