@@ -1,5 +1,8 @@
 //! The ways to a directory, through the real programs and a real slapd.
 
+use std::time::{Duration, Instant};
+
+use harness::dns::{Dns, Manner};
 use harness::slapd::Slapd;
 use harness::suite::Suite;
 use harness::text;
@@ -210,4 +213,110 @@ fn a14_a_socket_where_nobody_answers_ends_at_the_deadline() {
     suite.host.must(&format!("chmod 666 {SOCKET}"));
     let directory = format!("{}bind = \"external\"\n", Slapd::section_unbound(&[LDAPI_URL]));
     site.refuses(&directory, "no answer within 3s, binding");
+}
+
+const SRV_URL: &str = "srv://example.com";
+const LDAPS_SRV: &str = "_ldaps._tcp.example.com";
+
+/// slapd's port for TLS, and where nobody listens.
+const PORT: u16 = 6360;
+const NOBODY: u16 = 1;
+
+fn by_dns(more: &[&str]) -> String {
+    let urls = [&[SRV_URL], more].concat();
+    format!("{}srv_hosts = [\"ldap*.example.com\"]\n", Slapd::section(&urls))
+}
+
+fn name_server(suite: &Suite, address: [u8; 4]) -> Dns {
+    suite.host.write("/etc/resolv.conf", "nameserver 127.0.0.1\n", 0o644);
+    // What DNS may lead to, and what it may not: all of it is slapd.
+    suite.host.must("echo 127.0.0.1 ldap9.example.com web1.example.com >>/etc/hosts");
+    Dns::start(&suite.host, address.into())
+}
+
+#[test]
+fn dns_leads_to_the_servers_of_a_domain_in_their_order() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let dns = name_server(&suite, [127, 0, 0, 1]);
+    site.refuses(&by_dns(&[]), "srv://example.com: DNS has no server of it, _ldaps._tcp or _ldap._tcp");
+    dns.set(LDAPS_SRV, &[(1, 0, PORT, "LDAP.example.com")]);
+    site.serves(&by_dns(&[]));
+    // Without such servers those that begin without TLS, which means StartTLS.
+    dns.set("_ldap._tcp.example.com", &[(1, 0, 3890, "ldap.example.com")]);
+    let _ = site.slapd.log();
+    site.serves(&by_dns(&[]));
+    let log = site.slapd.log();
+    assert!(log.contains("STARTTLS") && log.contains("TLS established"), "{log}");
+    // One that is down costs its share; and one of less priority is not even asked.
+    dns.set(
+        LDAPS_SRV,
+        &[
+            (3, 0, NOBODY, "ldap.example.com"),
+            (2, 0, PORT, "ldap.example.com"),
+            (1, 0, NOBODY, "ldap.example.com"),
+        ],
+    );
+    site.serves(&by_dns(&[]));
+    dns.set(LDAPS_SRV, &[(0, 0, 0, ".")]);
+    site.refuses(&by_dns(&[]), "DNS has no server of it");
+    dns.set(LDAPS_SRV, &[(1, 0, NOBODY, "ldap.example.com"), (2, 0, NOBODY, "ldap9.example.com")]);
+    site.refuses(&by_dns(&[]), "ldaps://ldap.example.com:1: cannot connect");
+    site.refuses(&by_dns(&[]), "ldaps://ldap9.example.com:1: cannot connect");
+}
+
+#[test]
+fn dns_vouches_for_no_server() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let dns = name_server(&suite, [127, 0, 0, 1]);
+    // A name that nobody allowed, whatever certificate it may have.
+    dns.set(LDAPS_SRV, &[(1, 0, PORT, "web1.example.com")]);
+    let _ = site.slapd.log();
+    site.refuses(&by_dns(&[]), "DNS leads to web1.example.com, which is not among [directory] srv_hosts");
+    assert!(!site.slapd.log().contains("ACCEPT"), "no packet");
+    dns.set(LDAPS_SRV, &[(1, 0, PORT, "web1.example.com"), (2, 0, PORT, "ldap.example.com")]);
+    site.serves(&by_dns(&[]));
+    // A name that is allowed, and whose certificate the server does not have.
+    dns.set(LDAPS_SRV, &[(1, 0, PORT, "ldap9.example.com")]);
+    site.refuses(&by_dns(&[]), "ldaps://ldap9.example.com:6360: its certificate is for another name");
+}
+
+#[test]
+fn dns_that_is_dead_or_lies_is_survived() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let dns = name_server(&suite, [127, 0, 0, 1]);
+    let good = [(1, 0, PORT, "ldap.example.com")];
+    dns.set(LDAPS_SRV, &good);
+    for manner in [Manner::Truncating, Manner::Noisy] {
+        dns.behave(manner);
+        site.serves(&by_dns(&[]));
+    }
+    for (manner, words) in [
+        (
+            Manner::Failing,
+            "no name server tells about _ldaps._tcp.example.com, see /etc/resolv.conf: 127.0.0.1:53 answers with code 2",
+        ),
+        (
+            Manner::Silent,
+            "no name server tells about _ldaps._tcp.example.com, see /etc/resolv.conf: 127.0.0.1:53: timed out",
+        ),
+    ] {
+        dns.behave(manner);
+        let start = Instant::now();
+        site.refuses(&by_dns(&[]), words);
+        // Once by the login's deadline, once by the sync's.
+        assert!(start.elapsed() < Duration::from_secs(7), "{manner:?}: {:?}", start.elapsed());
+        // A server that is named is asked all the same.
+        site.serves(&by_dns(&[Slapd::LDAPS_URL]));
+    }
+    // The second name server is asked while there is time.
+    let second = Dns::start(&suite.host, [127, 0, 0, 2].into());
+    second.set(LDAPS_SRV, &good);
+    suite.host.write("/etc/resolv.conf", "nameserver 127.0.0.1\nnameserver 127.0.0.2\n", 0o644);
+    site.serves(&by_dns(&[]));
+    suite.host.must("rm /etc/resolv.conf");
+    dns.behave(Manner::Good);
+    site.serves(&by_dns(&[]));
 }

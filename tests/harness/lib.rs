@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: private machines, and the services played on them.
 
+pub mod dns;
 mod host;
 pub mod hostile;
 pub mod pagerduty;

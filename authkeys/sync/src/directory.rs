@@ -10,6 +10,8 @@
 //! that a panic ends as an error; an overflow ends the process, which has published nothing yet.
 
 mod connect;
+mod discover;
+mod dns;
 mod fault;
 mod person;
 mod refresh;
@@ -18,7 +20,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use host::config::{Bind, Ldap, LdapUrl, Membership};
+use host::config::{Bind, Ldap, LdapServer, LdapUrl, Membership};
 use host::secret::Secret;
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
 use ldap3::{DerefAliases, LdapConnAsync, LdapError, LdapResult, Scope, SearchEntry, SearchOptions};
@@ -99,9 +101,18 @@ fn ask_servers(ldap: &Ldap, deadline: Deadline, question: Question<'_>) -> Resul
     let mut errors = Vec::new();
     for (asked, url) in ldap.urls.iter().enumerate() {
         let share = deadline.share(ldap.urls.len() - asked);
-        match converse(ldap, url, &tls, login.as_ref(), share, question) {
-            Ok(answer) => return Ok(answer),
-            Err(fault) => errors.push(DirectoryError::Server(url.clone(), fault)),
+        let servers = match discover::servers(ldap, url, share) {
+            Ok(servers) => servers,
+            Err(fault) => {
+                errors.push(DirectoryError::Server(url.clone(), fault));
+                continue;
+            }
+        };
+        for (asked, server) in servers.iter().enumerate() {
+            match converse(ldap, server, &tls, login.as_ref(), share.share(servers.len() - asked), question) {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => errors.push(DirectoryError::Server(LdapUrl::Server(server.clone()), fault)),
+            }
         }
     }
     Err(if errors.len() == 1 { errors.remove(0) } else { DirectoryError::NoServer(errors) })
@@ -141,13 +152,13 @@ impl<'a> Login<'a> {
 /// The whole conversation with one server.
 fn converse(
     ldap: &Ldap,
-    url: &LdapUrl,
+    server: &LdapServer,
     tls: &Tls,
     login: Option<&Login<'_>>,
     deadline: Deadline,
     question: Question<'_>,
 ) -> Result<Answer, Fault> {
-    let line = Line::open(url, tls, deadline)?;
+    let line = Line::open(server, tls, deadline)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -455,6 +466,7 @@ pub(crate) mod tests {
         let ldap = Ldap {
             urls: vec![url()],
             base: "dc=x".to_string(),
+            srv_hosts: Vec::new(),
             bind: Bind::Simple,
             client: None,
             bind_dn: None,

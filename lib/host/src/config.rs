@@ -17,7 +17,7 @@ use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
 pub use key_rule::{Allowance, FromPattern, KEY_TYPES, KeyAccounts, KeyRule};
-pub use ldap_url::{LdapHost, LdapUrl};
+pub use ldap_url::{HostGlob, LdapHost, LdapServer, LdapUrl};
 
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
@@ -79,6 +79,8 @@ impl Directory {
 pub struct Ldap {
     /// Its servers, in the order in which they are asked; at least one.
     pub urls: Vec<LdapUrl>,
+    /// Which servers DNS may lead to.
+    pub srv_hosts: Vec<HostGlob>,
     /// DN below which people are.
     pub base: String,
     /// How we say who we are.
@@ -367,6 +369,7 @@ struct HostSection {
 struct DirectorySection {
     file: Option<PathBuf>,
     urls: Option<Spanned<Vec<Spanned<String>>>>,
+    srv_hosts: Option<Spanned<Vec<Spanned<String>>>>,
     base: Option<String>,
     bind: Option<Spanned<Bind>>,
     bind_dn: Option<Spanned<String>>,
@@ -785,12 +788,14 @@ impl DirectorySection {
         if urls.get_ref().is_empty() {
             return Err(problem(urls, "`urls` names no server"));
         }
+        let srv_hosts = this.check_srv_hosts(urls.get_ref())?;
         let urls = (urls.get_ref().iter())
             .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
             .collect::<Result<Vec<_>, _>>()?;
         let bind = this.check_bind(urls.iter().all(LdapUrl::is_local))?;
         Ok(Directory::Ldap(Box::new(Ldap {
             urls,
+            srv_hosts,
             base: this.base.clone().ok_or_else(|| missing("base"))?,
             bind,
             client: this.client_files(beside)?,
@@ -805,6 +810,29 @@ impl DirectorySection {
             deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
             full_refresh: this.full_refresh.map_or(Span::hours(24), |every| every.0),
         })))
+    }
+
+    /// Which servers DNS may lead to; it has to be said where DNS is asked.
+    fn check_srv_hosts(&self, urls: &[Spanned<String>]) -> Result<Vec<HostGlob>, Problem> {
+        let asks_dns = urls.iter().find(|url| url.get_ref().starts_with("srv://"));
+        match (&self.srv_hosts, asks_dns) {
+            (Some(hosts), None) => {
+                Err(problem(hosts, "`srv_hosts` is about srv://domain, which `urls` does not have"))
+            }
+            (hosts, Some(url)) if hosts.as_ref().is_none_or(|hosts| hosts.get_ref().is_empty()) => {
+                Err(problem(
+                    url,
+                    format!(
+                        "`{}` needs `srv_hosts`, the servers that DNS may lead to: [\"ldap*.example.com\"]",
+                        url.get_ref()
+                    ),
+                ))
+            }
+            (Some(hosts), _) => (hosts.get_ref().iter())
+                .map(|glob| HostGlob::parse(glob.get_ref()).map_err(|text| problem(glob, text)))
+                .collect(),
+            (None, _) => Ok(Vec::new()),
+        }
     }
 
     /// Is there anything that makes no sense for a directory in a file?
@@ -1195,7 +1223,7 @@ mod tests {
             ("[[policy.rule]]\nname = 'x'\nschedules = ['pd/P1']", "3: no [[oncall.source]] is named `pd`"),
             (
                 "[directory]\nurls = ['http://x']\nbase = 'dc=x'",
-                "2: `http://x` is no LDAP address; write ldaps://host or ldap://host, with :port if need be, or ldapi://%2Fpath%2Fof%2Fsocket",
+                "2: `http://x` is no LDAP address; write ldaps://host or ldap://host, with :port if need be, ldapi://%2Fpath%2Fof%2Fsocket or srv://domain",
             ),
             (
                 "[directory]\nbase = 'dc=x'",
@@ -1204,6 +1232,22 @@ mod tests {
             (
                 "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind_dn = 'cn=x'",
                 "4: `bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a', 'srv://b.c']\nbase = 'dc=x'",
+                "2: `srv://b.c` needs `srv_hosts`, the servers that DNS may lead to: [\"ldap*.example.com\"]",
+            ),
+            (
+                "[directory]\nurls = ['srv://b.c']\nbase = 'dc=x'\nsrv_hosts = ['a.b.c', '*']",
+                "4: `*` is no name of hosts; a domain, and * or ? at most before its first dot",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nsrv_hosts = ['a.b.c']",
+                "4: `srv_hosts` is about srv://domain, which `urls` does not have",
+            ),
+            (
+                "[directory]\nurls = ['ldapi://%2Fa', 'ldaps://a']\nbase = 'dc=x'\nbind = 'external'",
+                "4: `bind = \"external\"` needs something to show: `client_cert_file` and `client_key_file`",
             ),
             (
                 "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind = 'gssapi'",

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use host::config::{ClientFiles, Ldap, LdapHost, LdapUrl};
+use host::config::{ClientFiles, Ldap, LdapHost, LdapServer, LdapUrl};
 use host::secret::{Secret, SecretError};
 use ldap3::{LdapConnSettings, LdapError, StdStream};
 use policy::Span;
@@ -204,10 +204,10 @@ pub(super) enum Line {
 }
 
 impl Line {
-    pub(super) fn open(url: &LdapUrl, tls: &Tls, deadline: Deadline) -> Result<Self, Fault> {
-        let server = match url {
-            LdapUrl::Socket(path) => return connect_here(path, deadline).map(Self::Socket),
-            LdapUrl::Host(server) => server,
+    pub(super) fn open(server: &LdapServer, tls: &Tls, deadline: Deadline) -> Result<Self, Fault> {
+        let server = match server {
+            LdapServer::Socket(path) => return connect_here(path, deadline).map(Self::Socket),
+            LdapServer::Host(server) => server,
         };
         let (config, host) = tls.with(server)?;
         let mut stream = connect(server, deadline)?;
@@ -304,36 +304,44 @@ fn start_tls(stream: &mut TcpStream, deadline: Deadline) -> Result<(), Fault> {
 
 /// The content of one LDAP message.
 fn read_message(stream: &mut TcpStream, deadline: Deadline) -> Result<Vec<u8>, Fault> {
-    let [tag, first] = read_array(stream, deadline)?;
+    let [tag, first] = read_array(stream, Step::StartTls, deadline)?;
     let length = match (tag, first) {
         (0x30, ..=0x7f) => usize::from(first),
-        (0x30, 0x81) => usize::from(u8::from_be_bytes(read_array(stream, deadline)?)),
-        (0x30, 0x82) => usize::from(u16::from_be_bytes(read_array(stream, deadline)?)),
+        (0x30, 0x81) => usize::from(u8::from_be_bytes(read_array(stream, Step::StartTls, deadline)?)),
+        (0x30, 0x82) => usize::from(u16::from_be_bytes(read_array(stream, Step::StartTls, deadline)?)),
         // Active Directory always writes four.
-        (0x30, 0x84) => {
-            usize::try_from(u32::from_be_bytes(read_array(stream, deadline)?)).unwrap_or(usize::MAX)
-        }
+        (0x30, 0x84) => usize::try_from(u32::from_be_bytes(read_array(stream, Step::StartTls, deadline)?))
+            .unwrap_or(usize::MAX),
         _ => return Err(Fault::Malformed(Step::StartTls)),
     };
     if length > LONGEST_REPLY {
         return Err(Fault::Malformed(Step::StartTls));
     }
     let mut message = vec![0; length];
-    read_exactly(stream, &mut message, deadline)?;
+    read_exactly(stream, &mut message, Step::StartTls, deadline)?;
     Ok(message)
 }
 
-fn read_array<const N: usize>(stream: &mut TcpStream, deadline: Deadline) -> Result<[u8; N], Fault> {
+pub(super) fn read_array<const N: usize>(
+    stream: &mut TcpStream,
+    step: Step,
+    deadline: Deadline,
+) -> Result<[u8; N], Fault> {
     let mut bytes = [0; N];
-    read_exactly(stream, &mut bytes, deadline)?;
+    read_exactly(stream, &mut bytes, step, deadline)?;
     Ok(bytes)
 }
 
 /// Fills `rest`. Looks at the deadline before each read: a server that drips must not stretch it.
-fn read_exactly(stream: &mut TcpStream, mut rest: &mut [u8], deadline: Deadline) -> Result<(), Fault> {
-    let lost = |why: &str| Fault::Lost(Step::StartTls, why.to_string());
+pub(super) fn read_exactly(
+    stream: &mut TcpStream,
+    mut rest: &mut [u8],
+    step: Step,
+    deadline: Deadline,
+) -> Result<(), Fault> {
+    let lost = |why: &str| Fault::Lost(step, why.to_string());
     while !rest.is_empty() {
-        stream.set_read_timeout(Some(deadline.left(Step::StartTls)?)).map_err(Fault::Local)?;
+        stream.set_read_timeout(Some(deadline.left(step)?)).map_err(Fault::Local)?;
         match stream.read(rest) {
             Ok(0) => return Err(lost(CLOSED)),
             Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),

@@ -35,6 +35,12 @@ pub enum DirectoryError {
 pub enum Fault {
     /// This host could not start a thread or a runtime.
     Local(io::Error),
+    /// No name server tells anything about this name; why.
+    Dns(String, String),
+    /// DNS knows no server of this domain.
+    NoRecords,
+    /// DNS leads to servers that nobody allowed; the first one.
+    Stranger(String),
     /// The address cannot be compared with a certificate.
     Address,
     /// The filter is not one.
@@ -104,6 +110,8 @@ pub struct Reply {
 /// How far the conversation with the server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// Looking for the servers of a domain.
+    Discover,
     /// Looking for the addresses of the server.
     Resolve,
     /// Connecting to one of them.
@@ -179,6 +187,15 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(error) => write!(f, "this host is short of threads or memory: {error}"),
+            Self::Dns(name, why) => {
+                write!(f, "no name server tells about {name}, see /etc/resolv.conf: {why}")
+            }
+            Self::NoRecords => {
+                f.write_str("DNS has no server of it, _ldaps._tcp or _ldap._tcp; see [directory] urls")
+            }
+            Self::Stranger(name) => {
+                write!(f, "DNS leads to {name}, which is not among [directory] srv_hosts")
+            }
             Self::Address => {
                 f.write_str("no certificate can be for this address; name the host in [directory] urls")
             }
@@ -255,6 +272,7 @@ impl fmt::Display for Reply {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Discover => "looking for its servers",
             Self::Resolve => "looking for its address",
             Self::Connect => "connecting",
             Self::StartTls => "asking for StartTLS",

@@ -215,6 +215,7 @@ mod tests {
         Ldap {
             urls: vec![LdapUrl::parse("ldaps://ldap1.example.com").unwrap()],
             base: "dc=x".to_string(),
+            srv_hosts: Vec::new(),
             bind: Bind::Simple,
             client: None,
             bind_dn: None,

@@ -4,9 +4,18 @@ use std::fmt::{self, Write as _};
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
-/// Where a server is.
+/// What stands in `urls`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LdapUrl {
+    /// A server.
+    Server(LdapServer),
+    /// `srv://domain`: the servers that DNS names for this domain (RFC 2782).
+    Domain(String),
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LdapServer {
     /// `ldaps://host[:port]`, or `ldap://host[:port]`, which always means StartTLS.
     Host(LdapHost),
     /// `ldapi://%2Fpath%2Fof%2Fsocket`: a Unix socket of this host; an absolute path.
@@ -25,26 +34,28 @@ pub struct LdapHost {
 }
 
 impl LdapUrl {
-    /// Reads `ldap://host`, `ldaps://host:port`, `ldaps://[::1]:636`, `ldapi://%2Frun%2Fslapd%2Fldapi`; no path, no
-    /// user, no query.
+    /// Reads `ldap://host`, `ldaps://host:port`, `ldaps://[::1]:636`, `ldapi://%2Frun%2Fslapd%2Fldapi`,
+    /// `srv://example.com`; no path, no user, no query.
     pub fn parse(text: &str) -> Result<Self, String> {
         let bad = |why: &str| {
             format!(
-                "`{text}` {why}; write ldaps://host or ldap://host, with :port if need be, or \
-                 ldapi://%2Fpath%2Fof%2Fsocket"
+                "`{text}` {why}; write ldaps://host or ldap://host, with :port if need be, \
+                 ldapi://%2Fpath%2Fof%2Fsocket or srv://domain"
             )
         };
-        match text.split_once("://") {
-            Some(("ldaps", rest)) => LdapHost::parse(true, rest).map(Self::Host).map_err(bad),
-            Some(("ldap", rest)) => LdapHost::parse(false, rest).map(Self::Host).map_err(bad),
-            Some(("ldapi", rest)) => socket(rest).map(Self::Socket).map_err(bad),
-            _ => Err(bad("is no LDAP address")),
-        }
+        let server = match text.split_once("://") {
+            Some(("ldaps", rest)) => LdapHost::parse(true, rest).map(LdapServer::Host),
+            Some(("ldap", rest)) => LdapHost::parse(false, rest).map(LdapServer::Host),
+            Some(("ldapi", rest)) => socket(rest).map(LdapServer::Socket),
+            Some(("srv", rest)) => return domain(rest).map(Self::Domain).map_err(bad),
+            _ => Err("is no LDAP address"),
+        };
+        server.map(Self::Server).map_err(bad)
     }
 
     /// Is it on this host, by nature?
     pub fn is_local(&self) -> bool {
-        matches!(self, Self::Socket(_))
+        matches!(self, Self::Server(LdapServer::Socket(_)))
     }
 }
 
@@ -71,6 +82,48 @@ impl LdapHost {
             return Err("has no IPv6 address in its brackets");
         }
         Ok(Self { tls_first, host: host.to_string(), port })
+    }
+}
+
+/// The name of a domain, in small letters.
+fn domain(rest: &str) -> Result<String, &'static str> {
+    let name = rest.to_ascii_lowercase();
+    if name.split('.').all(is_label) && name.len() <= 200 { Ok(name) } else { Err("names no domain") }
+}
+
+fn is_label(label: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..64).contains(&label.len()) && label.bytes().all(fits)
+}
+
+/// Which servers DNS may lead to: a name, with `*` and `?` in its first label if need be.
+///
+/// DNS is believed by nobody here. Were it to choose the name that TLS asks the certificate for, whoever can forge its
+/// answers could pass off any machine with a certificate of its own as a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostGlob {
+    first: String,
+    rest: String,
+}
+
+impl HostGlob {
+    /// Reads `ldap*.example.com`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let small = text.to_ascii_lowercase();
+        let split = small.split_once('.').filter(|(first, rest)| {
+            is_label(&first.replace(['*', '?'], "x")) && rest.split('.').all(is_label)
+        });
+        let (first, rest) = split.ok_or_else(|| {
+            format!("`{text}` is no name of hosts; a domain, and * or ? at most before its first dot")
+        })?;
+        Ok(Self { first: first.to_string(), rest: rest.to_string() })
+    }
+
+    /// Is `host`, in small letters, one of them?
+    pub fn covers(&self, host: &str) -> bool {
+        host.split_once('.').is_some_and(|(first, rest)| {
+            rest == self.rest && policy::matches_glob(self.first.as_bytes(), first.as_bytes())
+        })
     }
 }
 
@@ -108,7 +161,16 @@ fn decoded(text: &str) -> Option<String> {
 impl fmt::Display for LdapUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host(server) => server.fmt(f),
+            Self::Server(server) => server.fmt(f),
+            Self::Domain(name) => write!(f, "srv://{name}"),
+        }
+    }
+}
+
+impl fmt::Display for LdapServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => host.fmt(f),
             Self::Socket(path) => {
                 f.write_str("ldapi://")?;
                 encoded(path, f)
@@ -168,7 +230,7 @@ mod tests {
     #[test]
     fn a_socket_is_named_by_its_encoded_path() {
         let path = |text: &str| match LdapUrl::parse(text) {
-            Ok(LdapUrl::Socket(path)) => Some(path),
+            Ok(LdapUrl::Server(LdapServer::Socket(path))) => Some(path),
             _ => None,
         };
         for text in ["ldapi://%2Frun%2Fslapd%2Fldapi", "ldapi://%2frun%2fslapd%2fldapi/"] {
@@ -190,6 +252,38 @@ mod tests {
             "ldapi://%2Fa%+1",
         ] {
             assert_eq!(path(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_a_name_and_nothing_else() {
+        let domain = |text: &str| LdapUrl::parse(text).map(|url| url.to_string()).ok();
+        assert_eq!(domain("srv://Example.com").as_deref(), Some("srv://example.com"));
+        for bad in ["srv://", "srv://example.com:636", "srv://a..b", "srv://.", "srv://a/b", "srv://[::1]"] {
+            assert_eq!(domain(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_glob_stays_in_its_domain() {
+        let covers = |glob: &str, host: &str| HostGlob::parse(glob).unwrap().covers(host);
+        assert!(covers("ldap1.Example.com", "ldap1.example.com"));
+        assert!(covers("ldap*.example.com", "ldap12.example.com"));
+        assert!(covers("dc?.example.com", "dc1.example.com"));
+        for other in [
+            "ldap1.example.com.evil.org",
+            "ldap1.evil.org",
+            "ldap1.evil.example.com",
+            "ldap.evil.org.example.com",
+            "xldap1.example.com",
+            "example.com",
+            "ldap1",
+            "",
+        ] {
+            assert!(!covers("ldap*.example.com", other), "{other}");
+        }
+        for bad in ["*", "ldap1", "", "ldap1.*.com", "*.example.*", "ldap1.", ".com", "a b.com", "*.*"] {
+            assert!(HostGlob::parse(bad).is_err(), "{bad}");
         }
     }
 }
