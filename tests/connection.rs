@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harness::dns::{Dns, Manner};
+use harness::relay::relay;
 use harness::slapd::Slapd;
 use harness::suite::Suite;
 use harness::text;
@@ -319,4 +320,23 @@ fn dns_that_is_dead_or_lies_is_survived() {
     suite.host.must("rm /etc/resolv.conf");
     dns.behave(Manner::Good);
     site.serves(&by_dns(&[]));
+}
+
+#[test]
+fn a_live_answer_costs_four_round_trips_and_five_with_start_tls() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let round_trip = Duration::from_millis(400);
+    relay(&suite.host, 7636, PORT, round_trip / 2);
+    relay(&suite.host, 7389, 3890, round_trip / 2);
+    // TCP, TLS, bind, search; and the question for TLS.
+    for (url, expected) in [("ldaps://ldap.example.com:7636", 4), ("ldap://ldap.example.com:7389", 5)] {
+        site.configure(&Slapd::section(&[url]));
+        site.forget();
+        let start = Instant::now();
+        let output = suite.run_as("authkeys", "authkeys alice");
+        let took = start.elapsed();
+        assert!(output.status.success(), "{}", text(&output));
+        assert_eq!(took.as_millis() / round_trip.as_millis(), expected, "{url}: {took:?}");
+    }
 }
