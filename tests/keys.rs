@@ -783,7 +783,8 @@ fn a20_files_that_others_could_have_written_or_read_are_refused_before_any_packe
         let _ = site.hostile.counted();
         suite.host.must(&format!("cd /etc/authkeys && {damage}"));
         site.cannot_tell("alice", "file-untrusted");
-        assert_eq!(site.hostile.counted(), (0, 0), "{damage}: no packet");
+        // Requests are not counted: the farewell of the conversation before may come late.
+        assert_eq!(site.hostile.counted().0, 0, "{damage}: no packet");
         suite.host.must("cd /etc/authkeys && rm -f config.toml && chown root bind-password && chmod 640 bind-password && chmod 644 ldap-ca.pem");
         suite.host.write("/etc/authkeys/config.toml", &good, 0o644);
         site.serves_alice();

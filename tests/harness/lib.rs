@@ -1,8 +1,10 @@
 //! What the end-to-end tests share: private machines, and the services played on them.
 
+pub mod dns;
 mod host;
 pub mod hostile;
 pub mod pagerduty;
+pub mod relay;
 pub mod slapd;
 pub mod suite;
 

@@ -3,9 +3,14 @@
 //! Without TLS it answers nothing but StartTLS, and it shows its content to [`Slapd::BIND_DN`] alone:
 //! a program that forgets to encrypt or to bind finds no one. It ends with its machine.
 
+use std::cell::RefCell;
+
 use crate::Host;
 use crate::suite::{Member, Suite, TEAM};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
 
 /// Where everything of it is inside the machine.
 const HOME: &str = "/run/slapd";
@@ -43,8 +48,9 @@ moduleload ppolicy
 pidfile HOME/pid
 TLSCertificateFile HOME/server.pem
 TLSCertificateKeyFile HOME/server.key
-security tls=1
+security ssf=1
 sizelimit unlimited
+MORE
 
 database config
 rootpw "ROOT_PASSWORD"
@@ -99,7 +105,11 @@ member: BIND_DN
 /// A running slapd.
 pub struct Slapd<'a> {
     host: &'a Host,
+    authority: CertifiedIssuer<'static, KeyPair>,
     ca_pem: String,
+    overlay: &'static str,
+    /// Where it listens besides.
+    addresses: RefCell<String>,
 }
 
 impl<'a> Slapd<'a> {
@@ -128,25 +138,42 @@ impl<'a> Slapd<'a> {
         Self::start_with(host, SYNCPROV)
     }
 
-    fn start_with(host: &'a Host, overlay: &str) -> Self {
-        let (ca_pem, certificate, key) = certificates();
+    fn start_with(host: &'a Host, overlay: &'static str) -> Self {
+        let authority = authority();
+        let ca_pem = authority.pem();
+        // Names by which it can be asked with TLS.
+        let (certificate, key) = certificate(&authority, "slapd", &["ldap.example.com", "127.0.0.1", "::1"]);
         host.write(&format!("{HOME}/ca.pem"), &ca_pem, 0o644);
         host.write(&format!("{HOME}/server.pem"), certificate, 0o644);
         host.write(&format!("{HOME}/server.key"), key, 0o600);
-        host.write(&format!("{HOME}/slapd.conf"), fill_in(CONFIG).replace("OVERLAY", overlay), 0o600);
         host.must(&format!("mkdir {HOME}/db && echo 127.0.0.1 ldap.example.com >>/etc/hosts"));
-        let slapd = Self { host, ca_pem };
+        let slapd = Self { host, authority, ca_pem, overlay, addresses: RefCell::default() };
+        slapd.configure("");
         slapd.resume();
         slapd.modify(&fill_in(TREE));
         slapd
     }
 
+    fn configure(&self, more: &str) {
+        let config = fill_in(CONFIG).replace("OVERLAY", self.overlay).replace("MORE", &fill_in(more));
+        self.host.write(&format!("{HOME}/slapd.conf"), config, 0o600);
+    }
+
+    /// Starts it again: with `addresses` to listen on besides, and `settings` for the whole server.
+    pub fn restart_with(&self, addresses: &str, settings: &str) {
+        self.stop();
+        self.configure(settings);
+        self.addresses.replace(addresses.to_string());
+        self.resume();
+    }
+
     /// Starts it again after [`Slapd::stop`], with everybody who was in it.
     pub fn resume(&self) {
         let config = format!("{HOME}/slapd.conf");
-        let addresses = "ldap://127.0.0.1:3890/ ldaps://127.0.0.1:6360/";
+        // The usual ones last: when they answer, all do.
+        let addresses = format!("{} ldap://127.0.0.1:3890/ ldaps://127.0.0.1:6360/", self.addresses.borrow());
         self.host.daemon(
-            &["/usr/sbin/slapd", "-d", "stats", "-f", &config, "-h", addresses],
+            &["/usr/sbin/slapd", "-d", "stats", "-f", &config, "-h", &addresses],
             &format!("{HOME}/log"),
         );
         self.host.wait_for_port(3890);
@@ -179,11 +206,15 @@ impl<'a> Slapd<'a> {
 
     /// The `[directory]` that names this server at `urls`; what follows may add settings to it.
     pub fn section(urls: &[&str]) -> String {
+        let (dn, file) = (Self::BIND_DN, "bind-password");
+        format!("{}bind_dn = {dn:?}\nbind_password_file = {file:?}\n", Self::section_unbound(urls))
+    }
+
+    /// The same without a word about who binds.
+    pub fn section_unbound(urls: &[&str]) -> String {
         format!(
-            "[directory]\nurls = {urls:?}\nbase = {:?}\nbind_dn = {:?}\nbind_password_file = \"bind-password\"\n\
-             ca_file = \"ldap-ca.pem\"\neligible_group = {:?}\n",
+            "[directory]\nurls = {urls:?}\nbase = {:?}\nca_file = \"ldap-ca.pem\"\neligible_group = {:?}\n",
             Self::BASE,
-            Self::BIND_DN,
             Self::GROUP_DN
         )
     }
@@ -206,6 +237,16 @@ impl<'a> Slapd<'a> {
     /// The certificate of the authority that vouches for this server.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// A certificate and its key in PEM, by which a client shows that it is `name`.
+    pub fn client_certificate(&self, name: &str) -> (String, String) {
+        certificate(&self.authority, name, &[])
+    }
+
+    /// The same from an authority that nobody knows.
+    pub fn foreign_certificate(name: &str) -> (String, String) {
+        certificate(&authority(), name, &[])
     }
 
     /// Adds a person; an empty `mail` is none.
@@ -290,18 +331,22 @@ fn fill_in(text: &str) -> String {
     .fold(text.to_string(), |text, (name, value)| text.replace(name, value))
 }
 
-/// An authority's certificate, and a server's certificate and key, in PEM.
-fn certificates() -> (String, String, String) {
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let authority_key = KeyPair::generate().expect("a key");
-    let ca = authority.self_signed(&authority_key).expect("a certificate");
-    let names = ["ldap.example.com", "127.0.0.1"].map(str::to_string);
-    let server = CertificateParams::new(names).expect("names that a certificate can hold");
+    CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority")
+}
+
+/// A certificate for `name`, alias `names`, and its key, in PEM.
+fn certificate(authority: &CertifiedIssuer<'_, KeyPair>, name: &str, names: &[&str]) -> (String, String) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = CertificateParams::new(names).expect("names that a certificate can hold");
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
     let key = KeyPair::generate().expect("a key");
-    let certificate = server.signed_by(&key, &Issuer::new(authority, authority_key)).expect("a certificate");
-    (ca.pem(), certificate.pem(), key.serialize_pem())
+    let certificate = params.signed_by(&key, authority).expect("a certificate");
+    (certificate.pem(), key.serialize_pem())
 }
 
 /// The LDIF that adds a person.

@@ -149,8 +149,12 @@ impl Note {
 
 /// What a cookie depends on besides what the whole copy is tied to.
 pub fn view(ldap: &Ldap) -> String {
-    let bind = ldap.bind_dn.as_deref().unwrap_or_default();
-    let digest = Sha256::digest(format!("{} {bind}", env!("CARGO_PKG_VERSION")));
+    let who = match (&ldap.bind_dn, &ldap.client) {
+        (Some(dn), _) => dn.clone(),
+        (None, Some(files)) => files.certificate.display().to_string(),
+        (None, None) => String::new(),
+    };
+    let digest = Sha256::digest(format!("{} {:?} {who}", env!("CARGO_PKG_VERSION"), ldap.bind));
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -5,6 +5,7 @@
 //! misspelt guard is a guard that is not there.
 
 mod key_rule;
+mod ldap_url;
 mod oncall;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
 pub use key_rule::{Allowance, FromPattern, KEY_TYPES, KeyAccounts, KeyRule};
+pub use ldap_url::{HostGlob, LdapHost, LdapServer, LdapUrl};
 use oncall::OnCallSection;
 pub use oncall::{Access, Exec, Guards, OAuth, OnCall, PagerDuty, Provider, Source};
 
@@ -80,12 +82,18 @@ impl Directory {
 pub struct Ldap {
     /// Its servers, in the order in which they are asked; at least one.
     pub urls: Vec<LdapUrl>,
+    /// Which servers DNS may lead to.
+    pub srv_hosts: Vec<HostGlob>,
     /// DN below which people are.
     pub base: String,
+    /// How we say who we are.
+    pub bind: Bind,
     /// DN to bind as; `None` binds nobody.
     pub bind_dn: Option<String>,
     /// File with the password of `bind_dn`.
     pub bind_password_file: Option<PathBuf>,
+    /// What is shown to a server that asks for a certificate.
+    pub client: Option<ClientFiles>,
     /// PEM file with the certificate authorities that may vouch for the server.
     pub ca_file: PathBuf,
     /// RFC 4515 filter that selects people.
@@ -102,6 +110,26 @@ pub struct Ldap {
     pub deadline: Span,
     /// Time after which everybody is fetched anew, although the server tells what changed.
     pub full_refresh: Span,
+}
+
+/// How a server is told who we are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bind {
+    /// By name and password, if there is a name.
+    #[default]
+    Simple,
+    /// By what the connection itself shows (SASL EXTERNAL): the client certificate, over a socket the user.
+    External,
+}
+
+/// A certificate for this host, and the key to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// PEM file with the certificate, and those between it and an authority that the server knows.
+    pub certificate: PathBuf,
+    /// PEM file with the private key; a secret.
+    pub key: PathBuf,
 }
 
 /// What attributes of people are called.
@@ -150,17 +178,6 @@ impl fmt::Display for Membership {
             Self::Person => "memberOf",
         })
     }
-}
-
-/// `ldaps://host[:port]`, or `ldap://host[:port]`, which always means StartTLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LdapUrl {
-    /// Is TLS there from the first byte?
-    pub tls_first: bool,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port; 636 or 389 unless given.
-    pub port: u16,
 }
 
 /// `[keys]`.
@@ -311,9 +328,13 @@ struct HostSection {
 struct DirectorySection {
     file: Option<PathBuf>,
     urls: Option<Spanned<Vec<Spanned<String>>>>,
+    srv_hosts: Option<Spanned<Vec<Spanned<String>>>>,
     base: Option<String>,
+    bind: Option<Spanned<Bind>>,
     bind_dn: Option<Spanned<String>>,
     bind_password_file: Option<Spanned<PathBuf>>,
+    client_cert_file: Option<Spanned<PathBuf>>,
+    client_key_file: Option<Spanned<PathBuf>>,
     ca_file: Option<PathBuf>,
     filter: Option<Spanned<String>>,
     eligible_group: Option<String>,
@@ -660,7 +681,7 @@ impl DirectorySection {
         let this = section.get_ref();
         let Some(urls) = &this.urls else {
             let file = this.file.as_ref().ok_or_else(|| missing("urls"))?;
-            if this.base.is_some() || this.bind_dn.is_some() || this.bind_password_file.is_some() {
+            if this.has_server_settings() {
                 let text =
                     "[directory] has `file` and settings of an LDAP server; say `urls`, or take those out";
                 return Err(problem(&section, text));
@@ -673,12 +694,17 @@ impl DirectorySection {
         if urls.get_ref().is_empty() {
             return Err(problem(urls, "`urls` names no server"));
         }
-        this.check_bind()?;
+        let srv_hosts = this.check_srv_hosts(urls.get_ref())?;
+        let urls = (urls.get_ref().iter())
+            .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let bind = this.check_bind(urls.iter().all(LdapUrl::is_local))?;
         Ok(Directory::Ldap(Box::new(Ldap {
-            urls: (urls.get_ref().iter())
-                .map(|url| LdapUrl::parse(url.get_ref()).map_err(|text| problem(url, text)))
-                .collect::<Result<_, _>>()?,
+            urls,
+            srv_hosts,
             base: this.base.clone().ok_or_else(|| missing("base"))?,
+            bind,
+            client: this.client_files(beside)?,
             bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
             bind_password_file: this.bind_password_file.as_ref().map(|file| beside(file.get_ref())),
             ca_file: beside(&this.ca_file.clone().unwrap_or_else(system_authorities)),
@@ -692,21 +718,81 @@ impl DirectorySection {
         })))
     }
 
-    /// A name without a password, or an empty one, is what servers take for an anonymous bind.
-    fn check_bind(&self) -> Result<(), Problem> {
-        match (&self.bind_dn, &self.bind_password_file) {
-            (None, Some(password)) => {
+    /// Which servers DNS may lead to; it has to be said where DNS is asked.
+    fn check_srv_hosts(&self, urls: &[Spanned<String>]) -> Result<Vec<HostGlob>, Problem> {
+        let asks_dns = urls.iter().find(|url| url.get_ref().starts_with("srv://"));
+        match (&self.srv_hosts, asks_dns) {
+            (Some(hosts), None) => {
+                Err(problem(hosts, "`srv_hosts` is about srv://domain, which `urls` does not have"))
+            }
+            (hosts, Some(url)) if hosts.as_ref().is_none_or(|hosts| hosts.get_ref().is_empty()) => {
+                Err(problem(
+                    url,
+                    format!(
+                        "`{}` needs `srv_hosts`, the servers that DNS may lead to: [\"ldap*.example.com\"]",
+                        url.get_ref()
+                    ),
+                ))
+            }
+            (Some(hosts), _) => (hosts.get_ref().iter())
+                .map(|glob| HostGlob::parse(glob.get_ref()).map_err(|text| problem(glob, text)))
+                .collect(),
+            (None, _) => Ok(Vec::new()),
+        }
+    }
+
+    /// Is there anything that makes no sense for a directory in a file?
+    fn has_server_settings(&self) -> bool {
+        let files = [&self.bind_password_file, &self.client_cert_file, &self.client_key_file];
+        let login = self.bind.is_some() || self.bind_dn.is_some() || files.iter().any(|file| file.is_some());
+        login || self.base.is_some()
+    }
+
+    /// A name without a password, or an empty one, is what servers take for an anonymous bind. `local`: every
+    /// server sees which user asks.
+    fn check_bind(&self, local: bool) -> Result<Bind, Problem> {
+        let how = self.bind.as_ref().map(Spanned::get_ref).copied().unwrap_or_default();
+        match (&self.bind, &self.bind_dn, &self.bind_password_file) {
+            (Some(bind), Some(_), _) | (Some(bind), _, Some(_)) if how == Bind::External => {
+                Err(problem(bind, "`bind = \"external\"` goes without a name and password; take those out"))
+            }
+            (Some(bind), None, None)
+                if how == Bind::External && !local && self.client_cert_file.is_none() =>
+            {
+                Err(problem(
+                    bind,
+                    "`bind = \"external\"` needs something to show: `client_cert_file` and `client_key_file`",
+                ))
+            }
+            (_, None, Some(password)) => {
                 Err(problem(password, "`bind_password_file` without `bind_dn`: say who binds"))
             }
-            (Some(dn), _) if dn.get_ref().trim().is_empty() => Err(problem(
+            (_, Some(dn), _) if dn.get_ref().trim().is_empty() => Err(problem(
                 dn,
                 "`bind_dn` is empty: servers take that for an anonymous bind; leave it out or name somebody",
             )),
-            (Some(dn), None) => Err(problem(
+            (_, Some(dn), None) => Err(problem(
                 dn,
                 "`bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
             )),
-            _ => Ok(()),
+            _ => Ok(how),
+        }
+    }
+
+    fn client_files(&self, beside: &impl Fn(&Path) -> PathBuf) -> Result<Option<ClientFiles>, Problem> {
+        match (&self.client_cert_file, &self.client_key_file) {
+            (Some(certificate), Some(key)) => Ok(Some(ClientFiles {
+                certificate: beside(certificate.get_ref()),
+                key: beside(key.get_ref()),
+            })),
+            (Some(certificate), None) => {
+                Err(problem(certificate, "`client_cert_file` without `client_key_file`: it proves nothing"))
+            }
+            (None, Some(key)) => Err(problem(
+                key,
+                "`client_key_file` without `client_cert_file`: nothing says whose key it is",
+            )),
+            (None, None) => Ok(None),
         }
     }
 
@@ -763,48 +849,6 @@ fn marks(written: &BTreeMap<Spanned<String>, Vec<String>>) -> Result<Vec<Mark>, 
 /// Debian's bundle of certificate authorities; other systems name theirs in `ca_file`.
 fn system_authorities() -> PathBuf {
     PathBuf::from("/etc/ssl/certs/ca-certificates.crt")
-}
-
-impl LdapUrl {
-    /// Reads `ldap://host`, `ldaps://host:port`, `ldaps://[::1]:636`; no path, no user, no query.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let bad =
-            |why: &str| format!("`{text}` {why}; write ldaps://host or ldap://host, with :port if need be");
-        let (tls_first, rest) = match (text.strip_prefix("ldaps://"), text.strip_prefix("ldap://")) {
-            (Some(rest), _) => (true, rest),
-            (None, Some(rest)) => (false, rest),
-            (None, None) => return Err(bad("is no LDAP address")),
-        };
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(literal) => {
-                let (host, after) = literal.split_once(']').ok_or_else(|| bad("has an open bracket"))?;
-                (host, after.strip_prefix(':').or_else(|| after.is_empty().then_some("")))
-            }
-            None => rest.split_once(':').map_or((rest, Some("")), |(host, port)| (host, Some(port))),
-        };
-        let port = match port.ok_or_else(|| bad("has something after its bracket"))? {
-            "" if rest.ends_with(':') => return Err(bad("has an empty port")),
-            "" if tls_first => 636,
-            "" => 389,
-            digits => digits.parse().ok().filter(|&port| port > 0).ok_or_else(|| bad("has no valid port"))?,
-        };
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
-        if host.is_empty() || !host.bytes().all(fits) {
-            return Err(bad("has no usable host"));
-        }
-        Ok(Self { tls_first, host: host.to_string(), port })
-    }
-}
-
-impl fmt::Display for LdapUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls_first { "ldaps" } else { "ldap" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
-        }
-    }
 }
 
 fn level(value: &Spanned<u8>) -> Result<u8, Problem> {
@@ -1016,7 +1060,7 @@ mod tests {
             ("[[policy.rule]]\nname = 'x'\nschedules = ['pd/P1']", "3: no [[oncall.source]] is named `pd`"),
             (
                 "[directory]\nurls = ['http://x']\nbase = 'dc=x'",
-                "2: `http://x` is no LDAP address; write ldaps://host or ldap://host, with :port if need be",
+                "2: `http://x` is no LDAP address; write ldaps://host or ldap://host, with :port if need be, ldapi://%2Fpath%2Fof%2Fsocket or srv://domain",
             ),
             (
                 "[directory]\nbase = 'dc=x'",
@@ -1025,6 +1069,42 @@ mod tests {
             (
                 "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind_dn = 'cn=x'",
                 "4: `bind_dn` without `bind_password_file`: servers take that for an anonymous bind",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a', 'srv://b.c']\nbase = 'dc=x'",
+                "2: `srv://b.c` needs `srv_hosts`, the servers that DNS may lead to: [\"ldap*.example.com\"]",
+            ),
+            (
+                "[directory]\nurls = ['srv://b.c']\nbase = 'dc=x'\nsrv_hosts = ['a.b.c', '*']",
+                "4: `*` is no name of hosts; a domain, and * or ? at most before its first dot",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nsrv_hosts = ['a.b.c']",
+                "4: `srv_hosts` is about srv://domain, which `urls` does not have",
+            ),
+            (
+                "[directory]\nurls = ['ldapi://%2Fa', 'ldaps://a']\nbase = 'dc=x'\nbind = 'external'",
+                "4: `bind = \"external\"` needs something to show: `client_cert_file` and `client_key_file`",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind = 'gssapi'",
+                "4: unknown variant `gssapi`, expected `simple` or `external`",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind = 'external'",
+                "4: `bind = \"external\"` needs something to show: `client_cert_file` and `client_key_file`",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nbind_dn = 'cn=x'\nbind = 'external'",
+                "5: `bind = \"external\"` goes without a name and password; take those out",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nclient_cert_file = 'c'",
+                "4: `client_cert_file` without `client_key_file`: it proves nothing",
+            ),
+            (
+                "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\nclient_key_file = 'k'",
+                "4: `client_key_file` without `client_cert_file`: nothing says whose key it is",
             ),
             (
                 "[directory]\nfile = 'p'\nmax_shrink = '20'",
@@ -1212,26 +1292,5 @@ mod tests {
         assert_eq!(scope("max_shrink = '5%'\ndeadline = '9s'\nfull_refresh = '1h'"), plain);
         assert_eq!(parse("").unwrap().max_shrink, 20);
         assert_eq!(parse(&format!("{ldap}max_shrink = '5%'")).unwrap().max_shrink, 5);
-    }
-
-    #[test]
-    fn ldap_addresses_are_read_whole_or_refused() {
-        let url = |text: &str| LdapUrl::parse(text).map(|url| url.to_string()).ok();
-        assert_eq!(url("ldaps://ldap1.example.com").as_deref(), Some("ldaps://ldap1.example.com:636"));
-        assert_eq!(url("ldap://[::1]:3890").as_deref(), Some("ldap://[::1]:3890"));
-        for bad in [
-            "ldap:",
-            "ldap://",
-            "ldap://h:",
-            "ldap://h:0",
-            "ldap://h:99999",
-            "ldap://a b",
-            "ldap://h/dc=x",
-            "ldap://[::1",
-            "ldap://[::1]x",
-            "ldapi:///",
-        ] {
-            assert_eq!(url(bad), None, "{bad}");
-        }
     }
 }

@@ -5,8 +5,11 @@ use std::path::Path;
 
 use trust::{Owner, Refusal};
 
-/// The longest secret, in bytes.
+/// The longest secret of one line, in bytes.
 const LONGEST: u64 = 4096;
+
+/// The longest private key in PEM; RSA of 8,192 bits has 6.5 kB.
+const LONGEST_KEY: u64 = 16 * 1024;
 
 /// One secret: a password or a token. Prints as nothing.
 #[derive(Clone)]
@@ -19,6 +22,8 @@ pub enum SecretError {
     File(Refusal),
     /// The file holds something else than one line of printable text.
     Content(std::path::PathBuf),
+    /// The file should hold a private key, and does not.
+    NoKey(std::path::PathBuf),
 }
 
 impl fmt::Display for SecretError {
@@ -26,6 +31,9 @@ impl fmt::Display for SecretError {
         match self {
             Self::File(refusal) => refusal.fmt(f),
             Self::Content(path) => write!(f, "{}: must hold one line of printable ASCII", path.display()),
+            Self::NoKey(path) => {
+                write!(f, "{}: holds no private key in PEM without a passphrase", path.display())
+            }
         }
     }
 }
@@ -42,6 +50,12 @@ impl Secret {
             return Err(SecretError::Content(path.to_path_buf()));
         }
         Ok(Self(text.to_string()))
+    }
+
+    /// Reads the private key in `path`, in PEM; the file is judged as in [`Secret::read`].
+    pub fn read_key(path: &Path) -> Result<Self, SecretError> {
+        let bytes = trust::read_secret(path, Owner::Root, LONGEST_KEY).map_err(SecretError::File)?;
+        String::from_utf8(bytes).map(Self).map_err(|_| SecretError::NoKey(path.to_path_buf()))
     }
 
     /// The secret itself, for the one request that needs it.

@@ -15,7 +15,7 @@
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -58,6 +58,12 @@ impl Refusal {
     }
 }
 
+impl Why {
+    fn from_system(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Unreadable(error) }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
@@ -93,6 +99,22 @@ pub fn read_secret(path: &Path, owner: Owner, largest: u64) -> Result<Vec<u8>, R
         return Err(refuse(Why::Untrusted(path.to_path_buf(), "everybody can read it; chmod o= it")));
     }
     read_bounded(&file, &metadata, largest).map_err(refuse)
+}
+
+/// Judges the Unix socket at `path`: root listens there, or the service that owns the directory it is in. Who may
+/// write to it does not matter, for that is how one connects.
+pub fn judge_socket(path: &Path) -> Result<(), Refusal> {
+    let refuse = |why| Refusal { path: path.to_path_buf(), why };
+    let untrusted = |why| Err(refuse(Why::Untrusted(path.to_path_buf(), why)));
+    let keeper = judge_parents(path).map_err(refuse)?;
+    let metadata = std::fs::symlink_metadata(path).map_err(|error| refuse(Why::from_system(error)))?;
+    if !metadata.file_type().is_socket() {
+        return untrusted("it is not a socket");
+    }
+    if metadata.uid() != 0 && metadata.uid() != keeper {
+        return untrusted("its owner is neither root nor the owner of its directory");
+    }
+    Ok(())
 }
 
 fn read_bounded(file: &File, metadata: &Metadata, largest: u64) -> Result<Vec<u8>, Why> {
@@ -156,9 +178,7 @@ fn judge_parents(path: &Path) -> Result<u32, Why> {
             return Err(Why::Untrusted(directory, "is not root's, and more directories are below it"));
         }
         directory.push(component);
-        let metadata = std::fs::symlink_metadata(&directory).map_err(|error| {
-            if error.kind() == io::ErrorKind::NotFound { Why::Missing } else { Why::Unreadable(error) }
-        })?;
+        let metadata = std::fs::symlink_metadata(&directory).map_err(Why::from_system)?;
         if metadata.is_symlink() {
             return Err(Why::Untrusted(directory, "is a symbolic link; name the directory itself"));
         }
@@ -236,6 +256,26 @@ mod tests {
         assert!(refused(&at("pipe"), Owner::Root).contains("not a regular file"));
         assert!(refused(Path::new("/dev/zero"), Owner::Root).contains("refused"));
         assert!(refused(Path::new("relative"), Owner::Root).contains("not an absolute path"));
+    }
+
+    #[test]
+    fn a_socket_is_roots_or_the_services_whose_directory_it_is_in() {
+        let (directory, file) = scratch();
+        let socket = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        mode(&socket, 0o777);
+        assert!(judge_socket(&socket).is_ok());
+        let refused = |path: &Path| judge_socket(path).unwrap_err().to_string();
+        assert!(refused(&file).contains("it is not a socket"));
+        symlink(&socket, directory.path().join("link")).unwrap();
+        assert!(refused(&directory.path().join("link")).contains("it is not a socket"));
+        assert!(judge_socket(&directory.path().join("none")).unwrap_err().is_missing());
+        chown(&socket, Some(65_534), None).unwrap();
+        assert!(refused(&socket).contains("its owner is neither root nor"));
+        chown(directory.path(), Some(65_534), None).unwrap();
+        assert!(judge_socket(&socket).is_ok());
+        mode(directory.path(), 0o777);
+        assert!(refused(&socket).contains("can be written by others"));
     }
 
     #[test]

@@ -208,13 +208,16 @@ fn normalise(dn: &str) -> String {
 mod tests {
     use super::*;
     use crate::directory::tests::found;
-    use host::config::{LdapUrl, Mark, Membership};
+    use host::config::{Bind, LdapUrl, Mark, Membership};
     use policy::Span;
 
     fn ldap() -> Ldap {
         Ldap {
             urls: vec![LdapUrl::parse("ldaps://ldap1.example.com").unwrap()],
             base: "dc=x".to_string(),
+            srv_hosts: Vec::new(),
+            bind: Bind::Simple,
+            client: None,
             bind_dn: None,
             bind_password_file: None,
             ca_file: "/nonexistent".into(),

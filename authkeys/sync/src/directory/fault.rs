@@ -1,0 +1,417 @@
+//! Why the directory gave no answer: what happened, with which server, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use host::config::LdapUrl;
+use host::secret::SecretError;
+use ldap3::LdapResult;
+use policy::Span;
+use rustls::{AlertDescription, CertificateError};
+use trust::Refusal;
+
+use super::{MOST_BYTES, MOST_ENTRIES};
+
+/// Why there is no answer from the directory.
+#[derive(Debug)]
+pub enum DirectoryError {
+    /// The file of certificate authorities is absent, or others could have written it.
+    CaFile(Refusal),
+    /// The file of certificate authorities is of no use; why.
+    CaContent(PathBuf, String),
+    /// There is no password to bind with.
+    Password(SecretError),
+    /// The certificate of this host cannot be shown; which setting names the file, and what is wrong.
+    Client(&'static str, String),
+    /// The server, or the way to it; which server, and what is wrong.
+    Server(LdapUrl, Fault),
+    /// None of several servers answers; one error for each.
+    NoServer(Vec<DirectoryError>),
+}
+
+/// What is wrong with a server's answer.
+#[derive(Debug)]
+pub enum Fault {
+    /// This host could not start a thread or a runtime.
+    Local(io::Error),
+    /// No name server tells anything about this name; why.
+    Dns(String, String),
+    /// DNS knows no server of this domain.
+    NoRecords,
+    /// DNS leads to servers that nobody allowed; the first one.
+    Stranger(String),
+    /// The address cannot be compared with a certificate.
+    Address,
+    /// The filter is not one.
+    Filter,
+    /// The server's name has no address.
+    Resolve(io::Error),
+    /// No address of the server accepts connections; the last one's error.
+    Connect(io::Error),
+    /// The socket of this host is not there, or it is not known who listens at it.
+    Socket(Refusal),
+    /// The deadline ended; at which step, and how long it was.
+    Late(Step, Span),
+    /// The connection ended; at which step, and why.
+    Lost(Step, String),
+    /// The connection ended after TLS was set up and before any answer; why. By TLS 1.3 a server judges our
+    /// certificate that late, and some, slapd with GnuTLS among them, do not say what they miss.
+    Shunned(String),
+    /// The server's answer is not LDAP.
+    Malformed(Step),
+    /// The server has no StartTLS.
+    StartTls(Reply),
+    /// No TLS, or not with the server that was meant.
+    Tls(rustls::Error),
+    /// The server does not accept the name and password; the name.
+    Bind(String, Reply),
+    /// The server does not accept what the connection shows of us.
+    External(Reply),
+    /// A search ended without success.
+    Partial {
+        /// Below which DN.
+        base: String,
+        /// How many entries had come.
+        entries: usize,
+        /// How many references to other servers had come; none is followed.
+        references: usize,
+        /// How it ended.
+        reply: Reply,
+    },
+    /// The group of eligible people cannot be told; its DN, and why.
+    Group(String, GroupFault),
+    /// There is more than anybody's directory holds.
+    TooLarge,
+}
+
+/// Why it is not known who is in the eligible group.
+#[derive(Debug)]
+pub enum GroupFault {
+    /// The server does not show it.
+    Refused(Reply),
+    /// There is none; an empty one would be an answer.
+    Missing,
+    /// There is more than one.
+    Several,
+    /// The server sent a part of the members only (Active Directory's `member;range=0-1499`).
+    Range,
+}
+
+/// A server's LDAP result.
+#[derive(Debug)]
+pub struct Reply {
+    /// RFC 4511's result code.
+    pub code: u32,
+    /// The server's explanation: one line of printable ASCII.
+    pub text: String,
+}
+
+/// How far the conversation with the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Looking for the servers of a domain.
+    Discover,
+    /// Looking for the addresses of the server.
+    Resolve,
+    /// Connecting to one of them.
+    Connect,
+    /// Asking for TLS on a connection that began without.
+    StartTls,
+    /// Setting up TLS.
+    Handshake,
+    /// Saying who we are.
+    Bind,
+    /// Reading the eligible group.
+    Group,
+    /// Reading everybody.
+    People,
+}
+
+impl DirectoryError {
+    /// The stable token of the audit line and of docs/operations.md.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => "file-untrusted",
+            Self::Server(_, Fault::Partial { .. } | Fault::Group(..) | Fault::TooLarge) => "ldap-partial",
+            Self::Server(_, Fault::Socket(refusal)) if !refusal.is_missing() => "file-untrusted",
+            Self::Server(..) => "ldap-unavailable",
+            Self::NoServer(each) if each.iter().all(|error| error.reason() == "ldap-partial") => {
+                "ldap-partial"
+            }
+            Self::NoServer(_) => "ldap-unavailable",
+        }
+    }
+
+    /// Would a question about anybody have failed like this? Otherwise it may be this person's entry alone.
+    pub fn concerns_everybody(&self) -> bool {
+        match self {
+            Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => true,
+            Self::Server(_, Fault::Late(step, _) | Fault::Lost(step, _) | Fault::Malformed(step)) => {
+                *step != Step::People
+            }
+            Self::Server(_, Fault::Partial { .. } | Fault::TooLarge) => false,
+            Self::Server(..) => true,
+            Self::NoServer(each) => each.iter().all(Self::concerns_everybody),
+        }
+    }
+}
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CaFile(refusal) => {
+                write!(f, "no certificate authorities, see [directory] ca_file: {refusal}")
+            }
+            Self::CaContent(path, why) => {
+                write!(f, "no certificate authorities, see [directory] ca_file: {}: {why}", path.display())
+            }
+            Self::Password(error) => {
+                write!(f, "no password to bind with, see [directory] bind_password_file: {error}")
+            }
+            Self::Client(setting, why) => {
+                write!(f, "no certificate of this host to show, see [directory] {setting}: {why}")
+            }
+            Self::Server(url, fault) => write!(f, "{url}: {fault}"),
+            Self::NoServer(each) => {
+                let each: Vec<_> = each.iter().map(ToString::to_string).collect();
+                f.write_str(&each.join("; "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for DirectoryError {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(error) => write!(f, "this host is short of threads or memory: {error}"),
+            Self::Dns(name, why) => {
+                write!(f, "no name server tells about {name}, see /etc/resolv.conf: {why}")
+            }
+            Self::NoRecords => {
+                f.write_str("DNS has no server of it, _ldaps._tcp or _ldap._tcp; see [directory] urls")
+            }
+            Self::Stranger(name) => {
+                write!(f, "DNS leads to {name}, which is not among [directory] srv_hosts")
+            }
+            Self::Address => {
+                f.write_str("no certificate can be for this address; name the host in [directory] urls")
+            }
+            Self::Filter => f.write_str("the filter is not an RFC 4515 filter, see [directory] filter"),
+            Self::Resolve(error) => write!(f, "its name has no address, see [directory] urls: {error}"),
+            Self::Connect(error) => {
+                write!(f, "cannot connect; is it running, and is the address right? {error}")
+            }
+            Self::Socket(refusal) => {
+                write!(f, "cannot connect; is it running, and is this its socket? {refusal}")
+            }
+            Self::Late(step, limit) => {
+                write!(
+                    f,
+                    "no answer within {limit}, {step}; is it busy, or a firewall in between? see [directory] deadline"
+                )
+            }
+            Self::Lost(step, why) => write!(f, "connection lost, {step}; see the server's log: {why}"),
+            Self::Shunned(why) => {
+                write!(
+                    f,
+                    "connection lost as soon as TLS was set up; does it demand a certificate that it trusts? \
+                     see [directory] client_cert_file: {why}"
+                )
+            }
+            Self::Malformed(step) => {
+                write!(f, "its answer is not LDAP, {step}; what listens there? see [directory] urls")
+            }
+            Self::StartTls(reply) => {
+                write!(f, "refuses StartTLS; give it a certificate, or write ldaps:// : {reply}")
+            }
+            Self::Tls(error) => write!(f, "{}: {}", tls_advice(error), one_line(&error.to_string())),
+            Self::Bind(dn, reply) => {
+                write!(f, "does not accept {dn}, see [directory] bind_dn and bind_password_file: {reply}")
+            }
+            Self::External(reply) => {
+                write!(f, "does not take us for anybody by SASL EXTERNAL, see [directory] bind: {reply}")
+            }
+            Self::Partial { base, entries, references, reply } => write!(
+                f,
+                "incomplete below {base} and dropped after {entries} entries and {references} references; {}: {reply}",
+                reply.advice()
+            ),
+            Self::Group(dn, fault) => write!(f, "eligible group {dn} {fault}"),
+            Self::TooLarge => write!(
+                f,
+                "sends more than {MOST_ENTRIES} entries or {} MiB; narrow [directory] base or filter",
+                MOST_BYTES / 1024 / 1024
+            ),
+        }
+    }
+}
+
+impl fmt::Display for GroupFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reply) => write!(f, "cannot be read; {}: {reply}", reply.advice()),
+            Self::Missing => f.write_str("is not there; see [directory] eligible_group"),
+            Self::Several => f.write_str("is more than one entry; what is this server?"),
+            Self::Range => {
+                f.write_str("comes in parts, which this release does not join; make the group smaller")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name(), self.code)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discover => "looking for its servers",
+            Self::Resolve => "looking for its address",
+            Self::Connect => "connecting",
+            Self::StartTls => "asking for StartTLS",
+            Self::Handshake => "setting up TLS",
+            Self::Bind => "binding",
+            Self::Group => "reading the eligible group",
+            Self::People => "reading people",
+        })
+    }
+}
+
+/// What happened and what to do, for a connection without TLS.
+fn tls_advice(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "its certificate is for another name, see [directory] urls",
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "nobody in ca_file vouches for its certificate, see [directory] ca_file"
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            "its certificate is not valid; renew it, or set this host's clock"
+        }
+        rustls::Error::AlertReceived(alert) if is_about_us(*alert) => {
+            "it does not accept this host's certificate, or wants one; see [directory] client_cert_file"
+        }
+        _ => "no TLS with it; does this port speak TLS 1.2 or 1.3?",
+    }
+}
+
+/// Does the server complain about the client's certificate?
+fn is_about_us(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired
+    )
+}
+
+impl Reply {
+    pub(super) fn new(code: u32, text: &str) -> Self {
+        Self { code, text: one_line(text) }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.code {
+            1 => "operationsError",
+            2 => "protocolError",
+            3 => "timeLimitExceeded",
+            4 => "sizeLimitExceeded",
+            8 => "strongerAuthRequired",
+            10 => "referral",
+            11 => "adminLimitExceeded",
+            12 => "unavailableCriticalExtension",
+            13 => "confidentialityRequired",
+            32 => "noSuchObject",
+            34 => "invalidDNSyntax",
+            48 => "inappropriateAuthentication",
+            49 => "invalidCredentials",
+            50 => "insufficientAccessRights",
+            51 => "busy",
+            52 => "unavailable",
+            53 => "unwillingToPerform",
+            _ => "LDAP result",
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.code {
+            3 | 4 | 11 => "raise the server's limits for who binds",
+            8 | 13 | 48 | 50 => "let who binds read it in the server's access rules",
+            10 => "references are not followed: name the server that has it in [directory] urls",
+            32 | 34 => "it is not there, or who binds may not see it",
+            51 | 52 => "try again later",
+            _ => "see the server's log",
+        }
+    }
+}
+
+impl From<LdapResult> for Reply {
+    fn from(result: LdapResult) -> Self {
+        Self::new(result.rc, &result.text)
+    }
+}
+
+/// A foreign text as something that can stand in a line of a log.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().take(200).map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::tests::url;
+
+    #[test]
+    fn errors_are_one_line_and_carry_a_reason() {
+        let reply = || Reply::new(4, "too\nmany");
+        for (fault, reason, text) in [
+            (
+                Fault::Partial { base: "dc=x".to_string(), entries: 500, references: 1, reply: reply() },
+                "ldap-partial",
+                "ldaps://ldap1.example.com:636: incomplete below dc=x and dropped after 500 entries and 1 references; \
+                 raise the server's limits for who binds: sizeLimitExceeded (4): too?many",
+            ),
+            (
+                Fault::Group("cn=g".to_string(), GroupFault::Missing),
+                "ldap-partial",
+                "ldaps://ldap1.example.com:636: eligible group cn=g is not there; see [directory] eligible_group",
+            ),
+            (
+                Fault::Late(Step::Bind, Span::seconds(3)),
+                "ldap-unavailable",
+                "ldaps://ldap1.example.com:636: no answer within 3s, binding; \
+                 is it busy, or a firewall in between? see [directory] deadline",
+            ),
+            (
+                Fault::Tls(rustls::Error::InvalidCertificate(CertificateError::NotValidForName)),
+                "ldap-unavailable",
+                "ldaps://ldap1.example.com:636: its certificate is for another name, see [directory] urls: \
+                 invalid peer certificate: NotValidForName",
+            ),
+            (
+                Fault::Tls(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)),
+                "ldap-unavailable",
+                "ldaps://ldap1.example.com:636: it does not accept this host's certificate, or wants one; \
+                 see [directory] client_cert_file: received fatal alert: CertificateRequired",
+            ),
+        ] {
+            let error = DirectoryError::Server(url(), fault);
+            assert_eq!((error.reason(), error.to_string().as_str()), (reason, text));
+        }
+    }
+}
