@@ -280,6 +280,11 @@ impl Base {
         Ok(flags)
     }
 
+    /// The change that changes nothing.
+    pub fn kept(&self) -> Change {
+        Change { effect: self.unchanged(), ..Change::default() }
+    }
+
     /// What becomes of the copy if `records` are everything there is.
     pub fn replaced_by(&self, mut records: Vec<Record>) -> Result<Change, StoreError> {
         self.expect_each_once(&records)?;
@@ -310,7 +315,7 @@ impl Base {
         flags: Vec<Flag>,
     ) -> Result<Change, StoreError> {
         self.expect_each_once(&records)?;
-        let mut change = Change { effect: self.unchanged(), ..Change::default() };
+        let mut change = self.kept();
         let mut look = self.lookup()?;
         for mut new in records {
             new.prepare();
