@@ -71,11 +71,14 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
     let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
-    if arguments.explain || geteuid().is_root() {
+    if arguments.explain {
+        return Ok(chain::foretell(answer, &config, &account));
+    }
+    if geteuid().is_root() {
         // Root asks by hand; other commands are for sshd's user to run.
         return Ok(answer);
     }
-    Ok(chain::extend(answer, &config, &account, offered.as_ref(), clock.now))
+    Ok(chain::extend(answer, &config, &account, offered.as_ref(), clock))
 }
 
 /// How long sshd may take to read an answer.

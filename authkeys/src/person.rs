@@ -33,7 +33,7 @@ impl Clock {
     }
 
     /// The time now, after a question that may have taken a while.
-    fn later(self) -> Timestamp {
+    pub fn later(self) -> Timestamp {
         self.now.plus(Span::seconds(i64::try_from(self.start.elapsed().as_secs()).unwrap_or(0)))
     }
 }
