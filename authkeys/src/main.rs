@@ -22,7 +22,6 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use host::Config;
 use host::audit::{Escaped, Line};
 use host::clock::now;
@@ -39,7 +38,7 @@ const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let clock = Clock { now: now(), start: Instant::now() };
-    let arguments = match cli::Arguments::try_parse() {
+    let arguments = match cli::Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
@@ -72,6 +71,7 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
     let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
     if arguments.explain {
+        let answer = lookup::with_rejected(answer, &config, &account, clock.now)?;
         return Ok(chain::foretell(answer, &config, &account));
     }
     if geteuid().is_root() {
