@@ -37,6 +37,11 @@ impl Site {
     fn configure(&self, config: &str) {
         self.0.host.write("/etc/authkeys/config.toml", config, 0o644);
         self.0.host.must(&format!("rm -f {MARK}"));
+        self.forget_stalls();
+    }
+
+    fn forget_stalls(&self) {
+        self.0.host.must("rm -f /var/cache/authkeys/stalled.*");
     }
 
     /// What the scripts wrote, each run a line.
@@ -195,6 +200,97 @@ fn the_deadline_of_each_and_of_all_holds() {
         assert!((1_900..3_500).contains(&start.elapsed().as_millis()), "{script}: {:?}", start.elapsed());
     }
     assert_ne!(site.0.host.must("pgrep -x -u root sleep || :"), "", "it was root, and is still there");
+}
+
+#[test]
+fn six_keys_wait_for_a_command_that_stalls_once() {
+    let site = Site::start();
+    site.chain(&[("stalls", "sleep 60"), ("good", "cat /opt/guest.pub")]);
+    let (said, line) = site.run("dave");
+    assert!(line.contains("chain=stalls:timeout chain=good:keys=1"), "{line}");
+    // It is not run again for this account, and the others are.
+    let start = Instant::now();
+    let (again, line) = site.run("dave");
+    assert!(line.contains("chain=stalls:stalled-before chain=good:keys=1"), "{line}");
+    assert_eq!(again, said);
+    assert!(start.elapsed() < Duration::from_millis(1_500), "{:?}", start.elapsed());
+    site.0.host.must("useradd -m erin");
+    assert!(site.run("erin").1.contains("chain=stalls:timeout"), "another account's question is another");
+    assert_eq!(site.ran().matches("stalls ").count(), 2);
+    // Half a minute later it is asked again.
+    site.0.host.must(
+        "for mark in /var/cache/authkeys/stalled.stalls.*; do echo $(($(date +%s) - 31)) dave >$mark; done",
+    );
+    assert!(site.run("dave").1.contains("chain=stalls:timeout"));
+
+    // An agent with six keys, of which the last is dave's.
+    site.forget_stalls();
+    let others: String = (1..6).map(|n| format!("-i /tmp/wrong{n} ")).collect();
+    site.0.host.must("for n in 1 2 3 4 5; do ssh-keygen -qt ed25519 -N '' -f /tmp/wrong$n; done");
+    let _ = site.0.lines_of("authkeys");
+    let start = Instant::now();
+    let output = site.0.host.sh(&format!(
+        "timeout 50 ssh -F none {others} -i /root/keys/dave -o IdentitiesOnly=yes -o BatchMode=yes \
+         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p 2222 dave@127.0.0.1 'echo in'"
+    ));
+    let took = start.elapsed();
+    assert!(admitted(&output), "{}", text(&output));
+    let lines = site.0.lines_of("authkeys").join("\n");
+    assert_eq!(lines.matches("chain=stalls:timeout").count(), 1, "{lines}");
+    assert_eq!(lines.matches("chain=stalls:stalled-before").count(), 4, "{lines}");
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+#[test]
+fn a_command_is_found_through_links_that_root_made() {
+    let site = Site::start();
+    site.chain(&[("guests", "cat /opt/guest.pub")]);
+    let config = site.0.host.read("/etc/authkeys/config.toml");
+    site.0.host.must(
+        "mkdir -m 755 /srv/real; cp /opt/guests /srv/real/guests; ln -s srv/real /link; ln -s /link /srv/again
+         mkdir -m 777 /srv/open; ln -s /srv/real /srv/open/way; ln -s /srv/real /srv/daves; chown -h dave /srv/daves",
+    );
+    for (path, did) in [
+        ("/link/guests", "keys=1,dropped=0"),
+        ("/srv/again/guests", "keys=1,dropped=0"),
+        ("/srv/open/way/guests", "file-untrusted"),
+        ("/srv/daves/guests", "file-untrusted"),
+        ("/srv/open/../real/guests", "file-untrusted"),
+        ("/link/none", "missing"),
+    ] {
+        site.configure(&config.replace("/opt/guests", path));
+        let (_, line) = site.run("dave");
+        assert!(line.contains(&format!("chain=guests:{did}")), "{path}: {line}");
+        let checked = site.0.host.sh("oncall-cache config check /etc/authkeys/config.toml");
+        assert!(checked.status.success(), "{path}: {}", text(&checked));
+        let told = site.0.host.must("authkeys --explain dave");
+        let expected = match did {
+            "missing" => "chain: guests: not run (missing): /srv/real/none: no such file",
+            "file-untrusted" => &format!("chain: guests: not run (file-untrusted): {path}: refused, "),
+            _ => "chain: guests: sshd's run asks /srv/real/guests too",
+        };
+        assert!(told.contains(expected), "{path}: {told}");
+    }
+    // What is between the link and the program is judged as ever.
+    site.configure(&config.replace("/opt/guests", "/link/guests"));
+    site.0.host.must("chmod o+w /srv/real");
+    assert!(site.run("dave").1.contains("chain=guests:file-untrusted"));
+}
+
+#[test]
+fn explain_names_the_commands_and_runs_none() {
+    let site = Site::start();
+    site.chain(&[("guests", "cat /opt/guest.pub")]);
+    let config = site.0.host.read("/etc/authkeys/config.toml");
+    let told = |name: &str| site.0.host.must(&format!("authkeys --explain {name}"));
+    assert!(told("dave").contains("\nchain: guests: sshd's run asks /opt/guests too\n"), "{}", told("dave"));
+    assert!(told("alice").contains("\nchain: guests: not run (guarded)\n"), "{}", told("alice"));
+    site.configure(&config.replace("'%u'", "'%u', '%f'"));
+    let with_key = "chain: guests: sshd's run asks /opt/guests too, if it tells the key";
+    assert!(told("dave").contains(with_key), "{}", told("dave"));
+    site.configure(&config.replace("['*']", "['x*']"));
+    assert!(!told("dave").contains("chain"), "{}", told("dave"));
+    assert_eq!(site.ran(), "");
 }
 
 #[test]

@@ -390,6 +390,70 @@ fn people_whom_the_directory_does_not_know_are_skipped_and_named() {
 }
 
 #[test]
+fn a_people_file_that_is_the_same_to_the_byte_is_not_read_again_and_every_other_one_is() {
+    let suite = Suite::start();
+    let host = &suite.host;
+    let state = |name: &str| format!("/var/lib/authkeys/{name}");
+    let stamp = || {
+        let text = host.read(&state("keys.stamp"));
+        text.trim().split(' ').map(str::to_string).collect::<Vec<_>>()
+    };
+    let says = |effect: &str| {
+        let said = suite.sync_keys();
+        assert!(said.starts_with(effect), "expected {effect}: {said}");
+    };
+    says("4 changed, 0 removed, 4 people, ");
+    let first = stamp();
+    assert_eq!(first.len(), 3, "a note of the file: {first:?}");
+    says("0 changed, 0 removed, 4 people, ");
+    assert_eq!(stamp()[2], first[2], "the note says still when the file was read");
+
+    // Another content of the same size and time.
+    let people = host.read("/etc/authkeys/people.toml");
+    host.must("cp -p /etc/authkeys/people.toml /root/people.toml");
+    let other = people.replace("dave@example.com", "dave@example.net");
+    host.write("/etc/authkeys/people.toml", &other, 0o644);
+    host.must("touch -r /root/people.toml /etc/authkeys/people.toml");
+    says("1 changed, 0 removed, 4 people, ");
+    says("0 changed");
+    // A copy from elsewhere, and its stamp with it or not.
+    let (new, new_stamp) = (host.read_bytes(&state("keys.db")), host.read(&state("keys.stamp")));
+    host.must("cp -p /root/people.toml /etc/authkeys/people.toml");
+    says("1 changed, 0 removed, 4 people, ");
+    std::fs::write(host.path(&state("keys.db")), &new).expect("root can write");
+    says("1 changed, 0 removed, 4 people, ");
+    std::fs::write(host.path(&state("keys.db")), &new).expect("root can write");
+    std::fs::write(host.path(&state("keys.stamp")), new_stamp).expect("root can write");
+    says("1 changed, 0 removed, 4 people, ");
+    let mail = "sqlite3 /var/lib/authkeys/keys.db \"SELECT address FROM mail WHERE principal = 'dave'\"";
+    assert_eq!(host.must(mail), "dave@example.com\n");
+    host.must("rm /var/lib/authkeys/keys.db");
+    says("4 changed, 0 removed, 4 people, ");
+
+    // The same bytes under another name, and for another kind of copy.
+    let config = host.read("/etc/authkeys/config.toml");
+    host.must("cp /etc/authkeys/people.toml /etc/authkeys/people2.toml");
+    host.write("/etc/authkeys/config.toml", config.replace("people.toml", "people2.toml"), 0o644);
+    says("4 changed, 0 removed, 4 people, ");
+    host.write("/etc/authkeys/config.toml", format!("{config}[keys]\nmode = 'lookup'\n"), 0o644);
+    says("3 changed, 0 removed, 3 people, ");
+    host.write("/etc/authkeys/config.toml", &config, 0o644);
+    says("4 changed, 0 removed, 4 people, ");
+
+    // What was dropped is said each time; a file that others can write is not even hashed.
+    host.write("/etc/authkeys/people.toml", people.replacen("keys = [", "keys = ['none', ", 1), 0o644);
+    for _ in 0..2 {
+        let output = suite.run_as("authkeys-sync", "authkeys-sync");
+        assert!(text(&output).contains("dropped alice: key 1: "), "{}", text(&output));
+    }
+    assert_eq!(stamp().len(), 2);
+    host.write("/etc/authkeys/people.toml", &people, 0o644);
+    says("1 changed");
+    host.must("chmod o+w /etc/authkeys/people.toml");
+    fails(&suite, "authkeys-sync", "others can write it");
+}
+
+#[test]
 fn mistakes_in_the_configuration_are_named_with_file_and_line() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR)]);

@@ -5,19 +5,21 @@
 //! asked about guarded accounts, whose keys follow from the policy alone.
 
 use std::fmt::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use host::Config;
 use host::accounts::facts_in;
 use host::config::{Chained, KeyRule, Piece};
-use policy::{Account, Timestamp};
+use policy::Account;
 use store::PublicKey;
 use trust::{Owner, Refusal};
 
 use crate::child::{Child, Ending, Trouble};
 use crate::foreign::{ForeignKey, Line};
 use crate::lookup::{Answer, Offered};
+use crate::memory::Memory;
+use crate::person::Clock;
 use crate::rules::{self, Candidate, Standing};
 
 /// The longest time for all commands together.
@@ -57,6 +59,8 @@ enum Failure {
     NotStarted,
     /// It was still running at its deadline.
     Late,
+    /// It stalled a moment ago, when it was asked about this account.
+    Resting,
     /// The commands before it took all the time.
     NoTimeLeft,
     /// It printed more than it may.
@@ -79,6 +83,7 @@ impl fmt::Display for Failure {
             Self::Untrusted => f.write_str("file-untrusted"),
             Self::NotStarted => f.write_str("not-started"),
             Self::Late => f.write_str("timeout"),
+            Self::Resting => f.write_str("stalled-before"),
             Self::NoTimeLeft => f.write_str("no-time-left"),
             Self::TooLong => f.write_str("output-too-long"),
             Self::Unreadable => f.write_str("output-unreadable"),
@@ -94,15 +99,16 @@ pub fn extend(
     config: &Config,
     account: &Account,
     offered: Option<&Offered>,
-    asked: Timestamp,
+    clock: Clock,
 ) -> Answer {
-    let wanted: Vec<&Chained> = config.keys.chain.iter().filter(|command| command.covers(account)).collect();
+    let wanted = wanted(config, account);
     if wanted.is_empty() || !answer.leaves_open(offered) {
         return answer;
     }
     // Never a shared account: those are guarded.
     let rules = config.keys.rules.iter().filter(|rule| rule.accounts.covers(account, false)).collect();
-    let question = Question { account, offered: offered.and_then(Offered::key), rules, asked };
+    let memory = Memory::open(&config.paths.lookups);
+    let question = Question { account, offered: offered.and_then(Offered::key), rules, clock, memory };
     let permitted = permitted(config, account);
     let now = Instant::now();
     let end = now.checked_add(TOTAL).unwrap_or(now);
@@ -115,6 +121,35 @@ pub fn extend(
         }
     }
     answer
+}
+
+fn wanted<'a>(config: &'a Config, account: &Account) -> Vec<&'a Chained> {
+    config.keys.chain.iter().filter(|command| command.covers(account)).collect()
+}
+
+/// `answer` with a word on each command that [`extend`] would run for `account`, or why not. None is run.
+pub fn foretell(mut answer: Answer, config: &Config, account: &Account) -> Answer {
+    let permitted = permitted(config, account);
+    for command in wanted(config, account) {
+        let name = &command.name;
+        let told = match (permitted, program(command)) {
+            (Err(failure), _) => format!("{name}: not run ({failure})"),
+            _ if !answer.leaves_open(None) => format!("{name}: not run ({})", answer.reason),
+            (_, Err(refusal)) => format!("{name}: not run ({}): {refusal}", Failure::of(&refusal)),
+            (_, Ok(program)) if command.wants_key() => {
+                format!("{name}: sshd's run asks {} too, if it tells the key", program.display())
+            }
+            (_, Ok(program)) => format!("{name}: sshd's run asks {} too", program.display()),
+        };
+        answer.add("", told);
+    }
+    answer
+}
+
+/// The program of `command`, if nobody but root could have written it, by a path without links.
+fn program(command: &Chained) -> Result<PathBuf, Refusal> {
+    let path = trust::follow_directories(&command.program)?;
+    trust::open(&path, Owner::Root).map(|_file| path)
 }
 
 /// Is `account` one that others may name keys for? Its uid and groups are read as text: this program is linked
@@ -140,7 +175,9 @@ struct Question<'a> {
     offered: Option<&'a PublicKey>,
     /// What is asked of keys for this account, whoever names them.
     rules: Vec<&'a KeyRule>,
-    asked: Timestamp,
+    clock: Clock,
+    /// Which commands stalled a moment ago.
+    memory: Option<Memory>,
 }
 
 impl Question<'_> {
@@ -152,15 +189,35 @@ impl Question<'_> {
             .map(|pieces| self.argument(pieces))
             .collect::<Option<_>>()
             .ok_or(Failure::NoKeyOffered)?;
-        trust::open(&command.program, Owner::Root).map_err(|refusal| Failure::of(&refusal))?;
+        let program = program(command).map_err(|refusal| Failure::of(&refusal))?;
+        if self.stalled(command) {
+            return Err(Failure::Resting);
+        }
         let now = Instant::now();
         if now >= end {
             return Err(Failure::NoTimeLeft);
         }
         let own = Duration::from_secs(u64::try_from(command.deadline.as_seconds()).unwrap_or(0));
-        let end = now.checked_add(own).map_or(end, |own| own.min(end));
-        let said = hear(&command.program, &arguments, end)?;
+        let own_end = now.checked_add(own).unwrap_or(end);
+        let said = hear(&program, &arguments, own_end.min(end)).inspect_err(|failure| {
+            // One that had less than its own time has not shown that it stalls.
+            if *failure == Failure::Late && own_end <= end {
+                self.remember_stall(command);
+            }
+        })?;
         Ok(self.choose(&said, &command.name))
+    }
+
+    /// sshd asks again for each key that is offered: one stall must not cost a deadline for each.
+    fn stalled(&self, command: &Chained) -> bool {
+        let memory = self.memory.as_ref();
+        memory.is_some_and(|memory| memory.stalled(&command.name, self.account, self.clock.now))
+    }
+
+    fn remember_stall(&self, command: &Chained) {
+        if let Some(memory) = &self.memory {
+            memory.mark_stalled(&command.name, self.account, self.clock.later());
+        }
     }
 
     /// An argument; `None` if it is about a key that sshd did not tell.
@@ -203,7 +260,7 @@ impl Question<'_> {
         }
         let candidate =
             Candidate { key: foreign.key.clone(), owner: self.account.owner(), standing: Standing::Own };
-        let options = rules::apply(&self.rules, candidate, self.asked).ok()?.options;
+        let options = rules::apply(&self.rules, candidate, self.clock.now).ok()?.options;
         // sshd takes one from= in a line.
         if options.has_from() && foreign.has_from() {
             return None;
@@ -241,6 +298,7 @@ fn hear(program: &Path, arguments: &[String], end: Instant) -> Result<Vec<u8>, F
 #[cfg(test)]
 mod tests {
     use super::*;
+    use policy::Timestamp;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
     const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5o";
@@ -251,7 +309,8 @@ mod tests {
 
     fn with<T>(offered: Option<&PublicKey>, action: impl FnOnce(&Question<'_>) -> T) -> T {
         let account = Account::new("ec2-user").unwrap();
-        action(&Question { account: &account, offered, rules: Vec::new(), asked: Timestamp::from_unix(0) })
+        let clock = Clock { now: Timestamp::from_unix(0), start: Instant::now() };
+        action(&Question { account: &account, offered, rules: Vec::new(), clock, memory: None })
     }
 
     #[test]

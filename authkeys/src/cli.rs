@@ -1,5 +1,6 @@
 //! Arguments and help text, nothing else.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -11,7 +12,7 @@ use clap::Parser;
 ///
 /// Exit status: 0, the output is the whole answer (no output: no keys); 2, the answer is not known and
 /// nothing is printed; 64, wrong usage.
-#[derive(Debug, Parser)]
+#[derive(Debug, PartialEq, Eq, Parser)]
 #[command(name = "authkeys", version, disable_help_subcommand = true)]
 pub struct Arguments {
     /// Read this configuration
@@ -32,4 +33,58 @@ pub struct Arguments {
 
     /// The key that is offered, in base64 (sshd's %k)
     pub key: Option<String>,
+}
+
+impl Arguments {
+    /// Reads the command line.
+    pub fn read() -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+        Self::plain(&words).map_or_else(Self::try_parse, Ok)
+    }
+
+    /// sshd's own call, `USER` or `USER TYPE KEY`, as clap would read it: to make clap's tables first costs each
+    /// login more than to read the configuration.
+    fn plain(words: &[OsString]) -> Option<Self> {
+        let text = |word: &OsString| word.to_str().filter(|text| !text.starts_with('-')).map(String::from);
+        let (user, key) = match words {
+            [user] => (text(user)?, None),
+            [user, kind, key] => (text(user)?, Some((text(kind)?, text(key)?))),
+            _ => return None,
+        };
+        let (kind, key) = key.unzip();
+        Some(Self { config: PathBuf::from(host::config::DEFAULT_PATH), explain: false, user, kind, key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sshds_call_is_read_as_clap_reads_it() {
+        for (line, is_plain) in [
+            ("alice", true),
+            ("alice ssh-ed25519 AAAA", true),
+            ("help", true),
+            ("alice ssh-ed25519", false),
+            ("alice ssh-ed25519 AAAA more", false),
+            ("--config /etc/other alice", false),
+            ("--explain alice", false),
+            ("alice --explain", false),
+            ("-- alice", false),
+            ("-alice", false),
+            ("--version", false),
+            ("", false),
+        ] {
+            let words: Vec<OsString> = line.split_ascii_whitespace().map(OsString::from).collect();
+            let read = Arguments::plain(&words);
+            assert_eq!(read.is_some(), is_plain, "{line}");
+            let by_clap = Arguments::try_parse_from([OsString::from("authkeys")].iter().chain(&words));
+            assert!(read.is_none_or(|read| by_clap.is_ok_and(|clap| clap == read)), "{line}");
+        }
+        // An empty word, which sshd can pass.
+        let words = ["alice", "", ""].map(OsString::from);
+        let by_clap = Arguments::try_parse_from([OsString::from("authkeys")].iter().chain(&words)).unwrap();
+        assert_eq!(Arguments::plain(&words), Some(by_clap));
+    }
 }

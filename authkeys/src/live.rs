@@ -17,8 +17,8 @@ use crate::child::{Child, Ending, Trouble};
 /// The most that is read from the child, in bytes.
 const LONGEST_ANSWER: u64 = 1024 * 1024;
 
-/// The child's deadline ends this much before ours, so that it can say itself what was late.
-const MARGIN: Duration = Duration::from_millis(50);
+/// How long a child that said nothing of use may take to end.
+const FAREWELL: Duration = Duration::from_millis(50);
 
 /// Where the child is if it cannot be told where this program is.
 const COMPILED_DIRECTORY: &str = "/usr/bin";
@@ -77,7 +77,7 @@ impl LiveError {
 
 /// Asks about `person`; takes until `end` at most.
 pub fn ask(config: &Path, person: &Principal, end: Instant) -> Result<Answer, LiveError> {
-    let left = end.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
+    let left = childs_share(end.saturating_duration_since(Instant::now()));
     if left.is_zero() {
         return Err(LiveError::late());
     }
@@ -96,6 +96,13 @@ pub fn ask(config: &Path, person: &Principal, end: Instant) -> Result<Answer, Li
     })?;
     let said = child.listen(end, LONGEST_ANSWER).map_err(LiveError::from)?;
     understand(&said, person, || ending(&child, end))
+}
+
+/// The part of what is `left` that the child gets. It ends before our own deadline, so that the child can say
+/// itself what was late: an outage that is told from one person's trouble is everybody's mark, and costs one
+/// deadline in all. A host that is slow to start a program is given time for that.
+fn childs_share(left: Duration) -> Duration {
+    left.saturating_sub((left / 8).max(Duration::from_millis(50)))
 }
 
 /// The child's program: beside this one.
@@ -118,7 +125,7 @@ impl From<Trouble> for LiveError {
 
 /// How a child ended that said nothing of use; it has a moment to end.
 fn ending(child: &Child, end: Instant) -> String {
-    match child.ending(end.min(Instant::now() + MARGIN)) {
+    match child.ending(end.min(Instant::now() + FAREWELL)) {
         Some(Ending::Signal(signal)) => format!("authkeys-sync was ended by signal {signal}"),
         Some(Ending::Exit(code)) => format!("authkeys-sync ended with {code}"),
         None => "authkeys-sync broke off".to_string(),
@@ -226,6 +233,12 @@ mod tests {
 
     fn heard(said: &str) -> Result<Answer, LiveError> {
         understand(said.as_bytes(), &Principal::new("alice").unwrap(), || "broke off".to_string())
+    }
+
+    #[test]
+    fn the_child_has_time_to_say_what_was_late() {
+        let share = |left| childs_share(Duration::from_millis(left)).as_millis();
+        assert_eq!([10_000, 3_000, 1_000, 200, 50, 0].map(share), [8_750, 2_625, 875, 150, 0, 0]);
     }
 
     #[test]

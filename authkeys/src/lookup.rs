@@ -6,7 +6,7 @@ use host::audit::Line;
 use host::config::{Directory, KeyRule};
 use host::{Config, FileError};
 use policy::{Account, Decision, Principal, Reason, Span, Timestamp};
-use store::keys::{KeyCopy, MOST_KEYS};
+use store::keys::MOST_KEYS;
 use store::lookups::Known;
 use store::{KeyProblem, PublicKey, Rejected, StoreError};
 
@@ -27,7 +27,7 @@ pub struct Answer {
     pub dropped: Vec<Dropped>,
     /// For a shared account whose keys these are, and what that rests on.
     pub people: Vec<(Principal, Decision)>,
-    /// The directory's values that are no keys; `None` if nobody remembers.
+    /// The directory's values that are no keys; `None` if nobody remembers, or nobody asked the copy.
     pub rejected: Option<Vec<(Principal, Rejected)>>,
     /// Where it came from.
     pub origin: Origin,
@@ -231,15 +231,36 @@ fn shared_answer(
     offered: Option<&Offered>,
     now: Timestamp,
 ) -> Result<Answer, Problem> {
-    let scope = config.copy_scope(directory);
     let mut age = Span::seconds(0);
     let open = || {
-        let copy = KeyCopy::open(&config.paths.keys, &scope, config.keys.stale_for, now);
+        let copy = person::open_copy(config, directory, now);
         copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
     };
-    let shared::Owned { keys, people, rejected } = shared::keys(config, account, open, now)?;
+    let shared::Owned { keys, people } = shared::keys(config, account, open, now)?;
     let answer = select(config, account, keys, offered, now)?;
-    Ok(Answer { people, origin: Origin::Copy(age), rejected: Some(rejected), ..answer })
+    Ok(Answer { people, origin: Origin::Copy(age), ..answer })
+}
+
+/// `answer` with the values of the copy that are no keys, for those who ask why; sshd does not.
+pub fn with_rejected(
+    mut answer: Answer,
+    config: &Config,
+    account: &Account,
+    now: Timestamp,
+) -> Result<Answer, Problem> {
+    let (Origin::Copy(_), Some(directory)) = (answer.origin, &config.directory) else { return Ok(answer) };
+    let owners = match config.rules.shared(account.as_str()) {
+        Some(_) => answer.people.iter().map(|(person, _)| person.clone()).collect(),
+        None => vec![account.owner()],
+    };
+    let copy = person::open_copy(config, directory, now).map_err(Problem::Store)?;
+    let mut rejected = Vec::new();
+    for owner in owners {
+        let values = copy.rejected_of(&owner).map_err(Problem::Store)?;
+        rejected.extend(values.into_iter().map(|value| (owner.clone(), value)));
+    }
+    answer.rejected = Some(rejected);
+    Ok(answer)
 }
 
 impl Answer {

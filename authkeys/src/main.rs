@@ -22,7 +22,6 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use host::Config;
 use host::audit::{Escaped, Line};
 use host::clock::now;
@@ -39,7 +38,7 @@ const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let clock = Clock { now: now(), start: Instant::now() };
-    let arguments = match cli::Arguments::try_parse() {
+    let arguments = match cli::Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
@@ -71,11 +70,15 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
     let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
-    if arguments.explain || geteuid().is_root() {
+    if arguments.explain {
+        let answer = lookup::with_rejected(answer, &config, &account, clock.now)?;
+        return Ok(chain::foretell(answer, &config, &account));
+    }
+    if geteuid().is_root() {
         // Root asks by hand; other commands are for sshd's user to run.
         return Ok(answer);
     }
-    Ok(chain::extend(answer, &config, &account, offered.as_ref(), clock.now))
+    Ok(chain::extend(answer, &config, &account, offered.as_ref(), clock))
 }
 
 /// How long sshd may take to read an answer.

@@ -1,4 +1,4 @@
-//! What one run of `authkeys` leaves for the next ones: answers, locks, and marks of outages.
+//! What one run of `authkeys` leaves for the next ones: answers, locks, and marks of outages and stalls.
 //!
 //! All of it is in the directory of lookups.db, which belongs to the uid that sshd runs us as. Whoever else
 //! runs the program, root by hand for example, leaves nothing there and takes nothing from there. None of it
@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
-use policy::{Principal, Span, Timestamp};
+use policy::{Account, Principal, Span, Timestamp};
 use store::StoreError;
 use store::lookups::Lookups;
 
 use crate::child::pause;
 use crate::live::{Concerns, LiveError};
 
-/// How long a directory that was found down is not asked again.
+/// How long a directory that was found down, or a command that stalled, is not asked again.
 const REST: Span = Span::seconds(30);
 
 /// Locks and marks of persons are shared by those whose names have the same sum.
@@ -63,7 +63,7 @@ impl Memory {
 
     /// Waits until nobody else asks about `person`, not longer than `end`.
     pub fn turn(&self, person: &Principal, end: Instant) -> Option<Turn> {
-        let (lock, waited) = self.lock(&format!("turn.{}", stripe(person)), end)?;
+        let (lock, waited) = self.lock(&format!("turn.{}", stripe(person.as_str())), end)?;
         Some(Turn { waited, _lock: lock })
     }
 
@@ -87,15 +87,9 @@ impl Memory {
 
     /// Was the directory, or what it has of `person`, found down a moment ago?
     pub fn rest(&self, person: &Principal, now: Timestamp) -> Option<LiveError> {
-        let marked = |name: &str, whose: &str| {
-            let mut text = String::new();
-            let file = self.file(name, OpenOptions::new().read(true)).ok()?;
-            file.take(256).read_to_string(&mut text).ok()?;
-            let (seconds, name) = text.strip_suffix('\n')?.split_once(' ')?;
-            let age = now.since(Timestamp::from_unix(seconds.parse().ok()?));
-            (name == whose && age >= Span::seconds(0) && age < REST).then_some(age)
-        };
-        let age = marked(EVERYBODY, "-").or_else(|| marked(&mark_of(person), person.as_str()))?;
+        let age = self
+            .read_mark(EVERYBODY, "-", now)
+            .or_else(|| self.read_mark(&mark_of(person), person.as_str(), now))?;
         let text = format!("the directory was found down {age} ago and is asked again {REST} after that");
         Some(LiveError::unavailable(Concerns::ThisHost, text))
     }
@@ -108,8 +102,33 @@ impl Memory {
             ("ldap-unavailable", Concerns::Person) => (mark_of(person), person.as_str()),
             _ => return,
         };
+        self.write_mark(&name, whose, now);
+    }
+
+    /// Did the command `name` of `[[keys.chain]]` stall a moment ago when it was asked about `account`?
+    pub fn stalled(&self, name: &str, account: &Account, now: Timestamp) -> bool {
+        self.read_mark(&stall_of(name, account), account.as_str(), now).is_some()
+    }
+
+    /// Lets the next runs spare themselves that command. For this account alone: whoever can make it stall for
+    /// one must not take it away from all.
+    pub fn mark_stalled(&self, name: &str, account: &Account, now: Timestamp) {
+        self.write_mark(&stall_of(name, account), account.as_str(), now);
+    }
+
+    /// The age of the mark in `name`, if it is there, about `whose`, and counts still.
+    fn read_mark(&self, name: &str, whose: &str, now: Timestamp) -> Option<Span> {
+        let mut text = String::new();
+        let file = self.file(name, OpenOptions::new().read(true)).ok()?;
+        file.take(256).read_to_string(&mut text).ok()?;
+        let (seconds, name) = text.strip_suffix('\n')?.split_once(' ')?;
+        let age = now.since(Timestamp::from_unix(seconds.parse().ok()?));
+        (name == whose && age >= Span::seconds(0) && age < REST).then_some(age)
+    }
+
+    fn write_mark(&self, name: &str, whose: &str, now: Timestamp) {
         let options = &mut OpenOptions::new();
-        if let Ok(mut file) = self.file(&name, options.write(true).create(true).truncate(true)) {
+        if let Ok(mut file) = self.file(name, options.write(true).create(true).truncate(true)) {
             let _ = file.write_all(format!("{} {whose}\n", now.unix()).as_bytes());
         }
     }
@@ -126,13 +145,17 @@ impl Memory {
 const EVERYBODY: &str = "down";
 
 fn mark_of(person: &Principal) -> String {
-    format!("down.{}", stripe(person))
+    format!("down.{}", stripe(person.as_str()))
+}
+
+/// The mark of a command, whose name is letters, digits, `-` and `_`, that stalled.
+fn stall_of(name: &str, account: &Account) -> String {
+    format!("stalled.{name}.{}", stripe(account.as_str()))
 }
 
 /// Which of the shared locks and marks is a person's: no foreign name becomes a file's name.
-fn stripe(person: &Principal) -> u32 {
-    person.as_str().bytes().fold(0, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)))
-        % STRIPES
+fn stripe(name: &str) -> u32 {
+    name.bytes().fold(0, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % STRIPES
 }
 
 #[cfg(test)]
@@ -172,7 +195,8 @@ mod tests {
         memory.mark(&alice, &LiveError::unavailable(Concerns::Person, "crashed"), NOW);
         assert!(memory.rest(&alice, NOW).is_some());
         // A name with the same sum shares the file and not what it says.
-        let twin = (0..).map(|n| person(&format!("u{n}"))).find(|p| stripe(p) == stripe(&alice)).unwrap();
+        let twin =
+            (0..).map(|n| person(&format!("u{n}"))).find(|p| stripe(p.as_str()) == stripe("alice")).unwrap();
         assert_eq!(memory.rest(&twin, NOW), None);
         for (reason, concerns) in
             [("ldap-ambiguous", Concerns::Person), ("ldap-unavailable", Concerns::ThisHost)]
@@ -181,6 +205,18 @@ mod tests {
             memory.mark(&alice, &LiveError { reason, concerns, text: String::new() }, NOW);
             assert_eq!(memory.rest(&alice, NOW), None, "{reason}");
         }
+    }
+
+    #[test]
+    fn a_command_that_stalled_rests_for_the_account_it_stalled_for() {
+        let (_directory, memory) = memory();
+        let [dave, erin] = ["dave", "erin"].map(|name| Account::new(name).unwrap());
+        memory.mark_stalled("eic", &dave, NOW);
+        for (after, rests) in [(-1, false), (0, true), (29, true), (30, false)] {
+            assert_eq!(memory.stalled("eic", &dave, NOW.plus(Span::seconds(after))), rests, "{after}");
+        }
+        assert!(!memory.stalled("eic", &erin, NOW) && !memory.stalled("other", &dave, NOW));
+        assert_eq!(memory.rest(&person("dave"), NOW), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Clock {
     }
 
     /// The time now, after a question that may have taken a while.
-    fn later(self) -> Timestamp {
+    pub fn later(self) -> Timestamp {
         self.now.plus(Span::seconds(i64::try_from(self.start.elapsed().as_secs()).unwrap_or(0)))
     }
 }
@@ -60,7 +60,7 @@ pub struct Found {
     pub stale: bool,
     /// Where it came from.
     pub origin: Origin,
-    /// Their values that are no keys, if that is known: the memory holds keys alone.
+    /// Their values that are no keys, if that was told at once.
     pub rejected: Option<Vec<Rejected>>,
     /// Fields for the log.
     pub evidence: Vec<(&'static str, String)>,
@@ -136,6 +136,11 @@ pub fn find(
     }
 }
 
+/// The copy of `directory`, if it may be believed at `now`.
+pub fn open_copy(config: &Config, directory: &Directory, now: Timestamp) -> Result<KeyCopy, StoreError> {
+    KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)
+}
+
 /// What is left when the directory gives no answer: what it said earlier, with its age.
 fn without_answer(error: LiveError, earlier: Result<Option<Found>, StoreError>) -> Result<Found, Problem> {
     match earlier {
@@ -158,16 +163,11 @@ struct Question<'a> {
 impl Question<'_> {
     /// Replica mode: the copy of everybody, which the login path cannot write.
     fn by_copy(&self) -> Result<Found, Problem> {
-        let (scope, now) = (self.config.copy_scope(self.directory), self.clock.now);
-        let copied = KeyCopy::open(&self.config.paths.keys, &scope, self.config.keys.stale_for, now)
-            .and_then(|copy| {
-                let known = match copy.disabled(self.person)? {
-                    Some(_) => Known::Disabled,
-                    None => copy.keys_of(self.person)?.map_or(Known::Absent, Known::Keys),
-                };
-                let rejected = copy.rejected_of(self.person)?;
-                Ok(Found::new(known, Origin::Copy(now.since(copy.synced())), Some(rejected)))
-            });
+        let now = self.clock.now;
+        let copied = open_copy(self.config, self.directory, now).and_then(|copy| {
+            let known = copy.known(self.person)?;
+            Ok(Found::new(known, Origin::Copy(now.since(copy.synced())), None))
+        });
         match copied {
             Ok(found) if found.age() <= self.config.keys.fresh_for => Ok(found),
             Ok(found) => match self.ask() {

@@ -5,7 +5,7 @@ use host::Config;
 use policy::{Account, Decision, Evidence, Facts, Login, Person, Principal, Reason, Roster, Timestamp};
 use policy::{Verdict, admitted, decide};
 use store::keys::{KeyCopy, KeyOwner};
-use store::{Rejected, roster};
+use store::roster;
 
 use crate::lookup::Problem;
 use crate::rules::{Candidate, Standing};
@@ -16,8 +16,6 @@ pub struct Owned {
     pub keys: Vec<Candidate>,
     /// Those people, admitted or not, and what that rests on.
     pub people: Vec<(Principal, Decision)>,
-    /// The values that are no keys of the people whose keys these are.
-    pub rejected: Vec<(Principal, Rejected)>,
 }
 
 /// The keys of everyone whom [`policy::decide`] admits to `account` now, and of those who are told why not. A
@@ -32,7 +30,7 @@ pub fn keys(
     let people =
         people(config, account, &roster, now).map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;
-    let mut owned = Owned { keys: Vec::new(), people: Vec::new(), rejected: Vec::new() };
+    let mut owned = Owned { keys: Vec::new(), people: Vec::new() };
     for (person, standing, decision) in people {
         owned.people.push((person.clone(), decision));
         for key in copy.keys_of(person).map_err(Problem::Store)?.unwrap_or_default() {
@@ -40,8 +38,6 @@ pub fn keys(
                 owned.keys.push(Candidate { key, owner: person.clone(), standing });
             }
         }
-        let rejected = copy.rejected_of(person).map_err(Problem::Store)?;
-        owned.rejected.extend(rejected.into_iter().map(|value| (person.clone(), value)));
     }
     Ok(owned)
 }

@@ -39,13 +39,21 @@ pub struct Believed {
     pub dropped: Vec<String>,
 }
 
+/// After so many entries the room that they took is given back.
+const GIVEN_BACK: usize = 4096;
+
 /// Turns entries into people. What is ambiguous or unusable is dropped alone: one bad value neither hides
 /// nor repairs others.
-pub fn believe(entries: Vec<Entry>) -> Believed {
+pub fn believe(mut entries: Vec<Entry>) -> Believed {
     let contested = contested(&entries);
     let records = Vec::with_capacity(entries.len());
     let mut believed = Believed { records, dropped: Vec::new() };
-    for mut entry in entries {
+    // From the end, so that the room of a hundred thousand entries can be given back on the way.
+    entries.reverse();
+    while let Some(mut entry) = entries.pop() {
+        if entries.len().is_multiple_of(GIVEN_BACK) {
+            entries.shrink_to_fit();
+        }
         let person = match name_of(&entry, &contested) {
             Ok(principal) => Some(person(principal, &mut entry, &mut believed.dropped)),
             Err(why) => {

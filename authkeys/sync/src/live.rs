@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use host::config::Directory;
 use host::{Config, FileError, accounts};
@@ -124,13 +124,17 @@ fn confine(limit: Duration) {
 }
 
 fn answer(config: &Path, name: &str, limit: Duration, now: Timestamp) -> Result<String, Problem> {
+    let start = Instant::now();
     let name = Principal::new(name).map_err(Problem::Name)?;
     let config = Config::load(config).map_err(Problem::Config)?;
     // What a network sends is not for root to read, also where root asks by hand.
     accounts::become_owner_of(config.paths.lookups.parent().unwrap_or(Path::new("/")))
         .map_err(Problem::Owner)?;
     let entries = match config.directory.as_ref().ok_or(Problem::NoDirectory)? {
-        Directory::Ldap(ldap) => directory::find(ldap, name.as_str(), limit).map_err(Problem::Directory)?,
+        Directory::Ldap(ldap) => {
+            let left = limit.saturating_sub(start.elapsed());
+            directory::find(ldap, name.as_str(), left).map_err(Problem::Directory)?
+        }
         Directory::File(path) => {
             let mut everybody = people::read(path).map_err(Problem::Config)?;
             everybody.retain(|entry| entry.names.iter().any(|claimed| claimed == name.as_str()));

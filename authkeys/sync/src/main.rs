@@ -18,7 +18,7 @@ use std::time::Instant;
 use clap::Parser;
 use host::clock::now;
 use host::config::{Directory, KeysMode, Ldap};
-use host::{Config, accounts};
+use host::{Config, accounts, toml_file};
 use policy::Timestamp;
 use store::keys::{self, Base, Change, Effect};
 use store::{StoreError, SyncLock};
@@ -91,10 +91,7 @@ fn replicate(
     };
     let (change, dropped, note) = match directory {
         Directory::Ldap(ldap) => from_ldap(ldap, base, keep, asked)?,
-        Directory::File(path) => match replica::whole(base, people::read(path)?, keep)? {
-            Plan::Publish(change, dropped) => (change, dropped, None),
-            Plan::FetchEverything => return Err("people.toml is read whole or not at all".into()),
-        },
+        Directory::File(path) => from_file(path, base, keep, asked)?,
     };
     let mut stderr = io::stderr().lock();
     for line in &dropped {
@@ -109,6 +106,30 @@ fn replicate(
 
 /// What there is to publish, what was dropped of it, and the note for the next sync.
 type Fetched = (Change, Vec<String>, Option<Note>);
+
+/// Everybody in the file; no change if the copy was made from the same bytes.
+fn from_file(
+    path: &Path,
+    base: Option<&Base>,
+    keep: Keep,
+    asked: Timestamp,
+) -> Result<Fetched, Box<dyn Error>> {
+    let text = toml_file::read(path)?;
+    let note = Note::of_file(&text, asked);
+    if let Some((base, old)) = base.and_then(|base| Some((base, Note::read(base.resume()?)?)))
+        && old.is_of_same_file(&note)
+    {
+        return Ok((base.kept(), Vec::new(), Some(old)));
+    }
+    match replica::whole(base, people::parse(path, &text)?, keep)? {
+        // What was dropped is said again by each sync, so the next one has to look again.
+        Plan::Publish(change, dropped) => {
+            let note = dropped.is_empty().then_some(note);
+            Ok((change, dropped, note))
+        }
+        Plan::FetchEverything => Err("people.toml is read whole or not at all".into()),
+    }
+}
 
 /// What changed if the server and the copy agree on since when, else everybody.
 fn from_ldap(

@@ -29,7 +29,12 @@ struct Person {
 
 /// Everyone in the file at `path`, which root alone may be able to write.
 pub fn read(path: &Path) -> Result<Vec<Entry>, FileError> {
-    let file: File = toml_file::parse(path, &toml_file::read(path)?)?;
+    parse(path, &toml_file::read(path)?)
+}
+
+/// Everyone in `text`, the content of `path`.
+pub fn parse(path: &Path, text: &[u8]) -> Result<Vec<Entry>, FileError> {
+    let file: File = toml_file::parse(path, text)?;
     let mut entries: Vec<Entry> = file.person.into_iter().map(Person::into_entry).collect();
     // The name is the id; the second of one name is another entry, and neither is believed.
     let mut seen = HashMap::new();

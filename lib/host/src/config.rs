@@ -221,6 +221,12 @@ impl Chained {
         let name = account.as_str().as_bytes();
         self.accounts.iter().any(|glob| policy::matches_glob(glob.as_bytes(), name))
     }
+
+    /// Is it to be told which key is offered?
+    pub fn wants_key(&self) -> bool {
+        let of_key = |piece: &Piece| !matches!(piece, Piece::Text(_) | Piece::Account);
+        self.arguments.iter().flatten().any(of_key)
+    }
 }
 
 /// A part of an argument.

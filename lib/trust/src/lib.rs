@@ -117,6 +117,72 @@ pub fn judge_socket(path: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The most links that are followed in one path.
+const MOST_LINKS: usize = 8;
+
+/// `path` with the links among its directories followed, for programs: /bin is one on most systems. Root alone
+/// can have made them: each stands in a directory that is root's and that nobody else can write. Its last name
+/// is left as it is. What comes out is still to be judged, by [`open`].
+pub fn follow_directories(path: &Path) -> Result<PathBuf, Refusal> {
+    resolve_parents(path).map_err(|why| Refusal { path: path.to_path_buf(), why })
+}
+
+fn resolve_parents(path: &Path) -> Result<PathBuf, Why> {
+    let (Some(parent), Some(name)) = (path.parent().filter(|_| path.is_absolute()), path.file_name()) else {
+        return Err(Why::Untrusted(path.to_path_buf(), "it is not an absolute path of a file"));
+    };
+    if parent.components().any(|part| part == Component::ParentDir) {
+        return Err(Why::Untrusted(path.to_path_buf(), "its path has .. in it"));
+    }
+    let (mut real, mut links) = (PathBuf::from("/"), 0);
+    // The next one last.
+    let mut ahead: Vec<PathBuf> = parts(parent);
+    while let Some(part) = ahead.pop() {
+        if part == Path::new("..") {
+            // `real` has no link in it, so this is what the kernel would do.
+            real.pop();
+            continue;
+        }
+        let next = real.join(&part);
+        let metadata = look_at(&next)?;
+        if metadata.is_symlink() {
+            judge_link(&real, &next, &metadata)?;
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(Why::Untrusted(next, "is one symbolic link too many"));
+            }
+            ahead.extend(parts(&std::fs::read_link(&next).map_err(Why::Unreadable)?));
+        } else {
+            real = next;
+        }
+    }
+    Ok(real.join(name))
+}
+
+/// The parts of a path, the first one last; an absolute one begins again at the root.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    parts.rev().map(|part| PathBuf::from(part.as_os_str())).collect()
+}
+
+/// Could anybody but root have put the link `at` into `directory`?
+fn judge_link(directory: &Path, at: &Path, link: &Metadata) -> Result<(), Why> {
+    for above in directory.ancestors() {
+        let metadata = look_at(above)?;
+        if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
+            return Err(Why::Untrusted(at.to_path_buf(), "is a link that others could have made"));
+        }
+    }
+    if link.uid() != 0 {
+        return Err(Why::Untrusted(at.to_path_buf(), "is a link that is not root's"));
+    }
+    Ok(())
+}
+
+fn look_at(path: &Path) -> Result<Metadata, Why> {
+    std::fs::symlink_metadata(path).map_err(Why::from_system)
+}
+
 fn read_bounded(file: &File, metadata: &Metadata, largest: u64) -> Result<Vec<u8>, Why> {
     // One byte more than the file has: the read that finds its end needs no larger buffer.
     let expected = metadata.len().min(largest).saturating_add(1);
@@ -178,7 +244,7 @@ fn judge_parents(path: &Path) -> Result<u32, Why> {
             return Err(Why::Untrusted(directory, "is not root's, and more directories are below it"));
         }
         directory.push(component);
-        let metadata = std::fs::symlink_metadata(&directory).map_err(Why::from_system)?;
+        let metadata = look_at(&directory)?;
         if metadata.is_symlink() {
             return Err(Why::Untrusted(directory, "is a symbolic link; name the directory itself"));
         }
@@ -194,7 +260,7 @@ fn judge_parents(path: &Path) -> Result<u32, Why> {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 
     /// A directory that root alone can write, and a good file in it.
     fn scratch() -> (tempfile::TempDir, PathBuf) {
@@ -276,6 +342,48 @@ mod tests {
         assert!(judge_socket(&socket).is_ok());
         mode(directory.path(), 0o777);
         assert!(refused(&socket).contains("can be written by others"));
+    }
+
+    #[test]
+    fn links_that_root_alone_can_have_made_lead_to_a_program() {
+        let (directory, file) = scratch();
+        let at = |name: &str| directory.path().join(name);
+        let followed = |name: &str| follow_directories(&at(name)).map_err(|refusal| refusal.to_string());
+        fs::create_dir_all(at("usr/bin")).unwrap();
+        symlink("usr/bin", at("bin")).unwrap();
+        symlink(directory.path(), at("usr/bin/top")).unwrap();
+        symlink("../../usr/./bin", at("usr/bin/back")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        for (name, real) in [
+            ("file", "file"),
+            ("usr/bin/x", "usr/bin/x"),
+            ("bin/x", "usr/bin/x"),
+            ("bin/top/bin/x", "usr/bin/x"),
+            ("bin/back/x", "usr/bin/x"),
+            // The last name is left to `open`, which refuses a link.
+            ("bin/top", "usr/bin/top"),
+        ] {
+            assert_eq!(followed(name), Ok(at(real)), "{name}");
+        }
+        assert!(followed("loop/x").unwrap_err().contains("one symbolic link too many"));
+        assert!(followed("none/x").unwrap_err().contains("no such file"));
+        assert!(open(&follow_directories(&at("bin/top/file")).unwrap(), Owner::Root).is_ok());
+        assert!(open(&at("bin/top/file"), Owner::Root).is_err(), "what is not followed is not opened");
+        assert_eq!(follow_directories(&file).unwrap(), file);
+
+        lchown(at("bin"), Some(65_534), None).unwrap();
+        assert!(followed("bin/x").unwrap_err().contains("is a link that is not root's"));
+        lchown(at("bin"), Some(0), None).unwrap();
+        for bits in [0o775, 0o1777] {
+            mode(directory.path(), bits);
+            assert!(followed("bin/x").unwrap_err().contains("others could have made"), "{bits:o}");
+        }
+        mode(directory.path(), 0o755);
+        chown(directory.path(), Some(65_534), None).unwrap();
+        assert!(followed("bin/x").unwrap_err().contains("others could have made"));
+        for path in ["relative/x", "/", "/run/..", "/run/../bin/x"] {
+            assert!(follow_directories(Path::new(path)).is_err(), "{path}");
+        }
     }
 
     #[test]

@@ -83,7 +83,9 @@ impl Session<'_> {
         };
         let (mut refresh, mut spoken) = (Refresh::default(), true);
         loop {
-            match stream.next().await {
+            // Taken as fast as they come: tokio would let the task that reads from the server run ahead otherwise, and
+            // entries would pile up between the two.
+            match tokio::task::unconstrained(stream.next()).await {
                 Ok(Some(item)) => spoken &= self.take(item, &mut refresh, reader)?,
                 Ok(None) => break,
                 Err(error) => return Err(self.fault(error).await),

@@ -4,7 +4,7 @@
 //! copy that is renamed over it. Each entry of the directory stands in the file with a digest of what
 //! is published of it, so that what changed is known without reading everybody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -280,24 +280,43 @@ impl Base {
         Ok(flags)
     }
 
+    /// The change that changes nothing.
+    pub fn kept(&self) -> Change {
+        Change { effect: self.unchanged(), ..Change::default() }
+    }
+
     /// What becomes of the copy if `records` are everything there is.
     pub fn replaced_by(&self, mut records: Vec<Record>) -> Result<Change, StoreError> {
-        self.expect_each_once(&records)?;
-        let mut known = self.known()?;
+        self.put_in_order(&mut records)?;
+        let mut change = Change { whole: true, ..self.kept() };
         let mut look = self.lookup()?;
-        let mut change = Change { whole: true, effect: self.unchanged(), ..Change::default() };
+        // Both are in the order of their ids, so that the copy need not be held in memory.
+        let corrupt = |error| self.corrupt(error);
+        let mut query =
+            self.connection.prepare(&format!("{} ORDER BY entry.id", Self::KNOWN)).map_err(corrupt)?;
+        let mut rows = query.query_map([], read_known).map_err(corrupt)?.map(|row| row.map_err(corrupt));
+        let mut next = rows.next().transpose()?;
         for new in &mut records {
             new.prepare();
-            let old = known.remove(&new.id);
+            while let Some((id, gone)) = next.take_if(|(id, _)| *id < new.id) {
+                change.remove(id, &gone);
+                next = rows.next().transpose()?;
+            }
+            let old = next.take_if(|(id, _)| *id == new.id);
+            if old.is_some() {
+                next = rows.next().transpose()?;
+            }
+            let old = old.map(|(_, known)| known);
             new.differs = !old.as_ref().is_some_and(|old| old.is(new));
             if new.differs {
                 change.count(new, old.as_ref(), look.had_keys(new, old.as_ref())?);
             }
         }
-        change.records = records;
-        for (id, old) in known {
-            change.remove(id, &old);
+        while let Some((id, gone)) = next {
+            change.remove(id, &gone);
+            next = rows.next().transpose()?;
         }
+        change.records = records;
         Ok(change)
     }
 
@@ -305,12 +324,12 @@ impl Base {
     /// `flags` say who became eligible, or is no longer; everything else stays.
     pub fn changed_by(
         &self,
-        records: Vec<Record>,
+        mut records: Vec<Record>,
         removed: &BTreeSet<String>,
         flags: Vec<Flag>,
     ) -> Result<Change, StoreError> {
-        self.expect_each_once(&records)?;
-        let mut change = Change { effect: self.unchanged(), ..Change::default() };
+        self.put_in_order(&mut records)?;
+        let mut change = self.kept();
         let mut look = self.lookup()?;
         for mut new in records {
             new.prepare();
@@ -330,9 +349,10 @@ impl Base {
         Ok(change)
     }
 
-    fn expect_each_once(&self, records: &[Record]) -> Result<(), StoreError> {
-        let ids: BTreeSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
-        let once = ids.len() == records.len();
+    /// In the order of their ids, each of which may stand there once.
+    fn put_in_order(&self, records: &mut [Record]) -> Result<(), StoreError> {
+        records.sort_unstable_by(|left, right| left.id.cmp(&right.id));
+        let once = records.is_sorted_by(|left, right| left.id < right.id);
         if once { Ok(()) } else { Err(StoreError::write(&self.path, "two records of one entry")) }
     }
 
@@ -342,13 +362,6 @@ impl Base {
 
     const KNOWN: &str = "SELECT entry.id, entry.principal, digest, coalesce(eligible, 0)
         FROM entry LEFT JOIN person USING (principal)";
-
-    fn known(&self) -> Result<BTreeMap<String, Known>, StoreError> {
-        let read = || -> rusqlite::Result<_> {
-            self.connection.prepare(Self::KNOWN)?.query_map([], read_known)?.collect()
-        };
-        read().map_err(|error| self.corrupt(error))
-    }
 
     fn corrupt(&self, what: impl std::fmt::Display) -> StoreError {
         StoreError::corrupt(&self.path, what)
