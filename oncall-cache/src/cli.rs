@@ -29,6 +29,9 @@ pub enum Verb {
         #[command(flatten)]
         moment: Moment,
     },
+    /// Say how well this host knows who is on call: exit status 0, well; 1, something fails and is still believed;
+    /// 2, something that admits to this host is not believed
+    Status(StatusArguments),
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on
@@ -51,6 +54,17 @@ pub struct SyncArguments {
     /// Take over what a guard refuses, this once: of the schedules named (source/schedule), or of all
     #[arg(long, value_name = "SCHEDULE", num_args = 0..)]
     pub accept: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print metrics for node_exporter's textfile collector
+    #[arg(long, conflicts_with = "json")]
+    pub prometheus: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,9 @@ mod identity;
 mod import;
 mod providers;
 mod report;
+mod status;
 mod sync;
+mod table;
 mod when;
 mod who;
 
@@ -25,7 +27,9 @@ use policy::{Principal, Timestamp};
 use serde_json::{Value, json};
 use store::roster;
 
-use cli::{Arguments, ConfigVerb, Format, Moment, Question, SyncArguments, Verb};
+use cli::{Arguments, ConfigVerb, Format, Moment, Question, StatusArguments, SyncArguments, Verb};
+use report::Report;
+use status::Status;
 use sync::{Accept, State, Summary, Wish};
 use when::When;
 use who::Who;
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     let code = match &arguments.verb {
         Verb::Sync(arguments) => sync(config(), arguments),
         Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
+        Verb::Status(arguments) => show_status(config(), arguments),
         Verb::Check(question) => ask(config, question, check::Answer::line),
         Verb::Why(question) => ask(config, question, check::Answer::chain),
         Verb::Explain => explain(&check::World::load(config())),
@@ -174,6 +179,35 @@ fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> 
             CANNOT_TELL
         }
     }
+}
+
+fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -> u8 {
+    let at = now();
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => {
+            if arguments.json {
+                print_json(
+                    &json!({ "version": 1, "at": at.to_string(), "health": "not-believed", "message": problem.to_string() }),
+                );
+            } else if arguments.prometheus {
+                say(&status::unknown());
+            }
+            complain(format_args!("cannot tell: {problem}"));
+            return CANNOT_TELL;
+        }
+    };
+    let roster = roster::read(&config.paths.roster).map_err(|error| error.to_string());
+    let report = Report::read(&report::path(&config));
+    let status = Status::new(&config, roster.as_ref().map_err(String::as_str), &report, at);
+    if arguments.json {
+        print_json(&status.json());
+    } else if arguments.prometheus {
+        say(&status.prometheus());
+    } else {
+        say(&status.table());
+    }
+    status.health().code()
 }
 
 fn ask(

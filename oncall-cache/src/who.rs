@@ -3,6 +3,7 @@
 use policy::{Roster, Rules, Schedule, Shift, Timestamp};
 use serde_json::{Value, json};
 
+use crate::table::aligned;
 use crate::when::When;
 
 /// One row: a schedule and level, and the shifts that matter.
@@ -144,22 +145,4 @@ impl<'a> Who<'a> {
             .collect();
         json!({ "version": 1, "at": self.at.to_string(), "published": self.roster.published.to_string(), "schedules": rows })
     }
-}
-
-/// Columns as wide as their widest cell.
-fn aligned(table: &[[String; 6]]) -> String {
-    let mut widths = [0; 6];
-    for row in table {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in table {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
