@@ -24,6 +24,9 @@ pub enum Verb {
     /// Copy who is on call into the roster: exit status 0, all of it is new; 1, a schedule could not be read or
     /// was refused and stays as it was; 2, nothing is new, and why
     Sync(SyncArguments),
+    /// Ask for a sync now; anybody may, and twice a minute one is done: exit status 0, all of it is new; 1, some of
+    /// it, or it is too early, and when the next may be; 2, nothing is new, and why
+    Refresh(RefreshArguments),
     /// Show who is on call now and next, for each schedule
     Who {
         #[command(flatten)]
@@ -54,6 +57,17 @@ pub struct SyncArguments {
     /// Take over what a guard refuses, this once: of the schedules named (source/schedule), or of all
     #[arg(long, value_name = "SCHEDULE", num_args = 0..)]
     pub accept: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub struct RefreshArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Answer whoever connects to the socket that systemd passes
+    #[arg(long, hide = true)]
+    pub serve: bool,
 }
 
 #[derive(Debug, Args)]

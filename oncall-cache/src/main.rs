@@ -9,6 +9,7 @@ mod http;
 mod identity;
 mod import;
 mod providers;
+mod refresh;
 mod report;
 mod status;
 mod sync;
@@ -27,7 +28,9 @@ use policy::{Principal, Timestamp};
 use serde_json::{Value, json};
 use store::roster;
 
-use cli::{Arguments, ConfigVerb, Format, Moment, Question, StatusArguments, SyncArguments, Verb};
+use cli::{
+    Arguments, ConfigVerb, Format, Moment, Question, RefreshArguments, StatusArguments, SyncArguments, Verb,
+};
 use report::Report;
 use status::Status;
 use sync::{Accept, State, Summary, Wish};
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
     let config = || Config::load(&arguments.config);
     let code = match &arguments.verb {
         Verb::Sync(arguments) => sync(config(), arguments),
+        Verb::Refresh(arguments) if arguments.serve => serve(config),
+        Verb::Refresh(arguments) => refresh(config(), arguments),
         Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
         Verb::Status(arguments) => show_status(config(), arguments),
         Verb::Check(question) => ask(config, question, check::Answer::line),
@@ -153,6 +158,36 @@ fn summarise(roster: &policy::Roster, config: &Config, now: Timestamp) -> String
         text.push_str(&format!(", next {}", next.principal));
     }
     text
+}
+
+fn refresh(config: Result<Config, FileError>, arguments: &RefreshArguments) -> u8 {
+    match config.map_err(|error| error.to_string()).and_then(|config| refresh::ask(&config)) {
+        Ok(answer) => {
+            if arguments.json {
+                print_json(&json!(answer));
+            } else {
+                say(&answer.message);
+            }
+            answer.exit
+        }
+        Err(problem) => {
+            if arguments.json {
+                print_json(&json!({ "version": 1, "exit": CANNOT_TELL, "message": problem }));
+            }
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
+}
+
+fn serve(load: impl Fn() -> Result<Config, FileError>) -> u8 {
+    match refresh::serve(load) {
+        Ok(()) => 0,
+        Err(problem) => {
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
 }
 
 fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> u8 {
