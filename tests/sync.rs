@@ -142,6 +142,12 @@ fn keys_from_ldap_and_shifts_from_three_pages_meet_by_mail_address() {
     assert!(who.contains("SRE secondary  2      carol"), "{who}");
     assert!(who.contains("SRE primary    1      alice"), "{who}");
 
+    let map = suite.host.must("oncall-cache map");
+    let alice = map.lines().find(|line| line.contains("PUALICE")).unwrap_or_else(|| panic!("{map}"));
+    let cells: Vec<&str> = alice.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    assert_eq!(cells[0..2], ["pd", "PUALICE"], "{map}");
+    assert_eq!(cells[cells.len() - 6..], ["alice@example.com", "alice", "mail", "yes", "1", "-"], "{map}");
+
     // Gone from the directory, gone from the host: at the next sync, and for good.
     site.slapd.set_eligible(&["bob", "carol"]);
     suite.sync();

@@ -35,6 +35,9 @@ pub enum Verb {
     /// Say how well this host knows who is on call: exit status 0, well; 1, something fails and is still believed;
     /// 2, something that admits to this host is not believed
     Status(StatusArguments),
+    /// For root: ask the sources who their users are and show who each is here; nothing is published. Exit status 2
+    /// if not all could be asked
+    Map(MapArguments),
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on
@@ -68,6 +71,17 @@ pub struct RefreshArguments {
     /// Answer whoever connects to the socket that systemd passes
     #[arg(long, hide = true)]
     pub serve: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct MapArguments {
+    /// Show only those who would not be admitted: exit status 0, there is none; 1, there is somebody
+    #[arg(long)]
+    pub check: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod explain;
 mod http;
 mod identity;
 mod import;
+mod map;
 mod providers;
 mod refresh;
 mod report;
@@ -17,7 +18,7 @@ mod table;
 mod when;
 mod who;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,8 +30,10 @@ use serde_json::{Value, json};
 use store::roster;
 
 use cli::{
-    Arguments, ConfigVerb, Format, Moment, Question, RefreshArguments, StatusArguments, SyncArguments, Verb,
+    Arguments, ConfigVerb, Format, MapArguments, Moment, Question, RefreshArguments, StatusArguments,
+    SyncArguments, Verb,
 };
+use map::Map;
 use report::Report;
 use status::Status;
 use sync::{Accept, State, Summary, Wish};
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Refresh(arguments) => refresh(config(), arguments),
         Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
         Verb::Status(arguments) => show_status(config(), arguments),
+        Verb::Map(arguments) => show_map(config(), arguments),
         Verb::Check(question) => ask(config, question, check::Answer::line),
         Verb::Why(question) => ask(config, question, check::Answer::chain),
         Verb::Explain => explain(&check::World::load(config())),
@@ -77,6 +81,13 @@ fn say(text: &str) {
 
 fn complain(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "oncall-cache: {}", plain(&text.to_string()));
+}
+
+/// Says what is being waited for, to somebody who is looking on.
+fn progress(text: impl std::fmt::Display) {
+    if io::stderr().is_terminal() {
+        complain(text);
+    }
 }
 
 /// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
@@ -243,6 +254,31 @@ fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -
         say(&status.table());
     }
     status.health().code()
+}
+
+fn show_map(config: Result<Config, FileError>, arguments: &MapArguments) -> u8 {
+    let read = |config: Config| Map::read(&config, now()).map_err(|error| error.to_string());
+    let map = match config.map_err(|error| error.to_string()).and_then(read) {
+        Ok(map) if arguments.check => map.only_problems(),
+        Ok(map) => map,
+        Err(problem) => {
+            if arguments.json {
+                print_json(&json!({ "version": 1, "error": problem }));
+            }
+            complain(format_args!("cannot tell: {problem}"));
+            return CANNOT_TELL;
+        }
+    };
+    map.unread().iter().for_each(complain);
+    if arguments.json {
+        print_json(&map.json());
+    } else {
+        say(&map.table());
+    }
+    match map.unread() {
+        [] => u8::from(arguments.check && map.has_problems()),
+        _ => CANNOT_TELL,
+    }
 }
 
 fn ask(
