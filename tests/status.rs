@@ -69,6 +69,14 @@ fn a_source_that_fails_is_named_and_still_believed() {
         table.contains("schedule rota/primary: source-error: /etc/authkeys/rota.toml: no such file"),
         "{table}"
     );
+    let who = suite.must_as("nobody", "oncall-cache who");
+    assert!(
+        who.contains("schedule rota/primary: source-error: /etc/authkeys/rota.toml: no such file"),
+        "{who}"
+    );
+    assert!(who.contains("  alice ") && who.ends_with("more: oncall-cache status\n"), "{who}");
+    let who = suite.must_as("nobody", "oncall-cache who --json");
+    assert!(who.contains("\"state\": \"kept\"") && who.contains("\"reason\": \"source-error\""), "{who}");
     // A sync that nobody starts any more is as bad as one that fails.
     suite.write_rota(&[("alice", -HOUR, HOUR)]);
     suite.sync();
@@ -76,6 +84,8 @@ fn a_source_that_fails_is_named_and_still_believed() {
     let (code, json) = status(&suite);
     assert_eq!((code, &json["schedules"][0]["old"]), (Some(1), &true.into()), "{json:#}");
     assert_eq!(json["schedules"][0]["state"], "read");
+    let who = suite.must_as("nobody", "oncall-cache who");
+    assert!(who.contains("schedule rota/primary: read 2h ago, which is more than 1h\n"), "{who}");
 }
 
 #[test]

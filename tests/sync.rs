@@ -142,6 +142,9 @@ fn keys_from_ldap_and_shifts_from_three_pages_meet_by_mail_address() {
     assert!(who.contains("SRE secondary  2      carol"), "{who}");
     assert!(who.contains("SRE primary    1      alice"), "{who}");
 
+    let why = suite.must_as("nobody", "oncall-cache why alice");
+    assert!(why.contains("\n  known as    PagerDuty user PUALICE of source pd, by mail address\n"), "{why}");
+    assert!(!why.contains('@'), "{why}");
     let map = suite.host.must("oncall-cache map");
     let alice = map.lines().find(|line| line.contains("PUALICE")).unwrap_or_else(|| panic!("{map}"));
     let cells: Vec<&str> = alice.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();

@@ -209,7 +209,9 @@ fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> 
     };
     match read() {
         Ok((config, roster)) => {
-            let who = Who::new(&roster, &config.rules, at);
+            let report = Report::read(&report::path(&config));
+            let status = Status::new(&config, Ok(&roster), &report, at);
+            let who = Who::new(&roster, &config.rules, &status, at);
             if as_json {
                 print_json(&who.json())
             } else {

@@ -95,6 +95,18 @@ pub enum Provider {
     File(PathBuf),
 }
 
+impl Provider {
+    /// What people call it.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::PagerDuty(_) => "PagerDuty",
+            Self::Rota(_) => "rota.toml",
+            Self::Exec(_) => "exec",
+            Self::File(_) => "file",
+        }
+    }
+}
+
 /// How PagerDuty is reached.
 #[derive(Debug, Clone)]
 pub struct PagerDuty {
