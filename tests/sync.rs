@@ -433,6 +433,22 @@ fn mistakes_in_the_configuration_are_named_with_file_and_line() {
 }
 
 #[test]
+fn the_configuration_as_it_holds_is_a_configuration() {
+    let suite = Suite::start();
+    let shown = suite.must_as("nobody", "oncall-cache config show");
+    assert!(shown.contains("\nfile = \"/etc/authkeys/people.toml\"\n"), "{shown}");
+    assert!(shown.contains("\nmax_age = \"1d\"\n"), "defaults are filled in: {shown}");
+    suite.host.write("/etc/authkeys/shown.toml", &shown, 0o644);
+    suite.must_as("nobody", "oncall-cache config check /etc/authkeys/shown.toml");
+    let again = suite.must_as("nobody", "oncall-cache --config /etc/authkeys/shown.toml config show");
+    assert_eq!(again.lines().skip(1).collect::<Vec<_>>(), shown.lines().skip(1).collect::<Vec<_>>());
+    let json = suite.must_as("nobody", "oncall-cache config show --json");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["config"]["policy"]["rule"][0]["name"], "everywhere");
+}
+
+#[test]
 fn a01_hostile_names_are_refused_before_anything_is_read() {
     let suite = Suite::start();
     // No configuration, no database: a name that is judged first is still the reason.

@@ -102,6 +102,12 @@ pub enum ConfigVerb {
         /// The configuration; any owner and mode, so that one can be checked before it is installed
         file: PathBuf,
     },
+    /// Print the configuration as it holds, every default filled in; it is a configuration again, and the same
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Write another tool's configuration down as ours, on standard output, with a comment for
     /// whatever has no counterpart; exit status 1 if [directory] is not complete
     Import {

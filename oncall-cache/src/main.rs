@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Why(question) => ask(config, question, check::Answer::chain),
         Verb::Explain => explain(&check::World::load(config())),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
+        Verb::Config { verb: ConfigVerb::Show { json } } => show_config(config(), *json),
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
     };
     ExitCode::from(code)
@@ -328,6 +329,31 @@ fn check_config(file: &Path) -> u8 {
             0
         }
         Err(problem) => {
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
+}
+
+fn show_config(config: Result<Config, FileError>, as_json: bool) -> u8 {
+    let shown = config.map_err(|error| error.to_string()).and_then(|config| {
+        let text = toml::to_string(&config.effective()).map_err(|error| error.to_string())?;
+        Ok((config, text))
+    });
+    match shown {
+        Ok((config, _)) if as_json => {
+            let path = config.path.display().to_string();
+            print_json(&json!({ "version": 1, "path": path, "config": config.effective() }));
+            0
+        }
+        Ok((config, text)) => {
+            say(&format!("# {} as it holds\n{}", config.path.display(), text.trim_end()));
+            0
+        }
+        Err(problem) => {
+            if as_json {
+                print_json(&json!({ "version": 1, "error": problem }));
+            }
             complain(problem);
             CANNOT_TELL
         }

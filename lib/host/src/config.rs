@@ -6,6 +6,7 @@
 
 mod key_rule;
 mod oncall;
+mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

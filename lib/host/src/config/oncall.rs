@@ -96,6 +96,16 @@ pub enum Provider {
 }
 
 impl Provider {
+    /// The word in `provider`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::PagerDuty(_) => "pagerduty",
+            Self::Rota(_) => "rota",
+            Self::Exec(_) => "exec",
+            Self::File(_) => "file",
+        }
+    }
+
     /// What people call it.
     pub const fn label(&self) -> &'static str {
         match self {
