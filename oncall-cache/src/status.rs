@@ -23,7 +23,7 @@ pub use prometheus::unknown;
 pub enum Health {
     /// All of it is known and young.
     Well,
-    /// Something is not as young as it should be, and still believed.
+    /// Something fails or is old, and what admits to this host is still believed.
     Failing,
     /// Something that admits to this host is not believed.
     NotBelieved,
@@ -236,7 +236,8 @@ impl<'a> Status<'a> {
         match (self.health(), self.roster) {
             (Health::Well, _) => "well: every schedule is known and believed".to_string(),
             (Health::Failing, _) => {
-                "failing: something is not as young as it should be, and still believed".to_string()
+                "failing: a source or a sync fails, or is old; what admits to this host is still believed"
+                    .to_string()
             }
             (Health::NotBelieved, Err(problem)) => format!("not believed: {problem}"),
             (Health::NotBelieved, Ok(roster)) if !self.clock_holds() => format!(
@@ -265,7 +266,7 @@ impl<'a> Status<'a> {
             }
             Err(problem) => facts.push(("last sync", format!("what it did is not known: {problem}"))),
         }
-        facts.extend(self.rows.iter().filter_map(Row::trouble).map(|trouble| ("schedule", trouble)));
+        facts.extend(self.rows.iter().filter_map(Row::trouble).map(|trouble| ("trouble", trouble)));
         if let Ok(report) = &self.report {
             facts.extend(report.ahead.iter().map(|ahead| ("ahead", ahead.line(self.at).to_string())));
             if report.unmapped > 0 {

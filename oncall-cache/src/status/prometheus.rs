@@ -1,6 +1,6 @@
 //! The same as text for node_exporter's textfile collector.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{Known, Row, State, Status};
@@ -92,7 +92,7 @@ impl Status<'_> {
         text.of_schedules("schedule_counts_here", help, &rows, |row| Some(row.counts.into()));
         let help = "Whether the last sync read a schedule; 0 also where it kept what it had.";
         text.of_schedules("schedule_read", help, &rows, |row| Some((row.state == State::Read).into()));
-        let known: [(&str, &str, Reading); 6] = [
+        let known: [(&str, &str, Reading); 5] = [
             ("schedule_synced_timestamp_seconds", "When a schedule was last read whole.", |known| {
                 known.schedule.synced.unix()
             }),
@@ -108,13 +108,17 @@ impl Status<'_> {
             ("schedule_horizon_timestamp_seconds", "The end of what is known of a schedule.", |known| {
                 known.schedule.horizon.unix()
             }),
-            ("schedule_on_call_people", "How many people are on call now.", |known| {
-                i64::try_from(known.on_call.len()).unwrap_or(i64::MAX)
-            }),
         ];
         for (name, help, value) in known {
             text.of_schedules(name, help, &rows, |row| row.known.as_ref().map(value));
         }
+        let help = "How many people whom the directory lets become root are on call now; none where that is not known.";
+        text.of_schedules("schedule_on_call_people", help, &rows, |row| {
+            let known = row.known.as_ref().filter(|known| known.believed)?;
+            let eligible = known.on_call.iter().filter(|(_, _, eligible)| *eligible);
+            let people: BTreeSet<&str> = eligible.map(|(_, person, _)| *person).collect();
+            i64::try_from(people.len()).ok()
+        });
     }
 
     fn write_report(&self, text: &mut Text) {
