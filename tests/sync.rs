@@ -142,6 +142,15 @@ fn keys_from_ldap_and_shifts_from_three_pages_meet_by_mail_address() {
     assert!(who.contains("SRE secondary  2      carol"), "{who}");
     assert!(who.contains("SRE primary    1      alice"), "{who}");
 
+    let why = suite.must_as("nobody", "oncall-cache why alice");
+    assert!(why.contains("\n  known as    PagerDuty user PUALICE of source pd, by mail address\n"), "{why}");
+    assert!(!why.contains('@'), "{why}");
+    let map = suite.host.must("oncall-cache map");
+    let alice = map.lines().find(|line| line.contains("PUALICE")).unwrap_or_else(|| panic!("{map}"));
+    let cells: Vec<&str> = alice.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    assert_eq!(cells[0..2], ["pd", "PUALICE"], "{map}");
+    assert_eq!(cells[cells.len() - 6..], ["alice@example.com", "alice", "mail", "yes", "1", "-"], "{map}");
+
     // Gone from the directory, gone from the host: at the next sync, and for good.
     site.slapd.set_eligible(&["bob", "carol"]);
     suite.sync();
@@ -485,6 +494,22 @@ fn mistakes_in_the_configuration_are_named_with_file_and_line() {
     suite.host.write("/etc/authkeys/config.toml", &good, 0o644);
     suite.host.write("/etc/authkeys/people.toml", "[[person]]\nprincipal = 'alice'\nkey = 'x'\n", 0o644);
     fails(&suite, "authkeys-sync", "/etc/authkeys/people.toml:3: unknown key `key`; did you mean `keys`?");
+}
+
+#[test]
+fn the_configuration_as_it_holds_is_a_configuration() {
+    let suite = Suite::start();
+    let shown = suite.must_as("nobody", "oncall-cache config show");
+    assert!(shown.contains("\nfile = \"/etc/authkeys/people.toml\"\n"), "{shown}");
+    assert!(shown.contains("\nmax_age = \"1d\"\n"), "defaults are filled in: {shown}");
+    suite.host.write("/etc/authkeys/shown.toml", &shown, 0o644);
+    suite.must_as("nobody", "oncall-cache config check /etc/authkeys/shown.toml");
+    let again = suite.must_as("nobody", "oncall-cache --config /etc/authkeys/shown.toml config show");
+    assert_eq!(again.lines().skip(1).collect::<Vec<_>>(), shown.lines().skip(1).collect::<Vec<_>>());
+    let json = suite.must_as("nobody", "oncall-cache config show --json");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["config"]["policy"]["rule"][0]["name"], "everywhere");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::roster;
 
 use crate::cli::Question;
+use crate::identity::Mappings;
 use crate::when::When;
 
 /// A question with its answer.
@@ -23,6 +24,7 @@ pub struct Answer {
     at: Timestamp,
     decision: Decision,
     eligible: Option<bool>,
+    mappings: Vec<String>,
     refusal: String,
     /// Why the roster is not believed, for those who may read file names.
     fault: Option<String>,
@@ -35,6 +37,8 @@ pub struct World {
     pub rules: Rules,
     /// The roster, or why it is not believed: for the decision, and in words.
     pub roster: Result<Roster, (Fault, String)>,
+    /// How its people were found.
+    pub mappings: Mappings,
 }
 
 impl World {
@@ -44,9 +48,14 @@ impl World {
             Ok(config) => Self {
                 roster: roster::read(&config.paths.roster)
                     .map_err(|error| (error.fault(), error.to_string())),
+                mappings: Mappings::read(&config),
                 rules: config.rules,
             },
-            Err(error) => Self { rules: Rules::compiled(), roster: Err((Fault::Config, error.to_string())) },
+            Err(error) => Self {
+                rules: Rules::compiled(),
+                roster: Err((Fault::Config, error.to_string())),
+                mappings: Mappings::default(),
+            },
         }
     }
 }
@@ -81,6 +90,7 @@ pub fn ask(world: &World, question: &Question, principal: &Principal, at: Timest
         at,
         refusal: Refusal::new(&login, &decision, &evidence, rules, at).to_string(),
         eligible: world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
+        mappings: world.mappings.of(principal),
         fault: world.roster.as_ref().err().map(|(_, text)| text.clone()),
         decision,
     }
@@ -137,6 +147,9 @@ impl Answer {
         fact("at", When(self.at, self.at).full());
         if let Some(guard) = &self.decision.guard {
             fact("guarded", format!("yes, {guard}"));
+        }
+        for mapping in &self.mappings {
+            fact("known as", mapping.clone());
         }
         if let Some(eligible) = self.eligible {
             let says = if eligible {
@@ -206,6 +219,7 @@ impl Answer {
             "reason": self.decision.reason.token(),
             "guarded": self.decision.guard.as_ref().map(ToString::to_string),
             "eligible": self.eligible,
+            "known_as": self.mappings,
             "ground": ground,
             "until": self.decision.until.map(|until| until.to_string()),
             "message": self.line(),

@@ -24,11 +24,20 @@ pub enum Verb {
     /// Copy who is on call into the roster: exit status 0, all of it is new; 1, a schedule could not be read or
     /// was refused and stays as it was; 2, nothing is new, and why
     Sync(SyncArguments),
+    /// Ask for a sync now; anybody may, and twice a minute one is done: exit status 0, all of it is new; 1, some of
+    /// it, or it is too early, and when the next may be; 2, nothing is new, and why
+    Refresh(RefreshArguments),
     /// Show who is on call now and next, for each schedule
     Who {
         #[command(flatten)]
         moment: Moment,
     },
+    /// Say how well this host knows who is on call: exit status 0, well; 1, something fails and is still believed;
+    /// 2, something that admits to this host is not believed
+    Status(StatusArguments),
+    /// For root: ask the sources who their users are and show who each is here; nothing is published. Exit status 2
+    /// if not all could be asked
+    Map(MapArguments),
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on
@@ -53,12 +62,51 @@ pub struct SyncArguments {
     pub accept: Option<Vec<String>>,
 }
 
+#[derive(Debug, Args)]
+pub struct RefreshArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Answer whoever connects to the socket that systemd passes
+    #[arg(long, hide = true)]
+    pub serve: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct MapArguments {
+    /// Show only those who would not be admitted: exit status 0, there is none; 1, there is somebody
+    #[arg(long)]
+    pub check: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print metrics for node_exporter's textfile collector
+    #[arg(long, conflicts_with = "json")]
+    pub prometheus: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
     /// Say whether FILE is a configuration that the programs accept, and if not, which line is wrong
     Check {
         /// The configuration; any owner and mode, so that one can be checked before it is installed
         file: PathBuf,
+    },
+    /// Print the configuration as it holds, every default filled in; it is a configuration again, and the same
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Write another tool's configuration down as ours, on standard output, with a comment for
     /// whatever has no counterpart; exit status 1 if [directory] is not complete

@@ -36,7 +36,8 @@ mod tests {
     fn a_host_that_cannot_tell_says_so() {
         let mut rules = Rules::compiled();
         rules.host.name = "db1".to_string();
-        let world = World { rules, roster: Err((Fault::Missing, String::new())) };
+        let world =
+            World { rules, roster: Err((Fault::Missing, String::new())), mappings: Default::default() };
         let (text, told) = explain(&world, Timestamp::from_unix(1_795_165_200));
         assert!(!told);
         let first = "this account on db1 is for people on call: this host cannot tell who is (cache-missing)";

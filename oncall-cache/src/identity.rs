@@ -7,8 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use host::Config;
+use host::config::Source;
 use policy::Principal;
 use store::keys::Person;
+use store::roster::{self, Mapping};
 
 use crate::providers::User;
 
@@ -74,6 +77,42 @@ impl fmt::Display for Unmapped {
                 write!(f, "{mail} belongs to several people (ambiguous-person); give each their own")
             }
         }
+    }
+}
+
+/// How the people of the roster were found, for those who ask why.
+#[derive(Debug, Clone, Default)]
+pub struct Mappings {
+    found: BTreeSet<Mapping>,
+    /// What people call the provider of each source.
+    providers: BTreeMap<String, &'static str>,
+}
+
+impl Mappings {
+    /// Reads what the last sync found out. One that cannot be read tells nothing.
+    pub fn read(config: &Config) -> Self {
+        let named = |source: &Source| (source.name.clone(), source.provider.label());
+        Self {
+            found: roster::mappings(&config.paths.roster).unwrap_or_default(),
+            providers: config.oncall.sources.iter().map(named).collect(),
+        }
+    }
+
+    /// `PagerDuty user PUALICE of source pd, by mail address`, for each source that knows `principal`.
+    pub fn of(&self, principal: &Principal) -> Vec<String> {
+        let ours = self.found.iter().filter(|mapping| mapping.principal == *principal);
+        ours.map(|mapping| self.line(mapping)).collect()
+    }
+
+    fn line(&self, Mapping { source, user, ground, .. }: &Mapping) -> String {
+        let provider = self.providers.get(source).copied().unwrap_or("a provider's");
+        let user = if user.is_empty() { "user".to_string() } else { format!("user {user}") };
+        let by = match ground.as_str() {
+            "table" => "by [oncall.source.people]",
+            "mail" => "by mail address",
+            _ => "by the directory's name",
+        };
+        format!("{provider} {user} of source {source}, {by}")
     }
 }
 

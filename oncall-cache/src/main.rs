@@ -8,13 +8,17 @@ mod explain;
 mod http;
 mod identity;
 mod import;
+mod map;
 mod providers;
+mod refresh;
 mod report;
+mod status;
 mod sync;
+mod table;
 mod when;
 mod who;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,7 +29,13 @@ use policy::{Principal, Timestamp};
 use serde_json::{Value, json};
 use store::roster;
 
-use cli::{Arguments, ConfigVerb, Format, Moment, Question, SyncArguments, Verb};
+use cli::{
+    Arguments, ConfigVerb, Format, MapArguments, Moment, Question, RefreshArguments, StatusArguments,
+    SyncArguments, Verb,
+};
+use map::Map;
+use report::Report;
+use status::Status;
 use sync::{Accept, State, Summary, Wish};
 use when::When;
 use who::Who;
@@ -46,11 +56,16 @@ fn main() -> ExitCode {
     let config = || Config::load(&arguments.config);
     let code = match &arguments.verb {
         Verb::Sync(arguments) => sync(config(), arguments),
+        Verb::Refresh(arguments) if arguments.serve => serve(config),
+        Verb::Refresh(arguments) => refresh(config(), arguments),
         Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
+        Verb::Status(arguments) => show_status(config(), arguments),
+        Verb::Map(arguments) => show_map(config(), arguments),
         Verb::Check(question) => ask(config, question, check::Answer::line),
         Verb::Why(question) => ask(config, question, check::Answer::chain),
         Verb::Explain => explain(&check::World::load(config())),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
+        Verb::Config { verb: ConfigVerb::Show { json } } => show_config(config(), *json),
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
     };
     ExitCode::from(code)
@@ -67,6 +82,13 @@ fn say(text: &str) {
 
 fn complain(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "oncall-cache: {}", plain(&text.to_string()));
+}
+
+/// Says what is being waited for, to somebody who is looking on.
+fn progress(text: impl std::fmt::Display) {
+    if io::stderr().is_terminal() {
+        complain(text);
+    }
 }
 
 /// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
@@ -150,6 +172,36 @@ fn summarise(roster: &policy::Roster, config: &Config, now: Timestamp) -> String
     text
 }
 
+fn refresh(config: Result<Config, FileError>, arguments: &RefreshArguments) -> u8 {
+    match config.map_err(|error| error.to_string()).and_then(|config| refresh::ask(&config)) {
+        Ok(answer) => {
+            if arguments.json {
+                print_json(&json!(answer));
+            } else {
+                say(&answer.message);
+            }
+            answer.exit
+        }
+        Err(problem) => {
+            if arguments.json {
+                print_json(&json!({ "version": 1, "exit": CANNOT_TELL, "message": problem }));
+            }
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
+}
+
+fn serve(load: impl Fn() -> Result<Config, FileError>) -> u8 {
+    match refresh::serve(load) {
+        Ok(()) => 0,
+        Err(problem) => {
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
+}
+
 fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> u8 {
     let read = || -> Result<_, String> {
         let config = config.map_err(|error| error.to_string())?;
@@ -158,7 +210,9 @@ fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> 
     };
     match read() {
         Ok((config, roster)) => {
-            let who = Who::new(&roster, &config.rules, at);
+            let report = Report::read(&report::path(&config));
+            let status = Status::new(&config, Ok(&roster), &report, at);
+            let who = Who::new(&roster, &config.rules, &status, at);
             if as_json {
                 print_json(&who.json())
             } else {
@@ -173,6 +227,60 @@ fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> 
             complain(format_args!("cannot tell: {problem}"));
             CANNOT_TELL
         }
+    }
+}
+
+fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -> u8 {
+    let at = now();
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => {
+            if arguments.json {
+                print_json(
+                    &json!({ "version": 1, "at": at.to_string(), "health": "not-believed", "message": problem.to_string() }),
+                );
+            } else if arguments.prometheus {
+                say(&status::unknown());
+            }
+            complain(format_args!("cannot tell: {problem}"));
+            return CANNOT_TELL;
+        }
+    };
+    let roster = roster::read(&config.paths.roster).map_err(|error| error.to_string());
+    let report = Report::read(&report::path(&config));
+    let status = Status::new(&config, roster.as_ref().map_err(String::as_str), &report, at);
+    if arguments.json {
+        print_json(&status.json());
+    } else if arguments.prometheus {
+        say(&status.prometheus());
+    } else {
+        say(&status.table());
+    }
+    status.health().code()
+}
+
+fn show_map(config: Result<Config, FileError>, arguments: &MapArguments) -> u8 {
+    let read = |config: Config| Map::read(&config, now()).map_err(|error| error.to_string());
+    let map = match config.map_err(|error| error.to_string()).and_then(read) {
+        Ok(map) if arguments.check => map.only_problems(),
+        Ok(map) => map,
+        Err(problem) => {
+            if arguments.json {
+                print_json(&json!({ "version": 1, "error": problem }));
+            }
+            complain(format_args!("cannot tell: {problem}"));
+            return CANNOT_TELL;
+        }
+    };
+    map.unread().iter().for_each(complain);
+    if arguments.json {
+        print_json(&map.json());
+    } else {
+        say(&map.table());
+    }
+    match map.unread() {
+        [] => u8::from(arguments.check && map.has_problems()),
+        _ => CANNOT_TELL,
     }
 }
 
@@ -221,6 +329,31 @@ fn check_config(file: &Path) -> u8 {
             0
         }
         Err(problem) => {
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
+}
+
+fn show_config(config: Result<Config, FileError>, as_json: bool) -> u8 {
+    let shown = config.map_err(|error| error.to_string()).and_then(|config| {
+        let text = toml::to_string(&config.effective()).map_err(|error| error.to_string())?;
+        Ok((config, text))
+    });
+    match shown {
+        Ok((config, _)) if as_json => {
+            let path = config.path.display().to_string();
+            print_json(&json!({ "version": 1, "path": path, "config": config.effective() }));
+            0
+        }
+        Ok((config, text)) => {
+            say(&format!("# {} as it holds\n{}", config.path.display(), text.trim_end()));
+            0
+        }
+        Err(problem) => {
+            if as_json {
+                print_json(&json!({ "version": 1, "error": problem }));
+            }
             complain(problem);
             CANNOT_TELL
         }

@@ -22,10 +22,10 @@ use store::{StoreError, SyncLock, roster};
 
 use crate::identity::People;
 use crate::report::{self, Report};
-pub use ahead::Ahead;
+pub use ahead::{Ahead, problem};
 pub use changes::Changes;
 use draft::{Draft, Previous};
-pub use draft::{Outcome, State};
+pub use draft::{Outcome, State, fetch};
 
 /// How far back shifts are asked for: a shift that just ended is still worth showing.
 const LOOK_BACK: Span = Span::hours(1);
@@ -200,7 +200,7 @@ fn gather_and_publish(
 }
 
 /// The time that sources are asked for.
-fn window(config: &Config, now: Timestamp) -> Result<Window, SyncError> {
+pub fn window(config: &Config, now: Timestamp) -> Result<Window, SyncError> {
     Window::new(now.minus(LOOK_BACK), now.plus(config.oncall.lookahead))
         .ok_or(SyncError::NothingToDo("`lookahead` leaves nothing to ask for"))
 }

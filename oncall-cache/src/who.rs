@@ -3,6 +3,8 @@
 use policy::{Roster, Rules, Schedule, Shift, Timestamp};
 use serde_json::{Value, json};
 
+use crate::status::{self, Status};
+use crate::table::aligned;
 use crate::when::When;
 
 /// One row: a schedule and level, and the shifts that matter.
@@ -22,11 +24,12 @@ pub struct Who<'a> {
     rules: &'a Rules,
     at: Timestamp,
     rows: Vec<Row<'a>>,
+    status: &'a Status<'a>,
 }
 
 impl<'a> Who<'a> {
-    /// Reads it from `roster`.
-    pub fn new(roster: &'a Roster, rules: &'a Rules, at: Timestamp) -> Self {
+    /// Reads it from `roster`, of which `status` knows what is the matter with it.
+    pub fn new(roster: &'a Roster, rules: &'a Rules, status: &'a Status<'a>, at: Timestamp) -> Self {
         let mut keys: Vec<(usize, u8)> =
             roster.shifts.iter().map(|shift| (shift.schedule, shift.level)).collect();
         // A schedule without shifts is shown too: that it has none is news.
@@ -53,7 +56,7 @@ impl<'a> Who<'a> {
                 next: shifts.into_iter().find(|shift| shift.window.start() > at),
             })
         });
-        Self { roster, rules, at, rows: rows.collect() }
+        Self { roster, rules, at, rows: rows.collect(), status }
     }
 
     /// Does the clock allow the roster to be believed at all?
@@ -111,9 +114,18 @@ impl<'a> Who<'a> {
         };
         let age = self.at.since(oldest.synced);
         let until = When(oldest.believed_until(self.rules.ages.of(oldest).max_age), self.at);
-        let warning =
-            if age > self.rules.ages.of(oldest).warn_age { "; run `oncall-cache sync`" } else { "" };
-        format!("last sync {age} ago, believed until {until}{warning}")
+        let mut text = format!("last sync {age} ago, believed until {until}");
+        let troubles: Vec<String> = self.status.rows.iter().filter_map(status::Row::trouble).collect();
+        if !troubles.is_empty() {
+            text.push_str(&format!("\n{}\nmore: oncall-cache status", troubles.join("\n")));
+        }
+        text
+    }
+
+    /// What the last sync left of `schedule`.
+    fn state(&self, schedule: &Schedule) -> Option<&status::Row<'a>> {
+        let reference = schedule.reference.to_string();
+        self.status.rows.iter().find(|row| row.schedule == reference)
     }
 
     /// The same for programs.
@@ -130,6 +142,7 @@ impl<'a> Who<'a> {
             .rows
             .iter()
             .map(|row| {
+                let state = self.state(row.schedule);
                 json!({
                     "schedule": row.schedule.reference.to_string(),
                     "name": row.schedule.name,
@@ -137,6 +150,9 @@ impl<'a> Who<'a> {
                     "believed": row.believed && self.clock_holds(),
                     "synced": row.schedule.synced.to_string(),
                     "believed_until": row.schedule.believed_until(self.rules.ages.of(row.schedule).max_age).to_string(),
+                    "state": state.map(|state| state.state.to_string()),
+                    "reason": state.and_then(|state| state.reason.clone()),
+                    "old": self.at.since(row.schedule.synced) > self.rules.ages.of(row.schedule).warn_age,
                     "now": row.now.iter().map(|one| shift(one)).collect::<Vec<_>>(),
                     "next": row.next.map(shift),
                 })
@@ -144,22 +160,4 @@ impl<'a> Who<'a> {
             .collect();
         json!({ "version": 1, "at": self.at.to_string(), "published": self.roster.published.to_string(), "schedules": rows })
     }
-}
-
-/// Columns as wide as their widest cell.
-fn aligned(table: &[[String; 6]]) -> String {
-    let mut widths = [0; 6];
-    for row in table {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in table {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }

@@ -7,6 +7,7 @@
 mod key_rule;
 mod ldap_url;
 mod oncall;
+mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -121,6 +122,15 @@ pub enum Bind {
     Simple,
     /// By what the connection itself shows (SASL EXTERNAL): the client certificate, over a socket the user.
     External,
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Simple => "simple",
+            Self::External => "external",
+        })
+    }
 }
 
 /// A certificate for this host, and the key to it.

@@ -46,7 +46,7 @@ impl Concern {
 }
 
 /// Why the person behind `user` would be refused, if they would, and what to do. No mail address is in it.
-fn problem(user: &User, mapped: &Result<Mapped, Unmapped>, people: &People<'_>) -> Option<String> {
+pub fn problem(user: &User, mapped: &Result<Mapped, Unmapped>, people: &People<'_>) -> Option<String> {
     let principal = match mapped {
         Ok(mapped) => &mapped.principal,
         Err(Unmapped::NoMail) => {

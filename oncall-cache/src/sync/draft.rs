@@ -349,7 +349,9 @@ fn text_of(unit: &Unit) -> &str {
     &unit.schedule.reference.id
 }
 
-fn fetch(source: &Source, window: Window, _proxy: Option<&str>) -> Result<Answer, ProviderError> {
+/// Asks one source, and says so where somebody is looking on.
+pub fn fetch(source: &Source, window: Window, _proxy: Option<&str>) -> Result<Answer, ProviderError> {
+    crate::progress(format_args!("asking source `{}`", source.name));
     match &source.provider {
         Kind::PagerDuty(settings) => {
             PagerDuty::new(settings, &source.schedules, source.max_level).fetch(window)

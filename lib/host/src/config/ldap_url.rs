@@ -106,6 +106,12 @@ pub struct HostGlob {
     rest: String,
 }
 
+impl fmt::Display for HostGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.first, self.rest)
+    }
+}
+
 impl HostGlob {
     /// Reads `ldap*.example.com`.
     pub fn parse(text: &str) -> Result<Self, String> {

@@ -95,6 +95,28 @@ pub enum Provider {
     File(PathBuf),
 }
 
+impl Provider {
+    /// The word in `provider`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::PagerDuty(_) => "pagerduty",
+            Self::Rota(_) => "rota",
+            Self::Exec(_) => "exec",
+            Self::File(_) => "file",
+        }
+    }
+
+    /// What people call it.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::PagerDuty(_) => "PagerDuty",
+            Self::Rota(_) => "rota.toml",
+            Self::Exec(_) => "exec",
+            Self::File(_) => "file",
+        }
+    }
+}
+
 /// How PagerDuty is reached.
 #[derive(Debug, Clone)]
 pub struct PagerDuty {

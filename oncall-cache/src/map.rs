@@ -1,0 +1,173 @@
+//! `map`: who each user of the sources is here, and why somebody is nobody.
+//!
+//! It asks every source as a sync does and publishes nothing. Mail addresses are in what it prints, so it is for
+//! root, and works as the user that syncs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use host::config::Source;
+use host::{Config, accounts};
+use policy::{Principal, Timestamp};
+use serde_json::{Value, json};
+use store::keys::Person;
+
+use crate::identity::{Mapped, People};
+use crate::providers::{Answer, User};
+use crate::sync::{self, SyncError};
+use crate::table::aligned;
+
+/// One user of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    source: String,
+    id: String,
+    name: Option<String>,
+    mail: Option<String>,
+    /// Who they are here, and by what that is known.
+    mapped: Option<(Principal, String)>,
+    eligible: bool,
+    keys: usize,
+    /// Others in the directory who have the same mail address, and are ignored.
+    others: Vec<String>,
+    /// Why they would not be admitted, and what to do.
+    problem: Option<String>,
+}
+
+/// Everybody whom the sources tell of.
+#[derive(Debug, Default)]
+pub struct Map {
+    rows: Vec<Row>,
+    /// Sources and schedules that could not be read: their people may be missing here.
+    unread: Vec<String>,
+}
+
+impl Map {
+    /// Asks every source.
+    ///
+    /// # Errors
+    /// Why nobody can be mapped.
+    pub fn read(config: &Config, now: Timestamp) -> Result<Self, SyncError> {
+        accounts::become_owner_of(config.paths.roster.parent().unwrap_or(Path::new("/")))
+            .map_err(SyncError::Owner)?;
+        let (people, _) = sync::read_people(config, now)?;
+        let index = People::new(&people);
+        let window = sync::window(config, now)?;
+        let mut map = Self::default();
+        for source in &config.oncall.sources {
+            match sync::fetch(source, window, config.oncall.proxy.as_deref()) {
+                Ok(answer) => map.take(source, &answer, &index),
+                Err(error) => map.unread.push(format!("source `{}`: {error}", source.name)),
+            }
+        }
+        Ok(map)
+    }
+
+    fn take(&mut self, source: &Source, answer: &Answer, people: &People<'_>) {
+        let shifts = answer.schedules.iter().flat_map(|schedule| &schedule.shifts);
+        let users: BTreeMap<&str, &User> =
+            shifts.map(|shift| (shift.user.id.as_str(), &shift.user)).collect();
+        let mapped = people.map(&users.values().copied().collect(), &source.people);
+        for user in users.into_values() {
+            let Some(mapped) = mapped.get(&user.id) else { continue };
+            let mapping = mapped.as_ref().ok();
+            let person = mapping.and_then(|mapping| people.find(&mapping.principal));
+            let others = mapping.map(|Mapped { principal, .. }| people.other_claimants(user, principal));
+            self.rows.push(Row {
+                source: source.name.clone(),
+                id: user.id.clone(),
+                name: user.label.clone(),
+                mail: user.mail.clone(),
+                mapped: mapping.map(|mapping| (mapping.principal.clone(), mapping.ground.to_string())),
+                eligible: person.is_some_and(|person| person.eligible),
+                keys: person.map_or(0, usable_keys),
+                others: others.into_iter().flatten().map(ToString::to_string).collect(),
+                problem: sync::problem(user, mapped, people),
+            });
+        }
+        for (schedule, error) in &answer.failed {
+            self.unread.push(format!("schedule {}/{schedule}: {error}", source.name));
+        }
+    }
+
+    /// Only those with a problem.
+    pub fn only_problems(mut self) -> Self {
+        self.rows.retain(|row| row.problem.is_some());
+        self
+    }
+
+    /// Is there anybody with a problem?
+    pub fn has_problems(&self) -> bool {
+        self.rows.iter().any(|row| row.problem.is_some())
+    }
+
+    /// What could not be read.
+    pub fn unread(&self) -> &[String] {
+        &self.unread
+    }
+
+    /// The table.
+    pub fn table(&self) -> String {
+        let mut table = vec![
+            ["SOURCE", "USER", "NAME", "MAIL", "PERSON", "BY", "ELIGIBLE", "KEYS", "PROBLEM"]
+                .map(String::from),
+        ];
+        let or_dash = |text: Option<&String>| text.map_or_else(|| "-".to_string(), Clone::clone);
+        for row in &self.rows {
+            let (principal, ground) =
+                row.mapped.clone().map_or(("-".into(), "-".into()), |(who, by)| (who.to_string(), by));
+            table.push([
+                row.source.clone(),
+                row.id.clone(),
+                or_dash(row.name.as_ref()),
+                or_dash(row.mail.as_ref()),
+                principal,
+                ground,
+                if row.eligible { "yes" } else { "no" }.to_string(),
+                row.keys.to_string(),
+                row.remark(),
+            ]);
+        }
+        if self.rows.is_empty() { "nobody".to_string() } else { aligned(&table).trim_end().to_string() }
+    }
+
+    /// The same for programs. `version` changes when a field changes its meaning or goes.
+    pub fn json(&self) -> Value {
+        json!({
+            "version": 1,
+            "users": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+            "unread": self.unread,
+        })
+    }
+}
+
+/// Keys that `authkeys` would print.
+fn usable_keys(person: &Person) -> usize {
+    if person.disabled.is_some() { 0 } else { person.keys.len() }
+}
+
+impl Row {
+    fn remark(&self) -> String {
+        match (&self.problem, self.others.as_slice()) {
+            (Some(problem), _) => problem.clone(),
+            (None, []) => "-".to_string(),
+            (None, others) => format!("none; the same mail address is ignored at {}", others.join(", ")),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let Self { source, id, name, mail, mapped, eligible, keys, others, problem } = self;
+        json!({
+            "source": source,
+            "id": id,
+            "name": name,
+            "mail": mail,
+            "person": mapped.as_ref().map(|(principal, _)| principal.as_str()),
+            "by": mapped.as_ref().map(|(_, ground)| ground),
+            "eligible": eligible,
+            "keys": keys,
+            "same_mail": others,
+            "problem": problem,
+        })
+    }
+}

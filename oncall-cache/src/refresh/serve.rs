@@ -1,0 +1,178 @@
+//! The other end of `refresh`: started by systemd when somebody connects, gone when nobody asks for a while.
+//!
+//! Nothing is read from whoever connects, and nobody is waited for: the answer fits into a socket's buffer, and
+//! what does not go at once does not go.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+use host::{Config, FileError};
+use listenfd::ListenFd;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use policy::{Rules, Span, Timestamp};
+use store::{StoreError, roster};
+
+use super::{Answer, EVERY};
+use crate::report::{self, Report};
+use crate::sync::{self, SyncError, Wish};
+
+/// Nobody asked for so long: it ends.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The most that are answered at once; the next round is for the others.
+const MOST: usize = 512;
+
+/// When this process began a sync: by the clock that others set, and by one that nobody can.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    at: Timestamp,
+    started: Instant,
+}
+
+/// Answers everybody who connects until nobody does.
+///
+/// # Errors
+/// Text that says why it cannot.
+pub fn serve(load: impl Fn() -> Result<Config, FileError>) -> Result<(), String> {
+    let passed = ListenFd::from_env().take_unix_listener(0);
+    let listener = passed.map_err(|error| format!("what was passed is no socket to listen on: {error}"))?;
+    let listener =
+        listener.ok_or("no socket was passed; systemd runs this, people run `oncall-cache refresh`")?;
+    listener.set_nonblocking(true).map_err(|error| format!("the socket: {error}"))?;
+    let mut last = None;
+    while is_asked(&listener, patience(last))? {
+        // Who asks while a sync is at work may know what it has not seen: the next round is theirs.
+        let waiting = accept(&listener)?;
+        if waiting.is_empty() {
+            continue;
+        }
+        let answer = answer(load(), &mut last, host::clock::now());
+        let text = serde_json::to_vec(&answer).map_err(|error| error.to_string())?;
+        waiting.into_iter().for_each(|stream| send(stream, &text));
+    }
+    Ok(())
+}
+
+/// How long to stay when nobody asks. The time of a sync may stand nowhere else, if the disk is full, say: it is
+/// remembered until the next one may be asked for.
+fn patience(last: Option<Attempt>) -> Duration {
+    let every = Duration::from_secs(EVERY.as_seconds().unsigned_abs());
+    last.map_or(IDLE, |last| IDLE.max(every.saturating_sub(last.started.elapsed())))
+}
+
+fn is_asked(listener: &UnixListener, patience: Duration) -> Result<bool, String> {
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    match poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], timeout) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(true),
+        Err(error) => Err(format!("the socket: {error}")),
+    }
+}
+
+fn accept(listener: &UnixListener) -> Result<Vec<UnixStream>, String> {
+    let mut waiting = Vec::new();
+    while waiting.len() < MOST {
+        match listener.accept() {
+            Ok((stream, _)) => waiting.push(stream),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // No more descriptors: those who have one are answered first.
+            Err(_) if !waiting.is_empty() => break,
+            Err(error) => return Err(format!("the socket: {error}")),
+        }
+    }
+    Ok(waiting)
+}
+
+fn send(mut stream: UnixStream, text: &[u8]) {
+    let _ = stream.set_nonblocking(true).and_then(|()| stream.write(text));
+}
+
+fn answer(config: Result<Config, FileError>, last: &mut Option<Attempt>, now: Timestamp) -> Answer {
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => return Answer::new(2, &problem.to_string(), None),
+    };
+    let reported =
+        Report::read(&report::path(&config)).ok().map(|report| Timestamp::from_unix(report.attempted));
+    if let Some(attempted) = too_early(reported, *last, now) {
+        let (ago, wait) = (now.since(attempted), attempted.plus(EVERY).since(now));
+        let text =
+            format!("the last sync began {ago} ago, another may begin in {wait}; {}", standing(&config, now));
+        return Answer::new(1, &text, Some(attempted));
+    }
+    *last = Some(Attempt { at: now, started: Instant::now() });
+    let (exit, text) = run(&config, now);
+    Answer::new(exit, &text, Some(now))
+}
+
+/// When the last sync began, if that is too short a while ago for another. One that is said to begin later than
+/// now says nothing: a clock was wrong.
+fn too_early(reported: Option<Timestamp>, last: Option<Attempt>, now: Timestamp) -> Option<Timestamp> {
+    let young = |at: &Timestamp| *at <= now && now.since(*at) < EVERY;
+    let ours = last.filter(|last| last.started.elapsed().as_secs() < EVERY.as_seconds().unsigned_abs());
+    reported.filter(young).max(ours.map(|ours| if young(&ours.at) { ours.at } else { now }))
+}
+
+/// Syncs; exit status and what there is to say. The log gets the same words as from a sync by timer, people who
+/// ask none of the mail addresses in them.
+fn run(config: &Config, now: Timestamp) -> (u8, String) {
+    match sync::sync(config, &Wish::default(), now) {
+        Ok(summary) => {
+            crate::tell(&summary, now);
+            let unread = summary.outcomes.iter().filter(|outcome| outcome.state != sync::State::Read);
+            let mut lines: Vec<String> = unread.map(ToString::to_string).collect();
+            lines.push(crate::summarise(&summary.roster, config, now));
+            lines.extend(summary.ahead.iter().map(|ahead| ahead.line(now).to_string()));
+            if summary.unmapped > 0 {
+                lines.push(format!("{} of the sources' users are nobody here", summary.unmapped));
+            }
+            (u8::from(!summary.is_whole()), lines.join("\n"))
+        }
+        Err(SyncError::Store(StoreError::Busy(_))) => {
+            (1, format!("another sync is at work, ask again when it is done; {}", standing(config, now)))
+        }
+        Err(error) => {
+            crate::complain(&error);
+            (2, format!("{error}\n{}", standing(config, now)))
+        }
+    }
+}
+
+/// Who is on call by what is known, and how old that is.
+fn standing(config: &Config, now: Timestamp) -> String {
+    match roster::read(&config.paths.roster) {
+        Err(error) => error.to_string(),
+        Ok(roster) if now.plus(Rules::SKEW) < roster.published => {
+            format!("this host's clock is before what is known ({})", roster.published)
+        }
+        Ok(roster) => {
+            let oldest = roster.schedules.iter().map(|schedule| schedule.synced).min();
+            let age = oldest.map_or(Span::seconds(0), |oldest| now.since(oldest));
+            format!("known is, as of {age} ago: {}", crate::summarise(&roster, config, now))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_minute_lies_between_two_syncs_whatever_the_clock_does() {
+        let now = Timestamp::from_unix(1000);
+        let at = |seconds| Some(Timestamp::from_unix(seconds));
+        let ours = |seconds| Some(Attempt { at: Timestamp::from_unix(seconds), started: Instant::now() });
+        assert_eq!(too_early(None, None, now), None);
+        assert_eq!(too_early(at(970), None, now), None);
+        assert_eq!(too_early(at(971), None, now), at(971));
+        assert_eq!(too_early(at(1001), None, now), None, "it has not come");
+        assert_eq!(too_early(None, ours(990), now), at(990));
+        assert_eq!(too_early(at(970), ours(990), now), at(990), "nothing could be written down");
+        assert_eq!(too_early(None, ours(5000), now), at(1000), "the clock was set back");
+        assert_eq!(too_early(None, ours(1), now), at(1000), "the clock was set forward");
+    }
+}

@@ -1,0 +1,440 @@
+//! `status`: how well this host knows who is on call, and what the last sync said about it.
+//!
+//! Belief is judged by the roster alone, as every decision judges it. The report of the last sync says why
+//! something is not newer; one that is missing, damaged or older than the roster explains nothing, and what it
+//! would have explained is told from the roster instead.
+
+mod prometheus;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use host::Config;
+use policy::{AgeLimit, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
+use serde_json::{Value, json};
+
+use crate::report::{Report, ScheduleReport};
+use crate::table::aligned;
+use crate::when::When;
+pub use prometheus::unknown;
+
+/// How well this host knows who is on call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// All of it is known and young.
+    Well,
+    /// Something fails or is old, and what admits to this host is still believed.
+    Failing,
+    /// Something that admits to this host is not believed.
+    NotBelieved,
+}
+
+impl Health {
+    /// 0, 1 or 2: exit status and metric.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Well => "well",
+            Self::Failing => "failing",
+            Self::NotBelieved => "not-believed",
+        })
+    }
+}
+
+/// What the last sync left of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It was read.
+    Read,
+    /// It stands as it was read before.
+    Kept,
+    /// Nothing is known of it.
+    Absent,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Kept => "kept",
+            Self::Absent => "absent",
+        })
+    }
+}
+
+/// One schedule.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// Source and id; by the configuration's text where the id is not known.
+    pub schedule: String,
+    /// Its name for people.
+    pub name: String,
+    /// What the last sync left of it.
+    pub state: State,
+    /// Why it was not read: a token.
+    pub reason: Option<String>,
+    /// Why it was not read, and what to do.
+    pub problem: Option<String>,
+    /// Does a rule that covers this host name it?
+    pub counts: bool,
+    /// What the roster says of it.
+    pub known: Option<Known<'a>>,
+}
+
+/// What the roster says of a schedule.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// The schedule.
+    pub schedule: &'a Schedule,
+    /// How old it may be.
+    pub limits: AgeLimit,
+    /// How old it is.
+    pub age: Span,
+    /// May it be believed now?
+    pub believed: bool,
+    /// Who is on call now, by level, and whether the directory lets them become root.
+    pub on_call: BTreeSet<(u8, &'a str, bool)>,
+}
+
+impl Known<'_> {
+    /// The first instant at which it is not believed.
+    pub fn believed_until(&self) -> Timestamp {
+        self.schedule.believed_until(self.limits.max_age)
+    }
+
+    /// Is it older than it should be?
+    pub fn is_old(&self) -> bool {
+        self.age > self.limits.warn_age
+    }
+
+    /// Who is on call now, for people.
+    fn names(&self) -> String {
+        if !self.believed {
+            return "cannot tell".to_string();
+        }
+        let name = |(level, name, eligible): &(u8, &str, bool)| {
+            let level = if *level > 1 { format!(" (level {level})") } else { String::new() };
+            let note = if *eligible { "" } else { " (not eligible)" };
+            format!("{name}{level}{note}")
+        };
+        let names: Vec<String> = self.on_call.iter().map(name).collect();
+        if names.is_empty() { "nobody".to_string() } else { names.join(", ") }
+    }
+}
+
+impl Row<'_> {
+    /// Is it believed?
+    pub fn believed(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.believed)
+    }
+
+    /// What somebody should look at, if anything.
+    pub fn trouble(&self) -> Option<String> {
+        let Some(known) = &self.known else {
+            let told = self.problem.clone();
+            return Some(told.unwrap_or_else(|| {
+                format!("schedule {}: nothing is known of it; run `oncall-cache sync`", self.schedule)
+            }));
+        };
+        let age = known.age;
+        let stands = if !known.believed {
+            format!("not believed: read {age} ago, limit {}", known.limits.max_age)
+        } else if known.is_old() {
+            format!("read {age} ago, which is more than {}", known.limits.warn_age)
+        } else if self.state == State::Kept {
+            format!("read {age} ago")
+        } else {
+            return None;
+        };
+        Some(match &self.problem {
+            Some(problem) => format!("{problem} ({stands})"),
+            None => format!("schedule {}: {stands}", self.schedule),
+        })
+    }
+}
+
+/// How well this host knows who is on call.
+#[derive(Debug)]
+pub struct Status<'a> {
+    at: Timestamp,
+    host: &'a str,
+    roster: Result<&'a Roster, &'a str>,
+    report: Result<&'a Report, String>,
+    /// Each schedule: those of the roster in its order, then those that are missing from it.
+    pub rows: Vec<Row<'a>>,
+}
+
+impl<'a> Status<'a> {
+    /// Judges what is there, as it is at `at`.
+    pub fn new(
+        config: &'a Config,
+        roster: Result<&'a Roster, &'a str>,
+        report: &'a Result<Report, String>,
+        at: Timestamp,
+    ) -> Self {
+        let rules = &config.rules;
+        let report = report.as_ref().map_err(Clone::clone).and_then(|report| current(report, roster, at));
+        let told = report.as_ref().ok().copied();
+        let counted: BTreeSet<&ScheduleRef> = rules.here().flat_map(|rule| &rule.schedules).collect();
+        let mut rows = Vec::new();
+        if let Ok(roster) = roster {
+            let numbers: BTreeSet<usize> = counted.iter().filter_map(|wanted| roster.find(wanted)).collect();
+            let row = |number| known_row(roster, number, rules, told, at, numbers.contains(&number));
+            rows.extend((0..roster.schedules.len()).filter_map(row));
+        }
+        rows.extend(absent_rows(config, roster.ok(), told, &counted));
+        Self { at, host: &rules.host.name, roster, report, rows }
+    }
+
+    /// Does this host's clock allow the roster to be believed?
+    fn clock_holds(&self) -> bool {
+        self.roster.is_ok_and(|roster| clock_holds(roster, self.at))
+    }
+
+    /// The answer in one word.
+    pub fn health(&self) -> Health {
+        let sync_failed = self.report.as_ref().is_ok_and(|report| report.problem.is_some());
+        if !self.clock_holds() || self.rows.iter().any(|row| row.counts && !row.believed()) {
+            Health::NotBelieved
+        } else if sync_failed || self.rows.iter().any(|row| row.trouble().is_some()) {
+            Health::Failing
+        } else {
+            Health::Well
+        }
+    }
+
+    /// Everything for people.
+    pub fn table(&self) -> String {
+        let mut table = vec![
+            ["SCHEDULE", "STATE", "LAST READ", "BELIEVED UNTIL", "KNOWN UNTIL", "ON CALL NOW"]
+                .map(String::from),
+        ];
+        for row in &self.rows {
+            let show = |cell: &dyn Fn(&Known<'_>) -> String| {
+                row.known.as_ref().map_or_else(|| "-".to_string(), cell)
+            };
+            table.push([
+                row.name.clone(),
+                row.state.to_string(),
+                show(&|known| format!("{} ago", known.age)),
+                show(&|known| When(known.believed_until(), self.at).to_string()),
+                show(&|known| When(known.schedule.horizon, self.at).to_string()),
+                show(&|known| known.names()),
+            ]);
+        }
+        let facts: String =
+            self.facts().into_iter().map(|(name, value)| format!("\n  {name:<12}{value}")).collect();
+        format!("{}\n\n{}{facts}", self.headline(), aligned(&table))
+    }
+
+    fn headline(&self) -> String {
+        match (self.health(), self.roster) {
+            (Health::Well, _) => "well: every schedule is known and believed".to_string(),
+            (Health::Failing, _) => {
+                "failing: a source or a sync fails, or is old; what admits to this host is still believed"
+                    .to_string()
+            }
+            (Health::NotBelieved, Err(problem)) => format!("not believed: {problem}"),
+            (Health::NotBelieved, Ok(roster)) if !self.clock_holds() => format!(
+                "not believed: this host's clock is before the last sync ({}) (clock-rollback)",
+                roster.published
+            ),
+            (Health::NotBelieved, Ok(_)) => {
+                "not believed: a schedule that admits to this host is too old or missing".to_string()
+            }
+        }
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = Vec::new();
+        match &self.report {
+            Ok(report) => {
+                let ago = self.ago(Timestamp::from_unix(report.attempted));
+                let outcome = match &report.problem {
+                    None => "published",
+                    Some(problem) => problem,
+                };
+                facts.push(("last sync", format!("{ago}: {outcome}")));
+                if let Some(synced) = report.people_synced.map(Timestamp::from_unix) {
+                    facts.push(("people", format!("as the directory had them {}", self.ago(synced))));
+                }
+            }
+            Err(problem) => facts.push(("last sync", format!("what it did is not known: {problem}"))),
+        }
+        facts.extend(self.rows.iter().filter_map(Row::trouble).map(|trouble| ("trouble", trouble)));
+        if let Ok(report) = &self.report {
+            facts.extend(report.ahead.iter().map(|ahead| ("ahead", ahead.line(self.at).to_string())));
+            if report.unmapped > 0 {
+                let text = format!(
+                    "{} of the sources' users are nobody here; who: oncall-cache map --check, as root",
+                    report.unmapped
+                );
+                facts.push(("unmapped", text));
+            }
+        }
+        facts
+    }
+
+    fn ago(&self, instant: Timestamp) -> String {
+        format!("{} ago ({})", self.at.since(instant), When(instant, self.at))
+    }
+
+    /// The same for programs. `version` changes when a field changes its meaning or goes.
+    pub fn json(&self) -> Value {
+        let report = self.report.as_ref().ok();
+        let instant = |unix: i64| Timestamp::from_unix(unix).to_string();
+        json!({
+            "version": 1,
+            "at": self.at.to_string(),
+            "host": self.host,
+            "health": self.health().to_string(),
+            "message": self.headline(),
+            "roster_problem": self.roster.err(),
+            "published": self.roster.ok().map(|roster| roster.published.to_string()),
+            "clock_holds": self.clock_holds(),
+            "last_sync": report.map(|report| json!({
+                "attempted": instant(report.attempted),
+                "published": report.published,
+                "problem": report.problem,
+                "people_synced": report.people_synced.map(instant),
+                "unmapped": report.unmapped,
+                "ahead": report.ahead.iter().map(|ahead| json!({
+                    "who": ahead.who,
+                    "schedule": ahead.schedule,
+                    "start": instant(ahead.start),
+                    "problem": ahead.problem,
+                })).collect::<Vec<_>>(),
+            })),
+            "last_sync_problem": self.report.as_ref().err(),
+            "schedules": self.rows.iter().map(row_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn row_json(row: &Row<'_>) -> Value {
+    let mut value = json!({
+        "schedule": row.schedule,
+        "name": row.name,
+        "state": row.state.to_string(),
+        "reason": row.reason,
+        "problem": row.problem,
+        "counts_here": row.counts,
+        "believed": row.believed(),
+    });
+    if let (Some(known), Some(fields)) = (&row.known, value.as_object_mut()) {
+        let on_call = |(level, person, eligible): &(u8, &str, bool)| json!({ "person": person, "level": level, "eligible": eligible });
+        fields.extend([
+            ("synced".to_string(), json!(known.schedule.synced.to_string())),
+            ("age_seconds".to_string(), json!(known.age.as_seconds())),
+            ("warn_age_seconds".to_string(), json!(known.limits.warn_age.as_seconds())),
+            ("max_age_seconds".to_string(), json!(known.limits.max_age.as_seconds())),
+            ("old".to_string(), json!(known.is_old())),
+            ("believed_until".to_string(), json!(known.believed_until().to_string())),
+            ("horizon".to_string(), json!(known.schedule.horizon.to_string())),
+            ("on_call".to_string(), known.on_call.iter().map(on_call).collect()),
+        ]);
+    }
+    value
+}
+
+fn clock_holds(roster: &Roster, at: Timestamp) -> bool {
+    at.plus(Rules::SKEW) >= roster.published
+}
+
+/// The report, if it is the one of the last sync.
+fn current<'a>(
+    report: &'a Report,
+    roster: Result<&Roster, &str>,
+    at: Timestamp,
+) -> Result<&'a Report, String> {
+    let attempted = Timestamp::from_unix(report.attempted);
+    if attempted > at.plus(Rules::SKEW) {
+        return Err(format!("its report is from {attempted}, which has not come"));
+    }
+    match roster {
+        Ok(roster) if attempted < roster.published => {
+            Err(format!("its report is from {attempted}, before the roster ({})", roster.published))
+        }
+        _ => Ok(report),
+    }
+}
+
+fn known_row<'a>(
+    roster: &'a Roster,
+    number: usize,
+    rules: &Rules,
+    report: Option<&Report>,
+    at: Timestamp,
+    counts: bool,
+) -> Option<Row<'a>> {
+    let schedule = roster.schedules.get(number)?;
+    let limits = rules.ages.of(schedule);
+    let reference = schedule.reference.to_string();
+    // What a later sync read is not kept, whatever an earlier report says.
+    let later = report.map_or(roster.published, |report| Timestamp::from_unix(report.attempted));
+    let told = report.and_then(|report| report.schedules.iter().find(|one| one.schedule == reference));
+    let told = told.filter(|one| one.state != "read" && schedule.synced < later);
+    let on_call = roster.shifts.iter().filter(|shift| shift.schedule == number && shift.window.contains(at));
+    let person = |shift: &'a policy::Shift| {
+        (shift.level, shift.principal.as_str(), roster.is_eligible(&shift.principal))
+    };
+    Some(Row {
+        name: schedule.name.clone(),
+        state: if schedule.synced < later { State::Kept } else { State::Read },
+        reason: told.and_then(|one| one.reason.clone()),
+        problem: told.and_then(|one| one.problem.clone()),
+        counts,
+        known: Some(Known {
+            schedule,
+            limits,
+            age: at.since(schedule.synced),
+            believed: clock_holds(roster, at) && at < schedule.believed_until(limits.max_age),
+            on_call: on_call.map(person).collect(),
+        }),
+        schedule: reference,
+    })
+}
+
+/// Schedules that the configuration or the last sync names, and the roster does not have.
+fn absent_rows<'a>(
+    config: &Config,
+    roster: Option<&Roster>,
+    report: Option<&Report>,
+    counted: &BTreeSet<&ScheduleRef>,
+) -> Vec<Row<'a>> {
+    let configured = config.oncall.sources.iter().flat_map(|source| {
+        source.wanted().map(|id| ScheduleRef { source: source.name.clone(), id: id.clone() })
+    });
+    let wanted: BTreeSet<ScheduleRef> =
+        configured.chain(counted.iter().map(|wanted| (*wanted).clone())).collect();
+    let missing = wanted.iter().filter(|wanted| roster.is_none_or(|roster| roster.find(wanted).is_none()));
+    let known: BTreeSet<String> = roster
+        .into_iter()
+        .flat_map(|roster| roster.schedules.iter().map(|schedule| schedule.reference.to_string()))
+        .collect();
+    let of_report: Vec<&ScheduleReport> = report
+        .into_iter()
+        .flat_map(|report| &report.schedules)
+        .filter(|one| !known.contains(&one.schedule))
+        .collect();
+    let told = of_report.iter().filter(|one| one.state == "absent").map(|one| one.schedule.clone());
+    let texts: BTreeSet<String> = missing.map(ToString::to_string).chain(told).collect();
+    let row = |text: String| {
+        let told = of_report.iter().find(|one| one.schedule == text);
+        Row {
+            name: told.map_or_else(|| text.clone(), |one| one.name.clone()),
+            state: State::Absent,
+            reason: told.and_then(|one| one.reason.clone()).or(Some("source-incomplete".to_string())),
+            problem: told.and_then(|one| one.problem.clone()),
+            counts: counted.iter().any(|wanted| wanted.to_string() == text),
+            known: None,
+            schedule: text,
+        }
+    };
+    texts.into_iter().map(row).collect()
+}

@@ -1,0 +1,154 @@
+//! The same as text for node_exporter's textfile collector.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::{Known, Row, State, Status};
+
+/// What one metric takes from what is known of a schedule.
+type Reading = fn(&Known<'_>) -> i64;
+
+/// Metrics in the making. A metric's samples stand together, below what says what it is.
+#[derive(Debug, Default)]
+struct Text(String);
+
+impl Text {
+    fn metric(&mut self, name: &str, help: &str) {
+        let _ = write!(self.0, "# HELP oncall_cache_{name} {help}\n# TYPE oncall_cache_{name} gauge\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "oncall_cache_{name}{labels} {value}");
+    }
+
+    fn only(&mut self, name: &str, help: &str, value: i64) {
+        self.metric(name, help);
+        self.sample(name, &[], value);
+    }
+
+    fn of_schedules<'r, 'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: &'r BTreeMap<&str, &'r Row<'a>>,
+        value: impl Fn(&'r Row<'a>) -> Option<i64>,
+    ) {
+        self.metric(name, help);
+        for (schedule, row) in rows {
+            if let Some(value) = value(row) {
+                self.sample(name, &[("schedule", schedule), ("name", &row.name)], value);
+            }
+        }
+    }
+}
+
+/// A label's value: whatever others typed, on one line and inside its quotes.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+const STATUS: (&str, &str) = ("status", "0 well, 1 something fails and is still believed, 2 not believed.");
+
+/// What is said where even the configuration cannot be read.
+pub fn unknown() -> String {
+    let mut text = Text::default();
+    text.only(STATUS.0, STATUS.1, 2);
+    text.0.trim_end().to_string()
+}
+
+impl Status<'_> {
+    /// Everything that is worth an alert.
+    pub fn prometheus(&self) -> String {
+        let mut text = Text::default();
+        text.only(STATUS.0, STATUS.1, self.health().code().into());
+        self.write_roster(&mut text);
+        self.write_schedules(&mut text);
+        self.write_report(&mut text);
+        text.0.trim_end().to_string()
+    }
+
+    fn write_roster(&self, text: &mut Text) {
+        let believed = i64::from(self.clock_holds());
+        text.only(
+            "roster_believed",
+            "Whether the roster can be read, and the clock is not behind it.",
+            believed,
+        );
+        if let Ok(roster) = self.roster {
+            let help = "When the roster was written.";
+            text.only("roster_published_timestamp_seconds", help, roster.published.unix());
+        }
+    }
+
+    fn write_schedules(&self, text: &mut Text) {
+        let rows: BTreeMap<&str, &Row<'_>> =
+            self.rows.iter().map(|row| (row.schedule.as_str(), row)).collect();
+        let help = "Whether a schedule is believed.";
+        text.of_schedules("schedule_believed", help, &rows, |row| Some(row.believed().into()));
+        let help = "Whether a rule that covers this host names a schedule.";
+        text.of_schedules("schedule_counts_here", help, &rows, |row| Some(row.counts.into()));
+        let help = "Whether the last sync read a schedule; 0 also where it kept what it had.";
+        text.of_schedules("schedule_read", help, &rows, |row| Some((row.state == State::Read).into()));
+        let known: [(&str, &str, Reading); 5] = [
+            ("schedule_synced_timestamp_seconds", "When a schedule was last read whole.", |known| {
+                known.schedule.synced.unix()
+            }),
+            ("schedule_warn_age_seconds", "The age that is worth a warning.", |known| {
+                known.limits.warn_age.as_seconds()
+            }),
+            ("schedule_max_age_seconds", "The age from which a schedule is not believed.", |known| {
+                known.limits.max_age.as_seconds()
+            }),
+            ("schedule_believed_until_timestamp_seconds", "When a schedule stops being believed.", |known| {
+                known.believed_until().unix()
+            }),
+            ("schedule_horizon_timestamp_seconds", "The end of what is known of a schedule.", |known| {
+                known.schedule.horizon.unix()
+            }),
+        ];
+        for (name, help, value) in known {
+            text.of_schedules(name, help, &rows, |row| row.known.as_ref().map(value));
+        }
+        let help = "How many people whom the directory lets become root are on call now; none where that is not known.";
+        text.of_schedules("schedule_on_call_people", help, &rows, |row| {
+            let known = row.known.as_ref().filter(|known| known.believed)?;
+            let eligible = known.on_call.iter().filter(|(_, _, eligible)| *eligible);
+            let people: BTreeSet<&str> = eligible.map(|(_, person, _)| *person).collect();
+            i64::try_from(people.len()).ok()
+        });
+    }
+
+    fn write_report(&self, text: &mut Text) {
+        let Ok(report) = &self.report else { return };
+        text.only("last_sync_timestamp_seconds", "When the last sync began.", report.attempted);
+        let help = "Whether the last sync published what it read.";
+        text.only("last_sync_published", help, report.published.into());
+        if let Some(synced) = report.people_synced {
+            let help = "When the copy of the directory was last true, as the last sync found it.";
+            text.only("people_synced_timestamp_seconds", help, synced);
+        }
+        let unmapped = i64::try_from(report.unmapped).unwrap_or(i64::MAX);
+        text.only("unmapped_people", "Users of the sources who are nobody in the directory.", unmapped);
+        let name = "cannot_log_in_timestamp_seconds";
+        text.metric(name, "When somebody's shift begins who will not be admitted; see oncall-cache status.");
+        let mut first: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for ahead in &report.ahead {
+            let start = first.entry((&ahead.who, &ahead.schedule)).or_insert(ahead.start);
+            *start = ahead.start.min(*start);
+        }
+        for ((who, schedule), start) in first {
+            text.sample(name, &[("who", who), ("name", schedule)], start);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_stay_inside_their_quotes() {
+        assert_eq!(super::escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
+}

@@ -1,0 +1,241 @@
+//! `oncall-cache refresh`: a sync for anybody who asks, and what askers cannot do to it.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::{Child, Output};
+use std::time::{Duration, Instant};
+
+use harness::suite::{DAY, HOUR, Suite};
+use harness::{text, wait_until};
+use serde_json::Value;
+
+const SOCKET: &str = "/run/oncall-cache/refresh.sock";
+
+/// What systemd passes to the program that it starts.
+const PASS: &str = "exec 3<&0 </dev/null; echo $$ >/tmp/server; export LISTEN_FDS=1 LISTEN_PID=$$; \
+                    exec oncall-cache refresh --serve";
+
+/// A listening socket, as the socket unit makes it.
+struct Socket {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Socket {
+    fn listen(suite: &Suite) -> Self {
+        suite.host.must("mkdir -p /run/oncall-cache");
+        let path = suite.host.path(SOCKET);
+        let listener = UnixListener::bind(&path).expect("a socket can be made");
+        suite.host.must(&format!("chmod 666 {SOCKET}"));
+        Self { path, listener }
+    }
+
+    /// Starts the program that answers.
+    fn activate(&self, suite: &Suite) -> Child {
+        let fd: OwnedFd = self.listener.try_clone().expect("one more descriptor").into();
+        let mut command = suite.host.command("/usr/sbin/runuser");
+        command.args(["-u", "oncall-cache", "--", "/bin/sh", "-c", PASS]);
+        command.stdin(fd).spawn().expect("nsenter runs")
+    }
+
+    fn connect(&self) -> UnixStream {
+        UnixStream::connect(&self.path).expect("somebody listens")
+    }
+}
+
+fn refresh(suite: &Suite) -> Output {
+    suite.run_as("nobody", "oncall-cache refresh")
+}
+
+fn said(output: &Output, code: i32, words: &str) {
+    assert_eq!(output.status.code(), Some(code), "{}", text(output));
+    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
+}
+
+/// Lets the last sync have begun a minute before it did.
+fn let_a_minute_pass(suite: &Suite) {
+    let path = "/var/lib/oncall-cache/status.json";
+    let mut report: Value = serde_json::from_str(&suite.host.read(path)).expect("a report");
+    report["attempted"] = (report["attempted"].as_i64().expect("an instant") - 60).into();
+    suite.host.write(path, report.to_string(), 0o644);
+}
+
+/// Waits, twice as long as it takes, until nobody is answered any more.
+fn ends(mut server: Child) {
+    let start = Instant::now();
+    let mut status = None;
+    while status.is_none() && start.elapsed() < Duration::from_secs(60) {
+        wait_a_second();
+        status = server.try_wait().expect("it is a child");
+    }
+    let _ = server.kill();
+    assert!(status.is_some_and(|status| status.success()), "it still runs, or failed: {status:?}");
+}
+
+/// Ends the program that answers.
+fn stop(suite: &Suite, mut server: Child) {
+    suite.host.must("kill $(cat /tmp/server)");
+    let _ = server.wait();
+}
+
+#[allow(clippy::disallowed_methods, reason = "polling another process is what a test is allowed to do")]
+fn wait_a_second() {
+    std::thread::sleep(Duration::from_secs(1));
+}
+
+#[test]
+fn anybody_has_the_news_now_and_again_in_half_a_minute() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    let socket = Socket::listen(&suite);
+    let server = socket.activate(&suite);
+    suite.write_rota(&[("bob", -HOUR, HOUR), ("mallory@example.com", HOUR, DAY)]);
+    let early = refresh(&suite);
+    said(&early, 1, " ago, another may begin in ");
+    said(&early, 1, "1 shift, alice until ");
+    let_a_minute_pass(&suite);
+    let done = refresh(&suite);
+    said(&done, 0, "1 schedule, 1 shift, bob until ");
+    said(&done, 0, "1 of the sources' users are nobody here");
+    assert!(!text(&done).contains('@'), "no mail address is for everybody: {}", text(&done));
+    assert!(suite.run_as("nobody", "oncall-cache check bob").status.success());
+    said(&refresh(&suite), 1, "another may begin in ");
+    // What stands in the report can be wrong; what the program did itself it remembers.
+    let_a_minute_pass(&suite);
+    let output = suite.run_as("nobody", "oncall-cache refresh --json");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&json["version"], &json["exit"]), (&1.into(), &1.into()), "{json:#}");
+    assert!(json["next"].is_string() && json["attempted"].is_string(), "{json:#}");
+    ends(server);
+    // The socket stands, and the next one who asks is answered by a new process.
+    let server = socket.activate(&suite);
+    said(&refresh(&suite), 0, "bob until ");
+    stop(&suite, server);
+}
+
+#[test]
+fn a_sync_that_fails_says_why_and_who_is_on_call() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    let_a_minute_pass(&suite);
+    suite.host.must("rm /etc/authkeys/rota.toml");
+    let socket = Socket::listen(&suite);
+    let server = socket.activate(&suite);
+    let failed = refresh(&suite);
+    said(&failed, 2, "source-error: /etc/authkeys/rota.toml: no such file");
+    said(&failed, 2, "alice until ");
+    stop(&suite, server);
+    // Where nothing can be written down, half a minute is half a minute still.
+    suite.write_rota(&[("bob", -HOUR, HOUR)]);
+    suite.host.must("cd /var/lib/oncall-cache && rm status.json && mkdir -p status.json/full");
+    let server = socket.activate(&suite);
+    said(&refresh(&suite), 0, "bob until ");
+    said(&refresh(&suite), 1, "another may begin in ");
+    stop(&suite, server);
+}
+
+#[test]
+fn a_sync_at_work_is_not_disturbed() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    let_a_minute_pass(&suite);
+    let socket = Socket::listen(&suite);
+    let server = socket.activate(&suite);
+    suite
+        .host
+        .daemon(&["flock", "/var/lib/oncall-cache/roster.lock", "-c", "echo held; sleep 30"], "/run/held");
+    wait_until("the lock is held", || suite.host.read("/run/held").contains("held"));
+    said(&refresh(&suite), 1, "another sync is at work, ask again when it is done; ");
+    stop(&suite, server);
+}
+
+#[test]
+fn who_never_reads_or_never_stops_writing_holds_up_nobody() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    let socket = Socket::listen(&suite);
+    let never_read: Vec<UnixStream> = (0..100).map(|_| socket.connect()).collect();
+    let mut writer = socket.connect();
+    let writing = std::thread::spawn(move || {
+        let all = writer.write_all(&vec![b'x'; 1024 * 1024]);
+        (all, writer)
+    });
+    let server = socket.activate(&suite);
+    let more: Vec<UnixStream> = (0..100).map(|_| socket.connect()).collect();
+    let gone = socket.connect();
+    gone.shutdown(Shutdown::Both).expect("it is open");
+    drop(gone);
+    let start = Instant::now();
+    said(&refresh(&suite), 1, "another may begin in ");
+    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+    let (written, _writer) = writing.join().expect("no panic");
+    assert!(written.is_err(), "a mebibyte was read");
+    // Everybody had the same answer, and it was there without being waited for.
+    let mut answers: Vec<String> = Vec::new();
+    for mut stream in never_read.into_iter().chain(more) {
+        let mut answer = String::new();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        stream.read_to_string(&mut answer).expect("an answer");
+        answers.push(answer);
+    }
+    assert!(
+        answers.iter().all(|answer| answer.contains("\"exit\":1") && answer.len() < 8192),
+        "{answers:#?}"
+    );
+    ends(server);
+}
+
+#[test]
+fn without_a_socket_it_says_what_to_do_and_an_answer_steers_no_terminal() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    let nobody = "no refresh socket; ask root to run `oncall-cache sync`";
+    said(&refresh(&suite), 2, nobody);
+    said(&suite.run_as("oncall-cache", "oncall-cache refresh --serve"), 2, "no socket was passed");
+    let socket = Socket::listen(&suite);
+    let answers = |answer: &'static str| {
+        let listener = socket.listener.try_clone().expect("one more descriptor");
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("somebody asks");
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        let output = refresh(&suite);
+        server.join().expect("no panic");
+        output
+    };
+    let steering =
+        answers(r#"{"version":1,"exit":0,"message":"\u001b[31mred\u202e","attempted":null,"next":null}"#);
+    said(&steering, 0, "\u{fffd}[31mred\u{fffd}");
+    said(&answers(r#"{"version":1,"exit":7,"message":"","attempted":null,"next":null}"#), 2, "does not read");
+    said(&answers(r#"{"version":2,"exit":0,"message":"","attempted":null,"next":null}"#), 2, "does not read");
+    said(&answers(""), 2, "ended without an answer");
+    said(&answers("[[["), 2, "ended without an answer");
+    drop(socket);
+    said(&refresh(&suite), 2, nobody);
+}
+
+#[test]
+fn systemd_can_start_it() {
+    let suite = Suite::start();
+    if !suite.host.path("/usr/bin/systemd-socket-activate").exists() {
+        eprintln!("skipped: no systemd-socket-activate here");
+        return;
+    }
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync_keys();
+    suite.host.must("mkdir -p /run/oncall-cache && chown oncall-cache /run/oncall-cache");
+    let activate = ["systemd-socket-activate", "-l", SOCKET, "oncall-cache", "refresh", "--serve"];
+    suite
+        .host
+        .daemon(&[&["runuser", "-u", "oncall-cache", "--"], &activate[..]].concat(), "/run/activate.log");
+    wait_until("systemd listens", || suite.host.read("/run/activate.log").contains("Listening on"));
+    suite.host.must(&format!("chmod 666 {SOCKET}"));
+    said(&refresh(&suite), 0, "alice until ");
+}
