@@ -3,6 +3,7 @@
 mod host;
 pub mod hostile;
 pub mod pagerduty;
+pub mod proxy;
 pub mod slapd;
 pub mod suite;
 
