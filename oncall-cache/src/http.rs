@@ -1,9 +1,10 @@
-//! The one HTTP client: GET over TLS, JSON back, everything bounded.
+//! The one HTTP client: a question over TLS, JSON back, everything bounded.
 //!
 //! Providers use it and nothing else opens a socket. What reqwest would decide by itself is decided
 //! here instead: no proxy and no certificate file from the environment, no redirect (it would carry
-//! the key to another host), no answer without a limit, and one deadline for all requests of a sync
-//! rather than one for each. Headers hold keys, so no error tells them.
+//! the key to another host), no answer without a limit, one deadline for all requests of a sync
+//! rather than one for each, and one more attempt where the service says that it is busy or failing.
+//! Headers and forms hold secrets, so no error tells them.
 
 use std::error::Error;
 use std::fmt;
@@ -14,9 +15,10 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reqwest::Url;
-use reqwest::blocking::Response;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use policy::{Span, Timestamp};
+use reqwest::blocking::{RequestBuilder, Response};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Proxy, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -25,10 +27,27 @@ use trust::Owner;
 /// The longest body that is read, and the largest file of certificate authorities.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
+/// How long a service that fails is left alone before it is asked the same once more.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How an API is reached.
+#[derive(Clone, Copy)]
+pub struct Way<'a> {
+    /// PEM file with the authorities that may vouch for it; no others may.
+    pub ca_file: &'a Path,
+    /// `http://host:port` of the proxy in between, which is asked to CONNECT and sees no more than names.
+    pub proxy: Option<&'a str>,
+    /// When all requests of a sync, waits and second attempts included, are over.
+    pub deadline: Instant,
+}
+
 /// A client for one API and one sync.
 pub struct Client {
     inner: reqwest::blocking::Client,
     base: Url,
+    authorization: Option<HeaderValue>,
+    /// The proxy, for messages.
+    proxy: Option<String>,
     deadline: Instant,
 }
 
@@ -47,6 +66,62 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// When a service that refused for now may be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// After so long.
+    In(Span),
+    /// Then; how long that is, cannot be told.
+    At(Timestamp),
+    /// It did not say.
+    Unknown,
+}
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::In(span) => write!(f, "in {span}"),
+            Self::At(instant) => write!(f, "after {instant}"),
+            Self::Unknown => f.write_str("in a minute"),
+        }
+    }
+}
+
+impl Reply {
+    /// The service's clock.
+    pub fn clock(&self) -> Option<Timestamp> {
+        self.date.as_deref().and_then(http_date)
+    }
+
+    /// When to try again. `ratelimit-reset` is seconds to wait, `Retry-After` seconds or a date; the later one
+    /// holds, and either may be missing.
+    pub fn again(&self) -> Again {
+        let seconds = |text: &Option<String>| text.as_ref().and_then(|text| text.trim().parse::<u32>().ok());
+        let date = self.retry_after.as_deref().and_then(http_date);
+        // Both dates are the service's, so that this host's clock does not matter.
+        let until = date.zip(self.clock()).map(|(date, now)| date.since(now).max(Span::seconds(0)));
+        let wait = seconds(&self.ratelimit_reset).max(seconds(&self.retry_after));
+        match (wait.map(|wait| Span::seconds(wait.into())).max(until), date) {
+            (Some(wait), _) => Again::In(wait),
+            (None, Some(date)) => Again::At(date),
+            (None, None) => Again::Unknown,
+        }
+    }
+
+    /// How long to wait before the same is asked again, if that is any use.
+    fn pause(&self) -> Option<Duration> {
+        let told = match self.again() {
+            Again::In(span) => u64::try_from(span.as_seconds()).ok().map(Duration::from_secs),
+            Again::At(_) | Again::Unknown => None,
+        };
+        match self.status {
+            429 => told.map(|told| told.max(PAUSE)),
+            500..=599 => Some(told.unwrap_or(PAUSE).max(PAUSE)),
+            _ => None,
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum HttpError {
@@ -56,6 +131,8 @@ pub enum HttpError {
     NoAuthority(PathBuf),
     /// `api` is not an address that a request can go to.
     Api,
+    /// `proxy` is not an address either.
+    Proxy,
     /// The client itself could not be made.
     Setup(String),
     /// The name has no address.
@@ -73,6 +150,8 @@ pub enum HttpError {
         url: String,
         /// The innermost cause.
         cause: String,
+        /// Might the same work at once? A certificate that is refused will be refused again.
+        passing: bool,
     },
     /// Status 200 and something that is no JSON: a login page, a proxy's notice.
     NotJson {
@@ -93,6 +172,7 @@ impl fmt::Display for HttpError {
                 write!(f, "ca_file: {}: no usable certificate in it; it must be a PEM file", path.display())
             }
             Self::Api => f.write_str("`api` is no usable address; write https:// and a host, nothing else"),
+            Self::Proxy => f.write_str("`proxy` is no usable address; write http://host:port"),
             Self::Setup(cause) => write!(f, "HTTP client could not be set up: {cause}"),
             Self::Name { host, cause } => {
                 write!(f, "{host}: no address found; check `api` and this host's resolver: {cause}")
@@ -100,7 +180,7 @@ impl fmt::Display for HttpError {
             Self::Deadline(url) => {
                 write!(f, "{url}: no complete answer in time; see `deadline` of the source")
             }
-            Self::Exchange { url, cause } => write!(f, "{url}: {cause}"),
+            Self::Exchange { url, cause, .. } => write!(f, "{url}: {cause}"),
             Self::NotJson { url, found } => {
                 write!(f, "{url}: answered {found} instead of JSON; check `api`, and what stands between")
             }
@@ -112,17 +192,11 @@ impl fmt::Display for HttpError {
 impl Error for HttpError {}
 
 impl Client {
-    /// A client for the API at `base` that believes the authorities in `ca_file` and no others, sends
-    /// `headers` with each request, and has until `deadline` for all of them together.
-    pub fn new(
-        base: &str,
-        ca_file: &Path,
-        headers: &[(HeaderName, &str)],
-        deadline: Instant,
-    ) -> Result<Self, HttpError> {
+    /// A client for the API at `base` that sends `headers` with each request.
+    pub fn new(base: &str, way: Way<'_>, headers: &[(HeaderName, &str)]) -> Result<Self, HttpError> {
         let base = address(base)?;
         let mut builder = reqwest::blocking::Client::builder()
-            .tls_backend_preconfigured(tls(ca_file)?)
+            .tls_backend_preconfigured(tls(way.ca_file)?)
             .https_only(true)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -130,21 +204,81 @@ impl Client {
             .referer(false)
             .user_agent(concat!("oncall-cache/", env!("CARGO_PKG_VERSION")))
             .default_headers(header_map(headers)?);
-        if let (Some(name), Some(port)) = (base.domain(), base.port_or_known_default()) {
-            builder = builder.resolve_to_addrs(name, &resolve(name, port, deadline)?);
+        // Behind a proxy the API's own name may have no address here, and needs none.
+        let mut next = base.clone();
+        if let Some(proxy) = way.proxy {
+            next = Url::parse(proxy).map_err(|_| HttpError::Proxy)?;
+            builder = builder.proxy(Proxy::all(next.clone()).map_err(|_| HttpError::Proxy)?);
+        }
+        if let (Some(name), Some(port)) = (next.domain(), next.port_or_known_default()) {
+            builder = builder.resolve_to_addrs(name, &resolve(name, port, way.deadline)?);
         }
         let inner = builder.build().map_err(|error| HttpError::Setup(innermost(&error)))?;
-        Ok(Self { inner, base, deadline })
+        let proxy = way.proxy.map(str::to_string);
+        Ok(Self { inner, base, authorization: None, proxy, deadline: way.deadline })
+    }
+
+    /// From now on, sends `value` as `Authorization`.
+    pub fn authorize(&mut self, value: &str) -> Result<(), HttpError> {
+        self.authorization = Some(header_value(&AUTHORIZATION, value)?);
+        Ok(())
     }
 
     /// Asks for `path` with `query`, whose values are escaped here.
     pub fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError> {
+        let shown = self.address_of(path);
+        let mut url = shown.clone();
+        url.query_pairs_mut().extend_pairs(query);
+        self.twice(&shown, || self.inner.get(url.clone()))
+    }
+
+    /// Sends `form` to `path`, which must be a question that may be asked twice.
+    pub fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Reply, HttpError> {
+        let shown = self.address_of(path);
+        // A form is written as a query is.
+        let mut form_url = shown.clone();
+        let body = form_url.query_pairs_mut().extend_pairs(form).finish().query().unwrap_or_default();
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        self.twice(&shown, || {
+            self.inner.post(shown.clone()).header(CONTENT_TYPE, kind.clone()).body(body.to_string())
+        })
+    }
+
+    fn address_of(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// Asks, and once more if the trouble may pass before the deadline.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the service said how long to wait, and it is all there is to do"
+    )]
+    fn twice(&self, url: &Url, request: impl Fn() -> RequestBuilder) -> Result<Reply, HttpError> {
+        let outcome = self.once(url, request());
+        let pause = match &outcome {
+            Ok(reply) => reply.pause(),
+            Err(HttpError::Exchange { passing: true, .. }) => Some(PAUSE),
+            Err(_) => None,
+        };
+        // Less than a second for the answer would only turn "busy until …" into "no answer".
+        match pause.filter(|pause| left(self.deadline).is_some_and(|left| *pause + PAUSE <= left)) {
+            None => outcome,
+            Some(pause) => {
+                thread::sleep(pause);
+                self.once(url, request())
+            }
+        }
+    }
+
+    fn once(&self, url: &Url, mut request: RequestBuilder) -> Result<Reply, HttpError> {
         let shown = url.to_string();
-        url.query_pairs_mut().extend_pairs(query);
         let left = left(self.deadline).ok_or_else(|| HttpError::Deadline(shown.clone()))?;
-        match self.inner.get(url).timeout(left).send() {
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        match request.timeout(left).send() {
             Ok(response) => self.read(response, shown),
             Err(error) => Err(self.failure(&error, shown)),
         }
@@ -182,7 +316,11 @@ impl Client {
     fn failure(&self, error: &(dyn Error + 'static), url: String) -> HttpError {
         match left(self.deadline) {
             None => HttpError::Deadline(url),
-            Some(_) => HttpError::Exchange { url, cause: innermost(error) },
+            Some(_) => {
+                let through = self.proxy.as_ref().map(|proxy| format!("through proxy {proxy}: "));
+                let cause = through.unwrap_or_default() + &innermost(error);
+                HttpError::Exchange { url, cause, passing: !is_tls(error) }
+            }
         }
     }
 }
@@ -201,6 +339,20 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     error.to_string()
 }
 
+/// Did TLS refuse what came? Errors of the system hide what they were made of from `source`.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || within.is_some_and(|within| is_tls(within))
+        || error.source().is_some_and(is_tls)
+}
+
+/// The dates of HTTP: `Fri, 20 Nov 2026 12:00:00 GMT`.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Timestamp::from_unix(at.as_second()))
+}
+
 /// Reads `base`: HTTPS, a host, perhaps a port and a path.
 fn address(base: &str) -> Result<Url, HttpError> {
     let plain = |url: &Url| {
@@ -213,13 +365,16 @@ fn address(base: &str) -> Result<Url, HttpError> {
 fn header_map(headers: &[(HeaderName, &str)]) -> Result<HeaderMap, HttpError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let bad =
-            || HttpError::Setup(format!("the value for header `{name}` has characters that none may have"));
-        let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
-        value.set_sensitive(true);
-        map.insert(name.clone(), value);
+        map.insert(name.clone(), header_value(name, value)?);
     }
     Ok(map)
+}
+
+fn header_value(name: &HeaderName, value: &str) -> Result<HeaderValue, HttpError> {
+    let bad = || HttpError::Setup(format!("the value for header `{name}` has characters that none may have"));
+    let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// TLS by ring, which believes the authorities in `ca_file` alone.
@@ -270,7 +425,6 @@ fn is_json(content_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::AUTHORIZATION;
 
     #[test]
     fn only_a_plain_https_address_is_an_api() {
@@ -312,5 +466,46 @@ mod tests {
     #[test]
     fn a_deadline_that_has_passed_leaves_nothing() {
         assert_eq!(left(Instant::now()), None);
+    }
+
+    #[test]
+    fn the_clock_is_read_from_the_date_of_http() {
+        let noon = Timestamp::from_unix(1_795_176_000);
+        assert_eq!(http_date("Fri, 20 Nov 2026 12:00:00 GMT"), Some(noon));
+        assert_eq!(http_date("yesterday"), None);
+    }
+
+    #[test]
+    fn a_limited_request_says_when_to_try_again() {
+        let noon = "Fri, 20 Nov 2026 12:00:00 GMT";
+        let (now, past) = (Some("Fri, 20 Nov 2026 11:58:00 GMT"), Some("Fri, 20 Nov 2026 12:01:00 GMT"));
+        for (date, reset, after, words, pause) in [
+            (None, Some("20"), None, "in 20s", Some(20)),
+            (None, Some("20"), Some("30"), "in 30s", Some(30)),
+            (None, Some("0"), None, "in 0s", Some(1)),
+            (None, None, Some("3600"), "in 1h", Some(3600)),
+            (now, None, Some(noon), "in 2m", Some(120)),
+            (past, None, Some(noon), "in 0s", Some(1)),
+            (None, None, Some(noon), "after 2026-11-20T12:00:00Z", None),
+            (None, Some("soon"), None, "in a minute", None),
+            (None, None, None, "in a minute", None),
+        ] {
+            let owned = |text: Option<&str>| text.map(str::to_string);
+            let (date, ratelimit_reset, retry_after) = (owned(date), owned(reset), owned(after));
+            let reply = Reply { status: 429, date, ratelimit_reset, retry_after, body: vec![] };
+            assert_eq!(reply.again().to_string(), words);
+            assert_eq!(reply.pause(), pause.map(Duration::from_secs), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_will_not_pass_is_not_asked_again() {
+        for (status, again) in
+            [(200, false), (302, false), (401, false), (404, false), (500, true), (503, true)]
+        {
+            let (date, ratelimit_reset, retry_after) = (None, None, None);
+            let reply = Reply { status, date, ratelimit_reset, retry_after, body: vec![] };
+            assert_eq!(reply.pause().is_some(), again, "{status}");
+        }
     }
 }

@@ -182,7 +182,7 @@ fn gather_and_publish(
     let index = People::new(people);
     let mut draft = Draft::new(&previous, &index, wish, window(config, now)?, now);
     for source in &config.oncall.sources {
-        draft.read(source, config.oncall.proxy.as_deref())?;
+        draft.read(source)?;
     }
     let any_read = draft.outcomes.iter().any(|outcome| outcome.state == State::Read);
     let summary = draft.finish(people);

@@ -4,6 +4,7 @@ pub mod dns;
 mod host;
 pub mod hostile;
 pub mod pagerduty;
+pub mod proxy;
 pub mod relay;
 pub mod slapd;
 pub mod suite;

@@ -4,8 +4,11 @@
 //! does not allow, and pages, filters and limits by itself: a client that asks wrongly gets an
 //! error as it would in production, and the test reads in [`PagerDuty::requests`] why. What the
 //! real service cannot be asked to do (fail, lie, stall) is said by [`PagerDuty::script`].
+//!
+//! One account, in one of the two regions; the other region's host knows nobody. Apps get their tokens
+//! from a third host, which must never see a key, as the others must never see a client's secret.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Sender};
@@ -20,9 +23,16 @@ use serde_json::{Value, json};
 
 use crate::Host;
 
-/// The service's name, which the machine's /etc/hosts gets.
-const NAME: &str = "api.pagerduty.example";
-const PORT: u16 = 8443;
+/// The hosts that are played, which the machine's /etc/hosts gets: the real ones on the usual port, and some
+/// that no configuration has by default on another.
+const NAMES: [&str; 5] = [
+    "api.pagerduty.example",
+    "identity.pagerduty.example",
+    "api.pagerduty.com",
+    "api.eu.pagerduty.com",
+    "identity.pagerduty.com",
+];
+const PORTS: [u16; 2] = [8443, 443];
 
 /// Longer than any test waits; ends a connection whose client is gone without a word.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,9 +46,47 @@ pub struct PagerDuty {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Where an account is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Region {
+    Us,
+    Eu,
+}
+
+impl Region {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Us => "us",
+            Self::Eu => "eu",
+        }
+    }
+}
+
+/// An app that is registered with the account.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub client_id: String,
+    pub client_secret: String,
+    /// The word before .pagerduty.com.
+    pub subdomain: String,
+    /// What it may ask for; what else it asks for is left out without a word.
+    pub scopes: Vec<String>,
+    /// Seconds that a token is good for.
+    pub lifetime: i64,
+}
+
+/// A token that was given to the app.
+struct Token {
+    text: String,
+    scopes: Vec<String>,
+    expires: i64,
+}
+
 /// A request that came, and what was wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// Which host was meant.
+    pub host: String,
     /// Path and query, as sent.
     pub target: String,
     /// Why it was refused, if it was.
@@ -82,12 +130,24 @@ impl Reply {
 }
 
 struct State {
-    token: String,
+    key: String,
+    region: Region,
+    app: Option<App>,
+    tokens: Vec<Token>,
+    /// How many tokens were given: no two are alike.
+    given: usize,
     oncalls: Vec<Value>,
     schedules: Vec<Value>,
+    rendered: BTreeMap<String, Vec<Value>>,
+    shift_based: Vec<Value>,
+    policies: Vec<Value>,
+    teams: Vec<Value>,
+    users: Vec<Value>,
     page_cap: usize,
+    endless: bool,
     clock_offset: i64,
-    script: VecDeque<Reply>,
+    /// Answers, each for the path or for any.
+    script: VecDeque<(Option<String>, Reply)>,
     hang: bool,
     stopping: bool,
     requests: Vec<Request>,
@@ -97,15 +157,28 @@ impl PagerDuty {
     /// What `api` has to be in the configuration.
     pub const API: &'static str = "https://api.pagerduty.example:8443";
 
-    /// Starts the service on `host`; `token` is the only API key that it knows.
-    pub fn start(host: &Host, token: &str) -> Self {
-        host.must(&format!("echo 127.0.0.1 {NAME} >> /etc/hosts"));
+    /// What `identity` has to be.
+    pub const IDENTITY: &'static str = "https://identity.pagerduty.example:8443";
+
+    /// Starts the service on `host`; `key` is the only API key that it knows.
+    pub fn start(host: &Host, key: &str) -> Self {
+        host.must(&format!("echo 127.0.0.1 {} >> /etc/hosts", NAMES.join(" ")));
         let (ca_pem, tls) = certificates();
         let state = Arc::new(Mutex::new(State {
-            token: token.to_string(),
+            key: key.to_string(),
+            region: Region::Us,
+            app: None,
+            tokens: Vec::new(),
+            given: 0,
             oncalls: Vec::new(),
             schedules: Vec::new(),
+            rendered: BTreeMap::new(),
+            shift_based: Vec::new(),
+            policies: Vec::new(),
+            teams: Vec::new(),
+            users: Vec::new(),
             page_cap: 100,
+            endless: false,
             clock_offset: 0,
             script: VecDeque::new(),
             hang: false,
@@ -113,21 +186,29 @@ impl PagerDuty {
             requests: Vec::new(),
         }));
         let (stop, stopped) = mpsc::channel::<()>();
-        let (service, stopper) = (state.clone(), state.clone());
+        let stopper = state.clone();
         // A network belongs to a thread, and to those that it starts; the test's own stays where it is.
         let in_network = || {
             host.enter_network();
-            let address = (Ipv4Addr::LOCALHOST, PORT);
-            let listener = TcpListener::bind(address).expect("the port is free on a private machine");
-            let serve = thread::spawn(move || serve(&listener, &service, &tls));
-            let stop = thread::spawn(move || {
+            let mut threads: Vec<_> = PORTS
+                .iter()
+                .map(|port| {
+                    let address = (Ipv4Addr::LOCALHOST, *port);
+                    let listener = TcpListener::bind(address).expect("the port is free on a private machine");
+                    let (service, tls) = (state.clone(), tls.clone());
+                    thread::spawn(move || serve(&listener, &service, &tls))
+                })
+                .collect();
+            threads.push(thread::spawn(move || {
                 // Nothing is ever sent; that the sender is gone is the message.
                 let _ = stopped.recv();
                 lock(&stopper).stopping = true;
-                // Wakes `accept`.
-                drop(TcpStream::connect(address));
-            });
-            vec![serve, stop]
+                for port in PORTS {
+                    // Wakes `accept`.
+                    drop(TcpStream::connect((Ipv4Addr::LOCALHOST, port)));
+                }
+            }));
+            threads
         };
         let threads = thread::scope(|scope| scope.spawn(in_network).join().expect("the service starts"));
         Self { ca_pem, state, stop: Some(stop), threads }
@@ -143,9 +224,59 @@ impl PagerDuty {
         self.state().oncalls = oncalls;
     }
 
-    /// The entries of `/schedules`.
+    /// The entries of `/schedules`, which are made of layers.
     pub fn set_schedules(&self, schedules: Vec<Value>) {
         self.state().schedules = schedules;
+    }
+
+    /// What the layers and overrides of the schedule `id` come to: the entries of its `final_schedule`.
+    pub fn set_rendered(&self, id: &str, entries: Vec<Value>) {
+        self.state().rendered.insert(id.to_string(), entries);
+    }
+
+    /// The shift-based schedules: `id`, `name` and `computed_shift_assignments`.
+    pub fn set_shift_based(&self, schedules: Vec<Value>) {
+        self.state().shift_based = schedules;
+    }
+
+    /// The entries of `/escalation_policies`.
+    pub fn set_policies(&self, policies: Vec<Value>) {
+        self.state().policies = policies;
+    }
+
+    /// The entries of `/teams`.
+    pub fn set_teams(&self, teams: Vec<Value>) {
+        self.state().teams = teams;
+    }
+
+    /// The account's users, in full.
+    pub fn set_users(&self, users: Vec<Value>) {
+        self.state().users = users;
+    }
+
+    /// Where the account is; to begin with, in the US.
+    pub fn set_region(&self, region: Region) {
+        self.state().region = region;
+    }
+
+    /// Registers the only app. Its tokens stay good until they end or are revoked.
+    pub fn set_app(&self, app: App) {
+        self.state().app = Some(app);
+    }
+
+    /// No token that was given is good any more.
+    pub fn revoke_tokens(&self) {
+        self.state().tokens.clear();
+    }
+
+    /// Every token that is still good, to be looked for where none may be.
+    pub fn tokens(&self) -> Vec<String> {
+        self.state().tokens.iter().map(|token| token.text.clone()).collect()
+    }
+
+    /// From now on, is there more behind every page?
+    pub fn set_endless(&self, endless: bool) {
+        self.state().endless = endless;
     }
 
     /// The most entries that a page holds, whatever is asked for.
@@ -160,7 +291,12 @@ impl PagerDuty {
 
     /// The answers to the next requests, in this order; afterwards it answers by itself again.
     pub fn script(&self, replies: Vec<Reply>) {
-        self.state().script = replies.into();
+        self.state().script = replies.into_iter().map(|reply| (None, reply)).collect();
+    }
+
+    /// The answers to the next requests for `path`; requests for others pass them by.
+    pub fn script_at(&self, path: &str, replies: Vec<Reply>) {
+        self.state().script = replies.into_iter().map(|reply| (Some(path.to_string()), reply)).collect();
     }
 
     /// From now on, are connections accepted and nothing said, not even TLS?
@@ -202,7 +338,7 @@ fn certificates() -> (String, Arc<ServerConfig>) {
     let authority =
         CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority");
     let key = KeyPair::generate().expect("a key");
-    let names = vec![NAME.to_string(), "127.0.0.1".to_string()];
+    let names = NAMES.iter().copied().chain(["127.0.0.1"]).map(str::to_string).collect::<Vec<_>>();
     let certificate =
         CertificateParams::new(names).expect("good names").signed_by(&key, &authority).expect("signed");
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key that rustls reads");
@@ -242,13 +378,18 @@ fn converse(stream: TcpStream, state: &Mutex<State>, tls: Arc<ServerConfig>) -> 
     let connection = ServerConnection::new(tls).map_err(std::io::Error::other)?;
     let mut stream = StreamOwned::new(connection, stream);
     let Some(head) = read_head(&mut stream)? else { return Ok(()) };
+    let body = read_body(&head, &mut stream)?;
     let (reply, now) = {
         let mut state = lock(state);
-        let answer = judge(&head, &state);
+        let answer = judge(&head, &body, &mut state);
         let problem = answer.as_ref().err().map(|refusal| refusal.problem.clone());
-        state.requests.push(Request { target: target(&head).to_string(), problem });
+        let host = header(&head, "Host").unwrap_or_default().to_string();
+        state.requests.push(Request { host, target: target(&head).to_string(), problem });
+        let path = target(&head).split('?').next();
+        let next = state.script.iter().position(|(only, _)| only.is_none() || only.as_deref() == path);
+        let scripted = next.and_then(|next| state.script.remove(next)).map(|(_, reply)| reply);
         let own = || answer.map_or_else(|refusal| refusal.reply(), |body| Reply::json(200, &body));
-        (state.script.pop_front().unwrap_or_else(own), now() + state.clock_offset)
+        (scripted.unwrap_or_else(own), now() + state.clock_offset)
     };
     match reply {
         Reply::Answer { status, headers, body } => {
@@ -290,6 +431,14 @@ fn read_head(stream: &mut Tls) -> std::io::Result<Option<String>> {
         head.push(byte[0]);
     }
     String::from_utf8(head).map(Some).map_err(std::io::Error::other)
+}
+
+/// As much as is announced; a form is short.
+fn read_body(head: &str, stream: &mut Tls) -> std::io::Result<String> {
+    let length = header(head, "Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; usize::min(length, 64 * 1024)];
+    stream.read_exact(&mut body)?;
+    String::from_utf8(body).map_err(std::io::Error::other)
 }
 
 fn head_of(status: u16, headers: &[(String, String)], length: Option<usize>, now: i64) -> Vec<u8> {
@@ -343,29 +492,38 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     values.next().filter(|_| values.next().is_none())
 }
 
-/// What the service answers to `head`.
-fn judge(head: &str, state: &State) -> Result<Value, Refusal> {
+/// Which of the hosts is asked.
+enum Asked {
+    Api(Region),
+    Identity,
+}
+
+fn asked(host: Option<&str>) -> Result<Asked, Refusal> {
+    match host {
+        Some("api.pagerduty.example:8443" | "127.0.0.1:8443" | "api.pagerduty.com") => {
+            Ok(Asked::Api(Region::Us))
+        }
+        Some("api.eu.pagerduty.com") => Ok(Asked::Api(Region::Eu)),
+        Some("identity.pagerduty.example:8443" | "identity.pagerduty.com") => Ok(Asked::Identity),
+        other => Err(invalid(format!("Host is {other:?}"))),
+    }
+}
+
+/// What the service answers to `head` and `body`.
+fn judge(head: &str, body: &str, state: &mut State) -> Result<Value, Refusal> {
     let refuse = |status, code, message, problem: String| Err(Refusal { status, code, message, problem });
     let line = head.lines().next().unwrap_or_default();
     let [method, target, "HTTP/1.1"] = line.split(' ').collect::<Vec<_>>()[..] else {
         return Err(invalid(format!("no request line: {line}")));
     };
+    let region = match asked(header(head, "Host"))? {
+        Asked::Identity => return give_token(method, target, head, body, state),
+        Asked::Api(region) => region,
+    };
     if method != "GET" {
         return refuse(405, 2000, "Method Not Allowed", format!("method {method}"));
     }
-    let authority = PagerDuty::API.trim_start_matches("https://");
-    match header(head, "Host") {
-        Some(host) if host == authority || host == format!("127.0.0.1:{PORT}") => {}
-        other => return Err(invalid(format!("Host is {other:?}"))),
-    }
-    if header(head, "Authorization") != Some(&format!("Token token={}", state.token)) {
-        return refuse(
-            401,
-            2006,
-            "Unauthorized",
-            "Authorization is not `Token token=` and the key".to_string(),
-        );
-    }
+    let scopes = who_asks(head, region, state)?;
     if header(head, "Accept") != Some("application/vnd.pagerduty+json;version=2") {
         return refuse(406, 2000, "Not Acceptable", format!("Accept is {:?}", header(head, "Accept")));
     }
@@ -379,11 +537,97 @@ fn judge(head: &str, state: &State) -> Result<Value, Refusal> {
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query = Query::parse(query)?;
-    match path {
-        "/schedules" => schedules(&query, state),
-        "/oncalls" => oncalls(&query, state),
+    let allowed = |scope: &str| match &scopes {
+        Some(scopes) if !scopes.iter().any(|had| had == scope) => Err(Refusal {
+            status: 403,
+            code: 2010,
+            message: "Forbidden",
+            problem: format!("{path} needs {scope}, the token has {scopes:?}"),
+        }),
+        _ => Ok(()),
+    };
+    match path.split('/').skip(1).collect::<Vec<_>>()[..] {
+        ["oncalls"] => allowed("oncalls.read").and_then(|()| oncalls(&query, state)),
+        ["schedules"] => allowed("schedules.read").and_then(|()| schedules(&query, state)),
+        ["schedules", id] => allowed("schedules.read").and_then(|()| layered(id, &query, state)),
+        ["v3", "schedules"] => allowed("schedules.read").and_then(|()| shift_based_list(&query, state)),
+        ["v3", "schedules", id] => allowed("schedules.read").and_then(|()| shift_based(id, &query, state)),
+        ["escalation_policies"] => allowed("escalation_policies.read").and_then(|()| policies(&query, state)),
+        ["teams"] => allowed("teams.read").and_then(|()| teams(&query, state)),
+        ["users"] => allowed("users.read").and_then(|()| users(&query, state)),
+        ["users", id] => allowed("users.read").and_then(|()| user(id, &query, state)),
         _ => refuse(404, 2100, "Not Found", format!("no path {path}")),
     }
+}
+
+/// What the token may; `None` for the account's key, which may read everything.
+fn who_asks(head: &str, region: Region, state: &State) -> Result<Option<Vec<String>>, Refusal> {
+    let authorization = header(head, "Authorization").unwrap_or_default();
+    let now = now() + state.clock_offset;
+    let token = authorization
+        .strip_prefix("Bearer ")
+        .and_then(|text| state.tokens.iter().find(|token| token.text == text && token.expires > now));
+    let key = authorization.strip_prefix("Token token=").filter(|key| *key == state.key);
+    match (token, key) {
+        _ if region != state.region => {}
+        (Some(token), None) => return Ok(Some(token.scopes.clone())),
+        (None, Some(_)) => return Ok(None),
+        _ => {}
+    }
+    Err(Refusal {
+        status: 401,
+        code: 2006,
+        message: "Unauthorized",
+        problem: format!(
+            "Authorization is neither `Token token=` and the key nor `Bearer` and a good token, or this is not {region:?}"
+        ),
+    })
+}
+
+/// The client credentials grant, on the identity host.
+fn give_token(
+    method: &str,
+    target: &str,
+    head: &str,
+    body: &str,
+    state: &mut State,
+) -> Result<Value, Refusal> {
+    let refuse = |status, message, problem: String| Err(Refusal { status, code: 0, message, problem });
+    if (method, target) != ("POST", "/oauth/token") {
+        return refuse(404, "not_found", format!("{method} {target}"));
+    }
+    if let Some(key) = header(head, "Authorization") {
+        return refuse(400, "invalid_request", format!("the identity host was told {key}"));
+    }
+    if header(head, "Content-Type") != Some("application/x-www-form-urlencoded") {
+        return refuse(400, "invalid_request", format!("Content-Type is {:?}", header(head, "Content-Type")));
+    }
+    let form = Query::parse(body)?;
+    form.knows(&["grant_type", "client_id", "client_secret", "scope"], &[])?;
+    let Some(app) = state.app.clone() else {
+        return refuse(401, "invalid_client", "no app is registered".to_string());
+    };
+    if form.one("grant_type")? != Some("client_credentials") {
+        return refuse(400, "unsupported_grant_type", format!("{:?}", form.one("grant_type")?));
+    }
+    if form.one("client_id")? != Some(&app.client_id)
+        || form.one("client_secret")? != Some(&app.client_secret)
+    {
+        return refuse(401, "invalid_client", "client_id or client_secret is wrong".to_string());
+    }
+    let account = format!("as_account-{}.{}", state.region.name(), app.subdomain);
+    let asked: Vec<&str> = form.one("scope")?.unwrap_or_default().split(' ').collect();
+    if !asked.contains(&&*account) {
+        return refuse(400, "invalid_scope", format!("{account} is not in {asked:?}"));
+    }
+    let may = |scope: &&&str| **scope == account || app.scopes.iter().any(|had| had == **scope);
+    let scopes: Vec<String> = asked.iter().filter(may).map(ToString::to_string).collect();
+    state.given += 1;
+    let text = format!("pdus+_token-of-the-app-{}", state.given);
+    let expires = now() + state.clock_offset + app.lifetime;
+    let scope = scopes.join(" ");
+    state.tokens.push(Token { text: text.clone(), scopes, expires });
+    Ok(json!({"access_token": text, "scope": scope, "token_type": "bearer", "expires_in": app.lifetime}))
 }
 
 fn schedules(query: &Query, state: &State) -> Result<Value, Refusal> {
@@ -410,7 +654,7 @@ fn oncalls(query: &Query, state: &State) -> Result<Value, Refusal> {
             ("schedule_ids[]", &[]),
         ],
     )?;
-    for name in ["user_ids[]", "escalation_policy_ids[]", "earliest"] {
+    for name in ["user_ids[]", "earliest"] {
         if !query.all(name).is_empty() {
             return Err(invalid(format!("{name} is allowed, and not played here")));
         }
@@ -430,14 +674,17 @@ fn oncalls(query: &Query, state: &State) -> Result<Value, Refusal> {
     }
     required("limit")?;
     required("offset")?;
-    let ids = query.all("schedule_ids[]");
-    if ids.is_empty() {
-        return Err(invalid("schedule_ids[] is missing: everybody of the account would be on call here"));
+    let (schedules, policies) = (query.all("schedule_ids[]"), query.all("escalation_policy_ids[]"));
+    if schedules.is_empty() && policies.is_empty() {
+        return Err(invalid("no filter: everybody of the account would be on call here"));
     }
     let mut found = Vec::new();
     for entry in &state.oncalls {
         let schedule = entry["schedule"]["id"].as_str().unwrap_or("null");
-        if ids.contains(&schedule) && overlaps(entry, since, until)? {
+        let policy = entry["escalation_policy"]["id"].as_str().unwrap_or_default();
+        let meant = (schedules.is_empty() || schedules.contains(&schedule))
+            && (policies.is_empty() || policies.contains(&policy));
+        if meant && overlaps(entry, since, until)? {
             found.push(if query.all("include[]").contains(&"users") {
                 entry.clone()
             } else {
@@ -446,6 +693,102 @@ fn oncalls(query: &Query, state: &State) -> Result<Value, Refusal> {
         }
     }
     page("oncalls", found, query, state)
+}
+
+/// The window of a question about one schedule, without which it would be about another one.
+fn window(query: &Query) -> Result<(i64, i64), Refusal> {
+    let required = |name: &str| query.one(name)?.ok_or_else(|| invalid(format!("{name} is missing")));
+    let (since, until) = (instant("since", required("since")?)?, instant("until", required("until")?)?);
+    if until <= since || required("time_zone")? != "UTC" {
+        return Err(invalid("until is not after since, or time_zone is not UTC"));
+    }
+    if required("overflow")? != "true" {
+        return Err(invalid("without overflow shifts are cut at the window"));
+    }
+    Ok((since, until))
+}
+
+fn by_id<'a>(list: &'a [Value], id: &str) -> Option<&'a Value> {
+    list.iter().find(|entry| entry["id"] == id)
+}
+
+fn absent(what: &str) -> Refusal {
+    Refusal { status: 404, code: 2100, message: "Not Found", problem: format!("no {what}") }
+}
+
+/// `GET /schedules/{id}`.
+fn layered(id: &str, query: &Query, state: &State) -> Result<Value, Refusal> {
+    query.knows(&["since", "until", "time_zone", "overflow"], &[])?;
+    if by_id(&state.shift_based, id).is_some() {
+        return Err(invalid(format!("{id} is a shift-based schedule, see /v3/schedules")));
+    }
+    let mut schedule = by_id(&state.schedules, id).ok_or_else(|| absent(id))?.clone();
+    let (since, until) = window(query)?;
+    let mut entries = Vec::new();
+    for entry in state.rendered.get(id).into_iter().flatten() {
+        if overlaps(entry, since, until)? {
+            entries.push(by_reference(entry));
+        }
+    }
+    schedule["final_schedule"] = json!({"name": "Final Schedule", "rendered_schedule_entries": entries});
+    Ok(json!({ "schedule": schedule }))
+}
+
+/// `GET /v3/schedules`: references, up to 1000 a page, no total.
+fn shift_based_list(query: &Query, state: &State) -> Result<Value, Refusal> {
+    query.knows(&["limit", "offset", "query"], &[])?;
+    let reference = |schedule: &Value| json!({"id": schedule["id"], "type": "schedule_v3_reference", "summary": schedule["name"]});
+    let list = state.shift_based.iter().map(reference).collect();
+    let mut page = page("schedules", list, query, state)?;
+    if let Some(page) = page.as_object_mut() {
+        page.remove("total");
+    }
+    Ok(page)
+}
+
+/// `GET /v3/schedules/{id}`.
+fn shift_based(id: &str, query: &Query, state: &State) -> Result<Value, Refusal> {
+    query.knows(&["since", "until", "time_zone", "overflow"], &[("include[]", &["final_schedule"])])?;
+    if by_id(&state.schedules, id).is_some() {
+        return Err(invalid(format!("{id} is not a shift-based schedule, see /schedules")));
+    }
+    let schedule = by_id(&state.shift_based, id).ok_or_else(|| absent(id))?;
+    let (since, until) = window(query)?;
+    let within = |assignment: &&Value| {
+        let end_of = |name: &str| assignment[name].as_str().and_then(read_instant);
+        end_of("start_time").is_none_or(|start| start < until)
+            && end_of("end_time").is_none_or(|end| end > since)
+    };
+    let all = schedule["computed_shift_assignments"].as_array().cloned().unwrap_or_default();
+    let assignments: Vec<&Value> = all.iter().filter(within).collect();
+    let mut answer =
+        json!({"id": id, "type": "schedule_v3", "name": schedule["name"], "time_zone": "Etc/UTC"});
+    if query.all("include[]") == ["final_schedule"] {
+        answer["final_schedule"] =
+            json!({"type": "final_schedule", "computed_shift_assignments": assignments});
+    }
+    Ok(json!({ "schedule": answer }))
+}
+
+fn policies(query: &Query, state: &State) -> Result<Value, Refusal> {
+    query
+        .knows(&["limit", "offset", "total", "query"], &[("include[]", &["services", "teams", "targets"])])?;
+    page("escalation_policies", state.policies.clone(), query, state)
+}
+
+fn teams(query: &Query, state: &State) -> Result<Value, Refusal> {
+    query.knows(&["limit", "offset", "total", "query"], &[])?;
+    page("teams", state.teams.clone(), query, state)
+}
+
+fn users(query: &Query, state: &State) -> Result<Value, Refusal> {
+    query.knows(&["limit", "offset", "total", "query"], &[("team_ids[]", &[])])?;
+    page("users", state.users.clone(), query, state)
+}
+
+fn user(id: &str, query: &Query, state: &State) -> Result<Value, Refusal> {
+    query.knows(&[], &[("include[]", &["contact_methods", "notification_rules", "teams"])])?;
+    by_id(&state.users, id).map(|user| json!({ "user": user })).ok_or_else(|| absent(id))
 }
 
 /// Null at either end has none. The service may show a shift that a test wrote badly; that is then shown too.
@@ -483,8 +826,10 @@ fn page(name: &str, list: Vec<Value>, query: &Query, state: &State) -> Result<Va
         Some(other) => return Err(invalid(format!("total is {other}"))),
     };
     let limit = limit.min(state.page_cap);
-    let more = list.len() > offset + limit;
-    let entries: Vec<Value> = list.into_iter().skip(offset).take(limit).collect();
+    let more = state.endless || list.len() > offset + limit;
+    let list: Box<dyn Iterator<Item = Value>> =
+        if state.endless { Box::new(list.into_iter().cycle()) } else { Box::new(list.into_iter()) };
+    let entries: Vec<Value> = list.skip(offset).take(limit).collect();
     Ok(json!({ name: entries, "limit": limit, "offset": offset, "more": more, "total": total }))
 }
 

@@ -654,7 +654,8 @@ impl<'de> Deserialize<'de> for Duration {
 impl File {
     fn check(self, path: &Path) -> Result<Config, Problem> {
         let beside = |name: &Path| path.parent().unwrap_or(Path::new("/")).join(name);
-        let oncall = self.oncall.check(&beside)?;
+        let roster = beside(&self.paths.roster.unwrap_or_else(|| "/var/lib/oncall-cache/roster.db".into()));
+        let oncall = self.oncall.check(&beside, &roster)?;
         let mut rules = self.policy.check(&oncall.sources)?;
         rules.host =
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
@@ -669,9 +670,7 @@ impl File {
             rules,
             paths: Paths {
                 keys: beside(&self.paths.keys.unwrap_or_else(|| "/var/lib/authkeys/keys.db".into())),
-                roster: beside(
-                    &self.paths.roster.unwrap_or_else(|| "/var/lib/oncall-cache/roster.db".into()),
-                ),
+                roster,
                 lookups: beside(
                     &self.paths.lookups.unwrap_or_else(|| "/var/cache/authkeys/lookups.db".into()),
                 ),
@@ -1044,6 +1043,19 @@ mod tests {
     }
 
     #[test]
+    fn an_app_keeps_its_token_beside_the_roster() {
+        let text = "[oncall]\nproxy = 'http://proxy:3128'\n[[oncall.source]]\nname = 'eu'\nprovider = 'pagerduty'\n\
+                    region = 'eu'\nteams = ['x']\n[oncall.source.oauth]\nclient_id = 'c'\nclient_secret_file = 's'\n\
+                    subdomain = 'acme'\n[paths]\nroster = '/srv/roster.db'\n";
+        let config = parse(text).unwrap();
+        let Provider::PagerDuty(settings) = &config.oncall.sources[0].provider else { panic!("{config:?}") };
+        let Access::OAuth(app) = &settings.access else { panic!("{settings:?}") };
+        assert_eq!((&*settings.api, &*app.account), ("https://api.eu.pagerduty.com", "as_account-eu.acme"));
+        assert_eq!(app.kept_in, Path::new("/srv/oauth-eu.json"));
+        assert_eq!(settings.proxy.as_deref(), Some("http://proxy:3128"));
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         for (text, expected) in [
             ("[policy]\n\nacounts = []", "3: unknown key `acounts`; did you mean `accounts`?"),
@@ -1165,6 +1177,13 @@ mod tests {
                 "1: [directory] has `file` and settings of an LDAP server; say `urls`, or take those out",
             ),
             (format!("{SOURCE}file = 'x'"), "3: provider `pagerduty` has no setting `file`"),
+            (format!("{SOURCE}deadline = '61s'"), "6: `deadline` of a PagerDuty source is at most 1m"),
+            (
+                format!(
+                    "{SOURCE}[oncall.source.oauth]\nclient_id = 'x'\nclient_secret_file = 's'\nsubdomain = 'acme'"
+                ),
+                "3: both `token_file` and [oncall.source.oauth]; keep one of them",
+            ),
             (
                 format!("{SOURCE}[[policy.rule]]\nname = 'x'\nhosts = []\nschedules = ['pd/P1']"),
                 "9: `hosts` is empty, so the rule covers no host; leave it out for all",

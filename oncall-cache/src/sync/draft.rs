@@ -176,9 +176,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Reads one source. What cannot be read stays as it is; only a clock that disagrees ends the sync.
-    pub fn read(&mut self, source: &Source, proxy: Option<&str>) -> Result<(), SyncError> {
+    pub fn read(&mut self, source: &Source) -> Result<(), SyncError> {
         let started = Instant::now();
-        match fetch(source, self.window, proxy) {
+        match fetch(source, self.window) {
             Ok(answer) => {
                 let apart = answer.clock.map(|clock| skew(clock, self.now, started.elapsed()));
                 if let Some(apart) = apart.filter(|apart| *apart > SKEW) {
@@ -350,7 +350,7 @@ fn text_of(unit: &Unit) -> &str {
 }
 
 /// Asks one source, and says so where somebody is looking on.
-pub fn fetch(source: &Source, window: Window, _proxy: Option<&str>) -> Result<Answer, ProviderError> {
+pub fn fetch(source: &Source, window: Window) -> Result<Answer, ProviderError> {
     crate::progress(format_args!("asking source `{}`", source.name));
     match &source.provider {
         Kind::PagerDuty(settings) => {

@@ -130,8 +130,15 @@ pub struct PagerDuty {
     pub teams: Vec<String>,
     /// PEM file with the certificate authorities that may vouch for the API.
     pub ca_file: PathBuf,
-    /// Longest time that one sync of this source may take.
+    /// Longest time that one sync of this source may take; at most [`PagerDuty::LONGEST_DEADLINE`].
     pub deadline: Span,
+    /// `http://host:port` of the proxy in between: that of `[oncall]`.
+    pub proxy: Option<String>,
+}
+
+impl PagerDuty {
+    /// Longer, and the next sync would wait for this one.
+    pub const LONGEST_DEADLINE: Span = Span::seconds(60);
 }
 
 /// How PagerDuty knows who asks.
@@ -140,7 +147,7 @@ pub enum Access {
     /// A file with an API key.
     Key(PathBuf),
     /// An app's client credentials.
-    OAuth(OAuth),
+    OAuth(Box<OAuth>),
 }
 
 /// An app registered at PagerDuty, of which a token is asked that may read and nothing else.
@@ -154,6 +161,8 @@ pub struct OAuth {
     pub client_secret_file: PathBuf,
     /// What the token is for: `as_account-us.SUBDOMAIN`.
     pub account: String,
+    /// Where the token is kept while it is valid: beside the roster, for the sync alone to read.
+    pub kept_in: PathBuf,
 }
 
 /// A command that prints shifts.
@@ -200,7 +209,7 @@ struct SourceSection {
     policies: Option<Vec<String>>,
     teams: Option<Vec<String>>,
     ca_file: Option<PathBuf>,
-    deadline: Option<Duration>,
+    deadline: Option<Spanned<Duration>>,
     file: Option<PathBuf>,
     command: Option<Spanned<Vec<String>>>,
     #[serde(default)]
@@ -240,7 +249,8 @@ struct OAuthSection {
 }
 
 impl OnCallSection {
-    pub(super) fn check(self, beside: &impl Fn(&Path) -> PathBuf) -> Result<OnCall, Problem> {
+    /// `roster` is the file that all sources end in.
+    pub(super) fn check(self, beside: &impl Fn(&Path) -> PathBuf, roster: &Path) -> Result<OnCall, Problem> {
         let lookahead = self.lookahead.0;
         let all = age_limit(&self.warn_age, &self.max_age, lookahead)?;
         unique(self.source.iter().map(|section| &section.get_ref().name), "[[oncall.source]]")?;
@@ -251,11 +261,18 @@ impl OnCallSection {
             ages.sources.insert(name, limits);
         }
         let proxy = self.proxy.map(check_proxy).transpose()?;
-        let sources = self
+        let mut sources = self
             .source
             .into_iter()
             .map(|section| SourceSection::check(section, beside))
             .collect::<Result<Vec<_>, _>>()?;
+        for Source { name, provider, .. } in &mut sources {
+            let Provider::PagerDuty(settings) = provider else { continue };
+            settings.proxy.clone_from(&proxy);
+            if let Access::OAuth(app) = &mut settings.access {
+                app.kept_in = roster.with_file_name(format!("oauth-{name}.json"));
+            }
+        }
         Ok(OnCall { lookahead, ages, proxy, sources })
     }
 }
@@ -368,7 +385,7 @@ impl SourceSection {
             "file" => Ok(Provider::File(file()?)),
             "exec" => Ok(Provider::Exec(Exec {
                 command: self.check_command(self.command.as_ref().ok_or_else(|| needs("command"))?)?,
-                deadline: self.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
+                deadline: self.deadline.as_ref().map_or(Span::seconds(60), |deadline| deadline.get_ref().0),
             })),
             _ => self.check_pagerduty(at, beside).map(Provider::PagerDuty),
         }
@@ -394,13 +411,17 @@ impl SourceSection {
         };
         let access = match (&self.token_file, &self.oauth) {
             (Some(file), None) => Access::Key(beside(file)),
-            (None, Some(app)) => Access::OAuth(app.check(region, beside)?),
+            (None, Some(app)) => Access::OAuth(Box::new(app.check(region, beside)?)),
             (None, None) => return Err(needs("token_file")),
             (Some(_), Some(_)) => {
                 let text = "both `token_file` and [oncall.source.oauth]; keep one of them";
                 return Err(problem(&self.provider, text));
             }
         };
+        let longest = PagerDuty::LONGEST_DEADLINE;
+        if let Some(deadline) = self.deadline.as_ref().filter(|deadline| deadline.get_ref().0 > longest) {
+            return Err(problem(deadline, format!("`deadline` of a PagerDuty source is at most {longest}")));
+        }
         let (policies, teams) =
             (self.policies.clone().unwrap_or_default(), self.teams.clone().unwrap_or_default());
         if self.schedules.is_empty() && policies.is_empty() && teams.is_empty() {
@@ -412,7 +433,8 @@ impl SourceSection {
             policies,
             teams,
             ca_file: beside(&self.ca_file.clone().unwrap_or_else(system_authorities)),
-            deadline: self.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
+            deadline: self.deadline.as_ref().map_or(longest, |deadline| deadline.get_ref().0),
+            proxy: None,
         })
     }
 }
@@ -429,6 +451,7 @@ impl OAuthSection {
             client_id: self.client_id.clone(),
             client_secret_file: beside(&self.client_secret_file),
             account: format!("as_account-{region}.{subdomain}"),
+            kept_in: PathBuf::new(),
         })
     }
 }

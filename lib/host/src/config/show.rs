@@ -241,7 +241,8 @@ fn show_provider(provider: &Provider) -> Vec<(&'static str, Option<Value>)> {
 }
 
 fn show_pagerduty(settings: &PagerDuty) -> Vec<(&'static str, Option<Value>)> {
-    let PagerDuty { api, access, policies, teams, ca_file, deadline } = settings;
+    // The proxy is [oncall]'s.
+    let PagerDuty { api, access, policies, teams, ca_file, deadline, proxy: _ } = settings;
     let mut entries = vec![
         ("api", text(api)),
         ("policies", list(policies, text)),
@@ -251,7 +252,8 @@ fn show_pagerduty(settings: &PagerDuty) -> Vec<(&'static str, Option<Value>)> {
     ];
     match access {
         Access::Key(path) => entries.push(("token_file", file(path))),
-        Access::OAuth(OAuth { identity, client_id, client_secret_file, account }) => {
+        Access::OAuth(app) => {
+            let OAuth { identity, client_id, client_secret_file, account, kept_in: _ } = app.as_ref();
             let account = account.strip_prefix("as_account-").unwrap_or(account);
             let (region, subdomain) = account.split_once('.').unwrap_or(("us", account));
             entries.push(("region", text(region)));

@@ -1,0 +1,368 @@
+//! PagerDuty's answers as it writes them, and what they say; no network here.
+//!
+//! Keys that are not read may come and go; those that are read must be there: an end that is missing is
+//! not an end that is null. One entry that cannot be understood spoils its answer: half a roster would
+//! take root from somebody whom the other half gives it to.
+
+use policy::{Timestamp, Window};
+use serde::{Deserialize, Deserializer};
+
+use super::source;
+use crate::providers::{ProviderError, User};
+
+/// A page of a list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub entries: Vec<T>,
+    /// Is there a further page?
+    pub more: bool,
+}
+
+/// A schedule, an escalation policy or a team that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// PagerDuty's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// An escalation policy and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Its id and name.
+    pub named: Named,
+    /// Ids of the teams that own it.
+    pub teams: Vec<String>,
+}
+
+/// A person as one answer shows them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Person {
+    /// Who it is.
+    pub user: User,
+    /// Was that all there is to tell, or a mere reference, which has no mail address?
+    pub whole: bool,
+}
+
+/// A shift on some schedule, or on none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The schedule's id; `None` for a person named directly in an escalation policy.
+    pub schedule: Option<String>,
+    /// The id of the escalation policy through which the person is on call, where one was told.
+    pub policy: Option<String>,
+    /// Whose shift it is.
+    pub person: Person,
+    /// Escalation level, at least 1.
+    pub level: u64,
+    /// From when to when.
+    pub window: Window,
+}
+
+#[derive(Deserialize)]
+struct SchedulesBody {
+    schedules: Vec<NamedBody>,
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct PoliciesBody {
+    escalation_policies: Vec<PolicyBody>,
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct TeamsBody {
+    teams: Vec<NamedBody>,
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct UsersBody {
+    users: Vec<UserBody>,
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct OneUserBody {
+    user: UserBody,
+}
+
+#[derive(Deserialize)]
+struct OncallsBody {
+    oncalls: Vec<EntryBody>,
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct NamedBody {
+    id: String,
+    name: Option<String>,
+    summary: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PolicyBody {
+    #[serde(flatten)]
+    named: NamedBody,
+    teams: Vec<ReferenceBody>,
+}
+
+#[derive(Deserialize)]
+struct EntryBody {
+    user: UserBody,
+    #[serde(deserialize_with = "present")]
+    schedule: Option<ReferenceBody>,
+    escalation_policy: Option<ReferenceBody>,
+    escalation_level: u64,
+    #[serde(deserialize_with = "present")]
+    start: Option<String>,
+    #[serde(deserialize_with = "present")]
+    end: Option<String>,
+}
+
+/// A user in full, or a reference to one, which has no `email`.
+#[derive(Deserialize)]
+struct UserBody {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    name: Option<String>,
+    summary: Option<String>,
+    email: Option<String>,
+    deleted_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ReferenceBody {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct LayeredBody {
+    schedule: LayeredSchedule,
+}
+
+#[derive(Deserialize)]
+struct LayeredSchedule {
+    id: String,
+    final_schedule: RenderedBody,
+}
+
+#[derive(Deserialize)]
+struct RenderedBody {
+    rendered_schedule_entries: Vec<RenderedEntry>,
+}
+
+#[derive(Deserialize)]
+struct RenderedEntry {
+    user: UserBody,
+    #[serde(deserialize_with = "present")]
+    start: Option<String>,
+    #[serde(deserialize_with = "present")]
+    end: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ShiftBasedBody {
+    schedule: ShiftBasedSchedule,
+}
+
+#[derive(Deserialize)]
+struct ShiftBasedSchedule {
+    id: String,
+    final_schedule: ComputedBody,
+}
+
+#[derive(Deserialize)]
+struct ComputedBody {
+    computed_shift_assignments: Vec<Assignment>,
+}
+
+#[derive(Deserialize)]
+struct Assignment {
+    #[serde(deserialize_with = "present")]
+    start_time: Option<String>,
+    #[serde(deserialize_with = "present")]
+    end_time: Option<String>,
+    member: Member,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Member {
+    /// A gap is written down as well.
+    EmptyMember,
+    UserMember {
+        user_id: String,
+    },
+}
+
+/// Reads a value or null. Without this, serde takes an absent key for null.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+fn read<'de, T: Deserialize<'de>>(what: &str, body: &'de [u8]) -> Result<T, ProviderError> {
+    serde_json::from_slice(body).map_err(|error| {
+        source(format!("the answer of {what} cannot be read; this release may be too old for it: {error}"))
+    })
+}
+
+/// Reads an answer of `GET /schedules` or `GET /v3/schedules`.
+pub fn schedules(body: &[u8]) -> Result<Page<Named>, ProviderError> {
+    let body: SchedulesBody = read("/schedules", body)?;
+    Ok(Page { entries: all(body.schedules, |entry| named(entry, "a schedule"))?, more: body.more })
+}
+
+/// Reads an answer of `GET /escalation_policies`.
+pub fn policies(body: &[u8]) -> Result<Page<Policy>, ProviderError> {
+    let body: PoliciesBody = read("/escalation_policies", body)?;
+    let policy = |entry: PolicyBody| {
+        let teams = all(entry.teams, |team| identifier(team.id, "a team"))?;
+        Ok(Policy { named: named(entry.named, "an escalation policy")?, teams })
+    };
+    Ok(Page { entries: all(body.escalation_policies, policy)?, more: body.more })
+}
+
+/// Reads an answer of `GET /teams`.
+pub fn teams(body: &[u8]) -> Result<Page<Named>, ProviderError> {
+    let body: TeamsBody = read("/teams", body)?;
+    Ok(Page { entries: all(body.teams, |entry| named(entry, "a team"))?, more: body.more })
+}
+
+/// Reads an answer of `GET /users`.
+pub fn users(body: &[u8]) -> Result<Page<Person>, ProviderError> {
+    let body: UsersBody = read("/users", body)?;
+    Ok(Page { entries: all(body.users, person)?, more: body.more })
+}
+
+/// Reads an answer of `GET /users/{id}`.
+pub fn user(body: &[u8]) -> Result<Person, ProviderError> {
+    let body: OneUserBody = read("/users/{id}", body)?;
+    person(body.user)
+}
+
+/// Reads an answer of `GET /oncalls`.
+pub fn oncalls(body: &[u8]) -> Result<Page<Entry>, ProviderError> {
+    let body: OncallsBody = read("/oncalls", body)?;
+    Ok(Page { entries: all(body.oncalls, entry)?, more: body.more })
+}
+
+/// Reads an answer of `GET /schedules/{id}`: who is on call once layers and overrides are put together. A
+/// schedule by itself knows no levels; it is all the first.
+pub fn layered(id: &str, body: &[u8]) -> Result<Vec<Entry>, ProviderError> {
+    let body: LayeredBody = read("/schedules/{id}", body)?;
+    same(id, &body.schedule.id)?;
+    all(body.schedule.final_schedule.rendered_schedule_entries, |entry| {
+        alone(id, person(entry.user)?, entry.start, entry.end)
+    })
+}
+
+/// Reads an answer of `GET /v3/schedules/{id}`, which is the same of a shift-based schedule.
+pub fn shift_based(id: &str, body: &[u8]) -> Result<Vec<Entry>, ProviderError> {
+    let body: ShiftBasedBody = read("/v3/schedules/{id}", body)?;
+    same(id, &body.schedule.id)?;
+    let mut entries = Vec::new();
+    for Assignment { start_time, end_time, member } in body.schedule.final_schedule.computed_shift_assignments
+    {
+        let Member::UserMember { user_id } = member else { continue };
+        let user = User { id: identifier(user_id, "a user")?, mail: None, principal: None, label: None };
+        entries.push(alone(id, Person { user, whole: false }, start_time, end_time)?);
+    }
+    Ok(entries)
+}
+
+fn all<B, T>(
+    bodies: Vec<B>,
+    one: impl FnMut(B) -> Result<T, ProviderError>,
+) -> Result<Vec<T>, ProviderError> {
+    bodies.into_iter().map(one).collect()
+}
+
+fn same(asked: &str, answered: &str) -> Result<(), ProviderError> {
+    if asked == answered {
+        return Ok(());
+    }
+    Err(source(format!("asked for schedule {asked}, the answer is about {answered:?}")))
+}
+
+/// A shift on schedule `id` that no escalation policy has a part in.
+fn alone(
+    id: &str,
+    person: Person,
+    start: Option<String>,
+    end: Option<String>,
+) -> Result<Entry, ProviderError> {
+    let window = window(&person.user.id, start, end)?;
+    Ok(Entry { schedule: Some(id.to_string()), policy: None, person, level: 1, window })
+}
+
+fn named(body: NamedBody, what: &str) -> Result<Named, ProviderError> {
+    let id = identifier(body.id, what)?;
+    match body.name.or(body.summary) {
+        Some(name) => Ok(Named { id, name }),
+        None => Err(source(format!("{what}, {id}, has no name"))),
+    }
+}
+
+fn entry(body: EntryBody) -> Result<Entry, ProviderError> {
+    let person = person(body.user)?;
+    let id = &person.user.id;
+    if body.escalation_level == 0 {
+        return Err(source(format!("a shift of user {id} is on escalation level 0; the first is 1")));
+    }
+    let window = window(id, body.start, body.end)?;
+    let reference =
+        |body: Option<ReferenceBody>, what| body.map(|body| identifier(body.id, what)).transpose();
+    Ok(Entry {
+        schedule: reference(body.schedule, "a schedule")?,
+        policy: reference(body.escalation_policy, "an escalation policy")?,
+        person,
+        level: body.escalation_level,
+        window,
+    })
+}
+
+fn person(body: UserBody) -> Result<Person, ProviderError> {
+    let id = identifier(body.id, "a user")?;
+    if body.kind != "user" && body.kind != "user_reference" {
+        return Err(source(format!("someone on call is {id}, which is no user but {:?}", body.kind)));
+    }
+    let mail = body.email.filter(|mail| !mail.is_empty() && body.deleted_at.is_none());
+    let whole = body.kind == "user" || mail.is_some() || body.deleted_at.is_some();
+    // The label is printed on terminals.
+    let label = body.name.or(body.summary).map(|name| printable(&name)).filter(|name| !name.is_empty());
+    Ok(Person { user: User { id, mail, principal: None, label }, whole })
+}
+
+/// Null at either end has none: on call for ever.
+fn window(user: &str, start: Option<String>, end: Option<String>) -> Result<Window, ProviderError> {
+    let start = start.map_or(Ok(Timestamp::MIN), |text| instant(&text))?;
+    let end = end.map_or(Ok(Timestamp::MAX), |text| instant(&text))?;
+    Window::new(start, end)
+        .ok_or_else(|| source(format!("a shift of user {user} starts at {start} and ends at {end}")))
+}
+
+/// An id is letters and digits today; whatever may be printed and has no space is taken.
+fn identifier(id: String, whose: &str) -> Result<String, ProviderError> {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(source(format!("the id of {whose} is {id:?}, which is none")));
+    }
+    Ok(id)
+}
+
+/// RFC 3339 with any offset; what is below a second is dropped.
+pub fn instant(text: &str) -> Result<Timestamp, ProviderError> {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(at) => Ok(Timestamp::from_unix(at.as_second())),
+        Err(_) => Err(source(format!("a shift has the time {text:?}, which is none"))),
+    }
+}
+
+/// `name` without what would move a terminal's cursor.
+pub fn printable(name: &str) -> String {
+    name.replace(char::is_control, " ")
+}

@@ -1,0 +1,637 @@
+//! PagerDuty: who is on call, from its REST API.
+//!
+//! Lists, each read to its end: `/schedules`, which proves that a schedule asked for exists, and
+//! `/oncalls`, which holds the shifts with overrides applied. A schedule that no escalation policy uses
+//! is not in `/oncalls` and is asked for by itself. Escalation policies and teams are schedules of their
+//! own to us: everybody who is on call through them, people named in a policy directly, who are on call
+//! for ever, included. For a schedule nobody asked for those, so they are not on this host's.
+
+mod api;
+mod oauth;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy::Window;
+
+use super::{Answer, Provider, ProviderError, ProviderSchedule, ProviderShift, User};
+use crate::http::HttpError;
+use api::{Entry, Named, Page, Person};
+use session::{Session, Trouble};
+
+/// Entries to a page; more is refused.
+const LIMIT: usize = 100;
+
+/// `offset` + `limit` beyond this is refused by the service.
+const DEEPEST: usize = 10_000;
+
+/// The most pages of one list that are asked for.
+const PAGES: usize = 200;
+
+/// The most ids in one question: an address has a length.
+const IDS: usize = 100;
+
+/// The most users that are asked for one by one; the list of all is shorter then.
+const SINGLE_USERS: usize = 25;
+
+/// One account at PagerDuty, and what is wanted of it.
+pub struct PagerDuty<'a> {
+    settings: &'a host::config::PagerDuty,
+    schedules: &'a [String],
+    max_level: u8,
+}
+
+impl<'a> PagerDuty<'a> {
+    /// The shifts of `schedules`, which are ids or exact names, and of the policies and teams in `settings`, no
+    /// deeper than `max_level`.
+    pub fn new(settings: &'a host::config::PagerDuty, schedules: &'a [String], max_level: u8) -> Self {
+        Self { settings, schedules, max_level }
+    }
+}
+
+impl Provider for PagerDuty<'_> {
+    fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
+        let session = Session::open(self.settings)?;
+        let counts = Counts { window, max_level: self.max_level };
+        let mut fetch = Fetch { session, counts, found: Vec::new(), failed: Vec::new() };
+        fetch.schedules(self.schedules)?;
+        fetch.policies_and_teams(&self.settings.policies, &self.settings.teams)?;
+        fetch.finish()
+    }
+}
+
+/// Which entries count.
+#[derive(Clone, Copy)]
+struct Counts {
+    window: Window,
+    max_level: u8,
+}
+
+impl Counts {
+    /// The level at which `entry` counts, if it does.
+    fn level(self, entry: &Entry) -> Option<u8> {
+        entry.window.intersect(self.window)?;
+        u8::try_from(entry.level).ok().filter(|&level| level <= self.max_level)
+    }
+}
+
+/// What the configuration may name.
+#[derive(Clone, Copy)]
+enum Kind {
+    Schedule,
+    Policy,
+    Team,
+}
+
+impl Kind {
+    /// Its name for people, and its list in the configuration.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Schedule => ("schedule", "schedules"),
+            Self::Policy => ("escalation policy", "policies"),
+            Self::Team => ("team", "teams"),
+        }
+    }
+}
+
+/// One fetch under way.
+struct Fetch<'a> {
+    session: Session<'a>,
+    counts: Counts,
+    found: Vec<(Named, Vec<Entry>)>,
+    failed: Vec<(String, ProviderError)>,
+}
+
+impl Fetch<'_> {
+    fn schedules(&mut self, wanted: &[String]) -> Result<(), ProviderError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let layered = all_pages("schedules", |offset| self.session.schedules(offset))?;
+        let mut shift_based = Vec::new();
+        if wanted.iter().any(|text| !shows(&layered, text)) {
+            shift_based = all_pages("v3/schedules", |offset| self.session.shift_based_schedules(offset))?;
+        }
+        let known = [&layered[..], &shift_based].concat();
+        let chosen = self.choose(&known, wanted, Kind::Schedule);
+        let ids: Vec<&str> = chosen.iter().map(|schedule| &*schedule.id).collect();
+        let entries = self.oncalls("schedule_ids[]", &ids)?;
+        for schedule in &chosen {
+            let on = |entry: &&Entry| entry.schedule.as_ref() == Some(&schedule.id);
+            let mut own: Vec<Entry> = entries.iter().filter(on).cloned().collect();
+            if own.is_empty() {
+                let shift_based = shift_based.iter().any(|other| other.id == schedule.id);
+                own = match self.session.rendered(&schedule.id, shift_based, self.counts.window) {
+                    Ok(own) => own,
+                    Err(Trouble::Source(error)) => return Err(error),
+                    Err(Trouble::Schedule(error)) => {
+                        self.failed.push((schedule.text.clone(), error));
+                        continue;
+                    }
+                };
+            }
+            self.add(schedule, own);
+        }
+        Ok(())
+    }
+
+    fn policies_and_teams(&mut self, policies: &[String], teams: &[String]) -> Result<(), ProviderError> {
+        if policies.is_empty() && teams.is_empty() {
+            return Ok(());
+        }
+        let known = all_pages("escalation_policies", |offset| self.session.policies(offset))?;
+        let names: Vec<Named> = known.iter().map(|policy| policy.named.clone()).collect();
+        let mut groups: Vec<(Chosen, BTreeSet<&str>)> = Vec::new();
+        for policy in self.choose(&names, policies, Kind::Policy) {
+            let ids = names.iter().map(|known| &*known.id).filter(|id| *id == policy.id).collect();
+            groups.push((policy, ids));
+        }
+        if !teams.is_empty() {
+            let existing = all_pages("teams", |offset| self.session.teams(offset))?;
+            for team in self.choose(&existing, teams, Kind::Team) {
+                let own = known.iter().filter(|policy| policy.teams.contains(&team.id));
+                let ids = own.map(|policy| &*policy.named.id).collect();
+                groups.push((team, ids));
+            }
+        }
+        let ids: BTreeSet<&str> = groups.iter().flat_map(|(_, ids)| ids).copied().collect();
+        let entries = self.oncalls("escalation_policy_ids[]", &ids.into_iter().collect::<Vec<_>>())?;
+        if entries.iter().any(|entry| entry.policy.is_none()) {
+            return Err(source("an entry of /oncalls names no escalation policy".to_string()));
+        }
+        for (group, ids) in &groups {
+            let through = |entry: &&Entry| entry.policy.as_ref().is_some_and(|id| ids.contains(&**id));
+            self.add(group, entries.iter().filter(through).cloned().collect());
+        }
+        Ok(())
+    }
+
+    /// The entries of `/oncalls` that `parameter` with one of `ids` lets through. Without ids the service would
+    /// tell of everybody.
+    fn oncalls(&mut self, parameter: &str, ids: &[&str]) -> Result<Vec<Entry>, ProviderError> {
+        let mut entries = Vec::new();
+        for ids in ids.chunks(IDS) {
+            entries.extend(all_pages("oncalls", |offset| {
+                self.session.oncalls(self.counts.window, (parameter, ids), offset)
+            })?);
+        }
+        Ok(entries)
+    }
+
+    /// Finds each of `wanted` among `known`, each thing once; what is not found has failed.
+    fn choose(&mut self, known: &[Named], wanted: &[String], kind: Kind) -> Vec<Chosen> {
+        let mut chosen: Vec<Chosen> = Vec::new();
+        for text in wanted {
+            match find(known, text, kind) {
+                Ok(named) if chosen.iter().any(|other| other.id == named.id) => {}
+                Ok(Named { id, name }) => {
+                    chosen.push(Chosen { text: text.clone(), id: id.clone(), name: name.clone() });
+                }
+                Err(error) => self.failed.push((text.clone(), error)),
+            }
+        }
+        chosen
+    }
+
+    fn add(&mut self, chosen: &Chosen, entries: Vec<Entry>) {
+        // A schedule, a policy and a team have ids of one kind; should two be alike, a rule could mean either.
+        if self.found.iter().any(|(other, _)| other.id == chosen.id) {
+            let text = format!("two things of different kinds have the id {}", chosen.id);
+            return self.failed.push((chosen.text.clone(), source(text)));
+        }
+        self.found.push((Named { id: chosen.id.clone(), name: chosen.name.clone() }, entries));
+    }
+
+    fn finish(mut self) -> Result<Answer, ProviderError> {
+        let mut people = people(self.found.iter().flat_map(|(_, entries)| entries), self.counts);
+        self.complete(&mut people)?;
+        let with_shifts = |(named, entries)| with_shifts(named, entries, &people, self.counts);
+        let schedules = self.found.into_iter().map(with_shifts).collect();
+        Ok(Answer { schedules, failed: self.failed, clock: self.session.clock() })
+    }
+
+    /// Asks for those who were mere references. One who is no user any more stays without a mail address.
+    fn complete(&mut self, people: &mut BTreeMap<String, Person>) -> Result<(), ProviderError> {
+        let open = || people.values().filter(|person| !person.whole);
+        let told = if open().count() > SINGLE_USERS {
+            all_pages("users", |offset| self.session.users(offset))?
+        } else {
+            let mut told = Vec::new();
+            for person in open() {
+                told.extend(self.session.user(&person.user.id)?);
+            }
+            told
+        };
+        for person in told {
+            if let Some(known) = people.get_mut(&person.user.id).filter(|known| !known.whole) {
+                *known = person;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Something that the configuration names and PagerDuty has.
+struct Chosen {
+    /// What names it in the configuration.
+    text: String,
+    id: String,
+    name: String,
+}
+
+/// Reads a list to its end by `page`, which is given the offset.
+fn all_pages<T>(
+    list: &str,
+    mut page: impl FnMut(usize) -> Result<Page<T>, ProviderError>,
+) -> Result<Vec<T>, ProviderError> {
+    let incomplete = |why: &str| Err(ProviderError::Incomplete(format!("/{list}: {why}")));
+    let mut entries = Vec::new();
+    let mut offset = 0;
+    for _ in 0..PAGES {
+        if offset + LIMIT > DEEPEST {
+            return incomplete(
+                "PagerDuty shows no more than 10000 entries; list fewer `schedules`, or shorten `lookahead`",
+            );
+        }
+        let mut next = page(offset)?;
+        // By what came, not by what was asked for: a service that gives less a page skips nothing.
+        offset += next.entries.len().min(LIMIT);
+        let empty = next.entries.is_empty();
+        entries.append(&mut next.entries);
+        match (next.more, empty) {
+            (false, _) => return Ok(entries),
+            (true, true) => {
+                return incomplete("an empty page says that there is more; the next sync tries again");
+            }
+            (true, false) => {}
+        }
+    }
+    incomplete("200 pages and still more; list fewer `schedules`, or shorten `lookahead`")
+}
+
+/// Does `text` name anything among `known`, were it two things?
+fn shows(known: &[Named], text: &str) -> bool {
+    known.iter().any(|named| named.id == text || named.name == text)
+}
+
+/// By id, or else by the exact name.
+fn find<'a>(known: &'a [Named], text: &str, kind: Kind) -> Result<&'a Named, ProviderError> {
+    let (what, list) = kind.words();
+    if let Some(named) = known.iter().find(|named| named.id == text) {
+        return Ok(named);
+    }
+    let mut alike = known.iter().filter(|named| named.name == text);
+    let Some(first) = alike.next() else {
+        return Err(ProviderError::Incomplete(format!(
+            "PagerDuty has no {what} `{text}`; check `{list}`, and that the key may see it"
+        )));
+    };
+    // A list that moves while it is read may show the same one on two pages.
+    match alike.find(|other| other.id != first.id) {
+        None => Ok(first),
+        Some(other) => Err(ProviderError::Incomplete(format!(
+            "`{text}` is the name of {} and of {}; write the id of the {what} you mean in `{list}`",
+            first.id, other.id
+        ))),
+    }
+}
+
+/// Everybody whose entries count, each once, as whole as they were told.
+fn people<'a>(entries: impl Iterator<Item = &'a Entry>, counts: Counts) -> BTreeMap<String, Person> {
+    let mut people: BTreeMap<String, Person> = BTreeMap::new();
+    for Entry { person, .. } in entries.filter(|entry| counts.level(entry).is_some()) {
+        let known = people.entry(person.user.id.clone()).or_insert_with(|| person.clone());
+        if person.whole && !known.whole {
+            *known = person.clone();
+        }
+    }
+    people
+}
+
+/// The shifts of `named` that count, in order, each once: PagerDuty repeats a shift for every escalation policy
+/// that uses the schedule.
+fn with_shifts(
+    named: Named,
+    entries: Vec<Entry>,
+    people: &BTreeMap<String, Person>,
+    counts: Counts,
+) -> ProviderSchedule {
+    let shifts: BTreeSet<(Window, u8, &User)> = entries
+        .iter()
+        .filter_map(|entry| {
+            let user = &people.get(&entry.person.user.id).unwrap_or(&entry.person).user;
+            Some((entry.window, counts.level(entry)?, user))
+        })
+        .collect();
+    ProviderSchedule {
+        // The name is printed on terminals.
+        name: api::printable(&named.name),
+        id: named.id,
+        shifts: shifts
+            .into_iter()
+            .map(|(window, level, user)| ProviderShift { user: user.clone(), level, window })
+            .collect(),
+    }
+}
+
+fn source(text: String) -> ProviderError {
+    ProviderError::Source(text)
+}
+
+impl From<HttpError> for ProviderError {
+    fn from(error: HttpError) -> Self {
+        Self::Source(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::{instant, oncalls as parse_oncalls, schedules as parse_schedules};
+    use policy::Timestamp;
+    use serde_json::{Value, json};
+
+    const PAGE_1: &[u8] = include_bytes!("../fixtures/pagerduty/oncalls-72h-page-1.json");
+    const PAGE_2: &[u8] = include_bytes!("../fixtures/pagerduty/oncalls-72h-page-2.json");
+    const PAGE_3: &[u8] = include_bytes!("../fixtures/pagerduty/oncalls-72h-page-3.json");
+    const REFERENCES: &[u8] = include_bytes!("../fixtures/pagerduty/oncalls-72h-references.json");
+    const TWICE: &[u8] = include_bytes!("../fixtures/pagerduty/oncalls-same-user-twice.json");
+    const OFFSET: &[u8] = include_bytes!("../fixtures/pagerduty/oncalls-local-offset.json");
+    const V3: &[u8] = include_bytes!("../fixtures/pagerduty/oncalls-v3-schedule.json");
+    const EMPTY: &[u8] = include_bytes!("../fixtures/pagerduty/oncalls-empty.json");
+    const SCHEDULES: &[u8] = include_bytes!("../fixtures/pagerduty/schedules.json");
+
+    fn at(text: &str) -> Timestamp {
+        instant(text).unwrap()
+    }
+
+    fn window(start: &str, end: &str) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    /// The 72 hours of the fixtures.
+    fn asked() -> Window {
+        window("2026-11-20T11:00:00Z", "2026-11-23T12:00:00Z")
+    }
+
+    fn schedule(id: &str, name: &str) -> Named {
+        Named { id: id.to_string(), name: name.to_string() }
+    }
+
+    /// The shifts of `entries`, which are those of the primary schedule.
+    fn counted(entries: &[Entry], max_level: u8) -> ProviderSchedule {
+        let counts = Counts { window: asked(), max_level };
+        let own = |entry: &&Entry| entry.schedule.as_deref() == Some("PSPRIM1");
+        let own: Vec<Entry> = entries.iter().filter(own).cloned().collect();
+        let people = people(own.iter(), counts);
+        with_shifts(schedule("PSPRIM1", "SRE primary"), own, &people, counts)
+    }
+
+    fn primary(entries: &[Entry], max_level: u8) -> Vec<(String, u8, Window)> {
+        counted(entries, max_level)
+            .shifts
+            .into_iter()
+            .map(|shift| (shift.user.id, shift.level, shift.window))
+            .collect()
+    }
+
+    /// The first page with one key of its first entry changed by `change`.
+    fn spoilt(change: impl FnOnce(&mut Value)) -> Result<Page<Entry>, ProviderError> {
+        let mut page: Value = serde_json::from_slice(PAGE_1).unwrap();
+        change(&mut page["oncalls"][0]);
+        parse_oncalls(page.to_string().as_bytes())
+    }
+
+    fn numbered(page: &[u32], more: bool) -> Result<Page<u32>, ProviderError> {
+        Ok(Page { entries: page.to_vec(), more })
+    }
+
+    #[test]
+    fn three_pages_make_one_list() {
+        let mut pages = [(0, PAGE_1), (3, PAGE_2), (6, PAGE_3)].into_iter();
+        let entries = all_pages("oncalls", |offset| {
+            let (expected, body) = pages.next().unwrap();
+            assert_eq!(offset, expected);
+            parse_oncalls(body)
+        });
+        let shifts = primary(&entries.unwrap(), 1);
+        let expected = [
+            ("PUALICE", "2026-11-20T09:00:00Z", "2026-11-20T18:00:00Z"),
+            ("PUCAROL", "2026-11-20T18:00:00Z", "2026-11-20T20:00:00Z"),
+            ("PUALICE", "2026-11-20T20:00:00Z", "2026-11-21T09:00:00Z"),
+            ("PUBOB01", "2026-11-21T09:00:00Z", "2026-11-22T09:00:00Z"),
+            ("PUALICE", "2026-11-22T09:00:00Z", "2026-11-23T09:00:00Z"),
+        ]
+        .map(|(user, start, end)| (user.to_string(), 1, window(start, end)));
+        assert_eq!(shifts, expected);
+    }
+
+    #[test]
+    fn a_list_that_never_ends_is_incomplete() {
+        for step in [1, 3, 100] {
+            let mut asked = 0;
+            let result = all_pages("oncalls", |offset| {
+                asked += 1;
+                assert!(offset + LIMIT <= DEEPEST);
+                numbered(&vec![7; step], true)
+            });
+            assert!(matches!(result, Err(ProviderError::Incomplete(_))), "{result:?}");
+            assert!(asked <= PAGES);
+        }
+    }
+
+    #[test]
+    fn an_empty_page_that_says_more_is_incomplete() {
+        assert!(matches!(all_pages("oncalls", |_| numbered(&[], true)), Err(ProviderError::Incomplete(_))));
+        assert_eq!(all_pages("oncalls", |_| numbered(&[], false)), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_page_that_fails_fails_the_list() {
+        let result = all_pages("oncalls", |offset| match offset {
+            0 => numbered(&[1], true),
+            _ => Err(source("broken".to_string())),
+        });
+        assert_eq!(result, Err(source("broken".to_string())));
+    }
+
+    #[test]
+    fn an_empty_list_is_an_answer() {
+        assert_eq!(parse_oncalls(EMPTY), Ok(Page { entries: vec![], more: false }));
+    }
+
+    #[test]
+    fn a_person_in_no_schedule_is_read_and_on_nobodys_shifts() {
+        let page = parse_oncalls(PAGE_3).unwrap();
+        let [dave] = &page.entries[..] else { panic!("{page:?}") };
+        assert_eq!(dave.schedule, None);
+        assert_eq!((dave.window.start(), dave.window.end()), (Timestamp::MIN, Timestamp::MAX));
+        assert_eq!(primary(&page.entries, 9), []);
+    }
+
+    #[test]
+    fn the_mail_address_is_there_or_not() {
+        let mails = |body| -> Vec<_> {
+            parse_oncalls(body).unwrap().entries.into_iter().map(|entry| entry.person.user.mail).collect()
+        };
+        assert_eq!(mails(PAGE_3), [Some("dave@example.com".to_string())]);
+        assert!(mails(REFERENCES).iter().all(Option::is_none));
+        assert_eq!(
+            spoilt(|entry| entry["user"]["email"] = json!("")).unwrap().entries[0].person.user.mail,
+            None
+        );
+    }
+
+    #[test]
+    fn a_shift_that_two_policies_repeat_counts_once_per_level() {
+        let mut entries = parse_oncalls(TWICE).unwrap().entries;
+        entries.extend(entries.clone());
+        let day = window("2026-11-20T09:00:00Z", "2026-11-20T18:00:00Z");
+        assert_eq!(primary(&entries, 1), [("PUALICE".to_string(), 1, day)]);
+        assert_eq!(primary(&entries, 2), [("PUALICE".to_string(), 1, day), ("PUALICE".to_string(), 2, day)]);
+    }
+
+    #[test]
+    fn a_local_offset_is_the_same_instant() {
+        let local = parse_oncalls(OFFSET).unwrap().entries;
+        assert_eq!(local[0].window, window("2026-11-20T09:00:00Z", "2026-11-20T18:00:00Z"));
+        assert_eq!(local[0].window, parse_oncalls(V3).unwrap().entries[0].window);
+        assert_eq!(at("2026-11-20T09:00:00.999Z"), at("2026-11-20T09:00:00Z"));
+    }
+
+    #[test]
+    fn shifts_outside_the_window_and_deep_levels_are_left_out() {
+        let long_ago = spoilt(|entry| {
+            entry["start"] = json!("2026-01-01T00:00:00Z");
+            entry["end"] = json!("2026-11-20T11:00:00Z");
+        });
+        assert_eq!(primary(&long_ago.unwrap().entries, 1).len(), 2);
+        let deep = spoilt(|entry| entry["escalation_level"] = json!(257)).unwrap();
+        assert_eq!(primary(&deep.entries, u8::MAX).len(), 2);
+    }
+
+    #[test]
+    fn one_bad_entry_spoils_the_answer() {
+        type Change = fn(&mut Value);
+        let bad: [(&str, Change); 14] = [
+            ("ends at", |entry| entry["end"] = entry["start"].clone()),
+            ("level 0", |entry| entry["escalation_level"] = json!(0)),
+            ("expected u64", |entry| entry["escalation_level"] = json!(-1)),
+            ("expected u64", |entry| entry["escalation_level"] = json!("1")),
+            ("missing field `id`", |entry| entry["user"] = json!({"type": "user"})),
+            ("id of a user", |entry| entry["user"]["id"] = json!("")),
+            ("id of a user", |entry| entry["user"]["id"] = json!("A\nB")),
+            ("expected a string", |entry| entry["user"]["id"] = json!(7)),
+            ("no user but \"team_reference\"", |entry| entry["user"]["type"] = json!("team_reference")),
+            ("invalid type: null", |entry| entry["user"] = Value::Null),
+            ("has the time", |entry| entry["start"] = json!("2026-11-20T09:00:00")),
+            ("missing field `end`", |entry| drop(entry.as_object_mut().unwrap().remove("end"))),
+            ("missing field `schedule`", |entry| drop(entry.as_object_mut().unwrap().remove("schedule"))),
+            ("expected a string", |entry| entry["user"]["email"] = json!(["a@example.com"])),
+        ];
+        for (words, change) in bad {
+            let error = spoilt(change).unwrap_err().to_string();
+            assert!(error.starts_with("source-error: ") && error.contains(words), "{words}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+        assert!(spoilt(|entry| entry["a key of next year"] = json!({})).is_ok());
+    }
+
+    #[test]
+    fn the_list_and_its_end_must_be_there() {
+        for body in [r#"{"oncalls":[]}"#, r#"{"more":false}"#, "[]", "", r#"{"oncalls":null,"more":false}"#] {
+            assert!(matches!(parse_oncalls(body.as_bytes()), Err(ProviderError::Source(_))), "{body}");
+        }
+        assert!(parse_schedules(br#"{"schedules":[]}"#).is_err());
+        let cut = PAGE_1.len() - 100;
+        assert!(parse_oncalls(&PAGE_1[..cut]).is_err());
+    }
+
+    #[test]
+    fn things_are_found_by_id_and_else_by_name() {
+        assert_eq!(parse_schedules(SCHEDULES).unwrap().entries, [schedule("PSPRIM1", "SRE primary")]);
+        let known = [schedule("P1", "db"), schedule("P2", "P1"), schedule("P1", "db"), schedule("P3", "web")];
+        let id = |text: &str| find(&known, text, Kind::Schedule).map(|found| found.id.clone());
+        for (text, expected) in [("P1", "P1"), ("web", "P3"), ("db", "P1"), ("P2", "P2")] {
+            assert_eq!(id(text), Ok(expected.to_string()));
+        }
+        assert!(
+            matches!(id("Web"), Err(ProviderError::Incomplete(text)) if text.contains("no schedule `Web`"))
+        );
+        let error = find(&known, "Web", Kind::Team).unwrap_err().to_string();
+        assert!(error.contains("no team `Web`; check `teams`"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_two_schedules_have_names_neither() {
+        let known = [schedule("P1", "db"), schedule("P2", "db")];
+        let error = find(&known, "db", Kind::Schedule).unwrap_err().to_string();
+        assert!(error.contains("P1 and of P2"), "{error}");
+        assert!(find(&known, "P2", Kind::Schedule).is_ok());
+    }
+
+    #[test]
+    fn a_name_reaches_no_terminal_with_control_characters() {
+        assert_eq!(api::printable("db\u{1b}[2J\n"), "db [2J ");
+        let named = spoilt(|entry| entry["user"]["name"] = json!("Alice\r\u{1b}[1m")).unwrap();
+        assert_eq!(named.entries[0].person.user.label.as_deref(), Some("Alice  [1m"));
+    }
+
+    #[test]
+    fn a_schedule_by_itself_is_all_of_the_first_level() {
+        let layered = api::layered("PSPRIM1", include_bytes!("../fixtures/pagerduty/schedule-final.json"));
+        let shift_based =
+            api::shift_based("PSPRIM1", include_bytes!("../fixtures/pagerduty/schedule-v3-final.json"));
+        let (layered, shift_based) = (layered.unwrap(), shift_based.unwrap());
+        assert_eq!(primary(&layered, 1).len(), 5);
+        assert_eq!(primary(&layered, 1), primary(&shift_based, 1), "the gap of the second one is nobody's");
+        assert!(layered.iter().chain(&shift_based).all(|entry| !entry.person.whole && entry.level == 1));
+        assert_eq!(layered[0].person.user.label.as_deref(), Some("Alice Example"));
+        assert!(
+            api::layered("PSPRIM2", include_bytes!("../fixtures/pagerduty/schedule-final.json")).is_err()
+        );
+    }
+
+    #[test]
+    fn a_member_of_a_kind_that_is_not_known_spoils_the_answer() {
+        let body = |member: &str| {
+            format!(
+                r#"{{"schedule":{{"id":"P1","final_schedule":{{"computed_shift_assignments":[{{"start_time":"2026-11-20T09:00:00Z","end_time":null,"member":{member}}}]}}}}}}"#
+            )
+        };
+        let read = |member: &str| api::shift_based("P1", body(member).as_bytes());
+        assert_eq!(read(r#"{"type":"empty_member"}"#), Ok(vec![]));
+        assert_eq!(
+            read(r#"{"type":"user_member","user_id":"PU1"}"#).unwrap()[0].window.end(),
+            Timestamp::MAX
+        );
+        for bad in [r#"{"type":"team_member","team_id":"PT"}"#, r#"{"type":"user_member"}"#, "{}", "null"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn policies_tell_whose_they_are() {
+        let page = api::policies(include_bytes!("../fixtures/pagerduty/escalation-policies.json")).unwrap();
+        let [policy] = &page.entries[..] else { panic!("{page:?}") };
+        assert_eq!((&policy.named, policy.teams.len()), (&schedule("PEPSRE1", "SRE"), 0));
+        let without = br#"{"escalation_policies":[{"id":"P1","name":"x"}],"more":false}"#;
+        assert!(api::policies(without).is_err(), "a policy that tells of no teams is not one without");
+    }
+
+    #[test]
+    fn a_reference_is_completed_and_who_is_deleted_has_no_address() {
+        let references = parse_oncalls(REFERENCES).unwrap().entries;
+        assert!(references.iter().all(|entry| !entry.person.whole));
+        let mut both = references.clone();
+        both.extend(parse_oncalls(PAGE_1).unwrap().entries);
+        let shown = counted(&both, 1);
+        let alice = shown.shifts.iter().filter(|shift| shift.user.id == "PUALICE");
+        assert!(alice.into_iter().all(|shift| shift.user.mail.as_deref() == Some("alice@example.com")));
+        let users = api::users(include_bytes!("../fixtures/pagerduty/users.json")).unwrap().entries;
+        assert!(users.iter().all(|person| person.whole && person.user.mail.is_some()));
+        let gone = spoilt(|entry| entry["user"]["deleted_at"] = json!("2026-11-01T00:00:00Z")).unwrap();
+        assert_eq!(gone.entries[0].person.user.mail, None);
+        assert!(gone.entries[0].person.whole, "there is nothing more to ask");
+    }
+}
