@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use host::config::{Allowance, FromPattern, KeyRule};
-use policy::{Principal, Span, Timestamp};
+use host::config::{Allowance, KeyRule};
+use policy::{FromPattern, Principal, Span, Timestamp};
 use store::PublicKey;
 
 /// What runs for a person who is known and not admitted now. Nothing foreign may ever stand in it.
@@ -247,10 +247,5 @@ mod tests {
                 apply(&rules.iter().collect::<Vec<_>>(), candidate(Standing::Own), NOW).unwrap_err();
             assert_eq!((dropped.rule, dropped.why), (2, why));
         }
-    }
-
-    #[test]
-    fn the_configuration_knows_the_types_that_keys_have() {
-        assert_eq!(host::config::KEY_TYPES, store::KEY_TYPES);
     }
 }

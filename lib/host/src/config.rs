@@ -15,7 +15,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
-pub use key_rule::{Allowance, FromPattern, KEY_TYPES, KeyAccounts, KeyRule};
+pub use key_rule::{Allowance, KeyAccounts, KeyRule};
 
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";

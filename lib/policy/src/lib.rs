@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod decision;
+mod from;
 mod principal;
 mod refusal;
 mod roster;
@@ -21,6 +22,7 @@ pub use decision::{
     Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
     decide, on_call_now,
 };
+pub use from::FromPattern;
 pub use principal::{Account, NameError, Principal};
 pub use refusal::Refusal;
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};

@@ -3,6 +3,10 @@
 //! A directory lets people edit their own keys, so a value may be anything: options, a second line,
 //! a certificate, a comment with control bytes. Only `TYPE BASE64` is taken from it. The comment is
 //! dropped; programs print the owner's name in its place.
+//!
+//! A crate apart from `store`, because the configuration names keys too and must not link SQL.
+
+#![forbid(unsafe_code)]
 
 use std::fmt;
 
@@ -190,10 +194,29 @@ impl PublicKey {
         self.digest.to_vec()
     }
 
+    /// The same, in its own length.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// `SHA256:…` as ssh-keygen prints it.
     pub fn fingerprint(&self) -> String {
-        Fingerprint::Sha256(self.digest).to_string()
+        fingerprint(self.digest)
     }
+}
+
+/// The digest in `SHA256:…` as ssh-keygen prints it; `None` if it is anything else.
+pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    match text.parse() {
+        // One digest has one text: what does not print the same again is a slip of the pen.
+        Ok(fingerprint @ Fingerprint::Sha256(digest)) if fingerprint.to_string() == text => Some(digest),
+        _ => None,
+    }
+}
+
+/// `SHA256:…` of a digest, as ssh-keygen prints it.
+pub fn fingerprint(digest: [u8; 32]) -> String {
+    Fingerprint::Sha256(digest).to_string()
 }
 
 /// The length of an RSA key that is worth something.
@@ -222,6 +245,21 @@ mod tests {
         let key = PublicKey::parse(format!("  {ED25519}\tme@\x1bhome \r\n").as_bytes()).unwrap();
         assert_eq!(key.line(), ED25519);
         assert_eq!(key.fingerprint(), "SHA256:qAKMBbrLVYSl931fLeiW+AWbMr1KAIV/YMJoTmeD174");
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_whole_or_not_at_all() {
+        let text = "SHA256:qAKMBbrLVYSl931fLeiW+AWbMr1KAIV/YMJoTmeD174";
+        let key = PublicKey::parse(ED25519.as_bytes()).unwrap();
+        assert_eq!(parse_fingerprint(text), Some(key.sha256()));
+        assert_eq!(fingerprint(key.sha256()), text);
+        let long = format!("{text}A");
+        for bad in ["", "SHA256:", text.trim_end_matches('4'), &long, &text[7..], &text.to_lowercase()] {
+            assert_eq!(parse_fingerprint(bad), None, "{bad}");
+        }
+        assert_eq!(parse_fingerprint(&format!("{text}=")), None);
+        assert_eq!(parse_fingerprint(&text.replace("D174", "D175")), None, "bits that no digest has");
+        assert_eq!(parse_fingerprint("MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff"), None);
     }
 
     #[test]
