@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use host::Config;
 use host::accounts::facts_in;
 use host::config::{Chained, KeyRule, Piece};
-use policy::{Account, Timestamp};
+use policy::{Account, Rules, Timestamp};
 use store::PublicKey;
 use trust::{Owner, Refusal};
 
@@ -102,7 +102,8 @@ pub fn extend(
     }
     // Never a shared account: those are guarded.
     let rules = config.keys.rules.iter().filter(|rule| rule.accounts.covers(account, false)).collect();
-    let question = Question { account, offered: offered.and_then(Offered::key), rules, asked };
+    let (offered, policy) = (offered.and_then(Offered::key), &config.rules);
+    let question = Question { account, offered, rules, policy, asked };
     let permitted = permitted(config, account);
     let now = Instant::now();
     let end = now.checked_add(TOTAL).unwrap_or(now);
@@ -140,6 +141,8 @@ struct Question<'a> {
     offered: Option<&'a PublicKey>,
     /// What is asked of keys for this account, whoever names them.
     rules: Vec<&'a KeyRule>,
+    /// Which keys are programs'.
+    policy: &'a Rules,
     asked: Timestamp,
 }
 
@@ -201,8 +204,12 @@ impl Question<'_> {
         if self.offered.is_some_and(|offered| foreign.key != *offered) {
             return None;
         }
-        let candidate =
-            Candidate { key: foreign.key.clone(), owner: self.account.owner(), standing: Standing::Own };
+        // A program's key is good from its own places alone, whoever else names it.
+        if self.policy.automation(&foreign.key.sha256()).is_some() {
+            return None;
+        }
+        let owner = rules::Owner::Person(self.account.owner());
+        let candidate = Candidate { key: foreign.key.clone(), owner, standing: Standing::Own };
         let options = rules::apply(&self.rules, candidate, self.asked).ok()?.options;
         // sshd takes one from= in a line.
         if options.has_from() && foreign.has_from() {
@@ -251,7 +258,8 @@ mod tests {
 
     fn with<T>(offered: Option<&PublicKey>, action: impl FnOnce(&Question<'_>) -> T) -> T {
         let account = Account::new("ec2-user").unwrap();
-        action(&Question { account: &account, offered, rules: Vec::new(), asked: Timestamp::from_unix(0) })
+        let (policy, asked) = (Rules::compiled(), Timestamp::from_unix(0));
+        action(&Question { account: &account, offered, rules: Vec::new(), policy: &policy, asked })
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod automation;
 mod chain;
 mod child;
 mod cli;

@@ -2,18 +2,22 @@
 //! the people who could be admitted and are not, to tell them.
 
 use host::Config;
-use policy::{Account, Decision, Evidence, Facts, Login, Person, Principal, Reason, Roster, Timestamp};
+use policy::{
+    Account, Decision, Digest, Evidence, Facts, Login, Person, Principal, Reason, Roster, Timestamp,
+};
 use policy::{Verdict, admitted, decide};
 use store::keys::{KeyCopy, KeyOwner};
-use store::{Rejected, roster};
+use store::{PublicKey, Rejected, roster};
 
 use crate::lookup::Problem;
-use crate::rules::{Candidate, Standing};
+use crate::rules::{Candidate, Owner, Standing};
 
 /// What is known of a shared account's keys.
 pub struct Owned {
     /// The keys; of those who are admitted first.
     pub keys: Vec<Candidate>,
+    /// Those of the wanted keys that anybody in the directory has.
+    pub found: Vec<PublicKey>,
     /// Those people, admitted or not, and what that rests on.
     pub people: Vec<(Principal, Decision)>,
     /// The values that are no keys of the people whose keys these are.
@@ -21,10 +25,11 @@ pub struct Owned {
 }
 
 /// The keys of everyone whom [`policy::decide`] admits to `account` now, and of those who are told why not. A
-/// key that two people have is nobody's and is left out.
+/// key that two people have is nobody's and is left out. `wanted` are looked for whoever has them.
 pub fn keys(
     config: &Config,
     account: &Account,
+    wanted: &[Digest],
     open: impl FnOnce() -> Result<KeyCopy, Problem>,
     now: Timestamp,
 ) -> Result<Owned, Problem> {
@@ -32,16 +37,20 @@ pub fn keys(
     let people =
         people(config, account, &roster, now).map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;
-    let mut owned = Owned { keys: Vec::new(), people: Vec::new(), rejected: Vec::new() };
+    let mut owned = Owned { keys: Vec::new(), found: Vec::new(), people: Vec::new(), rejected: Vec::new() };
     for (person, standing, decision) in people {
         owned.people.push((person.clone(), decision));
         for key in copy.keys_of(person).map_err(Problem::Store)?.unwrap_or_default() {
             if copy.owner_of(&key).map_err(Problem::Store)? == KeyOwner::One(person.clone()) {
-                owned.keys.push(Candidate { key, owner: person.clone(), standing });
+                let owner = Owner::Person(person.clone());
+                owned.keys.push(Candidate { key, owner, standing: standing.clone() });
             }
         }
         let rejected = copy.rejected_of(person).map_err(Problem::Store)?;
         owned.rejected.extend(rejected.into_iter().map(|value| (person.clone(), value)));
+    }
+    for digest in wanted {
+        owned.found.extend(copy.key(digest).map_err(Problem::Store)?);
     }
     Ok(owned)
 }

@@ -193,7 +193,12 @@ fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
     let owners = || -> Result<Vec<KeyOwner>, store::StoreError> {
         let copy =
             KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)?;
-        keys.iter().map(|key| copy.owner_of(key)).collect()
+        // A program's key is no person's, whoever else lists it.
+        let owner = |key: &PublicKey| match config.rules.automation(&key.sha256()) {
+            Some(_) => Ok(KeyOwner::Nobody),
+            None => copy.owner_of(key),
+        };
+        keys.iter().map(owner).collect()
     };
     match owners() {
         Err(error) => Human::Other(Person::CannotTell(error.fault())),

@@ -4,13 +4,14 @@
 //! configure nothing. A key that this release does not know is an error with its line, because a
 //! misspelt guard is a guard that is not there.
 
+mod automation;
 mod key_rule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Who};
+use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Timestamp, Who};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -310,6 +311,11 @@ impl Config {
         let file: File = toml_file::parse(path, text)?;
         file.check(path).map_err(|Problem { at, text: problem }| FileError::at(path, text, at, problem))
     }
+
+    /// What is no mistake and has no effect at `now`: a line each.
+    pub fn remarks(&self, now: Timestamp) -> Vec<String> {
+        automation::remarks(&self.rules, now)
+    }
 }
 
 /// A complaint about a value: its byte offset, and the text.
@@ -585,6 +591,7 @@ struct PolicySection {
     exempt_accounts: Vec<Spanned<String>>,
     rule: Vec<RuleSection>,
     shared: Vec<SharedSection>,
+    automation: Vec<automation::AutomationSection>,
 }
 
 impl Default for PolicySection {
@@ -602,6 +609,7 @@ impl Default for PolicySection {
             exempt_accounts: Vec::new(),
             rule: Vec::new(),
             shared: Vec::new(),
+            automation: Vec::new(),
         }
     }
 }
@@ -996,32 +1004,37 @@ impl PolicySection {
         let PolicyMode::Enforce = self.mode;
         unique(self.rule.iter().map(|rule| &rule.name), "[[policy.rule]]")?;
         unique(self.shared.iter().map(|shared| &shared.account), "[[policy.shared]]")?;
-        if self.services.get_ref().is_empty() {
-            let text = "`services` is empty, so nothing would be guarded; leave it out for the usual ones";
-            return Err(problem(&self.services, text));
-        }
-        for service in self.services.get_ref() {
-            if !Rules::SERVICES.contains(&service.get_ref().as_str()) {
-                return Err(problem(
-                    service,
-                    format!(
-                        "this release does not decide for service `{}`; it knows {}",
-                        service.get_ref(),
-                        Rules::SERVICES.join(", ")
-                    ),
-                ));
-            }
-        }
         Ok(Rules {
             accounts: all_named(&self.accounts, Account::new)?,
             groups: self.groups,
-            services: self.services.into_inner().into_iter().map(Spanned::into_inner).collect(),
+            services: services(&self.services)?,
             exempt_accounts: all_named(&self.exempt_accounts, Account::new)?,
             rules: self.rule.into_iter().map(|rule| rule.check(sources)).collect::<Result<_, _>>()?,
             shared: self.shared.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
+            automation: automation::check(self.automation)?,
             ..Rules::compiled()
         })
     }
+}
+
+/// Those of the services that this release decides for; at least one.
+fn services(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Problem> {
+    if written.get_ref().is_empty() {
+        let text = "`services` is empty, so it is about nothing; leave it out for the usual ones";
+        return Err(problem(written, text));
+    }
+    let known = |service: &Spanned<String>| match Rules::SERVICES.contains(&service.get_ref().as_str()) {
+        true => Ok(service.get_ref().clone()),
+        false => Err(problem(
+            service,
+            format!(
+                "this release does not decide for service `{}`; it knows {}",
+                service.get_ref(),
+                Rules::SERVICES.join(", ")
+            ),
+        )),
+    };
+    written.get_ref().iter().map(known).collect()
 }
 
 impl RuleSection {
@@ -1225,7 +1238,7 @@ mod tests {
             ),
             (
                 "[policy]\nservices = []".to_string(),
-                "2: `services` is empty, so nothing would be guarded; leave it out for the usual ones",
+                "2: `services` is empty, so it is about nothing; leave it out for the usual ones",
             ),
             (
                 "[directory]\nfile = 'people.toml'\nbind_dn = 'cn=x'".to_string(),
@@ -1261,6 +1274,7 @@ mod tests {
         assert!(matches!(config.directory, Some(Directory::Ldap(_))));
         assert_eq!(config.oncall.sources.len(), 2);
         assert_eq!(config.keys.chain.len(), 1);
+        assert_eq!(config.rules.automation[0].digests.len(), 2);
     }
 
     const CHAIN: &str =

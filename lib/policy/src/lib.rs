@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+mod automation;
 mod decision;
 mod from;
 mod principal;
@@ -18,6 +19,7 @@ mod roster;
 mod rules;
 mod time;
 
+pub use automation::{Automation, Digest};
 pub use decision::{
     Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
     decide, on_call_now,

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
-use crate::{Account, Guard, Principal, ScheduleRef, Span};
+use crate::{Account, Automation, Guard, Principal, ScheduleRef, Span};
 
 /// The machine a decision is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,6 +139,8 @@ pub struct Rules {
     pub rules: Vec<Rule>,
     /// Shared accounts.
     pub shared: Vec<Shared>,
+    /// Keys of programs.
+    pub automation: Vec<Automation>,
     /// Older than this is said everywhere, and still believed.
     pub warn_age: Span,
     /// Older than this is not believed.
@@ -162,6 +164,7 @@ impl Rules {
             exempt_accounts: Vec::new(),
             rules: Vec::new(),
             shared: Vec::new(),
+            automation: Vec::new(),
             warn_age: Span::hours(1),
             max_age: Span::hours(24),
         }

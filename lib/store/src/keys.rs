@@ -13,7 +13,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use policy::{Principal, Rules, Span, Timestamp};
+use policy::{Digest, Principal, Rules, Span, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use trust::Owner;
 
@@ -216,6 +216,26 @@ impl KeyCopy {
             Ok(Rejected { number, problem })
         })
         .collect()
+    }
+
+    /// The key with this fingerprint that anybody has whose account is not disabled.
+    pub fn key(&self, digest: &Digest) -> Result<Option<PublicKey>, StoreError> {
+        let mut query = self
+            .connection
+            .prepare(
+                "SELECT line FROM public_key JOIN person USING (principal)
+                 WHERE fingerprint = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2) LIMIT 1",
+            )
+            .map_err(|error| self.corrupt(error))?;
+        let line: Option<String> = query
+            .query_row(params![digest, self.now.unix()], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.corrupt(error))?;
+        let Some(line) = line else { return Ok(None) };
+        match PublicKey::parse(line.as_bytes()) {
+            Ok(key) if key.sha256() == *digest => Ok(Some(key)),
+            _ => Err(self.corrupt("a fingerprint that is not its key's")),
+        }
     }
 
     /// Whose key this is.
