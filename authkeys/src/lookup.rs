@@ -13,7 +13,7 @@ use store::{KeyProblem, PublicKey, Rejected, StoreError};
 use crate::automation::Programs;
 use crate::live::LiveError;
 use crate::person::{self, Clock, Found, Origin};
-use crate::rules::{self, Candidate, Dropped, Owner, Printed, Standing};
+use crate::rules::{self, Candidate, Dropped, Owner, Printed, Standing, Why};
 use crate::shared;
 
 /// The most lines of one answer: a shared account has many owners of few keys.
@@ -136,6 +136,19 @@ impl Answer {
         candidates.filter(move |candidate| (candidate.standing == Standing::Told) == told)
     }
 
+    /// Those whose keys are nobody's, because several of them have one.
+    fn ambiguous(&self) -> String {
+        let mut people: Vec<Principal> = Vec::new();
+        for dropped in &self.dropped {
+            if let Why::Owners(owners) = &dropped.why {
+                people.extend(
+                    owners.iter().filter(|owner| !people.contains(owner)).cloned().collect::<Vec<_>>(),
+                );
+            }
+        }
+        rules::listed(&people)
+    }
+
     /// How many keys open the account.
     pub fn opening(&self) -> usize {
         self.of(false).count()
@@ -159,7 +172,8 @@ impl Answer {
             .field("owners", &distinct(false))
             .field("told", &distinct(true))
             .field("automation", &counted(programs).unwrap_or_default())
-            .field("dropped", &counted(self.dropped.len()).unwrap_or_default());
+            .field("dropped", &counted(self.dropped.len()).unwrap_or_default())
+            .field("ambiguous", &self.ambiguous());
         self.evidence.iter().fold(line, |line, (name, value)| line.field(name, value))
     }
 }
@@ -284,10 +298,12 @@ impl Question<'_> {
             copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
         };
         let wanted = self.programs.wanted();
-        let shared::Owned { mut keys, found, people, rejected } =
+        let shared::Owned { mut keys, dropped, found, people, rejected } =
             shared::keys(config, account, &wanted, open, now)?;
         keys.extend(found.into_iter().map(|key| self.programs.own(key)));
-        let answer = self.select(keys, now)?;
+        let mut answer = self.select(keys, now)?;
+        let asked = |one: &Dropped| self.offered.is_none_or(|offered| offered.matches(&one.candidate.key));
+        answer.dropped.extend(dropped.into_iter().filter(asked));
         Ok(Answer { people, origin: Origin::Copy(age), rejected: Some(rejected), ..answer })
     }
 

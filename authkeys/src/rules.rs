@@ -79,6 +79,8 @@ pub enum Why {
     Rule(usize, Objection),
     /// This entry lists it, for another account or until a day that is over.
     Automation(Box<Automation>),
+    /// All of these have it, and more than one of them, or none, may become root.
+    Owners(Vec<Principal>),
 }
 
 impl fmt::Display for Why {
@@ -92,8 +94,16 @@ impl fmt::Display for Why {
                     "dropped: [[policy.automation]] {number} lists it, for {account} alone, until {until}"
                 )
             }
+            Self::Owners(people) => {
+                write!(f, "dropped: it stands in the entries of {} (ambiguous-person)", listed(people))
+            }
         }
     }
+}
+
+/// `alice,bob`.
+pub fn listed(people: &[Principal]) -> String {
+    people.iter().map(Principal::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// Why a rule keeps a key back.
