@@ -1,9 +1,10 @@
 //! Which keys open an account: all of them or none, and why.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use host::audit::Line;
-use host::config::{Directory, KeyRule};
+use host::config::{Directory, KeyRule, KeysMode};
 use host::{Config, FileError};
 use policy::{Account, Decision, Digest, Principal, Reason, Span, Timestamp};
 use store::keys::{KeyCopy, MOST_KEYS};
@@ -61,6 +62,8 @@ pub enum Problem {
     Undecided(Reason),
     /// More keys than are printed; the number and the limit.
     TooMany(usize, usize),
+    /// The caller may not read what sshd's answer is made from.
+    Denied(PathBuf),
 }
 
 impl Problem {
@@ -76,6 +79,7 @@ impl Problem {
             Self::Unknown(Some(copy), _) => Reason::from(copy.fault()).token(),
             Self::Undecided(reason) => reason.token(),
             Self::TooMany(..) => "too-many-keys",
+            Self::Denied(_) => "file-untrusted",
         }
     }
 }
@@ -93,6 +97,12 @@ impl fmt::Display for Problem {
             Self::Undecided(reason) => {
                 write!(f, "cannot tell who may enter this shared account ({reason}); see `oncall-cache who`")
             }
+            Self::Denied(path) => write!(
+                f,
+                "you may not read {}, so what sshd would get cannot be explained; run it as root or as the \
+                 AuthorizedKeysCommandUser of sshd_config",
+                path.display()
+            ),
             Self::TooMany(count, limit) => {
                 write!(
                     f,
@@ -211,6 +221,20 @@ impl Offered {
 
     fn matches(&self, other: &PublicKey) -> bool {
         self.key() == Some(other)
+    }
+}
+
+/// May the caller read what an answer is made from? One who may not would get another answer than sshd, or none.
+pub fn may_explain(config: &Config) -> Result<(), Problem> {
+    let read = match config.keys.mode {
+        KeysMode::Replica => vec![&config.paths.keys],
+        KeysMode::Lookup => vec![&config.paths.keys, &config.paths.lookups],
+    };
+    let denied =
+        |path: &&PathBuf| trust::open(path, trust::Owner::Service).is_err_and(|refusal| refusal.is_denied());
+    match read.into_iter().find(denied) {
+        Some(path) => Err(Problem::Denied(path.clone())),
+        None => Ok(()),
     }
 }
 

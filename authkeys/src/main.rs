@@ -71,6 +71,9 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let account = policy::Account::new(&arguments.user).map_err(Problem::Name)?;
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
+    if arguments.explain {
+        lookup::may_explain(&config)?;
+    }
     let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
     if arguments.explain || geteuid().is_root() {
         // Root asks by hand; other commands are for sshd's user to run.
