@@ -279,6 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn whatever_a_command_says_each_line_is_a_key_of_this_name() {
+        let keys = mutate::keys();
+        let whole = keys.iter().map(|key| format!("no-pty {key} x\n# y\n{key}\n")).collect::<String>();
+        let samples: [&[u8]; 2] = [whole.as_bytes(), KEY.as_bytes()];
+        mutate::each(&samples, &["\n", "\r", "\n\n", KEY, OTHER, " chain:own", "restrict "], 1_000, |said| {
+            let gained = with(None, |asked| asked.choose(said, "eic"));
+            let lines = said.split(|byte| *byte == b'\n').count();
+            assert!(gained.kept + gained.dropped <= lines && gained.lines.lines().count() == gained.kept);
+            assert!(gained.lines.len() <= said.len() + lines * 48);
+            for line in gained.lines.lines() {
+                let line = line.strip_suffix(" chain:eic").expect("whose it is");
+                assert!(matches!(Line::read(line.as_bytes()), Line::Key(_)), "{line}");
+            }
+        });
+    }
+
+    #[test]
     fn lines_are_written_anew_and_the_rest_is_counted() {
         let said = format!("# x\n\n{KEY} me\ncommand=\"id\" {KEY}\nno-pty {OTHER} command=\nx\n{KEY}");
         let gained = with(None, |asked| asked.choose(said.as_bytes(), "eic"));

@@ -1135,6 +1135,48 @@ mod tests {
         "[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\ntoken_file = 't'\nschedules = ['P1']\n";
 
     #[test]
+    fn whatever_stands_in_the_file_is_a_configuration_or_a_line_that_is_wrong() {
+        let example = include_str!("../../../packaging/examples/config.toml");
+        let uncommented = uncommented(example);
+        let samples: [&[u8]; 4] =
+            [example.as_bytes(), uncommented.as_bytes(), CHAIN.as_bytes(), SOURCE.as_bytes()];
+        let mut words = vec![
+            "[[policy.automation]]\n",
+            "until = 2027-06-30\n",
+            "[",
+            "]]",
+            "'''",
+            "\"\"\"",
+            "=",
+            "\\u0000",
+        ];
+        words.extend(["from = ['10.0.0.0/8']\n", "\\\"", "9223372036854775808", "'-1s'", "true", "0x", "\n"]);
+        mutate::each(&samples, &words, 1_500, |text| match Config::parse(Path::new("/c"), text) {
+            Ok(config) => {
+                let automation = config.rules.automation.iter().flat_map(|one| &one.from);
+                let rules = config.keys.rules.iter().flat_map(|rule| &rule.from);
+                for pattern in automation.chain(rules) {
+                    assert!(
+                        pattern
+                            .as_str()
+                            .bytes()
+                            .all(|b| b.is_ascii_alphanumeric() || b".:-_*?/".contains(&b))
+                    );
+                }
+                let remarks = config.remarks(Timestamp::MAX);
+                assert!(remarks.iter().all(|remark| !remark.contains(char::is_control)), "{remarks:?}");
+            }
+            Err(error) => {
+                let error = error.to_string();
+                let line = error.strip_prefix("/c:").and_then(|rest| rest.split(':').next()?.parse().ok());
+                let lines = 1 + text.iter().filter(|byte| **byte == b'\n').count();
+                assert!(line.is_some_and(|line: usize| (1..=lines).contains(&line)), "{error}");
+                assert!(!error.contains('\n'), "{error}");
+            }
+        });
+    }
+
+    #[test]
     fn an_empty_file_guards_and_admits_nobody() {
         let config = parse("").unwrap();
         let compiled = Rules::compiled();
@@ -1254,22 +1296,20 @@ mod tests {
         }
     }
 
+    /// With what it shows as comments.
+    fn uncommented(example: &str) -> String {
+        let setting = |line: &&str| line.contains('=') || line.starts_with('[');
+        let line = |line| str::strip_prefix(line, "# ").filter(setting).unwrap_or(line);
+        example.replace("file = \"people.toml\"", "").lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     #[test]
     fn the_shipped_example_is_a_configuration() {
         let example = include_str!("../../../packaging/examples/config.toml");
         let config = parse(example).unwrap();
         assert_eq!(config.rules.shared[0].principals, Who::Everyone);
         // What it shows as comments holds as well.
-        let other = example
-            .replace("file = \"people.toml\"", "")
-            .lines()
-            .map(|line| {
-                line.strip_prefix("# ")
-                    .filter(|rest| rest.contains('=') || rest.starts_with('['))
-                    .unwrap_or(line)
-            })
-            .collect::<Vec<_>>()
-            .join("\n");
+        let other = uncommented(example);
         let config = parse(&other).unwrap();
         assert!(matches!(config.directory, Some(Directory::Ldap(_))));
         assert_eq!(config.oncall.sources.len(), 2);
