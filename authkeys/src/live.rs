@@ -126,7 +126,11 @@ fn ending(child: &Child, end: Instant) -> String {
 }
 
 /// The answer in what the child said about `person`.
-fn understand(said: &[u8], person: &Principal, ending: impl FnOnce() -> String) -> Result<Answer, LiveError> {
+pub fn understand(
+    said: &[u8],
+    person: &Principal,
+    ending: impl FnOnce() -> String,
+) -> Result<Answer, LiveError> {
     let text = std::str::from_utf8(said).map_err(|_| LiveError::nonsense("it is not text"))?;
     if let Some(words) = text.strip_prefix("error ") {
         return Err(error(words));
