@@ -1,5 +1,6 @@
 //! `authkeys` against a directory that answers, is away, or means harm; through the real programs.
 
+use std::collections::BTreeSet;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -596,13 +597,12 @@ fn an_outage_is_everybodys_also_on_a_host_that_starts_programs_slowly() {
     assert_eq!(site.hostile.counted().0, 1);
 }
 
-/// Runs `authkeys alice` so many times at once, by somebody who leaves no marks; each line of what is printed
-/// is one run's exit status, milliseconds and output.
+/// Runs `authkeys alice` so many times, and so many at once, by somebody who leaves no marks; each line of what
+/// is printed is one run's exit status, milliseconds and output.
 fn storm(suite: &Suite, runs: usize, at_once: usize) -> Vec<(i32, u64, String)> {
     let script = format!(
-        "one() {{ start=$(date +%s%N); out=$(timeout 20 authkeys alice 2>/dev/null); code=$?; \
-         echo $code $((($(date +%s%N) - start) / 1000000)) $out; }}; \
-         i=0; while [ $i -lt {runs} ]; do one & i=$((i+1)); [ $((i % {at_once})) = 0 ] && wait; done; wait"
+        "seq {runs} | xargs -P {at_once} -I@ sh -c 'start=$(date +%s%N); out=$(timeout 20 authkeys alice 2>/dev/null); code=$?; \
+         echo $code $((($(date +%s%N) - start) / 1000000)) $out'"
     );
     let said = suite.must_as("root", &script);
     let runs_said: Vec<_> = said
@@ -618,35 +618,57 @@ fn storm(suite: &Suite, runs: usize, at_once: usize) -> Vec<(i32, u64, String)> 
     runs_said
 }
 
+impl Site<'_> {
+    /// A run of `authkeys alice` for each of `length` offsets, at which the server leaves it by `play`: it knows
+    /// nothing, prints nothing and ends in time. At the last `slack` offsets the answer may be there already.
+    fn left_at_every_offset(&self, length: usize, slack: usize, play: fn(usize) -> Play) {
+        let whole = format!("{} alice", key_of(self.suite, "alice"));
+        let mut left: BTreeSet<usize> = (0..length).collect();
+        let _ = self.hostile.stalled_at();
+        // A busy machine may end a run before it meets its offset: that one has another turn.
+        for _ in 0..5 {
+            let start = Instant::now();
+            self.hostile.queue(left.iter().copied().map(play).collect(), Play::Silence);
+            let runs = storm(self.suite, left.len(), 100);
+            let slowest = runs.iter().map(|(_, took, _)| *took).max().unwrap_or_default();
+            println!("{} of {length} offsets in {:?}, the slowest {slowest} ms", left.len(), start.elapsed());
+            assert!(slowest < 5_000, "{slowest} ms");
+            let (known, unknown): (Vec<_>, Vec<_>) = runs.into_iter().partition(|(code, _, _)| *code == 0);
+            assert!(known.len() <= slack && known.iter().all(|(_, _, said)| *said == whole), "{known:?}");
+            assert!(unknown.iter().all(|(code, _, said)| (*code, said.as_str()) == (2, "")), "{unknown:?}");
+            let met = self.hostile.stalled_at();
+            left.retain(|offset| !met.contains(offset));
+            if left.iter().all(|offset| offset + slack >= length) {
+                return;
+            }
+        }
+        panic!("no run met these offsets: {left:?}");
+    }
+}
+
 #[test]
-fn a14_a_server_that_stalls_at_any_byte_of_its_answer_is_down() {
+fn a14_a_server_that_stalls_or_leaves_at_any_byte_of_its_answer_is_down() {
     let suite = Suite::start();
     let site = Site::start(&suite);
     let length = site.record();
-    println!("a good answer has {length} bytes");
-    let stalls: Vec<Play> = (0..length).map(Play::Stall).collect();
     site.configure(&[Hostile::LDAPS_URL], "deadline = '1s'");
-    site.hostile.queue(stalls, Play::Silence);
-    let runs = storm(&suite, length, 40);
-    assert_eq!(site.hostile.counted().0, length + 1, "each run met its offset; the recording was one more");
-    let slowest = runs.iter().map(|(_, took, _)| *took).max().unwrap_or_default();
-    println!("{length} offsets, the slowest run took {slowest} ms of 1000");
-    for (code, took, said) in runs {
-        assert_eq!((code, said.as_str()), (2, ""));
-        assert!(took < 2_500, "{took} ms");
-    }
-    // The same with the end of the connection in place of silence.
-    site.hostile.queue((0..length).map(Play::Close).collect(), Play::Silence);
-    assert!(storm(&suite, length, 40).iter().all(|(code, _, said)| *code == 2 && said.is_empty()));
-    // On the wire, from the first byte of the handshake.
-    let offsets: Vec<usize> = (0..900).step_by(11).collect();
-    site.hostile.queue(offsets.iter().copied().map(Play::StallOnWire).collect(), Play::Silence);
-    for (code, took, said) in storm(&suite, offsets.len(), 40) {
-        assert!((code, said.as_str()) == (2, "") && took < 2_500, "{code} {took} ms {said}");
-    }
+    site.left_at_every_offset(length, 0, Play::Stall);
+    site.left_at_every_offset(length, 0, Play::Close);
     // And the whole answer is one.
     site.hostile.queue(vec![Play::Stall(length)], Play::Silence);
     assert_eq!(storm(&suite, 1, 1)[0].0, 0);
+}
+
+#[test]
+fn a14_a_server_that_stalls_at_any_byte_on_the_wire_is_down() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.record();
+    site.configure(&[Hostile::LDAPS_URL], "deadline = '1s'");
+    site.hostile.queue(vec![Play::StallOnWire(usize::MAX)], Play::Silence);
+    assert_eq!(storm(&suite, 1, 1)[0].0, 0);
+    // From the first byte of the handshake, in which signatures differ in length by a few bytes.
+    site.left_at_every_offset(site.hostile.said_on_wire(), 8, Play::StallOnWire);
 }
 
 #[test]

@@ -243,17 +243,55 @@ fn a48_the_process_environment_is_no_evidence() {
     assert!(one_decision(&suite).contains("person=bob decision=refuse reason=not-oncall "));
 }
 
-#[test]
-fn a_key_that_two_people_have_is_nobodys() {
-    let suite = suite();
-    let shared = suite.public_key("alice");
-    let people = suite.host.read("/etc/authkeys/people.toml").replace(&suite.public_key("bob"), &shared);
+/// Puts alice's key in the place of another's.
+fn claim_alices_key(suite: &Suite, name: &str) {
+    let (hers, theirs) = (suite.public_key("alice"), suite.public_key(name));
+    let people = suite.host.read("/etc/authkeys/people.toml").replace(&theirs, &hers);
     suite.host.write("/etc/authkeys/people.toml", people, 0o644);
     suite.sync();
+}
+
+#[test]
+fn a_key_that_two_eligible_people_have_is_nobodys() {
+    let suite = suite();
+    claim_alices_key(&suite, "bob");
+    let _ = suite.lines_of("authkeys");
     refused(&suite.ssh("alice", "root", "id -u"), "Permission denied (publickey");
+    let lines = suite.lines_of("authkeys");
+    assert!(lines[0].contains("reason=no-keys keys=0 dropped=1 ambiguous=alice,bob"), "{lines:?}");
+    let explained = suite.must_as("root", "authkeys --explain root");
+    let words = ": dropped: it stands in the entries of alice,bob (ambiguous-person)\n";
+    assert!(
+        explained.contains("\nalice: ssh-ed25519 256 SHA256:") && explained.contains(words),
+        "{explained}"
+    );
     suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/alice.pub >/root/.ssh/authorized_keys");
     refused(&suite.ssh("alice", "root", "id -u"), "is not one person's key alone");
-    assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=ambiguous-person "));
+    let decision = one_decision(&suite);
+    assert!(decision.starts_with("person=- decision=refuse reason=ambiguous-person "), "{decision}");
+    assert!(decision.ends_with(" owners=alice,bob"), "{decision}");
+}
+
+#[test]
+fn who_cannot_become_root_takes_the_key_from_nobody_who_can() {
+    let suite = suite();
+    claim_alices_key(&suite, "dave");
+    let key = suite.public_key("alice").replace(" alice", "");
+    assert_eq!(suite.must_as("authkeys", "authkeys root"), format!("{key} alice\n"));
+    admitted(&suite.ssh("alice", "root", "id -u"));
+    assert!(one_decision(&suite).starts_with("person=alice decision=allow reason=oncall "));
+    // Off call she is refused as herself, and dave is nobody whom the key would admit.
+    suite.write_rota(&[("bob", -HOUR, HOUR)]);
+    suite.sync();
+    assert!(!suite.must_as("authkeys", "authkeys root").contains(&key));
+    suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/alice.pub >/root/.ssh/authorized_keys");
+    refused(&suite.ssh("alice", "root", "id -u"), "alice is not (bob is, until ");
+    // One who left and may have become root once counts no more.
+    suite.must_as("authkeys-sync", "sqlite3 /var/lib/authkeys/keys.db \"UPDATE person SET eligible = 1, disabled = 'left' WHERE principal = 'dave'\"");
+    suite.must_as("oncall-cache", "oncall-cache sync");
+    let _ = suite.decisions();
+    refused(&suite.ssh("alice", "root", "id -u"), "alice is not (bob is, until ");
+    assert!(one_decision(&suite).starts_with("person=alice decision=refuse reason=not-oncall "));
 }
 
 #[test]

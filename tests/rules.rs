@@ -201,6 +201,32 @@ fn what_a_rule_keeps_back_is_counted_and_explained() {
 }
 
 #[test]
+fn only_root_and_sshds_own_user_can_ask_for_reasons() {
+    let (suite, _) = start("");
+    for user in ["root", "authkeys"] {
+        let explained = suite.must_as(user, "authkeys --explain dave");
+        assert!(explained.starts_with("dave: 1 key (keys)\nanswer: copy, "), "{explained}");
+    }
+    for mode in ["replica", "lookup"] {
+        configure(&suite, &format!("[keys]\nmode = '{mode}'\n"));
+        for account in ["dave", "root"] {
+            let output = suite.run_as("dave", &format!("authkeys --explain {account}"));
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{}", text(&output));
+            let expected = format!(
+                "authkeys: {account}: you may not read /var/lib/authkeys/keys.db, so what sshd would get cannot be \
+                 explained; run it as root or as the AuthorizedKeysCommandUser of sshd_config\n"
+            );
+            assert!(text(&output).ends_with(&expected), "{}", text(&output));
+        }
+    }
+    // Whose files they are is another matter.
+    configure(&suite, "");
+    suite.host.must("chmod o+w /var/lib/authkeys/keys.db");
+    let output = suite.run_as("root", "authkeys --explain root");
+    assert!(text(&output).contains("keys.db: refused, others can write it"), "{}", text(&output));
+}
+
+#[test]
 fn who_is_off_call_is_told_and_gets_no_further() {
     let (suite, end) = start("explain = true\n");
     let prefix = "restrict,command=\"/usr/bin/oncall-cache explain\" ssh-ed25519 ";

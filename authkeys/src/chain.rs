@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use host::Config;
 use host::accounts::facts_in;
 use host::config::{Chained, KeyRule, Piece};
-use policy::Account;
+use policy::{Account, Rules};
 use store::PublicKey;
 use trust::{Owner, Refusal};
 
@@ -108,7 +108,8 @@ pub fn extend(
     // Never a shared account: those are guarded.
     let rules = config.keys.rules.iter().filter(|rule| rule.accounts.covers(account, false)).collect();
     let memory = Memory::open(&config.paths.lookups);
-    let question = Question { account, offered: offered.and_then(Offered::key), rules, clock, memory };
+    let (offered, policy) = (offered.and_then(Offered::key), &config.rules);
+    let question = Question { account, offered, rules, policy, clock, memory };
     let permitted = permitted(config, account);
     let now = Instant::now();
     let end = now.checked_add(TOTAL).unwrap_or(now);
@@ -175,6 +176,8 @@ struct Question<'a> {
     offered: Option<&'a PublicKey>,
     /// What is asked of keys for this account, whoever names them.
     rules: Vec<&'a KeyRule>,
+    /// Which keys are programs'.
+    policy: &'a Rules,
     clock: Clock,
     /// Which commands stalled a moment ago.
     memory: Option<Memory>,
@@ -258,8 +261,12 @@ impl Question<'_> {
         if self.offered.is_some_and(|offered| foreign.key != *offered) {
             return None;
         }
-        let candidate =
-            Candidate { key: foreign.key.clone(), owner: self.account.owner(), standing: Standing::Own };
+        // A program's key is good from its own places alone, whoever else names it.
+        if self.policy.automation(&foreign.key.sha256()).is_some() {
+            return None;
+        }
+        let owner = rules::Owner::Person(self.account.owner());
+        let candidate = Candidate { key: foreign.key.clone(), owner, standing: Standing::Own };
         let options = rules::apply(&self.rules, candidate, self.clock.now).ok()?.options;
         // sshd takes one from= in a line.
         if options.has_from() && foreign.has_from() {
@@ -309,8 +316,10 @@ mod tests {
 
     fn with<T>(offered: Option<&PublicKey>, action: impl FnOnce(&Question<'_>) -> T) -> T {
         let account = Account::new("ec2-user").unwrap();
+        let policy = Rules::compiled();
         let clock = Clock { now: Timestamp::from_unix(0), start: Instant::now() };
-        action(&Question { account: &account, offered, rules: Vec::new(), clock, memory: None })
+        let rules = Vec::new();
+        action(&Question { account: &account, offered, rules, policy: &policy, clock, memory: None })
     }
 
     #[test]
@@ -327,6 +336,23 @@ mod tests {
         for piece in [Piece::KeyType, Piece::KeyBase64, Piece::Fingerprint] {
             assert_eq!(filled(None, &[Piece::Account, piece]), None);
         }
+    }
+
+    #[test]
+    fn whatever_a_command_says_each_line_is_a_key_of_this_name() {
+        let keys = mutate::keys();
+        let whole = keys.iter().map(|key| format!("no-pty {key} x\n# y\n{key}\n")).collect::<String>();
+        let samples: [&[u8]; 2] = [whole.as_bytes(), KEY.as_bytes()];
+        mutate::each(&samples, &["\n", "\r", "\n\n", KEY, OTHER, " chain:own", "restrict "], 1_000, |said| {
+            let gained = with(None, |asked| asked.choose(said, "eic"));
+            let lines = said.split(|byte| *byte == b'\n').count();
+            assert!(gained.kept + gained.dropped <= lines && gained.lines.lines().count() == gained.kept);
+            assert!(gained.lines.len() <= said.len() + lines * 48);
+            for line in gained.lines.lines() {
+                let line = line.strip_suffix(" chain:eic").expect("whose it is");
+                assert!(matches!(Line::read(line.as_bytes()), Line::Key(_)), "{line}");
+            }
+        });
     }
 
     #[test]

@@ -29,13 +29,10 @@ pub fn report(account: &str, answer: &Answer, now: Timestamp) -> String {
         text.push('\n');
     }
     for dropped in &answer.dropped {
-        let _ = writeln!(
-            text,
-            "{}: dropped by [[keys.rule]] {}: {}",
-            key(&dropped.candidate),
-            dropped.rule,
-            dropped.why
-        );
+        let _ = writeln!(text, "{}: {}", key(&dropped.candidate), dropped.why);
+    }
+    for remark in &answer.remarks {
+        let _ = writeln!(text, "{}", plain(remark));
     }
     rejected(&mut text, answer);
     text
@@ -76,6 +73,7 @@ fn origin(origin: &Origin) -> String {
         Origin::Compiled => {
             "root is an account and no person; [[policy.shared]] does not list it".to_string()
         }
+        Origin::Configuration => "config.toml alone".to_string(),
         Origin::Copy(age) => format!("copy, {age} old"),
         Origin::Directory => "live, from the directory".to_string(),
         Origin::Memory(age) => format!("memory of an earlier question, {age} old"),

@@ -353,6 +353,45 @@ mod tests {
         }
     }
 
+    /// What is let through is written as one line, which is read the same again and has no option but those known.
+    fn is_sound(line: &[u8]) {
+        let Line::Key(foreign) = Line::read(line) else { return };
+        let written = foreign.to_string();
+        assert!(written.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{written}");
+        assert!(written.len() <= line.len() + 32, "{written}");
+        let options = written.strip_suffix(&foreign.key.line()).expect("the key comes last");
+        assert_eq!(options.is_empty(), !foreign.is_restricted());
+        // Between options no other comma or blank can stand than in a value, and values have no quotes.
+        let outside: String = options.trim_end().split('"').step_by(2).collect();
+        for option in outside.split(',').filter(|_| !options.is_empty()) {
+            assert!(FLAGS.contains(&option) || ["from=", "expiry-time="].contains(&option), "{written}");
+        }
+        assert_eq!(Line::read(written.as_bytes()), Line::Key(foreign));
+    }
+
+    #[test]
+    fn whatever_comes_is_refused_or_restricts() {
+        let keys = mutate::keys();
+        let before = "restrict,from=\"10.0.0.0/8,!db?.example.com\",expiry-time=\"20301231235959Z\",no-pty";
+        let all: Vec<String> =
+            keys.iter().flat_map(|key| [format!("{key} a comment"), format!("{before} {key}")]).collect();
+        let samples: Vec<&[u8]> = all.iter().map(|line| line.as_bytes()).collect();
+        let mut words = FLAGS.to_vec();
+        words.extend([
+            "command=\"id\"",
+            "from=\"",
+            "\"",
+            "\\\"",
+            ",",
+            "pty",
+            "cert-authority",
+            "Expiry-Time=\"",
+            "\n",
+            "# ",
+        ]);
+        mutate::each(&samples, &words, 10_000, is_sound);
+    }
+
     #[test]
     fn what_is_written_reads_the_same_again() {
         for options in ["", "restrict,from=\"!a,b\",expiry-time=\"20301231235959Z\""] {

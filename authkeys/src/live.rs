@@ -133,7 +133,11 @@ fn ending(child: &Child, end: Instant) -> String {
 }
 
 /// The answer in what the child said about `person`.
-fn understand(said: &[u8], person: &Principal, ending: impl FnOnce() -> String) -> Result<Answer, LiveError> {
+pub fn understand(
+    said: &[u8],
+    person: &Principal,
+    ending: impl FnOnce() -> String,
+) -> Result<Answer, LiveError> {
     let text = std::str::from_utf8(said).map_err(|_| LiveError::nonsense("it is not text"))?;
     if let Some(words) = text.strip_prefix("error ") {
         return Err(error(words));
@@ -294,6 +298,48 @@ mod tests {
         ] {
             assert_eq!(heard(&said).unwrap_err().reason, "ldap-unavailable", "{said}");
         }
+    }
+
+    #[test]
+    fn whatever_the_child_says_is_an_answer_or_one_line_of_complaint() {
+        let keys: String = mutate::keys().iter().map(|key| format!("key {key}\n")).collect();
+        let accepted: String = keys
+            .lines()
+            .filter(|line| PublicKey::parse(&line.as_bytes()[4..]).is_ok())
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let samples = [
+            format!(
+                "authkeys-answer 1\nperson alice\n{accepted}rejected 2 weak-rsa\nrejected 3 malformed\nend\n"
+            ),
+            format!("authkeys-answer 1\nperson alice\n{keys}end\n"),
+            "authkeys-answer 1\nabsent alice\nend\n".to_string(),
+            "authkeys-answer 1\ndisabled alice\nend\n".to_string(),
+            "error ldap-partial directory limit of 3\n".to_string(),
+        ];
+        let samples: Vec<&[u8]> = samples.iter().map(|sample| sample.as_bytes()).collect();
+        let words =
+            ["key ", "rejected ", "\nend\n", "person bob", "4294967296", "disabled", "error ", " this-host "];
+        let alice = Principal::new("alice").unwrap();
+        mutate::each(&samples, &words, 4_000, |said| {
+            match understand(said, &alice, || "broke off".to_string()) {
+                Ok(Answer { known, rejected }) => {
+                    assert!(rejected.len() <= MOST_REJECTED && rejected.is_sorted());
+                    let Known::Keys(keys) = known else { return };
+                    // Each stands in what was said, once.
+                    let text = String::from_utf8_lossy(said);
+                    assert!(keys.iter().all(|key| text.contains(key.line().split(' ').next_back().unwrap())));
+                    assert!(keys.windows(2).all(|pair| pair[0].digest() < pair[1].digest()));
+                }
+                Err(LiveError { reason, text, .. }) => {
+                    assert!(REASONS.contains(&reason), "{reason}");
+                    assert!(
+                        text.len() <= 700 && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()),
+                        "{text}"
+                    );
+                }
+            }
+        });
     }
 
     #[test]

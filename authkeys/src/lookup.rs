@@ -1,18 +1,20 @@
 //! Which keys open an account: all of them or none, and why.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use host::audit::Line;
-use host::config::{Directory, KeyRule};
+use host::config::{Directory, KeyRule, KeysMode};
 use host::{Config, FileError};
-use policy::{Account, Decision, Principal, Reason, Span, Timestamp};
+use policy::{Account, Decision, Digest, Principal, Reason, Span, Timestamp};
 use store::keys::MOST_KEYS;
 use store::lookups::Known;
 use store::{KeyProblem, PublicKey, Rejected, StoreError};
 
+use crate::automation::Programs;
 use crate::live::LiveError;
 use crate::person::{self, Clock, Found, Origin};
-use crate::rules::{self, Candidate, Dropped, Printed, Standing};
+use crate::rules::{self, Candidate, Dropped, Owner, Printed, Standing, Why};
 use crate::shared;
 
 /// The most lines of one answer: a shared account has many owners of few keys.
@@ -23,8 +25,10 @@ const MOST_LINES: usize = 1024;
 pub struct Answer {
     /// The keys that are printed, each with the person whose it is.
     pub printed: Vec<Printed>,
-    /// The keys that a rule keeps back.
+    /// The keys that are kept back.
     pub dropped: Vec<Dropped>,
+    /// What else people should know who ask.
+    pub remarks: Vec<String>,
     /// For a shared account whose keys these are, and what that rests on.
     pub people: Vec<(Principal, Decision)>,
     /// The directory's values that are no keys; `None` if nobody remembers, or nobody asked the copy.
@@ -58,6 +62,8 @@ pub enum Problem {
     Undecided(Reason),
     /// More keys than are printed; the number and the limit.
     TooMany(usize, usize),
+    /// The caller may not read what sshd's answer is made from.
+    Denied(PathBuf),
 }
 
 impl Problem {
@@ -73,6 +79,7 @@ impl Problem {
             Self::Unknown(Some(copy), _) => Reason::from(copy.fault()).token(),
             Self::Undecided(reason) => reason.token(),
             Self::TooMany(..) => "too-many-keys",
+            Self::Denied(_) => "file-untrusted",
         }
     }
 }
@@ -90,6 +97,12 @@ impl fmt::Display for Problem {
             Self::Undecided(reason) => {
                 write!(f, "cannot tell who may enter this shared account ({reason}); see `oncall-cache who`")
             }
+            Self::Denied(path) => write!(
+                f,
+                "you may not read {}, so what sshd would get cannot be explained; run it as root or as the \
+                 AuthorizedKeysCommandUser of sshd_config",
+                path.display()
+            ),
             Self::TooMany(count, limit) => {
                 write!(
                     f,
@@ -133,6 +146,19 @@ impl Answer {
         candidates.filter(move |candidate| (candidate.standing == Standing::Told) == told)
     }
 
+    /// Those whose keys are nobody's, because several of them have one.
+    fn ambiguous(&self) -> String {
+        let mut people: Vec<Principal> = Vec::new();
+        for dropped in &self.dropped {
+            if let Why::Owners(owners) = &dropped.why {
+                people.extend(
+                    owners.iter().filter(|owner| !people.contains(owner)).cloned().collect::<Vec<_>>(),
+                );
+            }
+        }
+        rules::listed(&people)
+    }
+
     /// How many keys open the account.
     pub fn opening(&self) -> usize {
         self.of(false).count()
@@ -141,16 +167,23 @@ impl Answer {
     /// The audit line.
     pub fn line(&self, user: &str) -> Line {
         let distinct = |told| {
-            let mut owners: Vec<&str> = self.of(told).map(|candidate| candidate.owner.as_str()).collect();
+            let person = |candidate: &Candidate| match &candidate.owner {
+                Owner::Person(person) => Some(person.to_string()),
+                Owner::Automation(_) => None,
+            };
+            let mut owners: Vec<String> = self.of(told).filter_map(person).collect();
             owners.dedup();
             owners.join(",")
         };
-        let dropped = Some(self.dropped.len()).filter(|&count| count > 0);
+        let counted = |count: usize| Some(count).filter(|&count| count > 0).map(|count| count.to_string());
+        let programs = self.of(false).filter(|one| matches!(one.owner, Owner::Automation(_))).count();
         let line = Line::new(user, "known", self.reason)
             .field("keys", &self.opening().to_string())
             .field("owners", &distinct(false))
             .field("told", &distinct(true))
-            .field("dropped", &dropped.map(|count| count.to_string()).unwrap_or_default());
+            .field("automation", &counted(programs).unwrap_or_default())
+            .field("dropped", &counted(self.dropped.len()).unwrap_or_default())
+            .field("ambiguous", &self.ambiguous());
         self.evidence.iter().fold(line, |line, (name, value)| line.field(name, value))
     }
 }
@@ -191,6 +224,20 @@ impl Offered {
     }
 }
 
+/// May the caller read what an answer is made from? One who may not would get another answer than sshd, or none.
+pub fn may_explain(config: &Config) -> Result<(), Problem> {
+    let read = match config.keys.mode {
+        KeysMode::Replica => vec![&config.paths.keys],
+        KeysMode::Lookup => vec![&config.paths.keys, &config.paths.lookups],
+    };
+    let denied =
+        |path: &&PathBuf| trust::open(path, trust::Owner::Service).is_err_and(|refusal| refusal.is_denied());
+    match read.into_iter().find(denied) {
+        Some(path) => Err(Problem::Denied(path.clone())),
+        None => Ok(()),
+    }
+}
+
 /// The keys that open `account` now; with `offered` only that one, if it is among them.
 pub fn answer(
     config: &Config,
@@ -198,47 +245,15 @@ pub fn answer(
     offered: Option<&Offered>,
     clock: Clock,
 ) -> Result<Answer, Problem> {
-    let directory = config.directory.as_ref().ok_or(Problem::NoDirectory)?;
-    if config.rules.shared(account.as_str()).is_some() {
-        return shared_answer(config, directory, account, offered, clock.now);
-    }
-    if config.rules.exempts(account.as_str()) {
-        // Whoever enters it needs no shift, so its keys are this host's own files' matter: a directory
-        // entry of that name must not be a way round the rota.
-        return Ok(Answer::none("exempt"));
-    }
-    let owner = account.owner();
-    let Found { known, stale, origin, rejected, evidence } = person::find(config, directory, &owner, clock)?;
-    let own = |key| Candidate { key, owner: owner.clone(), standing: Standing::Own };
-    let mut answer = match known {
-        Known::Keys(keys) => {
-            select(config, account, keys.into_iter().map(own).collect(), offered, clock.now)?
+    let question =
+        Question { config, account, offered, programs: Programs::new(&config.rules, account, clock.now) };
+    match question.with_directory(clock) {
+        // What config.toml says of this key, or of an account that no directory is named for, is all there is.
+        Err(problem) if question.needs_no_directory(&problem) => {
+            question.without_directory(&problem, clock.now)
         }
-        Known::Disabled => Answer::none("account-disabled"),
-        Known::Absent => Answer::none("no-such-user"),
-    };
-    if stale && answer.reason == "keys" {
-        answer.reason = "keys-stale";
+        answer => answer,
     }
-    let theirs = |values: Vec<Rejected>| values.into_iter().map(|value| (owner.clone(), value)).collect();
-    Ok(Answer { origin, rejected: rejected.map(theirs), evidence, ..answer })
-}
-
-fn shared_answer(
-    config: &Config,
-    directory: &Directory,
-    account: &Account,
-    offered: Option<&Offered>,
-    now: Timestamp,
-) -> Result<Answer, Problem> {
-    let mut age = Span::seconds(0);
-    let open = || {
-        let copy = person::open_copy(config, directory, now);
-        copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
-    };
-    let shared::Owned { keys, people } = shared::keys(config, account, open, now)?;
-    let answer = select(config, account, keys, offered, now)?;
-    Ok(Answer { people, origin: Origin::Copy(age), ..answer })
 }
 
 /// `answer` with the values of the copy that are no keys, for those who ask why; sshd does not.
@@ -263,52 +278,140 @@ pub fn with_rejected(
     Ok(answer)
 }
 
+struct Question<'a> {
+    config: &'a Config,
+    account: &'a Account,
+    offered: Option<&'a Offered>,
+    programs: Programs<'a>,
+}
+
+impl Question<'_> {
+    fn with_directory(&self, clock: Clock) -> Result<Answer, Problem> {
+        let directory = self.config.directory.as_ref().ok_or(Problem::NoDirectory)?;
+        if self.config.rules.shared(self.account.as_str()).is_some() {
+            return self.of_shared(directory, clock.now);
+        }
+        if self.config.rules.exempts(self.account.as_str()) {
+            // Whoever enters it needs no shift, so its keys are this host's own files' matter: a directory
+            // entry of that name must not be a way round the rota.
+            return Ok(Answer::none("exempt"));
+        }
+        self.of_person(directory, clock)
+    }
+
+    fn needs_no_directory(&self, problem: &Problem) -> bool {
+        let unnamed = matches!(problem, Problem::NoDirectory) && self.programs.are_listed();
+        unnamed || self.programs.decide(self.offered)
+    }
+
+    fn without_directory(&self, problem: &Problem, now: Timestamp) -> Result<Answer, Problem> {
+        let mut answer = self.select(Vec::new(), now)?;
+        answer.origin = Origin::Configuration;
+        if !matches!(problem, Problem::NoDirectory) {
+            answer.evidence.push(("without", problem.reason().to_string()));
+            answer.evidence.push(("problem", problem.to_string()));
+        }
+        Ok(answer)
+    }
+
+    fn of_person(&self, directory: &Directory, clock: Clock) -> Result<Answer, Problem> {
+        let owner = self.account.owner();
+        let Found { known, stale, origin, rejected, evidence } =
+            person::find(self.config, directory, &owner, clock)?;
+        let own = |key| Candidate { key, owner: Owner::Person(owner.clone()), standing: Standing::Own };
+        let mut answer = match known {
+            Known::Keys(keys) => self.select(keys.into_iter().map(own).collect(), clock.now)?,
+            // Nobody enters an account that is shut, programs neither.
+            Known::Disabled => Answer::none("account-disabled"),
+            Known::Absent => match self.select(Vec::new(), clock.now)? {
+                nothing if nothing.printed.is_empty() => Answer { reason: "no-such-user", ..nothing },
+                programs => programs,
+            },
+        };
+        if stale && answer.reason == "keys" {
+            answer.reason = "keys-stale";
+        }
+        let theirs = |values: Vec<Rejected>| values.into_iter().map(|value| (owner.clone(), value)).collect();
+        Ok(Answer { origin, rejected: rejected.map(theirs), evidence, ..answer })
+    }
+
+    fn of_shared(&self, directory: &Directory, now: Timestamp) -> Result<Answer, Problem> {
+        let Self { config, account, .. } = self;
+        let mut age = Span::seconds(0);
+        let open = || {
+            let copy = person::open_copy(config, directory, now);
+            copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
+        };
+        let wanted = self.programs.wanted();
+        let shared::Owned { mut keys, dropped, found, people } =
+            shared::keys(config, account, &wanted, open, now)?;
+        keys.extend(found.into_iter().map(|key| self.programs.own(key)));
+        let mut answer = self.select(keys, now)?;
+        let asked = |one: &Dropped| self.offered.is_none_or(|offered| offered.matches(&one.candidate.key));
+        answer.dropped.extend(dropped.into_iter().filter(asked));
+        Ok(Answer { people, origin: Origin::Copy(age), ..answer })
+    }
+
+    /// Those of `keys` that are printed, each as the rules for the account want it, and those of programs.
+    fn select(&self, keys: Vec<Candidate>, now: Timestamp) -> Result<Answer, Problem> {
+        let (mut keys, mut dropped) = self.programs.sort(keys);
+        if let Some(offered) = self.offered {
+            keys.retain(|candidate| offered.matches(&candidate.key));
+            dropped.retain(|dropped| offered.matches(&dropped.candidate.key));
+        }
+        let mut answer = Answer { dropped, ..Answer::none("no-keys") };
+        answer.print(self.config, self.account, keys, now)?;
+        let is_printed = |key: &Digest| answer.printed.iter().any(|one| one.candidate.key.sha256() == *key);
+        answer.remarks = self.programs.remarks(is_printed);
+        Ok(answer)
+    }
+}
+
 impl Answer {
     fn none(reason: &'static str) -> Self {
         Self {
             printed: Vec::new(),
             dropped: Vec::new(),
+            remarks: Vec::new(),
             people: Vec::new(),
             rejected: None,
-            origin: Origin::Compiled,
+            origin: Origin::Configuration,
             reason,
             evidence: Vec::new(),
             chained: String::new(),
         }
     }
-}
 
-/// Those of `keys` that are printed, each as the rules for `account` want it.
-fn select(
-    config: &Config,
-    account: &Account,
-    mut keys: Vec<Candidate>,
-    offered: Option<&Offered>,
-    now: Timestamp,
-) -> Result<Answer, Problem> {
-    if let Some(offered) = offered {
-        keys.retain(|candidate| offered.matches(&candidate.key));
-    }
-    let is_shared = config.rules.shared(account.as_str()).is_some();
-    let covering: Vec<&KeyRule> =
-        config.keys.rules.iter().filter(|rule| rule.accounts.covers(account, is_shared)).collect();
-    let mut answer = Answer::none("no-keys");
-    for candidate in keys {
-        match rules::apply(&covering, candidate, now) {
-            Ok(printed) => answer.printed.push(printed),
-            Err(dropped) => answer.dropped.push(dropped),
+    /// Prints those of `keys` that the rules for `account` let through, each behind their options.
+    fn print(
+        &mut self,
+        config: &Config,
+        account: &Account,
+        keys: Vec<Candidate>,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let is_shared = config.rules.shared(account.as_str()).is_some();
+        let covering: Vec<&KeyRule> =
+            config.keys.rules.iter().filter(|rule| rule.accounts.covers(account, is_shared)).collect();
+        // Those who are only told come last, and take nothing from the others.
+        let (told, opening): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|candidate| candidate.standing == Standing::Told);
+        for candidate in opening.into_iter().chain(told) {
+            match rules::apply(&covering, candidate, now) {
+                Ok(printed) => self.printed.push(printed),
+                Err(dropped) => self.dropped.push(dropped),
+            }
         }
+        let (opening, limit) = (self.opening(), if is_shared { MOST_LINES } else { MOST_KEYS });
+        if opening > limit {
+            return Err(Problem::TooMany(opening, limit));
+        }
+        self.printed.truncate(limit);
+        if opening > 0 {
+            self.reason = "keys";
+        }
+        Ok(())
     }
-    let (opening, limit) = (answer.opening(), if is_shared { MOST_LINES } else { MOST_KEYS });
-    if opening > limit {
-        return Err(Problem::TooMany(opening, limit));
-    }
-    // Those who are only told come last, and take nothing from the others.
-    answer.printed.truncate(limit);
-    if opening > 0 {
-        answer.reason = "keys";
-    }
-    Ok(answer)
 }
 
 #[cfg(test)]
@@ -320,11 +423,16 @@ mod tests {
 
     fn selected(config: &str, account: &str, standings: &[(Standing, usize)]) -> Result<Answer, Problem> {
         let config = Config::parse(Path::new("/c"), config.as_bytes()).unwrap();
-        let (key, owner) = (PublicKey::parse(KEY.as_bytes()).unwrap(), Principal::new("alice").unwrap());
-        let keys = standings.iter().flat_map(|&(standing, count)| {
-            std::iter::repeat_n(Candidate { key: key.clone(), owner: owner.clone(), standing }, count)
+        let key = PublicKey::parse(KEY.as_bytes()).unwrap();
+        let owner = Owner::Person(Principal::new("alice").unwrap());
+        let keys = standings.iter().flat_map(|(standing, count)| {
+            let (key, owner, standing) = (key.clone(), owner.clone(), standing.clone());
+            std::iter::repeat_n(Candidate { key, owner, standing }, *count)
         });
-        select(&config, &Account::new(account).unwrap(), keys.collect(), None, Timestamp::from_unix(0))
+        let (account, now) = (Account::new(account).unwrap(), Timestamp::from_unix(0));
+        let programs = Programs::new(&config.rules, &account, now);
+        let question = Question { config: &config, account: &account, offered: None, programs };
+        question.select(keys.collect(), now)
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod automation;
 mod chain;
 mod child;
 mod cli;
@@ -69,6 +70,9 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
     let account = policy::Account::new(&arguments.user).map_err(Problem::Name)?;
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
+    if arguments.explain {
+        lookup::may_explain(&config)?;
+    }
     let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
     if arguments.explain {
         let answer = lookup::with_rejected(answer, &config, &account, clock.now)?;

@@ -43,6 +43,8 @@ impl Clock {
 pub enum Origin {
     /// Nobody was asked: root is no person.
     Compiled,
+    /// Nobody was asked: config.toml says it all.
+    Configuration,
     /// The copy, of this age.
     Copy(Span),
     /// The directory, asked just now.
@@ -78,7 +80,7 @@ impl Found {
     fn age(&self) -> Span {
         match self.origin {
             Origin::Copy(age) | Origin::Memory(age) => age,
-            Origin::Compiled | Origin::Directory => Span::seconds(0),
+            Origin::Compiled | Origin::Configuration | Origin::Directory => Span::seconds(0),
         }
     }
 

@@ -5,26 +5,44 @@
 
 use std::fmt;
 
-use host::config::{Allowance, FromPattern, KeyRule};
-use policy::{Principal, Span, Timestamp};
+use host::config::{Allowance, KeyRule};
+use policy::{Account, Automation, FromPattern, Principal, Span, Timestamp};
 use store::PublicKey;
 
 /// What runs for a person who is known and not admitted now. Nothing foreign may ever stand in it.
 const EXPLAIN: &str = "/usr/bin/oncall-cache explain";
 
 /// A key that may open the account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The key.
     pub key: PublicKey,
     /// Whose it is.
-    pub owner: Principal,
+    pub owner: Owner,
     /// What it is good for.
     pub standing: Standing,
 }
 
+/// Whose a key is; `Display` is the comment of its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A person's.
+    Person(Principal),
+    /// A program's that enters this account.
+    Automation(Account),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person(person) => person.fmt(f),
+            Self::Automation(account) => write!(f, "automation {account}"),
+        }
+    }
+}
+
 /// What a key is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// It opens its owner's own account.
     Own,
@@ -32,6 +50,8 @@ pub enum Standing {
     Admitted(Option<Timestamp>),
     /// It lets a person who is not admitted be told so, and nothing else.
     Told,
+    /// It lets a program in, from these places.
+    Automation(Vec<FromPattern>),
 }
 
 /// A key as it is printed.
@@ -43,20 +63,52 @@ pub struct Printed {
     pub options: Options,
 }
 
-/// A key that a rule keeps back.
+/// A key that is kept back.
 #[derive(Debug)]
 pub struct Dropped {
     /// The key.
     pub candidate: Candidate,
-    /// The rule's place in the file, from 1.
-    pub rule: usize,
     /// Why.
     pub why: Why,
 }
 
-/// Why a rule keeps a key back.
+/// Why a key is kept back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
+    /// By the `[[keys.rule]]` in this place of the file, from 1.
+    Rule(usize, Objection),
+    /// This entry lists it, for another account or until a day that is over.
+    Automation(Box<Automation>),
+    /// All of these have it, and more than one of them, or none, may become root.
+    Owners(Vec<Principal>),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(number, objection) => write!(f, "dropped by [[keys.rule]] {number}: {objection}"),
+            Self::Automation(entry) => {
+                let Automation { number, account, until, .. } = entry.as_ref();
+                write!(
+                    f,
+                    "dropped: [[policy.automation]] {number} lists it, for {account} alone, until {until}"
+                )
+            }
+            Self::Owners(people) => {
+                write!(f, "dropped: it stands in the entries of {} (ambiguous-person)", listed(people))
+            }
+        }
+    }
+}
+
+/// `alice,bob`.
+pub fn listed(people: &[Principal]) -> String {
+    people.iter().map(Principal::as_str).collect::<Vec<_>>().join(",")
+}
+
+/// Why a rule keeps a key back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
     /// `sk_only`, `verify_required`: it is in no security key.
     NoSecurityKey,
     /// `types` does not list its type.
@@ -65,7 +117,7 @@ pub enum Why {
     ShortRsa(usize),
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSecurityKey => f.write_str("not in a security key (sk-...)"),
@@ -103,7 +155,8 @@ impl Options {
             let allowed = self.restrict.take().unwrap_or_else(|| rule.allow.clone());
             self.restrict = Some(allowed.into_iter().filter(|word| rule.allow.contains(word)).collect());
         }
-        // The configuration was refused if two rules of one account list different ones.
+        // The configuration was refused if two rules of one account list different ones; what is said of a program's
+        // key is said of that key.
         if self.from.is_empty() {
             self.from.clone_from(&rule.from);
         }
@@ -154,28 +207,31 @@ fn expiry_time(end: Timestamp) -> String {
 /// What `rules`, all of which cover the account, make of a key.
 pub fn apply(rules: &[&KeyRule], candidate: Candidate, now: Timestamp) -> Result<Printed, Dropped> {
     let mut options = Options::default();
+    if let Standing::Automation(from) = &candidate.standing {
+        options.from.clone_from(from);
+    }
     for rule in rules {
-        if let Some(why) = objection(rule, &candidate.key) {
-            return Err(Dropped { candidate, rule: rule.number, why });
+        if let Some(objection) = objection(rule, &candidate.key) {
+            return Err(Dropped { candidate, why: Why::Rule(rule.number, objection) });
         }
         options.add(rule, now);
     }
     match candidate.standing {
         Standing::Admitted(Some(until)) if options.expiry.is_some() => options.end(until),
         Standing::Told => (options.restrict, options.told) = (Some(Vec::new()), true),
-        Standing::Own | Standing::Admitted(_) => {}
+        Standing::Own | Standing::Admitted(_) | Standing::Automation(_) => {}
     }
     Ok(Printed { candidate, options })
 }
 
-fn objection(rule: &KeyRule, key: &PublicKey) -> Option<Why> {
+fn objection(rule: &KeyRule, key: &PublicKey) -> Option<Objection> {
     if (rule.sk_only || rule.verify_required) && !key.is_security_key() {
-        return Some(Why::NoSecurityKey);
+        return Some(Objection::NoSecurityKey);
     }
     if rule.types.as_ref().is_some_and(|types| !types.iter().any(|kind| kind == key.kind())) {
-        return Some(Why::Type);
+        return Some(Objection::Type);
     }
-    rule.min_rsa_bits.filter(|&least| key.is_rsa() && key.bits() < least).map(Why::ShortRsa)
+    rule.min_rsa_bits.filter(|&least| key.is_rsa() && key.bits() < least).map(Objection::ShortRsa)
 }
 
 #[cfg(test)]
@@ -188,7 +244,7 @@ mod tests {
 
     fn candidate(standing: Standing) -> Candidate {
         let key = PublicKey::parse(ED25519.as_bytes()).unwrap();
-        Candidate { key, owner: Principal::new("alice").unwrap(), standing }
+        Candidate { key, owner: Owner::Person(Principal::new("alice").unwrap()), standing }
     }
 
     fn rules(text: &str) -> Vec<KeyRule> {
@@ -238,19 +294,22 @@ mod tests {
     #[test]
     fn a_rule_keeps_back_what_it_does_not_take() {
         for (text, why) in [
-            ("sk_only = true", Why::NoSecurityKey),
-            ("verify_required = true", Why::NoSecurityKey),
-            ("types = ['ssh-rsa']", Why::Type),
+            ("sk_only = true", Objection::NoSecurityKey),
+            ("verify_required = true", Objection::NoSecurityKey),
+            ("types = ['ssh-rsa']", Objection::Type),
         ] {
             let rules = rules(&format!("{ALL}restrict = true\n{ALL}{text}"));
             let dropped =
                 apply(&rules.iter().collect::<Vec<_>>(), candidate(Standing::Own), NOW).unwrap_err();
-            assert_eq!((dropped.rule, dropped.why), (2, why));
+            assert_eq!(dropped.why, Why::Rule(2, why));
         }
     }
 
     #[test]
-    fn the_configuration_knows_the_types_that_keys_have() {
-        assert_eq!(host::config::KEY_TYPES, store::KEY_TYPES);
+    fn a_programs_own_places_stand_in_place_of_the_rules() {
+        let from = || Standing::Automation(vec![FromPattern::exact("10.0.0.0/8").unwrap()]);
+        assert_eq!(printed("", from()), "from=\"10.0.0.0/8\"");
+        let rule = format!("{ALL}from = ['192.0.2.1']\nrestrict = true");
+        assert_eq!(printed(&rule, from()), "restrict,from=\"10.0.0.0/8\"");
     }
 }

@@ -2,27 +2,35 @@
 //! the people who could be admitted and are not, to tell them.
 
 use host::Config;
-use policy::{Account, Decision, Evidence, Facts, Login, Person, Principal, Reason, Roster, Timestamp};
+use policy::{
+    Account, Decision, Digest, Evidence, Facts, Login, Person, Principal, Reason, Roster, Timestamp,
+};
 use policy::{Verdict, admitted, decide};
 use store::keys::{KeyCopy, KeyOwner};
-use store::roster;
+use store::{PublicKey, roster};
 
 use crate::lookup::Problem;
-use crate::rules::{Candidate, Standing};
+use crate::rules::{Candidate, Dropped, Owner, Standing, Why};
 
 /// What is known of a shared account's keys.
+#[derive(Debug, Default)]
 pub struct Owned {
     /// The keys; of those who are admitted first.
     pub keys: Vec<Candidate>,
+    /// Keys of theirs that are nobody's.
+    pub dropped: Vec<Dropped>,
+    /// Those of the wanted keys that anybody in the directory has.
+    pub found: Vec<PublicKey>,
     /// Those people, admitted or not, and what that rests on.
     pub people: Vec<(Principal, Decision)>,
 }
 
 /// The keys of everyone whom [`policy::decide`] admits to `account` now, and of those who are told why not. A
-/// key that two people have is nobody's and is left out.
+/// key that two people have who may become root is nobody's. `wanted` are looked for whoever has them.
 pub fn keys(
     config: &Config,
     account: &Account,
+    wanted: &[Digest],
     open: impl FnOnce() -> Result<KeyCopy, Problem>,
     now: Timestamp,
 ) -> Result<Owned, Problem> {
@@ -30,14 +38,25 @@ pub fn keys(
     let people =
         people(config, account, &roster, now).map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;
-    let mut owned = Owned { keys: Vec::new(), people: Vec::new() };
+    let mut owned = Owned::default();
     for (person, standing, decision) in people {
         owned.people.push((person.clone(), decision));
         for key in copy.keys_of(person).map_err(Problem::Store)?.unwrap_or_default() {
-            if copy.owner_of(&key).map_err(Problem::Store)? == KeyOwner::One(person.clone()) {
-                owned.keys.push(Candidate { key, owner: person.clone(), standing });
+            let owners = match copy.owner_of(&key).map_err(Problem::Store)? {
+                KeyOwner::One(owner) => vec![owner],
+                KeyOwner::Several(owners) => owners,
+                KeyOwner::Nobody => Vec::new(),
+            };
+            let owner = Owner::Person(person.clone());
+            let candidate = Candidate { key, owner, standing: standing.clone() };
+            match owners.as_slice() {
+                [one] if one == person => owned.keys.push(candidate),
+                _ => owned.dropped.push(Dropped { candidate, why: Why::Owners(owners) }),
             }
         }
+    }
+    for digest in wanted {
+        owned.found.extend(copy.key(digest).map_err(Problem::Store)?);
     }
     Ok(owned)
 }

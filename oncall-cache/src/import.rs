@@ -50,9 +50,11 @@ impl Setting {
 
 /// What is wrong with a foreign file; the line, or 0 for all of it.
 #[derive(Debug)]
-struct Problem {
-    line: usize,
-    text: String,
+pub struct Problem {
+    /// Line, counted from 1.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub text: String,
 }
 
 impl Problem {
@@ -117,7 +119,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Imported, Problem> {
+/// Writes `bytes`, the content of `file`, down as ours.
+pub fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Imported, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.iter().take(error.valid_up_to()).filter(|&&byte| byte == b'\n').count();
         Problem::new(before + 1, "not UTF-8; convert it with iconv(1) and import again")

@@ -320,11 +320,14 @@ fn explain(world: &check::World) -> u8 {
 fn check_config(file: &Path) -> u8 {
     let checked = std::path::absolute(file).and_then(|path| Ok((std::fs::read(&path)?, path)));
     let outcome = match checked {
-        Ok((text, path)) => Config::parse(&path, &text).map(|_| ()).map_err(|error| error.to_string()),
+        Ok((text, path)) => Config::parse(&path, &text).map_err(|error| error.to_string()),
         Err(error) => Err(format!("{}: {error}", file.display())),
     };
     match outcome {
-        Ok(()) => {
+        Ok(config) => {
+            for remark in config.remarks(now()) {
+                say(&format!("{}: note: {remark}", file.display()));
+            }
             say(&format!("{}: ok", file.display()));
             0
         }

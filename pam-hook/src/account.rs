@@ -75,6 +75,8 @@ fn configuration(arguments: &[String]) -> Result<Config, String> {
 /// The human being, as far as this call can tell.
 enum Human {
     Named(Principal),
+    /// The keys are these people's.
+    Several(Vec<Principal>),
     Other(Person<'static>),
 }
 
@@ -86,7 +88,16 @@ impl Human {
     fn person(&self) -> Person<'_> {
         match self {
             Self::Named(principal) => Person::Known(principal),
+            Self::Several(_) => Person::Ambiguous,
             Self::Other(person) => *person,
+        }
+    }
+
+    /// Who it may be, for those who read the log.
+    fn names(&self) -> String {
+        match self {
+            Self::Several(people) => people.iter().map(Principal::as_str).collect::<Vec<_>>().join(","),
+            Self::Named(_) | Self::Other(_) => String::new(),
         }
     }
 }
@@ -193,19 +204,36 @@ fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
     let owners = || -> Result<Vec<KeyOwner>, store::StoreError> {
         let copy =
             KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)?;
-        keys.iter().map(|key| copy.owner_of(key)).collect()
+        // A program's key is no person's, whoever else lists it.
+        let owner = |key: &PublicKey| match config.rules.automation(&key.sha256()) {
+            Some(_) => Ok(KeyOwner::Nobody),
+            None => copy.owner_of(key),
+        };
+        keys.iter().map(owner).collect()
     };
     match owners() {
         Err(error) => Human::Other(Person::CannotTell(error.fault())),
-        Ok(owners) => match owners.split_first() {
-            Some((KeyOwner::One(first), rest))
-                if rest.iter().all(|owner| *owner == KeyOwner::One(first.clone())) =>
-            {
-                Human::Named(first.clone())
-            }
-            Some((KeyOwner::Nobody, _)) | None => Human::Other(Person::Unknown),
-            Some(_) => Human::Other(Person::Ambiguous),
-        },
+        Ok(owners) => one_human(owners),
+    }
+}
+
+/// The one of whom all these say that the key is theirs.
+fn one_human(owners: Vec<KeyOwner>) -> Human {
+    match owners.split_first() {
+        Some((KeyOwner::Nobody, _)) | None => Human::Other(Person::Unknown),
+        Some((KeyOwner::One(first), rest))
+            if rest.iter().all(|owner| *owner == KeyOwner::One(first.clone())) =>
+        {
+            Human::Named(first.clone())
+        }
+        Some(_) => {
+            let names = owners.into_iter().flat_map(|owner| match owner {
+                KeyOwner::Nobody => Vec::new(),
+                KeyOwner::One(one) => vec![one],
+                KeyOwner::Several(several) => several,
+            });
+            Human::Several(names.collect())
+        }
     }
 }
 
@@ -220,7 +248,8 @@ fn answer(
 ) -> Answer {
     let login = Login { service: &request.service, account, facts, person: human.person() };
     let decision = decide(&login, &world.evidence(), &world.rules, now);
-    finish(request, world, &login, &decision, now, key)
+    let answer = finish(request, world, &login, &decision, now, key);
+    Answer { log: answer.log.map(|line| line.field("owners", &human.names())), ..answer }
 }
 
 fn finish(

@@ -3,7 +3,7 @@
 //! It listens on the loopback of one private machine. What a good server says it learns by standing between
 //! a client and a real slapd once ([`Play::Proxy`]); it can then say a part of that, byte by byte.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +83,8 @@ struct State {
     usual: Play,
     recorded: Vec<Vec<u8>>,
     plain: Vec<Vec<u8>>,
+    said_on_wire: usize,
+    stalled_at: BTreeSet<usize>,
     connections: usize,
     requests: usize,
 }
@@ -104,6 +106,8 @@ impl Hostile {
             usual: Play::Silence,
             recorded: Vec::new(),
             plain: Vec::new(),
+            said_on_wire: 0,
+            stalled_at: BTreeSet::new(),
             connections: 0,
             requests: 0,
         }));
@@ -151,6 +155,17 @@ impl Hostile {
     pub fn counted(&self) -> (usize, usize) {
         let mut state = lock(&self.state);
         (std::mem::take(&mut state.connections), std::mem::take(&mut state.requests))
+    }
+
+    /// The bytes of the last conversation, TLS and all, that went out.
+    pub fn said_on_wire(&self) -> usize {
+        lock(&self.state).said_on_wire
+    }
+
+    /// The offsets of [`Play::Stall`], [`Play::Close`] and [`Play::StallOnWire`] that a client was left at since
+    /// the last call of this.
+    pub fn stalled_at(&self) -> BTreeSet<usize> {
+        std::mem::take(&mut lock(&self.state).stalled_at)
     }
 
     /// What came on the last connection without TLS.
@@ -201,7 +216,7 @@ fn converse(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         _ => {}
     }
     let budget = if let Play::StallOnWire(bytes) = play { bytes } else { usize::MAX };
-    let mut stream = Wire { stream, budget };
+    let mut stream = Wire { stream, said: 0, budget, state };
     let mut connection = ServerConnection::new(tls).map_err(io::Error::other)?;
     connection.complete_io(&mut stream)?;
     let mut client = StreamOwned::new(connection, stream);
@@ -243,28 +258,33 @@ fn converse(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     }
 }
 
-type Tls = StreamOwned<ServerConnection, Wire>;
+type Tls<'a> = StreamOwned<ServerConnection, Wire<'a>>;
 
 /// A connection on which so many bytes can be said; the next one never comes.
-struct Wire {
+struct Wire<'a> {
     stream: TcpStream,
+    said: usize,
     budget: usize,
+    state: &'a Mutex<State>,
 }
 
-impl Read for Wire {
+impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.read(buffer)
     }
 }
 
-impl Write for Wire {
+impl Write for Wire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.budget == 0 {
+        let left = self.budget - self.said;
+        if left == 0 {
+            lock(self.state).stalled_at.insert(self.said);
             wait_for_end(&self.stream)?;
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let count = self.stream.write(&bytes[..bytes.len().min(self.budget)])?;
-        self.budget -= count;
+        let count = self.stream.write(&bytes[..bytes.len().min(left)])?;
+        self.said += count;
+        lock(self.state).said_on_wire = self.said;
         Ok(count)
     }
 
@@ -278,14 +298,14 @@ fn say(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     stream.flush()
 }
 
-fn request(client: &mut Tls, state: &Mutex<State>) -> io::Result<Vec<u8>> {
+fn request(client: &mut Tls<'_>, state: &Mutex<State>) -> io::Result<Vec<u8>> {
     let request = read_message(client)?;
     lock(state).requests += 1;
     Ok(request)
 }
 
 /// Each request to slapd, and everything up to the operation that ends its answer back.
-fn proxy(client: &mut Tls, state: &Mutex<State>) -> io::Result<()> {
+fn proxy(client: &mut Tls<'_>, state: &Mutex<State>) -> io::Result<()> {
     let name = ServerName::try_from("ldap.example.com").map_err(io::Error::other)?;
     let connection = ClientConnection::new(lock(state).upstream.clone(), name).map_err(io::Error::other)?;
     let mut server = StreamOwned::new(connection, TcpStream::connect((Ipv4Addr::LOCALHOST, SLAPD_PORT))?);
@@ -312,18 +332,27 @@ fn proxy(client: &mut Tls, state: &Mutex<State>) -> io::Result<()> {
 }
 
 /// The recorded turns, `budget` bytes of them.
-fn replay(client: &mut Tls, turns: &[Vec<u8>], mut budget: usize, state: &Mutex<State>) -> io::Result<()> {
+fn replay(
+    client: &mut Tls<'_>,
+    turns: &[Vec<u8>],
+    mut budget: usize,
+    state: &Mutex<State>,
+) -> io::Result<()> {
+    let allowed = budget;
     for turn in turns {
         request(client, state)?;
         let part = &turn[..turn.len().min(budget)];
         budget -= part.len();
         say(client, part)?;
+        if part.len() < turn.len() {
+            lock(state).stalled_at.insert(allowed);
+        }
     }
     Ok(())
 }
 
 #[allow(clippy::disallowed_methods, reason = "to be slow is the point")]
-fn drip(client: &mut Tls, turns: &[Vec<u8>], state: &Mutex<State>) -> io::Result<()> {
+fn drip(client: &mut Tls<'_>, turns: &[Vec<u8>], state: &Mutex<State>) -> io::Result<()> {
     for turn in turns {
         request(client, state)?;
         for byte in turn {

@@ -5,14 +5,14 @@
 //! the same as judging everybody anew: as long as no entry outside it claims a name that an entry in
 //! it claims, or claimed before. Otherwise everybody is fetched ([`Plan::FetchEverything`]).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use host::config::Ldap;
 use policy::{Span, Timestamp};
 use sha2::{Digest, Sha256};
-use store::keys::{Base, Change, Effect, Flag, Lookup, Record};
-use store::{PublicKey, StoreError};
+use store::keys::{Base, Change, Effect, Flag, Lookup};
+use store::StoreError;
 
 use crate::directory::{Answer, Eligible};
 use crate::entry::{self, Entry};
@@ -222,7 +222,6 @@ pub enum Keep {
 pub fn whole(base: Option<&Base>, entries: Vec<Entry>, keep: Keep) -> Result<Plan, StoreError> {
     let mut believed = entry::believe(entries);
     if keep == Keep::Eligible {
-        drop_shared_keys(&mut believed.records);
         believed.records.retain(|record| record.is_eligible());
     }
     let change = match base {
@@ -230,21 +229,6 @@ pub fn whole(base: Option<&Base>, entries: Vec<Entry>, keep: Keep) -> Result<Pla
         None => Change::everything(believed.records),
     };
     Ok(Plan::Publish(change, believed.dropped))
-}
-
-/// Takes keys that several people have from all of them: a copy of eligible people alone could not tell that
-/// somebody else has one too, and two owners are as good as none.
-fn drop_shared_keys(records: &mut [Record]) {
-    let mut owners: HashMap<Vec<u8>, usize> = HashMap::new();
-    for person in records.iter().filter_map(|record| record.person.as_ref()) {
-        let keys: BTreeSet<Vec<u8>> = person.keys.iter().map(PublicKey::digest).collect();
-        for key in keys {
-            *owners.entry(key).or_default() += 1;
-        }
-    }
-    for person in records.iter_mut().filter_map(|record| record.person.as_mut()) {
-        person.keys.retain(|key| owners.get(&key.digest()) == Some(&1));
-    }
 }
 
 fn part(

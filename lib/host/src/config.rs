@@ -4,6 +4,7 @@
 //! configure nothing. A key that this release does not know is an error with its line, because a
 //! misspelt guard is a guard that is not there.
 
+mod automation;
 mod key_rule;
 mod ldap_url;
 mod oncall;
@@ -13,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Who};
+use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Timestamp, Who};
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
-pub use key_rule::{Allowance, FromPattern, KEY_TYPES, KeyAccounts, KeyRule};
+pub use key_rule::{Allowance, KeyAccounts, KeyRule};
 pub use ldap_url::{HostGlob, LdapHost, LdapServer, LdapUrl};
 use oncall::OnCallSection;
 pub use oncall::{Access, Exec, Guards, OAuth, OnCall, PagerDuty, Provider, Source};
@@ -302,6 +303,11 @@ impl Config {
         let file: File = toml_file::parse(path, text)?;
         file.check(path).map_err(|Problem { at, text: problem }| FileError::at(path, text, at, problem))
     }
+
+    /// What is no mistake and has no effect at `now`: a line each.
+    pub fn remarks(&self, now: Timestamp) -> Vec<String> {
+        automation::remarks(&self.rules, now)
+    }
 }
 
 /// A complaint about a value: its byte offset, and the text.
@@ -543,6 +549,7 @@ struct PolicySection {
     exempt_accounts: Vec<Spanned<String>>,
     rule: Vec<RuleSection>,
     shared: Vec<SharedSection>,
+    automation: Vec<automation::AutomationSection>,
 }
 
 impl Default for PolicySection {
@@ -560,6 +567,7 @@ impl Default for PolicySection {
             exempt_accounts: Vec::new(),
             rule: Vec::new(),
             shared: Vec::new(),
+            automation: Vec::new(),
         }
     }
 }
@@ -892,32 +900,37 @@ impl PolicySection {
         let PolicyMode::Enforce = self.mode;
         unique(self.rule.iter().map(|rule| &rule.name), "[[policy.rule]]")?;
         unique(self.shared.iter().map(|shared| &shared.account), "[[policy.shared]]")?;
-        if self.services.get_ref().is_empty() {
-            let text = "`services` is empty, so nothing would be guarded; leave it out for the usual ones";
-            return Err(problem(&self.services, text));
-        }
-        for service in self.services.get_ref() {
-            if !Rules::SERVICES.contains(&service.get_ref().as_str()) {
-                return Err(problem(
-                    service,
-                    format!(
-                        "this release does not decide for service `{}`; it knows {}",
-                        service.get_ref(),
-                        Rules::SERVICES.join(", ")
-                    ),
-                ));
-            }
-        }
         Ok(Rules {
             accounts: all_named(&self.accounts, Account::new)?,
             groups: self.groups,
-            services: self.services.into_inner().into_iter().map(Spanned::into_inner).collect(),
+            services: services(&self.services)?,
             exempt_accounts: all_named(&self.exempt_accounts, Account::new)?,
             rules: self.rule.into_iter().map(|rule| rule.check(sources)).collect::<Result<_, _>>()?,
             shared: self.shared.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
+            automation: automation::check(self.automation)?,
             ..Rules::compiled()
         })
     }
+}
+
+/// Those of the services that this release decides for; at least one.
+fn services(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Problem> {
+    if written.get_ref().is_empty() {
+        let text = "`services` is empty, so it is about nothing; leave it out for the usual ones";
+        return Err(problem(written, text));
+    }
+    let known = |service: &Spanned<String>| match Rules::SERVICES.contains(&service.get_ref().as_str()) {
+        true => Ok(service.get_ref().clone()),
+        false => Err(problem(
+            service,
+            format!(
+                "this release does not decide for service `{}`; it knows {}",
+                service.get_ref(),
+                Rules::SERVICES.join(", ")
+            ),
+        )),
+    };
+    written.get_ref().iter().map(known).collect()
 }
 
 impl RuleSection {
@@ -1016,6 +1029,48 @@ mod tests {
 
     const SOURCE: &str =
         "[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\ntoken_file = 't'\nschedules = ['P1']\n";
+
+    #[test]
+    fn whatever_stands_in_the_file_is_a_configuration_or_a_line_that_is_wrong() {
+        let example = include_str!("../../../packaging/examples/config.toml");
+        let uncommented = uncommented(example);
+        let samples: [&[u8]; 4] =
+            [example.as_bytes(), uncommented.as_bytes(), CHAIN.as_bytes(), SOURCE.as_bytes()];
+        let mut words = vec![
+            "[[policy.automation]]\n",
+            "until = 2027-06-30\n",
+            "[",
+            "]]",
+            "'''",
+            "\"\"\"",
+            "=",
+            "\\u0000",
+        ];
+        words.extend(["from = ['10.0.0.0/8']\n", "\\\"", "9223372036854775808", "'-1s'", "true", "0x", "\n"]);
+        mutate::each(&samples, &words, 1_500, |text| match Config::parse(Path::new("/c"), text) {
+            Ok(config) => {
+                let automation = config.rules.automation.iter().flat_map(|one| &one.from);
+                let rules = config.keys.rules.iter().flat_map(|rule| &rule.from);
+                for pattern in automation.chain(rules) {
+                    assert!(
+                        pattern
+                            .as_str()
+                            .bytes()
+                            .all(|b| b.is_ascii_alphanumeric() || b".:-_*?/".contains(&b))
+                    );
+                }
+                let remarks = config.remarks(Timestamp::MAX);
+                assert!(remarks.iter().all(|remark| !remark.contains(char::is_control)), "{remarks:?}");
+            }
+            Err(error) => {
+                let error = error.to_string();
+                let line = error.strip_prefix("/c:").and_then(|rest| rest.split(':').next()?.parse().ok());
+                let lines = 1 + text.iter().filter(|byte| **byte == b'\n').count();
+                assert!(line.is_some_and(|line: usize| (1..=lines).contains(&line)), "{error}");
+                assert!(!error.contains('\n'), "{error}");
+            }
+        });
+    }
 
     #[test]
     fn an_empty_file_guards_and_admits_nobody() {
@@ -1170,7 +1225,7 @@ mod tests {
             ),
             (
                 "[policy]\nservices = []".to_string(),
-                "2: `services` is empty, so nothing would be guarded; leave it out for the usual ones",
+                "2: `services` is empty, so it is about nothing; leave it out for the usual ones",
             ),
             (
                 "[directory]\nfile = 'people.toml'\nbind_dn = 'cn=x'".to_string(),
@@ -1193,26 +1248,25 @@ mod tests {
         }
     }
 
+    /// With what it shows as comments.
+    fn uncommented(example: &str) -> String {
+        let setting = |line: &&str| line.contains('=') || line.starts_with('[');
+        let line = |line| str::strip_prefix(line, "# ").filter(setting).unwrap_or(line);
+        example.replace("file = \"people.toml\"", "").lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     #[test]
     fn the_shipped_example_is_a_configuration() {
         let example = include_str!("../../../packaging/examples/config.toml");
         let config = parse(example).unwrap();
         assert_eq!(config.rules.shared[0].principals, Who::Everyone);
         // What it shows as comments holds as well.
-        let other = example
-            .replace("file = \"people.toml\"", "")
-            .lines()
-            .map(|line| {
-                line.strip_prefix("# ")
-                    .filter(|rest| rest.contains('=') || rest.starts_with('['))
-                    .unwrap_or(line)
-            })
-            .collect::<Vec<_>>()
-            .join("\n");
+        let other = uncommented(example);
         let config = parse(&other).unwrap();
         assert!(matches!(config.directory, Some(Directory::Ldap(_))));
         assert_eq!(config.oncall.sources.len(), 2);
         assert_eq!(config.keys.chain.len(), 1);
+        assert_eq!(config.rules.automation[0].digests.len(), 2);
     }
 
     const CHAIN: &str =

@@ -10,17 +10,21 @@
 
 extern crate alloc;
 
+mod automation;
 mod decision;
+mod from;
 mod principal;
 mod refusal;
 mod roster;
 mod rules;
 mod time;
 
+pub use automation::{Automation, Digest};
 pub use decision::{
     Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
     decide, on_call_now,
 };
+pub use from::FromPattern;
 pub use principal::{Account, NameError, Principal};
 pub use refusal::Refusal;
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
-use crate::{Account, Guard, Principal, Schedule, ScheduleRef, Span};
+use crate::{Account, Automation, Guard, Principal, Schedule, ScheduleRef, Span};
 
 /// The machine a decision is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -140,6 +140,8 @@ pub struct Rules {
     pub rules: Vec<Rule>,
     /// Shared accounts.
     pub shared: Vec<Shared>,
+    /// Keys of programs.
+    pub automation: Vec<Automation>,
     /// How old news may be.
     pub ages: Ages,
 }
@@ -197,6 +199,7 @@ impl Rules {
             exempt_accounts: Vec::new(),
             rules: Vec::new(),
             shared: Vec::new(),
+            automation: Vec::new(),
             ages: Ages {
                 all: AgeLimit { warn_age: Span::hours(1), max_age: Span::hours(24) },
                 sources: BTreeMap::new(),

@@ -24,6 +24,19 @@ impl Timestamp {
         Self(seconds)
     }
 
+    /// The instant at which clocks in UTC show this year, month, day and this hour, minute, second; `None` if
+    /// they never do, or at a leap second.
+    pub fn from_civil(date: (i64, i64, i64), time: (i64, i64, i64)) -> Option<Self> {
+        let ((year, month, day), (hour, minute, second)) = (date, time);
+        let fits = (1..=9999).contains(&year)
+            && (1..=12).contains(&month)
+            && (0..24).contains(&hour)
+            && (0..60).contains(&minute)
+            && (0..60).contains(&second);
+        let days = fits.then(|| days(year, month, day)).filter(|&days| civil(days) == date)?;
+        Some(Self(days * DAY + hour * 3600 + minute * 60 + second))
+    }
+
     /// Seconds since the epoch.
     pub const fn unix(self) -> i64 {
         self.0
@@ -112,6 +125,15 @@ impl Window {
     pub fn intersect(self, other: Self) -> Option<Self> {
         Self::new(self.start.max(other.start), self.end.min(other.end))
     }
+}
+
+/// Days since the epoch of year, month, day: the other way round of [`civil`].
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    year.div_euclid(400) * 146_097 + day_of_era - 719_468
 }
 
 /// Year, month, day of a count of days since the epoch (proleptic Gregorian calendar).
@@ -207,6 +229,28 @@ mod tests {
             (i64::MIN, "always"),
         ] {
             assert_eq!(Timestamp::from_unix(unix).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn instants_are_read_from_the_calendar() {
+        for (date, time, unix) in [
+            ((1970, 1, 1), (0, 0, 0), 0),
+            ((2000, 2, 29), (0, 0, 0), 951_782_400),
+            ((2026, 11, 20), (9, 59, 59), 1_795_168_799),
+            ((2100, 3, 1), (0, 0, 0), 4_107_542_400),
+        ] {
+            assert_eq!(Timestamp::from_civil(date, time), Some(Timestamp::from_unix(unix)));
+        }
+        for date in [(2100, 2, 29), (2026, 13, 1), (2026, 0, 1), (2026, 4, 31), (2026, 1, 0), (0, 1, 1)] {
+            assert_eq!(Timestamp::from_civil(date, (0, 0, 0)), None, "{date:?}");
+        }
+        for time in [(24, 0, 0), (0, 60, 0), (23, 59, 60), (-1, 0, 0)] {
+            assert_eq!(Timestamp::from_civil((2026, 11, 20), time), None, "{time:?}");
+        }
+        for day in (-700_000..700_000).step_by(97) {
+            let (year, month, date) = civil(day);
+            assert_eq!(days(year, month, date), day);
         }
     }
 

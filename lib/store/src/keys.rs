@@ -13,8 +13,8 @@ mod writer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use policy::{Principal, Rules, Span, Timestamp};
-use rusqlite::{Connection, params};
+use policy::{Digest, Principal, Rules, Span, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
 use trust::Owner;
 
 use crate::lookups::Known;
@@ -42,6 +42,9 @@ const SCHEMA: Schema = Schema {
 
 /// The most keys of one person that are printed.
 pub const MOST_KEYS: usize = 64;
+
+/// The most owners of one key that are named.
+const MOST_OWNERS: u32 = 8;
 
 /// A person as the directory's copy keeps them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +92,9 @@ pub enum KeyOwner {
     Nobody,
     /// This person.
     One(Principal),
-    /// More than one person, which is as good as nobody.
-    Several,
+    /// More than one person who may become root, or none who may: as good as nobody. Not all of them, if they
+    /// are very many.
+    Several(Vec<Principal>),
 }
 
 /// The copy, open for reading.
@@ -213,30 +217,64 @@ impl KeyCopy {
         .collect()
     }
 
-    /// Whose key this is.
-    pub fn owner_of(&self, key: &PublicKey) -> Result<KeyOwner, StoreError> {
+    /// The key with this fingerprint that anybody has whose account is not disabled.
+    pub fn key(&self, digest: &Digest) -> Result<Option<PublicKey>, StoreError> {
         let mut query = self
             .connection
             .prepare(
-                "SELECT person.principal, line FROM public_key JOIN person USING (principal)
-                 WHERE fingerprint = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2) LIMIT 2",
+                "SELECT line FROM public_key JOIN person USING (principal)
+                 WHERE fingerprint = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2) LIMIT 1",
+            )
+            .map_err(|error| self.corrupt(error))?;
+        let line: Option<String> = query
+            .query_row(params![digest, self.now.unix()], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.corrupt(error))?;
+        let Some(line) = line else { return Ok(None) };
+        match PublicKey::parse(line.as_bytes()) {
+            Ok(key) if key.sha256() == *digest => Ok(Some(key)),
+            _ => Err(self.corrupt("a fingerprint that is not its key's")),
+        }
+    }
+
+    /// Whose key this is. Anybody may list a key in their own entry, so whoever cannot become root takes it from
+    /// nobody who can: of several, the one who is eligible has it.
+    pub fn owner_of(&self, key: &PublicKey) -> Result<KeyOwner, StoreError> {
+        let owners = self.owners(key)?;
+        let eligible: Vec<&Principal> =
+            owners.iter().filter(|(_, eligible)| *eligible).map(|(owner, _)| owner).collect();
+        Ok(match (eligible.as_slice(), owners.as_slice()) {
+            (_, []) => KeyOwner::Nobody,
+            (&[one], _) | (_, [(one, _)]) => KeyOwner::One(one.clone()),
+            _ => KeyOwner::Several(owners.into_iter().map(|(owner, _)| owner).collect()),
+        })
+    }
+
+    /// Those who have the key and are not disabled, and whether they are eligible; these first, and not all if
+    /// they are very many.
+    fn owners(&self, key: &PublicKey) -> Result<Vec<(Principal, bool)>, StoreError> {
+        let mut query = self
+            .connection
+            .prepare(
+                "SELECT person.principal, line, eligible FROM public_key JOIN person USING (principal)
+                 WHERE fingerprint = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2)
+                 ORDER BY eligible DESC, person.principal LIMIT ?3",
             )
             .map_err(|error| self.corrupt(error))?;
         let rows = query
-            .query_map(params![key.digest(), self.now.unix()], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            .query_map(params![key.digest(), self.now.unix(), MOST_OWNERS], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))
             })
-            .map_err(|error| self.corrupt(error))?
-            .collect::<Result<Vec<_>, _>>()
             .map_err(|error| self.corrupt(error))?;
-        match rows.as_slice() {
-            [] => Ok(KeyOwner::Nobody),
-            [(principal, line)] if *line == key.line() => {
-                Principal::new(principal).map(KeyOwner::One).map_err(|error| self.corrupt(error))
+        rows.map(|row| {
+            let (principal, line, eligible) = row.map_err(|error| self.corrupt(error))?;
+            if line != key.line() {
+                return Err(self.corrupt("a fingerprint that is not its key's"));
             }
-            [_] => Err(self.corrupt("a fingerprint that is not its key's")),
-            _ => Ok(KeyOwner::Several),
-        }
+            let principal = Principal::new(&principal).map_err(|error| self.corrupt(error))?;
+            Ok((principal, flag(eligible).map_err(|error| self.corrupt(error))?))
+        })
+        .collect()
     }
 
     /// Everyone, in order of name; without what was dropped of their values.
@@ -377,9 +415,43 @@ mod tests {
         );
         let keys = |name| copy.keys_of(&Principal::new(name).unwrap()).unwrap().map(|keys| keys.len());
         assert_eq!([keys("alice"), keys("zoe"), keys("nobody")], [Some(2), Some(0), None]);
-        let owner = |key: &str| copy.owner_of(&PublicKey::parse(key.as_bytes()).unwrap()).unwrap();
-        assert_eq!(owner(ALICE), KeyOwner::One(Principal::new("alice").unwrap()));
-        assert_eq!(owner(BOB), KeyOwner::Several);
+        let key = PublicKey::parse(ALICE.as_bytes()).unwrap();
+        assert_eq!(copy.owner_of(&key).unwrap(), KeyOwner::One(Principal::new("alice").unwrap()));
+        assert_eq!(copy.key(&key.sha256()).unwrap(), Some(key));
+        assert_eq!(copy.key(&[0; 32]).unwrap(), None);
+    }
+
+    #[test]
+    fn of_several_owners_the_one_who_is_eligible_has_the_key() {
+        let directory = crate::scratch();
+        let path = directory.path().join("keys.db");
+        let owner = |people: &[(&str, bool, Option<&str>)]| {
+            let people: Vec<Person> = people
+                .iter()
+                .map(|&(name, eligible, disabled)| Person {
+                    eligible,
+                    disabled: disabled.map(str::to_string),
+                    ..person(name, &[ALICE])
+                })
+                .collect();
+            publish(&path, &people, NOW).unwrap();
+            open(&path, NOW).unwrap().owner_of(&PublicKey::parse(ALICE.as_bytes()).unwrap()).unwrap()
+        };
+        let name = |name: &str| Principal::new(name).unwrap();
+        let mallory = ("mallory", false, None);
+        assert_eq!(owner(&[mallory]), KeyOwner::One(name("mallory")));
+        assert_eq!(owner(&[("zoe", true, None), mallory]), KeyOwner::One(name("zoe")));
+        let crowd: Vec<String> = (0..50).map(|number| format!("a{number}")).collect();
+        let mut many: Vec<_> = crowd.iter().map(|name| (name.as_str(), false, None)).collect();
+        many.push(("zoe", true, None));
+        assert_eq!(owner(&many), KeyOwner::One(name("zoe")), "whatever the number of the others");
+        let both = KeyOwner::Several(vec![name("alice"), name("zoe")]);
+        assert_eq!(owner(&[("alice", true, None), ("zoe", true, None)]), both);
+        assert_eq!(owner(&[("alice", false, None), ("zoe", false, None)]), both);
+        let all = KeyOwner::Several(vec![name("alice"), name("zoe"), name("mallory")]);
+        assert_eq!(owner(&[("alice", true, None), ("zoe", true, None), mallory]), all);
+        // Whoever is disabled is nobody any more.
+        assert_eq!(owner(&[("alice", true, Some("left")), ("zoe", true, None)]), KeyOwner::One(name("zoe")));
     }
 
     #[test]

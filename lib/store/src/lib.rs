@@ -10,13 +10,12 @@
 mod error;
 pub mod keys;
 pub mod lookups;
-mod public_key;
 mod publish;
 pub mod roster;
 mod schema;
 
 pub use error::StoreError;
-pub use public_key::{KEY_TYPES, KeyProblem, MOST_REJECTED, PublicKey, Rejected};
+pub use key::{KeyProblem, MOST_REJECTED, PublicKey, Rejected, fingerprint};
 pub use publish::{SyncLock, replace};
 
 /// A directory that nobody else can write, for tests: those below /tmp are refused.

@@ -56,6 +56,11 @@ impl Refusal {
     pub fn is_missing(&self) -> bool {
         matches!(self.why, Why::Missing)
     }
+
+    /// May the caller not read it, whatever it is?
+    pub fn is_denied(&self) -> bool {
+        matches!(&self.why, Why::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
 }
 
 impl Why {

@@ -77,7 +77,7 @@ impl Draft {
 
     /// Remarks that a known setting has no counterpart, and what to do instead.
     pub fn has_none(&mut self, setting: &Setting, advice: &str) {
-        self.note(setting.line, format!("`{} = {}`: {advice}", setting.name, shown(&setting.value)));
+        self.note(setting.line, format!("`{} = {}`: {advice}", shown(&setting.name), shown(&setting.value)));
     }
 
     /// Remarks on a setting nobody here knows. Its value may be a misspelt password: not repeated.
@@ -151,8 +151,16 @@ impl Draft {
     /// Takes the name of an attribute.
     pub fn attribute(&mut self, which: Attribute, setting: &Setting) -> Result<(), Problem> {
         let Some(name) = setting.text() else { return Ok(()) };
+        let name = attribute_name(setting.line, name)?;
+        // What a filter may name by its number or with an option, `[directory.attributes]` does not.
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if !name.starts_with(|first: char| first.is_ascii_alphabetic()) || !name.bytes().all(fits) {
+            let text = "`[directory.attributes]` takes a plain name such as `uid`, without options; write one and \
+                        import again";
+            return Err(Problem::new(setting.line, text));
+        }
         self.attributes.retain(|(known, _)| *known != which);
-        self.attributes.push((which, attribute_name(setting.line, name)?.to_string()));
+        self.attributes.push((which, name.to_string()));
         Ok(())
     }
 

@@ -448,3 +448,107 @@ fn files_that_cannot_be_read_are_named() {
     let endless = import(Path::new("/dev/zero"), None).unwrap_err().to_string();
     assert!(endless.contains("larger than"), "{endless}");
 }
+
+#[test]
+fn a_name_whose_beginning_is_known_stays_in_its_comment() {
+    let key = r#""x\n[[policy.rule]]\nname = 'all'\nschedules = ['a/b']\n#": 1"#;
+    let text = imported(&OLAK.replace("to_stderr: false", key));
+    assert!(!text.contains("\n[[policy.rule]]"), "{text}");
+    assert!(text.contains("`logging.x{U+000A}[[policy.rule]]{U+000A}name"), "{text}");
+    let text = imported(&SSSD.replace("cache_credentials", "krb5_\u{7f}x"));
+    assert!(text.contains("`krb5_{U+007F}x = True`"), "{text}");
+}
+
+#[test]
+fn an_attribute_that_no_configuration_can_name_is_refused_with_its_line() {
+    for name in ["sam_account", "1.2.840.113556.1.4.221", "uid;binary", "-uid"] {
+        let error = complaint(&NSLCD.replace("sAMAccountName", name), Format::Nslcd);
+        assert!(error.starts_with("16: `[directory.attributes]` takes a plain name"), "{name}: {error}");
+    }
+}
+
+/// What is written is a configuration whatever was read, one comment or setting a line, and not endless.
+fn is_sound(text: &[u8], format: Option<Format>) {
+    match translate("FILE", text, format) {
+        Ok(Imported { text: written, .. }) => {
+            assert!(Config::parse(Path::new(DEFAULT_PATH), written.as_bytes()).is_ok(), "{written}");
+            assert!(!written.contains(|c: char| c.is_control() && c != '\n'), "{written:?}");
+            let lines = text.iter().filter(|byte| matches!(byte, b'\n' | b'\r' | b',')).count();
+            assert!(written.len() <= 16 * text.len() + 1024 * (lines + 16), "{} bytes", written.len());
+        }
+        Err(problem) => {
+            assert!(!problem.text.contains("fault of oncall-cache"), "{}", problem.text);
+            assert!(!problem.text.contains('\n') && problem.text.len() < 1024, "{}", problem.text);
+        }
+    }
+}
+
+#[test]
+fn whatever_is_read_comes_to_a_configuration_or_a_complaint() {
+    let words = [
+        "\n",
+        "\r\n",
+        "ldap://",
+        "ldaps://[::1]:636",
+        "(&(a=b)",
+        ")",
+        "\\",
+        "{",
+        "}",
+        "[domain/x]\n",
+        "- ",
+        "&a ",
+        "*a",
+        "!!",
+        "? ",
+        "---\n",
+        "null",
+        "\u{2028}",
+        "uri ",
+        "\"BaseDN\":",
+        "'",
+        "#",
+        "ldap_uri = ",
+        "\u{feff}",
+    ];
+    for (_, sample, format) in SAMPLES {
+        let others: Vec<&[u8]> = SAMPLES.iter().map(|(_, other, _)| other.as_bytes()).collect();
+        mutate::each(&[sample.as_bytes()], &words, 1_500, |text| is_sound(text, Some(format)));
+        mutate::each(&others, &words, 500, |text| is_sound(text, Some(format)));
+    }
+    let all: Vec<&[u8]> = SAMPLES.iter().map(|(_, sample, _)| sample.as_bytes()).collect();
+    mutate::each(&all, &words, 1_000, |text| is_sound(text, None));
+}
+
+#[test]
+fn large_files_of_one_thing_take_no_time() {
+    let of = |piece: &str| piece.repeat(LARGEST as usize / piece.len()).into_bytes();
+    let pieces = [
+        "[",
+        "{",
+        "\"",
+        "a: ",
+        "- ",
+        "a:\n ",
+        "? ",
+        "&a ",
+        "{\"a\":",
+        "[domain/x]\n",
+        "a = b\n",
+        "uri ldap://h\n",
+        "ldap_uri = ldap://h,",
+        "(",
+        "\\",
+        "#\n",
+        "\n",
+        "a",
+        "{a: ",
+    ];
+    for (_, _, format) in SAMPLES {
+        for piece in pieces {
+            let text = of(piece);
+            let begun = [&b"ldap:\n  basedn: "[..], &text].concat();
+            mutate::each(&[&text, &begun], &[], 0, |text| is_sound(text, Some(format)));
+        }
+    }
+}

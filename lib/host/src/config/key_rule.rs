@@ -3,30 +3,15 @@
 //! What comes out of here is printed into lines that sshd obeys, so every value is checked to be a word of ours
 //! or an address, whoever wrote the file.
 
-use std::net::IpAddr;
-
-use policy::{Account, Shared, Span};
+use key::KEY_TYPES;
+use policy::{Account, FromPattern, Shared, Span};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Duration, Problem, named, problem};
 
-/// The key types that a rule can list; those that are accepted at all.
-pub const KEY_TYPES: [&str; 7] = [
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-];
-
 /// RSA lengths that can be asked for: shorter keys are never accepted, longer ones sshd cannot use.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=16_384;
-
-/// The longest host pattern: as long as a DNS name.
-const LONGEST_PATTERN: usize = 253;
 
 /// `[[keys.rule]]`.
 #[derive(Debug, Clone)]
@@ -115,48 +100,6 @@ impl Allowance {
             Self::UserRc => "user-rc",
         }
     }
-}
-
-/// An address, a network or a pattern of host names, which can stand between quotes and commas.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FromPattern(String);
-
-impl FromPattern {
-    fn new(text: &str) -> Result<Self, &'static str> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_*?/".contains(&byte);
-        if text.is_empty() || text.len() > LONGEST_PATTERN || !text.bytes().all(fits) {
-            return Err("is no address, network or host pattern");
-        }
-        if let Some((address, length)) = text.split_once('/') {
-            return network(address, length).map(|()| Self(text.to_string()));
-        }
-        let numeric = text.contains(':') || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        if numeric && !text.contains(['*', '?']) && text.parse::<IpAddr>().is_err() {
-            return Err("is no address");
-        }
-        Ok(Self(text.to_string()))
-    }
-
-    /// The pattern, as sshd reads it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// sshd refuses everybody over a network with bits set behind its length.
-fn network(address: &str, length: &str) -> Result<(), &'static str> {
-    let address: IpAddr = address.parse().map_err(|_| "is no network")?;
-    let (bits, width) = match address {
-        IpAddr::V4(four) => (u128::from(u32::from(four)) << 96, 32),
-        IpAddr::V6(six) => (u128::from(six), 128),
-    };
-    let plain = !length.is_empty() && length.len() <= 3 && length.bytes().all(|byte| byte.is_ascii_digit());
-    let length: u32 = plain.then(|| length.parse().ok()).flatten().ok_or("is no network")?;
-    if length > width {
-        return Err("is no network");
-    }
-    let behind = bits.checked_shl(length).unwrap_or(0);
-    if behind == 0 { Ok(()) } else { Err("is an address inside a network; write the network's first") }
 }
 
 #[derive(Deserialize)]
@@ -292,55 +235,12 @@ fn rsa_bits(written: &Spanned<usize>) -> Result<usize, Problem> {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::Config;
 
     fn complaint(text: &str) -> String {
         match Config::parse(Path::new("/c"), text.as_bytes()) {
             Ok(_) => String::new(),
             Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn nothing_but_addresses_and_host_patterns_can_be_printed() {
-        for good in [
-            "10.0.0.0/8",
-            "192.0.2.1",
-            "::1",
-            "2001:db8::/32",
-            "0.0.0.0/0",
-            "::/0",
-            "*.example.com",
-            "10.1.*",
-            "db?",
-        ] {
-            assert!(FromPattern::new(good).is_ok(), "{good}");
-        }
-        let long = "x".repeat(254);
-        for bad in [
-            "",
-            " ",
-            "a b",
-            "a,b",
-            "a\"",
-            "a\\",
-            "a\n",
-            "a\0",
-            "\u{e9}",
-            "!a",
-            "10.0.0.1/8",
-            "10.0.0.0/33",
-            "10.0.0.0/",
-            "10.0.0.0/+8",
-            "10.0.0.0/8/8",
-            "example.com/8",
-            "2001:db8::1/32",
-            "10.0.0.300",
-            "1::2::3",
-            &long,
-        ] {
-            assert!(FromPattern::new(bad).is_err(), "{bad}");
         }
     }
 

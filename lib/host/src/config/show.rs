@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use policy::{AgeLimit, Ages, Host, Rule, Rules, Shared, Span, Who};
+use key::{PublicKey, fingerprint};
+use policy::{AgeLimit, Ages, Automation, Digest, Host, Rule, Rules, Shared, Span, Who};
 use toml::{Table, Value};
 
 use super::{
@@ -272,7 +273,8 @@ fn show_pagerduty(settings: &PagerDuty) -> Vec<(&'static str, Option<Value>)> {
 }
 
 fn show_policy(rules: &Rules) -> Option<Value> {
-    let Rules { host: _, accounts, groups, services, exempt_accounts, rules, shared, ages: _ } = rules;
+    let Rules { host: _, accounts, groups, services, exempt_accounts, rules, shared, automation, ages: _ } =
+        rules;
     table([
         ("mode", text("enforce")),
         ("accounts", list(accounts, |account| text(account.as_str()))),
@@ -281,6 +283,7 @@ fn show_policy(rules: &Rules) -> Option<Value> {
         ("exempt_accounts", list(exempt_accounts, |account| text(account.as_str()))),
         ("rule", list(rules, show_rule)),
         ("shared", list(shared, show_shared)),
+        ("automation", list(automation, show_automation)),
     ])
 }
 
@@ -301,6 +304,26 @@ fn show_shared(shared: &Shared) -> Option<Value> {
         Who::Only(people) => list(people, |person| text(person.as_str())),
     };
     table([("account", text(account.as_str())), ("principals", principals), ("explain", flag(*explain))])
+}
+
+fn show_automation(automation: &Automation) -> Option<Value> {
+    let Automation { number: _, account, digests, keys, from, services, owner, reason, until } = automation;
+    let given: Vec<Digest> = keys
+        .iter()
+        .filter_map(|line| PublicKey::parse(line.as_bytes()).ok())
+        .map(|key| key.sha256())
+        .collect();
+    let named = digests.iter().filter(|digest| !given.contains(digest));
+    table([
+        ("account", text(account.as_str())),
+        ("fingerprints", list(named, |digest| text(fingerprint(*digest)))),
+        ("keys", list(keys, text)),
+        ("from", list(from, |pattern| text(pattern.as_str()))),
+        ("services", list(services, text)),
+        ("owner", text(owner)),
+        ("reason", text(reason)),
+        ("until", until.to_string().parse().ok().map(Value::Datetime)),
+    ])
 }
 
 #[cfg(test)]
@@ -440,6 +463,15 @@ principals = ["alice", "bob"]
 explain = true
 [[policy.shared]]
 account = "deploy"
+[[policy.automation]]
+account = "backup"
+fingerprints = ["SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6"]
+from = ["10.0.0.0/8"]
+services = ["sshd", "sudo"]
+owner = "platform team"
+reason = "backups"
+until = 2027-06-30
 [paths]
 keys = "/srv/keys.db"
 roster = "roster.db"

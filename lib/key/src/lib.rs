@@ -3,6 +3,10 @@
 //! A directory lets people edit their own keys, so a value may be anything: options, a second line,
 //! a certificate, a comment with control bytes. Only `TYPE BASE64` is taken from it. The comment is
 //! dropped; programs print the owner's name in its place.
+//!
+//! A crate apart from `store`, because the configuration names keys too and must not link SQL.
+
+#![forbid(unsafe_code)]
 
 use std::fmt;
 
@@ -157,6 +161,11 @@ impl PublicKey {
             return Err(KeyProblem::Malformed);
         };
         let line = key.to_openssh().map_err(|_| KeyProblem::Malformed)?;
+        // A key that is written otherwise than it was read is none for sshd: ssh-key does not look at every
+        // length inside an sk- key. It is not for us to mend.
+        if line.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')) != Some(blob) {
+            return Err(KeyProblem::Malformed);
+        }
         Ok(Self { line, digest, bits })
     }
 
@@ -190,10 +199,29 @@ impl PublicKey {
         self.digest.to_vec()
     }
 
+    /// The same, in its own length.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// `SHA256:…` as ssh-keygen prints it.
     pub fn fingerprint(&self) -> String {
-        Fingerprint::Sha256(self.digest).to_string()
+        fingerprint(self.digest)
     }
+}
+
+/// The digest in `SHA256:…` as ssh-keygen prints it; `None` if it is anything else.
+pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    match text.parse() {
+        // One digest has one text: what does not print the same again is a slip of the pen.
+        Ok(fingerprint @ Fingerprint::Sha256(digest)) if fingerprint.to_string() == text => Some(digest),
+        _ => None,
+    }
+}
+
+/// `SHA256:…` of a digest, as ssh-keygen prints it.
+pub fn fingerprint(digest: [u8; 32]) -> String {
+    Fingerprint::Sha256(digest).to_string()
 }
 
 /// The length of an RSA key that is worth something.
@@ -225,11 +253,84 @@ mod tests {
     }
 
     #[test]
+    fn a_fingerprint_is_read_whole_or_not_at_all() {
+        let text = "SHA256:qAKMBbrLVYSl931fLeiW+AWbMr1KAIV/YMJoTmeD174";
+        let key = PublicKey::parse(ED25519.as_bytes()).unwrap();
+        assert_eq!(parse_fingerprint(text), Some(key.sha256()));
+        assert_eq!(fingerprint(key.sha256()), text);
+        let long = format!("{text}A");
+        for bad in ["", "SHA256:", text.trim_end_matches('4'), &long, &text[7..], &text.to_lowercase()] {
+            assert_eq!(parse_fingerprint(bad), None, "{bad}");
+        }
+        assert_eq!(parse_fingerprint(&format!("{text}=")), None);
+        assert_eq!(parse_fingerprint(&text.replace("D174", "D175")), None, "bits that no digest has");
+        assert_eq!(parse_fingerprint("MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff"), None);
+    }
+
+    #[test]
     fn every_problem_is_found_again_by_its_token() {
         for problem in KeyProblem::ALL {
             assert_eq!(KeyProblem::from_token(problem.token()), Some(problem));
         }
         assert_eq!(KeyProblem::from_token(""), None);
+    }
+
+    /// What is let through is one line of an accepted type, the same when it is read again.
+    fn is_sound(value: &[u8]) {
+        let Ok(key) = PublicKey::parse(value) else { return };
+        let line = key.line();
+        assert!(line.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{line}");
+        assert_eq!(line.matches(' ').count(), 1, "{line}");
+        for word in line.split(' ') {
+            assert!(value.windows(word.len()).any(|part| part == word.as_bytes()), "{line}");
+        }
+        assert!(KEY_TYPES.contains(&key.kind()), "{line}");
+        assert_eq!(PublicKey::parse(line.as_bytes()), Ok(key.clone()));
+        assert_eq!(parse_fingerprint(&key.fingerprint()), Some(key.sha256()));
+    }
+
+    #[test]
+    fn whatever_comes_is_a_key_or_is_refused() {
+        let keys = mutate::keys();
+        let samples: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+        let mut words = KEY_TYPES.to_vec();
+        words.extend([" ", "\t", "\r\n", "command=\"id\" ", "AAAA", "=", "ssh-dss"]);
+        mutate::each(&samples, &words, 10_000, is_sound);
+        // Mistakes inside the base64 part.
+        let blobs: Vec<Vec<u8>> =
+            keys.iter().filter_map(|key| key.split(' ').nth(1)).map(mutate::from_base64).collect();
+        let blobs: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
+        mutate::each(
+            &blobs,
+            &["ssh-rsa", "\0\0\0\u{b}ssh-ed25519", "nistp256", "\0\0\0\0", "\0"],
+            20_000,
+            |blob| {
+                for kind in KEY_TYPES {
+                    is_sound(format!("{kind} {}", mutate::base64(blob)).as_bytes());
+                }
+            },
+        );
+    }
+
+    #[test]
+    fn a_key_is_not_mended() {
+        // In this one the length of the curve's 32 bytes is said to be 33.
+        let key = mutate::keys().into_iter().find(|key| key.starts_with("sk-ssh-ed25519")).unwrap();
+        assert!(PublicKey::parse(key.as_bytes()).is_ok());
+        let other = key.replace("AAAAIEJC", "AAAAIUJC");
+        assert_ne!(other, key);
+        assert_eq!(PublicKey::parse(other.as_bytes()), Err(KeyProblem::Malformed));
+        let ends = key.trim_end_matches('=');
+        assert_eq!(PublicKey::parse(ends.as_bytes()), Err(KeyProblem::Malformed));
+    }
+
+    #[test]
+    fn every_accepted_type_has_a_sample() {
+        let kinds: std::collections::BTreeSet<String> = (mutate::keys().iter())
+            .filter_map(|key| PublicKey::parse(key.as_bytes()).ok())
+            .map(|key| key.kind().to_string())
+            .collect();
+        assert_eq!(kinds, KEY_TYPES.iter().map(ToString::to_string).collect());
     }
 
     #[test]

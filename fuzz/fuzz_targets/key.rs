@@ -1,0 +1,15 @@
+//! One value of a directory's key attribute.
+
+#![no_main]
+
+use key::{KEY_TYPES, PublicKey, parse_fingerprint};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|value: &[u8]| {
+    let Ok(key) = PublicKey::parse(value) else { return };
+    let line = key.line();
+    assert!(line.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
+    assert!(KEY_TYPES.contains(&key.kind()) && line.matches(' ').count() == 1);
+    assert_eq!(PublicKey::parse(line.as_bytes()).as_ref(), Ok(&key));
+    assert_eq!(parse_fingerprint(&key.fingerprint()), Some(key.sha256()));
+});
