@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod chain;
-mod child;
 mod cli;
 mod explain;
 mod foreign;
@@ -25,6 +24,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use host::Config;
 use host::audit::{Escaped, Line};
+use host::child;
 use host::clock::now;
 use nix::poll::PollFlags;
 use nix::unistd::geteuid;
