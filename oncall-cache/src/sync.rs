@@ -13,6 +13,8 @@ use store::keys::KeyCopy;
 use store::{StoreError, SyncLock, roster};
 
 use crate::identity::People;
+use crate::providers::exec::Exec;
+use crate::providers::file::File;
 use crate::providers::pagerduty::PagerDuty;
 use crate::providers::rota::Rota;
 use crate::providers::{Answer, Provider, ProviderError, User};
@@ -142,9 +144,8 @@ fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, Sync
         Kind::PagerDuty(settings) => {
             PagerDuty::new(settings, &source.schedules, source.max_level).fetch(window)
         }
-        Kind::Exec(_) | Kind::File(_) => {
-            Err(ProviderError::Source("this release does not read this kind of source yet".to_string()))
-        }
+        Kind::Exec(settings) => Exec::new(settings, &source.schedules, source.max_level).fetch(window),
+        Kind::File(path) => File::new(path, &source.schedules, source.max_level, now).fetch(window),
         Kind::Rota(path) => Rota::new(path, &source.schedules, source.max_level).fetch(window),
     };
     let mut answer = answer.map_err(|error| SyncError::Source(source.name.clone(), error))?;

@@ -1096,7 +1096,7 @@ mod tests {
             .join("\n");
         let config = parse(&other).unwrap();
         assert!(matches!(config.directory, Some(Directory::Ldap(_))));
-        assert_eq!(config.oncall.sources.len(), 2);
+        assert_eq!(config.oncall.sources.len(), 3);
         assert_eq!(config.keys.chain.len(), 1);
     }
 

@@ -5,6 +5,9 @@ use std::fmt;
 
 use policy::{Timestamp, Window};
 
+pub mod document;
+pub mod exec;
+pub mod file;
 pub mod pagerduty;
 pub mod rota;
 pub mod rotation;
