@@ -7,7 +7,6 @@
 
 mod automation;
 mod chain;
-mod child;
 mod cli;
 mod explain;
 mod foreign;
@@ -25,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use host::Config;
 use host::audit::{Escaped, Line};
+use host::child;
 use host::clock::now;
 use nix::poll::PollFlags;
 use nix::unistd::geteuid;

@@ -55,7 +55,7 @@ impl Map {
         let window = sync::window(config, now)?;
         let mut map = Self::default();
         for source in &config.oncall.sources {
-            match sync::fetch(source, window) {
+            match sync::fetch(source, window, now) {
                 Ok(answer) => map.take(source, &answer, &index),
                 Err(error) => map.unread.push(format!("source `{}`: {error}", source.name)),
             }

@@ -180,7 +180,7 @@ fn gather_and_publish(
 ) -> Result<Summary, SyncError> {
     let previous = Previous::read(&config.paths.roster);
     let index = People::new(people);
-    let mut draft = Draft::new(&previous, &index, wish, window(config, now)?, now);
+    let mut draft = Draft::new(&previous, &index, &config.rules.ages, wish, window(config, now)?, now);
     for source in &config.oncall.sources {
         draft.read(source)?;
     }

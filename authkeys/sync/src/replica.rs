@@ -11,8 +11,8 @@ use std::fmt;
 use host::config::Ldap;
 use policy::{Span, Timestamp};
 use sha2::{Digest, Sha256};
-use store::keys::{Base, Change, Effect, Flag, Lookup};
 use store::StoreError;
+use store::keys::{Base, Change, Effect, Flag, Lookup};
 
 use crate::directory::{Answer, Eligible};
 use crate::entry::{self, Entry};

@@ -63,7 +63,7 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, FileErr
 }
 
 /// Turns serde's list of known keys into the one that was probably meant.
-fn explain(message: &str) -> String {
+pub fn explain(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     match (message.starts_with("unknown field"), quoted.next()) {
         (true, Some(unknown)) => match nearest(unknown, quoted) {
@@ -75,7 +75,7 @@ fn explain(message: &str) -> String {
 }
 
 /// The candidate that at most two typing slips turn into `word`.
-fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (slips(word, candidate), candidate))
         .filter(|(slips, _)| *slips <= 2)

@@ -1,11 +1,16 @@
 //! Where shifts come from: one file per service, all ending in the same [`Answer`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use policy::{Timestamp, Window};
 
+pub mod document;
+pub mod exec;
+pub mod file;
 pub mod pagerduty;
 pub mod rota;
+pub mod rotation;
 
 /// A service that knows who is on call.
 pub trait Provider {
@@ -23,6 +28,8 @@ pub struct Answer {
     pub failed: Vec<(String, ProviderError)>,
     /// The provider's clock when it answered, where it told.
     pub clock: Option<Timestamp>,
+    /// When it was true, where that is not now: a file is read some time after it was written.
+    pub as_of: Option<Timestamp>,
 }
 
 /// One schedule as the provider tells it.
@@ -94,3 +101,31 @@ impl fmt::Display for ProviderError {
 }
 
 impl std::error::Error for ProviderError {}
+
+/// Finds each of `wanted` among all `schedules` of a source, by id or else by its exact name; all, if none is
+/// named. Those that are not there are told beside the others.
+fn choose(schedules: Vec<ProviderSchedule>, wanted: &[String], whose: &dyn fmt::Display) -> Answer {
+    if wanted.is_empty() {
+        return Answer { schedules, failed: Vec::new(), clock: None, as_of: None };
+    }
+    let mut failed = Vec::new();
+    let mut chosen = BTreeSet::new();
+    for text in wanted {
+        let by_id = schedules.iter().position(|schedule| schedule.id == *text);
+        let mut named = (0..schedules.len()).filter(|&at| schedules.get(at).is_some_and(|s| s.name == *text));
+        match (by_id.or_else(|| named.next()), by_id.is_none() && named.next().is_some()) {
+            (Some(at), false) => drop(chosen.insert(at)),
+            (Some(_), true) => {
+                let why =
+                    format!("{whose} has several schedules named `{text}`; write the id in `schedules`");
+                failed.push((text.clone(), ProviderError::Source(why)));
+            }
+            (None, _) => {
+                let why = format!("{whose} has no schedule `{text}`; check `schedules`");
+                failed.push((text.clone(), ProviderError::Incomplete(why)));
+            }
+        }
+    }
+    let chosen = schedules.into_iter().enumerate().filter(|(at, _)| chosen.contains(at));
+    Answer { schedules: chosen.map(|(_, schedule)| schedule).collect(), failed, clock: None, as_of: None }
+}

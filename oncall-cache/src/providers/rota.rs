@@ -1,13 +1,22 @@
-//! `rota.toml`: explicit shifts in a file, for small teams, tests and the demo.
+//! `rota.toml`: shifts and rotations in a file, for small teams, tests and the demo.
 
 use std::path::Path;
 
-use host::toml_file;
-use jiff::Timestamp as Instant;
+use host::FileError;
+use host::toml_file::{self, nearest};
+use jiff::civil::{DateTime, Weekday};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use policy::{Timestamp, Window};
 use serde::Deserialize;
+use toml::Spanned;
+use toml::value::Datetime;
 
-use super::{Answer, Provider, ProviderError, ProviderSchedule, ProviderShift, User};
+use super::rotation::{Every, Hours, Rotation, without};
+use super::{Answer, Provider, ProviderError, ProviderSchedule, ProviderShift, User, choose};
+
+/// Where the system describes time zones, if it does. Debian and its kind are quicker with the change of a
+/// zone's law than a release of ours.
+const ZONES: &str = "/usr/share/zoneinfo";
 
 /// A rota in a file.
 #[derive(Debug)]
@@ -27,24 +36,78 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Schedule {
-    id: String,
+    id: Spanned<String>,
     name: Option<String>,
     #[serde(default)]
     shift: Vec<Shift>,
+    #[serde(default)]
+    rotation: Vec<Turns>,
+    #[serde(default, rename = "override")]
+    overrides: Vec<Shift>,
 }
 
+/// `[[schedule.shift]]`, and `[[schedule.override]]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shift {
-    person: String,
+    person: Spanned<String>,
     #[serde(default = "first_level")]
-    level: u8,
-    start: toml::value::Datetime,
-    end: toml::value::Datetime,
+    level: Spanned<u8>,
+    start: Spanned<Datetime>,
+    end: Spanned<Datetime>,
 }
 
-fn first_level() -> u8 {
-    1
+/// `[[schedule.rotation]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Turns {
+    people: Spanned<Vec<Spanned<String>>>,
+    #[serde(default = "first_level")]
+    level: Spanned<u8>,
+    time_zone: Spanned<String>,
+    start: Spanned<Datetime>,
+    until: Option<Spanned<Datetime>>,
+    every: Parsed<Every>,
+    hours: Option<Parsed<Hours>>,
+    days: Option<Spanned<Vec<Day>>>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// A text with a form of its own.
+#[derive(Deserialize)]
+#[serde(try_from = "String", bound = "T: TryFrom<String, Error = String>")]
+struct Parsed<T>(T);
+
+impl<T: TryFrom<String, Error = String>> TryFrom<String> for Parsed<T> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        T::try_from(text).map(Self)
+    }
+}
+
+fn first_level() -> Spanned<u8> {
+    Spanned::new(0..0, 1)
+}
+
+/// What is wrong, and at which byte of the file.
+struct Problem {
+    at: usize,
+    text: String,
+}
+
+fn problem<T>(value: &Spanned<T>, text: impl Into<String>) -> Problem {
+    Problem { at: value.span().start, text: text.into() }
 }
 
 impl<'a> Rota<'a> {
@@ -53,83 +116,198 @@ impl<'a> Rota<'a> {
         Self { path, wanted, max_level }
     }
 
-    fn parse(&self, text: &[u8], window: Window) -> Result<Answer, ProviderError> {
-        let error = |what: String| ProviderError::Source(what);
-        let file: File = toml_file::parse(self.path, text).map_err(|problem| error(problem.to_string()))?;
-        for (at, schedule) in file.schedule.iter().enumerate() {
-            if file.schedule.iter().skip(at + 1).any(|other| other.id == schedule.id) {
-                return Err(error(format!(
-                    "{}: two schedules have the id `{}`",
-                    self.path.display(),
-                    schedule.id
-                )));
-            }
-        }
-        let known = |wanted: &String| file.schedule.iter().any(|schedule| schedule.id == *wanted);
-        let path = self.path.display();
-        let missing = |wanted: &String| {
-            let text = format!("{path} has no schedule `{wanted}`; see [[oncall.source]]");
-            (wanted.clone(), ProviderError::Incomplete(text))
-        };
-        let failed = self.wanted.iter().filter(|wanted| !known(wanted)).map(missing).collect();
-        let schedules = file
-            .schedule
-            .into_iter()
-            .filter(|schedule| self.wanted.is_empty() || self.wanted.contains(&schedule.id))
-            .map(|schedule| self.schedule(schedule, window))
-            .collect::<Result<_, _>>()?;
-        Ok(Answer { schedules, failed, clock: None })
+    fn parse(&self, text: &[u8], window: Window) -> Result<Answer, FileError> {
+        let file: File = toml_file::parse(self.path, text)?;
+        let schedules = self.schedules(file, window);
+        let schedules =
+            schedules.map_err(|problem| FileError::at(self.path, text, problem.at, problem.text))?;
+        Ok(choose(schedules, self.wanted, &self.path.display()))
     }
 
-    fn schedule(&self, schedule: Schedule, window: Window) -> Result<ProviderSchedule, ProviderError> {
-        let mut shifts = Vec::new();
-        for shift in schedule.shift {
-            let shift = shift.read().map_err(|what| {
-                ProviderError::Source(format!("{}: schedule `{}`: {what}", self.path.display(), schedule.id))
-            })?;
-            if shift.level <= self.max_level && shift.window.intersect(window).is_some() {
-                shifts.push(shift);
+    fn schedules(&self, file: File, window: Window) -> Result<Vec<ProviderSchedule>, Problem> {
+        let mut schedules: Vec<ProviderSchedule> = Vec::new();
+        for schedule in file.schedule {
+            let id = schedule.id.get_ref();
+            if schedules.iter().any(|other| other.id == *id) {
+                return Err(problem(&schedule.id, format!("two schedules have the id `{id}`")));
             }
+            schedules.push(schedule.read(window, self.max_level)?);
         }
-        Ok(ProviderSchedule {
-            name: schedule.name.unwrap_or_else(|| schedule.id.clone()),
-            id: schedule.id,
-            shifts,
-        })
+        Ok(schedules)
     }
 }
 
 impl Provider for Rota<'_> {
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
-        let text =
-            toml_file::read(self.path).map_err(|problem| ProviderError::Source(problem.to_string()))?;
-        self.parse(&text, window)
+        let read = toml_file::read(self.path).and_then(|text| self.parse(&text, window));
+        read.map_err(|error| ProviderError::Source(error.to_string()))
     }
+}
+
+impl Schedule {
+    /// All of it is read, also what is outside `window` or too deep: a mistake is one today already.
+    fn read(self, window: Window, max_level: u8) -> Result<ProviderSchedule, Problem> {
+        let mut shifts = Vec::new();
+        for shift in &self.shift {
+            shifts.push(shift.read()?);
+        }
+        for rotation in &self.rotation {
+            rotation.read(window, &mut shifts)?;
+        }
+        for shift in &self.overrides {
+            replace(&mut shifts, shift.read()?);
+        }
+        shifts.retain(|shift| shift.level <= max_level && shift.window.intersect(window).is_some());
+        shifts.sort_by(|one, other| {
+            (one.window, one.level, &one.user).cmp(&(other.window, other.level, &other.user))
+        });
+        let id = self.id.into_inner();
+        Ok(ProviderSchedule { name: self.name.unwrap_or_else(|| id.clone()), id, shifts })
+    }
+}
+
+/// Puts `shift` in the place of whatever its level has in its window. A later override takes from an earlier one.
+fn replace(shifts: &mut Vec<ProviderShift>, shift: ProviderShift) {
+    let kept = shifts.drain(..).flat_map(|other| {
+        let left: Vec<Window> = match other.level == shift.level {
+            true => without(other.window, shift.window).collect(),
+            false => vec![other.window],
+        };
+        left.into_iter().map(move |window| ProviderShift { window, ..other.clone() })
+    });
+    *shifts = kept.collect();
+    shifts.push(shift);
 }
 
 impl Shift {
-    fn read(self) -> Result<ProviderShift, String> {
-        let (start, end) = (instant(&self.start)?, instant(&self.end)?);
-        let window = Window::new(start, end)
-            .ok_or_else(|| format!("{}'s shift of {} ends before it starts", self.person, self.start))?;
-        if self.level == 0 {
-            return Err(format!("{}'s shift of {}: levels start at 1", self.person, self.start));
-        }
-        let user = if self.person.contains('@') {
-            User { id: self.person.clone(), mail: Some(self.person), principal: None, label: None }
-        } else {
-            User { id: self.person.clone(), mail: None, principal: Some(self.person), label: None }
-        };
-        Ok(ProviderShift { user, level: self.level, window })
+    fn read(&self) -> Result<ProviderShift, Problem> {
+        let (person, start) = (self.person.get_ref(), self.start.get_ref());
+        let window = Window::new(instant(&self.start)?, instant(&self.end)?).ok_or_else(|| {
+            problem(&self.end, format!("{person}'s shift of {start} ends before it starts"))
+        })?;
+        Ok(ProviderShift { user: user(&self.person)?, level: level(&self.level)?, window })
     }
 }
 
-fn instant(written: &toml::value::Datetime) -> Result<Timestamp, String> {
-    let text = written.to_string();
-    let parsed: Instant = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no instant; write date, time and zone: 2026-11-20T09:00:00Z"))?;
+impl Turns {
+    /// Adds the shifts that touch `window`.
+    fn read(&self, window: Window, shifts: &mut Vec<ProviderShift>) -> Result<(), Problem> {
+        let level = level(&self.level)?;
+        let people = self.people.get_ref().iter().map(user).collect::<Result<Vec<_>, _>>()?;
+        if people.is_empty() {
+            return Err(problem(&self.people, "`people` is empty, so it is nobody's turn"));
+        }
+        let turns =
+            self.rotation()?.shifts(window).map_err(|fault| problem(&self.start, fault.to_string()))?;
+        for (turn, user) in
+            turns.iter().filter_map(|turn| Some((turn, people.get(index(turn.number, people.len()))?)))
+        {
+            shifts.push(ProviderShift { user: user.clone(), level, window: turn.window });
+        }
+        Ok(())
+    }
+
+    fn rotation(&self) -> Result<Rotation, Problem> {
+        let start = local(&self.start)?;
+        let until = self.until.as_ref().map(local).transpose()?;
+        if let (Some(written), Some(until)) = (&self.until, until)
+            && until <= start
+        {
+            return Err(problem(written, "the rotation ends before it starts"));
+        }
+        let days = self.days.as_ref().map(Spanned::get_ref);
+        if let (Some(written), Some([])) = (&self.days, days.map(Vec::as_slice)) {
+            return Err(problem(
+                written,
+                "`days` is empty, so nobody is ever on call; leave it out for all days",
+            ));
+        }
+        Ok(Rotation {
+            zone: zone(&self.time_zone)?,
+            start,
+            until,
+            every: self.every.0,
+            hours: self.hours.as_ref().map(|hours| hours.0),
+            days: days.into_iter().flatten().map(|&day| day.into()).collect(),
+        })
+    }
+}
+
+/// Whose turn of `number` it is, among so many people.
+fn index(number: u64, people: usize) -> usize {
+    usize::try_from(number).map_or(0, |number| number.checked_rem(people).unwrap_or(0))
+}
+
+impl From<Day> for Weekday {
+    fn from(day: Day) -> Self {
+        match day {
+            Day::Mon => Self::Monday,
+            Day::Tue => Self::Tuesday,
+            Day::Wed => Self::Wednesday,
+            Day::Thu => Self::Thursday,
+            Day::Fri => Self::Friday,
+            Day::Sat => Self::Saturday,
+            Day::Sun => Self::Sunday,
+        }
+    }
+}
+
+fn level(written: &Spanned<u8>) -> Result<u8, Problem> {
+    match *written.get_ref() {
+        0 => Err(problem(written, "levels start at 1")),
+        level => Ok(level),
+    }
+}
+
+/// A principal, or a mail address.
+fn user(written: &Spanned<String>) -> Result<User, Problem> {
+    let person = written.get_ref();
+    if person.is_empty() || person.contains(char::is_control) {
+        return Err(problem(written, "a person is the directory's name of somebody, or their mail address"));
+    }
+    if person.contains('@') {
+        // However it is written, it is one person.
+        let id = person.to_ascii_lowercase();
+        return Ok(User { mail: Some(id.clone()), id, principal: None, label: None });
+    }
+    Ok(User { id: person.clone(), mail: None, principal: Some(person.clone()), label: None })
+}
+
+fn instant(written: &Spanned<Datetime>) -> Result<Timestamp, Problem> {
+    let text = written.get_ref().to_string();
+    let parsed: jiff::Timestamp = text.parse().map_err(|_| {
+        problem(written, format!("`{text}` is no instant; write date, time and zone: 2026-11-20T09:00:00Z"))
+    })?;
     Ok(Timestamp::from_unix(parsed.as_second()))
+}
+
+/// A time by the clock of a rotation's zone.
+fn local(written: &Spanned<Datetime>) -> Result<DateTime, Problem> {
+    let at = written.get_ref();
+    let text = at.to_string();
+    let whole = at.date.is_some() && at.time.is_some() && at.offset.is_none();
+    whole.then(|| text.parse().ok()).flatten().ok_or_else(|| {
+        let text =
+            format!("`{text}` is no local time; write date and time, without a zone: 2026-11-20T09:00:00");
+        problem(written, text)
+    })
+}
+
+/// The zone of a name: as the system has it, or else as it was when this program was built.
+fn zone(written: &Spanned<String>) -> Result<TimeZone, Problem> {
+    let name = written.get_ref();
+    // From this directory alone: jiff's own search would go where TZDIR says.
+    let system = TimeZoneDatabase::from_dir(ZONES).ok();
+    let bundled = TimeZoneDatabase::bundled();
+    let found = system.and_then(|zones| zones.get(name).ok()).or_else(|| bundled.get(name).ok());
+    found.filter(|zone| !zone.is_unknown()).ok_or_else(|| {
+        let known: Vec<String> = bundled.available().map(|known| known.to_string()).collect();
+        let hint = match nearest(name, known.iter().map(String::as_str)) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => "write its tz database name: Europe/Berlin, UTC".to_string(),
+        };
+        problem(written, format!("no time zone `{name}`; {hint}"))
+    })
 }
 
 #[cfg(test)]
@@ -161,36 +339,138 @@ mod tests {
         assert_eq!(shifts[1].user.mail.as_deref(), Some("b@example.com"));
     }
 
+    /// The shifts of a rota as `person level start end`, in the four days from 20 November 2026, 08:00 UTC.
+    fn told(text: &str, max_level: u8) -> Vec<String> {
+        let window = Window::new(Timestamp::from_unix(1_795_161_600), Timestamp::from_unix(1_795_507_200));
+        let answer = Rota::new(Path::new("/etc/authkeys/rota.toml"), &[], max_level)
+            .parse(text.as_bytes(), window.unwrap());
+        let short = |at: Timestamp| at.to_string()[5..16].to_string();
+        let shifts = answer.unwrap_or_else(|error| panic!("{error}")).schedules.remove(0).shifts;
+        shifts
+            .iter()
+            .map(|shift| {
+                format!(
+                    "{} {} {} {}",
+                    shift.user.id,
+                    shift.level,
+                    short(shift.window.start()),
+                    short(shift.window.end())
+                )
+            })
+            .collect()
+    }
+
+    /// alice, bob and carol, a day each, in Berlin.
+    const ROTATION: &str = "[[schedule.rotation]]\npeople = ['alice', 'bob', 'c@example.com']\ntime_zone = 'Europe/Berlin'\n\
+                            start = 2026-11-20T09:00:00\nevery = '1d'\n";
+
     #[test]
-    fn mistakes_are_named() {
-        for (text, wanted, expected) in [
+    fn people_take_turns_and_an_override_replaces_whoever_it_is() {
+        let rota = format!(
+            "{DAY}{ROTATION}until = 2026-11-24T09:00:00\n\
+             [[schedule.rotation]]\npeople = ['deep']\nlevel = 2\ntime_zone = 'UTC'\nstart = 2026-11-20T00:00:00\nevery = '1w'\n\
+             [[schedule.shift]]\nperson = 'eve'\nstart = 2026-11-20T12:00:00Z\nend = 2026-11-20T14:00:00Z\n\
+             [[schedule.override]]\nperson = 'dave'\nstart = 2026-11-20T13:00:00Z\nend = 2026-11-21T10:00:00Z\n\
+             [[schedule.override]]\nperson = 'fay'\nstart = 2026-11-21T09:00:00Z\nend = 2026-11-21T09:30:00Z\n"
+        );
+        let first = [
+            "alice 1 11-20T08:00 11-20T13:00",
+            "eve 1 11-20T12:00 11-20T13:00",
+            "dave 1 11-20T13:00 11-21T09:00",
+            "fay 1 11-21T09:00 11-21T09:30",
+            "dave 1 11-21T09:30 11-21T10:00",
+            "bob 1 11-21T10:00 11-22T08:00",
+            "c@example.com 1 11-22T08:00 11-23T08:00",
+            "alice 1 11-23T08:00 11-24T08:00",
+        ];
+        assert_eq!(told(&rota, 1), first);
+        let mut both = told(&rota, 2);
+        both.retain(|line| !first.contains(&line.as_str()));
+        assert_eq!(both, ["deep 2 11-20T00:00 11-27T00:00"], "an override is of one level");
+    }
+
+    #[test]
+    fn the_shipped_example_is_a_rota() {
+        let shifts = told(include_str!("../../../packaging/examples/rota.toml"), 2);
+        let expected = [
+            "alice 1 11-16T08:00 11-23T08:00",
+            "dave 2 11-20T08:00 11-20T16:00",
+            "dave 2 11-23T08:00 11-23T16:00",
+            "bob 1 11-23T08:00 11-30T08:00",
+        ];
+        assert_eq!(shifts, expected);
+    }
+
+    #[test]
+    fn a_schedule_is_found_by_id_or_by_its_one_name() {
+        let named = |id: &str, name: &str| format!("[[schedule]]\nid = '{id}'\nname = '{name}'\n");
+        let rota = named("a", "one") + &named("b", "two") + &named("c", "two") + &named("one", "a");
+        let answer = parse(&rota, &["one", "a", "two", "none", "b"]).unwrap();
+        let found: Vec<&str> = answer.schedules.iter().map(|schedule| schedule.id.as_str()).collect();
+        assert_eq!(found, ["a", "b", "one"]);
+        let failed: Vec<String> =
+            answer.failed.iter().map(|(text, error)| format!("{text}: {error}")).collect();
+        assert_eq!(
+            failed,
+            [
+                "two: source-error: /etc/authkeys/rota.toml has several schedules named `two`; write the id in `schedules`",
+                "none: source-incomplete: /etc/authkeys/rota.toml has no schedule `none`; check `schedules`",
+            ]
+        );
+        assert_eq!(parse(&rota, &[]).unwrap().schedules.len(), 4);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let shift = |start: &str, end: &str| {
+            format!("{DAY}[[schedule.shift]]\nperson = 'a'\nstart = {start}\nend = {end}")
+        };
+        let changed = |from: &str, to: &str| format!("{DAY}{}", ROTATION.replace(from, to));
+        for (text, expected) in [
+            ("[[schedule]]\nid = 'a'\nshft = 1".to_string(), "3: unknown key `shft`; did you mean `shift`?"),
+            (format!("{DAY}{DAY}"), "4: two schedules have the id `primary`"),
+            (shift("2026-11-20T10:00:00", "2026-11-20T11:00:00Z"), "5: `2026-11-20T10:00:00` is no instant"),
             (
-                "[[schedule]]\nid = 'a'\nshft = 1".to_string(),
-                "a",
-                "/etc/authkeys/rota.toml:3: unknown key `shft`; did you mean `shift`?",
-            ),
-            (DAY.to_string(), "other", "has no schedule `other`"),
-            (format!("{DAY}{DAY}"), "primary", "two schedules have the id `primary`"),
-            (
-                format!(
-                    "{DAY}[[schedule.shift]]\nperson = 'a'\nstart = 2026-11-20T10:00:00\nend = 2026-11-20T11:00:00Z"
-                ),
-                "primary",
-                "`2026-11-20T10:00:00` is no instant",
+                shift("2026-11-20T10:00:00Z", "2026-11-20T10:00:00Z"),
+                "6: a's shift of 2026-11-20T10:00:00Z ends before it starts",
             ),
             (
-                format!(
-                    "{DAY}[[schedule.shift]]\nperson = 'a'\nstart = 2026-11-20T10:00:00Z\nend = 2026-11-20T10:00:00Z"
-                ),
-                "primary",
-                "ends before it starts",
+                shift("2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z").replace("start", "level = 0\nstart"),
+                "5: levels start at 1",
             ),
+            (
+                shift("2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z").replace("'a'", "''"),
+                "4: a person is the directory's name",
+            ),
+            (
+                format!("{DAY}[[schedule.override]]\nperson = 'a'\nstart = 2026-11-20T10:00:00Z"),
+                "missing field `end`",
+            ),
+            (changed("every", "evry"), "7: unknown key `evry`; did you mean `every`?"),
+            (changed("'1d'", "'1m'"), "7: `1m` is no length of a turn"),
+            (
+                changed("Europe/Berlin", "Europe/Berln"),
+                "5: no time zone `Europe/Berln`; did you mean `Europe/Berlin`?",
+            ),
+            (changed("Europe/Berlin", "Atlantis"), "5: no time zone `Atlantis`; write its tz database name"),
+            (changed("Europe/Berlin", "Etc/Unknown"), "5: no time zone `Etc/Unknown`"),
+            (changed("Europe/Berlin", "../../../etc/localtime"), "5: no time zone `../../../etc/localtime`"),
+            (changed("T09:00:00", "T09:00:00Z"), "6: `2026-11-20T09:00:00Z` is no local time"),
+            (changed("T09:00:00", ""), "6: `2026-11-20` is no local time"),
+            (changed("'alice', 'bob', 'c@example.com'", ""), "4: `people` is empty"),
+            (changed("'bob'", "'bo\u{7f}b'"), "4: "),
+            (changed("every", "until = 2026-11-20T09:00:00\nevery"), "7: the rotation ends before it starts"),
+            (changed("every", "days = []\nevery"), "7: `days` is empty"),
+            (changed("every", "days = ['Mo']\nevery"), "7: unknown variant `Mo`"),
+            (changed("every", "hours = '9-17'\nevery"), "7: `9-17` are no hours of a day"),
+            (changed("every", "level = 0\nevery"), "7: levels start at 1"),
         ] {
-            let error = match parse(&text, &[wanted]) {
-                Ok(answer) => answer.failed.into_iter().map(|(_, error)| error.to_string()).collect(),
-                Err(error) => error,
-            };
-            assert!(error.contains(expected), "{error}");
+            let error = parse(&text, &["primary"]).unwrap_err();
+            assert!(
+                error.starts_with("/etc/authkeys/rota.toml:") && error.contains(expected),
+                "{expected}: {error}"
+            );
         }
+        assert!(parse(&changed("2026", "1900"), &[]).is_ok(), "a rotation may be older than the epoch");
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use host::audit::Escaped;
 use host::config::{Provider as Kind, Source};
-use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Span, Timestamp, Window};
+use policy::{Ages, Principal, Roster, Schedule, ScheduleRef, Shift, Span, Timestamp, Window};
 use store::keys::Person;
 use store::roster::{self, Mapping};
 
@@ -15,6 +15,8 @@ use super::ahead::{Ahead, Concern};
 use super::changes::Changes;
 use super::{SKEW, Summary, SyncError, Wish, guards};
 use crate::identity::{Mapped, People, Unmapped};
+use crate::providers::exec::Exec;
+use crate::providers::file::File;
 use crate::providers::pagerduty::PagerDuty;
 use crate::providers::rota::Rota;
 use crate::providers::{Answer, Provider, ProviderError, ProviderSchedule, User};
@@ -149,6 +151,7 @@ impl Previous {
 pub struct Draft<'a> {
     previous: &'a Previous,
     people: &'a People<'a>,
+    ages: &'a Ages,
     wish: &'a Wish,
     window: Window,
     now: Timestamp,
@@ -166,19 +169,33 @@ impl<'a> Draft<'a> {
     pub fn new(
         previous: &'a Previous,
         people: &'a People<'a>,
+        ages: &'a Ages,
         wish: &'a Wish,
         window: Window,
         now: Timestamp,
     ) -> Self {
         let (units, mappings, concerns) = (Vec::new(), BTreeSet::new(), Vec::new());
         let (notes, unmapped, outcomes) = (Vec::new(), 0, Vec::new());
-        Self { previous, people, wish, window, now, units, mappings, concerns, notes, unmapped, outcomes }
+        Self {
+            previous,
+            people,
+            ages,
+            wish,
+            window,
+            now,
+            units,
+            mappings,
+            concerns,
+            notes,
+            unmapped,
+            outcomes,
+        }
     }
 
     /// Reads one source. What cannot be read stays as it is; only a clock that disagrees ends the sync.
     pub fn read(&mut self, source: &Source) -> Result<(), SyncError> {
         let started = Instant::now();
-        match fetch(source, self.window) {
+        match fetch(source, self.window, self.now) {
             Ok(answer) => {
                 let apart = answer.clock.map(|clock| skew(clock, self.now, started.elapsed()));
                 if let Some(apart) = apart.filter(|apart| *apart > SKEW) {
@@ -199,7 +216,7 @@ impl<'a> Draft<'a> {
             self.note(source, user, mapped.get(&user.id));
         }
         for schedule in &answer.schedules {
-            self.take_schedule(source, schedule, &mapped);
+            self.take_schedule(source, schedule, &mapped, answer.as_of);
         }
         for (text, error) in answer.failed {
             self.keep(&source.name, &text, Trouble::from(error));
@@ -233,6 +250,7 @@ impl<'a> Draft<'a> {
         source: &Source,
         schedule: &ProviderSchedule,
         mapped: &BTreeMap<String, Result<Mapped, Unmapped>>,
+        as_of: Option<Timestamp>,
     ) {
         self.concerns.extend(Concern::of(schedule, mapped, self.people, self.now));
         let slots = schedule.shifts.iter().filter_map(|shift| match mapped.get(&shift.user.id) {
@@ -246,11 +264,17 @@ impl<'a> Draft<'a> {
             schedule: Schedule {
                 reference: ScheduleRef { source: source.name.clone(), id: schedule.id.clone() },
                 name: schedule.name.clone(),
-                synced: self.now,
+                synced: as_of.map_or(self.now, |at| at.min(self.now)),
                 horizon: self.window.end(),
             },
         };
         let reference = unit.schedule.reference.clone();
+        let (age, limit) = (self.now.since(unit.schedule.synced), self.ages.of(&unit.schedule).max_age);
+        if age >= limit {
+            let text =
+                format!("what it tells was true {age} ago, `max_age` is {limit}; is it still written?");
+            return self.keep(&source.name, &schedule.id, Trouble::from(ProviderError::Source(text)));
+        }
         if !self.wish.accept.covers(&reference, &schedule.name) {
             let previous = self.previous.find(&source.name, &schedule.id);
             let guards = source.guards(&schedule.id, &schedule.name);
@@ -350,15 +374,14 @@ fn text_of(unit: &Unit) -> &str {
 }
 
 /// Asks one source, and says so where somebody is looking on.
-pub fn fetch(source: &Source, window: Window) -> Result<Answer, ProviderError> {
+pub fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, ProviderError> {
     crate::progress(format_args!("asking source `{}`", source.name));
     match &source.provider {
         Kind::PagerDuty(settings) => {
             PagerDuty::new(settings, &source.schedules, source.max_level).fetch(window)
         }
-        Kind::Exec(_) | Kind::File(_) => {
-            Err(ProviderError::Source("this release does not read this kind of source yet".to_string()))
-        }
+        Kind::Exec(settings) => Exec::new(settings, &source.schedules, source.max_level).fetch(window),
+        Kind::File(path) => File::new(path, &source.schedules, source.max_level, now).fetch(window),
         Kind::Rota(path) => Rota::new(path, &source.schedules, source.max_level).fetch(window),
     }
 }

@@ -207,7 +207,7 @@ impl Fetch<'_> {
         self.complete(&mut people)?;
         let with_shifts = |(named, entries)| with_shifts(named, entries, &people, self.counts);
         let schedules = self.found.into_iter().map(with_shifts).collect();
-        Ok(Answer { schedules, failed: self.failed, clock: self.session.clock() })
+        Ok(Answer { schedules, failed: self.failed, clock: self.session.clock(), as_of: None })
     }
 
     /// Asks for those who were mere references. One who is no user any more stays without a mail address.

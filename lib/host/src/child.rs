@@ -1,4 +1,4 @@
-//! Another program, run under a deadline, without threads.
+//! Another program, run under a deadline, without threads: by `authkeys`, and by `oncall-cache sync`.
 //!
 //! It gets no input and no environment but what is said here, and may stall, flood or crash: its
 //! output ends at a limit, and whatever of it still runs when the [`Child`] is dropped is killed if it can be.
@@ -21,9 +21,16 @@ use nix::unistd::Pid;
 /// How long one that was killed may take to be gone.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// The most that is kept of what a program says on standard error, in bytes.
+const LAST_WORDS: usize = 4096;
+
 /// A program that was started.
 #[derive(Debug)]
-pub struct Child(process::Child);
+pub struct Child {
+    process: process::Child,
+    /// The end of what it said on standard error, where that is heard.
+    complaint: Vec<u8>,
+}
 
 /// Why a child's output is not known to its end.
 #[derive(Debug)]
@@ -34,6 +41,19 @@ pub enum Trouble {
     Endless,
     /// The pipe could not be read.
     Pipe(io::Error),
+}
+
+/// What one of its pipes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    Answer,
+    Complaint,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::TimedOut { Self::Late } else { Self::Pipe(error) }
+    }
 }
 
 /// How a child ended.
@@ -52,42 +72,80 @@ impl Child {
         arguments: &[A],
         environment: &[(&str, &str)],
     ) -> io::Result<Self> {
-        Command::new(program)
+        Self::spawn(program, arguments, environment, Stdio::null())
+    }
+
+    /// As [`Child::start`], and what it says on standard error is heard as well.
+    pub fn start_heard<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: &[A],
+        environment: &[(&str, &str)],
+    ) -> io::Result<Self> {
+        Self::spawn(program, arguments, environment, Stdio::piped())
+    }
+
+    fn spawn<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: &[A],
+        environment: &[(&str, &str)],
+        stderr: Stdio,
+    ) -> io::Result<Self> {
+        let process = Command::new(program)
             .args(arguments)
             .env_clear()
             .envs(environment.iter().copied())
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .process_group(0)
-            .spawn()
-            .map(Self)
+            .spawn()?;
+        Ok(Self { process, complaint: Vec::new() })
     }
 
     /// Everything that it says until it closes its output, `longest` bytes and until `end` at most.
     pub fn listen(&mut self, end: Instant, longest: u64) -> Result<Vec<u8>, Trouble> {
-        let Some(stdout) = self.0.stdout.take() else {
+        let Some(stdout) = self.process.stdout.take() else {
             return Err(Trouble::Pipe(io::ErrorKind::BrokenPipe.into()));
         };
-        let mut pipe = File::from(OwnedFd::from(stdout));
+        let mut pipes = vec![(Voice::Answer, File::from(OwnedFd::from(stdout)))];
+        let stderr = self.process.stderr.take().map(OwnedFd::from);
+        pipes.extend(stderr.map(|stderr| (Voice::Complaint, File::from(stderr))));
         let (mut said, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
         loop {
-            wait_for(pipe.as_fd(), PollFlags::POLLIN, end).map_err(|error| match error.kind() {
-                io::ErrorKind::TimedOut => Trouble::Late,
-                _ => Trouble::Pipe(error),
-            })?;
+            let files: Vec<BorrowedFd<'_>> = pipes.iter().map(|(_, pipe)| pipe.as_fd()).collect();
+            let ready = wait_for_one(&files, PollFlags::POLLIN, end)?;
+            let Some((voice, pipe)) = pipes.get_mut(ready) else { return Ok(said) };
             let count = match pipe.read(&mut buffer) {
-                Ok(0) => return Ok(said),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Trouble::Pipe(error)),
             };
-            said.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            let part = buffer.get(..count).unwrap_or_default();
+            match voice {
+                _ if part.is_empty() => drop(pipes.swap_remove(ready)),
+                Voice::Answer => said.extend_from_slice(part),
+                Voice::Complaint => self.hear_complaint(part),
+            }
             if said.len() as u64 > longest {
                 return Err(Trouble::Endless);
             }
+            if pipes.is_empty() {
+                return Ok(said);
+            }
         }
+    }
+
+    fn hear_complaint(&mut self, part: &[u8]) {
+        self.complaint.extend_from_slice(part);
+        let surplus = self.complaint.len().saturating_sub(LAST_WORDS);
+        self.complaint.drain(..surplus);
+    }
+
+    /// The last line that it said on standard error, where that was heard; whatever it wrote.
+    pub fn last_line(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.complaint);
+        text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(String::from)
     }
 
     /// How it ended, if it does until `end`. It stays a zombie, so that its group's number stays its own.
@@ -104,7 +162,7 @@ impl Child {
     }
 
     fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.0.id()).ok().map(Pid::from_raw)
+        i32::try_from(self.process.id()).ok().map(Pid::from_raw)
     }
 }
 
@@ -115,24 +173,31 @@ impl Drop for Child {
         if let Some(group) = self.pid() {
             let _ = killpg(group, Signal::SIGKILL);
         }
-        let _ = self.0.kill();
+        let _ = self.process.kill();
         let now = Instant::now();
         if self.ending(now.checked_add(GRACE).unwrap_or(now)).is_some() {
-            let _ = self.0.wait();
+            let _ = self.process.wait();
         }
     }
 }
 
 /// Waits until `file` can be read or written, or has lost its other end; not longer than `end`.
 pub fn wait_for(file: BorrowedFd<'_>, what: PollFlags, end: Instant) -> io::Result<()> {
+    wait_for_one(&[file], what, end).map(drop)
+}
+
+/// The same for several: which of them it is.
+fn wait_for_one(files: &[BorrowedFd<'_>], what: PollFlags, end: Instant) -> io::Result<usize> {
+    let mut polled: Vec<PollFd<'_>> = files.iter().map(|&file| PollFd::new(file, what)).collect();
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match poll(&mut [PollFd::new(file, what)], timeout(left)) {
+        match poll(&mut polled, timeout(left)) {
             Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(()),
+            // Flags that nix does not know are news as well.
+            Ok(_) => return Ok(polled.iter().position(|file| file.any() != Some(false)).unwrap_or(0)),
             Err(error) => return Err(error.into()),
         }
     }
@@ -168,6 +233,26 @@ mod tests {
         let mut child = shell("kill -9 $$");
         assert_eq!(child.listen(soon(), 100).unwrap(), b"");
         assert_eq!(child.ending(soon()), Some(Ending::Signal(9)));
+    }
+
+    #[test]
+    fn the_last_line_of_a_complaint_is_heard_if_it_is_asked_for() {
+        let heard = |script: &str| {
+            let mut child = Child::start_heard(Path::new("/bin/sh"), &["-c", script], &[]).unwrap();
+            let said = child.listen(soon(), 100).unwrap();
+            assert!(child.complaint.len() <= LAST_WORDS);
+            (String::from_utf8(said).unwrap(), child.last_line())
+        };
+        assert_eq!(
+            heard("echo a; echo b >&2; echo c; printf 'd\\n\\n ' >&2"),
+            ("a\nc\n".into(), Some("d".into()))
+        );
+        assert_eq!(heard("exec 2>&-; echo a"), ("a\n".into(), None));
+        assert_eq!(heard("exec >&-; echo a >&2"), (String::new(), Some("a".into())));
+        let flood = "i=0; while [ $i -lt 3000 ]; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; i=$((i+1)); done >&2";
+        assert_eq!(heard(&format!("{flood}; echo end >&2")).1.as_deref(), Some("end"));
+        let mut child = shell("echo b >&2");
+        assert_eq!((child.listen(soon(), 100).unwrap(), child.last_line()), (vec![], None));
     }
 
     #[test]

@@ -1,0 +1,436 @@
+//! Our JSON: what a command or a file of the site's own says about shifts. docs/providers.md describes it.
+//!
+//! It is somebody's script that writes it, so a mistake is an error and never a guess: keys that are not known,
+//! ends that are not said, one user described in two ways. Nobody's root may hang on what was left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use host::toml_file::explain;
+use policy::{Timestamp, Window};
+use serde::{Deserialize, Deserializer};
+
+use super::{Answer, ProviderError, ProviderSchedule, ProviderShift, User, choose};
+
+/// The largest document, in bytes.
+pub const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// The form that is read.
+const VERSION: u64 = 1;
+
+/// The most shifts of one document.
+const MOST_SHIFTS: usize = 50_000;
+
+/// The longest id, name, address or complaint, in bytes.
+const LONGEST_TEXT: usize = 320;
+
+/// What is wanted of a document.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Ids or exact names of schedules; none: all.
+    pub schedules: &'a [String],
+    /// The deepest level.
+    pub max_level: u8,
+    /// Shifts that touch it.
+    pub window: Window,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(rename = "version")]
+    _version: u64,
+    generated_at: Option<String>,
+    schedules: Vec<ScheduleBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScheduleBody {
+    id: String,
+    name: Option<String>,
+    shifts: Option<Vec<ShiftBody>>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShiftBody {
+    user: UserBody,
+    #[serde(default = "first_level")]
+    level: u8,
+    #[serde(deserialize_with = "present")]
+    start: Option<String>,
+    #[serde(deserialize_with = "present")]
+    end: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserBody {
+    id: String,
+    email: Option<String>,
+    principal: Option<String>,
+    name: Option<String>,
+}
+
+fn first_level() -> u8 {
+    1
+}
+
+/// Reads a value or null. Without this, serde takes an absent key for null, and for ever.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+/// Reads what `whose` said: a file or a command, as errors name it.
+pub fn parse(text: &[u8], whose: &str, wanted: Wanted<'_>) -> Result<Answer, ProviderError> {
+    read(text, whose, wanted).map_err(|problem| ProviderError::Source(format!("{whose}: {problem}")))
+}
+
+fn read(text: &[u8], whose: &str, wanted: Wanted<'_>) -> Result<Answer, String> {
+    // The version first: another one may have other keys.
+    let Versioned { version } = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
+    if version != VERSION {
+        return Err(format!("`version` is {version}; this release reads {VERSION}"));
+    }
+    let document: Document = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
+    let clock = document.generated_at.as_deref().map(instant).transpose()?;
+    if document.schedules.iter().flat_map(|schedule| &schedule.shifts).flatten().count() > MOST_SHIFTS {
+        return Err(format!("more than {MOST_SHIFTS} shifts"));
+    }
+    let (mut schedules, mut failures) = (Vec::new(), BTreeMap::new());
+    for body in document.schedules {
+        let (schedule, failure) = body.read(wanted)?;
+        failures.extend(failure.map(|failure| (schedule.id.clone(), failure)));
+        if schedules.iter().any(|other: &ProviderSchedule| other.id == schedule.id) {
+            return Err(format!("two schedules have the id `{}`", schedule.id));
+        }
+        schedules.push(schedule);
+    }
+    users_are_consistent(&schedules)?;
+    let mut answer = choose(schedules, wanted.schedules, &whose);
+    answer.clock = clock;
+    set_failed_apart(&mut answer, &failures, whose, wanted);
+    Ok(answer)
+}
+
+/// A schedule that the document could not tell of is none without shifts.
+fn set_failed_apart(
+    answer: &mut Answer,
+    failures: &BTreeMap<String, String>,
+    whose: &str,
+    wanted: Wanted<'_>,
+) {
+    let chosen = std::mem::take(&mut answer.schedules);
+    for schedule in chosen {
+        let Some(failure) = failures.get(&schedule.id) else {
+            answer.schedules.push(schedule);
+            continue;
+        };
+        let named = |text: &&String| **text == schedule.id || **text == schedule.name;
+        let text = wanted.schedules.iter().find(named).unwrap_or(&schedule.id).clone();
+        let why = format!("{whose} says of schedule `{}`: {failure}", schedule.id);
+        answer.failed.push((text, ProviderError::Source(why)));
+    }
+}
+
+impl ScheduleBody {
+    /// The schedule, and why it is not to be believed.
+    fn read(self, wanted: Wanted<'_>) -> Result<(ProviderSchedule, Option<String>), String> {
+        let id = identifier(self.id, "a schedule")?;
+        let name = self.name.unwrap_or_else(|| id.clone());
+        let (shifts, failure) = match (self.shifts, self.error) {
+            (Some(shifts), None) => (shifts, None),
+            (None, Some(error)) => (Vec::new(), Some(label(&error))),
+            (Some(_), Some(_)) => {
+                return Err(format!("schedule `{id}` has both `shifts` and `error`; write one of them"));
+            }
+            (None, None) => {
+                return Err(format!("schedule `{id}` has neither `shifts` nor `error`; nobody is []"));
+            }
+        };
+        let mut read = BTreeSet::new();
+        for shift in shifts {
+            let shift = shift.read().map_err(|problem| format!("schedule `{id}`: {problem}"))?;
+            if shift.2 <= wanted.max_level && shift.0.intersect(wanted.window).is_some() {
+                read.insert(shift);
+            }
+        }
+        let shifts = read.into_iter().map(|(window, user, level)| ProviderShift { user, level, window });
+        Ok((ProviderSchedule { name: label(&name), id, shifts: shifts.collect() }, failure))
+    }
+}
+
+impl ShiftBody {
+    fn read(self) -> Result<(Window, User, u8), String> {
+        let user = self.user.read()?;
+        let id = &user.id;
+        if self.level == 0 {
+            return Err(format!("a shift of user `{id}` is on level 0; levels start at 1"));
+        }
+        let start = self.start.map_or(Ok(Timestamp::MIN), |text| instant(&text))?;
+        let end = self.end.map_or(Ok(Timestamp::MAX), |text| instant(&text))?;
+        let window = Window::new(start, end)
+            .ok_or_else(|| format!("a shift of user `{id}` starts at {start} and ends at {end}"))?;
+        Ok((window, user, self.level))
+    }
+}
+
+impl UserBody {
+    fn read(self) -> Result<User, String> {
+        let id = identifier(self.id, "a user")?;
+        let (mail, principal) = (filled(self.email), filled(self.principal));
+        for text in [&mail, &principal].into_iter().flatten() {
+            if text.len() > LONGEST_TEXT || text.contains(char::is_control) {
+                return Err(format!("`email` or `principal` of user `{id}` is none"));
+            }
+        }
+        Ok(User { id, mail, principal, label: self.name.map(|name| label(&name)) })
+    }
+}
+
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// People are found by user id: with two descriptions of one, the shifts of both would go to one of them.
+fn users_are_consistent(schedules: &[ProviderSchedule]) -> Result<(), String> {
+    let mut known: BTreeMap<&str, &User> = BTreeMap::new();
+    for user in schedules.iter().flat_map(|schedule| &schedule.shifts).map(|shift| &shift.user) {
+        let first = known.entry(&user.id).or_insert(user);
+        if (&first.mail, &first.principal) != (&user.mail, &user.principal) {
+            return Err(format!(
+                "user `{}` has different `email` or `principal` at different shifts",
+                user.id
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Ids are printed, and stand in the configuration.
+fn identifier(id: String, whose: &str) -> Result<String, String> {
+    let fits = !id.is_empty() && id.len() <= LONGEST_TEXT && !id.contains(char::is_control);
+    if fits { Ok(id) } else { Err(format!("the id of {whose} is empty, too long or has control characters")) }
+}
+
+/// What somebody typed, in one line of a bounded length.
+fn label(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let at: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| format!("`{}` is no instant; write RFC 3339: 2026-11-20T09:00:00Z", label(text)))?;
+    Ok(Timestamp::from_unix(at.as_second()))
+}
+
+/// With the line, as people and scripts write more than one.
+fn unreadable(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let problem = text.strip_suffix(place.as_str()).unwrap_or(&text);
+    label(&format!("line {}, column {}: {}", error.line(), error.column(), explain(problem)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STORY: &[u8] = include_bytes!("fixtures/document/story.json");
+
+    fn at(text: &str) -> Timestamp {
+        instant(text).unwrap()
+    }
+
+    fn wanted(schedules: &[String], max_level: u8) -> Wanted<'_> {
+        let window = Window::new(at("2026-11-20T11:00:00Z"), at("2026-11-23T12:00:00Z")).unwrap();
+        Wanted { schedules, max_level, window }
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(ToString::to_string).collect()
+    }
+
+    /// The schedules that were read, as `id: user level start end, ...`.
+    fn told(answer: &Answer) -> Vec<String> {
+        let short = |at: Timestamp| at.to_string().get(5..16).map_or(at.to_string(), String::from);
+        let shift = |shift: &ProviderShift| {
+            let (start, end) = (short(shift.window.start()), short(shift.window.end()));
+            format!("{} {} {start} {end}", shift.user.id, shift.level)
+        };
+        answer
+            .schedules
+            .iter()
+            .map(|schedule| {
+                let shifts: Vec<String> = schedule.shifts.iter().map(shift).collect();
+                format!("{}: {}", schedule.id, shifts.join(", "))
+            })
+            .collect()
+    }
+
+    fn failed(answer: &Answer) -> Vec<String> {
+        answer.failed.iter().map(|(text, error)| format!("{text}: {error}")).collect()
+    }
+
+    #[test]
+    fn a_document_is_read_whole() {
+        let answer = parse(STORY, "/x", wanted(&[], 1)).unwrap();
+        assert_eq!(
+            told(&answer),
+            [
+                "primary: u-alice 1 11-20T09:00 11-20T18:00, u-carol 1 11-20T18:00 11-20T20:00, \
+                 u-alice 1 11-20T20:00 11-21T09:00, u-bob 1 11-21T09:00 11-22T09:00, u-alice 1 11-22T09:00 11-23T09:00",
+                "secondary: u-carol 1 11-16T09:00 11-23T09:00",
+            ]
+        );
+        assert_eq!(answer.clock, Some(at("2026-11-20T12:00:00Z")));
+        let users: Vec<&User> = answer.schedules[0].shifts.iter().map(|shift| &shift.user).collect();
+        assert_eq!(users[0].mail.as_deref(), Some("alice@example.com"));
+        assert_eq!(users[3].principal.as_deref(), Some("bob"));
+        assert_eq!(users[1].label.as_deref(), Some("Carol C."));
+        assert_eq!(
+            failed(&answer),
+            ["database: source-error: /x says of schedule `database`: 503 from the rota"]
+        );
+        let deep = parse(STORY, "/x", wanted(&words(&["primary"]), 3)).unwrap();
+        assert!(told(&deep)[0].starts_with("primary: u-dave 3 always never, u-alice 1"), "{:?}", told(&deep));
+    }
+
+    #[test]
+    fn the_documented_example_is_a_document() {
+        let page = include_str!("../../../docs/providers.md");
+        let start = page.find("    {\"version\": 1,").unwrap();
+        let example = page[start..].split("\n\n").next().unwrap();
+        let answer = parse(example.as_bytes(), "/x", wanted(&[], 2)).unwrap();
+        assert_eq!(told(&answer), ["primary: 17 1 11-20T09:00 11-20T18:00, 18 2 11-20T18:00 never"]);
+        assert_eq!(
+            failed(&answer),
+            ["database: source-error: /x says of schedule `database`: 503 from the rota"]
+        );
+    }
+
+    #[test]
+    fn wanted_schedules_are_there_or_are_named() {
+        let names = words(&["Second line", "Database", "primary", "primary", "none"]);
+        let answer = parse(STORY, "/x", wanted(&names, 1)).unwrap();
+        let ids: Vec<&str> = answer.schedules.iter().map(|schedule| schedule.id.as_str()).collect();
+        assert_eq!(ids, ["primary", "secondary"]);
+        assert_eq!(
+            failed(&answer),
+            [
+                "none: source-incomplete: /x has no schedule `none`; check `schedules`",
+                "Database: source-error: /x says of schedule `database`: 503 from the rota",
+            ]
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let shift = |change: (&str, &str)| {
+            let shift = r#"{"user":{"id":"1","email":"a@x.y"},"start":"2026-11-20T09:00:00Z","end":null}"#;
+            format!(
+                r#"{{"version":1,"schedules":[{{"id":"p","shifts":[{}]}}]}}"#,
+                shift.replacen(change.0, change.1, 1)
+            )
+        };
+        let schedules = |text: &str| format!(r#"{{"version":1,"schedules":[{text}]}}"#);
+        assert!(parse(shift(("", "")).as_bytes(), "/x", wanted(&[], 1)).is_ok());
+        for (text, expected) in [
+            (String::new(), "line 1, column 0: EOF while parsing a value"),
+            ("nobody".to_string(), "line 1, column 2: expected ident"),
+            ("{}".to_string(), "missing field `version`"),
+            (r#"{"version":2,"shedules":[]}"#.to_string(), "`version` is 2; this release reads 1"),
+            (r#"{"version":1}"#.to_string(), "missing field `schedules`"),
+            (
+                "{\"version\":1,\n\"shedules\":[]}".to_string(),
+                "/x: line 2, column 10: unknown key `shedules`; did you mean `schedules`?",
+            ),
+            (r#"{"version":1,"schedules":[],"generated_at":"noon"}"#.to_string(), "`noon` is no instant"),
+            (schedules("") + "x", "trailing characters"),
+            (schedules(r#"{"id":"","shifts":[]}"#), "the id of a schedule is empty"),
+            (schedules(r#"{"id":"a\u001b","shifts":[]}"#), "control characters"),
+            (schedules(r#"{"id":"a"}"#), "neither `shifts` nor `error`"),
+            (schedules(r#"{"id":"a","shifts":[],"error":"x"}"#), "both `shifts` and `error`"),
+            (schedules(r#"{"id":"a","shifts":[]},{"id":"a","shifts":[]}"#), "two schedules have the id `a`"),
+            (schedules(r#"{"id":"a","id":"b","shifts":[]}"#), "duplicate field `id`"),
+            (shift((r#""start""#, r#""strt""#)), "unknown key `strt`; did you mean `start`?"),
+            (shift((r#","end":null"#, "")), "missing field `end`"),
+            (
+                shift((r#""start""#, r#""level":0,"start""#)),
+                "schedule `p`: a shift of user `1` is on level 0",
+            ),
+            (shift((r#""start""#, r#""level":256,"start""#)), "invalid value: integer `256`, expected u8"),
+            (
+                shift((r#"null"#, r#""2026-11-20T09:00:00Z""#)),
+                "starts at 2026-11-20T09:00:00Z and ends at 2026-11-20T09:00:00Z",
+            ),
+            (shift(("00Z", "00")), "`2026-11-20T09:00:00` is no instant"),
+            (shift((r#""id":"1","#, "")), "missing field `id`"),
+            (shift(("a@x.y", r"a@x.y\nb")), "`email` or `principal` of user `1` is none"),
+            (shift(("email", "mail")), "unknown key `mail`; did you mean `email`?"),
+            (
+                shift(("null}", r#"null},{"user":{"id":"1","email":"b@x.y"},"start":null,"end":null}"#)),
+                "user `1` has different `email` or `principal` at different shifts",
+            ),
+        ] {
+            let error = parse(text.as_bytes(), "/x", wanted(&[], 1)).unwrap_err().to_string();
+            assert!(error.starts_with("source-error: /x: ") && error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn too_much_is_refused() {
+        let shift = r#"{"user":{"id":"1"},"start":null,"end":null},"#.repeat(MOST_SHIFTS);
+        let text =
+            |more: &str| format!(r#"{{"version":1,"schedules":[{{"id":"p","shifts":[{shift}{more}]}}]}}"#);
+        let more =
+            |more| parse(text(more).as_bytes(), "/x", wanted(&[], 1)).map_err(|error| error.to_string());
+        let one = r#"{"user":{"id":"1"},"start":null,"end":null}"#;
+        assert!(more(one).unwrap_err().contains("more than 50000 shifts"));
+        let deep = "[".repeat(100_000);
+        assert!(parse(deep.as_bytes(), "/x", wanted(&[], 1)).is_err());
+        let long = format!(r#"{{"version":1,"schedules":[{{"id":"{}","shifts":[]}}]}}"#, "x".repeat(321));
+        assert!(parse(long.as_bytes(), "/x", wanted(&[], 1)).is_err());
+    }
+
+    #[test]
+    fn what_is_said_cannot_break_a_line() {
+        let text = r#"{"version":1,"schedules":[{"id":"p","name":"a\nb","error":"no\n\u001b[2Jluck"}]}"#;
+        let answer = parse(text.as_bytes(), "/x", wanted(&[], 1)).unwrap();
+        assert_eq!(failed(&answer), ["p: source-error: /x says of schedule `p`: no  [2Jluck"]);
+        let key = r#"{"version":1,"schedules":[],"a\nb":1}"#;
+        assert!(!parse(key.as_bytes(), "/x", wanted(&[], 1)).unwrap_err().to_string().contains('\n'));
+    }
+
+    /// Every byte of the story changed, dropped or doubled, and every length of it: an answer or an error.
+    #[test]
+    fn no_mutation_does_worse_than_fail() {
+        let mut mutants = 0;
+        let story = STORY.trim_ascii_end();
+        for at in 0..story.len() {
+            let (before, rest) = story.split_at(at);
+            let after = &rest[1..];
+            let byte = rest[0];
+            for middle in
+                [&[][..], &[byte, byte], &[byte ^ 1], &[byte ^ 0x80], b"\"", b"{", b"9", b"\0", b"-"]
+            {
+                let mutant = [before, middle, after].concat();
+                if let Ok(answer) = parse(&mutant, "/x", wanted(&[], 3)) {
+                    assert!(answer.schedules.len() + answer.failed.len() == 3);
+                    let shifts = answer.schedules.iter().flat_map(|schedule| &schedule.shifts);
+                    assert!(shifts.into_iter().all(|shift| shift.window.start() < shift.window.end()));
+                }
+                mutants += 1;
+            }
+            assert!(parse(before, "/x", wanted(&[], 3)).is_err(), "cut at {at}");
+        }
+        assert!(mutants > 10_000);
+    }
+}
