@@ -4,8 +4,9 @@ use std::fmt;
 
 use host::audit::Line;
 use host::config::{Directory, KeyRule};
+use host::revoked::{self, Unreadable};
 use host::{Config, FileError};
-use policy::{Account, Decision, Principal, Reason, Span, Timestamp};
+use policy::{Account, Decision, Principal, Reason, Revoked, Span, Timestamp};
 use store::keys::{KeyCopy, MOST_KEYS};
 use store::lookups::Known;
 use store::{KeyProblem, PublicKey, Rejected, StoreError};
@@ -50,6 +51,8 @@ pub enum Problem {
     Config(FileError),
     /// The configuration names no directory.
     NoDirectory,
+    /// Who is revoked on this host cannot be told, so this person may be.
+    Revoked(Unreadable),
     /// A copy is missing or not believed.
     Store(StoreError),
     /// The directory does not answer, and what it said before is not believed, or there is nothing of it.
@@ -67,6 +70,7 @@ impl Problem {
             Self::Name(_) | Self::Offer(_) => "bad-user",
             Self::Config(FileError::File(refusal)) if !refusal.is_missing() => "file-untrusted",
             Self::Config(_) | Self::NoDirectory => "config-invalid",
+            Self::Revoked(_) => Reason::RevokedUnreadable.token(),
             Self::Store(error) => Reason::from(error.fault()).token(),
             // That nothing was there before is no news.
             Self::Unknown(None | Some(StoreError::Missing(_)), live) => live.reason,
@@ -84,6 +88,7 @@ impl fmt::Display for Problem {
             Self::Offer(what) => f.write_str(what),
             Self::Config(error) => error.fmt(f),
             Self::NoDirectory => f.write_str("config.toml has no [directory]; say where people are"),
+            Self::Revoked(unreadable) => unreadable.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Unknown(None, live) => f.write_str(&live.text),
             Self::Unknown(Some(copy), live) => write!(f, "{}; and {copy}", live.text),
@@ -111,7 +116,7 @@ impl Answer {
         self.printed.iter().map(line).chain([self.chained.clone()]).collect()
     }
 
-    /// May another command have more to say? Not about a person whom the directory has shut out, nor about a
+    /// May another command have more to say? Not about a person whom the directory or this host has shut out, nor about a
     /// key that opens nothing, or is in the answer already, or that a rule keeps back.
     pub fn leaves_open(&self, offered: Option<&Offered>) -> bool {
         let answered = match offered {
@@ -119,7 +124,8 @@ impl Answer {
             Some(Offered::Unacceptable) => true,
             Some(Offered::Key(_)) => !self.printed.is_empty() || !self.dropped.is_empty(),
         };
-        self.reason != "account-disabled" && !answered
+        let shut_out = ["account-disabled", "revoked"].contains(&self.reason);
+        !shut_out && !answered
     }
 
     /// Adds the lines of another command, and what it did for the log.
@@ -199,14 +205,20 @@ pub fn answer(
     clock: Clock,
 ) -> Result<Answer, Problem> {
     let directory = config.directory.as_ref().ok_or(Problem::NoDirectory)?;
+    let revoked = revoked::read(&config.paths.revoked);
     if config.rules.shared(account.as_str()).is_some() {
-        return shared_answer(config, directory, account, offered, clock.now);
+        let revoked = revoked.map_err(Problem::Revoked)?;
+        return shared_answer(config, directory, account, &revoked, offered, clock.now);
+    }
+    if revoked.as_ref().is_ok_and(|revoked| revoked.names(&account.owner())) {
+        return Ok(Answer::none("revoked"));
     }
     if config.rules.exempts(account.as_str()) {
         // Whoever enters it needs no shift, so its keys are this host's own files' matter: a directory
         // entry of that name must not be a way round the rota.
         return Ok(Answer::none("exempt"));
     }
+    revoked.map_err(Problem::Revoked)?;
     let owner = account.owner();
     let Found { known, stale, origin, rejected, evidence } = person::find(config, directory, &owner, clock)?;
     let own = |key| Candidate { key, owner: owner.clone(), standing: Standing::Own };
@@ -228,6 +240,7 @@ fn shared_answer(
     config: &Config,
     directory: &Directory,
     account: &Account,
+    revoked: &Revoked,
     offered: Option<&Offered>,
     now: Timestamp,
 ) -> Result<Answer, Problem> {
@@ -237,7 +250,7 @@ fn shared_answer(
         let copy = KeyCopy::open(&config.paths.keys, &scope, config.keys.stale_for, now);
         copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
     };
-    let shared::Owned { keys, people, rejected } = shared::keys(config, account, open, now)?;
+    let shared::Owned { keys, people, rejected } = shared::keys(config, account, revoked, open, now)?;
     let answer = select(config, account, keys, offered, now)?;
     Ok(Answer { people, origin: Origin::Copy(age), rejected: Some(rejected), ..answer })
 }

@@ -2,7 +2,9 @@
 //! the people who could be admitted and are not, to tell them.
 
 use host::Config;
-use policy::{Account, Decision, Evidence, Facts, Login, Person, Principal, Reason, Roster, Timestamp};
+use policy::{
+    Account, Decision, Evidence, Facts, Login, Person, Principal, Reason, Revoked, Roster, Timestamp,
+};
 use policy::{Verdict, admitted, decide};
 use store::keys::{KeyCopy, KeyOwner};
 use store::{Rejected, roster};
@@ -25,12 +27,13 @@ pub struct Owned {
 pub fn keys(
     config: &Config,
     account: &Account,
+    revoked: &Revoked,
     open: impl FnOnce() -> Result<KeyCopy, Problem>,
     now: Timestamp,
 ) -> Result<Owned, Problem> {
     let roster = roster::read(&config.paths.roster).map_err(Problem::Store)?;
-    let people =
-        people(config, account, &roster, now).map_err(|decision| Problem::Undecided(decision.reason))?;
+    let people = people(config, account, &roster, revoked, now)
+        .map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;
     let mut owned = Owned { keys: Vec::new(), people: Vec::new(), rejected: Vec::new() };
     for (person, standing, decision) in people {
@@ -51,17 +54,19 @@ fn people<'r>(
     config: &Config,
     account: &Account,
     roster: &'r Roster,
+    revoked: &'r Revoked,
     now: Timestamp,
 ) -> Result<Vec<(&'r Principal, Standing, Decision)>, Decision> {
     // What sshd asks about is an account in [[policy.shared]]; that alone makes it guarded, so its uid
     // and groups need not be looked up.
-    let (facts, evidence) = (Facts::default(), Evidence { roster: Ok(roster) });
+    let (facts, evidence) = (Facts::default(), Evidence { roster: Ok(roster), revoked: Ok(revoked) });
     let ask = |person: &Principal| {
         let login = Login {
             service: "sshd",
             account: account.as_str(),
             facts: &facts,
             person: Person::Known(person),
+            tty: "",
         };
         decide(&login, &evidence, &config.rules, now)
     };

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
 mod cli;
 mod explain;
@@ -9,6 +10,7 @@ mod http;
 mod identity;
 mod import;
 mod providers;
+mod revoke;
 mod sync;
 mod when;
 mod who;
@@ -19,10 +21,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use host::clock::now;
-use host::{Config, FileError};
+use host::{Config, FileError, revoked};
+use jiff::tz::TimeZone;
 use policy::{Principal, Timestamp};
 use serde_json::{Value, json};
-use store::roster;
 
 use cli::{Arguments, ConfigVerb, Format, Moment, Question, Verb};
 use when::When;
@@ -44,10 +46,14 @@ fn main() -> ExitCode {
     let config = || Config::load(&arguments.config);
     let code = match &arguments.verb {
         Verb::Sync => sync(config()),
-        Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
-        Verb::Check(question) => ask(config, question, check::Answer::line),
-        Verb::Why(question) => ask(config, question, check::Answer::chain),
-        Verb::Explain => explain(&check::World::load(config())),
+        Verb::Who { moment } => {
+            at(moment).map_or_else(usage, |at| show_who(&arguments.config, at, moment.json))
+        }
+        Verb::Check(question) => ask(&arguments.config, question, check::Answer::line),
+        Verb::Why(question) => ask(&arguments.config, question, |answer| answer.chain(&TimeZone::system())),
+        Verb::Explain => explain(&check::World::load(&arguments.config)),
+        Verb::Revoke { user, reason } => change(revoke::revoke(&arguments.config, user, reason, now())),
+        Verb::Unrevoke { user } => change(revoke::unrevoke(&arguments.config, user)),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
     };
@@ -108,7 +114,9 @@ fn summarise(roster: &policy::Roster, config: &Config, now: Timestamp) -> String
     let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let mut text =
         format!("{}, {}", plural(roster.schedules.len(), "schedule"), plural(roster.shifts.len(), "shift"));
-    let on_call = policy::on_call_now(&config.rules, roster, now);
+    // Who is revoked is the readers' business: a sync says what the rota says, less those it knows to be.
+    let revoked = revoked::read(&config.paths.revoked).unwrap_or_default();
+    let on_call = policy::on_call_now(&config.rules, roster, &revoked, now);
     if on_call.is_empty() {
         text.push_str(", nobody on call here now");
     }
@@ -125,15 +133,28 @@ fn summarise(roster: &policy::Roster, config: &Config, now: Timestamp) -> String
     text
 }
 
-fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> u8 {
-    let read = || -> Result<_, String> {
-        let config = config.map_err(|error| error.to_string())?;
-        let roster = roster::read(&config.paths.roster).map_err(|error| error.to_string())?;
-        Ok((config, roster))
-    };
-    match read() {
-        Ok((config, roster)) => {
-            let who = Who::new(&roster, &config.rules, at);
+/// What a verb that changes a file has done, or why not.
+fn change(outcome: Result<revoke::Changed, revoke::Failure>) -> u8 {
+    match outcome {
+        Ok(changed) => {
+            for line in &changed.notes {
+                complain(line);
+            }
+            say(&changed.text);
+            0
+        }
+        Err(failure) => {
+            complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn show_who(config: &Path, at: Timestamp, as_json: bool) -> u8 {
+    let world = check::World::load(config);
+    match &world.roster {
+        Ok(roster) => {
+            let who = Who::new(roster, &world.rules, &world.revoked, at);
             if as_json {
                 print_json(&who.json())
             } else {
@@ -141,7 +162,7 @@ fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> 
             }
             who.exit_code()
         }
-        Err(problem) => {
+        Err((_, problem)) => {
             if as_json {
                 print_json(&json!({ "version": 1, "at": at.to_string(), "error": problem }));
             }
@@ -151,11 +172,7 @@ fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> 
     }
 }
 
-fn ask(
-    config: impl FnOnce() -> Result<Config, FileError>,
-    question: &Question,
-    print: fn(&check::Answer) -> String,
-) -> u8 {
+fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) -> u8 {
     let at = match at(&question.moment) {
         Ok(at) => at,
         Err(problem) => return usage(problem),
@@ -169,7 +186,7 @@ fn ask(
             return CANNOT_TELL;
         }
     };
-    let answer = check::ask(&check::World::load(config()), question, &principal, at);
+    let answer = check::ask(&check::World::load(config), question, &principal, at);
     if question.moment.json {
         print_json(&answer.json())
     } else {

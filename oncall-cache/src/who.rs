@@ -1,6 +1,6 @@
 //! `who`: for each schedule, who is on call now and who is next.
 
-use policy::{Roster, Rules, Schedule, Shift, Timestamp};
+use policy::{Fault, Revoked, Roster, Rules, Schedule, Shift, Timestamp};
 use serde_json::{Value, json};
 
 use crate::when::When;
@@ -20,13 +20,19 @@ struct Row<'a> {
 pub struct Who<'a> {
     roster: &'a Roster,
     rules: &'a Rules,
+    revoked: &'a Result<Revoked, (Fault, String)>,
     at: Timestamp,
     rows: Vec<Row<'a>>,
 }
 
 impl<'a> Who<'a> {
     /// Reads it from `roster`.
-    pub fn new(roster: &'a Roster, rules: &'a Rules, at: Timestamp) -> Self {
+    pub fn new(
+        roster: &'a Roster,
+        rules: &'a Rules,
+        revoked: &'a Result<Revoked, (Fault, String)>,
+        at: Timestamp,
+    ) -> Self {
         let mut keys: Vec<(usize, u8)> =
             roster.shifts.iter().map(|shift| (shift.schedule, shift.level)).collect();
         // A schedule without shifts is shown too: that it has none is news.
@@ -53,7 +59,7 @@ impl<'a> Who<'a> {
                 next: shifts.into_iter().find(|shift| shift.window.start() > at),
             })
         });
-        Self { roster, rules, at, rows: rows.collect() }
+        Self { roster, rules, revoked, at, rows: rows.collect() }
     }
 
     /// Does the clock allow the roster to be believed at all?
@@ -61,13 +67,18 @@ impl<'a> Who<'a> {
         self.at.plus(Rules::SKEW) >= self.roster.published
     }
 
-    /// 0 somebody is on call, 1 nobody, 2 cannot tell.
+    /// 0 somebody is on call, 1 nobody, 2 cannot tell. Whoever is revoked is nobody here.
     pub fn exit_code(&self) -> u8 {
-        if !self.clock_holds() || self.rows.iter().all(|row| !row.believed) {
+        if !self.clock_holds() || self.revoked.is_err() || self.rows.iter().all(|row| !row.believed) {
             2
         } else {
-            u8::from(self.rows.iter().all(|row| !row.believed || row.now.is_empty()))
+            let counts = |row: &Row<'_>| row.believed && !row.now.iter().all(|shift| self.shut_out(shift));
+            u8::from(!self.rows.iter().any(counts))
         }
+    }
+
+    fn shut_out(&self, shift: &Shift) -> bool {
+        self.revoked.as_ref().is_ok_and(|revoked| revoked.names(&shift.principal))
     }
 
     /// The table.
@@ -95,7 +106,9 @@ impl<'a> Who<'a> {
 
     fn name(&self, shift: &Shift) -> String {
         let principal = &shift.principal;
-        if self.roster.is_eligible(principal) {
+        if self.shut_out(shift) {
+            format!("{principal} (revoked)")
+        } else if self.roster.is_eligible(principal) {
             principal.to_string()
         } else {
             format!("{principal} (not eligible)")
@@ -103,6 +116,13 @@ impl<'a> Who<'a> {
     }
 
     fn footer(&self) -> String {
+        match self.revoked {
+            Err((_, problem)) => format!("{}\ncannot tell who is revoked: {problem}", self.age()),
+            Ok(_) => self.age(),
+        }
+    }
+
+    fn age(&self) -> String {
         if !self.clock_holds() {
             return format!("this host's clock is before the last sync ({})", self.roster.published);
         }
@@ -111,9 +131,10 @@ impl<'a> Who<'a> {
         };
         let age = self.at.since(oldest.synced);
         let until = When(oldest.believed_until(self.rules.ages.of(oldest).max_age), self.at);
-        let warning =
-            if age > self.rules.ages.of(oldest).warn_age { "; run `oncall-cache sync`" } else { "" };
-        format!("last sync {age} ago, believed until {until}{warning}")
+        if age > self.rules.ages.of(oldest).warn_age {
+            return format!("believed until {until}, but last sync {age} ago; run `oncall-cache sync`");
+        }
+        format!("last sync {age} ago, believed until {until}")
     }
 
     /// The same for programs.
@@ -122,6 +143,7 @@ impl<'a> Who<'a> {
             json!({
                 "person": shift.principal.as_str(),
                 "eligible": self.roster.is_eligible(&shift.principal),
+                "revoked": self.revoked.as_ref().ok().map(|revoked| revoked.names(&shift.principal)),
                 "start": shift.window.start().to_string(),
                 "end": shift.window.end().to_string(),
             })

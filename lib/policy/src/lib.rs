@@ -11,20 +11,25 @@
 extern crate alloc;
 
 mod decision;
+mod mode;
 mod principal;
 mod refusal;
+mod revoked;
 mod roster;
 mod rules;
 mod time;
 
 pub use decision::{
     Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
-    decide, on_call_now,
+    decide, on_call_now, told_on_call,
 };
+pub use mode::{Effect, Mode};
 pub use principal::{Account, NameError, Principal};
 pub use refusal::Refusal;
+pub use revoked::{Revocation, Revoked};
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};
 pub use rules::{
-    AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Who, is_sudo, matches_glob,
+    AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Subject, Who,
+    asks_the_caller, is_su, is_sudo, matches_glob,
 };
 pub use time::{Span, Timestamp, Window};

@@ -17,7 +17,7 @@ mod schema;
 
 pub use error::StoreError;
 pub use public_key::{KEY_TYPES, KeyProblem, MOST_REJECTED, PublicKey, Rejected};
-pub use publish::SyncLock;
+pub use publish::{SyncLock, replace};
 
 /// A directory that nobody else can write, for tests: those below /tmp are refused.
 #[cfg(test)]
