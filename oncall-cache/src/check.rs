@@ -28,6 +28,8 @@ pub struct Answer {
     decision: Decision,
     /// Who is on call and until when, if that is known.
     on_call: Option<Vec<(String, Timestamp)>>,
+    /// Whom the roster shows for now, believed or not.
+    last_known: Vec<(String, Timestamp)>,
     eligible: Option<bool>,
     revoked: Option<bool>,
     refusal: String,
@@ -71,6 +73,20 @@ impl World {
         }
     }
 
+    /// Eligible people with a shift at `at`, whatever its age: for the eye, never for a decision.
+    fn last_known(&self, at: Timestamp) -> Vec<(String, Timestamp)> {
+        let Ok(roster) = &self.roster else { return Vec::new() };
+        let shifts = roster.shifts.iter().filter(|shift| shift.window.contains(at));
+        let mut people: Vec<(String, Timestamp)> = shifts
+            .filter(|shift| roster.is_eligible(&shift.principal))
+            .filter(|shift| !self.revoked.as_ref().is_ok_and(|revoked| revoked.names(&shift.principal)))
+            .map(|shift| (shift.principal.to_string(), shift.window.end()))
+            .collect();
+        people.sort();
+        people.dedup_by(|right, left| right.0 == left.0);
+        people
+    }
+
     /// Why a decision cannot tell, in words.
     fn problem(&self, reason: Reason) -> Option<String> {
         let text = match reason {
@@ -99,14 +115,20 @@ pub fn ask(world: &World, question: &Question, principal: &Principal, at: Timest
         Subject::Owner | Subject::Nobody => Person::Unknown,
     };
     let tty = question.tty.as_deref().unwrap_or_default();
-    Answer::new(world, &Login { service, account, facts: &facts, person, tty }, principal, at)
+    let login = Login { service, account, facts: &facts, person, tty };
+    Answer::new(world, &login, principal, decide(&login, &world.evidence(), rules, at), at)
 }
 
 impl Answer {
-    /// The answer to `login`, asked about `principal`.
-    pub fn new(world: &World, login: &Login<'_>, principal: &Principal, at: Timestamp) -> Self {
+    /// The answer to `login`, asked about `principal`: `decision`, with what it rests on.
+    pub fn new(
+        world: &World,
+        login: &Login<'_>,
+        principal: &Principal,
+        decision: Decision,
+        at: Timestamp,
+    ) -> Self {
         let (rules, evidence) = (&world.rules, world.evidence());
-        let decision = decide(login, &evidence, rules, at);
         let named = |(person, until): (&Principal, Timestamp)| (person.to_string(), until);
         Self {
             person: principal.to_string(),
@@ -116,6 +138,7 @@ impl Answer {
             mode: rules.mode,
             at,
             on_call: told_on_call(&evidence, rules, at).map(|people| people.into_iter().map(named).collect()),
+            last_known: world.last_known(at),
             refusal: Refusal::new(login, &decision, &evidence, rules, at).to_string(),
             eligible: world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
             revoked: world.revoked.as_ref().ok().map(|revoked| revoked.names(principal)),
@@ -126,6 +149,12 @@ impl Answer {
             }),
             decision,
         }
+    }
+
+    /// What whoever is refused reads; `None` for those who are not.
+    #[cfg(test)]
+    pub fn refusal(&self) -> Option<&str> {
+        self.decision.effect(Mode::Enforce).refuses().then_some(self.refusal.as_str())
     }
 
     /// 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there.
@@ -149,6 +178,12 @@ impl Answer {
             }
             (_, Reason::Exempt) => {
                 format!("yes: {} by {} is exempt from asking who is on call", self.account, self.service)
+            }
+            (_, Reason::AwaitsKey) => {
+                format!(
+                    "yes, by the key of somebody on call: who enters {} is told by their key",
+                    self.account
+                )
             }
             (_, Reason::NotGuarded) => {
                 format!("not guarded: {} by {} is no root-capable login here", self.account, self.service)
@@ -206,7 +241,7 @@ impl Answer {
                 );
                 fact("shift", format!("{} to {}", full(ground.window.start()), full(ground.window.end())));
                 fact("rule", ground.rule.clone());
-                let old = if ground.is_old { format!(": {}", ground.old_news()) } else { String::new() };
+                let old = if ground.is_old { ", longer than warn_age; still believed" } else { "" };
                 fact("known since", format!("{} ago{old}", ground.age));
             }
             Ground::Unbelieved(schedule, age, limit) => {
@@ -233,17 +268,18 @@ impl Answer {
         text
     }
 
-    /// Who is on call, until when.
+    /// Who is on call, until when; where that is not believed, who was.
     fn others(&self) -> String {
+        let named = |people: &[(String, Timestamp)]| {
+            let told =
+                |(person, until): &(String, Timestamp)| format!("{person} until {}", When(*until, self.at));
+            people.iter().map(told).collect::<Vec<_>>().join(", ")
+        };
         match &self.on_call {
-            None => "on call here cannot be told".to_string(),
             Some(people) if people.is_empty() => "on call here: nobody now".to_string(),
-            Some(people) => {
-                let told = |(person, until): &(String, Timestamp)| {
-                    format!("{person} until {}", When(*until, self.at))
-                };
-                format!("on call here: {}", people.iter().map(told).collect::<Vec<_>>().join(", "))
-            }
+            Some(people) => format!("on call here: {}", named(people)),
+            None if self.last_known.is_empty() => "on call here cannot be told".to_string(),
+            None => format!("on call here cannot be told; last known: {}", named(&self.last_known)),
         }
     }
 

@@ -6,6 +6,8 @@ mod advice;
 mod check;
 mod cli;
 mod explain;
+#[cfg(test)]
+mod golden;
 mod http;
 mod identity;
 mod import;

@@ -100,62 +100,52 @@ pub enum Verdict {
     BadName,
 }
 
-/// Why, as a word that logs, reports and documents share. Tokens never change their meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the tokens say it; docs/operations.md has a heading for each")]
-pub enum Reason {
-    OnCall,
-    Exempt,
-    AwaitsKey,
-    OutOfScope,
-    NotGuarded,
-    AlreadyRoot,
-    Revoked,
-    RevokedUnreadable,
-    NotOnCall,
-    NotEligible,
-    UnknownPerson,
-    AmbiguousPerson,
-    BadUser,
-    CacheMissing,
-    CacheCorrupt,
-    CacheVersion,
-    CacheStale,
-    FileUntrusted,
-    ClockRollback,
-    BeyondHorizon,
-    SourceIncomplete,
-    ConfigInvalid,
+macro_rules! reasons {
+    ($($name:ident => $token:literal,)*) => {
+        /// Why, as a word that logs, reports and documents share. Tokens never change their meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the tokens say it; docs/operations.md has a heading for each")]
+        pub enum Reason {
+            $($name,)*
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable token.
+            pub const fn token(self) -> &'static str {
+                match self {
+                    $(Self::$name => $token,)*
+                }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// The stable token.
-    pub const fn token(self) -> &'static str {
-        match self {
-            Self::OnCall => "oncall",
-            Self::Exempt => "exempt",
-            Self::AwaitsKey => "awaits-key",
-            Self::OutOfScope => "out-of-scope",
-            Self::NotGuarded => "not-guarded",
-            Self::AlreadyRoot => "already-root",
-            Self::Revoked => "revoked",
-            Self::RevokedUnreadable => "revoked-unreadable",
-            Self::NotOnCall => "not-oncall",
-            Self::NotEligible => "not-eligible",
-            Self::UnknownPerson => "unknown-person",
-            Self::AmbiguousPerson => "ambiguous-person",
-            Self::BadUser => "bad-user",
-            Self::CacheMissing => "cache-missing",
-            Self::CacheCorrupt => "cache-corrupt",
-            Self::CacheVersion => "cache-version",
-            Self::CacheStale => "cache-stale",
-            Self::FileUntrusted => "file-untrusted",
-            Self::ClockRollback => "clock-rollback",
-            Self::BeyondHorizon => "beyond-horizon",
-            Self::SourceIncomplete => "source-incomplete",
-            Self::ConfigInvalid => "config-invalid",
-        }
-    }
+reasons! {
+    OnCall => "oncall",
+    Exempt => "exempt",
+    AwaitsKey => "awaits-key",
+    OutOfScope => "out-of-scope",
+    NotGuarded => "not-guarded",
+    AlreadyRoot => "already-root",
+    Revoked => "revoked",
+    RevokedUnreadable => "revoked-unreadable",
+    NotOnCall => "not-oncall",
+    NotEligible => "not-eligible",
+    UnknownPerson => "unknown-person",
+    AmbiguousPerson => "ambiguous-person",
+    BadUser => "bad-user",
+    CacheMissing => "cache-missing",
+    CacheCorrupt => "cache-corrupt",
+    CacheVersion => "cache-version",
+    CacheStale => "cache-stale",
+    FileUntrusted => "file-untrusted",
+    ClockRollback => "clock-rollback",
+    BeyondHorizon => "beyond-horizon",
+    SourceIncomplete => "source-incomplete",
+    ConfigInvalid => "config-invalid",
 }
 
 impl fmt::Display for Reason {
@@ -581,7 +571,7 @@ impl Claim<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Account, Host, HostSelector, Shared};
+    use crate::{Account, AgeLimit, Host, HostSelector, Shared, SourceAges};
     use alloc::collections::BTreeMap;
     use alloc::string::ToString;
     use alloc::vec;
@@ -757,6 +747,87 @@ mod tests {
         rules.rules[0].schedules = vec![reference("P2")];
         let decision = decision("alice", &roster(), &rules, at(10, 0, 0));
         assert_eq!((decision.verdict, decision.reason), (Verdict::CannotTell, Reason::SourceIncomplete));
+    }
+
+    #[test]
+    fn one_schedule_that_is_too_old_takes_nothing_from_another() {
+        let mut roster = roster();
+        let second = Schedule { reference: reference("P2"), ..roster.schedules[0].clone() };
+        roster.schedules.push(second);
+        roster.shifts = vec![
+            shift("alice", 1, at(9, 0, 0), at(18, 0, 0)),
+            Shift { schedule: 1, ..shift("bob", 1, at(9, 0, 0), at(18, 0, 0)) },
+        ];
+        let limit = |hours| AgeLimit { warn_age: Span::minutes(30), max_age: Span::hours(hours) };
+        let own = SourceAges { all: limit(24), schedules: BTreeMap::from([("P2".to_string(), limit(1))]) };
+        let mut rules = rules();
+        rules.rules[0].schedules.push(reference("P2"));
+        rules.ages.sources.insert("pd".to_string(), own);
+        let reason = |person, now| decision(person, &roster, &rules, now).reason;
+        assert_eq!(reason("bob", at(9, 59, 59)), Reason::OnCall);
+        // P2 is too old from ten on: whoever only it could admit is not known to be off call either.
+        assert_eq!(reason("bob", at(10, 0, 0)), Reason::CacheStale);
+        assert_eq!(reason("carol", at(10, 0, 0)), Reason::CacheStale);
+        assert_eq!(reason("alice", at(10, 0, 0)), Reason::OnCall);
+        assert_eq!(decision("bob", &roster, &rules, at(9, 0, 0)).until, Some(at(10, 0, 0)));
+        let facts = root();
+        let people = admitted("sshd", "root", &facts, &evidence(Ok(&roster)), &rules, at(10, 0, 0)).unwrap();
+        assert_eq!(people, [&name("alice")]);
+    }
+
+    #[test]
+    fn a_revocation_wins_over_all_but_scope_and_being_root_already() {
+        let (alice, roster, facts, plain) = (name("alice"), roster(), root(), Facts::default());
+        let since = at(8, 0, 0);
+        let revocation = Revocation { since, by: "root".to_string(), reason: String::new() };
+        let revoked: Revoked = [(alice.clone(), revocation)].into_iter().collect();
+        let exempt = vec![Account::new("alice").unwrap(), Account::new("toor").unwrap()];
+        let rules = Rules { exempt_accounts: exempt, ..rules() };
+        let ask = |service, account, facts, person, revoked| {
+            let login = Login { service, account, facts, person, tty: "tty1" };
+            decide(&login, &Evidence { roster: Ok(&roster), revoked }, &rules, at(10, 0, 0)).reason
+        };
+        let known = Person::Known(&alice);
+        for (service, account, facts) in [
+            ("sshd", "root", &facts),
+            ("sshd", "toor", &facts),
+            ("sshd", "alice", &plain),
+            ("login", "alice", &plain),
+            ("sudo", "alice", &plain),
+            ("su", "dave", &plain),
+        ] {
+            assert_eq!(
+                ask(service, account, facts, known, Ok(&revoked)),
+                Reason::Revoked,
+                "{service} {account}"
+            );
+        }
+        assert_eq!(ask("cron", "alice", &plain, known, Ok(&revoked)), Reason::OutOfScope);
+        assert_eq!(ask("su", "root", &facts, Person::Superuser, Ok(&revoked)), Reason::AlreadyRoot);
+        // A list that cannot be read: what is exempt, the console and whatever is not guarded go on.
+        let unreadable = Err(Fault::Corrupt);
+        assert_eq!(ask("sshd", "root", &facts, known, unreadable), Reason::RevokedUnreadable);
+        assert_eq!(ask("sshd", "toor", &facts, known, unreadable), Reason::Exempt);
+        assert_eq!(ask("login", "root", &facts, Person::Unknown, unreadable), Reason::Exempt);
+        assert_eq!(ask("sshd", "alice", &plain, known, unreadable), Reason::NotGuarded);
+    }
+
+    #[test]
+    fn su_is_for_whoever_calls_it_and_exempt_by_the_caller() {
+        let (roster, facts, plain) = (roster(), root(), Facts::default());
+        let rules = Rules { exempt_accounts: vec![Account::new("nagios").unwrap()], ..rules() };
+        let ask = |caller: &str, account, facts| {
+            let caller = name(caller);
+            let login = Login { service: "su", account, facts, person: Person::Known(&caller), tty: "tty1" };
+            decide(&login, &evidence(Ok(&roster)), &rules, at(10, 0, 0)).reason
+        };
+        assert_eq!(ask("alice", "root", &facts), Reason::OnCall);
+        assert_eq!(ask("bob", "root", &facts), Reason::NotOnCall, "tty1 is a console for login alone");
+        assert_eq!(ask("bob", "dave", &plain), Reason::NotGuarded);
+        assert_eq!(ask("nagios", "root", &facts), Reason::Exempt);
+        assert_eq!(ask("bob", "nagios", &facts), Reason::NotOnCall, "the caller is not who is exempt");
+        let admin = Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] };
+        assert_eq!(ask("bob", "alice", &admin), Reason::NotOnCall);
     }
 
     #[test]
