@@ -306,3 +306,74 @@ fn a44_another_name_for_uid_0_is_as_guarded_as_root() {
         "toor on testhost is for people on call: bob is not (alice is, until ",
     );
 }
+
+#[test]
+fn a43_su_is_for_whoever_is_on_call_if_the_account_entered_is_guarded() {
+    let suite = suite();
+    suite.host.must("printf 'root:secret\\ndave:secret\\nalice:secret\\n' | chpasswd");
+    suite.host.must("sed -i '/^@include common-account/i account required pam_oncall.so' /etc/pam.d/su");
+    let su = |caller: &str, words: &str| {
+        suite.run_as(
+            caller,
+            &format!("printf 'secret\\n' | SUDO_USER=alice LOGNAME=alice su {words} -c 'id -un'"),
+        )
+    };
+    let entered = |output: &Output, name: &str| {
+        assert!(output.status.success(), "{}", text(output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), name);
+    };
+    entered(&su("alice", "root"), "root");
+    let line = one_decision(&suite);
+    assert!(line.starts_with("person=alice decision=allow reason=oncall "), "{line}");
+    assert!(line.contains(" service=su account=root "), "{line}");
+    entered(&su("alice", "- root"), "root");
+    assert!(one_decision(&suite).contains(" service=su-l "));
+    refused(&su("bob", "root"), "root on testhost is for people on call: bob is not (alice is, until ");
+    assert!(one_decision(&suite).starts_with("person=bob decision=refuse reason=not-oncall "));
+    refused(&su("dave", "root"), "dave is not among those the directory lets become root");
+    refused(&su("bob", "alice"), "alice on testhost is for people on call: bob is not");
+    let _ = suite.decisions();
+    entered(&su("bob", "dave"), "dave");
+    assert!(one_decision(&suite).starts_with("person=bob decision=not-ours reason=not-guarded "));
+    // Root's own scripts.
+    entered(&suite.host.sh("su dave -c 'id -un'"), "dave");
+    entered(&suite.host.sh("su root -c 'id -un'"), "root");
+    assert!(one_decision_of(&suite, 2).contains("reason=already-root"));
+}
+
+/// The last of so many decisions.
+fn one_decision_of(suite: &Suite, count: usize) -> String {
+    let lines = suite.decisions();
+    assert_eq!(lines.len(), count, "{lines:#?}");
+    lines.into_iter().next_back().unwrap_or_default()
+}
+
+#[test]
+fn login_and_polkit_admit_by_the_account_and_the_console_is_open() {
+    let suite = suite();
+    for service in ["login", "polkit-1"] {
+        suite.host.must(&format!(
+            "printf 'account required pam_oncall.so\\naccount required pam_permit.so\\n' >/etc/pam.d/{service}"
+        ));
+    }
+    let ask = |service: &str, account: &str, tty: &str| {
+        let command = format!("pamtester -I tty={tty} {service} {account} acct_mgmt");
+        let output = suite.host.sh(&command);
+        let line = one_decision(&suite);
+        let reason = line.split(' ').find_map(|field| field.strip_prefix("reason=")).unwrap_or_default();
+        (output.status.success(), reason.to_string())
+    };
+    let answer = |admitted, reason: &str| (admitted, reason.to_string());
+    for (service, tty) in [("login", "/dev/tty3"), ("polkit-1", "/dev/tty1")] {
+        assert_eq!(ask(service, "alice", tty), answer(true, "oncall"), "{service}");
+        assert_eq!(ask(service, "bob", tty), answer(false, "not-oncall"), "{service}");
+        assert_eq!(ask(service, "dave", tty), answer(true, "not-guarded"), "{service}");
+        assert_eq!(ask(service, "root", tty), answer(false, "unknown-person"), "{service}");
+    }
+    suite.host.must("rm -rf /etc/authkeys /var/lib/oncall-cache");
+    for console in ["tty1", "/dev/tty1", "/dev/ttyS0"] {
+        assert_eq!(ask("login", "root", console), answer(true, "exempt"), "{console}");
+    }
+    assert_eq!(ask("login", "root", "/dev/pts/1"), answer(false, "unknown-person"));
+    assert_eq!(ask("login", "bob", "/dev/pts/1"), answer(false, "config-invalid"));
+}

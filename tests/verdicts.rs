@@ -44,86 +44,36 @@ const fn all(fault: &'static str) -> [&'static str; 13] {
 
 const ROSTER: &str = "/var/lib/oncall-cache/roster.db";
 
-const CASES: [Case; 13] = [
-    Case {
-        what: "a good roster",
-        spoil: "true",
-        expected: [
-            "allow oncall",
-            "refuse not-oncall",
-            "refuse not-eligible",
-            "allow oncall",
-            "refuse not-oncall",
-            OURS_NOT,
-            "allow oncall",
-            "refuse not-oncall",
-            "refuse not-eligible",
-            EXEMPT,
-            "allow oncall",
-            ROOT,
-            ELSEWHERE,
-        ],
-    },
-    Case {
-        what: "no configuration",
-        spoil: "rm /etc/authkeys/config.toml",
-        // Nobody is exempt by the compiled defaults.
-        expected: [
-            NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, OURS_NOT, NO_CONFIG, NO_CONFIG, NO_CONFIG,
-            NO_CONFIG, NO_CONFIG, ROOT, ELSEWHERE,
-        ],
-    },
-    Case {
-        what: "a configuration that others could have written",
-        spoil: "chmod 666 /etc/authkeys/config.toml",
-        expected: [
-            NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, OURS_NOT, NO_CONFIG, NO_CONFIG, NO_CONFIG,
-            NO_CONFIG, NO_CONFIG, ROOT, ELSEWHERE,
-        ],
-    },
-    Case { what: "no roster", spoil: "rm ROSTER", expected: all("cannot-tell cache-missing") },
-    Case { what: "an empty file", spoil: ": >ROSTER", expected: all("cannot-tell cache-corrupt") },
-    Case {
-        what: "half a file",
-        spoil: "truncate -s 5000 ROSTER",
-        expected: all("cannot-tell cache-corrupt"),
-    },
-    Case {
-        what: "noise",
-        spoil: "head -c 20000 /dev/urandom >ROSTER",
-        expected: all("cannot-tell cache-corrupt"),
-    },
-    Case {
-        what: "another form",
-        spoil: "sqlite3 ROSTER 'PRAGMA user_version = 99'",
-        expected: all("cannot-tell cache-version"),
-    },
-    Case {
-        what: "a trigger",
-        spoil: "sqlite3 ROSTER 'CREATE TRIGGER t AFTER INSERT ON shift BEGIN DELETE FROM shift; END'",
-        expected: all("cannot-tell cache-corrupt"),
-    },
-    Case {
-        what: "writable by others",
-        spoil: "chmod 666 ROSTER",
-        expected: all("cannot-tell file-untrusted"),
-    },
-    Case {
-        what: "a day and a second without a sync",
-        spoil: "sqlite3 ROSTER 'UPDATE schedule SET synced = synced - 86401'",
-        expected: all(STALE),
-    },
-    Case {
-        what: "past the horizon",
-        spoil: "sqlite3 ROSTER 'UPDATE schedule SET horizon = synced'",
-        expected: all("cannot-tell beyond-horizon"),
-    },
-    Case {
-        what: "a clock that went back a day",
-        spoil: "sqlite3 ROSTER 'UPDATE meta SET published = published + 86400'",
-        expected: all("cannot-tell clock-rollback"),
-    },
+const CORRUPT: [&str; 13] = all("cannot-tell cache-corrupt");
+const VERSION: [&str; 13] = all("cannot-tell cache-version");
+const UNTRUSTED: [&str; 13] = all("cannot-tell file-untrusted");
+
+/// alice is on call, and every copy is as it should be.
+const GOOD: [&str; 13] = [
+    "allow oncall",
+    "refuse not-oncall",
+    "refuse not-eligible",
+    "allow oncall",
+    "refuse not-oncall",
+    OURS_NOT,
+    "allow oncall",
+    "refuse not-oncall",
+    "refuse not-eligible",
+    EXEMPT,
+    "allow oncall",
+    ROOT,
+    ELSEWHERE,
 ];
+
+/// Nobody is exempt by the compiled rules.
+const COMPILED: [&str; 13] = [
+    NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, NO_CONFIG, OURS_NOT, NO_CONFIG, NO_CONFIG, NO_CONFIG,
+    NO_CONFIG, NO_CONFIG, ROOT, ELSEWHERE,
+];
+
+const fn case(what: &'static str, spoil: &'static str, expected: [&'static str; 13]) -> Case {
+    Case { what, spoil, expected }
+}
 
 /// What `check` says to an ordinary user.
 fn by_check(suite: &Suite, (person, account, service): (&str, &str, &str)) -> String {
@@ -179,29 +129,195 @@ fn by_pam(suite: &Suite, (person, account, service): (&str, &str, &str)) -> Stri
     format!("{} {}", fields["decision"], fields["reason"])
 }
 
-#[test]
-fn a36_to_a42_check_and_pam_agree_on_every_state_of_the_roster() {
+/// alice is on call; breakglass and toor are accounts of this host.
+fn suite() -> Suite {
     let suite = Suite::start();
-    suite.host.must("useradd -m -G sudo breakglass");
+    suite.host.must("useradd -m -G sudo breakglass && useradd -o -u 0 -g 0 -M -d /root toor");
+    suite
+        .host
+        .must("printf 'account required pam_oncall.so\\naccount required pam_permit.so\\n' >/etc/pam.d/cron");
     suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY), ("dave", -HOUR, HOUR)]);
     suite.sync();
     suite
         .host
-        .must(&format!("cp -p {ROSTER} /root/good.db && cp -p /etc/authkeys/config.toml /root/good.toml"));
-    suite.host.must("useradd -o -u 0 -g 0 -M -d /root toor");
+        .must("cp -a /var/lib/oncall-cache /root/good && cp -p /etc/authkeys/config.toml /root/good.toml");
     suite
-        .host
-        .must("printf 'account required pam_oncall.so\\naccount required pam_permit.so\\n' >/etc/pam.d/cron");
-    for Case { what, spoil, expected } in CASES {
-        suite.host.must(&format!(
-            "cp -p /root/good.db {ROSTER} && cp -p /root/good.toml /etc/authkeys/config.toml"
-        ));
+}
+
+/// Puts every copy back as it was.
+fn restore(suite: &Suite) {
+    suite.host.must(
+        "rm -rf /var/lib/oncall-cache && cp -a /root/good /var/lib/oncall-cache && cp -p /root/good.toml /etc/authkeys/config.toml",
+    );
+}
+
+/// `check`, asked by nobody in particular, and PAM say the same of every login, for each of the cases.
+fn agree(suite: &Suite, cases: &[Case]) {
+    for Case { what, spoil, expected } in cases {
+        restore(suite);
         suite.host.must(&spoil.replace("ROSTER", ROSTER));
+        let files = || suite.host.must("ls -A /var/lib/oncall-cache 2>/dev/null || true");
+        let before = files();
         for (login, expected) in LOGINS.into_iter().zip(expected) {
-            assert_eq!(by_check(&suite, login), expected, "check, {what}: {login:?}");
-            assert_eq!(by_pam(&suite, login), expected, "PAM, {what}: {login:?}");
+            assert_eq!(by_check(suite, login), *expected, "check, {what}: {login:?}");
+            assert_eq!(by_pam(suite, login), *expected, "PAM, {what}: {login:?}");
         }
+        assert_eq!(files(), before, "{what}: a reader made or removed a file");
     }
+}
+
+#[test]
+fn a32_on_the_roster_and_not_eligible_is_a_no() {
+    let suite = suite();
+    let check = suite.run_as("nobody", "oncall-cache check dave");
+    assert_eq!(check.status.code(), Some(1), "{}", text(&check));
+    assert_eq!(by_check(&suite, ("dave", "root", "sshd")), "refuse not-eligible");
+    assert_eq!(by_pam(&suite, ("dave", "root", "sshd")), "refuse not-eligible");
+    let who = text(&suite.run_as("nobody", "oncall-cache who"));
+    assert!(who.contains("dave (not eligible)"), "{who}");
+}
+
+#[test]
+fn a36_a_roster_that_is_none_tells_nothing_and_readers_make_none() {
+    let cases = [
+        case("a good roster", "true", GOOD),
+        case("no roster", "rm ROSTER", all("cannot-tell cache-missing")),
+        case("no directory", "rm -r /var/lib/oncall-cache", all("cannot-tell cache-missing")),
+        case("an empty file", ": >ROSTER", CORRUPT),
+        case("half a file", "truncate -s 5000 ROSTER", CORRUPT),
+        case("noise", "head -c 20000 /dev/urandom >ROSTER", CORRUPT),
+    ];
+    agree(&suite(), &cases);
+}
+
+#[test]
+fn a37_a_roster_of_another_form_tells_nothing() {
+    let cases = [
+        case("a later form", "sqlite3 ROSTER 'PRAGMA user_version = 99'", VERSION),
+        case("an earlier form", "sqlite3 ROSTER 'PRAGMA user_version = 0'", VERSION),
+        case("another program's", "sqlite3 ROSTER 'PRAGMA application_id = 7'", CORRUPT),
+    ];
+    agree(&suite(), &cases);
+}
+
+#[test]
+fn a38_a_roster_that_others_could_have_written_tells_nothing() {
+    let cases = [
+        case("writable by all", "chmod 666 ROSTER", UNTRUSTED),
+        case("writable by its group", "chmod 664 ROSTER", UNTRUSTED),
+        case("in a directory for all", "chmod 777 /var/lib/oncall-cache", UNTRUSTED),
+        case("somebody else's", "chown dave ROSTER", UNTRUSTED),
+        case("a symbolic link", "mv ROSTER ROSTER.real && ln -s ROSTER.real ROSTER", UNTRUSTED),
+        case("a second name", "ln ROSTER ROSTER.twin", UNTRUSTED),
+    ];
+    agree(&suite(), &cases);
+}
+
+#[test]
+fn a39_a_roster_with_foreign_sql_in_it_tells_nothing() {
+    let cases = [
+        case(
+            "a trigger",
+            "sqlite3 ROSTER 'CREATE TRIGGER t AFTER INSERT ON shift BEGIN DELETE FROM shift; END'",
+            CORRUPT,
+        ),
+        case("a view", "sqlite3 ROSTER 'CREATE VIEW v AS SELECT 1'", CORRUPT),
+        case("one more table", "sqlite3 ROSTER 'CREATE TABLE x (y)'", CORRUPT),
+        case("an index on an expression", "sqlite3 ROSTER 'CREATE INDEX i ON shift (abs(level))'", CORRUPT),
+    ];
+    agree(&suite(), &cases);
+}
+
+#[test]
+fn a40_a_roster_that_a_killed_writer_left_half_changed_tells_nothing_until_the_next_sync() {
+    let suite = suite();
+    let cases = [
+        case(
+            "a hot journal",
+            "printf 'BEGIN;\\nUPDATE person SET eligible = 1;\\nUPDATE shift SET level = 1;\\n.shell kill -9 $PPID\\n' | sqlite3 ROSTER; test -s ROSTER-journal",
+            CORRUPT,
+        ),
+        case(
+            "a write-ahead log",
+            "printf 'PRAGMA journal_mode = WAL;\\nUPDATE person SET eligible = 1;\\n.shell kill -9 $PPID\\n' | sqlite3 ROSTER; test -s ROSTER-wal",
+            CORRUPT,
+        ),
+    ];
+    for case in cases {
+        agree(&suite, &[case]);
+        suite.must_as("oncall-cache", "oncall-cache sync");
+        assert_eq!(by_check(&suite, LOGINS[0]), "allow oncall");
+        assert_eq!(by_check(&suite, LOGINS[2]), "refuse not-eligible", "nothing of the half change counts");
+        assert!(!suite.host.must("ls /var/lib/oncall-cache").contains("roster.db-"));
+    }
+}
+
+#[test]
+fn a41_a_full_disk_leaves_what_was_known() {
+    let suite = suite();
+    suite.host.must(
+        "mount -t tmpfs -o size=96k,mode=755,uid=$(id -u oncall-cache),gid=$(id -g oncall-cache) tmpfs /var/lib/oncall-cache
+         cp -p /root/good/roster.db /var/lib/oncall-cache/
+         dd if=/dev/zero of=/var/lib/oncall-cache/rest bs=1k 2>/dev/null || true",
+    );
+    let before = suite.host.read_bytes(ROSTER);
+    suite.write_rota(&[("bob", -HOUR, HOUR)]);
+    let sync = suite.run_as("oncall-cache", "oncall-cache sync");
+    assert_eq!(sync.status.code(), Some(2), "{}", text(&sync));
+    assert_eq!(suite.host.read_bytes(ROSTER), before);
+    for (login, expected) in LOGINS.into_iter().zip(GOOD) {
+        assert_eq!(by_check(&suite, login), expected, "{login:?}");
+        assert_eq!(by_pam(&suite, login), expected, "{login:?}");
+    }
+    suite.host.must("rm /var/lib/oncall-cache/rest");
+    suite.must_as("oncall-cache", "oncall-cache sync");
+    assert_eq!(by_check(&suite, ("bob", "root", "sshd")), "allow oncall");
+}
+
+#[test]
+fn a42_news_that_are_too_old_or_from_the_future_tell_nothing() {
+    let suite = suite();
+    let cases = [
+        case(
+            "a day and a second without a sync",
+            "sqlite3 ROSTER 'UPDATE schedule SET synced = synced - 86401'",
+            all(STALE),
+        ),
+        case(
+            "past the horizon",
+            "sqlite3 ROSTER 'UPDATE schedule SET horizon = synced'",
+            all("cannot-tell beyond-horizon"),
+        ),
+        case(
+            "a clock that went back a day",
+            "sqlite3 ROSTER 'UPDATE meta SET published = published + 86400'",
+            all("cannot-tell clock-rollback"),
+        ),
+        case("two hours without a sync", "sqlite3 ROSTER 'UPDATE schedule SET synced = synced - 7200'", GOOD),
+    ];
+    agree(&suite, &cases);
+    // The last of them is older than warn_age: believed, and that is said by everything that answers.
+    let said = "but last sync 2h";
+    for verb in ["check alice", "why alice", "who", "check alice --service sudo"] {
+        let output = text(&suite.run_as("nobody", &format!("oncall-cache {verb}")));
+        assert!(output.contains("believed") && output.contains(said), "{verb}: {output}");
+    }
+    let sudo = suite.run_as("alice", "sudo -n id -u");
+    assert!(sudo.status.success() && sudo.stdout == b"0\n", "not on its output: {}", text(&sudo));
+    assert!(text(&sudo).contains(said), "{}", text(&sudo));
+    let ssh = suite.ssh("alice", "root", "id -u");
+    assert!(ssh.status.success() && ssh.stdout == b"0\n", "not on its output: {}", text(&ssh));
+    suite.must_as("oncall-cache", "oncall-cache sync");
+    assert!(!text(&suite.run_as("alice", "sudo -n id -u")).contains("last sync"));
+}
+
+#[test]
+fn without_a_configuration_the_compiled_rules_hold() {
+    let cases = [
+        case("no configuration", "rm /etc/authkeys/config.toml", COMPILED),
+        case("one that others could have written", "chmod 666 /etc/authkeys/config.toml", COMPILED),
+    ];
+    agree(&suite(), &cases);
 }
 
 #[test]

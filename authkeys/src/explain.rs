@@ -14,6 +14,10 @@ use crate::rules::Candidate;
 /// The report about `account`, whose name was checked before anything was read.
 pub fn report(account: &str, answer: &Answer, now: Timestamp) -> String {
     let mut text = format!("{account}: {} ({})\n", counted(answer.opening()), answer.reason);
+    if answer.reason == "revoked" {
+        text.push_str("this host has shut them out: oncall-cache why says since when and by whom\n");
+        return text;
+    }
     let _ = writeln!(text, "answer: {}", origin(&answer.origin));
     for (name, value) in &answer.evidence {
         let _ = writeln!(text, "{name}: {}", plain(value));

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use host::audit::Line;
 use host::config::{Directory, KeyRule, KeysMode};
+use host::revoked::{self, Unreadable};
 use host::{Config, FileError};
-use policy::{Account, Decision, Digest, Principal, Reason, Span, Timestamp};
+use policy::{Account, Decision, Digest, Principal, Reason, Revoked, Span, Timestamp};
 use store::keys::MOST_KEYS;
 use store::lookups::Known;
 use store::{KeyProblem, PublicKey, Rejected, StoreError};
@@ -54,6 +55,8 @@ pub enum Problem {
     Config(FileError),
     /// The configuration names no directory.
     NoDirectory,
+    /// Who is revoked on this host cannot be told, so this person may be.
+    Revoked(Unreadable),
     /// A copy is missing or not believed.
     Store(StoreError),
     /// The directory does not answer, and what it said before is not believed, or there is nothing of it.
@@ -73,6 +76,7 @@ impl Problem {
             Self::Name(_) | Self::Offer(_) => "bad-user",
             Self::Config(FileError::File(refusal)) if !refusal.is_missing() => "file-untrusted",
             Self::Config(_) | Self::NoDirectory => "config-invalid",
+            Self::Revoked(_) => Reason::RevokedUnreadable.token(),
             Self::Store(error) => Reason::from(error.fault()).token(),
             // That nothing was there before is no news.
             Self::Unknown(None | Some(StoreError::Missing(_)), live) => live.reason,
@@ -91,6 +95,7 @@ impl fmt::Display for Problem {
             Self::Offer(what) => f.write_str(what),
             Self::Config(error) => error.fmt(f),
             Self::NoDirectory => f.write_str("config.toml has no [directory]; say where people are"),
+            Self::Revoked(unreadable) => unreadable.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Unknown(None, live) => f.write_str(&live.text),
             Self::Unknown(Some(copy), live) => write!(f, "{}; and {copy}", live.text),
@@ -124,7 +129,7 @@ impl Answer {
         self.printed.iter().map(line).chain([self.chained.clone()]).collect()
     }
 
-    /// May another command have more to say? Not about a person whom the directory has shut out, nor about a
+    /// May another command have more to say? Not about a person whom the directory or this host has shut out, nor about a
     /// key that opens nothing, or is in the answer already, or that a rule keeps back.
     pub fn leaves_open(&self, offered: Option<&Offered>) -> bool {
         let answered = match offered {
@@ -132,7 +137,8 @@ impl Answer {
             Some(Offered::Unacceptable) => true,
             Some(Offered::Key(_)) => !self.printed.is_empty() || !self.dropped.is_empty(),
         };
-        self.reason != "account-disabled" && !answered
+        let shut_out = ["account-disabled", "revoked"].contains(&self.reason);
+        !shut_out && !answered
     }
 
     /// Adds the lines of another command, and what it did for the log.
@@ -245,8 +251,16 @@ pub fn answer(
     offered: Option<&Offered>,
     clock: Clock,
 ) -> Result<Answer, Problem> {
-    let question =
-        Question { config, account, offered, programs: Programs::new(&config.rules, account, clock.now) };
+    let shared = config.rules.shared(account.as_str()).is_some();
+    let revoked = match revoked::read(&config.paths.revoked) {
+        Ok(revoked) if !shared && revoked.names(&account.owner()) => return Ok(Answer::none("revoked")),
+        Ok(revoked) => revoked,
+        // An account that is open whatever happens stays open.
+        Err(_) if !shared && config.rules.exempts(account.as_str()) => return Ok(Answer::none("exempt")),
+        Err(unreadable) => return Err(Problem::Revoked(unreadable)),
+    };
+    let programs = Programs::new(&config.rules, account, clock.now);
+    let question = Question { config, account, revoked, offered, programs };
     match question.with_directory(clock) {
         // What config.toml says of this key, or of an account that no directory is named for, is all there is.
         Err(problem) if question.needs_no_directory(&problem) => {
@@ -281,6 +295,7 @@ pub fn with_rejected(
 struct Question<'a> {
     config: &'a Config,
     account: &'a Account,
+    revoked: Revoked,
     offered: Option<&'a Offered>,
     programs: Programs<'a>,
 }
@@ -336,7 +351,7 @@ impl Question<'_> {
     }
 
     fn of_shared(&self, directory: &Directory, now: Timestamp) -> Result<Answer, Problem> {
-        let Self { config, account, .. } = self;
+        let Self { config, account, revoked, .. } = self;
         let mut age = Span::seconds(0);
         let open = || {
             let copy = person::open_copy(config, directory, now);
@@ -344,7 +359,7 @@ impl Question<'_> {
         };
         let wanted = self.programs.wanted();
         let shared::Owned { mut keys, dropped, found, people } =
-            shared::keys(config, account, &wanted, open, now)?;
+            shared::keys(config, account, revoked, &wanted, open, now)?;
         keys.extend(found.into_iter().map(|key| self.programs.own(key)));
         let mut answer = self.select(keys, now)?;
         let asked = |one: &Dropped| self.offered.is_none_or(|offered| offered.matches(&one.candidate.key));
@@ -431,7 +446,8 @@ mod tests {
         });
         let (account, now) = (Account::new(account).unwrap(), Timestamp::from_unix(0));
         let programs = Programs::new(&config.rules, &account, now);
-        let question = Question { config: &config, account: &account, offered: None, programs };
+        let revoked = Revoked::nobody();
+        let question = Question { config: &config, account: &account, revoked, offered: None, programs };
         question.select(keys.collect(), now)
     }
 

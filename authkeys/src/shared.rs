@@ -3,7 +3,7 @@
 
 use host::Config;
 use policy::{
-    Account, Decision, Digest, Evidence, Facts, Login, Person, Principal, Reason, Roster, Timestamp,
+    Account, Decision, Digest, Evidence, Facts, Login, Person, Principal, Reason, Revoked, Roster, Timestamp,
 };
 use policy::{Verdict, admitted, decide};
 use store::keys::{KeyCopy, KeyOwner};
@@ -30,13 +30,14 @@ pub struct Owned {
 pub fn keys(
     config: &Config,
     account: &Account,
+    revoked: &Revoked,
     wanted: &[Digest],
     open: impl FnOnce() -> Result<KeyCopy, Problem>,
     now: Timestamp,
 ) -> Result<Owned, Problem> {
     let roster = roster::read(&config.paths.roster).map_err(Problem::Store)?;
-    let people =
-        people(config, account, &roster, now).map_err(|decision| Problem::Undecided(decision.reason))?;
+    let people = people(config, account, &roster, revoked, now)
+        .map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;
     let mut owned = Owned::default();
     for (person, standing, decision) in people {
@@ -66,17 +67,19 @@ fn people<'r>(
     config: &Config,
     account: &Account,
     roster: &'r Roster,
+    revoked: &'r Revoked,
     now: Timestamp,
 ) -> Result<Vec<(&'r Principal, Standing, Decision)>, Decision> {
     // What sshd asks about is an account in [[policy.shared]]; that alone makes it guarded, so its uid
     // and groups need not be looked up.
-    let (facts, evidence) = (Facts::default(), Evidence { roster: Ok(roster) });
+    let (facts, evidence) = (Facts::default(), Evidence { roster: Ok(roster), revoked: Ok(revoked) });
     let ask = |person: &Principal| {
         let login = Login {
             service: "sshd",
             account: account.as_str(),
             facts: &facts,
             person: Person::Known(person),
+            tty: "",
         };
         decide(&login, &evidence, &config.rules, now)
     };

@@ -1,15 +1,18 @@
 //! `check` and `why`: the same decision that PAM takes, printed with its evidence.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
-use host::{Config, FileError, accounts};
+use host::{Config, accounts, revoked};
+use jiff::tz::TimeZone;
 use policy::{
-    Decision, Evidence, Fault, Ground, Login, Person, Principal, Reason, Refusal, Roster, Rules, Timestamp,
-    Verdict, decide, is_sudo,
+    Decision, Evidence, Fault, Ground, Login, Mode, Person, Principal, Reason, Refusal, Revoked, Roster,
+    Rules, Subject, Timestamp, Verdict, decide, told_on_call,
 };
 use serde_json::{Value, json};
 use store::roster;
 
+use crate::advice;
 use crate::cli::Question;
 use crate::identity::Mappings;
 use crate::when::When;
@@ -21,12 +24,20 @@ pub struct Answer {
     account: String,
     service: String,
     host: String,
+    mode: Mode,
     at: Timestamp,
     decision: Decision,
+    /// Who is on call and until when, if that is known.
+    on_call: Option<Vec<(String, Timestamp)>>,
+    /// Whom the roster shows for now, believed or not.
+    last_known: Vec<(String, Timestamp)>,
     eligible: Option<bool>,
+    revoked: Option<bool>,
     mappings: Vec<String>,
     refusal: String,
-    /// Why the roster is not believed, for those who may read file names.
+    /// What the answer is at the instant at which it next changes.
+    then: Option<(Verdict, Reason)>,
+    /// Why the roster, or the list of those who are revoked, is not believed, for those who may read file names.
     fault: Option<String>,
 }
 
@@ -37,66 +48,122 @@ pub struct World {
     pub rules: Rules,
     /// The roster, or why it is not believed: for the decision, and in words.
     pub roster: Result<Roster, (Fault, String)>,
-    /// How its people were found.
+    /// Who is revoked, or why that cannot be told.
+    pub revoked: Result<Revoked, (Fault, String)>,
+    /// How the roster's people were found.
     pub mappings: Mappings,
 }
 
 impl World {
-    /// Reads the roster that the configuration names.
-    pub fn load(config: Result<Config, FileError>) -> Self {
-        match config {
-            Ok(config) => Self {
-                roster: roster::read(&config.paths.roster)
-                    .map_err(|error| (error.fault(), error.to_string())),
-                mappings: Mappings::read(&config),
-                rules: config.rules,
-            },
-            Err(error) => Self {
-                rules: Rules::compiled(),
-                roster: Err((Fault::Config, error.to_string())),
-                mappings: Mappings::default(),
-            },
+    /// Reads the configuration at `path`, and what it names.
+    pub fn load(path: &Path) -> Self {
+        let revoked = revoked::read(&Config::revoked_beside(path))
+            .map_err(|unreadable| (unreadable.fault(), unreadable.to_string()));
+        let (rules, roster, mappings) = match Config::load(path) {
+            Ok(config) => {
+                let roster = roster::read(&config.paths.roster);
+                let roster = roster.map_err(|error| (error.fault(), error.to_string()));
+                let mappings = Mappings::read(&config);
+                (config.rules, roster, mappings)
+            }
+            Err(error) => (Rules::compiled(), Err((Fault::Config, error.to_string())), Mappings::default()),
+        };
+        Self { rules, roster, revoked, mappings }
+    }
+
+    /// The same for a decision.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence {
+            roster: self.roster.as_ref().map_err(|(fault, _)| *fault),
+            revoked: self.revoked.as_ref().map_err(|(fault, _)| *fault),
         }
+    }
+
+    /// Eligible people with a shift at `at`, whatever its age: for the eye, never for a decision.
+    fn last_known(&self, at: Timestamp) -> Vec<(String, Timestamp)> {
+        let Ok(roster) = &self.roster else { return Vec::new() };
+        let shifts = roster.shifts.iter().filter(|shift| shift.window.contains(at));
+        let mut people: Vec<(String, Timestamp)> = shifts
+            .filter(|shift| roster.is_eligible(&shift.principal))
+            .filter(|shift| !self.revoked.as_ref().is_ok_and(|revoked| revoked.names(&shift.principal)))
+            .map(|shift| (shift.principal.to_string(), shift.window.end()))
+            .collect();
+        people.sort();
+        people.dedup_by(|right, left| right.0 == left.0);
+        people
+    }
+
+    /// Why a decision cannot tell, in words.
+    fn problem(&self, reason: Reason) -> Option<String> {
+        let text = match reason {
+            Reason::RevokedUnreadable => self.revoked.as_ref().err(),
+            _ => self.roster.as_ref().err(),
+        };
+        text.map(|(_, text)| text.clone())
     }
 }
 
 /// Asks what PAM would ask.
 pub fn ask(world: &World, question: &Question, principal: &Principal, at: Timestamp) -> Answer {
-    let rules = &world.rules;
-    let sudo = is_sudo(&question.service);
+    let (rules, service) = (&world.rules, question.service.as_str());
     // Under sudo PAM is asked about the invoking user, whatever the target.
     let account = match &question.account {
-        _ if sudo => principal.as_str(),
+        _ if policy::is_sudo(service) => principal.as_str(),
         Some(account) => account,
         None => "root",
     };
     let facts = accounts::facts(account, &rules.groups);
-    let person = if sudo && facts.uid == Some(0) {
-        Person::Superuser
-    } else if sudo || rules.is_shared(account, &facts) || account == principal.as_str() {
-        Person::Known(principal)
-    } else {
+    let person = match rules.subject(service, account, &facts) {
+        Subject::Caller if accounts::facts(principal.as_str(), &[]).uid == Some(0) => Person::Superuser,
+        Subject::Caller | Subject::KeyOwner => Person::Known(principal),
         // A personal account is entered as its owner; nobody else has a key to it.
-        Person::Unknown
+        Subject::Owner if account == principal.as_str() => Person::Known(principal),
+        Subject::Owner | Subject::Nobody => Person::Unknown,
     };
-    let login = Login { service: &question.service, account, facts: &facts, person };
-    let evidence = Evidence { roster: world.roster.as_ref().map_err(|(fault, _)| *fault) };
-    let decision = decide(&login, &evidence, rules, at);
-    Answer {
-        person: principal.to_string(),
-        account: account.to_string(),
-        service: question.service.clone(),
-        host: rules.host.name.clone(),
-        at,
-        refusal: Refusal::new(&login, &decision, &evidence, rules, at).to_string(),
-        eligible: world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
-        mappings: world.mappings.of(principal),
-        fault: world.roster.as_ref().err().map(|(_, text)| text.clone()),
-        decision,
-    }
+    let tty = question.tty.as_deref().unwrap_or_default();
+    let login = Login { service, account, facts: &facts, person, tty };
+    Answer::new(world, &login, principal, decide(&login, &world.evidence(), rules, at), at)
 }
 
 impl Answer {
+    /// The answer to `login`, asked about `principal`: `decision`, with what it rests on.
+    pub fn new(
+        world: &World,
+        login: &Login<'_>,
+        principal: &Principal,
+        decision: Decision,
+        at: Timestamp,
+    ) -> Self {
+        let (rules, evidence) = (&world.rules, world.evidence());
+        let named = |(person, until): (&Principal, Timestamp)| (person.to_string(), until);
+        Self {
+            person: principal.to_string(),
+            account: login.account.to_string(),
+            service: login.service.to_string(),
+            host: rules.host.name.clone(),
+            mode: rules.mode,
+            at,
+            on_call: told_on_call(&evidence, rules, at).map(|people| people.into_iter().map(named).collect()),
+            last_known: world.last_known(at),
+            refusal: Refusal::new(login, &decision, &evidence, rules, at).to_string(),
+            eligible: world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
+            revoked: world.revoked.as_ref().ok().map(|revoked| revoked.names(principal)),
+            mappings: world.mappings.of(principal),
+            fault: world.problem(decision.reason),
+            then: decision.until.map(|until| {
+                let then = decide(login, &evidence, rules, until);
+                (then.verdict, then.reason)
+            }),
+            decision,
+        }
+    }
+
+    /// What whoever is refused reads; `None` for those who are not.
+    #[cfg(test)]
+    pub fn refusal(&self) -> Option<&str> {
+        self.decision.effect(Mode::Enforce).refuses().then_some(self.refusal.as_str())
+    }
+
     /// 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there.
     pub fn exit_code(&self) -> u8 {
         match self.decision.verdict {
@@ -112,31 +179,48 @@ impl Answer {
         let person = &self.person;
         match (&self.decision.ground, self.decision.reason) {
             (Ground::OnCall(ground), _) => {
-                let until = self.decision.until.unwrap_or(ground.window.end());
+                let until = When(self.decision.until.unwrap_or(ground.window.end()), self.at);
+                let old = if ground.is_old { format!(" ({})", ground.old_news()) } else { String::new() };
+                format!("yes: {person} is on call for {} until {until}{old}", ground.schedule_name)
+            }
+            (_, Reason::Exempt) => {
+                format!("yes: {} by {} is exempt from asking who is on call", self.account, self.service)
+            }
+            (_, Reason::AwaitsKey) => {
                 format!(
-                    "yes: {person} is on call for {} until {}",
-                    ground.schedule_name,
-                    When(until, self.at)
+                    "yes, by the key of somebody on call: who enters {} is told by their key",
+                    self.account
                 )
             }
-            (_, Reason::Exempt) => format!("yes: {} is exempt (policy.exempt_accounts)", self.account),
             (_, Reason::NotGuarded) => {
                 format!("not guarded: {} by {} is no root-capable login here", self.account, self.service)
             }
             (_, Reason::OutOfScope) => {
                 format!("not guarded: service {} is not in policy.services", self.service)
             }
-            _ if self.decision.verdict == Verdict::Refuse => format!("no: {}", self.refusal),
-            _ => match &self.fault {
-                Some(fault) => format!("cannot tell ({}): {fault}", self.decision.reason),
-                None => format!("cannot tell: {}", self.refusal),
+            (_, Reason::AlreadyRoot) => {
+                format!("not guarded: who calls {} here is root already", self.service)
+            }
+            _ if self.decision.verdict == Verdict::Refuse => {
+                format!("no{}: {}", self.observed(), self.refusal)
+            }
+            (_, reason) => match &self.fault {
+                Some(fault) => format!("cannot tell ({reason}){}: {fault}", self.observed()),
+                None => format!("cannot tell{}: {}", self.observed(), self.refusal),
             },
         }
     }
 
-    /// The line, and below it each fact.
-    pub fn chain(&self) -> String {
-        let mut text = self.line();
+    /// What becomes of a refusal where nothing is enforced.
+    fn observed(&self) -> &'static str {
+        let refused = self.decision.effect(Mode::Enforce).refuses();
+        let lets_in = refused && !self.decision.effect(self.mode).refuses();
+        if lets_in { " (would be refused; observe mode lets in)" } else { "" }
+    }
+
+    /// The line, and below it each fact; local times are those of `zone`.
+    pub fn chain(&self, zone: &TimeZone) -> String {
+        let (mut text, full) = (self.line(), |at: Timestamp| When(at, self.at).full(zone));
         let mut fact = |name: &str, value: String| {
             let _ = write!(text, "\n  {name:<12}{value}");
         };
@@ -144,7 +228,7 @@ impl Answer {
             "login",
             format!("{} enters {} by {} on {}", self.person, self.account, self.service, self.host),
         );
-        fact("at", When(self.at, self.at).full());
+        fact("at", full(self.at));
         if let Some(guard) = &self.decision.guard {
             fact("guarded", format!("yes, {guard}"));
         }
@@ -165,28 +249,48 @@ impl Answer {
                     "on call",
                     format!("{} ({}), level {}", ground.schedule_name, ground.schedule, ground.level),
                 );
-                fact(
-                    "shift",
-                    format!(
-                        "{} to {}",
-                        When(ground.window.start(), self.at).full(),
-                        When(ground.window.end(), self.at).full()
-                    ),
-                );
+                fact("shift", format!("{} to {}", full(ground.window.start()), full(ground.window.end())));
                 fact("rule", ground.rule.clone());
-                fact("known since", format!("{} ago", ground.age));
+                let old = if ground.is_old { ", longer than warn_age; still believed" } else { "" };
+                fact("known since", format!("{} ago{old}", ground.age));
             }
             Ground::Unbelieved(schedule, age, limit) => {
                 fact("known since", format!("{schedule} was last read {age} ago, limit {limit}"));
             }
+            Ground::Revoked(revocation) => {
+                let why = if revocation.reason.is_empty() { "not said" } else { &revocation.reason };
+                fact("revoked", format!("since {} by {}: {why}", full(revocation.since), revocation.by));
+            }
             Ground::None => {}
         }
+        fact("who is", self.others());
         fact("reason", self.decision.reason.to_string());
-        match self.decision.until {
-            Some(until) => fact("next change", When(until, self.at).full()),
-            None => fact("next change", "none that is known".to_string()),
+        if self.mode == Mode::Observe {
+            fact("mode", "observe: decided and logged, nobody is refused".to_string());
+        }
+        fact("next step", advice::step(self.decision.reason, &self.person, &self.account));
+        match (self.decision.until, self.then) {
+            (Some(until), Some((verdict, reason))) => {
+                fact("next change", format!("{}, then {verdict} ({reason})", full(until)));
+            }
+            _ => fact("next change", "none that is known".to_string()),
         }
         text
+    }
+
+    /// Who is on call, until when; where that is not believed, who was.
+    fn others(&self) -> String {
+        let named = |people: &[(String, Timestamp)]| {
+            let told =
+                |(person, until): &(String, Timestamp)| format!("{person} until {}", When(*until, self.at));
+            people.iter().map(told).collect::<Vec<_>>().join(", ")
+        };
+        match &self.on_call {
+            Some(people) if people.is_empty() => "on call here: nobody now".to_string(),
+            Some(people) => format!("on call here: {}", named(people)),
+            None if self.last_known.is_empty() => "on call here cannot be told".to_string(),
+            None => format!("on call here cannot be told; last known: {}", named(&self.last_known)),
+        }
     }
 
     /// The same for programs. `version` changes when a field changes its meaning or goes.
@@ -200,11 +304,17 @@ impl Answer {
                 "start": ground.window.start().to_string(),
                 "end": ground.window.end().to_string(),
                 "age_seconds": ground.age.as_seconds(),
+                "old": ground.is_old,
             }),
             Ground::Unbelieved(schedule, age, limit) => json!({
                 "schedule": schedule.to_string(),
                 "age_seconds": age.as_seconds(),
                 "limit_seconds": limit.as_seconds(),
+            }),
+            Ground::Revoked(revocation) => json!({
+                "since": revocation.since.to_string(),
+                "by": revocation.by,
+                "why": revocation.reason,
             }),
             Ground::None => Value::Null,
         };
@@ -220,6 +330,8 @@ impl Answer {
             "guarded": self.decision.guard.as_ref().map(ToString::to_string),
             "eligible": self.eligible,
             "known_as": self.mappings,
+            "revoked": self.revoked,
+            "mode": if self.mode == Mode::Observe { "observe" } else { "enforce" },
             "ground": ground,
             "until": self.decision.until.map(|until| until.to_string()),
             "message": self.line(),

@@ -44,6 +44,22 @@ pub enum Verb {
     Why(Question),
     /// Tell somebody who is not on call who is; sshd runs it for those whom `explain = true` lets as far as that
     Explain,
+    /// Shut USER out of this host, now and without a network, whatever the rota says; for root
+    Revoke {
+        /// The person, by the directory's user name
+        #[arg(allow_hyphen_values = true)]
+        user: String,
+
+        /// Why: one line, which everybody on this host can read
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+    /// Take a revocation back; exit status 1 if there is none; for root
+    Unrevoke {
+        /// The person, by the directory's user name
+        #[arg(allow_hyphen_values = true)]
+        user: String,
+    },
     /// Look at a configuration
     Config {
         #[command(subcommand)]
@@ -146,6 +162,10 @@ pub struct Question {
     /// The PAM service it is entered by
     #[arg(long, value_name = "NAME", default_value = "sshd")]
     pub service: String,
+
+    /// The terminal, for --service login
+    #[arg(long, value_name = "NAME")]
+    pub tty: Option<String>,
 
     #[command(flatten)]
     pub moment: Moment,

@@ -4,7 +4,7 @@
 //! `explain = true`). It cannot know who they are or what they wanted: the environment is no evidence, and
 //! nothing of it is read. So it says what holds for everybody who is told.
 
-use policy::{Decision, Evidence, Facts, Login, Person, Reason, Refusal, Timestamp, Verdict, anyone};
+use policy::{Decision, Facts, Login, Person, Reason, Refusal, Timestamp, Verdict, anyone};
 
 use crate::check::World;
 
@@ -15,8 +15,9 @@ const ADVICE: &str = "Ask whoever is; or take the shift over where the rota is k
 /// What is said, and whether the host could tell.
 pub fn explain(world: &World, now: Timestamp) -> (String, bool) {
     let facts = Facts { uid: Some(0), ..Facts::default() };
-    let login = Login { service: "sshd", account: "this account", facts: &facts, person: Person::Unknown };
-    let evidence = Evidence { roster: world.roster.as_ref().map_err(|(fault, _)| *fault) };
+    let (person, tty) = (Person::Unknown, "");
+    let login = Login { service: "sshd", account: "this account", facts: &facts, person, tty };
+    let evidence = world.evidence();
     let decision = match anyone(&login, &evidence, &world.rules, now) {
         somebody @ Decision { reason: Reason::AwaitsKey, .. } => {
             Decision { verdict: Verdict::Refuse, reason: Reason::NotOnCall, ..somebody }
@@ -30,14 +31,18 @@ pub fn explain(world: &World, now: Timestamp) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use policy::{Fault, Rules};
+    use policy::{Fault, Revoked, Rules};
 
     #[test]
     fn a_host_that_cannot_tell_says_so() {
         let mut rules = Rules::compiled();
         rules.host.name = "db1".to_string();
-        let world =
-            World { rules, roster: Err((Fault::Missing, String::new())), mappings: Default::default() };
+        let world = World {
+            rules,
+            roster: Err((Fault::Missing, String::new())),
+            revoked: Ok(Revoked::nobody()),
+            mappings: Default::default(),
+        };
         let (text, told) = explain(&world, Timestamp::from_unix(1_795_165_200));
         assert!(!told);
         let first = "this account on db1 is for people on call: this host cannot tell who is (cache-missing)";

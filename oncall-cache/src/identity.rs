@@ -83,9 +83,10 @@ impl fmt::Display for Unmapped {
 /// How the people of the roster were found, for those who ask why.
 #[derive(Debug, Clone, Default)]
 pub struct Mappings {
-    found: BTreeSet<Mapping>,
+    /// What the roster says.
+    pub found: BTreeSet<Mapping>,
     /// What people call the provider of each source.
-    providers: BTreeMap<String, &'static str>,
+    pub providers: BTreeMap<String, &'static str>,
 }
 
 impl Mappings {

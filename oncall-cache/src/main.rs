@@ -2,9 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
 mod cli;
 mod explain;
+#[cfg(test)]
+mod golden;
 mod http;
 mod identity;
 mod import;
@@ -12,6 +15,7 @@ mod map;
 mod providers;
 mod refresh;
 mod report;
+mod revoke;
 mod status;
 mod sync;
 mod table;
@@ -24,10 +28,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use host::clock::now;
-use host::{Config, FileError};
+use host::{Config, FileError, revoked};
+use jiff::tz::TimeZone;
 use policy::{Principal, Timestamp};
 use serde_json::{Value, json};
-use store::roster;
 
 use cli::{
     Arguments, ConfigVerb, Format, MapArguments, Moment, Question, RefreshArguments, StatusArguments,
@@ -58,12 +62,16 @@ fn main() -> ExitCode {
         Verb::Sync(arguments) => sync(config(), arguments),
         Verb::Refresh(arguments) if arguments.serve => serve(config),
         Verb::Refresh(arguments) => refresh(config(), arguments),
-        Verb::Who { moment } => at(moment).map_or_else(usage, |at| show_who(config(), at, moment.json)),
+        Verb::Who { moment } => {
+            at(moment).map_or_else(usage, |at| show_who(&arguments.config, at, moment.json))
+        }
         Verb::Status(arguments) => show_status(config(), arguments),
         Verb::Map(arguments) => show_map(config(), arguments),
-        Verb::Check(question) => ask(config, question, check::Answer::line),
-        Verb::Why(question) => ask(config, question, check::Answer::chain),
-        Verb::Explain => explain(&check::World::load(config())),
+        Verb::Check(question) => ask(&arguments.config, question, check::Answer::line),
+        Verb::Why(question) => ask(&arguments.config, question, |answer| answer.chain(&TimeZone::system())),
+        Verb::Explain => explain(&check::World::load(&arguments.config)),
+        Verb::Revoke { user, reason } => change(revoke::revoke(&arguments.config, user, reason, now())),
+        Verb::Unrevoke { user } => change(revoke::unrevoke(&arguments.config, user)),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
         Verb::Config { verb: ConfigVerb::Show { json } } => show_config(config(), *json),
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
@@ -155,7 +163,9 @@ fn summarise(roster: &policy::Roster, config: &Config, now: Timestamp) -> String
     let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let mut text =
         format!("{}, {}", plural(roster.schedules.len(), "schedule"), plural(roster.shifts.len(), "shift"));
-    let on_call = policy::on_call_now(&config.rules, roster, now);
+    // Who is revoked is the readers' business: a sync says what the rota says, less those it knows to be.
+    let revoked = revoked::read(&config.paths.revoked).unwrap_or_default();
+    let on_call = policy::on_call_now(&config.rules, roster, &revoked, now);
     if on_call.is_empty() {
         text.push_str(", nobody on call here now");
     }
@@ -192,6 +202,23 @@ fn refresh(config: Result<Config, FileError>, arguments: &RefreshArguments) -> u
     }
 }
 
+/// What a verb that changes a file has done, or why not.
+fn change(outcome: Result<revoke::Changed, revoke::Failure>) -> u8 {
+    match outcome {
+        Ok(changed) => {
+            for line in &changed.notes {
+                complain(line);
+            }
+            say(&changed.text);
+            0
+        }
+        Err(failure) => {
+            complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
 fn serve(load: impl Fn() -> Result<Config, FileError>) -> u8 {
     match refresh::serve(load) {
         Ok(()) => 0,
@@ -202,17 +229,18 @@ fn serve(load: impl Fn() -> Result<Config, FileError>) -> u8 {
     }
 }
 
-fn show_who(config: Result<Config, FileError>, at: Timestamp, as_json: bool) -> u8 {
-    let read = || -> Result<_, String> {
-        let config = config.map_err(|error| error.to_string())?;
-        let roster = roster::read(&config.paths.roster).map_err(|error| error.to_string())?;
-        Ok((config, roster))
+fn show_who(path: &Path, at: Timestamp, as_json: bool) -> u8 {
+    let world = check::World::load(path);
+    let known = match (&world.roster, Config::load(path)) {
+        (Ok(roster), Ok(config)) => Ok((roster, config)),
+        (Err((_, problem)), _) => Err(problem.clone()),
+        (_, Err(error)) => Err(error.to_string()),
     };
-    match read() {
-        Ok((config, roster)) => {
+    match known {
+        Ok((roster, config)) => {
             let report = Report::read(&report::path(&config));
-            let status = Status::new(&config, Ok(&roster), &report, at);
-            let who = Who::new(&roster, &config.rules, &status, at);
+            let status = Status::new(&config, Ok(roster), &report, at);
+            let who = Who::new(roster, &world.rules, &status, &world.revoked, at);
             if as_json {
                 print_json(&who.json())
             } else {
@@ -246,7 +274,7 @@ fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -
             return CANNOT_TELL;
         }
     };
-    let roster = roster::read(&config.paths.roster).map_err(|error| error.to_string());
+    let roster = store::roster::read(&config.paths.roster).map_err(|error| error.to_string());
     let report = Report::read(&report::path(&config));
     let status = Status::new(&config, roster.as_ref().map_err(String::as_str), &report, at);
     if arguments.json {
@@ -284,11 +312,7 @@ fn show_map(config: Result<Config, FileError>, arguments: &MapArguments) -> u8 {
     }
 }
 
-fn ask(
-    config: impl FnOnce() -> Result<Config, FileError>,
-    question: &Question,
-    print: fn(&check::Answer) -> String,
-) -> u8 {
+fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) -> u8 {
     let at = match at(&question.moment) {
         Ok(at) => at,
         Err(problem) => return usage(problem),
@@ -302,7 +326,7 @@ fn ask(
             return CANNOT_TELL;
         }
     };
-    let answer = check::ask(&check::World::load(config()), question, &principal, at);
+    let answer = check::ask(&check::World::load(config), question, &principal, at);
     if question.moment.json {
         print_json(&answer.json())
     } else {

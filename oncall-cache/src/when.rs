@@ -17,10 +17,9 @@ impl fmt::Display for When {
 
 impl When {
     /// `2026-11-20 18:00:00 UTC (19:00:00 CET)`; the zone is left out where it is UTC.
-    pub fn full(self) -> String {
+    pub fn full(self, zone: &TimeZone) -> String {
         let utc = self.0.to_string().replace('T', " ").replace('Z', " UTC");
-        let local =
-            jiff::Timestamp::from_second(self.0.unix()).ok().map(|at| at.to_zoned(TimeZone::system()));
+        let local = jiff::Timestamp::from_second(self.0.unix()).ok().map(|at| at.to_zoned(zone.clone()));
         match local {
             Some(local) if local.offset().seconds() != 0 && !utc.ends_with(['s', 'r']) => {
                 format!("{utc} ({})", local.strftime("%a %H:%M:%S %Z"))

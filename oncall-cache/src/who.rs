@@ -1,6 +1,6 @@
 //! `who`: for each schedule, who is on call now and who is next.
 
-use policy::{Roster, Rules, Schedule, Shift, Timestamp};
+use policy::{Fault, Revoked, Roster, Rules, Schedule, Shift, Timestamp};
 use serde_json::{Value, json};
 
 use crate::status::{self, Status};
@@ -22,6 +22,7 @@ struct Row<'a> {
 pub struct Who<'a> {
     roster: &'a Roster,
     rules: &'a Rules,
+    revoked: &'a Result<Revoked, (Fault, String)>,
     at: Timestamp,
     rows: Vec<Row<'a>>,
     status: &'a Status<'a>,
@@ -29,7 +30,13 @@ pub struct Who<'a> {
 
 impl<'a> Who<'a> {
     /// Reads it from `roster`, of which `status` knows what is the matter with it.
-    pub fn new(roster: &'a Roster, rules: &'a Rules, status: &'a Status<'a>, at: Timestamp) -> Self {
+    pub fn new(
+        roster: &'a Roster,
+        rules: &'a Rules,
+        status: &'a Status<'a>,
+        revoked: &'a Result<Revoked, (Fault, String)>,
+        at: Timestamp,
+    ) -> Self {
         let mut keys: Vec<(usize, u8)> =
             roster.shifts.iter().map(|shift| (shift.schedule, shift.level)).collect();
         // A schedule without shifts is shown too: that it has none is news.
@@ -56,7 +63,7 @@ impl<'a> Who<'a> {
                 next: shifts.into_iter().find(|shift| shift.window.start() > at),
             })
         });
-        Self { roster, rules, at, rows: rows.collect(), status }
+        Self { roster, rules, revoked, at, rows: rows.collect(), status }
     }
 
     /// Does the clock allow the roster to be believed at all?
@@ -64,13 +71,18 @@ impl<'a> Who<'a> {
         self.at.plus(Rules::SKEW) >= self.roster.published
     }
 
-    /// 0 somebody is on call, 1 nobody, 2 cannot tell.
+    /// 0 somebody is on call, 1 nobody, 2 cannot tell. Whoever is revoked is nobody here.
     pub fn exit_code(&self) -> u8 {
-        if !self.clock_holds() || self.rows.iter().all(|row| !row.believed) {
+        if !self.clock_holds() || self.revoked.is_err() || self.rows.iter().all(|row| !row.believed) {
             2
         } else {
-            u8::from(self.rows.iter().all(|row| !row.believed || row.now.is_empty()))
+            let counts = |row: &Row<'_>| row.believed && !row.now.iter().all(|shift| self.shut_out(shift));
+            u8::from(!self.rows.iter().any(counts))
         }
+    }
+
+    fn shut_out(&self, shift: &Shift) -> bool {
+        self.revoked.as_ref().is_ok_and(|revoked| revoked.names(&shift.principal))
     }
 
     /// The table.
@@ -98,7 +110,9 @@ impl<'a> Who<'a> {
 
     fn name(&self, shift: &Shift) -> String {
         let principal = &shift.principal;
-        if self.roster.is_eligible(principal) {
+        if self.shut_out(shift) {
+            format!("{principal} (revoked)")
+        } else if self.roster.is_eligible(principal) {
             principal.to_string()
         } else {
             format!("{principal} (not eligible)")
@@ -106,6 +120,13 @@ impl<'a> Who<'a> {
     }
 
     fn footer(&self) -> String {
+        match self.revoked {
+            Err((_, problem)) => format!("{}\ncannot tell who is revoked: {problem}", self.age()),
+            Ok(_) => self.age(),
+        }
+    }
+
+    fn age(&self) -> String {
         if !self.clock_holds() {
             return format!("this host's clock is before the last sync ({})", self.roster.published);
         }
@@ -114,7 +135,12 @@ impl<'a> Who<'a> {
         };
         let age = self.at.since(oldest.synced);
         let until = When(oldest.believed_until(self.rules.ages.of(oldest).max_age), self.at);
-        let mut text = format!("last sync {age} ago, believed until {until}");
+        let is_old = age > self.rules.ages.of(oldest).warn_age;
+        let mut text = if is_old {
+            format!("believed until {until}, but last sync {age} ago; run `oncall-cache sync`")
+        } else {
+            format!("last sync {age} ago, believed until {until}")
+        };
         let troubles: Vec<String> = self.status.rows.iter().filter_map(status::Row::trouble).collect();
         if !troubles.is_empty() {
             text.push_str(&format!("\n{}\nmore: oncall-cache status", troubles.join("\n")));
@@ -134,6 +160,7 @@ impl<'a> Who<'a> {
             json!({
                 "person": shift.principal.as_str(),
                 "eligible": self.roster.is_eligible(&shift.principal),
+                "revoked": self.revoked.as_ref().ok().map(|revoked| revoked.names(&shift.principal)),
                 "start": shift.window.start().to_string(),
                 "end": shift.window.end().to_string(),
             })

@@ -9,10 +9,12 @@
 use std::path::Path;
 
 use host::audit::Line;
-use host::{Config, accounts, config};
+use host::{Config, accounts, config, revoked};
 use nix::unistd::Uid;
-use policy::{Decision, Evidence, Facts, Fault, Login, Person, Principal, Reason, Refusal, Roster, Rules};
-use policy::{Timestamp, Verdict, anyone, decide, is_sudo};
+use policy::{
+    Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason, Refusal,
+};
+use policy::{Revoked, Roster, Rules, Subject, Timestamp, anyone, decide, is_sudo};
 use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
@@ -24,9 +26,9 @@ const SESSION_DECIDES: &str = "shared=session";
 /// What follows for the user and the log.
 #[derive(Debug)]
 pub struct Answer {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// One line for the user, if they are refused.
+    /// What is done about the decision.
+    pub effect: Effect,
+    /// One line for the user: why they are refused, or that they are admitted on old news.
     pub tell: Option<String>,
     /// The audit line, if this was a decision of ours.
     pub log: Option<Line>,
@@ -36,17 +38,24 @@ pub struct Answer {
 struct World {
     config: Result<Config, String>,
     rules: Rules,
+    revoked: Result<Revoked, revoked::Unreadable>,
     roster: Result<Roster, Fault>,
 }
 
 impl World {
-    /// Reads the configuration. The roster is read only once it is clear that the login is guarded.
+    /// Reads the configuration, and no more: what else is needed is read once that is clear.
     fn load(request: &Request) -> Self {
         let config = configuration(&request.arguments);
         let rules = config.as_ref().map_or_else(|_| Rules::compiled(), |config| config.rules.clone());
-        Self { config, rules, roster: Err(Fault::Config) }
+        Self { config, rules, revoked: Ok(Revoked::nobody()), roster: Err(Fault::Config) }
     }
 
+    /// Reads who is revoked: of every login in scope.
+    fn read_revoked(&mut self, request: &Request) {
+        self.revoked = revoked::read(&Config::revoked_beside(config_path(&request.arguments)));
+    }
+
+    /// Reads who is on call: only of logins that are guarded, and of people who are revoked.
     fn read_roster(&mut self) {
         if let Ok(config) = &self.config {
             self.roster = roster::read(&config.paths.roster).map_err(|error| error.fault());
@@ -54,22 +63,33 @@ impl World {
     }
 
     fn evidence(&self) -> Evidence<'_> {
-        Evidence { roster: self.roster.as_ref().map_err(|fault| *fault) }
+        Evidence {
+            roster: self.roster.as_ref().map_err(|fault| *fault),
+            revoked: self.revoked.as_ref().map_err(revoked::Unreadable::fault),
+        }
+    }
+
+    /// What is wrong with the files that root wrote, for the log.
+    fn problem(&self) -> String {
+        let (config, revoked) = (self.config.as_ref().err(), self.revoked.as_ref().err());
+        config.cloned().or_else(|| revoked.map(ToString::to_string)).unwrap_or_default()
     }
 }
 
-/// The configuration that the stack line names. A word that we do not know is a fault of the line: it may
-/// have been meant to name another configuration.
+/// The configuration file that the stack line names.
+fn config_path(arguments: &[String]) -> &Path {
+    let named = arguments.iter().rev().find_map(|argument| argument.strip_prefix("config="));
+    Path::new(named.unwrap_or(config::DEFAULT_PATH))
+}
+
+/// What stands in that file. A word that we do not know is a fault of the line: it may have been meant to name
+/// another configuration.
 fn configuration(arguments: &[String]) -> Result<Config, String> {
-    let mut path = config::DEFAULT_PATH;
-    for argument in arguments {
-        match argument.strip_prefix("config=") {
-            Some(named) => path = named,
-            None if argument == SESSION_DECIDES => {}
-            None => return Err(format!("unknown word `{argument}` in the stack line of pam_oncall.so")),
-        }
+    let is_known = |word: &&String| word.starts_with("config=") || *word == SESSION_DECIDES;
+    if let Some(unknown) = arguments.iter().find(|word| !is_known(word)) {
+        return Err(format!("unknown word `{unknown}` in the stack line of pam_oncall.so"));
     }
-    Config::load(Path::new(path)).map_err(|error| error.to_string())
+    Config::load(config_path(arguments)).map_err(|error| error.to_string())
 }
 
 /// The human being, as far as this call can tell.
@@ -111,34 +131,43 @@ fn is_usable(name: &str) -> bool {
 pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     let mut world = World::load(request);
     if !world.rules.covers_service(&request.service) {
-        return Answer { verdict: Verdict::NotOurs, tell: None, log: None };
+        return Answer { effect: Effect::Ignore, tell: None, log: None };
     }
+    world.read_revoked(request);
     // sudo asks about the user who called it; that user's name is in PAM_RUSER.
     let account =
         if is_sudo(&request.service) && !request.asker.is_empty() { &request.asker } else { &request.user };
     if !is_usable(&request.user) || !is_usable(account) {
-        let facts = Facts::default();
-        let login = Login { service: &request.service, account, facts: &facts, person: Person::Unusable };
+        let (facts, human) = (Facts::default(), Human::Other(Person::Unusable));
+        let login = login(request, account, &facts, &human);
         return finish(request, &world, &login, &Decision::unusable_name(), now, None);
     }
     let facts = accounts::facts(account, &world.rules.groups);
-    if world.rules.guard(&request.service, account, &facts).is_some() {
+    let human = match world.rules.subject(&request.service, account, &facts) {
+        Subject::Caller if is_sudo(&request.service) => sudo_caller(request, caller, &facts),
+        Subject::Caller => su_caller(caller),
+        Subject::Owner => Human::of_account(account),
+        Subject::KeyOwner | Subject::Nobody => Human::Other(Person::Unknown),
+    };
+    let is_revoked = |revoked: &Revoked| matches!(human.person(), Person::Known(who) if revoked.names(who));
+    if world.rules.guard(&request.service, account, &facts).is_some()
+        || world.revoked.as_ref().is_ok_and(is_revoked)
+    {
         world.read_roster();
     }
-    if is_sudo(&request.service) {
-        let human = sudo_caller(request, caller, &facts);
-        return answer(request, &world, account, &facts, human, now, None);
-    }
-    if world.rules.is_shared(account, &facts) {
-        return shared_account(request, &world, &facts, now);
-    }
-    answer(request, &world, account, &facts, Human::of_account(account), now, None)
+    let login = login(request, account, &facts, &human);
+    let decision = if session_decides(request, &world, &facts) {
+        anyone(&login, &world.evidence(), &world.rules, now)
+    } else {
+        decide(&login, &world.evidence(), &world.rules, now)
+    };
+    finish(request, &world, &login, &decision, now, None)
 }
 
 /// Session management, when a session opens: decides for shared accounts over sshd, lets all others be.
 pub fn open_session(request: &Request, now: Timestamp) -> Answer {
     let mut world = World::load(request);
-    let pass = Answer { verdict: Verdict::NotOurs, tell: None, log: None };
+    let pass = Answer { effect: Effect::Ignore, tell: None, log: None };
     if request.service != "sshd" || !world.rules.covers_service("sshd") || !is_usable(&request.user) {
         return pass;
     }
@@ -146,25 +175,37 @@ pub fn open_session(request: &Request, now: Timestamp) -> Answer {
     if !world.rules.is_shared(&request.user, &facts) {
         return pass;
     }
+    world.read_revoked(request);
     world.read_roster();
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
     let human = match &world.config {
         Ok(config) => key_owner(config, &keys, now),
         Err(_) => Human::Other(Person::CannotTell(Fault::Config)),
     };
-    answer(request, &world, &request.user, &facts, human, now, keys.first())
+    let login = login(request, &request.user, &facts, &human);
+    let decision = decide(&login, &world.evidence(), &world.rules, now);
+    let answer = finish(request, &world, &login, &decision, now, keys.first());
+    Answer { log: answer.log.map(|line| line.field("owners", &human.names())), ..answer }
 }
 
-/// Account management of a shared account over sshd: could anybody be admitted, and will the session
-/// hook be asked who it is?
-fn shared_account(request: &Request, world: &World, facts: &Facts, now: Timestamp) -> Answer {
-    let session_decides = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
-    if !session_decides || request.authentication.is_none() {
-        return answer(request, world, &request.user, facts, Human::Other(Person::Unknown), now, None);
+fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'a Human) -> Login<'a> {
+    Login { service: &request.service, account, facts, person: human.person(), tty: &request.tty }
+}
+
+/// Will the session hook be asked who this is, so that account management asks only whether anybody could be
+/// admitted?
+fn session_decides(request: &Request, world: &World, facts: &Facts) -> bool {
+    let by_key = world.rules.subject(&request.service, &request.user, facts) == Subject::KeyOwner;
+    let promised = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
+    by_key && promised && request.authentication.is_some()
+}
+
+/// The user who called su: su shows its real uid, and no more that can be believed.
+fn su_caller(caller: Uid) -> Human {
+    if caller.is_root() {
+        return Human::Other(Person::Superuser);
     }
-    let login = Login { service: &request.service, account: &request.user, facts, person: Person::Unknown };
-    let decision = anyone(&login, &world.evidence(), &world.rules, now);
-    finish(request, world, &login, &decision, now, None)
+    accounts::name_of(caller).map_or(Human::Other(Person::Unknown), |name| Human::of_account(&name))
 }
 
 /// The user who called sudo. A real uid that is not root's proves the name; a caller who is root by both
@@ -237,21 +278,6 @@ fn one_human(owners: Vec<KeyOwner>) -> Human {
     }
 }
 
-fn answer(
-    request: &Request,
-    world: &World,
-    account: &str,
-    facts: &Facts,
-    human: Human,
-    now: Timestamp,
-    key: Option<&PublicKey>,
-) -> Answer {
-    let login = Login { service: &request.service, account, facts, person: human.person() };
-    let decision = decide(&login, &world.evidence(), &world.rules, now);
-    let answer = finish(request, world, &login, &decision, now, key);
-    Answer { log: answer.log.map(|line| line.field("owners", &human.names())), ..answer }
-}
-
 fn finish(
     request: &Request,
     world: &World,
@@ -260,26 +286,31 @@ fn finish(
     now: Timestamp,
     key: Option<&PublicKey>,
 ) -> Answer {
-    let refused = !matches!(decision.verdict, Verdict::Allow | Verdict::NotOurs);
-    let tell =
-        refused.then(|| Refusal::new(login, decision, &world.evidence(), &world.rules, now).to_string());
+    let effect = decision.effect(world.rules.mode);
+    let tell = match &decision.ground {
+        _ if effect.refuses() => {
+            Some(Refusal::new(login, decision, &world.evidence(), &world.rules, now).to_string())
+        }
+        Ground::OnCall(ground) if ground.is_old => Some(format!("on call: {}", ground.old_news())),
+        _ => None,
+    };
     let ours = !matches!(decision.reason, Reason::OutOfScope | Reason::AwaitsKey);
     let log = ours.then(|| {
         let person = match login.person {
             Person::Known(principal) => principal.as_str(),
             _ => "-",
         };
-        let fault = world.config.as_ref().err().map_or("", String::as_str);
         Line::of(person, decision)
+            .field("mode", if world.rules.mode == Mode::Observe { "observe" } else { "" })
             .field("service", &request.service)
             .field("account", &request.user)
             .field("asker", &request.asker)
             .field("rhost", &request.remote_host)
             .field("tty", &request.tty)
             .field("fingerprint", &key.map(PublicKey::fingerprint).unwrap_or_default())
-            .field("problem", fault)
+            .field("problem", &world.problem())
     });
-    Answer { verdict: decision.verdict, tell, log }
+    Answer { effect, tell, log }
 }
 
 #[cfg(test)]
@@ -308,14 +339,14 @@ mod tests {
     fn without_a_configuration_only_guarded_logins_are_refused() {
         let caller = Uid::from_raw(0);
         let root = account(&request("sshd", "root"), caller, NOW);
-        assert_eq!((root.verdict, reason(&root).as_str()), (Verdict::CannotTell, "config-invalid"));
+        assert_eq!((root.effect, reason(&root).as_str()), (Effect::CannotTell, "config-invalid"));
         let nobody = account(&request("sshd", "nobody"), caller, NOW);
-        assert_eq!((nobody.verdict, reason(&nobody).as_str()), (Verdict::NotOurs, "not-guarded"));
+        assert_eq!((nobody.effect, reason(&nobody).as_str()), (Effect::Ignore, "not-guarded"));
         let cron = account(&request("cron", "root"), caller, NOW);
-        assert_eq!((cron.verdict, reason(&cron).as_str()), (Verdict::NotOurs, "none"));
-        assert_eq!(open_session(&request("sshd", "root"), NOW).verdict, Verdict::CannotTell);
-        assert_eq!(open_session(&request("sshd", "nobody"), NOW).verdict, Verdict::NotOurs);
-        assert_eq!(open_session(&request("sudo", "root"), NOW).verdict, Verdict::NotOurs);
+        assert_eq!((cron.effect, reason(&cron).as_str()), (Effect::Ignore, "none"));
+        assert_eq!(open_session(&request("sshd", "root"), NOW).effect, Effect::CannotTell);
+        assert_eq!(open_session(&request("sshd", "nobody"), NOW).effect, Effect::Ignore);
+        assert_eq!(open_session(&request("sudo", "root"), NOW).effect, Effect::Ignore);
     }
 
     #[test]
@@ -323,7 +354,7 @@ mod tests {
         let mut request = request("sshd", "root");
         request.arguments.push("conf=/etc/authkeys/strict.toml".to_string());
         let answer = account(&request, Uid::from_raw(0), NOW);
-        assert_eq!((answer.verdict, reason(&answer).as_str()), (Verdict::CannotTell, "config-invalid"));
+        assert_eq!((answer.effect, reason(&answer).as_str()), (Effect::CannotTell, "config-invalid"));
         assert!(answer.log.is_some_and(|line| line.as_str().contains("unknown\\x20word")));
     }
 
@@ -332,8 +363,8 @@ mod tests {
         for name in ["", "a\nb", "a\x1b", &"x".repeat(65_536), "\u{fffd}"] {
             let answer = account(&request("sshd", name), Uid::from_raw(0), NOW);
             assert_eq!(
-                (answer.verdict, reason(&answer).as_str()),
-                (Verdict::BadName, "bad-user"),
+                (answer.effect, reason(&answer).as_str()),
+                (Effect::BadName, "bad-user"),
                 "{name:.9?}"
             );
         }
@@ -343,12 +374,46 @@ mod tests {
     fn a_root_that_calls_sudo_is_root_already() {
         let mut by_root = request("sudo", "root");
         by_root.asker = "root".to_string();
-        assert_eq!(account(&by_root, Uid::from_raw(0), NOW).verdict, Verdict::NotOurs);
+        assert_eq!(account(&by_root, Uid::from_raw(0), NOW).effect, Effect::Ignore);
         // Under sudo's name, with a real uid that is somebody else's: the name proves nothing.
         let forged = account(&by_root, Uid::from_raw(65_534), NOW);
-        assert_eq!((forged.verdict, reason(&forged).as_str()), (Verdict::Refuse, "unknown-person"));
+        assert_eq!((forged.effect, reason(&forged).as_str()), (Effect::Refuse, "unknown-person"));
         by_root.asker = String::new();
-        assert_eq!(account(&by_root, Uid::from_raw(0), NOW).verdict, Verdict::Refuse);
+        assert_eq!(account(&by_root, Uid::from_raw(0), NOW).effect, Effect::Refuse);
+    }
+
+    #[test]
+    fn su_asks_about_its_real_uid_and_login_about_the_account() {
+        let by = |service: &str, user: &str, uid: u32| {
+            let answer = account(&request(service, user), Uid::from_raw(uid), NOW);
+            (answer.effect, reason(&answer))
+        };
+        let answer = |effect, reason: &str| (effect, reason.to_string());
+        for su in ["su", "su-l"] {
+            assert_eq!(by(su, "root", 0), answer(Effect::Ignore, "already-root"));
+            assert_eq!(by(su, "root", 65_534), answer(Effect::CannotTell, "config-invalid"));
+            assert_eq!(by(su, "root", 4_000_000_000), answer(Effect::Refuse, "unknown-person"));
+            assert_eq!(by(su, "nobody", 65_534), answer(Effect::Ignore, "not-guarded"));
+        }
+        for door in ["login", "polkit-1"] {
+            assert_eq!(by(door, "root", 0), answer(Effect::Refuse, "unknown-person"), "{door}");
+            assert_eq!(by(door, "nobody", 0), answer(Effect::Ignore, "not-guarded"), "{door}");
+        }
+    }
+
+    #[test]
+    fn the_console_stays_open_to_login_alone() {
+        let at = |service: &str, tty: &str| {
+            let request = Request { tty: tty.to_string(), ..request(service, "root") };
+            reason(&account(&request, Uid::from_raw(0), NOW))
+        };
+        for console in ["tty1", "/dev/tty1", "/dev/ttyS0"] {
+            assert_eq!(at("login", console), "exempt", "{console}");
+            assert_eq!(at("sshd", console), "config-invalid", "{console}");
+        }
+        for other in ["", "tty2", "/dev/pts/0", "/dev//dev/tty1", "tty10"] {
+            assert_eq!(at("login", other), "unknown-person", "{other}");
+        }
     }
 
     #[test]

@@ -12,10 +12,10 @@ use std::sync::Once;
 
 use account::Answer;
 use host::clock::now;
-use policy::Verdict;
+use policy::Effect;
 
 /// Runs `decide` so that no panic leaves this module and none prints into its host's standard error.
-/// `admitted` is the code for a login that is not ours to refuse.
+/// `not_ours` is the code for a login that is not ours to refuse.
 unsafe fn answer(
     handle: *mut pam::Raw,
     argc: c_int,
@@ -36,12 +36,12 @@ unsafe fn answer(
         if let Some(text) = &answer.tell {
             call.tell(text);
         }
-        match answer.verdict {
-            Verdict::Allow => pam::code::SUCCESS,
-            Verdict::NotOurs => not_ours,
-            Verdict::Refuse => pam::code::PERM_DENIED,
-            Verdict::CannotTell => pam::code::AUTHINFO_UNAVAIL,
-            Verdict::BadName => pam::code::USER_UNKNOWN,
+        match answer.effect {
+            Effect::Allow => pam::code::SUCCESS,
+            Effect::Ignore => not_ours,
+            Effect::Refuse => pam::code::PERM_DENIED,
+            Effect::CannotTell => pam::code::AUTHINFO_UNAVAIL,
+            Effect::BadName => pam::code::USER_UNKNOWN,
         }
     }))
     .unwrap_or(pam::code::AUTHINFO_UNAVAIL)

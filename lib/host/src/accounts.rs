@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::{Uid, User, geteuid, initgroups, setgid, setuid};
+use nix::unistd::{Uid, User, geteuid, getuid, initgroups, setgid, setuid};
 use policy::Facts;
 
 /// The effect of `account`, of which `groups` are the names that confer root.
@@ -49,6 +49,22 @@ fn parse_numbers(line: &[u8]) -> Option<(u32, u32)> {
 /// The name that belongs to a uid.
 pub fn name_of(uid: Uid) -> Option<String> {
     User::from_uid(uid).ok().flatten().map(|user| user.name)
+}
+
+/// May this process write what is root's?
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// Who is at the keyboard, for the record: the user who logged in, as the kernel remembers it through sudo and su;
+/// where it does not, the real user. Never what the environment says.
+pub fn operator() -> String {
+    let logged_in = std::fs::read_to_string("/proc/self/loginuid").ok();
+    let unset = u32::MAX;
+    let uid = logged_in.and_then(|text| text.trim().parse().ok()).filter(|&uid: &u32| uid != unset);
+    let uid = uid.map_or_else(getuid, Uid::from_raw);
+    let name = name_of(uid).filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
+    name.unwrap_or_else(|| format!("uid={uid}"))
 }
 
 /// Gives up root for the user whom `directory` belongs to, so that a sync which root runs by hand works as

@@ -51,6 +51,12 @@ impl Line {
                     .field("schedule", &schedule.to_string())
                     .field("age", &format!("{}s", age.as_seconds()));
             }
+            Ground::Revoked(revocation) => {
+                line = line
+                    .field("since", &revocation.since.to_string())
+                    .field("by", &revocation.by)
+                    .field("why", &revocation.reason);
+            }
             Ground::None => {}
         }
         line

@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use policy::{Account, HostSelector, Principal, Rule, Rules, ScheduleRef, Shared, Span, Timestamp, Who};
+use policy::{
+    Account, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Span, Timestamp, Who,
+};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -293,6 +295,11 @@ impl Config {
         }
     }
 
+    /// Where the revocations are that belong to the configuration at `path`, readable or not.
+    pub fn revoked_beside(path: &Path) -> PathBuf {
+        path.parent().unwrap_or(Path::new("/")).join("revoked")
+    }
+
     /// Reads and checks `path`, which root alone may be able to write.
     pub fn load(path: &Path) -> Result<Self, FileError> {
         Self::parse(path, &toml_file::read(path)?)
@@ -547,6 +554,8 @@ struct PolicySection {
     groups: Vec<String>,
     services: Spanned<Vec<Spanned<String>>>,
     exempt_accounts: Vec<Spanned<String>>,
+    exempt_ttys: Vec<Spanned<String>>,
+    help: Option<Spanned<String>>,
     rule: Vec<RuleSection>,
     shared: Vec<SharedSection>,
     automation: Vec<automation::AutomationSection>,
@@ -558,6 +567,8 @@ impl Default for PolicySection {
         let unwritten = |text: &str| Spanned::new(0..0, text.to_string());
         Self {
             mode: PolicyMode::Enforce,
+            exempt_ttys: compiled.exempt_ttys.iter().map(|tty| unwritten(tty)).collect(),
+            help: None,
             accounts: compiled.accounts.iter().map(|account| unwritten(account.as_str())).collect(),
             services: Spanned::new(
                 0..0,
@@ -576,6 +587,16 @@ impl Default for PolicySection {
 #[serde(rename_all = "lowercase")]
 enum PolicyMode {
     Enforce,
+    Observe,
+}
+
+impl From<PolicyMode> for Mode {
+    fn from(written: PolicyMode) -> Self {
+        match written {
+            PolicyMode::Enforce => Self::Enforce,
+            PolicyMode::Observe => Self::Observe,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -682,7 +703,7 @@ impl File {
                 lookups: beside(
                     &self.paths.lookups.unwrap_or_else(|| "/var/cache/authkeys/lookups.db".into()),
                 ),
-                revoked: beside(Path::new("revoked")),
+                revoked: Config::revoked_beside(path),
             },
         })
     }
@@ -897,7 +918,6 @@ fn all_named<T>(
 
 impl PolicySection {
     fn check(self, sources: &[Source]) -> Result<Rules, Problem> {
-        let PolicyMode::Enforce = self.mode;
         unique(self.rule.iter().map(|rule| &rule.name), "[[policy.rule]]")?;
         unique(self.shared.iter().map(|shared| &shared.account), "[[policy.shared]]")?;
         Ok(Rules {
@@ -905,6 +925,9 @@ impl PolicySection {
             groups: self.groups,
             services: services(&self.services)?,
             exempt_accounts: all_named(&self.exempt_accounts, Account::new)?,
+            mode: self.mode.into(),
+            exempt_ttys: self.exempt_ttys.iter().map(terminal).collect::<Result<_, _>>()?,
+            help: self.help.as_ref().map(help).transpose()?,
             rules: self.rule.into_iter().map(|rule| rule.check(sources)).collect::<Result<_, _>>()?,
             shared: self.shared.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
             automation: automation::check(self.automation)?,
@@ -931,6 +954,27 @@ fn services(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Prob
         )),
     };
     written.get_ref().iter().map(known).collect()
+}
+
+/// A terminal as `login` names it, without /dev/.
+fn terminal(written: &Spanned<String>) -> Result<String, Problem> {
+    let name = written.get_ref();
+    if name.is_empty() || name.starts_with('/') || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(problem(written, format!("`{name}` is no terminal; write tty1, without /dev/")));
+    }
+    Ok(name.clone())
+}
+
+/// The end of each refusal: one line for any terminal.
+fn help(written: &Spanned<String>) -> Result<String, Problem> {
+    let text = written.get_ref();
+    if text.is_empty() || text.len() > 200 || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(problem(
+            written,
+            "`help` is 1 to 200 bytes of printable ASCII, such as a page's address",
+        ));
+    }
+    Ok(text.clone())
 }
 
 impl RuleSection {
@@ -1116,13 +1160,17 @@ mod tests {
             ("[policy]\n\nacounts = []", "3: unknown key `acounts`; did you mean `accounts`?"),
             ("[polcy]", "1: unknown key `polcy`; did you mean `policy`?"),
             (
-                "[policy]\nexempt_ttys = ['tty1']",
-                "2: unknown key `exempt_ttys`; this release has no such setting here",
+                "[policy]\nexempt_ttys = ['/dev/tty1']",
+                "2: `/dev/tty1` is no terminal; write tty1, without /dev/",
             ),
-            ("[policy]\nmode = 'observe'", "2: unknown variant `observe`, expected `enforce`"),
+            (
+                "[policy]\nhelp = \"call\\nus\"",
+                "2: `help` is 1 to 200 bytes of printable ASCII, such as a page's address",
+            ),
+            ("[policy]\nmode = 'off'", "2: unknown variant `off`, expected `enforce` or `observe`"),
             (
                 "[policy]\nservices = ['sshd', 'cron']",
-                "2: this release does not decide for service `cron`; it knows sshd, sudo, sudo-i",
+                "2: this release does not decide for service `cron`; it knows sshd, login, su, su-l, sudo, sudo-i, polkit-1",
             ),
             (
                 "[keys]\nstale_for = '1 day'",

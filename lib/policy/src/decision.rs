@@ -1,12 +1,13 @@
 //! The decision: scope, guard, exemption, eligibility, shift, age. In that order, here and nowhere else.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
-    Ages, Facts, Principal, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Who, Window,
-    is_sudo,
+    Ages, Facts, Principal, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span,
+    Timestamp, Who, Window,
 };
 
 /// Who is entering what, and by which door.
@@ -14,12 +15,14 @@ use crate::{
 pub struct Login<'a> {
     /// PAM service: `sshd`, `sudo`.
     pub service: &'a str,
-    /// The account PAM was asked about: over sshd the one entered, under sudo the invoking user.
+    /// The account PAM was asked about: the one entered; under sudo the invoking user.
     pub account: &'a str,
     /// What this host knows of that account.
     pub facts: &'a Facts,
     /// The human being.
     pub person: Person<'a>,
+    /// The terminal, as PAM was told: `tty1`, `/dev/pts/0`, `ssh`; empty if there is none.
+    pub tty: &'a str,
 }
 
 /// The human being behind a login.
@@ -44,6 +47,8 @@ pub enum Person<'a> {
 pub struct Evidence<'a> {
     /// Who is on call, or why that is not known.
     pub roster: Result<&'a Roster, Fault>,
+    /// Who is revoked on this host, or why that is not known.
+    pub revoked: Result<&'a Revoked, Fault>,
 }
 
 /// Why evidence is missing.
@@ -95,58 +100,52 @@ pub enum Verdict {
     BadName,
 }
 
-/// Why, as a word that logs, reports and documents share. Tokens never change their meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the tokens say it; docs/operations.md has a heading for each")]
-pub enum Reason {
-    OnCall,
-    Exempt,
-    AwaitsKey,
-    OutOfScope,
-    NotGuarded,
-    AlreadyRoot,
-    NotOnCall,
-    NotEligible,
-    UnknownPerson,
-    AmbiguousPerson,
-    BadUser,
-    CacheMissing,
-    CacheCorrupt,
-    CacheVersion,
-    CacheStale,
-    FileUntrusted,
-    ClockRollback,
-    BeyondHorizon,
-    SourceIncomplete,
-    ConfigInvalid,
+macro_rules! reasons {
+    ($($name:ident => $token:literal,)*) => {
+        /// Why, as a word that logs, reports and documents share. Tokens never change their meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the tokens say it; docs/operations.md has a heading for each")]
+        pub enum Reason {
+            $($name,)*
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable token.
+            pub const fn token(self) -> &'static str {
+                match self {
+                    $(Self::$name => $token,)*
+                }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// The stable token.
-    pub const fn token(self) -> &'static str {
-        match self {
-            Self::OnCall => "oncall",
-            Self::Exempt => "exempt",
-            Self::AwaitsKey => "awaits-key",
-            Self::OutOfScope => "out-of-scope",
-            Self::NotGuarded => "not-guarded",
-            Self::AlreadyRoot => "already-root",
-            Self::NotOnCall => "not-oncall",
-            Self::NotEligible => "not-eligible",
-            Self::UnknownPerson => "unknown-person",
-            Self::AmbiguousPerson => "ambiguous-person",
-            Self::BadUser => "bad-user",
-            Self::CacheMissing => "cache-missing",
-            Self::CacheCorrupt => "cache-corrupt",
-            Self::CacheVersion => "cache-version",
-            Self::CacheStale => "cache-stale",
-            Self::FileUntrusted => "file-untrusted",
-            Self::ClockRollback => "clock-rollback",
-            Self::BeyondHorizon => "beyond-horizon",
-            Self::SourceIncomplete => "source-incomplete",
-            Self::ConfigInvalid => "config-invalid",
-        }
-    }
+reasons! {
+    OnCall => "oncall",
+    Exempt => "exempt",
+    AwaitsKey => "awaits-key",
+    OutOfScope => "out-of-scope",
+    NotGuarded => "not-guarded",
+    AlreadyRoot => "already-root",
+    Revoked => "revoked",
+    RevokedUnreadable => "revoked-unreadable",
+    NotOnCall => "not-oncall",
+    NotEligible => "not-eligible",
+    UnknownPerson => "unknown-person",
+    AmbiguousPerson => "ambiguous-person",
+    BadUser => "bad-user",
+    CacheMissing => "cache-missing",
+    CacheCorrupt => "cache-corrupt",
+    CacheVersion => "cache-version",
+    CacheStale => "cache-stale",
+    FileUntrusted => "file-untrusted",
+    ClockRollback => "clock-rollback",
+    BeyondHorizon => "beyond-horizon",
+    SourceIncomplete => "source-incomplete",
+    ConfigInvalid => "config-invalid",
 }
 
 impl fmt::Display for Reason {
@@ -212,6 +211,13 @@ pub struct OnCall {
     pub is_old: bool,
 }
 
+impl OnCall {
+    /// One line for somebody who is admitted on news older than `warn_age`.
+    pub fn old_news(&self) -> String {
+        format!("believed, but last sync {} ago; run `oncall-cache sync`", self.age)
+    }
+}
+
 /// What speaks for an admission, or for its absence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ground {
@@ -219,6 +225,8 @@ pub enum Ground {
     OnCall(OnCall),
     /// A schedule that is not believed, the time since it was read, and the limit.
     Unbelieved(ScheduleRef, Span, Span),
+    /// Root of this host shut the person out.
+    Revoked(Revocation),
     /// Nothing to show.
     None,
 }
@@ -235,7 +243,7 @@ pub struct Decision {
     pub guard: Option<Guard>,
     /// What the answer rests on.
     pub ground: Ground,
-    /// When the answer will next change by the passing of time alone, where that is known.
+    /// When the verdict will next change by the passing of time alone; `None`: never, as far as is known.
     pub until: Option<Timestamp>,
 }
 
@@ -257,34 +265,45 @@ impl Decision {
 
 /// May this person enter this account now?
 ///
-/// The order is part of the contract: a login that is out of scope or not guarded is never touched by any
-/// fault; an exempt account needs no evidence; everybody else needs to be eligible and on call by a rule
-/// that covers this host, and the evidence must be young enough.
+/// The order is part of the contract. A login that is out of scope, or by somebody who is root already, is not
+/// ours. Whoever is revoked enters nothing, guarded or not, exempt or not. Otherwise a login that is not guarded
+/// is never touched by any fault; an exempt account or console needs no evidence; everybody else needs to be
+/// eligible and on call by a rule that covers this host, and the evidence must be whole and young enough.
 pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> Decision {
     if !rules.covers_service(login.service) {
         return Decision::plain(Verdict::NotOurs, Reason::OutOfScope);
     }
-    let Some(guard) = rules.guard(login.service, login.account, login.facts) else {
-        return Decision::plain(Verdict::NotOurs, Reason::NotGuarded);
+    let guard = rules.guard(login.service, login.account, login.facts);
+    let guarded = guard.is_some();
+    let decision = match (login.person, evidence.revoked) {
+        (Person::Superuser, _) if guarded => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
+        (Person::Known(person), Ok(revoked)) if revoked.names(person) => shut_out(revoked.get(person)),
+        _ if !guarded => Decision::plain(Verdict::NotOurs, Reason::NotGuarded),
+        _ if rules.exempts_login(login) => Decision::plain(Verdict::Allow, Reason::Exempt),
+        (_, Err(_)) => unreadable(evidence),
+        (Person::Known(person), Ok(_)) => decide_person(person, login.account, evidence, rules, now),
+        (Person::Unknown, _) => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
+        (Person::Ambiguous, _) => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
+        (Person::CannotTell(fault), _) => Decision::plain(Verdict::CannotTell, fault.into()),
+        (Person::Unusable, _) => Decision::unusable_name(),
+        (Person::Superuser, _) => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
     };
-    if login.person == Person::Superuser {
-        return Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot);
-    }
-    // Under sudo the account is what the caller says of himself: only one who has been identified is exempt.
-    let identified = !is_sudo(login.service) || matches!(login.person, Person::Known(_));
-    let decision = if identified && rules.exempts(login.account) {
-        Decision::plain(Verdict::Allow, Reason::Exempt)
-    } else {
-        match login.person {
-            Person::Known(person) => decide_person(person, login.account, evidence, rules, now),
-            Person::Unknown => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
-            Person::Ambiguous => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
-            Person::CannotTell(fault) => Decision::plain(Verdict::CannotTell, fault.into()),
-            Person::Unusable => Decision::unusable_name(),
-            Person::Superuser => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
-        }
+    Decision { guard, ..decision }
+}
+
+/// It cannot be told who is revoked. Where the configuration cannot be read either, that comes first: it is what
+/// has to be mended first.
+fn unreadable(evidence: &Evidence<'_>) -> Decision {
+    let reason = match evidence.roster {
+        Err(Fault::Config) => Reason::ConfigInvalid,
+        _ => Reason::RevokedUnreadable,
     };
-    Decision { guard: Some(guard), ..decision }
+    Decision::plain(Verdict::CannotTell, reason)
+}
+
+fn shut_out(revocation: Option<&Revocation>) -> Decision {
+    let ground = revocation.map_or(Ground::None, |revocation| Ground::Revoked(revocation.clone()));
+    Decision { ground, ..Decision::plain(Verdict::Refuse, Reason::Revoked) }
 }
 
 /// Could anybody enter this shared account now? Asked where the person is not yet known: sshd tells
@@ -314,6 +333,9 @@ pub fn admitted<'r>(
     rules: &Rules,
     now: Timestamp,
 ) -> Result<Vec<&'r Principal>, Decision> {
+    if evidence.revoked.is_err() {
+        return Err(unreadable(evidence));
+    }
     let roster = believed(evidence, now)?;
     let mut people: Vec<&Principal> = roster
         .shifts
@@ -324,8 +346,8 @@ pub fn admitted<'r>(
     people.sort();
     people.dedup();
     people.retain(|person| {
-        decide(&Login { service, account, facts, person: Person::Known(person) }, evidence, rules, now)
-            .allows()
+        let login = Login { service, account, facts, person: Person::Known(person), tty: "" };
+        decide(&login, evidence, rules, now).allows()
     });
     match Counted::new(rules, roster).unbelieved(now).next() {
         Some(decision) if people.is_empty() => Err(decision),
@@ -333,13 +355,19 @@ pub fn admitted<'r>(
     }
 }
 
-/// Everyone on call now by a rule that covers this host and a schedule that is believed, eligible or not,
-/// with the ground. What a person who was refused is told, and what `oncall-cache who` starts from.
-pub fn on_call_now<'r>(rules: &Rules, roster: &'r Roster, now: Timestamp) -> Vec<(&'r Principal, OnCall)> {
+/// Everyone on call now by a rule that covers this host and a schedule that is believed, eligible or not, with
+/// the ground; without those who are `revoked`.
+pub fn on_call_now<'r>(
+    rules: &Rules,
+    roster: &'r Roster,
+    revoked: &Revoked,
+    now: Timestamp,
+) -> Vec<(&'r Principal, OnCall)> {
     let counted = Counted::new(rules, roster);
     let mut people: Vec<(&Principal, OnCall)> = roster
         .shifts
         .iter()
+        .filter(|shift| !revoked.names(&shift.principal))
         .filter_map(|shift| {
             let claim = counted.claim(shift)?;
             claim.window.contains(now).then(|| (&shift.principal, claim.on_call(&rules.ages, now)))
@@ -348,6 +376,24 @@ pub fn on_call_now<'r>(rules: &Rules, roster: &'r Roster, now: Timestamp) -> Vec
     people.sort_by(|left, right| (left.0, left.1.level).cmp(&(right.0, right.1.level)));
     people.dedup_by(|right, left| right.0 == left.0);
     people
+}
+
+/// Everyone whom their shift would admit now, with its end; `None`: nobody can be named, and that may be for
+/// want of evidence. What a person who is refused is told.
+pub fn told_on_call<'r>(
+    evidence: &Evidence<'r>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Option<Vec<(&'r Principal, Timestamp)>> {
+    let (roster, nobody) = (believed(evidence, now).ok()?, Revoked::nobody());
+    let people: Vec<(&Principal, Timestamp)> =
+        on_call_now(rules, roster, evidence.revoked.unwrap_or(&nobody), now)
+            .into_iter()
+            .filter(|(person, _)| roster.is_eligible(person))
+            .map(|(person, ground)| (person, ground.window.end()))
+            .collect();
+    let is_known = !people.is_empty() || Counted::new(rules, roster).unbelieved(now).next().is_none();
+    is_known.then_some(people)
 }
 
 /// The roster, if it may be believed at `now` at all.
@@ -369,7 +415,10 @@ fn decide_person(
 ) -> Decision {
     let roster = match believed(evidence, now) {
         Ok(roster) => roster,
-        Err(decision) => return decision,
+        Err(decision) => {
+            let until = healed(evidence, |then| decide_person(person, account, evidence, rules, then));
+            return Decision { until, ..decision };
+        }
     };
     let counted = Counted::new(rules, roster);
     if !counted.any_believed(now)
@@ -382,7 +431,8 @@ fn decide_person(
         Some(Who::Everyone) | None => true,
     };
     if !listed || !roster.is_eligible(person) {
-        return Decision::plain(Verdict::Refuse, Reason::NotEligible);
+        let until = counted.ends().max();
+        return Decision { until, ..Decision::plain(Verdict::Refuse, Reason::NotEligible) };
     }
     let mut claims: Vec<Claim<'_>> = roster
         .shifts
@@ -398,11 +448,21 @@ fn decide_person(
             ..Decision::plain(Verdict::Allow, Reason::OnCall)
         };
     }
-    if let Some(decision) = counted.unbelieved(now).next() {
-        return decision;
-    }
     let next = claims.iter().map(|claim| claim.window.start()).filter(|&start| start > now).min();
-    Decision { until: next, ..Decision::plain(Verdict::Refuse, Reason::NotOnCall) }
+    if let Some(decision) = counted.unbelieved(now).next() {
+        return Decision { until: next, ..decision };
+    }
+    let until = next.into_iter().chain(counted.ends()).min();
+    Decision { until, ..Decision::plain(Verdict::Refuse, Reason::NotOnCall) }
+}
+
+/// When a clock that is behind the roster is no longer, or, if the answer is the same then, when that changes.
+fn healed(evidence: &Evidence<'_>, then: impl FnOnce(Timestamp) -> Decision) -> Option<Timestamp> {
+    let at = evidence.roster.ok()?.published.minus(Rules::SKEW);
+    match then(at) {
+        Decision { verdict: Verdict::CannotTell, until, .. } => until,
+        _ => Some(at),
+    }
 }
 
 /// The end of the unbroken cover that holds at `now`: touching and overlapping shifts are one.
@@ -469,8 +529,13 @@ impl<'a> Counted<'a> {
         schedule.believed_until(self.ages.of(schedule).max_age)
     }
 
+    /// For each schedule that counts here the first instant at which it is not believed.
+    fn ends(&self) -> impl Iterator<Item = Timestamp> {
+        self.here().map(|schedule| self.believed_until(schedule))
+    }
+
     fn any_believed(&self, now: Timestamp) -> bool {
-        self.here().any(|schedule| now < self.believed_until(schedule))
+        self.ends().any(|end| now < end)
     }
 
     /// For each schedule that counts here and is not believed: the decision that says so.
@@ -506,7 +571,7 @@ impl Claim<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Account, Host, HostSelector, Shared};
+    use crate::{Account, AgeLimit, Host, HostSelector, Shared, SourceAges};
     use alloc::collections::BTreeMap;
     use alloc::string::ToString;
     use alloc::vec;
@@ -571,11 +636,22 @@ mod tests {
         Facts { uid: Some(0), root_groups: vec![] }
     }
 
+    static NOBODY: Revoked = Revoked::nobody();
+
+    fn evidence(roster: Result<&Roster, Fault>) -> Evidence<'_> {
+        Evidence { roster, revoked: Ok(&NOBODY) }
+    }
+
     fn decision(person: &str, roster: &Roster, rules: &Rules, now: Timestamp) -> Decision {
         let (principal, facts) = (name(person), root());
-        let login =
-            Login { service: "sshd", account: "root", facts: &facts, person: Person::Known(&principal) };
-        decide(&login, &Evidence { roster: Ok(roster) }, rules, now)
+        let login = Login {
+            service: "sshd",
+            account: "root",
+            facts: &facts,
+            person: Person::Known(&principal),
+            tty: "",
+        };
+        decide(&login, &evidence(Ok(roster)), rules, now)
     }
 
     fn outcome(person: &str, now: Timestamp) -> (Verdict, Reason) {
@@ -658,8 +734,8 @@ mod tests {
         let (facts, breakglass) = (Facts::default(), name("breakglass"));
         let rules = Rules { exempt_accounts: vec![Account::new("breakglass").unwrap()], ..rules() };
         let ask = |person| {
-            let login = Login { service: "sudo", account: "breakglass", facts: &facts, person };
-            decide(&login, &Evidence { roster: Err(Fault::Missing) }, &rules, at(10, 0, 0)).reason
+            let login = Login { service: "sudo", account: "breakglass", facts: &facts, person, tty: "" };
+            decide(&login, &evidence(Err(Fault::Missing)), &rules, at(10, 0, 0)).reason
         };
         assert_eq!(ask(Person::Unknown), Reason::UnknownPerson);
         assert_eq!(ask(Person::Known(&breakglass)), Reason::Exempt);
@@ -674,6 +750,87 @@ mod tests {
     }
 
     #[test]
+    fn one_schedule_that_is_too_old_takes_nothing_from_another() {
+        let mut roster = roster();
+        let second = Schedule { reference: reference("P2"), ..roster.schedules[0].clone() };
+        roster.schedules.push(second);
+        roster.shifts = vec![
+            shift("alice", 1, at(9, 0, 0), at(18, 0, 0)),
+            Shift { schedule: 1, ..shift("bob", 1, at(9, 0, 0), at(18, 0, 0)) },
+        ];
+        let limit = |hours| AgeLimit { warn_age: Span::minutes(30), max_age: Span::hours(hours) };
+        let own = SourceAges { all: limit(24), schedules: BTreeMap::from([("P2".to_string(), limit(1))]) };
+        let mut rules = rules();
+        rules.rules[0].schedules.push(reference("P2"));
+        rules.ages.sources.insert("pd".to_string(), own);
+        let reason = |person, now| decision(person, &roster, &rules, now).reason;
+        assert_eq!(reason("bob", at(9, 59, 59)), Reason::OnCall);
+        // P2 is too old from ten on: whoever only it could admit is not known to be off call either.
+        assert_eq!(reason("bob", at(10, 0, 0)), Reason::CacheStale);
+        assert_eq!(reason("carol", at(10, 0, 0)), Reason::CacheStale);
+        assert_eq!(reason("alice", at(10, 0, 0)), Reason::OnCall);
+        assert_eq!(decision("bob", &roster, &rules, at(9, 0, 0)).until, Some(at(10, 0, 0)));
+        let facts = root();
+        let people = admitted("sshd", "root", &facts, &evidence(Ok(&roster)), &rules, at(10, 0, 0)).unwrap();
+        assert_eq!(people, [&name("alice")]);
+    }
+
+    #[test]
+    fn a_revocation_wins_over_all_but_scope_and_being_root_already() {
+        let (alice, roster, facts, plain) = (name("alice"), roster(), root(), Facts::default());
+        let since = at(8, 0, 0);
+        let revocation = Revocation { since, by: "root".to_string(), reason: String::new() };
+        let revoked: Revoked = [(alice.clone(), revocation)].into_iter().collect();
+        let exempt = vec![Account::new("alice").unwrap(), Account::new("toor").unwrap()];
+        let rules = Rules { exempt_accounts: exempt, ..rules() };
+        let ask = |service, account, facts, person, revoked| {
+            let login = Login { service, account, facts, person, tty: "tty1" };
+            decide(&login, &Evidence { roster: Ok(&roster), revoked }, &rules, at(10, 0, 0)).reason
+        };
+        let known = Person::Known(&alice);
+        for (service, account, facts) in [
+            ("sshd", "root", &facts),
+            ("sshd", "toor", &facts),
+            ("sshd", "alice", &plain),
+            ("login", "alice", &plain),
+            ("sudo", "alice", &plain),
+            ("su", "dave", &plain),
+        ] {
+            assert_eq!(
+                ask(service, account, facts, known, Ok(&revoked)),
+                Reason::Revoked,
+                "{service} {account}"
+            );
+        }
+        assert_eq!(ask("cron", "alice", &plain, known, Ok(&revoked)), Reason::OutOfScope);
+        assert_eq!(ask("su", "root", &facts, Person::Superuser, Ok(&revoked)), Reason::AlreadyRoot);
+        // A list that cannot be read: what is exempt, the console and whatever is not guarded go on.
+        let unreadable = Err(Fault::Corrupt);
+        assert_eq!(ask("sshd", "root", &facts, known, unreadable), Reason::RevokedUnreadable);
+        assert_eq!(ask("sshd", "toor", &facts, known, unreadable), Reason::Exempt);
+        assert_eq!(ask("login", "root", &facts, Person::Unknown, unreadable), Reason::Exempt);
+        assert_eq!(ask("sshd", "alice", &plain, known, unreadable), Reason::NotGuarded);
+    }
+
+    #[test]
+    fn su_is_for_whoever_calls_it_and_exempt_by_the_caller() {
+        let (roster, facts, plain) = (roster(), root(), Facts::default());
+        let rules = Rules { exempt_accounts: vec![Account::new("nagios").unwrap()], ..rules() };
+        let ask = |caller: &str, account, facts| {
+            let caller = name(caller);
+            let login = Login { service: "su", account, facts, person: Person::Known(&caller), tty: "tty1" };
+            decide(&login, &evidence(Ok(&roster)), &rules, at(10, 0, 0)).reason
+        };
+        assert_eq!(ask("alice", "root", &facts), Reason::OnCall);
+        assert_eq!(ask("bob", "root", &facts), Reason::NotOnCall, "tty1 is a console for login alone");
+        assert_eq!(ask("bob", "dave", &plain), Reason::NotGuarded);
+        assert_eq!(ask("nagios", "root", &facts), Reason::Exempt);
+        assert_eq!(ask("bob", "nagios", &facts), Reason::NotOnCall, "the caller is not who is exempt");
+        let admin = Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] };
+        assert_eq!(ask("bob", "alice", &admin), Reason::NotOnCall);
+    }
+
+    #[test]
     fn touching_shifts_are_one_cover() {
         let mut roster = roster();
         roster.shifts.push(shift("alice", 1, at(18, 0, 0), at(19, 0, 0)));
@@ -685,9 +842,9 @@ mod tests {
     #[test]
     fn faults_refuse_the_guarded_and_touch_nobody_else() {
         let (alice, plain, facts) = (name("alice"), Facts::default(), root());
-        let evidence = Evidence { roster: Err(Fault::Config) };
+        let evidence = evidence(Err(Fault::Config));
         let ask = |service, account, facts| {
-            let login = Login { service, account, facts, person: Person::Known(&alice) };
+            let login = Login { service, account, facts, person: Person::Known(&alice), tty: "" };
             let decision = decide(&login, &evidence, &Rules::compiled(), at(10, 0, 0));
             (decision.verdict, decision.reason)
         };
@@ -717,8 +874,8 @@ mod tests {
             (Person::Unusable, Verdict::BadName, Reason::BadUser),
             (Person::Superuser, Verdict::NotOurs, Reason::AlreadyRoot),
         ] {
-            let login = Login { service: "sshd", account: "root", facts: &facts, person };
-            let decision = decide(&login, &Evidence { roster: Ok(&roster()) }, &rules(), at(10, 0, 0));
+            let login = Login { service: "sshd", account: "root", facts: &facts, person, tty: "" };
+            let decision = decide(&login, &evidence(Ok(&roster())), &rules(), at(10, 0, 0));
             assert_eq!((decision.verdict, decision.reason), (verdict, reason));
         }
     }
@@ -727,11 +884,12 @@ mod tests {
     fn an_exempt_account_needs_no_evidence() {
         let facts = root();
         let rules = Rules { exempt_accounts: vec![Account::new("root").unwrap()], ..rules() };
-        let login = Login { service: "sshd", account: "root", facts: &facts, person: Person::Unknown };
-        let decision = decide(&login, &Evidence { roster: Err(Fault::Missing) }, &rules, at(10, 0, 0));
+        let login =
+            Login { service: "sshd", account: "root", facts: &facts, person: Person::Unknown, tty: "" };
+        let decision = decide(&login, &evidence(Err(Fault::Missing)), &rules, at(10, 0, 0));
         assert_eq!((decision.verdict, decision.reason), (Verdict::Allow, Reason::Exempt));
         assert_eq!(
-            anyone(&login, &Evidence { roster: Err(Fault::Missing) }, &rules, at(10, 0, 0)).reason,
+            anyone(&login, &evidence(Err(Fault::Missing)), &rules, at(10, 0, 0)).reason,
             Reason::Exempt
         );
     }
@@ -750,7 +908,7 @@ mod tests {
     fn admitted_lists_exactly_those_whom_decide_admits() {
         let (roster, facts) = (roster(), root());
         let people = |now| {
-            admitted("sshd", "root", &facts, &Evidence { roster: Ok(&roster) }, &rules(), now)
+            admitted("sshd", "root", &facts, &evidence(Ok(&roster)), &rules(), now)
                 .map(|people| people.iter().map(ToString::to_string).collect::<Vec<_>>())
                 .map_err(|decision| decision.reason)
         };
@@ -763,9 +921,10 @@ mod tests {
     #[test]
     fn a_shared_account_waits_for_the_key_only_if_somebody_is_admitted() {
         let (roster, facts) = (roster(), root());
-        let login = Login { service: "sshd", account: "root", facts: &facts, person: Person::Unknown };
+        let login =
+            Login { service: "sshd", account: "root", facts: &facts, person: Person::Unknown, tty: "" };
         let ask = |now| {
-            let decision = anyone(&login, &Evidence { roster: Ok(&roster) }, &rules(), now);
+            let decision = anyone(&login, &evidence(Ok(&roster)), &rules(), now);
             (decision.verdict, decision.reason)
         };
         assert_eq!(ask(at(10, 0, 0)), (Verdict::Allow, Reason::AwaitsKey));

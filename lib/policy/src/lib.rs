@@ -13,8 +13,10 @@ extern crate alloc;
 mod automation;
 mod decision;
 mod from;
+mod mode;
 mod principal;
 mod refusal;
+mod revoked;
 mod roster;
 mod rules;
 mod time;
@@ -22,13 +24,16 @@ mod time;
 pub use automation::{Automation, Digest};
 pub use decision::{
     Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
-    decide, on_call_now,
+    decide, on_call_now, told_on_call,
 };
 pub use from::FromPattern;
+pub use mode::{Effect, Mode};
 pub use principal::{Account, NameError, Principal};
 pub use refusal::Refusal;
+pub use revoked::{Revocation, Revoked};
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};
 pub use rules::{
-    AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Who, is_sudo, matches_glob,
+    AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Subject, Who,
+    asks_the_caller, is_su, is_sudo, matches_glob,
 };
 pub use time::{Span, Timestamp, Window};

@@ -1,20 +1,25 @@
-//! What a person who is refused reads: one line, no file names, and what would help.
+//! What a person who is refused reads: one line, no file names; who is on call, and what would help.
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
-    Decision, Evidence, Ground, Login, Person, Principal, Reason, Rules, Timestamp, is_sudo, on_call_now,
+    Decision, Evidence, Ground, Login, Person, Principal, Reason, Rules, Timestamp, asks_the_caller, is_sudo,
+    told_on_call,
 };
+
+/// The most names in one line.
+const MOST_NAMES: usize = 5;
 
 /// The line for one refused login.
 #[derive(Debug)]
 pub struct Refusal<'a> {
     login: &'a Login<'a>,
     decision: &'a Decision,
-    host: &'a str,
+    rules: &'a Rules,
     now: Timestamp,
-    on_call: Vec<(&'a Principal, Timestamp)>,
+    /// `None`: that cannot be told.
+    on_call: Option<Vec<(&'a Principal, Timestamp)>>,
 }
 
 impl<'a> Refusal<'a> {
@@ -26,26 +31,87 @@ impl<'a> Refusal<'a> {
         rules: &'a Rules,
         now: Timestamp,
     ) -> Self {
-        let on_call = match evidence.roster {
-            Ok(roster) if decision.reason != Reason::ClockRollback => on_call_now(rules, roster, now)
-                .into_iter()
-                .filter(|(person, _)| roster.is_eligible(person))
-                .map(|(person, ground)| (person, ground.window.end()))
-                .collect(),
-            _ => Vec::new(),
-        };
-        Self { login, decision, host: &rules.host.name, now, on_call }
+        Self { login, decision, rules, now, on_call: told_on_call(evidence, rules, now) }
     }
 
+    /// `alice is, until 18:00 UTC`.
     fn on_call_now(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.on_call.is_empty() {
+        let Some(people) = &self.on_call else { return f.write_str("who is cannot be told") };
+        if people.is_empty() {
             return f.write_str("nobody is now");
         }
-        for (index, (person, until)) in self.on_call.iter().enumerate() {
+        for (index, (person, until)) in people.iter().take(MOST_NAMES).enumerate() {
             let before = if index > 0 { ", " } else { "" };
             write!(f, "{before}{person} is, until {}", until.near(self.now))?;
         }
-        Ok(())
+        match people.len().saturating_sub(MOST_NAMES) {
+            0 => Ok(()),
+            more => write!(f, ", and {more} more"),
+        }
+    }
+
+    /// Who else is on call, where only a part of the evidence is missing.
+    fn anybody_else(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.on_call.as_ref().is_none_or(Vec::is_empty) {
+            return Ok(());
+        }
+        f.write_str(" (")?;
+        self.on_call_now(f)?;
+        f.write_str(")")
+    }
+
+    /// Why not, in words, with who is on call.
+    fn cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.decision.reason, self.login.person) {
+            (Reason::NotOnCall, Person::Known(person)) => write!(f, "{person} is not")?,
+            (Reason::NotOnCall, _) => return self.on_call_now(f),
+            (Reason::Revoked, Person::Known(person)) => {
+                write!(f, "{person} is revoked on this host")?;
+                if let Ground::Revoked(revocation) = &self.decision.ground {
+                    write!(f, " since {}", revocation.since.near(self.now))?;
+                }
+            }
+            (Reason::NotEligible, Person::Known(person)) => {
+                write!(f, "{person} is not among those the directory lets become root")?;
+            }
+            (Reason::UnknownPerson, _) if asks_the_caller(self.login.service) => {
+                f.write_str("the caller's name and uid do not belong together")?;
+            }
+            (Reason::UnknownPerson, _) if self.login.service == "sshd" => {
+                f.write_str("nobody in the directory owns what opened this session; log in with your own key")?;
+            }
+            (Reason::UnknownPerson, _) => {
+                f.write_str("this door does not tell who you are; log in as yourself and use sudo")?;
+            }
+            (Reason::AmbiguousPerson, _) => f.write_str(
+                "what opened this session is not one person's key alone, so it is nobody's; log in with a key of your own",
+            )?,
+            (Reason::BadUser, _) => {
+                f.write_str("this account's name cannot be a person's; log in as yourself")?;
+            }
+            (reason, _) => return self.doubt(f, reason),
+        }
+        f.write_str(" (")?;
+        self.on_call_now(f)?;
+        f.write_str(")")
+    }
+
+    /// Why this host cannot tell.
+    fn doubt(&self, f: &mut fmt::Formatter<'_>, reason: Reason) -> fmt::Result {
+        match (reason, &self.decision.ground) {
+            (Reason::RevokedUnreadable, _) => {
+                f.write_str("this host cannot tell who is revoked on it (revoked-unreadable)")?;
+            }
+            (Reason::CacheStale, Ground::Unbelieved(_, age, limit)) => {
+                write!(f, "who is on call was last known {age} ago, limit {limit}")?;
+            }
+            (Reason::CacheStale, _) => f.write_str("what this host knows is too old")?,
+            (Reason::ClockRollback, _) => f.write_str(
+                "what this host knows is from after that time; set its clock, or wait for the next sync",
+            )?,
+            (reason, _) => write!(f, "this host cannot tell who is ({reason})")?,
+        }
+        self.anybody_else(f)
     }
 }
 
@@ -53,65 +119,36 @@ impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entered = if is_sudo(self.login.service) { "sudo" } else { self.login.account };
         write!(f, "{entered}")?;
-        if !self.host.is_empty() {
-            write!(f, " on {}", self.host)?;
+        if !self.rules.host.name.is_empty() {
+            write!(f, " on {}", self.rules.host.name)?;
         }
-        f.write_str(" is for people on call: ")?;
+        // An account that nothing guards is closed to its own person alone.
+        f.write_str(if self.decision.guard.is_some() { " is for people on call: " } else { ": " })?;
+        self.cause(f)?;
         match (self.decision.reason, self.login.person) {
-            (Reason::NotOnCall, Person::Known(person)) => {
-                write!(f, "{person} is not (")?;
-                self.on_call_now(f)?;
-                write!(f, "); more: oncall-cache why {person}")
+            (Reason::NotOnCall | Reason::NotEligible | Reason::Revoked, Person::Known(person)) => {
+                write!(f, "; more: oncall-cache why {person}")?;
             }
-            (Reason::NotOnCall, _) => {
-                self.on_call_now(f)?;
-                f.write_str("; more: oncall-cache who")
-            }
-            (Reason::NotEligible, Person::Known(person)) => write!(
-                f,
-                "{person} is not among those the directory lets become root; more: oncall-cache why {person}"
-            ),
-            (Reason::UnknownPerson, _) if is_sudo(self.login.service) => {
-                f.write_str("the caller's name and uid do not belong together")
-            }
-            (Reason::UnknownPerson, _) => {
-                f.write_str(
-                    "nobody in the directory owns what opened this session; log in with your own key (",
-                )?;
-                self.on_call_now(f)?;
-                f.write_str(")")
-            }
-            (Reason::AmbiguousPerson, _) => {
-                f.write_str("what opened this session is not one person's key alone, so it is nobody's")
-            }
-            (Reason::BadUser, _) => f.write_str("this account's name cannot be a person's"),
-            (Reason::CacheStale, _) => match &self.decision.ground {
-                Ground::Unbelieved(_, age, limit) => write!(
-                    f,
-                    "who is on call was last known {age} ago, limit {limit}; more: oncall-cache who"
-                ),
-                _ => f.write_str("what this host knows is too old; more: oncall-cache who"),
-            },
-            (Reason::ClockRollback, _) => f.write_str(
-                "what this host knows is from after that time; set its clock, or wait for the next sync",
-            ),
-            (reason, _) => write!(f, "this host cannot tell who is ({reason}); more: oncall-cache who"),
+            _ => f.write_str("; more: oncall-cache who")?,
         }
+        self.rules.help.as_ref().map_or(Ok(()), |help| write!(f, "; help: {help}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Facts, Fault, decide};
+    use crate::{Facts, Fault, Revoked, decide};
     use alloc::string::ToString;
 
     #[test]
     fn a_refusal_without_evidence_says_why_and_what_to_run() {
         let facts = Facts { uid: Some(0), ..Facts::default() };
         let carol = Principal::new("carol").unwrap();
-        let login = Login { service: "sshd", account: "root", facts: &facts, person: Person::Known(&carol) };
-        let evidence = Evidence { roster: Err(Fault::Missing) };
+        let login =
+            Login { service: "sshd", account: "root", facts: &facts, person: Person::Known(&carol), tty: "" };
+        let nobody = Revoked::nobody();
+        let evidence = Evidence { roster: Err(Fault::Missing), revoked: Ok(&nobody) };
         let mut rules = Rules::compiled();
         rules.host.name = "db1".to_string();
         let now = Timestamp::from_unix(1_795_165_200);

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
-use crate::{Account, Automation, Guard, Principal, Schedule, ScheduleRef, Span};
+use crate::{Account, Automation, Guard, Login, Mode, Person, Principal, Schedule, ScheduleRef, Span};
 
 /// The machine a decision is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,6 +126,8 @@ pub struct Facts {
 /// Everything the administrator decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
+    /// Are decisions enforced?
+    pub mode: Mode,
     /// The host that decides.
     pub host: Host,
     /// Accounts guarded whatever the service.
@@ -134,8 +136,10 @@ pub struct Rules {
     pub groups: Vec<String>,
     /// PAM services in scope.
     pub services: Vec<String>,
-    /// Accounts never refused: over sshd the account entered, under sudo the invoking user.
+    /// Accounts never refused: under sudo and su the invoking user, elsewhere the account entered.
     pub exempt_accounts: Vec<Account>,
+    /// Terminals on which `login` refuses nobody: the console.
+    pub exempt_ttys: Vec<String>,
     /// Any matching rule admits; no rule, nobody.
     pub rules: Vec<Rule>,
     /// Shared accounts.
@@ -144,6 +148,8 @@ pub struct Rules {
     pub automation: Vec<Automation>,
     /// How old news may be.
     pub ages: Ages,
+    /// What stands at the end of each refusal: where to find help.
+    pub help: Option<String>,
 }
 
 /// How old the news of a schedule may be.
@@ -187,16 +193,21 @@ impl Rules {
     pub const SKEW: Span = Span::seconds(120);
 
     /// Services that this release decides for.
-    pub const SERVICES: [&'static str; 3] = ["sshd", "sudo", "sudo-i"];
+    pub const SERVICES: [&'static str; 7] = ["sshd", "login", "su", "su-l", "sudo", "sudo-i", "polkit-1"];
+
+    /// Where `login` refuses nobody, unless the configuration says otherwise.
+    pub const CONSOLES: [&'static str; 2] = ["tty1", "ttyS0"];
 
     /// What holds without a readable configuration: everything guarded, nobody admitted.
     pub fn compiled() -> Self {
         Self {
+            mode: Mode::Enforce,
             host: Host::default(),
             accounts: Account::new("root").into_iter().collect(),
             groups: vec!["sudo".to_string(), "wheel".to_string()],
             services: Self::SERVICES.map(String::from).to_vec(),
             exempt_accounts: Vec::new(),
+            exempt_ttys: Self::CONSOLES.map(String::from).to_vec(),
             rules: Vec::new(),
             shared: Vec::new(),
             automation: Vec::new(),
@@ -204,6 +215,7 @@ impl Rules {
                 all: AgeLimit { warn_age: Span::hours(1), max_age: Span::hours(24) },
                 sources: BTreeMap::new(),
             },
+            help: None,
         }
     }
 
@@ -225,6 +237,27 @@ impl Rules {
     /// Is `account` never refused?
     pub fn exempts(&self, account: &str) -> bool {
         self.exempt_accounts.iter().any(|exempt| exempt.as_str() == account)
+    }
+
+    /// Is this login never refused but for a revocation? Under sudo and su only a caller who has been identified
+    /// is exempt: the rest is what he says of himself.
+    pub fn exempts_login(&self, login: &Login<'_>) -> bool {
+        if asks_the_caller(login.service) {
+            return matches!(login.person, Person::Known(caller) if self.exempts(caller.as_str()));
+        }
+        let tty = login.tty.strip_prefix("/dev/").unwrap_or(login.tty);
+        let is_console = login.service == "login" && self.exempt_ttys.iter().any(|exempt| exempt == tty);
+        is_console || self.exempts(login.account)
+    }
+
+    /// Whom a login by `service` to `account` is judged by.
+    pub fn subject(&self, service: &str, account: &str, facts: &Facts) -> Subject {
+        match service {
+            _ if asks_the_caller(service) => Subject::Caller,
+            _ if !self.is_shared(account, facts) => Subject::Owner,
+            "sshd" => Subject::KeyOwner,
+            _ => Subject::Nobody,
+        }
     }
 
     /// Why entering `account` by `service` is guarded, if it is: by effect, then by name (P21).
@@ -249,6 +282,29 @@ impl Rules {
     pub fn here(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| rule.covers(&self.host))
     }
+}
+
+/// Who the human being behind a login is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Who called the program: sudo, su.
+    Caller,
+    /// Whose personal account it is.
+    Owner,
+    /// Whose key opened the session: an account that several people share, over sshd.
+    KeyOwner,
+    /// An account that several people share, by a door that does not tell them apart.
+    Nobody,
+}
+
+/// Does `service` ask about its caller? sudo and su show nothing else that can be believed.
+pub fn asks_the_caller(service: &str) -> bool {
+    is_sudo(service) || is_su(service)
+}
+
+/// Is `service` one of those through which su asks? `su -` has a name of its own.
+pub fn is_su(service: &str) -> bool {
+    matches!(service, "su" | "su-l")
 }
 
 /// Is `service` one of those through which sudo asks? `sudo -i` has a name of its own.

@@ -3,6 +3,7 @@
 //! Nothing here knows a time zone. Windows are half-open: the second at which a shift ends
 //! belongs to the next one, so at a hand-over exactly one of two people is on call.
 
+use alloc::format;
 use core::fmt;
 
 /// Seconds since 1970-01-01T00:00:00Z.
@@ -40,6 +41,15 @@ impl Timestamp {
     /// Seconds since the epoch.
     pub const fn unix(self) -> i64 {
         self.0
+    }
+
+    /// Reads an instant exactly as it is printed, `2026-11-20T09:00:00Z`; no other spelling and no other zone.
+    pub fn parse(text: &str) -> Option<Self> {
+        let field = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok().map(i64::from);
+        let date = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
+        let at = Self::from_civil(date, (field(11, 13)?, field(14, 16)?, field(17, 19)?))?;
+        // Printed again, a sign before a number or another separator is another text.
+        (format!("{at}") == text).then_some(at)
     }
 
     /// The length of time from `earlier` to `self`.
@@ -127,15 +137,6 @@ impl Window {
     }
 }
 
-/// Days since the epoch of year, month, day: the other way round of [`civil`].
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    year.div_euclid(400) * 146_097 + day_of_era - 719_468
-}
-
 /// Year, month, day of a count of days since the epoch (proleptic Gregorian calendar).
 fn civil(days: i64) -> (i64, i64, i64) {
     // Years are counted from March, so that the leap day is the last day of the year.
@@ -147,6 +148,16 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = (5 * day_of_year + 2) / 153;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day_of_year - (153 * shifted + 2) / 5 + 1)
+}
+
+/// The count of days since the epoch of a year, month and day: [`civil`] backwards.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let shifted = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * shifted + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 const DAY: i64 = 86_400;
@@ -229,6 +240,29 @@ mod tests {
             (i64::MIN, "always"),
         ] {
             assert_eq!(Timestamp::from_unix(unix).to_string(), text);
+            let written = !matches!(unix, i64::MIN | i64::MAX);
+            assert_eq!(Timestamp::parse(text), written.then_some(Timestamp::from_unix(unix)));
+        }
+    }
+
+    #[test]
+    fn instants_are_read_as_they_are_printed_and_not_otherwise() {
+        for wrong in [
+            "",
+            "2026-11-20",
+            "2026-11-20 09:00:00Z",
+            "2026-11-20T09:00:00",
+            "2026-11-20T09:00:00+00:00",
+            "2026-11-20T09:00:00.5Z",
+            "2026-02-29T09:00:00Z",
+            "2026-13-01T09:00:00Z",
+            "2026-00-01T09:00:00Z",
+            "2026-11-20T24:00:00Z",
+            "+026-11-20T09:00:00Z",
+            "2026-11-20T09:00:0\u{e9}",
+            "9999999-11-20T09:00:00Z",
+        ] {
+            assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
         }
     }
 

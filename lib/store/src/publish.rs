@@ -48,11 +48,30 @@ pub fn replace(
     let temporary = temporary_name(path);
     let outcome = fill(&temporary, mode, build)
         .and_then(|()| fs::rename(&temporary, path).map_err(|error| error.to_string()))
-        .and_then(|()| sync_directory(path).map_err(|error| error.to_string()));
+        .and_then(|()| {
+            forget_journals(path);
+            sync_directory(path).map_err(|error| error.to_string())
+        });
     if outcome.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     outcome.map_err(|what| StoreError::write(path, what))
+}
+
+/// The journals that stand beside a database while somebody changes it in place; none of ours does.
+pub fn journals(path: &Path) -> impl Iterator<Item = PathBuf> {
+    ["-journal", "-wal", "-shm"].into_iter().map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    })
+}
+
+/// Takes away the journals of the file that was replaced: rolled back into the new one, they would damage it.
+fn forget_journals(path: &Path) {
+    for journal in journals(path) {
+        let _ = fs::remove_file(journal);
+    }
 }
 
 /// One name is enough: the lock keeps other syncs away, and what a killed sync left is removed.

@@ -1,6 +1,6 @@
 //! Tables, versions, and how a database is opened by someone who does not believe it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use trust::Owner;
 
 use crate::StoreError;
+use crate::publish::journals;
 
 /// One kind of database: what it must be, to the letter.
 pub struct Schema {
@@ -35,6 +36,10 @@ impl Schema {
         // anyway could exchange it: see `trust`.
         let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
         self.identify(path, identity(&file).map_err(|error| StoreError::corrupt(path, error))?)?;
+        // An immutable database is read without its journal: half of somebody's change would be taken for all.
+        if journals(path).any(|journal| fs::symlink_metadata(journal).is_ok_and(|found| found.len() > 0)) {
+            return Err(StoreError::corrupt(path, "a journal is beside it: it was changed in place"));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         let failed = |error| StoreError::corrupt(path, error);
         let connection = self.connect(immutable_uri(path), flags).map_err(failed)?;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use key::{PublicKey, fingerprint};
-use policy::{AgeLimit, Ages, Automation, Digest, Host, Rule, Rules, Shared, Span, Who};
+use policy::{AgeLimit, Ages, Automation, Digest, Host, Mode, Rule, Rules, Shared, Span, Who};
 use toml::{Table, Value};
 
 use super::{
@@ -273,10 +273,28 @@ fn show_pagerduty(settings: &PagerDuty) -> Vec<(&'static str, Option<Value>)> {
 }
 
 fn show_policy(rules: &Rules) -> Option<Value> {
-    let Rules { host: _, accounts, groups, services, exempt_accounts, rules, shared, automation, ages: _ } =
-        rules;
+    let Rules {
+        host: _,
+        accounts,
+        groups,
+        services,
+        exempt_accounts,
+        exempt_ttys,
+        rules,
+        shared,
+        automation,
+        mode,
+        help,
+        ages: _,
+    } = rules;
+    let mode = match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    };
     table([
-        ("mode", text("enforce")),
+        ("mode", text(mode)),
+        ("help", help.as_ref().and_then(text)),
+        ("exempt_ttys", list(exempt_ttys, text)),
         ("accounts", list(accounts, |account| text(account.as_str()))),
         ("groups", list(groups, text)),
         ("services", list(services, text)),
@@ -444,7 +462,9 @@ name = "json"
 provider = "file"
 file = "/srv/rota.json"
 [policy]
-mode = "enforce"
+mode = "observe"
+help = "https://wiki.example.com/root"
+exempt_ttys = ["ttyS1"]
 accounts = ["root", "toor"]
 groups = []
 services = ["sudo"]

@@ -1,0 +1,224 @@
+//! `decide` against a reference of ten lines, on many random worlds: rosters with overlaps, touching windows and open
+//! ends, several schedules, rules, hosts and labels, ages of their own, eligibility and revocations.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeMap;
+
+use policy::{
+    AgeLimit, Ages, Evidence, Facts, Host, HostSelector, Login, Person, Principal, Revocation, Revoked,
+    Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window,
+    admitted, decide,
+};
+
+const WORLDS: u64 = 1_500;
+const INSTANTS: usize = 4;
+const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
+
+/// xorshift64*: the same worlds at every run, from one number that a failure prints.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.roll(sides) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
+    }
+
+    /// An instant on a coarse grid, so that windows touch and ends meet; sometimes an end of time.
+    fn instant(&mut self) -> Timestamp {
+        match self.roll(24) {
+            0 => Timestamp::MIN,
+            1 => Timestamp::MAX,
+            _ => Timestamp::from_unix(1_000 + 60 * i64::try_from(self.roll(20)).unwrap()),
+        }
+    }
+
+    fn span(&mut self) -> Span {
+        Span::seconds(60 * i64::try_from(4 + self.roll(30)).unwrap())
+    }
+}
+
+struct World {
+    roster: Roster,
+    rules: Rules,
+    revoked: Revoked,
+}
+
+fn reference(dice: &mut Dice) -> ScheduleRef {
+    ScheduleRef {
+        source: dice.pick(&["pd", "rota"]).to_string(),
+        id: dice.pick(&["A", "B", "C"]).to_string(),
+    }
+}
+
+fn limit(dice: &mut Dice) -> AgeLimit {
+    AgeLimit { warn_age: dice.span(), max_age: dice.span() }
+}
+
+fn world(dice: &mut Dice) -> World {
+    let mut schedules: Vec<Schedule> = Vec::new();
+    for _ in 0..=dice.roll(3) {
+        let reference = reference(dice);
+        if schedules.iter().all(|known| known.reference != reference) {
+            let name = dice.pick(&["A", "primary", "secondary"]).to_string();
+            let (synced, horizon) =
+                (Timestamp::from_unix(1_000 + 60 * dice.roll(8).cast_signed()), dice.instant());
+            schedules.push(Schedule { reference, name, synced, horizon });
+        }
+    }
+    let mut shifts = Vec::new();
+    for _ in 0..dice.roll(20) {
+        let schedule = usize::try_from(dice.roll(schedules.len() as u64)).unwrap();
+        let principal = Principal::new(dice.pick(&PEOPLE)).unwrap();
+        let level = dice.pick(&[1, 1, 2, 3]);
+        if let Some(window) = Window::new(dice.instant(), dice.instant()) {
+            shifts.push(Shift { schedule, principal, level, window });
+        }
+    }
+    let known = PEOPLE.into_iter().filter(|_| !dice.one_in(6));
+    let known: Vec<Principal> = known.map(|name| Principal::new(name).unwrap()).collect();
+    let eligible: BTreeMap<_, _> = known.into_iter().map(|person| (person, !dice.one_in(4))).collect();
+    let published = schedules.iter().map(|schedule| schedule.synced).max().unwrap();
+    let rules = (0..1 + dice.roll(3)).map(|number| rule(dice, number)).collect();
+    let revocation = Revocation { since: published, by: "root".to_string(), reason: String::new() };
+    let revoked = PEOPLE.into_iter().filter(|_| dice.one_in(10));
+    let revoked: Vec<&str> = revoked.collect();
+    World {
+        roster: Roster { published, schedules, shifts, eligible },
+        rules: Rules {
+            host: Host { name: "db1".to_string(), labels: vec!["role=db".to_string()] },
+            rules,
+            ages: ages(dice),
+            ..Rules::compiled()
+        },
+        revoked: revoked.iter().map(|name| (Principal::new(name).unwrap(), revocation.clone())).collect(),
+    }
+}
+
+fn rule(dice: &mut Dice, number: u64) -> Rule {
+    let hosts: Vec<HostSelector> = (0..=dice.roll(2))
+        .map(|_| {
+            HostSelector::parse(dice.pick(&["*", "db1", "d?1", "web*", "label:role=db", "label:role=web"]))
+        })
+        .collect();
+    let named = |dice: &mut Dice| match reference(dice) {
+        by_id if !dice.one_in(6) => by_id,
+        by_name => ScheduleRef { id: dice.pick(&["primary", "secondary"]).to_string(), ..by_name },
+    };
+    let schedules = (0..=dice.roll(2)).map(|_| named(dice)).collect();
+    Rule { name: format!("r{number}"), hosts, schedules, max_level: dice.pick(&[1, 1, 2, 3]) }
+}
+
+fn ages(dice: &mut Dice) -> Ages {
+    let own = |dice: &mut Dice| {
+        let schedules = ["A", "primary"].into_iter().filter(|_| dice.one_in(2)).collect::<Vec<_>>();
+        let schedules = schedules.into_iter().map(|name| (name.to_string(), limit(dice))).collect();
+        SourceAges { all: limit(dice), schedules }
+    };
+    let sources = if dice.one_in(2) { vec![("pd".to_string(), own(dice))] } else { Vec::new() };
+    Ages { all: limit(dice), sources: sources.into_iter().collect() }
+}
+
+/// The schedules that a rule here counts, with the deepest level; `None` is one that the roster does not have.
+fn counted(World { roster, rules, .. }: &World) -> Vec<Option<(usize, u8)>> {
+    let here = rules.rules.iter().filter(|rule| rule.hosts.iter().any(|one| one.covers(&rules.host)));
+    here.flat_map(|rule| rule.schedules.iter().map(|wanted| Some((roster.find(wanted)?, rule.max_level))))
+        .collect()
+}
+
+/// What the documents say, as plainly as it can be written.
+fn expected(world: &World, person: &Principal, now: Timestamp) -> Verdict {
+    let (roster, counted) = (&world.roster, counted(world));
+    let end = |at: usize| {
+        let schedule = &roster.schedules[at];
+        schedule.synced.plus(world.rules.ages.of(schedule).max_age).min(schedule.horizon)
+    };
+    let believed = |one: &Option<(usize, u8)>| one.is_some_and(|(at, _)| now < end(at));
+    let on_call = roster.shifts.iter().any(|shift| {
+        let counts = |one: &&Option<(usize, u8)>| {
+            believed(one) && one.is_some_and(|(at, most)| at == shift.schedule && shift.level <= most)
+        };
+        shift.principal == *person && shift.window.contains(now) && counted.iter().find(counts).is_some()
+    });
+    match () {
+        () if world.revoked.names(person) => Verdict::Refuse,
+        () if now.plus(Rules::SKEW) < roster.published => Verdict::CannotTell,
+        () if !counted.is_empty() && !counted.iter().any(believed) => Verdict::CannotTell,
+        () if roster.eligible.get(person) != Some(&true) => Verdict::Refuse,
+        () if on_call => Verdict::Allow,
+        () if counted.iter().all(believed) => Verdict::Refuse,
+        () => Verdict::CannotTell,
+    }
+}
+
+#[test]
+fn decide_agrees_with_a_reference_on_random_worlds() {
+    let root = Facts { uid: Some(0), root_groups: vec![] };
+    let people = PEOPLE.map(|name| Principal::new(name).unwrap());
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in 1..=WORLDS {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let world = world(&mut dice);
+        let evidence = Evidence { roster: Ok(&world.roster), revoked: Ok(&world.revoked) };
+        let ask = |person: &Principal, now| {
+            let person = Person::Known(person);
+            let login = Login { service: "sshd", account: "root", facts: &root, person, tty: "" };
+            decide(&login, &evidence, &world.rules, now)
+        };
+        for _ in 0..INSTANTS {
+            let jitter = Span::seconds(i64::try_from(dice.roll(3)).unwrap() - 1);
+            let now = Timestamp::from_unix(880 + 60 * dice.roll(26).cast_signed()).plus(jitter);
+            let mut allowed = Vec::new();
+            for person in &people {
+                let decision = ask(person, now);
+                let told = format!("world {seed}, {person} at {now}: {decision:?}");
+                assert_eq!(decision.verdict, expected(&world, person, now), "{told}");
+                *seen.entry(decision.reason.to_string()).or_default() += 1;
+                if decision.allows() {
+                    allowed.push(person);
+                }
+                // Constant until `until`, and not at it.
+                let until = decision.until.unwrap_or(Timestamp::MAX);
+                assert!(until > now, "{told}");
+                if decision.until.is_some() {
+                    assert_ne!(ask(person, until).verdict, decision.verdict, "{told}");
+                }
+                // Nothing in a world happens between two points of its grid.
+                let grid = (-3..60).map(|step| Timestamp::from_unix(1_000 + 60 * step));
+                for later in grid.filter(|&later| now <= later && later < until) {
+                    assert_eq!(ask(person, later).verdict, decision.verdict, "{told}, then {later}");
+                }
+                let last = until.minus(Span::seconds(1));
+                assert_eq!(ask(person, last).verdict, decision.verdict, "{told}, at last {last}");
+            }
+            if let Ok(admitted) = admitted("sshd", "root", &root, &evidence, &world.rules, now) {
+                assert_eq!(admitted, allowed, "world {seed} at {now}");
+            } else {
+                assert_eq!(allowed, Vec::<&Principal>::new(), "world {seed} at {now}");
+            }
+        }
+    }
+    for reason in [
+        "oncall",
+        "not-oncall",
+        "not-eligible",
+        "revoked",
+        "cache-stale",
+        "beyond-horizon",
+        "clock-rollback",
+        "source-incomplete",
+    ] {
+        assert!(seen.get(reason).is_some_and(|&count| count > 300), "{reason} is rare: {seen:?}");
+    }
+    assert!(seen.values().sum::<u64>() >= 20_000);
+}

@@ -1,0 +1,44 @@
+//! What to do about an answer: one step that exists, for each reason.
+
+use policy::Reason;
+
+/// The next step of `person`, who asked for `account`.
+pub fn step(reason: Reason, person: &str, account: &str) -> String {
+    let text = match reason {
+        Reason::OnCall => "none needed; the right ends by itself",
+        Reason::Exempt => "none needed; policy.exempt_accounts and policy.exempt_ttys say who is exempt",
+        Reason::AwaitsKey => "log in with your own key: it says who you are",
+        Reason::OutOfScope => "to guard this login, list its service in policy.services",
+        Reason::NotGuarded => "none needed; policy.accounts, groups and shared say what is guarded",
+        Reason::AlreadyRoot => "none needed",
+        Reason::Revoked => {
+            return format!("ask who revoked {person}; root takes it back: oncall-cache unrevoke {person}");
+        }
+        Reason::RevokedUnreadable => "as root, mend what the first line names, then ask again",
+        Reason::NotOnCall => {
+            "ask who is; or take the shift over where the rota is kept, then run oncall-cache sync"
+        }
+        Reason::NotEligible => {
+            "ask who keeps the directory to list them as eligible; then run authkeys-sync, then oncall-cache sync"
+        }
+        Reason::UnknownPerson => {
+            return format!("log in as yourself; whose keys open it shows: authkeys --explain {account}");
+        }
+        Reason::AmbiguousPerson => {
+            "give each person a key of their own in the directory, then run authkeys-sync"
+        }
+        Reason::BadUser => "log in as yourself, by a name that the directory has",
+        Reason::CacheMissing => "run authkeys-sync, then oncall-cache sync",
+        Reason::CacheCorrupt | Reason::CacheVersion | Reason::BeyondHorizon => "run oncall-cache sync",
+        Reason::CacheStale => "run oncall-cache sync by hand, and read what it says",
+        Reason::FileUntrusted => {
+            "find out who changed it; then mend owner and mode, and run oncall-cache sync"
+        }
+        Reason::ClockRollback => "set this host's clock, then run oncall-cache sync",
+        Reason::SourceIncomplete => {
+            "run oncall-cache sync; if it stays, the [[policy.rule]] names a schedule that is not there"
+        }
+        Reason::ConfigInvalid => "run oncall-cache config check on the configuration, and mend what it names",
+    };
+    text.to_string()
+}

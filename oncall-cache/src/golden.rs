@@ -1,0 +1,254 @@
+//! For every reason there is, what `why` prints and what whoever is refused reads, as files in tests/golden.
+//!
+//! A text that changes is a change that somebody looks at: `REWRITE_GOLDEN=1 cargo test -p oncall-cache golden`
+//! writes them anew. What must hold of each of them is asked as well.
+
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use policy::{
+    Account, Decision, Facts, Fault, Host, HostSelector, Login, Person, Principal, Reason, Revocation,
+    Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Window, anyone, decide,
+};
+
+use crate::check::{Answer, World};
+use crate::identity::Mappings;
+use store::roster::Mapping;
+
+const HELP: &str = "https://wiki.example.com/break-glass";
+
+fn at(hour: i64) -> Timestamp {
+    Timestamp::parse("2026-11-20T00:00:00Z").unwrap().plus(Span::hours(hour))
+}
+
+fn name(text: &str) -> Principal {
+    Principal::new(text).unwrap()
+}
+
+fn reference(id: &str) -> ScheduleRef {
+    ScheduleRef { source: "pd".to_string(), id: id.to_string() }
+}
+
+/// Ten o'clock: alice is on call until 18:00, bob after her; carol is revoked, and dave is not eligible.
+fn world() -> World {
+    let shift = |person: &str, from, to| Shift {
+        schedule: 0,
+        principal: name(person),
+        level: 1,
+        window: Window::new(at(from), at(to)).unwrap(),
+    };
+    let synced = at(10).minus(Span::minutes(5));
+    let revocation = Revocation { since: at(9), by: "root".to_string(), reason: "laptop stolen".to_string() };
+    let mapping = Mapping {
+        source: "pd".to_string(),
+        principal: name("alice"),
+        user: "PUALICE".to_string(),
+        ground: "mail".to_string(),
+    };
+    World {
+        rules: Rules {
+            host: Host { name: "db1".to_string(), labels: Vec::new() },
+            exempt_accounts: vec![Account::new("breakglass").unwrap()],
+            rules: vec![Rule {
+                name: "db".to_string(),
+                hosts: vec![HostSelector::parse("db*")],
+                schedules: vec![reference("PDB0001")],
+                max_level: 1,
+            }],
+            help: Some(HELP.to_string()),
+            ..Rules::compiled()
+        },
+        roster: Ok(Roster {
+            published: synced,
+            schedules: vec![Schedule {
+                reference: reference("PDB0001"),
+                name: "db-primary".to_string(),
+                synced,
+                horizon: at(82),
+            }],
+            shifts: vec![shift("alice", 9, 18), shift("bob", 18, 21), shift("carol", 9, 21)],
+            eligible: ["alice", "bob", "carol"].map(|person| (name(person), true)).into(),
+        }),
+        revoked: Ok([(name("carol"), revocation)].into_iter().collect::<Revoked>()),
+        mappings: Mappings { found: [mapping].into(), providers: [("pd".to_string(), "PagerDuty")].into() },
+    }
+}
+
+/// A login to be judged, and by whom.
+struct Scene {
+    world: World,
+    service: &'static str,
+    account: &'static str,
+    facts: Facts,
+    asks: &'static str,
+    person: Option<Person<'static>>,
+    decide: fn(&Login<'_>, &World) -> Decision,
+}
+
+/// alice enters root by sshd.
+fn plain() -> Scene {
+    Scene {
+        world: world(),
+        service: "sshd",
+        account: "root",
+        facts: Facts { uid: Some(0), root_groups: Vec::new() },
+        asks: "alice",
+        person: None,
+        decide: |login, world| decide(login, &world.evidence(), &world.rules, at(10)),
+    }
+}
+
+fn admin() -> Facts {
+    Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] }
+}
+
+/// The roster cannot be read, and that is said in `words`.
+fn without_roster(fault: Fault, words: &str) -> Scene {
+    Scene { world: World { roster: Err((fault, words.to_string())), ..world() }, ..plain() }
+}
+
+/// The roster as `change` leaves it.
+fn with_roster(change: impl FnOnce(&mut Roster)) -> Scene {
+    let mut scene = plain();
+    change(scene.world.roster.as_mut().unwrap());
+    scene
+}
+
+/// A scene for each reason: one that is added to the enumeration does not compile without its text.
+fn scene(reason: Reason) -> Scene {
+    match reason {
+        Reason::OnCall => plain(),
+        Reason::Exempt => Scene { account: "breakglass", facts: admin(), asks: "breakglass", ..plain() },
+        Reason::AwaitsKey => Scene {
+            person: Some(Person::Unknown),
+            decide: |login, world| anyone(login, &world.evidence(), &world.rules, at(10)),
+            ..plain()
+        },
+        Reason::OutOfScope => Scene { service: "cron", ..plain() },
+        Reason::NotGuarded => Scene { account: "dave", facts: Facts::default(), asks: "dave", ..plain() },
+        Reason::AlreadyRoot => {
+            Scene { service: "sudo", asks: "root", person: Some(Person::Superuser), ..plain() }
+        }
+        Reason::Revoked => Scene { asks: "carol", ..plain() },
+        Reason::RevokedUnreadable => {
+            let words = "/etc/authkeys/revoked:2: not a revocation; write `name 2026-11-20T09:00:00Z who why`, or take the line out";
+            Scene { world: World { revoked: Err((Fault::Corrupt, words.to_string())), ..world() }, ..plain() }
+        }
+        Reason::NotOnCall => Scene { asks: "bob", ..plain() },
+        Reason::NotEligible => Scene { asks: "dave", ..plain() },
+        Reason::UnknownPerson => Scene { service: "login", person: Some(Person::Unknown), ..plain() },
+        Reason::AmbiguousPerson => Scene { person: Some(Person::Ambiguous), ..plain() },
+        Reason::BadUser => {
+            Scene { account: "Eve", facts: admin(), person: Some(Person::Unusable), ..plain() }
+        }
+        Reason::CacheMissing => {
+            without_roster(Fault::Missing, "no /var/lib/oncall-cache/roster.db; run `oncall-cache sync`")
+        }
+        Reason::CacheCorrupt => without_roster(
+            Fault::Corrupt,
+            "/var/lib/oncall-cache/roster.db is damaged or not ours; run `oncall-cache sync`: file is not a database",
+        ),
+        Reason::CacheVersion => without_roster(
+            Fault::Version,
+            "/var/lib/oncall-cache/roster.db has form 99, which this release does not read; run `oncall-cache sync`",
+        ),
+        Reason::FileUntrusted => without_roster(
+            Fault::Untrusted,
+            "/var/lib/oncall-cache/roster.db: refused, others can write it; chmod go-w it",
+        ),
+        Reason::ConfigInvalid => Scene {
+            world: World {
+                rules: Rules { host: world().rules.host, ..Rules::compiled() },
+                roster: Err((Fault::Config, "/etc/authkeys/config.toml: no such file".to_string())),
+                ..world()
+            },
+            ..plain()
+        },
+        Reason::CacheStale => with_roster(|roster| roster.schedules[0].synced = at(-15)),
+        Reason::BeyondHorizon => with_roster(|roster| roster.schedules[0].horizon = at(10)),
+        Reason::ClockRollback => with_roster(|roster| roster.published = at(34)),
+        Reason::SourceIncomplete => {
+            let mut scene = Scene { asks: "bob", ..plain() };
+            scene.world.rules.rules[0].schedules.push(reference("PDB0002"));
+            scene
+        }
+    }
+}
+
+fn answer(scene: &Scene) -> (Reason, Answer) {
+    let principal = name(scene.asks);
+    let person = scene.person.unwrap_or(Person::Known(&principal));
+    let Scene { world, service, account, facts, .. } = scene;
+    let login = Login { service, account, facts, person, tty: "" };
+    let decision = (scene.decide)(&login, world);
+    (decision.reason, Answer::new(world, &login, &principal, decision, at(10)))
+}
+
+/// Compares with the file, or writes it.
+#[allow(clippy::disallowed_methods, reason = "a test is told by whoever runs it to write its files anew")]
+fn compare(file: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(file);
+    if std::env::var_os("REWRITE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{} says otherwise; see this file's first lines", path.display());
+}
+
+#[test]
+fn for_each_reason_why_and_the_refusal_say_who_is_on_call_and_what_to_do() {
+    for &reason in Reason::ALL {
+        let scene = scene(reason);
+        let (given, answer) = answer(&scene);
+        assert_eq!(given, reason);
+        let why = answer.chain(&TimeZone::UTC);
+        let told = answer.refusal().unwrap_or("(is not refused)");
+        compare(&format!("{reason}.txt"), &format!("$ why\n{why}\n\n$ refused\n{told}\n"));
+
+        let believed = !matches!(
+            reason,
+            Reason::CacheMissing
+                | Reason::CacheCorrupt
+                | Reason::CacheVersion
+                | Reason::CacheStale
+                | Reason::FileUntrusted
+                | Reason::ConfigInvalid
+                | Reason::ClockRollback
+                | Reason::BeyondHorizon
+        );
+        if believed {
+            assert!(why.contains("alice until 18:00 UTC"), "{reason}: {why}");
+        }
+        assert!(why.contains("\n  next step   "), "{reason}: {why}");
+        let Some(line) = answer.refusal() else { continue };
+        if believed {
+            assert!(line.contains("alice is, until 18:00 UTC"), "{reason}: {line}");
+        }
+        let (before, help) = line.split_once("; help: ").unwrap_or((line, HELP));
+        assert_eq!(help, HELP, "{reason}: {line}");
+        assert!(before.contains("; more: oncall-cache w"), "{reason}: {line}");
+        assert!(!before.contains(['/', '\n']), "{reason} names a file: {line}");
+    }
+}
+
+#[test]
+fn old_news_are_believed_and_that_is_said() {
+    let scene = with_roster(|roster| roster.schedules[0].synced = at(7));
+    let (reason, answer) = answer(&scene);
+    assert_eq!(reason, Reason::OnCall);
+    assert!(answer.line().contains("(believed, but last sync 3h ago; run `oncall-cache sync`)"));
+    compare("oncall-old-news.txt", &format!("$ why\n{}\n", answer.chain(&TimeZone::UTC)));
+}
+
+#[test]
+fn every_reason_has_a_heading_in_the_operations_guide() {
+    let guide = include_str!("../../docs/operations.md");
+    let headings: Vec<&str> = guide
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .flat_map(|line| line.split(", "))
+        .collect();
+    for reason in Reason::ALL {
+        assert!(headings.contains(&reason.token()), "{reason} has no heading");
+    }
+}
