@@ -60,7 +60,7 @@ fn gcc(arguments: &[&str]) {
 /// The directory of the SQLite that the suite itself links.
 fn bundled_sqlite() -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version=1", "--locked", "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()
         .expect("cargo runs");
