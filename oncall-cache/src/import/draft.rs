@@ -5,20 +5,12 @@
 
 use std::fmt::Write as _;
 
-use host::Config;
 use host::config::{DEFAULT_PATH, LdapUrl};
 
 use super::{Problem, Setting};
 
 /// The most characters of a foreign value in a comment.
 const LONGEST: usize = 200;
-
-/// Is it accepted once one knows several servers?
-const SEVERAL_SERVERS: &str = "[directory]\nurls = ['ldaps://a', 'ldaps://b']\nbase = 'dc=x'\n";
-
-/// Is it accepted once attribute names are settings?
-const ATTRIBUTES: &str = "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\n\
-    [directory.attributes]\nuser = 'uid'\nkeys = 'sshPublicKey'\nmail = 'mail'\n";
 
 /// One of the three attributes of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +89,7 @@ impl Draft {
             None => self.note(
                 line,
                 "this address has no counterpart: servers are ldaps://host or ldap://host (with StartTLS), \
-                 with :port if need be; add it to `urls` in that form",
+                 with :port if need be, or ldapi://%2Fpath%2Fof%2Fsocket; add it to `urls` in that form",
             ),
         }
     }
@@ -217,7 +209,7 @@ impl Draft {
         if let Some(missing) = self.missing() {
             lines.insert(0, format!("Commented out until {missing} is filled in:"));
         }
-        lines.extend(self.render_servers());
+        lines.push(self.render_servers());
         lines.push(format!("base = {}", quoted(self.base.as_deref().unwrap_or("FILL IN"))));
         lines.extend(self.render_bind());
         lines.extend(self.ca_file.as_deref().map(|path| format!("ca_file = {}", quoted(path))));
@@ -227,17 +219,11 @@ impl Draft {
         lines.iter().map(|line| format!("{hide}{line}\n")).collect()
     }
 
-    fn render_servers(&self) -> Vec<String> {
-        let all =
-            format!("urls = [{}]", self.urls.iter().map(|url| quoted(url)).collect::<Vec<_>>().join(", "));
-        match self.urls.as_slice() {
-            [] => vec!["urls = [\"FILL IN\"]".to_string()],
-            [first, _, ..] if !is_accepted(SEVERAL_SERVERS) => vec![
-                format!("urls = [{}]", quoted(first)),
-                format!("# coming: this release asks one server; with a later one write {all}"),
-            ],
-            _ => vec![all],
+    fn render_servers(&self) -> String {
+        if self.urls.is_empty() {
+            return "urls = [\"FILL IN\"]".to_string();
         }
+        format!("urls = [{}]", self.urls.iter().map(|url| quoted(url)).collect::<Vec<_>>().join(", "))
     }
 
     fn render_bind(&mut self) -> Vec<String> {
@@ -297,24 +283,8 @@ impl Draft {
             return Vec::new();
         }
         let settings = other.iter().map(|(which, name)| format!("{} = {}", which.setting(), quoted(name)));
-        if is_accepted(ATTRIBUTES) {
-            return ["".to_string(), "[directory.attributes]".to_string()]
-                .into_iter()
-                .chain(settings)
-                .collect();
-        }
-        let mut lines = vec![
-            "# coming: this release reads uid, sshPublicKey and mail only, so it finds nobody by other names;".into(),
-            "# with a later one write, below everything else in [directory]:".into(),
-            "# [directory.attributes]".into(),
-        ];
-        lines.extend(settings.map(|setting| format!("# {setting}")));
-        lines
+        ["".to_string(), "[directory.attributes]".to_string()].into_iter().chain(settings).collect()
     }
-}
-
-fn is_accepted(text: &str) -> bool {
-    Config::parse(DEFAULT_PATH.as_ref(), text.as_bytes()).is_ok()
 }
 
 /// `text` in the form that the configuration takes.

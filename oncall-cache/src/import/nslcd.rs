@@ -24,13 +24,28 @@ const ADVICE: &[(&str, &str)] = &[
     ("tls_cacertdir", "join its files into one (cat) and name that in `ca_file`"),
     ("tls_randfile", "not needed"),
     ("tls_ciphers", "not needed: TLS 1.2 and 1.3 with good ciphers only"),
-    ("tls_cert", "this release shows the directory no certificate of its own"),
-    ("tls_key", "this release shows the directory no certificate of its own"),
+    (
+        "tls_cert",
+        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+    ),
+    (
+        "tls_key",
+        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+    ),
     ("tls_crlcheck", "revocation lists are not read; give the directory short-lived certificates"),
     ("tls_crlfile", "revocation lists are not read; give the directory short-lived certificates"),
-    ("sasl_*", "this release binds by name and password; fill in `bind_dn` and `bind_password_file`"),
-    ("krb5_ccname", "this release binds by name and password; fill in `bind_dn` and `bind_password_file`"),
-    ("use_sasl", "this release binds by name and password; fill in `bind_dn` and `bind_password_file`"),
+    (
+        "sasl_*",
+        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+    ),
+    (
+        "krb5_ccname",
+        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+    ),
+    (
+        "use_sasl",
+        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+    ),
     ("pagesize", "500, always"),
     ("cache", "the copy is served until it is `[keys] stale_for` old, 24h"),
     (

@@ -17,10 +17,13 @@ const ADVICE: &[(&str, &str)] = &[
         "ldap.default_realm",
         "there is one `base` and no realm; a name with @REALM in authmap finds nobody here",
     ),
-    ("ldap.srv_discovery_domain", "this release looks up no SRV records; write the servers into `urls`"),
+    (
+        "ldap.srv_discovery_domain",
+        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+    ),
     (
         "ldap.sasl_method",
-        "this release binds by name and password; fill in `bind_dn` and `bind_password_file`",
+        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
     ),
     ("ldap.timeout", "there it was the time to connect; here `deadline` is the time of a whole sync, 60s"),
     (
@@ -31,7 +34,10 @@ const ADVICE: &[(&str, &str)] = &[
     ("ldap.attributes.group_name", "not needed: `eligible_group` is a DN"),
     ("ldap.attributes.group_member", "not needed: members are known by memberUid, member and uniqueMember"),
     ("tls.ca_dir", "join its files into one (cat) and name that in `ca_file`"),
-    ("tls.client_credentials.*", "this release shows the directory no certificate of its own"),
+    (
+        "tls.client_credentials.*",
+        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+    ),
     ("cache.lifetime", "how often the directory is asked is up to the timer that runs authkeys-sync"),
     ("cache.dir", "the copy is /var/lib/authkeys/keys.db, see `[paths] keys`"),
     ("cache.allow_stale_cache_on_failure", "a copy is served until it is `[keys] stale_for` old, 24h"),
@@ -83,7 +89,10 @@ fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
         "tls.require" => take_tls(draft, setting),
         "ldap.use_dns_srv" if !setting.is_on() => {}
         "ldap.use_dns_srv" => {
-            draft.has_none(setting, "this release looks up no SRV records; are all servers in `urls`?");
+            draft.has_none(
+                setting,
+                "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+            );
         }
         name if name.starts_with("ldap.attributes.user_disabled.") => {}
         name => match advice(ADVICE, name) {

@@ -28,11 +28,23 @@ const ADVICE: &[(&str, &str)] = &[
         "how often the directory is asked is up to the timer that runs authkeys-sync",
     ),
     ("ldap_tls_cacertdir", "join its files into one (cat) and name that in `ca_file`"),
-    ("ldap_tls_cert", "this release shows the directory no certificate of its own"),
-    ("ldap_tls_key", "this release shows the directory no certificate of its own"),
+    (
+        "ldap_tls_cert",
+        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+    ),
+    (
+        "ldap_tls_key",
+        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+    ),
     ("ldap_tls_cipher_suite", "not needed: TLS 1.2 and 1.3 with good ciphers only"),
-    ("ldap_sasl_*", "this release binds by name and password; fill in `bind_dn` and `bind_password_file`"),
-    ("ldap_krb5_*", "this release binds by name and password; fill in `bind_dn` and `bind_password_file`"),
+    (
+        "ldap_sasl_*",
+        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+    ),
+    (
+        "ldap_krb5_*",
+        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+    ),
     (
         "ldap_network_timeout",
         "there it was the time to connect; here `deadline` is the time of a whole sync, 60s",
@@ -47,8 +59,14 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("ldap_page_size", "500, always"),
     ("ldap_referrals", "referrals are not followed; name the server that has the people in `urls`"),
-    ("ldap_dns_service_name", "this release looks up no SRV records; write the servers into `urls`"),
-    ("dns_discovery_domain", "this release looks up no SRV records; write the servers into `urls`"),
+    (
+        "ldap_dns_service_name",
+        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+    ),
+    (
+        "dns_discovery_domain",
+        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+    ),
     (
         "ldap_group_search_base",
         "groups are not searched; name the one that counts in `eligible_group`, by its DN",
@@ -196,7 +214,7 @@ impl Domain {
             if url == "_srv_" {
                 draft.note(
                     setting.line,
-                    "`_srv_`: this release looks up no SRV records; write the servers into `urls`",
+                    "`_srv_`: write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
                 );
             } else {
                 draft.server(setting.line, url);

@@ -279,7 +279,7 @@ fn olak_becomes_a_directory() {
     has(&out, "keys = \"sshKey\"");
     for (line, part) in [
         (4, "ldap.default_realm = EXAMPLE.COM"),
-        (5, "SRV"),
+        (5, "srv://DOMAIN"),
         (12, "eligible_group"),
         (17, "whoever is disabled"),
         (19, "never optional"),
