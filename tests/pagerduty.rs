@@ -383,6 +383,25 @@ fn a33_one_of_three_schedules_deleted_leaves_it_alone_and_moves_the_others() {
 }
 
 #[test]
+fn a_key_that_systemd_passes_is_used_and_its_file_is_not_needed() {
+    let site = Site::start();
+    site.sync();
+    let passed = "/run/credentials/oncall-cache-sync.service";
+    site.suite.host.must(&format!(
+        "mkdir -p {passed} && mv /etc/authkeys/pagerduty-token {passed}/ && chmod 400 {passed}/* && \
+         chmod 500 {passed} && chown -R oncall-cache {passed}"
+    ));
+    site.fails(&["token_file: /etc/authkeys/pagerduty-token: no such file"]);
+    site.suite.must_as("oncall-cache", &format!("CREDENTIALS_DIRECTORY={passed} oncall-cache sync"));
+    assert_eq!(site.people(), ["PDB0001 alice 1"]);
+    // Somebody else's directory is not systemd's.
+    site.suite.host.must(&format!("cp -a {passed} /tmp/credentials"));
+    let output =
+        site.suite.run_as("oncall-cache", "CREDENTIALS_DIRECTORY=/tmp/credentials oncall-cache sync");
+    assert!(text(&output).contains("/etc/authkeys/pagerduty-token: no such file"), "{}", text(&output));
+}
+
+#[test]
 fn a34_a_key_that_others_can_read_is_refused_and_none_is_told() {
     let site = Site::start();
     site.sync();

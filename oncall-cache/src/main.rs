@@ -59,8 +59,8 @@ fn main() -> ExitCode {
     };
     let config = || Config::load(&arguments.config);
     let code = match &arguments.verb {
-        Verb::Sync(arguments) => sync(config(), arguments),
-        Verb::Refresh(arguments) if arguments.serve => serve(config),
+        Verb::Sync(arguments) => sync(config().map(Config::with_credentials), arguments),
+        Verb::Refresh(arguments) if arguments.serve => serve(|| config().map(Config::with_credentials)),
         Verb::Refresh(arguments) => refresh(config(), arguments),
         Verb::Who { moment } => {
             at(moment).map_or_else(usage, |at| show_who(&arguments.config, at, moment.json))

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 
 fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    let config = Config::load(&arguments.config)?;
+    let config = Config::load(&arguments.config)?.with_credentials();
     let directory =
         config.directory.as_ref().ok_or("config.toml has no [directory]; say where people are")?;
     accounts::become_owner_of(config.paths.keys.parent().unwrap_or(Path::new("/")))?;

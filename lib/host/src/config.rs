@@ -5,6 +5,7 @@
 //! misspelt guard is a guard that is not there.
 
 mod automation;
+mod credentials;
 mod key_rule;
 mod ldap_url;
 mod oncall;

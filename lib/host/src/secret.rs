@@ -5,6 +5,9 @@ use std::path::Path;
 
 use trust::{Owner, Refusal};
 
+/// Where systemd puts what it passes to units, a directory for each.
+pub const CREDENTIALS: &str = "/run/credentials";
+
 /// The longest secret of one line, in bytes.
 const LONGEST: u64 = 4096;
 
@@ -41,9 +44,10 @@ impl fmt::Display for SecretError {
 impl std::error::Error for SecretError {}
 
 impl Secret {
-    /// Reads the secret in `path`: root's file, not writable by others, not readable by the world.
+    /// Reads the secret in `path`: root's file, not writable by others, not readable by the world. What systemd passes
+    /// may belong to the unit's user, as the directory does.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
-        let bytes = trust::read_secret(path, Owner::Root, LONGEST).map_err(SecretError::File)?;
+        let bytes = trust::read_secret(path, owner(path), LONGEST).map_err(SecretError::File)?;
         let text = String::from_utf8(bytes).map_err(|_| SecretError::Content(path.to_path_buf()))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         if text.is_empty() || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
@@ -54,7 +58,7 @@ impl Secret {
 
     /// Reads the private key in `path`, in PEM; the file is judged as in [`Secret::read`].
     pub fn read_key(path: &Path) -> Result<Self, SecretError> {
-        let bytes = trust::read_secret(path, Owner::Root, LONGEST_KEY).map_err(SecretError::File)?;
+        let bytes = trust::read_secret(path, owner(path), LONGEST_KEY).map_err(SecretError::File)?;
         String::from_utf8(bytes).map(Self).map_err(|_| SecretError::NoKey(path.to_path_buf()))
     }
 
@@ -62,6 +66,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// Who may own the secret in `path`.
+fn owner(path: &Path) -> Owner {
+    if path.starts_with(CREDENTIALS) { Owner::Service } else { Owner::Root }
 }
 
 impl fmt::Debug for Secret {

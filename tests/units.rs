@@ -1,0 +1,52 @@
+//! What systemd is given: units that it reads without a complaint, and a sandbox round each program.
+
+use harness::suite::{HOUR, Suite};
+use harness::text;
+
+/// What is packaged for systemd, as the machine sees it.
+const UNITS: &str = "/run/suite/source/packaging/systemd";
+
+/// The unit of a site's own hook is not listed: what that may do is the site's to say.
+const PROGRAMS: [&str; 4] =
+    ["authkeys-sync", "oncall-cache-sync", "oncall-cache-refresh", "authkeys-metrics"];
+
+#[test]
+fn systemd_reads_every_unit_without_a_complaint() {
+    let suite = Suite::start();
+    suite.host.must(&format!("cp {UNITS}/* /etc/systemd/system"));
+    suite
+        .host
+        .must("install -D /run/suite/source/packaging/write-metrics /usr/libexec/authkeys/write-metrics");
+    // A site's own; without it, its unit is skipped.
+    suite.host.write("/etc/authkeys/on-failure", "#!/bin/sh\n", 0o755);
+    let output = suite.host.sh(&format!("cd {UNITS} && systemd-analyze verify --man=no $(ls | sed s/@/@x/)"));
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
+}
+
+#[test]
+fn what_the_programs_may_do_is_little() {
+    let suite = Suite::start();
+    for unit in PROGRAMS {
+        let judge = format!("systemd-analyze security --offline=true --threshold=15 {UNITS}/{unit}.service");
+        suite.host.must(&judge);
+    }
+}
+
+#[test]
+fn metrics_are_written_whole_whatever_they_tell() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    suite.host.must("mkdir /run/metrics");
+    let write =
+        "sh /run/suite/source/packaging/write-metrics /nonexistent /run/metrics && ls -A /run/metrics";
+    assert_eq!(suite.host.must(write), "oncall-cache.prom\n");
+    assert!(suite.host.read("/run/metrics/oncall-cache.prom").contains("\noncall_cache_status 0\n"));
+    suite.host.must("rm /var/lib/oncall-cache/roster.db");
+    assert_eq!(suite.host.must(write), "oncall-cache.prom\n");
+    assert!(suite.host.read("/run/metrics/oncall-cache.prom").contains("\noncall_cache_status 2\n"));
+    // Where it cannot run at all, what stands stays, and ages.
+    suite.host.must("chmod a-x /usr/bin/oncall-cache");
+    assert!(!suite.host.sh(write).status.success());
+    assert!(suite.host.read("/run/metrics/oncall-cache.prom").contains("oncall_cache_status 2"));
+}
