@@ -1,7 +1,7 @@
 # The things people type. Everything is built by cargo; CARGO_TARGET_DIR is honoured.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build release demo test check bench install
+.PHONY: build release pages package demo test check bench install
 
 build:
 	cargo build --workspace --locked
@@ -17,6 +17,17 @@ release:
 		install -m 755 $(TARGET)/$(HOST)/release/authkeys $(TARGET)/release/authkeys || \
 		echo 'make: authkeys stays dynamic, see above; a static one needs libc.a (libc6-dev, glibc-static)' >&2
 
+# Man pages and completions, of the programs' own definitions of their arguments.
+pages:
+	cargo run -q --locked --target-dir $(TARGET) --manifest-path packaging/man/Cargo.toml -- $(BUILD)/share
+
+# Three .deb and three .rpm in target/packages. FORMATS=deb makes those alone; BUILD=target/debug packages what is
+# there and builds nothing.
+BUILD := $(TARGET)/release
+FORMATS := deb rpm
+package: $(if $(filter file,$(origin BUILD)),release) pages
+	sh packaging/package.sh $(BUILD) $(TARGET)/packages $(FORMATS)
+
 # The main job on a private machine made over this one; see tests/demo.sh.
 demo: build
 	sh tests/demo.sh $(TARGET)/debug
@@ -25,6 +36,7 @@ demo: build
 test:
 	sh tests/prerequisites.sh
 	cargo build --workspace --locked
+	$(MAKE) pages BUILD=$(TARGET)/debug
 	cargo test --workspace --locked
 
 # What a change must pass before it is tested.
@@ -39,6 +51,6 @@ bench: release
 	sh tests/prerequisites.sh
 	cargo bench -p end-to-end --bench bench --locked -- $(BENCH)
 
-# Programs, PAM module, users and directories; changes no login.
-install: release
+# Programs, modules, units, users and directories, where there is no package; changes no login.
+install: release pages
 	sh packaging/install.sh $(TARGET)/release

@@ -1,57 +1,59 @@
 #!/bin/sh
-# Installs the suite from a build directory: programs, the PAM module, users and directories.
-# Changes no login: pam.d, sshd_config and the configuration stay the administrator's.
+# Installs the suite from a build directory, where there is no package for it: programs, modules, units, users and
+# directories. Changes no login: pam.d, nsswitch.conf, sshd_config and the configuration stay the administrator's.
 #
 #   packaging/install.sh BUILD_DIRECTORY       (cargo's: target/release)
 set -eu
 
-build=${1:?usage: packaging/install.sh BUILD_DIRECTORY}
-here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "${1:?usage: packaging/install.sh BUILD_DIRECTORY}" && pwd)
+share=$build/share
+cd "$(dirname "$0")/.."
+. packaging/stage.sh
 [ "$(id -u)" = 0 ] || { echo "packaging/install.sh: needs root" >&2; exit 1; }
-
-for file in authkeys authkeys-sync oncall-cache libpam_oncall.so; do
-    [ -e "$build/$file" ] || { echo "packaging/install.sh: no $build/$file; run make build" >&2; exit 1; }
-done
 
 # Where this system keeps PAM modules of our kind: beside a pam_unix.so of the same word size and machine.
 # Another architecture's directory may be there too.
-kind() { od -An -tx1 -j4 -N1 "$1"; od -An -tx1 -j18 -N2 "$1"; }
 modules=
 for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
     [ -e "$directory/pam_unix.so" ] || continue
     [ "$(kind "$directory/pam_unix.so")" = "$(kind "$build/libpam_oncall.so")" ] && { modules=$directory; break; }
 done
 [ -n "$modules" ] || { echo "packaging/install.sh: found no pam_unix.so of this build's kind; where are PAM modules here?" >&2; exit 1; }
+libraries=${modules%/security}
 
-# Written beside its place and renamed: a running sshd or sudo keeps the file it has open.
-put() {
-    install -m "$3" -o root -g root "$1" "$2.new"
-    mv -f "$2.new" "$2"
-}
-put "$build/authkeys" /usr/bin/authkeys 755
-put "$build/authkeys-sync" /usr/bin/authkeys-sync 755
-put "$build/oncall-cache" /usr/bin/oncall-cache 755
-put "$build/libpam_oncall.so" "$modules/pam_oncall.so" 644
+listed all | while read -r _ _ _ source _; do
+    case $source in
+    # Made by make install; programs work without man pages and completions.
+    share/*) ;;
+    *) [ -e "$(source_of "$source")" ] || { echo "packaging/install.sh: no $(source_of "$source"); run make build" >&2; exit 1; } ;;
+    esac
+done
+listed all | while read -r _ kind mode source destination; do
+    source=$(source_of "$source")
+    [ -e "$source" ] || continue
+    [ "$kind" = conffile ] && [ -e "$destination" ] && continue
+    put "$source" "$mode" "$destination"
+done
 
-# authkeys may read the copy of the directory; authkeys-sync may read the directory's secrets.
+# What sysusers.d and tmpfiles.d say, also where there is no systemd.
 user() {
     getent group "$1" >/dev/null || groupadd --system "$1"
     getent passwd "$1" >/dev/null ||
         useradd --system --gid "$1" --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin "$1"
 }
-user authkeys
-user authkeys-sync
-user oncall-cache
-usermod -a -G authkeys-sync authkeys
-usermod -a -G authkeys authkeys-sync
-usermod -a -G authkeys oncall-cache
-
+while read -r type name group _; do
+    case $type in
+    u) user "$name" ;;
+    m) usermod -a -G "$group" "$name" ;;
+    esac
+done <packaging/sysusers.d/authkeys.conf
 install -d -m 755 -o root -g root /etc/authkeys
-install -d -m 755 -o authkeys-sync -g authkeys /var/lib/authkeys
-install -d -m 700 -o authkeys -g authkeys /var/cache/authkeys
-install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-cache
-[ -e /etc/authkeys/config.toml ] || install -m 644 -o root -g root "$here/examples/config.toml" /etc/authkeys/config.toml
+while read -r type path mode owner group _; do
+    [ "$type" != d ] || install -d -m "$mode" -o "$owner" -g "$group" "$path"
+done <packaging/tmpfiles.d/authkeys.conf
+[ -e /etc/authkeys/config.toml ] || install -m 644 -o root -g root packaging/examples/config.toml /etc/authkeys/config.toml
+[ ! -d /run/systemd/system ] || systemctl daemon-reload
 
 [ ! -e /var/lib/authkeys/keys.db ] ||
     echo "The copies here may be of another release's form: run authkeys-sync && oncall-cache sync now, root logins need both."
-echo "Installed in /usr/bin and $modules. No login has changed: see README.md for what comes next."
+echo "Installed in /usr/bin and $modules. No login has changed: see docs/install.md for what comes next."

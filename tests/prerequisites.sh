@@ -15,6 +15,13 @@ need /usr/sbin/slapd slapd
 need ldapmodify ldap-utils
 need pamtester pamtester
 need sqlite3 sqlite3
+need systemd-analyze systemd
+need lintian lintian
+need rpmbuild rpm
+need rpmlint rpmlint
+need dnf dnf
+need logrotate logrotate
+need mandoc mandoc
 [ -n "$missing" ] || exit 0
 
 [ "$(id -u)" = 0 ] || { echo "make test: missing$missing, and root alone can install them: sudo make test" >&2; exit 1; }

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Puts pam_oncall.so into the PAM stacks of sshd, sudo and sudo -i, as Debian and Ubuntu write them; a
+# Puts pam_oncall.so into the PAM stacks of sshd, sudo and sudo -i, as Debian, Ubuntu, Fedora and RHEL write them; a
 # second run changes nothing. Takes effect at once: try it in a second session before you close the first.
 #
-#   packaging/pam/enable.sh            packaging/pam/enable.sh --undo
+#   pam-oncall-enable            pam-oncall-enable --undo
 set -eu
 
 case $#:${1:-} in
 0:) undo=false ;;
 1:--undo) undo=true ;;
 *)
-    echo "usage: packaging/pam/enable.sh [--undo]" >&2
+    echo "usage: $0 [--undo]" >&2
     exit 64
     ;;
 esac
@@ -26,15 +26,19 @@ if ! $undo; then
     for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
         [ ! -e "$directory/pam_unix.so" ] || [ ! -e "$directory/pam_oncall.so" ] || module=$directory/pam_oncall.so
     done
-    [ -n "$module" ] || { echo "no pam_oncall.so beside pam_unix.so; nothing changed, run packaging/install.sh first" >&2; exit 1; }
+    [ -n "$module" ] || { echo "no pam_oncall.so beside pam_unix.so; nothing changed, install it first" >&2; exit 1; }
     oncall-cache config check /etc/authkeys/config.toml >/dev/null ||
         { echo "nothing changed; mend the configuration first" >&2; exit 1; }
 fi
 
+# What a stack asks all modules of the host by: Debian's line, or that of Fedora and RHEL.
+common='^(@include[[:space:]]+common-account|account[[:space:]]+(include|substack)[[:space:]]+(password-auth|system-auth))([[:space:]]|$)'
+
 # All stacks are looked at before the first is changed.
 for stack in $stacks; do
-    $undo || grep -q '^@include common-account' "$stack" || {
-        echo "$stack has no '@include common-account'; nothing changed, put the lines in by hand, see README.md" >&2
+    $undo || [ "$(grep -cE "$common" "$stack")" = 1 ] || {
+        echo "$stack has no single line for all accounts (@include common-account, account include password-auth);" \
+            "nothing changed, put the lines in by hand, see pam_oncall(8)" >&2
         exit 1
     }
 done
@@ -53,11 +57,11 @@ for stack in $stacks; do
     false:sshd)
         # sshd tells the key only when the session opens: account passes shared accounts on, and the
         # session line, first of its kind, decides.
-        sed -i -e '/^@include common-account/i account required pam_oncall.so shared=session' \
-            -e '/^@include common-account/a session requisite pam_oncall.so' "$new"
+        sed -i -E -e "/$common/i account required pam_oncall.so shared=session" \
+            -e "/$common/a session requisite pam_oncall.so" "$new"
         ;;
     *)
-        sed -i '/^@include common-account/i account required pam_oncall.so' "$new"
+        sed -i -E "/$common/i account required pam_oncall.so" "$new"
         ;;
     esac
     mv -f "$new" "$stack"

@@ -1,0 +1,350 @@
+//! Packages: installed, upgraded, removed and purged, with what logins make of it; and docs/install.md, typed in.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use harness::{Host, text};
+
+/// Where the packages are for a machine: those of this build, and the same with the next version.
+const OLD: &str = "/run/suite/build/packages/0.1.0";
+const NEW: &str = "/run/suite/build/packages/0.1.1";
+
+/// Directories in which a package may leave something, and of which nothing else keeps changing.
+const LISTED: &str = "find /etc /usr /var/lib /var/cache /var/log /run -xdev \
+    -path /run/suite -prune -o -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune -o -path /var/cache/apt -prune -o \
+    -path /var/log/apt -prune -o -path /var/cache/debconf -prune -o -path /var/cache/man -prune -o -path /usr/src -prune -o -path /usr/local -prune -o \
+    -name dpkg.log -o -name alternatives.log -o -name '*.cache' -o -path /var/cache/ldconfig/aux-cache -o -name '*-' -o \
+    -path '/var/lib/systemd/deb-systemd-*' -o -name .pwd.lock -o -path /run/systemd -prune -o -print | sort";
+
+/// Files that say who gets in.
+const LOGINS: &str = "cd /etc && sha256sum nsswitch.conf pam.d/* ssh/sshd_config; ls -la /etc/pam.d | sed 1d | awk '{ print $1, $3, $4, $NF }'; \
+    grep -hvE '^(authkeys|authkeys-sync|oncall-cache):' /etc/passwd /etc/group /etc/shadow /etc/gshadow; ls /etc/ssh/sshd_config.d";
+
+/// Makes the packages once for all tests here.
+fn packages() {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let own = std::env::current_exe().expect("a test program has a path");
+        let build = own.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+        assert!(
+            build.join("share").exists(),
+            "no man pages in {}: run `make pages BUILD=target/debug`",
+            build.display()
+        );
+        for version in ["0.1.0", "0.1.1"] {
+            let output = Command::new("sh")
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/package.sh"))
+                .arg(build)
+                .arg(build.join("packages").join(version))
+                .args(["deb", "rpm"])
+                .env("VERSION", version)
+                // Nobody downloads these.
+                .env("DPKG_DEB_COMPRESSOR_TYPE", "gzip")
+                .env("DPKG_DEB_COMPRESSOR_LEVEL", "1")
+                .env("RPM_PAYLOAD", "w1.gzdio")
+                .output()
+                .expect("sh runs");
+            assert!(output.status.success(), "{}", text(&output));
+        }
+    });
+}
+
+/// A machine with alice and bob, who may both sudo, as far as sudoers go.
+fn machine() -> Host {
+    packages();
+    let host = Host::start();
+    host.write("/etc/apt/apt.conf.d/90test", "APT::Get::Assume-Yes \"true\";\n", 0o644);
+    host.must("for name in alice bob; do useradd -m -s /bin/sh $name && usermod -a -G sudo $name; done");
+    host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+    host
+}
+
+fn may_sudo(host: &Host, name: &str) -> bool {
+    host.sh(&format!("runuser -u {name} -- sudo -n id -u")).status.success()
+}
+
+/// The lines of `after` that are not in `before`.
+fn added<'a>(before: &str, after: &'a str) -> Vec<&'a str> {
+    let before: std::collections::BTreeSet<&str> = before.lines().collect();
+    after.lines().filter(|line| !before.contains(line)).collect()
+}
+
+/// Everything that `dpkg -i` would be given.
+fn debs(directory: &str) -> String {
+    format!("{directory}/authkeys_*.deb {directory}/libpam-oncall_*.deb {directory}/libnss-oncall_*.deb")
+}
+
+const PEOPLE: &str = "[[person]]\nprincipal = 'alice'\nmail = ['alice@example.com']\neligible = true\nkeys = \
+    ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6']\n";
+
+fn configure(host: &Host) {
+    host.must("cp /usr/share/doc/authkeys/examples/config.toml /etc/authkeys/");
+    host.write("/etc/authkeys/people.toml", PEOPLE, 0o644);
+    let shift = "person = 'alice'\nstart = 2020-01-01T00:00:00Z\nend = 2100-01-01T00:00:00Z\n";
+    host.write(
+        "/etc/authkeys/rota.toml",
+        format!("[[schedule]]\nid = 'primary'\n[[schedule.shift]]\n{shift}"),
+        0o644,
+    );
+    host.must("runuser -u authkeys-sync -- authkeys-sync && runuser -u oncall-cache -- oncall-cache sync");
+}
+
+#[test]
+fn debian_packages_come_and_go_and_logins_are_as_before() {
+    let host = machine();
+    let (files, logins) = (host.must(LISTED), host.must(LOGINS));
+    let sudo_before = host.read("/etc/pam.d/sudo");
+
+    host.must(&format!("apt-get install {}", debs(OLD)));
+    assert_eq!(host.read("/etc/pam.d/sudo"), sudo_before);
+    let modes = "stat -c '%U:%G %a' /var/lib/authkeys /var/cache/authkeys /var/lib/oncall-cache /var/log/authkeys /etc/authkeys";
+    let wanted = "authkeys-sync:authkeys 755\nauthkeys:authkeys 700\noncall-cache:oncall-cache 755\nroot:root 750\nroot:root 755\n";
+    assert_eq!(host.must(modes), wanted);
+    assert_eq!(
+        host.must("id -nG authkeys; id -nG authkeys-sync; id -nG oncall-cache"),
+        "authkeys authkeys-sync\nauthkeys-sync authkeys\noncall-cache authkeys\n"
+    );
+    let enabled = "systemctl is-enabled authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path \
+                   oncall-cache-refresh.socket authkeys-metrics.timer";
+    assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\nenabled\ndisabled\n");
+    assert!(host.must("grep ^group: /etc/nsswitch.conf").trim_end().ends_with(" oncall"));
+    assert!(host.sh("getent group sudo").status.success());
+    let units = host.sh("cd /usr/lib/systemd/system && echo 'exit' >/etc/authkeys/on-failure && chmod 755 /etc/authkeys/on-failure && \
+                         systemd-analyze verify authkeys-*.timer authkeys-*.path authkeys-[ms]*.service oncall-cache-* authkeys-failed@x.service");
+    assert!(units.status.success() && units.stderr.is_empty(), "{}", text(&units));
+    host.must("logrotate --debug /etc/logrotate.d/authkeys");
+    assert!(may_sudo(&host, "bob"), "installed, and nothing is decided");
+
+    configure(&host);
+    host.must("pam-oncall-enable");
+    assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
+
+    // What the administrator changed stays through an upgrade, and who has the old module open keeps it.
+    host.must("systemctl disable oncall-cache-refresh.socket && sed -i 's/ oncall$//' /etc/nsswitch.conf && echo '# ours' >>/etc/logrotate.d/authkeys");
+    host.daemon(
+        &[
+            "env",
+            "LD_PRELOAD=pam_oncall.so",
+            "LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/security",
+            "sleep",
+            "600",
+        ],
+        "/tmp/session.log",
+    );
+    let stack = host.read("/etc/pam.d/sshd");
+    host.must(&format!("apt-get install {}", debs(NEW)));
+    assert_eq!(
+        host.must("dpkg-query -W -f '${Version} ' authkeys libpam-oncall libnss-oncall"),
+        "0.1.1-1 0.1.1-1 0.1.1-1 "
+    );
+    assert_eq!(host.read("/etc/pam.d/sshd"), stack);
+    assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\ndisabled\ndisabled\n");
+    assert!(!host.must("grep ^group: /etc/nsswitch.conf").contains("oncall"));
+    assert!(host.read("/etc/logrotate.d/authkeys").ends_with("# ours\n"));
+    assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
+    let session = "grep -l 'pam_oncall.so (deleted)' /proc/[0-9]*/maps 2>/dev/null | wc -l";
+    assert_eq!(host.must(session), "1\n", "the old file is still there for who has it open");
+    host.must("pkill -x sleep");
+
+    // Back again, and the same module by another name.
+    host.must(&format!("apt-get install --allow-downgrades {}", debs(OLD)));
+    assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
+
+    host.must("apt-get remove libpam-oncall");
+    assert_eq!(host.read("/etc/pam.d/sudo"), sudo_before);
+    assert!(may_sudo(&host, "bob"));
+    host.must("apt-get remove authkeys libnss-oncall");
+    assert!(host.path("/etc/authkeys/config.toml").exists());
+    host.must(&format!("apt-get install {}", debs(OLD)));
+    assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\ndisabled\ndisabled\n");
+    host.must("apt-get purge authkeys libpam-oncall libnss-oncall");
+    assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
+    assert_eq!(added(&files, &host.must(LISTED)), [""; 0]);
+    assert_eq!(
+        host.must("grep -cE '^(authkeys|authkeys-sync|oncall-cache):' /etc/passwd"),
+        "3\n",
+        "as Debian's packages do"
+    );
+}
+
+#[test]
+fn a_package_alone_of_its_version_is_not_installed() {
+    let host = machine();
+    let output = host.sh(&format!("dpkg -i {OLD}/authkeys_*.deb {NEW}/libpam-oncall_*.deb"));
+    assert!(text(&output).contains("libpam-oncall depends on authkeys (= 0.1.1-1)"), "{}", text(&output));
+    let output = host.must(&format!(
+        "rpm -qp --requires {NEW}/pam_oncall*.rpm {NEW}/nss_oncall*.rpm | grep -c '^authkeys = 0.1.1-1$'"
+    ));
+    assert_eq!(output, "2\n");
+}
+
+#[test]
+fn lintian_and_rpmlint_find_nothing() {
+    let host = machine();
+    for command in [
+        format!("lintian --allow-root --tag-display-limit 0 --fail-on error,warning {OLD}/*.deb"),
+        format!("rpmlint -c /run/suite/source/packaging/rpm/rpmlint.toml {OLD}/*.rpm"),
+    ] {
+        // Longer than the minute of `must`: lintian takes five seconds of a machine that has nothing else to do.
+        let output = host.command("/bin/sh").args(["-c", &command]).output().expect("nsenter runs");
+        assert!(output.status.success(), "{command}\n{}", text(&output));
+    }
+}
+
+#[test]
+fn man_pages_and_completions_are_read_by_those_who_show_them() {
+    let host = Host::start();
+    let share = "/run/suite/build/share";
+    // Pages have no date: they are of a version.
+    let complaints = host.sh(&format!("mandoc -Tlint -W warning {share}/*.[58] | grep -v 'missing date'"));
+    let complaints = String::from_utf8_lossy(&complaints.stdout).into_owned();
+    assert!(complaints.lines().all(|line| line.contains("skipping paragraph macro")), "{complaints}");
+    host.must(&format!("for file in {share}/*.bash; do bash -n $file; done"));
+    let page = host.must(&format!("mandoc -Tascii {share}/oncall-cache.8 | col -b"));
+    let help = host.must(
+        "/run/suite/build/oncall-cache --help | sed -n '/^Commands:/,/^Options:/s/^  \\([a-z]*\\) .*/\\1/p'",
+    );
+    assert!(help.lines().count() > 8, "{help}");
+    for verb in help.lines().filter(|verb| *verb != "help") {
+        assert!(page.contains(&format!("oncall-cache {verb}")), "{verb} is not in its page");
+    }
+    for (page, words) in [
+        ("authkeys.8", "--explain"),
+        ("authkeys-sync.8", "--accept"),
+        ("oncall-cache.8", "oncall-cache config import"),
+        ("authkeys-config.5", "[[policy.rule]]"),
+        ("pam_oncall.8", "shared=session"),
+        ("libnss_oncall.8", "nsswitch.conf"),
+    ] {
+        let shown = host.must(&format!("mandoc -Tascii {share}/{page} | col -b"));
+        assert!(shown.contains(words), "{page}: {shown}");
+    }
+}
+
+/// Provides, from nothing, what the packages ask of Fedora or RHEL, and makes this machine's stacks look like theirs.
+const FEDORA: &str = r#"
+mkdir -p /tmp/rpm && cd /tmp/rpm
+{ echo 'Name: base'; echo 'Version: 1'; echo 'Release: 1'; echo 'Summary: stand-in'; echo 'License: none'; echo 'BuildArch: noarch'
+  rpm -qp --requires /run/suite/build/packages/0.1.0/*.rpm | grep -vE '^(rpmlib|authkeys|config)' | sort -u | sed 's/^/Provides: /'
+  printf '%%description\n.\n%%files\n'; } >base.spec
+rpmbuild -bb --quiet --define '_topdir /tmp/rpm' --define '_rpmdir /tmp/rpm' base.spec
+rpm -i --nodeps noarch/*.rpm
+echo 9 >/etc/dnf/vars/releasever
+echo 'assumeyes=1' >>/etc/dnf/dnf.conf
+
+mkdir -p /usr/lib64/security
+module=$(ls /usr/lib/*/security/pam_unix.so)
+ln -s "$module" /usr/lib64/security/pam_unix.so
+# Debian's libpam looks in its own place.
+ln -s /usr/lib64/security/pam_oncall.so "${module%/*}/pam_oncall.so"
+cp /etc/pam.d/common-account /etc/pam.d/system-auth
+cp /etc/pam.d/common-account /etc/pam.d/password-auth
+for stack in sudo sudo-i sshd; do
+    sed -i 's/^@include common-account/account    include      system-auth/' /etc/pam.d/$stack
+done
+sed -i 's/^account .* system-auth/account    include      password-auth/' /etc/pam.d/sshd
+"#;
+
+#[test]
+fn rpms_come_and_go_and_logins_are_as_before() {
+    let host = machine();
+    host.must(FEDORA);
+    let logins = host.must(LOGINS);
+    let dnf = |words: &str| host.must(&format!("HOME=/root dnf {words}"));
+    dnf(&format!("install {OLD}/authkeys-*.rpm {OLD}/pam_oncall-*.rpm {OLD}/nss_oncall-*.rpm"));
+    assert_eq!(host.must("grep -c oncall /etc/nsswitch.conf; true"), "0\n", "that is for authselect to say");
+    assert_eq!(
+        host.must("stat -c '%U:%G %a' /var/lib/authkeys /usr/lib64/security/pam_oncall.so"),
+        "authkeys-sync:authkeys 755\nroot:root 644\n"
+    );
+    configure(&host);
+    host.must("pam-oncall-enable");
+    let stack = host.read("/etc/pam.d/sshd");
+    let ours = "account required pam_oncall.so shared=session\naccount    include      password-auth\nsession requisite pam_oncall.so\n";
+    assert!(stack.contains(ours), "{stack}");
+    assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
+    host.must("sed -i 's/^group:.*/& oncall [SUCCESS=merge]/' /etc/nsswitch.conf && echo '# ours' >>/etc/logrotate.d/authkeys");
+    dnf(&format!("upgrade {NEW}/authkeys-*.rpm {NEW}/pam_oncall-*.rpm {NEW}/nss_oncall-*.rpm"));
+    assert_eq!(host.must("HOME=/root rpm -q authkeys pam_oncall nss_oncall | grep -c '0.1.1-1'"), "3\n");
+    assert_eq!(host.read("/etc/pam.d/sshd"), stack);
+    assert!(host.read("/etc/logrotate.d/authkeys").ends_with("# ours\n"));
+    assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
+    dnf("remove pam_oncall");
+    assert!(may_sudo(&host, "bob"));
+    dnf("remove authkeys nss_oncall");
+    assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
+    assert_eq!(host.must("ls -A /etc/authkeys /usr/lib64 /usr/lib64/security /usr/libexec/authkeys /usr/share/authkeys 2>/dev/null; true").matches("oncall").count(), 0);
+}
+
+/// What docs/install.md says to type, in its order: the boxes for everybody and those for `system`, each with the
+/// heading that it stands under.
+fn typed(system: &str) -> Vec<(String, String)> {
+    let page = include_str!("../docs/install.md");
+    let (mut heading, mut boxes, mut open) = (String::new(), Vec::new(), None);
+    for line in page.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(label)) => open = Some((label.to_string(), String::new())),
+            (Some((label, text)), Some(_)) => {
+                if label.is_empty() || label == system {
+                    boxes.push((heading.clone(), std::mem::take(text)));
+                }
+                open = None;
+            }
+            (Some((_, text)), None) => *text += &format!("{line}\n"),
+            (None, None) => {
+                if let Some(text) = line.strip_prefix("## ") {
+                    heading = text.to_string();
+                }
+            }
+        }
+    }
+    boxes
+}
+
+/// Stands for what a machine that systemd did not boot has nobody to ask for.
+const SYSTEMCTL: &str = "#!/bin/sh
+case \"$*\" in
+'start oncall-cache-sync') runuser -u authkeys-sync -- authkeys-sync && runuser -u oncall-cache -- oncall-cache sync ;;
+'reload ssh' | 'reload sshd') kill -HUP $(cat /run/sshd.pid) ;;
+*) exec /usr/bin/systemctl \"$@\" ;;
+esac
+";
+
+/// Types the page in, and looks after each section whether it is so.
+fn follow(host: &Host, system: &str, directory: &str) {
+    host.write("/usr/local/sbin/systemctl", SYSTEMCTL, 0o755);
+    host.write("/usr/local/bin/journalctl", "#!/bin/sh\n", 0o755);
+    host.must("mkdir -p /run/sshd && ssh-keygen -A && /usr/sbin/sshd -p 2222");
+    let logins = host.must(LOGINS);
+    let boxes = typed(system);
+    let sections = ["Packages", "Configure", "Observe", "Enforce", "Remove"];
+    assert!(boxes.iter().all(|(heading, _)| sections.contains(&heading.as_str())), "{boxes:#?}");
+    for section in sections {
+        for (_, commands) in boxes.iter().filter(|(heading, _)| heading == section) {
+            host.must(&format!("set -e; export HOME=/root; cd {directory}\n{commands}"));
+        }
+        let enforces = section == "Enforce";
+        assert_eq!((may_sudo(host, "alice"), may_sudo(host, "bob")), (true, !enforces), "after {section}");
+        if section == "Observe" {
+            let keys = host.must("sshd -T | grep -i '^authorizedkeyscommand '");
+            assert_eq!(keys, "authorizedkeyscommand /usr/bin/authkeys %u %t %k\n");
+            assert!(host.must("runuser -u authkeys -- authkeys root").contains("ssh-ed25519 AAAA"));
+            assert!(host.read("/etc/pam.d/sudo").contains("pam_oncall.so"));
+        }
+    }
+    assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
+    assert!(!host.path("/etc/authkeys").exists() && !host.path("/usr/bin/authkeys").exists());
+}
+
+#[test]
+fn what_the_page_says_to_type_on_debian_does_what_it_says() {
+    follow(&machine(), "debian", OLD);
+}
+
+#[test]
+fn what_the_page_says_to_type_on_rhel_does_what_it_says() {
+    let host = machine();
+    host.must(FEDORA);
+    follow(&host, "rhel", OLD);
+}
