@@ -14,11 +14,14 @@ case $#:${1:-} in
     ;;
 esac
 
-# What is there, each by its real name: a link stays a link.
+# What is there, each by its real name: a link stays a link. Lines that somebody put elsewhere go too: what names a
+# module that is gone refuses everybody.
+ours='^[[:space:]]*-?(auth|account|password|session)[[:space:]].*pam_oncall\.so'
 stacks=
-for service in sshd sudo sudo-i; do
-    [ ! -e /etc/pam.d/$service ] || stacks="$stacks $(readlink -f /etc/pam.d/$service)"
+for stack in /etc/pam.d/sshd /etc/pam.d/sudo /etc/pam.d/sudo-i $(! $undo || grep -lE "$ours" /etc/pam.d/*); do
+    [ ! -e "$stack" ] || stacks="$stacks $(readlink -f "$stack")"
 done
+stacks=$(printf '%s\n' $stacks | sort -u)
 
 # A stack that names a module which is not there refuses everybody.
 if ! $undo; then
@@ -51,7 +54,7 @@ for stack in $stacks; do
     # Written beside its place and renamed: no login meets half a stack.
     new=$stack.authkeys-new
     cp -p "$stack" "$new"
-    sed -i -E '/^[[:space:]]*-?(account|session)[[:space:]].*pam_oncall\.so/d' "$new"
+    sed -i -E "/$ours/d" "$new"
     case $undo:$(basename "$stack") in
     true:*) ;;
     false:sshd)
