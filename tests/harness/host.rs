@@ -94,7 +94,7 @@ impl Host {
     pub fn daemon(&self, argv: &[&str], log: &str) {
         let status = self
             .command("/bin/sh")
-            .args(["-c", r#"log=$1; shift; "$@" >"$log" 2>&1 &"#, "daemon", log])
+            .args(["-c", r#"log=$1; shift; : >"$log"; "$@" >>"$log" 2>&1 &"#, "daemon", log])
             .args(argv)
             .status()
             .expect("nsenter runs");
