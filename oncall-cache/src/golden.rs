@@ -62,6 +62,7 @@ fn world() -> World {
             published: synced,
             schedules: vec![Schedule {
                 reference: reference("PDB0001"),
+                provider_id: "PDB0001".to_string(),
                 name: "db-primary".to_string(),
                 synced,
                 horizon: at(82),
@@ -236,7 +237,7 @@ fn old_news_are_believed_and_that_is_said() {
     let scene = with_roster(|roster| roster.schedules[0].synced = at(7));
     let (reason, answer) = answer(&scene);
     assert_eq!(reason, Reason::OnCall);
-    assert!(answer.line().contains("(believed, but last sync 3h ago; run `oncall-cache sync`)"));
+    assert!(answer.line().contains("(believed, but last sync 3h ago; run `oncall-cache refresh`)"));
     compare("oncall-old-news.txt", &format!("$ why\n{}\n", answer.chain(&TimeZone::UTC)));
 }
 

@@ -40,7 +40,7 @@ use cli::{
 use map::Map;
 use report::Report;
 use status::Status;
-use sync::{Accept, State, Summary, Wish};
+use sync::{Accept, State, Summary, SyncError, Wish};
 use when::When;
 use who::Who;
 
@@ -102,7 +102,7 @@ fn progress(text: impl std::fmt::Display) {
 /// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
 /// and mail addresses are whatever others typed.
 fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}' | '\u{2028}' | '\u{2029}');
     text.chars().map(|c| if (c.is_control() && c != '\n') || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -123,11 +123,15 @@ fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
         Some(these) => Accept::These(these.clone()),
     };
     let wish = Wish { dry_run: arguments.dry_run, accept };
-    let outcome = config.map_err(|error| error.to_string()).and_then(|config| {
-        sync::sync(&config, &wish, now).map_err(|error| error.to_string()).map(|summary| (config, summary))
-    });
-    match outcome {
-        Ok((config, summary)) => {
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => {
+            complain(problem);
+            return CANNOT_TELL;
+        }
+    };
+    match sync::sync(&config, &wish, now) {
+        Ok(summary) => {
             tell(&summary, now);
             if wish.dry_run {
                 say(&differences(&summary, now));
@@ -137,8 +141,8 @@ fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
             u8::from(!summary.is_whole())
         }
         Err(problem) => {
-            complain(problem);
-            CANNOT_TELL
+            complain(&problem);
+            if matches!(problem, SyncError::NothingToAccept(_)) { USAGE } else { CANNOT_TELL }
         }
     }
 }

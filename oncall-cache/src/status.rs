@@ -9,8 +9,8 @@ mod prometheus;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use host::Config;
-use policy::{AgeLimit, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
+use host::{Config, revoked};
+use policy::{AgeLimit, Mode, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
 use serde_json::{Value, json};
 
 use crate::report::{Report, ScheduleReport};
@@ -165,6 +165,9 @@ pub struct Status<'a> {
     host: &'a str,
     roster: Result<&'a Roster, &'a str>,
     report: Result<&'a Report, String>,
+    mode: Mode,
+    /// Why it cannot be told who is revoked, if it cannot: then guarded logins are refused.
+    revoked: Option<String>,
     /// Each schedule: those of the roster in its order, then those that are missing from it.
     pub rows: Vec<Row<'a>>,
 }
@@ -188,7 +191,8 @@ impl<'a> Status<'a> {
             rows.extend((0..roster.schedules.len()).filter_map(row));
         }
         rows.extend(absent_rows(config, roster.ok(), told, &counted));
-        Self { at, host: &rules.host.name, roster, report, rows }
+        let revoked = revoked::read(&config.paths.revoked).err().map(|problem| problem.to_string());
+        Self { at, host: &rules.host.name, roster, report, mode: rules.mode, revoked, rows }
     }
 
     /// Does this host's clock allow the roster to be believed?
@@ -199,7 +203,10 @@ impl<'a> Status<'a> {
     /// The answer in one word.
     pub fn health(&self) -> Health {
         let sync_failed = self.report.as_ref().is_ok_and(|report| report.problem.is_some());
-        if !self.clock_holds() || self.rows.iter().any(|row| row.counts && !row.believed()) {
+        if self.revoked.is_some()
+            || !self.clock_holds()
+            || self.rows.iter().any(|row| row.counts && !row.believed())
+        {
             Health::NotBelieved
         } else if sync_failed || self.rows.iter().any(|row| row.trouble().is_some()) {
             Health::Failing
@@ -240,6 +247,10 @@ impl<'a> Status<'a> {
                     .to_string()
             }
             (Health::NotBelieved, Err(problem)) => format!("not believed: {problem}"),
+            (Health::NotBelieved, _) if self.revoked.is_some() => format!(
+                "guarded logins are refused: who is revoked cannot be told: {}",
+                self.revoked.as_deref().unwrap_or_default()
+            ),
             (Health::NotBelieved, Ok(roster)) if !self.clock_holds() => format!(
                 "not believed: this host's clock is before the last sync ({}) (clock-rollback)",
                 roster.published
@@ -252,6 +263,9 @@ impl<'a> Status<'a> {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = Vec::new();
+        if self.mode == Mode::Observe {
+            facts.push(("mode", "observe: decisions are logged, and nobody is refused".to_string()));
+        }
         match &self.report {
             Ok(report) => {
                 let ago = self.ago(Timestamp::from_unix(report.attempted));
@@ -294,6 +308,8 @@ impl<'a> Status<'a> {
             "host": self.host,
             "health": self.health().to_string(),
             "message": self.headline(),
+            "mode": if self.mode == Mode::Observe { "observe" } else { "enforce" },
+            "revoked_problem": self.revoked,
             "roster_problem": self.roster.err(),
             "published": self.roster.ok().map(|roster| roster.published.to_string()),
             "clock_holds": self.clock_holds(),

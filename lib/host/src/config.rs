@@ -1280,7 +1280,7 @@ mod tests {
                 "1: [directory] has `file` and settings of an LDAP server; say `urls`, or take those out",
             ),
             (format!("{SOURCE}file = 'x'"), "3: provider `pagerduty` has no setting `file`"),
-            (format!("{SOURCE}deadline = '61s'"), "6: `deadline` of a PagerDuty source is at most 1m"),
+            (format!("{SOURCE}deadline = '61s'"), "6: `deadline` of a source is at most 1m"),
             (
                 format!(
                     "{SOURCE}[oncall.source.oauth]\nclient_id = 'x'\nclient_secret_file = 's'\nsubdomain = 'acme'"

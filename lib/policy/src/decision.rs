@@ -214,7 +214,7 @@ pub struct OnCall {
 impl OnCall {
     /// One line for somebody who is admitted on news older than `warn_age`.
     pub fn old_news(&self) -> String {
-        format!("believed, but last sync {} ago; run `oncall-cache sync`", self.age)
+        format!("believed, but last sync {} ago; run `oncall-cache refresh`", self.age)
     }
 }
 
@@ -600,6 +600,7 @@ mod tests {
             published: at(9, 0, 0),
             schedules: vec![Schedule {
                 reference: reference("P1"),
+                provider_id: "P1".to_string(),
                 name: "primary".to_string(),
                 synced: at(9, 0, 0),
                 horizon: at(81, 0, 0),

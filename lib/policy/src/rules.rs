@@ -166,7 +166,7 @@ pub struct AgeLimit {
 pub struct SourceAges {
     /// For each of its schedules that is not named.
     pub all: AgeLimit,
-    /// By a schedule's id, or else by its name.
+    /// By the text that names a schedule in the configuration.
     pub schedules: BTreeMap<String, AgeLimit>,
 }
 
@@ -183,8 +183,7 @@ impl Ages {
     /// What holds for `schedule`.
     pub fn of(&self, schedule: &Schedule) -> AgeLimit {
         let Some(source) = self.sources.get(&schedule.reference.source) else { return self.all };
-        let named = |text| source.schedules.get(text).copied();
-        named(&schedule.reference.id).or_else(|| named(&schedule.name)).unwrap_or(source.all)
+        source.schedules.get(&schedule.reference.id).copied().unwrap_or(source.all)
     }
 }
 

@@ -73,7 +73,8 @@ fn world(dice: &mut Dice) -> World {
             let name = dice.pick(&["A", "primary", "secondary"]).to_string();
             let (synced, horizon) =
                 (Timestamp::from_unix(1_000 + 60 * dice.roll(8).cast_signed()), dice.instant());
-            schedules.push(Schedule { reference, name, synced, horizon });
+            let provider_id = reference.id.clone();
+            schedules.push(Schedule { reference, provider_id, name, synced, horizon });
         }
     }
     let mut shifts = Vec::new();
@@ -132,7 +133,8 @@ fn ages(dice: &mut Dice) -> Ages {
 /// The schedules that a rule here counts, with the deepest level; `None` is one that the roster does not have.
 fn counted(World { roster, rules, .. }: &World) -> Vec<Option<(usize, u8)>> {
     let here = rules.rules.iter().filter(|rule| rule.hosts.iter().any(|one| one.covers(&rules.host)));
-    here.flat_map(|rule| rule.schedules.iter().map(|wanted| Some((roster.find(wanted)?, rule.max_level))))
+    let known = |wanted: &ScheduleRef| roster.schedules.iter().position(|one| one.reference == *wanted);
+    here.flat_map(|rule| rule.schedules.iter().map(move |wanted| Some((known(wanted)?, rule.max_level))))
         .collect()
 }
 

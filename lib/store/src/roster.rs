@@ -19,7 +19,7 @@ const SCHEMA: Schema = Schema {
     version: 1,
     statements: &[
         "CREATE TABLE meta (published INTEGER NOT NULL)",
-        "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL)",
+        "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, provider_id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL, UNIQUE (source, id))",
         "CREATE TABLE shift (schedule INTEGER NOT NULL, principal TEXT NOT NULL, level INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL)",
         "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID",
         // For those who ask why; no decision reads it.
@@ -54,11 +54,12 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
     transaction.execute("INSERT INTO meta VALUES (?1)", params![roster.published.unix()])?;
     for (number, schedule) in roster.schedules.iter().enumerate() {
         transaction.execute(
-            "INSERT INTO schedule VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO schedule VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 number as i64,
                 schedule.reference.source,
                 schedule.reference.id,
+                schedule.provider_id,
                 schedule.name,
                 schedule.synced.unix(),
                 schedule.horizon.unix()
@@ -123,23 +124,25 @@ fn read_rows(connection: &rusqlite::Connection) -> Result<Roster, Box<dyn std::e
         connection.query_row("SELECT published FROM meta", [], |row| row.get(0)).map(Timestamp::from_unix)?;
     let mut roster =
         Roster { published, schedules: Vec::new(), shifts: Vec::new(), eligible: Default::default() };
-    let mut query = connection
-        .prepare("SELECT number, source, id, name, synced, horizon FROM schedule ORDER BY number")?;
+    let mut query = connection.prepare(
+        "SELECT number, source, id, provider_id, name, synced, horizon FROM schedule ORDER BY number",
+    )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         if row.get::<_, i64>(0)? != roster.schedules.len() as i64 {
             return Err("schedules are not numbered in order".into());
         }
         bounded(roster.schedules.len())?;
-        let synced = Timestamp::from_unix(row.get(4)?);
+        let synced = Timestamp::from_unix(row.get(5)?);
         if synced > published {
             return Err("a schedule that was read after the roster was written".into());
         }
         roster.schedules.push(Schedule {
             reference: ScheduleRef { source: text(row, 1)?, id: text(row, 2)? },
-            name: text(row, 3)?,
+            provider_id: text(row, 3)?,
+            name: text(row, 4)?,
             synced,
-            horizon: Timestamp::from_unix(row.get(5)?),
+            horizon: Timestamp::from_unix(row.get(6)?),
         });
     }
     let mut query = connection.prepare("SELECT schedule, principal, level, starts, ends FROM shift")?;
@@ -202,6 +205,7 @@ mod tests {
             published: at(1000),
             schedules: vec![Schedule {
                 reference: ScheduleRef { source: "pd".into(), id: "P1".into() },
+                provider_id: "P1".into(),
                 name: "primary".into(),
                 synced: at(1000),
                 horizon: at(9000),

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use policy::Mode;
+
 use super::{Known, Row, State, Status};
 
 /// What one metric takes from what is known of a schedule.
@@ -71,6 +73,10 @@ impl Status<'_> {
     }
 
     fn write_roster(&self, text: &mut Text) {
+        let readable = i64::from(self.revoked.is_none());
+        text.only("revocations_readable", "Whether it can be told who is revoked.", readable);
+        let observes = i64::from(self.mode == Mode::Observe);
+        text.only("observes", "1 where decisions are logged and nobody is refused.", observes);
         let believed = i64::from(self.clock_holds());
         text.only(
             "roster_believed",
