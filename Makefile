@@ -39,6 +39,6 @@ bench: release
 	sh tests/prerequisites.sh
 	cargo bench -p end-to-end --bench bench --locked -- $(BENCH)
 
-# Programs, PAM module, users and directories; changes no login.
+# Programs, PAM and NSS modules, users and directories; changes no login.
 install: release
 	sh packaging/install.sh $(TARGET)/release

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the suite from a build directory: programs, the PAM module, users and directories.
-# Changes no login: pam.d, sshd_config and the configuration stay the administrator's.
+# Installs the suite from a build directory: programs, the PAM and NSS modules, users and directories.
+# Changes no login: pam.d, nsswitch.conf, sshd_config and the configuration stay the administrator's.
 #
 #   packaging/install.sh BUILD_DIRECTORY       (cargo's: target/release)
 set -eu
@@ -9,18 +9,24 @@ build=${1:?usage: packaging/install.sh BUILD_DIRECTORY}
 here=$(cd "$(dirname "$0")" && pwd)
 [ "$(id -u)" = 0 ] || { echo "packaging/install.sh: needs root" >&2; exit 1; }
 
-for file in authkeys authkeys-sync oncall-cache libpam_oncall.so; do
+for file in authkeys authkeys-sync oncall-cache libpam_oncall.so libnss_oncall.so; do
     [ -e "$build/$file" ] || { echo "packaging/install.sh: no $build/$file; run make build" >&2; exit 1; }
 done
 
-# Where this system keeps PAM modules of our kind: beside a pam_unix.so of the same word size and machine.
-# Another architecture's directory may be there too.
+# Where this system keeps PAM modules and libraries of our kind: beside a pam_unix.so, and a C library, of the same
+# word size and machine. Another architecture's directories may be there too.
 kind() { od -An -tx1 -j4 -N1 "$1"; od -An -tx1 -j18 -N2 "$1"; }
 modules=
 for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
     [ -e "$directory/pam_unix.so" ] || continue
     [ "$(kind "$directory/pam_unix.so")" = "$(kind "$build/libpam_oncall.so")" ] && { modules=$directory; break; }
 done
+libraries=
+for directory in /usr/lib/*-linux-* /lib/*-linux-* /usr/lib64 /lib64 /usr/lib /lib; do
+    [ -e "$directory/libc.so.6" ] || continue
+    [ "$(kind "$directory/libc.so.6")" = "$(kind "$build/libnss_oncall.so")" ] && { libraries=$directory; break; }
+done
+[ -n "$libraries" ] || { echo "packaging/install.sh: found no libc.so.6 of this build's kind; where are libraries here?" >&2; exit 1; }
 [ -n "$modules" ] || { echo "packaging/install.sh: found no pam_unix.so of this build's kind; where are PAM modules here?" >&2; exit 1; }
 
 # Written beside its place and renamed: a running sshd or sudo keeps the file it has open.
@@ -32,6 +38,7 @@ put "$build/authkeys" /usr/bin/authkeys 755
 put "$build/authkeys-sync" /usr/bin/authkeys-sync 755
 put "$build/oncall-cache" /usr/bin/oncall-cache 755
 put "$build/libpam_oncall.so" "$modules/pam_oncall.so" 644
+put "$build/libnss_oncall.so" "$libraries/libnss_oncall.so.2" 644
 
 # authkeys may read the copy of the directory; authkeys-sync may read the directory's secrets.
 user() {
@@ -54,4 +61,4 @@ install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-cache
 
 [ ! -e /var/lib/authkeys/keys.db ] ||
     echo "The copies here may be of another release's form: run authkeys-sync && oncall-cache sync now, root logins need both."
-echo "Installed in /usr/bin and $modules. No login has changed: see README.md for what comes next."
+echo "Installed in /usr/bin, $modules and $libraries. No login has changed: see README.md for what comes next."

@@ -152,6 +152,7 @@ fn tell(summary: &Summary, now: Timestamp) {
     summary.notes.iter().for_each(complain);
     summary.outcomes.iter().filter(|outcome| outcome.state != State::Read).for_each(complain);
     summary.ahead.iter().for_each(|ahead| complain(ahead.line(now)));
+    summary.groups_problem.iter().for_each(complain);
 }
 
 /// Who would gain and who would lose, for `sync --dry-run`.

@@ -8,6 +8,7 @@ mod ahead;
 mod changes;
 mod draft;
 pub mod fetch;
+mod groups;
 mod guards;
 mod history;
 
@@ -150,12 +151,14 @@ pub struct Summary {
     pub notes: Vec<String>,
     /// How many provider users are nobody here.
     pub unmapped: usize,
+    /// Why the groups of `[[nss.group]]` are not what the roster says, if they could not be written.
+    pub groups_problem: Option<String>,
 }
 
 impl Summary {
-    /// Was every schedule read?
+    /// Was every schedule read, and all of it published?
     pub fn is_whole(&self) -> bool {
-        self.outcomes.iter().all(|outcome| outcome.state == State::Read)
+        self.groups_problem.is_none() && self.outcomes.iter().all(|outcome| outcome.state == State::Read)
     }
 }
 
@@ -168,11 +171,17 @@ pub fn sync(config: &Config, wish: &Wish, now: Timestamp) -> Result<Summary, Syn
         .map_err(SyncError::Owner)?;
     let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
     let mut people_synced = None;
-    let outcome = read_people(config, now).and_then(|(people, synced)| {
+    let mut outcome = read_people(config, now).and_then(|(people, synced)| {
         people_synced = Some(synced);
         gather_and_publish(config, wish, &people, now)
     });
     if !wish.dry_run {
+        // Whatever became of the roster: who was revoked since leaves the groups now.
+        match (&mut outcome, groups::publish(config).err()) {
+            (Ok(summary), problem) => summary.groups_problem = problem,
+            (Err(_), Some(problem)) => crate::complain(problem),
+            (Err(_), None) => {}
+        }
         let standing = Report::read(&report::path(config)).ok().map(|report| report.policy);
         let mut report = Report::new(config, now, people_synced);
         match &outcome {

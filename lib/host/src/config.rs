@@ -7,6 +7,7 @@
 mod automation;
 mod key_rule;
 mod ldap_url;
+mod nss;
 mod oncall;
 mod show;
 
@@ -15,7 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use policy::{
-    Account, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Span, Timestamp, Who,
+    Account, GroupRule, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Span, Timestamp, Who,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -47,6 +48,8 @@ pub struct Config {
     pub oncall: OnCall,
     /// What the decision is made by.
     pub rules: Rules,
+    /// Groups whose members are on call.
+    pub groups: Vec<GroupRule>,
     /// Where databases are.
     pub paths: Paths,
 }
@@ -341,6 +344,8 @@ struct File {
     oncall: OnCallSection,
     #[serde(default)]
     policy: PolicySection,
+    #[serde(default)]
+    nss: nss::NssSection,
     #[serde(default)]
     paths: PathsSection,
 }
@@ -696,6 +701,7 @@ impl File {
             max_shrink: shrink.map_or(MAX_SHRINK, |Percent(share)| share),
             keys: self.keys.check(&rules.shared)?,
             oncall,
+            groups: self.nss.check(&rules.rules)?,
             rules,
             paths: Paths {
                 keys: beside(&self.paths.keys.unwrap_or_else(|| "/var/lib/authkeys/keys.db".into())),

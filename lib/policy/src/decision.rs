@@ -475,7 +475,7 @@ fn covered_until(claims: &[Claim<'_>], now: Timestamp) -> Timestamp {
 }
 
 /// A roster as the rules of this host read it.
-struct Counted<'a> {
+pub(crate) struct Counted<'a> {
     roster: &'a Roster,
     ages: &'a Ages,
     /// For each schedule of the roster the rules here that count it.
@@ -485,7 +485,7 @@ struct Counted<'a> {
 }
 
 /// A shift that admits its person, cut to the time for which it is believed.
-struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     rule: &'a Rule,
     schedule: &'a Schedule,
     shift: &'a Shift,
@@ -493,7 +493,7 @@ struct Claim<'a> {
 }
 
 impl<'a> Counted<'a> {
-    fn new(rules: &'a Rules, roster: &'a Roster) -> Self {
+    pub(crate) fn new(rules: &'a Rules, roster: &'a Roster) -> Self {
         let mut by_schedule: Vec<Vec<&Rule>> = alloc::vec![Vec::new(); roster.schedules.len()];
         let mut absent = Vec::new();
         for rule in rules.here() {
@@ -508,7 +508,7 @@ impl<'a> Counted<'a> {
     }
 
     /// What `shift` admits to here, if anything.
-    fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
+    pub(crate) fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
         let schedule = self.roster.schedules.get(shift.schedule)?;
         let rule = self.rules.get(shift.schedule)?.iter().find(|rule| shift.level <= rule.max_level)?;
         let believed = Window::new(Timestamp::MIN, self.believed_until(schedule))?;
@@ -534,6 +534,14 @@ impl<'a> Counted<'a> {
         self.here().map(|schedule| self.believed_until(schedule))
     }
 
+    /// The first instant at which somebody whom no shift admits is not known to be off call.
+    pub(crate) fn known_until(&self) -> Timestamp {
+        match self.absent.is_empty() {
+            true => self.ends().min().unwrap_or(Timestamp::MAX),
+            false => Timestamp::MIN,
+        }
+    }
+
     fn any_believed(&self, now: Timestamp) -> bool {
         self.ends().any(|end| now < end)
     }
@@ -554,6 +562,10 @@ impl<'a> Counted<'a> {
 }
 
 impl Claim<'_> {
+    pub(crate) fn window(&self) -> Window {
+        self.window
+    }
+
     fn on_call(&self, ages: &Ages, now: Timestamp) -> OnCall {
         let age = now.since(self.schedule.synced);
         OnCall {

@@ -13,6 +13,7 @@ extern crate alloc;
 mod automation;
 mod decision;
 mod from;
+mod groups;
 mod mode;
 mod principal;
 mod refusal;
@@ -27,8 +28,9 @@ pub use decision::{
     decide, on_call_now, told_on_call,
 };
 pub use from::FromPattern;
+pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups};
 pub use mode::{Effect, Mode};
-pub use principal::{Account, NameError, Principal};
+pub use principal::{Account, GroupName, NameError, Principal};
 pub use refusal::Refusal;
 pub use revoked::{Revocation, Revoked};
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use policy::{
-    AgeLimit, Ages, Evidence, Facts, Host, HostSelector, Login, Person, Principal, Revocation, Revoked,
-    Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window,
-    admitted, decide,
+    Account, AgeLimit, Ages, Evidence, Facts, Fault, Gid, GroupName, GroupRule, Groups, Host, HostSelector,
+    Login, Mode, Person, Principal, PublishedGroups, Revocation, Revoked, Roster, Rule, Rules, Schedule,
+    ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window, admitted, decide,
 };
 
 const WORLDS: u64 = 1_500;
@@ -223,4 +223,73 @@ fn decide_agrees_with_a_reference_on_random_worlds() {
         assert!(seen.get(reason).is_some_and(|&count| count > 300), "{reason} is rare: {seen:?}");
     }
     assert!(seen.values().sum::<u64>() >= 20_000);
+}
+
+/// A group of some of the world's rules, and the world with no others.
+fn group(dice: &mut Dice, world: &World) -> (GroupRule, World) {
+    let rules: Vec<Rule> = world.rules.rules.iter().filter(|_| !dice.one_in(3)).cloned().collect();
+    let rules = if dice.one_in(3) { world.rules.rules.clone() } else { rules };
+    let all = rules.len() == world.rules.rules.len();
+    let names =
+        if all { vec!["*".to_string()] } else { rules.iter().map(|rule| rule.name.clone()).collect() };
+    let (name, gid) = (GroupName::new("oncall").unwrap(), Gid::new(9100).unwrap());
+    let only = World {
+        roster: world.roster.clone(),
+        rules: Rules { rules, ..world.rules.clone() },
+        revoked: world.revoked.clone(),
+    };
+    (GroupRule { name, gid, rules: names }, only)
+}
+
+#[test]
+fn a_group_as_it_is_published_has_those_whom_decide_admits_at_each_second() {
+    let root = Facts { uid: Some(0), root_groups: vec![] };
+    let (mut full, mut empty, mut unknown, mut early) = (0, 0, 0, 0);
+    for seed in 1..=WORLDS {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut world = world(&mut dice);
+        let (wanted, only) = group(&mut dice, &world);
+        // What a login may be excused from says nothing about who is on call.
+        world.rules.mode = dice.pick(&[Mode::Enforce, Mode::Observe]);
+        world.rules.exempt_accounts = vec![Account::new("alice").unwrap()];
+        world.rules.services = vec!["login".to_string()];
+        let revoked = if dice.one_in(10) { Err(Fault::Corrupt) } else { Ok(&world.revoked) };
+        let evidence = Evidence { roster: Ok(&world.roster), revoked };
+        let text = Groups::new(&[wanted], &world.rules, &world.roster, revoked).to_string();
+        let published = PublishedGroups::parse(&text).unwrap();
+        let served = published.iter().next().unwrap();
+        for second in 860..(1_000 + 60 * 60) {
+            // All of the grid's seconds and their neighbours, and few others.
+            let (now, off) = (Timestamp::from_unix(second), (second - 1_000).rem_euclid(60));
+            if !matches!(off, 0 | 1 | 59 | 20) {
+                continue;
+            }
+            let told = format!("world {seed} at {second}: {text}");
+            let people = admitted("sshd", "root", &root, &evidence, &only.rules, now).ok();
+            let names = |people: Vec<&Principal>| people.into_iter().map(ToString::to_string).collect();
+            let known: Option<Vec<String>> = people.map(names);
+            if !published.may_be_believed(now) {
+                assert_eq!(known, None, "{told}");
+                early += 1;
+                continue;
+            }
+            let members: Option<Vec<String>> =
+                served.members_at(now).map(|members| members.map(String::from).collect());
+            assert_eq!(members, known, "{told}");
+            for person in PEOPLE.map(|name| Principal::new(name).unwrap()) {
+                let is_member = members.iter().flatten().any(|name| name == person.as_str());
+                let admits = revoked.is_ok() && expected(&only, &person, now) == Verdict::Allow;
+                assert_eq!(is_member, admits, "{person}, {told}");
+            }
+            match members.as_deref() {
+                None => unknown += 1,
+                Some([]) => empty += 1,
+                Some(_) => full += 1,
+            }
+        }
+    }
+    assert!(
+        [full, empty, unknown, early].iter().all(|&count| count > 2_000),
+        "{full} {empty} {unknown} {early}"
+    );
 }

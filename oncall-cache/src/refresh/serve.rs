@@ -126,6 +126,7 @@ fn run(config: &Config, now: Timestamp) -> (u8, String) {
             let unread = summary.outcomes.iter().filter(|outcome| outcome.state != sync::State::Read);
             let mut lines: Vec<String> = unread.map(sync::Outcome::public).collect();
             lines.push(crate::summarise(&summary.roster, config, now));
+            lines.extend(summary.groups_problem.clone());
             lines.extend(summary.ahead.iter().map(|ahead| ahead.line(now).to_string()));
             if summary.unmapped > 0 {
                 lines.push(format!("{} of the sources' users are nobody here", summary.unmapped));

@@ -490,6 +490,7 @@ impl<'a> Draft<'a> {
             outcomes: self.outcomes,
             notes: self.notes,
             unmapped: self.unmapped,
+            groups_problem: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use key::{PublicKey, fingerprint};
-use policy::{AgeLimit, Ages, Automation, Digest, Host, Mode, Rule, Rules, Shared, Span, Who};
+use policy::{AgeLimit, Ages, Automation, Digest, GroupRule, Host, Mode, Rule, Rules, Shared, Span, Who};
 use toml::{Table, Value};
 
 use super::{
@@ -57,7 +57,7 @@ fn span(span: Span) -> Option<Value> {
 impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
-        let Self { path: _, directory, max_shrink, keys, oncall, rules, paths } = self;
+        let Self { path: _, directory, max_shrink, keys, oncall, rules, groups, paths } = self;
         let Paths { keys: copy, roster, lookups, revoked: _ } = paths;
         let Host { name, labels } = &rules.host;
         let sections = table([
@@ -66,6 +66,7 @@ impl Config {
             ("keys", show_keys(keys)),
             ("oncall", show_oncall(oncall)),
             ("policy", show_policy(rules)),
+            ("nss", table([("group", list(groups, show_group))])),
             ("paths", table([("keys", file(copy)), ("roster", file(roster)), ("lookups", file(lookups))])),
         ]);
         sections.unwrap_or(Value::Table(Table::new()))
@@ -324,6 +325,11 @@ fn show_shared(shared: &Shared) -> Option<Value> {
     table([("account", text(account.as_str())), ("principals", principals), ("explain", flag(*explain))])
 }
 
+fn show_group(group: &GroupRule) -> Option<Value> {
+    let GroupRule { name, gid, rules } = group;
+    table([("name", text(name)), ("gid", number(gid.get())), ("rules", list(rules, text))])
+}
+
 fn show_automation(automation: &Automation) -> Option<Value> {
     let Automation { number: _, account, digests, keys, from, services, owner, reason, until } = automation;
     let given: Vec<Digest> = keys
@@ -492,6 +498,10 @@ services = ["sshd", "sudo"]
 owner = "platform team"
 reason = "backups"
 until = 2027-06-30
+[[nss.group]]
+name = "oncall"
+gid = 9100
+rules = ["db", "*"]
 [paths]
 keys = "/srv/keys.db"
 roster = "roster.db"
