@@ -30,7 +30,7 @@ use clap::Parser;
 use host::clock::now;
 use host::{Config, FileError, revoked};
 use jiff::tz::TimeZone;
-use policy::{Principal, Timestamp};
+use policy::{Principal, Timestamp, plain};
 use serde_json::{Value, json};
 
 use cli::{
@@ -97,13 +97,6 @@ fn progress(text: impl std::fmt::Display) {
     if io::stderr().is_terminal() {
         complain(text);
     }
-}
-
-/// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
-/// and mail addresses are whatever others typed.
-fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    text.chars().map(|c| if (c.is_control() && c != '\n') || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn usage(problem: String) -> u8 {

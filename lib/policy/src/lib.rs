@@ -14,6 +14,7 @@ mod automation;
 mod decision;
 mod from;
 mod mode;
+mod notice;
 mod principal;
 mod refusal;
 mod revoked;
@@ -28,6 +29,7 @@ pub use decision::{
 };
 pub use from::FromPattern;
 pub use mode::{Effect, Mode};
+pub use notice::{Notice, plain};
 pub use principal::{Account, NameError, Principal};
 pub use refusal::Refusal;
 pub use revoked::{Revocation, Revoked};

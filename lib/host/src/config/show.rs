@@ -58,15 +58,21 @@ impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
         let Self { path: _, directory, max_shrink, keys, oncall, rules, paths } = self;
-        let Paths { keys: copy, roster, lookups, revoked: _ } = paths;
+        let Paths { keys: copy, roster, lookups, revoked: _, audit } = paths;
         let Host { name, labels } = &rules.host;
+        let show_paths = table([
+            ("keys", file(copy)),
+            ("roster", file(roster)),
+            ("lookups", file(lookups)),
+            ("audit", file(audit)),
+        ]);
         let sections = table([
             ("host", table([("name", text(name)), ("labels", list(labels, text))])),
             ("directory", directory.as_ref().and_then(|directory| show_directory(directory, *max_shrink))),
             ("keys", show_keys(keys)),
             ("oncall", show_oncall(oncall)),
             ("policy", show_policy(rules)),
-            ("paths", table([("keys", file(copy)), ("roster", file(roster)), ("lookups", file(lookups))])),
+            ("paths", show_paths),
         ]);
         sections.unwrap_or(Value::Table(Table::new()))
     }
@@ -496,6 +502,7 @@ until = 2027-06-30
 keys = "/srv/keys.db"
 roster = "roster.db"
 lookups = "/srv/lookups.db"
+audit = "/srv/decisions.jsonl"
 "#;
 
     #[test]
