@@ -453,3 +453,142 @@ fn check_writes_nothing_down() {
     assert_eq!(suite.decisions(), [""; 0]);
     assert_eq!(records(&suite).len(), 0);
 }
+
+/// `oncall-cache report`, as root, and its exit status.
+fn report(suite: &Suite, words: &str) -> (i32, String) {
+    let output = suite.host.sh(&format!("oncall-cache report {words}"));
+    assert!(output.stderr.is_empty(), "{}", text(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code().expect("an exit status"), said)
+}
+
+fn json_report(suite: &Suite, words: &str) -> Value {
+    serde_json::from_str(&report(suite, &format!("{words} --json")).1).expect("JSON")
+}
+
+#[test]
+fn a_report_says_who_could_who_did_who_was_refused_and_what_is_not_known() {
+    let suite = suite();
+    suite.host.must("useradd -m -G sudo breakglass");
+    admitted(&suite.ssh("alice", "root", "id -u"));
+    admitted(&suite.run_as("alice", "sudo -n id -u"));
+    admitted(&suite.run_as("breakglass", "sudo -n id -u"));
+    for _ in 0..3 {
+        assert!(!suite.run_as("bob", "sudo -n id -u").status.success());
+    }
+    suite.must_as("root", "oncall-cache revoke carol");
+    assert!(!suite.run_as("carol", "sudo -n id -u").status.success());
+    assert!(suite.ssh("dave", "dave", "true").status.success());
+    wait_until("all sessions are closed", || {
+        records(&suite).iter().filter(|record| word(record, "phase") == "close").count() == 3
+    });
+
+    let told = json_report(&suite, "--since 1h");
+    let list = |name: &str, fields: &[&str]| -> Vec<String> {
+        let rows = told[name].as_array().expect("a list").iter();
+        rows.map(|row| {
+            fields.iter().map(|field| row[field].to_string()).collect::<Vec<_>>().join(" ").replace('"', "")
+        })
+        .collect()
+    };
+    assert_eq!(
+        list("logins", &["class", "person", "account", "service", "reason"]),
+        [
+            "oncall alice root sshd oncall",
+            "oncall alice root sudo oncall",
+            "exempt breakglass root sudo exempt"
+        ]
+    );
+    for login in told["logins"].as_array().expect("a list") {
+        let [decided, opened, closed] =
+            ["decided", "opened", "closed"].map(|name| seconds(word(login, name)));
+        assert!(decided <= opened && opened <= closed, "{login}");
+    }
+    assert_eq!(
+        list("refused", &["who", "person", "service", "reason", "count"]),
+        ["bob true sudo not-oncall 3"]
+    );
+    assert_eq!(list("revoked", &["who", "reason", "count"]), ["carol revoked 1"]);
+    assert_eq!(list("could", &["person", "schedule", "level"]), ["alice rota/primary 1"]);
+    assert_eq!(told["not_ours"], 1);
+    assert_eq!((word(&told, "host"), told["version"].as_i64()), ("testhost", Some(1)));
+
+    let (code, table) = report(&suite, "--since 1h");
+    assert_eq!(code, 1, "{table}");
+    for words in [
+        "who could become root",
+        "by an exempt account",
+        "rota/primary by rule everywhere",
+        "the oldest record is of ",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    let (_, csv) = report(&suite, "--since 1h --csv");
+    assert!(csv.lines().all(|line| line.split(',').count() >= 13), "{csv}");
+    assert!(
+        csv.contains("\nrefused,bob,bob,sudo,")
+            && csv.contains("\noncall,alice,root,sshd,127.0.0.1,ssh,SHA256:"),
+        "{csv}"
+    );
+    // Now the oldest record is before the time that is asked about, and nothing is missing.
+    wait_until("a second is over", || harness::suite::now() > seconds(word(&records(&suite)[0], "time")) + 1);
+    let since = harness::suite::instant(seconds(word(&records(&suite)[0], "time")) + 1);
+    assert_eq!(report(&suite, &format!("--since {since}")).0, 0);
+    let by_user = suite.run_as("alice", "oncall-cache report");
+    assert_eq!(by_user.status.code(), Some(2), "{}", text(&by_user));
+    assert_eq!(suite.host.sh("oncall-cache report --since yesterday").status.code(), Some(64));
+}
+
+#[test]
+fn a_report_reads_rotated_and_damaged_files_and_says_what_is_gone() {
+    let suite = suite();
+    alone(&suite, "sshd");
+    for _ in 0..4 {
+        open_session(&suite);
+    }
+    suite.host.must(&format!("mv {AUDIT} {AUDIT}.1"));
+    open_session(&suite);
+    // One record taken out, one line damaged, one endless, and a rotated file that somebody compressed.
+    suite.host.must(&format!(
+        "sed -i 2d {AUDIT}.1 && printf 'garbled\n' >>{AUDIT}.1 && head -c 1000000 /dev/zero >>{AUDIT}.1 && touch {AUDIT}.2.gz {AUDIT}"
+    ));
+    let told = json_report(&suite, "");
+    assert_eq!(told["logins"].as_array().map(Vec::len), Some(4));
+    let gaps = told["gaps"].to_string();
+    for words in
+        ["1 records are missing", "2 lines of the audit file are not understood", "1 rotated files of"]
+    {
+        assert!(gaps.contains(words), "{gaps}");
+    }
+    // Whatever others could have written is not believed.
+    suite.host.must(&format!("chown dave {AUDIT}.1"));
+    let told = json_report(&suite, "");
+    assert_eq!(told["logins"].as_array().map(Vec::len), Some(1));
+    assert!(told["gaps"].to_string().contains("is not root's alone"), "{told}");
+}
+
+#[test]
+fn whom_enforcing_would_refuse_is_told_before_it_does_people_and_programs_apart() {
+    let suite = suite();
+    suite
+        .host
+        .must("useradd --system -m nagios && echo 'nagios ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/nagios");
+    suite.host.must("sed -i 's/^\\[policy\\]/&\\nmode = \"observe\"/' /etc/authkeys/config.toml");
+    for person in ["alice", "bob", "dave", "nagios", "nagios"] {
+        admitted(&suite.run_as(person, "sudo -n id -u"));
+    }
+    let told = json_report(&suite, "--would-refuse --since 14d");
+    let rows: Vec<(String, bool, i64)> = told["would_refuse"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| (word(row, "who").to_string(), row["person"] == true, row["count"].as_i64().unwrap_or(0)))
+        .collect();
+    let row = |who: &str, is_person, count| (who.to_string(), is_person, count);
+    assert_eq!(rows, [row("nagios", false, 2), row("bob", true, 1), row("dave", true, 1)]);
+    let (code, table) = report(&suite, "--would-refuse --since 14d");
+    assert_eq!(code, 1, "{table}");
+    let (people, programs) = table.split_once("programs, and whoever else").expect("two parts");
+    assert!(people.contains("bob") && people.contains("dave") && !people.contains("nagios"), "{table}");
+    assert!(programs.contains("nagios") && !programs.contains("bob"), "{table}");
+}
