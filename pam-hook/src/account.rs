@@ -19,7 +19,7 @@ use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
 use crate::pam::Request;
-use crate::record::Entry;
+use crate::record::{Decided, Entry};
 
 /// The word by which an account line promises that a session line of ours stands as well.
 const SESSION_DECIDES: &str = "shared=session";
@@ -301,7 +301,8 @@ fn finish(
     now: Timestamp,
     key: Option<&PublicKey>,
 ) -> Answer {
-    let effect = decision.effect(world.rules.mode);
+    let mode = world.rules.mode;
+    let effect = decision.effect(mode);
     let tell = match &decision.ground {
         _ if effect.refuses() => {
             Some(Refusal::new(login, decision, &world.evidence(), &world.rules, now).to_string())
@@ -316,7 +317,7 @@ fn finish(
             _ => "-",
         };
         Line::of(person, decision)
-            .field("mode", if world.rules.mode == Mode::Observe { "observe" } else { "" })
+            .field("mode", if mode == Mode::Observe { "observe" } else { "" })
             .field("service", &request.service)
             .field("account", &request.user)
             .field("asker", &request.asker)
@@ -325,7 +326,7 @@ fn finish(
             .field("fingerprint", &key.map(PublicKey::fingerprint).unwrap_or_default())
             .field("problem", &world.problem())
     });
-    let entry = || Box::new(Entry::new(request, world, login, decision, key));
+    let entry = || Box::new(Entry::new(request, world, &Decided { login, decision, mode, key }));
     Answer { effect, tell, log, record: ours.then(entry) }
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use host::audit::{Line, Phase, Record, Spool};
 use host::config::DEFAULT_AUDIT;
 use nix::unistd::getuid;
-use policy::{Decision, Effect, Login, Notice, Person, Timestamp, Verdict, asks_the_caller, is_sudo};
+use policy::{Decision, Effect, Login, Mode, Notice, Person, Timestamp, Verdict, asks_the_caller, is_sudo};
 use store::PublicKey;
 
 use crate::account::{Answer, World};
@@ -24,6 +24,18 @@ pub struct Entry {
     who: String,
 }
 
+/// One decision and what it is about.
+pub struct Decided<'a> {
+    /// The login.
+    pub login: &'a Login<'a>,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// The mode that was in force.
+    pub mode: Mode,
+    /// The key that opened the session.
+    pub key: Option<&'a PublicKey>,
+}
+
 /// What is kept between the calls of one login.
 #[derive(Debug, Clone)]
 pub struct Kept {
@@ -35,13 +47,8 @@ pub struct Kept {
 
 impl Entry {
     /// Gathers what belongs to one decision.
-    pub fn new(
-        request: &Request,
-        world: &World,
-        login: &Login<'_>,
-        decision: &Decision,
-        key: Option<&PublicKey>,
-    ) -> Self {
+    pub fn new(request: &Request, world: &World, decided: &Decided<'_>) -> Self {
+        let Decided { login, decision, mode, key } = *decided;
         let person = match login.person {
             Person::Known(principal) => principal.to_string(),
             _ => String::new(),
@@ -60,7 +67,7 @@ impl Entry {
             fingerprint: key.map(PublicKey::fingerprint).unwrap_or_default(),
             owners: String::new(),
             problem: world.problem(),
-            mode: world.rules.mode,
+            mode,
             decision: decision.clone(),
         };
         let path = world.config.as_ref().map_or_else(|_| DEFAULT_AUDIT.into(), |it| it.paths.audit.clone());
