@@ -57,6 +57,8 @@ install -d -m 755 -o root -g root /etc/authkeys
 install -d -m 755 -o authkeys-sync -g authkeys /var/lib/authkeys
 install -d -m 700 -o authkeys -g authkeys /var/cache/authkeys
 install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-cache
+# What was decided: root's. A group that may read it is the administrator's choice: new files get the directory's.
+[ -d /var/log/authkeys ] || install -d -m 750 -o root -g root /var/log/authkeys
 [ -e /etc/authkeys/config.toml ] || install -m 644 -o root -g root "$here/examples/config.toml" /etc/authkeys/config.toml
 
 [ ! -e /var/lib/authkeys/keys.db ] ||

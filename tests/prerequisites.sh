@@ -16,6 +16,9 @@ need ldapmodify ldap-utils
 need pamtester pamtester
 need sqlite3 sqlite3
 need cc gcc
+need gcc gcc
+need /usr/include/stdio.h libc6-dev
+need script bsdutils
 need nscd nscd
 need valgrind 'valgrind libc6-dbg'
 need objdump binutils

@@ -38,6 +38,10 @@ pub enum Verb {
     /// For root: ask the sources who their users are and show who each is here; nothing is published. Exit status 2
     /// if not all could be asked
     Map(MapArguments),
+    /// For root: say who could become root in a time, who did and on what ground, who was refused, and what of that
+    /// is not known. Exit status 0, nothing is missing; 1, something is; with --would-refuse: 0, nobody would be
+    /// refused; 1, somebody would; always 2 where that cannot be told
+    Report(ReportArguments),
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on
@@ -98,6 +102,29 @@ pub struct MapArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// From when on: 30d, 12h or 90m ago, or an instant (2026-11-20T18:00:00Z)
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub since: String,
+
+    /// Until when [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+
+    /// Show only whom `mode = "enforce"` would have refused, people and programs apart
+    #[arg(long)]
+    pub would_refuse: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod revoke;
 mod status;
 mod sync;
 mod table;
+mod usage;
 mod when;
 mod who;
 
@@ -30,17 +31,18 @@ use clap::Parser;
 use host::clock::now;
 use host::{Config, FileError, revoked};
 use jiff::tz::TimeZone;
-use policy::{Principal, Timestamp};
+use policy::{Principal, Timestamp, plain};
 use serde_json::{Value, json};
 
 use cli::{
-    Arguments, ConfigVerb, Format, MapArguments, Moment, Question, RefreshArguments, StatusArguments,
-    SyncArguments, Verb,
+    Arguments, ConfigVerb, Format, MapArguments, Moment, Question, RefreshArguments, ReportArguments,
+    StatusArguments, SyncArguments, Verb,
 };
 use map::Map;
 use report::Report;
 use status::Status;
 use sync::{Accept, State, Summary, SyncError, Wish};
+use usage::{Form, Period, Usage};
 use when::When;
 use who::Who;
 
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         }
         Verb::Status(arguments) => show_status(config(), arguments),
         Verb::Map(arguments) => show_map(config(), arguments),
+        Verb::Report(arguments) => show_usage(config(), arguments),
         Verb::Check(question) => ask(&arguments.config, question, check::Answer::line),
         Verb::Why(question) => ask(&arguments.config, question, |answer| answer.chain(&TimeZone::system())),
         Verb::Explain => explain(&check::World::load(&arguments.config)),
@@ -97,13 +100,6 @@ fn progress(text: impl std::fmt::Display) {
     if io::stderr().is_terminal() {
         complain(text);
     }
-}
-
-/// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
-/// and mail addresses are whatever others typed.
-fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}' | '\u{2028}' | '\u{2029}');
-    text.chars().map(|c| if (c.is_control() && c != '\n') || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn usage(problem: String) -> u8 {
@@ -314,6 +310,37 @@ fn show_map(config: Result<Config, FileError>, arguments: &MapArguments) -> u8 {
     match map.unread() {
         [] => u8::from(arguments.check && map.has_problems()),
         _ => CANNOT_TELL,
+    }
+}
+
+fn show_usage(config: Result<Config, FileError>, arguments: &ReportArguments) -> u8 {
+    let now = now();
+    let period = match Period::parse(&arguments.since, arguments.until.as_deref(), now) {
+        Ok(period) => period,
+        Err(problem) => return usage(problem),
+    };
+    let form = match (arguments.json, arguments.csv) {
+        (true, _) => Form::Json,
+        (_, true) => Form::Csv,
+        _ => Form::Table,
+    };
+    let known = config.map_err(|error| error.to_string());
+    match known.and_then(|config| Usage::read(&config, period, now)) {
+        Ok(known) if arguments.would_refuse => {
+            say(&known.show_would_refuse(form));
+            known.exit_code_of_refusals()
+        }
+        Ok(known) => {
+            say(&known.show(form));
+            known.exit_code()
+        }
+        Err(problem) => {
+            if arguments.json {
+                print_json(&json!({ "version": 1, "error": problem }));
+            }
+            complain(problem);
+            CANNOT_TELL
+        }
     }
 }
 

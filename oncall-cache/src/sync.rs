@@ -28,6 +28,7 @@ pub use ahead::{Ahead, problem};
 pub use changes::Changes;
 use draft::{Draft, Previous};
 pub use draft::{Outcome, State};
+pub use history::path as history_path;
 
 /// How far back shifts are asked for: a shift that just ended is still worth showing.
 const LOOK_BACK: Span = Span::hours(1);

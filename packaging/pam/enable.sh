@@ -57,7 +57,9 @@ for stack in $stacks; do
             -e '/^@include common-account/a session requisite pam_oncall.so' "$new"
         ;;
     *)
-        sed -i '/^@include common-account/i account required pam_oncall.so' "$new"
+        # The session line only records: a sudo must not fail for want of it.
+        sed -i -e '/^@include common-account/i account required pam_oncall.so' \
+            -e '/^@include common-account/a session optional pam_oncall.so' "$new"
         ;;
     esac
     mv -f "$new" "$stack"

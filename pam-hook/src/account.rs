@@ -19,6 +19,7 @@ use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
 use crate::pam::Request;
+use crate::record::{Decided, Entry};
 
 /// The word by which an account line promises that a session line of ours stands as well.
 const SESSION_DECIDES: &str = "shared=session";
@@ -32,12 +33,19 @@ pub struct Answer {
     pub tell: Option<String>,
     /// The audit line, if this was a decision of ours.
     pub log: Option<Line>,
+    /// The same for programs.
+    pub record: Option<Box<Entry>>,
+}
+
+impl Answer {
+    /// Not ours, and nothing to say.
+    pub const NONE: Self = Self { effect: Effect::Ignore, tell: None, log: None, record: None };
 }
 
 /// What this host knows at the moment of one decision.
-struct World {
-    config: Result<Config, String>,
-    rules: Rules,
+pub struct World {
+    pub config: Result<Config, String>,
+    pub rules: Rules,
     revoked: Result<Revoked, revoked::Unreadable>,
     roster: Result<Roster, Fault>,
 }
@@ -70,7 +78,7 @@ impl World {
     }
 
     /// What is wrong with the files that root wrote, for the log.
-    fn problem(&self) -> String {
+    pub fn problem(&self) -> String {
         let (config, revoked) = (self.config.as_ref().err(), self.revoked.as_ref().err());
         config.cloned().or_else(|| revoked.map(ToString::to_string)).unwrap_or_default()
     }
@@ -131,7 +139,7 @@ fn is_usable(name: &str) -> bool {
 pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     let mut world = World::load(request);
     if !world.rules.covers_service(&request.service) {
-        return Answer { effect: Effect::Ignore, tell: None, log: None };
+        return Answer::NONE;
     }
     world.read_revoked(request);
     // sudo asks about the user who called it; that user's name is in PAM_RUSER.
@@ -166,14 +174,16 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
 
 /// Session management, when a session opens: decides for shared accounts over sshd, lets all others be.
 pub fn open_session(request: &Request, now: Timestamp) -> Answer {
+    if request.service != "sshd" || !is_usable(&request.user) {
+        return Answer::NONE;
+    }
     let mut world = World::load(request);
-    let pass = Answer { effect: Effect::Ignore, tell: None, log: None };
-    if request.service != "sshd" || !world.rules.covers_service("sshd") || !is_usable(&request.user) {
-        return pass;
+    if !world.rules.covers_service("sshd") {
+        return Answer::NONE;
     }
     let facts = accounts::facts(&request.user, &world.rules.groups);
     if !world.rules.is_shared(&request.user, &facts) {
-        return pass;
+        return Answer::NONE;
     }
     world.read_revoked(request);
     world.read_roster();
@@ -185,7 +195,12 @@ pub fn open_session(request: &Request, now: Timestamp) -> Answer {
     let login = login(request, &request.user, &facts, &human);
     let decision = decide(&login, &world.evidence(), &world.rules, now);
     let answer = finish(request, &world, &login, &decision, now, keys.first());
-    Answer { log: answer.log.map(|line| line.field("owners", &human.names())), ..answer }
+    let (log, record) = (answer.log, answer.record);
+    Answer {
+        log: log.map(|line| line.field("owners", &human.names())),
+        record: record.map(|entry| Box::new(entry.with_owners(human.names()))),
+        ..answer
+    }
 }
 
 fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'a Human) -> Login<'a> {
@@ -286,7 +301,8 @@ fn finish(
     now: Timestamp,
     key: Option<&PublicKey>,
 ) -> Answer {
-    let effect = decision.effect(world.rules.mode);
+    let mode = world.rules.mode;
+    let effect = decision.effect(mode);
     let tell = match &decision.ground {
         _ if effect.refuses() => {
             Some(Refusal::new(login, decision, &world.evidence(), &world.rules, now).to_string())
@@ -301,7 +317,7 @@ fn finish(
             _ => "-",
         };
         Line::of(person, decision)
-            .field("mode", if world.rules.mode == Mode::Observe { "observe" } else { "" })
+            .field("mode", if mode == Mode::Observe { "observe" } else { "" })
             .field("service", &request.service)
             .field("account", &request.user)
             .field("asker", &request.asker)
@@ -310,7 +326,8 @@ fn finish(
             .field("fingerprint", &key.map(PublicKey::fingerprint).unwrap_or_default())
             .field("problem", &world.problem())
     });
-    Answer { effect, tell, log }
+    let entry = || Box::new(Entry::new(request, world, &Decided { login, decision, mode, key }));
+    Answer { effect, tell, log, record: ours.then(entry) }
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ pub use oncall::{Access, Exec, Guards, OAuth, OnCall, PagerDuty, Provider, Sourc
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
 
+/// Where the PAM module writes what it decided, also without a readable configuration.
+pub const DEFAULT_AUDIT: &str = "/var/log/authkeys/decisions.jsonl";
+
 /// The share of people, in percent, that a sync may take away where `max_shrink` says nothing.
 const MAX_SHRINK: u8 = 20;
 
@@ -286,6 +289,8 @@ pub struct Paths {
     pub lookups: PathBuf,
     /// Who is shut out on this host, whatever all else says; beside the configuration, and root's.
     pub revoked: PathBuf,
+    /// What the PAM module decided, a line of JSON for each decision.
+    pub audit: PathBuf,
 }
 
 impl Config {
@@ -636,6 +641,7 @@ struct PathsSection {
     keys: Option<PathBuf>,
     roster: Option<PathBuf>,
     lookups: Option<PathBuf>,
+    audit: Option<PathBuf>,
 }
 
 fn first_level() -> Spanned<u8> {
@@ -710,6 +716,7 @@ impl File {
                     &self.paths.lookups.unwrap_or_else(|| "/var/cache/authkeys/lookups.db".into()),
                 ),
                 revoked: Config::revoked_beside(path),
+                audit: beside(&self.paths.audit.unwrap_or_else(|| DEFAULT_AUDIT.into())),
             },
         })
     }

@@ -15,6 +15,7 @@ mod decision;
 mod from;
 mod groups;
 mod mode;
+mod notice;
 mod principal;
 mod refusal;
 mod revoked;
@@ -30,6 +31,7 @@ pub use decision::{
 pub use from::FromPattern;
 pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups};
 pub use mode::{Effect, Mode};
+pub use notice::{Notice, plain};
 pub use principal::{Account, GroupName, NameError, Principal};
 pub use refusal::Refusal;
 pub use revoked::{Revocation, Revoked};

@@ -58,8 +58,14 @@ impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
         let Self { path: _, directory, max_shrink, keys, oncall, rules, groups, paths } = self;
-        let Paths { keys: copy, roster, lookups, revoked: _ } = paths;
+        let Paths { keys: copy, roster, lookups, revoked: _, audit } = paths;
         let Host { name, labels } = &rules.host;
+        let show_paths = table([
+            ("keys", file(copy)),
+            ("roster", file(roster)),
+            ("lookups", file(lookups)),
+            ("audit", file(audit)),
+        ]);
         let sections = table([
             ("host", table([("name", text(name)), ("labels", list(labels, text))])),
             ("directory", directory.as_ref().and_then(|directory| show_directory(directory, *max_shrink))),
@@ -67,7 +73,7 @@ impl Config {
             ("oncall", show_oncall(oncall)),
             ("policy", show_policy(rules)),
             ("nss", table([("group", list(groups, show_group))])),
-            ("paths", table([("keys", file(copy)), ("roster", file(roster)), ("lookups", file(lookups))])),
+            ("paths", show_paths),
         ]);
         sections.unwrap_or(Value::Table(Table::new()))
     }
@@ -506,6 +512,7 @@ rules = ["db", "*"]
 keys = "/srv/keys.db"
 roster = "roster.db"
 lookups = "/srv/lookups.db"
+audit = "/srv/decisions.jsonl"
 "#;
 
     #[test]
