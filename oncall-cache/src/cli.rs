@@ -38,6 +38,13 @@ pub enum Verb {
     /// For root: ask the sources who their users are and show who each is here; nothing is published. Exit status 2
     /// if not all could be asked
     Map(MapArguments),
+    /// For root: look at sshd, PAM, sudo, files and ages, and say what would lock out or let through, and what mends
+    /// it; nothing is changed. Exit status 0, nothing is wrong; 1, warnings; 2, something locks out or lets through
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on
