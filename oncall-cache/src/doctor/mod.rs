@@ -21,6 +21,7 @@ use std::path::Path;
 
 use host::{Config, accounts as users, revoked};
 use policy::{Principal, Revoked, Roster, Rules, Timestamp};
+use store::StoreError;
 
 use accounts::{Accounts, User};
 use finding::Finding;
@@ -39,7 +40,7 @@ struct Host<'a> {
     rules: Rules,
     accounts: Accounts,
     sudoers: Sudoers,
-    roster: Option<Result<Roster, String>>,
+    roster: Option<Result<Roster, StoreError>>,
     revoked: Revoked,
     now: Timestamp,
 }
@@ -74,15 +75,13 @@ fn names(directory: &str) -> Vec<String> {
 impl<'a> Host<'a> {
     fn read(path: &'a str, config: Option<&'a Config>, now: Timestamp) -> Self {
         let reader = sudo::Reader { text: &machine::text, names: &names };
-        let read_roster =
-            |config: &Config| store::roster::read(&config.paths.roster).map_err(|error| error.to_string());
         Self {
             path,
             config,
             rules: config.map_or_else(Rules::compiled, |config| config.rules.clone()),
             accounts: Accounts::read(),
             sudoers: Sudoers::read(&reader),
-            roster: config.map(read_roster),
+            roster: config.map(|config| store::roster::read(&config.paths.roster)),
             revoked: config.and_then(|config| revoked::read(&config.paths.revoked).ok()).unwrap_or_default(),
             now,
         }
@@ -98,6 +97,7 @@ impl<'a> Host<'a> {
     }
 
     fn pam(&self) -> Vec<Finding> {
+        let module = pam::Module::read();
         let guarded = self.accounts.guarded(&self.rules).map(|user| user.name.as_str());
         let pam = pam::Pam {
             read: &machine::text,
@@ -105,10 +105,11 @@ impl<'a> Host<'a> {
             services: &self.rules.services,
             config: self.path,
             has_shared: !self.rules.shared.is_empty(),
+            is_ready: module.is_there() && self.config.is_some(),
             with_password: guarded.filter(|name| self.accounts.has_password(name)).collect(),
         };
         let mut findings = pam::check(&pam);
-        findings.extend(pam::module(&pam, &pam::Module::read()));
+        findings.extend(pam::module(&pam, &module));
         let services: BTreeSet<String> =
             pam::DIRECTORIES.iter().flat_map(|directory| machine::names(directory)).collect();
         findings.extend(pam::doors(&pam, &services.into_iter().collect::<Vec<_>>()));
@@ -187,9 +188,8 @@ impl<'a> Host<'a> {
         findings.extend(state::revocations(config));
         findings.extend(state::keys(config, self.now));
         let report = Report::read(&report::path(config));
-        let roster = self.roster.as_ref().map(|roster| roster.as_ref().map_err(String::as_str));
         findings
-            .extend(roster.into_iter().flat_map(|roster| state::roster(config, roster, &report, self.now)));
+            .extend(self.roster.iter().flat_map(|roster| state::roster(config, roster, &report, self.now)));
         let systemd_runs = machine::exists("/run/systemd/system");
         let is_active = |timer: &str| {
             !systemd_runs

@@ -184,6 +184,7 @@ pub fn check(sshd: &Sshd<'_>) -> Vec<Finding> {
     for (account, settings) in sshd.settings {
         findings.extend(sshd.command(settings));
         findings.extend(sshd.shut_out(account, settings));
+        findings.extend(sshd.key_files(account, settings));
     }
     findings.extend(sshd.root(settings));
     findings.extend(sshd.certificates(settings));
@@ -237,8 +238,16 @@ impl Sshd<'_> {
         let program = command.split_whitespace().next().unwrap_or_default();
         let mend = |found: Finding| self.mended(found, "AuthorizedKeysCommand", command, COMMAND);
         if !settings.has("authorizedkeyscommand") {
-            let found = Finding::lock_out("sshd-command", "sshd asks no command for keys");
-            return Some(mend(found.why(WHY_NO_COMMAND)));
+            let found =
+                Finding::lock_out("sshd-command", "sshd asks no command for keys").why(WHY_NO_COMMAND);
+            return Some(if settings.has("authorizedkeyscommanduser") {
+                mend(found)
+            } else {
+                // sshd does not start with one of the two alone.
+                let lines = [("User", "authkeys"), ("", COMMAND)];
+                let lines = lines.map(|(end, value)| format!("1i AuthorizedKeysCommand{end} {value}"));
+                found.at(Place::file(CONFIG)).run(edit(CONFIG, &lines) + RELOAD)
+            });
         }
         if program.rsplit('/').next() != Some("authkeys") {
             let found = Finding::lock_out("sshd-command", format_args!("another command wins: {command}"));
@@ -367,6 +376,22 @@ impl Sshd<'_> {
             )));
         }
         None
+    }
+
+    /// Files in which a shared account could have keys of its own.
+    fn key_files(&self, account: &str, settings: &Settings) -> Option<Finding> {
+        let files = settings.get("authorizedkeysfile");
+        if !self.shared.contains(&account) || !settings.has("authorizedkeysfile") {
+            return None;
+        }
+        let what = format!("sshd reads {files} for {account}, before it asks authkeys");
+        let place = self.line("authorizedkeysfile", files).map_or_else(|| Place::file(CONFIG), Line::place);
+        let why =
+            "whoever is root for an hour can leave a key there; PAM's session line is what stops it then";
+        let advice = format!(
+            "to shut the door: `Match User {account}` and `AuthorizedKeysFile none` at the end of sshd_config"
+        );
+        Some(Finding::note("sshd-key-files", what).at(place).why(why).advise(advice))
     }
 
     fn groups_of(&self, account: &str) -> Vec<&str> {

@@ -1,13 +1,17 @@
 //! What the suite itself knows and does: its configuration, its copies and their age, the clock, and what starts the
 //! syncs.
 
+use std::path::Path;
+
 use host::config::Directory;
 use host::{Config, FileError, revoked};
 use policy::{Mode, Roster, Rules, Timestamp};
+use store::StoreError;
 use store::keys::KeyCopy;
+use trust::{Refusal, Why};
 
-use super::finding::{Finding, Place, Severity};
-use super::machine::Said;
+use super::finding::{Finding, Place, Severity, quoted};
+use super::machine::{self, Said};
 use crate::report::Report;
 use crate::status::{Health, Status};
 
@@ -86,6 +90,20 @@ pub fn revocations(config: &Config) -> Option<Finding> {
 
 const SYNC: &str = "authkeys-sync && oncall-cache sync";
 
+/// Places a finding at what others could have written, and says how to shut it; otherwise a sync mends it.
+fn mended(found: Finding, error: &StoreError, path: &Path) -> Finding {
+    let StoreError::Untrusted(Refusal { why: Why::Untrusted(at, _), .. }) = error else {
+        return found.at(Place::file(path.display())).run(SYNC);
+    };
+    let found = found.at(Place::file(at.display()));
+    let at_name = quoted(&at.display().to_string());
+    match machine::stat(at) {
+        Some(stat) if stat.mode & 0o022 != 0 => found.run(format_args!("chmod go-w {at_name}")),
+        Some(stat) if stat.uid != 0 && stat.is_directory => found.run(format_args!("chown root {at_name}")),
+        _ => found.advise("find out who changed it, then mend owner and mode; a sync writes the file anew"),
+    }
+}
+
 /// The copy of the directory.
 pub fn keys(config: &Config, now: Timestamp) -> Option<Finding> {
     let place = Place::file(config.paths.keys.display());
@@ -101,12 +119,8 @@ pub fn keys(config: &Config, now: Timestamp) -> Option<Finding> {
     };
     match KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now) {
         Err(error) => {
-            let found = Finding::lock_out("keys", error).at(place);
-            Some(
-                found
-                    .why("no keys are printed, and whose key opened a shared account cannot be told")
-                    .run(SYNC),
-            )
+            let found = mended(Finding::lock_out("keys", &error), &error, &config.paths.keys);
+            Some(found.why("no keys are printed, and whose key opened a shared account cannot be told"))
         }
         Ok(copy) => {
             let age = now.since(copy.synced());
@@ -127,7 +141,7 @@ pub fn keys(config: &Config, now: Timestamp) -> Option<Finding> {
 /// The roster: is it believed, how old is it, who will not be admitted soon.
 pub fn roster(
     config: &Config,
-    roster: Result<&Roster, &str>,
+    roster: &Result<Roster, StoreError>,
     report: &Result<Report, String>,
     now: Timestamp,
 ) -> Vec<Finding> {
@@ -135,8 +149,9 @@ pub fn roster(
     let why_refused = "the shifts it would tell of count for nobody: people on call are refused";
     let roster = match roster {
         Ok(roster) => roster,
-        Err(problem) => {
-            return vec![Finding::lock_out("roster", problem).at(place()).why(why_refused).run(SYNC)];
+        Err(error) => {
+            let found = mended(Finding::lock_out("roster", error), error, &config.paths.roster);
+            return vec![found.why(why_refused)];
         }
     };
     if now.plus(Rules::SKEW) < roster.published {

@@ -158,6 +158,18 @@ impl State {
     }
 }
 
+/// The first line that can leave out more lines than come after it.
+pub fn overshoots(stack: &[Entry]) -> Option<usize> {
+    let leaps = |at: usize, entry: &Entry| {
+        let actions =
+            entry.control.named().map(|answer| entry.control.of(answer)).chain([entry.control.of("")]);
+        actions
+            .into_iter()
+            .any(|action| matches!(action, Action::Jump(count) if landing(stack, at, count).is_none()))
+    };
+    stack.iter().enumerate().find(|(at, entry)| leaps(*at, entry)).map(|(at, _)| at)
+}
+
 /// The last line of the substack, or of the stack, that the line `at` is in.
 fn end_of_substack(stack: &[Entry], at: usize) -> usize {
     let level = stack.get(at).map_or(0, |entry| entry.level);

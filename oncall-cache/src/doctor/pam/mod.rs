@@ -26,6 +26,8 @@ pub struct Pam<'a> {
     pub config: &'a str,
     /// Is there an account that several people enter with their own keys?
     pub has_shared: bool,
+    /// Can our lines be put in: is there a module, and a configuration that can be read?
+    pub is_ready: bool,
     /// Guarded accounts that can be entered by a password.
     pub with_password: Vec<&'a str>,
 }
@@ -76,6 +78,7 @@ pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for stack in &stacks {
         findings.extend(stack.missing_includes());
+        findings.extend(stack.jumps_too_far());
         match stack.ours() {
             None => findings.extend(stack.without_ours(pam, &missing)),
             Some(ours) => {
@@ -124,6 +127,17 @@ impl<'a> Stack<'a> {
         Some(found.at(place(entry)).why(why).advise(format_args!("put {name} back, or take the line out")))
     }
 
+    fn jumps_too_far(&self) -> Option<Finding> {
+        let entry = self.account.get(flow::overshoots(&self.account)?)?;
+        let what = format!(
+            "{}: `{} {}` leaves out more lines than there are",
+            self.service, entry.word, entry.module
+        );
+        let why = "libpam refuses whoever comes to that jump";
+        let advice = "count the lines it is meant to leave out, those of included files too";
+        Some(Finding::lock_out("pam-jump", what).at(place(entry)).why(why).advise(advice))
+    }
+
     /// Our line is not in it.
     fn without_ours(&self, pam: &Pam<'_>, missing: &BTreeSet<&str>) -> Option<Finding> {
         let passes = flow::ends(&self.account, &|entry| anything(entry, &[])).iter().any(|end| end.passes);
@@ -143,7 +157,15 @@ impl<'a> Stack<'a> {
         };
         let what = format!("{service}: no line for pam_oncall.so{what}");
         let found = Finding::new(severity, "pam-missing", what).at(Place::file(&self.file)).why(WHY_MISSING);
-        Some(found.run(self.insertion(pam)))
+        let insertion = self.insertion(pam);
+        Some(if pam.is_ready {
+            found.run(insertion)
+        } else {
+            // A stack that names a module which is not there refuses everybody.
+            found.advise(format_args!(
+                "install the suite and mend its configuration first; then, as root: {insertion}"
+            ))
+        })
     }
 
     /// The command that puts our lines in.

@@ -48,6 +48,11 @@ impl Module {
             path: path.display().to_string(),
         }
     }
+
+    /// Can libpam load it?
+    pub fn is_there(&self) -> bool {
+        self.stat.is_some() && self.is_our_kind && self.lacks.is_empty()
+    }
 }
 
 /// Machine and word size of an ELF file.

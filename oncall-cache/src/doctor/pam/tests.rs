@@ -30,6 +30,7 @@ fn told(changes: &[(&str, &str)], with_password: Vec<&str>) -> Vec<(String, Stri
         services: &services,
         config: "/etc/authkeys/config.toml",
         has_shared: true,
+        is_ready: true,
         with_password,
     };
     let tell = |finding: Finding| {
@@ -125,6 +126,13 @@ fn a53_a_stack_without_pam_unix_is_named() {
 }
 
 #[test]
+fn a_jump_beyond_the_end_is_named() {
+    let jump = "account [success=ok ignore=ignore user_unknown=4 default=bad] pam_sss.so\n";
+    let found = one("sudo", &format!("account required pam_oncall.so\n{jump}@include common-account\n"));
+    assert_eq!((found.0.as_str(), found.1.as_str()), ("lock-out pam-jump", "sudo:2"));
+}
+
+#[test]
 fn a_missing_line_matters_by_what_can_be_entered_there() {
     let found = one("sudo", "auth required pam_unix.so\n@include common-account\n");
     assert_eq!(found, expected("open pam-missing", "sudo", "-e '2i account required pam_oncall.so' sudo"));
@@ -216,6 +224,7 @@ fn services_that_are_not_decided_for_are_doors() {
             services: &services,
             config: "/c",
             has_shared: true,
+            is_ready: true,
             with_password,
         };
         doors(&pam, &names).iter().map(tell).collect()
@@ -239,6 +248,7 @@ fn a_module_that_cannot_be_loaded_locks_out_or_opens() {
             services: &services,
             config: "/c",
             has_shared: true,
+            is_ready: true,
             with_password: vec![],
         };
         let state = Module { path: "/m".to_string(), stat, is_our_kind, lacks: vec![] };
