@@ -42,6 +42,13 @@ pub enum Verb {
     /// is not known. Exit status 0, nothing is missing; 1, something is; with --would-refuse: 0, nobody would be
     /// refused; 1, somebody would; always 2 where that cannot be told
     Report(ReportArguments),
+    /// For root: look at sshd, PAM, sudo, files and ages, and say what would lock out or let through, and what mends
+    /// it; nothing is changed. Exit status 0, nothing is wrong; 1, warnings; 2, something locks out or lets through
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on

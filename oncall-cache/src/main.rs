@@ -5,6 +5,7 @@
 mod advice;
 mod check;
 mod cli;
+mod doctor;
 mod explain;
 #[cfg(test)]
 mod golden;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Status(arguments) => show_status(config(), arguments),
         Verb::Map(arguments) => show_map(config(), arguments),
         Verb::Report(arguments) => show_usage(config(), arguments),
+        Verb::Doctor { json } => examine(&arguments.config, *json),
         Verb::Check(question) => ask(&arguments.config, question, check::Answer::line),
         Verb::Why(question) => ask(&arguments.config, question, |answer| answer.chain(&TimeZone::system())),
         Verb::Explain => explain(&check::World::load(&arguments.config)),
@@ -337,6 +339,27 @@ fn show_usage(config: Result<Config, FileError>, arguments: &ReportArguments) ->
         Err(problem) => {
             if arguments.json {
                 print_json(&json!({ "version": 1, "error": problem }));
+            }
+            complain(format_args!("cannot tell: {problem}"));
+            CANNOT_TELL
+        }
+    }
+}
+
+fn examine(config: &Path, as_json: bool) -> u8 {
+    let at = now();
+    match doctor::examine(config, at) {
+        Ok((host, findings)) => {
+            if as_json {
+                print_json(&findings.json(&host, at));
+            } else {
+                say(&findings.text());
+            }
+            findings.exit_code()
+        }
+        Err(problem) => {
+            if as_json {
+                print_json(&json!({ "version": 1, "at": at.to_string(), "error": problem }));
             }
             complain(problem);
             CANNOT_TELL
