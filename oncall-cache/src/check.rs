@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use host::audit::Escaped;
 use host::{Config, accounts, revoked};
 use jiff::tz::TimeZone;
 use policy::{
-    Decision, Evidence, Fault, Ground, Login, Mode, Person, Principal, Reason, Refusal, Revoked, Roster,
-    Rules, Subject, Timestamp, Verdict, decide, told_on_call,
+    Automation, Decision, Evidence, Fault, Ground, Login, Mode, Person, Principal, Reason, Refusal, Revoked,
+    Roster, Rules, Subject, Timestamp, Verdict, decide, told_on_call,
 };
 use serde_json::{Value, json};
 use store::roster;
@@ -104,25 +105,46 @@ impl World {
 }
 
 /// Asks what PAM would ask.
-pub fn ask(world: &World, question: &Question, principal: &Principal, at: Timestamp) -> Answer {
+///
+/// # Errors
+/// The question is about a key that is no program's here.
+pub fn ask(
+    world: &World,
+    question: &Question,
+    principal: &Principal,
+    at: Timestamp,
+) -> Result<Answer, String> {
     let (rules, service) = (&world.rules, question.service.as_str());
+    let program = question.key.as_ref().map(|key| program(rules, key, principal.as_str())).transpose()?;
     // Under sudo PAM is asked about the invoking user, whatever the target.
     let account = match &question.account {
-        _ if policy::is_sudo(service) => principal.as_str(),
+        _ if policy::is_sudo(service) || program.is_some() => principal.as_str(),
         Some(account) => account,
         None => "root",
     };
     let facts = accounts::facts(account, &rules.groups);
-    let person = match rules.subject(service, account, &facts) {
+    let asked = match rules.subject(service, account, &facts) {
         Subject::Caller if accounts::facts(principal.as_str(), &[]).uid == Some(0) => Person::Superuser,
         Subject::Caller | Subject::KeyOwner => Person::Known(principal),
         // A personal account is entered as its owner; nobody else has a key to it.
-        Subject::Owner if account == principal.as_str() => Person::Known(principal),
-        Subject::Owner | Subject::Nobody => Person::Unknown,
+        Subject::Owner | Subject::OwnerOrProgram if account == principal.as_str() => Person::Known(principal),
+        Subject::Owner | Subject::OwnerOrProgram | Subject::Nobody => Person::Unknown,
     };
-    let tty = question.tty.as_deref().unwrap_or_default();
-    let login = Login { service, account, facts: &facts, person, tty };
-    Answer::new(world, &login, principal, decide(&login, &world.evidence(), rules, at), at)
+    let person = program.map_or(asked, Person::Program);
+    let (tty, place) = (question.tty.as_deref(), question.from.as_deref());
+    let (tty, place) = (tty.unwrap_or_default(), place.unwrap_or_default());
+    let login = Login { service, account, facts: &facts, person, tty, place };
+    Ok(Answer::new(world, &login, principal, decide(&login, &world.evidence(), rules, at), at))
+}
+
+/// The entry by which a key is judged when it opens `account`.
+fn program<'r>(rules: &'r Rules, key: &str, account: &str) -> Result<&'r Automation, String> {
+    let wrong =
+        || format!("`{}` is no fingerprint; write what `ssh-keygen -l` prints, SHA256:…", Escaped(key));
+    let digest = store::parse_fingerprint(key).ok_or_else(wrong)?;
+    let unlisted =
+        || format!("no [[policy.automation]] lists {key}; ask without --key about whoever owns it");
+    rules.program(&digest, account).ok_or_else(unlisted)
 }
 
 impl Answer {
@@ -146,7 +168,11 @@ impl Answer {
             on_call: told_on_call(&evidence, rules, at).map(|people| people.into_iter().map(named).collect()),
             last_known: world.last_known(at),
             refusal: Refusal::new(login, &decision, &evidence, rules, at).to_string(),
-            eligible: world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
+            // Of a program nobody asks that.
+            eligible: match decision.ground {
+                Ground::Program(_) => None,
+                _ => world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
+            },
             revoked: world.revoked.as_ref().ok().map(|revoked| revoked.names(principal)),
             mappings: world.mappings.of(principal),
             fault: world.problem(decision.reason),
@@ -183,12 +209,20 @@ impl Answer {
                 let old = if ground.is_old { format!(" ({})", ground.old_news()) } else { String::new() };
                 format!("yes: {person} is on call for {} until {until}{old}", ground.schedule_name)
             }
+            (Ground::Program(program), Reason::Automation) => {
+                let policy::Program { number, owner, reason, .. } = program;
+                let until = When(self.decision.until.unwrap_or(program.until), self.at);
+                let account = &self.account;
+                format!(
+                    "yes: [[policy.automation]] {number} admits a program to {account} until {until} ({owner}: {reason})"
+                )
+            }
             (_, Reason::Exempt) => {
                 format!("yes: {} by {} is exempt from asking who is on call", self.account, self.service)
             }
             (_, Reason::AwaitsKey) => {
                 format!(
-                    "yes, by the key of somebody on call: who enters {} is told by their key",
+                    "yes, by the key of somebody who is admitted: who enters {} is told by their key",
                     self.account
                 )
             }
@@ -257,6 +291,10 @@ impl Answer {
             Ground::Unbelieved(schedule, age, limit) => {
                 fact("known since", format!("{schedule} was last read {age} ago, limit {limit}"));
             }
+            Ground::Program(policy::Program { number, owner, reason, until }) => {
+                fact("program", format!("[[policy.automation]] {number}, until {}", full(*until)));
+                fact("for", format!("{reason}; {owner} answers for it"));
+            }
             Ground::Revoked(revocation) => {
                 let why = if revocation.reason.is_empty() { "not said" } else { &revocation.reason };
                 fact("revoked", format!("since {} by {}: {why}", full(revocation.since), revocation.by));
@@ -310,6 +348,12 @@ impl Answer {
                 "schedule": schedule.to_string(),
                 "age_seconds": age.as_seconds(),
                 "limit_seconds": limit.as_seconds(),
+            }),
+            Ground::Program(policy::Program { number, owner, reason, until }) => json!({
+                "automation": number,
+                "owner": owner,
+                "why": reason,
+                "until": until.to_string(),
             }),
             Ground::Revoked(revocation) => json!({
                 "since": revocation.since.to_string(),

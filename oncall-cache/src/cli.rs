@@ -167,6 +167,15 @@ pub struct Question {
     #[arg(long, value_name = "NAME")]
     pub tty: Option<String>,
 
+    /// The key of a program (SHA256:…, as ssh-keygen -l prints it) that enters in PERSON's place; PERSON is
+    /// then the account
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with_all = ["account", "tty"])]
+    pub key: Option<String>,
+
+    /// From where, with --key: an address, or a name where sshd has UseDNS
+    #[arg(long, value_name = "ADDRESS", requires = "key")]
+    pub from: Option<String>,
+
     #[command(flatten)]
     pub moment: Moment,
 }

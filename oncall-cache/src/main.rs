@@ -326,7 +326,10 @@ fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) 
             return CANNOT_TELL;
         }
     };
-    let answer = check::ask(&check::World::load(config), question, &principal, at);
+    let answer = match check::ask(&check::World::load(config), question, &principal, at) {
+        Ok(answer) => answer,
+        Err(problem) => return usage(problem),
+    };
     if question.moment.json {
         print_json(&answer.json())
     } else {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use host::Config;
-use policy::{AgeLimit, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
+use policy::{AgeLimit, Automation, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
 use serde_json::{Value, json};
 
 use crate::report::{Report, ScheduleReport};
@@ -165,6 +165,9 @@ pub struct Status<'a> {
     host: &'a str,
     roster: Result<&'a Roster, &'a str>,
     report: Result<&'a Report, String>,
+    automation: &'a [Automation],
+    /// What the configuration says and has no effect: exceptions for programs that are over.
+    remarks: Vec<String>,
     /// Each schedule: those of the roster in its order, then those that are missing from it.
     pub rows: Vec<Row<'a>>,
 }
@@ -188,7 +191,15 @@ impl<'a> Status<'a> {
             rows.extend((0..roster.schedules.len()).filter_map(row));
         }
         rows.extend(absent_rows(config, roster.ok(), told, &counted));
-        Self { at, host: &rules.host.name, roster, report, rows }
+        Self {
+            at,
+            host: &rules.host.name,
+            roster,
+            report,
+            automation: &rules.automation,
+            remarks: config.remarks(at),
+            rows,
+        }
     }
 
     /// Does this host's clock allow the roster to be believed?
@@ -277,6 +288,7 @@ impl<'a> Status<'a> {
                 facts.push(("unmapped", text));
             }
         }
+        facts.extend(self.remarks.iter().map(|remark| ("note", remark.clone())));
         facts
     }
 
@@ -311,6 +323,7 @@ impl<'a> Status<'a> {
                 })).collect::<Vec<_>>(),
             })),
             "last_sync_problem": self.report.as_ref().err(),
+            "remarks": self.remarks,
             "schedules": self.rows.iter().map(row_json).collect::<Vec<_>>(),
         })
     }

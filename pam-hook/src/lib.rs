@@ -63,7 +63,7 @@ pub unsafe extern "C" fn pam_sm_acct_mgmt(
     unsafe { answer(handle, argc, argv, pam::code::IGNORE, decide) }
 }
 
-/// Session management, opening: decides for shared accounts over sshd.
+/// Session management, opening: decides over sshd where the key tells who it is.
 ///
 /// # Safety
 /// Called by libpam, with a live handle and `argc` valid strings in `argv`.

@@ -23,8 +23,8 @@ mod time;
 
 pub use automation::{Automation, Digest};
 pub use decision::{
-    Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
-    decide, on_call_now, told_on_call,
+    Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Program, Reason, Verdict, admitted,
+    anyone, decide, on_call_now, told_on_call,
 };
 pub use from::FromPattern;
 pub use mode::{Effect, Mode};

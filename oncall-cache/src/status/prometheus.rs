@@ -67,6 +67,7 @@ impl Status<'_> {
         self.write_roster(&mut text);
         self.write_schedules(&mut text);
         self.write_report(&mut text);
+        self.write_automation(&mut text);
         text.0.trim_end().to_string()
     }
 
@@ -119,6 +120,17 @@ impl Status<'_> {
             let people: BTreeSet<&str> = eligible.map(|(_, person, _)| *person).collect();
             i64::try_from(people.len()).ok()
         });
+    }
+
+    fn write_automation(&self, text: &mut Text) {
+        let name = "automation_until_timestamp_seconds";
+        text.metric(name, "When an exception for programs ends, by its place in the configuration.");
+        for entry in self.automation {
+            let number = entry.number.to_string();
+            let labels =
+                [("number", number.as_str()), ("account", entry.account.as_str()), ("owner", &entry.owner)];
+            text.sample(name, &labels, entry.until.unix());
+        }
     }
 
     fn write_report(&self, text: &mut Text) {
