@@ -15,6 +15,10 @@ need /usr/sbin/slapd slapd
 need ldapmodify ldap-utils
 need pamtester pamtester
 need sqlite3 sqlite3
+need gcc gcc
+need /usr/include/stdio.h libc6-dev
+need strace strace
+need valgrind valgrind
 [ -n "$missing" ] || exit 0
 
 [ "$(id -u)" = 0 ] || { echo "make test: missing$missing, and root alone can install them: sudo make test" >&2; exit 1; }
