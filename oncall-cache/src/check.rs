@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use host::audit::Escaped;
-use host::{Config, accounts, revoked};
+use host::{Config, accounts, revoked, switch};
 use jiff::tz::TimeZone;
 use policy::{
-    Automation, Decision, Evidence, Fault, Ground, Login, Mode, Person, Principal, Reason, Refusal, Revoked,
-    Roster, Rules, Subject, Timestamp, Verdict, decide, told_on_call,
+    Automation, Decision, Evidence, Fault, Ground, Login, Mode, ModeSource, Person, Principal, Reason,
+    Refusal, Revoked, Roster, Rules, Subject, Switch, Timestamp, Verdict, decide, mode_in_force,
+    told_on_call,
 };
 use serde_json::{Value, json};
 use store::roster;
@@ -26,6 +27,8 @@ pub struct Answer {
     service: String,
     host: String,
     mode: Mode,
+    /// Where the mode comes from, if not from the configuration alone.
+    mode_by: Option<String>,
     at: Timestamp,
     decision: Decision,
     /// Who is on call and until when, if that is known.
@@ -51,6 +54,8 @@ pub struct World {
     pub roster: Result<Roster, (Fault, String)>,
     /// Who is revoked, or why that cannot be told.
     pub revoked: Result<Revoked, (Fault, String)>,
+    /// What root has said about enforcing, or why that cannot be told.
+    pub switch: Result<Switch, String>,
     /// How the roster's people were found.
     pub mappings: Mappings,
 }
@@ -69,7 +74,13 @@ impl World {
             }
             Err(error) => (Rules::compiled(), Err((Fault::Config, error.to_string())), Mappings::default()),
         };
-        Self { rules, roster, revoked, mappings }
+        let switch = switch::read(&switch::beside(path)).map_err(|unreadable| unreadable.to_string());
+        Self { rules, roster, revoked, switch, mappings }
+    }
+
+    /// What follows from decisions at `at`, and where that comes from.
+    pub fn mode(&self, at: Timestamp) -> (Mode, ModeSource<'_>) {
+        mode_in_force(self.rules.mode, self.switch.as_ref().ok(), at)
     }
 
     /// The same for a decision.
@@ -163,7 +174,8 @@ impl Answer {
             account: login.account.to_string(),
             service: login.service.to_string(),
             host: rules.host.name.clone(),
-            mode: rules.mode,
+            mode: world.mode(at).0,
+            mode_by: crate::switch::told(world.mode(at).1, world.switch.as_ref().err(), at),
             at,
             on_call: told_on_call(&evidence, rules, at).map(|people| people.into_iter().map(named).collect()),
             last_known: world.last_known(at),
@@ -249,7 +261,11 @@ impl Answer {
     fn observed(&self) -> &'static str {
         let refused = self.decision.effect(Mode::Enforce).refuses();
         let lets_in = refused && !self.decision.effect(self.mode).refuses();
-        if lets_in { " (would be refused; observe mode lets in)" } else { "" }
+        match &self.mode_by {
+            _ if !lets_in => "",
+            None => " (would be refused; observe mode lets in)",
+            Some(_) => " (would be refused; enforcing is suspended)",
+        }
     }
 
     /// The line, and below it each fact; local times are those of `zone`.
@@ -303,8 +319,12 @@ impl Answer {
         }
         fact("who is", self.others());
         fact("reason", self.decision.reason.to_string());
-        if self.mode == Mode::Observe {
-            fact("mode", "observe: decided and logged, nobody is refused".to_string());
+        match &self.mode_by {
+            Some(told) => fact("mode", told.clone()),
+            None if self.mode == Mode::Observe => {
+                fact("mode", "observe: decided and logged, nobody is refused".to_string());
+            }
+            None => {}
         }
         fact("next step", advice::step(self.decision.reason, &self.person, &self.account));
         match (self.decision.until, self.then) {
@@ -376,6 +396,7 @@ impl Answer {
             "known_as": self.mappings,
             "revoked": self.revoked,
             "mode": if self.mode == Mode::Observe { "observe" } else { "enforce" },
+            "mode_by": self.mode_by,
             "ground": ground,
             "until": self.decision.until.map(|until| until.to_string()),
             "message": self.line(),

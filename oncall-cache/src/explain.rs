@@ -41,6 +41,7 @@ mod tests {
             rules,
             roster: Err((Fault::Missing, String::new())),
             revoked: Ok(Revoked::nobody()),
+            switch: Ok(Default::default()),
             mappings: Default::default(),
         };
         let (text, told) = explain(&world, Timestamp::from_unix(1_795_165_200));

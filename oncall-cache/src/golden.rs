@@ -72,6 +72,7 @@ fn world() -> World {
             eligible: ["alice", "bob", "carol"].map(|person| (name(person), true)).into(),
         }),
         revoked: Ok([(name("carol"), revocation)].into_iter().collect::<Revoked>()),
+        switch: Ok(Default::default()),
         mappings: Mappings { found: [mapping].into(), providers: [("pd".to_string(), "PagerDuty")].into() },
     }
 }

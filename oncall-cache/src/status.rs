@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use host::Config;
-use policy::{AgeLimit, Automation, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
+use policy::{
+    AgeLimit, Automation, Mode, ModeSource, Roster, Rules, Schedule, ScheduleRef, Span, Switch, Timestamp,
+    mode_in_force,
+};
 use serde_json::{Value, json};
 
 use crate::report::{Report, ScheduleReport};
@@ -165,6 +168,9 @@ pub struct Status<'a> {
     host: &'a str,
     roster: Result<&'a Roster, &'a str>,
     report: Result<&'a Report, String>,
+    /// The mode that holds, and where it comes from; the switch's trouble, if it cannot be read.
+    mode: (Mode, ModeSource<'a>),
+    switch_problem: Option<&'a String>,
     automation: &'a [Automation],
     /// What the configuration says and has no effect: exceptions for programs that are over.
     remarks: Vec<String>,
@@ -178,9 +184,12 @@ impl<'a> Status<'a> {
         config: &'a Config,
         roster: Result<&'a Roster, &'a str>,
         report: &'a Result<Report, String>,
+        switch: &'a Result<Switch, String>,
         at: Timestamp,
     ) -> Self {
         let rules = &config.rules;
+        let (mode, switch_problem) =
+            (mode_in_force(rules.mode, switch.as_ref().ok(), at), switch.as_ref().err());
         let report = report.as_ref().map_err(Clone::clone).and_then(|report| current(report, roster, at));
         let told = report.as_ref().ok().copied();
         let counted: BTreeSet<&ScheduleRef> = rules.here().flat_map(|rule| &rule.schedules).collect();
@@ -196,6 +205,8 @@ impl<'a> Status<'a> {
             host: &rules.host.name,
             roster,
             report,
+            mode,
+            switch_problem,
             automation: &rules.automation,
             remarks: config.remarks(at),
             rows,
@@ -207,12 +218,23 @@ impl<'a> Status<'a> {
         self.roster.is_ok_and(|roster| clock_holds(roster, self.at))
     }
 
+    /// When enforcing begins again, where it is suspended.
+    fn suspended_until(&self) -> Option<Timestamp> {
+        if let ModeSource::Suspended(order) = self.mode.1 { order.until } else { None }
+    }
+
+    /// Is enforcing suspended, or cannot be told whether it is?
+    fn is_switched_off(&self) -> bool {
+        matches!(self.mode.1, ModeSource::Suspended(_) | ModeSource::Unreadable)
+    }
+
     /// The answer in one word.
     pub fn health(&self) -> Health {
         let sync_failed = self.report.as_ref().is_ok_and(|report| report.problem.is_some());
         if !self.clock_holds() || self.rows.iter().any(|row| row.counts && !row.believed()) {
             Health::NotBelieved
-        } else if sync_failed || self.rows.iter().any(|row| row.trouble().is_some()) {
+        } else if self.is_switched_off() || sync_failed || self.rows.iter().any(|row| row.trouble().is_some())
+        {
             Health::Failing
         } else {
             Health::Well
@@ -246,6 +268,9 @@ impl<'a> Status<'a> {
     fn headline(&self) -> String {
         match (self.health(), self.roster) {
             (Health::Well, _) => "well: every schedule is known and believed".to_string(),
+            (Health::Failing, _) if self.is_switched_off() => {
+                format!("failing: {}", self.mode_told().unwrap_or_default())
+            }
             (Health::Failing, _) => {
                 "failing: a source or a sync fails, or is old; what admits to this host is still believed"
                     .to_string()
@@ -261,8 +286,15 @@ impl<'a> Status<'a> {
         }
     }
 
+    /// The mode, unless it is simply to enforce.
+    fn mode_told(&self) -> Option<String> {
+        let observing = || "observe: decided and logged, nobody is refused".to_string();
+        let told = crate::switch::told(self.mode.1, self.switch_problem, self.at);
+        told.or_else(|| (self.mode.0 == Mode::Observe).then(observing))
+    }
+
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let mut facts = Vec::new();
+        let mut facts: Vec<_> = self.mode_told().map(|told| ("mode", told)).into_iter().collect();
         match &self.report {
             Ok(report) => {
                 let ago = self.ago(Timestamp::from_unix(report.attempted));
@@ -323,6 +355,9 @@ impl<'a> Status<'a> {
                 })).collect::<Vec<_>>(),
             })),
             "last_sync_problem": self.report.as_ref().err(),
+            "mode": if self.mode.0 == Mode::Observe { "observe" } else { "enforce" },
+            "mode_by": crate::switch::told(self.mode.1, self.switch_problem, self.at),
+            "suspended_until": self.suspended_until().map(|until| until.to_string()),
             "remarks": self.remarks,
             "schedules": self.rows.iter().map(row_json).collect::<Vec<_>>(),
         })

@@ -9,13 +9,14 @@
 use std::path::Path;
 
 use host::audit::Line;
-use host::{Config, accounts, config, revoked};
+use host::{Config, accounts, config, revoked, switch};
 use nix::unistd::Uid;
 use policy::{
     Automation, Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason,
     Refusal,
 };
-use policy::{Revoked, Roster, Rules, Subject, Timestamp, anyone, decide, is_sudo};
+use policy::{ModeSource, Revoked, Roster, Rules, Subject, Switch, Timestamp};
+use policy::{anyone, decide, is_sudo, mode_in_force};
 use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
@@ -40,6 +41,7 @@ struct World {
     config: Result<Config, String>,
     rules: Rules,
     revoked: Result<Revoked, revoked::Unreadable>,
+    switch: Result<Switch, switch::Unreadable>,
     roster: Result<Roster, Fault>,
 }
 
@@ -48,12 +50,20 @@ impl World {
     fn load(request: &Request) -> Self {
         let config = configuration(&request.arguments);
         let rules = config.as_ref().map_or_else(|_| Rules::compiled(), |config| config.rules.clone());
-        Self { config, rules, revoked: Ok(Revoked::nobody()), roster: Err(Fault::Config) }
+        let (revoked, switch) = (Ok(Revoked::nobody()), Ok(Switch::untouched()));
+        Self { config, rules, revoked, switch, roster: Err(Fault::Config) }
     }
 
-    /// Reads who is revoked: of every login in scope.
-    fn read_revoked(&mut self, request: &Request) {
-        self.revoked = revoked::read(&Config::revoked_beside(config_path(&request.arguments)));
+    /// Reads who is revoked, and whether root has switched the mode: of every login in scope.
+    fn read_orders(&mut self, request: &Request) {
+        let path = config_path(&request.arguments);
+        self.revoked = revoked::read(&Config::revoked_beside(path));
+        self.switch = switch::read(&switch::beside(path));
+    }
+
+    /// What follows from decisions now: as the configuration says, or root since then.
+    fn mode(&self, now: Timestamp) -> (Mode, ModeSource<'_>) {
+        mode_in_force(self.rules.mode, self.switch.as_ref().ok(), now)
     }
 
     /// Reads who is on call: only of logins that are guarded, and of people who are revoked.
@@ -73,7 +83,8 @@ impl World {
     /// What is wrong with the files that root wrote, for the log.
     fn problem(&self) -> String {
         let (config, revoked) = (self.config.as_ref().err(), self.revoked.as_ref().err());
-        config.cloned().or_else(|| revoked.map(ToString::to_string)).unwrap_or_default()
+        let switch = || self.switch.as_ref().err().map(ToString::to_string);
+        config.cloned().or_else(|| revoked.map(ToString::to_string)).or_else(switch).unwrap_or_default()
     }
 }
 
@@ -137,7 +148,7 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     if !world.rules.covers_service(&request.service) {
         return Answer { effect: Effect::Ignore, tell: None, log: None };
     }
-    world.read_revoked(request);
+    world.read_orders(request);
     // sudo asks about the user who called it; that user's name is in PAM_RUSER.
     let account =
         if is_sudo(&request.service) && !request.asker.is_empty() { &request.asker } else { &request.user };
@@ -180,7 +191,7 @@ pub fn open_session(request: &Request, now: Timestamp) -> Answer {
     if !subject.goes_by_key() {
         return pass;
     }
-    world.read_revoked(request);
+    world.read_orders(request);
     world.read_roster();
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
     let human = match (&world.config, program(&world.rules, &request.user, &keys)) {
@@ -291,6 +302,14 @@ fn one_human(owners: Vec<KeyOwner>) -> Human {
     }
 }
 
+/// The mode, for the log, where it is not simply to enforce.
+fn mode_word(mode: Mode, source: ModeSource<'_>) -> &'static str {
+    match source.word() {
+        "" if mode == Mode::Observe => "observe",
+        word => word,
+    }
+}
+
 fn finish(
     request: &Request,
     world: &World,
@@ -299,7 +318,8 @@ fn finish(
     now: Timestamp,
     key: Option<&PublicKey>,
 ) -> Answer {
-    let effect = decision.effect(world.rules.mode);
+    let (mode, source) = world.mode(now);
+    let effect = decision.effect(mode);
     let tell = match &decision.ground {
         _ if effect.refuses() => {
             Some(Refusal::new(login, decision, &world.evidence(), &world.rules, now).to_string())
@@ -314,7 +334,7 @@ fn finish(
             _ => "-",
         };
         Line::of(person, decision)
-            .field("mode", if world.rules.mode == Mode::Observe { "observe" } else { "" })
+            .field("mode", mode_word(mode, source))
             .field("service", &request.service)
             .field("account", &request.user)
             .field("asker", &request.asker)

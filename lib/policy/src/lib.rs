@@ -19,6 +19,7 @@ mod refusal;
 mod revoked;
 mod roster;
 mod rules;
+mod switch;
 mod time;
 
 pub use automation::{Automation, Digest};
@@ -36,4 +37,5 @@ pub use rules::{
     AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Subject, Who,
     asks_the_caller, is_su, is_sudo, matches_glob,
 };
+pub use switch::{ModeSource, Order, Switch, mode_in_force};
 pub use time::{Span, Timestamp, Window};

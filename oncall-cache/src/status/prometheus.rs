@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use policy::{Mode, Timestamp};
+
 use super::{Known, Row, State, Status};
 
 /// What one metric takes from what is known of a schedule.
@@ -64,6 +66,14 @@ impl Status<'_> {
     pub fn prometheus(&self) -> String {
         let mut text = Text::default();
         text.only(STATUS.0, STATUS.1, self.health().code().into());
+        let enforcing = i64::from(self.mode.0 == Mode::Enforce);
+        text.only("enforcing", "Whether who is not admitted is refused.", enforcing);
+        let until = self.suspended_until().map_or(0, Timestamp::unix);
+        text.only(
+            "suspended_until_timestamp_seconds",
+            "When enforcing begins again; 0, it is not suspended.",
+            until,
+        );
         self.write_roster(&mut text);
         self.write_schedules(&mut text);
         self.write_report(&mut text);
