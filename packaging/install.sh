@@ -9,7 +9,7 @@ build=${1:?usage: packaging/install.sh BUILD_DIRECTORY}
 here=$(cd "$(dirname "$0")" && pwd)
 [ "$(id -u)" = 0 ] || { echo "packaging/install.sh: needs root" >&2; exit 1; }
 
-for file in authkeys authkeys-sync oncall-cache libpam_oncall.so libnss_oncall.so; do
+for file in authkeys authkeys-sync oncall-cache pam-probe libpam_oncall.so libnss_oncall.so; do
     [ -e "$build/$file" ] || { echo "packaging/install.sh: no $build/$file; run make build" >&2; exit 1; }
 done
 
@@ -37,6 +37,8 @@ put() {
 put "$build/authkeys" /usr/bin/authkeys 755
 put "$build/authkeys-sync" /usr/bin/authkeys-sync 755
 put "$build/oncall-cache" /usr/bin/oncall-cache 755
+install -d -m 755 -o root -g root /usr/libexec/authkeys
+put "$build/pam-probe" /usr/libexec/authkeys/pam-probe 755
 put "$build/libpam_oncall.so" "$modules/pam_oncall.so" 644
 put "$build/libnss_oncall.so" "$libraries/libnss_oncall.so.2" 644
 

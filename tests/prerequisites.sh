@@ -19,6 +19,7 @@ need cc gcc
 need gcc gcc
 need /usr/include/stdio.h libc6-dev
 need script bsdutils
+need strace strace
 need nscd nscd
 need valgrind 'valgrind libc6-dbg'
 need objdump binutils

@@ -80,6 +80,7 @@ fn people<'r>(
             facts: &facts,
             person: Person::Known(person),
             tty: "",
+            place: "",
         };
         decide(&login, &evidence, &config.rules, now)
     };

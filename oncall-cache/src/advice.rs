@@ -6,6 +6,15 @@ use policy::Reason;
 pub fn step(reason: Reason, person: &str, account: &str) -> String {
     let text = match reason {
         Reason::OnCall => "none needed; the right ends by itself",
+        Reason::Automation => {
+            "none needed; [[policy.automation]] says which programs are admitted, and until when"
+        }
+        Reason::AutomationOver => {
+            "extend the entry's `until` if the program is still wanted, or take entry and key away"
+        }
+        Reason::AutomationElsewhere => {
+            "use the key from where its entry lists, for that account and service; or change the entry"
+        }
         Reason::Exempt => "none needed; policy.exempt_accounts and policy.exempt_ttys say who is exempt",
         Reason::AwaitsKey => "log in with your own key: it says who you are",
         Reason::OutOfScope => "to guard this login, list its service in policy.services",

@@ -18,6 +18,7 @@ mod refresh;
 mod report;
 mod revoke;
 mod status;
+mod switch;
 mod sync;
 mod table;
 mod usage;
@@ -77,6 +78,8 @@ fn main() -> ExitCode {
         Verb::Explain => explain(&check::World::load(&arguments.config)),
         Verb::Revoke { user, reason } => change(revoke::revoke(&arguments.config, user, reason, now())),
         Verb::Unrevoke { user } => change(revoke::unrevoke(&arguments.config, user)),
+        Verb::Suspend(wish) => switched(switch::suspend(&arguments.config, wish, now())),
+        Verb::Enforce(wish) => switched(switch::enforce(&arguments.config, wish, now())),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
         Verb::Config { verb: ConfigVerb::Show { json } } => show_config(config(), *json),
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
@@ -222,6 +225,20 @@ fn change(outcome: Result<revoke::Changed, revoke::Failure>) -> u8 {
     }
 }
 
+/// The same for a verb that switches the mode.
+fn switched(outcome: Result<Vec<String>, switch::Failure>) -> u8 {
+    match outcome {
+        Ok(lines) => {
+            lines.iter().for_each(|line| say(line));
+            0
+        }
+        Err(failure) => {
+            complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
 fn serve(load: impl Fn() -> Result<Config, FileError>) -> u8 {
     match refresh::serve(load) {
         Ok(()) => 0,
@@ -242,7 +259,7 @@ fn show_who(path: &Path, at: Timestamp, as_json: bool) -> u8 {
     match known {
         Ok((roster, config)) => {
             let report = Report::read(&report::path(&config));
-            let status = Status::new(&config, Ok(roster), &report, at);
+            let status = Status::new(&config, Ok(roster), &report, &world.switch, at);
             let who = Who::new(roster, &world.rules, &status, &world.revoked, at);
             if as_json {
                 print_json(&who.json())
@@ -279,7 +296,8 @@ fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -
     };
     let roster = store::roster::read(&config.paths.roster).map_err(|error| error.to_string());
     let report = Report::read(&report::path(&config));
-    let status = Status::new(&config, roster.as_ref().map_err(String::as_str), &report, at);
+    let switch = switch::read(&config.path);
+    let status = Status::new(&config, roster.as_ref().map_err(String::as_str), &report, &switch, at);
     if arguments.json {
         print_json(&status.json());
     } else if arguments.prometheus {
@@ -381,7 +399,10 @@ fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) 
             return CANNOT_TELL;
         }
     };
-    let answer = check::ask(&check::World::load(config), question, &principal, at);
+    let answer = match check::ask(&check::World::load(config), question, &principal, at) {
+        Ok(answer) => answer,
+        Err(problem) => return usage(problem),
+    };
     if question.moment.json {
         print_json(&answer.json())
     } else {
@@ -425,11 +446,21 @@ fn show_config(config: Result<Config, FileError>, as_json: bool) -> u8 {
     match shown {
         Ok((config, _)) if as_json => {
             let path = config.path.display().to_string();
-            print_json(&json!({ "version": 1, "path": path, "config": config.effective() }));
+            let switch = switch::read(&config.path);
+            let (mode, source) = policy::mode_in_force(config.rules.mode, switch.as_ref().ok(), now());
+            let mode = if mode == policy::Mode::Observe { "observe" } else { "enforce" };
+            let mode_by = switch::told(source, switch.as_ref().err(), now());
+            print_json(
+                &json!({ "version": 1, "path": path, "mode": mode, "mode_by": mode_by, "config": config.effective() }),
+            );
             0
         }
         Ok((config, text)) => {
-            say(&format!("# {} as it holds\n{}", config.path.display(), text.trim_end()));
+            let switch = switch::read(&config.path);
+            let (_, source) = policy::mode_in_force(config.rules.mode, switch.as_ref().ok(), now());
+            let told = switch::told(source, switch.as_ref().err(), now());
+            let told = told.map(|told| format!("# not by this file: {told}\n")).unwrap_or_default();
+            say(&format!("# {} as it holds\n{told}{}", config.path.display(), text.trim_end()));
             0
         }
         Err(problem) => {

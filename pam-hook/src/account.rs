@@ -1,20 +1,22 @@
 //! The decision behind both hooks: who is the human being, and does the policy admit them.
 //!
-//! Account management decides for every login but one kind: an account that several people share,
-//! entered over sshd. There the key says who it is, and sshd tells the key only when the session
-//! opens (measured: during account management `SSH_AUTH_INFO_0` is set and empty). So account
-//! management refuses what no person could be admitted to, passes the rest on if its stack line
+//! Account management decides for every login but one kind: an account that several people share, or
+//! that programs enter too, over sshd. There the key says who it is, and sshd tells the key only when
+//! the session opens (measured: during account management `SSH_AUTH_INFO_0` is set and empty). So
+//! account management refuses what nobody could be admitted to, passes the rest on if its stack line
 //! promises `shared=session`, and session management decides.
 
 use std::path::Path;
 
 use host::audit::Line;
-use host::{Config, accounts, config, revoked};
+use host::{Config, accounts, config, revoked, switch};
 use nix::unistd::Uid;
 use policy::{
-    Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason, Refusal,
+    Automation, Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason,
+    Refusal,
 };
-use policy::{Revoked, Roster, Rules, Subject, Timestamp, anyone, decide, is_sudo};
+use policy::{ModeSource, Revoked, Roster, Rules, Subject, Switch, Timestamp};
+use policy::{anyone, decide, is_sudo, mode_in_force};
 use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
@@ -47,6 +49,7 @@ pub struct World {
     pub config: Result<Config, String>,
     pub rules: Rules,
     revoked: Result<Revoked, revoked::Unreadable>,
+    switch: Result<Switch, switch::Unreadable>,
     roster: Result<Roster, Fault>,
 }
 
@@ -55,12 +58,20 @@ impl World {
     fn load(request: &Request) -> Self {
         let config = configuration(&request.arguments);
         let rules = config.as_ref().map_or_else(|_| Rules::compiled(), |config| config.rules.clone());
-        Self { config, rules, revoked: Ok(Revoked::nobody()), roster: Err(Fault::Config) }
+        let (revoked, switch) = (Ok(Revoked::nobody()), Ok(Switch::untouched()));
+        Self { config, rules, revoked, switch, roster: Err(Fault::Config) }
     }
 
-    /// Reads who is revoked: of every login in scope.
-    fn read_revoked(&mut self, request: &Request) {
-        self.revoked = revoked::read(&Config::revoked_beside(config_path(&request.arguments)));
+    /// Reads who is revoked, and whether root has switched the mode: of every login in scope.
+    fn read_orders(&mut self, request: &Request) {
+        let path = config_path(&request.arguments);
+        self.revoked = revoked::read(&Config::revoked_beside(path));
+        self.switch = switch::read(&switch::beside(path));
+    }
+
+    /// What follows from decisions now: as the configuration says, or root since then.
+    fn mode(&self, now: Timestamp) -> (Mode, ModeSource<'_>) {
+        mode_in_force(self.rules.mode, self.switch.as_ref().ok(), now)
     }
 
     /// Reads who is on call: only of logins that are guarded, and of people who are revoked.
@@ -80,7 +91,8 @@ impl World {
     /// What is wrong with the files that root wrote, for the log.
     pub fn problem(&self) -> String {
         let (config, revoked) = (self.config.as_ref().err(), self.revoked.as_ref().err());
-        config.cloned().or_else(|| revoked.map(ToString::to_string)).unwrap_or_default()
+        let switch = || self.switch.as_ref().err().map(ToString::to_string);
+        config.cloned().or_else(|| revoked.map(ToString::to_string)).or_else(switch).unwrap_or_default()
     }
 }
 
@@ -105,6 +117,8 @@ enum Human {
     Named(Principal),
     /// The keys are these people's.
     Several(Vec<Principal>),
+    /// The keys are a program's.
+    Program(Box<Automation>),
     Other(Person<'static>),
 }
 
@@ -117,6 +131,7 @@ impl Human {
         match self {
             Self::Named(principal) => Person::Known(principal),
             Self::Several(_) => Person::Ambiguous,
+            Self::Program(entry) => Person::Program(entry),
             Self::Other(person) => *person,
         }
     }
@@ -125,7 +140,7 @@ impl Human {
     fn names(&self) -> String {
         match self {
             Self::Several(people) => people.iter().map(Principal::as_str).collect::<Vec<_>>().join(","),
-            Self::Named(_) | Self::Other(_) => String::new(),
+            Self::Named(_) | Self::Program(_) | Self::Other(_) => String::new(),
         }
     }
 }
@@ -141,7 +156,7 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     if !world.rules.covers_service(&request.service) {
         return Answer::NONE;
     }
-    world.read_revoked(request);
+    world.read_orders(request);
     // sudo asks about the user who called it; that user's name is in PAM_RUSER.
     let account =
         if is_sudo(&request.service) && !request.asker.is_empty() { &request.asker } else { &request.user };
@@ -154,7 +169,7 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     let human = match world.rules.subject(&request.service, account, &facts) {
         Subject::Caller if is_sudo(&request.service) => sudo_caller(request, caller, &facts),
         Subject::Caller => su_caller(caller),
-        Subject::Owner => Human::of_account(account),
+        Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account),
         Subject::KeyOwner | Subject::Nobody => Human::Other(Person::Unknown),
     };
     let is_revoked = |revoked: &Revoked| matches!(human.person(), Person::Known(who) if revoked.names(who));
@@ -172,7 +187,7 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     finish(request, &world, &login, &decision, now, None)
 }
 
-/// Session management, when a session opens: decides for shared accounts over sshd, lets all others be.
+/// Session management, when a session opens: decides over sshd where the key tells, lets all others be.
 pub fn open_session(request: &Request, now: Timestamp) -> Answer {
     if request.service != "sshd" || !is_usable(&request.user) {
         return Answer::NONE;
@@ -182,15 +197,18 @@ pub fn open_session(request: &Request, now: Timestamp) -> Answer {
         return Answer::NONE;
     }
     let facts = accounts::facts(&request.user, &world.rules.groups);
-    if !world.rules.is_shared(&request.user, &facts) {
+    let subject = world.rules.subject("sshd", &request.user, &facts);
+    if !subject.goes_by_key() {
         return Answer::NONE;
     }
-    world.read_revoked(request);
+    world.read_orders(request);
     world.read_roster();
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
-    let human = match &world.config {
-        Ok(config) => key_owner(config, &keys, now),
-        Err(_) => Human::Other(Person::CannotTell(Fault::Config)),
+    let human = match (&world.config, program(&world.rules, &request.user, &keys)) {
+        (Err(_), _) => Human::Other(Person::CannotTell(Fault::Config)),
+        (Ok(_), Some(program)) => program,
+        (Ok(config), None) if subject == Subject::KeyOwner => key_owner(config, &keys, now),
+        (Ok(_), None) => Human::of_account(&request.user),
     };
     let login = login(request, &request.user, &facts, &human);
     let decision = decide(&login, &world.evidence(), &world.rules, now);
@@ -204,13 +222,14 @@ pub fn open_session(request: &Request, now: Timestamp) -> Answer {
 }
 
 fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'a Human) -> Login<'a> {
-    Login { service: &request.service, account, facts, person: human.person(), tty: &request.tty }
+    let (service, tty, place) = (&request.service, &request.tty, &request.remote_host);
+    Login { service, account, facts, person: human.person(), tty, place }
 }
 
 /// Will the session hook be asked who this is, so that account management asks only whether anybody could be
 /// admitted?
 fn session_decides(request: &Request, world: &World, facts: &Facts) -> bool {
-    let by_key = world.rules.subject(&request.service, &request.user, facts) == Subject::KeyOwner;
+    let by_key = world.rules.subject(&request.service, &request.user, facts).goes_by_key();
     let promised = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
     by_key && promised && request.authentication.is_some()
 }
@@ -251,6 +270,16 @@ fn offered_keys(authentication: &str) -> Vec<PublicKey> {
     lines.map(key).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
+/// The program whose keys these are, if one of them is any program's: it is no person's then, whoever else lists
+/// it, and beside another's it is nobody's.
+fn program(rules: &Rules, account: &str, keys: &[PublicKey]) -> Option<Human> {
+    let entries = keys.iter().map(|key| rules.program(&key.sha256(), account));
+    let entries: Vec<Option<&Automation>> = entries.collect();
+    let first = entries.iter().find_map(|entry| *entry)?;
+    let is_one = entries.iter().all(|entry| entry.is_some_and(|entry| entry.number == first.number));
+    Some(if is_one { Human::Program(Box::new(first.clone())) } else { Human::Other(Person::Unknown) })
+}
+
 /// The one person who owns every key that opened the session.
 fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
     let Some(directory) = &config.directory else { return Human::Other(Person::Unknown) };
@@ -260,12 +289,7 @@ fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
     let owners = || -> Result<Vec<KeyOwner>, store::StoreError> {
         let copy =
             KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)?;
-        // A program's key is no person's, whoever else lists it.
-        let owner = |key: &PublicKey| match config.rules.automation(&key.sha256()) {
-            Some(_) => Ok(KeyOwner::Nobody),
-            None => copy.owner_of(key),
-        };
-        keys.iter().map(owner).collect()
+        keys.iter().map(|key| copy.owner_of(key)).collect()
     };
     match owners() {
         Err(error) => Human::Other(Person::CannotTell(error.fault())),
@@ -293,6 +317,14 @@ fn one_human(owners: Vec<KeyOwner>) -> Human {
     }
 }
 
+/// The mode, for the log, where it is not simply to enforce.
+fn mode_word(mode: Mode, source: ModeSource<'_>) -> &'static str {
+    match source.word() {
+        "" if mode == Mode::Observe => "observe",
+        word => word,
+    }
+}
+
 fn finish(
     request: &Request,
     world: &World,
@@ -301,7 +333,7 @@ fn finish(
     now: Timestamp,
     key: Option<&PublicKey>,
 ) -> Answer {
-    let mode = world.rules.mode;
+    let (mode, source) = world.mode(now);
     let effect = decision.effect(mode);
     let tell = match &decision.ground {
         _ if effect.refuses() => {
@@ -317,7 +349,7 @@ fn finish(
             _ => "-",
         };
         Line::of(person, decision)
-            .field("mode", if mode == Mode::Observe { "observe" } else { "" })
+            .field("mode", mode_word(mode, source))
             .field("service", &request.service)
             .field("account", &request.user)
             .field("asker", &request.asker)

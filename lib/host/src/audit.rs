@@ -58,6 +58,13 @@ impl Line {
                     .field("schedule", &schedule.to_string())
                     .field("age", &format!("{}s", age.as_seconds()));
             }
+            Ground::Program(program) => {
+                line = line
+                    .field("automation", &program.number.to_string())
+                    .field("owner", &program.owner)
+                    .field("why", &program.reason)
+                    .field("until", &program.until.to_string());
+            }
             Ground::Revoked(revocation) => {
                 line = line
                     .field("since", &revocation.since.to_string())

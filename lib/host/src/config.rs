@@ -663,6 +663,14 @@ impl<'de> Deserialize<'de> for Percent {
     }
 }
 
+/// Reads a length of time as the configuration writes it, for command lines.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Span, String> {
+    text.parse().map(|Duration(span)| span)
+}
+
 /// `"90s"`, `"5m"`, `"6h"`, `"3d"`.
 #[derive(Debug, Clone, Copy)]
 struct Duration(Span);
@@ -670,11 +678,16 @@ struct Duration(Span);
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bad = || {
-            serde::de::Error::custom(format!(
-                "`{text}` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\""
-            ))
-        };
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad =
+            || format!("`{text}` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\"");
         let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
         let seconds = match unit {
             "s" => 1,

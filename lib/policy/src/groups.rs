@@ -111,7 +111,7 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
         let at = window.start().max(roster.published.minus(Rules::SKEW));
         let facts = Facts::default();
         let (account, person) = (person.as_str(), Person::Known(person));
-        let login = Login { service: "sudo", account, facts: &facts, person, tty: "" };
+        let login = Login { service: "sudo", account, facts: &facts, person, tty: "", place: "" };
         window.contains(at) && decide(&login, &evidence, &rules, at).allows()
     };
     let mut members: Vec<(Principal, Window)> = roster

@@ -21,12 +21,13 @@ mod refusal;
 mod revoked;
 mod roster;
 mod rules;
+mod switch;
 mod time;
 
 pub use automation::{Automation, Digest};
 pub use decision::{
-    Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
-    decide, on_call_now, told_on_call,
+    Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Program, Reason, Verdict, admitted,
+    anyone, decide, on_call_now, told_on_call,
 };
 pub use from::FromPattern;
 pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups};
@@ -40,4 +41,5 @@ pub use rules::{
     AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Subject, Who,
     asks_the_caller, is_su, is_sudo, matches_glob,
 };
+pub use switch::{ModeSource, Order, Switch, mode_in_force};
 pub use time::{Span, Timestamp, Window};

@@ -1,14 +1,15 @@
 //! `decide` against a reference of ten lines, on many random worlds: rosters with overlaps, touching windows and open
-//! ends, several schedules, rules, hosts and labels, ages of their own, eligibility and revocations.
+//! ends, several schedules, rules, hosts and labels, ages of their own, eligibility, revocations and programs.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
 
 use policy::{
-    Account, AgeLimit, Ages, Evidence, Facts, Fault, Gid, GroupName, GroupRule, Groups, Host, HostSelector,
-    Login, Mode, Person, Principal, PublishedGroups, Revocation, Revoked, Roster, Rule, Rules, Schedule,
-    ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window, admitted, decide,
+    Account, AgeLimit, Ages, Automation, Evidence, Facts, Fault, FromPattern, Gid, GroupName, GroupRule,
+    Groups, Host, HostSelector, Login, Mode, Person, Principal, PublishedGroups, Revocation, Revoked, Roster,
+    Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window, admitted,
+    anyone, decide,
 };
 
 const WORLDS: u64 = 1_500;
@@ -100,6 +101,7 @@ fn world(dice: &mut Dice) -> World {
             host: Host { name: "db1".to_string(), labels: vec!["role=db".to_string()] },
             rules,
             ages: ages(dice),
+            automation: (1..=usize::try_from(dice.roll(4)).unwrap()).map(|at| automation(dice, at)).collect(),
             ..Rules::compiled()
         },
         revoked: revoked.iter().map(|name| (Principal::new(name).unwrap(), revocation.clone())).collect(),
@@ -120,6 +122,24 @@ fn rule(dice: &mut Dice, number: u64) -> Rule {
     Rule { name: format!("r{number}"), hosts, schedules, max_level: dice.pick(&[1, 1, 2, 3]) }
 }
 
+fn automation(dice: &mut Dice, number: usize) -> Automation {
+    Automation {
+        number,
+        account: Account::new(dice.pick(&["alice", "bob", "root"])).unwrap(),
+        digests: vec![[u8::try_from(number).unwrap(); 32]],
+        keys: Vec::new(),
+        from: vec![FromPattern::new(dice.pick(&["10.0.0.0/8", "192.0.2.1"])).unwrap()],
+        services: dice
+            .pick(&[&["sshd"][..], &["sudo"], &["sshd", "sudo"]])
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        owner: "team".to_string(),
+        reason: "backup".to_string(),
+        until: dice.instant(),
+    }
+}
+
 fn ages(dice: &mut Dice) -> Ages {
     let own = |dice: &mut Dice| {
         let schedules = ["A", "primary"].into_iter().filter(|_| dice.one_in(2)).collect::<Vec<_>>();
@@ -138,8 +158,16 @@ fn counted(World { roster, rules, .. }: &World) -> Vec<Option<(usize, u8)>> {
         .collect()
 }
 
+/// The entries for a door that are not over.
+fn programs<'w>(world: &'w World, service: &str, account: &str, now: Timestamp) -> Vec<&'w Automation> {
+    let covers = |one: &&Automation| {
+        one.account.as_str() == account && one.services.iter().any(|own| own == service) && now < one.until
+    };
+    world.rules.automation.iter().filter(covers).collect()
+}
+
 /// What the documents say, as plainly as it can be written.
-fn expected(world: &World, person: &Principal, now: Timestamp) -> Verdict {
+fn expected(world: &World, service: &str, person: &Principal, now: Timestamp) -> Verdict {
     let (roster, counted) = (&world.roster, counted(world));
     let end = |at: usize| {
         let schedule = &roster.schedules[at];
@@ -154,6 +182,9 @@ fn expected(world: &World, person: &Principal, now: Timestamp) -> Verdict {
     });
     match () {
         () if world.revoked.names(person) => Verdict::Refuse,
+        () if service == "sudo" && !programs(world, "sudo", person.as_str(), now).is_empty() => {
+            Verdict::Allow
+        }
         () if now.plus(Rules::SKEW) < roster.published => Verdict::CannotTell,
         () if !counted.is_empty() && !counted.iter().any(believed) => Verdict::CannotTell,
         () if roster.eligible.get(person) != Some(&true) => Verdict::Refuse,
@@ -165,53 +196,57 @@ fn expected(world: &World, person: &Principal, now: Timestamp) -> Verdict {
 
 #[test]
 fn decide_agrees_with_a_reference_on_random_worlds() {
-    let root = Facts { uid: Some(0), root_groups: vec![] };
+    let (plain, root) = (Facts::default(), Facts { uid: Some(0), root_groups: vec![] });
     let people = PEOPLE.map(|name| Principal::new(name).unwrap());
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 1..=WORLDS {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let world = world(&mut dice);
         let evidence = Evidence { roster: Ok(&world.roster), revoked: Ok(&world.revoked) };
-        let ask = |person: &Principal, now| {
+        let ask = |service: &str, person: &Principal, now| {
+            let (account, facts) =
+                if service == "sudo" { (person.as_str(), &plain) } else { ("root", &root) };
             let person = Person::Known(person);
-            let login = Login { service: "sshd", account: "root", facts: &root, person, tty: "" };
+            let login = Login { service, account, facts, person, tty: "", place: "" };
             decide(&login, &evidence, &world.rules, now)
         };
         for _ in 0..INSTANTS {
             let jitter = Span::seconds(i64::try_from(dice.roll(3)).unwrap() - 1);
             let now = Timestamp::from_unix(880 + 60 * dice.roll(26).cast_signed()).plus(jitter);
             let mut allowed = Vec::new();
-            for person in &people {
-                let decision = ask(person, now);
-                let told = format!("world {seed}, {person} at {now}: {decision:?}");
-                assert_eq!(decision.verdict, expected(&world, person, now), "{told}");
+            for (person, service) in people.iter().flat_map(|one| [(one, "sshd"), (one, "sudo")]) {
+                let decision = ask(service, person, now);
+                let told = format!("world {seed}, {person} by {service} at {now}: {decision:?}");
+                assert_eq!(decision.verdict, expected(&world, service, person, now), "{told}");
                 *seen.entry(decision.reason.to_string()).or_default() += 1;
-                if decision.allows() {
+                if decision.allows() && service == "sshd" {
                     allowed.push(person);
                 }
                 // Constant until `until`, and not at it.
                 let until = decision.until.unwrap_or(Timestamp::MAX);
                 assert!(until > now, "{told}");
-                if decision.until.is_some() {
-                    assert_ne!(ask(person, until).verdict, decision.verdict, "{told}");
+                if decision.until.is_some_and(|until| until < Timestamp::MAX) {
+                    assert_ne!(ask(service, person, until).verdict, decision.verdict, "{told}");
                 }
                 // Nothing in a world happens between two points of its grid.
                 let grid = (-3..60).map(|step| Timestamp::from_unix(1_000 + 60 * step));
                 for later in grid.filter(|&later| now <= later && later < until) {
-                    assert_eq!(ask(person, later).verdict, decision.verdict, "{told}, then {later}");
+                    assert_eq!(ask(service, person, later).verdict, decision.verdict, "{told}, then {later}");
                 }
                 let last = until.minus(Span::seconds(1));
-                assert_eq!(ask(person, last).verdict, decision.verdict, "{told}, at last {last}");
+                assert_eq!(ask(service, person, last).verdict, decision.verdict, "{told}, at last {last}");
             }
             if let Ok(admitted) = admitted("sshd", "root", &root, &evidence, &world.rules, now) {
                 assert_eq!(admitted, allowed, "world {seed} at {now}");
             } else {
                 assert_eq!(allowed, Vec::<&Principal>::new(), "world {seed} at {now}");
             }
+            agree_on_programs(&world, &evidence, &root, &allowed, now);
         }
     }
     for reason in [
         "oncall",
+        "automation",
         "not-oncall",
         "not-eligible",
         "revoked",
@@ -222,7 +257,32 @@ fn decide_agrees_with_a_reference_on_random_worlds() {
     ] {
         assert!(seen.get(reason).is_some_and(|&count| count > 300), "{reason} is rare: {seen:?}");
     }
-    assert!(seen.values().sum::<u64>() >= 20_000);
+    assert!(seen.values().sum::<u64>() >= 40_000);
+}
+
+/// A key opens root for exactly the entries of root over sshd that are not over and list the place; and account
+/// management passes on exactly what somebody could be admitted to then.
+fn agree_on_programs(
+    world: &World,
+    evidence: &Evidence<'_>,
+    root: &Facts,
+    people: &[&Principal],
+    now: Timestamp,
+) {
+    let login =
+        |person, place| Login { service: "sshd", account: "root", facts: root, person, tty: "", place };
+    let ours = programs(world, "sshd", "root", now);
+    for place in ["10.1.2.3", "192.0.2.1", "ci.example.com", ""] {
+        let open = |entry: &&Automation| entry.from.iter().any(|one| one.covers(place));
+        for entry in &world.rules.automation {
+            let decision = decide(&login(Person::Program(entry), place), evidence, &world.rules, now);
+            let expected = ours.contains(&entry) && open(&entry);
+            assert_eq!(decision.allows(), expected, "{entry:?} from {place:?} at {now}: {decision:?}");
+            assert_eq!(decision.until, expected.then_some(entry.until));
+        }
+        let passed = anyone(&login(Person::Unknown, place), evidence, &world.rules, now).allows();
+        assert_eq!(passed, !people.is_empty() || ours.iter().any(open), "from {place:?} at {now}");
+    }
 }
 
 /// A group of some of the world's rules, and the world with no others.
@@ -278,7 +338,7 @@ fn a_group_as_it_is_published_has_those_whom_decide_admits_at_each_second() {
             assert_eq!(members, known, "{told}");
             for person in PEOPLE.map(|name| Principal::new(name).unwrap()) {
                 let is_member = members.iter().flatten().any(|name| name == person.as_str());
-                let admits = revoked.is_ok() && expected(&only, &person, now) == Verdict::Allow;
+                let admits = revoked.is_ok() && expected(&only, "sudo", &person, now) == Verdict::Allow;
                 assert_eq!(is_member, admits, "{person}, {told}");
             }
             match members.as_deref() {

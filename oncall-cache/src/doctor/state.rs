@@ -167,7 +167,8 @@ pub fn roster(
                 .advise(advice),
         ];
     }
-    let status = Status::new(config, Ok(roster), report, now);
+    let switch = crate::switch::read(&config.path);
+    let status = Status::new(config, Ok(roster), report, &switch, now);
     let mut findings: Vec<Finding> = (status.rows.iter())
         .filter_map(|row| {
             let trouble = row.trouble()?;

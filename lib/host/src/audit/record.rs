@@ -148,6 +148,12 @@ fn tell_ground(line: &mut Object, ground: &Ground) {
             line.text("by", &revocation.by);
             line.text("why", &revocation.reason);
         }
+        Ground::Program(program) => {
+            line.number("automation", program.number);
+            line.text("owner", &program.owner);
+            line.text("why", &program.reason);
+            line.text("ends", &program.until.to_string());
+        }
         Ground::None => {}
     }
 }
