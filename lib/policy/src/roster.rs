@@ -76,16 +76,15 @@ impl Roster {
     /// The schedule that a rule names: by its id; or by its name, if no schedule of the source has that id and
     /// only one has that name. A name is what anybody who may edit the rota can choose.
     pub fn find(&self, wanted: &ScheduleRef) -> Option<usize> {
-        let ours = || {
-            self.schedules
-                .iter()
-                .enumerate()
-                .filter(|(_, schedule)| schedule.reference.source == wanted.source)
-        };
-        let by_id = ours().find(|(_, schedule)| schedule.reference.id == wanted.id);
-        let mut by_name = ours().filter(|(_, schedule)| schedule.name == wanted.id);
-        match (by_id, by_name.next(), by_name.next()) {
-            (Some((number, _)), _, _) | (None, Some((number, _)), None) => Some(number),
+        let ours = |schedule: &Schedule| schedule.reference.source == wanted.source;
+        let by_id = |schedule: &Schedule| schedule.reference.id == wanted.id && ours(schedule);
+        if let Some(number) = self.schedules.iter().position(by_id) {
+            return Some(number);
+        }
+        let by_name = |schedule: &Schedule| schedule.name == wanted.id && ours(schedule);
+        let mut named = self.schedules.iter().enumerate().filter(|(_, schedule)| by_name(schedule));
+        match (named.next(), named.next()) {
+            (Some((number, _)), None) => Some(number),
             _ => None,
         }
     }
