@@ -210,7 +210,7 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
             Mend,
         ),
         case(
-            "sed -i '/pam_oncall/i account [success=1 default=ignore] pam_succeed_if.so quiet user ingroup adm' /etc/pam.d/sudo",
+            "sed -i '/^account.*pam_oncall/i account [success=1 default=ignore] pam_succeed_if.so quiet user ingroup adm' /etc/pam.d/sudo",
             "open pam-order",
             "/etc/pam.d/sudo#pam_succeed_if",
             Mend,

@@ -44,10 +44,15 @@ impl Answer {
     pub const NONE: Self = Self { effect: Effect::Ignore, tell: None, log: None, record: None };
 }
 
+/// What holds where the configuration cannot be read, and why it cannot.
+pub struct Unconfigured {
+    rules: Rules,
+    problem: String,
+}
+
 /// What this host knows at the moment of one decision.
 pub struct World {
-    pub config: Result<Config, String>,
-    pub rules: Rules,
+    pub config: Result<Config, Unconfigured>,
     revoked: Result<Revoked, revoked::Unreadable>,
     switch: Result<Switch, switch::Unreadable>,
     roster: Result<Roster, Fault>,
@@ -57,9 +62,17 @@ impl World {
     /// Reads the configuration, and no more: what else is needed is read once that is clear.
     fn load(request: &Request) -> Self {
         let config = configuration(&request.arguments);
-        let rules = config.as_ref().map_or_else(|_| Rules::compiled(), |config| config.rules.clone());
+        let config = config.map_err(|problem| Unconfigured { rules: Rules::compiled(), problem });
         let (revoked, switch) = (Ok(Revoked::nobody()), Ok(Switch::untouched()));
-        Self { config, rules, revoked, switch, roster: Err(Fault::Config) }
+        Self { config, revoked, switch, roster: Err(Fault::Config) }
+    }
+
+    /// What is decided by.
+    pub fn rules(&self) -> &Rules {
+        match &self.config {
+            Ok(config) => &config.rules,
+            Err(unconfigured) => &unconfigured.rules,
+        }
     }
 
     /// Reads who is revoked, and whether root has switched the mode: of every login in scope.
@@ -71,13 +84,15 @@ impl World {
 
     /// What follows from decisions now: as the configuration says, or root since then.
     fn mode(&self, now: Timestamp) -> (Mode, ModeSource<'_>) {
-        mode_in_force(self.rules.mode, self.switch.as_ref().ok(), now)
+        mode_in_force(self.rules().mode, self.switch.as_ref().ok(), now)
     }
 
     /// Reads who is on call: only of logins that are guarded, and of people who are revoked.
-    fn read_roster(&mut self) {
+    fn read_roster(&mut self, human: &Human, now: Timestamp) {
         if let Ok(config) = &self.config {
-            self.roster = roster::read(&config.paths.roster).map_err(|error| error.fault());
+            let person = if let Human::Named(person) = human { Some(person) } else { None };
+            let roster = roster::read_for(&config.paths.roster, person, now);
+            self.roster = roster.map_err(|error| error.fault());
         }
     }
 
@@ -92,7 +107,11 @@ impl World {
     pub fn problem(&self) -> String {
         let (config, revoked) = (self.config.as_ref().err(), self.revoked.as_ref().err());
         let switch = || self.switch.as_ref().err().map(ToString::to_string);
-        config.cloned().or_else(|| revoked.map(ToString::to_string)).or_else(switch).unwrap_or_default()
+        config
+            .map(|one| one.problem.clone())
+            .or_else(|| revoked.map(ToString::to_string))
+            .or_else(switch)
+            .unwrap_or_default()
     }
 }
 
@@ -153,7 +172,7 @@ fn is_usable(name: &str) -> bool {
 /// Account management.
 pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     let mut world = World::load(request);
-    if !world.rules.covers_service(&request.service) {
+    if !world.rules().covers_service(&request.service) {
         return Answer::NONE;
     }
     world.read_orders(request);
@@ -165,24 +184,24 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
         let login = login(request, account, &facts, &human);
         return finish(request, &world, &login, &Decision::unusable_name(), now, None);
     }
-    let facts = accounts::facts(account, &world.rules.groups);
-    let human = match world.rules.subject(&request.service, account, &facts) {
+    let facts = accounts::facts(account, &world.rules().groups);
+    let human = match world.rules().subject(&request.service, account, &facts) {
         Subject::Caller if is_sudo(&request.service) => sudo_caller(request, caller, &facts),
         Subject::Caller => su_caller(caller),
         Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account),
         Subject::KeyOwner | Subject::Nobody => Human::Other(Person::Unknown),
     };
     let is_revoked = |revoked: &Revoked| matches!(human.person(), Person::Known(who) if revoked.names(who));
-    if world.rules.guard(&request.service, account, &facts).is_some()
+    if world.rules().guard(&request.service, account, &facts).is_some()
         || world.revoked.as_ref().is_ok_and(is_revoked)
     {
-        world.read_roster();
+        world.read_roster(&human, now);
     }
     let login = login(request, account, &facts, &human);
     let decision = if session_decides(request, &world, &facts) {
-        anyone(&login, &world.evidence(), &world.rules, now)
+        anyone(&login, &world.evidence(), world.rules(), now)
     } else {
-        decide(&login, &world.evidence(), &world.rules, now)
+        decide(&login, &world.evidence(), world.rules(), now)
     };
     finish(request, &world, &login, &decision, now, None)
 }
@@ -193,25 +212,25 @@ pub fn open_session(request: &Request, now: Timestamp) -> Answer {
         return Answer::NONE;
     }
     let mut world = World::load(request);
-    if !world.rules.covers_service("sshd") {
+    if !world.rules().covers_service("sshd") {
         return Answer::NONE;
     }
-    let facts = accounts::facts(&request.user, &world.rules.groups);
-    let subject = world.rules.subject("sshd", &request.user, &facts);
+    let facts = accounts::facts(&request.user, &world.rules().groups);
+    let subject = world.rules().subject("sshd", &request.user, &facts);
     if !subject.goes_by_key() {
         return Answer::NONE;
     }
     world.read_orders(request);
-    world.read_roster();
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
-    let human = match (&world.config, program(&world.rules, &request.user, &keys)) {
+    let human = match (&world.config, program(world.rules(), &request.user, &keys)) {
         (Err(_), _) => Human::Other(Person::CannotTell(Fault::Config)),
         (Ok(_), Some(program)) => program,
         (Ok(config), None) if subject == Subject::KeyOwner => key_owner(config, &keys, now),
         (Ok(_), None) => Human::of_account(&request.user),
     };
+    world.read_roster(&human, now);
     let login = login(request, &request.user, &facts, &human);
-    let decision = decide(&login, &world.evidence(), &world.rules, now);
+    let decision = decide(&login, &world.evidence(), world.rules(), now);
     let answer = finish(request, &world, &login, &decision, now, keys.first());
     let (log, record) = (answer.log, answer.record);
     Answer {
@@ -229,7 +248,7 @@ fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'
 /// Will the session hook be asked who this is, so that account management asks only whether anybody could be
 /// admitted?
 fn session_decides(request: &Request, world: &World, facts: &Facts) -> bool {
-    let by_key = world.rules.subject(&request.service, &request.user, facts).goes_by_key();
+    let by_key = world.rules().subject(&request.service, &request.user, facts).goes_by_key();
     let promised = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
     by_key && promised && request.authentication.is_some()
 }
@@ -337,7 +356,7 @@ fn finish(
     let effect = decision.effect(mode);
     let tell = match &decision.ground {
         _ if effect.refuses() => {
-            Some(Refusal::new(login, decision, &world.evidence(), &world.rules, now).to_string())
+            Some(Refusal::new(login, decision, &world.evidence(), world.rules(), now).to_string())
         }
         Ground::OnCall(ground) if ground.is_old => Some(format!("on call: {}", ground.old_news())),
         _ => None,

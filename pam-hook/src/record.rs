@@ -55,7 +55,7 @@ impl Entry {
         };
         let record = Record {
             id: new_id(),
-            host: world.rules.host.name.clone(),
+            host: world.rules().host.name.clone(),
             person,
             account: request.user.clone(),
             account_before: String::new(),

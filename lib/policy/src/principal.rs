@@ -66,6 +66,11 @@ macro_rules! name {
         pub struct $name(String);
 
         impl $name {
+            /// Does `name` fit the grammar?
+            pub fn check(name: &str) -> Result<(), NameError> {
+                check(name)
+            }
+
             /// Accepts `name` if it fits the grammar.
             pub fn new(name: &str) -> Result<Self, NameError> {
                 check(name)?;
