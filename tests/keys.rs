@@ -108,8 +108,9 @@ impl<'a> Site<'a> {
         self.suite.host.must(&format!("rm -f {MEMORY}/down*"));
     }
 
+    /// Nothing is left of what the directory said before.
     fn without_copy(&self) {
-        self.suite.host.must("rm -f /var/lib/authkeys/*");
+        self.suite.host.must(&format!("rm -f /var/lib/authkeys/* {MEMORY}/lookups.db*"));
     }
 
     /// From now on only the hostile server is asked; every answer has a second.
@@ -126,6 +127,7 @@ impl<'a> Site<'a> {
         self.hostile.play(Play::Proxy);
         self.serves_alice();
         let recorded = self.hostile.recorded();
+        self.without_copy();
         assert_eq!(recorded.len(), 2, "bind and search");
         recorded.iter().map(Vec::len).sum()
     }
@@ -731,7 +733,79 @@ fn a16_who_is_gone_stays_gone_when_the_directory_goes_down() {
         assert!(!login.status.success(), "{}", text(&login));
         site.slapd.resume();
         site.forget_outages();
+        site.without_copy();
         site.slapd.add_person("alice", "alice@example.com", &[&suite.public_key("alice")]);
+    }
+}
+
+/// How a key of dave's stops being one, as LDIF, and the reason in the log.
+fn ends() -> [(&'static str, String, &'static str); 4] {
+    let modify =
+        |name: &str, what: &str| format!("dn: uid={name},{}\nchangetype: modify\n{what}\n", Slapd::BASE);
+    let shadow = "add: objectClass\nobjectClass: shadowAccount\n-\nadd: shadowExpire\nshadowExpire: 1";
+    [
+        ("disabled", modify("dave", shadow), "decision=known reason=account-disabled "),
+        ("without keys", modify("dave", "delete: sshPublicKey"), "decision=known reason=no-keys "),
+        ("ambiguous", modify("bob", "add: uid\nuid: dave"), "decision=unknown reason=ldap-ambiguous "),
+        (
+            "gone",
+            format!("dn: uid=dave,{}\nchangetype: delete\n", Slapd::BASE),
+            "decision=known reason=no-such-user ",
+        ),
+    ]
+}
+
+#[test]
+fn a16_the_last_word_of_the_directory_outlives_it_whatever_an_older_copy_says() {
+    for mode in ["replica", "lookup"] {
+        for (what, ldif, reason) in ends() {
+            let suite = Suite::start();
+            let site = Site::start(&suite);
+            site.configure(&[Slapd::LDAPS_URL], &format!("mode = '{mode}'\nfresh_for = '2s'"));
+            suite.sync_keys();
+            let login = || suite.ssh("dave", "dave", "echo in").status.success();
+            assert!(mode == "replica" || login(), "{mode}, {what}: before");
+            site.slapd.modify(&ldif);
+            if mode == "lookup" {
+                site.age_memory(HOUR)
+            } else {
+                site.age_copy(HOUR)
+            }
+            let said = |when: &str| {
+                let _ = suite.lines_of("authkeys");
+                let output = site.run("dave");
+                let line = site.one_line();
+                assert!(
+                    stdout(&output).is_empty() && line.contains(reason),
+                    "{mode}, {what}, {when}: {line}"
+                );
+                line
+            };
+            said("live");
+            site.slapd.stop();
+            if mode == "lookup" {
+                site.age_memory(10);
+            }
+            for when in ["down", "found down a moment ago"] {
+                let line = said(when);
+                assert!(!line.contains("source=directory"), "{mode}, {what}, {when}: {line}");
+                assert!(!login(), "{mode}, {what}, {when}");
+            }
+            // A sync that is later than the answer is the last word again.
+            site.slapd.resume();
+            if mode == "replica" && what == "without keys" {
+                site.slapd.modify(&format!(
+                    "dn: uid=dave,{}\nchangetype: modify\nadd: sshPublicKey\nsshPublicKey: {}\n",
+                    Slapd::BASE,
+                    suite.public_key("dave")
+                ));
+                site.age_memory(60);
+                suite.sync_keys();
+                site.slapd.stop();
+                site.age_copy(30);
+                assert!(login(), "the copy is the newer word");
+            }
+        }
     }
 }
 

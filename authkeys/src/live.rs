@@ -8,8 +8,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use policy::Principal;
-use store::lookups::Known;
+use policy::{Principal, Span};
+use store::lookups::{Known, Unusable};
 use store::{KeyProblem, MOST_REJECTED, PublicKey, Rejected};
 
 use crate::child::{Child, Ending, Trouble};
@@ -62,8 +62,13 @@ impl LiveError {
 
     /// Did the directory answer, and leave no doubt that there are no keys to be had? Then nothing that it
     /// said before counts.
-    pub fn is_final(&self) -> bool {
-        matches!(self.reason, "ldap-ambiguous" | "too-many-keys")
+    pub fn unusable(&self) -> Option<Unusable> {
+        Unusable::from_token(self.reason)
+    }
+
+    /// The same, where the directory's last word was `reason`, so long ago.
+    pub fn after(self, reason: &'static str, age: Span) -> Self {
+        Self { reason, text: format!("{}; {age} ago its answer was {reason}", self.text), ..self }
     }
 
     fn late() -> Self {
