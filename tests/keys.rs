@@ -477,6 +477,7 @@ dn: uid=ghost,{base}\nchangetype: add\nobjectClass: alias\nobjectClass: extensib
     let key = key_of(&suite, "alice");
     let person = ber::person("alice", &[key.as_bytes()]);
     for end in [vec![person.clone(), ber::referral(elsewhere)], vec![ber::referral(elsewhere)]] {
+        site.without_copy();
         site.face(Hostile::LDAPS_URL, Play::Answers(vec![vec![ber::bind_success()], end]));
         site.cannot_tell("alice", "ldap-partial");
         assert_eq!(site.hostile.counted(), (1, 2), "one connection, bind and search");
@@ -568,14 +569,16 @@ fn a14_silence_and_a_byte_a_second_end_at_the_deadline() {
             suite.host.must(&format!("chown authkeys-sync:authkeys /var/lib/authkeys/{name}"));
         }
         let _ = site.hostile.counted();
-        timed(0, 700, || site.serves_alice());
-        assert_eq!(site.hostile.counted().0, 0);
+        site.serves_alice();
+        assert_eq!(site.hostile.counted().0, 0, "a fresh copy needs no question");
         site.forget_outages();
         site.age_copy(400);
         let line = timed(800, 2_500, || site.serves_alice());
         assert!(line.contains("reason=keys-stale"), "{play:?}: {line}");
-        let line = timed(0, 700, || site.serves_alice());
+        let _ = site.hostile.counted();
+        let line = site.serves_alice();
         assert!(line.contains("reason=keys-stale"), "{play:?}: {line}");
+        assert_eq!(site.hostile.counted().0, 0, "{play:?}: no second question");
     }
 }
 
@@ -898,6 +901,7 @@ fn a20_files_that_others_could_have_written_or_read_are_refused_before_any_packe
         site.hostile.play(Play::Proxy);
         let _ = site.hostile.counted();
         suite.host.must(&format!("cd /etc/authkeys && {damage}"));
+        site.without_copy();
         site.cannot_tell("alice", "file-untrusted");
         // Requests are not counted: the farewell of the conversation before may come late.
         assert_eq!(site.hostile.counted().0, 0, "{damage}: no packet");
@@ -983,6 +987,7 @@ fn servers_are_asked_in_their_order_and_one_that_is_down_costs_its_share() {
     site.serves_alice();
     assert_eq!(site.hostile.counted().0, 1);
     site.configure(&[Hostile::LDAPS_URL, refused], "deadline = '1s'");
+    site.without_copy();
     let output = site.run("alice");
     let said = text(&output);
     assert!(said.contains("hostile.example.com") && said.contains("127.0.0.1"), "both are named: {said}");
@@ -1025,9 +1030,65 @@ fn with_the_directory_down_logins_go_by_the_fault_table() {
     assert!(!admitted(&login()), "the old key");
     assert!(admitted(&suite.ssh("bob", "dave", "echo in")), "the new key");
     site.slapd.stop();
+    site.age_memory(2 * HOUR);
     site.age_copy(HOUR);
     assert!(!admitted(&login()), "the old key, in an outage");
     assert!(admitted(&suite.ssh("bob", "dave", "echo in")), "the new key, in an outage");
+}
+
+#[test]
+fn who_had_little_time_does_not_say_that_the_directory_is_down() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.configure(&[Hostile::LDAPS_URL], "mode = 'lookup'\ndeadline = '4s'");
+    site.hostile.play(Play::Silence);
+    // Somebody else asks about alice, and takes long.
+    let script = format!(
+        "flock {MEMORY}/turn.alice sleep 2.5 & sleep 0.2; authkeys alice; echo $?; ls {MEMORY} | grep -c '^down'"
+    );
+    let output = timed(3_000, 7_000, || suite.run_as("authkeys", &script));
+    assert_eq!(stdout(&output), "2\n0\n", "{}", text(&output));
+    assert_eq!(site.hostile.counted().0, 1, "it did ask");
+    // With all of its time it may say so.
+    let output = suite.run_as("authkeys", &format!("authkeys bob; ls {MEMORY} | grep '^down'"));
+    assert_eq!(stdout(&output), "down\n", "{}", text(&output));
+}
+
+#[test]
+fn a_server_without_time_is_asked_once_in_30_seconds() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    for (code, everybodys) in [(3, false), (11, false), (51, true), (52, true)] {
+        let play = Play::Answers(vec![vec![ber::bind_success()], vec![ber::done(code)]]);
+        site.face(Hostile::LDAPS_URL, play);
+        let _ = site.hostile.counted();
+        for turn in 0..6 {
+            let line = site.cannot_tell("alice", "ldap-partial");
+            assert!(line.contains("dropped\\x20after"), "{turn}: the mark says what was wrong: {line}");
+        }
+        assert_eq!(site.hostile.counted().0, 1, "{code}");
+        site.cannot_tell("bob", "ldap-partial");
+        assert_eq!(site.hostile.counted().0, usize::from(!everybodys), "{code}");
+    }
+}
+
+#[test]
+fn a_server_that_is_down_costs_its_share_once_and_is_asked_last() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.configure(&[Hostile::LDAPS_URL, Slapd::LDAPS_URL], "deadline = '6s'");
+    site.hostile.play(Play::Silence);
+    timed(2_000, 6_000, || site.serves_alice());
+    for _ in 0..5 {
+        timed(0, 2_000, || site.serves_alice());
+    }
+    let dave = stdout(&site.run("dave"));
+    assert_eq!(dave, format!("{} dave\n", key_of(&suite, "dave")));
+    assert_eq!(site.hostile.counted().0, 1);
+    // It is asked still if the others are down.
+    site.slapd.stop();
+    site.hostile.play(Play::Answers(vec![vec![ber::bind_success()], vec![ber::done(0)]]));
+    assert!(site.knows_none_for("eve").contains("source=directory"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use store::keys::KeyCopy;
 use store::lookups::{Heard, Known, Lookups, Unusable};
 use store::{Rejected, StoreError};
 
-use crate::live::{self, Answer, LiveError};
+use crate::live::{self, Answer, Concerns, LiveError};
 use crate::lookup::Problem;
 use crate::memory::Memory;
 
@@ -301,16 +301,31 @@ impl Question<'_> {
 
     /// Asks the directory, unless it was found down a moment ago.
     fn ask(&self) -> Result<Answer, LiveError> {
-        let Some(memory) = &self.memory else { return live::ask(&self.config.path, self.person, self.end) };
-        if let Some(resting) = memory.rest(self.person, self.clock.later()) {
+        let (path, person) = (&self.config.path, self.person);
+        let Some(memory) = &self.memory else { return live::ask(path, person, &[], self.end) };
+        if let Some(resting) = memory.rest(person, self.clock.later()) {
             return Err(resting);
         }
-        let answer = live::ask(&self.config.path, self.person, self.end);
+        let hurried = self.is_hurried();
+        let answer = live::ask(path, person, &memory.resting_servers(self.clock.later()), self.end);
         match &answer {
-            Ok(_) => memory.unmark(self.person),
-            Err(error) => memory.mark(self.person, error, self.clock.later()),
+            Ok(Answer { silent, .. }) => {
+                memory.unmark(person);
+                if !silent.is_empty() {
+                    memory.mark_servers(silent, self.clock.later());
+                }
+            }
+            // Whoever had little time has not shown that the directory is down.
+            Err(error) if hurried && error.concerns == Concerns::Everybody => {}
+            Err(error) => memory.mark(person, error, self.clock.later()),
         }
         answer
+    }
+
+    /// Has less than half of the deadline been left, by waiting for others or on a busy host?
+    fn is_hurried(&self) -> bool {
+        let whole = u64::try_from(self.config.keys.deadline.as_seconds()).unwrap_or(0);
+        self.end.saturating_duration_since(Instant::now()) < Duration::from_secs(whole) / 2
     }
 }
 

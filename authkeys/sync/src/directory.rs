@@ -62,6 +62,17 @@ pub struct Answer {
     pub cookie: Option<Vec<u8>>,
     /// Who may ever become root.
     pub eligible: Eligible,
+    /// The servers that were asked before and gave no answer.
+    pub silent: Vec<String>,
+}
+
+/// What a directory shows for a name.
+#[derive(Debug)]
+pub struct Found {
+    /// Every entry; one is an answer, more are none.
+    pub entries: Vec<Entry>,
+    /// The servers that were asked before and gave no answer.
+    pub silent: Vec<String>,
 }
 
 /// Everybody whom the directory lists, or what changed since `cookie` was told; or the reason why that is not
@@ -70,18 +81,18 @@ pub struct Answer {
 /// # Errors
 /// Whatever keeps the answer from being whole; nothing of it is returned then.
 pub fn fetch(ldap: &Ldap, cookie: Option<&[u8]>, deadline: Deadline) -> Result<Answer, DirectoryError> {
-    ask_servers(ldap, deadline, Question::Everybody(cookie))
+    ask_servers(ldap, &[], deadline, Question::Everybody(cookie))
 }
 
-/// Every entry that the directory shows for `name`, within `limit`; one is an answer, more are none.
+/// What the directory shows for `name`, within `limit`. The servers `resting` are asked last.
 ///
 /// # Errors
 /// As [`fetch`].
-pub fn find(ldap: &Ldap, name: &str, limit: Duration) -> Result<Vec<Entry>, DirectoryError> {
+pub fn find(ldap: &Ldap, name: &str, resting: &[String], limit: Duration) -> Result<Found, DirectoryError> {
     let user = &ldap.attributes.user;
     let filter = format!("(&{}({user}={}))", ldap.filter, ldap3::ldap_escape(name));
-    let answer = ask_servers(ldap, Deadline::within(limit), Question::Person(&filter))?;
-    Ok(answer.news.into_entries())
+    let answer = ask_servers(ldap, resting, Deadline::within(limit), Question::Person(&filter))?;
+    Ok(Found { entries: answer.news.into_entries(), silent: answer.silent })
 }
 
 /// What is asked of a server.
@@ -93,24 +104,37 @@ enum Question<'a> {
     Person(&'a str),
 }
 
-/// Asks one server after the other until one answers; each gets its share of what is left.
-fn ask_servers(ldap: &Ldap, deadline: Deadline, question: Question<'_>) -> Result<Answer, DirectoryError> {
+/// Asks one server after the other until one answers, those `resting` after the others; each gets its share of
+/// what is left.
+fn ask_servers(
+    ldap: &Ldap,
+    resting: &[String],
+    deadline: Deadline,
+    question: Question<'_>,
+) -> Result<Answer, DirectoryError> {
     // Files first: with one that is not trusted, no packet leaves the host.
     let tls = Tls::read(ldap)?;
     let login = Login::read(ldap)?;
     let mut errors = Vec::new();
-    for (asked, url) in ldap.urls.iter().enumerate() {
+    let rests = |url: &LdapUrl| resting.contains(&url.to_string());
+    let mut urls: Vec<&LdapUrl> = ldap.urls.iter().collect();
+    urls.sort_by_key(|url| rests(url));
+    for (asked, url) in urls.into_iter().enumerate() {
         let share = deadline.share(ldap.urls.len() - asked);
-        let servers = match discover::servers(ldap, url, share) {
+        let mut servers = match discover::servers(ldap, url, share) {
             Ok(servers) => servers,
             Err(fault) => {
                 errors.push(DirectoryError::Server(url.clone(), fault));
                 continue;
             }
         };
+        servers.sort_by_key(|server| rests(&LdapUrl::Server(server.clone())));
         for (asked, server) in servers.iter().enumerate() {
             match converse(ldap, server, &tls, login.as_ref(), share.share(servers.len() - asked), question) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    let silent = errors.iter().filter_map(DirectoryError::server).collect();
+                    return Ok(Answer { silent, ..answer });
+                }
                 Err(fault) => errors.push(DirectoryError::Server(LdapUrl::Server(server.clone()), fault)),
             }
         }
@@ -213,7 +237,7 @@ async fn ask(
         Some(cookie) => session.people(&wanted, cookie, &reader).await?,
         None => (session.everybody(&wanted, &reader).await?, None),
     };
-    Ok(Answer { news, cookie, eligible })
+    Ok(Answer { news, cookie, eligible, silent: Vec::new() })
 }
 
 /// One search.

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     // text, and the cost of its backtrace, help nobody.
     std::panic::set_hook(Box::new(|_| {}));
     if let Some(name) = &arguments.user {
-        return live::run(&arguments.config, name, arguments.deadline, now());
+        return live::run(&arguments, name, now());
     }
     match sync(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -143,6 +143,14 @@ impl DirectoryError {
         }
     }
 
+    /// The server that gave no answer, if it is one's error.
+    pub fn server(&self) -> Option<String> {
+        match self {
+            Self::Server(url, _) => Some(url.to_string()),
+            _ => None,
+        }
+    }
+
     /// Would a question about anybody have failed like this? Otherwise it may be this person's entry alone.
     pub fn concerns_everybody(&self) -> bool {
         match self {
@@ -150,7 +158,8 @@ impl DirectoryError {
             Self::Server(_, Fault::Late(step, _) | Fault::Lost(step, _) | Fault::Malformed(step)) => {
                 *step != Step::People
             }
-            Self::Server(_, Fault::Partial { .. } | Fault::TooLarge) => false,
+            Self::Server(_, Fault::Partial { reply, .. }) => reply.is_busy(),
+            Self::Server(_, Fault::TooLarge) => false,
             Self::Server(..) => true,
             Self::NoServer(each) => each.iter().all(Self::concerns_everybody),
         }
@@ -323,6 +332,11 @@ fn is_about_us(alert: AlertDescription) -> bool {
 impl Reply {
     pub(super) fn new(code: u32, text: &str) -> Self {
         Self { code, text: one_line(text) }
+    }
+
+    /// Has the server no time for anybody (busy, unavailable)?
+    fn is_busy(&self) -> bool {
+        matches!(self.code, 51 | 52)
     }
 
     fn name(&self) -> &'static str {
