@@ -35,8 +35,9 @@ pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
 pub use person::Eligible;
 use person::Reader;
 
-/// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup.
-const GROUP: [&str; 3] = ["member", "uniqueMember", "memberUid"];
+/// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup, and which
+/// of these it is.
+const GROUP: [&str; 4] = ["member", "uniqueMember", "memberUid", "objectClass"];
 
 /// RFC 4511's way to ask for no attribute at all.
 const NOTHING: [&str; 1] = ["1.1"];
@@ -321,7 +322,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Who is in the eligible group `dn`. A missing group is a fault; an empty one is an answer.
+    /// Who is in the eligible group `dn`. A missing group is a fault; an empty one is an answer,
+    /// where a group of its class can be empty.
     async fn eligible(&mut self, ldap: &Ldap, dn: &str) -> Result<Eligible, Fault> {
         let wanted = match ldap.membership {
             Membership::Group => &GROUP[..],
@@ -329,8 +331,7 @@ impl<'a> Session<'a> {
         };
         let group = self.group(dn, wanted).await?;
         if ldap.membership == Membership::Group {
-            let range = || Fault::Group(dn.to_string(), GroupFault::Range);
-            return Eligible::from_group(group).ok_or_else(range);
+            return Eligible::from_group(group).map_err(|fault| Fault::Group(dn.to_string(), fault));
         }
         // Asked for as a search, and not read from each person: servers that compute memberOf do not tell
         // by RFC 4533 that it changed.

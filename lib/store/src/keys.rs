@@ -407,7 +407,7 @@ mod tests {
         let path = directory.path().join("keys.db");
         let people = [person("alice", &[ALICE, BOB]), person("bob", &[BOB]), person("zoe", &[])];
         let published = publish(&path, &people, NOW).unwrap();
-        assert_eq!(published, Effect { changed: 3, people: 3, ..Effect::default() });
+        assert_eq!(published, Effect { changed: 3, people: 3, gained: 1, ..Effect::default() });
         let copy = open(&path, NOW).unwrap();
         assert_eq!(
             copy.people().unwrap().iter().map(|p| p.principal.as_str()).collect::<Vec<_>>(),
@@ -484,11 +484,12 @@ mod tests {
         let later = NOW.plus(Span::hours(30));
         assert!(matches!(open(&path, later), Err(StoreError::Stale(..))));
         let again = publish(&path, &[person("alice", &[ALICE])], later).unwrap();
-        assert_eq!(again, Effect { before: 1, people: 1, ..Effect::default() });
+        assert_eq!(again, Effect { before: 1, people: 1, eligible_before: 1, ..Effect::default() });
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), before);
         assert_eq!(open(&path, later).unwrap().synced(), later);
         let removed = publish(&path, &[], later).unwrap();
-        assert_eq!(removed, Effect { before: 1, removed: 1, lost: 1, ..Effect::default() });
+        let gone = Effect { before: 1, removed: 1, lost: 1, ..Effect::default() };
+        assert_eq!(removed, Effect { deprived: 1, eligible_before: 1, ..gone });
     }
 
     #[test]

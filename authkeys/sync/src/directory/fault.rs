@@ -96,6 +96,8 @@ pub enum GroupFault {
     Several,
     /// The server sent a part of the members only (Active Directory's `member;range=0-1499`).
     Range,
+    /// It shows no member, and a group of its class has one, or its class is not shown either.
+    Hidden,
 }
 
 /// A server's LDAP result.
@@ -267,6 +269,9 @@ impl fmt::Display for GroupFault {
             Self::Range => {
                 f.write_str("comes in parts, which this release does not join; make the group smaller")
             }
+            Self::Hidden => f.write_str(
+                "shows no member, which a group of its class must have; let who binds read `member` and `objectClass`",
+            ),
         }
     }
 }

@@ -7,7 +7,11 @@ use ldap3::SearchEntry;
 use policy::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::GroupFault;
 use crate::entry::Entry;
+
+/// Classes of groups that have a member, by RFC 4519.
+const NEVER_EMPTY: [&str; 2] = ["groupOfNames", "groupOfUniqueNames"];
 
 /// Who may ever become root by being on call.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,19 +23,27 @@ pub struct Eligible {
 }
 
 impl Eligible {
-    /// The members of `group`; `None` if the server sent a part of them only.
-    pub fn from_group(group: SearchEntry) -> Option<Self> {
+    /// The members of `group`, if they are all of them. None at all is an answer from a class of groups that can
+    /// be empty; from any other it is what a reader sees who may not read them.
+    pub fn from_group(group: SearchEntry) -> Result<Self, GroupFault> {
         let mut eligible = Self::default();
+        let mut can_be_empty = None;
         for (name, values) in attributes(group) {
             if name.to_ascii_lowercase().contains(";range=") {
-                return None;
+                return Err(GroupFault::Range);
+            } else if name.eq_ignore_ascii_case("objectClass") {
+                can_be_empty = Some(
+                    !readable(values)
+                        .any(|class| NEVER_EMPTY.iter().any(|known| class.eq_ignore_ascii_case(known))),
+                );
             } else if ["member", "uniqueMember"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted)) {
                 eligible.dns.extend(readable(values).map(|dn| normalise(&dn)));
             } else if name.eq_ignore_ascii_case("memberUid") {
                 eligible.uids.extend(readable(values));
             }
         }
-        Some(eligible)
+        let is_empty = eligible.dns.is_empty() && eligible.uids.is_empty();
+        if is_empty && can_be_empty != Some(true) { Err(GroupFault::Hidden) } else { Ok(eligible) }
     }
 
     /// Adds the person whose entry stands at `dn`.
@@ -292,9 +304,26 @@ mod tests {
 
     #[test]
     fn an_empty_group_is_an_answer_and_a_part_of_one_is_not() {
-        assert_eq!(Eligible::from_group(found("cn=g", &[], &[])), Some(Eligible::default()));
+        for class in ["posixGroup", "group"] {
+            let group = found("cn=g", &[("objectClass", &["top", class])], &[]);
+            assert_eq!(Eligible::from_group(group).unwrap(), Eligible::default());
+        }
         let part = found("cn=g", &[("member", &[]), ("member;Range=0-1499", &["uid=alice,dc=x"])], &[]);
-        assert_eq!(Eligible::from_group(part), None);
+        assert!(matches!(Eligible::from_group(part), Err(GroupFault::Range)));
+    }
+
+    #[test]
+    fn a_group_whose_members_are_hidden_is_none() {
+        let hidden: [&[(&str, &[&str])]; 4] = [
+            &[],
+            &[("objectclass", &["top", "GroupOfNames"])],
+            &[("objectClass", &["groupOfUniqueNames"])],
+            &[("objectClass", &["groupOfNames"]), ("member", &[])],
+        ];
+        for texts in hidden {
+            let group = Eligible::from_group(found("cn=g", texts, &[]));
+            assert!(matches!(group, Err(GroupFault::Hidden)), "{texts:?}");
+        }
     }
 
     #[test]
