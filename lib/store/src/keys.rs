@@ -237,6 +237,18 @@ impl KeyCopy {
         }
     }
 
+    /// May `principal` ever become root, by what the copy says now?
+    pub fn is_eligible(&self, principal: &Principal) -> Result<bool, StoreError> {
+        let eligible = self.connection.query_row(
+            "SELECT eligible FROM person
+             WHERE principal = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2)",
+            params![principal.as_str(), self.now.unix()],
+            |row| row.get(0),
+        );
+        let eligible = eligible.optional().map_err(|error| self.corrupt(error))?;
+        eligible.map_or(Ok(false), |value| flag(value).map_err(|error| self.corrupt(error)))
+    }
+
     /// Whose key this is. Anybody may list a key in their own entry, so whoever cannot become root takes it from
     /// nobody who can: of several, the one who is eligible has it.
     pub fn owner_of(&self, key: &PublicKey) -> Result<KeyOwner, StoreError> {
