@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 
 use harness::slapd::Slapd;
-use harness::suite::{DAY, Suite, now};
+use harness::suite::{DAY, HOUR, Suite, now};
 use harness::text;
 
 /// The names of people in the directory, beside four members who have keys of their own.
@@ -516,6 +516,73 @@ fn a15_disabled_accounts_are_known_and_have_no_keys_also_with_ldap_down() {
     site.modify("former", "delete: employeeType");
     assert_eq!(site.sync(), "1 changed, 0 removed, 9 people");
     assert_eq!(site.keys("former"), site.line("alice", "former"));
+}
+
+#[test]
+fn a15_a_lock_after_wrong_passwords_closes_an_account_only_where_any_lock_does() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let lock = |uid: &str, since: &str| {
+        site.slapd.modify_with(
+            &["-e", "!relax"],
+            &format!(
+                "dn: {}\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: {since}\n",
+                dn(uid)
+            ),
+        );
+    };
+    lock("alice", "20260101000000Z");
+    lock("bob", "000001010000Z");
+    let closed = (Some(String::new()), "account-disabled".to_string());
+    let live = "[keys]\nfresh_for = '1s'";
+    for (lockout, alice) in [("", site.line("alice", "alice")), ("lockout = 'any'\n", Some(String::new()))] {
+        suite.host.write("/etc/authkeys/config.toml", config(lockout), 0o644);
+        for source in ["live", "copy"] {
+            assert_eq!(site.keys("alice"), alice, "{lockout}, {source}");
+            assert_eq!(site.answer("bob"), closed, "{lockout}, {source}");
+            site.sync();
+        }
+    }
+    // The copy of one is not believed for the other.
+    suite.host.write("/etc/authkeys/config.toml", config("") + live, 0o644);
+    assert_eq!(site.keys("alice"), site.line("alice", "alice"));
+}
+
+#[test]
+fn without_its_own_directory_authkeys_still_asks() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    for mode in ["replica", "lookup"] {
+        suite.host.write("/etc/authkeys/config.toml", config(&format!("[keys]\nmode = '{mode}'")), 0o644);
+        for damage in ["true", "rm -rf /var/cache/authkeys", "install -d -m 700 /var/cache/authkeys"] {
+            suite.host.must(damage);
+            assert_eq!(
+                site.answer("dave"),
+                (site.line("dave", "dave"), "keys".to_string()),
+                "{mode}: {damage}"
+            );
+        }
+        suite.host.must("install -d -m 700 -o authkeys -g authkeys /var/cache/authkeys");
+    }
+}
+
+#[test]
+fn who_is_not_eligible_by_keys_db_enters_no_shared_account_on_an_older_roster() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let rest = harness::suite::CONFIG
+        .replace("[host]\nname = \"testhost\"\n[directory]\nfile = \"people.toml\"\n", "");
+    suite.host.write("/etc/authkeys/config.toml", config("") + &rest, 0o644);
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", -HOUR, HOUR)]);
+    suite.sync();
+    let enters = |name: &str| suite.ssh(name, "root", "true").status.success();
+    assert!(enters("alice") && enters("bob"));
+    site.slapd.set_eligible(&["bob", "carol"]);
+    site.sync();
+    assert_eq!(site.keys("root"), site.line("bob", "bob"));
+    assert!(!enters("alice") && enters("bob"));
+    let explained = suite.must_as("root", "authkeys --explain root");
+    assert!(explained.contains("alice: not eligible any more by keys.db"), "{explained}");
 }
 
 #[test]

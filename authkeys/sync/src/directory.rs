@@ -502,6 +502,7 @@ pub(crate) mod tests {
             membership: Membership::Group,
             attributes: host::config::Attributes::default(),
             disabled: Vec::new(),
+            lockout: host::config::Lockout::default(),
             deadline: Span::seconds(3),
             full_refresh: Span::hours(24),
         };

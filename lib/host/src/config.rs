@@ -68,10 +68,10 @@ impl Directory {
             Self::File(path) => format!("file {}", path.display()),
             Self::Ldap(ldap) => {
                 let group = ldap.eligible_group.as_deref().unwrap_or("-");
-                let Ldap { base, filter, attributes, membership, disabled, .. } = ldap.as_ref();
+                let Ldap { base, filter, attributes, membership, disabled, lockout, .. } = ldap.as_ref();
                 let Attributes { user, keys, mail } = attributes;
                 let mut scope = format!("ldap base={base} filter={filter} eligible={group} by={membership}");
-                scope += &format!(" user={user} keys={keys} mail={mail}");
+                scope += &format!(" user={user} keys={keys} mail={mail} lockout={lockout}");
                 for Mark { attribute, values } in disabled {
                     scope += &format!(" disabled={attribute}:{values:?}");
                 }
@@ -110,6 +110,8 @@ pub struct Ldap {
     pub attributes: Attributes,
     /// What marks an account as disabled, besides the marks that every directory has.
     pub disabled: Vec<Mark>,
+    /// Which locks of a password policy count among the marks.
+    pub lockout: Lockout,
     /// Longest time a whole sync may take.
     pub deadline: Span,
     /// Time after which everybody is fetched anew, although the server tells what changed.
@@ -189,6 +191,27 @@ impl fmt::Display for Membership {
         f.write_str(match self {
             Self::Group => "member",
             Self::Person => "memberOf",
+        })
+    }
+}
+
+/// Which locks that a password policy sets (`pwdAccountLockedTime`) disable an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lockout {
+    /// The one without end, which an administrator sets. A lock that begins at an instant follows from wrong
+    /// passwords, which anybody can send.
+    #[default]
+    Permanent,
+    /// Any.
+    Any,
+}
+
+impl fmt::Display for Lockout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permanent => "permanent",
+            Self::Any => "any",
         })
     }
 }
@@ -373,6 +396,8 @@ struct DirectorySection {
     attributes: AttributesSection,
     #[serde(default)]
     disabled: BTreeMap<Spanned<String>, Vec<String>>,
+    #[serde(default)]
+    lockout: Lockout,
     deadline: Option<Duration>,
     full_refresh: Option<Duration>,
     max_shrink: Option<Percent>,
@@ -757,6 +782,7 @@ impl DirectorySection {
             membership: this.eligible_group_by,
             attributes: this.attributes.check()?,
             disabled: marks(&this.disabled)?,
+            lockout: this.lockout,
             deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
             full_refresh: this.full_refresh.map_or(Span::hours(24), |every| every.0),
         })))
@@ -1415,7 +1441,10 @@ mod tests {
             parse(&format!("{ldap}{more}")).unwrap().directory.map(|directory| directory.scope()).unwrap()
         };
         let plain = scope("");
-        assert!(plain.ends_with("by=member user=uid keys=sshPublicKey mail=mail"), "{plain}");
+        assert!(
+            plain.ends_with("by=member user=uid keys=sshPublicKey mail=mail lockout=permanent"),
+            "{plain}"
+        );
         for more in [
             "filter = '(a=b)'",
             "eligible_group = 'cn=x'",
@@ -1423,6 +1452,7 @@ mod tests {
             "[directory.attributes]\nuser = 'sAMAccountName'",
             "[directory.attributes]\nkeys = 'altSecurityIdentities'",
             "[directory.disabled]\nemployeeType = ['former']",
+            "lockout = 'any'",
         ] {
             assert_ne!(scope(more), plain, "{more}");
         }

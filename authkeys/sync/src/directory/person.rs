@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use host::config::{Attributes, Ldap};
+use host::config::{Attributes, Ldap, Lockout};
 use ldap3::SearchEntry;
 use policy::Timestamp;
 use sha2::{Digest, Sha256};
@@ -133,6 +133,15 @@ impl<'a> Reader<'a> {
         entry
     }
 
+    /// Does this value of pwdAccountLockedTime disable the account? A lock after wrong passwords says nothing
+    /// about keys, and anybody can bring it about.
+    fn locks(&self, value: &[u8]) -> bool {
+        match self.ldap.lockout {
+            Lockout::Any => true,
+            Lockout::Permanent => !begins_at_an_instant(value),
+        }
+    }
+
     /// Notes whether an attribute disables the account (P15). A mark that cannot be read is one that is set.
     fn judge(&self, name: &str, values: &[Vec<u8>], entry: &mut Entry) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
@@ -144,7 +153,7 @@ impl<'a> Reader<'a> {
                 Some(ends) => entry.expires = ends.into_iter().flatten().min(),
                 None => entry.disabled = Some("shadowExpire".to_string()),
             }
-        } else if is("pwdAccountLockedTime") {
+        } else if is("pwdAccountLockedTime") && values.iter().any(|value| self.locks(value)) {
             entry.disabled = Some("pwdAccountLockedTime".to_string());
         } else if is("nsAccountLock") && values.iter().any(|value| !value.eq_ignore_ascii_case(b"FALSE")) {
             entry.disabled = Some("nsAccountLock".to_string());
@@ -162,6 +171,15 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// A lock of the password policy that begins at an instant: generalizedTime (RFC 4517), in a year from 1.
+/// `000001010000Z` is the lock without end.
+fn begins_at_an_instant(value: &[u8]) -> bool {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, zone) = value.split_at(digits);
+    let whole = matches!(zone, [b'Z'] | [b'.' | b',', .., b'Z']);
+    whole && matches!(digits, 10 | 12 | 14) && !number.starts_with(b"0000")
 }
 
 fn number(value: &[u8]) -> Option<i64> {
@@ -238,6 +256,7 @@ mod tests {
             membership: Membership::Group,
             attributes: Attributes::default(),
             disabled: Vec::new(),
+            lockout: host::config::Lockout::default(),
             deadline: Span::seconds(3),
             full_refresh: Span::hours(24),
         }
@@ -413,6 +432,24 @@ mod tests {
         let entry = reader.person(found("cn=alice,dc=x", texts, &[]));
         assert_eq!((entry.names, entry.keys), (vec!["alice".to_string()], vec![b"k".to_vec()]));
         assert_eq!(entry.disabled.as_deref(), Some("title=Gone"));
+    }
+
+    #[test]
+    fn a15_a_lock_after_wrong_passwords_disables_where_any_lock_does() {
+        let disabled = |lockout, values: &[&str]| {
+            let entry = found("uid=a,dc=x", &[("pwdAccountLockedTime", values)], &[]);
+            let ldap = Ldap { lockout, ..ldap() };
+            Reader::new(&ldap, &Eligible::default()).person(entry).disabled.is_some()
+        };
+        for temporary in ["20261120141953Z", "20261120141953.123456Z", "202611201419Z"] {
+            assert!(!disabled(Lockout::Permanent, &[temporary]), "{temporary}");
+            assert!(disabled(Lockout::Any, &[temporary]), "{temporary}");
+            assert!(disabled(Lockout::Permanent, &[temporary, "000001010000Z"]), "{temporary}");
+        }
+        for lasting in ["000001010000Z", "00000101000000Z", "", "x", "Z", "2026", "20261120141953", "TRUE"] {
+            assert!(disabled(Lockout::Permanent, &[lasting]), "{lasting}");
+        }
+        assert!(!disabled(Lockout::Any, &[]));
     }
 
     #[test]
