@@ -381,7 +381,7 @@ struct DirectorySection {
     file: Option<PathBuf>,
     urls: Option<Spanned<Vec<Spanned<String>>>>,
     srv_hosts: Option<Spanned<Vec<Spanned<String>>>>,
-    base: Option<String>,
+    base: Option<Spanned<String>>,
     bind: Option<Spanned<Bind>>,
     bind_dn: Option<Spanned<String>>,
     bind_password_file: Option<Spanned<PathBuf>>,
@@ -771,7 +771,7 @@ impl DirectorySection {
         Ok(Directory::Ldap(Box::new(Ldap {
             urls,
             srv_hosts,
-            base: this.base.clone().ok_or_else(|| missing("base"))?,
+            base: this.people_base()?.ok_or_else(|| missing("base"))?,
             bind,
             client: this.client_files(beside)?,
             bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
@@ -866,15 +866,42 @@ impl DirectorySection {
         }
     }
 
+    fn people_base(&self) -> Result<Option<String>, Problem> {
+        match &self.base {
+            Some(base) if base.get_ref().trim().is_empty() => {
+                Err(problem(base, "`base` is empty; write the DN below which people are"))
+            }
+            base => Ok(base.as_ref().map(|base| base.get_ref().clone())),
+        }
+    }
+
     fn people_filter(&self) -> Result<String, Problem> {
         match &self.filter {
             Some(filter) if !(filter.get_ref().starts_with('(') && filter.get_ref().ends_with(')')) => {
                 Err(problem(filter, "a filter stands in parentheses: \"(objectClass=ldapPublicKey)\""))
             }
+            Some(filter) if !is_one_filter(filter.get_ref()) => Err(problem(
+                filter,
+                "the parentheses of this filter do not match, or it is more than one; join them: \"(&(a=b)(c=d))\"",
+            )),
             Some(filter) => Ok(filter.get_ref().clone()),
             None => Ok("(objectClass=ldapPublicKey)".to_string()),
         }
     }
+}
+
+/// Does the first parenthesis of `filter` end with its last letter? In a value a parenthesis is written `\\28`.
+fn is_one_filter(filter: &str) -> bool {
+    let mut depth = 0_usize;
+    let ends = filter.bytes().position(|byte| {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0
+    });
+    ends.is_some_and(|end| end + 1 == filter.len())
 }
 
 impl AttributesSection {
@@ -1432,6 +1459,23 @@ mod tests {
             config.copy_scope(config.directory.as_ref().unwrap())
         };
         assert_ne!(scope("replica"), scope("lookup"));
+    }
+
+    #[test]
+    fn a_filter_is_one_and_a_base_is_somewhere() {
+        let problem = |base: &str, filter: &str| {
+            let text = format!("[directory]\nurls = ['ldaps://a']\nbase = '{base}'\nfilter = '{filter}'\n");
+            parse(&text).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for good in ["(a=b)", "(&(a=b)(|(c=d)(!(e=f))))", "(cn=a\\28b)"] {
+            assert_eq!(problem("dc=x", good), "", "{good}");
+        }
+        for bad in ["(a=b)(c=d)", "(a=b", "((a=b)", "(a=b))", "()(", "(a=b))(c=d)"] {
+            assert!(problem("dc=x", bad).contains(":4:"), "{bad}: {}", problem("dc=x", bad));
+        }
+        for bad in ["", " "] {
+            assert!(problem(bad, "(a=b)").contains("`base` is empty"), "{bad:?}");
+        }
     }
 
     #[test]
