@@ -511,6 +511,62 @@ fn a11_entries_that_end_in_an_error_are_not_believed() {
 }
 
 #[test]
+fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    // Also where it would be cut, or stands among bytes that are replaced.
+    for repeated in [
+        Slapd::BIND_PASSWORD.to_string(),
+        format!("{}{}", "x".repeat(190), Slapd::BIND_PASSWORD),
+        format!("\u{e9}\n{}\0", Slapd::BIND_PASSWORD),
+    ] {
+        for (turns, reason) in [
+            (vec![vec![ber::refused(true, 49, &repeated)]], "ldap-unavailable"),
+            (vec![vec![ber::bind_success()], vec![ber::refused(false, 51, &repeated)]], "ldap-partial"),
+        ] {
+            site.face(Hostile::LDAPS_URL, Play::Answers(turns.clone()));
+            let start = &Slapd::BIND_PASSWORD[..6];
+            let live = site.cannot_tell("alice", reason);
+            let sync = suite.run_as("authkeys-sync", "authkeys-sync");
+            for said in [live, text(&site.run("alice")), text(&sync)] {
+                assert!(!said.contains(start), "{reason}: {said}");
+            }
+            let kept = suite.host.must(&format!("grep -rc '{start}' {MEMORY} | grep -v ':0$' || true"));
+            assert_eq!(kept, "");
+        }
+    }
+}
+
+#[test]
+fn a11_a_part_of_a_persons_values_is_no_answer() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let key = key_of(&suite, "alice");
+    for name in ["sshPublicKey;range=0-1499", "uid;range=0-1", "nsAccountLock;range=0-0"] {
+        let person = ber::person_with("alice", name, &[key.as_bytes()]);
+        let turns = vec![vec![ber::bind_success()], vec![person, ber::done(0)]];
+        site.face(Hostile::LDAPS_URL, Play::Answers(turns));
+        assert!(site.cannot_tell("alice", "ldap-partial").contains("range"), "{name}");
+    }
+}
+
+#[test]
+fn a09_the_copy_and_a_live_question_have_one_rule_for_a_second_claim() {
+    for claim in ["uid: DAVE", "uid;lang-en: dave"] {
+        let suite = Suite::start();
+        let site = Site::start(&suite);
+        let plain = if claim.starts_with("uid;") { "uid: twin\n" } else { "" };
+        site.slapd.modify(&format!(
+            "dn: cn=twin,{}\nchangetype: add\nobjectClass: inetOrgPerson\nobjectClass: ldapPublicKey\ncn: twin\nsn: x\n{plain}{claim}\n",
+            Slapd::BASE
+        ));
+        site.cannot_tell("dave", "ldap-ambiguous");
+        suite.sync_keys();
+        assert!(site.knows_none_for("dave").contains("reason=no-such-user"), "{claim}");
+    }
+}
+
+#[test]
 fn a12_without_tls_nothing_is_asked() {
     let suite = Suite::start();
     let site = Site::start(&suite);

@@ -163,14 +163,17 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// What is wrong, if this login was refused with `result`.
-    fn refused(&self, mut result: LdapResult) -> Fault {
-        let Self::Simple(dn, password) = self else { return Fault::External(result.into()) };
-        // A server that repeats what it was told must not bring the password into our log.
-        if result.text.contains(password.expose()) {
-            result.text.clear();
+    /// What is wrong, if this login was refused with `reply`.
+    fn refused(&self, reply: Reply) -> Fault {
+        match self {
+            Self::Simple(dn, _) => Fault::Bind((*dn).to_string(), reply),
+            Self::External => Fault::External(reply),
         }
-        Fault::Bind((*dn).to_string(), result.into())
+    }
+
+    /// Does `text` hold the password?
+    fn is_told_by(&self, text: &str) -> bool {
+        matches!(self, Self::Simple(_, password) if text.contains(password.expose()))
     }
 }
 
@@ -192,8 +195,8 @@ fn converse(
     let step = Cell::new(Step::Handshake);
     let conversation = async {
         let asked = async {
-            let mut session = Session::begin(line, &step).await?;
-            let answer = ask(&mut session, ldap, login, question).await?;
+            let mut session = Session::begin(line, login, &step).await?;
+            let answer = ask(&mut session, ldap, question).await?;
             session.close().await;
             Ok(answer)
         };
@@ -211,13 +214,8 @@ fn converse(
 }
 
 /// Everything that is asked; `step` tells the caller how far it came.
-async fn ask(
-    session: &mut Session<'_>,
-    ldap: &Ldap,
-    login: Option<&Login<'_>>,
-    question: Question<'_>,
-) -> Result<Answer, Fault> {
-    if let Some(login) = login {
+async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> Result<Answer, Fault> {
+    if let Some(login) = session.login {
         session.enter(Step::Bind);
         session.bind(login).await?;
     }
@@ -288,6 +286,8 @@ impl Tally {
 /// A connection with TLS on it, or on a socket of this host.
 struct Session<'a> {
     ldap: ldap3::Ldap,
+    /// Who we are; `None`: nobody.
+    login: Option<&'a Login<'a>>,
     /// The task that reads and writes; how it ended tells why an answer is missing.
     driver: JoinHandle<Result<(), LdapError>>,
     tally: Tally,
@@ -297,12 +297,12 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    async fn begin(line: Line, step: &'a Cell<Step>) -> Result<Self, Fault> {
+    async fn begin(line: Line, login: Option<&'a Login<'a>>, step: &'a Cell<Step>) -> Result<Self, Fault> {
         let (settings, address) = line.into_settings();
         let (connection, ldap) =
             LdapConnAsync::with_settings(settings, &address).await.map_err(handshake_fault)?;
         let driver = tokio::spawn(connection.drive());
-        Ok(Self { ldap, driver, tally: Tally::default(), answered: false, step })
+        Ok(Self { ldap, login, driver, tally: Tally::default(), answered: false, step })
     }
 
     fn enter(&self, step: Step) {
@@ -317,7 +317,7 @@ impl<'a> Session<'a> {
         self.answered = bound.is_ok();
         match bound {
             Ok(result) if result.rc == 0 => Ok(()),
-            Ok(result) => Err(login.refused(result)),
+            Ok(result) => Err(login.refused(self.reply(result))),
             Err(error) => Err(self.fault(error).await),
         }
     }
@@ -410,7 +410,15 @@ impl<'a> Session<'a> {
             return Ok(next_page(&result.ctrls));
         }
         let Tally { entries, references, .. } = self.tally;
-        Err(Fault::Partial { base: base.to_string(), entries, references, reply: result.into() })
+        Err(Fault::Partial { base: base.to_string(), entries, references, reply: self.reply(result) })
+    }
+
+    /// What the server said. One that repeats what it was told must not bring the password into our log.
+    fn reply(&self, mut result: LdapResult) -> Reply {
+        if self.login.is_some_and(|login| login.is_told_by(&result.text)) {
+            result.text.clear();
+        }
+        result.into()
     }
 
     /// Why ldap3 has no answer.

@@ -32,7 +32,7 @@ use store::keys::Record;
 
 use crate::cli::Arguments;
 use crate::directory::{self, DirectoryError, Found};
-use crate::entry::{Believed, Entry, believe};
+use crate::entry::{Believed, Entry, believe, claims};
 use crate::people;
 
 /// Address space, in bytes.
@@ -139,7 +139,7 @@ fn answer(arguments: &Arguments, name: &str, now: Timestamp) -> Result<String, P
         }
         Directory::File(path) => {
             let mut everybody = people::read(path).map_err(Problem::Config)?;
-            everybody.retain(|entry| entry.names.iter().any(|claimed| claimed == name.as_str()));
+            everybody.retain(|entry| claims(entry).any(|claimed| claimed == name.as_str()));
             Found { entries: everybody, silent: Vec::new() }
         }
     };

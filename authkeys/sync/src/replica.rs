@@ -5,6 +5,7 @@
 //! the same as judging everybody anew: as long as no entry outside it claims a name that an entry in
 //! it claims, or claimed before. Otherwise everybody is fetched ([`Plan::FetchEverything`]).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -275,7 +276,7 @@ fn touches_others(
     set: &[Entry],
     affected: &BTreeSet<String>,
 ) -> Result<bool, StoreError> {
-    let mut names: BTreeSet<String> = set.iter().flat_map(entry::claims).map(str::to_string).collect();
+    let mut names: BTreeSet<String> = set.iter().flat_map(entry::claims).map(Cow::into_owned).collect();
     for id in affected {
         names.extend(known.names_of(id)?);
     }

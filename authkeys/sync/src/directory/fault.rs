@@ -81,6 +81,8 @@ pub enum Fault {
     },
     /// The group of eligible people cannot be told; its DN, and why.
     Group(String, GroupFault),
+    /// The server sent a part of a person's values only; whose, and of which attribute.
+    Range(String, String),
     /// There is more than anybody's directory holds.
     TooLarge,
 }
@@ -135,7 +137,10 @@ impl DirectoryError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => "file-untrusted",
-            Self::Server(_, Fault::Partial { .. } | Fault::Group(..) | Fault::TooLarge) => "ldap-partial",
+            Self::Server(
+                _,
+                Fault::Partial { .. } | Fault::Group(..) | Fault::Range(..) | Fault::TooLarge,
+            ) => "ldap-partial",
             Self::Server(_, Fault::Socket(refusal)) if !refusal.is_missing() => "file-untrusted",
             Self::Server(..) => "ldap-unavailable",
             Self::NoServer(each) if each.iter().all(|error| error.reason() == "ldap-partial") => {
@@ -161,7 +166,7 @@ impl DirectoryError {
                 *step != Step::People
             }
             Self::Server(_, Fault::Partial { reply, .. }) => reply.is_busy(),
-            Self::Server(_, Fault::TooLarge) => false,
+            Self::Server(_, Fault::Range(..) | Fault::TooLarge) => false,
             Self::Server(..) => true,
             Self::NoServer(each) => each.iter().all(Self::concerns_everybody),
         }
@@ -251,6 +256,11 @@ impl fmt::Display for Fault {
                 reply.advice()
             ),
             Self::Group(dn, fault) => write!(f, "eligible group {dn} {fault}"),
+            Self::Range(dn, attribute) => write!(
+                f,
+                "{} comes in parts, which this release does not join: {attribute}; take values away",
+                one_line(dn)
+            ),
             Self::TooLarge => write!(
                 f,
                 "sends more than {MOST_ENTRIES} entries or {} MiB; narrow [directory] base or filter",

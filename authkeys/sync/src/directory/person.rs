@@ -7,7 +7,8 @@ use ldap3::SearchEntry;
 use policy::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::GroupFault;
+use super::fault::one_line;
+use super::{Fault, GroupFault};
 use crate::entry::Entry;
 
 /// Classes of groups that have a member, by RFC 4519.
@@ -101,16 +102,21 @@ impl<'a> Reader<'a> {
         wanted
     }
 
-    /// A person as the directory describes them.
-    pub fn person(&self, found: SearchEntry) -> Entry {
+    /// A person as the directory describes them, unless it sent a part of what decides about their keys. Values
+    /// with options (`uid;lang-en`) are names and marks as others: servers find people by them too.
+    pub fn person(&self, found: SearchEntry) -> Result<Entry, Fault> {
         let Attributes { user, keys, mail } = &self.ldap.attributes;
         let mut entry = Entry { dn: found.dn.clone(), ..Entry::default() };
         let (mut ids, mut is_alias) = (Vec::new(), false);
         for (name, values) in attributes(found) {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-            self.judge(&name, &values, &mut entry);
+            let plain = name.split(';').next().unwrap_or_default();
+            if name.to_ascii_lowercase().contains(";range=") && !plain.eq_ignore_ascii_case(mail) {
+                return Err(Fault::Range(entry.dn, one_line(&name)));
+            }
+            self.judge(plain, &values, &mut entry);
             is_alias |= is("aliasedObjectName");
-            if is(user) {
+            if plain.eq_ignore_ascii_case(user) {
                 entry.names.extend(readable(values));
             } else if is(mail) {
                 entry.mails.extend(readable(values));
@@ -130,7 +136,7 @@ impl<'a> Reader<'a> {
         entry.keys.shrink_to_fit();
         entry.eligible = self.eligible.admits(&entry.dn, &entry.names);
         entry.id = ids.into_iter().find(|id| !id.is_empty()).unwrap_or_else(|| entry.dn.clone());
-        entry
+        Ok(entry)
     }
 
     /// Does this value of pwdAccountLockedTime disable the account? A lock after wrong passwords says nothing
@@ -263,7 +269,7 @@ mod tests {
     }
 
     fn person(found: SearchEntry, eligible: &Eligible) -> Entry {
-        Reader::new(&ldap(), eligible).person(found)
+        Reader::new(&ldap(), eligible).person(found).unwrap()
     }
 
     #[test]
@@ -406,6 +412,21 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_what_decides_is_no_person_and_names_with_options_are_names() {
+        let read = |name: &str, value: &str| {
+            let texts: &[(&str, &[&str])] = &[("uid", &["alice"]), (name, &[value])];
+            Reader::new(&ldap(), &Eligible::default()).person(found("uid=alice,dc=x", texts, &[]))
+        };
+        for name in ["sshPublicKey;range=0-1499", "UID;Range=0-9", "nsAccountLock;lang-en;range=0-*"] {
+            assert!(matches!(read(name, "x"), Err(Fault::Range(_, which)) if which == name));
+        }
+        assert!(read("mail;range=0-1", "a@x").is_ok());
+        assert_eq!(read("uid;lang-en", "bob").unwrap().names.len(), 2);
+        assert!(read("nsAccountLock;x-y", "TRUE").unwrap().disabled.is_some());
+        assert!(read("sshPublicKey;lang-en", "k").unwrap().keys.is_empty());
+    }
+
+    #[test]
     fn an_alias_is_nobody() {
         let texts: &[(&str, &[&str])] = &[("uid", &["alice"]), ("aliasedObjectName", &["uid=bob,dc=x"])];
         assert!(person(found("uid=alice,dc=x", texts, &[]), &Eligible::default()).names.is_empty());
@@ -429,7 +450,7 @@ mod tests {
             ("sshPublicKey", &["other"]),
             ("title", &["gone"]),
         ];
-        let entry = reader.person(found("cn=alice,dc=x", texts, &[]));
+        let entry = reader.person(found("cn=alice,dc=x", texts, &[])).unwrap();
         assert_eq!((entry.names, entry.keys), (vec!["alice".to_string()], vec![b"k".to_vec()]));
         assert_eq!(entry.disabled.as_deref(), Some("title=Gone"));
     }
@@ -439,7 +460,7 @@ mod tests {
         let disabled = |lockout, values: &[&str]| {
             let entry = found("uid=a,dc=x", &[("pwdAccountLockedTime", values)], &[]);
             let ldap = Ldap { lockout, ..ldap() };
-            Reader::new(&ldap, &Eligible::default()).person(entry).disabled.is_some()
+            Reader::new(&ldap, &Eligible::default()).person(entry).unwrap().disabled.is_some()
         };
         for temporary in ["20261120141953Z", "20261120141953.123456Z", "202611201419Z"] {
             assert!(!disabled(Lockout::Permanent, &[temporary]), "{temporary}");
