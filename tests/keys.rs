@@ -1030,6 +1030,32 @@ fn lookup_mode_asks_once_remembers_and_copies_eligible_people_alone() {
 }
 
 #[test]
+fn root_explains_what_sshd_gets_also_in_an_outage_and_leaves_nothing() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let answer = format!("{} dave\n", key_of(&suite, "dave"));
+    let files = || suite.host.must(&format!("cd {MEMORY} && ls -l --time-style=full-iso && sha256sum *"));
+    for mode in ["lookup", "replica"] {
+        site.without_copy();
+        site.configure(&[Slapd::LDAPS_URL], &format!("mode = '{mode}'"));
+        assert_eq!(stdout(&site.run("dave")), answer);
+        site.slapd.stop();
+        site.age_memory(400);
+        let before = files();
+        let explained = suite.must_as("root", "authkeys --explain dave");
+        assert!(explained.starts_with("dave: 1 key (keys-stale)\nanswer: memory"), "{explained}");
+        assert_eq!(suite.must_as("root", "authkeys dave"), answer, "{mode}");
+        assert_eq!(files(), before, "{mode}");
+        // What root cannot use is no obstacle, and stays for its owner to mend.
+        suite.host.must(&format!("echo damaged >{MEMORY}/lookups.db"));
+        assert_eq!(suite.run_as("root", "authkeys dave").status.code(), Some(2));
+        assert_eq!(suite.host.read(&format!("{MEMORY}/lookups.db")), "damaged\n");
+        site.slapd.resume();
+        site.forget_outages();
+    }
+}
+
+#[test]
 fn servers_are_asked_in_their_order_and_one_that_is_down_costs_its_share() {
     let suite = Suite::start();
     let site = Site::start(&suite);

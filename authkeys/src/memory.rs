@@ -1,8 +1,8 @@
 //! What one run of `authkeys` leaves for the next ones: answers, locks, and marks of outages and stalls.
 //!
-//! All of it is in the directory of lookups.db, which belongs to the uid that sshd runs us as. Whoever else
-//! runs the program, root by hand for example, leaves nothing there and takes nothing from there. None of it
-//! is needed: where it cannot be written, answers are slower and otherwise the same.
+//! All of it is in the directory of lookups.db, which belongs to the uid that sshd runs us as. Root, who runs the
+//! program by hand, reads the answers there and nothing else; whoever else runs it takes nothing from there, and
+//! neither leaves anything. Where it cannot be written, each question is asked anew, and nothing outlives its answer.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -41,6 +41,44 @@ const LONGEST_MARK: u64 = 8 * 1024;
 pub struct Memory {
     lookups: PathBuf,
     directory: PathBuf,
+}
+
+/// Where answers are remembered: who may do what with them.
+pub enum Answers {
+    /// This user's own.
+    Own(Memory),
+    /// Another user's, which root may read.
+    Read(PathBuf),
+    /// There is nothing to be had.
+    None,
+}
+
+impl Answers {
+    /// The answers at `lookups`.
+    pub fn at(lookups: &Path) -> Self {
+        match Memory::open(lookups) {
+            Some(memory) => Self::Own(memory),
+            None if nix::unistd::geteuid().is_root() => Self::Read(lookups.to_path_buf()),
+            None => Self::None,
+        }
+    }
+
+    /// The memory, if it is this user's own.
+    pub fn own(&self) -> Option<&Memory> {
+        match self {
+            Self::Own(memory) => Some(memory),
+            Self::Read(_) | Self::None => None,
+        }
+    }
+
+    /// Opens them, to read at least; why there are none is worth a word in the log and no more.
+    pub fn open(&self, scope: &str, end: Instant) -> Result<Lookups, Option<StoreError>> {
+        match self {
+            Self::Own(memory) => memory.lookups(scope, end).map_err(Some),
+            Self::Read(path) => Lookups::look(path, scope).map_err(|_| None),
+            Self::None => Err(None),
+        }
+    }
 }
 
 /// The right to ask the directory about a person; ends when dropped.

@@ -14,7 +14,7 @@ use store::{Rejected, StoreError};
 
 use crate::live::{self, Answer, Concerns, LiveError};
 use crate::lookup::Problem;
-use crate::memory::Memory;
+use crate::memory::Answers;
 
 /// The time, as the program's shell read it when it started.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +130,7 @@ pub fn find(
         person,
         clock,
         end: clock.end(config.keys.deadline),
-        memory: Memory::open(&config.paths.lookups),
+        memory: Answers::at(&config.paths.lookups),
     };
     match config.keys.mode {
         KeysMode::Replica => question.by_copy(),
@@ -189,7 +189,7 @@ struct Question<'a> {
     person: &'a Principal,
     clock: Clock,
     end: Instant,
-    memory: Option<Memory>,
+    memory: Answers,
 }
 
 impl Question<'_> {
@@ -224,7 +224,7 @@ impl Question<'_> {
         if let Some(found) = self.fresh(&mut remembered) {
             return Ok(found);
         }
-        let turn = self.memory.as_ref().and_then(|memory| memory.turn(self.person, self.end));
+        let turn = self.memory.own().and_then(|memory| memory.turn(self.person, self.end));
         if turn.as_ref().is_some_and(|turn| turn.waited) {
             remembered = self.recall(&mut lookups);
             if let Some(found) = self.fresh(&mut remembered) {
@@ -252,8 +252,7 @@ impl Question<'_> {
     }
 
     fn open(&self) -> Opened {
-        let memory = self.memory.as_ref().ok_or(None)?;
-        memory.lookups(&self.directory.scope(), self.end).map_err(Some)
+        self.memory.open(&self.directory.scope(), self.end)
     }
 
     /// What is remembered and may still be served, with its age.
@@ -265,7 +264,9 @@ impl Question<'_> {
             Err(fault) => {
                 // One that is damaged is made anew by the next run.
                 let broken = std::mem::replace(lookups, Err(Some(fault)));
-                if let (Ok(broken), Err(Some(StoreError::Corrupt(..)))) = (broken, &lookups) {
+                if let (Ok(broken), Err(Some(StoreError::Corrupt(..))), Some(_)) =
+                    (broken, &lookups, self.memory.own())
+                {
                     broken.discard();
                 }
                 return Ok(None);
@@ -295,6 +296,9 @@ impl Question<'_> {
     }
 
     fn remember(&self, heard: &Heard, lookups: Opened) -> Result<(), Option<StoreError>> {
+        if self.memory.own().is_none() {
+            return Ok(());
+        }
         let (now, keep) = (self.clock.later(), self.config.keys.stale_for);
         lookups.and_then(|mut lookups| lookups.remember(self.person, heard, now, keep).map_err(Some))
     }
@@ -302,7 +306,7 @@ impl Question<'_> {
     /// Asks the directory, unless it was found down a moment ago.
     fn ask(&self) -> Result<Answer, LiveError> {
         let (path, person) = (&self.config.path, self.person);
-        let Some(memory) = &self.memory else { return live::ask(path, person, &[], self.end) };
+        let Some(memory) = self.memory.own() else { return live::ask(path, person, &[], self.end) };
         if let Some(resting) = memory.rest(person, self.clock.later()) {
             return Err(resting);
         }

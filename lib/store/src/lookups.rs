@@ -88,6 +88,12 @@ impl Lookups {
         Ok(Self { path: path.to_path_buf(), scope: scope.to_string(), connection })
     }
 
+    /// As [`Lookups::open`], for somebody who is not its owner: nothing of it can be changed.
+    pub fn look(path: &Path, scope: &str) -> Result<Self, StoreError> {
+        let connection = SCHEMA.open(path)?;
+        Ok(Self { path: path.to_path_buf(), scope: scope.to_string(), connection })
+    }
+
     /// As [`Lookups::open`]; makes one where there is none that can be used. The caller holds a lock against
     /// others who do the same.
     pub fn open_or_make(path: &Path, scope: &str) -> Result<Self, StoreError> {
