@@ -1030,6 +1030,44 @@ fn lookup_mode_asks_once_remembers_and_copies_eligible_people_alone() {
 }
 
 #[test]
+fn a_large_people_file_is_asked_live_too() {
+    use std::fmt::Write as _;
+    let suite = Suite::start();
+    let mut people = String::new();
+    for number in 0..20_000 {
+        let key = numbered_key(number);
+        let _ = writeln!(
+            people,
+            "[[person]]\nprincipal = 'u{number}'\nmail = ['u{number}@example.com']\nkeys = ['{key}']"
+        );
+    }
+    suite.host.write("/etc/authkeys/people.toml", people, 0o644);
+    let config = "[directory]\nfile = 'people.toml'\n[keys]\nmode = 'lookup'\ndeadline = '10s'\n";
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    let output = suite.run_as("authkeys", "authkeys u19999");
+    assert_eq!(stdout(&output), format!("{} u19999\n", numbered_key(19_999)), "{}", text(&output));
+}
+
+#[test]
+fn the_child_of_root_gives_up_root_before_it_asks() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let secret = "/etc/authkeys/bind-password";
+    let ours = suite.must_as("root", "authkeys dave");
+    assert_eq!(ours, format!("{} dave\n", key_of(&suite, "dave")));
+    // A file that root alone can read is not for it.
+    suite
+        .host
+        .must(&format!("stat -c %G {secret} >/tmp/group && chown root:root {secret} && chmod 600 {secret}"));
+    let output = suite.run_as("root", "authkeys dave");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("bind-password"), "{}", text(&output));
+    suite.host.must(&format!("chown root:$(cat /tmp/group) {secret} && chmod 640 {secret}"));
+    assert_eq!(suite.must_as("root", "authkeys dave"), ours);
+    drop(site);
+}
+
+#[test]
 fn root_explains_what_sshd_gets_also_in_an_outage_and_leaves_nothing() {
     let suite = Suite::start();
     let site = Site::start(&suite);

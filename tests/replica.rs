@@ -586,6 +586,19 @@ fn who_is_not_eligible_by_keys_db_enters_no_shared_account_on_an_older_roster() 
 }
 
 #[test]
+fn who_binds_as_somebody_else_fetches_everybody() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.sync();
+    assert_eq!(site.sync_counted().1, [0]);
+    let admin = config("").replace(Slapd::BIND_DN, "cn=admin,dc=example,dc=com");
+    suite.host.write("/etc/authkeys/config.toml", admin, 0o644);
+    suite.host.must("printf 'root of the directory\\n' >/etc/authkeys/bind-password");
+    assert_eq!(site.sync_counted().1, [4], "another reader may see other entries");
+    assert_eq!(site.sync_counted().1, [0]);
+}
+
+#[test]
 fn a_group_whose_members_are_hidden_is_not_an_empty_one() {
     let suite = Suite::start();
     let site = Site::start(&suite);

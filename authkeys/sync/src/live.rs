@@ -38,7 +38,8 @@ use crate::people;
 /// Address space, in bytes.
 const MOST_SPACE: u64 = 512 * 1024 * 1024;
 
-/// Memory that can be written, in bytes; with the program itself it stays below 64 MiB.
+/// Memory that can be written where a server is asked, in bytes; with the program itself it stays below 64 MiB.
+/// people.toml is root's and no stranger's: it may be as large as it likes.
 const MOST_DATA: u64 = 48 * 1024 * 1024;
 
 /// The longest answer, in bytes: as much as `authkeys` reads.
@@ -118,7 +119,6 @@ pub fn run(arguments: &Arguments, name: &str, now: Timestamp) -> ExitCode {
 /// is no reason to refuse a login: the parent has its own.
 fn confine(limit: Duration) {
     let _ = setrlimit(Resource::RLIMIT_AS, MOST_SPACE, MOST_SPACE);
-    let _ = setrlimit(Resource::RLIMIT_DATA, MOST_DATA, MOST_DATA);
     // A dump would hold the password to bind with.
     let _ = prctl::set_dumpable(false);
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
@@ -134,6 +134,7 @@ fn answer(arguments: &Arguments, name: &str, now: Timestamp) -> Result<String, P
         .map_err(Problem::Owner)?;
     let found = match config.directory.as_ref().ok_or(Problem::NoDirectory)? {
         Directory::Ldap(ldap) => {
+            let _ = setrlimit(Resource::RLIMIT_DATA, MOST_DATA, MOST_DATA);
             let left = arguments.deadline.saturating_sub(start.elapsed());
             directory::find(ldap, name.as_str(), &arguments.last, left).map_err(Problem::Directory)?
         }
