@@ -410,7 +410,7 @@ fn a_people_file_that_is_the_same_to_the_byte_is_not_read_again_and_every_other_
         let said = suite.sync_keys();
         assert!(said.starts_with(effect), "expected {effect}: {said}");
     };
-    says("4 changed, 0 removed, 4 people, ");
+    says("4 changed, 0 removed, 4 people, 3 newly eligible, ");
     let first = stamp();
     assert_eq!(first.len(), 3, "a note of the file: {first:?}");
     says("0 changed, 0 removed, 4 people, ");

@@ -74,10 +74,10 @@ impl Directory {
             Self::File(path) => format!("file {}", path.display()),
             Self::Ldap(ldap) => {
                 let group = ldap.eligible_group.as_deref().unwrap_or("-");
-                let Ldap { base, filter, attributes, membership, disabled, .. } = ldap.as_ref();
+                let Ldap { base, filter, attributes, membership, disabled, lockout, .. } = ldap.as_ref();
                 let Attributes { user, keys, mail } = attributes;
                 let mut scope = format!("ldap base={base} filter={filter} eligible={group} by={membership}");
-                scope += &format!(" user={user} keys={keys} mail={mail}");
+                scope += &format!(" user={user} keys={keys} mail={mail} lockout={lockout}");
                 for Mark { attribute, values } in disabled {
                     scope += &format!(" disabled={attribute}:{values:?}");
                 }
@@ -116,6 +116,8 @@ pub struct Ldap {
     pub attributes: Attributes,
     /// What marks an account as disabled, besides the marks that every directory has.
     pub disabled: Vec<Mark>,
+    /// Which locks of a password policy count among the marks.
+    pub lockout: Lockout,
     /// Longest time a whole sync may take.
     pub deadline: Span,
     /// Time after which everybody is fetched anew, although the server tells what changed.
@@ -195,6 +197,27 @@ impl fmt::Display for Membership {
         f.write_str(match self {
             Self::Group => "member",
             Self::Person => "memberOf",
+        })
+    }
+}
+
+/// Which locks that a password policy sets (`pwdAccountLockedTime`) disable an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lockout {
+    /// The one without end, which an administrator sets. A lock that begins at an instant follows from wrong
+    /// passwords, which anybody can send.
+    #[default]
+    Permanent,
+    /// Any.
+    Any,
+}
+
+impl fmt::Display for Lockout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permanent => "permanent",
+            Self::Any => "any",
         })
     }
 }
@@ -368,7 +391,7 @@ struct DirectorySection {
     file: Option<PathBuf>,
     urls: Option<Spanned<Vec<Spanned<String>>>>,
     srv_hosts: Option<Spanned<Vec<Spanned<String>>>>,
-    base: Option<String>,
+    base: Option<Spanned<String>>,
     bind: Option<Spanned<Bind>>,
     bind_dn: Option<Spanned<String>>,
     bind_password_file: Option<Spanned<PathBuf>>,
@@ -383,6 +406,8 @@ struct DirectorySection {
     attributes: AttributesSection,
     #[serde(default)]
     disabled: BTreeMap<Spanned<String>, Vec<String>>,
+    #[serde(default)]
+    lockout: Lockout,
     deadline: Option<Duration>,
     full_refresh: Option<Duration>,
     max_shrink: Option<Percent>,
@@ -772,7 +797,7 @@ impl DirectorySection {
         Ok(Directory::Ldap(Box::new(Ldap {
             urls,
             srv_hosts,
-            base: this.base.clone().ok_or_else(|| missing("base"))?,
+            base: this.people_base()?.ok_or_else(|| missing("base"))?,
             bind,
             client: this.client_files(beside)?,
             bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
@@ -783,6 +808,7 @@ impl DirectorySection {
             membership: this.eligible_group_by,
             attributes: this.attributes.check()?,
             disabled: marks(&this.disabled)?,
+            lockout: this.lockout,
             deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
             full_refresh: this.full_refresh.map_or(Span::hours(24), |every| every.0),
         })))
@@ -866,15 +892,42 @@ impl DirectorySection {
         }
     }
 
+    fn people_base(&self) -> Result<Option<String>, Problem> {
+        match &self.base {
+            Some(base) if base.get_ref().trim().is_empty() => {
+                Err(problem(base, "`base` is empty; write the DN below which people are"))
+            }
+            base => Ok(base.as_ref().map(|base| base.get_ref().clone())),
+        }
+    }
+
     fn people_filter(&self) -> Result<String, Problem> {
         match &self.filter {
             Some(filter) if !(filter.get_ref().starts_with('(') && filter.get_ref().ends_with(')')) => {
                 Err(problem(filter, "a filter stands in parentheses: \"(objectClass=ldapPublicKey)\""))
             }
+            Some(filter) if !is_one_filter(filter.get_ref()) => Err(problem(
+                filter,
+                "the parentheses of this filter do not match, or it is more than one; join them: \"(&(a=b)(c=d))\"",
+            )),
             Some(filter) => Ok(filter.get_ref().clone()),
             None => Ok("(objectClass=ldapPublicKey)".to_string()),
         }
     }
+}
+
+/// Does the first parenthesis of `filter` end with its last letter? In a value a parenthesis is written `\\28`.
+fn is_one_filter(filter: &str) -> bool {
+    let mut depth = 0_usize;
+    let ends = filter.bytes().position(|byte| {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0
+    });
+    ends.is_some_and(|end| end + 1 == filter.len())
 }
 
 impl AttributesSection {
@@ -1435,13 +1488,33 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_one_and_a_base_is_somewhere() {
+        let problem = |base: &str, filter: &str| {
+            let text = format!("[directory]\nurls = ['ldaps://a']\nbase = '{base}'\nfilter = '{filter}'\n");
+            parse(&text).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for good in ["(a=b)", "(&(a=b)(|(c=d)(!(e=f))))", "(cn=a\\28b)"] {
+            assert_eq!(problem("dc=x", good), "", "{good}");
+        }
+        for bad in ["(a=b)(c=d)", "(a=b", "((a=b)", "(a=b))", "()(", "(a=b))(c=d)"] {
+            assert!(problem("dc=x", bad).contains(":4:"), "{bad}: {}", problem("dc=x", bad));
+        }
+        for bad in ["", " "] {
+            assert!(problem(bad, "(a=b)").contains("`base` is empty"), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn what_a_copy_is_tied_to_names_everything_that_is_asked() {
         let ldap = "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\n";
         let scope = |more: &str| {
             parse(&format!("{ldap}{more}")).unwrap().directory.map(|directory| directory.scope()).unwrap()
         };
         let plain = scope("");
-        assert!(plain.ends_with("by=member user=uid keys=sshPublicKey mail=mail"), "{plain}");
+        assert!(
+            plain.ends_with("by=member user=uid keys=sshPublicKey mail=mail lockout=permanent"),
+            "{plain}"
+        );
         for more in [
             "filter = '(a=b)'",
             "eligible_group = 'cn=x'",
@@ -1449,6 +1522,7 @@ mod tests {
             "[directory.attributes]\nuser = 'sAMAccountName'",
             "[directory.attributes]\nkeys = 'altSecurityIdentities'",
             "[directory.disabled]\nemployeeType = ['former']",
+            "lockout = 'any'",
         ] {
             assert_ne!(scope(more), plain, "{more}");
         }

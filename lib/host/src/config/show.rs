@@ -98,6 +98,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         membership,
         attributes,
         disabled,
+        lockout,
         deadline,
         full_refresh,
     } = ldap;
@@ -119,6 +120,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         ("eligible_group", eligible_group.as_ref().and_then(text)),
         ("eligible_group_by", text(membership)),
         ("attributes", table([("user", text(user)), ("keys", text(keys)), ("mail", text(mail))])),
+        ("lockout", text(lockout)),
         ("disabled", table(marks.iter().map(|(name, values)| (name.as_str(), values.clone())))),
         ("deadline", span(*deadline)),
         ("full_refresh", span(*full_refresh)),
@@ -399,6 +401,7 @@ eligible_group = "cn=g"
 eligible_group_by = "memberOf"
 attributes = { user = "sAMAccountName", keys = "altSecurityIdentities", mail = "proxyAddresses" }
 disabled = { employeeType = ["former", "*"], title = ["x"] }
+lockout = "any"
 deadline = "61s"
 full_refresh = "90m"
 max_shrink = "7%"
