@@ -46,7 +46,16 @@ impl<'a> Site<'a> {
     fn sync_counted(&self) -> (String, Vec<usize>) {
         self.slapd.log();
         let said = self.sync();
-        let log = self.slapd.log();
+        // slapd may write its log a moment after its answer.
+        let mut log = self.slapd.log();
+        let asked = |log: &str| log.matches(" SRCH base=").count();
+        for _ in 0..100 {
+            if asked(&log) > 0 && asked(&log) == log.matches("SEARCH RESULT ").count() {
+                break;
+            }
+            self.suite.host.must("sleep 0.05");
+            log += &self.slapd.log();
+        }
         let mut counts = Vec::new();
         let mut about_people = false;
         for line in log.lines() {
