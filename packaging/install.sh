@@ -11,15 +11,20 @@ cd "$(dirname "$0")/.."
 . packaging/stage.sh
 [ "$(id -u)" = 0 ] || { echo "packaging/install.sh: needs root" >&2; exit 1; }
 
-# Where this system keeps PAM modules of our kind: beside a pam_unix.so of the same word size and machine.
-# Another architecture's directory may be there too.
+# Where this system keeps PAM modules and libraries of our kind: beside a pam_unix.so, and a C library, of the same
+# word size and machine. Another architecture's directories may be there too.
 modules=
 for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
     [ -e "$directory/pam_unix.so" ] || continue
     [ "$(kind "$directory/pam_unix.so")" = "$(kind "$build/libpam_oncall.so")" ] && { modules=$directory; break; }
 done
+libraries=
+for directory in /usr/lib/*-linux-* /lib/*-linux-* /usr/lib64 /lib64 /usr/lib /lib; do
+    [ -e "$directory/libc.so.6" ] || continue
+    [ "$(kind "$directory/libc.so.6")" = "$(kind "$build/libnss_oncall.so")" ] && { libraries=$directory; break; }
+done
+[ -n "$libraries" ] || { echo "packaging/install.sh: found no libc.so.6 of this build's kind; where are libraries here?" >&2; exit 1; }
 [ -n "$modules" ] || { echo "packaging/install.sh: found no pam_unix.so of this build's kind; where are PAM modules here?" >&2; exit 1; }
-libraries=${modules%/security}
 
 listed all | while read -r _ _ _ source _; do
     case $source in
@@ -56,4 +61,4 @@ done <packaging/tmpfiles.d/authkeys.conf
 
 [ ! -e /var/lib/authkeys/keys.db ] ||
     echo "The copies here may be of another release's form: run authkeys-sync && oncall-cache sync now, root logins need both."
-echo "Installed in /usr/bin and $modules. No login has changed: see docs/install.md for what comes next."
+echo "Installed in /usr/bin, $modules and $libraries. No login has changed: see docs/install.md for what comes next."

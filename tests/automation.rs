@@ -229,11 +229,171 @@ fn a_fingerprint_is_looked_for_in_the_accounts_own_entry_or_for_a_shared_account
     assert_eq!(site.printed("deploy"), format!("{} alice\n", site.key("alice")));
     site.configure(&[entry("deploy"), entry("root")], "[[policy.shared]]\naccount = 'deploy'\n");
     assert_eq!(site.printed("deploy"), shared("deploy"));
-    // Into a guarded account PAM lets nobody whom it does not know, and a program it does not know yet.
-    let _ = site.0.decisions();
-    assert!(!site.lets_in("robot", "root"));
+}
+
+/// The one decision since the last look at the log.
+fn decision(site: &Site) -> String {
     let decisions = site.0.decisions();
-    assert!(decisions[0].starts_with("person=- decision=refuse reason=unknown-person "), "{decisions:?}");
+    assert_eq!(decisions.len(), 1, "{decisions:#?}");
+    decisions.into_iter().next().unwrap_or_default()
+}
+
+/// What `check` says of the robot's key from here: verdict and reason.
+fn asked(site: &Site, account: &str, from: &str) -> (String, String) {
+    let command =
+        format!("oncall-cache check {account} --key {} --from {from} --json", site.fingerprint("robot"));
+    let output = site.0.run_as("nobody", &command);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let word = |name: &str| json[name].as_str().unwrap_or_default().to_string();
+    (word("verdict"), word("reason"))
+}
+
+#[test]
+fn a_program_enters_a_guarded_account_by_its_key_and_place_and_nobody_else_does() {
+    let site = Site::start();
+    site.0.host.must("usermod -a -G sudo deploy");
+    site.give("deploy", &[&site.key("other")]);
+    let entry = |account| Entry { account, ..site.entry() };
+    site.configure(&[entry("deploy"), entry("root")], "");
+    let _ = site.0.decisions();
+    for account in ["deploy", "root"] {
+        assert!(site.lets_in("robot", account));
+        let line = decision(&site);
+        assert!(line.starts_with("person=- decision=allow reason=automation automation="), "{line}");
+        assert!(line.contains(" owner=platform\\x20team why=ansible until=20"), "{line}");
+        assert!(line.contains(&format!(" service=sshd account={account} rhost=127.0.0.1 ")), "{line}");
+        assert!(line.contains(&format!(" fingerprint={}", site.fingerprint("robot"))), "{line}");
+        assert_eq!(asked(&site, account, "127.0.0.1"), ("allow".to_string(), "automation".to_string()));
+    }
+    // A key that is no program's is the owner's, who is not on call.
+    assert!(!site.lets_in("other", "deploy"));
+    assert!(decision(&site).starts_with("person=deploy decision=refuse reason=not-eligible "));
+    // alice's own account, which the robot enters too, is hers while she is on call.
+    site.configure(&[entry("alice")], "");
+    assert!(site.lets_in("alice", "alice"));
+    assert!(decision(&site).starts_with("person=alice decision=allow reason=oncall "));
+    assert!(site.lets_in("robot", "alice"));
+    assert!(decision(&site).starts_with("person=- decision=allow reason=automation "));
+
+    // The robot's key in files of their own: then sshd asks nobody from where it comes, and PAM does.
+    for home in ["/root", "/home/deploy", "/home/alice"] {
+        site.0.host.must(&format!(
+            "mkdir -p {home}/.ssh && cat /root/keys/robot.pub >{home}/.ssh/authorized_keys && chown -R $(stat -c %U {home}) {home}/.ssh"
+        ));
+    }
+    let away = |account| Entry { from: "'192.0.2.0/24', 'localhost'", ..entry(account) };
+    site.configure(&[away("deploy"), away("root"), away("alice")], "");
+    let over = |account| Entry { until: instant(now() - 1), ..entry(account) };
+    for account in ["deploy", "root", "alice"] {
+        assert!(!site.lets_in("robot", account), "{account}");
+        let line = decision(&site);
+        // Where no entry could open it, account management refuses before a key is seen.
+        let expected = match account {
+            "deploy" => "person=deploy decision=refuse reason=not-eligible ",
+            _ => "person=- decision=refuse reason=automation-elsewhere automation=",
+        };
+        assert!(line.starts_with(expected), "{line}");
+        assert_eq!(asked(&site, account, "127.0.0.1").1, "automation-elsewhere");
+        assert_eq!(asked(&site, account, "192.0.2.77").0, "allow");
+        // A name, and a network in the entry.
+        assert_eq!(asked(&site, account, "ci.example.com").1, "automation-elsewhere");
+    }
+    site.configure(&[over("deploy"), over("root"), over("alice")], "");
+    for account in ["root", "alice"] {
+        assert!(!site.lets_in("robot", account), "{account}");
+        assert!(decision(&site).starts_with("person=- decision=refuse reason=automation-over "), "{account}");
+    }
+    let status = site.0.run_as("nobody", "oncall-cache status");
+    assert!(
+        text(&status).contains("[[policy.automation]] 1 (account deploy; platform team: ansible) ended 20")
+    );
+    assert_eq!(status.status.code(), Some(0), "{}", text(&status));
+    // Listed for deploy alone.
+    site.configure(&[entry("deploy")], "");
+    assert!(!site.lets_in("robot", "root"));
+    assert!(decision(&site).starts_with("person=- decision=refuse reason=automation-elsewhere "));
+}
+
+#[test]
+fn a_program_needs_no_roster_and_a_session_line_and_is_shut_out_by_its_accounts_name() {
+    let site = Site::start();
+    site.0
+        .host
+        .must("usermod -a -G sudo deploy; echo 'deploy ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy");
+    let root = || Entry { account: "root", ..site.entry() };
+    let config = CONFIG.replace("[[policy.shared]]\naccount = \"root\"\n", "");
+    site.write(&config, &[site.entry(), root()]);
+    site.0.host.must(
+        "for home in /root /home/deploy; do mkdir -p $home/.ssh; cat /root/keys/robot.pub >$home/.ssh/authorized_keys; chown -R $(stat -c %U $home) $home/.ssh; done
+         rm /var/lib/oncall-cache/roster.db",
+    );
+    assert!(site.lets_in("robot", "deploy") && site.lets_in("robot", "root"));
+    let reasons = |count| {
+        let lines = site.0.decisions();
+        assert_eq!(lines.len(), count, "{lines:#?}");
+        let reason =
+            |line: &String| line.split(' ').find_map(|word| word.strip_prefix("reason=")).map(String::from);
+        lines.iter().filter_map(reason).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(2), ["automation", "automation"]);
+    // Revoked by the account's name: its keys are not printed, and PAM refuses what is in its own file.
+    site.0.host.must("oncall-cache revoke deploy --reason 'pipeline was taken over'");
+    assert!(!site.lets_in("robot", "deploy"));
+    assert_eq!(reasons(1), ["revoked"]);
+    assert_eq!(site.0.run_as("deploy", "sudo -n true").status.code(), Some(1));
+    assert_eq!(reasons(1), ["revoked"]);
+    site.0.host.must("oncall-cache unrevoke deploy");
+    // Without the promise nobody is told from a program, and an account has its owner alone.
+    site.0.host.must("sed -i 's/ shared=session//' /etc/pam.d/sshd");
+    assert!(!site.lets_in("robot", "deploy") && !site.lets_in("robot", "root"));
+    assert_eq!(reasons(2), ["cache-missing", "unknown-person"]);
+}
+
+#[test]
+fn under_sudo_a_program_is_told_by_the_account_that_calls() {
+    let site = Site::start();
+    site.0.host.must("echo 'deploy ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy");
+    let sudo = |words: &str| site.0.run_as("deploy", &format!("sudo -n {words} id -u"));
+    let services = |list: &str| format!("{}\nservices = [{list}]", site.whole("robot"));
+    let entry = |list: &str, until: i64| Entry {
+        keys: services(list),
+        until: instant(now() + until),
+        ..site.entry()
+    };
+    let _ = site.0.decisions();
+    for (list, until, words, reason) in [
+        ("'sshd', 'sudo'", HOUR, "", "automation"),
+        ("'sudo'", HOUR, "-u dave", "automation"),
+        ("'sudo'", HOUR, "-i", "not-eligible"),
+        ("'sudo-i'", HOUR, "-i", "automation"),
+        ("'sshd'", HOUR, "", "not-eligible"),
+        ("'sudo'", -1, "", "not-eligible"),
+    ] {
+        site.configure(&[entry(list, until)], "");
+        let output = sudo(words);
+        let line = decision(&site);
+        assert!(
+            line.contains("person=deploy decision=") && line.contains(&format!(" reason={reason} ")),
+            "{line}"
+        );
+        assert_eq!(output.status.success(), reason == "automation", "{list} {words}: {}", text(&output));
+        let service = if words == "-i" { "sudo-i" } else { "sudo" };
+        let check = site.0.run_as("nobody", &format!("oncall-cache check deploy --service {service}"));
+        assert_eq!(check.status.success(), reason == "automation", "{}", text(&check));
+    }
+    site.configure(&[entry("'sudo'", HOUR)], "");
+    assert!(!site.0.run_as("dave", "sudo -n true").status.success(), "another caller is no program");
+    let why = site.0.must_as("nobody", "oncall-cache why deploy --service sudo");
+    assert!(why.starts_with("yes: [[policy.automation]] 1 admits a program to deploy until "), "{why}");
+    site.configure(&[entry("'login'", HOUR)], "");
+    let checked = site.0.must_as("dave", "oncall-cache config check /etc/authkeys/config.toml");
+    assert!(
+        checked.contains("admits nothing by login, which shows neither a key nor who called it"),
+        "{checked}"
+    );
+    let unlisted =
+        site.0.run_as("nobody", &format!("oncall-cache check deploy --key {}", site.fingerprint("other")));
+    assert_eq!(unlisted.status.code(), Some(64), "{}", text(&unlisted));
 }
 
 #[test]

@@ -77,6 +77,21 @@ fn admitted(output: &Output) -> bool {
 }
 
 #[test]
+fn an_exempt_account_gets_no_key_from_another_command() {
+    let site = Site::start();
+    site.0.host.must("useradd -m -s /bin/sh breakglass");
+    site.chain(&[("other", "cat /opt/guest.pub")]);
+    let (said, line) = site.run("breakglass");
+    assert_eq!((said.as_str(), site.ran().as_str()), ("", ""));
+    assert!(line.contains("reason=exempt ") && line.contains("chain=other:guarded"), "{line}");
+    let login = site.0.ssh("guest", "breakglass", "echo in");
+    assert!(!admitted(&login), "{}", text(&login));
+    // Not because of anything else about it.
+    site.configure(&site.0.host.read("/etc/authkeys/config.toml").replace("breakglass", "nobody.else"));
+    assert!(site.run("breakglass").0.contains(" chain:other"));
+}
+
+#[test]
 fn a_key_of_another_command_lets_an_ordinary_user_in() {
     let site = Site::start();
     site.chain(&[]);

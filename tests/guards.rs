@@ -232,7 +232,7 @@ fn who_will_not_be_admitted_is_told_three_days_ahead() {
         &[
             ("one", &[("alice", -HOUR, HOUR), ("priya@example.com", HOUR, 2 * HOUR)]),
             ("two", &[("bob", -HOUR, HOUR), ("dave", 5 * HOUR, 6 * HOUR), ("dave", DAY, DAY + HOUR)]),
-            ("three", &[("carol", 2 * DAY, 2 * DAY + HOUR)]),
+            ("three", &[("carol", 3 * DAY - 2 * HOUR, 3 * DAY - HOUR)]),
         ],
     );
     let people = suite.host.read("/etc/authkeys/people.toml");
@@ -378,4 +378,263 @@ fn a35_of_two_syncs_at_once_one_works_and_the_other_says_so() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("another"), "{}", text(&output));
     assert_eq!(suite.run_as("nobody", "oncall-cache check alice").status.code(), Some(0));
+}
+
+/// A configuration with a source of its own for each of `sources`, as name and settings; all schedules count.
+fn configure_sources(suite: &Suite, sources: &[(&str, &str)], rules: &str) {
+    let mut config = "[host]\nname = 'testhost'\n[directory]\nfile = 'people.toml'\n".to_string();
+    for (name, settings) in sources {
+        let _ = writeln!(config, "[[oncall.source]]\nname = '{name}'\n{settings}");
+    }
+    let _ = writeln!(
+        config,
+        "[[policy.rule]]\nname = 'all'\nschedules = [{rules}]\n[[policy.shared]]\naccount = 'root'"
+    );
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+}
+
+/// A document of a `file` or `exec` source: one schedule with one person's shift; `more` stands at its start.
+fn document(schedule: &str, user: &str, more: &str) -> String {
+    let (start, end) = (instant(now() - HOUR), instant(now() + HOUR));
+    format!(
+        r#"{{"version":1,{more}"schedules":[{{"id":"{schedule}","shifts":[{{"user":{user},"start":"{start}","end":"{end}"}}]}}]}}"#
+    )
+}
+
+/// Exit statuses of `check`, in the order of `names`.
+fn checks<const N: usize>(suite: &Suite, names: [&str; N]) -> [Option<i32>; N] {
+    names.map(|name| suite.run_as("nobody", &format!("oncall-cache check {name}")).status.code())
+}
+
+#[test]
+fn a_schedule_that_takes_anothers_name_or_place_is_not_taken_for_it() {
+    let suite = Suite::start();
+    three(&suite);
+    // `two` is gone, and one that nobody asked for calls itself so.
+    let rota = |suite: &Suite| {
+        write_rota(
+            suite,
+            &[THREE[0], ("interns", &[("dave", -HOUR, HOUR), ("carol", -HOUR, HOUR)]), THREE[2]],
+        );
+        suite.host.must("sed -i \"s/id = 'interns'/id = 'interns'\\nname = 'two'/\" /etc/authkeys/rota.toml");
+    };
+    rota(&suite);
+    let said = sync(&suite, "", 1);
+    assert!(
+        said.contains("schedule rota/two: guard-tripped: `two` was two and would be interns now"),
+        "{said}"
+    );
+    assert_eq!(on_call(&suite)[1], ("rota/two".to_string(), vec!["bob".to_string()]));
+    let said = sync(&suite, "--accept rota/nonsense", 64);
+    assert!(
+        said.contains(
+            "there is no schedule `rota/nonsense` to accept; there are rota/one, rota/three, rota/two"
+        ),
+        "{said}"
+    );
+    sync(&suite, "--accept rota/two", 0);
+    assert_eq!(on_call(&suite)[1].1, ["carol", "dave"]);
+    sync(&suite, "", 0);
+}
+
+#[test]
+fn what_a_source_without_a_list_tells_of_no_more_stays_until_it_is_too_old() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, DAY)]);
+    suite.sync();
+    suite.host.must("sed -i s/primary/primery/ /etc/authkeys/rota.toml");
+    let said = sync(&suite, "", 1);
+    assert!(
+        said.contains("schedule rota/primary: source-incomplete: the source tells of it no more"),
+        "{said}"
+    );
+    assert_eq!(checks(&suite, ["alice"]), [Some(0)]);
+    // Emptied altogether, and somebody else leaves the eligible group meanwhile.
+    suite.host.must("echo >/etc/authkeys/rota.toml");
+    let people = suite.host.read("/etc/authkeys/people.toml");
+    let without_bob = people.replace(
+        "principal = 'bob'\nmail = ['bob@example.com']\neligible = true",
+        "principal = 'bob'\nmail = ['bob@example.com']\neligible = false",
+    );
+    assert_ne!(people, without_bob);
+    suite.host.write("/etc/authkeys/people.toml", without_bob, 0o644);
+    suite.sync_keys();
+    let said = sync(&suite, "", 2);
+    assert!(said.contains("published again with who may become root now"), "{said}");
+    assert_eq!(checks(&suite, ["alice", "bob"]), [Some(0), Some(1)]);
+    // What was published again is written down: alice's shift stands, so nothing of hers is lost.
+    let history = suite.host.read("/var/lib/oncall-cache/history.jsonl");
+    assert!(!history.contains("lost"), "{history}");
+}
+
+#[test]
+fn a_source_that_stalls_or_whose_clock_is_wrong_harms_no_other() {
+    let suite = Suite::start();
+    let file = |name: &str| format!("provider = 'file'\nfile = '/etc/authkeys/{name}.json'");
+    let slow = "provider = 'exec'\ncommand = ['/usr/bin/sleep', '60']\ndeadline = '4s'";
+    configure_sources(
+        &suite,
+        &[("slow1", slow), ("slow2", slow), ("ahead", &file("ahead")), ("good", &file("good"))],
+        "'good/p', 'ahead/p'",
+    );
+    let hour_ahead = format!(r#""generated_at":"{}","#, instant(now() + HOUR));
+    let right = format!(r#""generated_at":"{}","#, instant(now()));
+    let bob = r#"{"id":"2","principal":"bob"}"#;
+    suite.host.write("/etc/authkeys/ahead.json", document("p", bob, &hour_ahead), 0o644);
+    suite.host.write(
+        "/etc/authkeys/good.json",
+        document("p", r#"{"id":"1","principal":"alice"}"#, &right),
+        0o644,
+    );
+    suite.sync_keys();
+    let started = Instant::now();
+    let said = sync(&suite, "", 1);
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(7), "one after the other: {took:?}");
+    assert!(
+        said.contains("schedule ahead/p: source-error: its `generated_at` and this host's clock are"),
+        "{said}"
+    );
+    assert_eq!(said.matches("not done after 4s").count(), 2, "{said}");
+    assert_eq!(checks(&suite, ["alice"]), [Some(0)]);
+}
+
+#[test]
+fn what_was_accepted_stays_accepted() {
+    let suite = Suite::start();
+    configure(&suite, "max_oncall = 1");
+    write_rota(&suite, THREE);
+    suite.sync();
+    write_rota(&suite, &[("one", &[("alice", -HOUR, HOUR), ("bob", -HOUR, HOUR)]), THREE[1], THREE[2]]);
+    let said = sync(&suite, "", 1);
+    assert!(
+        said.contains(
+            "2 people would be on call at once, `max_oncall` is 1; if it is to stay so, raise that"
+        ),
+        "{said}"
+    );
+    sync(&suite, "--accept", 0);
+    sync(&suite, "", 0);
+}
+
+#[test]
+fn a_mail_address_that_changes_hands_takes_no_shift_along() {
+    let suite = Suite::start();
+    configure_sources(&suite, &[("it", "provider = 'file'\nfile = '/etc/authkeys/it.json'")], "'it/p'");
+    let user = r#"{"id":"17","email":"alice@example.com"}"#;
+    suite.host.write("/etc/authkeys/it.json", document("p", user, ""), 0o644);
+    suite.sync();
+    assert_eq!(checks(&suite, ["alice", "bob"]), [Some(0), Some(1)]);
+    // alice is not eligible any more, and bob says that the address is his.
+    let people = suite.host.read("/etc/authkeys/people.toml");
+    let moved = people
+        .replacen("eligible = true", "eligible = false", 1)
+        .replace("['bob@example.com']", "['bob@example.com', 'Alice@Example.com']");
+    suite.host.write("/etc/authkeys/people.toml", moved, 0o644);
+    suite.sync_keys();
+    for _ in 0..2 {
+        let output = suite.run_as("oncall-cache", "oncall-cache sync");
+        assert!(
+            text(&output).contains("was alice and would be bob now (ambiguous-person)"),
+            "{}",
+            text(&output)
+        );
+        assert_eq!(checks(&suite, ["alice", "bob"]), [Some(1), Some(1)]);
+    }
+    sync(&suite, "--accept it/p", 0);
+    assert_eq!(checks(&suite, ["bob"]), [Some(0)]);
+}
+
+#[test]
+fn what_anybody_may_read_has_no_address_and_no_words_of_other_programs() {
+    let suite = Suite::start();
+    let command = "/etc/authkeys/rota-command";
+    let id = "x'; touch /run/pwned; echo '";
+    configure_sources(
+        &suite,
+        &[
+            ("exec", &format!("provider = 'exec'\ncommand = ['{command}']")),
+            ("file", "provider = 'file'\nfile = '/etc/authkeys/file.json'"),
+        ],
+        "'exec/p'",
+    );
+    suite.host.write(
+        command,
+        "#!/bin/sh\necho 'https://x:hunter2@rota/ for bob@example.com' >&2\nexit 22\n",
+        0o755,
+    );
+    suite.host.write(
+        "/etc/authkeys/file.json",
+        document(id, r#"{"id":"carol@example.com","email":"nobody@example.com"}"#, ""),
+        0o644,
+    );
+    suite.sync_keys();
+    let said = sync(&suite, "", 2);
+    assert!(said.contains("hunter2"), "the log has it: {said}");
+    let status = report(&suite).to_string()
+        + &suite.run_as("nobody", "oncall-cache status").stdout.escape_ascii().to_string();
+    for word in ["hunter2", "@example.com", "bob"] {
+        assert!(!status.contains(word), "{word} is in {status}");
+    }
+    // What is to be pasted into a root shell is one word of it.
+    let advice = said.lines().find(|line| line.contains("--accept")).expect("advice");
+    let command = advice.split("sudo ").nth(1).expect("a command");
+    suite.host.sh(command);
+    assert!(!suite.host.path("/run/pwned").exists(), "{command}");
+}
+
+#[test]
+fn status_knows_of_a_list_of_the_revoked_that_shuts_everybody_out() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    suite.host.write("/etc/authkeys/revoked", "junk\n", 0o644);
+    let output = suite.run_as("nobody", "oncall-cache status");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("who is revoked cannot be told"), "{}", text(&output));
+    let metrics = suite.run_as("nobody", "oncall-cache status --prometheus");
+    assert!(text(&metrics).contains("oncall_cache_revocations_readable 0"), "{}", text(&metrics));
+}
+
+#[test]
+fn the_history_comes_before_the_roster_and_a_policy_is_missed_by_no_failure() {
+    let suite = Suite::start();
+    three(&suite);
+    let lines = || suite.host.read("/var/lib/oncall-cache/history.jsonl").lines().count();
+    let before = (lines(), suite.host.read_bytes("/var/lib/oncall-cache/roster.db"));
+    write_rota(&suite, &[THREE[0], THREE[1], ("three", &[("alice", -HOUR, HOUR)])]);
+    suite.host.must("mkdir /var/lib/oncall-cache/roster.new");
+    sync(&suite, "", 2);
+    assert!(lines() > before.0, "the roster would have been published without a record");
+    assert!(suite.host.read_bytes("/var/lib/oncall-cache/roster.db") == before.1);
+    suite.host.must("rmdir /var/lib/oncall-cache/roster.new; echo '# reviewed' >>/etc/authkeys/config.toml; mv /etc/authkeys/rota.toml /run/");
+    sync(&suite, "", 2);
+    suite.host.must("mv /run/rota.toml /etc/authkeys/");
+    sync(&suite, "", 0);
+    assert!(suite.host.read("/var/lib/oncall-cache/history.jsonl").contains(r#""change":"policy""#));
+}
+
+#[test]
+fn what_was_read_at_a_time_that_has_not_come_is_not_kept_nor_published_again() {
+    let suite = Suite::start();
+    three(&suite);
+    suite.host.must(&format!(
+        "sqlite3 /var/lib/oncall-cache/roster.db 'UPDATE schedule SET synced = synced + {DAY}, horizon = horizon + {DAY}; UPDATE meta SET published = published + {DAY}'"
+    ));
+    let before = suite.host.read_bytes("/var/lib/oncall-cache/roster.db");
+    let people =
+        suite.host.read("/etc/authkeys/people.toml").replacen("eligible = true", "eligible = false", 1);
+    suite.host.write("/etc/authkeys/people.toml", people, 0o644);
+    suite.sync_keys();
+    suite.host.must("mv /etc/authkeys/rota.toml /run/");
+    sync(&suite, "", 2);
+    assert!(
+        suite.host.read_bytes("/var/lib/oncall-cache/roster.db") == before,
+        "published by a clock that is behind"
+    );
+    suite.host.must("mv /run/rota.toml /etc/authkeys/");
+    write_rota(&suite, &[THREE[1], THREE[2]]);
+    let said = sync(&suite, "", 1);
+    assert!(said.contains("schedule rota/one: clock-rollback: "), "{said}");
+    assert_eq!(checks(&suite, ["bob", "carol"]), [Some(0), Some(0)]);
 }

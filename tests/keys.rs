@@ -108,8 +108,9 @@ impl<'a> Site<'a> {
         self.suite.host.must(&format!("rm -f {MEMORY}/down*"));
     }
 
+    /// Nothing is left of what the directory said before.
     fn without_copy(&self) {
-        self.suite.host.must("rm -f /var/lib/authkeys/*");
+        self.suite.host.must(&format!("rm -f /var/lib/authkeys/* {MEMORY}/lookups.db*"));
     }
 
     /// From now on only the hostile server is asked; every answer has a second.
@@ -126,6 +127,7 @@ impl<'a> Site<'a> {
         self.hostile.play(Play::Proxy);
         self.serves_alice();
         let recorded = self.hostile.recorded();
+        self.without_copy();
         assert_eq!(recorded.len(), 2, "bind and search");
         recorded.iter().map(Vec::len).sum()
     }
@@ -475,6 +477,7 @@ dn: uid=ghost,{base}\nchangetype: add\nobjectClass: alias\nobjectClass: extensib
     let key = key_of(&suite, "alice");
     let person = ber::person("alice", &[key.as_bytes()]);
     for end in [vec![person.clone(), ber::referral(elsewhere)], vec![ber::referral(elsewhere)]] {
+        site.without_copy();
         site.face(Hostile::LDAPS_URL, Play::Answers(vec![vec![ber::bind_success()], end]));
         site.cannot_tell("alice", "ldap-partial");
         assert_eq!(site.hostile.counted(), (1, 2), "one connection, bind and search");
@@ -504,6 +507,62 @@ fn a11_entries_that_end_in_an_error_are_not_believed() {
         site.face(Hostile::LDAPS_URL, turns(code));
         let line = site.serves_alice();
         assert!(line.contains("reason=keys-stale") && line.contains("directory=ldap-partial"), "{line}");
+    }
+}
+
+#[test]
+fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    // Also where it would be cut, or stands among bytes that are replaced.
+    for repeated in [
+        Slapd::BIND_PASSWORD.to_string(),
+        format!("{}{}", "x".repeat(190), Slapd::BIND_PASSWORD),
+        format!("\u{e9}\n{}\0", Slapd::BIND_PASSWORD),
+    ] {
+        for (turns, reason) in [
+            (vec![vec![ber::refused(true, 49, &repeated)]], "ldap-unavailable"),
+            (vec![vec![ber::bind_success()], vec![ber::refused(false, 51, &repeated)]], "ldap-partial"),
+        ] {
+            site.face(Hostile::LDAPS_URL, Play::Answers(turns.clone()));
+            let start = &Slapd::BIND_PASSWORD[..6];
+            let live = site.cannot_tell("alice", reason);
+            let sync = suite.run_as("authkeys-sync", "authkeys-sync");
+            for said in [live, text(&site.run("alice")), text(&sync)] {
+                assert!(!said.contains(start), "{reason}: {said}");
+            }
+            let kept = suite.host.must(&format!("grep -rc '{start}' {MEMORY} | grep -v ':0$' || true"));
+            assert_eq!(kept, "");
+        }
+    }
+}
+
+#[test]
+fn a11_a_part_of_a_persons_values_is_no_answer() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let key = key_of(&suite, "alice");
+    for name in ["sshPublicKey;range=0-1499", "uid;range=0-1", "nsAccountLock;range=0-0"] {
+        let person = ber::person_with("alice", name, &[key.as_bytes()]);
+        let turns = vec![vec![ber::bind_success()], vec![person, ber::done(0)]];
+        site.face(Hostile::LDAPS_URL, Play::Answers(turns));
+        assert!(site.cannot_tell("alice", "ldap-partial").contains("range"), "{name}");
+    }
+}
+
+#[test]
+fn a09_the_copy_and_a_live_question_have_one_rule_for_a_second_claim() {
+    for claim in ["uid: DAVE", "uid;lang-en: dave"] {
+        let suite = Suite::start();
+        let site = Site::start(&suite);
+        let plain = if claim.starts_with("uid;") { "uid: twin\n" } else { "" };
+        site.slapd.modify(&format!(
+            "dn: cn=twin,{}\nchangetype: add\nobjectClass: inetOrgPerson\nobjectClass: ldapPublicKey\ncn: twin\nsn: x\n{plain}{claim}\n",
+            Slapd::BASE
+        ));
+        site.cannot_tell("dave", "ldap-ambiguous");
+        suite.sync_keys();
+        assert!(site.knows_none_for("dave").contains("reason=no-such-user"), "{claim}");
     }
 }
 
@@ -566,14 +625,16 @@ fn a14_silence_and_a_byte_a_second_end_at_the_deadline() {
             suite.host.must(&format!("chown authkeys-sync:authkeys /var/lib/authkeys/{name}"));
         }
         let _ = site.hostile.counted();
-        timed(0, 700, || site.serves_alice());
-        assert_eq!(site.hostile.counted().0, 0);
+        site.serves_alice();
+        assert_eq!(site.hostile.counted().0, 0, "a fresh copy needs no question");
         site.forget_outages();
         site.age_copy(400);
         let line = timed(800, 2_500, || site.serves_alice());
         assert!(line.contains("reason=keys-stale"), "{play:?}: {line}");
-        let line = timed(0, 700, || site.serves_alice());
+        let _ = site.hostile.counted();
+        let line = site.serves_alice();
         assert!(line.contains("reason=keys-stale"), "{play:?}: {line}");
+        assert_eq!(site.hostile.counted().0, 0, "{play:?}: no second question");
     }
 }
 
@@ -731,7 +792,79 @@ fn a16_who_is_gone_stays_gone_when_the_directory_goes_down() {
         assert!(!login.status.success(), "{}", text(&login));
         site.slapd.resume();
         site.forget_outages();
+        site.without_copy();
         site.slapd.add_person("alice", "alice@example.com", &[&suite.public_key("alice")]);
+    }
+}
+
+/// How a key of dave's stops being one, as LDIF, and the reason in the log.
+fn ends() -> [(&'static str, String, &'static str); 4] {
+    let modify =
+        |name: &str, what: &str| format!("dn: uid={name},{}\nchangetype: modify\n{what}\n", Slapd::BASE);
+    let shadow = "add: objectClass\nobjectClass: shadowAccount\n-\nadd: shadowExpire\nshadowExpire: 1";
+    [
+        ("disabled", modify("dave", shadow), "decision=known reason=account-disabled "),
+        ("without keys", modify("dave", "delete: sshPublicKey"), "decision=known reason=no-keys "),
+        ("ambiguous", modify("bob", "add: uid\nuid: dave"), "decision=unknown reason=ldap-ambiguous "),
+        (
+            "gone",
+            format!("dn: uid=dave,{}\nchangetype: delete\n", Slapd::BASE),
+            "decision=known reason=no-such-user ",
+        ),
+    ]
+}
+
+#[test]
+fn a16_the_last_word_of_the_directory_outlives_it_whatever_an_older_copy_says() {
+    for mode in ["replica", "lookup"] {
+        for (what, ldif, reason) in ends() {
+            let suite = Suite::start();
+            let site = Site::start(&suite);
+            site.configure(&[Slapd::LDAPS_URL], &format!("mode = '{mode}'\nfresh_for = '2s'"));
+            suite.sync_keys();
+            let login = || suite.ssh("dave", "dave", "echo in").status.success();
+            assert!(mode == "replica" || login(), "{mode}, {what}: before");
+            site.slapd.modify(&ldif);
+            if mode == "lookup" {
+                site.age_memory(HOUR)
+            } else {
+                site.age_copy(HOUR)
+            }
+            let said = |when: &str| {
+                let _ = suite.lines_of("authkeys");
+                let output = site.run("dave");
+                let line = site.one_line();
+                assert!(
+                    stdout(&output).is_empty() && line.contains(reason),
+                    "{mode}, {what}, {when}: {line}"
+                );
+                line
+            };
+            said("live");
+            site.slapd.stop();
+            if mode == "lookup" {
+                site.age_memory(10);
+            }
+            for when in ["down", "found down a moment ago"] {
+                let line = said(when);
+                assert!(!line.contains("source=directory"), "{mode}, {what}, {when}: {line}");
+                assert!(!login(), "{mode}, {what}, {when}");
+            }
+            // A sync that is later than the answer is the last word again.
+            site.slapd.resume();
+            if mode == "replica" && what == "without keys" {
+                site.slapd.modify(&format!(
+                    "dn: uid=dave,{}\nchangetype: modify\nadd: sshPublicKey\nsshPublicKey: {}\n",
+                    Slapd::BASE,
+                    suite.public_key("dave")
+                ));
+                site.age_memory(60);
+                suite.sync_keys();
+                site.slapd.stop();
+                site.age_copy(30);
+                assert!(login(), "the copy is the newer word");
+            }
+        }
     }
 }
 
@@ -824,6 +957,7 @@ fn a20_files_that_others_could_have_written_or_read_are_refused_before_any_packe
         site.hostile.play(Play::Proxy);
         let _ = site.hostile.counted();
         suite.host.must(&format!("cd /etc/authkeys && {damage}"));
+        site.without_copy();
         site.cannot_tell("alice", "file-untrusted");
         // Requests are not counted: the farewell of the conversation before may come late.
         assert_eq!(site.hostile.counted().0, 0, "{damage}: no packet");
@@ -896,6 +1030,70 @@ fn lookup_mode_asks_once_remembers_and_copies_eligible_people_alone() {
 }
 
 #[test]
+fn a_large_people_file_is_asked_live_too() {
+    use std::fmt::Write as _;
+    let suite = Suite::start();
+    let mut people = String::new();
+    for number in 0..20_000 {
+        let key = numbered_key(number);
+        let _ = writeln!(
+            people,
+            "[[person]]\nprincipal = 'u{number}'\nmail = ['u{number}@example.com']\nkeys = ['{key}']"
+        );
+    }
+    suite.host.write("/etc/authkeys/people.toml", people, 0o644);
+    let config = "[directory]\nfile = 'people.toml'\n[keys]\nmode = 'lookup'\ndeadline = '10s'\n";
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    let output = suite.run_as("authkeys", "authkeys u19999");
+    assert_eq!(stdout(&output), format!("{} u19999\n", numbered_key(19_999)), "{}", text(&output));
+}
+
+#[test]
+fn the_child_of_root_gives_up_root_before_it_asks() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let secret = "/etc/authkeys/bind-password";
+    let ours = suite.must_as("root", "authkeys dave");
+    assert_eq!(ours, format!("{} dave\n", key_of(&suite, "dave")));
+    // A file that root alone can read is not for it.
+    suite
+        .host
+        .must(&format!("stat -c %G {secret} >/tmp/group && chown root:root {secret} && chmod 600 {secret}"));
+    let output = suite.run_as("root", "authkeys dave");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("bind-password"), "{}", text(&output));
+    suite.host.must(&format!("chown root:$(cat /tmp/group) {secret} && chmod 640 {secret}"));
+    assert_eq!(suite.must_as("root", "authkeys dave"), ours);
+    drop(site);
+}
+
+#[test]
+fn root_explains_what_sshd_gets_also_in_an_outage_and_leaves_nothing() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let answer = format!("{} dave\n", key_of(&suite, "dave"));
+    let files = || suite.host.must(&format!("cd {MEMORY} && ls -l --time-style=full-iso && sha256sum *"));
+    for mode in ["lookup", "replica"] {
+        site.without_copy();
+        site.configure(&[Slapd::LDAPS_URL], &format!("mode = '{mode}'"));
+        assert_eq!(stdout(&site.run("dave")), answer);
+        site.slapd.stop();
+        site.age_memory(400);
+        let before = files();
+        let explained = suite.must_as("root", "authkeys --explain dave");
+        assert!(explained.starts_with("dave: 1 key (keys-stale)\nanswer: memory"), "{explained}");
+        assert_eq!(suite.must_as("root", "authkeys dave"), answer, "{mode}");
+        assert_eq!(files(), before, "{mode}");
+        // What root cannot use is no obstacle, and stays for its owner to mend.
+        suite.host.must(&format!("echo damaged >{MEMORY}/lookups.db"));
+        assert_eq!(suite.run_as("root", "authkeys dave").status.code(), Some(2));
+        assert_eq!(suite.host.read(&format!("{MEMORY}/lookups.db")), "damaged\n");
+        site.slapd.resume();
+        site.forget_outages();
+    }
+}
+
+#[test]
 fn servers_are_asked_in_their_order_and_one_that_is_down_costs_its_share() {
     let suite = Suite::start();
     let site = Site::start(&suite);
@@ -909,6 +1107,7 @@ fn servers_are_asked_in_their_order_and_one_that_is_down_costs_its_share() {
     site.serves_alice();
     assert_eq!(site.hostile.counted().0, 1);
     site.configure(&[Hostile::LDAPS_URL, refused], "deadline = '1s'");
+    site.without_copy();
     let output = site.run("alice");
     let said = text(&output);
     assert!(said.contains("hostile.example.com") && said.contains("127.0.0.1"), "both are named: {said}");
@@ -951,9 +1150,65 @@ fn with_the_directory_down_logins_go_by_the_fault_table() {
     assert!(!admitted(&login()), "the old key");
     assert!(admitted(&suite.ssh("bob", "dave", "echo in")), "the new key");
     site.slapd.stop();
+    site.age_memory(2 * HOUR);
     site.age_copy(HOUR);
     assert!(!admitted(&login()), "the old key, in an outage");
     assert!(admitted(&suite.ssh("bob", "dave", "echo in")), "the new key, in an outage");
+}
+
+#[test]
+fn who_had_little_time_does_not_say_that_the_directory_is_down() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.configure(&[Hostile::LDAPS_URL], "mode = 'lookup'\ndeadline = '4s'");
+    site.hostile.play(Play::Silence);
+    // Somebody else asks about alice, and takes long.
+    let script = format!(
+        "flock {MEMORY}/turn.alice sleep 2.5 & sleep 0.2; authkeys alice; echo $?; ls {MEMORY} | grep -c '^down'"
+    );
+    let output = timed(3_000, 7_000, || suite.run_as("authkeys", &script));
+    assert_eq!(stdout(&output), "2\n0\n", "{}", text(&output));
+    assert_eq!(site.hostile.counted().0, 1, "it did ask");
+    // With all of its time it may say so.
+    let output = suite.run_as("authkeys", &format!("authkeys bob; ls {MEMORY} | grep '^down'"));
+    assert_eq!(stdout(&output), "down\n", "{}", text(&output));
+}
+
+#[test]
+fn a_server_without_time_is_asked_once_in_30_seconds() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    for (code, everybodys) in [(3, false), (11, false), (51, true), (52, true)] {
+        let play = Play::Answers(vec![vec![ber::bind_success()], vec![ber::done(code)]]);
+        site.face(Hostile::LDAPS_URL, play);
+        let _ = site.hostile.counted();
+        for turn in 0..6 {
+            let line = site.cannot_tell("alice", "ldap-partial");
+            assert!(line.contains("dropped\\x20after"), "{turn}: the mark says what was wrong: {line}");
+        }
+        assert_eq!(site.hostile.counted().0, 1, "{code}");
+        site.cannot_tell("bob", "ldap-partial");
+        assert_eq!(site.hostile.counted().0, usize::from(!everybodys), "{code}");
+    }
+}
+
+#[test]
+fn a_server_that_is_down_costs_its_share_once_and_is_asked_last() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.configure(&[Hostile::LDAPS_URL, Slapd::LDAPS_URL], "deadline = '6s'");
+    site.hostile.play(Play::Silence);
+    timed(2_000, 6_000, || site.serves_alice());
+    for _ in 0..5 {
+        timed(0, 2_000, || site.serves_alice());
+    }
+    let dave = stdout(&site.run("dave"));
+    assert_eq!(dave, format!("{} dave\n", key_of(&suite, "dave")));
+    assert_eq!(site.hostile.counted().0, 1);
+    // It is asked still if the others are down.
+    site.slapd.stop();
+    site.hostile.play(Play::Answers(vec![vec![ber::bind_success()], vec![ber::done(0)]]));
+    assert!(site.knows_none_for("eve").contains("source=directory"));
 }
 
 #[test]

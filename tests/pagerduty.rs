@@ -659,15 +659,15 @@ fn a_policy_and_a_team_are_schedules_of_their_own() {
         assert!(!site.asked().contains(&"/users".to_string()));
         site.people()
     };
-    assert_eq!(people("policies = ['SRE']"), ["PEP0001 alice 1"]);
+    assert_eq!(people("policies = ['SRE']"), ["SRE alice 1"]);
     assert_eq!(people("policies = ['PEP0002']"), ["PEP0002 carol 1"]);
-    assert_eq!(people("policies = ['SRE']\nmax_level = 2"), ["PEP0001 alice 1", "PEP0001 bob 2"]);
+    assert_eq!(people("policies = ['SRE']\nmax_level = 2"), ["SRE alice 1", "SRE bob 2"]);
     assert_eq!(people("policies = ['SRE']\nmax_level = 3").len(), 3, "dave is permanent on level 3");
-    assert_eq!(people("teams = ['Operations']"), ["PTEAM01 alice 1", "PTEAM01 carol 1"]);
+    assert_eq!(people("teams = ['Operations']"), ["Operations alice 1", "Operations carol 1"]);
     assert_eq!(people("teams = ['PTEAM02']\nmax_level = 2"), ["PTEAM02 alice 2", "PTEAM02 carol 1"]);
     assert_eq!(
         people("schedules = ['db']\npolicies = ['DBA']\nteams = ['Data']"),
-        ["PDB0001 alice 1", "PEP0002 carol 1", "PTEAM02 carol 1"],
+        ["DBA carol 1", "Data carol 1", "db alice 1"],
         "who is permanent is on no schedule"
     );
     // Permanent means that there is neither a start nor an end.
@@ -715,7 +715,7 @@ fn a_schedule_in_no_policy_is_asked_for_by_itself() {
     assert_eq!(site.people(), ["PDB0001 alice 1", "PDB0001 carol 1"], "the second level of `web` is a level");
     assert_eq!(
         site.asked(),
-        ["/schedules", "/oncalls", "/schedules/PDB0001", "/users/PUALICE", "/users/PUCAROL"]
+        ["/schedules", "/v3/schedules", "/oncalls", "/schedules/PDB0001", "/users/PUALICE", "/users/PUCAROL"]
     );
     // Somebody who is no user any more is skipped, and the others stay.
     site.pagerduty.set_users(vec![user("alice")]);
@@ -733,7 +733,7 @@ fn a_schedule_in_no_policy_is_asked_for_by_itself() {
     site.pagerduty.set_rendered("PDB0001", shifts);
     site.sync();
     assert_eq!(site.people(), ["PDB0001 alice 1"]);
-    assert_eq!(site.asked(), ["/schedules", "/oncalls", "/schedules/PDB0001", "/users"]);
+    assert_eq!(site.asked(), ["/schedules", "/v3/schedules", "/oncalls", "/schedules/PDB0001", "/users"]);
     // Deleted after the list was read: that one is missing, not empty.
     site.source(&format!("{}\nschedules = ['PDB0001']\n{BY_KEY}", Site::at_example()));
     site.pagerduty.script_at("/schedules/PDB0001", vec![error(404)]);
@@ -817,4 +817,76 @@ fn a_person_who_is_only_a_reference_is_looked_up() {
     // Without the permission, everything has failed: half the people would be missing.
     site.pagerduty.script_at("/users/PUALICE", vec![error(403)]);
     site.fails(&["source-error", "/users/PUALICE: status 403", "users.read"]);
+}
+
+/// A configuration whose `settings` name schedules, and a rule that counts `schedules`.
+fn with_rule(site: &Site, settings: &str, schedules: &str) {
+    let rule =
+        format!("[[policy.rule]]\nname='r'\nschedules=[{schedules}]\n[[policy.shared]]\naccount='root'");
+    let at = Site::at_example();
+    site.configure("", &format!("deadline = '5s'\n{at}\n{settings}\n{BY_KEY}\n{rule}"));
+}
+
+fn shift_based(id: &str, whose: &Value) -> Value {
+    let shift = json!({"type": "computed_shift_assignment", "start_time": from_now(-HOUR), "end_time": from_now(HOUR),
+        "member": whose, "source": {"type": "schedule_rotation", "rotation_id": "R1"}});
+    json!({"id": id, "name": "new", "computed_shift_assignments": [shift]})
+}
+
+fn member(name: &str) -> Value {
+    json!({"type": "user_member", "user_id": id_of(name)})
+}
+
+/// Exit status of a sync, and who of the team would be admitted to root after it.
+fn admitted(site: &Site) -> (Option<i32>, Vec<&'static str>) {
+    let output = site.suite.run_as("oncall-cache", "oncall-cache sync");
+    let check =
+        |name: &&str| site.suite.run_as("nobody", &format!("oncall-cache check {name}")).status.success();
+    (output.status.code(), ["alice", "bob", "carol"].into_iter().filter(check).collect())
+}
+
+#[test]
+fn a_schedule_that_is_given_anothers_id_as_its_name_does_not_stand_in_for_it() {
+    let site = Site::start();
+    // Of two kinds of schedules one is asked for only where the other does not show what is wanted.
+    site.pagerduty.set_shift_based(vec![shift_based("PNEW001", &member("alice"))]);
+    with_rule(&site, "schedules = ['PNEW001']", "'pd/PNEW001'");
+    site.pagerduty.set_schedules(vec![schedule("PEVIL01", "PNEW001")]);
+    site.pagerduty.set_oncalls(vec![oncall("carol", Some("PEVIL01"), "PEP0001", 1, -HOUR, HOUR)]);
+    assert_eq!(admitted(&site), (Some(0), vec!["alice"]));
+    // Also once it is gone: what the text meant, it goes on to mean, until somebody says otherwise.
+    site.pagerduty.set_shift_based(vec![]);
+    assert_eq!(admitted(&site), (Some(2), vec!["alice"]));
+    let output = site.suite.run_as("oncall-cache", "oncall-cache sync");
+    assert!(text(&output).contains("`PNEW001` was PNEW001 and would be PEVIL01 now"), "{}", text(&output));
+    site.suite.must_as("oncall-cache", "oncall-cache sync --accept pd/PNEW001");
+    assert_eq!(admitted(&site), (Some(0), vec!["carol"]));
+}
+
+#[test]
+fn a_policy_that_is_not_there_fails_at_each_sync_whatever_a_schedule_is_named() {
+    let site = Site::start();
+    with_rule(&site, "schedules = ['PWEB001']\npolicies = ['PEP0009']", "'pd/PEP0009'");
+    site.pagerduty.set_schedules(vec![schedule("PWEB001", "PEP0009")]);
+    site.pagerduty.set_oncalls(vec![oncall("carol", Some("PWEB001"), "PEP0001", 1, -HOUR, HOUR)]);
+    for _ in 0..2 {
+        assert_eq!(admitted(&site), (Some(1), vec![]));
+    }
+}
+
+#[test]
+fn a_schedule_that_cannot_be_read_by_itself_keeps_none_of_the_others() {
+    let site = Site::start();
+    with_rule(&site, "schedules = ['PDB0001', 'PNEW001']", "'pd/PDB0001'");
+    site.pagerduty.set_shift_based(vec![shift_based("PNEW001", &member("bob"))]);
+    site.pagerduty.set_oncalls(vec![oncall("alice", Some("PDB0001"), "PEP0001", 1, -HOUR, HOUR)]);
+    assert_eq!(admitted(&site), (Some(0), vec!["alice"]));
+    site.pagerduty.set_oncalls(vec![oncall("carol", Some("PDB0001"), "PEP0001", 1, -HOUR, HOUR)]);
+    site.pagerduty
+        .set_shift_based(vec![shift_based("PNEW001", &json!({"type": "team_member", "team_id": "PT1"}))]);
+    assert_eq!(admitted(&site), (Some(1), vec!["carol"]));
+    site.pagerduty.set_shift_based(vec![shift_based("PNEW001", &member("bob"))]);
+    site.pagerduty.set_oncalls(vec![oncall("bob", Some("PDB0001"), "PEP0001", 1, -HOUR, HOUR)]);
+    site.pagerduty.script_at("/v3/schedules/PNEW001", vec![error(500), error(500)]);
+    assert_eq!(admitted(&site), (Some(1), vec!["bob"]));
 }

@@ -22,6 +22,14 @@ need rpmlint rpmlint
 need dnf dnf
 need logrotate logrotate
 need mandoc mandoc
+need cc gcc
+need gcc gcc
+need /usr/include/stdio.h libc6-dev
+need script bsdutils
+need strace strace
+need nscd nscd
+need valgrind 'valgrind libc6-dbg'
+need objdump binutils
 [ -n "$missing" ] || exit 0
 
 [ "$(id -u)" = 0 ] || { echo "make test: missing$missing, and root alone can install them: sudo make test" >&2; exit 1; }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 
 use harness::slapd::Slapd;
-use harness::suite::{DAY, Suite, now};
+use harness::suite::{DAY, HOUR, Suite, now};
 use harness::text;
 
 /// The names of people in the directory, beside four members who have keys of their own.
@@ -36,17 +36,26 @@ impl<'a> Site<'a> {
         Self { suite, slapd }
     }
 
-    /// A sync that must succeed; what it said, without the time it took.
+    /// A sync that must succeed; what it said, without who may become root and the time it took.
     fn sync(&self) -> String {
         let said = self.suite.sync_keys();
-        said.rsplit_once(", ").map(|(counts, _)| counts.to_string()).expect("counts and a time")
+        said.split(", ").take(3).collect::<Vec<_>>().join(", ")
     }
 
     /// A sync; and how many entries the server sent for people, search by search.
     fn sync_counted(&self) -> (String, Vec<usize>) {
         self.slapd.log();
         let said = self.sync();
-        let log = self.slapd.log();
+        // slapd may write its log a moment after its answer.
+        let mut log = self.slapd.log();
+        let asked = |log: &str| log.matches(" SRCH base=").count();
+        for _ in 0..100 {
+            if asked(&log) > 0 && asked(&log) == log.matches("SEARCH RESULT ").count() {
+                break;
+            }
+            self.suite.host.must("sleep 0.05");
+            log += &self.slapd.log();
+        }
         let mut counts = Vec::new();
         let mut about_people = false;
         for line in log.lines() {
@@ -519,6 +528,152 @@ fn a15_disabled_accounts_are_known_and_have_no_keys_also_with_ldap_down() {
 }
 
 #[test]
+fn a15_a_lock_after_wrong_passwords_closes_an_account_only_where_any_lock_does() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let lock = |uid: &str, since: &str| {
+        site.slapd.modify_with(
+            &["-e", "!relax"],
+            &format!(
+                "dn: {}\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: {since}\n",
+                dn(uid)
+            ),
+        );
+    };
+    lock("alice", "20260101000000Z");
+    lock("bob", "000001010000Z");
+    let closed = (Some(String::new()), "account-disabled".to_string());
+    let live = "[keys]\nfresh_for = '1s'";
+    for (lockout, alice) in [("", site.line("alice", "alice")), ("lockout = 'any'\n", Some(String::new()))] {
+        suite.host.write("/etc/authkeys/config.toml", config(lockout), 0o644);
+        for source in ["live", "copy"] {
+            assert_eq!(site.keys("alice"), alice, "{lockout}, {source}");
+            assert_eq!(site.answer("bob"), closed, "{lockout}, {source}");
+            site.sync();
+        }
+    }
+    // The copy of one is not believed for the other.
+    suite.host.write("/etc/authkeys/config.toml", config("") + live, 0o644);
+    assert_eq!(site.keys("alice"), site.line("alice", "alice"));
+}
+
+#[test]
+fn without_its_own_directory_authkeys_still_asks() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    for mode in ["replica", "lookup"] {
+        suite.host.write("/etc/authkeys/config.toml", config(&format!("[keys]\nmode = '{mode}'")), 0o644);
+        for damage in ["true", "rm -rf /var/cache/authkeys", "install -d -m 700 /var/cache/authkeys"] {
+            suite.host.must(damage);
+            assert_eq!(
+                site.answer("dave"),
+                (site.line("dave", "dave"), "keys".to_string()),
+                "{mode}: {damage}"
+            );
+        }
+        suite.host.must("install -d -m 700 -o authkeys -g authkeys /var/cache/authkeys");
+    }
+}
+
+#[test]
+fn who_is_not_eligible_by_keys_db_enters_no_shared_account_on_an_older_roster() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let rest = harness::suite::CONFIG
+        .replace("[host]\nname = \"testhost\"\n[directory]\nfile = \"people.toml\"\n", "");
+    suite.host.write("/etc/authkeys/config.toml", config("") + &rest, 0o644);
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", -HOUR, HOUR)]);
+    suite.sync();
+    let enters = |name: &str| suite.ssh(name, "root", "true").status.success();
+    assert!(enters("alice") && enters("bob"));
+    site.slapd.set_eligible(&["bob", "carol"]);
+    site.sync();
+    assert_eq!(site.keys("root"), site.line("bob", "bob"));
+    assert!(!enters("alice") && enters("bob"));
+    let explained = suite.must_as("root", "authkeys --explain root");
+    assert!(explained.contains("alice: not eligible any more by keys.db"), "{explained}");
+}
+
+#[test]
+fn who_binds_as_somebody_else_fetches_everybody() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.sync();
+    assert_eq!(site.sync_counted().1, [0]);
+    let admin = config("").replace(Slapd::BIND_DN, "cn=admin,dc=example,dc=com");
+    suite.host.write("/etc/authkeys/config.toml", admin, 0o644);
+    suite.host.must("printf 'root of the directory\\n' >/etc/authkeys/bind-password");
+    assert_eq!(site.sync_counted().1, [4], "another reader may see other entries");
+    assert_eq!(site.sync_counted().1, [0]);
+}
+
+#[test]
+fn a_group_whose_members_are_hidden_is_not_an_empty_one() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let said = suite.sync_keys();
+    assert!(said.starts_with("4 changed, 0 removed, 4 people, 3 newly eligible, "), "{said}");
+    site.slapd.hide("member");
+    site.refused("authkeys-sync", "shows no member");
+    site.refused("authkeys-sync --accept", "ldap-partial");
+    // By memberOf, where the attribute is hidden: nobody matches.
+    let group = Slapd::GROUP_DN;
+    site.modify(
+        "bob",
+        &format!("add: objectClass\nobjectClass: elsewhere\n-\nadd: memberOf\nmemberOf: {group}"),
+    );
+    suite.host.write("/etc/authkeys/config.toml", config("eligible_group_by = 'memberOf'"), 0o644);
+    site.sync();
+    assert_eq!(site.eligible(), "bob");
+    site.slapd.hide("memberOf");
+    site.refused("authkeys-sync", "1 of 1 people would not be eligible any more");
+    assert_eq!(site.eligible(), "bob");
+}
+
+#[test]
+fn more_eligible_people_than_max_shrink_allows_are_not_taken_away_unasked() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let names: Vec<String> = (0..30).map(|n| format!("p{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for name in &names {
+        site.slapd.add_person(name, "", &[]);
+    }
+    site.slapd.set_eligible(&names);
+    site.sync();
+    site.slapd.set_eligible(&names[..20]);
+    site.refused("authkeys-sync", "10 of 30 people would not be eligible any more");
+    site.slapd.set_eligible(&names[..21]);
+    let said = suite.sync_keys();
+    assert!(said.contains(" people, 9 no longer eligible, "), "fewer than ten may always go: {said}");
+}
+
+#[test]
+fn a_lookup_copy_may_have_nobody_in_it_and_a_directory_may_not() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let lookup = |directory: String| {
+        let text = directory.replace("eligible_group", "#eligible_group") + "[keys]\nmode = 'lookup'\n";
+        suite.host.write("/etc/authkeys/config.toml", text, 0o644);
+    };
+    lookup(config(""));
+    for _ in 0..2 {
+        assert_eq!(site.sync(), "0 changed, 0 removed, 0 people");
+    }
+    assert_eq!(site.keys("dave"), site.line("dave", "dave"));
+    lookup(config("filter = '(uid=nobody.at.all)'"));
+    site.refused("authkeys-sync", "source-empty");
+    // And from a file, which the second sync does not parse.
+    let file = "[directory]\nfile = 'people.toml'\n[keys]\nmode = 'lookup'\n";
+    suite.host.write("/etc/authkeys/config.toml", file, 0o644);
+    let people = suite.host.read("/etc/authkeys/people.toml").replace("eligible = true", "eligible = false");
+    suite.host.write("/etc/authkeys/people.toml", people, 0o644);
+    for _ in 0..2 {
+        assert_eq!(site.sync(), "0 changed, 0 removed, 0 people");
+    }
+}
+
+#[test]
 fn the_eligible_group_is_read_at_each_sync_in_each_of_its_forms() {
     let suite = Suite::start();
     let site = Site::start(&suite);
@@ -532,8 +687,11 @@ fn the_eligible_group_is_read_at_each_sync_in_each_of_its_forms() {
     site.slapd.set_eligible(&["erin", "alice"]);
     assert_eq!(site.sync(), "2 changed, 0 removed, 5 people");
     assert_eq!(site.eligible(), "alice erin");
+    // The last of them stay until somebody says that this is meant.
     site.slapd.set_eligible(&[]);
-    assert_eq!(site.sync(), "2 changed, 0 removed, 5 people");
+    site.refused("authkeys-sync", "2 of 2 people would not be eligible any more");
+    let said = suite.must_as("authkeys-sync", "authkeys-sync --accept");
+    assert!(said.starts_with("2 changed, 0 removed, 5 people, 2 no longer eligible, "), "{said}");
     assert_eq!(site.eligible(), "");
 
     for (name, class, member) in [

@@ -339,7 +339,7 @@ fn a_command_that_others_could_have_written_or_that_fails_gives_nothing() {
             "chmod 755 COMMAND; echo 'echo no luck >&2; exit 4' >COMMAND",
             "rota-command: cannot be started: Exec format error",
         ),
-        ("sed -i '1i #!/bin/sh' COMMAND", "rota-command: ended with exit status 4 and said \"no luck\""),
+        ("sed -i '1i #!/bin/sh' COMMAND", "rota-command: ended with exit status 4; it said \"no luck\""),
         (
             "printf '#!/bin/sh\\nsleep 61.5 & sleep 61.5\\n' >COMMAND",
             "rota-command: not done after 2s and killed; see `deadline`",

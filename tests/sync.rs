@@ -188,6 +188,7 @@ fn a_sync_of_shifts_that_fails_changes_nothing() {
             &json!({"schedules": [{"id": "PSPRIM1", "name": "SRE primary"}, {"id": "PSSECO1", "name": "SRE secondary"}], "more": false}),
         )
     };
+    let none = || Reply::json(200, &json!({"schedules": [], "more": false}));
     let error =
         |status, message: &str| Reply::json(status, &json!({"error": {"message": message, "code": 2000}}));
     // Half-way: the schedules and a first page are fine, what follows is not.
@@ -199,9 +200,12 @@ fn a_sync_of_shifts_that_fails_changes_nothing() {
         (vec![error(429, "Rate Limit Exceeded").with_header("ratelimit-reset", "20")], "20s"),
         // Each is asked once more.
         (vec![error(500, "oops"), error(500, "oops")], "source-error"),
-        (vec![schedules(), first, error(503, "busy"), error(503, "busy")], "source-error"),
-        (vec![schedules(), page(false)], "source-empty"),
-        (vec![schedules(), Reply::json(200, &json!({"oncalls": "none", "more": false}))], "source-error"),
+        (vec![schedules(), none(), first, error(503, "busy"), error(503, "busy")], "source-error"),
+        (vec![schedules(), none(), page(false)], "source-empty"),
+        (
+            vec![schedules(), none(), Reply::json(200, &json!({"oncalls": "none", "more": false}))],
+            "source-error",
+        ),
     ] {
         site.pagerduty.script(replies);
         fails(&suite, "oncall-cache sync", words);
@@ -343,7 +347,8 @@ fn a_sync_that_root_runs_by_hand_is_the_services() {
     assert_eq!(
         owners,
         "authkeys/keys.db authkeys-sync:authkeys 640\nauthkeys/keys.lock authkeys-sync:authkeys-sync 600\n\
-         authkeys/keys.stamp authkeys-sync:authkeys 640\noncall-cache/history.jsonl oncall-cache:oncall-cache 640\n\
+         authkeys/keys.stamp authkeys-sync:authkeys 640\noncall-cache/group oncall-cache:oncall-cache 644\n\
+         oncall-cache/history.jsonl oncall-cache:oncall-cache 640\n\
          oncall-cache/roster.db oncall-cache:oncall-cache 644\noncall-cache/roster.lock oncall-cache:oncall-cache 600\n\
          oncall-cache/status.json oncall-cache:oncall-cache 644\n"
     );
@@ -405,7 +410,7 @@ fn a_people_file_that_is_the_same_to_the_byte_is_not_read_again_and_every_other_
         let said = suite.sync_keys();
         assert!(said.starts_with(effect), "expected {effect}: {said}");
     };
-    says("4 changed, 0 removed, 4 people, ");
+    says("4 changed, 0 removed, 4 people, 3 newly eligible, ");
     let first = stamp();
     assert_eq!(first.len(), 3, "a note of the file: {first:?}");
     says("0 changed, 0 removed, 4 people, ");

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use policy::{Decision, Ground, OnCall, Timestamp};
+use policy::{Decision, Ground, OnCall, Reason, Timestamp};
 
 use crate::lookup::Answer;
 use crate::person::Origin;
@@ -67,6 +67,9 @@ fn standing(decision: &Decision, now: Timestamp) -> String {
             window.start().near(now),
             window.end().near(now)
         )),
+        _ if decision.reason == Reason::NotEligible => {
+            "not eligible any more by keys.db; the roster follows with its next sync".to_string()
+        }
         _ if decision.allows() => format!("admitted ({})", decision.reason),
         _ => format!("not admitted ({}); their keys lead to `oncall-cache explain` alone", decision.reason),
     }

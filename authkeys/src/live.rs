@@ -8,14 +8,17 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use policy::Principal;
-use store::lookups::Known;
+use policy::{Principal, Span};
+use store::lookups::{Known, Unusable};
 use store::{KeyProblem, MOST_REJECTED, PublicKey, Rejected};
 
 use crate::child::{Child, Ending, Trouble};
 
 /// The most that is read from the child, in bytes.
 const LONGEST_ANSWER: u64 = 1024 * 1024;
+
+/// The most servers that it may say gave no answer.
+const MOST_SILENT: usize = 16;
 
 /// How long a child that said nothing of use may take to end.
 const FAREWELL: Duration = Duration::from_millis(50);
@@ -30,6 +33,14 @@ pub struct Answer {
     pub known: Known,
     /// The values of the key attribute that are no acceptable key; not all, if there are very many.
     pub rejected: Vec<Rejected>,
+    /// The servers that were asked before and gave no answer.
+    pub silent: Vec<String>,
+}
+
+impl Answer {
+    fn of(known: Known, rejected: Vec<Rejected>) -> Self {
+        Self { known, rejected, silent: Vec::new() }
+    }
 }
 
 /// Why there is no answer.
@@ -62,8 +73,20 @@ impl LiveError {
 
     /// Did the directory answer, and leave no doubt that there are no keys to be had? Then nothing that it
     /// said before counts.
-    pub fn is_final(&self) -> bool {
-        matches!(self.reason, "ldap-ambiguous" | "too-many-keys")
+    pub fn unusable(&self) -> Option<Unusable> {
+        Unusable::from_token(self.reason)
+    }
+
+    /// The same, where the directory's last word was `reason`, so long ago.
+    pub fn after(self, reason: &'static str, age: Span) -> Self {
+        Self { reason, text: format!("{}; {age} ago its answer was {reason}", self.text), ..self }
+    }
+
+    /// The question that failed with `reason` and `text`, so long ago, rests for so long.
+    pub fn resting(reason: &str, text: &str, age: Span, rest: Span) -> Self {
+        let reason = REASONS.into_iter().find(|known| *known == reason).unwrap_or("ldap-unavailable");
+        let text = format!("found down {age} ago, rests for {rest}: {text}");
+        Self { reason, concerns: Concerns::ThisHost, text }
     }
 
     fn late() -> Self {
@@ -75,15 +98,15 @@ impl LiveError {
     }
 }
 
-/// Asks about `person`; takes until `end` at most.
-pub fn ask(config: &Path, person: &Principal, end: Instant) -> Result<Answer, LiveError> {
+/// Asks about `person`, the servers `resting` last; takes until `end` at most.
+pub fn ask(config: &Path, person: &Principal, resting: &[String], end: Instant) -> Result<Answer, LiveError> {
     let left = childs_share(end.saturating_duration_since(Instant::now()));
     if left.is_zero() {
         return Err(LiveError::late());
     }
     let program = program();
     let deadline = format!("{:.3}", left.as_secs_f64().max(0.001));
-    let arguments = [
+    let mut arguments = vec![
         OsStr::new("--config"),
         config.as_os_str(),
         OsStr::new("--deadline"),
@@ -91,6 +114,7 @@ pub fn ask(config: &Path, person: &Principal, end: Instant) -> Result<Answer, Li
         OsStr::new("--user"),
         OsStr::new(person.as_str()),
     ];
+    arguments.extend(resting.iter().flat_map(|server| [OsStr::new("--last"), OsStr::new(server)]));
     let mut child = Child::start(&program, &arguments, &[]).map_err(|error| {
         LiveError::unavailable(Concerns::ThisHost, format!("{}: {error}", program.display()))
     })?;
@@ -149,14 +173,20 @@ pub fn understand(
     if lines.next() != Some("authkeys-answer 1") {
         return Err(LiveError::nonsense("another form; is authkeys-sync of the same release?"));
     }
-    let (kind, name) = lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default();
+    let mut silent = Vec::new();
+    let (kind, name) = loop {
+        match lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default() {
+            ("silent", server) if silent.len() < MOST_SILENT => silent.push(server.to_string()),
+            other => break other,
+        }
+    };
     if name != person.as_str() {
         return Err(LiveError::nonsense("it is about somebody else"));
     }
     let mut answer = match kind {
         "person" => keys(&mut lines)?,
-        "disabled" => Answer { known: Known::Disabled, rejected: Vec::new() },
-        "absent" => Answer { known: Known::Absent, rejected: Vec::new() },
+        "disabled" => Answer::of(Known::Disabled, Vec::new()),
+        "absent" => Answer::of(Known::Absent, Vec::new()),
         _ => return Err(LiveError::nonsense("an unknown word")),
     };
     if let Known::Keys(keys) = &mut answer.known {
@@ -164,7 +194,7 @@ pub fn understand(
         keys.dedup();
     }
     match lines.next() {
-        None => Ok(answer),
+        None => Ok(Answer { silent, ..answer }),
         Some(_) => Err(LiveError::nonsense("something follows its last line")),
     }
 }
@@ -190,7 +220,7 @@ fn keys<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Answer, LiveErr
             _ => return Err(LiveError::nonsense("an unknown word")),
         }
     }
-    Ok(Answer { known: Known::Keys(keys), rejected })
+    Ok(Answer::of(Known::Keys(keys), rejected))
 }
 
 /// `NUMBER TOKEN`.
@@ -258,6 +288,8 @@ mod tests {
         assert_eq!(known(&person), (Known::Keys(vec![key]), vec![2, 3]));
         assert_eq!(known("authkeys-answer 1\nperson alice\nend\n"), (Known::Keys(vec![]), vec![]));
         assert_eq!(known("authkeys-answer 1\nabsent alice\nend\n"), (Known::Absent, vec![]));
+        let silent = heard("authkeys-answer 1\nsilent ldaps://a\nsilent ldaps://b\nabsent alice\nend\n");
+        assert_eq!(silent.unwrap().silent, ["ldaps://a", "ldaps://b"]);
         assert_eq!(known("authkeys-answer 1\ndisabled alice\nend\n"), (Known::Disabled, vec![]));
     }
 
@@ -276,6 +308,8 @@ mod tests {
             "authkeys-answer 2\nabsent alice\nend\n".to_string(),
             "authkeys-answer 1\nabsent bob\nend\n".to_string(),
             "authkeys-answer 1\nabsent \nend\n".to_string(),
+            "authkeys-answer 1\nsilent alice\nend\n".to_string(),
+            format!("authkeys-answer 1\n{}absent alice\nend\n", "silent x\n".repeat(17)),
             "authkeys-answer 1\nowner alice\nend\n".to_string(),
             "authkeys-answer 1\nabsent alice\nkey x\nend\n".to_string(),
             format!("authkeys-answer 1\nabsent alice\nkey {KEY}\nend\n"),
@@ -323,7 +357,7 @@ mod tests {
         let alice = Principal::new("alice").unwrap();
         mutate::each(&samples, &words, 4_000, |said| {
             match understand(said, &alice, || "broke off".to_string()) {
-                Ok(Answer { known, rejected }) => {
+                Ok(Answer { known, rejected, .. }) => {
                     assert!(rejected.len() <= MOST_REJECTED && rejected.is_sorted());
                     let Known::Keys(keys) = known else { return };
                     // Each stands in what was said, once.

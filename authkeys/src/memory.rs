@@ -1,8 +1,8 @@
 //! What one run of `authkeys` leaves for the next ones: answers, locks, and marks of outages and stalls.
 //!
-//! All of it is in the directory of lookups.db, which belongs to the uid that sshd runs us as. Whoever else
-//! runs the program, root by hand for example, leaves nothing there and takes nothing from there. None of it
-//! is needed: where it cannot be written, answers are slower and otherwise the same.
+//! All of it is in the directory of lookups.db, which belongs to the uid that sshd runs us as. Root, who runs the
+//! program by hand, reads the answers there and nothing else; whoever else runs it takes nothing from there, and
+//! neither leaves anything. Where it cannot be written, each question is asked anew, and nothing outlives its answer.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -18,14 +18,24 @@ use store::lookups::Lookups;
 use crate::child::pause;
 use crate::live::{Concerns, LiveError};
 
-/// How long a directory that was found down, or a command that stalled, is not asked again.
+/// How long a directory or server that was found down, or a command that stalled, is not asked again.
 const REST: Span = Span::seconds(30);
-
-/// Locks and marks of persons are shared by those whose names have the same sum.
-const STRIPES: u32 = 64;
 
 /// Between two looks at a lock that somebody else holds.
 const TURN: Duration = Duration::from_millis(5);
+
+/// After this long nobody needs a lock or a mark, in seconds.
+const FORGOTTEN: i64 = 60;
+
+/// The most locks and marks; with more of them no mark is made.
+const MOST_FILES: usize = 4096;
+
+/// The most servers whose rest is remembered, and the longest of their addresses.
+const MOST_SERVERS: usize = 16;
+const LONGEST_ADDRESS: usize = 300;
+
+/// The longest mark that is read, in bytes.
+const LONGEST_MARK: u64 = 8 * 1024;
 
 /// The directory of lookups.db, if it is ours.
 pub struct Memory {
@@ -33,11 +43,57 @@ pub struct Memory {
     directory: PathBuf,
 }
 
+/// Where answers are remembered: who may do what with them.
+pub enum Answers {
+    /// This user's own.
+    Own(Memory),
+    /// Another user's, which root may read.
+    Read(PathBuf),
+    /// There is nothing to be had.
+    None,
+}
+
+impl Answers {
+    /// The answers at `lookups`.
+    pub fn at(lookups: &Path) -> Self {
+        match Memory::open(lookups) {
+            Some(memory) => Self::Own(memory),
+            None if nix::unistd::geteuid().is_root() => Self::Read(lookups.to_path_buf()),
+            None => Self::None,
+        }
+    }
+
+    /// The memory, if it is this user's own.
+    pub fn own(&self) -> Option<&Memory> {
+        match self {
+            Self::Own(memory) => Some(memory),
+            Self::Read(_) | Self::None => None,
+        }
+    }
+
+    /// Opens them, to read at least; why there are none is worth a word in the log and no more.
+    pub fn open(&self, scope: &str, end: Instant) -> Result<Lookups, Option<StoreError>> {
+        match self {
+            Self::Own(memory) => memory.lookups(scope, end).map_err(Some),
+            Self::Read(path) => Lookups::look(path, scope).map_err(|_| None),
+            Self::None => Err(None),
+        }
+    }
+}
+
 /// The right to ask the directory about a person; ends when dropped.
 pub struct Turn {
     /// Did somebody else have it first, whose answer is there now?
     pub waited: bool,
+    path: PathBuf,
     _lock: File,
+}
+
+impl Drop for Turn {
+    /// A name that nobody asks about has no file. Whoever waits for this lock looks for the file again.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl Memory {
@@ -63,21 +119,32 @@ impl Memory {
 
     /// Waits until nobody else asks about `person`, not longer than `end`.
     pub fn turn(&self, person: &Principal, end: Instant) -> Option<Turn> {
-        let (lock, waited) = self.lock(&format!("turn.{}", stripe(person.as_str())), end)?;
-        Some(Turn { waited, _lock: lock })
+        let name = of_name("turn", person.as_str());
+        let (lock, waited) = self.lock(&name, end)?;
+        Some(Turn { waited, path: self.directory.join(name), _lock: lock })
     }
 
     fn lock(&self, name: &str, end: Instant) -> Option<(File, bool)> {
-        let file = self.file(name, OpenOptions::new().write(true).create(true)).ok()?;
         let mut waited = false;
-        while let Err(error) = file.try_lock() {
-            if !matches!(error, fs::TryLockError::WouldBlock) || Instant::now() >= end {
+        loop {
+            let file = self.file(name, OpenOptions::new().write(true).create(true)).ok()?;
+            match file.try_lock() {
+                Ok(()) if self.is_at(&file, name) => return Some((file, waited)),
+                // Whoever had it took the file away with it.
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => pause(TURN),
+                Err(fs::TryLockError::Error(_)) => return None,
+            }
+            if Instant::now() >= end {
                 return None;
             }
             waited = true;
-            pause(TURN);
         }
-        Some((file, waited))
+    }
+
+    fn is_at(&self, file: &File, name: &str) -> bool {
+        let found = fs::symlink_metadata(self.directory.join(name));
+        matches!((file.metadata(), found), (Ok(ours), Ok(there)) if ours.ino() == there.ino())
     }
 
     fn file(&self, name: &str, options: &mut OpenOptions) -> std::io::Result<File> {
@@ -87,22 +154,23 @@ impl Memory {
 
     /// Was the directory, or what it has of `person`, found down a moment ago?
     pub fn rest(&self, person: &Principal, now: Timestamp) -> Option<LiveError> {
-        let age = self
+        let mark = self
             .read_mark(EVERYBODY, "-", now)
-            .or_else(|| self.read_mark(&mark_of(person), person.as_str(), now))?;
-        let text = format!("the directory was found down {age} ago and is asked again {REST} after that");
-        Some(LiveError::unavailable(Concerns::ThisHost, text))
+            .or_else(|| self.read_mark(&of_name("down", person.as_str()), person.as_str(), now))?;
+        Some(LiveError::resting(&mark.reason, &mark.text, mark.age, REST))
     }
 
     /// Lets the next runs spare themselves the question that failed with `error`.
     pub fn mark(&self, person: &Principal, error: &LiveError, now: Timestamp) {
         let (name, whose) = match (error.reason, error.concerns) {
-            ("ldap-unavailable", Concerns::Everybody) => (EVERYBODY.to_string(), "-"),
+            ("ldap-unavailable" | "ldap-partial", Concerns::Everybody) => (EVERYBODY.to_string(), "-"),
             // Not everybody's: a person's own entry may be made to choke the child.
-            ("ldap-unavailable", Concerns::Person) => (mark_of(person), person.as_str()),
+            ("ldap-unavailable" | "ldap-partial", Concerns::Person) => {
+                (of_name("down", person.as_str()), person.as_str())
+            }
             _ => return,
         };
-        self.write_mark(&name, whose, now);
+        self.write_mark(&name, whose, &format!("{} {}", error.reason, error.text), now);
     }
 
     /// Did the command `name` of `[[keys.chain]]` stall a moment ago when it was asked about `account`?
@@ -113,49 +181,120 @@ impl Memory {
     /// Lets the next runs spare themselves that command. For this account alone: whoever can make it stall for
     /// one must not take it away from all.
     pub fn mark_stalled(&self, name: &str, account: &Account, now: Timestamp) {
-        self.write_mark(&stall_of(name, account), account.as_str(), now);
+        self.write_mark(&stall_of(name, account), account.as_str(), "- -", now);
     }
 
-    /// The age of the mark in `name`, if it is there, about `whose`, and counts still.
-    fn read_mark(&self, name: &str, whose: &str, now: Timestamp) -> Option<Span> {
+    /// The mark in `name`, if it is there, about `whose`, and counts still.
+    fn read_mark(&self, name: &str, whose: &str, now: Timestamp) -> Option<Mark> {
+        let text = self.read(name)?;
+        let mut words = text.strip_suffix('\n')?.splitn(4, ' ');
+        let age = age(words.next()?, now)?;
+        let about = words.next()? == whose;
+        let mark = Mark { age, reason: words.next()?.to_string(), text: words.next()?.to_string() };
+        about.then_some(mark)
+    }
+
+    /// `what` is a reason and a text.
+    fn write_mark(&self, name: &str, whose: &str, what: &str, now: Timestamp) {
+        if self.sweep(now) < MOST_FILES {
+            self.write(name, &format!("{} {whose} {what}\n", now.unix()));
+        }
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
         let mut text = String::new();
         let file = self.file(name, OpenOptions::new().read(true)).ok()?;
-        file.take(256).read_to_string(&mut text).ok()?;
-        let (seconds, name) = text.strip_suffix('\n')?.split_once(' ')?;
-        let age = now.since(Timestamp::from_unix(seconds.parse().ok()?));
-        (name == whose && age >= Span::seconds(0) && age < REST).then_some(age)
+        file.take(LONGEST_MARK).read_to_string(&mut text).ok()?;
+        Some(text)
     }
 
-    fn write_mark(&self, name: &str, whose: &str, now: Timestamp) {
+    fn write(&self, name: &str, text: &str) {
         let options = &mut OpenOptions::new();
         if let Ok(mut file) = self.file(name, options.write(true).create(true).truncate(true)) {
-            let _ = file.write_all(format!("{} {whose}\n", now.unix()).as_bytes());
+            let _ = file.write_all(text.as_bytes());
         }
+    }
+
+    /// Removes locks and marks that nobody needs any more; how many there are besides. Anybody can make sshd ask
+    /// about as many names as they like.
+    fn sweep(&self, now: Timestamp) -> usize {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return 0 };
+        let ours = entries.flatten().filter(|entry| {
+            let name = entry.file_name();
+            KINDS.iter().any(|kind| name.as_encoded_bytes().starts_with(kind.as_bytes()))
+        });
+        let is_old = |entry: &fs::DirEntry| {
+            entry.metadata().is_ok_and(|found| now.unix().abs_diff(found.mtime()) > FORGOTTEN.unsigned_abs())
+        };
+        ours.filter(|entry| !(is_old(entry) && fs::remove_file(entry.path()).is_ok())).count()
     }
 
     /// The directory has answered about `person`.
     pub fn unmark(&self, person: &Principal) {
-        for name in [EVERYBODY.to_string(), mark_of(person)] {
+        for name in [EVERYBODY.to_string(), of_name("down", person.as_str())] {
             let _ = fs::remove_file(self.directory.join(name));
         }
     }
+
+    /// The servers that gave no answer a moment ago while another one did.
+    pub fn resting_servers(&self, now: Timestamp) -> Vec<String> {
+        let text = self.read(SERVERS).unwrap_or_default();
+        let resting = |line: &str| {
+            let (seconds, address) = line.split_once(' ')?;
+            age(seconds, now).map(|_| address.to_string())
+        };
+        text.lines().filter_map(resting).take(MOST_SERVERS).collect()
+    }
+
+    /// Lets the next runs ask `servers` last. No more than that: what is said of them wrongly costs nothing.
+    pub fn mark_servers(&self, servers: &[String], now: Timestamp) {
+        let text = self.read(SERVERS).unwrap_or_default();
+        let counts = |line: &&str| {
+            let (seconds, address) = line.split_once(' ').unwrap_or_default();
+            age(seconds, now).is_some() && !servers.iter().any(|server| server == address)
+        };
+        let new = servers.iter().filter(|server| is_address(server));
+        let new = new.map(|server| format!("{} {server}\n", now.unix()));
+        let old = text.lines().filter(counts).map(|line| format!("{line}\n"));
+        self.write(SERVERS, &new.chain(old).take(MOST_SERVERS).collect::<String>());
+    }
+}
+
+/// What a mark says.
+struct Mark {
+    age: Span,
+    reason: String,
+    text: String,
+}
+
+/// The age of a mark made at `seconds`, if it counts still.
+fn age(seconds: &str, now: Timestamp) -> Option<Span> {
+    let age = now.since(Timestamp::from_unix(seconds.parse().ok()?));
+    (age >= Span::seconds(0) && age < REST).then_some(age)
+}
+
+fn is_address(text: &str) -> bool {
+    text.len() <= LONGEST_ADDRESS && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The mark of an outage of the whole directory.
 const EVERYBODY: &str = "down";
 
-fn mark_of(person: &Principal) -> String {
-    format!("down.{}", stripe(person.as_str()))
+/// Which servers are asked last.
+const SERVERS: &str = "servers";
+
+/// How the names of locks and marks begin of which there is one for each name that is asked about.
+const KINDS: [&str; 3] = ["turn.", "down.", "stalled."];
+
+/// The lock or mark of a person or account. Their names begin with a letter or `_`, are made of letters, digits,
+/// `_`, `.` and `-`, and are short: whatever is asked about is a file's name.
+fn of_name(kind: &str, name: &str) -> String {
+    format!("{kind}.{name}")
 }
 
 /// The mark of a command, whose name is letters, digits, `-` and `_`, that stalled.
 fn stall_of(name: &str, account: &Account) -> String {
-    format!("stalled.{name}.{}", stripe(account.as_str()))
-}
-
-/// Which of the shared locks and marks is a person's: no foreign name becomes a file's name.
-fn stripe(name: &str) -> u32 {
-    name.bytes().fold(0, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % STRIPES
+    of_name(&format!("stalled.{name}"), account.as_str())
 }
 
 #[cfg(test)]
@@ -194,10 +333,7 @@ mod tests {
         let alice = person("alice");
         memory.mark(&alice, &LiveError::unavailable(Concerns::Person, "crashed"), NOW);
         assert!(memory.rest(&alice, NOW).is_some());
-        // A name with the same sum shares the file and not what it says.
-        let twin =
-            (0..).map(|n| person(&format!("u{n}"))).find(|p| stripe(p.as_str()) == stripe("alice")).unwrap();
-        assert_eq!(memory.rest(&twin, NOW), None);
+        assert_eq!(memory.rest(&person("bob"), NOW), None);
         for (reason, concerns) in
             [("ldap-ambiguous", Concerns::Person), ("ldap-unavailable", Concerns::ThisHost)]
         {
@@ -205,6 +341,50 @@ mod tests {
             memory.mark(&alice, &LiveError { reason, concerns, text: String::new() }, NOW);
             assert_eq!(memory.rest(&alice, NOW), None, "{reason}");
         }
+    }
+
+    #[test]
+    fn a_mark_says_what_was_wrong() {
+        let (_directory, memory) = memory();
+        let alice = person("alice");
+        let busy = LiveError { reason: "ldap-partial", concerns: Concerns::Person, text: "busy (51)".into() };
+        memory.mark(&alice, &busy, NOW);
+        let resting = memory.rest(&alice, NOW.plus(Span::seconds(7))).unwrap();
+        assert_eq!((resting.reason, resting.concerns), ("ldap-partial", Concerns::ThisHost));
+        assert_eq!(resting.text, "found down 7s ago, rests for 30s: busy (51)");
+    }
+
+    #[test]
+    fn locks_and_marks_of_names_are_swept_and_limited() {
+        let (directory, memory) = memory();
+        let now = Timestamp::from_unix(fs::metadata(directory.path()).unwrap().mtime());
+        let files = || fs::read_dir(directory.path()).unwrap().count();
+        let down = LiveError::unavailable(Concerns::Person, "x");
+        let nobody = |number: usize| person(&format!("n{number}"));
+        for number in 0..MOST_FILES + 5 {
+            fs::write(directory.path().join(format!("down.n{number}")), "").unwrap();
+        }
+        memory.mark(&person("alice"), &down, now);
+        assert_eq!((files(), memory.rest(&person("alice"), now)), (MOST_FILES + 5, None));
+        memory.mark(&nobody(0), &down, now.plus(Span::seconds(FORGOTTEN + 30)));
+        assert_eq!(files(), 1);
+        drop(memory.turn(&nobody(1), Instant::now()));
+        assert_eq!(files(), 1, "a lock leaves nothing");
+    }
+
+    #[test]
+    fn servers_rest_for_30_seconds_and_there_are_never_many() {
+        let (_directory, memory) = memory();
+        let servers = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        memory.mark_servers(&servers(&["ldaps://a:636", "two words", "x\ny"]), NOW);
+        memory.mark_servers(&servers(&["ldaps://b:636"]), NOW.plus(Span::seconds(20)));
+        let resting = |after| memory.resting_servers(NOW.plus(Span::seconds(after)));
+        assert_eq!(resting(20), ["ldaps://b:636", "ldaps://a:636"]);
+        assert_eq!(resting(30), ["ldaps://b:636"]);
+        assert_eq!(resting(50).len(), 0);
+        let many: Vec<String> = (0..100).map(|n| format!("ldaps://s{n}:636")).collect();
+        memory.mark_servers(&many, NOW);
+        assert_eq!(memory.resting_servers(NOW).len(), MOST_SERVERS);
     }
 
     #[test]
@@ -227,6 +407,10 @@ mod tests {
         let first = memory.turn(&alice, soon()).unwrap();
         assert!(!first.waited);
         assert!(memory.turn(&alice, soon()).is_none());
+        // Other names wait for nobody.
+        let others: Vec<_> =
+            (0..200).map(|n| memory.turn(&person(&format!("u{n}")), Instant::now())).collect();
+        assert!(others.iter().all(|turn| turn.as_ref().is_some_and(|turn| !turn.waited)));
         drop(first);
         assert!(memory.turn(&alice, soon()).is_some_and(|turn| !turn.waited));
     }

@@ -9,12 +9,12 @@ use host::Config;
 use host::config::{Directory, KeysMode};
 use policy::{Principal, Reason, Rules, Span, Timestamp};
 use store::keys::KeyCopy;
-use store::lookups::{Known, Lookups};
+use store::lookups::{Heard, Known, Lookups, Unusable};
 use store::{Rejected, StoreError};
 
-use crate::live::{self, Answer, LiveError};
+use crate::live::{self, Answer, Concerns, LiveError};
 use crate::lookup::Problem;
-use crate::memory::Memory;
+use crate::memory::Answers;
 
 /// The time, as the program's shell read it when it started.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +130,7 @@ pub fn find(
         person,
         clock,
         end: clock.end(config.keys.deadline),
-        memory: Memory::open(&config.paths.lookups),
+        memory: Answers::at(&config.paths.lookups),
     };
     match config.keys.mode {
         KeysMode::Replica => question.by_copy(),
@@ -144,14 +144,44 @@ pub fn open_copy(config: &Config, directory: &Directory, now: Timestamp) -> Resu
 }
 
 /// What is left when the directory gives no answer: what it said earlier, with its age.
-fn without_answer(error: LiveError, earlier: Result<Option<Found>, StoreError>) -> Result<Found, Problem> {
+fn without_answer(error: LiveError, earlier: Result<Option<Earlier>, StoreError>) -> Result<Found, Problem> {
     match earlier {
-        _ if error.is_final() => Err(Problem::Unknown(None, error)),
-        Ok(Some(found)) => Ok(found.stale(&error)),
+        _ if error.unusable().is_some() => Err(Problem::Unknown(None, error)),
+        Ok(Some(Earlier::Found(found))) => Ok(found.stale(&error)),
+        Ok(Some(Earlier::Unusable(unusable, age))) => {
+            Err(Problem::Unknown(None, error.after(unusable.token(), age)))
+        }
         Ok(None) => Err(Problem::Unknown(None, error)),
         Err(fault) => Err(Problem::Unknown(Some(fault), error)),
     }
 }
+
+/// What the directory said before.
+enum Earlier {
+    /// This, by the copy or by the memory.
+    Found(Found),
+    /// For certain nothing that can be used, so long ago.
+    Unusable(Unusable, Span),
+}
+
+impl Earlier {
+    fn remembered(heard: Heard, age: Span) -> Self {
+        match heard {
+            Heard::Answer(known) => Self::Found(Found::remembered(known, age)),
+            Heard::Unusable(unusable) => Self::Unusable(unusable, age),
+        }
+    }
+
+    fn age(&self) -> Span {
+        match self {
+            Self::Found(found) => found.age(),
+            Self::Unusable(_, age) => *age,
+        }
+    }
+}
+
+/// The memory; why there is none is worth a word in the log and no more.
+type Opened = Result<Lookups, Option<StoreError>>;
 
 struct Question<'a> {
     config: &'a Config,
@@ -159,27 +189,31 @@ struct Question<'a> {
     person: &'a Principal,
     clock: Clock,
     end: Instant,
-    memory: Option<Memory>,
+    memory: Answers,
 }
 
 impl Question<'_> {
-    /// Replica mode: the copy of everybody, which the login path cannot write.
+    /// Replica mode: the copy of everybody, which the login path cannot write. What is answered live meanwhile
+    /// is remembered: an outage must not bring back what an older copy says.
     fn by_copy(&self) -> Result<Found, Problem> {
         let now = self.clock.now;
         let copied = open_copy(self.config, self.directory, now).and_then(|copy| {
             let known = copy.known(self.person)?;
             Ok(Found::new(known, Origin::Copy(now.since(copy.synced())), None))
         });
-        match copied {
-            Ok(found) if found.age() <= self.config.keys.fresh_for => Ok(found),
-            Ok(found) => match self.ask() {
-                Ok(answer) => Ok(Found::live(answer)),
-                Err(error) => without_answer(error, Ok(Some(found))),
-            },
-            Err(fault) => match self.ask() {
-                Ok(answer) => Ok(Found::live(answer).and_fault("copy", Some(&fault))),
-                Err(error) => without_answer(error, Err(fault)),
-            },
+        let fault = match copied {
+            Ok(found) if found.age() <= self.config.keys.fresh_for => return Ok(found),
+            Ok(_) => None,
+            Err(ref fault) => Some(fault),
+        };
+        let mut lookups = self.open();
+        match self.ask() {
+            Ok(answer) => Ok(self.keep(answer, lookups).and_fault("copy", fault)),
+            Err(error) => {
+                let remembered = self.recall(&mut lookups);
+                self.keep_unusable(&error, lookups);
+                without_answer(error, newer(copied, remembered))
+            }
         }
     }
 
@@ -187,48 +221,52 @@ impl Question<'_> {
     fn by_memory(&self) -> Result<Found, Problem> {
         let mut lookups = self.open();
         let mut remembered = self.recall(&mut lookups);
-        if let Ok(Some((known, age))) = &remembered
-            && *age <= self.config.keys.fresh_for
-        {
-            return Ok(Found::remembered(known.clone(), *age));
+        if let Some(found) = self.fresh(&mut remembered) {
+            return Ok(found);
         }
-        let turn = self.memory.as_ref().and_then(|memory| memory.turn(self.person, self.end));
+        let turn = self.memory.own().and_then(|memory| memory.turn(self.person, self.end));
         if turn.as_ref().is_some_and(|turn| turn.waited) {
             remembered = self.recall(&mut lookups);
-            if let Ok(Some((known, age))) = &remembered
-                && *age <= self.config.keys.fresh_for
-            {
-                return Ok(Found::remembered(known.clone(), *age));
+            if let Some(found) = self.fresh(&mut remembered) {
+                return Ok(found);
             }
         }
         match self.ask() {
             Ok(answer) => Ok(self.keep(answer, lookups)),
-            Err(error) => without_answer(
-                error,
-                remembered.map(|answer| answer.map(|(known, age)| Found::remembered(known, age))),
-            ),
+            Err(error) => {
+                self.keep_unusable(&error, lookups);
+                without_answer(error, remembered)
+            }
         }
     }
 
-    /// The memory; why there is none is worth a word in the log and no more.
-    fn open(&self) -> Result<Lookups, Option<StoreError>> {
-        let memory = self.memory.as_ref().ok_or(None)?;
-        memory.lookups(&self.directory.scope(), self.end).map_err(Some)
+    /// Takes out what is remembered if it needs no question.
+    fn fresh(&self, remembered: &mut Result<Option<Earlier>, StoreError>) -> Option<Found> {
+        let fresh = |earlier: &mut Earlier| {
+            matches!(earlier, Earlier::Found(_)) && earlier.age() <= self.config.keys.fresh_for
+        };
+        match remembered.as_mut().ok()?.take_if(fresh)? {
+            Earlier::Found(found) => Some(found),
+            Earlier::Unusable(..) => None,
+        }
+    }
+
+    fn open(&self) -> Opened {
+        self.memory.open(&self.directory.scope(), self.end)
     }
 
     /// What is remembered and may still be served, with its age.
-    fn recall(
-        &self,
-        lookups: &mut Result<Lookups, Option<StoreError>>,
-    ) -> Result<Option<(Known, Span)>, StoreError> {
+    fn recall(&self, lookups: &mut Opened) -> Result<Option<Earlier>, StoreError> {
         let Ok(open) = &lookups else { return Ok(None) };
-        let (known, asked) = match open.recall(self.person) {
+        let (heard, asked) = match open.recall(self.person) {
             Ok(Some(answer)) => answer,
             Ok(None) => return Ok(None),
             Err(fault) => {
                 // One that is damaged is made anew by the next run.
                 let broken = std::mem::replace(lookups, Err(Some(fault)));
-                if let (Ok(broken), Err(Some(StoreError::Corrupt(..)))) = (broken, &lookups) {
+                if let (Ok(broken), Err(Some(StoreError::Corrupt(..))), Some(_)) =
+                    (broken, &lookups, self.memory.own())
+                {
                     broken.discard();
                 }
                 return Ok(None);
@@ -240,30 +278,72 @@ impl Question<'_> {
         }
         match now.since(asked) {
             age if age > stale_for => Err(StoreError::Stale(path.clone(), age, stale_for)),
-            age => Ok(Some((known, age))),
+            age => Ok(Some(Earlier::remembered(heard, age))),
         }
     }
 
-    fn keep(&self, answer: Answer, lookups: Result<Lookups, Option<StoreError>>) -> Found {
-        let kept = lookups.and_then(|mut lookups| {
-            lookups
-                .remember(self.person, &answer.known, self.clock.later(), self.config.keys.stale_for)
-                .map_err(Some)
-        });
+    fn keep(&self, answer: Answer, lookups: Opened) -> Found {
+        let kept = self.remember(&Heard::Answer(answer.known.clone()), lookups);
         Found::live(answer).and_fault("memory", kept.err().flatten().as_ref())
+    }
+
+    /// Keeps that the directory has answered for certain what is of no use. Should that not be possible, the
+    /// next question is asked as if nothing had been said.
+    fn keep_unusable(&self, error: &LiveError, lookups: Opened) {
+        if let Some(unusable) = error.unusable() {
+            let _ = self.remember(&Heard::Unusable(unusable), lookups);
+        }
+    }
+
+    fn remember(&self, heard: &Heard, lookups: Opened) -> Result<(), Option<StoreError>> {
+        if self.memory.own().is_none() {
+            return Ok(());
+        }
+        let (now, keep) = (self.clock.later(), self.config.keys.stale_for);
+        lookups.and_then(|mut lookups| lookups.remember(self.person, heard, now, keep).map_err(Some))
     }
 
     /// Asks the directory, unless it was found down a moment ago.
     fn ask(&self) -> Result<Answer, LiveError> {
-        let Some(memory) = &self.memory else { return live::ask(&self.config.path, self.person, self.end) };
-        if let Some(resting) = memory.rest(self.person, self.clock.later()) {
+        let (path, person) = (&self.config.path, self.person);
+        let Some(memory) = self.memory.own() else { return live::ask(path, person, &[], self.end) };
+        if let Some(resting) = memory.rest(person, self.clock.later()) {
             return Err(resting);
         }
-        let answer = live::ask(&self.config.path, self.person, self.end);
+        let hurried = self.is_hurried();
+        let answer = live::ask(path, person, &memory.resting_servers(self.clock.later()), self.end);
         match &answer {
-            Ok(_) => memory.unmark(self.person),
-            Err(error) => memory.mark(self.person, error, self.clock.later()),
+            Ok(Answer { silent, .. }) => {
+                memory.unmark(person);
+                if !silent.is_empty() {
+                    memory.mark_servers(silent, self.clock.later());
+                }
+            }
+            // Whoever had little time has not shown that the directory is down.
+            Err(error) if hurried && error.concerns == Concerns::Everybody => {}
+            Err(error) => memory.mark(person, error, self.clock.later()),
         }
         answer
+    }
+
+    /// Has less than half of the deadline been left, by waiting for others or on a busy host?
+    fn is_hurried(&self) -> bool {
+        let whole = u64::try_from(self.config.keys.deadline.as_seconds()).unwrap_or(0);
+        self.end.saturating_duration_since(Instant::now()) < Duration::from_secs(whole) / 2
+    }
+}
+
+/// Which of what the copy and the memory say is the later word. A clock that is behind either of them tells no
+/// age, so neither is believed then.
+fn newer(
+    copied: Result<Found, StoreError>,
+    remembered: Result<Option<Earlier>, StoreError>,
+) -> Result<Option<Earlier>, StoreError> {
+    match (copied, remembered) {
+        (Err(fault @ StoreError::Future(..)), _) | (Ok(_), Err(fault @ StoreError::Future(..))) => Err(fault),
+        (Ok(found), Ok(Some(earlier))) if earlier.age() <= found.age() => Ok(Some(earlier)),
+        (Ok(found), _) => Ok(Some(Earlier::Found(found))),
+        (Err(_), Ok(Some(earlier))) => Ok(Some(earlier)),
+        (Err(fault), _) => Err(fault),
     }
 }

@@ -3,7 +3,8 @@
 
 use host::Config;
 use policy::{
-    Account, Decision, Digest, Evidence, Facts, Login, Person, Principal, Reason, Revoked, Roster, Timestamp,
+    Account, Decision, Digest, Evidence, Facts, Ground, Login, Person, Principal, Reason, Revoked, Roster,
+    Timestamp,
 };
 use policy::{Verdict, admitted, decide};
 use store::keys::{KeyCopy, KeyOwner};
@@ -41,6 +42,14 @@ pub fn keys(
     let copy = open()?;
     let mut owned = Owned::default();
     for (person, standing, decision) in people {
+        // The roster knows who is eligible as of its own last sync; the copy may know better.
+        if !copy.is_eligible(person).map_err(Problem::Store)? {
+            let (verdict, reason) = (Verdict::Refuse, Reason::NotEligible);
+            owned
+                .people
+                .push((person.clone(), Decision { verdict, reason, ground: Ground::None, ..decision }));
+            continue;
+        }
         owned.people.push((person.clone(), decision));
         for key in copy.keys_of(person).map_err(Problem::Store)?.unwrap_or_default() {
             let owners = match copy.owner_of(&key).map_err(Problem::Store)? {
@@ -80,6 +89,7 @@ fn people<'r>(
             facts: &facts,
             person: Person::Known(person),
             tty: "",
+            place: "",
         };
         decide(&login, &evidence, &config.rules, now)
     };

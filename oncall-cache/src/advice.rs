@@ -6,6 +6,15 @@ use policy::Reason;
 pub fn step(reason: Reason, person: &str, account: &str) -> String {
     let text = match reason {
         Reason::OnCall => "none needed; the right ends by itself",
+        Reason::Automation => {
+            "none needed; [[policy.automation]] says which programs are admitted, and until when"
+        }
+        Reason::AutomationOver => {
+            "extend the entry's `until` if the program is still wanted, or take entry and key away"
+        }
+        Reason::AutomationElsewhere => {
+            "use the key from where its entry lists, for that account and service; or change the entry"
+        }
         Reason::Exempt => "none needed; policy.exempt_accounts and policy.exempt_ttys say who is exempt",
         Reason::AwaitsKey => "log in with your own key: it says who you are",
         Reason::OutOfScope => "to guard this login, list its service in policy.services",
@@ -16,10 +25,10 @@ pub fn step(reason: Reason, person: &str, account: &str) -> String {
         }
         Reason::RevokedUnreadable => "as root, mend what the first line names, then ask again",
         Reason::NotOnCall => {
-            "ask who is; or take the shift over where the rota is kept, then run oncall-cache sync"
+            "ask who is; or take the shift over where the rota is kept, then run oncall-cache refresh"
         }
         Reason::NotEligible => {
-            "ask who keeps the directory to list them as eligible; then run authkeys-sync, then oncall-cache sync"
+            "ask who keeps the directory to list them as eligible; then, as root, run authkeys-sync and oncall-cache sync"
         }
         Reason::UnknownPerson => {
             return format!("log in as yourself; whose keys open it shows: authkeys --explain {account}");
@@ -28,15 +37,17 @@ pub fn step(reason: Reason, person: &str, account: &str) -> String {
             "give each person a key of their own in the directory, then run authkeys-sync"
         }
         Reason::BadUser => "log in as yourself, by a name that the directory has",
-        Reason::CacheMissing => "run authkeys-sync, then oncall-cache sync",
-        Reason::CacheCorrupt | Reason::CacheVersion | Reason::BeyondHorizon => "run oncall-cache sync",
-        Reason::CacheStale => "run oncall-cache sync by hand, and read what it says",
-        Reason::FileUntrusted => {
-            "find out who changed it; then mend owner and mode, and run oncall-cache sync"
+        Reason::CacheMissing => "as root, run authkeys-sync, then oncall-cache sync",
+        Reason::CacheCorrupt | Reason::CacheVersion | Reason::BeyondHorizon => {
+            "as root, run oncall-cache sync"
         }
-        Reason::ClockRollback => "set this host's clock, then run oncall-cache sync",
+        Reason::CacheStale => "run oncall-cache refresh, or as root oncall-cache sync, and read what it says",
+        Reason::FileUntrusted => {
+            "find out who changed it; then, as root, mend owner and mode, and run oncall-cache sync"
+        }
+        Reason::ClockRollback => "as root, set this host's clock, then run oncall-cache sync",
         Reason::SourceIncomplete => {
-            "run oncall-cache sync; if it stays, the [[policy.rule]] names a schedule that is not there"
+            "as root, run oncall-cache sync; if it stays, the [[policy.rule]] names a schedule that is not there"
         }
         Reason::ConfigInvalid => "run oncall-cache config check on the configuration, and mend what it names",
     };

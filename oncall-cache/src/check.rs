@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use host::{Config, accounts, revoked};
+use host::audit::Escaped;
+use host::{Config, accounts, revoked, switch};
 use jiff::tz::TimeZone;
 use policy::{
-    Decision, Evidence, Fault, Ground, Login, Mode, Person, Principal, Reason, Refusal, Revoked, Roster,
-    Rules, Subject, Timestamp, Verdict, decide, told_on_call,
+    Automation, Decision, Evidence, Fault, Ground, Login, Mode, ModeSource, Person, Principal, Reason,
+    Refusal, Revoked, Roster, Rules, Subject, Switch, Timestamp, Verdict, decide, mode_in_force,
+    told_on_call,
 };
 use serde_json::{Value, json};
 use store::roster;
@@ -25,6 +27,8 @@ pub struct Answer {
     service: String,
     host: String,
     mode: Mode,
+    /// Where the mode comes from, if not from the configuration alone.
+    mode_by: Option<String>,
     at: Timestamp,
     decision: Decision,
     /// Who is on call and until when, if that is known.
@@ -50,6 +54,8 @@ pub struct World {
     pub roster: Result<Roster, (Fault, String)>,
     /// Who is revoked, or why that cannot be told.
     pub revoked: Result<Revoked, (Fault, String)>,
+    /// What root has said about enforcing, or why that cannot be told.
+    pub switch: Result<Switch, String>,
     /// How the roster's people were found.
     pub mappings: Mappings,
 }
@@ -68,7 +74,13 @@ impl World {
             }
             Err(error) => (Rules::compiled(), Err((Fault::Config, error.to_string())), Mappings::default()),
         };
-        Self { rules, roster, revoked, mappings }
+        let switch = switch::read(&switch::beside(path)).map_err(|unreadable| unreadable.to_string());
+        Self { rules, roster, revoked, switch, mappings }
+    }
+
+    /// What follows from decisions at `at`, and where that comes from.
+    pub fn mode(&self, at: Timestamp) -> (Mode, ModeSource<'_>) {
+        mode_in_force(self.rules.mode, self.switch.as_ref().ok(), at)
     }
 
     /// The same for a decision.
@@ -104,25 +116,46 @@ impl World {
 }
 
 /// Asks what PAM would ask.
-pub fn ask(world: &World, question: &Question, principal: &Principal, at: Timestamp) -> Answer {
+///
+/// # Errors
+/// The question is about a key that is no program's here.
+pub fn ask(
+    world: &World,
+    question: &Question,
+    principal: &Principal,
+    at: Timestamp,
+) -> Result<Answer, String> {
     let (rules, service) = (&world.rules, question.service.as_str());
+    let program = question.key.as_ref().map(|key| program(rules, key, principal.as_str())).transpose()?;
     // Under sudo PAM is asked about the invoking user, whatever the target.
     let account = match &question.account {
-        _ if policy::is_sudo(service) => principal.as_str(),
+        _ if policy::is_sudo(service) || program.is_some() => principal.as_str(),
         Some(account) => account,
         None => "root",
     };
     let facts = accounts::facts(account, &rules.groups);
-    let person = match rules.subject(service, account, &facts) {
+    let asked = match rules.subject(service, account, &facts) {
         Subject::Caller if accounts::facts(principal.as_str(), &[]).uid == Some(0) => Person::Superuser,
         Subject::Caller | Subject::KeyOwner => Person::Known(principal),
         // A personal account is entered as its owner; nobody else has a key to it.
-        Subject::Owner if account == principal.as_str() => Person::Known(principal),
-        Subject::Owner | Subject::Nobody => Person::Unknown,
+        Subject::Owner | Subject::OwnerOrProgram if account == principal.as_str() => Person::Known(principal),
+        Subject::Owner | Subject::OwnerOrProgram | Subject::Nobody => Person::Unknown,
     };
-    let tty = question.tty.as_deref().unwrap_or_default();
-    let login = Login { service, account, facts: &facts, person, tty };
-    Answer::new(world, &login, principal, decide(&login, &world.evidence(), rules, at), at)
+    let person = program.map_or(asked, Person::Program);
+    let (tty, place) = (question.tty.as_deref(), question.from.as_deref());
+    let (tty, place) = (tty.unwrap_or_default(), place.unwrap_or_default());
+    let login = Login { service, account, facts: &facts, person, tty, place };
+    Ok(Answer::new(world, &login, principal, decide(&login, &world.evidence(), rules, at), at))
+}
+
+/// The entry by which a key is judged when it opens `account`.
+fn program<'r>(rules: &'r Rules, key: &str, account: &str) -> Result<&'r Automation, String> {
+    let wrong =
+        || format!("`{}` is no fingerprint; write what `ssh-keygen -l` prints, SHA256:…", Escaped(key));
+    let digest = store::parse_fingerprint(key).ok_or_else(wrong)?;
+    let unlisted =
+        || format!("no [[policy.automation]] lists {key}; ask without --key about whoever owns it");
+    rules.program(&digest, account).ok_or_else(unlisted)
 }
 
 impl Answer {
@@ -141,12 +174,17 @@ impl Answer {
             account: login.account.to_string(),
             service: login.service.to_string(),
             host: rules.host.name.clone(),
-            mode: rules.mode,
+            mode: world.mode(at).0,
+            mode_by: crate::switch::told(world.mode(at).1, world.switch.as_ref().err(), at),
             at,
             on_call: told_on_call(&evidence, rules, at).map(|people| people.into_iter().map(named).collect()),
             last_known: world.last_known(at),
             refusal: Refusal::new(login, &decision, &evidence, rules, at).to_string(),
-            eligible: world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
+            // Of a program nobody asks that.
+            eligible: match decision.ground {
+                Ground::Program(_) => None,
+                _ => world.roster.as_ref().ok().map(|roster| roster.is_eligible(principal)),
+            },
             revoked: world.revoked.as_ref().ok().map(|revoked| revoked.names(principal)),
             mappings: world.mappings.of(principal),
             fault: world.problem(decision.reason),
@@ -183,12 +221,20 @@ impl Answer {
                 let old = if ground.is_old { format!(" ({})", ground.old_news()) } else { String::new() };
                 format!("yes: {person} is on call for {} until {until}{old}", ground.schedule_name)
             }
+            (Ground::Program(program), Reason::Automation) => {
+                let policy::Program { number, owner, reason, .. } = program;
+                let until = When(self.decision.until.unwrap_or(program.until), self.at);
+                let account = &self.account;
+                format!(
+                    "yes: [[policy.automation]] {number} admits a program to {account} until {until} ({owner}: {reason})"
+                )
+            }
             (_, Reason::Exempt) => {
                 format!("yes: {} by {} is exempt from asking who is on call", self.account, self.service)
             }
             (_, Reason::AwaitsKey) => {
                 format!(
-                    "yes, by the key of somebody on call: who enters {} is told by their key",
+                    "yes, by the key of somebody who is admitted: who enters {} is told by their key",
                     self.account
                 )
             }
@@ -215,7 +261,11 @@ impl Answer {
     fn observed(&self) -> &'static str {
         let refused = self.decision.effect(Mode::Enforce).refuses();
         let lets_in = refused && !self.decision.effect(self.mode).refuses();
-        if lets_in { " (would be refused; observe mode lets in)" } else { "" }
+        match &self.mode_by {
+            _ if !lets_in => "",
+            None => " (would be refused; observe mode lets in)",
+            Some(_) => " (would be refused; enforcing is suspended)",
+        }
     }
 
     /// The line, and below it each fact; local times are those of `zone`.
@@ -257,6 +307,10 @@ impl Answer {
             Ground::Unbelieved(schedule, age, limit) => {
                 fact("known since", format!("{schedule} was last read {age} ago, limit {limit}"));
             }
+            Ground::Program(policy::Program { number, owner, reason, until }) => {
+                fact("program", format!("[[policy.automation]] {number}, until {}", full(*until)));
+                fact("for", format!("{reason}; {owner} answers for it"));
+            }
             Ground::Revoked(revocation) => {
                 let why = if revocation.reason.is_empty() { "not said" } else { &revocation.reason };
                 fact("revoked", format!("since {} by {}: {why}", full(revocation.since), revocation.by));
@@ -265,8 +319,12 @@ impl Answer {
         }
         fact("who is", self.others());
         fact("reason", self.decision.reason.to_string());
-        if self.mode == Mode::Observe {
-            fact("mode", "observe: decided and logged, nobody is refused".to_string());
+        match &self.mode_by {
+            Some(told) => fact("mode", told.clone()),
+            None if self.mode == Mode::Observe => {
+                fact("mode", "observe: decided and logged, nobody is refused".to_string());
+            }
+            None => {}
         }
         fact("next step", advice::step(self.decision.reason, &self.person, &self.account));
         match (self.decision.until, self.then) {
@@ -311,6 +369,12 @@ impl Answer {
                 "age_seconds": age.as_seconds(),
                 "limit_seconds": limit.as_seconds(),
             }),
+            Ground::Program(policy::Program { number, owner, reason, until }) => json!({
+                "automation": number,
+                "owner": owner,
+                "why": reason,
+                "until": until.to_string(),
+            }),
             Ground::Revoked(revocation) => json!({
                 "since": revocation.since.to_string(),
                 "by": revocation.by,
@@ -332,6 +396,7 @@ impl Answer {
             "known_as": self.mappings,
             "revoked": self.revoked,
             "mode": if self.mode == Mode::Observe { "observe" } else { "enforce" },
+            "mode_by": self.mode_by,
             "ground": ground,
             "until": self.decision.until.map(|until| until.to_string()),
             "message": self.line(),

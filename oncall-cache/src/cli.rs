@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use policy::Span;
 
 /// Who is on call, on this host, also when the network is gone.
 ///
@@ -38,6 +39,17 @@ pub enum Verb {
     /// For root: ask the sources who their users are and show who each is here; nothing is published. Exit status 2
     /// if not all could be asked
     Map(MapArguments),
+    /// For root: say who could become root in a time, who did and on what ground, who was refused, and what of that
+    /// is not known. Exit status 0, nothing is missing; 1, something is; with --would-refuse: 0, nobody would be
+    /// refused; 1, somebody would; always 2 where that cannot be told
+    Report(ReportArguments),
+    /// For root: look at sshd, PAM, sudo, files and ages, and say what would lock out or let through, and what mends
+    /// it; nothing is changed. Exit status 0, nothing is wrong; 1, warnings; 2, something locks out or lets through
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on
@@ -60,6 +72,12 @@ pub enum Verb {
         #[arg(allow_hyphen_values = true)]
         user: String,
     },
+    /// Refuse nobody on this host for some hours: decisions are taken and logged, loudly; for root. Exit status 1 if
+    /// there is nothing to end
+    Suspend(SuspendArguments),
+    /// Enforce where the configuration observes, after real PAM transactions for the console, for somebody on call
+    /// and for somebody off call have shown that it can be done; for root. Exit status 2: it was not done, and why
+    Enforce(EnforceArguments),
     /// Look at a configuration
     Config {
         #[command(subcommand)]
@@ -98,6 +116,59 @@ pub struct MapArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// From when on: 30d, 12h or 90m ago, or an instant (2026-11-20T18:00:00Z)
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub since: String,
+
+    /// Until when [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+
+    /// Show only whom `mode = "enforce"` would have refused, people and programs apart
+    #[arg(long)]
+    pub would_refuse: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SuspendArguments {
+    /// How long: 90s, 30m, 4h; at most 24h
+    #[arg(long = "for", value_name = "LENGTH", value_parser = host::config::duration, required_unless_present = "end")]
+    pub length: Option<Span>,
+
+    /// Why: one line, which everybody on this host can read
+    #[arg(long, value_name = "TEXT", required_unless_present = "end")]
+    pub reason: Option<String>,
+
+    /// End it now
+    #[arg(long, conflicts_with_all = ["length", "reason"])]
+    pub end: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct EnforceArguments {
+    /// Go back by itself after this time (1m to 24h), unless it is confirmed from a new login
+    #[arg(long, value_name = "LENGTH", value_parser = host::config::duration)]
+    pub confirm_within: Option<Span>,
+
+    /// Make a trial last; from a login that began after the trial did
+    #[arg(long, conflicts_with = "confirm_within")]
+    pub confirm: bool,
+
+    /// Go back to what the configuration says
+    #[arg(long, conflicts_with_all = ["confirm_within", "confirm"])]
+    pub end: bool,
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +237,15 @@ pub struct Question {
     /// The terminal, for --service login
     #[arg(long, value_name = "NAME")]
     pub tty: Option<String>,
+
+    /// The key of a program (SHA256:…, as ssh-keygen -l prints it) that enters in PERSON's place; PERSON is
+    /// then the account
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with_all = ["account", "tty"])]
+    pub key: Option<String>,
+
+    /// From where, with --key: an address, or a name where sshd has UseDNS
+    #[arg(long, value_name = "ADDRESS", requires = "key")]
+    pub from: Option<String>,
 
     #[command(flatten)]
     pub moment: Moment,

@@ -16,7 +16,7 @@ const ADVICE: &str = "Ask whoever is; or take the shift over where the rota is k
 pub fn explain(world: &World, now: Timestamp) -> (String, bool) {
     let facts = Facts { uid: Some(0), ..Facts::default() };
     let (person, tty) = (Person::Unknown, "");
-    let login = Login { service: "sshd", account: "this account", facts: &facts, person, tty };
+    let login = Login { service: "sshd", account: "this account", facts: &facts, person, tty, place: "" };
     let evidence = world.evidence();
     let decision = match anyone(&login, &evidence, &world.rules, now) {
         somebody @ Decision { reason: Reason::AwaitsKey, .. } => {
@@ -41,6 +41,7 @@ mod tests {
             rules,
             roster: Err((Fault::Missing, String::new())),
             revoked: Ok(Revoked::nobody()),
+            switch: Ok(Default::default()),
             mappings: Default::default(),
         };
         let (text, told) = explain(&world, Timestamp::from_unix(1_795_165_200));

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use policy::{
-    Account, Decision, Facts, Fault, Host, HostSelector, Login, Person, Principal, Reason, Revocation,
-    Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Window, anyone, decide,
+    Account, Automation, Decision, Facts, Fault, FromPattern, Host, HostSelector, Login, Person, Principal,
+    Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Window,
+    anyone, decide,
 };
 
 use crate::check::{Answer, World};
@@ -55,6 +56,7 @@ fn world() -> World {
                 schedules: vec![reference("PDB0001")],
                 max_level: 1,
             }],
+            automation: vec![robot()],
             help: Some(HELP.to_string()),
             ..Rules::compiled()
         },
@@ -62,6 +64,7 @@ fn world() -> World {
             published: synced,
             schedules: vec![Schedule {
                 reference: reference("PDB0001"),
+                provider_id: "PDB0001".to_string(),
                 name: "db-primary".to_string(),
                 synced,
                 horizon: at(82),
@@ -70,7 +73,23 @@ fn world() -> World {
             eligible: ["alice", "bob", "carol"].map(|person| (name(person), true)).into(),
         }),
         revoked: Ok([(name("carol"), revocation)].into_iter().collect::<Revoked>()),
+        switch: Ok(Default::default()),
         mappings: Mappings { found: [mapping].into(), providers: [("pd".to_string(), "PagerDuty")].into() },
+    }
+}
+
+/// What opens root for a program from 10.0.0.0/8, until noon.
+fn robot() -> Automation {
+    Automation {
+        number: 1,
+        account: Account::new("root").unwrap(),
+        digests: vec![[7; 32]],
+        keys: Vec::new(),
+        from: vec![FromPattern::new("10.0.0.0/8").unwrap()],
+        services: vec!["sshd".to_string()],
+        owner: "platform team".to_string(),
+        reason: "ansible".to_string(),
+        until: at(12),
     }
 }
 
@@ -82,6 +101,8 @@ struct Scene {
     facts: Facts,
     asks: &'static str,
     person: Option<Person<'static>>,
+    /// The program whose key it is, and from where it comes.
+    program: Option<(Automation, &'static str)>,
     decide: fn(&Login<'_>, &World) -> Decision,
 }
 
@@ -94,6 +115,7 @@ fn plain() -> Scene {
         facts: Facts { uid: Some(0), root_groups: Vec::new() },
         asks: "alice",
         person: None,
+        program: None,
         decide: |login, world| decide(login, &world.evidence(), &world.rules, at(10)),
     }
 }
@@ -118,6 +140,14 @@ fn with_roster(change: impl FnOnce(&mut Roster)) -> Scene {
 fn scene(reason: Reason) -> Scene {
     match reason {
         Reason::OnCall => plain(),
+        Reason::Automation => Scene { program: Some((robot(), "10.1.2.3")), asks: "root", ..plain() },
+        Reason::AutomationOver => {
+            let over = Automation { until: at(9), ..robot() };
+            Scene { program: Some((over, "10.1.2.3")), asks: "root", ..plain() }
+        }
+        Reason::AutomationElsewhere => {
+            Scene { program: Some((robot(), "192.0.2.1")), asks: "root", ..plain() }
+        }
         Reason::Exempt => Scene { account: "breakglass", facts: admin(), asks: "breakglass", ..plain() },
         Reason::AwaitsKey => Scene {
             person: Some(Person::Unknown),
@@ -177,9 +207,12 @@ fn scene(reason: Reason) -> Scene {
 
 fn answer(scene: &Scene) -> (Reason, Answer) {
     let principal = name(scene.asks);
-    let person = scene.person.unwrap_or(Person::Known(&principal));
+    let (person, place) = match &scene.program {
+        Some((entry, place)) => (Person::Program(entry), *place),
+        None => (scene.person.unwrap_or(Person::Known(&principal)), ""),
+    };
     let Scene { world, service, account, facts, .. } = scene;
-    let login = Login { service, account, facts, person, tty: "" };
+    let login = Login { service, account, facts, person, tty: "", place };
     let decision = (scene.decide)(&login, world);
     (decision.reason, Answer::new(world, &login, &principal, decision, at(10)))
 }
@@ -236,7 +269,7 @@ fn old_news_are_believed_and_that_is_said() {
     let scene = with_roster(|roster| roster.schedules[0].synced = at(7));
     let (reason, answer) = answer(&scene);
     assert_eq!(reason, Reason::OnCall);
-    assert!(answer.line().contains("(believed, but last sync 3h ago; run `oncall-cache sync`)"));
+    assert!(answer.line().contains("(believed, but last sync 3h ago; run `oncall-cache refresh`)"));
     compare("oncall-old-news.txt", &format!("$ why\n{}\n", answer.chain(&TimeZone::UTC)));
 }
 

@@ -60,6 +60,8 @@ pub enum Unmapped {
     NoSuchMail(String),
     /// The directory has nobody of this name.
     NoSuchPerson(String),
+    /// The address was one person's and is another's now (`ambiguous-person`); who it was, who it would be.
+    Moved(Principal, Principal),
     /// Several eligible people, or several provider users, have the address (`ambiguous-person`).
     Ambiguous(String),
 }
@@ -73,6 +75,10 @@ impl fmt::Display for Unmapped {
                 "nobody in the directory has {mail}; add it there, or name them in [oncall.source.people]"
             ),
             Self::NoSuchPerson(name) => write!(f, "nobody in the directory is called {name}"),
+            Self::Moved(was, would) => write!(
+                f,
+                "was {was} and would be {would} now (ambiguous-person); if that is right: oncall-cache sync --accept, or name them in [oncall.source.people]"
+            ),
             Self::Ambiguous(mail) => {
                 write!(f, "{mail} belongs to several people (ambiguous-person); give each their own")
             }

@@ -5,6 +5,7 @@
 mod advice;
 mod check;
 mod cli;
+mod doctor;
 mod explain;
 #[cfg(test)]
 mod golden;
@@ -17,8 +18,10 @@ mod refresh;
 mod report;
 mod revoke;
 mod status;
+mod switch;
 mod sync;
 mod table;
+mod usage;
 mod when;
 mod who;
 
@@ -30,17 +33,18 @@ use clap::Parser;
 use host::clock::now;
 use host::{Config, FileError, revoked};
 use jiff::tz::TimeZone;
-use policy::{Principal, Timestamp};
+use policy::{Principal, Timestamp, plain};
 use serde_json::{Value, json};
 
 use cli::{
-    Arguments, ConfigVerb, Format, MapArguments, Moment, Question, RefreshArguments, StatusArguments,
-    SyncArguments, Verb,
+    Arguments, ConfigVerb, Format, MapArguments, Moment, Question, RefreshArguments, ReportArguments,
+    StatusArguments, SyncArguments, Verb,
 };
 use map::Map;
 use report::Report;
 use status::Status;
-use sync::{Accept, State, Summary, Wish};
+use sync::{Accept, State, Summary, SyncError, Wish};
+use usage::{Form, Period, Usage};
 use when::When;
 use who::Who;
 
@@ -67,11 +71,15 @@ fn main() -> ExitCode {
         }
         Verb::Status(arguments) => show_status(config(), arguments),
         Verb::Map(arguments) => show_map(config(), arguments),
+        Verb::Report(arguments) => show_usage(config(), arguments),
+        Verb::Doctor { json } => examine(&arguments.config, *json),
         Verb::Check(question) => ask(&arguments.config, question, check::Answer::line),
         Verb::Why(question) => ask(&arguments.config, question, |answer| answer.chain(&TimeZone::system())),
         Verb::Explain => explain(&check::World::load(&arguments.config)),
         Verb::Revoke { user, reason } => change(revoke::revoke(&arguments.config, user, reason, now())),
         Verb::Unrevoke { user } => change(revoke::unrevoke(&arguments.config, user)),
+        Verb::Suspend(wish) => switched(switch::suspend(&arguments.config, wish, now())),
+        Verb::Enforce(wish) => switched(switch::enforce(&arguments.config, wish, now())),
         Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
         Verb::Config { verb: ConfigVerb::Show { json } } => show_config(config(), *json),
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
@@ -99,13 +107,6 @@ fn progress(text: impl std::fmt::Display) {
     }
 }
 
-/// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
-/// and mail addresses are whatever others typed.
-fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    text.chars().map(|c| if (c.is_control() && c != '\n') || turns(c) { '\u{fffd}' } else { c }).collect()
-}
-
 fn usage(problem: String) -> u8 {
     complain(problem);
     USAGE
@@ -123,11 +124,15 @@ fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
         Some(these) => Accept::These(these.clone()),
     };
     let wish = Wish { dry_run: arguments.dry_run, accept };
-    let outcome = config.map_err(|error| error.to_string()).and_then(|config| {
-        sync::sync(&config, &wish, now).map_err(|error| error.to_string()).map(|summary| (config, summary))
-    });
-    match outcome {
-        Ok((config, summary)) => {
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => {
+            complain(problem);
+            return CANNOT_TELL;
+        }
+    };
+    match sync::sync(&config, &wish, now) {
+        Ok(summary) => {
             tell(&summary, now);
             if wish.dry_run {
                 say(&differences(&summary, now));
@@ -137,8 +142,8 @@ fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
             u8::from(!summary.is_whole())
         }
         Err(problem) => {
-            complain(problem);
-            CANNOT_TELL
+            complain(&problem);
+            if matches!(problem, SyncError::NothingToAccept(_)) { USAGE } else { CANNOT_TELL }
         }
     }
 }
@@ -148,6 +153,7 @@ fn tell(summary: &Summary, now: Timestamp) {
     summary.notes.iter().for_each(complain);
     summary.outcomes.iter().filter(|outcome| outcome.state != State::Read).for_each(complain);
     summary.ahead.iter().for_each(|ahead| complain(ahead.line(now)));
+    summary.groups_problem.iter().for_each(complain);
 }
 
 /// Who would gain and who would lose, for `sync --dry-run`.
@@ -219,6 +225,20 @@ fn change(outcome: Result<revoke::Changed, revoke::Failure>) -> u8 {
     }
 }
 
+/// The same for a verb that switches the mode.
+fn switched(outcome: Result<Vec<String>, switch::Failure>) -> u8 {
+    match outcome {
+        Ok(lines) => {
+            lines.iter().for_each(|line| say(line));
+            0
+        }
+        Err(failure) => {
+            complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
 fn serve(load: impl Fn() -> Result<Config, FileError>) -> u8 {
     match refresh::serve(load) {
         Ok(()) => 0,
@@ -239,7 +259,7 @@ fn show_who(path: &Path, at: Timestamp, as_json: bool) -> u8 {
     match known {
         Ok((roster, config)) => {
             let report = Report::read(&report::path(&config));
-            let status = Status::new(&config, Ok(roster), &report, at);
+            let status = Status::new(&config, Ok(roster), &report, &world.switch, at);
             let who = Who::new(roster, &world.rules, &status, &world.revoked, at);
             if as_json {
                 print_json(&who.json())
@@ -276,7 +296,8 @@ fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -
     };
     let roster = store::roster::read(&config.paths.roster).map_err(|error| error.to_string());
     let report = Report::read(&report::path(&config));
-    let status = Status::new(&config, roster.as_ref().map_err(String::as_str), &report, at);
+    let switch = switch::read(&config.path);
+    let status = Status::new(&config, roster.as_ref().map_err(String::as_str), &report, &switch, at);
     if arguments.json {
         print_json(&status.json());
     } else if arguments.prometheus {
@@ -312,6 +333,58 @@ fn show_map(config: Result<Config, FileError>, arguments: &MapArguments) -> u8 {
     }
 }
 
+fn show_usage(config: Result<Config, FileError>, arguments: &ReportArguments) -> u8 {
+    let now = now();
+    let period = match Period::parse(&arguments.since, arguments.until.as_deref(), now) {
+        Ok(period) => period,
+        Err(problem) => return usage(problem),
+    };
+    let form = match (arguments.json, arguments.csv) {
+        (true, _) => Form::Json,
+        (_, true) => Form::Csv,
+        _ => Form::Table,
+    };
+    let known = config.map_err(|error| error.to_string());
+    match known.and_then(|config| Usage::read(&config, period, now)) {
+        Ok(known) if arguments.would_refuse => {
+            say(&known.show_would_refuse(form));
+            known.exit_code_of_refusals()
+        }
+        Ok(known) => {
+            say(&known.show(form));
+            known.exit_code()
+        }
+        Err(problem) => {
+            if arguments.json {
+                print_json(&json!({ "version": 1, "error": problem }));
+            }
+            complain(format_args!("cannot tell: {problem}"));
+            CANNOT_TELL
+        }
+    }
+}
+
+fn examine(config: &Path, as_json: bool) -> u8 {
+    let at = now();
+    match doctor::examine(config, at) {
+        Ok((host, findings)) => {
+            if as_json {
+                print_json(&findings.json(&host, at));
+            } else {
+                say(&findings.text());
+            }
+            findings.exit_code()
+        }
+        Err(problem) => {
+            if as_json {
+                print_json(&json!({ "version": 1, "at": at.to_string(), "error": problem }));
+            }
+            complain(problem);
+            CANNOT_TELL
+        }
+    }
+}
+
 fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) -> u8 {
     let at = match at(&question.moment) {
         Ok(at) => at,
@@ -326,7 +399,10 @@ fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) 
             return CANNOT_TELL;
         }
     };
-    let answer = check::ask(&check::World::load(config), question, &principal, at);
+    let answer = match check::ask(&check::World::load(config), question, &principal, at) {
+        Ok(answer) => answer,
+        Err(problem) => return usage(problem),
+    };
     if question.moment.json {
         print_json(&answer.json())
     } else {
@@ -370,11 +446,21 @@ fn show_config(config: Result<Config, FileError>, as_json: bool) -> u8 {
     match shown {
         Ok((config, _)) if as_json => {
             let path = config.path.display().to_string();
-            print_json(&json!({ "version": 1, "path": path, "config": config.effective() }));
+            let switch = switch::read(&config.path);
+            let (mode, source) = policy::mode_in_force(config.rules.mode, switch.as_ref().ok(), now());
+            let mode = if mode == policy::Mode::Observe { "observe" } else { "enforce" };
+            let mode_by = switch::told(source, switch.as_ref().err(), now());
+            print_json(
+                &json!({ "version": 1, "path": path, "mode": mode, "mode_by": mode_by, "config": config.effective() }),
+            );
             0
         }
         Ok((config, text)) => {
-            say(&format!("# {} as it holds\n{}", config.path.display(), text.trim_end()));
+            let switch = switch::read(&config.path);
+            let (_, source) = policy::mode_in_force(config.rules.mode, switch.as_ref().ok(), now());
+            let told = switch::told(source, switch.as_ref().err(), now());
+            let told = told.map(|told| format!("# not by this file: {told}\n")).unwrap_or_default();
+            say(&format!("# {} as it holds\n{told}{}", config.path.display(), text.trim_end()));
             0
         }
         Err(problem) => {

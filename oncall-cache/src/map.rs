@@ -54,10 +54,10 @@ impl Map {
         let index = People::new(&people);
         let window = sync::window(config, now)?;
         let mut map = Self::default();
-        for source in &config.oncall.sources {
-            match sync::fetch(source, window, now) {
-                Ok(answer) => map.take(source, &answer, &index),
-                Err(error) => map.unread.push(format!("source `{}`: {error}", source.name)),
+        for fetched in sync::fetch::all(&config.oncall.sources, window, now) {
+            match fetched.answer {
+                Ok(answer) => map.take(fetched.source, &answer, &index),
+                Err(error) => map.unread.push(format!("source `{}`: {error}", fetched.source.name)),
             }
         }
         Ok(map)

@@ -34,7 +34,7 @@ pub struct Report {
     pub problem: Option<String>,
     /// When the copy of the directory was last known to be true; not known where it was not believed.
     pub people_synced: Option<i64>,
-    /// SHA-256 of the configuration: which policy this host had.
+    /// SHA-256 of the configuration by which was published what stands.
     pub policy: String,
     /// What became of each schedule.
     pub schedules: Vec<ScheduleReport>,
@@ -73,7 +73,7 @@ impl From<&Outcome> for ScheduleReport {
             name: outcome.name.clone(),
             state: state.to_string(),
             reason: trouble.map(|trouble| trouble.reason.to_string()),
-            problem: trouble.map(|_| outcome.to_string()),
+            problem: trouble.map(|_| outcome.public()),
         }
     }
 }
@@ -113,14 +113,15 @@ impl Report {
         self.unmapped = summary.unmapped;
     }
 
-    /// It failed.
-    pub fn fail(&mut self, error: &SyncError) {
+    /// It failed; `policy` is that of what stands, so that the next one that publishes sees the change.
+    pub fn fail(&mut self, error: &SyncError, policy: Option<String>) {
+        self.policy = policy.unwrap_or_default();
         match error {
             SyncError::NothingRead(outcomes, _) => {
                 self.schedules = outcomes.iter().map(ScheduleReport::from).collect();
                 self.problem = Some("no schedule was read".to_string());
             }
-            other => self.problem = Some(other.to_string()),
+            other => self.problem = Some(other.public()),
         }
     }
 

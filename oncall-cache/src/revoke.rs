@@ -161,8 +161,10 @@ fn consequences(
 ) -> Vec<String> {
     let world = World::load(config);
     let mut notes = Vec::new();
-    if world.rules.mode == Mode::Observe {
-        notes.push("observe mode: PAM refuses nobody; authkeys prints none of their keys".to_string());
+    if world.mode(now).0 == Mode::Observe {
+        notes.push(
+            "nothing is enforced now: PAM refuses nobody; authkeys prints none of their keys".to_string(),
+        );
     }
     let roster = match &world.roster {
         Ok(roster) => roster,

@@ -9,8 +9,11 @@ mod prometheus;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use host::Config;
-use policy::{AgeLimit, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
+use host::{Config, revoked};
+use policy::{
+    AgeLimit, Automation, Mode, ModeSource, Roster, Rules, Schedule, ScheduleRef, Span, Switch, Timestamp,
+    mode_in_force,
+};
 use serde_json::{Value, json};
 
 use crate::report::{Report, ScheduleReport};
@@ -165,6 +168,14 @@ pub struct Status<'a> {
     host: &'a str,
     roster: Result<&'a Roster, &'a str>,
     report: Result<&'a Report, String>,
+    /// Why it cannot be told who is revoked, if it cannot: then guarded logins are refused.
+    revoked: Option<String>,
+    /// The mode that holds, and where it comes from; the switch's trouble, if it cannot be read.
+    mode: (Mode, ModeSource<'a>),
+    switch_problem: Option<&'a String>,
+    automation: &'a [Automation],
+    /// What the configuration says and has no effect: exceptions for programs that are over.
+    remarks: Vec<String>,
     /// Each schedule: those of the roster in its order, then those that are missing from it.
     pub rows: Vec<Row<'a>>,
 }
@@ -175,9 +186,12 @@ impl<'a> Status<'a> {
         config: &'a Config,
         roster: Result<&'a Roster, &'a str>,
         report: &'a Result<Report, String>,
+        switch: &'a Result<Switch, String>,
         at: Timestamp,
     ) -> Self {
         let rules = &config.rules;
+        let (mode, switch_problem) =
+            (mode_in_force(rules.mode, switch.as_ref().ok(), at), switch.as_ref().err());
         let report = report.as_ref().map_err(Clone::clone).and_then(|report| current(report, roster, at));
         let told = report.as_ref().ok().copied();
         let counted: BTreeSet<&ScheduleRef> = rules.here().flat_map(|rule| &rule.schedules).collect();
@@ -188,7 +202,19 @@ impl<'a> Status<'a> {
             rows.extend((0..roster.schedules.len()).filter_map(row));
         }
         rows.extend(absent_rows(config, roster.ok(), told, &counted));
-        Self { at, host: &rules.host.name, roster, report, rows }
+        let revoked = revoked::read(&config.paths.revoked).err().map(|problem| problem.to_string());
+        Self {
+            at,
+            host: &rules.host.name,
+            roster,
+            report,
+            revoked,
+            mode,
+            switch_problem,
+            automation: &rules.automation,
+            remarks: config.remarks(at),
+            rows,
+        }
     }
 
     /// Does this host's clock allow the roster to be believed?
@@ -196,12 +222,26 @@ impl<'a> Status<'a> {
         self.roster.is_ok_and(|roster| clock_holds(roster, self.at))
     }
 
+    /// When enforcing begins again, where it is suspended.
+    fn suspended_until(&self) -> Option<Timestamp> {
+        if let ModeSource::Suspended(order) = self.mode.1 { order.until } else { None }
+    }
+
+    /// Is enforcing suspended, or cannot be told whether it is?
+    fn is_switched_off(&self) -> bool {
+        matches!(self.mode.1, ModeSource::Suspended(_) | ModeSource::Unreadable)
+    }
+
     /// The answer in one word.
     pub fn health(&self) -> Health {
         let sync_failed = self.report.as_ref().is_ok_and(|report| report.problem.is_some());
-        if !self.clock_holds() || self.rows.iter().any(|row| row.counts && !row.believed()) {
+        if self.revoked.is_some()
+            || !self.clock_holds()
+            || self.rows.iter().any(|row| row.counts && !row.believed())
+        {
             Health::NotBelieved
-        } else if sync_failed || self.rows.iter().any(|row| row.trouble().is_some()) {
+        } else if self.is_switched_off() || sync_failed || self.rows.iter().any(|row| row.trouble().is_some())
+        {
             Health::Failing
         } else {
             Health::Well
@@ -235,11 +275,18 @@ impl<'a> Status<'a> {
     fn headline(&self) -> String {
         match (self.health(), self.roster) {
             (Health::Well, _) => "well: every schedule is known and believed".to_string(),
+            (Health::Failing, _) if self.is_switched_off() => {
+                format!("failing: {}", self.mode_told().unwrap_or_default())
+            }
             (Health::Failing, _) => {
                 "failing: a source or a sync fails, or is old; what admits to this host is still believed"
                     .to_string()
             }
             (Health::NotBelieved, Err(problem)) => format!("not believed: {problem}"),
+            (Health::NotBelieved, _) if self.revoked.is_some() => format!(
+                "guarded logins are refused: who is revoked cannot be told: {}",
+                self.revoked.as_deref().unwrap_or_default()
+            ),
             (Health::NotBelieved, Ok(roster)) if !self.clock_holds() => format!(
                 "not believed: this host's clock is before the last sync ({}) (clock-rollback)",
                 roster.published
@@ -250,8 +297,15 @@ impl<'a> Status<'a> {
         }
     }
 
+    /// The mode, unless it is simply to enforce.
+    fn mode_told(&self) -> Option<String> {
+        let observing = || "observe: decided and logged, nobody is refused".to_string();
+        let told = crate::switch::told(self.mode.1, self.switch_problem, self.at);
+        told.or_else(|| (self.mode.0 == Mode::Observe).then(observing))
+    }
+
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let mut facts = Vec::new();
+        let mut facts: Vec<_> = self.mode_told().map(|told| ("mode", told)).into_iter().collect();
         match &self.report {
             Ok(report) => {
                 let ago = self.ago(Timestamp::from_unix(report.attempted));
@@ -277,6 +331,7 @@ impl<'a> Status<'a> {
                 facts.push(("unmapped", text));
             }
         }
+        facts.extend(self.remarks.iter().map(|remark| ("note", remark.clone())));
         facts
     }
 
@@ -294,6 +349,7 @@ impl<'a> Status<'a> {
             "host": self.host,
             "health": self.health().to_string(),
             "message": self.headline(),
+            "revoked_problem": self.revoked,
             "roster_problem": self.roster.err(),
             "published": self.roster.ok().map(|roster| roster.published.to_string()),
             "clock_holds": self.clock_holds(),
@@ -311,6 +367,10 @@ impl<'a> Status<'a> {
                 })).collect::<Vec<_>>(),
             })),
             "last_sync_problem": self.report.as_ref().err(),
+            "mode": if self.mode.0 == Mode::Observe { "observe" } else { "enforce" },
+            "mode_by": crate::switch::told(self.mode.1, self.switch_problem, self.at),
+            "suspended_until": self.suspended_until().map(|until| until.to_string()),
+            "remarks": self.remarks,
             "schedules": self.rows.iter().map(row_json).collect::<Vec<_>>(),
         })
     }

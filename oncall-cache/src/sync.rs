@@ -7,6 +7,8 @@
 mod ahead;
 mod changes;
 mod draft;
+pub mod fetch;
+mod groups;
 mod guards;
 mod history;
 
@@ -25,7 +27,8 @@ use crate::report::{self, Report};
 pub use ahead::{Ahead, problem};
 pub use changes::Changes;
 use draft::{Draft, Previous};
-pub use draft::{Outcome, State, fetch};
+pub use draft::{Outcome, State};
+pub use history::path as history_path;
 
 /// How far back shifts are asked for: a shift that just ended is still worth showing.
 const LOOK_BACK: Span = Span::hours(1);
@@ -52,16 +55,24 @@ pub enum Accept {
 }
 
 impl Accept {
-    fn covers(&self, schedule: &ScheduleRef, name: &str) -> bool {
+    fn covers(&self, schedule: &ScheduleRef) -> bool {
         match self {
             Self::Nothing => false,
             Self::Everything => true,
-            Self::These(texts) => texts.iter().any(|text| {
-                text.split_once('/').is_some_and(|(source, id)| {
-                    source == schedule.source && (id == schedule.id || id == name)
-                })
-            }),
+            Self::These(texts) => texts.contains(&schedule.to_string()),
         }
+    }
+
+    /// The first of those named that is none of `outcomes`.
+    fn unknown(&self, outcomes: &[Outcome], previous: &Previous) -> Option<String> {
+        let Self::These(texts) = self else { return None };
+        let stands = previous.roster().into_iter().flat_map(|roster| &roster.schedules);
+        let known: BTreeSet<String> = (outcomes.iter().map(|outcome| outcome.schedule.to_string()))
+            .chain(stands.map(|schedule| schedule.reference.to_string()))
+            .collect();
+        let unknown = texts.iter().find(|text| !known.contains(*text))?;
+        let known: Vec<String> = known.into_iter().collect();
+        Some(format!("there is no schedule `{unknown}` to accept; there are {}", known.join(", ")))
     }
 }
 
@@ -78,6 +89,8 @@ pub enum SyncError {
     Skew(String, Span),
     /// No schedule could be read; what became of each, and whether a change of eligibility was published.
     NothingRead(Vec<Outcome>, bool),
+    /// `--accept` names what there is not.
+    NothingToAccept(String),
     /// The roster could not be written, or another sync is at work.
     Store(StoreError),
 }
@@ -86,7 +99,7 @@ impl fmt::Display for SyncError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingToDo(what) => f.write_str(what),
-            Self::Owner(what) => f.write_str(what),
+            Self::Owner(what) | Self::NothingToAccept(what) => f.write_str(what),
             Self::People(error) => write!(f, "no people to map to, nothing published: {error}"),
             Self::Skew(name, by) => write!(
                 f,
@@ -109,6 +122,19 @@ impl fmt::Display for SyncError {
 
 impl std::error::Error for SyncError {}
 
+impl SyncError {
+    /// The same for files and answers that anybody reads.
+    pub fn public(&self) -> String {
+        match self {
+            Self::NothingRead(outcomes, republished) => {
+                let told: Vec<String> = outcomes.iter().map(Outcome::public).collect();
+                format!("{}\n{}", told.join("\n"), Self::NothingRead(Vec::new(), *republished))
+            }
+            other => draft::without_addresses(&other.to_string()),
+        }
+    }
+}
+
 /// What a sync published, or would have, and what somebody should look at.
 #[derive(Debug)]
 pub struct Summary {
@@ -126,12 +152,14 @@ pub struct Summary {
     pub notes: Vec<String>,
     /// How many provider users are nobody here.
     pub unmapped: usize,
+    /// Why the groups of `[[nss.group]]` are not what the roster says, if they could not be written.
+    pub groups_problem: Option<String>,
 }
 
 impl Summary {
-    /// Was every schedule read?
+    /// Was every schedule read, and all of it published?
     pub fn is_whole(&self) -> bool {
-        self.outcomes.iter().all(|outcome| outcome.state == State::Read)
+        self.groups_problem.is_none() && self.outcomes.iter().all(|outcome| outcome.state == State::Read)
     }
 }
 
@@ -144,18 +172,26 @@ pub fn sync(config: &Config, wish: &Wish, now: Timestamp) -> Result<Summary, Syn
         .map_err(SyncError::Owner)?;
     let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
     let mut people_synced = None;
-    let outcome = read_people(config, now).and_then(|(people, synced)| {
+    let mut outcome = read_people(config, now).and_then(|(people, synced)| {
         people_synced = Some(synced);
         gather_and_publish(config, wish, &people, now)
     });
     if !wish.dry_run {
+        // Whatever became of the roster: who was revoked since leaves the groups now.
+        match (&mut outcome, groups::publish(config).err()) {
+            (Ok(summary), problem) => summary.groups_problem = problem,
+            (Err(_), Some(problem)) => crate::complain(problem),
+            (Err(_), None) => {}
+        }
+        let standing = Report::read(&report::path(config)).ok().map(|report| report.policy);
         let mut report = Report::new(config, now, people_synced);
         match &outcome {
+            Err(SyncError::NothingToAccept(_)) => return outcome,
             Ok(summary) => report.tell(summary),
-            Err(error) => report.fail(error),
+            Err(error) => report.fail(error, standing),
         }
         if let Err(error) = report.write(&report::path(config)) {
-            crate::complain(format_args!("this sync cannot be reported by `status`: {error}"));
+            crate::complain(format_args!("`status` will not know of this sync: {error}"));
         }
     }
     outcome
@@ -180,23 +216,43 @@ fn gather_and_publish(
 ) -> Result<Summary, SyncError> {
     let previous = Previous::read(&config.paths.roster);
     let index = People::new(people);
-    let mut draft = Draft::new(&previous, &index, &config.rules.ages, wish, window(config, now)?, now);
-    for source in &config.oncall.sources {
-        draft.read(source)?;
+    let mut draft = Draft::new(&previous, &index, &config.rules, wish, window(config, now)?, now);
+    let fetched = fetch::all(&config.oncall.sources, window(config, now)?, now);
+    let skewed = fetched.iter().find_map(|fetched| Some((fetched.source.name.clone(), fetched.skew?)));
+    if let Some((source, by)) = skewed {
+        republish(config, wish, &previous, people, now)?;
+        return Err(SyncError::Skew(source, by));
     }
-    let any_read = draft.outcomes.iter().any(|outcome| outcome.state == State::Read);
+    fetched.into_iter().for_each(|fetched| draft.take(fetched));
+    if let Some(problem) = wish.accept.unknown(&draft.outcomes, &previous) {
+        return Err(SyncError::NothingToAccept(problem));
+    }
+    if draft.outcomes.iter().all(|outcome| outcome.state != State::Read) {
+        draft.notes.iter().for_each(crate::complain);
+        let republished = republish(config, wish, &previous, people, now)?;
+        return Err(SyncError::NothingRead(draft.outcomes, republished));
+    }
     let summary = draft.finish(people);
-    if any_read {
-        if !wish.dry_run {
-            publish(config, &summary, now)?;
-        }
-        return Ok(summary);
+    if !wish.dry_run {
+        publish(config, &summary.roster, &summary.mappings, &summary.changes, now)?;
     }
-    let republish = previous.may_be_republished(&summary.roster, now);
-    if republish && !wish.dry_run {
-        publish(config, &summary, now)?;
+    Ok(summary)
+}
+
+/// Publishes the roster that stands again, with who may become root by now; whether there was a difference.
+fn republish(
+    config: &Config,
+    wish: &Wish,
+    previous: &Previous,
+    people: &[Person],
+    now: Timestamp,
+) -> Result<bool, SyncError> {
+    let Some(roster) = previous.with_eligibility(people, now) else { return Ok(false) };
+    if !wish.dry_run {
+        let changes = Changes::between(previous.roster(), &roster, now);
+        publish(config, &roster, previous.mappings(), &changes, now)?;
     }
-    Err(SyncError::NothingRead(summary.outcomes, republish))
+    Ok(true)
 }
 
 /// The time that sources are asked for.
@@ -206,11 +262,17 @@ pub fn window(config: &Config, now: Timestamp) -> Result<Window, SyncError> {
 }
 
 /// The history first: a change that is written down twice is better than one that never was.
-fn publish(config: &Config, summary: &Summary, now: Timestamp) -> Result<(), SyncError> {
-    if let Err(problem) = history::append(config, &summary.changes, now) {
+fn publish(
+    config: &Config,
+    roster: &Roster,
+    mappings: &BTreeSet<Mapping>,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<(), SyncError> {
+    if let Err(problem) = history::append(config, changes, now) {
         crate::complain(format_args!("the history of who could become root has a gap: {problem}"));
     }
-    roster::publish(&config.paths.roster, &summary.roster, &summary.mappings).map_err(SyncError::Store)
+    roster::publish(&config.paths.roster, roster, mappings).map_err(SyncError::Store)
 }
 
 /// How far a provider's clock may be from this host's: readers bear as much.

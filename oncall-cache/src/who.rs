@@ -137,7 +137,7 @@ impl<'a> Who<'a> {
         let until = When(oldest.believed_until(self.rules.ages.of(oldest).max_age), self.at);
         let is_old = age > self.rules.ages.of(oldest).warn_age;
         let mut text = if is_old {
-            format!("believed until {until}, but last sync {age} ago; run `oncall-cache sync`")
+            format!("believed until {until}, but last sync {age} ago; run `oncall-cache refresh`")
         } else {
             format!("last sync {age} ago, believed until {until}")
         };

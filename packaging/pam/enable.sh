@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts pam_oncall.so into the PAM stacks of sshd, sudo and sudo -i, as Debian, Ubuntu, Fedora and RHEL write them; a
-# second run changes nothing. Takes effect at once: try it in a second session before you close the first.
+# Puts pam_oncall.so into the PAM stacks of sshd, sudo, su, login and polkit, those that are there; a second run
+# changes nothing. Takes effect at once: try it in a second session before you close the first.
 #
 #   pam-oncall-enable            pam-oncall-enable --undo
 set -eu
@@ -14,34 +14,58 @@ case $#:${1:-} in
     ;;
 esac
 
-# What is there, each by its real name: a link stays a link. Lines that somebody put elsewhere go too: what names a
-# module that is gone refuses everybody.
+config=/etc/authkeys/config.toml
 ours='^[[:space:]]*-?(auth|account|password|session)[[:space:]].*pam_oncall\.so'
-stacks=
-for stack in /etc/pam.d/sshd /etc/pam.d/sudo /etc/pam.d/sudo-i $(! $undo || grep -lE "$ours" /etc/pam.d/*); do
-    [ ! -e "$stack" ] || stacks="$stacks $(readlink -f "$stack")"
-done
-stacks=$(printf '%s\n' $stacks | sort -u)
+# Our account line goes before the first of these: what the distribution asks of every account.
+anchor='^(@include[[:space:]]+common-account|-?account[[:space:]]+(include|substack)[[:space:]]|-?account[[:space:]].*pam_unix\.so)'
+mark='# A copy that pam_oncall.so was put into; enable.sh --undo removes it again and leaves '
 
 # A stack that names a module which is not there refuses everybody.
+consoles=
 if ! $undo; then
     module=
     for directory in /usr/lib/*/security /lib/*/security /usr/lib64/security /usr/lib/security; do
         [ ! -e "$directory/pam_unix.so" ] || [ ! -e "$directory/pam_oncall.so" ] || module=$directory/pam_oncall.so
     done
     [ -n "$module" ] || { echo "no pam_oncall.so beside pam_unix.so; nothing changed, install it first" >&2; exit 1; }
-    oncall-cache config check /etc/authkeys/config.toml >/dev/null ||
+    oncall-cache config check $config >/dev/null ||
         { echo "nothing changed; mend the configuration first" >&2; exit 1; }
+    consoles=$(oncall-cache --config $config config show | sed -n 's/^exempt_ttys = //p' | tr -d '[],"')
 fi
 
-# What a stack asks all modules of the host by: Debian's line, or that of Fedora and RHEL.
-common='^(@include[[:space:]]+common-account|account[[:space:]]+(include|substack)[[:space:]]+(password-auth|system-auth))([[:space:]]|$)'
+# Would root be refused at this machine's own console? The kernel knows which it is; a container has none.
+shut_console() {
+    for tty in $(cat /sys/class/tty/console/active 2>/dev/null); do
+        [ "$tty" != tty0 ] || tty=tty1
+        case " $consoles " in *" $tty "*) ;; *) echo "$tty"; return ;; esac
+    done
+}
+
+# What is there, each by its real name: a link stays a link. One that only /usr/lib has is copied to be changed.
+stacks=
+for service in sshd sudo sudo-i su su-l login polkit-1; do
+    stack=/etc/pam.d/$service
+    [ -e $stack ] || [ ! -e /usr/lib/pam.d/$service ] || $undo || stack=/usr/lib/pam.d/$service
+    [ -e $stack ] || continue
+    if [ $service = login ] && ! $undo && [ -n "$(shut_console)" ]; then
+        echo "$stack: left as it is: root could not log in on this machine's console; add \"$(shut_console)\" to policy.exempt_ttys and run this again" >&2
+        continue
+    fi
+    # It asks as su does, by su's own line.
+    grep -qE '^account[[:space:]]+include[[:space:]]+su[[:space:]]*$' $stack && continue
+    stacks="$stacks $(readlink -f $stack)"
+done
+
+# Lines that somebody put elsewhere go too: a stack that names a module that is gone refuses everybody.
+if $undo; then
+    for stack in $(grep -lE "$ours" /etc/pam.d/*); do stacks="$stacks $(readlink -f "$stack")"; done
+fi
+stacks=$(printf '%s\n' $stacks | sort -u)
 
 # All stacks are looked at before the first is changed.
 for stack in $stacks; do
-    $undo || [ "$(grep -cE "$common" "$stack")" = 1 ] || {
-        echo "$stack has no single line for all accounts (@include common-account, account include password-auth);" \
-            "nothing changed, put the lines in by hand, see pam_oncall(8)" >&2
+    $undo || grep -qE "$anchor" "$stack" || {
+        echo "$stack has no line that includes common-account or system-auth, or names pam_unix.so; nothing changed, put the lines in by hand, see README.md" >&2
         exit 1
     }
 done
@@ -51,23 +75,36 @@ for stack in $stacks; do
     if ! $undo && grep -qE '^[[:space:]]*-?account[[:space:]].*pam_oncall\.so' "$stack"; then
         continue
     fi
+    service=$(basename "$stack") place=$stack
+    case $stack in /usr/lib/pam.d/*) place=/etc/pam.d/$service ;; esac
+    if $undo && grep -qF "$mark" "$stack"; then
+        rm "$stack"
+        echo "$stack: removed"
+        continue
+    fi
     # Written beside its place and renamed: no login meets half a stack.
-    new=$stack.authkeys-new
-    cp -p "$stack" "$new"
+    new=$place.authkeys-new
+    [ "$stack" = "$place" ] || echo "$mark$stack" >"$new"
+    if [ "$stack" = "$place" ]; then cp -p "$stack" "$new"; else cat "$stack" >>"$new"; fi
     sed -i -E "/$ours/d" "$new"
-    case $undo:$(basename "$stack") in
+    line=$(sed -nE "/$anchor/=" "$new" | head -n 1)
+    case $undo:$service in
     true:*) ;;
     false:sshd)
         # sshd tells the key only when the session opens: account passes shared accounts on, and the
         # session line, first of its kind, decides.
-        sed -i -E -e "/$common/i account required pam_oncall.so shared=session" \
-            -e "/$common/a session requisite pam_oncall.so" "$new"
+        sed -i -e "${line}i account required pam_oncall.so shared=session" -e "${line}a session requisite pam_oncall.so" "$new"
         ;;
     *)
-        sed -i -E "/$common/i account required pam_oncall.so" "$new"
+        # The session line only records: a sudo must not fail for want of it.
+        sed -i -e "${line}i account required pam_oncall.so" -e "${line}a session optional pam_oncall.so" "$new"
         ;;
     esac
-    mv -f "$new" "$stack"
-    $undo && echo "$stack: pam_oncall.so taken out" || echo "$stack: pam_oncall.so put in"
+    if cmp -s "$new" "$stack"; then rm "$new"; continue; fi
+    mv -f "$new" "$place"
+    $undo && echo "$place: pam_oncall.so taken out" || echo "$place: pam_oncall.so put in"
 done
-$undo || echo "It counts from now on: log in from a second session before you close this one."
+if ! $undo; then
+    echo "It counts from now on: log in from a second session before you close this one."
+    echo "On the console, login refuses nobody on: ${consoles:-no terminal at all}"
+fi

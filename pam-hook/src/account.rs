@@ -1,24 +1,27 @@
 //! The decision behind both hooks: who is the human being, and does the policy admit them.
 //!
-//! Account management decides for every login but one kind: an account that several people share,
-//! entered over sshd. There the key says who it is, and sshd tells the key only when the session
-//! opens (measured: during account management `SSH_AUTH_INFO_0` is set and empty). So account
-//! management refuses what no person could be admitted to, passes the rest on if its stack line
+//! Account management decides for every login but one kind: an account that several people share, or
+//! that programs enter too, over sshd. There the key says who it is, and sshd tells the key only when
+//! the session opens (measured: during account management `SSH_AUTH_INFO_0` is set and empty). So
+//! account management refuses what nobody could be admitted to, passes the rest on if its stack line
 //! promises `shared=session`, and session management decides.
 
 use std::path::Path;
 
 use host::audit::Line;
-use host::{Config, accounts, config, revoked};
+use host::{Config, accounts, config, revoked, switch};
 use nix::unistd::Uid;
 use policy::{
-    Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason, Refusal,
+    Automation, Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason,
+    Refusal,
 };
-use policy::{Revoked, Roster, Rules, Subject, Timestamp, anyone, decide, is_sudo};
+use policy::{ModeSource, Revoked, Roster, Rules, Subject, Switch, Timestamp};
+use policy::{anyone, decide, is_sudo, mode_in_force};
 use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
 use crate::pam::Request;
+use crate::record::{Decided, Entry};
 
 /// The word by which an account line promises that a session line of ours stands as well.
 const SESSION_DECIDES: &str = "shared=session";
@@ -32,13 +35,26 @@ pub struct Answer {
     pub tell: Option<String>,
     /// The audit line, if this was a decision of ours.
     pub log: Option<Line>,
+    /// The same for programs.
+    pub record: Option<Box<Entry>>,
+}
+
+impl Answer {
+    /// Not ours, and nothing to say.
+    pub const NONE: Self = Self { effect: Effect::Ignore, tell: None, log: None, record: None };
+}
+
+/// What holds where the configuration cannot be read, and why it cannot.
+pub struct Unconfigured {
+    rules: Rules,
+    problem: String,
 }
 
 /// What this host knows at the moment of one decision.
-struct World {
-    config: Result<Config, String>,
-    rules: Rules,
+pub struct World {
+    pub config: Result<Config, Unconfigured>,
     revoked: Result<Revoked, revoked::Unreadable>,
+    switch: Result<Switch, switch::Unreadable>,
     roster: Result<Roster, Fault>,
 }
 
@@ -46,19 +62,37 @@ impl World {
     /// Reads the configuration, and no more: what else is needed is read once that is clear.
     fn load(request: &Request) -> Self {
         let config = configuration(&request.arguments);
-        let rules = config.as_ref().map_or_else(|_| Rules::compiled(), |config| config.rules.clone());
-        Self { config, rules, revoked: Ok(Revoked::nobody()), roster: Err(Fault::Config) }
+        let config = config.map_err(|problem| Unconfigured { rules: Rules::compiled(), problem });
+        let (revoked, switch) = (Ok(Revoked::nobody()), Ok(Switch::untouched()));
+        Self { config, revoked, switch, roster: Err(Fault::Config) }
     }
 
-    /// Reads who is revoked: of every login in scope.
-    fn read_revoked(&mut self, request: &Request) {
-        self.revoked = revoked::read(&Config::revoked_beside(config_path(&request.arguments)));
+    /// What is decided by.
+    pub fn rules(&self) -> &Rules {
+        match &self.config {
+            Ok(config) => &config.rules,
+            Err(unconfigured) => &unconfigured.rules,
+        }
+    }
+
+    /// Reads who is revoked, and whether root has switched the mode: of every login in scope.
+    fn read_orders(&mut self, request: &Request) {
+        let path = config_path(&request.arguments);
+        self.revoked = revoked::read(&Config::revoked_beside(path));
+        self.switch = switch::read(&switch::beside(path));
+    }
+
+    /// What follows from decisions now: as the configuration says, or root since then.
+    fn mode(&self, now: Timestamp) -> (Mode, ModeSource<'_>) {
+        mode_in_force(self.rules().mode, self.switch.as_ref().ok(), now)
     }
 
     /// Reads who is on call: only of logins that are guarded, and of people who are revoked.
-    fn read_roster(&mut self) {
+    fn read_roster(&mut self, human: &Human, now: Timestamp) {
         if let Ok(config) = &self.config {
-            self.roster = roster::read(&config.paths.roster).map_err(|error| error.fault());
+            let person = if let Human::Named(person) = human { Some(person) } else { None };
+            let roster = roster::read_for(&config.paths.roster, person, now);
+            self.roster = roster.map_err(|error| error.fault());
         }
     }
 
@@ -70,9 +104,14 @@ impl World {
     }
 
     /// What is wrong with the files that root wrote, for the log.
-    fn problem(&self) -> String {
+    pub fn problem(&self) -> String {
         let (config, revoked) = (self.config.as_ref().err(), self.revoked.as_ref().err());
-        config.cloned().or_else(|| revoked.map(ToString::to_string)).unwrap_or_default()
+        let switch = || self.switch.as_ref().err().map(ToString::to_string);
+        config
+            .map(|one| one.problem.clone())
+            .or_else(|| revoked.map(ToString::to_string))
+            .or_else(switch)
+            .unwrap_or_default()
     }
 }
 
@@ -97,6 +136,8 @@ enum Human {
     Named(Principal),
     /// The keys are these people's.
     Several(Vec<Principal>),
+    /// The keys are a program's.
+    Program(Box<Automation>),
     Other(Person<'static>),
 }
 
@@ -109,6 +150,7 @@ impl Human {
         match self {
             Self::Named(principal) => Person::Known(principal),
             Self::Several(_) => Person::Ambiguous,
+            Self::Program(entry) => Person::Program(entry),
             Self::Other(person) => *person,
         }
     }
@@ -117,7 +159,7 @@ impl Human {
     fn names(&self) -> String {
         match self {
             Self::Several(people) => people.iter().map(Principal::as_str).collect::<Vec<_>>().join(","),
-            Self::Named(_) | Self::Other(_) => String::new(),
+            Self::Named(_) | Self::Program(_) | Self::Other(_) => String::new(),
         }
     }
 }
@@ -130,10 +172,10 @@ fn is_usable(name: &str) -> bool {
 /// Account management.
 pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     let mut world = World::load(request);
-    if !world.rules.covers_service(&request.service) {
-        return Answer { effect: Effect::Ignore, tell: None, log: None };
+    if !world.rules().covers_service(&request.service) {
+        return Answer::NONE;
     }
-    world.read_revoked(request);
+    world.read_orders(request);
     // sudo asks about the user who called it; that user's name is in PAM_RUSER.
     let account =
         if is_sudo(&request.service) && !request.asker.is_empty() { &request.asker } else { &request.user };
@@ -142,60 +184,71 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
         let login = login(request, account, &facts, &human);
         return finish(request, &world, &login, &Decision::unusable_name(), now, None);
     }
-    let facts = accounts::facts(account, &world.rules.groups);
-    let human = match world.rules.subject(&request.service, account, &facts) {
+    let facts = accounts::facts(account, &world.rules().groups);
+    let human = match world.rules().subject(&request.service, account, &facts) {
         Subject::Caller if is_sudo(&request.service) => sudo_caller(request, caller, &facts),
         Subject::Caller => su_caller(caller),
-        Subject::Owner => Human::of_account(account),
+        Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account),
         Subject::KeyOwner | Subject::Nobody => Human::Other(Person::Unknown),
     };
     let is_revoked = |revoked: &Revoked| matches!(human.person(), Person::Known(who) if revoked.names(who));
-    if world.rules.guard(&request.service, account, &facts).is_some()
+    if world.rules().guard(&request.service, account, &facts).is_some()
         || world.revoked.as_ref().is_ok_and(is_revoked)
     {
-        world.read_roster();
+        world.read_roster(&human, now);
     }
     let login = login(request, account, &facts, &human);
     let decision = if session_decides(request, &world, &facts) {
-        anyone(&login, &world.evidence(), &world.rules, now)
+        anyone(&login, &world.evidence(), world.rules(), now)
     } else {
-        decide(&login, &world.evidence(), &world.rules, now)
+        decide(&login, &world.evidence(), world.rules(), now)
     };
     finish(request, &world, &login, &decision, now, None)
 }
 
-/// Session management, when a session opens: decides for shared accounts over sshd, lets all others be.
+/// Session management, when a session opens: decides over sshd where the key tells, lets all others be.
 pub fn open_session(request: &Request, now: Timestamp) -> Answer {
+    if request.service != "sshd" || !is_usable(&request.user) {
+        return Answer::NONE;
+    }
     let mut world = World::load(request);
-    let pass = Answer { effect: Effect::Ignore, tell: None, log: None };
-    if request.service != "sshd" || !world.rules.covers_service("sshd") || !is_usable(&request.user) {
-        return pass;
+    if !world.rules().covers_service("sshd") {
+        return Answer::NONE;
     }
-    let facts = accounts::facts(&request.user, &world.rules.groups);
-    if !world.rules.is_shared(&request.user, &facts) {
-        return pass;
+    let facts = accounts::facts(&request.user, &world.rules().groups);
+    let subject = world.rules().subject("sshd", &request.user, &facts);
+    if !subject.goes_by_key() {
+        return Answer::NONE;
     }
-    world.read_revoked(request);
-    world.read_roster();
+    world.read_orders(request);
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
-    let human = match &world.config {
-        Ok(config) => key_owner(config, &keys, now),
-        Err(_) => Human::Other(Person::CannotTell(Fault::Config)),
+    let human = match (&world.config, program(world.rules(), &request.user, &keys)) {
+        (Err(_), _) => Human::Other(Person::CannotTell(Fault::Config)),
+        (Ok(_), Some(program)) => program,
+        (Ok(config), None) if subject == Subject::KeyOwner => key_owner(config, &keys, now),
+        (Ok(_), None) => Human::of_account(&request.user),
     };
+    world.read_roster(&human, now);
     let login = login(request, &request.user, &facts, &human);
-    let decision = decide(&login, &world.evidence(), &world.rules, now);
+    let decision = decide(&login, &world.evidence(), world.rules(), now);
     let answer = finish(request, &world, &login, &decision, now, keys.first());
-    Answer { log: answer.log.map(|line| line.field("owners", &human.names())), ..answer }
+    let (log, record) = (answer.log, answer.record);
+    Answer {
+        log: log.map(|line| line.field("owners", &human.names())),
+        record: record.map(|entry| Box::new(entry.with_owners(human.names()))),
+        ..answer
+    }
 }
 
 fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'a Human) -> Login<'a> {
-    Login { service: &request.service, account, facts, person: human.person(), tty: &request.tty }
+    let (service, tty, place) = (&request.service, &request.tty, &request.remote_host);
+    Login { service, account, facts, person: human.person(), tty, place }
 }
 
 /// Will the session hook be asked who this is, so that account management asks only whether anybody could be
 /// admitted?
 fn session_decides(request: &Request, world: &World, facts: &Facts) -> bool {
-    let by_key = world.rules.subject(&request.service, &request.user, facts) == Subject::KeyOwner;
+    let by_key = world.rules().subject(&request.service, &request.user, facts).goes_by_key();
     let promised = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
     by_key && promised && request.authentication.is_some()
 }
@@ -236,6 +289,16 @@ fn offered_keys(authentication: &str) -> Vec<PublicKey> {
     lines.map(key).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
+/// The program whose keys these are, if one of them is any program's: it is no person's then, whoever else lists
+/// it, and beside another's it is nobody's.
+fn program(rules: &Rules, account: &str, keys: &[PublicKey]) -> Option<Human> {
+    let entries = keys.iter().map(|key| rules.program(&key.sha256(), account));
+    let entries: Vec<Option<&Automation>> = entries.collect();
+    let first = entries.iter().find_map(|entry| *entry)?;
+    let is_one = entries.iter().all(|entry| entry.is_some_and(|entry| entry.number == first.number));
+    Some(if is_one { Human::Program(Box::new(first.clone())) } else { Human::Other(Person::Unknown) })
+}
+
 /// The one person who owns every key that opened the session.
 fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
     let Some(directory) = &config.directory else { return Human::Other(Person::Unknown) };
@@ -245,12 +308,7 @@ fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
     let owners = || -> Result<Vec<KeyOwner>, store::StoreError> {
         let copy =
             KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)?;
-        // A program's key is no person's, whoever else lists it.
-        let owner = |key: &PublicKey| match config.rules.automation(&key.sha256()) {
-            Some(_) => Ok(KeyOwner::Nobody),
-            None => copy.owner_of(key),
-        };
-        keys.iter().map(owner).collect()
+        keys.iter().map(|key| copy.owner_of(key)).collect()
     };
     match owners() {
         Err(error) => Human::Other(Person::CannotTell(error.fault())),
@@ -278,6 +336,14 @@ fn one_human(owners: Vec<KeyOwner>) -> Human {
     }
 }
 
+/// The mode, for the log, where it is not simply to enforce.
+fn mode_word(mode: Mode, source: ModeSource<'_>) -> &'static str {
+    match source.word() {
+        "" if mode == Mode::Observe => "observe",
+        word => word,
+    }
+}
+
 fn finish(
     request: &Request,
     world: &World,
@@ -286,10 +352,11 @@ fn finish(
     now: Timestamp,
     key: Option<&PublicKey>,
 ) -> Answer {
-    let effect = decision.effect(world.rules.mode);
+    let (mode, source) = world.mode(now);
+    let effect = decision.effect(mode);
     let tell = match &decision.ground {
         _ if effect.refuses() => {
-            Some(Refusal::new(login, decision, &world.evidence(), &world.rules, now).to_string())
+            Some(Refusal::new(login, decision, &world.evidence(), world.rules(), now).to_string())
         }
         Ground::OnCall(ground) if ground.is_old => Some(format!("on call: {}", ground.old_news())),
         _ => None,
@@ -301,7 +368,7 @@ fn finish(
             _ => "-",
         };
         Line::of(person, decision)
-            .field("mode", if world.rules.mode == Mode::Observe { "observe" } else { "" })
+            .field("mode", mode_word(mode, source))
             .field("service", &request.service)
             .field("account", &request.user)
             .field("asker", &request.asker)
@@ -310,7 +377,8 @@ fn finish(
             .field("fingerprint", &key.map(PublicKey::fingerprint).unwrap_or_default())
             .field("problem", &world.problem())
     });
-    Answer { effect, tell, log }
+    let entry = || Box::new(Entry::new(request, world, &Decided { login, decision, mode, key }));
+    Answer { effect, tell, log, record: ours.then(entry) }
 }
 
 #[cfg(test)]

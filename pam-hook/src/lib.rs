@@ -5,12 +5,14 @@
 
 mod account;
 mod pam;
+mod record;
 
 use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::sync::Once;
 
 use account::Answer;
+use host::audit::Phase;
 use host::clock::now;
 use policy::Effect;
 
@@ -21,7 +23,7 @@ unsafe fn answer(
     argc: c_int,
     argv: *const *const c_char,
     not_ours: c_int,
-    decide: impl FnOnce(&pam::Request) -> Answer,
+    decide: impl FnOnce(&pam::Call, &pam::Request) -> Answer,
 ) -> c_int {
     static QUIET: Once = Once::new();
     catch_unwind(AssertUnwindSafe(|| {
@@ -29,10 +31,7 @@ unsafe fn answer(
         // SAFETY: libpam keeps the handle alive until the entry point returns.
         let call = unsafe { pam::Call::new(handle) };
         // SAFETY: argc and argv are libpam's own.
-        let answer = decide(&unsafe { call.request(argc, argv) });
-        if let Some(line) = &answer.log {
-            line.send("pam_oncall");
-        }
+        let answer = decide(&call, &unsafe { call.request(argc, argv) });
         if let Some(text) = &answer.tell {
             call.tell(text);
         }
@@ -47,36 +46,42 @@ unsafe fn answer(
     .unwrap_or(pam::code::AUTHINFO_UNAVAIL)
 }
 
-/// Account management: decides.
-///
-/// # Safety
-/// Called by libpam, with a live handle and `argc` valid strings in `argv`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pam_sm_acct_mgmt(
-    handle: *mut pam::Raw,
-    _flags: c_int,
-    argc: c_int,
-    argv: *const *const c_char,
-) -> c_int {
-    let decide = |request: &pam::Request| account::account(request, nix::unistd::getuid(), now());
-    // SAFETY: passed on as libpam gave them.
-    unsafe { answer(handle, argc, argv, pam::code::IGNORE, decide) }
+macro_rules! entry_points {
+    ($($(#[$doc:meta])* $name:ident($not_ours:ident) => $decide:expr;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// Called by libpam, with a live handle and `argc` valid strings in `argv`.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(
+            handle: *mut pam::Raw,
+            _flags: c_int,
+            argc: c_int,
+            argv: *const *const c_char,
+        ) -> c_int {
+            let decide = |call: &pam::Call, request: &pam::Request| $decide(call, request);
+            // SAFETY: passed on as libpam gave them.
+            unsafe { answer(handle, argc, argv, pam::code::$not_ours, decide) }
+        }
+    )*};
 }
 
-/// Session management, opening: decides for shared accounts over sshd.
-///
-/// # Safety
-/// Called by libpam, with a live handle and `argc` valid strings in `argv`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pam_sm_open_session(
-    handle: *mut pam::Raw,
-    _flags: c_int,
-    argc: c_int,
-    argv: *const *const c_char,
-) -> c_int {
-    let decide = |request: &pam::Request| account::open_session(request, now());
-    // SAFETY: passed on as libpam gave them.
-    unsafe { answer(handle, argc, argv, pam::code::SUCCESS, decide) }
+entry_points! {
+    /// Account management: decides.
+    pam_sm_acct_mgmt(IGNORE) => |call, request| {
+        let answer = account::account(request, nix::unistd::getuid(), now());
+        record::decided(call, request, answer, Phase::Account, now())
+    };
+    /// Session management, opening: decides for shared accounts over sshd, and records who came in.
+    pam_sm_open_session(SUCCESS) => |call, request| {
+        let answer = account::open_session(request, now());
+        record::opened(call, request, answer, now())
+    };
+    /// Session management, closing: records that.
+    pam_sm_close_session(SUCCESS) => |call, request| record::closed(call, request, now());
+    /// Authentication is not this module's phase; a stack line there lets the log tell whom PAM was asked about
+    /// before other modules changed it.
+    pam_sm_authenticate(IGNORE) => record::asked;
 }
 
 macro_rules! nothing_to_say {
@@ -90,12 +95,8 @@ macro_rules! nothing_to_say {
 }
 
 nothing_to_say! {
-    /// Authentication is not this module's phase.
-    pam_sm_authenticate => IGNORE;
-    /// Nor are credentials.
+    /// Credentials are not this module's phase.
     pam_sm_setcred => IGNORE;
     /// Nor are passwords.
     pam_sm_chauthtok => IGNORE;
-    /// A session that closes needs no decision.
-    pam_sm_close_session => SUCCESS;
 }

@@ -4,7 +4,10 @@
 //! what libpam lends may change under our feet, and need not be UTF-8.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+
+use crate::record::Kept;
 
 /// libpam's handle; opaque.
 #[repr(C)]
@@ -36,6 +39,13 @@ const LONGEST: usize = 16 * 1024;
 unsafe extern "C" {
     fn pam_get_item(handle: *const Raw, kind: c_int, item: *mut *const c_void) -> c_int;
     fn pam_getenv(handle: *mut Raw, name: *const c_char) -> *const c_char;
+    fn pam_set_data(
+        handle: *mut Raw,
+        name: *const c_char,
+        data: *mut c_void,
+        cleanup: Option<Cleanup>,
+    ) -> c_int;
+    fn pam_get_data(handle: *const Raw, name: *const c_char, data: *mut *const c_void) -> c_int;
     fn pam_prompt(
         handle: *mut Raw,
         style: c_int,
@@ -43,6 +53,25 @@ unsafe extern "C" {
         format: *const c_char,
         ...
     ) -> c_int;
+}
+
+type Cleanup = unsafe extern "C" fn(*mut Raw, *mut c_void, c_int);
+
+/// Frees what was kept: libpam calls it when something else is kept, and at the end, before it lets go of us.
+///
+/// # Safety
+/// `data` must be what [`Call::keep`] gave to libpam.
+unsafe extern "C" fn forget(_: *mut Raw, data: *mut c_void, _: c_int) {
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `data` came from Box::into_raw of a Kept in `keep`, and libpam calls this once for it.
+        drop(unsafe { Box::from_raw(data.cast::<Kept>()) });
+    }));
+}
+
+/// What libpam calls our data by: with an address of ours, so that another release of this module, loaded
+/// beside us while files were replaced, finds nothing that it would read wrongly.
+fn data_name() -> CString {
+    CString::new(format!("pam_oncall {:p}", forget as *const ())).unwrap_or_default()
 }
 
 /// What one call of libpam's tells.
@@ -115,6 +144,29 @@ impl Call {
         let value = unsafe { pam_getenv(self.handle, name.as_ptr()) };
         // SAFETY: null or a NUL-terminated string in libpam's environment list, alive until it changes.
         unsafe { copy(value) }
+    }
+
+    /// What an earlier call of this login has kept.
+    pub fn kept(&self) -> Option<Kept> {
+        let mut data: *const c_void = ptr::null();
+        // SAFETY: the handle is live, the name NUL-terminated, and `data` is a place to write a pointer to.
+        let status = unsafe { pam_get_data(self.handle, data_name().as_ptr(), &raw mut data) };
+        if status != code::SUCCESS || data.is_null() {
+            return None;
+        }
+        // SAFETY: under this name there is only what `keep` put there, a Kept that lives until it is replaced.
+        Some(unsafe { &*data.cast::<Kept>() }.clone())
+    }
+
+    /// Keeps `kept` for later calls of this login, in the place of what was kept before.
+    pub fn keep(&self, kept: Kept) {
+        let data = Box::into_raw(Box::new(kept)).cast::<c_void>();
+        // SAFETY: the handle is live and the name NUL-terminated; libpam gives `data` to `forget`, once.
+        let status = unsafe { pam_set_data(self.handle, data_name().as_ptr(), data, Some(forget)) };
+        if status != code::SUCCESS {
+            // SAFETY: libpam did not take it, so it is ours alone.
+            drop(unsafe { Box::from_raw(data.cast::<Kept>()) });
+        }
     }
 
     /// Tells the user one line, through whatever the application shows messages with.

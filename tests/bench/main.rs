@@ -1,4 +1,4 @@
-//! `make bench`: what lookups, decisions, logins and syncs cost, beside floors measured in the same run.
+//! `make bench`: what lookups, decisions, groups, logins and syncs cost, beside floors measured in the same run.
 //!
 //! Everything runs on a private machine, in interleaved rounds. It prints figures and whether the targets
 //! of the design are reached, and asserts nothing about them: on a busy machine trust the ratios, the
@@ -8,6 +8,7 @@ mod decision;
 mod login;
 mod lookup;
 mod machine;
+mod nss;
 mod samples;
 mod sync;
 mod table;
@@ -16,7 +17,7 @@ mod tools;
 use machine::Machine;
 
 const USAGE: &str =
-    "make bench [BENCH='[--rounds N] [--logins N] [--large] [lookup] [decision] [login] [sync]']
+    "make bench [BENCH='[--rounds N] [--logins N] [--large] [lookup] [decision] [nss] [login] [sync]']
 
 --rounds N   rounds of lookups (200)
 --logins N   logins per server (40)
@@ -43,7 +44,7 @@ impl Options {
                 "--large" => options.large = true,
                 // What `cargo bench` adds.
                 "--bench" => {}
-                "lookup" | "decision" | "login" | "sync" => options.parts.push(word),
+                "lookup" | "decision" | "nss" | "login" | "sync" => options.parts.push(word),
                 _ => return None,
             }
         }
@@ -68,6 +69,9 @@ fn main() {
     }
     if options.wants("decision") {
         decision::measure(&machine, options.rounds.div_ceil(4));
+    }
+    if options.wants("nss") {
+        nss::measure(&machine, options.rounds.div_ceil(4));
     }
     if options.wants("login") {
         login::measure(&machine, options.logins);

@@ -30,6 +30,7 @@ pub fn install(host: &Host) {
     compile("print", &["-static"]);
     compile("run", &["-static"]);
     compile("decision", &["-l:libpam.so.0"]);
+    compile("nss", &["-O2"]);
 
     let bundled = bundled_sqlite();
     let package = bundled.parent().and_then(Path::file_name).expect("a package's directory");

@@ -450,6 +450,12 @@ pub mod ber {
         result(0x65, code, &[])
     }
 
+    /// The bind or the search is refused, with a text.
+    pub fn refused(bind: bool, code: u8, text: &str) -> Vec<u8> {
+        let tag = if bind { 0x61 } else { 0x65 };
+        element(tag, &[&element(0x0a, &[code])[..], &element(4, b""), &element(4, text.as_bytes())].concat())
+    }
+
     /// The search ends by pointing at another server.
     pub fn referral(url: &str) -> Vec<u8> {
         result(0x65, 10, &element(0xa3, &element(4, url.as_bytes())))
@@ -467,11 +473,16 @@ pub mod ber {
 
     /// A person's entry.
     pub fn person(uid: &str, keys: &[&[u8]]) -> Vec<u8> {
+        person_with(uid, "sshPublicKey", keys)
+    }
+
+    /// A person's entry with one attribute besides `uid`.
+    pub fn person_with(uid: &str, name: &str, values: &[&[u8]]) -> Vec<u8> {
         let attribute = |name: &str, values: &[&[u8]]| {
             let values: Vec<u8> = values.iter().flat_map(|value| element(4, value)).collect();
             element(0x30, &[element(4, name.as_bytes()), element(0x31, &values)].concat())
         };
-        let attributes = [attribute("uid", &[uid.as_bytes()]), attribute("sshPublicKey", keys)].concat();
+        let attributes = [attribute("uid", &[uid.as_bytes()]), attribute(name, values)].concat();
         let dn = format!("uid={uid},ou=people,dc=example,dc=com");
         element(0x64, &[element(4, dn.as_bytes()), element(0x30, &attributes)].concat())
     }

@@ -272,6 +272,16 @@ impl<'a> Slapd<'a> {
         self.modify(&ldif);
     }
 
+    /// Shows nobody this attribute any more.
+    pub fn hide(&self, attribute: &str) {
+        let rule = format!("add: olcAccess\nolcAccess: {{0}}to attrs={attribute} by * none\n");
+        self.run(
+            "ldapmodify",
+            "cn=config",
+            &format!("dn: olcDatabase={{1}}mdb,cn=config\nchangetype: modify\n{rule}"),
+        );
+    }
+
     /// Lets one search find at most `entries`, or ends that limit.
     pub fn limit(&self, entries: Option<u32>) {
         let entries = entries.map_or("unlimited".to_string(), |entries| entries.to_string());

@@ -28,6 +28,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
+    /// Ask this server after the others, for authkeys
+    #[arg(long, value_name = "URL", requires = "user")]
+    pub last: Vec<String>,
+
     /// Give up after this long
     #[arg(long, value_name = "SECONDS", requires = "user", default_value = "3", value_parser = seconds)]
     pub deadline: Duration,

@@ -35,8 +35,9 @@ pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
 pub use person::Eligible;
 use person::Reader;
 
-/// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup.
-const GROUP: [&str; 3] = ["member", "uniqueMember", "memberUid"];
+/// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup, and which
+/// of these it is.
+const GROUP: [&str; 4] = ["member", "uniqueMember", "memberUid", "objectClass"];
 
 /// RFC 4511's way to ask for no attribute at all.
 const NOTHING: [&str; 1] = ["1.1"];
@@ -62,6 +63,17 @@ pub struct Answer {
     pub cookie: Option<Vec<u8>>,
     /// Who may ever become root.
     pub eligible: Eligible,
+    /// The servers that were asked before and gave no answer.
+    pub silent: Vec<String>,
+}
+
+/// What a directory shows for a name.
+#[derive(Debug)]
+pub struct Found {
+    /// Every entry; one is an answer, more are none.
+    pub entries: Vec<Entry>,
+    /// The servers that were asked before and gave no answer.
+    pub silent: Vec<String>,
 }
 
 /// Everybody whom the directory lists, or what changed since `cookie` was told; or the reason why that is not
@@ -70,18 +82,18 @@ pub struct Answer {
 /// # Errors
 /// Whatever keeps the answer from being whole; nothing of it is returned then.
 pub fn fetch(ldap: &Ldap, cookie: Option<&[u8]>, deadline: Deadline) -> Result<Answer, DirectoryError> {
-    ask_servers(ldap, deadline, Question::Everybody(cookie))
+    ask_servers(ldap, &[], deadline, Question::Everybody(cookie))
 }
 
-/// Every entry that the directory shows for `name`, within `limit`; one is an answer, more are none.
+/// What the directory shows for `name`, within `limit`. The servers `resting` are asked last.
 ///
 /// # Errors
 /// As [`fetch`].
-pub fn find(ldap: &Ldap, name: &str, limit: Duration) -> Result<Vec<Entry>, DirectoryError> {
+pub fn find(ldap: &Ldap, name: &str, resting: &[String], limit: Duration) -> Result<Found, DirectoryError> {
     let user = &ldap.attributes.user;
     let filter = format!("(&{}({user}={}))", ldap.filter, ldap3::ldap_escape(name));
-    let answer = ask_servers(ldap, Deadline::within(limit), Question::Person(&filter))?;
-    Ok(answer.news.into_entries())
+    let answer = ask_servers(ldap, resting, Deadline::within(limit), Question::Person(&filter))?;
+    Ok(Found { entries: answer.news.into_entries(), silent: answer.silent })
 }
 
 /// What is asked of a server.
@@ -93,24 +105,37 @@ enum Question<'a> {
     Person(&'a str),
 }
 
-/// Asks one server after the other until one answers; each gets its share of what is left.
-fn ask_servers(ldap: &Ldap, deadline: Deadline, question: Question<'_>) -> Result<Answer, DirectoryError> {
+/// Asks one server after the other until one answers, those `resting` after the others; each gets its share of
+/// what is left.
+fn ask_servers(
+    ldap: &Ldap,
+    resting: &[String],
+    deadline: Deadline,
+    question: Question<'_>,
+) -> Result<Answer, DirectoryError> {
     // Files first: with one that is not trusted, no packet leaves the host.
     let tls = Tls::read(ldap)?;
     let login = Login::read(ldap)?;
     let mut errors = Vec::new();
-    for (asked, url) in ldap.urls.iter().enumerate() {
+    let rests = |url: &LdapUrl| resting.contains(&url.to_string());
+    let mut urls: Vec<&LdapUrl> = ldap.urls.iter().collect();
+    urls.sort_by_key(|url| rests(url));
+    for (asked, url) in urls.into_iter().enumerate() {
         let share = deadline.share(ldap.urls.len() - asked);
-        let servers = match discover::servers(ldap, url, share) {
+        let mut servers = match discover::servers(ldap, url, share) {
             Ok(servers) => servers,
             Err(fault) => {
                 errors.push(DirectoryError::Server(url.clone(), fault));
                 continue;
             }
         };
+        servers.sort_by_key(|server| rests(&LdapUrl::Server(server.clone())));
         for (asked, server) in servers.iter().enumerate() {
             match converse(ldap, server, &tls, login.as_ref(), share.share(servers.len() - asked), question) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    let silent = errors.iter().filter_map(DirectoryError::server).collect();
+                    return Ok(Answer { silent, ..answer });
+                }
                 Err(fault) => errors.push(DirectoryError::Server(LdapUrl::Server(server.clone()), fault)),
             }
         }
@@ -138,14 +163,17 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// What is wrong, if this login was refused with `result`.
-    fn refused(&self, mut result: LdapResult) -> Fault {
-        let Self::Simple(dn, password) = self else { return Fault::External(result.into()) };
-        // A server that repeats what it was told must not bring the password into our log.
-        if result.text.contains(password.expose()) {
-            result.text.clear();
+    /// What is wrong, if this login was refused with `reply`.
+    fn refused(&self, reply: Reply) -> Fault {
+        match self {
+            Self::Simple(dn, _) => Fault::Bind((*dn).to_string(), reply),
+            Self::External => Fault::External(reply),
         }
-        Fault::Bind((*dn).to_string(), result.into())
+    }
+
+    /// Does `text` hold the password?
+    fn is_told_by(&self, text: &str) -> bool {
+        matches!(self, Self::Simple(_, password) if text.contains(password.expose()))
     }
 }
 
@@ -167,8 +195,8 @@ fn converse(
     let step = Cell::new(Step::Handshake);
     let conversation = async {
         let asked = async {
-            let mut session = Session::begin(line, &step).await?;
-            let answer = ask(&mut session, ldap, login, question).await?;
+            let mut session = Session::begin(line, login, &step).await?;
+            let answer = ask(&mut session, ldap, question).await?;
             session.close().await;
             Ok(answer)
         };
@@ -186,13 +214,8 @@ fn converse(
 }
 
 /// Everything that is asked; `step` tells the caller how far it came.
-async fn ask(
-    session: &mut Session<'_>,
-    ldap: &Ldap,
-    login: Option<&Login<'_>>,
-    question: Question<'_>,
-) -> Result<Answer, Fault> {
-    if let Some(login) = login {
+async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> Result<Answer, Fault> {
+    if let Some(login) = session.login {
         session.enter(Step::Bind);
         session.bind(login).await?;
     }
@@ -213,7 +236,7 @@ async fn ask(
         Some(cookie) => session.people(&wanted, cookie, &reader).await?,
         None => (session.everybody(&wanted, &reader).await?, None),
     };
-    Ok(Answer { news, cookie, eligible })
+    Ok(Answer { news, cookie, eligible, silent: Vec::new() })
 }
 
 /// One search.
@@ -263,6 +286,8 @@ impl Tally {
 /// A connection with TLS on it, or on a socket of this host.
 struct Session<'a> {
     ldap: ldap3::Ldap,
+    /// Who we are; `None`: nobody.
+    login: Option<&'a Login<'a>>,
     /// The task that reads and writes; how it ended tells why an answer is missing.
     driver: JoinHandle<Result<(), LdapError>>,
     tally: Tally,
@@ -272,12 +297,12 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    async fn begin(line: Line, step: &'a Cell<Step>) -> Result<Self, Fault> {
+    async fn begin(line: Line, login: Option<&'a Login<'a>>, step: &'a Cell<Step>) -> Result<Self, Fault> {
         let (settings, address) = line.into_settings();
         let (connection, ldap) =
             LdapConnAsync::with_settings(settings, &address).await.map_err(handshake_fault)?;
         let driver = tokio::spawn(connection.drive());
-        Ok(Self { ldap, driver, tally: Tally::default(), answered: false, step })
+        Ok(Self { ldap, login, driver, tally: Tally::default(), answered: false, step })
     }
 
     fn enter(&self, step: Step) {
@@ -292,12 +317,13 @@ impl<'a> Session<'a> {
         self.answered = bound.is_ok();
         match bound {
             Ok(result) if result.rc == 0 => Ok(()),
-            Ok(result) => Err(login.refused(result)),
+            Ok(result) => Err(login.refused(self.reply(result))),
             Err(error) => Err(self.fault(error).await),
         }
     }
 
-    /// Who is in the eligible group `dn`. A missing group is a fault; an empty one is an answer.
+    /// Who is in the eligible group `dn`. A missing group is a fault; an empty one is an answer,
+    /// where a group of its class can be empty.
     async fn eligible(&mut self, ldap: &Ldap, dn: &str) -> Result<Eligible, Fault> {
         let wanted = match ldap.membership {
             Membership::Group => &GROUP[..],
@@ -305,8 +331,7 @@ impl<'a> Session<'a> {
         };
         let group = self.group(dn, wanted).await?;
         if ldap.membership == Membership::Group {
-            let range = || Fault::Group(dn.to_string(), GroupFault::Range);
-            return Eligible::from_group(group).ok_or_else(range);
+            return Eligible::from_group(group).map_err(|fault| Fault::Group(dn.to_string(), fault));
         }
         // Asked for as a search, and not read from each person: servers that compute memberOf do not tell
         // by RFC 4533 that it changed.
@@ -385,7 +410,15 @@ impl<'a> Session<'a> {
             return Ok(next_page(&result.ctrls));
         }
         let Tally { entries, references, .. } = self.tally;
-        Err(Fault::Partial { base: base.to_string(), entries, references, reply: result.into() })
+        Err(Fault::Partial { base: base.to_string(), entries, references, reply: self.reply(result) })
+    }
+
+    /// What the server said. One that repeats what it was told must not bring the password into our log.
+    fn reply(&self, mut result: LdapResult) -> Reply {
+        if self.login.is_some_and(|login| login.is_told_by(&result.text)) {
+            result.text.clear();
+        }
+        result.into()
     }
 
     /// Why ldap3 has no answer.
@@ -477,6 +510,7 @@ pub(crate) mod tests {
             membership: Membership::Group,
             attributes: host::config::Attributes::default(),
             disabled: Vec::new(),
+            lockout: host::config::Lockout::default(),
             deadline: Span::seconds(3),
             full_refresh: Span::hours(24),
         };

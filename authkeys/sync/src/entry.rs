@@ -2,6 +2,7 @@
 //!
 //! LDAP and `people.toml` both end here; what follows is the same for both.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use host::audit::Escaped;
@@ -61,24 +62,33 @@ pub fn believe(mut entries: Vec<Entry>) -> Believed {
                 None
             }
         };
-        let names = claims(&entry).map(str::to_string).collect();
+        let names = claims(&entry).map(Cow::into_owned).collect();
         believed.records.push(Record::new(entry.id, entry.dn, names, person));
     }
     believed
 }
 
-/// The names that an entry claims. What is no name of a person cannot be somebody else's either.
-pub fn claims(entry: &Entry) -> impl Iterator<Item = &str> {
-    entry.names.iter().map(String::as_str).filter(|name| Principal::new(name).is_ok())
+/// The names that an entry claims, in small letters: servers find `Alice` where they are asked for alice. What is
+/// no name of a person cannot be somebody else's either.
+pub fn claims(entry: &Entry) -> impl Iterator<Item = Cow<'_, str>> {
+    entry.names.iter().map(|name| small(name)).filter(|name| Principal::new(name).is_ok())
+}
+
+fn small(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 /// The names that more than one entry claims.
 fn contested(entries: &[Entry]) -> HashSet<String> {
-    let mut count: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+    let mut count: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(entries.len());
     for name in entries.iter().flat_map(claims) {
         *count.entry(name).or_default() += 1;
     }
-    count.into_iter().filter(|(_, claims)| *claims > 1).map(|(name, _)| name.to_string()).collect()
+    count.into_iter().filter(|(_, claims)| *claims > 1).map(|(name, _)| name.into_owned()).collect()
 }
 
 /// The one name of an entry, if nobody else claims it.
@@ -169,6 +179,12 @@ mod tests {
             records.iter().map(|record| record.names[0].as_str()).collect::<Vec<_>>(),
             ["alice", "alice", "bob"]
         );
+    }
+
+    #[test]
+    fn a09_a_name_that_another_entry_spells_otherwise_is_nobodys() {
+        assert_eq!(people(&[entry("1", &["alice"], &[KEY]), entry("2", &["Alice"], &[])]).len(), 0);
+        assert_eq!(people(&[entry("1", &["alice"], &[KEY]), entry("2", &["bob", "ALICE"], &[])]).len(), 0);
     }
 
     #[test]

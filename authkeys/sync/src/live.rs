@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! authkeys-answer 1
+//! silent ldaps://...           each server that was asked before and gave no answer
 //! person alice                 or: absent alice, disabled alice
 //! key ssh-ed25519 AAAA...      one line each
 //! rejected 2 weak-rsa          the values that are no acceptable key, by number, and why; 256 at most
@@ -29,14 +30,16 @@ use policy::{Principal, Timestamp};
 use store::Rejected;
 use store::keys::Record;
 
-use crate::directory::{self, DirectoryError};
-use crate::entry::{Believed, Entry, believe};
+use crate::cli::Arguments;
+use crate::directory::{self, DirectoryError, Found};
+use crate::entry::{Believed, Entry, believe, claims};
 use crate::people;
 
 /// Address space, in bytes.
 const MOST_SPACE: u64 = 512 * 1024 * 1024;
 
-/// Memory that can be written, in bytes; with the program itself it stays below 64 MiB.
+/// Memory that can be written where a server is asked, in bytes; with the program itself it stays below 64 MiB.
+/// people.toml is root's and no stranger's: it may be as large as it likes.
 const MOST_DATA: u64 = 48 * 1024 * 1024;
 
 /// The longest answer, in bytes: as much as `authkeys` reads.
@@ -96,9 +99,9 @@ impl Problem {
 }
 
 /// Prints the answer about `name`, or why there is none.
-pub fn run(config: &Path, name: &str, limit: Duration, now: Timestamp) -> ExitCode {
-    confine(limit);
-    let (text, code) = match answer(config, name, limit, now) {
+pub fn run(arguments: &Arguments, name: &str, now: Timestamp) -> ExitCode {
+    confine(arguments.deadline);
+    let (text, code) = match answer(arguments, name, now) {
         Ok(text) => (text, ExitCode::SUCCESS),
         Err(problem) => {
             let text = problem.text().replace(|c: char| c.is_control(), "?");
@@ -116,32 +119,32 @@ pub fn run(config: &Path, name: &str, limit: Duration, now: Timestamp) -> ExitCo
 /// is no reason to refuse a login: the parent has its own.
 fn confine(limit: Duration) {
     let _ = setrlimit(Resource::RLIMIT_AS, MOST_SPACE, MOST_SPACE);
-    let _ = setrlimit(Resource::RLIMIT_DATA, MOST_DATA, MOST_DATA);
     // A dump would hold the password to bind with.
     let _ = prctl::set_dumpable(false);
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
     alarm::set(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX).saturating_add(2));
 }
 
-fn answer(config: &Path, name: &str, limit: Duration, now: Timestamp) -> Result<String, Problem> {
+fn answer(arguments: &Arguments, name: &str, now: Timestamp) -> Result<String, Problem> {
     let start = Instant::now();
     let name = Principal::new(name).map_err(Problem::Name)?;
-    let config = Config::load(config).map_err(Problem::Config)?;
+    let config = Config::load(&arguments.config).map_err(Problem::Config)?;
     // What a network sends is not for root to read, also where root asks by hand.
     accounts::become_owner_of(config.paths.lookups.parent().unwrap_or(Path::new("/")))
         .map_err(Problem::Owner)?;
-    let entries = match config.directory.as_ref().ok_or(Problem::NoDirectory)? {
+    let found = match config.directory.as_ref().ok_or(Problem::NoDirectory)? {
         Directory::Ldap(ldap) => {
-            let left = limit.saturating_sub(start.elapsed());
-            directory::find(ldap, name.as_str(), left).map_err(Problem::Directory)?
+            let _ = setrlimit(Resource::RLIMIT_DATA, MOST_DATA, MOST_DATA);
+            let left = arguments.deadline.saturating_sub(start.elapsed());
+            directory::find(ldap, name.as_str(), &arguments.last, left).map_err(Problem::Directory)?
         }
         Directory::File(path) => {
             let mut everybody = people::read(path).map_err(Problem::Config)?;
-            everybody.retain(|entry| entry.names.iter().any(|claimed| claimed == name.as_str()));
-            everybody
+            everybody.retain(|entry| claims(entry).any(|claimed| claimed == name.as_str()));
+            Found { entries: everybody, silent: Vec::new() }
         }
     };
-    let text = judge(name.as_str(), &entries, now)?;
+    let text = judge(name.as_str(), &found, now)?;
     if text.len() > LONGEST_ANSWER {
         return Err(Problem::TooMany(text.lines().filter(|line| line.starts_with("key ")).count()));
     }
@@ -149,14 +152,17 @@ fn answer(config: &Path, name: &str, limit: Duration, now: Timestamp) -> Result<
 }
 
 /// The answer that `entries` are: nobody, or exactly the person who was asked for, byte for byte.
-fn judge(name: &str, entries: &[Entry], now: Timestamp) -> Result<String, Problem> {
+fn judge(name: &str, found: &Found, now: Timestamp) -> Result<String, Problem> {
     let mut text = "authkeys-answer 1\n".to_string();
-    match entries {
+    for server in &found.silent {
+        let _ = writeln!(text, "silent {server}");
+    }
+    match found.entries.as_slice() {
         [] => {
             let _ = writeln!(text, "absent {name}");
         }
         [Entry { names, .. }] if names.as_slice() == [name] => {
-            let Believed { records, dropped } = believe(entries.to_vec());
+            let Believed { records, dropped } = believe(found.entries.clone());
             let [Record { person: Some(person), .. }] = records.as_slice() else {
                 return Err(Problem::Ambiguous(dropped.join("; ")));
             };
@@ -193,6 +199,10 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
+
+    fn judge(name: &str, entries: &[Entry], now: Timestamp) -> Result<String, Problem> {
+        super::judge(name, &Found { entries: entries.to_vec(), silent: Vec::new() }, now)
+    }
 
     fn entry(names: &[&str], keys: &[&str]) -> Entry {
         Entry {

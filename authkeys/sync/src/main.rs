@@ -20,11 +20,11 @@ use host::clock::now;
 use host::config::{Directory, KeysMode, Ldap};
 use host::{Config, accounts, toml_file};
 use policy::Timestamp;
-use store::keys::{self, Base, Change, Effect};
+use store::keys::{self, Base, Effect};
 use store::{StoreError, SyncLock};
 
 use directory::Deadline;
-use replica::{Keep, Note, Plan};
+use replica::{Draft, Keep, Note, Plan};
 
 fn main() -> ExitCode {
     let arguments = match cli::Arguments::try_parse() {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     // text, and the cost of its backtrace, help nobody.
     std::panic::set_hook(Box::new(|_| {}));
     if let Some(name) = &arguments.user {
-        return live::run(&arguments.config, name, arguments.deadline, now());
+        return live::run(&arguments, name, now());
     }
     match sync(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,15 +66,21 @@ fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
         }
         published => published,
     }?;
-    let _ = writeln!(
-        io::stdout(),
-        "{} changed, {} removed, {} people, {} ms",
-        grouped(published.changed),
-        grouped(published.removed),
-        grouped(published.people),
-        start.elapsed().as_millis()
-    );
+    let _ = writeln!(io::stdout(), "{}, {} ms", told(published), start.elapsed().as_millis());
     Ok(())
+}
+
+/// What a sync did; who may become root is said where that changed.
+fn told(effect: Effect) -> String {
+    let Effect { changed, removed, people, gained, deprived, .. } = effect;
+    let [changed, removed, people] = [changed, removed, people].map(grouped);
+    let mut text = format!("{changed} changed, {removed} removed, {people} people");
+    for (count, what) in [(gained, "newly"), (deprived, "no longer")] {
+        if count > 0 {
+            text += &format!(", {} {what} eligible", grouped(count));
+        }
+    }
+    text
 }
 
 /// Fetches and publishes, against the copy that stands if there is one.
@@ -89,7 +95,7 @@ fn replicate(
         KeysMode::Replica => Keep::Everybody,
         KeysMode::Lookup => Keep::Eligible,
     };
-    let (change, dropped, note) = match directory {
+    let (Draft { change, dropped, shows_nobody }, note) = match directory {
         Directory::Ldap(ldap) => from_ldap(ldap, base, keep, asked)?,
         Directory::File(path) => from_file(path, base, keep, asked)?,
     };
@@ -98,14 +104,14 @@ fn replicate(
         let _ = writeln!(stderr, "authkeys-sync: dropped {line}");
     }
     let effect = change.effect();
-    replica::guard(effect, config.max_shrink, accept)?;
+    replica::guard(effect, shows_nobody, config.max_shrink, accept)?;
     let note = note.map(|note| note.write());
     keys::publish(&config.paths.keys, &config.copy_scope(directory), base, &change, note.as_deref(), asked)?;
     Ok(effect)
 }
 
-/// What there is to publish, what was dropped of it, and the note for the next sync.
-type Fetched = (Change, Vec<String>, Option<Note>);
+/// What there is to publish, and the note for the next sync.
+type Fetched = (Draft, Option<Note>);
 
 /// Everybody in the file; no change if the copy was made from the same bytes.
 fn from_file(
@@ -119,13 +125,14 @@ fn from_file(
     if let Some((base, old)) = base.and_then(|base| Some((base, Note::read(base.resume()?)?)))
         && old.is_of_same_file(&note)
     {
-        return Ok((base.kept(), Vec::new(), Some(old)));
+        // A copy of eligible people alone may have nobody in it.
+        return Ok((Draft { change: base.kept(), dropped: Vec::new(), shows_nobody: false }, Some(old)));
     }
     match replica::whole(base, people::parse(path, &text)?, keep)? {
         // What was dropped is said again by each sync, so the next one has to look again.
-        Plan::Publish(change, dropped) => {
-            let note = dropped.is_empty().then_some(note);
-            Ok((change, dropped, note))
+        Plan::Publish(draft) => {
+            let note = draft.dropped.is_empty().then_some(note);
+            Ok((draft, note))
         }
         Plan::FetchEverything => Err("people.toml is read whole or not at all".into()),
     }
@@ -155,9 +162,9 @@ fn from_ldap(
         let (cookie, group) = (answer.cookie.clone(), answer.eligible.digest());
         let plan = replica::plan(base, answer, old.as_ref().map(|note| note.group.as_str()), keep)?;
         match (plan, old.take()) {
-            (Plan::Publish(change, dropped), _) => {
+            (Plan::Publish(draft), _) => {
                 let note = cookie.map(|cookie| Note { full, view, group, cookie });
-                return Ok((change, dropped, note));
+                return Ok((draft, note));
             }
             (Plan::FetchEverything, Some(_)) => {}
             (Plan::FetchEverything, None) => {

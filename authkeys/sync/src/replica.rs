@@ -5,6 +5,7 @@
 //! the same as judging everybody anew: as long as no entry outside it claims a name that an entry in
 //! it claims, or claimed before. Otherwise everybody is fetched ([`Plan::FetchEverything`]).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -184,10 +185,21 @@ impl Note {
 /// What to do with an answer.
 #[derive(Debug)]
 pub enum Plan {
-    /// Publish this; the lines name what was dropped.
-    Publish(Change, Vec<String>),
+    /// Publish this.
+    Publish(Draft),
     /// The part cannot be judged by itself: fetch everybody.
     FetchEverything,
+}
+
+/// What there is to publish.
+#[derive(Debug)]
+pub struct Draft {
+    /// What becomes of the copy.
+    pub change: Change,
+    /// A line for whatever was dropped.
+    pub dropped: Vec<String>,
+    /// Has the directory shown nobody at all?
+    pub shows_nobody: bool,
 }
 
 /// Makes a plan for `answer`, against the copy `base`. `group` is the digest of the eligible group that the
@@ -221,6 +233,7 @@ pub enum Keep {
 /// The plan for everybody. All are looked at in any case, so that names which two entries claim are known.
 pub fn whole(base: Option<&Base>, entries: Vec<Entry>, keep: Keep) -> Result<Plan, StoreError> {
     let mut believed = entry::believe(entries);
+    let shows_nobody = believed.records.iter().all(|record| record.person.is_none());
     if keep == Keep::Eligible {
         believed.records.retain(|record| record.is_eligible());
     }
@@ -228,7 +241,7 @@ pub fn whole(base: Option<&Base>, entries: Vec<Entry>, keep: Keep) -> Result<Pla
         Some(base) => base.replaced_by(believed.records)?,
         None => Change::everything(believed.records),
     };
-    Ok(Plan::Publish(change, believed.dropped))
+    Ok(Plan::Publish(Draft { change, dropped: believed.dropped, shows_nobody }))
 }
 
 fn part(
@@ -253,7 +266,8 @@ fn part(
     };
     let believed = entry::believe(set);
     let change = base.changed_by(believed.records, &gone, flags)?;
-    Ok(Plan::Publish(change, believed.dropped))
+    let shows_nobody = change.effect().people == 0;
+    Ok(Plan::Publish(Draft { change, dropped: believed.dropped, shows_nobody }))
 }
 
 /// Does an entry that is not affected claim a name that an affected one claims, or claimed before?
@@ -262,7 +276,7 @@ fn touches_others(
     set: &[Entry],
     affected: &BTreeSet<String>,
 ) -> Result<bool, StoreError> {
-    let mut names: BTreeSet<String> = set.iter().flat_map(entry::claims).map(str::to_string).collect();
+    let mut names: BTreeSet<String> = set.iter().flat_map(entry::claims).map(Cow::into_owned).collect();
     for id in affected {
         names.extend(known.names_of(id)?);
     }
@@ -295,6 +309,8 @@ pub enum Guarded {
     Empty,
     /// Too many would lose their keys: how many, of how many, and the percentage allowed.
     Shrink(usize, usize, u8),
+    /// Too many could not become root any more: how many, of how many, and the percentage allowed.
+    Deprived(usize, usize, u8),
 }
 
 impl fmt::Display for Guarded {
@@ -308,24 +324,39 @@ impl fmt::Display for Guarded {
                 "{lost} of {before} people would be gone or without keys, more than max_shrink ({share}%) allows (guard-tripped), \
                  nothing published; check `base`, `filter` and what the bind DN may read, or accept it once: authkeys-sync --accept"
             ),
+            Self::Deprived(lost, before, share) => write!(
+                f,
+                "{lost} of {before} people would not be eligible any more, all of them or more than max_shrink ({share}%) allows \
+                 (guard-tripped), nothing published; check `eligible_group` and what the bind DN may read of it, or accept it \
+                 once: authkeys-sync --accept"
+            ),
         }
     }
 }
 
 impl std::error::Error for Guarded {}
 
-/// Refuses a change that takes away too many: a mistake in the directory must not lock everybody out. Where
-/// the administrator accepts it, only an empty directory is refused still.
-pub fn guard(effect: Effect, max_shrink: u8, accept: bool) -> Result<(), Guarded> {
-    let Effect { lost, before, people, .. } = effect;
-    if people == 0 {
-        return Err(Guarded::Empty);
+/// Refuses a change that takes away too many, or the last who may become root: a mistake in the directory must
+/// not lock everybody out. Where the administrator accepts it, only a directory that `shows_nobody` is refused
+/// still; a copy of nobody is none, as long as nobody is eligible.
+pub fn guard(effect: Effect, shows_nobody: bool, max_shrink: u8, accept: bool) -> Result<(), Guarded> {
+    let Effect { lost, before, gained, deprived, eligible_before, .. } = effect;
+    let many = |lost: usize, before: usize| {
+        let allowed = before.saturating_mul(usize::from(max_shrink));
+        lost >= FEW_LOST && lost.saturating_mul(100) > allowed
+    };
+    let all_deprived = deprived > 0 && eligible_before + gained == deprived;
+    if shows_nobody {
+        Err(Guarded::Empty)
+    } else if accept {
+        Ok(())
+    } else if all_deprived || many(deprived, eligible_before) {
+        Err(Guarded::Deprived(deprived, eligible_before, max_shrink))
+    } else if many(lost, before) {
+        Err(Guarded::Shrink(lost, before, max_shrink))
+    } else {
+        Ok(())
     }
-    let many = lost.saturating_mul(100) > before.saturating_mul(usize::from(max_shrink));
-    if many && lost >= FEW_LOST && !accept {
-        return Err(Guarded::Shrink(lost, before, max_shrink));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -444,6 +475,7 @@ mod tests {
     #[test]
     fn a_shrink_is_refused_above_its_share_and_an_empty_directory_always() {
         let effect = |lost, before, people| Effect { lost, before, people, ..Effect::default() };
+        let guard = |effect: Effect, share, accept| guard(effect, effect.people == 0, share, accept);
         assert_eq!(guard(effect(20, 100, 80), 20, false), Ok(()));
         assert_eq!(guard(effect(21, 100, 79), 20, false), Err(Guarded::Shrink(21, 100, 20)));
         assert_eq!(guard(effect(21, 100, 79), 20, true), Ok(()));
@@ -451,6 +483,26 @@ mod tests {
         assert_eq!(guard(effect(10, 1000, 990), 0, false), Err(Guarded::Shrink(10, 1000, 0)));
         assert_eq!(guard(effect(0, 0, 0), 100, true), Err(Guarded::Empty));
         assert_eq!(guard(effect(0, 0, 5), 20, false), Ok(()));
+    }
+
+    #[test]
+    fn the_last_who_may_become_root_and_too_many_of_them_stay_unless_that_is_accepted() {
+        let of = |deprived, eligible_before, gained| {
+            let effect = Effect { deprived, eligible_before, gained, people: 100, ..Effect::default() };
+            [false, true].map(|accept| guard(effect, false, 20, accept))
+        };
+        let refused = |lost, before| [Err(Guarded::Deprived(lost, before, 20)), Ok(())];
+        assert_eq!(of(1, 1, 0), refused(1, 1));
+        assert_eq!(of(3, 3, 0), refused(3, 3));
+        assert_eq!(of(3, 3, 1), [Ok(()), Ok(())]);
+        assert_eq!(of(9, 20, 0), [Ok(()), Ok(())], "fewer than ten are never many");
+        assert_eq!(of(10, 20, 0), refused(10, 20));
+        assert_eq!(of(10, 50, 0), [Ok(()), Ok(())]);
+        assert_eq!(of(0, 0, 0), [Ok(()), Ok(())]);
+        // A copy of eligible people alone may be empty; a directory may not.
+        let nobody = Effect::default();
+        assert_eq!(guard(nobody, false, 20, false), Ok(()));
+        assert_eq!(guard(nobody, true, 20, true), Err(Guarded::Empty));
     }
 
     /// A directory and its copy, kept up to date by parts.
@@ -476,7 +528,8 @@ mod tests {
         fn publish_everything(&self) {
             let base = Base::open(&self.path(), "test").ok();
             let everybody = self.directory.values().cloned().collect();
-            let Ok(Plan::Publish(change, _)) = whole(base.as_ref(), everybody, Keep::Everybody) else {
+            let Ok(Plan::Publish(Draft { change, .. })) = whole(base.as_ref(), everybody, Keep::Everybody)
+            else {
                 panic!()
             };
             self.publish(base.as_ref(), &change);
@@ -489,7 +542,7 @@ mod tests {
             let set = set.iter().filter_map(|id| self.directory.get(id)).cloned().collect();
             let (gone, present) = if listed { (ids([]), Some(unchanged)) } else { (gone, None) };
             match part(&base, set, gone, present, None).unwrap() {
-                Plan::Publish(change, _) => {
+                Plan::Publish(Draft { change, .. }) => {
                     self.publish(Some(&base), &change);
                     true
                 }

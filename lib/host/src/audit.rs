@@ -1,4 +1,5 @@
-//! One `authpriv` line per decision, which no user can forge, split or hold up.
+//! One `authpriv` line per decision, which no user can forge, split or hold up; and beside it a record for
+//! programs, in a file.
 //!
 //! Every value that came from outside is escaped and cut. The line is sent as one datagram to
 //! /dev/log, which may keep it waiting for a fifth of a second: long enough for a log that is busy,
@@ -6,11 +7,17 @@
 //! cost a line, never a login. (The syslog crate's own socket blocks for ever on a full queue and
 //! passes newlines through: measured.)
 
+mod record;
+mod spool;
+
 use std::fmt::{self, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use policy::{Decision, Ground};
+
+pub use record::{Phase, Record};
+pub use spool::{MOST, Spool, Ticket, open};
 
 /// Facility authpriv (10), severity info (6): RFC 5424 section 6.2.1.
 const PRIORITY: u8 = 10 * 8 + 6;
@@ -50,6 +57,13 @@ impl Line {
                 line = line
                     .field("schedule", &schedule.to_string())
                     .field("age", &format!("{}s", age.as_seconds()));
+            }
+            Ground::Program(program) => {
+                line = line
+                    .field("automation", &program.number.to_string())
+                    .field("owner", &program.owner)
+                    .field("why", &program.reason)
+                    .field("until", &program.until.to_string());
             }
             Ground::Revoked(revocation) => {
                 line = line

@@ -8,6 +8,7 @@ mod automation;
 mod credentials;
 mod key_rule;
 mod ldap_url;
+mod nss;
 mod oncall;
 mod show;
 
@@ -16,7 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use policy::{
-    Account, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Span, Timestamp, Who,
+    Account, GroupRule, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Span, Timestamp, Who,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -29,6 +30,9 @@ pub use oncall::{Access, Exec, Guards, OAuth, OnCall, PagerDuty, Provider, Sourc
 
 /// Where every program looks unless it is told `--config FILE` (the PAM module: `config=FILE`).
 pub const DEFAULT_PATH: &str = "/etc/authkeys/config.toml";
+
+/// Where the PAM module writes what it decided, also without a readable configuration.
+pub const DEFAULT_AUDIT: &str = "/var/log/authkeys/decisions.jsonl";
 
 /// The share of people, in percent, that a sync may take away where `max_shrink` says nothing.
 const MAX_SHRINK: u8 = 20;
@@ -48,6 +52,8 @@ pub struct Config {
     pub oncall: OnCall,
     /// What the decision is made by.
     pub rules: Rules,
+    /// Groups whose members are on call.
+    pub groups: Vec<GroupRule>,
     /// Where databases are.
     pub paths: Paths,
 }
@@ -69,10 +75,10 @@ impl Directory {
             Self::File(path) => format!("file {}", path.display()),
             Self::Ldap(ldap) => {
                 let group = ldap.eligible_group.as_deref().unwrap_or("-");
-                let Ldap { base, filter, attributes, membership, disabled, .. } = ldap.as_ref();
+                let Ldap { base, filter, attributes, membership, disabled, lockout, .. } = ldap.as_ref();
                 let Attributes { user, keys, mail } = attributes;
                 let mut scope = format!("ldap base={base} filter={filter} eligible={group} by={membership}");
-                scope += &format!(" user={user} keys={keys} mail={mail}");
+                scope += &format!(" user={user} keys={keys} mail={mail} lockout={lockout}");
                 for Mark { attribute, values } in disabled {
                     scope += &format!(" disabled={attribute}:{values:?}");
                 }
@@ -111,6 +117,8 @@ pub struct Ldap {
     pub attributes: Attributes,
     /// What marks an account as disabled, besides the marks that every directory has.
     pub disabled: Vec<Mark>,
+    /// Which locks of a password policy count among the marks.
+    pub lockout: Lockout,
     /// Longest time a whole sync may take.
     pub deadline: Span,
     /// Time after which everybody is fetched anew, although the server tells what changed.
@@ -190,6 +198,27 @@ impl fmt::Display for Membership {
         f.write_str(match self {
             Self::Group => "member",
             Self::Person => "memberOf",
+        })
+    }
+}
+
+/// Which locks that a password policy sets (`pwdAccountLockedTime`) disable an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lockout {
+    /// The one without end, which an administrator sets. A lock that begins at an instant follows from wrong
+    /// passwords, which anybody can send.
+    #[default]
+    Permanent,
+    /// Any.
+    Any,
+}
+
+impl fmt::Display for Lockout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permanent => "permanent",
+            Self::Any => "any",
         })
     }
 }
@@ -284,6 +313,8 @@ pub struct Paths {
     pub lookups: PathBuf,
     /// Who is shut out on this host, whatever all else says; beside the configuration, and root's.
     pub revoked: PathBuf,
+    /// What the PAM module decided, a line of JSON for each decision.
+    pub audit: PathBuf,
 }
 
 impl Config {
@@ -343,6 +374,8 @@ struct File {
     #[serde(default)]
     policy: PolicySection,
     #[serde(default)]
+    nss: nss::NssSection,
+    #[serde(default)]
     paths: PathsSection,
 }
 
@@ -359,7 +392,7 @@ struct DirectorySection {
     file: Option<PathBuf>,
     urls: Option<Spanned<Vec<Spanned<String>>>>,
     srv_hosts: Option<Spanned<Vec<Spanned<String>>>>,
-    base: Option<String>,
+    base: Option<Spanned<String>>,
     bind: Option<Spanned<Bind>>,
     bind_dn: Option<Spanned<String>>,
     bind_password_file: Option<Spanned<PathBuf>>,
@@ -374,6 +407,8 @@ struct DirectorySection {
     attributes: AttributesSection,
     #[serde(default)]
     disabled: BTreeMap<Spanned<String>, Vec<String>>,
+    #[serde(default)]
+    lockout: Lockout,
     deadline: Option<Duration>,
     full_refresh: Option<Duration>,
     max_shrink: Option<Percent>,
@@ -632,6 +667,7 @@ struct PathsSection {
     keys: Option<PathBuf>,
     roster: Option<PathBuf>,
     lookups: Option<PathBuf>,
+    audit: Option<PathBuf>,
 }
 
 fn first_level() -> Spanned<u8> {
@@ -653,6 +689,14 @@ impl<'de> Deserialize<'de> for Percent {
     }
 }
 
+/// Reads a length of time as the configuration writes it, for command lines.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Span, String> {
+    text.parse().map(|Duration(span)| span)
+}
+
 /// `"90s"`, `"5m"`, `"6h"`, `"3d"`.
 #[derive(Debug, Clone, Copy)]
 struct Duration(Span);
@@ -660,11 +704,16 @@ struct Duration(Span);
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bad = || {
-            serde::de::Error::custom(format!(
-                "`{text}` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\""
-            ))
-        };
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad =
+            || format!("`{text}` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\"");
         let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
         let seconds = match unit {
             "s" => 1,
@@ -697,6 +746,7 @@ impl File {
             max_shrink: shrink.map_or(MAX_SHRINK, |Percent(share)| share),
             keys: self.keys.check(&rules.shared)?,
             oncall,
+            groups: self.nss.check(&rules.rules)?,
             rules,
             paths: Paths {
                 keys: beside(&self.paths.keys.unwrap_or_else(|| "/var/lib/authkeys/keys.db".into())),
@@ -705,6 +755,7 @@ impl File {
                     &self.paths.lookups.unwrap_or_else(|| "/var/cache/authkeys/lookups.db".into()),
                 ),
                 revoked: Config::revoked_beside(path),
+                audit: beside(&self.paths.audit.unwrap_or_else(|| DEFAULT_AUDIT.into())),
             },
         })
     }
@@ -747,7 +798,7 @@ impl DirectorySection {
         Ok(Directory::Ldap(Box::new(Ldap {
             urls,
             srv_hosts,
-            base: this.base.clone().ok_or_else(|| missing("base"))?,
+            base: this.people_base()?.ok_or_else(|| missing("base"))?,
             bind,
             client: this.client_files(beside)?,
             bind_dn: this.bind_dn.as_ref().map(|dn| dn.get_ref().clone()),
@@ -758,6 +809,7 @@ impl DirectorySection {
             membership: this.eligible_group_by,
             attributes: this.attributes.check()?,
             disabled: marks(&this.disabled)?,
+            lockout: this.lockout,
             deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),
             full_refresh: this.full_refresh.map_or(Span::hours(24), |every| every.0),
         })))
@@ -841,15 +893,42 @@ impl DirectorySection {
         }
     }
 
+    fn people_base(&self) -> Result<Option<String>, Problem> {
+        match &self.base {
+            Some(base) if base.get_ref().trim().is_empty() => {
+                Err(problem(base, "`base` is empty; write the DN below which people are"))
+            }
+            base => Ok(base.as_ref().map(|base| base.get_ref().clone())),
+        }
+    }
+
     fn people_filter(&self) -> Result<String, Problem> {
         match &self.filter {
             Some(filter) if !(filter.get_ref().starts_with('(') && filter.get_ref().ends_with(')')) => {
                 Err(problem(filter, "a filter stands in parentheses: \"(objectClass=ldapPublicKey)\""))
             }
+            Some(filter) if !is_one_filter(filter.get_ref()) => Err(problem(
+                filter,
+                "the parentheses of this filter do not match, or it is more than one; join them: \"(&(a=b)(c=d))\"",
+            )),
             Some(filter) => Ok(filter.get_ref().clone()),
             None => Ok("(objectClass=ldapPublicKey)".to_string()),
         }
     }
+}
+
+/// Does the first parenthesis of `filter` end with its last letter? In a value a parenthesis is written `\\28`.
+fn is_one_filter(filter: &str) -> bool {
+    let mut depth = 0_usize;
+    let ends = filter.bytes().position(|byte| {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0
+    });
+    ends.is_some_and(|end| end + 1 == filter.len())
 }
 
 impl AttributesSection {
@@ -1281,7 +1360,7 @@ mod tests {
                 "1: [directory] has `file` and settings of an LDAP server; say `urls`, or take those out",
             ),
             (format!("{SOURCE}file = 'x'"), "3: provider `pagerduty` has no setting `file`"),
-            (format!("{SOURCE}deadline = '61s'"), "6: `deadline` of a PagerDuty source is at most 1m"),
+            (format!("{SOURCE}deadline = '61s'"), "6: `deadline` of a source is at most 1m"),
             (
                 format!(
                     "{SOURCE}[oncall.source.oauth]\nclient_id = 'x'\nclient_secret_file = 's'\nsubdomain = 'acme'"
@@ -1410,13 +1489,33 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_one_and_a_base_is_somewhere() {
+        let problem = |base: &str, filter: &str| {
+            let text = format!("[directory]\nurls = ['ldaps://a']\nbase = '{base}'\nfilter = '{filter}'\n");
+            parse(&text).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for good in ["(a=b)", "(&(a=b)(|(c=d)(!(e=f))))", "(cn=a\\28b)"] {
+            assert_eq!(problem("dc=x", good), "", "{good}");
+        }
+        for bad in ["(a=b)(c=d)", "(a=b", "((a=b)", "(a=b))", "()(", "(a=b))(c=d)"] {
+            assert!(problem("dc=x", bad).contains(":4:"), "{bad}: {}", problem("dc=x", bad));
+        }
+        for bad in ["", " "] {
+            assert!(problem(bad, "(a=b)").contains("`base` is empty"), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn what_a_copy_is_tied_to_names_everything_that_is_asked() {
         let ldap = "[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\n";
         let scope = |more: &str| {
             parse(&format!("{ldap}{more}")).unwrap().directory.map(|directory| directory.scope()).unwrap()
         };
         let plain = scope("");
-        assert!(plain.ends_with("by=member user=uid keys=sshPublicKey mail=mail"), "{plain}");
+        assert!(
+            plain.ends_with("by=member user=uid keys=sshPublicKey mail=mail lockout=permanent"),
+            "{plain}"
+        );
         for more in [
             "filter = '(a=b)'",
             "eligible_group = 'cn=x'",
@@ -1424,6 +1523,7 @@ mod tests {
             "[directory.attributes]\nuser = 'sAMAccountName'",
             "[directory.attributes]\nkeys = 'altSecurityIdentities'",
             "[directory.disabled]\nemployeeType = ['former']",
+            "lockout = 'any'",
         ] {
             assert_ne!(scope(more), plain, "{more}");
         }

@@ -1,4 +1,4 @@
-//! The plain files of this host: configuration, revocations, secrets, accounts and the audit line; and its clock.
+//! The plain files of this host: configuration, revocations, switch, secrets, accounts and the audit line; and its clock.
 //!
 //! No SQL and no network. Everything is read through [`trust`], which refuses files that
 //! others could have written.
@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod revoked;
 pub mod secret;
+pub mod switch;
 pub mod toml_file;
 
 pub use config::Config;

@@ -1,8 +1,8 @@
 //! Keys of programs: deploy tools, backup, scanners.
 //!
 //! Such a key is nobody's. It opens one account, from the places that are listed, until a day; whoever else's
-//! it may be by the directory, it opens nothing for them. `authkeys` goes by this; for accounts that are guarded
-//! [`decide`](crate::decide) does not know it, and refuses.
+//! it may be by the directory, it opens nothing for them. `authkeys` prints by this, and for accounts that are
+//! guarded [`decide`](crate::decide) admits by it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -57,5 +57,18 @@ impl Rules {
     /// was a program's does not become a person's.
     pub fn automation(&self, key: &Digest) -> Option<&Automation> {
         self.automation.iter().find(|automation| automation.lists(key))
+    }
+
+    /// The entry by which `account` is judged when this key opens it: its own, or else any that lists the key.
+    pub fn program(&self, key: &Digest, account: &str) -> Option<&Automation> {
+        let own = self.automation.iter().find(|one| one.account.as_str() == account && one.lists(key));
+        own.or_else(|| self.automation(key))
+    }
+
+    /// The entries of `account` for `service`, whether their time is over or not.
+    pub fn programs<'r>(&'r self, service: &str, account: &str) -> impl Iterator<Item = &'r Automation> {
+        self.automation
+            .iter()
+            .filter(move |one| one.account.as_str() == account && one.covers_service(service))
     }
 }

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
-    Ages, Facts, Principal, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span,
-    Timestamp, Who, Window,
+    Ages, Automation, Facts, Principal, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef,
+    Shift, Span, Timestamp, Who, Window, asks_the_caller,
 };
 
 /// Who is entering what, and by which door.
@@ -23,6 +23,8 @@ pub struct Login<'a> {
     pub person: Person<'a>,
     /// The terminal, as PAM was told: `tty1`, `/dev/pts/0`, `ssh`; empty if there is none.
     pub tty: &'a str,
+    /// From where, as PAM was told: an address or a name; empty if there is none.
+    pub place: &'a str,
 }
 
 /// The human being behind a login.
@@ -40,6 +42,9 @@ pub enum Person<'a> {
     Unusable,
     /// The caller is uid 0 already and gains nothing.
     Superuser,
+    /// Nobody: the key that opened the session is a program's, and listed here. Whether it opens this account is
+    /// still to be decided.
+    Program(&'a Automation),
 }
 
 /// What the decision is made from.
@@ -125,6 +130,7 @@ macro_rules! reasons {
 
 reasons! {
     OnCall => "oncall",
+    Automation => "automation",
     Exempt => "exempt",
     AwaitsKey => "awaits-key",
     OutOfScope => "out-of-scope",
@@ -136,6 +142,8 @@ reasons! {
     NotEligible => "not-eligible",
     UnknownPerson => "unknown-person",
     AmbiguousPerson => "ambiguous-person",
+    AutomationOver => "automation-over",
+    AutomationElsewhere => "automation-elsewhere",
     BadUser => "bad-user",
     CacheMissing => "cache-missing",
     CacheCorrupt => "cache-corrupt",
@@ -214,7 +222,27 @@ pub struct OnCall {
 impl OnCall {
     /// One line for somebody who is admitted on news older than `warn_age`.
     pub fn old_news(&self) -> String {
-        format!("believed, but last sync {} ago; run `oncall-cache sync`", self.age)
+        format!("believed, but last sync {} ago; run `oncall-cache refresh`", self.age)
+    }
+}
+
+/// The `[[policy.automation]]` by which a program is admitted, or is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Its place in the file, from 1.
+    pub number: usize,
+    /// Who answers for it.
+    pub owner: String,
+    /// What it is for.
+    pub reason: String,
+    /// When it ends.
+    pub until: Timestamp,
+}
+
+impl From<&Automation> for Program {
+    fn from(entry: &Automation) -> Self {
+        let Automation { number, owner, reason, until, .. } = entry;
+        Self { number: *number, owner: owner.clone(), reason: reason.clone(), until: *until }
     }
 }
 
@@ -223,6 +251,8 @@ impl OnCall {
 pub enum Ground {
     /// A shift.
     OnCall(OnCall),
+    /// An exception for a program.
+    Program(Program),
     /// A schedule that is not believed, the time since it was read, and the limit.
     Unbelieved(ScheduleRef, Span, Span),
     /// Root of this host shut the person out.
@@ -267,8 +297,9 @@ impl Decision {
 ///
 /// The order is part of the contract. A login that is out of scope, or by somebody who is root already, is not
 /// ours. Whoever is revoked enters nothing, guarded or not, exempt or not. Otherwise a login that is not guarded
-/// is never touched by any fault; an exempt account or console needs no evidence; everybody else needs to be
-/// eligible and on call by a rule that covers this host, and the evidence must be whole and young enough.
+/// is never touched by any fault; an exempt account or console needs no evidence; a program needs an entry of
+/// its own, and no roster; everybody else needs to be eligible and on call by a rule that covers this host, and
+/// the evidence must be whole and young enough.
 pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> Decision {
     if !rules.covers_service(login.service) {
         return Decision::plain(Verdict::NotOurs, Reason::OutOfScope);
@@ -278,10 +309,15 @@ pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Ti
     let decision = match (login.person, evidence.revoked) {
         (Person::Superuser, _) if guarded => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
         (Person::Known(person), Ok(revoked)) if revoked.names(person) => shut_out(revoked.get(person)),
+        // An account that has its own name revoked is closed to its programs too.
+        (Person::Program(_), Ok(revoked)) if revoked.get_by_name(login.account).is_some() => {
+            shut_out(revoked.get_by_name(login.account))
+        }
         _ if !guarded => Decision::plain(Verdict::NotOurs, Reason::NotGuarded),
         _ if rules.exempts_login(login) => Decision::plain(Verdict::Allow, Reason::Exempt),
         (_, Err(_)) => unreadable(evidence),
-        (Person::Known(person), Ok(_)) => decide_person(person, login.account, evidence, rules, now),
+        (Person::Program(entry), Ok(_)) => decide_program(entry, login, now),
+        (Person::Known(person), Ok(_)) => decide_caller(person, login, evidence, rules, now),
         (Person::Unknown, _) => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
         (Person::Ambiguous, _) => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
         (Person::CannotTell(fault), _) => Decision::plain(Verdict::CannotTell, fault.into()),
@@ -306,13 +342,39 @@ fn shut_out(revocation: Option<&Revocation>) -> Decision {
     Decision { ground, ..Decision::plain(Verdict::Refuse, Reason::Revoked) }
 }
 
-/// Could anybody enter this shared account now? Asked where the person is not yet known: sshd tells
-/// PAM the key only when the session opens. [`Reason::AwaitsKey`] says that the real decision follows.
+/// Could anybody enter this account now? Asked where the key is not yet known: sshd tells PAM the key only
+/// when the session opens. [`Reason::AwaitsKey`] says that the real decision follows.
+///
+/// An account that several people share is entered as nobody; any other as its owner, unless the key turns out
+/// to be a program's.
 pub fn anyone(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> Decision {
-    let unknown = decide(&Login { person: Person::Unknown, ..*login }, evidence, rules, now);
-    if unknown.reason != Reason::UnknownPerson {
-        return unknown;
+    let keyless = decide(login, evidence, rules, now);
+    let has_program = || {
+        let mut entries = rules.programs(login.service, login.account);
+        entries.any(|entry| {
+            let login = Login { person: Person::Program(entry), ..*login };
+            decide(&login, evidence, rules, now).allows()
+        })
+    };
+    match keyless.reason {
+        Reason::OnCall => {}
+        Reason::Exempt | Reason::NotGuarded | Reason::OutOfScope | Reason::AlreadyRoot => return keyless,
+        Reason::Revoked | Reason::RevokedUnreadable => return keyless,
+        _ if has_program() => {}
+        Reason::UnknownPerson => return anyone_on_call(login, keyless, evidence, rules, now),
+        _ => return keyless,
     }
+    Decision { guard: keyless.guard, ..Decision::plain(Verdict::Allow, Reason::AwaitsKey) }
+}
+
+/// The same of an account that several people share, and people alone.
+fn anyone_on_call(
+    login: &Login<'_>,
+    unknown: Decision,
+    evidence: &Evidence<'_>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Decision {
     let decision = match admitted(login.service, login.account, login.facts, evidence, rules, now) {
         Ok(people) if people.is_empty() => Decision::plain(Verdict::Refuse, Reason::NotOnCall),
         Ok(_) => Decision::plain(Verdict::Allow, Reason::AwaitsKey),
@@ -346,7 +408,7 @@ pub fn admitted<'r>(
     people.sort();
     people.dedup();
     people.retain(|person| {
-        let login = Login { service, account, facts, person: Person::Known(person), tty: "" };
+        let login = Login { service, account, facts, person: Person::Known(person), tty: "", place: "" };
         decide(&login, evidence, rules, now).allows()
     });
     match Counted::new(rules, roster).unbelieved(now).next() {
@@ -404,6 +466,42 @@ fn believed<'r>(evidence: &Evidence<'r>, now: Timestamp) -> Result<&'r Roster, D
         return Err(Decision::plain(Verdict::CannotTell, Reason::ClockRollback));
     }
     Ok(roster)
+}
+
+/// A program, by its key: this account, by this door, from this place, and not after its day.
+fn decide_program(entry: &Automation, login: &Login<'_>, now: Timestamp) -> Decision {
+    let ground = Ground::Program(entry.into());
+    let is_here = entry.account.as_str() == login.account
+        && entry.covers_service(login.service)
+        && entry.from.iter().any(|place| place.covers(login.place));
+    let decision = match (is_here, entry.is_over(now)) {
+        (false, _) => Decision::plain(Verdict::Refuse, Reason::AutomationElsewhere),
+        (true, true) => Decision::plain(Verdict::Refuse, Reason::AutomationOver),
+        (true, false) => {
+            let admitted = Decision::plain(Verdict::Allow, Reason::Automation);
+            Decision { until: Some(entry.until), ..admitted }
+        }
+    };
+    Decision { ground, ..decision }
+}
+
+/// A person; or under sudo and su a program, which these show by its account alone: neither key nor place.
+fn decide_caller(
+    person: &Principal,
+    login: &Login<'_>,
+    evidence: &Evidence<'_>,
+    rules: &Rules,
+    now: Timestamp,
+) -> Decision {
+    let as_person = |at| decide_person(person, login.account, evidence, rules, at);
+    let longest = rules.programs(login.service, person.as_str()).max_by_key(|entry| entry.until);
+    let entry = longest.filter(|entry| asks_the_caller(login.service) && !entry.is_over(now));
+    let Some(entry) = entry else { return as_person(now) };
+    // Whoever keeps its account may be on call when its day is over.
+    let then = as_person(entry.until);
+    let until = if then.allows() { then.until } else { Some(entry.until) };
+    let ground = Ground::Program(entry.into());
+    Decision { ground, until, ..Decision::plain(Verdict::Allow, Reason::Automation) }
 }
 
 fn decide_person(
@@ -475,7 +573,7 @@ fn covered_until(claims: &[Claim<'_>], now: Timestamp) -> Timestamp {
 }
 
 /// A roster as the rules of this host read it.
-struct Counted<'a> {
+pub(crate) struct Counted<'a> {
     roster: &'a Roster,
     ages: &'a Ages,
     /// For each schedule of the roster the rules here that count it.
@@ -485,7 +583,7 @@ struct Counted<'a> {
 }
 
 /// A shift that admits its person, cut to the time for which it is believed.
-struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     rule: &'a Rule,
     schedule: &'a Schedule,
     shift: &'a Shift,
@@ -493,7 +591,7 @@ struct Claim<'a> {
 }
 
 impl<'a> Counted<'a> {
-    fn new(rules: &'a Rules, roster: &'a Roster) -> Self {
+    pub(crate) fn new(rules: &'a Rules, roster: &'a Roster) -> Self {
         let mut by_schedule: Vec<Vec<&Rule>> = alloc::vec![Vec::new(); roster.schedules.len()];
         let mut absent = Vec::new();
         for rule in rules.here() {
@@ -508,7 +606,7 @@ impl<'a> Counted<'a> {
     }
 
     /// What `shift` admits to here, if anything.
-    fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
+    pub(crate) fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
         let schedule = self.roster.schedules.get(shift.schedule)?;
         let rule = self.rules.get(shift.schedule)?.iter().find(|rule| shift.level <= rule.max_level)?;
         let believed = Window::new(Timestamp::MIN, self.believed_until(schedule))?;
@@ -534,6 +632,14 @@ impl<'a> Counted<'a> {
         self.here().map(|schedule| self.believed_until(schedule))
     }
 
+    /// The first instant at which somebody whom no shift admits is not known to be off call.
+    pub(crate) fn known_until(&self) -> Timestamp {
+        match self.absent.is_empty() {
+            true => self.ends().min().unwrap_or(Timestamp::MAX),
+            false => Timestamp::MIN,
+        }
+    }
+
     fn any_believed(&self, now: Timestamp) -> bool {
         self.ends().any(|end| now < end)
     }
@@ -554,6 +660,10 @@ impl<'a> Counted<'a> {
 }
 
 impl Claim<'_> {
+    pub(crate) fn window(&self) -> Window {
+        self.window
+    }
+
     fn on_call(&self, ages: &Ages, now: Timestamp) -> OnCall {
         let age = now.since(self.schedule.synced);
         OnCall {
@@ -600,6 +710,7 @@ mod tests {
             published: at(9, 0, 0),
             schedules: vec![Schedule {
                 reference: reference("P1"),
+                provider_id: "P1".to_string(),
                 name: "primary".to_string(),
                 synced: at(9, 0, 0),
                 horizon: at(81, 0, 0),
@@ -650,6 +761,7 @@ mod tests {
             facts: &facts,
             person: Person::Known(&principal),
             tty: "",
+            place: "",
         };
         decide(&login, &evidence(Ok(roster)), rules, now)
     }
@@ -734,7 +846,8 @@ mod tests {
         let (facts, breakglass) = (Facts::default(), name("breakglass"));
         let rules = Rules { exempt_accounts: vec![Account::new("breakglass").unwrap()], ..rules() };
         let ask = |person| {
-            let login = Login { service: "sudo", account: "breakglass", facts: &facts, person, tty: "" };
+            let login =
+                Login { service: "sudo", account: "breakglass", facts: &facts, person, tty: "", place: "" };
             decide(&login, &evidence(Err(Fault::Missing)), &rules, at(10, 0, 0)).reason
         };
         assert_eq!(ask(Person::Unknown), Reason::UnknownPerson);
@@ -784,7 +897,7 @@ mod tests {
         let exempt = vec![Account::new("alice").unwrap(), Account::new("toor").unwrap()];
         let rules = Rules { exempt_accounts: exempt, ..rules() };
         let ask = |service, account, facts, person, revoked| {
-            let login = Login { service, account, facts, person, tty: "tty1" };
+            let login = Login { service, account, facts, person, tty: "tty1", place: "" };
             decide(&login, &Evidence { roster: Ok(&roster), revoked }, &rules, at(10, 0, 0)).reason
         };
         let known = Person::Known(&alice);
@@ -812,13 +925,125 @@ mod tests {
         assert_eq!(ask("sshd", "alice", &plain, known, unreadable), Reason::NotGuarded);
     }
 
+    /// Opens `account` until noon.
+    fn robot(account: &str, services: &[&str]) -> Automation {
+        Automation {
+            number: 3,
+            account: Account::new(account).unwrap(),
+            digests: vec![[7; 32]],
+            keys: vec![],
+            from: vec![crate::FromPattern::new("10.0.0.0/8").unwrap()],
+            services: services.iter().map(ToString::to_string).collect(),
+            owner: "platform team".to_string(),
+            reason: "ansible".to_string(),
+            until: at(12, 0, 0),
+        }
+    }
+
+    #[test]
+    fn a_programs_key_opens_its_account_from_its_places_until_its_day_without_a_roster() {
+        let admin = Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] };
+        let entry = robot("deploy", &["sshd"]);
+        let ask = |service, account, place, now| {
+            let person = Person::Program(&entry);
+            let login = Login { service, account, facts: &admin, person, tty: "", place };
+            decide(&login, &evidence(Err(Fault::Missing)), &rules(), now)
+        };
+        let open = ask("sshd", "deploy", "10.1.2.3", at(11, 59, 59));
+        assert_eq!((open.verdict, open.reason), (Verdict::Allow, Reason::Automation));
+        assert_eq!((open.until, open.guard), (Some(at(12, 0, 0)), Some(Guard::Group("sudo".to_string()))));
+        assert!(matches!(open.ground, Ground::Program(program) if program.number == 3));
+        let over = ask("sshd", "deploy", "10.1.2.3", at(12, 0, 0));
+        assert_eq!((over.verdict, over.reason), (Verdict::Refuse, Reason::AutomationOver));
+        for (service, account, place) in [
+            ("sshd", "root", "10.1.2.3"),
+            ("login", "deploy", "10.1.2.3"),
+            ("sshd", "deploy", "192.0.2.1"),
+            ("sshd", "deploy", "ci.example.com"),
+            ("sshd", "deploy", ""),
+        ] {
+            let reason = ask(service, account, place, at(10, 0, 0)).reason;
+            assert_eq!(reason, Reason::AutomationElsewhere, "{service} {account} {place}");
+        }
+    }
+
+    #[test]
+    fn sudo_shows_a_program_by_its_account_alone() {
+        let (deploy, plain) = (name("deploy"), Facts::default());
+        let ask = |service, services: &[&str], now| {
+            let rules = Rules { automation: vec![robot("deploy", services)], ..rules() };
+            let person = Person::Known(&deploy);
+            let login = Login { service, account: "deploy", facts: &plain, person, tty: "", place: "" };
+            decide(&login, &evidence(Err(Fault::Missing)), &rules, now).reason
+        };
+        assert_eq!(ask("sudo", &["sshd", "sudo"], at(11, 59, 59)), Reason::Automation);
+        assert_eq!(ask("sudo", &["sshd", "sudo"], at(12, 0, 0)), Reason::CacheMissing);
+        assert_eq!(ask("sudo", &["sshd"], at(10, 0, 0)), Reason::CacheMissing);
+        assert_eq!(ask("sudo-i", &["sudo"], at(10, 0, 0)), Reason::CacheMissing);
+    }
+
+    #[test]
+    fn a_revoked_account_is_closed_to_its_programs_too() {
+        let since = at(8, 0, 0);
+        let revocation = Revocation { since, by: "root".to_string(), reason: String::new() };
+        let revoked: Revoked = [(name("deploy"), revocation)].into_iter().collect();
+        let (deploy, roster, facts, plain) = (name("deploy"), roster(), root(), Facts::default());
+        let entry = robot("deploy", &["sshd", "sudo"]);
+        let rules = Rules { automation: vec![entry.clone()], ..rules() };
+        let ask = |service, person, facts, revoked| {
+            let login = Login { service, account: "deploy", facts, person, tty: "", place: "10.0.0.1" };
+            decide(&login, &Evidence { roster: Ok(&roster), revoked }, &rules, at(10, 0, 0)).reason
+        };
+        for (service, person) in [("sshd", Person::Program(&entry)), ("sudo", Person::Known(&deploy))] {
+            assert_eq!(ask(service, person, &facts, Ok(&revoked)), Reason::Revoked, "{service}");
+            assert_eq!(ask(service, person, &facts, Ok(&NOBODY)), Reason::Automation, "{service}");
+            let unreadable = ask(service, person, &facts, Err(Fault::Corrupt));
+            assert_eq!(unreadable, Reason::RevokedUnreadable, "{service}");
+        }
+        assert_eq!(ask("sshd", Person::Program(&entry), &plain, Ok(&revoked)), Reason::Revoked);
+    }
+
+    #[test]
+    fn an_account_that_programs_enter_waits_for_the_key_if_somebody_could_be_admitted() {
+        let (alice, bob, roster) = (name("alice"), name("bob"), roster());
+        let admin = Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] };
+        let automation = vec![robot("alice", &["sshd"]), robot("bob", &["sshd"]), robot("root", &["sshd"])];
+        let rules = Rules { automation, ..rules() };
+        let ask = |account, facts, person, place, roster, now| {
+            let login = Login { service: "sshd", account, facts, person, tty: "", place };
+            anyone(&login, &evidence(roster), &rules, now).reason
+        };
+        let (shared, here, away) = (root(), "10.1.2.3", "192.0.2.1");
+        let (theirs, his) = (Person::Known(&alice), Person::Known(&bob));
+        let (good, none) = (Ok(&roster), Err(Fault::Missing));
+        assert_eq!(rules.subject("sshd", "bob", &admin), crate::Subject::OwnerOrProgram);
+        assert_eq!(rules.subject("sshd", "bob", &Facts::default()), crate::Subject::Owner);
+        // alice is on call: her own key admits her, from wherever.
+        assert_eq!(ask("alice", &admin, theirs, away, good, at(10, 0, 0)), Reason::AwaitsKey);
+        assert_eq!(ask("bob", &admin, his, here, good, at(10, 0, 0)), Reason::AwaitsKey);
+        assert_eq!(ask("bob", &admin, his, away, good, at(10, 0, 0)), Reason::NotOnCall);
+        assert_eq!(ask("bob", &admin, his, here, good, at(12, 0, 0)), Reason::NotOnCall);
+        assert_eq!(ask("bob", &admin, his, here, none, at(10, 0, 0)), Reason::AwaitsKey);
+        assert_eq!(ask("bob", &admin, his, away, none, at(10, 0, 0)), Reason::CacheMissing);
+        assert_eq!(ask("root", &shared, Person::Unknown, here, none, at(10, 0, 0)), Reason::AwaitsKey);
+        assert_eq!(ask("root", &shared, Person::Unknown, away, none, at(10, 0, 0)), Reason::CacheMissing);
+        assert_eq!(ask("root", &shared, Person::Unknown, here, good, at(22, 0, 0)), Reason::NotOnCall);
+    }
+
     #[test]
     fn su_is_for_whoever_calls_it_and_exempt_by_the_caller() {
         let (roster, facts, plain) = (roster(), root(), Facts::default());
         let rules = Rules { exempt_accounts: vec![Account::new("nagios").unwrap()], ..rules() };
         let ask = |caller: &str, account, facts| {
             let caller = name(caller);
-            let login = Login { service: "su", account, facts, person: Person::Known(&caller), tty: "tty1" };
+            let login = Login {
+                service: "su",
+                account,
+                facts,
+                person: Person::Known(&caller),
+                tty: "tty1",
+                place: "",
+            };
             decide(&login, &evidence(Ok(&roster)), &rules, at(10, 0, 0)).reason
         };
         assert_eq!(ask("alice", "root", &facts), Reason::OnCall);
@@ -844,7 +1069,7 @@ mod tests {
         let (alice, plain, facts) = (name("alice"), Facts::default(), root());
         let evidence = evidence(Err(Fault::Config));
         let ask = |service, account, facts| {
-            let login = Login { service, account, facts, person: Person::Known(&alice), tty: "" };
+            let login = Login { service, account, facts, person: Person::Known(&alice), tty: "", place: "" };
             let decision = decide(&login, &evidence, &Rules::compiled(), at(10, 0, 0));
             (decision.verdict, decision.reason)
         };
@@ -874,7 +1099,7 @@ mod tests {
             (Person::Unusable, Verdict::BadName, Reason::BadUser),
             (Person::Superuser, Verdict::NotOurs, Reason::AlreadyRoot),
         ] {
-            let login = Login { service: "sshd", account: "root", facts: &facts, person, tty: "" };
+            let login = Login { service: "sshd", account: "root", facts: &facts, person, tty: "", place: "" };
             let decision = decide(&login, &evidence(Ok(&roster())), &rules(), at(10, 0, 0));
             assert_eq!((decision.verdict, decision.reason), (verdict, reason));
         }
@@ -884,8 +1109,14 @@ mod tests {
     fn an_exempt_account_needs_no_evidence() {
         let facts = root();
         let rules = Rules { exempt_accounts: vec![Account::new("root").unwrap()], ..rules() };
-        let login =
-            Login { service: "sshd", account: "root", facts: &facts, person: Person::Unknown, tty: "" };
+        let login = Login {
+            service: "sshd",
+            account: "root",
+            facts: &facts,
+            person: Person::Unknown,
+            tty: "",
+            place: "",
+        };
         let decision = decide(&login, &evidence(Err(Fault::Missing)), &rules, at(10, 0, 0));
         assert_eq!((decision.verdict, decision.reason), (Verdict::Allow, Reason::Exempt));
         assert_eq!(
@@ -921,8 +1152,14 @@ mod tests {
     #[test]
     fn a_shared_account_waits_for_the_key_only_if_somebody_is_admitted() {
         let (roster, facts) = (roster(), root());
-        let login =
-            Login { service: "sshd", account: "root", facts: &facts, person: Person::Unknown, tty: "" };
+        let login = Login {
+            service: "sshd",
+            account: "root",
+            facts: &facts,
+            person: Person::Unknown,
+            tty: "",
+            place: "",
+        };
         let ask = |now| {
             let decision = anyone(&login, &evidence(Ok(&roster)), &rules(), now);
             (decision.verdict, decision.reason)

@@ -45,6 +45,21 @@ impl FromPattern {
         if is_number || is_host_name(text) { Ok(pattern) } else { Err("is no address and no host name") }
     }
 
+    /// Is `place` this one? An address is compared with addresses and networks, a name with names: which of them
+    /// PAM is told is sshd's `UseDNS`, and nothing is looked up. A wildcard covers nothing.
+    pub fn covers(&self, place: &str) -> bool {
+        let address = |text: &str| text.parse().ok().map(|address: IpAddr| address.to_canonical());
+        match (address(place), self.0.split_once('/')) {
+            (Some(place), Some((first, length))) => match (first.parse(), length.parse()) {
+                (Ok(first), Ok(length)) => is_inside(place, first, length),
+                _ => false,
+            },
+            (Some(place), None) => address(&self.0) == Some(place),
+            (None, Some(_)) => false,
+            (None, None) => !place.is_empty() && self.0.eq_ignore_ascii_case(place),
+        }
+    }
+
     /// The pattern, as sshd reads it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -58,13 +73,24 @@ fn is_host_name(text: &str) -> bool {
     ends_in_a_word && text.split('.').all(is_label) && !text.contains(':')
 }
 
+/// An address as 128 bits from the left, and how many of them count.
+fn bits(address: IpAddr) -> (u128, u32) {
+    match address {
+        IpAddr::V4(four) => (u128::from(u32::from(four)) << 96, 32),
+        IpAddr::V6(six) => (u128::from(six), 128),
+    }
+}
+
+fn is_inside(place: IpAddr, network: IpAddr, length: u32) -> bool {
+    let differ = bits(place).0 ^ bits(network).0;
+    place.is_ipv4() == network.is_ipv4()
+        && differ.checked_shr(128_u32.saturating_sub(length)).unwrap_or(0) == 0
+}
+
 /// sshd refuses everybody over a network with bits set behind its length.
 fn network(address: &str, length: &str) -> Result<(), &'static str> {
     let address: IpAddr = address.parse().map_err(|_| "is no network")?;
-    let (bits, width) = match address {
-        IpAddr::V4(four) => (u128::from(u32::from(four)) << 96, 32),
-        IpAddr::V6(six) => (u128::from(six), 128),
-    };
+    let (bits, width) = bits(address);
     let plain = !length.is_empty() && length.len() <= 3 && length.bytes().all(|byte| byte.is_ascii_digit());
     let length: u32 = plain.then(|| length.parse().ok()).flatten().ok_or("is no network")?;
     if length > width {
@@ -118,6 +144,41 @@ mod tests {
         ] {
             assert!(FromPattern::new(bad).is_err(), "{bad}");
             assert!(FromPattern::exact(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_inside_its_networks_and_a_name_is_no_address() {
+        let covers = |pattern: &str, place: &str| FromPattern::new(pattern).unwrap().covers(place);
+        for (pattern, place) in [
+            ("10.0.0.0/8", "10.255.0.1"),
+            ("10.0.0.0/8", "::ffff:10.0.0.1"),
+            ("0.0.0.0/0", "192.0.2.1"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1/32", "192.0.2.1"),
+            ("2001:db8::/32", "2001:DB8:1::1"),
+            ("::/0", "2001:db8::1"),
+            ("::1", "0:0::1"),
+            ("ci.example.com", "CI.example.com"),
+        ] {
+            assert!(covers(pattern, place), "{pattern} {place}");
+        }
+        for (pattern, place) in [
+            ("10.0.0.0/8", "11.0.0.1"),
+            ("192.0.2.1/32", "192.0.2.0"),
+            ("0.0.0.0/0", "::1"),
+            ("::/0", "10.0.0.1"),
+            ("2001:db8::/32", "2001:db9::1"),
+            ("10.0.0.0/8", "ci.example.com"),
+            ("10.0.0.0/8", "10.0.0.1.example.com"),
+            ("10.0.0.0/8", ""),
+            ("::1", "fe80::1%eth0"),
+            ("ci.example.com", "192.0.2.1"),
+            ("ci.example.com", ""),
+            ("ci.example.com", "a.ci.example.com"),
+            ("*.example.com", "ci.example.com"),
+        ] {
+            assert!(!covers(pattern, place), "{pattern} {place}");
         }
     }
 

@@ -13,22 +13,27 @@ extern crate alloc;
 mod automation;
 mod decision;
 mod from;
+mod groups;
 mod mode;
+mod notice;
 mod principal;
 mod refusal;
 mod revoked;
 mod roster;
 mod rules;
+mod switch;
 mod time;
 
 pub use automation::{Automation, Digest};
 pub use decision::{
-    Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Reason, Verdict, admitted, anyone,
-    decide, on_call_now, told_on_call,
+    Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Program, Reason, Verdict, admitted,
+    anyone, decide, on_call_now, told_on_call,
 };
 pub use from::FromPattern;
+pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups};
 pub use mode::{Effect, Mode};
-pub use principal::{Account, NameError, Principal};
+pub use notice::{Notice, plain};
+pub use principal::{Account, GroupName, NameError, Principal};
 pub use refusal::Refusal;
 pub use revoked::{Revocation, Revoked};
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};
@@ -36,4 +41,5 @@ pub use rules::{
     AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Subject, Who,
     asks_the_caller, is_su, is_sudo, matches_glob,
 };
+pub use switch::{ModeSource, Order, Switch, mode_in_force};
 pub use time::{Span, Timestamp, Window};

@@ -1,6 +1,6 @@
-//! Names of people and of Unix accounts: validated on construction, never mixed up.
+//! Names of people, of Unix accounts and of groups: validated on construction, never mixed up.
 //!
-//! Both follow one grammar, `[a-z_][a-z0-9_.-]{0,31}`, because a name travels into LDAP filters,
+//! All follow one grammar, `[a-z_][a-z0-9_.-]{0,31}`, because a name travels into LDAP filters,
 //! log lines and group files. A name outside it is refused before anything is read or sent.
 
 use alloc::string::String;
@@ -54,6 +54,11 @@ fn check(name: &str) -> Result<(), NameError> {
     }
 }
 
+/// Does `name` fit the grammar? For text that is read where it lies.
+pub(crate) fn is_name(name: &str) -> bool {
+    check(name).is_ok()
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -61,6 +66,11 @@ macro_rules! name {
         pub struct $name(String);
 
         impl $name {
+            /// Does `name` fit the grammar?
+            pub fn check(name: &str) -> Result<(), NameError> {
+                check(name)
+            }
+
             /// Accepts `name` if it fits the grammar.
             pub fn new(name: &str) -> Result<Self, NameError> {
                 check(name)?;
@@ -89,6 +99,11 @@ name! {
 name! {
     /// A Unix login that is being entered: `root`, `deploy`.
     Account
+}
+
+name! {
+    /// A Unix group of ours: `oncall`.
+    GroupName
 }
 
 impl Account {

@@ -65,8 +65,12 @@ impl<'a> Refusal<'a> {
         match (self.decision.reason, self.login.person) {
             (Reason::NotOnCall, Person::Known(person)) => write!(f, "{person} is not")?,
             (Reason::NotOnCall, _) => return self.on_call_now(f),
-            (Reason::Revoked, Person::Known(person)) => {
-                write!(f, "{person} is revoked on this host")?;
+            (Reason::Revoked, person) => {
+                let name = match person {
+                    Person::Known(person) => person.as_str(),
+                    _ => self.login.account,
+                };
+                write!(f, "{name} is revoked on this host")?;
                 if let Ground::Revoked(revocation) = &self.decision.ground {
                     write!(f, " since {}", revocation.since.near(self.now))?;
                 }
@@ -86,6 +90,7 @@ impl<'a> Refusal<'a> {
             (Reason::AmbiguousPerson, _) => f.write_str(
                 "what opened this session is not one person's key alone, so it is nobody's; log in with a key of your own",
             )?,
+            (Reason::AutomationOver | Reason::AutomationElsewhere, _) => self.program(f)?,
             (Reason::BadUser, _) => {
                 f.write_str("this account's name cannot be a person's; log in as yourself")?;
             }
@@ -94,6 +99,22 @@ impl<'a> Refusal<'a> {
         f.write_str(" (")?;
         self.on_call_now(f)?;
         f.write_str(")")
+    }
+
+    /// Why a program's key does not open this.
+    fn program(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this key is a program's")?;
+        let Ground::Program(program) = &self.decision.ground else { return Ok(()) };
+        let number = program.number;
+        match self.decision.reason {
+            Reason::AutomationOver => {
+                write!(f, ", and its [[policy.automation]] {number} ended {}", program.until.near(self.now))
+            }
+            _ => write!(
+                f,
+                ", and its [[policy.automation]] {number} is for another account, service or place than this"
+            ),
+        }
     }
 
     /// Why this host cannot tell.
@@ -145,8 +166,14 @@ mod tests {
     fn a_refusal_without_evidence_says_why_and_what_to_run() {
         let facts = Facts { uid: Some(0), ..Facts::default() };
         let carol = Principal::new("carol").unwrap();
-        let login =
-            Login { service: "sshd", account: "root", facts: &facts, person: Person::Known(&carol), tty: "" };
+        let login = Login {
+            service: "sshd",
+            account: "root",
+            facts: &facts,
+            person: Person::Known(&carol),
+            tty: "",
+            place: "",
+        };
         let nobody = Revoked::nobody();
         let evidence = Evidence { roster: Err(Fault::Missing), revoked: Ok(&nobody) };
         let mut rules = Rules::compiled();

@@ -34,6 +34,11 @@ impl Revoked {
         self.0.get(person)
     }
 
+    /// The same for whoever has this name, if it can be a person's.
+    pub fn get_by_name(&self, name: &str) -> Option<&Revocation> {
+        self.get(&Principal::new(name).ok()?)
+    }
+
     /// Is `person` revoked?
     pub fn names(&self, person: &Principal) -> bool {
         self.0.contains_key(person)

@@ -10,13 +10,14 @@ use core::fmt;
 
 use crate::{Principal, Span, Timestamp, Window};
 
-/// A schedule as rules and logs name it: the source's name in the configuration, and the
-/// provider's id. Prints as `pd/PDB0001`.
+/// A schedule as rules and logs name it: the source's name in the configuration, and the text that names the
+/// schedule there. Prints as `pd/PDB0001`. No name that a provider tells is ever compared with it: whoever edits
+/// the rota chooses those.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScheduleRef {
     /// Name of the `[[oncall.source]]`.
     pub source: String,
-    /// The provider's id, or in a rule the schedule's exact name.
+    /// The text in `schedules`; the provider's id, where the source lists none.
     pub id: String,
 }
 
@@ -29,8 +30,10 @@ impl fmt::Display for ScheduleRef {
 /// What is known of one schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Source and provider's id.
+    /// What names it in the configuration.
     pub reference: ScheduleRef,
+    /// The provider's id of what that text was found to name.
+    pub provider_id: String,
     /// The provider's name for people; may equal the id.
     pub name: String,
     /// The last sync that read it whole.
@@ -73,21 +76,9 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// The schedule that a rule names: by its id; or by its name, if no schedule of the source has that id and
-    /// only one has that name. A name is what anybody who may edit the rota can choose.
+    /// The schedule that a rule names.
     pub fn find(&self, wanted: &ScheduleRef) -> Option<usize> {
-        let ours = || {
-            self.schedules
-                .iter()
-                .enumerate()
-                .filter(|(_, schedule)| schedule.reference.source == wanted.source)
-        };
-        let by_id = ours().find(|(_, schedule)| schedule.reference.id == wanted.id);
-        let mut by_name = ours().filter(|(_, schedule)| schedule.name == wanted.id);
-        match (by_id, by_name.next(), by_name.next()) {
-            (Some((number, _)), _, _) | (None, Some((number, _)), None) => Some(number),
-            _ => None,
-        }
+        self.schedules.iter().position(|schedule| schedule.reference == *wanted)
     }
 
     /// Does the directory say that `principal` may ever become root?

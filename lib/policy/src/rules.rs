@@ -166,7 +166,7 @@ pub struct AgeLimit {
 pub struct SourceAges {
     /// For each of its schedules that is not named.
     pub all: AgeLimit,
-    /// By a schedule's id, or else by its name.
+    /// By the text that names a schedule in the configuration.
     pub schedules: BTreeMap<String, AgeLimit>,
 }
 
@@ -183,8 +183,7 @@ impl Ages {
     /// What holds for `schedule`.
     pub fn of(&self, schedule: &Schedule) -> AgeLimit {
         let Some(source) = self.sources.get(&schedule.reference.source) else { return self.all };
-        let named = |text| source.schedules.get(text).copied();
-        named(&schedule.reference.id).or_else(|| named(&schedule.name)).unwrap_or(source.all)
+        source.schedules.get(&schedule.reference.id).copied().unwrap_or(source.all)
     }
 }
 
@@ -250,12 +249,18 @@ impl Rules {
         is_console || self.exempts(login.account)
     }
 
+    /// Is this a guarded account that keys of programs are listed for, over or not?
+    fn admits_programs(&self, account: &str, facts: &Facts) -> bool {
+        self.guard("sshd", account, facts).is_some() && self.programs("sshd", account).next().is_some()
+    }
+
     /// Whom a login by `service` to `account` is judged by.
     pub fn subject(&self, service: &str, account: &str, facts: &Facts) -> Subject {
         match service {
             _ if asks_the_caller(service) => Subject::Caller,
+            "sshd" if self.is_shared(account, facts) => Subject::KeyOwner,
+            "sshd" if self.admits_programs(account, facts) => Subject::OwnerOrProgram,
             _ if !self.is_shared(account, facts) => Subject::Owner,
-            "sshd" => Subject::KeyOwner,
             _ => Subject::Nobody,
         }
     }
@@ -293,8 +298,17 @@ pub enum Subject {
     Owner,
     /// Whose key opened the session: an account that several people share, over sshd.
     KeyOwner,
+    /// Whose personal account it is, unless the key that opened the session is a program's.
+    OwnerOrProgram,
     /// An account that several people share, by a door that does not tell them apart.
     Nobody,
+}
+
+impl Subject {
+    /// Does the key tell, which sshd shows only when the session opens?
+    pub fn goes_by_key(self) -> bool {
+        matches!(self, Self::KeyOwner | Self::OwnerOrProgram)
+    }
 }
 
 /// Does `service` ask about its caller? sudo and su show nothing else that can be believed.

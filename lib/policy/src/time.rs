@@ -131,6 +131,12 @@ impl Window {
         self.start <= at && at < self.end
     }
 
+    /// Both as one, if nothing lies between them.
+    pub fn join(self, other: Self) -> Option<Self> {
+        let touch = self.start <= other.end && other.start <= self.end;
+        touch.then(|| Self { start: self.start.min(other.start), end: self.end.max(other.end) })
+    }
+
     /// The part that is also inside `other`, if any.
     pub fn intersect(self, other: Self) -> Option<Self> {
         Self::new(self.start.max(other.start), self.end.min(other.end))

@@ -1,14 +1,15 @@
 //! `decide` against a reference of ten lines, on many random worlds: rosters with overlaps, touching windows and open
-//! ends, several schedules, rules, hosts and labels, ages of their own, eligibility and revocations.
+//! ends, several schedules, rules, hosts and labels, ages of their own, eligibility, revocations and programs.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
 
 use policy::{
-    AgeLimit, Ages, Evidence, Facts, Host, HostSelector, Login, Person, Principal, Revocation, Revoked,
-    Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window,
-    admitted, decide,
+    Account, AgeLimit, Ages, Automation, Evidence, Facts, Fault, FromPattern, Gid, GroupName, GroupRule,
+    Groups, Host, HostSelector, Login, Mode, Person, Principal, PublishedGroups, Revocation, Revoked, Roster,
+    Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window, admitted,
+    anyone, decide,
 };
 
 const WORLDS: u64 = 1_500;
@@ -73,7 +74,8 @@ fn world(dice: &mut Dice) -> World {
             let name = dice.pick(&["A", "primary", "secondary"]).to_string();
             let (synced, horizon) =
                 (Timestamp::from_unix(1_000 + 60 * dice.roll(8).cast_signed()), dice.instant());
-            schedules.push(Schedule { reference, name, synced, horizon });
+            let provider_id = reference.id.clone();
+            schedules.push(Schedule { reference, provider_id, name, synced, horizon });
         }
     }
     let mut shifts = Vec::new();
@@ -99,6 +101,7 @@ fn world(dice: &mut Dice) -> World {
             host: Host { name: "db1".to_string(), labels: vec!["role=db".to_string()] },
             rules,
             ages: ages(dice),
+            automation: (1..=usize::try_from(dice.roll(4)).unwrap()).map(|at| automation(dice, at)).collect(),
             ..Rules::compiled()
         },
         revoked: revoked.iter().map(|name| (Principal::new(name).unwrap(), revocation.clone())).collect(),
@@ -119,6 +122,24 @@ fn rule(dice: &mut Dice, number: u64) -> Rule {
     Rule { name: format!("r{number}"), hosts, schedules, max_level: dice.pick(&[1, 1, 2, 3]) }
 }
 
+fn automation(dice: &mut Dice, number: usize) -> Automation {
+    Automation {
+        number,
+        account: Account::new(dice.pick(&["alice", "bob", "root"])).unwrap(),
+        digests: vec![[u8::try_from(number).unwrap(); 32]],
+        keys: Vec::new(),
+        from: vec![FromPattern::new(dice.pick(&["10.0.0.0/8", "192.0.2.1"])).unwrap()],
+        services: dice
+            .pick(&[&["sshd"][..], &["sudo"], &["sshd", "sudo"]])
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        owner: "team".to_string(),
+        reason: "backup".to_string(),
+        until: dice.instant(),
+    }
+}
+
 fn ages(dice: &mut Dice) -> Ages {
     let own = |dice: &mut Dice| {
         let schedules = ["A", "primary"].into_iter().filter(|_| dice.one_in(2)).collect::<Vec<_>>();
@@ -132,12 +153,21 @@ fn ages(dice: &mut Dice) -> Ages {
 /// The schedules that a rule here counts, with the deepest level; `None` is one that the roster does not have.
 fn counted(World { roster, rules, .. }: &World) -> Vec<Option<(usize, u8)>> {
     let here = rules.rules.iter().filter(|rule| rule.hosts.iter().any(|one| one.covers(&rules.host)));
-    here.flat_map(|rule| rule.schedules.iter().map(|wanted| Some((roster.find(wanted)?, rule.max_level))))
+    let known = |wanted: &ScheduleRef| roster.schedules.iter().position(|one| one.reference == *wanted);
+    here.flat_map(|rule| rule.schedules.iter().map(move |wanted| Some((known(wanted)?, rule.max_level))))
         .collect()
 }
 
+/// The entries for a door that are not over.
+fn programs<'w>(world: &'w World, service: &str, account: &str, now: Timestamp) -> Vec<&'w Automation> {
+    let covers = |one: &&Automation| {
+        one.account.as_str() == account && one.services.iter().any(|own| own == service) && now < one.until
+    };
+    world.rules.automation.iter().filter(covers).collect()
+}
+
 /// What the documents say, as plainly as it can be written.
-fn expected(world: &World, person: &Principal, now: Timestamp) -> Verdict {
+fn expected(world: &World, service: &str, person: &Principal, now: Timestamp) -> Verdict {
     let (roster, counted) = (&world.roster, counted(world));
     let end = |at: usize| {
         let schedule = &roster.schedules[at];
@@ -152,6 +182,9 @@ fn expected(world: &World, person: &Principal, now: Timestamp) -> Verdict {
     });
     match () {
         () if world.revoked.names(person) => Verdict::Refuse,
+        () if service == "sudo" && !programs(world, "sudo", person.as_str(), now).is_empty() => {
+            Verdict::Allow
+        }
         () if now.plus(Rules::SKEW) < roster.published => Verdict::CannotTell,
         () if !counted.is_empty() && !counted.iter().any(believed) => Verdict::CannotTell,
         () if roster.eligible.get(person) != Some(&true) => Verdict::Refuse,
@@ -163,53 +196,57 @@ fn expected(world: &World, person: &Principal, now: Timestamp) -> Verdict {
 
 #[test]
 fn decide_agrees_with_a_reference_on_random_worlds() {
-    let root = Facts { uid: Some(0), root_groups: vec![] };
+    let (plain, root) = (Facts::default(), Facts { uid: Some(0), root_groups: vec![] });
     let people = PEOPLE.map(|name| Principal::new(name).unwrap());
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 1..=WORLDS {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let world = world(&mut dice);
         let evidence = Evidence { roster: Ok(&world.roster), revoked: Ok(&world.revoked) };
-        let ask = |person: &Principal, now| {
+        let ask = |service: &str, person: &Principal, now| {
+            let (account, facts) =
+                if service == "sudo" { (person.as_str(), &plain) } else { ("root", &root) };
             let person = Person::Known(person);
-            let login = Login { service: "sshd", account: "root", facts: &root, person, tty: "" };
+            let login = Login { service, account, facts, person, tty: "", place: "" };
             decide(&login, &evidence, &world.rules, now)
         };
         for _ in 0..INSTANTS {
             let jitter = Span::seconds(i64::try_from(dice.roll(3)).unwrap() - 1);
             let now = Timestamp::from_unix(880 + 60 * dice.roll(26).cast_signed()).plus(jitter);
             let mut allowed = Vec::new();
-            for person in &people {
-                let decision = ask(person, now);
-                let told = format!("world {seed}, {person} at {now}: {decision:?}");
-                assert_eq!(decision.verdict, expected(&world, person, now), "{told}");
+            for (person, service) in people.iter().flat_map(|one| [(one, "sshd"), (one, "sudo")]) {
+                let decision = ask(service, person, now);
+                let told = format!("world {seed}, {person} by {service} at {now}: {decision:?}");
+                assert_eq!(decision.verdict, expected(&world, service, person, now), "{told}");
                 *seen.entry(decision.reason.to_string()).or_default() += 1;
-                if decision.allows() {
+                if decision.allows() && service == "sshd" {
                     allowed.push(person);
                 }
                 // Constant until `until`, and not at it.
                 let until = decision.until.unwrap_or(Timestamp::MAX);
                 assert!(until > now, "{told}");
-                if decision.until.is_some() {
-                    assert_ne!(ask(person, until).verdict, decision.verdict, "{told}");
+                if decision.until.is_some_and(|until| until < Timestamp::MAX) {
+                    assert_ne!(ask(service, person, until).verdict, decision.verdict, "{told}");
                 }
                 // Nothing in a world happens between two points of its grid.
                 let grid = (-3..60).map(|step| Timestamp::from_unix(1_000 + 60 * step));
                 for later in grid.filter(|&later| now <= later && later < until) {
-                    assert_eq!(ask(person, later).verdict, decision.verdict, "{told}, then {later}");
+                    assert_eq!(ask(service, person, later).verdict, decision.verdict, "{told}, then {later}");
                 }
                 let last = until.minus(Span::seconds(1));
-                assert_eq!(ask(person, last).verdict, decision.verdict, "{told}, at last {last}");
+                assert_eq!(ask(service, person, last).verdict, decision.verdict, "{told}, at last {last}");
             }
             if let Ok(admitted) = admitted("sshd", "root", &root, &evidence, &world.rules, now) {
                 assert_eq!(admitted, allowed, "world {seed} at {now}");
             } else {
                 assert_eq!(allowed, Vec::<&Principal>::new(), "world {seed} at {now}");
             }
+            agree_on_programs(&world, &evidence, &root, &allowed, now);
         }
     }
     for reason in [
         "oncall",
+        "automation",
         "not-oncall",
         "not-eligible",
         "revoked",
@@ -220,5 +257,99 @@ fn decide_agrees_with_a_reference_on_random_worlds() {
     ] {
         assert!(seen.get(reason).is_some_and(|&count| count > 300), "{reason} is rare: {seen:?}");
     }
-    assert!(seen.values().sum::<u64>() >= 20_000);
+    assert!(seen.values().sum::<u64>() >= 40_000);
+}
+
+/// A key opens root for exactly the entries of root over sshd that are not over and list the place; and account
+/// management passes on exactly what somebody could be admitted to then.
+fn agree_on_programs(
+    world: &World,
+    evidence: &Evidence<'_>,
+    root: &Facts,
+    people: &[&Principal],
+    now: Timestamp,
+) {
+    let login =
+        |person, place| Login { service: "sshd", account: "root", facts: root, person, tty: "", place };
+    let ours = programs(world, "sshd", "root", now);
+    for place in ["10.1.2.3", "192.0.2.1", "ci.example.com", ""] {
+        let open = |entry: &&Automation| entry.from.iter().any(|one| one.covers(place));
+        for entry in &world.rules.automation {
+            let decision = decide(&login(Person::Program(entry), place), evidence, &world.rules, now);
+            let expected = ours.contains(&entry) && open(&entry);
+            assert_eq!(decision.allows(), expected, "{entry:?} from {place:?} at {now}: {decision:?}");
+            assert_eq!(decision.until, expected.then_some(entry.until));
+        }
+        let passed = anyone(&login(Person::Unknown, place), evidence, &world.rules, now).allows();
+        assert_eq!(passed, !people.is_empty() || ours.iter().any(open), "from {place:?} at {now}");
+    }
+}
+
+/// A group of some of the world's rules, and the world with no others.
+fn group(dice: &mut Dice, world: &World) -> (GroupRule, World) {
+    let rules: Vec<Rule> = world.rules.rules.iter().filter(|_| !dice.one_in(3)).cloned().collect();
+    let rules = if dice.one_in(3) { world.rules.rules.clone() } else { rules };
+    let all = rules.len() == world.rules.rules.len();
+    let names =
+        if all { vec!["*".to_string()] } else { rules.iter().map(|rule| rule.name.clone()).collect() };
+    let (name, gid) = (GroupName::new("oncall").unwrap(), Gid::new(9100).unwrap());
+    let only = World {
+        roster: world.roster.clone(),
+        rules: Rules { rules, ..world.rules.clone() },
+        revoked: world.revoked.clone(),
+    };
+    (GroupRule { name, gid, rules: names }, only)
+}
+
+#[test]
+fn a_group_as_it_is_published_has_those_whom_decide_admits_at_each_second() {
+    let root = Facts { uid: Some(0), root_groups: vec![] };
+    let (mut full, mut empty, mut unknown, mut early) = (0, 0, 0, 0);
+    for seed in 1..=WORLDS {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut world = world(&mut dice);
+        let (wanted, only) = group(&mut dice, &world);
+        // What a login may be excused from says nothing about who is on call.
+        world.rules.mode = dice.pick(&[Mode::Enforce, Mode::Observe]);
+        world.rules.exempt_accounts = vec![Account::new("alice").unwrap()];
+        world.rules.services = vec!["login".to_string()];
+        let revoked = if dice.one_in(10) { Err(Fault::Corrupt) } else { Ok(&world.revoked) };
+        let evidence = Evidence { roster: Ok(&world.roster), revoked };
+        let text = Groups::new(&[wanted], &world.rules, &world.roster, revoked).to_string();
+        let published = PublishedGroups::parse(&text).unwrap();
+        let served = published.iter().next().unwrap();
+        for second in 860..(1_000 + 60 * 60) {
+            // All of the grid's seconds and their neighbours, and few others.
+            let (now, off) = (Timestamp::from_unix(second), (second - 1_000).rem_euclid(60));
+            if !matches!(off, 0 | 1 | 59 | 20) {
+                continue;
+            }
+            let told = format!("world {seed} at {second}: {text}");
+            let people = admitted("sshd", "root", &root, &evidence, &only.rules, now).ok();
+            let names = |people: Vec<&Principal>| people.into_iter().map(ToString::to_string).collect();
+            let known: Option<Vec<String>> = people.map(names);
+            if !published.may_be_believed(now) {
+                assert_eq!(known, None, "{told}");
+                early += 1;
+                continue;
+            }
+            let members: Option<Vec<String>> =
+                served.members_at(now).map(|members| members.map(String::from).collect());
+            assert_eq!(members, known, "{told}");
+            for person in PEOPLE.map(|name| Principal::new(name).unwrap()) {
+                let is_member = members.iter().flatten().any(|name| name == person.as_str());
+                let admits = revoked.is_ok() && expected(&only, "sudo", &person, now) == Verdict::Allow;
+                assert_eq!(is_member, admits, "{person}, {told}");
+            }
+            match members.as_deref() {
+                None => unknown += 1,
+                Some([]) => empty += 1,
+                Some(_) => full += 1,
+            }
+        }
+    }
+    assert!(
+        [full, empty, unknown, early].iter().all(|&count| count > 2_000),
+        "{full} {empty} {unknown} {early}"
+    );
 }

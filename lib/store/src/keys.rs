@@ -237,6 +237,18 @@ impl KeyCopy {
         }
     }
 
+    /// May `principal` ever become root, by what the copy says now?
+    pub fn is_eligible(&self, principal: &Principal) -> Result<bool, StoreError> {
+        let eligible = self.connection.query_row(
+            "SELECT eligible FROM person
+             WHERE principal = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2)",
+            params![principal.as_str(), self.now.unix()],
+            |row| row.get(0),
+        );
+        let eligible = eligible.optional().map_err(|error| self.corrupt(error))?;
+        eligible.map_or(Ok(false), |value| flag(value).map_err(|error| self.corrupt(error)))
+    }
+
     /// Whose key this is. Anybody may list a key in their own entry, so whoever cannot become root takes it from
     /// nobody who can: of several, the one who is eligible has it.
     pub fn owner_of(&self, key: &PublicKey) -> Result<KeyOwner, StoreError> {
@@ -407,7 +419,7 @@ mod tests {
         let path = directory.path().join("keys.db");
         let people = [person("alice", &[ALICE, BOB]), person("bob", &[BOB]), person("zoe", &[])];
         let published = publish(&path, &people, NOW).unwrap();
-        assert_eq!(published, Effect { changed: 3, people: 3, ..Effect::default() });
+        assert_eq!(published, Effect { changed: 3, people: 3, gained: 1, ..Effect::default() });
         let copy = open(&path, NOW).unwrap();
         assert_eq!(
             copy.people().unwrap().iter().map(|p| p.principal.as_str()).collect::<Vec<_>>(),
@@ -484,11 +496,12 @@ mod tests {
         let later = NOW.plus(Span::hours(30));
         assert!(matches!(open(&path, later), Err(StoreError::Stale(..))));
         let again = publish(&path, &[person("alice", &[ALICE])], later).unwrap();
-        assert_eq!(again, Effect { before: 1, people: 1, ..Effect::default() });
+        assert_eq!(again, Effect { before: 1, people: 1, eligible_before: 1, ..Effect::default() });
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), before);
         assert_eq!(open(&path, later).unwrap().synced(), later);
         let removed = publish(&path, &[], later).unwrap();
-        assert_eq!(removed, Effect { before: 1, removed: 1, lost: 1, ..Effect::default() });
+        let gone = Effect { before: 1, removed: 1, lost: 1, ..Effect::default() };
+        assert_eq!(removed, Effect { deprived: 1, eligible_before: 1, ..gone });
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod roster;
 mod schema;
 
 pub use error::StoreError;
-pub use key::{KeyProblem, MOST_REJECTED, PublicKey, Rejected, fingerprint};
+pub use key::{KeyProblem, MOST_REJECTED, PublicKey, Rejected, fingerprint, parse_fingerprint};
 pub use publish::{SyncLock, replace};
 
 /// A directory that nobody else can write, for tests: those below /tmp are refused.

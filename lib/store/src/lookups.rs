@@ -38,6 +38,41 @@ pub enum Known {
     Absent,
 }
 
+/// What the directory said about a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// This is known of the person.
+    Answer(Known),
+    /// Nothing that can be used, for certain: no older answer covers that.
+    Unusable(Unusable),
+}
+
+/// Why an answer names nobody's keys although the directory gave it whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// It contradicts itself about the name.
+    Ambiguous,
+    /// It has more keys than an answer holds.
+    TooManyKeys,
+}
+
+impl Unusable {
+    const ALL: [Self; 2] = [Self::Ambiguous, Self::TooManyKeys];
+
+    /// The token for the log.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "ldap-ambiguous",
+            Self::TooManyKeys => "too-many-keys",
+        }
+    }
+
+    /// The reverse of [`Unusable::token`].
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|unusable| unusable.token() == token)
+    }
+}
+
 /// The memory, open.
 #[derive(Debug)]
 pub struct Lookups {
@@ -50,6 +85,12 @@ impl Lookups {
     /// Opens the memory at `path`; what it holds of other directories than `scope` is not seen.
     pub fn open(path: &Path, scope: &str) -> Result<Self, StoreError> {
         let connection = SCHEMA.open_own(path, BUSY)?;
+        Ok(Self { path: path.to_path_buf(), scope: scope.to_string(), connection })
+    }
+
+    /// As [`Lookups::open`], for somebody who is not its owner: nothing of it can be changed.
+    pub fn look(path: &Path, scope: &str) -> Result<Self, StoreError> {
+        let connection = SCHEMA.open(path)?;
         Ok(Self { path: path.to_path_buf(), scope: scope.to_string(), connection })
     }
 
@@ -91,7 +132,7 @@ impl Lookups {
     }
 
     /// What was answered about `principal`, and when.
-    pub fn recall(&self, principal: &Principal) -> Result<Option<(Known, Timestamp)>, StoreError> {
+    pub fn recall(&self, principal: &Principal) -> Result<Option<(Heard, Timestamp)>, StoreError> {
         let row = self
             .connection
             .query_row(
@@ -102,33 +143,37 @@ impl Lookups {
             .optional()
             .map_err(|error| self.failed(error))?;
         let Some((asked, kind, keys)) = row else { return Ok(None) };
-        let known = match (kind.as_str(), keys.as_str()) {
-            ("keys", lines) => Known::Keys(
+        let heard = match (kind.as_str(), keys.as_str()) {
+            ("keys", lines) => Heard::Answer(Known::Keys(
                 lines
                     .lines()
                     .map(|line| PublicKey::parse(line.as_bytes()))
                     .collect::<Result<_, _>>()
                     .map_err(|problem| self.corrupt(problem))?,
-            ),
-            ("disabled", "") => Known::Disabled,
-            ("absent", "") => Known::Absent,
+            )),
+            ("disabled", "") => Heard::Answer(Known::Disabled),
+            ("absent", "") => Heard::Answer(Known::Absent),
+            (token, "") => Unusable::from_token(token)
+                .map(Heard::Unusable)
+                .ok_or_else(|| self.corrupt("an answer of an unknown kind"))?,
             _ => return Err(self.corrupt("an answer of an unknown kind")),
         };
-        Ok(Some((known, Timestamp::from_unix(asked))))
+        Ok(Some((heard, Timestamp::from_unix(asked))))
     }
 
-    /// Keeps `known` as the answer about `principal` at `now`, and forgets what is older than `keep`.
+    /// Keeps `heard` as the answer about `principal` at `now`, and forgets what is older than `keep`.
     pub fn remember(
         &mut self,
         principal: &Principal,
-        known: &Known,
+        heard: &Heard,
         now: Timestamp,
         keep: Span,
     ) -> Result<(), StoreError> {
-        let (kind, keys) = match known {
-            Known::Keys(keys) => ("keys", keys.iter().map(|key| key.line() + "\n").collect()),
-            Known::Disabled => ("disabled", String::new()),
-            Known::Absent => ("absent", String::new()),
+        let (kind, keys) = match heard {
+            Heard::Answer(Known::Keys(keys)) => ("keys", keys.iter().map(|key| key.line() + "\n").collect()),
+            Heard::Answer(Known::Disabled) => ("disabled", String::new()),
+            Heard::Answer(Known::Absent) => ("absent", String::new()),
+            Heard::Unusable(unusable) => (unusable.token(), String::new()),
         };
         let mut write = || {
             let transaction = self.connection.transaction()?;
@@ -193,23 +238,31 @@ mod tests {
         Principal::new(name).unwrap()
     }
 
-    fn keys() -> Known {
-        Known::Keys(vec![PublicKey::parse(KEY.as_bytes()).unwrap()])
+    fn keys() -> Heard {
+        Heard::Answer(Known::Keys(vec![PublicKey::parse(KEY.as_bytes()).unwrap()]))
     }
+
+    const ABSENT: Heard = Heard::Answer(Known::Absent);
 
     #[test]
     fn answers_of_every_kind_are_remembered_with_their_instant() {
         let directory = crate::scratch();
         let path = directory.path().join("lookups.db");
         let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
-        for (person, known) in [("alice", keys()), ("bob", Known::Disabled), ("zoe", Known::Absent)] {
-            lookups.remember(&name(person), &known, NOW, DAY).unwrap();
+        for (person, heard) in [
+            ("alice", keys()),
+            ("bob", Heard::Answer(Known::Disabled)),
+            ("zoe", ABSENT),
+            ("eve", Heard::Unusable(Unusable::Ambiguous)),
+            ("many", Heard::Unusable(Unusable::TooManyKeys)),
+        ] {
+            lookups.remember(&name(person), &heard, NOW, DAY).unwrap();
             let again = Lookups::open_or_make(&path, "test").unwrap();
-            assert_eq!(again.recall(&name(person)).unwrap(), Some((known, NOW)));
+            assert_eq!(again.recall(&name(person)).unwrap(), Some((heard, NOW)));
         }
         assert_eq!(lookups.recall(&name("dave")).unwrap(), None);
-        lookups.remember(&name("alice"), &Known::Absent, NOW, DAY).unwrap();
-        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((Known::Absent, NOW)));
+        lookups.remember(&name("alice"), &ABSENT, NOW, DAY).unwrap();
+        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((ABSENT, NOW)));
     }
 
     #[test]
@@ -246,7 +299,8 @@ mod tests {
         let directory = crate::scratch();
         let path = directory.path().join("lookups.db");
         let lookups = Lookups::open_or_make(&path, "test").unwrap();
-        for (kind, keys) in [("keys", "command=\"id\" x"), ("absent", KEY), ("", "")] {
+        for (kind, keys) in [("keys", "command=\"id\" x"), ("absent", KEY), ("ldap-ambiguous", KEY), ("", "")]
+        {
             lookups
                 .connection
                 .execute(

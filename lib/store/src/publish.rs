@@ -28,7 +28,12 @@ impl SyncLock {
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&name)
-            .map_err(|error| StoreError::write(&name, error))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    StoreError::write(&name, format_args!("{error}; run it with sudo"))
+                }
+                _ => StoreError::write(&name, error),
+            })?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy(name)),

@@ -19,7 +19,7 @@ const SCHEMA: Schema = Schema {
     version: 1,
     statements: &[
         "CREATE TABLE meta (published INTEGER NOT NULL)",
-        "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL)",
+        "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, provider_id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL, UNIQUE (source, id))",
         "CREATE TABLE shift (schedule INTEGER NOT NULL, principal TEXT NOT NULL, level INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL)",
         "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID",
         // For those who ask why; no decision reads it.
@@ -54,11 +54,12 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
     transaction.execute("INSERT INTO meta VALUES (?1)", params![roster.published.unix()])?;
     for (number, schedule) in roster.schedules.iter().enumerate() {
         transaction.execute(
-            "INSERT INTO schedule VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO schedule VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 number as i64,
                 schedule.reference.source,
                 schedule.reference.id,
+                schedule.provider_id,
                 schedule.name,
                 schedule.synced.unix(),
                 schedule.horizon.unix()
@@ -95,8 +96,20 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
 
 /// Reads the roster at `path`, believing nothing of it but what its types and names bear out.
 pub fn read(path: &Path) -> Result<Roster, StoreError> {
+    read_kept(path, |_, _| true)
+}
+
+/// The same for a decision at `now` about `person`. Every row is judged as [`read`] judges it; kept are the shifts and people
+/// that the decision, and what is said about it, look at: theirs, and whoever has a shift now.
+pub fn read_for(path: &Path, person: Option<&Principal>, now: Timestamp) -> Result<Roster, StoreError> {
+    let person = person.map(Principal::as_str);
+    read_kept(path, |window, name| person == Some(name) || window.is_some_and(|window| window.contains(now)))
+}
+
+/// `keeps` is asked about each shift and, without a window, about each person.
+fn read_kept(path: &Path, keeps: impl Fn(Option<Window>, &str) -> bool) -> Result<Roster, StoreError> {
     let connection = SCHEMA.open(path)?;
-    read_rows(&connection).map_err(|error| StoreError::corrupt(path, error))
+    read_rows(&connection, keeps).map_err(|error| StoreError::corrupt(path, error))
 }
 
 /// Reads how the people in the roster at `path` were found.
@@ -118,60 +131,92 @@ fn read_mappings(connection: &rusqlite::Connection) -> Result<BTreeSet<Mapping>,
     Ok(mappings)
 }
 
-fn read_rows(connection: &rusqlite::Connection) -> Result<Roster, Box<dyn std::error::Error>> {
-    let published =
-        connection.query_row("SELECT published FROM meta", [], |row| row.get(0)).map(Timestamp::from_unix)?;
-    let mut roster =
-        Roster { published, schedules: Vec::new(), shifts: Vec::new(), eligible: Default::default() };
-    let mut query = connection
-        .prepare("SELECT number, source, id, name, synced, horizon FROM schedule ORDER BY number")?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(0)? != roster.schedules.len() as i64 {
-            return Err("schedules are not numbered in order".into());
-        }
-        bounded(roster.schedules.len())?;
-        let synced = Timestamp::from_unix(row.get(4)?);
-        if synced > published {
-            return Err("a schedule that was read after the roster was written".into());
-        }
-        roster.schedules.push(Schedule {
-            reference: ScheduleRef { source: text(row, 1)?, id: text(row, 2)? },
-            name: text(row, 3)?,
-            synced,
-            horizon: Timestamp::from_unix(row.get(5)?),
-        });
-    }
+fn read_rows(
+    connection: &rusqlite::Connection,
+    keeps: impl Fn(Option<Window>, &str) -> bool,
+) -> Result<Roster, Box<dyn std::error::Error>> {
+    let (published, schedules) = read_schedules(connection)?;
+    let mut roster = Roster { published, schedules, shifts: Vec::new(), eligible: Default::default() };
     let mut query = connection.prepare("SELECT schedule, principal, level, starts, ends FROM shift")?;
     let mut rows = query.query([])?;
+    let mut count = 0;
     while let Some(row) = rows.next()? {
-        bounded(roster.shifts.len())?;
-        roster.shifts.push(shift(row, roster.schedules.len())?);
+        bounded(count)?;
+        count += 1;
+        let (name, schedule, level, window) = shift(row, roster.schedules.len())?;
+        if keeps(Some(window), name) {
+            roster.shifts.push(Shift { schedule, principal: Principal::new(name)?, level, window });
+        }
     }
+    let on_duty: BTreeSet<&str> = roster.shifts.iter().map(|shift| shift.principal.as_str()).collect();
     let mut query = connection.prepare("SELECT principal, eligible FROM person")?;
     let mut rows = query.query([])?;
+    let mut count = 0;
     while let Some(row) = rows.next()? {
-        bounded(roster.eligible.len())?;
-        roster.eligible.insert(Principal::new(&row.get::<_, String>(0)?)?, flag(row.get(1)?)?);
+        bounded(count)?;
+        count += 1;
+        let (name, eligible) = (name(row, 0)?, flag(row.get(1)?)?);
+        if keeps(None, name) || on_duty.contains(name) {
+            roster.eligible.insert(Principal::new(name)?, eligible);
+        }
     }
     Ok(roster)
 }
 
-fn shift(row: &rusqlite::Row<'_>, schedules: usize) -> Result<Shift, Box<dyn std::error::Error>> {
+/// When the roster was written, and its schedules.
+fn read_schedules(
+    connection: &rusqlite::Connection,
+) -> Result<(Timestamp, Vec<Schedule>), Box<dyn std::error::Error>> {
+    let published =
+        connection.query_row("SELECT published FROM meta", [], |row| row.get(0)).map(Timestamp::from_unix)?;
+    let mut schedules = Vec::new();
+    let mut query = connection.prepare(
+        "SELECT number, source, id, provider_id, name, synced, horizon FROM schedule ORDER BY number",
+    )?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(0)? != schedules.len() as i64 {
+            return Err("schedules are not numbered in order".into());
+        }
+        bounded(schedules.len())?;
+        let synced = Timestamp::from_unix(row.get(5)?);
+        if synced > published {
+            return Err("a schedule that was read after the roster was written".into());
+        }
+        schedules.push(Schedule {
+            reference: ScheduleRef { source: text(row, 1)?, id: text(row, 2)? },
+            provider_id: text(row, 3)?,
+            name: text(row, 4)?,
+            synced,
+            horizon: Timestamp::from_unix(row.get(6)?),
+        });
+    }
+    Ok((published, schedules))
+}
+
+/// Whose shift it is, of which schedule and level, and when.
+fn shift<'r>(
+    row: &'r rusqlite::Row<'_>,
+    schedules: usize,
+) -> Result<(&'r str, usize, u8, Window), Box<dyn std::error::Error>> {
     let schedule = usize::try_from(row.get::<_, i64>(0)?)?;
     if schedule >= schedules {
         return Err("a shift of no schedule".into());
     }
     let (start, end) = (Timestamp::from_unix(row.get(3)?), Timestamp::from_unix(row.get(4)?));
-    Ok(Shift {
-        schedule,
-        principal: Principal::new(&row.get::<_, String>(1)?)?,
-        level: match u8::try_from(row.get::<_, i64>(2)?)? {
-            0 => return Err("a shift of level 0".into()),
-            level => level,
-        },
-        window: Window::new(start, end).ok_or("a shift that ends before it starts")?,
-    })
+    let level = match u8::try_from(row.get::<_, i64>(2)?)? {
+        0 => return Err("a shift of level 0".into()),
+        level => level,
+    };
+    let window = Window::new(start, end).ok_or("a shift that ends before it starts")?;
+    Ok((name(row, 1)?, schedule, level, window))
+}
+
+/// A name that can be a person's.
+fn name<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<&'r str, Box<dyn std::error::Error>> {
+    let name = row.get_ref(column)?.as_str()?;
+    Principal::check(name)?;
+    Ok(name)
 }
 
 /// The longest name or id that a reader takes, in bytes.
@@ -202,6 +247,7 @@ mod tests {
             published: at(1000),
             schedules: vec![Schedule {
                 reference: ScheduleRef { source: "pd".into(), id: "P1".into() },
+                provider_id: "P1".into(),
                 name: "primary".into(),
                 synced: at(1000),
                 horizon: at(9000),
@@ -222,7 +268,10 @@ mod tests {
         let path = directory.path().join("roster.db");
         publish(&path, &example(), &BTreeSet::new()).unwrap();
         spoil(&path);
-        read(&path).unwrap_err().fault()
+        let fault = read(&path).unwrap_err().fault();
+        let dave = Principal::new("dave").unwrap();
+        assert_eq!(read_for(&path, Some(&dave), Timestamp::MAX).unwrap_err().fault(), fault);
+        fault
     }
 
     fn sql(statement: &'static str) -> impl FnOnce(&Path) {
@@ -244,6 +293,33 @@ mod tests {
         assert_eq!(read(&path).unwrap(), example());
         assert_eq!(mappings(&path).unwrap(), found);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn what_one_decision_needs_is_theirs_and_whoevers_shift_it_is_now() {
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        let mut roster = example();
+        let at = Timestamp::from_unix;
+        let names = ["alice", "bob", "carol", "dave"].map(|name| Principal::new(name).unwrap());
+        for (person, from, to) in [(1, 1500, 2500), (2, 2500, 3500), (1, 3500, 4500)] {
+            let (principal, window) = (names[person].clone(), Window::new(at(from), at(to)).unwrap());
+            roster.shifts.push(Shift { schedule: 0, principal, level: 1, window });
+        }
+        roster.eligible = names.iter().map(|name| (name.clone(), *name != names[1])).collect();
+        publish(&path, &roster, &BTreeSet::new()).unwrap();
+        let read = |person: Option<&Principal>, now| {
+            let part = read_for(&path, person, at(now)).unwrap();
+            assert_eq!((part.published, &part.schedules), (roster.published, &roster.schedules));
+            let shifts = part.shifts.iter().map(|shift| shift.window.end().unix()).collect::<Vec<_>>();
+            let people = part.eligible.iter().map(|(name, may)| format!("{name} {may}")).collect::<Vec<_>>();
+            (shifts, people.join(","))
+        };
+        assert_eq!(read(Some(&names[1]), 1700), (vec![2000, 2500, 4500], "alice true,bob false".to_string()));
+        let both = (vec![2000, 2500], "alice true,bob false,dave true".to_string());
+        assert_eq!(read(Some(&names[3]), 1700), both);
+        assert_eq!(read(None, 2500), (vec![3500], "carol true".to_string()));
+        assert_eq!(read(None, 9000), (vec![], String::new()));
     }
 
     #[test]
@@ -282,6 +358,7 @@ mod tests {
             "UPDATE shift SET ends = starts",
             "UPDATE person SET eligible = 2",
             "DELETE FROM meta",
+            "UPDATE meta SET published = 'x'",
         ] {
             assert_eq!(fault_after(sql(spoil)), Fault::Corrupt, "{spoil}");
         }

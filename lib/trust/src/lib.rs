@@ -191,7 +191,11 @@ fn look_at(path: &Path) -> Result<Metadata, Why> {
 fn read_bounded(file: &File, metadata: &Metadata, largest: u64) -> Result<Vec<u8>, Why> {
     // One byte more than the file has: the read that finds its end needs no larger buffer.
     let expected = metadata.len().min(largest).saturating_add(1);
-    let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    let mut content = Vec::new();
+    // A host that has no memory left must not be ended by a file's size.
+    content
+        .try_reserve_exact(usize::try_from(expected).unwrap_or(usize::MAX))
+        .map_err(|_| Why::Unreadable(io::ErrorKind::OutOfMemory.into()))?;
     file.take(largest.saturating_add(1)).read_to_end(&mut content).map_err(Why::Unreadable)?;
     if content.len() as u64 > largest {
         return Err(Why::TooLarge(largest));

@@ -115,27 +115,20 @@ fn read(text: &[u8], whose: &str, wanted: Wanted<'_>) -> Result<Answer, String> 
     users_are_consistent(&schedules)?;
     let mut answer = choose(schedules, wanted.schedules, &whose);
     answer.clock = clock;
-    set_failed_apart(&mut answer, &failures, whose, wanted);
+    set_failed_apart(&mut answer, &failures, whose);
     Ok(answer)
 }
 
 /// A schedule that the document could not tell of is none without shifts.
-fn set_failed_apart(
-    answer: &mut Answer,
-    failures: &BTreeMap<String, String>,
-    whose: &str,
-    wanted: Wanted<'_>,
-) {
+fn set_failed_apart(answer: &mut Answer, failures: &BTreeMap<String, String>, whose: &str) {
     let chosen = std::mem::take(&mut answer.schedules);
     for schedule in chosen {
         let Some(failure) = failures.get(&schedule.id) else {
             answer.schedules.push(schedule);
             continue;
         };
-        let named = |text: &&String| **text == schedule.id || **text == schedule.name;
-        let text = wanted.schedules.iter().find(named).unwrap_or(&schedule.id).clone();
-        let why = format!("{whose} says of schedule `{}`: {failure}", schedule.id);
-        answer.failed.push((text, ProviderError::Source(why)));
+        let text = format!("{whose} could not tell of schedule `{}`", schedule.id);
+        answer.failed.push((schedule.wanted, ProviderError::Foreign { text, heard: failure.clone() }));
     }
 }
 
@@ -162,7 +155,10 @@ impl ScheduleBody {
             }
         }
         let shifts = read.into_iter().map(|(window, user, level)| ProviderShift { user, level, window });
-        Ok((ProviderSchedule { name: label(&name), id, shifts: shifts.collect() }, failure))
+        Ok((
+            ProviderSchedule { wanted: id.clone(), name: label(&name), id, shifts: shifts.collect() },
+            failure,
+        ))
     }
 }
 
@@ -297,7 +293,9 @@ mod tests {
         assert_eq!(users[1].label.as_deref(), Some("Carol C."));
         assert_eq!(
             failed(&answer),
-            ["database: source-error: /x says of schedule `database`: 503 from the rota"]
+            [
+                "database: source-error: /x could not tell of schedule `database`; it said \"503 from the rota\""
+            ]
         );
         let deep = parse(STORY, "/x", wanted(&words(&["primary"]), 3)).unwrap();
         assert!(told(&deep)[0].starts_with("primary: u-dave 3 always never, u-alice 1"), "{:?}", told(&deep));
@@ -312,21 +310,23 @@ mod tests {
         assert_eq!(told(&answer), ["primary: 17 1 11-20T09:00 11-20T18:00, 18 2 11-20T18:00 never"]);
         assert_eq!(
             failed(&answer),
-            ["database: source-error: /x says of schedule `database`: 503 from the rota"]
+            [
+                "database: source-error: /x could not tell of schedule `database`; it said \"503 from the rota\""
+            ]
         );
     }
 
     #[test]
     fn wanted_schedules_are_there_or_are_named() {
-        let names = words(&["Second line", "Database", "primary", "primary", "none"]);
+        let names = words(&["Second line", "Database", "primary", "none"]);
         let answer = parse(STORY, "/x", wanted(&names, 1)).unwrap();
         let ids: Vec<&str> = answer.schedules.iter().map(|schedule| schedule.id.as_str()).collect();
-        assert_eq!(ids, ["primary", "secondary"]);
+        assert_eq!(ids, ["secondary", "primary"]);
         assert_eq!(
             failed(&answer),
             [
                 "none: source-incomplete: /x has no schedule `none`; check `schedules`",
-                "Database: source-error: /x says of schedule `database`: 503 from the rota",
+                "Database: source-error: /x could not tell of schedule `database`; it said \"503 from the rota\"",
             ]
         );
     }
@@ -404,7 +404,10 @@ mod tests {
     fn what_is_said_cannot_break_a_line() {
         let text = r#"{"version":1,"schedules":[{"id":"p","name":"a\nb","error":"no\n\u001b[2Jluck"}]}"#;
         let answer = parse(text.as_bytes(), "/x", wanted(&[], 1)).unwrap();
-        assert_eq!(failed(&answer), ["p: source-error: /x says of schedule `p`: no  [2Jluck"]);
+        assert_eq!(
+            failed(&answer),
+            ["p: source-error: /x could not tell of schedule `p`; it said \"no  [2Jluck\""]
+        );
         let key = r#"{"version":1,"schedules":[],"a\nb":1}"#;
         assert!(!parse(key.as_bytes(), "/x", wanted(&[], 1)).unwrap_err().to_string().contains('\n'));
     }

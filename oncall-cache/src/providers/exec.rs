@@ -35,36 +35,37 @@ impl<'a> Exec<'a> {
     }
 
     /// All that the command prints, if it ends well and in time.
-    fn run(&self, program: &Path, arguments: &[String]) -> Result<Vec<u8>, String> {
+    fn run(&self, program: &Path, arguments: &[String]) -> Result<Vec<u8>, ProviderError> {
         // Judged by its path, so run by its path: it may be a script.
-        let refused = |refusal: trust::Refusal| refusal.to_string();
+        let refused = |refusal: trust::Refusal| ProviderError::Source(format!("command: {refusal}"));
         let program = &trust::follow_directories(program).map_err(refused)?;
         trust::open(program, Owner::Root).map_err(refused)?;
-        let named = |problem: String| format!("{}: {problem}", program.display());
+        let named = |problem: String| format!("command: {}: {problem}", program.display());
+        let failed = |problem: String| ProviderError::Source(named(problem));
         let limit = Duration::from_secs(u64::try_from(self.settings.deadline.as_seconds()).unwrap_or(0));
         let end = Instant::now() + limit;
         let mut child = Child::start_heard(program, arguments, &ENVIRONMENT)
-            .map_err(|error| named(format!("cannot be started: {error}")))?;
-        let late = || named(format!("not done after {} and killed; see `deadline`", self.settings.deadline));
+            .map_err(|error| failed(format!("cannot be started: {error}")))?;
+        let late = || failed(format!("not done after {} and killed; see `deadline`", self.settings.deadline));
         let said = child.listen(end, document::LARGEST).map_err(|trouble| match trouble {
             Trouble::Late => late(),
             Trouble::Endless => {
-                named(format!("printed more than {} bytes and was killed", document::LARGEST))
+                failed(format!("printed more than {} bytes and was killed", document::LARGEST))
             }
-            Trouble::Pipe(error) => named(format!("its output cannot be read: {error}")),
+            Trouble::Pipe(error) => failed(format!("its output cannot be read: {error}")),
         })?;
         let ended = match child.ending(end).ok_or_else(late)? {
             Ending::Exit(0) => return Ok(said),
             Ending::Exit(code) => format!("ended with exit status {code}"),
             Ending::Signal(signal) => format!("was ended by signal {signal}"),
         };
-        Err(named(match child.last_line() {
-            Some(line) => {
-                let line: String = line.chars().take(LONGEST_COMPLAINT).collect();
-                format!("{ended} and said {line:?}")
-            }
-            None => format!("{ended} and said nothing on standard error"),
-        }))
+        Err(match child.last_line() {
+            Some(line) => ProviderError::Foreign {
+                text: named(ended),
+                heard: line.chars().take(LONGEST_COMPLAINT).collect(),
+            },
+            None => failed(format!("{ended} and said nothing on standard error")),
+        })
     }
 }
 
@@ -73,9 +74,7 @@ impl Provider for Exec<'_> {
         let Some((program, arguments)) = self.settings.command.split_first() else {
             return Err(ProviderError::Source("`command` is empty".to_string()));
         };
-        let said = self
-            .run(Path::new(program), arguments)
-            .map_err(|problem| ProviderError::Source(format!("command: {problem}")))?;
+        let said = self.run(Path::new(program), arguments)?;
         let wanted = Wanted { schedules: self.schedules, max_level: self.max_level, window };
         document::parse(&said, &format!("the output of {program}"), wanted)
     }
@@ -116,7 +115,7 @@ mod tests {
         let script = "cat; [ \"$(pwd)\" = / ] && [ \"$$\" = \"$(cut -d' ' -f5 /proc/$$/stat)\" ] || exit 9
                       tr '\\0' '\\n' </proc/$$/environ | sort | tr '\\n' ' ' >&2; exit 1";
         let said = fetch(script, 10).unwrap_err();
-        assert!(said.contains(r#"exit status 1 and said "LC_ALL=C PATH=/usr/bin:/bin""#), "{said}");
+        assert!(said.contains(r#"exit status 1; it said "LC_ALL=C PATH=/usr/bin:/bin""#), "{said}");
     }
 
     #[test]
@@ -132,7 +131,7 @@ mod tests {
             (
                 "echo one >&2; printf 'two \\033[2J\\n' >&2; exit 7",
                 10,
-                r#"exit status 7 and said "two \u{1b}[2J""#,
+                r#"exit status 7; it said "two \u{1b}[2J""#,
             ),
             ("exit 7", 10, "exit status 7 and said nothing on standard error"),
             ("kill -9 $$", 10, "was ended by signal 9"),

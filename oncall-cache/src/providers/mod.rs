@@ -1,6 +1,5 @@
 //! Where shifts come from: one file per service, all ending in the same [`Answer`].
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use policy::{Timestamp, Window};
@@ -35,6 +34,8 @@ pub struct Answer {
 /// One schedule as the provider tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSchedule {
+    /// The text that names it in the configuration; its id, where none does.
+    pub wanted: String,
     /// The provider's id.
     pub id: String,
     /// The provider's name for people.
@@ -89,6 +90,14 @@ pub enum ProviderError {
     Source(String),
     /// It answered, but not everything that was asked (`source-incomplete`).
     Incomplete(String),
+    /// It failed in words of its own (`source-error`). These are for the log: somebody else's program may write
+    /// whatever it knows into them.
+    Foreign {
+        /// What happened.
+        text: String,
+        /// What it said.
+        heard: String,
+    },
 }
 
 impl fmt::Display for ProviderError {
@@ -96,6 +105,7 @@ impl fmt::Display for ProviderError {
         match self {
             Self::Source(text) => write!(f, "source-error: {text}"),
             Self::Incomplete(text) => write!(f, "source-incomplete: {text}"),
+            Self::Foreign { text, heard } => write!(f, "source-error: {text}; it said {heard:?}"),
         }
     }
 }
@@ -108,24 +118,24 @@ fn choose(schedules: Vec<ProviderSchedule>, wanted: &[String], whose: &dyn fmt::
     if wanted.is_empty() {
         return Answer { schedules, failed: Vec::new(), clock: None, as_of: None };
     }
-    let mut failed = Vec::new();
-    let mut chosen = BTreeSet::new();
+    let mut answer = Answer { schedules: Vec::new(), failed: Vec::new(), clock: None, as_of: None };
     for text in wanted {
-        let by_id = schedules.iter().position(|schedule| schedule.id == *text);
-        let mut named = (0..schedules.len()).filter(|&at| schedules.get(at).is_some_and(|s| s.name == *text));
+        let by_id = schedules.iter().find(|schedule| schedule.id == *text);
+        let mut named = schedules.iter().filter(|schedule| schedule.name == *text);
         match (by_id.or_else(|| named.next()), by_id.is_none() && named.next().is_some()) {
-            (Some(at), false) => drop(chosen.insert(at)),
+            (Some(schedule), false) => {
+                answer.schedules.push(ProviderSchedule { wanted: text.clone(), ..schedule.clone() });
+            }
             (Some(_), true) => {
                 let why =
                     format!("{whose} has several schedules named `{text}`; write the id in `schedules`");
-                failed.push((text.clone(), ProviderError::Source(why)));
+                answer.failed.push((text.clone(), ProviderError::Source(why)));
             }
             (None, _) => {
                 let why = format!("{whose} has no schedule `{text}`; check `schedules`");
-                failed.push((text.clone(), ProviderError::Incomplete(why)));
+                answer.failed.push((text.clone(), ProviderError::Incomplete(why)));
             }
         }
     }
-    let chosen = schedules.into_iter().enumerate().filter(|(at, _)| chosen.contains(at));
-    Answer { schedules: chosen.map(|(_, schedule)| schedule).collect(), failed, clock: None, as_of: None }
+    answer
 }

@@ -162,7 +162,7 @@ impl Schedule {
             (one.window, one.level, &one.user).cmp(&(other.window, other.level, &other.user))
         });
         let id = self.id.into_inner();
-        Ok(ProviderSchedule { name: self.name.unwrap_or_else(|| id.clone()), id, shifts })
+        Ok(ProviderSchedule { wanted: id.clone(), name: self.name.unwrap_or_else(|| id.clone()), id, shifts })
     }
 }
 
@@ -407,7 +407,7 @@ mod tests {
         let rota = named("a", "one") + &named("b", "two") + &named("c", "two") + &named("one", "a");
         let answer = parse(&rota, &["one", "a", "two", "none", "b"]).unwrap();
         let found: Vec<&str> = answer.schedules.iter().map(|schedule| schedule.id.as_str()).collect();
-        assert_eq!(found, ["a", "b", "one"]);
+        assert_eq!(found, ["one", "a", "b"]);
         let failed: Vec<String> =
             answer.failed.iter().map(|(text, error)| format!("{text}: {error}")).collect();
         assert_eq!(

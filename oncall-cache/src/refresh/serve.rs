@@ -124,8 +124,9 @@ fn run(config: &Config, now: Timestamp) -> (u8, String) {
         Ok(summary) => {
             crate::tell(&summary, now);
             let unread = summary.outcomes.iter().filter(|outcome| outcome.state != sync::State::Read);
-            let mut lines: Vec<String> = unread.map(ToString::to_string).collect();
+            let mut lines: Vec<String> = unread.map(sync::Outcome::public).collect();
             lines.push(crate::summarise(&summary.roster, config, now));
+            lines.extend(summary.groups_problem.clone());
             lines.extend(summary.ahead.iter().map(|ahead| ahead.line(now).to_string()));
             if summary.unmapped > 0 {
                 lines.push(format!("{} of the sources' users are nobody here", summary.unmapped));
@@ -137,7 +138,7 @@ fn run(config: &Config, now: Timestamp) -> (u8, String) {
         }
         Err(error) => {
             crate::complain(&error);
-            (2, format!("{error}\n{}", standing(config, now)))
+            (2, format!("{}\n{}", error.public(), standing(config, now)))
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use policy::{Mode, Timestamp};
+
 use super::{Known, Row, State, Status};
 
 /// What one metric takes from what is known of a schedule.
@@ -64,13 +66,24 @@ impl Status<'_> {
     pub fn prometheus(&self) -> String {
         let mut text = Text::default();
         text.only(STATUS.0, STATUS.1, self.health().code().into());
+        let enforcing = i64::from(self.mode.0 == Mode::Enforce);
+        text.only("enforcing", "Whether who is not admitted is refused.", enforcing);
+        let until = self.suspended_until().map_or(0, Timestamp::unix);
+        text.only(
+            "suspended_until_timestamp_seconds",
+            "When enforcing begins again; 0, it is not suspended.",
+            until,
+        );
         self.write_roster(&mut text);
         self.write_schedules(&mut text);
         self.write_report(&mut text);
+        self.write_automation(&mut text);
         text.0.trim_end().to_string()
     }
 
     fn write_roster(&self, text: &mut Text) {
+        let readable = i64::from(self.revoked.is_none());
+        text.only("revocations_readable", "Whether it can be told who is revoked.", readable);
         let believed = i64::from(self.clock_holds());
         text.only(
             "roster_believed",
@@ -119,6 +132,17 @@ impl Status<'_> {
             let people: BTreeSet<&str> = eligible.map(|(_, person, _)| *person).collect();
             i64::try_from(people.len()).ok()
         });
+    }
+
+    fn write_automation(&self, text: &mut Text) {
+        let name = "automation_until_timestamp_seconds";
+        text.metric(name, "When an exception for programs ends, by its place in the configuration.");
+        for entry in self.automation {
+            let number = entry.number.to_string();
+            let labels =
+                [("number", number.as_str()), ("account", entry.account.as_str()), ("owner", &entry.owner)];
+            text.sample(name, &labels, entry.until.unix());
+        }
     }
 
     fn write_report(&self, text: &mut Text) {

@@ -64,6 +64,7 @@ pub fn problem(user: &User, mapped: &Result<Mapped, Unmapped>, people: &People<'
         Err(Unmapped::NoSuchPerson(name)) => {
             return Some(format!("the directory has nobody called {name}; add them there"));
         }
+        Err(moved @ Unmapped::Moved(..)) => return Some(moved.to_string()),
         Err(Unmapped::Ambiguous(_)) => {
             return Some(
                 "the mail address belongs to several people (ambiguous-person); give each their own"

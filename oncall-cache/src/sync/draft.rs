@@ -3,23 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use host::audit::Escaped;
-use host::config::{Provider as Kind, Source};
-use policy::{Ages, Principal, Roster, Schedule, ScheduleRef, Shift, Span, Timestamp, Window};
+use host::config::Source;
+use policy::{Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Timestamp, Window};
 use store::keys::Person;
 use store::roster::{self, Mapping};
 
 use super::ahead::{Ahead, Concern};
 use super::changes::Changes;
-use super::{SKEW, Summary, SyncError, Wish, guards};
-use crate::identity::{Mapped, People, Unmapped};
-use crate::providers::exec::Exec;
-use crate::providers::file::File;
-use crate::providers::pagerduty::PagerDuty;
-use crate::providers::rota::Rota;
-use crate::providers::{Answer, Provider, ProviderError, ProviderSchedule, User};
+use super::fetch::Fetched;
+use super::{SKEW, Summary, Wish, guards};
+use crate::identity::{Mapped, MappedBy, People, Unmapped};
+use crate::providers::{Answer, ProviderError, ProviderSchedule, User};
 
 /// One schedule on its way into the roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,17 +44,27 @@ pub struct Trouble {
     pub reason: &'static str,
     /// What happened and what to do.
     pub text: String,
+    /// What another program said of it, for the log alone.
+    pub heard: Option<String>,
     /// Would `sync --accept` take it over?
     pub may_be_accepted: bool,
 }
 
+impl Trouble {
+    /// One that `sync --accept` sets aside.
+    pub fn acceptable(reason: &'static str, text: String) -> Self {
+        Self { reason, text, heard: None, may_be_accepted: true }
+    }
+}
+
 impl From<ProviderError> for Trouble {
     fn from(error: ProviderError) -> Self {
-        let (reason, text) = match error {
-            ProviderError::Source(text) => ("source-error", text),
-            ProviderError::Incomplete(text) => ("source-incomplete", text),
+        let (reason, text, heard) = match error {
+            ProviderError::Source(text) => ("source-error", text, None),
+            ProviderError::Incomplete(text) => ("source-incomplete", text, None),
+            ProviderError::Foreign { text, heard } => ("source-error", text, Some(heard)),
         };
-        Self { reason, text, may_be_accepted: false }
+        Self { reason, text, heard, may_be_accepted: false }
     }
 }
 
@@ -84,20 +90,49 @@ pub struct Outcome {
     pub state: State,
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Outcome {
+    /// What to say of it: to everybody, or in the log, where the words of other programs may stand as well.
+    fn told(&self, to_the_log: bool) -> String {
         let schedule = &self.schedule;
         let (trouble, stands) = match &self.state {
-            State::Read => return write!(f, "schedule {schedule}: read"),
+            State::Read => return format!("schedule {schedule}: read"),
             State::Kept(synced, trouble) => (trouble, format!("it stays as it was read at {synced}")),
             State::Absent(trouble) => (trouble, "nothing is known of it".to_string()),
         };
-        write!(f, "schedule {schedule}: {}: {}; {stands}", trouble.reason, trouble.text)?;
-        if trouble.may_be_accepted {
-            write!(f, "; if it is right: oncall-cache sync --accept '{schedule}'")?;
+        let text = if to_the_log { trouble.text.clone() } else { without_addresses(&trouble.text) };
+        let mut told = format!("schedule {schedule}: {}: {text}", trouble.reason);
+        if let Some(heard) = trouble.heard.as_ref().filter(|_| to_the_log) {
+            told.push_str(&format!("; it said {heard:?}"));
         }
-        Ok(())
+        told.push_str(&format!("; {stands}"));
+        if trouble.may_be_accepted {
+            let schedule = quoted(&schedule.to_string());
+            told.push_str(&format!("; if it is right: sudo oncall-cache sync --accept {schedule}"));
+        }
+        told
     }
+
+    /// The same for files and answers that anybody reads.
+    pub fn public(&self) -> String {
+        self.told(false)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told(true))
+    }
+}
+
+/// `text` with mail addresses left out.
+pub fn without_addresses(text: &str) -> String {
+    let word = |word: &str| if word.contains('@') { "(an address)".to_string() } else { word.to_string() };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// `text` as one word of a shell's: providers choose ids.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// The roster that stands, if one does.
@@ -138,27 +173,54 @@ impl Previous {
         })
     }
 
-    /// Is there news in `roster`, which has the old shifts, that counts before a schedule can be read again?
-    /// Not where this host's clock is behind the roster that stands: then its age cannot be told.
-    pub fn may_be_republished(&self, roster: &Roster, now: Timestamp) -> bool {
-        self.roster
-            .as_ref()
-            .is_some_and(|old| old.published <= now.plus(SKEW) && old.eligible != roster.eligible)
+    /// The roster that stands with who may become root by now, if that is news: it counts before a schedule can
+    /// be read again. Not where this host's clock is behind the roster that stands: then its age cannot be told.
+    pub fn with_eligibility(&self, people: &[Person], now: Timestamp) -> Option<Roster> {
+        let old = self.roster.as_ref().filter(|old| old.published <= now.plus(SKEW))?;
+        let mut new = Roster { published: old.published.max(now), ..old.clone() };
+        new.eligible = eligibility(people, new.shifts.iter().map(|shift| &shift.principal));
+        (new.eligible != old.eligible).then_some(new)
     }
+
+    /// What stands.
+    pub fn roster(&self) -> Option<&Roster> {
+        self.roster.as_ref()
+    }
+
+    /// How its people were found.
+    pub fn mappings(&self) -> &BTreeSet<Mapping> {
+        &self.mappings
+    }
+}
+
+/// Everyone who could ever be admitted stands in the roster, and everyone who has a shift: eligibility travels
+/// with it.
+fn eligibility<'p>(
+    people: &[Person],
+    shifts: impl Iterator<Item = &'p Principal>,
+) -> BTreeMap<Principal, bool> {
+    let listed = people.iter().filter(|person| person.eligible);
+    let mut eligible: BTreeMap<Principal, bool> =
+        listed.map(|person| (person.principal.clone(), true)).collect();
+    for principal in shifts {
+        eligible.entry(principal.clone()).or_insert(false);
+    }
+    eligible
 }
 
 /// The roster in the making.
 pub struct Draft<'a> {
     previous: &'a Previous,
     people: &'a People<'a>,
-    ages: &'a Ages,
+    rules: &'a Rules,
     wish: &'a Wish,
     window: Window,
     now: Timestamp,
     units: Vec<Unit>,
     mappings: BTreeSet<Mapping>,
     concerns: Vec<Concern>,
-    notes: Vec<String>,
+    /// One line for each user who is nobody here, and for each address that several people have.
+    pub notes: Vec<String>,
     unmapped: usize,
     /// What became of each schedule.
     pub outcomes: Vec<Outcome>,
@@ -169,7 +231,7 @@ impl<'a> Draft<'a> {
     pub fn new(
         previous: &'a Previous,
         people: &'a People<'a>,
-        ages: &'a Ages,
+        rules: &'a Rules,
         wish: &'a Wish,
         window: Window,
         now: Timestamp,
@@ -179,7 +241,7 @@ impl<'a> Draft<'a> {
         Self {
             previous,
             people,
-            ages,
+            rules,
             wish,
             window,
             now,
@@ -192,35 +254,102 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Reads one source. What cannot be read stays as it is; only a clock that disagrees ends the sync.
-    pub fn read(&mut self, source: &Source) -> Result<(), SyncError> {
-        let started = Instant::now();
-        match fetch(source, self.window, self.now) {
-            Ok(answer) => {
-                let apart = answer.clock.map(|clock| skew(clock, self.now, started.elapsed()));
-                if let Some(apart) = apart.filter(|apart| *apart > SKEW) {
-                    return Err(SyncError::Skew(source.name.clone(), apart));
-                }
-                self.take(source, answer);
-            }
-            Err(error) => self.keep_all(source, &Trouble::from(error)),
+    /// Takes what one source came to. What could not be read stays as it is.
+    pub fn take(&mut self, fetched: Fetched<'_>) {
+        match fetched.answer {
+            Ok(answer) => self.take_answer(fetched.source, answer),
+            Err(error) => self.keep_all(fetched.source, &Trouble::from(error)),
         }
-        Ok(())
     }
 
-    fn take(&mut self, source: &Source, answer: Answer) {
+    fn take_answer(&mut self, source: &Source, answer: Answer) {
         let users: BTreeSet<&User> =
             answer.schedules.iter().flat_map(|schedule| &schedule.shifts).map(|shift| &shift.user).collect();
-        let mapped = self.people.map(&users, &source.people);
+        let mut mapped = self.people.map(&users, &source.people);
+        self.hold_on_to_people(source, &answer, &mut mapped);
         for user in &users {
             self.note(source, user, mapped.get(&user.id));
         }
         for schedule in &answer.schedules {
             self.take_schedule(source, schedule, &mapped, answer.as_of);
         }
+        let told: BTreeSet<&String> = answer.schedules.iter().map(|schedule| &schedule.wanted).collect();
+        let gone = self.gone(source, |text| {
+            told.contains(text) || answer.failed.iter().any(|(failed, _)| failed == text)
+        });
         for (text, error) in answer.failed {
             self.keep(&source.name, &text, Trouble::from(error));
         }
+        for text in gone {
+            let trouble = "the source tells of it no more; if that is meant, name it in no rule".to_string();
+            self.keep(&source.name, &text, Trouble::acceptable("source-incomplete", trouble));
+        }
+    }
+
+    /// A mail address is what its owner says it is. A user who was somebody here yesterday by theirs does not
+    /// become somebody else by it unless that is accepted.
+    fn hold_on_to_people(
+        &mut self,
+        source: &Source,
+        answer: &Answer,
+        mapped: &mut BTreeMap<String, Result<Mapped, Unmapped>>,
+    ) {
+        let accepted: BTreeSet<&String> = answer
+            .schedules
+            .iter()
+            .filter(|schedule| self.is_accepted(source, schedule))
+            .flat_map(|schedule| schedule.shifts.iter().map(|shift| &shift.user.id))
+            .collect();
+        let before = self
+            .previous
+            .mappings
+            .iter()
+            .filter(|known| known.source == source.name && !known.user.is_empty());
+        for known in before {
+            let now = mapped.get_mut(&known.user);
+            if let Some(Ok(Mapped { principal, ground: MappedBy::Mail })) = &now
+                && *principal != known.principal
+                && !accepted.contains(&known.user)
+            {
+                let moved = Unmapped::Moved(known.principal.clone(), principal.clone());
+                mapped.insert(known.user.clone(), Err(moved));
+            }
+            if !matches!(mapped.get(&known.user), Some(Ok(_))) {
+                self.mappings.insert(known.clone());
+            }
+        }
+    }
+
+    fn is_accepted(&self, source: &Source, schedule: &ProviderSchedule) -> bool {
+        let reference = ScheduleRef { source: source.name.clone(), id: schedule.wanted.clone() };
+        self.wish.accept.covers(&reference)
+    }
+
+    fn named_by_rules(&self, source: &Source) -> BTreeSet<&'a ScheduleRef> {
+        let rules = self.rules.rules.iter().flat_map(|rule| &rule.schedules);
+        rules.filter(|wanted| wanted.source == source.name).collect()
+    }
+
+    /// Schedules of a source that lists none, of which it told before or which a rule names, and of which it tells
+    /// no more. What is not believed any more, and in no rule, is forgotten.
+    fn gone(&self, source: &Source, is_told: impl Fn(&String) -> bool) -> Vec<String> {
+        if source.wanted().next().is_some() {
+            return Vec::new();
+        }
+        let named = self.named_by_rules(source);
+        let known = self.previous.of_source(&source.name).into_iter().map(|unit| unit.schedule);
+        let lasting = known.filter(|schedule| {
+            let limit = self.rules.ages.of(schedule).max_age;
+            named.contains(&schedule.reference) || self.now < schedule.believed_until(limit)
+        });
+        let known: BTreeSet<String> = lasting.map(|schedule| schedule.reference.id).collect();
+        let all: BTreeSet<String> =
+            known.into_iter().chain(named.iter().map(|wanted| wanted.id.clone())).collect();
+        let accepted = |text: &String| {
+            let reference = ScheduleRef { source: source.name.clone(), id: text.clone() };
+            self.wish.accept.covers(&reference) && !named.contains(&reference)
+        };
+        all.into_iter().filter(|text| !is_told(text) && !accepted(text)).collect()
     }
 
     fn note(&mut self, source: &Source, user: &User, mapped: Option<&Result<Mapped, Unmapped>>) {
@@ -262,24 +391,25 @@ impl<'a> Draft<'a> {
         let unit = Unit {
             slots: slots.collect(),
             schedule: Schedule {
-                reference: ScheduleRef { source: source.name.clone(), id: schedule.id.clone() },
+                reference: ScheduleRef { source: source.name.clone(), id: schedule.wanted.clone() },
+                provider_id: schedule.id.clone(),
                 name: schedule.name.clone(),
                 synced: as_of.map_or(self.now, |at| at.min(self.now)),
                 horizon: self.window.end(),
             },
         };
         let reference = unit.schedule.reference.clone();
-        let (age, limit) = (self.now.since(unit.schedule.synced), self.ages.of(&unit.schedule).max_age);
+        let (age, limit) = (self.now.since(unit.schedule.synced), self.rules.ages.of(&unit.schedule).max_age);
         if age >= limit {
             let text =
                 format!("what it tells was true {age} ago, `max_age` is {limit}; is it still written?");
-            return self.keep(&source.name, &schedule.id, Trouble::from(ProviderError::Source(text)));
+            return self.keep(&source.name, &schedule.wanted, Trouble::from(ProviderError::Source(text)));
         }
-        if !self.wish.accept.covers(&reference, &schedule.name) {
-            let previous = self.previous.find(&source.name, &schedule.id);
-            let guards = source.guards(&schedule.id, &schedule.name);
+        if !self.wish.accept.covers(&reference) {
+            let previous = self.previous.find(&source.name, &schedule.wanted);
+            let guards = source.guards(&schedule.wanted);
             if let Err(trouble) = guards::check(guards, previous.as_ref(), &unit, schedule, self.now) {
-                self.keep(&source.name, &schedule.id, trouble);
+                self.keep(&source.name, &schedule.wanted, trouble);
                 return;
             }
         }
@@ -295,7 +425,12 @@ impl<'a> Draft<'a> {
             .into_iter()
             .map(|unit| unit.schedule.reference.id)
             .collect();
-        let texts = if listed.is_empty() { old } else { listed };
+        let texts: BTreeSet<String> = if listed.is_empty() {
+            let named = self.named_by_rules(source).into_iter().map(|wanted| wanted.id.clone());
+            old.into_iter().chain(named).collect()
+        } else {
+            listed.into_iter().collect()
+        };
         if texts.is_empty() {
             self.absent(&source.name, "*", trouble.clone());
         }
@@ -309,13 +444,9 @@ impl<'a> Draft<'a> {
         let Some(unit) = self.previous.find(source, text) else {
             return self.absent(source, text, trouble);
         };
-        if self.units.iter().any(|other| other.schedule.reference == unit.schedule.reference) {
-            return;
-        }
         if unit.schedule.synced > self.now.plus(SKEW) {
-            let text = format!("{}; it was last read at a time that has not come", trouble.text);
-            let trouble = Trouble { reason: "clock-rollback", text, may_be_accepted: false };
-            return self.absent(source, text_of(&unit), trouble);
+            let why = format!("{}; it was last read at a time that has not come", trouble.text);
+            return self.absent(source, text, Trouble { reason: "clock-rollback", text: why, ..trouble });
         }
         let people: BTreeSet<&Principal> = unit.slots.iter().map(|slot| &slot.principal).collect();
         let known = self.previous.mappings.iter();
@@ -342,21 +473,15 @@ impl<'a> Draft<'a> {
             published: self.units.iter().map(|unit| unit.schedule.synced).fold(self.now, Timestamp::max),
             schedules: Vec::new(),
             shifts: Vec::new(),
-            // Everyone who could ever be admitted stands in the roster: eligibility travels with it.
-            eligible: people
-                .iter()
-                .filter(|person| person.eligible)
-                .map(|person| (person.principal.clone(), true))
-                .collect(),
+            eligible: BTreeMap::new(),
         };
         for unit in self.units {
             let schedule = roster.schedules.len();
             roster.schedules.push(unit.schedule);
-            for Slot { principal, level, window } in unit.slots {
-                roster.eligible.entry(principal.clone()).or_insert(false);
-                roster.shifts.push(Shift { schedule, principal, level, window });
-            }
+            let shift = |Slot { principal, level, window }| Shift { schedule, principal, level, window };
+            roster.shifts.extend(unit.slots.into_iter().map(shift));
         }
+        roster.eligible = eligibility(people, roster.shifts.iter().map(|shift| &shift.principal));
         Summary {
             changes: Changes::between(self.previous.roster.as_ref(), &roster, self.now),
             ahead: Ahead::from(self.concerns),
@@ -365,47 +490,7 @@ impl<'a> Draft<'a> {
             outcomes: self.outcomes,
             notes: self.notes,
             unmapped: self.unmapped,
+            groups_problem: None,
         }
-    }
-}
-
-fn text_of(unit: &Unit) -> &str {
-    &unit.schedule.reference.id
-}
-
-/// Asks one source, and says so where somebody is looking on.
-pub fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, ProviderError> {
-    crate::progress(format_args!("asking source `{}`", source.name));
-    match &source.provider {
-        Kind::PagerDuty(settings) => {
-            PagerDuty::new(settings, &source.schedules, source.max_level).fetch(window)
-        }
-        Kind::Exec(settings) => Exec::new(settings, &source.schedules, source.max_level).fetch(window),
-        Kind::File(path) => File::new(path, &source.schedules, source.max_level, now).fetch(window),
-        Kind::Rota(path) => Rota::new(path, &source.schedules, source.max_level).fetch(window),
-    }
-}
-
-/// How far the provider's clock is outside the time in which it can have answered.
-fn skew(clock: Timestamp, asked: Timestamp, took: Duration) -> Span {
-    let answered = asked.plus(Span::seconds(i64::try_from(took.as_secs()).unwrap_or(i64::MAX)));
-    if clock < asked {
-        asked.since(clock)
-    } else if clock > answered {
-        clock.since(answered)
-    } else {
-        Span::seconds(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clocks_agree_within_the_time_the_answer_took() {
-        let at = Timestamp::from_unix;
-        let skew = |clock| super::skew(at(clock), at(1000), Duration::from_secs(5)).as_seconds();
-        assert_eq!([skew(1000), skew(1005), skew(990), skew(1105)], [0, 0, 10, 100]);
     }
 }

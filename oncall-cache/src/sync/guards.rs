@@ -10,7 +10,7 @@ use host::config::Guards;
 use policy::{Principal, Timestamp, Window};
 
 use super::draft::{Trouble, Unit};
-use crate::providers::{ProviderSchedule, ProviderShift};
+use crate::providers::ProviderSchedule;
 
 /// May `unit`, which came as `told`, take the place of `previous`?
 pub fn check(
@@ -20,13 +20,19 @@ pub fn check(
     told: &ProviderSchedule,
     now: Timestamp,
 ) -> Result<(), Trouble> {
+    check_identity(previous, unit)?;
     check_empty(guards, previous, unit, told)?;
-    let most = most_at_once(&told.shifts);
-    if most > guards.max_oncall {
-        return Err(trouble(
-            "guard-tripped",
-            format!("{most} people would be on call at once, `max_oncall` is {}", guards.max_oncall),
-        ));
+    let most = most_at_once(told.shifts.iter().map(|shift| (shift.window, shift.user.id.as_str())));
+    // What stands was accepted; the same again is no news.
+    let stands = previous.map_or(0, |previous| {
+        most_at_once(previous.slots.iter().map(|slot| (slot.window, slot.principal.as_str())))
+    });
+    if most > guards.max_oncall.max(stands) {
+        let limit = guards.max_oncall;
+        let text = format!(
+            "{most} people would be on call at once, `max_oncall` is {limit}; if it is to stay so, raise that"
+        );
+        return Err(trouble("guard-tripped", text));
     }
     let changed = previous.map_or(0, |previous| changed_share(previous, unit, now));
     if changed > u64::from(guards.max_change) {
@@ -42,7 +48,20 @@ pub fn check(
 }
 
 fn trouble(reason: &'static str, text: String) -> Trouble {
-    Trouble { reason, text, may_be_accepted: true }
+    Trouble::acceptable(reason, text)
+}
+
+/// A text in the configuration goes on to mean what it meant: whoever edits the rota can give a schedule the name,
+/// or even what was the id, of another one that is gone.
+fn check_identity(previous: Option<&Unit>, unit: &Unit) -> Result<(), Trouble> {
+    let (was, is) = (previous.map(|previous| &previous.schedule.provider_id), &unit.schedule.provider_id);
+    match was {
+        Some(was) if was != is => {
+            let text = &unit.schedule.reference.id;
+            Err(trouble("guard-tripped", format!("`{text}` was {was} and would be {is} now")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Nobody at all is more often a mistake than the truth. One that was taken over empty before, because
@@ -73,11 +92,11 @@ fn check_empty(
 }
 
 /// The most different people on call at one instant.
-fn most_at_once(shifts: &[ProviderShift]) -> usize {
-    let mut edges: Vec<(Timestamp, bool, &str)> = Vec::with_capacity(shifts.len() * 2);
-    for shift in shifts {
-        edges.push((shift.window.end(), false, &shift.user.id));
-        edges.push((shift.window.start(), true, &shift.user.id));
+fn most_at_once<'a>(shifts: impl Iterator<Item = (Window, &'a str)>) -> usize {
+    let mut edges: Vec<(Timestamp, bool, &str)> = Vec::new();
+    for (window, who) in shifts {
+        edges.push((window.end(), false, who));
+        edges.push((window.start(), true, who));
     }
     // At the second of a hand-over the one who leaves is gone before the other comes.
     edges.sort();
@@ -116,7 +135,8 @@ fn changed_share(previous: &Unit, unit: &Unit, now: Timestamp) -> u64 {
         .map(length)
         .sum();
     let either = before + after - common;
-    (either - common) * 100 / either.max(1)
+    // Rounded up: 0% is nothing at all.
+    ((either - common) * 100).div_ceil(either.max(1))
 }
 
 type Cover<'a> = BTreeMap<(&'a Principal, u8), Vec<Window>>;
@@ -146,7 +166,7 @@ fn length(window: Window) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::User;
+    use crate::providers::{ProviderShift, User};
     use crate::sync::draft::Slot;
     use policy::{Schedule, ScheduleRef};
 
@@ -160,7 +180,12 @@ mod tests {
             level: 1,
             window: window(*start, *end),
         };
-        ProviderSchedule { id: "P1".into(), name: "P1".into(), shifts: shifts.iter().map(shift).collect() }
+        ProviderSchedule {
+            wanted: "P1".into(),
+            id: "P1".into(),
+            name: "P1".into(),
+            shifts: shifts.iter().map(shift).collect(),
+        }
     }
 
     fn unit(shifts: &[(&str, i64, i64)]) -> Unit {
@@ -171,6 +196,7 @@ mod tests {
         };
         let schedule = Schedule {
             reference: ScheduleRef { source: "pd".into(), id: "P1".into() },
+            provider_id: "P1".into(),
             name: "P1".into(),
             synced: Timestamp::from_unix(0),
             horizon: Timestamp::from_unix(1000),

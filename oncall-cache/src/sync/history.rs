@@ -36,7 +36,7 @@ pub fn append(config: &Config, changes: &Changes, now: Timestamp) -> Result<(), 
     let more =
         [("seen", now.to_string()), ("host", config.rules.host.name.clone()), ("policy", policy.clone())];
     let mut records = changes.records(&more);
-    if before.is_some_and(|before| before != policy) {
+    if before.is_some_and(|before| !before.is_empty() && before != policy) {
         let host = &config.rules.host.name;
         let seen = now.to_string();
         records.insert(
@@ -58,9 +58,10 @@ fn write(path: &Path, lines: &str) -> io::Result<()> {
         rotate(path)?;
         file = open(path)?;
     }
-    // One call: a reader, and a crash, see whole lines or the start of the last one.
-    file.write_all(lines.as_bytes())?;
-    file.sync_data()
+    // One call: a reader, and a crash, see whole lines or the start of the last one. What did not fit goes again.
+    let before = file.metadata()?.len();
+    let written = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data());
+    written.inspect_err(|_| drop(file.set_len(before)))
 }
 
 /// No link is followed and nothing waits: the directory is the service's, and root may be the caller.

@@ -234,7 +234,10 @@ impl Line {
 
 /// Connects to the first address that accepts; each gets its share of what is left of the deadline.
 fn connect(server: &LdapHost, deadline: Deadline) -> Result<TcpStream, Fault> {
-    let addresses = resolve(server, deadline)?;
+    connect_to(&resolve(server, deadline)?, deadline)
+}
+
+fn connect_to(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream, Fault> {
     let mut cause = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for (tried, address) in addresses.iter().enumerate() {
         let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
@@ -404,6 +407,25 @@ pub(super) fn stream_fault(error: &io::Error, step: Step) -> Fault {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+
+    #[test]
+    fn an_address_where_nobody_answers_costs_its_share_and_small_messages_do_not_wait() {
+        let listener = |address: &str| TcpListener::bind(address).unwrap();
+        let (silent, good) = (listener("127.0.0.2:0"), listener("127.0.0.1:0"));
+        let [black_hole, good_address] = [&silent, &good].map(|listener| listener.local_addr().unwrap());
+        // Once its queue is full, it answers nobody.
+        let short = Duration::from_millis(200);
+        let queue: Vec<_> =
+            std::iter::from_fn(|| TcpStream::connect_timeout(&black_hole, short).ok()).take(900).collect();
+        assert!(queue.len() < 900, "the queue of a listener is not endless");
+        let begun = Instant::now();
+        let deadline = Deadline::within(Duration::from_secs(4));
+        let stream = connect_to(&[black_hole, good_address], deadline).expect("the second answers");
+        assert_eq!(stream.peer_addr().unwrap(), good_address);
+        let took = begun.elapsed();
+        assert!((Duration::from_millis(1_500)..Duration::from_millis(3_000)).contains(&took), "{took:?}");
+        assert!(stream.nodelay().unwrap());
+    }
 
     #[test]
     fn start_tls_replies_are_read_in_short_and_long_form() {

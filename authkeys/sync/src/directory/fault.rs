@@ -81,6 +81,8 @@ pub enum Fault {
     },
     /// The group of eligible people cannot be told; its DN, and why.
     Group(String, GroupFault),
+    /// The server sent a part of a person's values only; whose, and of which attribute.
+    Range(String, String),
     /// There is more than anybody's directory holds.
     TooLarge,
 }
@@ -96,6 +98,8 @@ pub enum GroupFault {
     Several,
     /// The server sent a part of the members only (Active Directory's `member;range=0-1499`).
     Range,
+    /// It shows no member, and a group of its class has one, or its class is not shown either.
+    Hidden,
 }
 
 /// A server's LDAP result.
@@ -133,13 +137,24 @@ impl DirectoryError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => "file-untrusted",
-            Self::Server(_, Fault::Partial { .. } | Fault::Group(..) | Fault::TooLarge) => "ldap-partial",
+            Self::Server(
+                _,
+                Fault::Partial { .. } | Fault::Group(..) | Fault::Range(..) | Fault::TooLarge,
+            ) => "ldap-partial",
             Self::Server(_, Fault::Socket(refusal)) if !refusal.is_missing() => "file-untrusted",
             Self::Server(..) => "ldap-unavailable",
             Self::NoServer(each) if each.iter().all(|error| error.reason() == "ldap-partial") => {
                 "ldap-partial"
             }
             Self::NoServer(_) => "ldap-unavailable",
+        }
+    }
+
+    /// The server that gave no answer, if it is one's error.
+    pub fn server(&self) -> Option<String> {
+        match self {
+            Self::Server(url, _) => Some(url.to_string()),
+            _ => None,
         }
     }
 
@@ -150,7 +165,8 @@ impl DirectoryError {
             Self::Server(_, Fault::Late(step, _) | Fault::Lost(step, _) | Fault::Malformed(step)) => {
                 *step != Step::People
             }
-            Self::Server(_, Fault::Partial { .. } | Fault::TooLarge) => false,
+            Self::Server(_, Fault::Partial { reply, .. }) => reply.is_busy(),
+            Self::Server(_, Fault::Range(..) | Fault::TooLarge) => false,
             Self::Server(..) => true,
             Self::NoServer(each) => each.iter().all(Self::concerns_everybody),
         }
@@ -240,6 +256,11 @@ impl fmt::Display for Fault {
                 reply.advice()
             ),
             Self::Group(dn, fault) => write!(f, "eligible group {dn} {fault}"),
+            Self::Range(dn, attribute) => write!(
+                f,
+                "{} comes in parts, which this release does not join: {attribute}; take values away",
+                one_line(dn)
+            ),
             Self::TooLarge => write!(
                 f,
                 "sends more than {MOST_ENTRIES} entries or {} MiB; narrow [directory] base or filter",
@@ -258,6 +279,9 @@ impl fmt::Display for GroupFault {
             Self::Range => {
                 f.write_str("comes in parts, which this release does not join; make the group smaller")
             }
+            Self::Hidden => f.write_str(
+                "shows no member, which a group of its class must have; let who binds read `member` and `objectClass`",
+            ),
         }
     }
 }
@@ -323,6 +347,11 @@ fn is_about_us(alert: AlertDescription) -> bool {
 impl Reply {
     pub(super) fn new(code: u32, text: &str) -> Self {
         Self { code, text: one_line(text) }
+    }
+
+    /// Has the server no time for anybody (busy, unavailable)?
+    fn is_busy(&self) -> bool {
+        matches!(self.code, 51 | 52)
     }
 
     fn name(&self) -> &'static str {

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use host::config::{Attributes, Ldap};
+use host::config::{Attributes, Ldap, Lockout};
 use ldap3::SearchEntry;
 use policy::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::fault::one_line;
+use super::{Fault, GroupFault};
 use crate::entry::Entry;
+
+/// Classes of groups that have a member, by RFC 4519.
+const NEVER_EMPTY: [&str; 2] = ["groupOfNames", "groupOfUniqueNames"];
 
 /// Who may ever become root by being on call.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,19 +24,27 @@ pub struct Eligible {
 }
 
 impl Eligible {
-    /// The members of `group`; `None` if the server sent a part of them only.
-    pub fn from_group(group: SearchEntry) -> Option<Self> {
+    /// The members of `group`, if they are all of them. None at all is an answer from a class of groups that can
+    /// be empty; from any other it is what a reader sees who may not read them.
+    pub fn from_group(group: SearchEntry) -> Result<Self, GroupFault> {
         let mut eligible = Self::default();
+        let mut can_be_empty = None;
         for (name, values) in attributes(group) {
             if name.to_ascii_lowercase().contains(";range=") {
-                return None;
+                return Err(GroupFault::Range);
+            } else if name.eq_ignore_ascii_case("objectClass") {
+                can_be_empty = Some(
+                    !readable(values)
+                        .any(|class| NEVER_EMPTY.iter().any(|known| class.eq_ignore_ascii_case(known))),
+                );
             } else if ["member", "uniqueMember"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted)) {
                 eligible.dns.extend(readable(values).map(|dn| normalise(&dn)));
             } else if name.eq_ignore_ascii_case("memberUid") {
                 eligible.uids.extend(readable(values));
             }
         }
-        Some(eligible)
+        let is_empty = eligible.dns.is_empty() && eligible.uids.is_empty();
+        if is_empty && can_be_empty != Some(true) { Err(GroupFault::Hidden) } else { Ok(eligible) }
     }
 
     /// Adds the person whose entry stands at `dn`.
@@ -89,16 +102,21 @@ impl<'a> Reader<'a> {
         wanted
     }
 
-    /// A person as the directory describes them.
-    pub fn person(&self, found: SearchEntry) -> Entry {
+    /// A person as the directory describes them, unless it sent a part of what decides about their keys. Values
+    /// with options (`uid;lang-en`) are names and marks as others: servers find people by them too.
+    pub fn person(&self, found: SearchEntry) -> Result<Entry, Fault> {
         let Attributes { user, keys, mail } = &self.ldap.attributes;
         let mut entry = Entry { dn: found.dn.clone(), ..Entry::default() };
         let (mut ids, mut is_alias) = (Vec::new(), false);
         for (name, values) in attributes(found) {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-            self.judge(&name, &values, &mut entry);
+            let plain = name.split(';').next().unwrap_or_default();
+            if name.to_ascii_lowercase().contains(";range=") && !plain.eq_ignore_ascii_case(mail) {
+                return Err(Fault::Range(entry.dn, one_line(&name)));
+            }
+            self.judge(plain, &values, &mut entry);
             is_alias |= is("aliasedObjectName");
-            if is(user) {
+            if plain.eq_ignore_ascii_case(user) {
                 entry.names.extend(readable(values));
             } else if is(mail) {
                 entry.mails.extend(readable(values));
@@ -118,7 +136,16 @@ impl<'a> Reader<'a> {
         entry.keys.shrink_to_fit();
         entry.eligible = self.eligible.admits(&entry.dn, &entry.names);
         entry.id = ids.into_iter().find(|id| !id.is_empty()).unwrap_or_else(|| entry.dn.clone());
-        entry
+        Ok(entry)
+    }
+
+    /// Does this value of pwdAccountLockedTime disable the account? A lock after wrong passwords says nothing
+    /// about keys, and anybody can bring it about.
+    fn locks(&self, value: &[u8]) -> bool {
+        match self.ldap.lockout {
+            Lockout::Any => true,
+            Lockout::Permanent => !begins_at_an_instant(value),
+        }
     }
 
     /// Notes whether an attribute disables the account (P15). A mark that cannot be read is one that is set.
@@ -132,7 +159,7 @@ impl<'a> Reader<'a> {
                 Some(ends) => entry.expires = ends.into_iter().flatten().min(),
                 None => entry.disabled = Some("shadowExpire".to_string()),
             }
-        } else if is("pwdAccountLockedTime") {
+        } else if is("pwdAccountLockedTime") && values.iter().any(|value| self.locks(value)) {
             entry.disabled = Some("pwdAccountLockedTime".to_string());
         } else if is("nsAccountLock") && values.iter().any(|value| !value.eq_ignore_ascii_case(b"FALSE")) {
             entry.disabled = Some("nsAccountLock".to_string());
@@ -150,6 +177,15 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// A lock of the password policy that begins at an instant: generalizedTime (RFC 4517), in a year from 1.
+/// `000001010000Z` is the lock without end.
+fn begins_at_an_instant(value: &[u8]) -> bool {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, zone) = value.split_at(digits);
+    let whole = matches!(zone, [b'Z'] | [b'.' | b',', .., b'Z']);
+    whole && matches!(digits, 10 | 12 | 14) && !number.starts_with(b"0000")
 }
 
 fn number(value: &[u8]) -> Option<i64> {
@@ -226,13 +262,14 @@ mod tests {
             membership: Membership::Group,
             attributes: Attributes::default(),
             disabled: Vec::new(),
+            lockout: host::config::Lockout::default(),
             deadline: Span::seconds(3),
             full_refresh: Span::hours(24),
         }
     }
 
     fn person(found: SearchEntry, eligible: &Eligible) -> Entry {
-        Reader::new(&ldap(), eligible).person(found)
+        Reader::new(&ldap(), eligible).person(found).unwrap()
     }
 
     #[test]
@@ -292,9 +329,26 @@ mod tests {
 
     #[test]
     fn an_empty_group_is_an_answer_and_a_part_of_one_is_not() {
-        assert_eq!(Eligible::from_group(found("cn=g", &[], &[])), Some(Eligible::default()));
+        for class in ["posixGroup", "group"] {
+            let group = found("cn=g", &[("objectClass", &["top", class])], &[]);
+            assert_eq!(Eligible::from_group(group).unwrap(), Eligible::default());
+        }
         let part = found("cn=g", &[("member", &[]), ("member;Range=0-1499", &["uid=alice,dc=x"])], &[]);
-        assert_eq!(Eligible::from_group(part), None);
+        assert!(matches!(Eligible::from_group(part), Err(GroupFault::Range)));
+    }
+
+    #[test]
+    fn a_group_whose_members_are_hidden_is_none() {
+        let hidden: [&[(&str, &[&str])]; 4] = [
+            &[],
+            &[("objectclass", &["top", "GroupOfNames"])],
+            &[("objectClass", &["groupOfUniqueNames"])],
+            &[("objectClass", &["groupOfNames"]), ("member", &[])],
+        ];
+        for texts in hidden {
+            let group = Eligible::from_group(found("cn=g", texts, &[]));
+            assert!(matches!(group, Err(GroupFault::Hidden)), "{texts:?}");
+        }
     }
 
     #[test]
@@ -358,6 +412,21 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_what_decides_is_no_person_and_names_with_options_are_names() {
+        let read = |name: &str, value: &str| {
+            let texts: &[(&str, &[&str])] = &[("uid", &["alice"]), (name, &[value])];
+            Reader::new(&ldap(), &Eligible::default()).person(found("uid=alice,dc=x", texts, &[]))
+        };
+        for name in ["sshPublicKey;range=0-1499", "UID;Range=0-9", "nsAccountLock;lang-en;range=0-*"] {
+            assert!(matches!(read(name, "x"), Err(Fault::Range(_, which)) if which == name));
+        }
+        assert!(read("mail;range=0-1", "a@x").is_ok());
+        assert_eq!(read("uid;lang-en", "bob").unwrap().names.len(), 2);
+        assert!(read("nsAccountLock;x-y", "TRUE").unwrap().disabled.is_some());
+        assert!(read("sshPublicKey;lang-en", "k").unwrap().keys.is_empty());
+    }
+
+    #[test]
     fn an_alias_is_nobody() {
         let texts: &[(&str, &[&str])] = &[("uid", &["alice"]), ("aliasedObjectName", &["uid=bob,dc=x"])];
         assert!(person(found("uid=alice,dc=x", texts, &[]), &Eligible::default()).names.is_empty());
@@ -381,9 +450,27 @@ mod tests {
             ("sshPublicKey", &["other"]),
             ("title", &["gone"]),
         ];
-        let entry = reader.person(found("cn=alice,dc=x", texts, &[]));
+        let entry = reader.person(found("cn=alice,dc=x", texts, &[])).unwrap();
         assert_eq!((entry.names, entry.keys), (vec!["alice".to_string()], vec![b"k".to_vec()]));
         assert_eq!(entry.disabled.as_deref(), Some("title=Gone"));
+    }
+
+    #[test]
+    fn a15_a_lock_after_wrong_passwords_disables_where_any_lock_does() {
+        let disabled = |lockout, values: &[&str]| {
+            let entry = found("uid=a,dc=x", &[("pwdAccountLockedTime", values)], &[]);
+            let ldap = Ldap { lockout, ..ldap() };
+            Reader::new(&ldap, &Eligible::default()).person(entry).unwrap().disabled.is_some()
+        };
+        for temporary in ["20261120141953Z", "20261120141953.123456Z", "202611201419Z"] {
+            assert!(!disabled(Lockout::Permanent, &[temporary]), "{temporary}");
+            assert!(disabled(Lockout::Any, &[temporary]), "{temporary}");
+            assert!(disabled(Lockout::Permanent, &[temporary, "000001010000Z"]), "{temporary}");
+        }
+        for lasting in ["000001010000Z", "00000101000000Z", "", "x", "Z", "2026", "20261120141953", "TRUE"] {
+            assert!(disabled(Lockout::Permanent, &[lasting]), "{lasting}");
+        }
+        assert!(!disabled(Lockout::Any, &[]));
     }
 
     #[test]

@@ -56,9 +56,13 @@ impl Session<'_> {
         search: &Search<'_>,
         reader: &Reader<'_>,
     ) -> Result<News, Fault> {
-        let mut people = Vec::new();
-        self.search(search, |found| people.push(reader.person(found))).await?;
-        Ok(News::Everything(people))
+        let (mut people, mut fault) = (Vec::new(), None);
+        let take = |found| match reader.person(found) {
+            Ok(person) => people.push(person),
+            Err(partial) => fault = Some(partial),
+        };
+        self.search(search, take).await?;
+        fault.map_or(Ok(News::Everything(people)), Err)
     }
 
     async fn refresh(
@@ -100,7 +104,7 @@ impl Session<'_> {
             None if NOT_OFFERED.contains(&result.rc) => Ok(Refreshed::NotOffered),
             _ => {
                 let Tally { entries, references, .. } = self.tally;
-                Err(Fault::Partial { base: base.to_string(), entries, references, reply: result.into() })
+                Err(Fault::Partial { base: base.to_string(), entries, references, reply: self.reply(result) })
             }
         }
     }
@@ -143,7 +147,7 @@ impl Session<'_> {
             EntryState::Present => refresh.keep([id]),
             EntryState::Delete => refresh.remove([id]),
             EntryState::Add | EntryState::Modify => {
-                let mut entry = reader.person(found);
+                let mut entry = reader.person(found)?;
                 entry.id = id;
                 refresh.set(entry);
             }

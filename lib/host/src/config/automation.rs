@@ -141,11 +141,14 @@ pub(super) fn remarks(rules: &Rules, now: Timestamp) -> Vec<String> {
         if one.is_over(now) {
             return Some(format!("{about} ended {until}: its keys open nothing; extend it or take it out"));
         }
-        rules.exempts(account.as_str()).then(|| {
-            format!(
+        if rules.exempts(account.as_str()) {
+            return Some(format!(
                 "{about} prints nothing: {account} is in `exempt_accounts` and has its own authorized_keys"
-            )
-        })
+            ));
+        }
+        let keyless = |service: &&String| service.as_str() != "sshd" && !policy::asks_the_caller(service);
+        let keyless = one.services.iter().find(keyless)?;
+        Some(format!("{about} admits nothing by {keyless}, which shows neither a key nor who called it"))
     };
     rules.automation.iter().filter_map(remark).collect()
 }

@@ -1,6 +1,6 @@
 //! `[oncall]`: the sources of shifts, how far they are trusted, and for how long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use policy::{AgeLimit, Ages, Principal, SourceAges, Span};
@@ -43,6 +43,9 @@ pub struct Source {
 }
 
 impl Source {
+    /// The longest deadline of one source: all are asked at once, and a sync takes no longer.
+    pub const LONGEST_DEADLINE: Span = Span::seconds(60);
+
     /// The texts that name what is wanted of the source; none, if all that it tells of is.
     pub fn wanted(&self) -> impl Iterator<Item = &String> {
         let (policies, teams) = match &self.provider {
@@ -58,9 +61,9 @@ impl Source {
         wanted.peek().is_none() || wanted.any(|known| known == text)
     }
 
-    /// The guards of the schedule with this id and name.
-    pub fn guards(&self, id: &str, name: &str) -> &Guards {
-        self.guards_of.get(id).or_else(|| self.guards_of.get(name)).unwrap_or(&self.guards)
+    /// The guards of the schedule that `text` names.
+    pub fn guards(&self, text: &str) -> &Guards {
+        self.guards_of.get(text).unwrap_or(&self.guards)
     }
 }
 
@@ -130,15 +133,10 @@ pub struct PagerDuty {
     pub teams: Vec<String>,
     /// PEM file with the certificate authorities that may vouch for the API.
     pub ca_file: PathBuf,
-    /// Longest time that one sync of this source may take; at most [`PagerDuty::LONGEST_DEADLINE`].
+    /// Longest time that one sync of this source may take; at most [`Source::LONGEST_DEADLINE`].
     pub deadline: Span,
     /// `http://host:port` of the proxy in between: that of `[oncall]`.
     pub proxy: Option<String>,
-}
-
-impl PagerDuty {
-    /// Longer, and the next sync would wait for this one.
-    pub const LONGEST_DEADLINE: Span = Span::seconds(60);
 }
 
 /// How PagerDuty knows who asks.
@@ -338,6 +336,11 @@ impl SourceSection {
             guards_of: BTreeMap::new(),
             schedules: this.schedules,
         };
+        let mut texts = BTreeSet::new();
+        if let Some(text) = source.wanted().find(|text| !texts.insert(text.as_str())) {
+            let text = format!("source `{}` lists `{text}` twice: a rule could mean either", source.name);
+            return Err(Problem { at: at.start, text });
+        }
         for (schedule, section) in this.schedule {
             if !source.names(schedule.get_ref()) {
                 let text = format!("`schedules` of source `{}` has no `{}`", source.name, schedule.get_ref());
@@ -385,9 +388,20 @@ impl SourceSection {
             "file" => Ok(Provider::File(file()?)),
             "exec" => Ok(Provider::Exec(Exec {
                 command: self.check_command(self.command.as_ref().ok_or_else(|| needs("command"))?)?,
-                deadline: self.deadline.as_ref().map_or(Span::seconds(60), |deadline| deadline.get_ref().0),
+                deadline: self.check_deadline()?,
             })),
             _ => self.check_pagerduty(at, beside).map(Provider::PagerDuty),
+        }
+    }
+
+    fn check_deadline(&self) -> Result<Span, Problem> {
+        let longest = Source::LONGEST_DEADLINE;
+        match &self.deadline {
+            Some(written) if written.get_ref().0 > longest => {
+                Err(problem(written, format!("`deadline` of a source is at most {longest}")))
+            }
+            Some(written) => Ok(written.get_ref().0),
+            None => Ok(longest),
         }
     }
 
@@ -418,10 +432,6 @@ impl SourceSection {
                 return Err(problem(&self.provider, text));
             }
         };
-        let longest = PagerDuty::LONGEST_DEADLINE;
-        if let Some(deadline) = self.deadline.as_ref().filter(|deadline| deadline.get_ref().0 > longest) {
-            return Err(problem(deadline, format!("`deadline` of a PagerDuty source is at most {longest}")));
-        }
         let (policies, teams) =
             (self.policies.clone().unwrap_or_default(), self.teams.clone().unwrap_or_default());
         if self.schedules.is_empty() && policies.is_empty() && teams.is_empty() {
@@ -433,7 +443,7 @@ impl SourceSection {
             policies,
             teams,
             ca_file: beside(&self.ca_file.clone().unwrap_or_else(system_authorities)),
-            deadline: self.deadline.as_ref().map_or(longest, |deadline| deadline.get_ref().0),
+            deadline: self.check_deadline()?,
             proxy: None,
         })
     }

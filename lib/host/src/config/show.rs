@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use key::{PublicKey, fingerprint};
-use policy::{AgeLimit, Ages, Automation, Digest, Host, Mode, Rule, Rules, Shared, Span, Who};
+use policy::{AgeLimit, Ages, Automation, Digest, GroupRule, Host, Mode, Rule, Rules, Shared, Span, Who};
 use toml::{Table, Value};
 
 use super::{
@@ -57,16 +57,23 @@ fn span(span: Span) -> Option<Value> {
 impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
-        let Self { path: _, directory, max_shrink, keys, oncall, rules, paths } = self;
-        let Paths { keys: copy, roster, lookups, revoked: _ } = paths;
+        let Self { path: _, directory, max_shrink, keys, oncall, rules, groups, paths } = self;
+        let Paths { keys: copy, roster, lookups, revoked: _, audit } = paths;
         let Host { name, labels } = &rules.host;
+        let show_paths = table([
+            ("keys", file(copy)),
+            ("roster", file(roster)),
+            ("lookups", file(lookups)),
+            ("audit", file(audit)),
+        ]);
         let sections = table([
             ("host", table([("name", text(name)), ("labels", list(labels, text))])),
             ("directory", directory.as_ref().and_then(|directory| show_directory(directory, *max_shrink))),
             ("keys", show_keys(keys)),
             ("oncall", show_oncall(oncall)),
             ("policy", show_policy(rules)),
-            ("paths", table([("keys", file(copy)), ("roster", file(roster)), ("lookups", file(lookups))])),
+            ("nss", table([("group", list(groups, show_group))])),
+            ("paths", show_paths),
         ]);
         sections.unwrap_or(Value::Table(Table::new()))
     }
@@ -91,6 +98,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         membership,
         attributes,
         disabled,
+        lockout,
         deadline,
         full_refresh,
     } = ldap;
@@ -112,6 +120,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         ("eligible_group", eligible_group.as_ref().and_then(text)),
         ("eligible_group_by", text(membership)),
         ("attributes", table([("user", text(user)), ("keys", text(keys)), ("mail", text(mail))])),
+        ("lockout", text(lockout)),
         ("disabled", table(marks.iter().map(|(name, values)| (name.as_str(), values.clone())))),
         ("deadline", span(*deadline)),
         ("full_refresh", span(*full_refresh)),
@@ -324,6 +333,11 @@ fn show_shared(shared: &Shared) -> Option<Value> {
     table([("account", text(account.as_str())), ("principals", principals), ("explain", flag(*explain))])
 }
 
+fn show_group(group: &GroupRule) -> Option<Value> {
+    let GroupRule { name, gid, rules } = group;
+    table([("name", text(name)), ("gid", number(gid.get())), ("rules", list(rules, text))])
+}
+
 fn show_automation(automation: &Automation) -> Option<Value> {
     let Automation { number: _, account, digests, keys, from, services, owner, reason, until } = automation;
     let given: Vec<Digest> = keys
@@ -387,6 +401,7 @@ eligible_group = "cn=g"
 eligible_group_by = "memberOf"
 attributes = { user = "sAMAccountName", keys = "altSecurityIdentities", mail = "proxyAddresses" }
 disabled = { employeeType = ["former", "*"], title = ["x"] }
+lockout = "any"
 deadline = "61s"
 full_refresh = "90m"
 max_shrink = "7%"
@@ -492,10 +507,15 @@ services = ["sshd", "sudo"]
 owner = "platform team"
 reason = "backups"
 until = 2027-06-30
+[[nss.group]]
+name = "oncall"
+gid = 9100
+rules = ["db", "*"]
 [paths]
 keys = "/srv/keys.db"
 roster = "roster.db"
 lookups = "/srv/lookups.db"
+audit = "/srv/decisions.jsonl"
 "#;
 
     #[test]

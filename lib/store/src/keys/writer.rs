@@ -131,6 +131,12 @@ pub struct Effect {
     pub before: usize,
     /// People in all, afterwards.
     pub people: usize,
+    /// People who may become root, and could not or were not there before.
+    pub gained: usize,
+    /// People who could become root, and may not any more or are gone.
+    pub deprived: usize,
+    /// People who could become root before.
+    pub eligible_before: usize,
 }
 
 /// What there is to publish, against the copy that stands.
@@ -162,7 +168,8 @@ impl Change {
     pub fn everything(mut records: Vec<Record>) -> Self {
         records.iter_mut().for_each(Record::prepare);
         let people = records.iter().filter(|new| new.person.is_some()).count();
-        let effect = Effect { changed: people, people, ..Effect::default() };
+        let gained = records.iter().filter(|new| new.is_eligible()).count();
+        let effect = Effect { changed: people, people, gained, ..Effect::default() };
         Self { records, whole: true, effect, ..Self::default() }
     }
 
@@ -190,6 +197,11 @@ impl Change {
         if was && (new.person.is_none() || had_keys && !new.has_keys()) {
             self.effect.lost += 1;
         }
+        match (known.is_some_and(|known| known.eligible), new.is_eligible()) {
+            (false, true) => self.effect.gained += 1,
+            (true, false) => self.effect.deprived += 1,
+            _ => {}
+        }
         self.effect.people += usize::from(new.person.is_some());
         self.effect.people = self.effect.people.saturating_sub(usize::from(was));
     }
@@ -198,6 +210,7 @@ impl Change {
         if known.principal.is_some() {
             self.effect.removed += 1;
             self.effect.lost += 1;
+            self.effect.deprived += usize::from(known.eligible);
             self.effect.people = self.effect.people.saturating_sub(1);
         }
         self.removed.push(id);
@@ -211,6 +224,7 @@ pub struct Base {
     connection: Connection,
     generation: String,
     people: usize,
+    eligible: usize,
     resume: Option<Vec<u8>>,
 }
 
@@ -227,6 +241,9 @@ impl Base {
         if of != scope {
             return Err(StoreError::OtherDirectory(path.to_path_buf()));
         }
+        let eligible = connection
+            .query_row("SELECT count(*) FROM person WHERE eligible", [], |row| row.get::<_, i64>(0))
+            .map_err(corrupt)?;
         // A stamp that cannot be read costs a full refresh and nothing else.
         let stamp = read_stamp(&stamp_path(path)).ok().flatten();
         let resume = stamp.filter(|stamp| stamp.generation == generation).and_then(|stamp| stamp.resume);
@@ -235,6 +252,7 @@ impl Base {
             connection,
             generation,
             people: usize::try_from(people).unwrap_or(0),
+            eligible: usize::try_from(eligible).unwrap_or(0),
             resume: resume.and_then(|digits| from_hex(&digits)),
         })
     }
@@ -345,6 +363,9 @@ impl Base {
             }
         }
         change.effect.changed += flags.len();
+        let gained = flags.iter().filter(|flag| flag.eligible).count();
+        change.effect.gained += gained;
+        change.effect.deprived += flags.len() - gained;
         change.flags = flags;
         Ok(change)
     }
@@ -357,7 +378,8 @@ impl Base {
     }
 
     fn unchanged(&self) -> Effect {
-        Effect { before: self.people, people: self.people, ..Effect::default() }
+        let eligible_before = self.eligible;
+        Effect { before: self.people, people: self.people, eligible_before, ..Effect::default() }
     }
 
     const KNOWN: &str = "SELECT entry.id, entry.principal, digest, coalesce(eligible, 0)
@@ -687,7 +709,43 @@ mod tests {
     }
 
     fn effect(changed: usize, removed: usize, lost: usize, before: usize, people: usize) -> Effect {
-        Effect { changed, removed, lost, before, people }
+        Effect { changed, removed, lost, before, people, ..Effect::default() }
+    }
+
+    /// What a change does, but for who may become root.
+    fn counted(change: &Change) -> Effect {
+        Effect { gained: 0, deprived: 0, eligible_before: 0, ..change.effect() }
+    }
+
+    #[test]
+    fn who_may_become_root_is_counted_whole_and_in_parts() {
+        let eligible = |id: &str, name: &str, eligible: bool| {
+            let mut record = record(id, name, &[]);
+            record.person.as_mut().unwrap().eligible = eligible;
+            record
+        };
+        let everybody = [("1", "alice", true), ("2", "bob", true), ("3", "zoe", false)];
+        let made = |team: &[(&str, &str, bool)]| -> Vec<Record> {
+            team.iter().map(|(id, name, flag)| eligible(id, name, *flag)).collect()
+        };
+        let counts = |change: &Change| {
+            let Effect { gained, deprived, eligible_before, .. } = change.effect();
+            (gained, deprived, eligible_before)
+        };
+        let first = Change::everything(made(&everybody));
+        assert_eq!(counts(&first), (2, 0, 0));
+        let scratch = Scratch::with(made(&everybody));
+        let base = scratch.base();
+        let whole = base.replaced_by(made(&[("1", "alice", false), ("3", "zoe", true)])).unwrap();
+        assert_eq!(counts(&whole), (1, 2, 2));
+        let gone = ["2".to_string()].into();
+        let part =
+            base.changed_by(made(&[("1", "alice", false), ("4", "eve", true)]), &gone, vec![]).unwrap();
+        assert_eq!(counts(&part), (1, 2, 2));
+        let flags = base.flags().unwrap().into_iter();
+        let turned = flags.map(|flag| Flag { eligible: !flag.eligible, ..flag }).collect();
+        let flagged = base.changed_by(vec![], &[].into(), turned).unwrap();
+        assert_eq!(counts(&flagged), (1, 2, 2));
     }
 
     fn team() -> Vec<Record> {
@@ -700,11 +758,11 @@ mod tests {
         let part = Scratch::with(team());
         let removed = BTreeSet::from(["2".to_string(), "unknown".to_string()]);
         let change = part.base().changed_by(after(), &removed, vec![]).unwrap();
-        assert_eq!(change.effect(), effect(1, 1, 1, 3, 2));
+        assert_eq!(counted(&change), effect(1, 1, 1, 3, 2));
         part.apply(&change);
         let whole = Scratch::with(team());
         let change = whole.base().replaced_by(after()).unwrap();
-        assert_eq!(change.effect(), effect(1, 1, 1, 3, 2));
+        assert_eq!(counted(&change), effect(1, 1, 1, 3, 2));
         whole.apply(&change);
         let anew = Scratch::with(after());
         assert_eq!(part.people(), [("alice".to_string(), 2, true), ("zoe".to_string(), 0, false)]);
@@ -715,7 +773,7 @@ mod tests {
             assert_eq!((base.people(), base.ids().unwrap()), (2, vec!["1".to_string(), "3".to_string()]));
             assert!(base.lookup().unwrap().claimants("bob").unwrap().is_empty());
             let again = base.replaced_by(after()).unwrap();
-            assert_eq!((again.size(), again.effect()), (0, effect(0, 0, 0, 2, 2)));
+            assert_eq!((again.size(), counted(&again)), (0, effect(0, 0, 0, 2, 2)));
         }
     }
 
@@ -737,7 +795,7 @@ mod tests {
         let scratch = Scratch::with(team());
         let turned = vec![record("1", "bob", &[ALICE]), record("2", "alice", &[BOB])];
         let change = scratch.base().changed_by(turned, &BTreeSet::new(), vec![]).unwrap();
-        assert_eq!(change.effect(), effect(2, 0, 0, 3, 3));
+        assert_eq!(counted(&change), effect(2, 0, 0, 3, 3));
         scratch.apply(&change);
         let copy = KeyCopy::open(&scratch.path(), "test", Span::hours(24), NOW).unwrap();
         let keys = copy.keys_of(&Principal::new("alice").unwrap()).unwrap().unwrap();
@@ -752,7 +810,7 @@ mod tests {
         flags.retain(|flag| flag.principal.as_str() == "bob");
         flags[0].eligible = true;
         let change = scratch.base().changed_by(vec![], &BTreeSet::new(), flags).unwrap();
-        assert_eq!(change.effect(), effect(1, 0, 0, 3, 3));
+        assert_eq!(counted(&change), effect(1, 0, 0, 3, 3));
         scratch.apply(&change);
         assert_eq!(scratch.people()[1], ("bob".to_string(), 1, true));
         // A full refresh that says the same finds nothing to do.
@@ -766,11 +824,11 @@ mod tests {
         let scratch = Scratch::with(team());
         let without = vec![record("1", "alice", &[]), record("3", "zoe2", &[])];
         let change = scratch.base().changed_by(without, &BTreeSet::new(), vec![]).unwrap();
-        assert_eq!(change.effect(), effect(2, 0, 1, 3, 3));
+        assert_eq!(counted(&change), effect(2, 0, 1, 3, 3));
         let mut disabled = record("2", "bob", &[BOB]);
         disabled.person.as_mut().unwrap().disabled = Some("nsAccountLock".to_string());
         let change = scratch.base().changed_by(vec![disabled], &BTreeSet::new(), vec![]).unwrap();
-        assert_eq!(change.effect(), effect(1, 0, 1, 3, 3));
+        assert_eq!(counted(&change), effect(1, 0, 1, 3, 3));
     }
 
     #[test]
@@ -783,7 +841,7 @@ mod tests {
         assert_eq!(base.lookup().unwrap().claimants("alice").unwrap(), ["1", "2"]);
         assert_eq!(base.lookup().unwrap().names_of("2").unwrap(), ["alice"]);
         let change = base.replaced_by(vec![record("2", "alice", &[BOB]), record("3", "zoe", &[])]).unwrap();
-        assert_eq!(change.effect(), effect(1, 0, 0, 1, 2));
+        assert_eq!(counted(&change), effect(1, 0, 0, 1, 2));
         scratch.apply(&change);
         assert_eq!(scratch.people()[0], ("alice".to_string(), 1, true));
     }

@@ -98,7 +98,7 @@ impl Kind {
 struct Fetch<'a> {
     session: Session<'a>,
     counts: Counts,
-    found: Vec<(Named, Vec<Entry>)>,
+    found: Vec<(Chosen, Vec<Entry>)>,
     failed: Vec<(String, ProviderError)>,
 }
 
@@ -108,14 +108,23 @@ impl Fetch<'_> {
             return Ok(());
         }
         let layered = all_pages("schedules", |offset| self.session.schedules(offset))?;
+        // A name is looked for only where all are known that may have it as their id.
+        let (by_id, others): (Vec<String>, Vec<String>) =
+            wanted.iter().cloned().partition(|text| layered.iter().any(|named| named.id == *text));
+        let mut chosen = self.choose(&layered, &by_id, Kind::Schedule);
         let mut shift_based = Vec::new();
-        if wanted.iter().any(|text| !shows(&layered, text)) {
-            shift_based = all_pages("v3/schedules", |offset| self.session.shift_based_schedules(offset))?;
+        if !others.is_empty() {
+            match all_pages("v3/schedules", |offset| self.session.shift_based_schedules(offset)) {
+                Ok(told) => {
+                    let known = [&layered[..], &told].concat();
+                    chosen.extend(self.choose(&known, &others, Kind::Schedule));
+                    shift_based = told;
+                }
+                Err(error) => self.failed.extend(others.into_iter().map(|text| (text, error.clone()))),
+            }
         }
-        let known = [&layered[..], &shift_based].concat();
-        let chosen = self.choose(&known, wanted, Kind::Schedule);
-        let ids: Vec<&str> = chosen.iter().map(|schedule| &*schedule.id).collect();
-        let entries = self.oncalls("schedule_ids[]", &ids)?;
+        let ids: BTreeSet<&str> = chosen.iter().map(|schedule| &*schedule.id).collect();
+        let entries = self.oncalls("schedule_ids[]", &ids.into_iter().collect::<Vec<_>>())?;
         for schedule in &chosen {
             let on = |entry: &&Entry| entry.schedule.as_ref() == Some(&schedule.id);
             let mut own: Vec<Entry> = entries.iter().filter(on).cloned().collect();
@@ -178,12 +187,11 @@ impl Fetch<'_> {
         Ok(entries)
     }
 
-    /// Finds each of `wanted` among `known`, each thing once; what is not found has failed.
+    /// Finds each of `wanted` among `known`; what is not found has failed.
     fn choose(&mut self, known: &[Named], wanted: &[String], kind: Kind) -> Vec<Chosen> {
         let mut chosen: Vec<Chosen> = Vec::new();
         for text in wanted {
             match find(known, text, kind) {
-                Ok(named) if chosen.iter().any(|other| other.id == named.id) => {}
                 Ok(Named { id, name }) => {
                     chosen.push(Chosen { text: text.clone(), id: id.clone(), name: name.clone() });
                 }
@@ -194,18 +202,13 @@ impl Fetch<'_> {
     }
 
     fn add(&mut self, chosen: &Chosen, entries: Vec<Entry>) {
-        // A schedule, a policy and a team have ids of one kind; should two be alike, a rule could mean either.
-        if self.found.iter().any(|(other, _)| other.id == chosen.id) {
-            let text = format!("two things of different kinds have the id {}", chosen.id);
-            return self.failed.push((chosen.text.clone(), source(text)));
-        }
-        self.found.push((Named { id: chosen.id.clone(), name: chosen.name.clone() }, entries));
+        self.found.push((chosen.clone(), entries));
     }
 
     fn finish(mut self) -> Result<Answer, ProviderError> {
         let mut people = people(self.found.iter().flat_map(|(_, entries)| entries), self.counts);
         self.complete(&mut people)?;
-        let with_shifts = |(named, entries)| with_shifts(named, entries, &people, self.counts);
+        let with_shifts = |(chosen, entries)| with_shifts(chosen, entries, &people, self.counts);
         let schedules = self.found.into_iter().map(with_shifts).collect();
         Ok(Answer { schedules, failed: self.failed, clock: self.session.clock(), as_of: None })
     }
@@ -232,6 +235,7 @@ impl Fetch<'_> {
 }
 
 /// Something that the configuration names and PagerDuty has.
+#[derive(Clone)]
 struct Chosen {
     /// What names it in the configuration.
     text: String,
@@ -269,11 +273,6 @@ fn all_pages<T>(
     incomplete("200 pages and still more; list fewer `schedules`, or shorten `lookahead`")
 }
 
-/// Does `text` name anything among `known`, were it two things?
-fn shows(known: &[Named], text: &str) -> bool {
-    known.iter().any(|named| named.id == text || named.name == text)
-}
-
 /// By id, or else by the exact name.
 fn find<'a>(known: &'a [Named], text: &str, kind: Kind) -> Result<&'a Named, ProviderError> {
     let (what, list) = kind.words();
@@ -308,10 +307,10 @@ fn people<'a>(entries: impl Iterator<Item = &'a Entry>, counts: Counts) -> BTree
     people
 }
 
-/// The shifts of `named` that count, in order, each once: PagerDuty repeats a shift for every escalation policy
+/// The shifts of `chosen` that count, in order, each once: PagerDuty repeats a shift for every escalation policy
 /// that uses the schedule.
 fn with_shifts(
-    named: Named,
+    chosen: Chosen,
     entries: Vec<Entry>,
     people: &BTreeMap<String, Person>,
     counts: Counts,
@@ -325,8 +324,9 @@ fn with_shifts(
         .collect();
     ProviderSchedule {
         // The name is printed on terminals.
-        name: api::printable(&named.name),
-        id: named.id,
+        name: api::printable(&chosen.name),
+        wanted: chosen.text,
+        id: chosen.id,
         shifts: shifts
             .into_iter()
             .map(|(window, level, user)| ProviderShift { user: user.clone(), level, window })
@@ -384,7 +384,8 @@ mod tests {
         let own = |entry: &&Entry| entry.schedule.as_deref() == Some("PSPRIM1");
         let own: Vec<Entry> = entries.iter().filter(own).cloned().collect();
         let people = people(own.iter(), counts);
-        with_shifts(schedule("PSPRIM1", "SRE primary"), own, &people, counts)
+        let [text, id, name] = ["PSPRIM1", "PSPRIM1", "SRE primary"].map(str::to_string);
+        with_shifts(Chosen { text, id, name }, own, &people, counts)
     }
 
     fn primary(entries: &[Entry], max_level: u8) -> Vec<(String, u8, Window)> {

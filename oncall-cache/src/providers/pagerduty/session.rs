@@ -145,17 +145,27 @@ impl<'a> Session<'a> {
         for shift_based in [shift_based, !shift_based] {
             let (path, query, read): (_, _, fn(&str, &[u8]) -> _) = if shift_based {
                 let query = [&common[..], &[("include[]", "final_schedule")]].concat();
-                (format!("/v3/schedules/{}", segment(id)?), query, api::shift_based)
+                (
+                    format!("/v3/schedules/{}", segment(id).map_err(Trouble::Schedule)?),
+                    query,
+                    api::shift_based,
+                )
             } else {
-                (format!("/schedules/{}", segment(id)?), common.to_vec(), api::layered)
+                (
+                    format!("/schedules/{}", segment(id).map_err(Trouble::Schedule)?),
+                    common.to_vec(),
+                    api::layered,
+                )
             };
             let reply = self.reply(&path, &query)?;
             let said = |this: &Self| this.refusal(&path, &reply);
             match reply.status {
-                200 => return Ok(read(id, &reply.body)?),
+                200 => return read(id, &reply.body).map_err(Trouble::Schedule),
                 400 => refusal = refusal.or(Some(said(self))),
+                // These are about the key, whatever is asked for.
+                401 | 429 => return Err(Trouble::Source(source(said(self)))),
                 403 | 404 => return Err(Trouble::Schedule(ProviderError::Incomplete(said(self)))),
-                _ => return Err(Trouble::Source(source(said(self)))),
+                _ => return Err(Trouble::Schedule(source(said(self)))),
             }
         }
         Err(Trouble::Schedule(ProviderError::Incomplete(refusal.unwrap_or_default())))

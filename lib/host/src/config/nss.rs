@@ -1,0 +1,117 @@
+//! `[[nss.group]]`: groups whose members are on call.
+
+use policy::{Gid, GroupName, GroupRule, Rule};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Problem, named, problem, unique};
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NssSection {
+    group: Vec<GroupSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupSection {
+    name: Spanned<String>,
+    gid: Spanned<i64>,
+    rules: Spanned<Vec<Spanned<String>>>,
+}
+
+impl NssSection {
+    /// The groups, each with rules that there are.
+    pub(super) fn check(self, known: &[Rule]) -> Result<Vec<GroupRule>, Problem> {
+        unique(self.group.iter().map(|group| &group.name), "[[nss.group]]")?;
+        let mut groups: Vec<GroupRule> = Vec::with_capacity(self.group.len());
+        for section in self.group {
+            let gid = gid(&section.gid)?;
+            if let Some(other) = groups.iter().find(|other| other.gid == gid) {
+                let text = format!("gid {} is that of group `{}` already", gid.get(), other.name);
+                return Err(problem(&section.gid, text));
+            }
+            let (name, rules) = (named(&section.name, GroupName::new)?, rules(&section.rules, known)?);
+            groups.push(GroupRule { name, gid, rules });
+        }
+        Ok(groups)
+    }
+}
+
+fn gid(written: &Spanned<i64>) -> Result<Gid, Problem> {
+    let gid = u32::try_from(*written.get_ref()).ok().and_then(Gid::new);
+    gid.ok_or_else(|| {
+        let text = "is no gid for a group of ours: below 1000, 61184 to 65519, 65534, 65535 and from 4294967295 on \
+                    it means something else; see https://systemd.io/UIDS-GIDS/";
+        problem(written, format!("{} {text}", written.get_ref()))
+    })
+}
+
+fn rules(written: &Spanned<Vec<Spanned<String>>>, known: &[Rule]) -> Result<Vec<String>, Problem> {
+    if written.get_ref().is_empty() {
+        let text = "`rules` is empty, so nobody is ever in the group; write [\"*\"] for all rules";
+        return Err(problem(written, text));
+    }
+    let rule = |name: &Spanned<String>| {
+        let text = name.get_ref();
+        match text == "*" || known.iter().any(|rule| rule.name == *text) {
+            true => Ok(text.clone()),
+            false => Err(problem(name, format!("no [[policy.rule]] is named `{text}`"))),
+        }
+    };
+    written.get_ref().iter().map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::Config;
+
+    const RULES: &str = "[[oncall.source]]\nname = 'r'\nprovider = 'rota'\nfile = 'r'\n[[policy.rule]]\nname = 'db'\n\
+                         schedules = ['r/p']\n";
+
+    fn parse(text: &str) -> Result<Vec<GroupRule>, String> {
+        let config = Config::parse(Path::new("/c"), format!("{RULES}{text}").as_bytes());
+        config.map(|config| config.groups).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_group_names_rules_or_all_of_them() {
+        assert_eq!(parse(""), Ok(vec![]));
+        let two = "[[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['db']\n\
+                   [[nss.group]]\nname = 'all'\ngid = 9101\nrules = ['*']\n";
+        let groups = parse(two).unwrap();
+        assert_eq!((groups[0].name.as_str(), groups[0].gid.get()), ("oncall", 9100));
+        assert_eq!((&groups[0].rules[0], &groups[1].rules[0]), (&"db".to_string(), &"*".to_string()));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let group = "[[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['db']\n";
+        for (old, new, expected) in [
+            ("9100", "27", "10: 27 is no gid for a group of ours"),
+            ("9100", "0", "10: 0 is no gid"),
+            ("9100", "-1", "10: -1 is no gid"),
+            ("9100", "61184", "10: 61184 is no gid"),
+            ("9100", "65519", "10: 65519 is no gid"),
+            ("9100", "65534", "10: 65534 is no gid"),
+            ("9100", "4294967295", "10: 4294967295 is no gid"),
+            ("9100", "4294976396", "10: 4294976396 is no gid"),
+            ("'oncall'", "'On call'", "9: `On call`: "),
+            ("['db']", "['web']", "11: no [[policy.rule]] is named `web`"),
+            ("['db']", "[]", "11: `rules` is empty"),
+            ("rules = ['db']\n", "", "8: missing field `rules`"),
+            ("rules", "member = 'x'\nrules", "11: unknown key `member`"),
+        ] {
+            let error = parse(&group.replace(old, new)).unwrap_err();
+            assert!(error.starts_with(&format!("/c:{expected}")), "{new}: {error}");
+        }
+        let other = |from: &str, to: &str| parse(&format!("{group}{}", group.replace(from, to))).unwrap_err();
+        let error = other("9100", "9101");
+        assert!(error.starts_with("/c:13: a second [[nss.group]] for `oncall`"), "{error}");
+        let error = other("'oncall'", "'other'");
+        assert!(error.starts_with("/c:14: gid 9100 is that of group `oncall` already"), "{error}");
+    }
+}

@@ -1,0 +1,347 @@
+//! Groups whose members are on call: what they are made from, and the text in which they are published.
+//!
+//! The text is for `libnss_oncall.so.2`, which every process loads: it has windows in place of members, so
+//! that membership begins and ends at its second without anybody writing, and it is read where it lies,
+//! without allocating. One group a line, like group(5):
+//!
+//! ```text
+//! oncall-groups 1 1795165200 1
+//! oncall:9100:1795251600:alice@1795165200..1795197600,bob@1795197600..1795251600
+//! ```
+//!
+//! First the form, the instant of publication and the number of groups; then name, gid, the instant from which
+//! an empty group is not known to be empty, and who is a member when. Instants are seconds since the epoch.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::decision::Counted;
+use crate::principal::is_name;
+use crate::{
+    Evidence, Facts, Fault, GroupName, Login, Person, Principal, Revoked, Roster, Rule, Rules, Timestamp,
+    Window, decide,
+};
+
+/// The first two words of the text.
+const FORM: &str = "oncall-groups 1";
+
+/// The number of a group that may be served: not root's, not the system's, not one that systemd or the kernel
+/// gives a meaning to (P27).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gid(u32);
+
+impl Gid {
+    /// Accepts `gid` if a group of ours may have it. <https://systemd.io/UIDS-GIDS/> has the ranges.
+    pub const fn new(gid: u32) -> Option<Self> {
+        match gid {
+            0..=999 | 61_184..=65_519 | 65_534 | 65_535 | u32::MAX => None,
+            _ => Some(Self(gid)),
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// `[[nss.group]]`: a group, and the rules whose people are in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRule {
+    /// Its name.
+    pub name: GroupName,
+    /// Its number.
+    pub gid: Gid,
+    /// Names of `[[policy.rule]]`s; `*` is all of them.
+    pub rules: Vec<String>,
+}
+
+impl GroupRule {
+    fn counts(&self, rule: &Rule) -> bool {
+        self.rules.iter().any(|name| name == "*" || *name == rule.name)
+    }
+}
+
+/// All groups, as they are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// When: a clock that is behind it is not trusted.
+    published: Timestamp,
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Group {
+    name: GroupName,
+    gid: Gid,
+    known_until: Timestamp,
+    members: Vec<(Principal, Window)>,
+}
+
+impl Groups {
+    /// The largest text that is published and read, in bytes.
+    pub const LARGEST: usize = 1024 * 1024;
+
+    /// What `wanted` makes of a roster and of who is revoked. A group has exactly those members at an instant
+    /// whom [`decide`] admits then, to anything that is guarded, by the rules that the group names. Neither mode
+    /// nor exemptions have a say in it: a group tells who is on call.
+    pub fn new(
+        wanted: &[GroupRule],
+        rules: &Rules,
+        roster: &Roster,
+        revoked: Result<&Revoked, Fault>,
+    ) -> Self {
+        let groups = wanted.iter().map(|one| group(one, rules, roster, revoked)).collect();
+        Self { published: roster.published, groups }
+    }
+}
+
+fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Revoked, Fault>) -> Group {
+    let evidence = Evidence { roster: Ok(roster), revoked };
+    let rules = Rules {
+        host: rules.host.clone(),
+        rules: rules.rules.iter().filter(|rule| wanted.counts(rule)).cloned().collect(),
+        ages: rules.ages.clone(),
+        ..Rules::compiled()
+    };
+    let counted = Counted::new(&rules, roster);
+    let admits = |person: &Principal, window: Window| {
+        // No earlier instant is believed. Inside the window time changes the answer no more.
+        let at = window.start().max(roster.published.minus(Rules::SKEW));
+        let facts = Facts::default();
+        let (account, person) = (person.as_str(), Person::Known(person));
+        let login = Login { service: "sudo", account, facts: &facts, person, tty: "", place: "" };
+        window.contains(at) && decide(&login, &evidence, &rules, at).allows()
+    };
+    let mut members: Vec<(Principal, Window)> = roster
+        .shifts
+        .iter()
+        .filter_map(|shift| Some((&shift.principal, counted.claim(shift)?.window())))
+        .filter(|&(person, window)| admits(person, window))
+        .map(|(person, window)| (person.clone(), window))
+        .collect();
+    members.sort();
+    Group {
+        name: wanted.name.clone(),
+        gid: wanted.gid,
+        known_until: revoked.map_or(Timestamp::MIN, |_| counted.known_until()),
+        members: joined(members),
+    }
+}
+
+/// Each person's touching and overlapping windows as one, so that nobody is in a group twice at an instant.
+fn joined(sorted: Vec<(Principal, Window)>) -> Vec<(Principal, Window)> {
+    let mut joined: Vec<(Principal, Window)> = Vec::with_capacity(sorted.len());
+    for (person, window) in sorted {
+        let last = joined.last_mut().filter(|(other, _)| *other == person);
+        match last.and_then(|last| Some((last.1.join(window)?, last))) {
+            Some((whole, last)) => last.1 = whole,
+            None => joined.push((person, window)),
+        }
+    }
+    joined
+}
+
+impl fmt::Display for Groups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{FORM} {} {}", self.published.unix(), self.groups.len())?;
+        for Group { name, gid, known_until, members } in &self.groups {
+            write!(f, "{name}:{}:{}:", gid.get(), known_until.unix())?;
+            for (at, (person, window)) in members.iter().enumerate() {
+                let comma = if at > 0 { "," } else { "" };
+                write!(f, "{comma}{person}@{}..{}", window.start().unix(), window.end().unix())?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of [`Groups`], read where it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishedGroups<'a> {
+    published: Timestamp,
+    lines: &'a str,
+}
+
+impl<'a> PublishedGroups<'a> {
+    /// Reads the text; nothing, if any of it is not as it is written.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (head, lines) = text.split_once('\n')?;
+        let (published, count) = head.strip_prefix(FORM)?.strip_prefix(' ')?.split_once(' ')?;
+        let (published, count) = (instant(published)?, count.parse::<usize>().ok()?);
+        let whole = lines.is_empty() || lines.ends_with('\n');
+        let read = Self { published, lines };
+        let sound = |line| PublishedGroup::parse(line).is_some_and(|group| group.is_sound());
+        (whole && lines.lines().count() == count && lines.lines().all(sound)).then_some(read)
+    }
+
+    /// Is `now` an instant at which this can be believed? Not if the clock is behind the publication.
+    pub fn may_be_believed(&self, now: Timestamp) -> bool {
+        now.plus(Rules::SKEW) >= self.published
+    }
+
+    /// The groups, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = PublishedGroup<'a>> + use<'a> {
+        self.lines.lines().filter_map(PublishedGroup::parse)
+    }
+}
+
+/// One group of the text.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishedGroup<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its number.
+    pub gid: Gid,
+    known_until: Timestamp,
+    members: &'a str,
+}
+
+impl<'a> PublishedGroup<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut fields = line.splitn(4, ':');
+        Some(Self {
+            name: fields.next()?,
+            gid: Gid::new(fields.next()?.parse().ok()?)?,
+            known_until: instant(fields.next()?)?,
+            members: fields.next()?,
+        })
+    }
+
+    fn is_sound(&self) -> bool {
+        let sound = |text| member(text).is_some_and(|(person, _)| is_name(person));
+        is_name(self.name) && (self.members.is_empty() || self.members.split(',').all(sound))
+    }
+
+    /// Who is in it at `now`; `None`: that is not known.
+    pub fn members_at(&self, now: Timestamp) -> Option<impl Iterator<Item = &'a str> + Clone + use<'a>> {
+        let current = self.members.split(',').filter_map(member);
+        let current = current.filter(move |(_, window)| window.contains(now)).map(|(person, _)| person);
+        (now < self.known_until || current.clone().next().is_some()).then_some(current)
+    }
+}
+
+fn member(text: &str) -> Option<(&str, Window)> {
+    let (person, window) = text.split_once('@')?;
+    let (start, end) = window.split_once("..")?;
+    Some((person, Window::new(instant(start)?, instant(end)?)?))
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    text.parse().ok().map(Timestamp::from_unix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    fn text() -> String {
+        let at = Timestamp::from_unix;
+        let member = |name: &str, start, end| {
+            (Principal::new(name).unwrap(), Window::new(at(start), at(end)).unwrap())
+        };
+        let group = |name: &str, gid, members| Group {
+            name: GroupName::new(name).unwrap(),
+            gid: Gid::new(gid).unwrap(),
+            known_until: at(2000),
+            members,
+        };
+        let members = vec![
+            member("alice", 100, 200),
+            member("alice", 250, 300),
+            member("bob", i64::MIN, 100),
+            member("carol", -5, i64::MAX),
+        ];
+        let groups = vec![group("oncall", 9100, members), group("nobody-yet", 9101, vec![])];
+        Groups { published: at(50), groups }.to_string()
+    }
+
+    fn members(text: &str, group: usize, second: i64) -> Option<Vec<&str>> {
+        let groups = PublishedGroups::parse(text).unwrap();
+        let members = groups.iter().nth(group).unwrap().members_at(Timestamp::from_unix(second));
+        members.map(Iterator::collect)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let text = text();
+        assert!(
+            text.starts_with("oncall-groups 1 50 2\noncall:9100:2000:alice@100..200,alice@250..300,bob@-9")
+        );
+        let groups = PublishedGroups::parse(&text).unwrap();
+        let named: Vec<(&str, u32)> = groups.iter().map(|group| (group.name, group.gid.get())).collect();
+        assert_eq!(named, [("oncall", 9100), ("nobody-yet", 9101)]);
+        let believed = |second| groups.may_be_believed(Timestamp::from_unix(second));
+        assert_eq!([believed(50 - 121), believed(50 - 120), believed(9999)], [false, true, true]);
+    }
+
+    #[test]
+    fn members_come_and_go_at_their_second() {
+        let text = text();
+        assert_eq!(members(&text, 0, 99), Some(vec!["bob", "carol"]));
+        assert_eq!(members(&text, 0, 100), Some(vec!["alice", "carol"]));
+        assert_eq!(members(&text, 0, 300), Some(vec!["carol"]));
+        assert_eq!(members(&text, 1, 1999), Some(vec![]));
+    }
+
+    #[test]
+    fn a_group_that_may_have_members_nobody_knows_is_not_empty() {
+        let text = text();
+        assert_eq!(members(&text, 1, 2000), None);
+        assert_eq!(members(&text, 0, 2000), Some(vec!["carol"]), "who is admitted is known");
+    }
+
+    #[test]
+    fn nobody_is_in_a_group_twice() {
+        let alice = |start, end| {
+            let window = Window::new(Timestamp::from_unix(start), Timestamp::from_unix(end)).unwrap();
+            (Principal::new("alice").unwrap(), window)
+        };
+        let windows = vec![alice(0, 10), alice(2, 4), alice(10, 20), alice(21, 22)];
+        assert_eq!(joined(windows), [alice(0, 20), alice(21, 22)]);
+    }
+
+    #[test]
+    fn a_text_that_is_not_whole_is_none() {
+        let good = text();
+        for cut in 0..good.len() {
+            assert!(PublishedGroups::parse(&good[..cut]).is_none(), "{cut}");
+        }
+        assert!(PublishedGroups::parse("oncall-groups 1 50 0\n").is_some());
+        for bad in [
+            "",
+            "oncall-groups 2 50 0\n",
+            "oncall-groups 1 50\n",
+            "oncall-groups 1 50 0 x\n",
+            "oncall-groups 1 50 0\nx:9100:9:\n",
+            "oncall-groups 1 50 1\nsudo:27:9:\n",
+            "oncall-groups 1 50 1\nx:65534:9:\n",
+            "oncall-groups 1 50 1\nx:4294967395:9:\n",
+            "oncall-groups 1 50 1\nX:9100:9:\n",
+            "oncall-groups 1 50 1\nx:9100:9\n",
+            "oncall-groups 1 50 1\nx:9100:9::\n",
+            "oncall-groups 1 50 1\nx:9100:9:,\n",
+            "oncall-groups 1 50 1\nx:9100:9:alice\n",
+            "oncall-groups 1 50 1\nx:9100:9:alice@5..5\n",
+            "oncall-groups 1 50 1\nx:9100:9:a,b@1..2\n",
+            "oncall-groups 1 50 1\nx:9100:9:A@1..2\n",
+            "oncall-groups 1 50 1\n\n",
+        ] {
+            assert!(PublishedGroups::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a55_gids_that_mean_something_already_are_refused() {
+        for gid in [0, 27, 999, 61_184, 65_519, 65_534, 65_535, u32::MAX] {
+            assert_eq!(Gid::new(gid), None, "{gid}");
+        }
+        for gid in [1000, 9100, 61_183, 65_520, 65_536, u32::MAX - 1] {
+            assert_eq!(Gid::new(gid).map(Gid::get), Some(gid));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What somebody who is admitted reads when a session opens: until when their right lasts.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::{Decision, Ground, Span, Timestamp};
+
+/// A right that ends sooner is worth a word also to those who only call sudo.
+const SOON: Span = Span::minutes(15);
+
+/// One line for whoever is admitted by a shift.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    schedule: String,
+    end: Timestamp,
+    now: Timestamp,
+}
+
+impl Notice {
+    /// What there is to say about `decision` at `now`; nothing where no shift admits, or where none ends.
+    pub fn new(decision: &Decision, now: Timestamp) -> Option<Self> {
+        let Ground::OnCall(ground) = &decision.ground else { return None };
+        // The verdict may change before the shift ends, for want of a sync: one comes before that, most likely.
+        let end = decision.until.map_or(ground.window.end(), |until| until.max(ground.window.end()));
+        let ends = decision.allows() && now < end && end < Timestamp::MAX;
+        ends.then(|| Self { schedule: plain(&ground.schedule_name).replace('\n', " "), end, now })
+    }
+
+    /// Does the right end within a quarter of an hour?
+    pub fn is_soon(&self) -> bool {
+        self.left() < SOON
+    }
+
+    fn left(&self) -> Span {
+        self.end.since(self.now)
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on call for {} until {}", self.schedule, self.end.near(self.now))?;
+        if self.is_soon() {
+            let left = self.left();
+            write!(f, ", in {left}: sudo and new logins are refused then, what is open stays open")?;
+        }
+        Ok(())
+    }
+}
+
+/// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
+/// and mail addresses are whatever others typed.
+pub fn plain(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}' | '\u{2028}' | '\u{2029}');
+    text.chars().map(|c| if (c.is_control() && c != '\n') || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OnCall, Reason, ScheduleRef, Verdict, Window};
+    use alloc::string::ToString;
+
+    const NINE: Timestamp = Timestamp::from_unix(1_795_165_200);
+
+    fn decision(until: Timestamp) -> Decision {
+        let ground = OnCall {
+            rule: "db".to_string(),
+            schedule: ScheduleRef { source: "pd".to_string(), id: "P1".to_string() },
+            schedule_name: "db\x1b primary".to_string(),
+            level: 1,
+            window: Window::new(NINE, NINE.plus(Span::hours(9))).unwrap(),
+            age: Span::seconds(3),
+            is_old: false,
+        };
+        let (verdict, reason) = (Verdict::Allow, Reason::OnCall);
+        Decision { verdict, reason, guard: None, ground: Ground::OnCall(ground), until: Some(until) }
+    }
+
+    #[test]
+    fn a_right_is_told_with_its_end_and_what_follows_if_that_is_near() {
+        let told = |until, now| Notice::new(&decision(until), now).map(|notice| notice.to_string());
+        let at = |hours| NINE.plus(Span::hours(hours));
+        assert_eq!(told(at(9), NINE).unwrap(), "on call for db\u{fffd} primary until 18:00 UTC");
+        // A touching shift lengthens it; news that grow old in between do not cut it.
+        assert!(told(at(12), NINE).unwrap().ends_with(" until 21:00 UTC"));
+        assert!(told(at(2), NINE).unwrap().ends_with(" until 18:00 UTC"));
+        assert_eq!(
+            told(at(9), at(9).minus(Span::seconds(90))).unwrap(),
+            "on call for db\u{fffd} primary until 18:00 UTC, in 1m 30s: sudo and new logins are refused then, what is open stays open"
+        );
+        assert_eq!(told(Timestamp::MAX, NINE), None);
+        let other = Decision { ground: Ground::None, ..decision(at(9)) };
+        assert_eq!(Notice::new(&other, NINE), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! The accounts of this host by /etc/passwd, /etc/group and /etc/shadow: who is in which group, who could give a
+//! password. Users whom only a directory knows are not in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy::{Facts, Rules, Timestamp};
+
+use super::machine::{self, Stat};
+
+/// The three tables.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    passwd: String,
+    group: String,
+    pub users: Vec<User>,
+    pub groups: Vec<Group>,
+    shadow: BTreeMap<String, Shadow>,
+}
+
+/// A line of passwd(5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub home: String,
+    pub shell: String,
+}
+
+/// A line of group(5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    pub gid: u32,
+    pub members: Vec<String>,
+}
+
+/// What of a line of shadow(5) matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shadow {
+    has_password: bool,
+    /// The day, since 1970, from which the account is expired.
+    expires: Option<i64>,
+}
+
+impl Accounts {
+    /// The tables of this machine.
+    pub fn read() -> Self {
+        let table = |path| machine::text(path).unwrap_or_default();
+        Self::parse(table("/etc/passwd"), table("/etc/group"), &table("/etc/shadow"))
+    }
+
+    /// The same from their texts.
+    pub fn parse(passwd: String, group: String, shadow: &str) -> Self {
+        Self {
+            users: passwd.lines().filter_map(parse_user).collect(),
+            groups: group.lines().filter_map(parse_group).collect(),
+            shadow: shadow.lines().filter_map(parse_shadow).collect(),
+            passwd,
+            group,
+        }
+    }
+
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// The number of a group.
+    pub fn gid(&self, group: &str) -> Option<u32> {
+        self.groups.iter().find(|one| one.name == group).map(|one| one.gid)
+    }
+
+    /// What a group is called, by its number; or the number.
+    pub fn group_name(&self, gid: u32) -> String {
+        let named = self.groups.iter().find(|group| group.gid == gid);
+        named.map_or_else(|| gid.to_string(), |group| group.name.clone())
+    }
+
+    /// What a user is called, by the number; or the number.
+    pub fn user_name(&self, uid: u32) -> String {
+        let named = self.users.iter().find(|user| user.uid == uid);
+        named.map_or_else(|| uid.to_string(), |user| user.name.clone())
+    }
+
+    /// Everybody in a group, by its list or as their primary group.
+    pub fn members(&self, group: &str) -> BTreeSet<&str> {
+        let Some(gid) = self.gid(group) else { return BTreeSet::new() };
+        let listed = self.groups.iter().filter(|one| one.gid == gid).flat_map(|one| &one.members);
+        let primary = self.users.iter().filter(|user| user.gid == gid).map(|user| &user.name);
+        listed.chain(primary).map(String::as_str).collect()
+    }
+
+    /// Would `user` be let read (for a directory: enter) what has this owner and mode?
+    pub fn can_read(&self, user: &User, stat: Stat) -> bool {
+        let wanted = if stat.is_directory { 0o5 } else { 0o4 };
+        let in_group =
+            user.gid == stat.gid || self.members(&self.group_name(stat.gid)).contains(user.name.as_str());
+        let shift = if user.uid == 0 {
+            return true;
+        } else if user.uid == stat.uid {
+            6
+        } else if in_group {
+            3
+        } else {
+            0
+        };
+        (stat.mode >> shift) & wanted == wanted
+    }
+
+    /// What the policy asks of an account.
+    pub fn facts(&self, name: &str, rules: &Rules) -> Facts {
+        let told =
+            host::accounts::facts_in(self.passwd.as_bytes(), self.group.as_bytes(), name, &rules.groups);
+        told.unwrap_or_default()
+    }
+
+    /// Those whose logins are decided by who is on call: by their uid, their groups or their name.
+    pub fn guarded<'a>(&'a self, rules: &'a Rules) -> impl Iterator<Item = &'a User> {
+        let is_guarded = |user: &&User| {
+            let facts = self.facts(&user.name, rules);
+            rules.guard("login", &user.name, &facts).is_some() && !rules.exempts(&user.name)
+        };
+        self.users.iter().filter(is_guarded)
+    }
+
+    /// Is there a password by which the account can be entered?
+    pub fn has_password(&self, name: &str) -> bool {
+        self.shadow.get(name).is_some_and(|shadow| shadow.has_password)
+    }
+
+    /// Is the account's time over?
+    pub fn is_expired(&self, name: &str, now: Timestamp) -> bool {
+        let today = now.unix().div_euclid(86_400);
+        self.shadow.get(name).and_then(|shadow| shadow.expires).is_some_and(|day| day <= today)
+    }
+}
+
+impl User {
+    /// Can it not get a shell?
+    pub fn has_no_shell(&self) -> bool {
+        self.shell.ends_with("/nologin") || self.shell.ends_with("/false")
+    }
+}
+
+fn parse_user(line: &str) -> Option<User> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, _, uid, gid, _, home, shell] = fields.as_slice() else { return None };
+    let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
+    Some(User { name: (*name).to_string(), uid, gid, home: (*home).to_string(), shell: (*shell).to_string() })
+}
+
+fn parse_group(line: &str) -> Option<Group> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, _, gid, members] = fields.as_slice() else { return None };
+    let members = members.split(',').map(str::trim).filter(|member| !member.is_empty());
+    Some(Group {
+        name: (*name).to_string(),
+        gid: gid.parse().ok()?,
+        members: members.map(String::from).collect(),
+    })
+}
+
+fn parse_shadow(line: &str) -> Option<(String, Shadow)> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, hash, ..] = fields.as_slice() else { return None };
+    let expires = fields.get(7).and_then(|day| day.parse().ok());
+    // An empty field is no password at all: whoever comes enters.
+    let has_password = !hash.starts_with(['!', '*', 'x']);
+    Some(((*name).to_string(), Shadow { has_password, expires }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        Accounts::parse(
+            "root:x:0:0::/root:/bin/sh\nalice:x:1000:100::/home/alice:/bin/sh\nbob:x:1001:27::/home/bob:/usr/sbin/nologin\nbroken\n".to_string(),
+            "root:x:0:\nsudo:x:27:alice, zoe\nusers:x:100:\n".to_string(),
+            "root:*:1::::::\nalice:$y$:1:::::20000:\nbob:!:1::::::\nzoe::1::::::\n",
+        )
+    }
+
+    #[test]
+    fn members_are_those_listed_and_those_whose_primary_group_it_is() {
+        let accounts = accounts();
+        assert_eq!(accounts.members("sudo").into_iter().collect::<Vec<_>>(), ["alice", "bob", "zoe"]);
+        assert_eq!(accounts.members("wheel").len(), 0);
+        let guarded: Vec<String> =
+            accounts.guarded(&Rules::compiled()).map(|user| user.name.clone()).collect();
+        assert_eq!(guarded, ["root", "alice", "bob"]);
+    }
+
+    #[test]
+    fn passwords_and_ends_are_told() {
+        let accounts = accounts();
+        let told = ["root", "alice", "bob", "zoe", "nobody"].map(|name| accounts.has_password(name));
+        assert_eq!(told, [false, true, false, true, false]);
+        assert!(accounts.is_expired("alice", Timestamp::from_unix(20_000 * 86_400)));
+        assert!(!accounts.is_expired("alice", Timestamp::from_unix(20_000 * 86_400 - 1)));
+        assert!(!accounts.is_expired("bob", Timestamp::from_unix(20_000 * 86_400)));
+    }
+
+    #[test]
+    fn the_first_class_that_a_user_is_in_says_what_they_may_read() {
+        let accounts = accounts();
+        let stat = |uid, gid, mode| Stat { uid, gid, mode, is_directory: false };
+        let alice = accounts.user("alice").unwrap();
+        assert!(accounts.can_read(alice, stat(0, 27, 0o640)), "by the list of sudo");
+        assert!(!accounts.can_read(alice, stat(0, 0, 0o640)));
+        assert!(!accounts.can_read(alice, stat(1000, 27, 0o044)), "an owner without the bit");
+        assert!(!accounts.can_read(alice, Stat { is_directory: true, ..stat(0, 0, 0o754) }));
+    }
+}

@@ -1,0 +1,120 @@
+//! What is read of this machine: files, their owners, and what other programs say. Nothing is written.
+//!
+//! Some of it belongs to users (authorized_keys), so nothing is waited for and nothing is read without end.
+
+use std::ffi::OsStr;
+use std::fs::{Metadata, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use host::child::{Child, Ending};
+use nix::fcntl::OFlag;
+
+/// The most of a file that is read, in bytes.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// The longest that another program is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Owner and mode of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    pub uid: u32,
+    pub gid: u32,
+    /// The last twelve bits.
+    pub mode: u32,
+    pub is_directory: bool,
+}
+
+impl Stat {
+    fn of(metadata: &Metadata) -> Self {
+        let mode = metadata.mode() & 0o7777;
+        Self { uid: metadata.uid(), gid: metadata.gid(), mode, is_directory: metadata.is_dir() }
+    }
+}
+
+/// What a program said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub out: String,
+    /// The last line of its complaints.
+    pub complaint: String,
+    pub succeeded: bool,
+}
+
+/// The bytes of a regular file, up to a limit; `None` where there is none that can be read.
+pub fn bytes(path: &Path) -> Option<Vec<u8>> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut content = Vec::new();
+    file.take(LARGEST).read_to_end(&mut content).ok()?;
+    Some(content)
+}
+
+/// The whole of a large file, such as a library.
+pub fn whole(path: &Path) -> Option<Vec<u8>> {
+    std::fs::read(path).ok()
+}
+
+/// The first bytes of a file.
+pub fn head(path: &Path, length: u64) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    std::fs::File::open(path).ok()?.take(length).read_to_end(&mut content).ok()?;
+    Some(content)
+}
+
+/// A regular file as text; what is no UTF-8 in it is replaced.
+pub fn text(path: &str) -> Option<String> {
+    bytes(Path::new(path)).map(|content| String::from_utf8_lossy(&content).into_owned())
+}
+
+/// The names in a directory, sorted as sudo, sshd and PAM sort them; none if there is no such directory.
+pub fn names(directory: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// Does something have this name?
+pub fn exists(path: &str) -> bool {
+    Path::new(path).exists()
+}
+
+/// Owner and mode of what `path` leads to.
+pub fn stat(path: &Path) -> Option<Stat> {
+    std::fs::metadata(path).ok().map(|metadata| Stat::of(&metadata))
+}
+
+/// As [`run`], with what it complains of among what it says: where that is more than a line.
+pub fn run_heard(program: &str, arguments: &str) -> Option<Said> {
+    exists(program).then(|| run("/bin/sh", &["-c", &format!("exec {program} {arguments} 2>&1")])).flatten()
+}
+
+/// Runs `program`, an absolute path, with a plain environment; `None` if there is no such program.
+pub fn run(program: &str, arguments: &[&str]) -> Option<Said> {
+    if !exists(program) {
+        return None;
+    }
+    let environment = [("LC_ALL", "C"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")];
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+    let failed = |complaint: String| Said { out: String::new(), complaint, succeeded: false };
+    let end = Instant::now() + PATIENCE;
+    let mut child = match Child::start_heard(Path::new(program), &arguments, &environment) {
+        Ok(child) => child,
+        Err(error) => return Some(failed(error.to_string())),
+    };
+    let Ok(out) = child.listen(end, LARGEST) else {
+        return Some(failed(format!("{program} did not end within {} s", PATIENCE.as_secs())));
+    };
+    Some(Said {
+        out: String::from_utf8_lossy(&out).into_owned(),
+        succeeded: child.ending(end) == Some(Ending::Exit(0)),
+        complaint: child.last_line().unwrap_or_default(),
+    })
+}

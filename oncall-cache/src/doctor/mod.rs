@@ -1,0 +1,278 @@
+//! `doctor`: does everything round the suite let in whom the policy admits, and nobody else?
+//!
+//! Each check is a function of what was read, and this file reads it. Nothing is changed: a finding says what would
+//! mend it. What only some connections or some moments would show (an address in a Match block, a sync that fails
+//! tomorrow) is judged by what is written down.
+
+mod accounts;
+mod files;
+mod finding;
+mod machine;
+mod nss;
+mod pam;
+mod polkit;
+mod sshd;
+mod state;
+mod sudo;
+mod ways_in;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use host::{Config, accounts as users, revoked};
+use policy::{Principal, Revoked, Roster, Rules, Timestamp};
+use store::StoreError;
+
+use accounts::{Accounts, User};
+use finding::Finding;
+pub use finding::Findings;
+use sshd::Settings;
+use state::Starter;
+use sudo::Sudoers;
+use ways_in::WaysIn;
+
+use crate::report::{self, Report};
+
+/// Everything that most checks look at.
+struct Host<'a> {
+    path: &'a str,
+    config: Option<&'a Config>,
+    rules: Rules,
+    accounts: Accounts,
+    sudoers: Sudoers,
+    roster: Option<Result<Roster, StoreError>>,
+    revoked: Revoked,
+    now: Timestamp,
+}
+
+/// Examines this host, by the configuration at `path`, as it is at `now`.
+///
+/// # Errors
+/// Why it cannot: whoever asks is not root.
+pub fn examine(path: &Path, now: Timestamp) -> Result<(String, Findings), String> {
+    if !users::is_root() {
+        return Err("doctor reads what only root may: run it as root".to_string());
+    }
+    let text = path.display().to_string();
+    let config = Config::load(path);
+    let host = Host::read(&text, config.as_ref().ok(), now);
+    let mut findings: Vec<Finding> =
+        config.as_ref().err().map(state::config_unreadable).into_iter().collect();
+    findings.extend(host.pam());
+    findings.extend(host.sshd());
+    findings.extend(host.sudo());
+    findings.extend(host.files());
+    findings.extend(host.state());
+    findings.extend(host.other_doors());
+    findings.extend(host.ways_in());
+    Ok((host.rules.host.name.clone(), Findings::new(findings)))
+}
+
+fn names(directory: &str) -> Vec<String> {
+    machine::names(directory)
+}
+
+impl<'a> Host<'a> {
+    fn read(path: &'a str, config: Option<&'a Config>, now: Timestamp) -> Self {
+        let reader = sudo::Reader { text: &machine::text, names: &names };
+        Self {
+            path,
+            config,
+            rules: config.map_or_else(Rules::compiled, |config| config.rules.clone()),
+            accounts: Accounts::read(),
+            sudoers: Sudoers::read(&reader),
+            roster: config.map(|config| store::roster::read(&config.paths.roster)),
+            revoked: config.and_then(|config| revoked::read(&config.paths.revoked).ok()).unwrap_or_default(),
+            now,
+        }
+    }
+
+    fn roster(&self) -> Option<&Roster> {
+        self.roster.as_ref().and_then(|roster| roster.as_ref().ok())
+    }
+
+    /// Accounts that several people enter with their own keys.
+    fn shared(&self) -> Vec<&str> {
+        self.rules.shared.iter().map(|shared| shared.account.as_str()).collect()
+    }
+
+    fn pam(&self) -> Vec<Finding> {
+        let module = pam::Module::read();
+        let guarded = self.accounts.guarded(&self.rules).map(|user| user.name.as_str());
+        let pam = pam::Pam {
+            read: &machine::text,
+            has: &machine::exists,
+            services: &self.rules.services,
+            config: self.path,
+            has_shared: !self.rules.shared.is_empty(),
+            is_ready: module.is_there() && self.config.is_some(),
+            with_password: guarded.filter(|name| self.accounts.has_password(name)).collect(),
+        };
+        let mut findings = pam::check(&pam);
+        findings.extend(pam::module(&pam, &module));
+        let services: BTreeSet<String> =
+            pam::DIRECTORIES.iter().flat_map(|directory| machine::names(directory)).collect();
+        findings.extend(pam::doors(&pam, &services.into_iter().collect::<Vec<_>>()));
+        findings
+    }
+
+    fn sshd(&self) -> Vec<Finding> {
+        let lines = sshd::lines(&sshd::Reader { text: &machine::text, names: &names });
+        let settings = match self.sshd_settings() {
+            Ok(settings) => settings,
+            Err(finding) => return finding.into_iter().collect(),
+        };
+        let keys = self.config.and_then(|config| machine::stat(&config.paths.keys));
+        let stat = |path: &Path| machine::stat(path);
+        let sshd = sshd::Sshd {
+            settings: &settings,
+            lines: &lines,
+            accounts: &self.accounts,
+            stat: &stat,
+            config: self.path,
+            shared: self.shared(),
+            keys,
+        };
+        let mut findings = sshd::check(&sshd);
+        findings.extend(sshd::local_keys(&settings, &self.shared_or_root(), &self.accounts, &machine::text));
+        findings
+    }
+
+    fn shared_or_root(&self) -> Vec<&str> {
+        let others = self.shared().into_iter().filter(|name| *name != "root");
+        ["root"].into_iter().chain(others).collect()
+    }
+
+    /// What holds in sshd for root and each shared account; nothing, if there is no sshd here.
+    fn sshd_settings(&self) -> Result<Vec<(String, Settings)>, Option<Finding>> {
+        let mut all = Vec::new();
+        for account in self.shared_or_root() {
+            all.push((account.to_string(), sshd_settings(account)?));
+        }
+        Ok(all)
+    }
+
+    fn sudo(&self) -> Vec<Finding> {
+        let is_foreseen = |name: &str| {
+            let eligible = |roster: &Roster| Principal::new(name).is_ok_and(|name| roster.is_eligible(&name));
+            let is_program = self.rules.automation.iter().any(|entry| {
+                entry.account.as_str() == name && entry.covers_service("sudo") && !entry.is_over(self.now)
+            });
+            // Without a roster nobody's eligibility is known, and that is told elsewhere.
+            self.rules.exempts(name) || is_program || self.roster().is_none_or(eligible)
+        };
+        let policy = sudo::Policy {
+            services: &self.rules.services,
+            groups: &self.rules.groups,
+            is_foreseen: &is_foreseen,
+            members: &|group| self.accounts.members(group).into_iter().map(String::from).collect(),
+            name_of: &|uid| self.accounts.user_name(uid),
+        };
+        let mut findings = sudo::check(&self.sudoers, &policy);
+        findings.extend(machine::run_heard("/usr/sbin/visudo", "-c").as_ref().and_then(sudo::broken));
+        findings
+    }
+
+    fn files(&self) -> Vec<Finding> {
+        let wanted = self.config.map_or_else(|| files::of_config(Path::new(self.path)), files::wanted);
+        let stat = |path: &Path| machine::stat(path);
+        let mut findings = files::check(&wanted, &self.accounts, &stat);
+        findings.extend(files::users(&self.accounts));
+        findings.extend(files::root_groups(&self.accounts));
+        findings
+    }
+
+    fn state(&self) -> Vec<Finding> {
+        let Some(config) = self.config else { return Vec::new() };
+        let mut findings = state::config(config, self.now);
+        findings.extend(state::revocations(config));
+        findings.extend(state::keys(config, self.now));
+        let report = Report::read(&report::path(config));
+        findings
+            .extend(self.roster.iter().flat_map(|roster| state::roster(config, roster, &report, self.now)));
+        let systemd_runs = machine::exists("/run/systemd/system");
+        let is_active = |timer: &str| {
+            !systemd_runs
+                || machine::run("/usr/bin/systemctl", &["is-active", "--quiet", timer])
+                    .is_some_and(|said| said.succeeded)
+        };
+        findings.extend(state::timers(&starters(), &is_active));
+        let asked =
+            || machine::run("/usr/bin/timedatectl", &["show", "--property=NTPSynchronized", "--value"]);
+        findings.extend(state::clock(systemd_runs.then(asked).flatten()));
+        findings
+    }
+
+    fn other_doors(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let below = polkit::AUTHORITY.iter().flat_map(|directory| {
+            machine::names(directory).into_iter().map(move |name| format!("{directory}/{name}"))
+        });
+        for directory in polkit::RULES.iter().map(ToString::to_string).chain(below) {
+            let rules = names(&directory)
+                .into_iter()
+                .filter(|name| name.ends_with(".rules") || name.ends_with(".pkla"));
+            for file in rules.map(|name| format!("{directory}/{name}")) {
+                findings.extend(polkit::check(&file, &machine::text(&file).unwrap_or_default()));
+            }
+        }
+        let groups = nss::groups(&machine::bytes(Path::new(self.path)).unwrap_or_default());
+        let libraries =
+            machine::names("/usr/lib").into_iter().map(|name| format!("/usr/lib/{name}/libnss_oncall.so.2"));
+        let has_library = libraries
+            .chain(["/usr/lib64/libnss_oncall.so.2".to_string(), "/usr/lib/libnss_oncall.so.2".to_string()])
+            .any(|path| machine::exists(&path));
+        let nsswitch = machine::text(nss::FILE).unwrap_or_default();
+        findings.extend(nss::check(&groups, &nsswitch, machine::exists("/run/nscd/socket"), has_library));
+        findings
+    }
+
+    fn ways_in(&self) -> Vec<Finding> {
+        if self.config.is_none() {
+            return Vec::new();
+        }
+        let key_files = |user: &User| match sshd_settings(&user.name) {
+            Ok(settings) => settings.key_files(&user.name, &user.home),
+            Err(_) => vec![format!("{}/.ssh/authorized_keys", user.home)],
+        };
+        let ways = WaysIn {
+            rules: &self.rules,
+            config: self.path,
+            accounts: &self.accounts,
+            sudoers: &self.sudoers,
+            revoked: &self.revoked,
+            now: self.now,
+            key_files: &key_files,
+            text: &machine::text,
+            stat: &|path| machine::stat(path),
+        };
+        let root_by_ssh = sshd_settings("root").is_ok_and(|settings| settings.lets_root_in());
+        let mut findings = ways_in::when_everything_fails(&ways);
+        findings.extend(ways_in::now(&ways, self.roster(), root_by_ssh));
+        findings
+    }
+}
+
+/// What holds in sshd for `account`; `None` as an error if there is no sshd here.
+fn sshd_settings(account: &str) -> Result<Settings, Option<Finding>> {
+    let program =
+        ["/usr/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| machine::exists(path)).ok_or(None)?;
+    let connection = format!("user={account},host=localhost,addr=127.0.0.1");
+    let said = machine::run(program, &["-T", "-C", &connection]).ok_or(None)?;
+    if said.succeeded { Ok(Settings::parse(&said.out)) } else { Err(Some(sshd::unreadable(&said))) }
+}
+
+/// Every crontab and unit of this host.
+fn starters() -> Vec<Starter> {
+    let mut files = vec!["/etc/crontab".to_string()];
+    for directory in ["/etc/cron.d", "/var/spool/cron", "/var/spool/cron/crontabs"] {
+        files.extend(names(directory).into_iter().map(|name| format!("{directory}/{name}")));
+    }
+    for directory in
+        ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"]
+    {
+        let units = names(directory).into_iter().filter(|name| name.ends_with(".service"));
+        files.extend(units.map(|name| format!("{directory}/{name}")));
+    }
+    files.into_iter().filter_map(|file| Some(Starter { text: machine::text(&file)?, file })).collect()
+}

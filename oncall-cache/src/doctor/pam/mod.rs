@@ -1,0 +1,449 @@
+//! The PAM stacks: does a refusal of ours end each of them, can anybody who is admitted pass, is the module there.
+
+mod doors;
+mod flow;
+mod module;
+mod stack;
+
+use std::collections::BTreeSet;
+
+pub use doors::doors;
+pub use module::{Module, module};
+pub use stack::DIRECTORIES;
+use stack::{Entry, MISSING, Reader};
+
+use super::finding::{Finding, Place, Severity, edit, quoted};
+
+/// What is known of the stacks and of what they lead to.
+pub struct Pam<'a> {
+    /// The files.
+    pub read: Reader<'a>,
+    /// Is there a program of this path?
+    pub has: &'a dyn Fn(&str) -> bool,
+    /// The services that are decided for.
+    pub services: &'a [String],
+    /// The configuration that everything else reads.
+    pub config: &'a str,
+    /// Is there an account that several people enter with their own keys?
+    pub has_shared: bool,
+    /// Can our lines be put in: is there a module, and a configuration that can be read?
+    pub is_ready: bool,
+    /// Guarded accounts that can be entered by a password.
+    pub with_password: Vec<&'a str>,
+}
+
+/// The stack of one service.
+struct Stack<'a> {
+    service: &'a str,
+    /// The file it has, or `other`'s.
+    file: String,
+    is_own: bool,
+    account: Vec<Entry>,
+}
+
+/// What our module answers to somebody whom it refuses, about whom it cannot tell, and whose name is none.
+const REFUSALS: [&str; 3] = ["perm_denied", "authinfo_unavail", "user_unknown"];
+
+/// What it answers to those whom it admits, and to those who are not its business.
+const CONSENTS: [&str; 2] = ["success", "ignore"];
+
+/// Modules that know whether an account is locked or expired.
+const ACCOUNT_MODULES: [&str; 9] = [
+    "pam_unix.so",
+    "pam_sss.so",
+    "pam_ldap.so",
+    "pam_ldapd.so",
+    "pam_krb5.so",
+    "pam_winbind.so",
+    "pam_systemd_home.so",
+    "pam_kanidm.so",
+    "pam_himmelblau.so",
+];
+
+const SESSION_WORD: &str = "shared=session";
+
+const WHY_SOFT: &str =
+    "a refusal has to end the stack: with this control whoever is off call passes if another line lets them";
+const WHY_ORDER: &str = "the line can end the stack, or leave ours out, before ours is asked";
+const WHY_MISSING: &str = "whoever enters by this service is not asked whether they are on call";
+const WHY_WORD: &str =
+    "a word that the module does not know is a fault: every guarded login by this service is refused";
+
+/// Judges every stack in scope.
+pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
+    let stacks: Vec<Stack<'_>> =
+        pam.services.iter().filter_map(|service| Stack::read(service, pam)).collect();
+    let missing: BTreeSet<&str> =
+        stacks.iter().filter(|stack| stack.ours().is_none()).map(|stack| stack.file.as_str()).collect();
+    let mut findings = Vec::new();
+    for stack in &stacks {
+        findings.extend(stack.missing_includes());
+        findings.extend(stack.jumps_too_far());
+        match stack.ours() {
+            None => findings.extend(stack.without_ours(pam, &missing)),
+            Some(ours) => {
+                findings.extend(refusals(stack, "account", &stack.account, &REFUSALS));
+                findings.extend(stack.refuses_everybody());
+                findings.extend(stack.without_account_module(ours));
+                findings.extend(
+                    stack.account.iter().filter(|entry| entry.is_ours()).flat_map(|entry| words(entry, pam)),
+                );
+            }
+        }
+        if stack.service == "sshd" && stack.ours().is_some() {
+            findings.extend(session(stack, pam));
+        }
+        findings.extend(without_a_credential(stack, pam));
+    }
+    findings
+}
+
+impl<'a> Stack<'a> {
+    /// The stack of `service`; `other`'s, if it has none and its program is here.
+    fn read(service: &'a str, pam: &Pam<'_>) -> Option<Self> {
+        let own = stack::find(service, pam.read).map(|(file, _)| (service, file));
+        let is_own = own.is_some();
+        let of_other = || {
+            let file = stack::find("other", pam.read)?.0;
+            programs(service).iter().any(|path| (pam.has)(path)).then_some(("other", file))
+        };
+        let (name, file) = own.or_else(of_other)?;
+        let account = stack::expand(name, "account", pam.read)?;
+        Some(Self { service, file, is_own, account })
+    }
+
+    fn ours(&self) -> Option<&Entry> {
+        self.account.iter().find(|entry| entry.is_ours())
+    }
+
+    fn missing_includes(&self) -> Option<Finding> {
+        let entry = self.account.iter().find(|entry| entry.module == MISSING)?;
+        let name = entry.arguments.first().map(String::as_str).unwrap_or_default();
+        let found = Finding::lock_out(
+            "pam-include",
+            format_args!("{}: {name} is included and is not there", self.service),
+        );
+        let why = "libpam refuses everybody where a file is missing, exempt accounts included";
+        Some(found.at(place(entry)).why(why).advise(format_args!("put {name} back, or take the line out")))
+    }
+
+    fn jumps_too_far(&self) -> Option<Finding> {
+        let entry = self.account.get(flow::overshoots(&self.account)?)?;
+        let what = format!(
+            "{}: `{} {}` leaves out more lines than there are",
+            self.service, entry.word, entry.module
+        );
+        let why = "libpam refuses whoever comes to that jump";
+        let advice = "count the lines it is meant to leave out, those of included files too";
+        Some(Finding::lock_out("pam-jump", what).at(place(entry)).why(why).advise(advice))
+    }
+
+    /// Our line is not in it.
+    fn without_ours(&self, pam: &Pam<'_>, missing: &BTreeSet<&str>) -> Option<Finding> {
+        let passes = flow::ends(&self.account, &|entry| anything(entry, &[])).iter().any(|end| end.passes);
+        // `account include su` in su-l: one line mends both.
+        let told_elsewhere = |entry: &Entry| {
+            entry.through.iter().any(|file| *file != self.file && missing.contains(file.as_str()))
+        };
+        if !passes || self.account.iter().any(told_elsewhere) {
+            return None;
+        }
+        let (service, trusted) = (self.service, trusts_a_group(self, pam));
+        let (severity, what) = match pam.with_password.as_slice() {
+            _ if matches!(service, "sshd" | "sudo" | "sudo-i") => (Severity::Open, String::new()),
+            _ if trusted => (Severity::Open, ": pam_wheel.so lets a group in without a password".to_string()),
+            [] => (Severity::Note, "; no guarded account has a password to enter by".to_string()),
+            names => (Severity::Open, format!("; with a password there: {}", listed(names))),
+        };
+        let what = format!("{service}: no line for pam_oncall.so{what}");
+        let found = Finding::new(severity, "pam-missing", what).at(Place::file(&self.file)).why(WHY_MISSING);
+        let insertion = self.insertion(pam);
+        Some(if pam.is_ready {
+            found.run(insertion)
+        } else {
+            // A stack that names a module which is not there refuses everybody.
+            found.advise(format_args!(
+                "install the suite and mend its configuration first; then, as root: {insertion}"
+            ))
+        })
+    }
+
+    /// The command that puts our lines in.
+    fn insertion(&self, pam: &Pam<'_>) -> String {
+        let is_sshd = self.service == "sshd";
+        let line = our_line("account", "pam_oncall.so", if is_sshd { &[SESSION_WORD] } else { &[] });
+        let session = "session requisite pam_oncall.so".to_string();
+        if !self.is_own {
+            let lines = if is_sshd { format!("{line}\\n{session}\\n") } else { format!("{line}\\n") };
+            return format!("printf '{lines}' | cat - {} >/etc/pam.d/{}", quoted(&self.file), self.service);
+        }
+        let first = self.account.first().map_or(1, |entry| entry.own_line);
+        let mut instructions = vec![format!("{first}i {line}")];
+        if is_sshd {
+            instructions.push(format!("{}i {session}", first_session_line(self.service, pam)));
+        }
+        edit_stack(&self.file, &instructions)
+    }
+
+    /// Whoever is admitted has to pass.
+    fn refuses_everybody(&self) -> Option<Finding> {
+        let can_pass = |answer: &&str| {
+            flow::ends(&self.account, &|entry| anything(entry, &[*answer])).iter().any(|end| end.passes)
+        };
+        if CONSENTS.iter().all(can_pass) || self.account.iter().any(|entry| entry.module == MISSING) {
+            return None;
+        }
+        let ours = self.ours()?;
+        let what = format!("{}: nobody passes this stack, on call or not", self.service);
+        let found = Finding::lock_out("pam-refuses", what).at(place(ours));
+        let found = found.why("pam_oncall.so never speaks for an ordinary login: a stack in which nobody does, or that denies, refuses");
+        let is_alone = self.account.iter().all(Entry::is_ours);
+        Some(if is_alone {
+            found.run(self.with_pam_unix(ours))
+        } else {
+            found.advise("compare it with the stack of another host; see pam.conf(5)")
+        })
+    }
+
+    /// Nobody asks whether the account is locked or expired.
+    fn without_account_module(&self, ours: &Entry) -> Option<Finding> {
+        let knows = |entry: &Entry| ACCOUNT_MODULES.contains(&entry.name());
+        let is_told = self.account.iter().all(Entry::is_ours)
+            || self.account.iter().any(|entry| entry.module == MISSING);
+        if is_told || self.account.iter().any(knows) {
+            return None;
+        }
+        let what =
+            format!("{}: no pam_unix.so in the account stack, nor another that knows accounts", self.service);
+        let found = Finding::open("pam-unix", what).at(place(ours));
+        Some(found.why("accounts that are locked or expired are let in").run(self.with_pam_unix(ours)))
+    }
+
+    fn with_pam_unix(&self, ours: &Entry) -> String {
+        edit_stack(&ours.file, &[format!("{}a account required pam_unix.so", ours.lines.1)])
+    }
+}
+
+/// What becomes of our refusals in a stack of `kind`.
+fn refusals(stack: &Stack<'_>, kind: &str, entries: &[Entry], answers: &[&str]) -> Vec<Finding> {
+    let mut culprits = BTreeSet::new();
+    for answer in answers {
+        let ends = flow::ends(entries, &|entry| anything(entry, &[answer]));
+        culprits.extend(ends.into_iter().filter(|end| end.passes).map(|end| end.culprit));
+    }
+    let Some(ours) = entries.iter().find(|entry| entry.is_ours()) else { return Vec::new() };
+    let service = stack.service;
+    let tell = |culprit: Option<usize>| match culprit.and_then(|at| entries.get(at)) {
+        None => {
+            let what = format!("{service}: our {kind} line is `{}`: a refusal does not count", ours.word);
+            let line = our_line(kind, &ours.module, &ours.arguments);
+            let (first, last) = ours.lines;
+            let mend = edit_stack(&ours.file, &[format!("{first},{last}c {line}")]);
+            Finding::open("pam-soft", what).at(place(ours)).why(WHY_SOFT).run(mend)
+        }
+        Some(other) => {
+            let what = format!(
+                "{service}: `{} {}` can let in before pam_oncall.so is asked",
+                other.word, other.module
+            );
+            let found = Finding::open("pam-order", what).at(place(other)).why(WHY_ORDER);
+            match moved(stack, kind, ours, other) {
+                Some(mend) => found.run(mend),
+                None => found.advise(format_args!("put our line ({}) above it", place(ours))),
+            }
+        }
+    };
+    // One line of ours is to be moved once.
+    let first_other = culprits.iter().flatten().next().copied();
+    let kept = culprits.iter().filter(|culprit| culprit.is_none() || **culprit == first_other);
+    kept.map(|culprit| tell(*culprit)).collect()
+}
+
+/// The command that puts our line before `other`.
+fn moved(stack: &Stack<'_>, kind: &str, ours: &Entry, other: &Entry) -> Option<String> {
+    let before = match () {
+        () if ours.file == stack.file => other.own_line,
+        () if ours.file == other.file => other.lines.0,
+        () => return None,
+    };
+    let (first, last) = ours.lines;
+    let line = our_line(kind, &ours.module, &ours.arguments);
+    Some(edit_stack(&ours.file, &[format!("{before}i {line}"), format!("{first},{last}d")]))
+}
+
+/// Shared accounts over sshd are decided by the session line, and the account line has to say that it is there.
+fn session(stack: &Stack<'_>, pam: &Pam<'_>) -> Vec<Finding> {
+    let entries = stack::expand(stack.service, "session", pam.read).unwrap_or_default();
+    let Some(account) = stack.ours() else { return Vec::new() };
+    let passes_on = account.arguments.iter().any(|word| word == SESSION_WORD);
+    let stands = entries.iter().any(Entry::is_ours);
+    let mut findings = refusals(stack, "session", &entries, &["perm_denied", "authinfo_unavail"]);
+    let insertion = format!("{}i session requisite pam_oncall.so", first_session_line(stack.service, pam));
+    if passes_on && !stands {
+        let what = format!("sshd: `{SESSION_WORD}` promises a session line, and there is none");
+        let why = "whoever has a key or password of root or another shared account enters it, on call or not";
+        let found = Finding::open("pam-session", what).at(place(account)).why(why);
+        findings.push(found.run(edit_stack(&stack.file, std::slice::from_ref(&insertion))));
+    }
+    if !passes_on && pam.has_shared {
+        let (first, last) = account.lines;
+        let words: Vec<&str> = account.arguments.iter().map(String::as_str).chain([SESSION_WORD]).collect();
+        let mut instructions =
+            vec![format!("{first},{last}c {}", our_line("account", &account.module, &words))];
+        if !stands && account.file == stack.file {
+            instructions.push(insertion);
+        }
+        let found =
+            Finding::lock_out("pam-shared", format_args!("sshd: the account line lacks `{SESSION_WORD}`"));
+        let why = "sshd tells the key when the session opens: without the word nobody enters root or another shared account";
+        findings.push(found.at(place(account)).why(why).run(edit_stack(&account.file, &instructions)));
+    }
+    findings.extend(entries.iter().filter(|entry| entry.is_ours()).flat_map(|entry| words(entry, pam)));
+    findings
+}
+
+/// Words of our line that are not known, or that name another configuration.
+fn words(entry: &Entry, pam: &Pam<'_>) -> Option<Finding> {
+    let strange = |word: &&String| word.as_str() != SESSION_WORD && !word.starts_with("config=");
+    if let Some(word) = entry.arguments.iter().find(strange) {
+        let kept: Vec<&String> = entry.arguments.iter().filter(|word| !strange(word)).collect();
+        let found = Finding::lock_out("pam-word", format_args!("`{word}` is no word of pam_oncall.so"));
+        return Some(found.at(place(entry)).why(WHY_WORD).run(rewritten(entry, &kept)));
+    }
+    let other = entry
+        .arguments
+        .iter()
+        .find(|word| word.strip_prefix("config=").is_some_and(|path| path != pam.config))?;
+    let kept: Vec<&String> = entry.arguments.iter().filter(|word| *word != other).collect();
+    let why = "the doctor, authkeys and the syncs read another file: what they say is not what this line decides by";
+    let what = format!("the line reads {}, not {}", other.trim_start_matches("config="), pam.config);
+    Some(Finding::warning("pam-config", what).at(place(entry)).why(why).run(rewritten(entry, &kept)))
+}
+
+fn rewritten(entry: &Entry, arguments: &[impl AsRef<str>]) -> String {
+    let (first, last) = entry.lines;
+    let mut line = format!("{} {} {}", entry.kind, entry.word, entry.module);
+    for argument in arguments {
+        line.push(' ');
+        line.push_str(argument.as_ref());
+    }
+    edit_stack(&entry.file, &[format!("{first},{last}c {line}")])
+}
+
+/// Modules that prove nothing about whoever comes.
+const PROVE_NOTHING: [&str; 12] = [
+    "pam_permit.so",
+    "pam_env.so",
+    "pam_faildelay.so",
+    "pam_nologin.so",
+    "pam_cap.so",
+    "pam_group.so",
+    "pam_keyinit.so",
+    "pam_warn.so",
+    "pam_echo.so",
+    "pam_securetty.so",
+    "pam_shells.so",
+    "pam_umask.so",
+];
+
+/// An auth stack that passes although every module that asks for a proof has failed.
+fn without_a_credential(stack: &Stack<'_>, pam: &Pam<'_>) -> Option<Finding> {
+    let name = if stack.is_own { stack.service } else { "other" };
+    let entries = stack::expand(name, "auth", pam.read)?;
+    let answers = |entry: &Entry| match entry.name() {
+        name if PROVE_NOTHING.contains(&name) => anything(entry, &[]),
+        _ => vec!["auth_err".to_string()],
+    };
+    let passes = flow::ends(&entries, &answers).iter().any(|end| end.passes);
+    let first = entries.iter().find(|entry| entry.name() == "pam_permit.so").filter(|_| passes)?;
+    let found = Finding::open(
+        "pam-auth",
+        format_args!("{}: the auth stack asks for no proof of who comes", stack.service),
+    );
+    let why = "without a password or key anybody is taken for whom they say they are";
+    Some(
+        found
+            .at(place(first))
+            .why(why)
+            .advise("put pam_unix.so, or what your users prove themselves by, in its place"),
+    )
+}
+
+/// Does su let the members of a group in without asking for a password?
+fn trusts_a_group(stack: &Stack<'_>, pam: &Pam<'_>) -> bool {
+    let entries = stack::expand(stack.service, "auth", pam.read).unwrap_or_default();
+    entries
+        .iter()
+        .any(|entry| entry.name() == "pam_wheel.so" && entry.arguments.iter().any(|word| word == "trust"))
+}
+
+/// Every answer that a module could give; ours gives `ours`.
+fn anything(entry: &Entry, ours: &[&str]) -> Vec<String> {
+    let fixed = |answers: &[&str]| answers.iter().map(|answer| answer.to_string()).collect();
+    match entry.name() {
+        _ if entry.is_ours() && !ours.is_empty() => fixed(ours),
+        "pam_deny.so" | MISSING => fixed(&["acct_expired"]),
+        "pam_permit.so" => fixed(&["success"]),
+        _ => {
+            let usual = ["success", "new_authtok_reqd", "ignore", "acct_expired"];
+            usual.into_iter().chain(entry.control.named()).map(String::from).collect()
+        }
+    }
+}
+
+/// Our line as it should stand.
+fn our_line(kind: &str, module: &str, arguments: &[impl AsRef<str>]) -> String {
+    let control = if kind == "session" { "requisite" } else { "required" };
+    let words = arguments.iter().map(|word| format!(" {}", word.as_ref()));
+    format!("{kind} {control} {module}{}", words.collect::<String>())
+}
+
+/// The line of the service's own file before which a session line of ours is first.
+fn first_session_line(service: &str, pam: &Pam<'_>) -> usize {
+    let entries = stack::expand(service, "session", pam.read).unwrap_or_default();
+    entries.first().map_or(1, |entry| entry.own_line)
+}
+
+/// Edits a stack; a distribution's own file is copied to /etc first.
+fn edit_stack(file: &str, instructions: &[String]) -> String {
+    match file.strip_prefix("/usr/lib/pam.d/") {
+        None => edit(file, instructions),
+        Some(name) => {
+            let copy = format!("/etc/pam.d/{name}");
+            format!("cp {} {} && {}", quoted(file), quoted(&copy), edit(&copy, instructions))
+        }
+    }
+}
+
+fn place(entry: &Entry) -> Place {
+    Place::line(&entry.file, entry.lines.0)
+}
+
+/// The first few names.
+pub fn listed(names: &[impl AsRef<str>]) -> String {
+    const MOST: usize = 8;
+    let mut text = names.iter().take(MOST).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    if names.len() > MOST {
+        text.push_str(&format!(" and {} more", names.len() - MOST));
+    }
+    text
+}
+
+/// The programs that ask by the name of `service`.
+fn programs(service: &str) -> &'static [&'static str] {
+    match service {
+        "sshd" => &["/usr/sbin/sshd", "/usr/bin/sshd"],
+        "sudo" | "sudo-i" => &["/usr/bin/sudo"],
+        "su" | "su-l" => &["/usr/bin/su", "/bin/su"],
+        "login" => &["/usr/bin/login", "/bin/login"],
+        "polkit-1" => &[
+            "/usr/lib/polkit-1/polkit-agent-helper-1",
+            "/usr/libexec/polkit-agent-helper-1",
+            "/usr/lib/policykit-1/polkit-agent-helper-1",
+        ],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! PAM's configuration as libpam reads it: the lines that one service has for one kind, in their order, with what is
+//! included.
+
+use std::collections::BTreeMap;
+
+/// What becomes of a module's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Ignore,
+    Ok,
+    Done,
+    Bad,
+    Die,
+    Reset,
+    /// So many lines are left out.
+    Jump(usize),
+}
+
+/// The second word of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    by_answer: BTreeMap<String, Action>,
+    default: Action,
+}
+
+impl Control {
+    fn new(by_answer: &[(&str, Action)], default: Action) -> Self {
+        Self {
+            by_answer: by_answer.iter().map(|(name, action)| (name.to_string(), *action)).collect(),
+            default,
+        }
+    }
+
+    /// Reads one; libpam takes one that it does not understand for `bad`, whatever the module answers.
+    pub fn parse(word: &str) -> Self {
+        let usual = |then| [("success", then), ("new_authtok_reqd", then), ("ignore", Action::Ignore)];
+        match word.to_ascii_lowercase().as_str() {
+            "required" => Self::new(&usual(Action::Ok), Action::Bad),
+            "requisite" => Self::new(&usual(Action::Ok), Action::Die),
+            "sufficient" => Self::new(&usual(Action::Done), Action::Ignore),
+            "optional" => Self::new(&usual(Action::Ok), Action::Ignore),
+            other => Self::parse_list(other).unwrap_or_else(|| Self::new(&[], Action::Bad)),
+        }
+    }
+
+    /// `[success=1 default=ignore]`.
+    fn parse_list(word: &str) -> Option<Self> {
+        let inside = word.strip_prefix('[')?.strip_suffix(']')?;
+        let mut control = Self::new(&[], Action::Bad);
+        for pair in inside.split_whitespace() {
+            let (answer, action) = pair.split_once('=')?;
+            let action = match action {
+                "ignore" => Action::Ignore,
+                "ok" => Action::Ok,
+                "done" => Action::Done,
+                "bad" => Action::Bad,
+                "die" => Action::Die,
+                "reset" => Action::Reset,
+                count => Action::Jump(count.parse().ok().filter(|&count| count > 0)?),
+            };
+            match answer {
+                "default" => control.default = action,
+                _ => _ = control.by_answer.insert(answer.to_string(), action),
+            }
+        }
+        Some(control)
+    }
+
+    /// What becomes of `answer`.
+    pub fn of(&self, answer: &str) -> Action {
+        self.by_answer.get(answer).copied().unwrap_or(self.default)
+    }
+
+    /// The answers that it has an action of its own for.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.by_answer.keys().map(String::as_str)
+    }
+}
+
+/// One line that calls a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub file: String,
+    /// The files that lead to it, the service's own first and `file` last.
+    pub through: Vec<String>,
+    /// The first and the last line that it is written on.
+    pub lines: (usize, usize),
+    /// The line of the service's own file that it stands on or comes from.
+    pub own_line: usize,
+    /// How many substacks it is in.
+    pub level: usize,
+    pub kind: String,
+    pub word: String,
+    pub control: Control,
+    pub module: String,
+    pub arguments: Vec<String>,
+}
+
+impl Entry {
+    /// The module without its directory.
+    pub fn name(&self) -> &str {
+        self.module.rsplit('/').next().unwrap_or(&self.module)
+    }
+
+    /// Is it this suite's module?
+    pub fn is_ours(&self) -> bool {
+        self.name() == "pam_oncall.so"
+    }
+}
+
+/// What stands for a file that is included and is not there: it refuses everybody.
+pub const MISSING: &str = "(missing file)";
+
+/// A file's text, by its path.
+pub type Reader<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Where services have their stacks, the first that has it counts.
+pub const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+
+/// The path and text of the file that is named so, by a service or by an include.
+pub fn find(name: &str, read: Reader<'_>) -> Option<(String, String)> {
+    if name.starts_with('/') {
+        return read(name).map(|text| (name.to_string(), text));
+    }
+    let paths = DIRECTORIES.iter().map(|directory| format!("{directory}/{name}"));
+    paths.into_iter().find_map(|path| read(&path).map(|text| (path, text)))
+}
+
+/// The lines of `service` that are of `kind`, in order. `None`: it has no file of its own.
+pub fn expand(service: &str, kind: &str, read: Reader<'_>) -> Option<Vec<Entry>> {
+    let (file, text) = find(service, read)?;
+    let mut entries = Vec::new();
+    Expansion { kind, read, through: Vec::new(), entries: &mut entries }.file(&file, &text, 0, None);
+    Some(entries)
+}
+
+struct Expansion<'a> {
+    kind: &'a str,
+    read: Reader<'a>,
+    /// The files that are being read, each included by the one before it.
+    through: Vec<String>,
+    entries: &'a mut Vec<Entry>,
+}
+
+impl Expansion<'_> {
+    fn file(&mut self, file: &str, text: &str, level: usize, own_line: Option<usize>) {
+        self.through.push(file.to_string());
+        for (lines, content) in logical_lines(text) {
+            let own_line = own_line.unwrap_or(lines.0);
+            let words = words(&content);
+            let mut words = words.iter().map(String::as_str);
+            let Some(first) = words.next() else { continue };
+            let place = Line { file, lines, own_line, level };
+            if first.eq_ignore_ascii_case("@include") {
+                self.include(&place, "@include", words.next().unwrap_or_default(), level);
+                continue;
+            }
+            let kind = first.strip_prefix('-').unwrap_or(first);
+            if !kind.eq_ignore_ascii_case(self.kind) {
+                continue;
+            }
+            let control = words.next().unwrap_or_default();
+            let module = words.next().unwrap_or_default();
+            match control.to_ascii_lowercase().as_str() {
+                "include" => self.include(&place, control, module, level),
+                "substack" => self.include(&place, control, module, level + 1),
+                _ => self.push(&place, control, module, words.map(String::from).collect()),
+            }
+        }
+        self.through.pop();
+    }
+
+    fn include(&mut self, place: &Line<'_>, word: &str, name: &str, level: usize) {
+        // A file that includes itself is one that libpam gives up at.
+        match find(name, self.read).filter(|(file, _)| !self.through.contains(file)) {
+            Some((file, text)) => self.file(&file, &text, level, Some(place.own_line)),
+            None => self.push(place, word, MISSING, vec![name.to_string()]),
+        }
+    }
+
+    fn push(&mut self, place: &Line<'_>, word: &str, module: &str, arguments: Vec<String>) {
+        let control = if module == MISSING { Control::parse("required") } else { Control::parse(word) };
+        self.entries.push(Entry {
+            file: place.file.to_string(),
+            through: self.through.clone(),
+            lines: place.lines,
+            own_line: place.own_line,
+            level: place.level,
+            kind: self.kind.to_string(),
+            word: word.to_string(),
+            control,
+            module: module.to_string(),
+            arguments,
+        });
+    }
+}
+
+struct Line<'a> {
+    file: &'a str,
+    lines: (usize, usize),
+    own_line: usize,
+    level: usize,
+}
+
+/// Lines without comments, those that end in a backslash joined; each with the first and last number it has.
+fn logical_lines(text: &str) -> Vec<((usize, usize), String)> {
+    let mut lines: Vec<((usize, usize), String)> = Vec::new();
+    let mut continues = false;
+    for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
+        let line = line.split('#').next().unwrap_or_default();
+        let (content, ends_here) = match line.trim_end().strip_suffix('\\') {
+            Some(content) => (content, false),
+            None => (line, true),
+        };
+        match lines.last_mut().filter(|_| continues) {
+            Some(((_, last), joined)) => {
+                *last = number;
+                joined.push(' ');
+                joined.push_str(content);
+            }
+            None => lines.push(((number, number), content.to_string())),
+        }
+        continues = !ends_here;
+    }
+    lines
+}
+
+/// Words, of which those in brackets may have spaces; a bracket after a backslash is a letter.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let end = if rest.starts_with('[') {
+            let close = rest
+                .match_indices(']')
+                .map(|(at, _)| at)
+                .find(|&at| !rest.get(..at).unwrap_or("").ends_with('\\'));
+            close.map_or(rest.len(), |at| at + 1)
+        } else {
+            rest.find(char::is_whitespace).unwrap_or(rest.len())
+        };
+        let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        words.push(word.to_string());
+        rest = after.trim_start();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &str) -> Option<String> {
+        let text = match path {
+            "/etc/pam.d/sshd" => {
+                "# PAM\nauth required pam_env.so # x\n@include common-account\n-account [success=1 \\\n  default=ignore] pam_unix.so [a b]  c\naccount include absent\naccount substack inner\n"
+            }
+            "/etc/pam.d/common-account" => "account\trequired pam_nologin.so\nsession optional pam_x.so\n",
+            "/usr/lib/pam.d/inner" => "ACCOUNT SUFFICIENT /lib/security/pam_oncall.so shared=session",
+            _ => return None,
+        };
+        Some(text.to_string())
+    }
+
+    #[test]
+    fn a_stack_is_what_its_file_and_those_included_say() {
+        let stack = expand("sshd", "account", &read).unwrap();
+        let told = |entry: &Entry| {
+            format!(
+                "{}:{:?} own {} level {} {} {} {:?}",
+                entry.file,
+                entry.lines,
+                entry.own_line,
+                entry.level,
+                entry.word,
+                entry.module,
+                entry.arguments
+            )
+        };
+        assert_eq!(
+            stack.iter().map(told).collect::<Vec<_>>(),
+            [
+                r#"/etc/pam.d/common-account:(1, 1) own 3 level 0 required pam_nologin.so []"#,
+                r#"/etc/pam.d/sshd:(4, 5) own 4 level 0 [success=1    default=ignore] pam_unix.so ["[a b]", "c"]"#,
+                r#"/etc/pam.d/sshd:(6, 6) own 6 level 0 include (missing file) ["absent"]"#,
+                r#"/usr/lib/pam.d/inner:(1, 1) own 7 level 1 SUFFICIENT /lib/security/pam_oncall.so ["shared=session"]"#,
+            ]
+        );
+        assert!(stack.last().unwrap().is_ours());
+        assert_eq!(expand("sudo", "account", &read), None);
+    }
+
+    #[test]
+    fn controls_are_read_as_libpam_reads_them() {
+        assert_eq!(Control::parse("Required").of("perm_denied"), Action::Bad);
+        assert_eq!(Control::parse("sufficient").of("perm_denied"), Action::Ignore);
+        let list = Control::parse("[success=2 perm_denied=die default=ignore]");
+        let told = ["success", "perm_denied", "acct_expired"].map(|answer| list.of(answer));
+        assert_eq!(told, [Action::Jump(2), Action::Die, Action::Ignore]);
+        assert_eq!(Control::parse("[success=ok]").of("ignore"), Action::Bad, "what is not mentioned");
+        for wrong in ["requird", "[success]", "[success=often default=ok]", "[success=ok"] {
+            assert_eq!(Control::parse(wrong).of("success"), Action::Bad, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn files_that_include_each_other_end() {
+        let read = |_: &str| Some("account include other".to_string());
+        let stack = expand("other", "account", &read).unwrap();
+        assert_eq!(stack.last().unwrap().module, MISSING);
+    }
+}

@@ -1,0 +1,647 @@
+//! sshd as it would start now: which command gives it keys, who is asked by PAM, how root may come in.
+//!
+//! `sshd -T` says what holds, the files say which line made it so. A Match block that depends on an address is
+//! judged by its lines, since no question asks for all addresses.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use policy::matches_glob;
+
+use super::accounts::Accounts;
+use super::finding::{Finding, Place, edit};
+use super::machine::{Said, Stat};
+use super::pam::listed;
+
+/// Where sshd's own file is.
+pub const CONFIG: &str = "/etc/ssh/sshd_config";
+
+/// What holds, as `sshd -T` prints it.
+#[derive(Debug, Default, Clone)]
+pub struct Settings(BTreeMap<String, Vec<String>>);
+
+impl Settings {
+    pub fn parse(text: &str) -> Self {
+        let mut settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in text.lines() {
+            let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+            settings.entry(keyword.to_ascii_lowercase()).or_default().push(value.trim().to_string());
+        }
+        Self(settings)
+    }
+
+    fn get(&self, keyword: &str) -> &str {
+        self.all(keyword).first().map_or("", String::as_str)
+    }
+
+    fn all(&self, keyword: &str) -> &[String] {
+        self.0.get(keyword).map_or(&[], Vec::as_slice)
+    }
+
+    /// Is it set to something?
+    fn has(&self, keyword: &str) -> bool {
+        !matches!(self.get(keyword), "" | "none")
+    }
+
+    fn is_yes(&self, keyword: &str) -> bool {
+        self.get(keyword) == "yes"
+    }
+
+    /// Does sshd let root in with a key?
+    pub fn lets_root_in(&self) -> bool {
+        !matches!(self.get("permitrootlogin"), "no" | "forced-commands-only")
+    }
+
+    /// The files that a user's keys may be in, `home` being theirs.
+    pub fn key_files(&self, user: &str, home: &str) -> Vec<String> {
+        let files = self.get("authorizedkeysfile").split_whitespace().filter(|file| *file != "none");
+        let full = |file: &str| {
+            let file = file.replace("%u", user).replace("%h", home).replace("%%", "%");
+            if file.starts_with('/') { file } else { format!("{home}/{file}") }
+        };
+        files.map(full).collect()
+    }
+}
+
+/// A line of sshd's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub file: String,
+    pub number: usize,
+    pub keyword: String,
+    pub value: String,
+    /// What the Match block that it is in asks for.
+    pub criteria: Option<String>,
+}
+
+impl Line {
+    fn place(&self) -> Place {
+        Place::line(&self.file, self.number)
+    }
+}
+
+/// How files are read: the text of one, and the names in a directory.
+pub struct Reader<'a> {
+    pub text: &'a dyn Fn(&str) -> Option<String>,
+    pub names: &'a dyn Fn(&str) -> Vec<String>,
+}
+
+/// Every line, in the order in which sshd reads them; the first of a keyword counts.
+pub fn lines(reader: &Reader<'_>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    include(CONFIG, None, 0, reader, &mut lines);
+    lines
+}
+
+fn include(
+    file: &str,
+    mut criteria: Option<String>,
+    depth: usize,
+    reader: &Reader<'_>,
+    lines: &mut Vec<Line>,
+) {
+    const DEEPEST: usize = 16;
+    let text = (reader.text)(file).filter(|_| depth < DEEPEST).unwrap_or_default();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (keyword, value) = line.split_once(|c: char| c.is_whitespace() || c == '=').unwrap_or((line, ""));
+        let value =
+            value.trim_start_matches(|c: char| c.is_whitespace() || c == '=').trim_matches('"').to_string();
+        match keyword.to_ascii_lowercase().as_str() {
+            "match" => criteria = Some(value).filter(|value| !value.eq_ignore_ascii_case("all")),
+            "include" => {
+                for pattern in value.split_whitespace() {
+                    for path in expand(pattern.trim_matches('"'), reader) {
+                        include(&path, criteria.clone(), depth + 1, reader, lines);
+                    }
+                }
+            }
+            keyword => lines.push(Line {
+                file: file.to_string(),
+                number: index + 1,
+                keyword: keyword.to_string(),
+                value,
+                criteria: criteria.clone(),
+            }),
+        }
+    }
+}
+
+/// The files of a pattern whose last part may have `*` and `?` in it.
+fn expand(pattern: &str, reader: &Reader<'_>) -> Vec<String> {
+    let pattern = if pattern.starts_with('/') { pattern.to_string() } else { format!("/etc/ssh/{pattern}") };
+    let Some((directory, last)) = pattern.rsplit_once('/') else { return Vec::new() };
+    let fits = |name: &String| {
+        matches_glob(last.as_bytes(), name.as_bytes()) && (!name.starts_with('.') || last.starts_with('.'))
+    };
+    let names = (reader.names)(directory).into_iter().filter(fits);
+    names.map(|name| format!("{directory}/{name}")).collect()
+}
+
+/// What is known of sshd.
+pub struct Sshd<'a> {
+    /// What holds for each account that was asked about; root first.
+    pub settings: &'a [(String, Settings)],
+    pub lines: &'a [Line],
+    pub accounts: &'a Accounts,
+    pub stat: &'a dyn Fn(&Path) -> Option<Stat>,
+    /// The configuration that everything else reads.
+    pub config: &'a str,
+    /// Accounts that several people enter with their own keys, root if it is one.
+    pub shared: Vec<&'a str>,
+    /// The copy of the directory, which the command has to read.
+    pub keys: Option<Stat>,
+}
+
+/// sshd's answer to `-T`, where it is no answer.
+pub fn unreadable(said: &Said) -> Finding {
+    let complaint = &said.complaint;
+    if complaint.contains("privilege separation directory") {
+        let found =
+            Finding::warning("sshd-config", "sshd -T does not say what holds: /run/sshd is not there");
+        return found.why("nothing about sshd could be looked at").run("mkdir -p -m 755 /run/sshd");
+    }
+    let found =
+        Finding::lock_out("sshd-config", format_args!("sshd does not read its configuration: {complaint}"));
+    let place = complaint.split_once(" line ").and_then(|(file, rest)| {
+        let number = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+        Some(Place::line(file, number))
+    });
+    let found = Finding { place: Some(place.unwrap_or_else(|| Place::file(CONFIG))), ..found };
+    found
+        .why("at its next start nobody enters by ssh at all")
+        .advise("mend the line; `sshd -t` says whether it is right")
+}
+
+/// Judges what holds.
+pub fn check(sshd: &Sshd<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some((_, settings)) = sshd.settings.first() else { return findings };
+    findings.extend(sshd.pam(settings));
+    for (account, settings) in sshd.settings {
+        findings.extend(sshd.command(settings));
+        findings.extend(sshd.shut_out(account, settings));
+        findings.extend(sshd.key_files(account, settings));
+    }
+    findings.extend(sshd.root(settings));
+    findings.extend(sshd.certificates(settings));
+    findings.extend(sshd.sessions(settings));
+    findings.extend(sshd.matches());
+    findings
+}
+
+const WHY_NO_COMMAND: &str = "sshd takes the first AuthorizedKeysCommand alone: no key of the directory opens anything, and nobody on call enters root";
+const WHY_COMMAND_REFUSED: &str =
+    "sshd does not run a command that others could have changed: no key of the directory opens anything";
+const COMMAND: &str = "/usr/bin/authkeys %u %t %k";
+const RELOAD: &str = "  # then reload sshd";
+
+impl Sshd<'_> {
+    /// The line that makes `keyword` what it is for `account`.
+    fn line(&self, keyword: &str, value: &str) -> Option<&Line> {
+        let of_keyword = || self.lines.iter().filter(|line| line.keyword == keyword);
+        let same = |line: &&Line| same_value(&line.value, value);
+        let everywhere = of_keyword().find(|line| line.criteria.is_none()).filter(same);
+        everywhere.or_else(|| of_keyword().find(same))
+    }
+
+    /// Places a finding at the line that makes `keyword` so, and says how to make it `wanted`.
+    fn mended(&self, found: Finding, keyword: &str, value: &str, written: &str) -> Finding {
+        match self.line(&keyword.to_ascii_lowercase(), value) {
+            Some(line) => {
+                let mend = edit(&line.file, &[format!("{}c {keyword} {written}", line.number)]);
+                found.at(line.place()).run(mend + RELOAD)
+            }
+            // Before every other line, and before every Match.
+            None => {
+                let mend = edit(CONFIG, &[format!("1i {keyword} {written}")]);
+                found.at(Place::file(CONFIG)).run(mend + RELOAD)
+            }
+        }
+    }
+
+    fn pam(&self, settings: &Settings) -> Option<Finding> {
+        if settings.is_yes("usepam") {
+            return None;
+        }
+        let found = Finding::open("sshd-pam", "UsePAM is no");
+        let found =
+            found.why("sshd asks PAM nothing: any key that it accepts opens its account, on call or not");
+        Some(self.mended(found, "UsePAM", "no", "yes"))
+    }
+
+    fn command(&self, settings: &Settings) -> Option<Finding> {
+        let command = settings.get("authorizedkeyscommand");
+        let program = command.split_whitespace().next().unwrap_or_default();
+        let mend = |found: Finding| self.mended(found, "AuthorizedKeysCommand", command, COMMAND);
+        if !settings.has("authorizedkeyscommand") {
+            let found =
+                Finding::lock_out("sshd-command", "sshd asks no command for keys").why(WHY_NO_COMMAND);
+            return Some(if settings.has("authorizedkeyscommanduser") {
+                mend(found)
+            } else {
+                // sshd does not start with one of the two alone.
+                let lines = [("User", "authkeys"), ("", COMMAND)];
+                let lines = lines.map(|(end, value)| format!("1i AuthorizedKeysCommand{end} {value}"));
+                found.at(Place::file(CONFIG)).run(edit(CONFIG, &lines) + RELOAD)
+            });
+        }
+        if program.rsplit('/').next() != Some("authkeys") {
+            let found = Finding::lock_out("sshd-command", format_args!("another command wins: {command}"));
+            return Some(mend(found.why(WHY_NO_COMMAND)));
+        }
+        self.arguments(command).or_else(|| self.program(program)).or_else(|| self.user(settings))
+    }
+
+    /// What the command is given.
+    fn arguments(&self, command: &str) -> Option<Finding> {
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let config = words.iter().position(|word| *word == "--config").and_then(|at| words.get(at + 1));
+        let problem = if config.is_some_and(|config| *config != self.config) {
+            Some((
+                "it reads another configuration than everything else",
+                "what the doctor says is not what it does",
+            ))
+        } else if !words.is_empty() && !words.contains(&"%u") {
+            Some(("it is not told the account (%u)", WHY_NO_COMMAND))
+        } else if !words.contains(&"%t") || !words.contains(&"%k") {
+            let why = "without %t %k a program's key that config.toml gives, and accounts of very many keys, do not get through an outage";
+            Some(("it is not told which key is offered (%t %k)", why))
+        } else {
+            None
+        };
+        let (problem, why) = problem?;
+        let found = match why {
+            WHY_NO_COMMAND => Finding::lock_out("sshd-command", format_args!("{command}: {problem}")),
+            _ => Finding::warning("sshd-command", format_args!("{command}: {problem}")),
+        };
+        Some(self.mended(found.why(why), "AuthorizedKeysCommand", command, COMMAND))
+    }
+
+    /// sshd's own rule: the program and all directories above it are root's, and nobody else can write them.
+    fn program(&self, program: &str) -> Option<Finding> {
+        let found = |what: String| Finding::lock_out("sshd-command-path", what).why(WHY_COMMAND_REFUSED);
+        let path = Path::new(program);
+        let Some(stat) = (self.stat)(path) else {
+            let advice = "install the suite again (packaging/install.sh, or its package)";
+            return Some(found(format!("{program} is not there")).at(Place::file(program)).advise(advice));
+        };
+        for above in path.ancestors() {
+            let Some(stat) = (self.stat)(above) else { continue };
+            if stat.uid != 0 || stat.mode & 0o022 != 0 {
+                let above = above.display().to_string();
+                let owner = self.accounts.user_name(stat.uid);
+                let what = format!("{above} is {owner}'s, mode {:04o}; sshd wants root's alone", stat.mode);
+                return Some(
+                    found(what)
+                        .at(Place::file(&above))
+                        .run(format_args!("chown root {above} && chmod go-w {above}")),
+                );
+            }
+        }
+        let is_for_all = stat.mode & 0o005 == 0o005;
+        (!is_for_all).then(|| {
+            let what = format!("{program} has mode {:04o}: its user cannot run it", stat.mode);
+            found(what).at(Place::file(program)).run(format_args!("chmod 755 {program}"))
+        })
+    }
+
+    /// Whom sshd runs it as.
+    fn user(&self, settings: &Settings) -> Option<Finding> {
+        let name = settings.get("authorizedkeyscommanduser");
+        let mend = |found: Finding| self.mended(found, "AuthorizedKeysCommandUser", name, "authkeys");
+        if !settings.has("authorizedkeyscommanduser") {
+            let found = Finding::lock_out(
+                "sshd-command-user",
+                "no AuthorizedKeysCommandUser: sshd does not run the command",
+            );
+            return Some(mend(found.why(WHY_NO_COMMAND)));
+        }
+        let Some(user) = self.accounts.user(name) else {
+            let found = Finding::lock_out(
+                "sshd-command-user",
+                format_args!("AuthorizedKeysCommandUser {name} is no user here"),
+            );
+            return Some(mend(found.why(WHY_NO_COMMAND)));
+        };
+        if user.uid == 0 {
+            let found = Finding::warning("sshd-command-user", "the command runs as root");
+            let why = "what reads answers from the network would have every right on this host; sshd warns of it too";
+            return Some(mend(found.why(why)));
+        }
+        let can_read = self.keys.is_none_or(|keys| self.accounts.can_read(user, keys));
+        (!can_read).then(|| {
+            let found = Finding::lock_out(
+                "sshd-command-user",
+                format_args!("{name}, whom the command runs as, cannot read the copy of the directory"),
+            );
+            mend(found.why("authkeys prints nothing, and exits with 2, for every account"))
+        })
+    }
+
+    /// Is a guarded account kept out by sshd itself?
+    fn shut_out(&self, account: &str, settings: &Settings) -> Option<Finding> {
+        if !self.shared.contains(&account) {
+            return None;
+        }
+        let why = "people on call have a right to the account that sshd does not let them use";
+        if !settings.is_yes("pubkeyauthentication") {
+            let found = Finding::lock_out("sshd-root", "PubkeyAuthentication is no").why(why);
+            return Some(self.mended(found, "PubkeyAuthentication", "no", "yes"));
+        }
+        let groups: Vec<&str> = self.groups_of(account);
+        let named = |keyword: &str, names: &[&str]| {
+            settings.all(keyword).iter().any(|pattern| names.iter().any(|name| fits(pattern, name)))
+        };
+        let [user, groups] = [&[account][..], &groups];
+        for (keyword, names, wanted) in [
+            ("denyusers", user, false),
+            ("allowusers", user, true),
+            ("denygroups", groups, false),
+            ("allowgroups", groups, true),
+        ] {
+            if settings.all(keyword).is_empty() || named(keyword, names) == wanted {
+                continue;
+            }
+            let line = self.lines.iter().find(|line| line.keyword == keyword);
+            let place = line.map_or_else(|| Place::file(CONFIG), Line::place);
+            let found = Finding::lock_out("sshd-root", format_args!("{keyword} keeps {account} out"))
+                .at(place)
+                .why(why);
+            return Some(found.advise(format_args!(
+                "add {account}, or a group of it, to that line, or take it from there; then reload sshd"
+            )));
+        }
+        None
+    }
+
+    /// Files in which a shared account could have keys of its own.
+    fn key_files(&self, account: &str, settings: &Settings) -> Option<Finding> {
+        let files = settings.get("authorizedkeysfile");
+        if !self.shared.contains(&account) || !settings.has("authorizedkeysfile") {
+            return None;
+        }
+        let what = format!("sshd reads {files} for {account}, before it asks authkeys");
+        let place = self.line("authorizedkeysfile", files).map_or_else(|| Place::file(CONFIG), Line::place);
+        let why =
+            "whoever is root for an hour can leave a key there; PAM's session line is what stops it then";
+        let advice = format!(
+            "to shut the door: `Match User {account}` and `AuthorizedKeysFile none` at the end of sshd_config"
+        );
+        Some(Finding::note("sshd-key-files", what).at(place).why(why).advise(advice))
+    }
+
+    fn groups_of(&self, account: &str) -> Vec<&str> {
+        let groups = &self.accounts.groups;
+        groups
+            .iter()
+            .map(|group| group.name.as_str())
+            .filter(|group| self.accounts.members(group).contains(account))
+            .collect()
+    }
+
+    /// How root may come in.
+    fn root(&self, settings: &Settings) -> Option<Finding> {
+        let value = settings.get("permitrootlogin");
+        let wanted = "prohibit-password";
+        if !settings.lets_root_in() {
+            if !self.shared.contains(&"root") {
+                return None;
+            }
+            let found = Finding::lock_out(
+                "sshd-root",
+                format_args!("PermitRootLogin is {value}, and root is in [[policy.shared]]"),
+            );
+            let found = found.why("people on call have a right to root that sshd does not let them use");
+            return Some(self.mended(found, "PermitRootLogin", value, wanted));
+        }
+        let by_password =
+            settings.is_yes("passwordauthentication") || settings.is_yes("kbdinteractiveauthentication");
+        if value != "yes" || !by_password {
+            return None;
+        }
+        let found = Finding::warning("sshd-root-password", "sshd asks for root's password");
+        let found = found.why("PAM refuses a password for root, since it does not tell who gave it; until then it can be guessed");
+        Some(self.mended(found, "PermitRootLogin", value, wanted))
+    }
+
+    fn certificates(&self, settings: &Settings) -> Option<Finding> {
+        let file = settings.get("trustedusercakeys");
+        let found = Finding::warning("sshd-certificates", format_args!("sshd takes certificates of {file}"));
+        let line = self.line("trustedusercakeys", file);
+        let found = found.at(line.map_or_else(|| Place::file(CONFIG), Line::place));
+        let why = "a certificate for somebody's own account is no key of theirs in the directory: it outlives their entry. PAM refuses it for root";
+        let mend = line.map(|line| edit(&line.file, &[format!("{}d", line.number)]) + RELOAD);
+        settings.has("trustedusercakeys").then(|| found.why(why).run(mend.unwrap_or_default()))
+    }
+
+    /// Sessions over a connection that is open already.
+    fn sessions(&self, settings: &Settings) -> Option<Finding> {
+        let most: usize = settings.get("maxsessions").parse().ok()?;
+        let found = Finding::note(
+            "sshd-sessions",
+            format_args!("a connection that root opened carries up to {most} sessions, after the shift too"),
+        );
+        let why =
+            "sshd asks PAM once for a connection: ssh's ControlMaster starts new sessions over an old one";
+        let place =
+            self.line("maxsessions", &most.to_string()).map_or_else(|| Place::file(CONFIG), Line::place);
+        let advice = "where that matters: `Match User root` and `MaxSessions 1` at the end of sshd_config";
+        (most > 1).then(|| found.at(place).why(why).advise(advice))
+    }
+
+    /// Lines that hold for some connections alone, and make them what nobody asked about.
+    fn matches(&self) -> Vec<Finding> {
+        let bad = |line: &&Line| {
+            let value = line.value.to_ascii_lowercase();
+            match line.keyword.as_str() {
+                "authorizedkeyscommand" => {
+                    !value.split_whitespace().next().is_some_and(|program| program.ends_with("/authkeys"))
+                }
+                "authorizedkeyscommanduser" => self.accounts.user(&value).is_none_or(|user| user.uid == 0),
+                "permitrootlogin" => value == "yes",
+                "pubkeyauthentication" => value == "no",
+                "trustedusercakeys" => value != "none",
+                _ => false,
+            }
+        };
+        let told = |line: &Line| {
+            let criteria = line.criteria.as_deref().unwrap_or_default();
+            let what = format!("`{} {}` for connections that match `{criteria}`", line.keyword, line.value);
+            let found = Finding::warning("sshd-match", what).at(line.place());
+            let why = "for these connections sshd does not do what it does for all others";
+            found.why(why).run(edit(&line.file, &[format!("{}d", line.number)]) + RELOAD)
+        };
+        self.lines.iter().filter(|line| line.criteria.is_some()).filter(bad).map(told).collect()
+    }
+}
+
+/// Are two ways of writing a value the same?
+fn same_value(written: &str, told: &str) -> bool {
+    let normal = |value: &str| {
+        let words: Vec<&str> = value.split_whitespace().collect();
+        words.join(" ").to_ascii_lowercase().replace("prohibit-password", "without-password")
+    };
+    normal(written) == normal(told)
+}
+
+/// Does a pattern of AllowUsers cover `name`, from some address?
+fn fits(pattern: &str, name: &str) -> bool {
+    let user = pattern.split('@').next().unwrap_or(pattern);
+    matches_glob(user.as_bytes(), name.as_bytes())
+}
+
+/// Keys in files that sshd reads for shared accounts.
+pub fn local_keys(
+    settings: &[(String, Settings)],
+    shared: &[&str],
+    accounts: &Accounts,
+    read: &dyn Fn(&str) -> Option<String>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (account, settings) in settings.iter().filter(|(account, _)| shared.contains(&account.as_str())) {
+        let Some(user) = accounts.user(account) else { continue };
+        for file in settings.key_files(account, &user.home) {
+            let text = read(&file).unwrap_or_default();
+            let is_key = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+            let lines: Vec<usize> =
+                text.lines().enumerate().filter(|(_, line)| is_key(line)).map(|(at, _)| at + 1).collect();
+            let Some(first) = lines.first() else { continue };
+            let what = format!(
+                "{} of {account} beside those of the directory",
+                if lines.len() == 1 { "1 key".to_string() } else { format!("{} keys", lines.len()) }
+            );
+            let found = Finding::warning("local-keys", what).at(Place::line(&file, *first));
+            let why = "sshd takes them before it asks authkeys; PAM's session line alone stops whoever has one and is not on call";
+            let advice = format!(
+                "`mv {file} {file}.off`, once an exempt account has a key of its own; to shut the door: `AuthorizedKeysFile none` in `Match User {}`",
+                listed(&[account])
+            );
+            findings.push(found.why(why).advise(advice));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(path: &str) -> Option<String> {
+        let text = match path {
+            "/etc/ssh/sshd_config" => {
+                "# x\nInclude /etc/ssh/sshd_config.d/*.conf\nUsePAM no\nMatch Address 10.0.0.0/8\n  PermitRootLogin yes\nMatch all\nMaxSessions=4\n"
+            }
+            "/etc/ssh/sshd_config.d/05-other.conf" => {
+                "AuthorizedKeysCommand \"/usr/bin/userdbctl ssh-authorized-keys %u\"\n"
+            }
+            "/etc/ssh/sshd_config.d/10-authkeys.conf" => {
+                "AuthorizedKeysCommand /usr/bin/authkeys %u %t %k\nPermitRootLogin prohibit-password\n"
+            }
+            _ => return None,
+        };
+        Some(text.to_string())
+    }
+
+    fn read_lines() -> Vec<Line> {
+        let names = |_: &str| ["05-other.conf", "10-authkeys.conf", "readme"].map(String::from).to_vec();
+        lines(&Reader { text: &reader, names: &names })
+    }
+
+    #[test]
+    fn lines_are_read_in_sshds_order() {
+        let told = |line: &Line| {
+            format!(
+                "{}:{} {} {} {:?}",
+                line.file.replace("/etc/ssh/", ""),
+                line.number,
+                line.keyword,
+                line.value,
+                line.criteria
+            )
+        };
+        assert_eq!(
+            read_lines().iter().map(told).collect::<Vec<_>>(),
+            [
+                "sshd_config.d/05-other.conf:1 authorizedkeyscommand /usr/bin/userdbctl ssh-authorized-keys %u None",
+                "sshd_config.d/10-authkeys.conf:1 authorizedkeyscommand /usr/bin/authkeys %u %t %k None",
+                "sshd_config.d/10-authkeys.conf:2 permitrootlogin prohibit-password None",
+                "sshd_config:3 usepam no None",
+                "sshd_config:5 permitrootlogin yes Some(\"Address 10.0.0.0/8\")",
+                "sshd_config:7 maxsessions 4 None",
+            ]
+        );
+    }
+
+    fn found(told: &str) -> Vec<String> {
+        let accounts = Accounts::parse(
+            "root:x:0:0::/root:/bin/sh\nauthkeys:x:990:990::/:/bin/false\n".to_string(),
+            "root:x:0:\nauthkeys:x:990:\n".to_string(),
+            "",
+        );
+        let stat = |_: &Path| Some(Stat { uid: 0, gid: 0, mode: 0o755, is_directory: false });
+        let lines = read_lines();
+        let settings = [("root".to_string(), Settings::parse(told))];
+        let sshd = Sshd {
+            settings: &settings,
+            lines: &lines,
+            accounts: &accounts,
+            stat: &stat,
+            config: "/c",
+            shared: vec!["root"],
+            keys: None,
+        };
+        let tell = |finding: Finding| {
+            format!(
+                "{} {} {}",
+                finding.severity,
+                finding.id,
+                finding.place.map(|place| place.to_string()).unwrap_or_default().replace("/etc/ssh/", "")
+            )
+        };
+        check(&sshd).into_iter().map(tell).collect()
+    }
+
+    const GOOD: &str = "usepam yes\nauthorizedkeyscommand /usr/bin/authkeys %u %t %k\nauthorizedkeyscommanduser authkeys\npermitrootlogin without-password\npubkeyauthentication yes\nmaxsessions 1\n";
+    const MATCH: &str = "warning sshd-match sshd_config:5";
+
+    #[test]
+    fn a53_what_holds_is_judged_and_the_line_named() {
+        assert_eq!(found(GOOD), [MATCH]);
+        for (right, wrong, expected) in [
+            ("usepam yes", "usepam no", "open sshd-pam sshd_config:3"),
+            (
+                "/usr/bin/authkeys %u %t %k",
+                "/usr/bin/userdbctl ssh-authorized-keys %u",
+                "lock-out sshd-command sshd_config.d/05-other.conf:1",
+            ),
+            ("/usr/bin/authkeys %u %t %k", "none", "lock-out sshd-command sshd_config"),
+            ("/usr/bin/authkeys %u %t %k", "/usr/bin/authkeys %u", "warning sshd-command sshd_config"),
+            ("commanduser authkeys", "commanduser nobody", "lock-out sshd-command-user sshd_config"),
+            ("commanduser authkeys", "commanduser root", "warning sshd-command-user sshd_config"),
+            ("without-password", "no", "lock-out sshd-root sshd_config"),
+            (
+                "without-password",
+                "yes\npasswordauthentication yes",
+                "warning sshd-root-password sshd_config:5",
+            ),
+            ("pubkeyauthentication yes", "pubkeyauthentication no", "lock-out sshd-root sshd_config"),
+            ("usepam yes", "usepam yes\nallowusers ali*@10.0.0.1", "lock-out sshd-root sshd_config"),
+            ("usepam yes", "usepam yes\ndenygroups r?ot", "lock-out sshd-root sshd_config"),
+            ("usepam yes", "usepam yes\ntrustedusercakeys /ca", "warning sshd-certificates sshd_config"),
+            ("maxsessions 1", "maxsessions 4", "note sshd-sessions sshd_config:7"),
+        ] {
+            let all = found(&GOOD.replace(right, wrong));
+            assert!(all.contains(&expected.to_string()) && all.len() == 2, "{wrong}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_keys_are_found_by_their_pattern() {
+        let settings = Settings::parse("authorizedkeysfile .ssh/a /k/%u %h/b none");
+        assert_eq!(settings.key_files("root", "/root"), ["/root/.ssh/a", "/k/root", "/root/b"]);
+    }
+}

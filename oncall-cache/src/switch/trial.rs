@@ -1,0 +1,178 @@
+//! What is tried before a host enforces: real PAM transactions through its own stacks, by a helper that speaks to libpam.
+//!
+//! root on the console, somebody on call, and somebody off call: the first two must get in and the third must not. And
+//! what tells a new login from an old one.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use host::accounts;
+use host::child::{Child, Ending};
+use host::switch::Uptime;
+use policy::{Decision, Facts, Login, Person, Principal, Reason, Span, Timestamp, Verdict, decide};
+use trust::Owner;
+
+use crate::check::World;
+
+/// The helper.
+const PROBE: &str = "/usr/libexec/authkeys/pam-probe";
+
+/// The longest that one transaction takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The service by which people are tried.
+const SERVICE: &str = "sudo";
+
+/// libpam's codes.
+const SUCCESS: i32 = 0;
+const PERM_DENIED: i32 = 6;
+
+/// Somebody for whom there is an account on every host and who is nobody's on-caller.
+const NOBODY: &str = "nobody";
+
+/// Tries all three; what was shown, or what is wrong, a line each.
+pub fn run(world: &World, now: Timestamp) -> Result<Vec<String>, Vec<String>> {
+    let tried = [console(world), on_call(world, now), off_call(world, now)];
+    let problems: Vec<String> = tried.iter().filter_map(|one| one.as_ref().err().cloned()).collect();
+    if problems.is_empty() { Ok(tried.into_iter().flatten().collect()) } else { Err(problems) }
+}
+
+/// root on the first exempt console. A host without `login` has no such door.
+fn console(world: &World) -> Result<String, String> {
+    let has_login =
+        ["/etc/pam.d/login", "/usr/lib/pam.d/login"].iter().any(|stack| Path::new(stack).exists());
+    if !has_login {
+        return Ok("login: this host has no such service".to_string());
+    }
+    let Some(tty) = world.rules.exempt_ttys.first() else {
+        return Err("policy.exempt_ttys is empty: root could not log in on the console".to_string());
+    };
+    match ask("login", "root", &format!("tty=/dev/{tty}"))? {
+        (SUCCESS, _) => Ok(format!("login: root gets in on {tty}")),
+        (code, words) => Err(format!("login refuses root on {tty}: {words} ({code})")),
+    }
+}
+
+/// Somebody on call, with an account on this host.
+fn on_call(world: &World, now: Timestamp) -> Result<String, String> {
+    let Some(person) = candidates(world, now, |decision| decision.reason == Reason::OnCall).next() else {
+        return Err(format!(
+            "nobody whom {SERVICE} would admit now has an account here; try it during a shift"
+        ));
+    };
+    match ask(SERVICE, &person, &format!("ruser={person}"))? {
+        (SUCCESS, _) => Ok(format!("{SERVICE}: {person}, on call, gets in")),
+        (code, words) => Err(format!("{SERVICE} refuses {person}, who is on call: {words} ({code})")),
+    }
+}
+
+/// Somebody off call.
+fn off_call(world: &World, now: Timestamp) -> Result<String, String> {
+    let person = candidates(world, now, |decision| decision.verdict == Verdict::Refuse)
+        .next()
+        .unwrap_or_else(|| NOBODY.to_string());
+    match ask(SERVICE, &person, &format!("ruser={person}"))? {
+        (PERM_DENIED, _) => Ok(format!("{SERVICE}: {person}, off call, is refused")),
+        (SUCCESS, _) => Err(format!(
+            "{SERVICE} lets {person} in, who is off call: its stack has no line of ours that counts; run packaging/pam/enable.sh"
+        )),
+        (code, words) => {
+            Err(format!("{SERVICE} cannot tell about {person}, who is off call: {words} ({code})"))
+        }
+    }
+}
+
+/// People about whom the policy decides like this, with an account of their own that is not root's.
+fn candidates(
+    world: &World,
+    now: Timestamp,
+    is_wanted: fn(&Decision) -> bool,
+) -> impl Iterator<Item = String> {
+    let people: Vec<&Principal> = world.roster.iter().flat_map(|roster| roster.eligible.keys()).collect();
+    people.into_iter().filter_map(move |person| {
+        let facts = accounts::facts(person.as_str(), &world.rules.groups);
+        let decision = decide(&login(person, &facts), &world.evidence(), &world.rules, now);
+        (is_wanted(&decision) && facts.uid.is_some_and(|uid| uid != 0)).then(|| person.to_string())
+    })
+}
+
+fn login<'a>(person: &'a Principal, facts: &'a Facts) -> Login<'a> {
+    let (account, person) = (person.as_str(), Person::Known(person));
+    Login { service: SERVICE, account, facts, person, tty: "", place: "" }
+}
+
+/// What libpam says about account management: its code, and in words.
+fn ask(service: &str, user: &str, item: &str) -> Result<(i32, String), String> {
+    let failed = |what: &str| format!("{PROBE} {service} {user}: {what}");
+    trust::open(Path::new(PROBE), Owner::Root).map_err(|refusal| refusal.to_string())?;
+    let start = Instant::now();
+    let end = start.checked_add(PATIENCE).unwrap_or(start);
+    let mut child = Child::start(Path::new(PROBE), &[service, user, item], &[])
+        .map_err(|error| failed(&error.to_string()))?;
+    let said = child.listen(end, 4096).map_err(|trouble| failed(&format!("{trouble:?}")))?;
+    let ending = child.ending(end);
+    let said = String::from_utf8_lossy(&said).trim().to_string();
+    let told = said.split_once(' ').and_then(|(code, words)| Some((code.parse().ok()?, words.to_string())));
+    match (ending, told) {
+        (Some(Ending::Exit(0)), Some(told)) => Ok(told),
+        (ending, _) => Err(failed(&format!("ended with {ending:?}"))),
+    }
+}
+
+/// Programs that stand above a login for as long as it lasts.
+const DOORS: [&str; 3] = ["sshd", "sshd-session", "login"];
+
+/// The kernel's unit of time in /proc: USER_HZ, 100 on every machine that Linux is built for today.
+const TICKS: i64 = 100;
+
+/// How long ago the login began that this process belongs to: the age of the nearest door above it. A connection that is
+/// kept open and used again (ControlMaster) is as old as the connection.
+pub fn age_of_login() -> Result<Span, String> {
+    let mut process = parse_stat("self")?;
+    // No tree of processes is so deep; a loop would be.
+    for _ in 0..64 {
+        if DOORS.contains(&process.name.as_str()) {
+            let since_boot = Uptime::now().since_boot().as_seconds();
+            return Ok(Span::seconds(since_boot.saturating_sub(process.started / TICKS)));
+        }
+        if process.parent <= 1 {
+            break;
+        }
+        process = parse_stat(&process.parent.to_string())?;
+    }
+    Err("this is no login by sshd or login".to_string())
+}
+
+struct Process {
+    name: String,
+    parent: i64,
+    /// Ticks after the boot.
+    started: i64,
+}
+
+/// Reads /proc/PID/stat: proc(5). The name may have blanks and parentheses in it.
+fn parse_stat(process: &str) -> Result<Process, String> {
+    let path = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let parse = || {
+        let (before, after) = text.rsplit_once(')')?;
+        let name = before.split_once('(')?.1.to_string();
+        let field = |number: usize| after.split_ascii_whitespace().nth(number)?.parse::<i64>().ok();
+        Some(Process { name, parent: field(1)?, started: field(19)? })
+    };
+    parse().ok_or_else(|| format!("{path} is not understood"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_younger_than_the_machine() {
+        let own = parse_stat("self").unwrap();
+        let since_boot = Uptime::now().since_boot().as_seconds();
+        assert!(own.parent > 0 && (0..=since_boot).contains(&(own.started / TICKS)));
+        assert!(parse_stat("none").is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! The groups of `[[nss.group]]`, published for libnss_oncall.so.2.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use host::{Config, revoked};
+use policy::Groups;
+use store::{replace, roster};
+
+/// Where they are: beside the roster.
+fn path(config: &Config) -> PathBuf {
+    config.paths.roster.with_file_name("group")
+}
+
+/// Publishes the groups as they follow from the roster that stands, who is revoked now and the configuration;
+/// none, if none is configured. Where no roster is believed, no group is.
+///
+/// # Errors
+/// Text that says what could not be written; the groups stay as they were.
+pub fn publish(config: &Config) -> Result<(), String> {
+    let path = path(config);
+    let written = match roster::read(&config.paths.roster) {
+        Ok(roster) => {
+            let revoked = revoked::read(&config.paths.revoked);
+            let revoked = revoked.as_ref().map_err(revoked::Unreadable::fault);
+            put(&path, &Groups::new(&config.groups, &config.rules, &roster, revoked).to_string())
+        }
+        Err(_) => remove(&path),
+    };
+    written.map_err(|problem| format!("the groups of [[nss.group]] stay as they were: {problem}"))
+}
+
+fn put(path: &Path, text: &str) -> Result<(), String> {
+    if text.len() > Groups::LARGEST {
+        let (size, limit) = (text.len(), Groups::LARGEST);
+        return Err(format!(
+            "they take {size} bytes, and readers take {limit}; ask for fewer, or a shorter `lookahead`"
+        ));
+    }
+    let write = |temporary: &Path| fs::write(temporary, text).map_err(|error| error.to_string());
+    replace(path, 0o644, write).map_err(|error| error.to_string())
+}
+
+fn remove(path: &Path) -> Result<(), String> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", path.display())),
+        _ => Ok(()),
+    }
+}

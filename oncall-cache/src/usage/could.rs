@@ -1,0 +1,149 @@
+//! Who could become root: the shifts that the syncs saw come and go.
+
+use std::collections::BTreeMap;
+
+use policy::Timestamp;
+use serde::Deserialize;
+
+use super::Period;
+use super::lines::Files;
+
+/// The most shifts that are kept.
+const MOST: usize = 100_000;
+
+/// A line of history.jsonl.
+#[derive(Debug, Deserialize)]
+struct Change {
+    version: u32,
+    change: String,
+    seen: String,
+    #[serde(default)]
+    schedule: String,
+    #[serde(default)]
+    person: String,
+    #[serde(default)]
+    level: u8,
+    #[serde(default)]
+    start: String,
+    #[serde(default)]
+    end: String,
+    #[serde(default)]
+    eligible: bool,
+}
+
+/// One person's shift.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    person: String,
+    schedule: String,
+    level: u8,
+    start: Timestamp,
+    end: Timestamp,
+    eligible: bool,
+}
+
+/// From when to when somebody could become root, as this host knew.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub to: Timestamp,
+    /// Who.
+    pub person: String,
+    /// By which schedule.
+    pub schedule: String,
+    /// Escalation level.
+    pub level: u8,
+}
+
+/// Who could, in order of time.
+#[derive(Debug, Default)]
+pub struct Could {
+    pub rights: Vec<Right>,
+    /// How often the configuration changed.
+    pub policies: usize,
+}
+
+impl Could {
+    /// Reads the history.
+    pub fn read(files: Files, period: Period, gaps: &mut Vec<String>) -> Self {
+        let mut story = Story { period, known: BTreeMap::new(), could: Self::default(), unread: 0, lost: 0 };
+        files.each(gaps, |line| story.take(line));
+        let Story { known, mut could, unread, lost, .. } = story;
+        for (claim, seen) in known {
+            could.keep(period, &claim, seen, claim.end);
+        }
+        could.rights.sort();
+        could.rights.dedup();
+        if unread > 0 {
+            gaps.push(format!("{unread} lines of the history are not understood"));
+        }
+        if lost > 0 {
+            gaps.push(format!("{lost} changes of the history are too many; ask for a shorter time"));
+        }
+        could
+    }
+
+    /// A right counts from when this host knew of it.
+    fn keep(&mut self, period: Period, claim: &Claim, seen: Timestamp, to: Timestamp) {
+        let Claim { person, schedule, level, start, end, eligible } = claim.clone();
+        let (from, to) = (start.max(seen).max(period.since), end.min(to).min(period.until));
+        if eligible && from < to {
+            self.rights.push(Right { from, to, person, schedule, level });
+        }
+    }
+}
+
+/// What has been read so far.
+struct Story {
+    period: Period,
+    /// Shifts that stand, with the instant at which they were first seen.
+    known: BTreeMap<Claim, Timestamp>,
+    could: Could,
+    unread: u64,
+    lost: u64,
+}
+
+impl Story {
+    fn take(&mut self, line: Option<&str>) {
+        let change: Option<Change> = line.and_then(|line| serde_json::from_str(line).ok());
+        let seen = change.as_ref().and_then(|change| instant(&change.seen));
+        let (Some(change), Some(seen)) = (change.filter(|change| change.version == 1), seen) else {
+            self.unread += 1;
+            return;
+        };
+        if change.change == "policy" {
+            self.could.policies += usize::from(self.period.contains(seen));
+            return;
+        }
+        let (Some(start), Some(end)) = (instant(&change.start), instant(&change.end)) else {
+            self.unread += 1;
+            return;
+        };
+        let Change { person, schedule, level, eligible, .. } = change;
+        let claim = Claim { person, schedule, level, start, end, eligible };
+        match change.change.as_str() {
+            _ if end <= self.period.since || seen >= self.period.until => {}
+            "gained" if self.known.len() < MOST => {
+                self.known.entry(claim).or_insert(seen);
+            }
+            "lost" => {
+                if let Some(gained) = self.known.remove(&claim) {
+                    self.could.keep(self.period, &claim, gained, seen);
+                }
+            }
+            "gained" => self.lost += 1,
+            _ => self.unread += 1,
+        }
+    }
+}
+
+/// An instant as history.jsonl writes it; shifts without an end have `never`.
+fn instant(text: &str) -> Option<Timestamp> {
+    match text {
+        "always" => Some(Timestamp::MIN),
+        "never" => Some(Timestamp::MAX),
+        text => Timestamp::parse(text),
+    }
+}

@@ -1,0 +1,177 @@
+//! The lines of a file and of the files that it was before it was rotated, the oldest first.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use trust::Owner;
+
+/// The longest line that is read, in bytes; what we write is shorter.
+const LONGEST: usize = 16 * 1024;
+
+/// The most rotated files.
+const MOST_FILES: usize = 1_000;
+
+/// Who may have written the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// Root alone, as the PAM module asks of its audit file.
+    Root,
+    /// The service whose directory they are in.
+    Service,
+}
+
+/// The files, open.
+#[derive(Debug, Default)]
+pub struct Files {
+    files: Vec<(PathBuf, File)>,
+}
+
+impl Files {
+    /// Opens `path` and whatever it was rotated to beside it: `.1`, `-20261120`. What cannot be read is a gap.
+    pub fn of(path: &Path, keeper: Keeper, gaps: &mut Vec<String>) -> Self {
+        let mut files = Vec::new();
+        for path in names(path, gaps) {
+            let opened = match keeper {
+                Keeper::Root => {
+                    host::audit::open(&path).map_err(|error| format!("{}: {error}", path.display()))
+                }
+                Keeper::Service => trust::open(&path, Owner::Service).map_err(|refusal| refusal.to_string()),
+            };
+            let opened = opened.and_then(|file| {
+                let metadata = file.metadata().map_err(|error| format!("{}: {error}", path.display()))?;
+                Ok((metadata, file))
+            });
+            match opened {
+                Ok((metadata, file)) => files.push(((metadata.mtime(), metadata.mtime_nsec()), path, file)),
+                Err(problem) => gaps.push(problem),
+            }
+        }
+        // By when they were last written to: whatever names logrotate gives.
+        files.sort_by_key(|(written, _, _)| *written);
+        Self { files: files.into_iter().map(|(_, path, file)| (path, file)).collect() }
+    }
+
+    /// Calls `take` with each line; `None` stands for one that is too long or no text. Files that end in the
+    /// middle are a gap.
+    pub fn each(self, gaps: &mut Vec<String>, mut take: impl FnMut(Option<&str>)) {
+        for (path, file) in self.files {
+            let mut reader = BufReader::new(file);
+            let mut line = Vec::new();
+            loop {
+                match read_line(&mut reader, &mut line) {
+                    Ok(Read::End) => break,
+                    Ok(Read::Line) if line.is_empty() => {}
+                    Ok(Read::Line) => take(std::str::from_utf8(&line).ok()),
+                    Ok(Read::TooLong) => take(None),
+                    Err(error) => {
+                        gaps.push(format!("{}: {error}", path.display()));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `path` itself, if it is there, and its rotated files. Compressed ones are a gap.
+fn names(path: &Path, gaps: &mut Vec<String>) -> Vec<PathBuf> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Vec::new();
+    };
+    let entries = match std::fs::read_dir(parent) {
+        Ok(entries) => entries,
+        Err(error) => {
+            gaps.push(format!("{}: {error}", parent.display()));
+            return Vec::new();
+        }
+    };
+    let (mut found, mut compressed) = (Vec::new(), 0);
+    for entry in entries.flatten().take(MOST_FILES) {
+        let entry = entry.file_name();
+        let Some(rest) = entry.to_str().and_then(|entry| entry.strip_prefix(name)) else { continue };
+        let is_number =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        if rest.is_empty() || rest.strip_prefix(['.', '-']).is_some_and(is_number) {
+            found.push(parent.join(&entry));
+        } else if [".gz", ".xz", ".zst", ".bz2"].iter().any(|end| rest.ends_with(end)) {
+            compressed += 1;
+        }
+    }
+    if compressed > 0 {
+        let path = path.display();
+        gaps.push(format!("{compressed} rotated files of {path} are compressed and were not read"));
+    }
+    if found.is_empty() {
+        gaps.push(format!("{}: no such file: nothing was written down yet", path.display()));
+    }
+    found
+}
+
+enum Read {
+    Line,
+    TooLong,
+    End,
+}
+
+/// Reads one line without its end; of one that is too long, nothing is kept.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Read> {
+    line.clear();
+    let (mut read_any, mut is_long) = (false, false);
+    loop {
+        let buffer = reader.fill_buf()?;
+        if buffer.is_empty() {
+            break;
+        }
+        read_any = true;
+        let end = buffer.iter().position(|&byte| byte == b'\n');
+        let part = buffer.get(..end.unwrap_or(buffer.len())).unwrap_or_default();
+        is_long |= line.len() + part.len() > LONGEST;
+        if !is_long {
+            line.extend_from_slice(part);
+        }
+        let used = end.map_or(buffer.len(), |end| end + 1);
+        reader.consume(used);
+        if end.is_some() {
+            break;
+        }
+    }
+    Ok(match (read_any, is_long) {
+        (false, _) => Read::End,
+        (true, false) => Read::Line,
+        (true, true) => Read::TooLong,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn rotated_files_come_first_and_nothing_ends_the_reading() {
+        let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+        let path = directory.path().join("log.jsonl");
+        let write = |name: &str, text: &[u8], seconds: u64| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+        };
+        write("log.jsonl", b"five\n\nsix", 30);
+        write("log.jsonl.1", &[b"three\n".as_slice(), &[b'x'; 100_000], b"\nfour\n"].concat(), 20);
+        write("log.jsonl-20261120", b"one\n\xff\ntwo\n", 10);
+        write("log.jsonl.2.gz", b"", 5);
+        write("log.jsonl.swp", b"no\n", 5);
+        let (mut gaps, mut read) = (Vec::new(), Vec::new());
+        Files::of(&path, Keeper::Root, &mut gaps).each(&mut Vec::new(), |line| {
+            read.push(line.unwrap_or("-").to_string());
+        });
+        assert_eq!(read.join(" "), "one - two three - four five six");
+        assert!(gaps.len() == 1 && gaps[0].starts_with("1 rotated files of "), "{gaps:?}");
+        let mut gaps = Vec::new();
+        assert!(Files::of(&directory.path().join("none"), Keeper::Root, &mut gaps).files.is_empty());
+        assert!(gaps[0].ends_with("none: no such file: nothing was written down yet"), "{gaps:?}");
+    }
+}

@@ -1,0 +1,448 @@
+//! Who became root, who was refused, and who would be: the records of the PAM module, put together by their ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy::Timestamp;
+use serde::Deserialize;
+
+use super::lines::Files;
+use super::numbers::Numbers;
+use super::{Names, Period};
+
+/// The most logins that are kept, and the most kinds of refusals.
+const MOST: usize = 100_000;
+
+/// The most logins that are held open for their end.
+const MOST_OPEN: usize = 20_000;
+
+/// A line of decisions.jsonl, as far as a report needs it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Seen {
+    version: u32,
+    seq: Option<u64>,
+    time: String,
+    id: String,
+    phase: String,
+    person: String,
+    account: String,
+    service: String,
+    asker: String,
+    rhost: String,
+    tty: String,
+    fingerprint: String,
+    verdict: String,
+    reason: String,
+    effect: String,
+    guard: String,
+    rule: String,
+    schedule: String,
+    owner: String,
+    dropped: String,
+}
+
+/// How somebody got in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// By their shift.
+    OnCall,
+    /// By an exempt account or console.
+    Exempt,
+    /// As a program that is listed.
+    Automation,
+    /// Because nobody is refused while observing.
+    Observed,
+}
+
+impl Class {
+    /// As tables and JSON have it.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::OnCall => "oncall",
+            Self::Exempt => "exempt",
+            Self::Automation => "automation",
+            Self::Observed => "observed",
+        }
+    }
+
+    fn of(seen: &Seen) -> Self {
+        match seen.reason.as_str() {
+            _ if seen.verdict != "allow" => Self::Observed,
+            "exempt" => Self::Exempt,
+            "automation" => Self::Automation,
+            _ => Self::OnCall,
+        }
+    }
+}
+
+/// One login that was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    pub class: Class,
+    pub id: String,
+    pub person: String,
+    pub account: String,
+    pub service: String,
+    pub remote_host: String,
+    pub tty: String,
+    pub fingerprint: String,
+    pub reason: String,
+    /// The shift's schedule and rule, or who answers for the program.
+    pub ground: String,
+    /// When it was decided.
+    pub decided: Timestamp,
+    /// Its place among those that were decided.
+    pub place: usize,
+    /// When its session opened, where a session line is in the stack.
+    pub opened: Option<Timestamp>,
+    /// When that closed.
+    pub closed: Option<Timestamp>,
+}
+
+/// What is counted together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// Is it somebody whom the directory knows?
+    pub is_person: bool,
+    /// The person; where none is known the key, or the name that asked.
+    pub who: String,
+    pub account: String,
+    pub service: String,
+    pub reason: String,
+}
+
+/// How often, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    pub count: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+/// All that the records tell of a period.
+#[derive(Debug, Default)]
+pub struct Logins {
+    /// In order of their decisions.
+    pub logins: Vec<Login>,
+    pub refused: BTreeMap<Kind, Count>,
+    /// Whoever is revoked and came all the same, let in or not.
+    pub revoked: BTreeMap<Kind, Count>,
+    /// Whoever was let in only because nothing is enforced.
+    pub would_refuse: BTreeMap<Kind, Count>,
+    /// Decisions about logins that nothing guards, or by root itself.
+    pub not_ours: u64,
+}
+
+impl Logins {
+    /// Reads all records.
+    pub fn read(files: Files, period: Period, names: &Names, gaps: &mut Vec<String>) -> Self {
+        let mut story = Story::new(period, names);
+        files.each(gaps, |line| story.take(line));
+        story.end(gaps)
+    }
+}
+
+/// What has been read so far.
+struct Story<'a> {
+    period: Period,
+    names: &'a Names,
+    told: Logins,
+    /// Logins whose session may still open or close, by id.
+    open: BTreeMap<String, Login>,
+    /// The same in order of their decisions, so that those which never close make room.
+    ages: BTreeSet<(Timestamp, String)>,
+    numbers: Numbers,
+    /// When the first record is of.
+    oldest: Option<Timestamp>,
+    begun: usize,
+    unread: u64,
+    unnumbered: u64,
+    dropped: BTreeMap<String, u64>,
+    lost: u64,
+}
+
+impl<'a> Story<'a> {
+    fn new(period: Period, names: &'a Names) -> Self {
+        Self {
+            period,
+            names,
+            told: Logins::default(),
+            open: BTreeMap::new(),
+            ages: BTreeSet::new(),
+            numbers: Numbers::default(),
+            oldest: None,
+            begun: 0,
+            unread: 0,
+            unnumbered: 0,
+            dropped: BTreeMap::new(),
+            lost: 0,
+        }
+    }
+
+    fn take(&mut self, line: Option<&str>) {
+        let seen: Option<Seen> = line.and_then(|line| serde_json::from_str(line).ok());
+        let at = seen.as_ref().and_then(|seen| Timestamp::parse(&seen.time));
+        let (Some(seen), Some(at)) = (seen.filter(|seen| seen.version == 1), at) else {
+            self.unread += 1;
+            return;
+        };
+        self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
+        if at < self.period.until {
+            self.count_gaps(&seen, at);
+            self.take_record(seen, at);
+        }
+    }
+
+    /// What was lost before this record.
+    fn count_gaps(&mut self, seen: &Seen, at: Timestamp) {
+        if at < self.period.since {
+            // Numbers are counted from the last record before the period.
+            self.numbers = Numbers::default();
+        }
+        match seen.seq {
+            Some(number) => self.numbers.take(number),
+            None if self.period.contains(at) => self.unnumbered += 1,
+            None => {}
+        }
+        if !self.period.contains(at) || seen.dropped.is_empty() {
+            return;
+        }
+        for part in seen.dropped.split(',') {
+            let told = part.rsplit_once(':').and_then(|(who, count)| Some((who, count.parse::<u64>().ok()?)));
+            let Some((who, count)) = told.filter(|_| self.dropped.len() < MOST) else { continue };
+            // Whoever it was, admitted or not.
+            let who = who.trim_end_matches(['+', '-']).to_string();
+            *self.dropped.entry(who).or_default() += count;
+        }
+    }
+
+    fn take_record(&mut self, seen: Seen, at: Timestamp) {
+        if seen.phase == "close" {
+            if let Some(login) = self.open.remove(&seen.id) {
+                self.ages.remove(&(login.decided, seen.id));
+                self.keep(Login { closed: Some(at), ..login });
+            }
+            return;
+        }
+        if let Some(login) = self.open.get_mut(&seen.id).filter(|_| !seen.id.is_empty()) {
+            login.opened = Some(at);
+            login.account = seen.account;
+            return;
+        }
+        let is_let_in = seen.effect == "pass" && !seen.guard.is_empty();
+        let is_ours = seen.verdict != "not-ours";
+        self.count(&seen, at);
+        if is_let_in && is_ours {
+            self.begin(seen, at);
+        }
+    }
+
+    /// Counts a decision that admits nobody.
+    fn count(&mut self, seen: &Seen, at: Timestamp) {
+        if !self.period.contains(at) || seen.verdict == "allow" {
+            return;
+        }
+        if seen.verdict == "not-ours" {
+            self.told.not_ours += 1;
+            return;
+        }
+        let first_of = |names: [&String; 3]| {
+            names.into_iter().find(|name| !name.is_empty()).cloned().unwrap_or_else(|| "-".to_string())
+        };
+        let kind = Kind {
+            is_person: !seen.person.is_empty() && self.names.is_person(&seen.person),
+            who: first_of([&seen.person, &seen.fingerprint, &seen.asker]),
+            account: seen.account.clone(),
+            service: seen.service.clone(),
+            reason: seen.reason.clone(),
+        };
+        let told = &mut self.told;
+        let counts = match (seen.reason.as_str(), seen.effect.as_str()) {
+            ("revoked", _) => &mut told.revoked,
+            (_, "pass") => &mut told.would_refuse,
+            _ => &mut told.refused,
+        };
+        if counts.len() >= MOST && !counts.contains_key(&kind) {
+            self.lost += 1;
+            return;
+        }
+        let count = counts.entry(kind).or_insert(Count { count: 0, first: at, last: at });
+        count.count += 1;
+        count.last = at;
+    }
+
+    fn begin(&mut self, seen: Seen, at: Timestamp) {
+        self.begun += 1;
+        let is_session = seen.phase == "session";
+        let class = Class::of(&seen);
+        let ground = [&seen.schedule, &seen.rule, &seen.owner].into_iter().filter(|part| !part.is_empty());
+        let login = Login {
+            class,
+            ground: ground.cloned().collect::<Vec<_>>().join(" by rule "),
+            id: seen.id,
+            person: seen.person,
+            account: seen.account,
+            service: seen.service,
+            remote_host: seen.rhost,
+            tty: seen.tty,
+            fingerprint: seen.fingerprint,
+            reason: seen.reason,
+            decided: at,
+            place: self.begun,
+            opened: is_session.then_some(at),
+            closed: None,
+        };
+        if self.open.len() >= MOST_OPEN
+            && let Some((_, oldest)) = self.ages.pop_first()
+            && let Some(login) = self.open.remove(&oldest)
+        {
+            self.keep(login);
+        }
+        self.ages.insert((at, login.id.clone()));
+        self.open.insert(login.id.clone(), login);
+    }
+
+    /// A login is over, or as good as: it belongs to the period if any of it does.
+    fn keep(&mut self, login: Login) {
+        let last = login.closed.or(login.opened).unwrap_or(login.decided);
+        if last < self.period.since {
+            return;
+        }
+        if self.told.logins.len() >= MOST {
+            self.lost += 1;
+            return;
+        }
+        self.told.logins.push(login);
+    }
+
+    fn end(mut self, gaps: &mut Vec<String>) -> Logins {
+        for login in std::mem::take(&mut self.open).into_values() {
+            self.keep(login);
+        }
+        self.told.logins.sort_by_key(|login| (login.decided, login.place));
+        let mut say = |count: u64, what: &str| {
+            if count > 0 {
+                gaps.push(format!("{count} {what}"));
+            }
+        };
+        say(self.numbers.missing(), "records are missing: they could not be written, or were taken out");
+        say(self.unread, "lines of the audit file are not understood");
+        say(self.unnumbered, "records have no number: what else is missing among them cannot be told");
+        say(self.lost, "records are too many; ask for a shorter time");
+        for (who, count) in &self.dropped {
+            gaps.push(format!(
+                "{count} records of {who} were dropped, because they were too many in a minute"
+            ));
+        }
+        if let Some(oldest) = self.oldest.filter(|oldest| *oldest > self.period.since) {
+            gaps.push(format!("the oldest record is of {oldest}; what was before is not known"));
+        }
+        self.told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NINE: i64 = 1_795_165_200;
+
+    fn names() -> Names {
+        Names { known: BTreeSet::from(["alice".to_string(), "bob".to_string()]), is_whole: true }
+    }
+
+    fn record(seq: u64, at: i64, id: &str, phase: &str, more: &str) -> String {
+        let time = Timestamp::from_unix(NINE + at);
+        format!(
+            "{{\"version\":1,\"seq\":{seq},\"time\":\"{time}\",\"id\":\"{id}\",\"phase\":\"{phase}\"{more}}}"
+        )
+    }
+
+    fn told(lines: &[String]) -> (Logins, Vec<String>) {
+        let (names, mut gaps) = (names(), Vec::new());
+        let since = Timestamp::from_unix(NINE);
+        let mut story = Story::new(Period { since, until: Timestamp::from_unix(NINE + 1_000) }, &names);
+        lines.iter().for_each(|line| story.take(Some(line)));
+        (story.end(&mut gaps), gaps)
+    }
+
+    const ALICE: &str = r#","person":"alice","account":"alice","service":"sudo","verdict":"allow","reason":"oncall","effect":"pass","guard":"sudo","schedule":"pd/P1","rule":"db""#;
+
+    #[test]
+    fn the_records_of_a_login_become_one_with_its_beginning_and_end() {
+        let root = ALICE.replace("\"account\":\"alice\"", "\"account\":\"root\"");
+        let (logins, gaps) = told(&[
+            record(1, -5, "a", "account", ALICE),
+            record(2, 10, "b", "account", ALICE),
+            record(3, 11, "b", "session", &root),
+            record(4, 12, "c", "account", ALICE),
+            record(5, 20, "b", "close", ""),
+            record(6, 2_000, "c", "close", ""),
+        ]);
+        let list: Vec<_> = logins
+            .logins
+            .iter()
+            .map(|it| {
+                (it.id.as_str(), it.account.as_str(), it.opened.is_some(), it.closed.map(Timestamp::unix))
+            })
+            .collect();
+        assert_eq!(list, [("b", "root", true, Some(NINE + 20)), ("c", "alice", false, None)]);
+        assert_eq!(logins.logins[0].ground, "pd/P1 by rule db");
+        assert_eq!(gaps, [""; 0]);
+    }
+
+    #[test]
+    fn refused_revoked_and_observed_logins_are_counted_apart_and_people_from_programs() {
+        let other = |person: &str, verdict: &str, reason: &str, effect: &str| {
+            format!(
+                ",\"person\":\"{person}\",\"account\":\"root\",\"service\":\"sudo\",\"guard\":\"sudo\",\"verdict\":\"{verdict}\",\"reason\":\"{reason}\",\"effect\":\"{effect}\""
+            )
+        };
+        let (logins, _) = told(&[
+            record(1, 1, "a", "account", &other("bob", "refuse", "not-oncall", "refuse")),
+            record(2, 2, "b", "account", &other("bob", "refuse", "not-oncall", "refuse")),
+            record(3, 3, "c", "account", &other("bob", "refuse", "revoked", "refuse")),
+            record(4, 4, "d", "account", &other("bob", "refuse", "not-oncall", "pass")),
+            record(5, 5, "d", "session", &other("bob", "refuse", "not-oncall", "pass")),
+            record(6, 6, "e", "account", &other("nagios", "refuse", "not-eligible", "pass")),
+            record(7, 7, "f", "account", &other("", "not-ours", "already-root", "pass")),
+            record(8, 8, "g", "account", &other("", "allow", "exempt", "pass")),
+            record(9, 9, "h", "account", &other("deploy", "allow", "automation", "pass")),
+        ]);
+        let list = |counts: &BTreeMap<Kind, Count>| {
+            let one = |(kind, count): (&Kind, &Count)| (kind.who.clone(), kind.is_person, count.count);
+            counts.iter().map(one).collect::<Vec<_>>()
+        };
+        assert_eq!(list(&logins.refused), [("bob".to_string(), true, 2)]);
+        assert_eq!(list(&logins.revoked), [("bob".to_string(), true, 1)]);
+        assert_eq!(
+            list(&logins.would_refuse),
+            [("nagios".to_string(), false, 1), ("bob".to_string(), true, 1)]
+        );
+        assert_eq!(logins.not_ours, 1);
+        let classes: Vec<&str> = logins.logins.iter().map(|login| login.class.token()).collect();
+        assert_eq!(classes, ["observed", "observed", "exempt", "automation"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let (_, gaps) = told(&[
+            record(4, 5, "a", "account", ALICE),
+            "{\"version\":1,\"seq\":5,\"time".to_string(),
+            "[]".to_string(),
+            record(8, 6, "b", "account", &format!("{ALICE},\"dropped\":\"bob-:9940,uid=7+:3\"")),
+            "{\"version\":1,\"time\":\"2026-11-20T09:00:07Z\"}".to_string(),
+        ]);
+        assert_eq!(
+            gaps,
+            [
+                "3 records are missing: they could not be written, or were taken out",
+                "2 lines of the audit file are not understood",
+                "1 records have no number: what else is missing among them cannot be told",
+                "9940 records of bob were dropped, because they were too many in a minute",
+                "3 records of uid=7 were dropped, because they were too many in a minute",
+                "the oldest record is of 2026-11-20T09:00:05Z; what was before is not known",
+            ]
+        );
+    }
+}

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Puts `oncall` behind `files` on the group: line of /etc/nsswitch.conf, so that the groups of [[nss.group]] are
+# groups of this host; a second run changes nothing. Programs that are running see it when they look next.
+#
+#   packaging/nss/enable.sh            packaging/nss/enable.sh --undo
+set -eu
+
+case $#:${1:-} in
+0:) undo=false ;;
+1:--undo) undo=true ;;
+*)
+    echo "usage: packaging/nss/enable.sh [--undo]" >&2
+    exit 64
+    ;;
+esac
+
+# A link stays a link.
+switch=$(readlink -f /etc/nsswitch.conf)
+line='^[[:space:]]*group:'
+lists() { grep -qE "$1([^#]*[[:space:]])?oncall([[:space:]#]|\$)" "$switch"; }
+
+# Written beside its place and renamed: nobody meets half a file.
+change() {
+    cp -p "$switch" "$switch.authkeys-new"
+    sed -i -E "$1" "$switch.authkeys-new"
+    mv -f "$switch.authkeys-new" "$switch"
+}
+
+if $undo; then
+    if lists "$line"; then
+        # With what somebody said is to follow from its answer.
+        change "/$line/s/^([^#]*)[[:space:]]oncall([[:space:]]*\\[[^]]*\\])*([[:space:]#]|\$)/\\1\\3/"
+        echo "$switch: oncall taken out of group:"
+    fi
+    ! lists '^[[:space:]]*[a-z_]+:' || { echo "$switch still names oncall; take it out before the library goes" >&2; exit 1; }
+    exit 0
+fi
+
+library=
+for directory in /usr/lib/*-linux-* /lib/*-linux-* /usr/lib64 /lib64 /usr/lib /lib; do
+    [ ! -e "$directory/libc.so.6" ] || [ ! -e "$directory/libnss_oncall.so.2" ] || library=$directory
+done
+[ -n "$library" ] || { echo "no libnss_oncall.so.2 beside libc.so.6; nothing changed, run packaging/install.sh first" >&2; exit 1; }
+
+if ! lists "$line"; then
+    # What is to follow from the answer of `files` is the administrator's to say, for two services as for one.
+    grep -qE "$line([^#]*[[:space:]])?files([[:space:]]+[^[:space:][][^#]*)?[[:space:]]*(#.*)?\$" "$switch" || {
+        echo "$switch has no group: line with a plain \`files\`; nothing changed, put \`oncall\` behind it by hand, see docs/operations.md" >&2
+        exit 1
+    }
+    change "/$line/s/^([^#]*[[:space:]:])files([[:space:]#]|\$)/\\1files oncall\\2/"
+    echo "$switch: oncall put behind files in group:"
+fi
+! grep -qE '^[[:space:]]*initgroups:' "$switch" || lists '^[[:space:]]*initgroups:' ||
+    echo "$switch has an initgroups: line, which says whose groups a login gets: see docs/operations.md" >&2

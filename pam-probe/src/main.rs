@@ -1,0 +1,116 @@
+//! `pam-probe SERVICE USER [tty=TTY | ruser=USER]`: what the stack of SERVICE says to USER in account management.
+//!
+//! `oncall-cache enforce` runs it, as root: that program may hold no unsafe code, and this one holds nothing else. It
+//! authenticates nobody, opens no session and prints one line: libpam's code, and what it means.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io::Write;
+use std::process::ExitCode;
+use std::ptr;
+
+/// libpam's handle; opaque.
+#[repr(C)]
+struct Raw {
+    _private: [u8; 0],
+}
+
+type Converse = extern "C" fn(
+    count: c_int,
+    messages: *mut *const c_void,
+    answers: *mut *mut c_void,
+    data: *mut c_void,
+) -> c_int;
+
+/// `struct pam_conv`.
+#[repr(C)]
+struct Conversation {
+    converse: Converse,
+    data: *mut c_void,
+}
+
+const SUCCESS: c_int = 0;
+/// Nobody is there to be asked.
+const CONV_ERR: c_int = 19;
+const PAM_TTY: c_int = 3;
+const PAM_RUSER: c_int = 8;
+
+// By its file's name, so that no development package is needed.
+#[link(name = "libpam.so.0", kind = "dylib", modifiers = "+verbatim")]
+unsafe extern "C" {
+    fn pam_start(
+        service: *const c_char,
+        user: *const c_char,
+        conversation: *const Conversation,
+        handle: *mut *mut Raw,
+    ) -> c_int;
+    fn pam_set_item(handle: *mut Raw, kind: c_int, item: *const c_void) -> c_int;
+    fn pam_acct_mgmt(handle: *mut Raw, flags: c_int) -> c_int;
+    fn pam_strerror(handle: *mut Raw, code: c_int) -> *const c_char;
+    fn pam_end(handle: *mut Raw, status: c_int) -> c_int;
+}
+
+extern "C" fn nobody_answers(_: c_int, _: *mut *const c_void, _: *mut *mut c_void, _: *mut c_void) -> c_int {
+    CONV_ERR
+}
+
+/// What the stack says, and in words; `None`: libpam could not even begin.
+fn probe(service: &CStr, user: &CStr, item: Option<Item>) -> Option<(c_int, String)> {
+    let conversation = Conversation { converse: nobody_answers, data: ptr::null_mut() };
+    let mut handle: *mut Raw = ptr::null_mut();
+    // SAFETY: three live values, the strings NUL-terminated, and a place to write the handle to.
+    if unsafe { pam_start(service.as_ptr(), user.as_ptr(), &raw const conversation, &raw mut handle) }
+        != SUCCESS
+    {
+        return None;
+    }
+    if let Some((kind, item)) = item {
+        // SAFETY: the handle is live; libpam copies the NUL-terminated string.
+        unsafe { pam_set_item(handle, kind, item.as_ptr().cast()) };
+    }
+    // SAFETY: the handle is live, and so is the conversation it holds.
+    let code = unsafe { pam_acct_mgmt(handle, 0) };
+    // SAFETY: the handle is live; the answer is null or a NUL-terminated string of libpam's own.
+    let words = unsafe { pam_strerror(handle, code) };
+    let words = if words.is_null() {
+        String::new()
+    } else {
+        // SAFETY: not null, and NUL-terminated by libpam's contract.
+        unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned()
+    };
+    // SAFETY: the handle is live, and not used again.
+    unsafe { pam_end(handle, code) };
+    Some((code, words))
+}
+
+/// An item of the transaction.
+type Item = (c_int, CString);
+
+fn arguments() -> Option<(CString, CString, Option<Item>)> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let text = |text: &str| CString::new(text).ok();
+    let item = |word: &String| {
+        let (name, value) = word.split_once('=')?;
+        let kind = match name {
+            "tty" => PAM_TTY,
+            "ruser" => PAM_RUSER,
+            _ => return None,
+        };
+        Some((kind, text(value)?))
+    };
+    match words.as_slice() {
+        [service, user] => Some((text(service)?, text(user)?, None)),
+        [service, user, word] => Some((text(service)?, text(user)?, Some(item(word)?))),
+        _ => None,
+    }
+}
+
+fn main() -> ExitCode {
+    let Some((service, user, item)) = arguments() else {
+        let _ = writeln!(std::io::stderr(), "usage: pam-probe SERVICE USER [tty=TTY | ruser=USER]");
+        return ExitCode::from(64);
+    };
+    match probe(&service, &user, item) {
+        Some((code, words)) if writeln!(std::io::stdout(), "{code} {words}").is_ok() => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}

@@ -1,0 +1,732 @@
+//! `oncall-cache doctor`: silent on a host as it should be, and exact about each of many that are not.
+//!
+//! Every case breaks one thing on a host that is right, asks the doctor, and then either runs the command that it
+//! printed, after which it has to be silent again, or puts things back.
+
+use harness::suite::{CONFIG, DAY, HOUR, Suite};
+use harness::text;
+use serde_json::Value;
+
+/// Each finding has a line in it.
+const OPERATIONS: &str = include_str!("../docs/operations.md");
+
+/// The shipped set-up, with what README.md asks for: an account for emergencies, and syncs that are started.
+fn suite() -> Suite {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
+    suite.host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+    suite.host.must(
+        "useradd -m -s /bin/sh -G sudo breakglass && mkdir -m 700 ~breakglass/.ssh && \
+         cp /root/keys/carol.pub ~breakglass/.ssh/authorized_keys && chown -R breakglass ~breakglass/.ssh",
+    );
+    suite.host.write(
+        "/etc/cron.d/authkeys",
+        "*/2 * * * * authkeys-sync /usr/bin/authkeys-sync\n*/5 * * * * oncall-cache /usr/bin/oncall-cache sync\n",
+        0o644,
+    );
+    suite.sync();
+    suite.host.must(
+        "tar -cf /run/suite/right.tar -C / etc/pam.d etc/ssh etc/authkeys etc/sudoers etc/sudoers.d etc/cron.d \
+         etc/passwd etc/group etc/shadow etc/gshadow var/lib/authkeys var/lib/oncall-cache",
+    );
+    suite
+}
+
+/// What the doctor says, and its exit status.
+struct Told {
+    exit: Option<i32>,
+    findings: Vec<Value>,
+}
+
+fn ask(suite: &Suite) -> Told {
+    let output = suite.host.sh("oncall-cache doctor --json");
+    let told: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)));
+    assert_eq!(told["version"], 1);
+    assert_eq!(told["exit"].as_i64().map(|exit| exit as i32), output.status.code(), "{}", text(&output));
+    let findings = told["findings"].as_array().expect("a list").clone();
+    for finding in &findings {
+        let row = format!("\n| `{}` |", word(finding, "id"));
+        assert!(OPERATIONS.contains(&row), "docs/operations.md has no line for {finding:#}");
+    }
+    Told { exit: output.status.code(), findings }
+}
+
+impl Told {
+    /// The findings that are more than notes.
+    fn wrong(&self) -> Vec<&Value> {
+        self.findings.iter().filter(|finding| finding["severity"] != "note").collect()
+    }
+
+    /// A line for each finding, for a failed assertion.
+    fn lines(&self) -> String {
+        let line = |finding: &&Value| {
+            let words = ["severity", "id", "what", "mend"].map(|field| word(finding, field)).join(" | ");
+            format!("{}:{}: {words}\n", word(finding, "file"), finding["line"])
+        };
+        format!("{:?}\n{}", self.exit, self.wrong().iter().map(line).collect::<String>())
+    }
+
+    fn is_silent(&self) -> bool {
+        self.exit == Some(0) && self.wrong().is_empty()
+    }
+}
+
+fn word<'a>(finding: &'a Value, field: &str) -> &'a str {
+    finding[field].as_str().unwrap_or_default()
+}
+
+/// One thing that is wrong.
+struct Case {
+    /// What breaks it, for sh.
+    breaks: &'static str,
+    /// Severity and token.
+    found: &'static str,
+    /// The file, and after `#` what stands on the line that has to be named.
+    place: &'static str,
+    after: After,
+}
+
+/// What follows.
+enum After {
+    /// The command that was printed mends it.
+    Mend,
+    /// The mend is for somebody to decide, and has these words in it; this puts things back, besides what was in /etc
+    /// and in the copies.
+    Advice(&'static str, &'static str),
+}
+
+use After::{Advice, Mend};
+
+const fn case(breaks: &'static str, found: &'static str, place: &'static str, after: After) -> Case {
+    Case { breaks, found, place, after }
+}
+
+/// Where a case expects the finding.
+fn place(suite: &Suite, place: &str) -> (String, Option<u64>) {
+    let Some((file, words)) = place.split_once('#') else { return (place.to_string(), None) };
+    let content = suite.host.read(file);
+    let line = content.lines().position(|line| line.contains(words));
+    (file.to_string(), Some(1 + line.unwrap_or_else(|| panic!("no {words:?} in {file}:\n{content}")) as u64))
+}
+
+fn put_back(suite: &Suite) {
+    suite.host.must("rm -rf /var/lib/authkeys /var/lib/oncall-cache && tar -xpf /run/suite/right.tar -C /");
+}
+
+/// Breaks, asks and mends, one case after the other on one machine.
+fn each(cases: &[Case]) {
+    let suite = suite();
+    let first = ask(&suite);
+    assert!(first.is_silent(), "on the shipped set-up: {}", first.lines());
+    for case in cases {
+        suite.host.must(case.breaks);
+        let told = ask(&suite);
+        let (file, line) = place(&suite, case.place);
+        let matches = |finding: &&Value| {
+            format!("{} {}", word(finding, "severity"), word(finding, "id")) == case.found
+                && word(finding, "file") == file
+                && finding["line"].as_u64() == line
+        };
+        let Some(finding) = told.findings.iter().find(matches) else {
+            panic!("{}\nno {} at {file}:{line:?} in {}", case.breaks, case.found, told.lines());
+        };
+        let exit = match word(finding, "severity") {
+            "warning" => 1,
+            _ => 2,
+        };
+        assert!(told.exit >= Some(exit), "{}: {}", case.breaks, told.lines());
+        assert!(!word(finding, "what").is_empty() && !word(finding, "why").is_empty(), "{finding:#}");
+        let (mend, is_command) = (word(finding, "mend"), finding["is_command"] == true);
+        match case.after {
+            Mend => {
+                assert!(is_command, "{}: {mend}", case.breaks);
+                suite.host.must(mend);
+                let after = ask(&suite);
+                assert!(after.is_silent(), "{}\nafter {mend}\n{}", case.breaks, after.lines());
+            }
+            Advice(words, undo) => {
+                assert!(mend.contains(words), "{}: {mend}", case.breaks);
+                suite.host.must(undo);
+            }
+        }
+        put_back(&suite);
+    }
+    let last = ask(&suite);
+    assert!(last.is_silent(), "after all cases: {}", last.lines());
+}
+
+#[test]
+fn the_shipped_set_up_is_right_and_looking_at_it_changes_nothing() {
+    let suite = suite();
+    let state = "find /etc /var/lib/authkeys /var/lib/oncall-cache /home -xdev -printf '%p %m %u %g %s %T@\\n' | sort | sha256sum";
+    let before = suite.host.must(state);
+    let told = ask(&suite);
+    assert!(told.is_silent(), "{}", told.lines());
+    let people = suite.host.must("oncall-cache doctor");
+    assert!(people.starts_with("nothing is wrong\n"), "{people}");
+    assert_eq!(suite.host.must(state), before);
+    let refused = suite.run_as("alice", "oncall-cache doctor --json");
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(text(&refused).contains("run it as root"), "{}", text(&refused));
+}
+
+#[test]
+fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
+    each(&[
+        case(
+            "sed -i 's/^account required pam_oncall/account sufficient pam_oncall/' /etc/pam.d/sshd",
+            "open pam-soft",
+            "/etc/pam.d/sshd#account sufficient pam_oncall",
+            Mend,
+        ),
+        // As several packages write their own modules: a denial becomes "ask the next one".
+        case(
+            "sed -i 's/^account required pam_oncall/account [success=ok default=ignore] pam_oncall/' /etc/pam.d/sudo",
+            "open pam-soft",
+            "/etc/pam.d/sudo#pam_oncall",
+            Mend,
+        ),
+        case(
+            "sed -i 's/^account required pam_oncall/account optional pam_oncall/' /etc/pam.d/sudo-i",
+            "open pam-soft",
+            "/etc/pam.d/sudo-i#pam_oncall",
+            Mend,
+        ),
+        case(
+            "sed -i 's/^session requisite pam_oncall/session optional pam_oncall/' /etc/pam.d/sshd",
+            "open pam-soft",
+            "/etc/pam.d/sshd#session optional pam_oncall",
+            Mend,
+        ),
+        case("sed -i /pam_oncall/d /etc/pam.d/sudo", "open pam-missing", "/etc/pam.d/sudo", Mend),
+        case("sed -i /pam_oncall/d /etc/pam.d/sshd", "open pam-missing", "/etc/pam.d/sshd", Mend),
+        // `sudo -i` has a stack of its own, and without one it has that of every unknown service.
+        case("rm /etc/pam.d/sudo-i", "open pam-missing", "/etc/pam.d/other", Mend),
+        case(
+            "sed -i '1i account sufficient pam_localuser.so' /etc/pam.d/sudo",
+            "open pam-order",
+            "/etc/pam.d/sudo#pam_localuser",
+            Mend,
+        ),
+        case(
+            "sed -i '/^account.*pam_oncall/i account [success=1 default=ignore] pam_succeed_if.so quiet user ingroup adm' /etc/pam.d/sudo",
+            "open pam-order",
+            "/etc/pam.d/sudo#pam_succeed_if",
+            Mend,
+        ),
+        case(
+            "sed -i -e /pam_oncall/d -e '/common-account/a account required pam_oncall.so' /etc/pam.d/sudo",
+            "open pam-order",
+            "/etc/pam.d/common-account#pam_unix",
+            Mend,
+        ),
+        case(
+            "sed -i '/common-account/d' /etc/pam.d/sudo",
+            "lock-out pam-refuses",
+            "/etc/pam.d/sudo#pam_oncall",
+            Mend,
+        ),
+        case(
+            "sed -i 's/^@include common-account/account required pam_permit.so/' /etc/pam.d/sudo",
+            "open pam-unix",
+            "/etc/pam.d/sudo#pam_oncall",
+            Mend,
+        ),
+        case(
+            "sed -i 's/^@include common-account/@include common-acount/' /etc/pam.d/sudo",
+            "lock-out pam-include",
+            "/etc/pam.d/sudo#common-acount",
+            Advice("put common-acount back", "true"),
+        ),
+        case(
+            "sed -i 's/ shared=session//' /etc/pam.d/sshd",
+            "lock-out pam-shared",
+            "/etc/pam.d/sshd#account required pam_oncall",
+            Mend,
+        ),
+        case(
+            "sed -i '/^session requisite pam_oncall/d' /etc/pam.d/sshd",
+            "open pam-session",
+            "/etc/pam.d/sshd#account required pam_oncall",
+            Mend,
+        ),
+        case(
+            "sed -i 's/pam_oncall.so$/pam_oncall.so debug/' /etc/pam.d/sudo",
+            "lock-out pam-word",
+            "/etc/pam.d/sudo#debug",
+            Mend,
+        ),
+        case(
+            "sed -i 's,pam_oncall.so$,pam_oncall.so config=/etc/authkeys/strict.toml,' /etc/pam.d/sudo",
+            "warning pam-config",
+            "/etc/pam.d/sudo#strict",
+            Mend,
+        ),
+        // The package is gone, and its lines are not.
+        case(
+            "for m in /usr/lib/*/security/pam_oncall.so; do mv $m $m.off; done",
+            "lock-out pam-module",
+            "/etc/pam.d/sshd#account required pam_oncall",
+            Advice(
+                "install the suite again",
+                "for m in /usr/lib/*/security/pam_oncall.so; do true; done; for m in /usr/lib/*/security/pam_oncall.so.off; do mv $m ${m%.off}; done",
+            ),
+        ),
+        case(
+            "for m in /usr/lib/*/security/pam_oncall.so; do cp $m /run/suite/module; printf '\\003\\000' | dd of=$m bs=1 seek=18 conv=notrunc 2>/dev/null; done",
+            "lock-out pam-module",
+            "/etc/pam.d/sshd#account required pam_oncall",
+            Advice(
+                "install the suite again",
+                "for m in /usr/lib/*/security/pam_oncall.so; do cp /run/suite/module $m; done",
+            ),
+        ),
+        // An upgrade that left a function out.
+        case(
+            "for m in /usr/lib/*/security/pam_oncall.so; do sed -i 's/pam_sm_open_session/pam_sm_open_sessiom/g' $m; done",
+            "lock-out pam-module",
+            "/etc/pam.d/sshd#account required pam_oncall",
+            Advice(
+                "install the suite again",
+                "for m in /usr/lib/*/security/pam_oncall.so; do cp /run/suite/module $m; done",
+            ),
+        ),
+        case(
+            "sed -i 's/^@include common-auth/auth required pam_permit.so/' /etc/pam.d/su",
+            "open pam-auth",
+            "/etc/pam.d/su#pam_permit",
+            Advice("put pam_unix.so", "true"),
+        ),
+        case(
+            "echo root:secret | chpasswd && sed -i /pam_oncall/d /etc/pam.d/su",
+            "open pam-missing",
+            "/etc/pam.d/su",
+            Advice("account required pam_oncall.so", "true"),
+        ),
+        case(
+            "sed -i -e /pam_oncall/d -e '1i auth sufficient pam_wheel.so trust' /etc/pam.d/su",
+            "open pam-missing",
+            "/etc/pam.d/su",
+            Mend,
+        ),
+        case(
+            "cp /etc/pam.d/other /etc/pam.d/cockpit",
+            "warning pam-door",
+            "/etc/pam.d/cockpit",
+            Advice("pam_listfile", "rm /etc/pam.d/cockpit"),
+        ),
+        case(
+            "cp /etc/pam.d/other /etc/pam.d/xrdp-sesman && echo root:secret | chpasswd",
+            "open pam-door",
+            "/etc/pam.d/xrdp-sesman",
+            Advice("remove the program", "rm /etc/pam.d/xrdp-sesman"),
+        ),
+    ]);
+}
+
+#[test]
+fn a53_an_sshd_that_does_not_ask_is_named_by_the_line_that_wins() {
+    each(&[
+        case(
+            "sed -i 's/^UsePAM yes/UsePAM no/' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "open sshd-pam",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#UsePAM",
+            Mend,
+        ),
+        case(
+            "sed -i '1i UsePAM no' /etc/ssh/sshd_config",
+            "open sshd-pam",
+            "/etc/ssh/sshd_config#UsePAM no",
+            Mend,
+        ),
+        // sshd takes the first command; the one of systemd-userdb, or of a cloud's package, sorts before ours.
+        case(
+            "echo 'AuthorizedKeysCommand /usr/bin/userdbctl ssh-authorized-keys %u' >/etc/ssh/sshd_config.d/05-userdb.conf",
+            "lock-out sshd-command",
+            "/etc/ssh/sshd_config.d/05-userdb.conf#userdbctl",
+            Mend,
+        ),
+        case(
+            "rm -f /etc/ssh/sshd_config.d/05-userdb.conf; rm /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "lock-out sshd-command",
+            "/etc/ssh/sshd_config",
+            Mend,
+        ),
+        // sshd starts with both or neither.
+        case(
+            "sed -i /CommandUser/d /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "lock-out sshd-config",
+            "/etc/ssh/sshd_config",
+            Advice("sshd -t", "true"),
+        ),
+        case(
+            "sed -i 's/ %t %k//' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "warning sshd-command",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#AuthorizedKeysCommand /",
+            Mend,
+        ),
+        case(
+            "sed -i 's/CommandUser authkeys/CommandUser root/' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "warning sshd-command-user",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#CommandUser",
+            Mend,
+        ),
+        case(
+            "sed -i 's/CommandUser authkeys/CommandUser nobody/' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "lock-out sshd-command-user",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#CommandUser",
+            Mend,
+        ),
+        case(
+            "sed -i 's/CommandUser authkeys/CommandUser keys/' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "lock-out sshd-command-user",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#CommandUser",
+            Mend,
+        ),
+        case("chmod g+w /usr/bin/authkeys", "lock-out sshd-command-path", "/usr/bin/authkeys", Mend),
+        case("chmod 777 /usr/bin", "lock-out sshd-command-path", "/usr/bin", Mend),
+        case("chmod 700 /usr/bin/authkeys", "lock-out sshd-command-path", "/usr/bin/authkeys", Mend),
+        case(
+            "sed -i 's/^PermitRootLogin.*/PermitRootLogin no/' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "lock-out sshd-root",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin",
+            Mend,
+        ),
+        case(
+            "sed -i 's/^PermitRootLogin.*/PermitRootLogin yes/' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "warning sshd-root-password",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin",
+            Mend,
+        ),
+        case(
+            "sed -i '1i AllowGroups sudo users' /etc/ssh/sshd_config",
+            "lock-out sshd-root",
+            "/etc/ssh/sshd_config#AllowGroups",
+            Advice("add root", "true"),
+        ),
+        case(
+            "printf 'Match Address 10.0.0.0/8\\n  AuthorizedKeysCommand none\\n' >>/etc/ssh/sshd_config",
+            "warning sshd-match",
+            "/etc/ssh/sshd_config#  AuthorizedKeysCommand none",
+            Mend,
+        ),
+        case(
+            "printf 'Match User root\\n  AuthorizedKeysCommand none\\n' >/etc/ssh/sshd_config.d/05-userdb.conf",
+            "lock-out sshd-command",
+            "/etc/ssh/sshd_config.d/05-userdb.conf#none",
+            Advice("AuthorizedKeysCommand /usr/bin/authkeys", "rm /etc/ssh/sshd_config.d/05-userdb.conf"),
+        ),
+        case(
+            "ssh-keygen -qt ed25519 -N '' -f /etc/ssh/ca && echo 'TrustedUserCAKeys /etc/ssh/ca.pub' >>/etc/ssh/sshd_config",
+            "warning sshd-certificates",
+            "/etc/ssh/sshd_config#TrustedUserCAKeys",
+            Mend,
+        ),
+        case(
+            "echo 'UsePam maybe' >>/etc/ssh/sshd_config",
+            "lock-out sshd-config",
+            "/etc/ssh/sshd_config#maybe",
+            Advice("sshd -t", "true"),
+        ),
+        case("rm -rf /run/sshd", "warning sshd-config", "", Mend),
+        case(
+            "mkdir -m 700 /root/.ssh && cp /root/keys/bob.pub /root/.ssh/authorized_keys",
+            "warning local-keys",
+            "/root/.ssh/authorized_keys#ssh-ed25519",
+            Advice("AuthorizedKeysFile none", "rm -r /root/.ssh"),
+        ),
+    ]);
+}
+
+#[test]
+fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_mends_them() {
+    each(&[
+        // The helper cannot pass a directory that is root's alone.
+        case("chmod 700 /etc/authkeys", "lock-out file-mode", "/etc/authkeys", Mend),
+        case("chmod 600 /etc/authkeys/config.toml", "lock-out file-mode", "/etc/authkeys/config.toml", Mend),
+        case(
+            "chmod 664 /etc/authkeys/config.toml",
+            "lock-out config",
+            "/etc/authkeys/config.toml",
+            Advice("config check", "true"),
+        ),
+        case("chmod 664 /etc/authkeys/config.toml", "lock-out file-mode", "/etc/authkeys/config.toml", Mend),
+        case("chown alice /etc/authkeys/rota.toml", "warning file-mode", "/etc/authkeys/rota.toml", Mend),
+        case("chgrp root /var/lib/authkeys/keys.db", "lock-out file-mode", "/var/lib/authkeys/keys.db", Mend),
+        case(
+            "chmod 664 /var/lib/oncall-cache/roster.db",
+            "lock-out file-mode",
+            "/var/lib/oncall-cache/roster.db",
+            Mend,
+        ),
+        case("chown root /var/lib/oncall-cache", "lock-out file-mode", "/var/lib/oncall-cache", Mend),
+        case("chmod 777 /usr/bin/oncall-cache", "open file-mode", "/usr/bin/oncall-cache", Mend),
+        case("gpasswd -d oncall-cache authkeys", "warning membership", "/etc/group", Mend),
+        case("gpasswd -d authkeys-sync authkeys", "warning membership", "/etc/group", Mend),
+        case("usermod -a -G authkeys-sync dave", "warning membership", "/etc/group", Mend),
+        case("groupadd docker && usermod -a -G docker dave", "warning root-group", "/etc/group", Mend),
+        case(
+            "usermod -a -G shadow,disk dave",
+            "warning root-group",
+            "/etc/group",
+            Advice("gpasswd -d dave", "true"),
+        ),
+        case(
+            "printf 'alice yesterday root\\n' >/etc/authkeys/revoked",
+            "lock-out revoked",
+            "/etc/authkeys/revoked#yesterday",
+            Advice("mend the line", "rm /etc/authkeys/revoked"),
+        ),
+        case(
+            "sed -i 's/^exempt_accounts/exemt_accounts/' /etc/authkeys/config.toml",
+            "lock-out config",
+            "/etc/authkeys/config.toml#exemt",
+            Advice("config check", "true"),
+        ),
+        case(
+            "rm /var/lib/oncall-cache/roster.db",
+            "lock-out roster",
+            "/var/lib/oncall-cache/roster.db",
+            Mend,
+        ),
+        case("rm /var/lib/authkeys/keys.db", "lock-out keys", "/var/lib/authkeys/keys.db", Mend),
+        case(
+            "sqlite3 /var/lib/oncall-cache/roster.db 'UPDATE schedule SET synced = synced - 90000'",
+            "lock-out schedule",
+            "/var/lib/oncall-cache/roster.db",
+            Mend,
+        ),
+        case(
+            "sqlite3 /var/lib/oncall-cache/roster.db 'UPDATE schedule SET synced = synced - 7200'",
+            "warning schedule",
+            "/var/lib/oncall-cache/roster.db",
+            Mend,
+        ),
+        case("rm /etc/cron.d/authkeys", "warning timer", "/etc/cron.d/authkeys", Mend),
+    ]);
+}
+
+#[test]
+fn a_secret_that_others_can_read_and_one_that_the_sync_cannot() {
+    let suite = suite();
+    let config = CONFIG.replace(
+        "file = \"people.toml\"",
+        "urls = [\"ldaps://ldap.example.com\"]\nbase = \"dc=example,dc=com\"\nbind_dn = \"cn=a,dc=example,dc=com\"\nbind_password_file = \"bind-password\"",
+    );
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    suite.host.write("/etc/authkeys/bind-password", "secret\n", 0o644);
+    for breaks in ["chgrp authkeys-sync", "chmod 640"] {
+        suite.host.must(&format!(
+            "chown root:root /etc/authkeys/bind-password && {breaks} /etc/authkeys/bind-password"
+        ));
+        let told = ask(&suite);
+        let secret =
+            told.findings.iter().find(|finding| word(finding, "file") == "/etc/authkeys/bind-password");
+        let secret = secret.unwrap_or_else(|| panic!("{}", told.lines()));
+        assert!(!told.lines().contains("secret\n"), "{}", told.lines());
+        suite.host.must(word(secret, "mend"));
+        let after = ask(&suite);
+        assert!(!after.lines().contains("bind-password"), "{}", after.lines());
+        suite.host.must("chmod 644 /etc/authkeys/bind-password");
+    }
+}
+
+#[test]
+fn sudo_and_polkit_that_ask_nobody_and_people_whom_sudo_will_refuse_are_named() {
+    each(&[
+        // Measured: sudo gives root although PAM says no.
+        case(
+            "echo 'Defaults env_reset, !pam_acct_mgmt' >>/etc/sudoers",
+            "open sudo-pam",
+            "/etc/sudoers#pam_acct_mgmt",
+            Mend,
+        ),
+        case(
+            "echo 'Defaults:%sudo pam_service=other' >/etc/sudoers.d/zz && chmod 440 /etc/sudoers.d/zz",
+            "open sudo-pam",
+            "/etc/sudoers.d/zz#pam_service",
+            Mend,
+        ),
+        case(
+            "useradd -r nagios && echo 'nagios ALL=(root) NOPASSWD: /usr/bin/id' >/etc/sudoers.d/zz",
+            "warning sudo-refused",
+            "/etc/sudoers.d/zz#nagios",
+            Advice("account = \"nagios\"", "userdel nagios; rm /etc/sudoers.d/zz"),
+        ),
+        case(
+            "echo 'dave ALL=(ALL) ALL' >>/etc/sudoers.d/team",
+            "warning sudo-refused",
+            "/etc/sudoers.d/team#dave",
+            Advice("eligible group", "true"),
+        ),
+        case(
+            "groupadd admins && usermod -a -G admins dave && printf 'Cmnd_Alias ANY = ALL\\n%%admins ALL = (ALL) \\\\\\n  ANY\\n' >>/etc/sudoers.d/team",
+            "warning sudo-group",
+            "/etc/sudoers.d/team#%admins",
+            Advice("\"admins\"", "true"),
+        ),
+        case(
+            "echo 'ALL ALL=(ALL) ALL' >>/etc/sudoers.d/team",
+            "warning sudo-everybody",
+            "/etc/sudoers.d/team#ALL ALL=",
+            Advice("name a group", "true"),
+        ),
+        // sudo skips files with a dot in their name, and says nothing.
+        case(
+            "cp /etc/sudoers.d/team /etc/sudoers.d/team.conf",
+            "warning sudoers-skipped",
+            "/etc/sudoers.d/team.conf",
+            Advice("team-conf", "rm /etc/sudoers.d/team.conf"),
+        ),
+        case(
+            "echo 'alice ALL=(ALL ALL' >>/etc/sudoers.d/team",
+            "lock-out sudoers",
+            "/etc/sudoers.d/team#(ALL ALL",
+            Advice("visudo", "true"),
+        ),
+        case(
+            "echo 'polkit.addRule(function(a, s) { return polkit.Result.YES; });' >/etc/polkit-1/rules.d/10-ops.rules",
+            "warning polkit-yes",
+            "/etc/polkit-1/rules.d/10-ops.rules#YES",
+            Advice("AUTH_ADMIN", "rm /etc/polkit-1/rules.d/10-ops.rules"),
+        ),
+        case(
+            "mkdir -p /etc/polkit-1/localauthority/50-local.d && printf '[ops]\\nIdentity=unix-group:ops\\nAction=*\\nResultAny=yes\\n' >/etc/polkit-1/localauthority/50-local.d/ops.pkla",
+            "warning polkit-yes",
+            "/etc/polkit-1/localauthority/50-local.d/ops.pkla#ResultAny",
+            Advice("AUTH_ADMIN", "rm -r /etc/polkit-1/localauthority"),
+        ),
+    ]);
+}
+
+#[test]
+fn hosts_that_nobody_would_get_into_are_named() {
+    each(&[
+        case(
+            "rm ~breakglass/.ssh/authorized_keys",
+            "lock-out no-way-in",
+            "/etc/authkeys/config.toml",
+            Advice("useradd -m -G sudo breakglass", "true"),
+        ),
+        case(
+            "true",
+            "warning exempt-account",
+            "/home/breakglass/.ssh/authorized_keys",
+            Advice("exempt_accounts", "cp /root/keys/carol.pub ~breakglass/.ssh/authorized_keys"),
+        ),
+        case("usermod -s /usr/sbin/nologin breakglass", "warning exempt-account", "/etc/passwd", Mend),
+        case("chage -E 2020-01-01 breakglass", "warning exempt-account", "/etc/shadow", Mend),
+        case("chmod 777 ~breakglass/.ssh", "warning exempt-account", "/home/breakglass/.ssh", Mend),
+        case("gpasswd -d breakglass sudo", "warning exempt-account", "/etc/sudoers", Mend),
+        case(
+            "printf 'breakglass 2026-11-20T09:00:00Z root\\n' >/etc/authkeys/revoked",
+            "warning exempt-account",
+            "/etc/authkeys/config.toml",
+            Mend,
+        ),
+        case(
+            "rm -f /etc/sudoers.d/breakglass /etc/authkeys/revoked && sed -i 's/\"breakglass\"/\"break-glass\"/' /etc/authkeys/config.toml",
+            "lock-out no-way-in",
+            "/etc/authkeys/config.toml",
+            Advice("exempt_accounts", "true"),
+        ),
+        case(
+            "sed -i 's/\"breakglass\"/\"breakglass\", \"root\"/' /etc/authkeys/config.toml",
+            "open root-exempt",
+            "/etc/authkeys/config.toml",
+            Advice("take root out", "true"),
+        ),
+        case(
+            "sed -i '/^.*policy.shared/,$d' /etc/authkeys/config.toml",
+            "warning no-shared-root",
+            "/etc/authkeys/config.toml",
+            Advice("policy.shared", "true"),
+        ),
+        case(
+            "sed -i 's/^schedules = .*/&\\nhosts = [\"db*\"]/' /etc/authkeys/config.toml",
+            "lock-out no-rule",
+            "/etc/authkeys/config.toml",
+            Advice("hosts", "true"),
+        ),
+        case(
+            "sed -i 's/^exempt_accounts/mode = \"observe\"\\n&/' /etc/authkeys/config.toml",
+            "warning observe",
+            "/etc/authkeys/config.toml",
+            Advice("enforce", "true"),
+        ),
+        case(
+            "sqlite3 /var/lib/oncall-cache/roster.db \"DELETE FROM shift WHERE principal = 'alice'\"",
+            "warning nobody-on-call",
+            "/etc/authkeys/config.toml",
+            Advice("oncall-cache who", "true"),
+        ),
+    ]);
+}
+
+/// Who passes sudo's account stack by libpam itself: alice, who is on call, and bob, who is not.
+fn passes(suite: &Suite, person: &str) -> bool {
+    suite.host.sh(&format!("pamtester -I ruser={person} sudo {person} acct_mgmt")).status.success()
+}
+
+#[test]
+fn what_is_said_of_a_stack_is_what_libpam_does() {
+    let suite = suite();
+    let common = "@include common-account\n";
+    let ours = "account required pam_oncall.so\n";
+    suite.host.write(
+        "/etc/pam.d/inner",
+        "account sufficient pam_debug.so acct=success\naccount required pam_deny.so\n",
+        0o644,
+    );
+    for (stack, open, locked) in [
+        (format!("{ours}{common}"), false, false),
+        (format!("account requisite pam_oncall.so\n{common}"), false, false),
+        (format!("account [success=ok ignore=ignore default=die] pam_oncall.so\n{common}"), false, false),
+        (format!("-account required pam_oncall.so\n{common}"), false, false),
+        (format!("account sufficient pam_oncall.so\n{common}"), true, false),
+        (format!("account optional pam_oncall.so\n{common}"), true, false),
+        (format!("account [default=ignore] pam_oncall.so\n{common}"), true, false),
+        (format!("account [success=ok] pam_oncall.so\n{common}"), false, false),
+        (format!("account requird pam_oncall.so\n{common}"), false, true),
+        (format!("{ours}account requird pam_unix.so\n"), false, true),
+        (format!("{ours}account required pam_deny.so\n"), false, true),
+        (format!("{ours}account include gone\n"), false, true),
+        (format!("account sufficient pam_debug.so acct=success\n{ours}{common}"), true, false),
+        (
+            format!("account [success=1 default=ignore] pam_debug.so acct=success\n{ours}{common}"),
+            true,
+            false,
+        ),
+        (
+            format!("account [success=9 default=ignore] pam_debug.so acct=success\n{ours}{common}"),
+            false,
+            true,
+        ),
+        (format!("{ours}account [default=reset] pam_debug.so acct=success\n{common}"), true, false),
+        (format!("account substack inner\n{ours}{common}"), false, false),
+        (format!("account include inner\n{ours}{common}"), true, false),
+        (format!("{ours}account substack inner\n{common}"), false, false),
+        (format!("account substack common-account\n{ours}"), false, false),
+        (format!("{ours}account \\\n  required pam_unix.so # {common}"), false, false),
+    ] {
+        suite.host.write("/etc/pam.d/sudo", &stack, 0o644);
+        let told = ask(&suite);
+        let of_stack = |severity: &str| {
+            let is_it = |finding: &&Value| {
+                word(finding, "severity") == severity
+                    && word(finding, "what").starts_with("sudo:")
+                    && !["pam-unix", "pam-missing"].contains(&word(finding, "id"))
+            };
+            told.findings.iter().any(|finding| is_it(&finding))
+        };
+        assert_eq!((passes(&suite, "bob"), !passes(&suite, "alice")), (open, locked), "libpam:\n{stack}");
+        // A stack may let in, or refuse, by other answers than those that it gave here: then doctor says more.
+        assert!(!open || of_stack("open"), "{stack}\n{}", told.lines());
+        assert!(!locked || of_stack("lock-out") || of_stack("open"), "{stack}\n{}", told.lines());
+        if !open && !locked {
+            let soft = stack.contains("[success=ok] pam_oncall");
+            assert_eq!(of_stack("open") || of_stack("lock-out"), soft, "{stack}\n{}", told.lines());
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! pam_oncall.so as libpam, sshd, sudo and su meet it: hostile items, an empty host, black holes, and a process that is to
+//! stay the process it was.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Instant;
+
+use harness::suite::{CONFIG, DAY, HOUR, Suite, now};
+use harness::{text, wait_until};
+
+/// libpam's codes.
+const SUCCESS: i32 = 0;
+const PERM_DENIED: i32 = 6;
+const AUTHINFO_UNAVAIL: i32 = 9;
+const USER_UNKNOWN: i32 = 10;
+/// What was not asked, because what came before it refused.
+const NOT_ASKED: i32 = -1;
+
+/// Our lines alone, so that what is seen is ours.
+const ALONE: &str = "account required pam_oncall.so shared=session\naccount required pam_permit.so\n\
+                     session required pam_oncall.so\nsession required pam_permit.so\n";
+
+/// alice is on call for the next hour, bob after her.
+fn suite() -> Suite {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
+    suite.sync();
+    suite
+}
+
+/// The program of tests/pam/host.c, inside.
+fn install_host(suite: &Suite) {
+    let own = std::env::current_exe().expect("a test has a path");
+    let program = own.with_file_name(format!("pam-host-{}", std::process::id()));
+    let status = Command::new("gcc")
+        .args(["-O2", "-g", "-Wall", "-Werror", concat!(env!("CARGO_MANIFEST_DIR"), "/pam/host.c"), "-o"])
+        .arg(&program)
+        .arg("-l:libpam.so.0")
+        .status()
+        .expect("gcc runs; tests/prerequisites.sh installs it");
+    assert!(status.success(), "gcc: {status}");
+    suite.host.install(&program, "/usr/bin/pam-host", 0o755);
+    std::fs::remove_file(&program).expect("it was just made");
+}
+
+/// Runs `pam-host` and returns the codes of account management, open and close for each user.
+fn transact(suite: &Suite, arguments: &[&str]) -> (Vec<[i32; 3]>, Output) {
+    let output = suite.host.command("/usr/bin/pam-host").args(arguments).output().expect("nsenter runs");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let codes = |line: &str| {
+        let codes: Vec<i32> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        <[i32; 3]>::try_from(codes).ok()
+    };
+    (stdout.lines().filter_map(codes).collect(), output)
+}
+
+fn stack(suite: &Suite, service: &str) {
+    suite.host.write(&format!("/etc/pam.d/{service}"), ALONE, 0o644);
+}
+
+/// `publickey TYPE BASE64`, as sshd says it.
+fn said_by_sshd(suite: &Suite, name: &str) -> String {
+    let key = suite.public_key(name);
+    format!("auth=publickey {}", key.rsplit_once(' ').map_or(key.as_str(), |(key, _)| key))
+}
+
+/// Our module stays loaded.
+fn module(suite: &Suite) -> String {
+    format!("module={}", suite.host.must("ls /usr/lib/*/security/pam_oncall.so").trim())
+}
+
+fn reasons(suite: &Suite) -> Vec<String> {
+    let reason = |line: String| {
+        line.split(' ').find_map(|field| field.strip_prefix("reason=")).unwrap_or_default().to_string()
+    };
+    suite.decisions().into_iter().map(reason).collect()
+}
+
+fn refused(output: &Output, words: &str) {
+    assert!(!output.status.success(), "was let in: {}", text(output));
+    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
+}
+
+#[test]
+fn a44_root_by_somebody_unknown_is_refused_by_every_door() {
+    let suite = suite();
+    install_host(&suite);
+    suite.host.must("useradd -o -u 0 -g 0 -M -d /root toor");
+    suite.host.must("ssh-keygen -qt ed25519 -N '' -C stranger -f /root/keys/stranger");
+    for service in ["sshd", "login", "polkit-1"] {
+        stack(&suite, service);
+    }
+    for account in ["root", "toor"] {
+        for auth in [said_by_sshd(&suite, "stranger"), "auth=password".to_string(), "auth=".to_string()] {
+            let (codes, _) = transact(&suite, &["1", "sshd", account, "tty=ssh", "rhost=192.0.2.1", &auth]);
+            // 6 from a session is what sshd answers by running nothing.
+            assert_eq!(codes, [[SUCCESS, PERM_DENIED, NOT_ASKED]], "{account} {auth}");
+            assert_eq!(reasons(&suite), ["unknown-person"]);
+        }
+        let (codes, _) = transact(&suite, &["1", "sshd", account, &said_by_sshd(&suite, "alice")]);
+        assert_eq!(codes, [[SUCCESS; 3]], "{account}");
+        for door in ["login", "polkit-1"] {
+            let (codes, _) = transact(&suite, &["1", door, account, "tty=/dev/pts/1"]);
+            assert_eq!(codes, [[PERM_DENIED, NOT_ASKED, NOT_ASKED]], "{door} {account}");
+        }
+        let _ = suite.decisions();
+    }
+}
+
+#[test]
+fn a45_a_user_that_is_none_is_unknown_at_once() {
+    let suite = suite();
+    install_host(&suite);
+    let (endless, lines, escape) = ("x".repeat(65_536), "root\nalice", "root\u{1b}[2J");
+    for service in ["sshd", "sudo", "su", "login", "polkit-1"] {
+        stack(&suite, service);
+        for user in ["-", endless.as_str(), lines, escape] {
+            let start = Instant::now();
+            let (codes, output) = transact(&suite, &["1", service, user, "ruser=alice"]);
+            assert!(start.elapsed().as_secs() < 1, "{service}");
+            assert_eq!(codes, [[USER_UNKNOWN, NOT_ASKED, NOT_ASKED]], "{service}: {}", text(&output));
+            let logged = suite.decisions();
+            assert_eq!(logged.len(), 1, "{logged:#?}");
+            assert!(logged[0].starts_with("person=- decision=bad-name reason=bad-user "), "{logged:#?}");
+        }
+    }
+    // An empty name is none either; libpam's own tool can say it.
+    let empty = suite.host.sh("pamtester sshd '' acct_mgmt");
+    refused(&empty, "User not known to the underlying authentication module");
+    assert_eq!(reasons(&suite), ["bad-user"]);
+}
+
+#[test]
+fn a47_services_out_of_scope_and_roots_own_scripts_go_on_with_everything_deleted() {
+    let suite = suite();
+    install_host(&suite);
+    suite.host.must("rm -rf /var/lib/oncall-cache /var/lib/authkeys");
+    for config in ["true", "rm -rf /etc/authkeys"] {
+        suite.host.must(config);
+        for service in ["cron", "atd", "systemd-user", "mystery"] {
+            stack(&suite, service);
+            for user in ["root", "alice", "dave"] {
+                let (codes, _) = transact(&suite, &["1", service, user, "tty=cron"]);
+                assert_eq!(codes, [[SUCCESS; 3]], "{service} {user}");
+            }
+        }
+        assert_eq!(suite.decisions(), [""; 0]);
+        // A stack of our line alone shows that it was IGNORE, of which libpam makes a refusal.
+        suite.host.write("/etc/pam.d/mystery", "account required pam_oncall.so\n", 0o644);
+        let (codes, _) = transact(&suite, &["1", "mystery", "root"]);
+        assert_eq!(codes, [[PERM_DENIED, NOT_ASKED, NOT_ASKED]]);
+
+        let script = "set -e; sudo -n id -u; sudo -n -u dave id -un; su -c 'id -u'; su - dave -c 'id -un'; su alice -s /bin/sh -c 'id -un'";
+        assert_eq!(suite.host.must(script), "0\ndave\n0\ndave\nalice\n");
+        let expected = ["already-root", "already-root", "already-root", "not-guarded", "already-root"];
+        assert_eq!(reasons(&suite), expected);
+    }
+}
+
+#[test]
+fn a48_what_a_caller_puts_into_the_environment_is_no_evidence() {
+    let suite = suite();
+    suite.host.must("printf 'root:secret\\nalice:secret\\n' | chpasswd");
+    let key = suite.public_key("alice");
+    let forged = format!(
+        "export USER=alice LOGNAME=alice SUDO_USER=alice SUDO_UID=0 PAM_USER=alice PAM_RUSER=alice UID=0 \
+         SSH_AUTH_INFO_0='publickey {key}' SSH_USER_AUTH=/tmp/auth AUTHKEYS_CONFIG=/tmp/config.toml; "
+    );
+    for command in [
+        "sudo -n id -u",
+        "sudo -n -E id -u",
+        "printf 'secret\\n' | su -c 'id -u'",
+        "printf 'secret\\n' | su -m root -c 'id -u'",
+        "printf 'secret\\n' | su - root -c 'id -u'",
+        "printf 'secret\\n' | su alice -c 'id -u'",
+    ] {
+        refused(&suite.run_as("bob", &format!("{forged}{command}")), "bob is not (alice is, until ");
+        let logged = suite.decisions();
+        assert_eq!(logged.len(), 1, "{command}: {logged:#?}");
+        assert!(logged[0].starts_with("person=bob decision=refuse reason=not-oncall "), "{logged:#?}");
+        assert!(!logged[0].contains("fingerprint="), "{logged:#?}");
+    }
+    // The same words do not change what alice is.
+    let output = suite.run_as("alice", &format!("{}sudo -n id -u", forged.replace("=alice", "=bob")));
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn a49_without_a_roster_sudo_cannot_tell_and_the_console_is_open() {
+    let suite = suite();
+    install_host(&suite);
+    for service in ["sshd", "sudo", "login"] {
+        stack(&suite, service);
+    }
+    for spoil in ["rm ROSTER", "mkdir -p ROSTER", "rm -r ROSTER; echo x >ROSTER", "chmod 666 ROSTER"] {
+        suite.host.must(&spoil.replace("ROSTER", "/var/lib/oncall-cache/roster.db"));
+        let _ = suite.decisions();
+        let alice = said_by_sshd(&suite, "alice");
+        for (arguments, expected) in [
+            (["sudo", "alice", "ruser=alice", "tty=/dev/pts/0"], AUTHINFO_UNAVAIL),
+            (["login", "root", "tty=/dev/tty1", "rhost="], SUCCESS),
+            (["login", "root", "tty=/dev/ttyS0", "rhost="], SUCCESS),
+            (["login", "root", "tty=/dev/pts/0", "rhost="], PERM_DENIED),
+            (["sshd", "root", "tty=/dev/tty1", &alice], AUTHINFO_UNAVAIL),
+            (["sshd", "alice", "tty=ssh", &alice], AUTHINFO_UNAVAIL),
+            (["sshd", "dave", "tty=ssh", &alice], SUCCESS),
+        ] {
+            let (codes, output) = transact(&suite, &[&["1"][..], &arguments[..]].concat());
+            assert_eq!(codes[0][0], expected, "{spoil}: {arguments:?}: {}", text(&output));
+        }
+        let logged = reasons(&suite);
+        assert_eq!((logged[1].as_str(), logged[2].as_str()), ("exempt", "exempt"), "{logged:?}");
+        let said = text(&suite.run_as("alice", "sudo -n true"));
+        assert!(said.contains("this host cannot tell who is (") && !said.contains('/'), "{said}");
+    }
+}
+
+#[test]
+fn a50_with_the_directory_and_the_provider_in_black_holes_pam_decides_and_asks_nobody() {
+    let suite = suite();
+    install_host(&suite);
+    // They are there, and never answer. Whoever connects would be found waiting.
+    let holes = std::thread::scope(|scope| {
+        let bind = || {
+            suite.host.enter_network();
+            [636, 443, 389].map(|port| TcpListener::bind(("127.0.0.1", port)).expect("the port is free"))
+        };
+        scope.spawn(bind).join().expect("they listen")
+    });
+    suite.host.must("echo 127.0.0.1 ldap.example.com api.pagerduty.com >>/etc/hosts");
+    suite.host.write("/etc/authkeys/token", "x\n", 0o600);
+    let config = CONFIG
+        .replace(
+            "file = \"people.toml\"",
+            "urls = [\"ldaps://ldap.example.com\"]\nbase = \"dc=example,dc=com\"\neligible_group = \"cn=root,dc=example,dc=com\"",
+        )
+        .replace("[policy]", "[[oncall.source]]\nname = \"pd\"\nprovider = \"pagerduty\"\ntoken_file = \"token\"\nschedules = [\"P1\"]\n[policy]");
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    suite.host.must("oncall-cache config check /etc/authkeys/config.toml");
+    stack(&suite, "sshd");
+    stack(&suite, "sudo");
+    let _ = suite.decisions();
+    for arguments in [
+        "sshd root,alice,bob,dave rhost=127.0.0.1 'AUTH'",
+        "sudo alice,bob ruser=alice",
+        "sudo dave ruser=dave",
+    ] {
+        let arguments = arguments.replace("AUTH", &said_by_sshd(&suite, "alice"));
+        let output = suite.host.sh(&format!(
+            "strace -f -o /tmp/trace -e trace=%network,clone,clone3,fork,vfork,execve pam-host 20 {arguments}"
+        ));
+        assert!(output.status.success(), "{arguments}: {}", text(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let longest =
+            said.lines().last().and_then(|line| line.split(' ').next()).and_then(|us| us.parse::<u64>().ok());
+        assert!(longest.is_some_and(|us| us < 1_000_000), "{said}");
+        let trace = suite.host.read("/tmp/trace");
+        let mut datagrams = 0;
+        for line in trace.lines() {
+            let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
+            let ours = call.starts_with("sendto(") && call.contains("sun_path=\"/dev/log\"");
+            datagrams += usize::from(ours);
+            // glibc asks nscd, if there is one, when an account is looked up; libpam tells the kernel's audit.
+            let others = call.contains("/nscd/socket\"") || call.contains("NETLINK");
+            let harmless = ["socket(AF_UNIX, ", "setsockopt(", "getsockopt(", "execve(", "---", "+++"];
+            // The two children that the program itself has.
+            let own = call
+                .starts_with("clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD");
+            assert!(
+                ours || others || own || harmless.iter().any(|one| call.starts_with(one)),
+                "{arguments}: {line}"
+            );
+        }
+        assert!(datagrams >= 20, "{trace}");
+        assert!(trace.matches("clone(").count() <= 2, "{trace}");
+    }
+    for hole in &holes {
+        hole.set_nonblocking(true).expect("a socket");
+        assert!(hole.accept().is_err(), "somebody connected to {:?}", hole.local_addr());
+    }
+}
+
+#[test]
+fn a52_ten_thousand_transactions_leave_a_process_as_it_was() {
+    let suite = suite();
+    install_host(&suite);
+    stack(&suite, "sshd");
+    let (codes, output) = transact(
+        &suite,
+        &[
+            "10000",
+            "sshd",
+            "root,alice,bob,dave,toor",
+            "tty=ssh",
+            "rhost=192.0.2.1",
+            &said_by_sshd(&suite, "alice"),
+        ],
+    );
+    assert!(output.status.success(), "{}", text(&output));
+    let off_call = [PERM_DENIED, NOT_ASKED, NOT_ASKED];
+    assert_eq!(
+        codes,
+        [[SUCCESS; 3], [SUCCESS; 3], off_call, [SUCCESS; 3], [SUCCESS; 3]],
+        "{}",
+        text(&output)
+    );
+    // The roster and the configuration are gone; and the module stays loaded, as in a daemon that keeps a handle.
+    suite.host.must("rm -r /var/lib/oncall-cache /etc/authkeys");
+    let arguments = ["1000", "sshd", "root,alice,dave", &module(&suite), &said_by_sshd(&suite, "alice")];
+    let (codes, output) = transact(&suite, &arguments);
+    assert!(output.status.success(), "{}", text(&output));
+    let unknown = [AUTHINFO_UNAVAIL, NOT_ASKED, NOT_ASKED];
+    assert_eq!(codes, [unknown, unknown, [SUCCESS; 3]]);
+}
+
+#[test]
+fn a52_valgrind_finds_no_mistake_and_no_leak() {
+    let suite = suite();
+    install_host(&suite);
+    stack(&suite, "sshd");
+    stack(&suite, "sudo");
+    let (module, alice) = (module(&suite), said_by_sshd(&suite, "alice"));
+    for arguments in [
+        ["15", "sshd", "root,alice,bob,dave,-", "rhost=192.0.2.1", &alice, &module],
+        ["4", "sudo", "alice,bob", "ruser=alice", "tty=/dev/pts/0", &module],
+    ] {
+        let options = ["-q", "--error-exitcode=99", "--leak-check=full", "--child-silent-after-fork=yes"];
+        let leaks = ["--show-leak-kinds=definite,indirect", "--errors-for-leak-kinds=definite,indirect"];
+        let output = suite
+            .host
+            .command("/usr/bin/timeout")
+            .args(["400", "valgrind"])
+            .args(options)
+            .args(leaks)
+            .arg("pam-host")
+            .args(arguments)
+            .output()
+            .expect("nsenter runs");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    }
+}
+
+/// The rest of a shell's life is told by files: the test says when it goes on.
+fn wait_inside(suite: &Suite, path: &str) {
+    let file = suite.host.path(path);
+    wait_until(&format!("{path} is there"), || file.exists());
+}
+
+#[test]
+fn sudo_ends_with_the_shift_in_the_same_shell_although_sudo_still_remembers_the_password() {
+    let suite = Suite::start();
+    suite
+        .host
+        .must("echo alice:secret | chpasswd; echo 'alice ALL=(ALL) PASSWD: ALL' >/etc/sudoers.d/zz-alice");
+    let over = suite.write_rota(&[("alice", -HOUR, 6), ("bob", 6, HOUR)]) + 6;
+    suite.sync();
+    let shell =
+        "exec 2>&1; sudo -n true; printf 'secret\\n' | sudo -S -p '' id -u; sudo -n id -u; touch /tmp/in
+                 until [ -e /tmp/over ]; do sleep 0.05; done; sudo -n id -u; echo code $?; touch /tmp/out
+                 until [ -e /tmp/again ]; do sleep 0.05; done; sudo -n id -u; echo code $?";
+    let (in_shift, after, again, output) = std::thread::scope(|scope| {
+        let mut runuser = suite.host.command("/usr/sbin/runuser");
+        runuser.args(["-u", "alice", "--", "/bin/sh", "-c", shell]);
+        let shell = scope.spawn(move || runuser.output().expect("nsenter runs"));
+        wait_inside(&suite, "/tmp/in");
+        let in_shift = now();
+        wait_until("the shift is over", || now() > over);
+        let _ = suite.decisions();
+        suite.host.must("touch /tmp/over");
+        wait_inside(&suite, "/tmp/out");
+        let after = suite.decisions();
+        suite.write_rota(&[("alice", -HOUR, HOUR)]);
+        suite.sync();
+        suite.host.must("touch /tmp/again");
+        let output = shell.join().expect("the shell ends");
+        (in_shift, after, suite.decisions(), output)
+    });
+    assert!(in_shift < over, "the machine was too slow for this test");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].contains("a password is required"), "there was no timestamp before: {said}");
+    assert_eq!(lines[1..3], ["0", "0"], "{said}");
+    assert!(said.contains("sudo on testhost is for people on call: alice is not (bob is, until "), "{said}");
+    assert!(said.contains("\ncode 1\n"), "{said}");
+    assert!(said.ends_with("\n0\ncode 0\n"), "sudo forgot the password: {said}");
+    assert!(after[0].starts_with("person=alice decision=refuse reason=not-oncall "), "{after:?}");
+    assert!(again[0].starts_with("person=alice decision=allow reason=oncall "), "{again:?}");
+}
+
+#[test]
+fn every_stack_that_is_there_gets_its_line_once_and_gives_it_back() {
+    let suite = Suite::start();
+    let count = |service: &str| {
+        let path = suite.host.path(&format!("/etc/pam.d/{service}"));
+        Path::new(&path)
+            .exists()
+            .then(|| suite.host.read(&format!("/etc/pam.d/{service}")).matches("pam_oncall.so").count())
+    };
+    let enable =
+        |arguments: &str| suite.host.sh(&format!("sh /run/suite/source/packaging/pam/enable.sh {arguments}"));
+    assert_eq!(["sshd", "sudo", "sudo-i", "su", "login"].map(count), [2; 5].map(Some));
+    // su-l includes su, and its line.
+    assert_eq!(count("su-l"), Some(0));
+    let all = suite.host.must("cat /etc/pam.d/*");
+    assert!(enable("").status.success());
+    assert_eq!(suite.host.must("cat /etc/pam.d/*"), all, "a second run changes nothing");
+    assert!(enable("--undo").status.success());
+    assert_eq!(suite.host.must("diff -r /etc/pam.d /run/suite/original"), "");
+
+    // Stacks of other distributions, and one that only /usr/lib has.
+    suite.host.must(
+        "rm -f /etc/pam.d/polkit-1; mkdir -p /usr/lib/pam.d
+         printf 'auth include system-auth\\naccount required pam_permit.so\\n-account  required pam_unix.so\\n' >/usr/lib/pam.d/polkit-1
+         printf 'auth substack system-auth\\naccount required pam_nologin.so\\naccount include system-auth\\nsession include system-auth\\n' >/etc/pam.d/login
+         printf 'account sufficient pam_succeed_if.so uid = 0 use_uid quiet\\naccount substack password-auth\\n' >/etc/pam.d/su
+         cp -r /etc/pam.d /run/suite/others",
+    );
+    let output = enable("");
+    assert!(
+        output.status.success() && text(&output).contains("login refuses nobody on: tty1 ttyS0"),
+        "{}",
+        text(&output)
+    );
+    let line = "account required pam_oncall.so\n";
+    assert!(suite.host.read("/etc/pam.d/login").contains(&format!("pam_nologin.so\n{line}account include")));
+    assert!(suite.host.read("/etc/pam.d/su").contains(&format!("quiet\n{line}account substack")));
+    let polkit = suite.host.read("/etc/pam.d/polkit-1");
+    assert!(polkit.contains(&format!("pam_permit.so\n{line}-account")), "{polkit}");
+    assert!(!suite.host.read("/usr/lib/pam.d/polkit-1").contains("pam_oncall"));
+    assert!(enable("").status.success());
+    assert_eq!(suite.host.read("/etc/pam.d/polkit-1"), polkit);
+    assert!(enable("--undo").status.success());
+    assert_eq!(suite.host.must("diff -r /etc/pam.d /run/suite/others"), "");
+
+    // A stack that is like none of them: nothing at all is changed.
+    suite.host.must("echo 'auth required pam_deny.so' >/etc/pam.d/su");
+    let output = enable("");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(suite.host.sh("grep -l pam_oncall /etc/pam.d/*").stdout.is_empty());
+    suite.host.must("rm /etc/pam.d/su");
+
+    // A console that the configuration does not know keeps its login.
+    suite.host.write("/sys/class/tty/console/active", "tty0 hvc0\n", 0o444);
+    let output = enable("");
+    assert!(
+        output.status.success() && text(&output).contains("add \"hvc0\" to policy.exempt_ttys"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!((count("login"), count("sshd")), (Some(0), Some(2)));
+}

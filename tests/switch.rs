@@ -1,0 +1,304 @@
+//! Root switches the mode: suspends enforcing for some hours, enforces where the configuration observes, on trial or for good.
+
+use std::process::Output;
+
+use harness::suite::{CONFIG, DAY, HOUR, Suite, instant, now};
+use harness::{text, wait_until};
+use serde_json::Value;
+
+const SWITCH: &str = "/etc/authkeys/switch";
+
+/// alice is on call for the next hour, bob after her; breakglass is nobody's.
+fn suite(mode: &str) -> Suite {
+    let suite = Suite::start();
+    let config = CONFIG.replace("[policy]", &format!("[policy]\nmode = '{mode}'"));
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
+    suite.sync();
+    suite.host.must("mkdir -p -m 700 /root/.ssh && cat /root/keys/*.pub >/root/.ssh/authorized_keys");
+    let _ = suite.decisions();
+    suite
+}
+
+fn must_say(output: &Output, code: i32, words: &str) {
+    assert_eq!(output.status.code(), Some(code), "{}", text(output));
+    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
+}
+
+/// Is bob, who is off call, let in by sudo and sshd? Both must say the same, and each log line name the mode.
+fn lets_bob_in(suite: &Suite, mode: &str) -> bool {
+    let _ = suite.decisions();
+    let doors = [
+        suite.run_as("bob", "sudo -n id -u"),
+        suite.ssh("bob", "root", "true"),
+        suite.ssh("bob", "bob", "true"),
+    ];
+    let lines = suite.decisions();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    for line in &lines {
+        assert!(line.starts_with("person=bob decision=refuse reason=not-oncall "), "{line}");
+        let word = line.split(' ').find_map(|field| field.strip_prefix("mode=")).unwrap_or_default();
+        assert_eq!(word, mode, "{line}");
+    }
+    let open: Vec<bool> = doors.iter().map(|output| output.status.success()).collect();
+    assert!(open.iter().all(|one| *one == open[0]), "{open:?}: {}", text(&doors[0]));
+    open[0]
+}
+
+fn status(suite: &Suite) -> (i32, Value) {
+    let output = suite.run_as("nobody", "oncall-cache status --json");
+    (output.status.code().expect("ends"), serde_json::from_slice(&output.stdout).expect("JSON"))
+}
+
+/// A line of the switch, said so many seconds ago and good for so many more, in this boot or in another.
+fn line(suite: &Suite, verb: &str, ago: i64, left: i64, boot: &str) -> String {
+    let uptime = suite.host.must("cut -d. -f1 /proc/uptime").trim().parse::<i64>().expect("seconds");
+    let (from, until) = (instant(now() - ago), instant(now() + left));
+    format!("{verb} {from} {until} {boot}:{} root by hand\n", uptime - ago)
+}
+
+#[test]
+fn a_suspension_refuses_nobody_until_its_end_and_is_said_everywhere() {
+    let suite = suite("enforce");
+    assert!(!lets_bob_in(&suite, ""));
+    let (code, json) = status(&suite);
+    assert_eq!((code, json["mode"].as_str(), json["mode_by"].as_str()), (0, Some("enforce"), None));
+
+    must_say(
+        &suite.host.sh("oncall-cache suspend --for 4h --reason 'the rota shows nobody'"),
+        0,
+        "enforcing is SUSPENDED until ",
+    );
+    let logged = suite.lines_of("oncall-cache");
+    assert!(logged[0].starts_with("person=- decision=suspend reason=switch by=root until=20"), "{logged:?}");
+    assert_eq!(suite.host.must(&format!("stat -c '%U %a' {SWITCH}")).trim(), "root 644");
+    assert!(lets_bob_in(&suite, "suspended"));
+    // It opens nothing that authkeys prints, and who is admitted is admitted as ever.
+    assert!(!text(&suite.run_as("authkeys", "authkeys root")).contains(" bob"));
+    let (code, json) = status(&suite);
+    assert_eq!((code, json["health"].as_str(), json["mode"].as_str()), (1, Some("failing"), Some("observe")));
+    assert!(json["suspended_until"].as_str().is_some_and(|until| until > instant(now() + 3 * HOUR).as_str()));
+    must_say(&suite.run_as("nobody", "oncall-cache status"), 1, "failing: enforcing is SUSPENDED until ");
+    let metrics = suite.run_as("nobody", "oncall-cache status --prometheus");
+    must_say(&metrics, 1, "\noncall_cache_enforcing 0\n");
+    assert!(!text(&metrics).contains("suspended_until_timestamp_seconds 0"), "{}", text(&metrics));
+    must_say(
+        &suite.run_as("nobody", "oncall-cache why bob"),
+        1,
+        "(would be refused; enforcing is suspended)",
+    );
+    must_say(&suite.run_as("nobody", "oncall-cache why bob"), 1, "(by root: the rota shows nobody)");
+    must_say(
+        &suite.run_as("nobody", "oncall-cache config show"),
+        0,
+        "# not by this file: enforcing is SUSPENDED",
+    );
+    // The day on which this software is the problem.
+    suite.host.must("mv /etc/authkeys/config.toml /root; rm -r /var/lib/oncall-cache");
+    let sudo = suite.run_as("bob", "sudo -n id -u");
+    assert!(sudo.status.success(), "{}", text(&sudo));
+    assert!(suite.decisions()[0].contains("reason=config-invalid mode=suspended "));
+    suite.host.must("mv /root/config.toml /etc/authkeys");
+
+    must_say(&suite.host.sh("oncall-cache suspend --end"), 0, "this host enforces, as config.toml says");
+    assert!(!suite.host.path(SWITCH).exists());
+    must_say(&suite.run_as("bob", "sudo -n true"), 1, "this host cannot tell who is (cache-missing)");
+    must_say(&suite.host.sh("oncall-cache suspend --end"), 1, "is not suspended");
+}
+
+#[test]
+fn a_suspension_ends_by_itself_and_no_clock_makes_it_longer() {
+    let suite = suite("enforce");
+    let boot = suite.host.read("/proc/sys/kernel/random/boot_id").trim().to_string();
+    let write = |line: String| suite.host.write(SWITCH, line, 0o644);
+    for (ago, left, boot, open) in [
+        (10, 600, boot.as_str(), true),
+        (600, -1, boot.as_str(), false),
+        // Said before a restart: the wall clock is left.
+        (10, 600, "another-boot", true),
+        (600, -1, "another-boot", false),
+        // It begins an hour from now: the clock went back before its start.
+        (-3_600, 7_200, boot.as_str(), false),
+        (-3_600, 7_200, "another-boot", false),
+        // A day and a second.
+        (0, DAY + 1, boot.as_str(), false),
+    ] {
+        write(line(&suite, "suspend", ago, left, boot));
+        let word = if open {
+            "suspended"
+        } else if left > DAY {
+            "switch-unreadable"
+        } else {
+            ""
+        };
+        assert_eq!(lets_bob_in(&suite, word), open, "{ago} {left} {boot}");
+    }
+    // The wall clock was set back by 50 minutes in the middle of an hour: by the other clock it is over.
+    let uptime = suite.host.must("cut -d. -f1 /proc/uptime").trim().parse::<i64>().expect("seconds");
+    let (from, until) = (instant(now() - 600), instant(now() + 3_000));
+    write(format!("suspend {from} {until} {boot}:{} root\n", uptime - 3_600));
+    assert!(!lets_bob_in(&suite, ""));
+    let over = now() + 4;
+    write(line(&suite, "suspend", 5, 4, &boot));
+    assert!(lets_bob_in(&suite, "suspended"));
+    wait_until("it is over", || now() > over);
+    assert!(!lets_bob_in(&suite, ""));
+}
+
+#[test]
+fn a_switch_that_cannot_be_read_enforces_whatever_the_configuration_says() {
+    for mode in ["enforce", "observe"] {
+        let suite = suite(mode);
+        let boot = suite.host.read("/proc/sys/kernel/random/boot_id").trim().to_string();
+        let good = line(&suite, "suspend", 5, 600, &boot);
+        for (text, spoil) in [
+            (good.as_str(), "chmod 666 SWITCH"),
+            (&good, "chown dave SWITCH"),
+            (&good, "mv SWITCH /root/real; ln -s /root/real SWITCH"),
+            (&good, "rm SWITCH; mkdir SWITCH"),
+            (&format!("{good}{good}"), "true"),
+            ("observe\n", "true"),
+            ("\u{0}\u{1}", "true"),
+            (&good.replace("root by hand", ""), "true"),
+        ] {
+            suite.host.must(&format!("rm -rf {SWITCH}"));
+            suite.host.write(SWITCH, text, 0o644);
+            suite.host.must(&spoil.replace("SWITCH", SWITCH));
+            assert!(!lets_bob_in(&suite, "switch-unreadable"), "{spoil}");
+            let (code, json) = status(&suite);
+            assert_eq!(code, 1, "{json}");
+            assert!(
+                json["mode_by"]
+                    .as_str()
+                    .is_some_and(|told| told.contains("the switch cannot be read: /etc/"))
+            );
+            must_say(&suite.host.sh("oncall-cache suspend --for 1h --reason x"), 2, SWITCH);
+        }
+        suite.host.must(&format!("rm -rf {SWITCH}"));
+        assert_eq!(lets_bob_in(&suite, if mode == "observe" { "observe" } else { "" }), mode == "observe");
+    }
+}
+
+#[test]
+fn suspend_and_enforce_are_roots_and_ask_for_what_they_need() {
+    let suite = suite("enforce");
+    for (command, code, words) in [
+        ("suspend --for 25h --reason x", 64, "is longer than 1d"),
+        ("suspend --for 4 --reason x", 64, "is not a duration"),
+        ("suspend --for 4h", 64, "--reason"),
+        ("suspend --for 4h --reason ''", 64, "a reason is one line"),
+        ("suspend --for 4h --reason 'a\tb'", 64, "a reason is one line"),
+        ("suspend --end", 1, "is not suspended"),
+        ("enforce --confirm-within 5s", 64, "a trial lasts"),
+        ("enforce --confirm", 1, "there is no trial"),
+        ("enforce --end", 1, "nothing to end"),
+    ] {
+        must_say(&suite.host.sh(&format!("oncall-cache {command}")), code, words);
+        assert!(!suite.host.path(SWITCH).exists(), "{command}");
+    }
+    for command in ["suspend --for 1h --reason x", "enforce", "enforce --confirm"] {
+        must_say(&suite.run_as("alice", &format!("oncall-cache {command}")), 2, "only root may");
+    }
+    // Where the configuration enforces there is nothing to switch, and what holds is tried all the same.
+    must_say(&suite.host.sh("oncall-cache enforce"), 0, "config.toml enforces already");
+    assert!(!suite.host.path(SWITCH).exists());
+}
+
+#[test]
+fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
+    let suite = suite("observe");
+    assert!(lets_bob_in(&suite, "observe"));
+    let said = suite.host.sh("oncall-cache enforce --confirm-within 1m");
+    must_say(&said, 0, "enforced on trial until ");
+    for shown in
+        ["login: root gets in on tty1", "sudo: alice, on call, gets in", "sudo: bob, off call, is refused"]
+    {
+        assert!(text(&said).contains(shown), "{}", text(&said));
+    }
+    assert!(!lets_bob_in(&suite, "trial"));
+    must_say(&suite.run_as("nobody", "oncall-cache status"), 0, "enforced on trial until ");
+    // From no login at all.
+    must_say(
+        &suite.host.sh("oncall-cache enforce --confirm"),
+        2,
+        "not confirmed: this is no login by sshd or login",
+    );
+
+    // Its end comes without anybody doing anything: the same file, an hour later.
+    let boot = suite.host.read("/proc/sys/kernel/random/boot_id").trim().to_string();
+    let file = suite.host.read(SWITCH);
+    suite.host.write(SWITCH, line(&suite, "enforce", 3_600, -3_540, &boot), 0o644);
+    assert!(lets_bob_in(&suite, "observe"));
+    must_say(&suite.ssh("alice", "root", "oncall-cache enforce --confirm"), 1, "or it is over");
+    suite.host.write(SWITCH, file, 0o644);
+    assert!(!lets_bob_in(&suite, "trial"));
+
+    // A connection that was open before the trial began does not confirm it; one from now does.
+    let old = "until [ -e /tmp/began ]; do sleep 0.05; done; oncall-cache enforce --confirm";
+    suite.host.must("oncall-cache enforce --end");
+    let (stale, fresh) = std::thread::scope(|scope| {
+        let mut ssh = suite.host.command("/usr/bin/ssh");
+        ssh.args([
+            "-F",
+            "none",
+            "-i",
+            "/root/keys/alice",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "StrictHostKeyChecking=no",
+        ]);
+        ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-p", "2222", "root@127.0.0.1"]);
+        let stale =
+            scope.spawn(move || ssh.arg(format!("touch /tmp/open; {old}")).output().expect("nsenter runs"));
+        let open = suite.host.path("/tmp/open");
+        wait_until("it is logged in", || open.exists());
+        let since = now();
+        wait_until("it is older than the trial", || now() > since + 1);
+        must_say(&suite.host.sh("oncall-cache enforce --confirm-within 5m"), 0, "enforced on trial");
+        let since = now();
+        wait_until("the trial is older than the next login", || now() > since + 1);
+        suite.host.must("touch /tmp/began");
+        let stale = stale.join().expect("it ends");
+        (stale, suite.ssh("alice", "alice", "sudo -n oncall-cache enforce --confirm"))
+    });
+    must_say(&stale, 2, "and the trial began after it; log in anew");
+    must_say(&fresh, 0, "enforced since ");
+    assert!(text(&fresh).contains("by root") || text(&fresh).contains("by alice"), "{}", text(&fresh));
+    assert!(suite.host.read(SWITCH).contains(" - "), "{}", suite.host.read(SWITCH));
+    assert!(!lets_bob_in(&suite, ""));
+    must_say(&suite.run_as("nobody", "oncall-cache config show"), 0, "# not by this file: enforced since ");
+
+    // A suspension goes before it, and leaves it as it was.
+    suite.host.must("oncall-cache suspend --for 1h --reason 'rota is wrong'");
+    assert!(lets_bob_in(&suite, "suspended"));
+    must_say(&suite.host.sh("oncall-cache enforce"), 2, "end that first: oncall-cache suspend --end");
+    suite.host.must("oncall-cache suspend --end");
+    assert!(!lets_bob_in(&suite, ""));
+    must_say(&suite.host.sh("oncall-cache enforce --end"), 0, "this host observes, as config.toml says");
+    assert!(lets_bob_in(&suite, "observe"));
+}
+
+#[test]
+fn nothing_is_enforced_that_would_shut_out_or_let_in_the_wrong_people() {
+    let suite = suite("observe");
+    suite.host.must("cp -r /etc/pam.d /root/pam.d; cp -r /etc/authkeys /root/authkeys; cp -r /var/lib/oncall-cache /root/cache");
+    for (spoil, words) in [
+        (
+            "sed -i /pam_oncall/d /etc/pam.d/sudo",
+            "sudo lets bob in, who is off call: its stack has no line of ours",
+        ),
+        ("sed -i '1i account requisite pam_deny.so' /etc/pam.d/login", "login refuses root on tty1: "),
+        ("sed -i '1i account requisite pam_deny.so' /etc/pam.d/sudo", "sudo refuses alice, who is on call: "),
+        ("sed -i 's/pam_oncall.so/pam_gone.so/' /etc/pam.d/sudo", "sudo refuses alice, who is on call: "),
+        ("rm /var/lib/oncall-cache/roster.db", "nobody whom sudo would admit now has an account here"),
+        ("sed -i '/^mode/a exempt_ttys = []' /etc/authkeys/config.toml", "policy.exempt_ttys is empty"),
+        ("rm /usr/libexec/authkeys/pam-probe", "/usr/libexec/authkeys/pam-probe: no such file"),
+    ] {
+        suite.host.must(spoil);
+        must_say(&suite.host.sh("oncall-cache enforce"), 2, "not enforced, this host observes as before: ");
+        must_say(&suite.host.sh("oncall-cache enforce --confirm-within 5m"), 2, words);
+        assert!(!suite.host.path(SWITCH).exists(), "{spoil}");
+        suite.host.must("cp -r /root/pam.d /root/authkeys /etc; cp -rp /root/cache/. /var/lib/oncall-cache/");
+    }
+}
