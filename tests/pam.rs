@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use harness::suite::{CONFIG, DAY, HOUR, Suite, now};
@@ -32,7 +33,10 @@ fn suite() -> Suite {
 /// The program of tests/pam/host.c, inside.
 fn install_host(suite: &Suite) {
     let own = std::env::current_exe().expect("a test has a path");
-    let program = own.with_file_name(format!("pam-host-{}", std::process::id()));
+    // Tests of one process run at once.
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let program = own.with_file_name(format!("pam-host-{}-{number}", std::process::id()));
     let status = Command::new("gcc")
         .args(["-O2", "-g", "-Wall", "-Werror", concat!(env!("CARGO_MANIFEST_DIR"), "/pam/host.c"), "-o"])
         .arg(&program)
