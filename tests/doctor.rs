@@ -503,7 +503,12 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             "/var/lib/oncall-cache/roster.db",
             Mend,
         ),
-        case("rm /etc/cron.d/authkeys", "warning timer", "/etc/cron.d/authkeys", Mend),
+        case(
+            "rm /etc/cron.d/authkeys /usr/lib/systemd/system/*-sync.service",
+            "warning timer",
+            "/etc/cron.d/authkeys",
+            Mend,
+        ),
     ]);
 }
 
