@@ -40,7 +40,10 @@ trait Lines {
 
 impl Lines for Vec<u8> {
     fn lines_of_text(&self) -> std::vec::IntoIter<String> {
-        String::from_utf8_lossy(self).lines().map(str::to_string).collect::<Vec<_>>().into_iter()
+        let text = String::from_utf8_lossy(self);
+        // Two who write at once may leave an empty line between them.
+        let lines = text.lines().filter(|line| !line.is_empty());
+        lines.map(str::to_string).collect::<Vec<_>>().into_iter()
     }
 }
 
