@@ -9,7 +9,7 @@ mod record;
 
 use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use account::Answer;
 use host::audit::Phase;
@@ -25,9 +25,12 @@ unsafe fn answer(
     not_ours: c_int,
     decide: impl FnOnce(&pam::Call, &pam::Request) -> Answer,
 ) -> c_int {
-    static QUIET: Once = Once::new();
+    // No `Once`: who forks while another thread is in it would wait for ever.
+    static QUIET: AtomicBool = AtomicBool::new(false);
     catch_unwind(AssertUnwindSafe(|| {
-        QUIET.call_once(|| set_hook(Box::new(|_| {})));
+        if !QUIET.swap(true, Ordering::Relaxed) {
+            set_hook(Box::new(|_| {}));
+        }
         // SAFETY: libpam keeps the handle alive until the entry point returns.
         let call = unsafe { pam::Call::new(handle) };
         // SAFETY: argc and argv are libpam's own.

@@ -15,13 +15,13 @@ use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
 #[path = "../../../authkeys/src/cli.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "what a program does with its arguments is not in its page")]
 mod authkeys;
 #[path = "../../../authkeys/sync/src/cli.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "what a program does with its arguments is not in its page")]
 mod authkeys_sync;
 #[path = "../../../oncall-cache/src/cli.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "what a program does with its arguments is not in its page")]
 mod oncall_cache;
 
 /// The suite's own Cargo.toml: all that is shipped has one version.
