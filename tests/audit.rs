@@ -120,6 +120,34 @@ fn the_records_of_a_login_share_an_id_from_the_decision_to_the_close() {
 }
 
 #[test]
+fn a_session_is_on_record_also_where_sshd_asks_account_management_in_another_process() {
+    let suite = suite();
+    suite.host.must("printf 'alice:secret\ndave:secret\n' | chpasswd");
+    suite.host.write("/root/answer", "#!/bin/sh\necho secret\n", 0o755);
+    // As with a second factor: keyboard-interactive runs the stack in a child of sshd's.
+    let options = "KbdInteractiveAuthentication=yes AuthenticationMethods=publickey,keyboard-interactive";
+    let options = options.split(' ').flat_map(|option| ["-o", option]);
+    let sshd = ["/usr/sbin/sshd", "-D", "-e", "-p", "2223", "-o", "ListenAddress=127.0.0.1"];
+    suite.host.daemon(&sshd.into_iter().chain(options).collect::<Vec<_>>(), "/var/log/sshd-2223.log");
+    suite.host.wait_for_port(2223);
+    let enter = |person: &str| {
+        suite.host.sh(&format!(
+            "SSH_ASKPASS=/root/answer SSH_ASKPASS_REQUIRE=force setsid ssh -F none -i /root/keys/{person} -p 2223 \
+             -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null {person}@127.0.0.1 id -un"
+        ))
+    };
+    let alice = enter("alice");
+    assert_eq!(String::from_utf8_lossy(&alice.stdout), "alice\n", "{}", text(&alice));
+    let login = one_login(&suite);
+    assert_eq!(phases(&login), [("account", "alice"), ("session", "alice"), ("close", "alice")]);
+    assert!(login.iter().all(|record| word(record, "person") == "alice"), "{login:#?}");
+    assert_eq!((word(&login[1], "reason"), word(&login[1], "id")), ("oncall", word(&login[2], "id")));
+    // Whom nothing guards is decided once, as ever.
+    assert!(enter("dave").status.success());
+    assert_eq!(phases(&records(&suite)), [("account", "dave")]);
+}
+
+#[test]
 fn a_record_says_by_which_door_and_key_and_who_asked() {
     let suite = suite();
     admitted(&suite.ssh("alice", "root", "id -u"));

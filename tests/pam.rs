@@ -319,6 +319,19 @@ fn a52_ten_thousand_transactions_leave_a_process_as_it_was() {
 }
 
 #[test]
+fn a52_a_process_without_its_first_descriptors_gets_none_of_them() {
+    let suite = suite();
+    install_host(&suite);
+    stack(&suite, "sshd");
+    for closed in ["<&-", "<&- >&-", ">&-", "<&- 2>&-"] {
+        // Three: there is no warming up before the first picture.
+        let output = suite.host.sh(&format!("pam-host 3 sshd alice,bob,dave {closed}"));
+        assert!(output.status.success(), "{closed}: {}", text(&output));
+    }
+    assert_eq!(reasons(&suite).len(), 4 * 3);
+}
+
+#[test]
 fn a52_valgrind_finds_no_mistake_and_no_leak() {
     let suite = suite();
     install_host(&suite);

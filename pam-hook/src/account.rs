@@ -10,7 +10,7 @@ use std::path::Path;
 
 use host::audit::Line;
 use host::{Config, accounts, config, revoked, switch};
-use nix::unistd::Uid;
+use nix::unistd::{Uid, getuid};
 use policy::{
     Automation, Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason,
     Refusal,
@@ -206,8 +206,10 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     finish(request, &world, &login, &decision, now, None)
 }
 
-/// Session management, when a session opens: decides over sshd where the key tells, lets all others be.
-pub fn open_session(request: &Request, now: Timestamp) -> Answer {
+/// Session management, when a session opens: decides over sshd where the key tells, and lets all others be if
+/// account management `was_asked` in this process. After keyboard-interactive it was not: sshd asks it in a child,
+/// which takes its decision with it. Then that is taken again, so that the session is on record.
+pub fn open_session(request: &Request, was_asked: bool, now: Timestamp) -> Answer {
     if request.service != "sshd" || !is_usable(&request.user) {
         return Answer::NONE;
     }
@@ -218,7 +220,8 @@ pub fn open_session(request: &Request, now: Timestamp) -> Answer {
     let facts = accounts::facts(&request.user, &world.rules().groups);
     let subject = world.rules().subject("sshd", &request.user, &facts);
     if !subject.goes_by_key() {
-        return Answer::NONE;
+        let guarded = world.rules().guard("sshd", &request.user, &facts).is_some();
+        return if guarded && !was_asked { account(request, getuid(), now) } else { Answer::NONE };
     }
     world.read_orders(request);
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
@@ -412,9 +415,13 @@ mod tests {
         assert_eq!((nobody.effect, reason(&nobody).as_str()), (Effect::Ignore, "not-guarded"));
         let cron = account(&request("cron", "root"), caller, NOW);
         assert_eq!((cron.effect, reason(&cron).as_str()), (Effect::Ignore, "none"));
-        assert_eq!(open_session(&request("sshd", "root"), NOW).effect, Effect::CannotTell);
-        assert_eq!(open_session(&request("sshd", "nobody"), NOW).effect, Effect::Ignore);
-        assert_eq!(open_session(&request("sudo", "root"), NOW).effect, Effect::Ignore);
+        for was_asked in [true, false] {
+            let open =
+                |service: &str, user: &str| open_session(&request(service, user), was_asked, NOW).effect;
+            assert_eq!(open("sshd", "root"), Effect::CannotTell);
+            assert_eq!(open("sshd", "nobody"), Effect::Ignore);
+            assert_eq!(open("sudo", "root"), Effect::Ignore);
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod pam;
 mod record;
 
 use std::ffi::{c_char, c_int};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +17,13 @@ use account::Answer;
 use host::audit::Phase;
 use host::clock::now;
 use policy::Effect;
+
+/// Holds whichever of the first three descriptors are closed. What is opened meanwhile is none of them then: SQLite
+/// would fill them itself, and leave them so.
+fn hold_standard_descriptors() -> Vec<File> {
+    let null = std::iter::from_fn(|| File::open("/dev/null").ok());
+    null.take_while(|file| file.as_raw_fd() <= 2).collect()
+}
 
 /// Runs `decide` so that no panic leaves this module and none prints into its host's standard error.
 /// `not_ours` is the code for a login that is not ours to refuse.
@@ -31,6 +40,7 @@ unsafe fn answer(
         if !QUIET.swap(true, Ordering::Relaxed) {
             set_hook(Box::new(|_| {}));
         }
+        let _held = hold_standard_descriptors();
         // SAFETY: libpam keeps the handle alive until the entry point returns.
         let call = unsafe { pam::Call::new(handle) };
         // SAFETY: argc and argv are libpam's own.
@@ -76,8 +86,8 @@ entry_points! {
         record::decided(call, request, answer, Phase::Account, now())
     };
     /// Session management, opening: decides for shared accounts over sshd, and records who came in.
-    pam_sm_open_session(SUCCESS) => |call, request| {
-        let answer = account::open_session(request, now());
+    pam_sm_open_session(SUCCESS) => |call: &pam::Call, request| {
+        let answer = account::open_session(request, call.kept().is_some(), now());
         record::opened(call, request, answer, now())
     };
     /// Session management, closing: records that.
