@@ -431,6 +431,7 @@ fn every_stack_that_is_there_gets_its_line_once_and_gives_it_back() {
          printf 'auth include system-auth\\naccount required pam_permit.so\\n-account  required pam_unix.so\\n' >/usr/lib/pam.d/polkit-1
          printf 'auth substack system-auth\\naccount required pam_nologin.so\\naccount include system-auth\\nsession include system-auth\\n' >/etc/pam.d/login
          printf 'account sufficient pam_succeed_if.so uid = 0 use_uid quiet\\naccount substack password-auth\\n' >/etc/pam.d/su
+         printf 'account include sudo\\nsession optional pam_keyinit.so\\nsession include sudo\\n' >/etc/pam.d/sudo-i
          cp -r /etc/pam.d /run/suite/others",
     );
     let output = enable("");
@@ -442,6 +443,7 @@ fn every_stack_that_is_there_gets_its_line_once_and_gives_it_back() {
     let line = "account required pam_oncall.so\n";
     assert!(suite.host.read("/etc/pam.d/login").contains(&format!("pam_nologin.so\n{line}account include")));
     assert!(suite.host.read("/etc/pam.d/su").contains(&format!("quiet\n{line}account substack")));
+    assert_eq!((count("sudo"), count("sudo-i")), (Some(2), Some(0)), "it includes sudo, and its lines");
     let polkit = suite.host.read("/etc/pam.d/polkit-1");
     assert!(polkit.contains(&format!("pam_permit.so\n{line}-account")), "{polkit}");
     assert!(!suite.host.read("/usr/lib/pam.d/polkit-1").contains("pam_oncall"));

@@ -7,6 +7,7 @@ use harness::{text, wait_until};
 use serde_json::Value;
 
 const SWITCH: &str = "/etc/authkeys/switch";
+const PROBE: &str = "/usr/libexec/authkeys/pam-probe";
 
 /// alice is on call for the next hour, bob after her; breakglass is nobody's.
 fn suite(mode: &str) -> Suite {
@@ -201,6 +202,9 @@ fn suspend_and_enforce_are_roots_and_ask_for_what_they_need() {
     }
     // Where the configuration enforces there is nothing to switch, and what holds is tried all the same.
     must_say(&suite.host.sh("oncall-cache enforce"), 0, "config.toml enforces already");
+    suite.host.must("sed -i /pam_oncall/d /etc/pam.d/sudo");
+    let wrong = suite.host.sh("oncall-cache enforce");
+    must_say(&wrong, 2, "this host enforces as before, and that goes wrong: sudo lets bob in");
     assert!(!suite.host.path(SWITCH).exists());
 }
 
@@ -268,6 +272,21 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     assert!(suite.host.read(SWITCH).contains(" - "), "{}", suite.host.read(SWITCH));
     assert!(!lets_bob_in(&suite, ""));
     must_say(&suite.run_as("nobody", "oncall-cache config show"), 0, "# not by this file: enforced since ");
+
+    // What is confirmed stays so, also if somebody tries once more and is cut off in the middle.
+    let confirmed = suite.host.read(SWITCH);
+    for command in ["enforce", "enforce --confirm-within 5m"] {
+        must_say(
+            &suite.host.sh(&format!("oncall-cache {command}")),
+            0,
+            "enforced already; nothing was changed",
+        );
+    }
+    suite.host.must(&format!("mv {PROBE} /root"));
+    suite.host.write(PROBE, "#!/bin/sh\nkill -9 $PPID\n", 0o755);
+    assert_eq!(suite.host.sh("oncall-cache enforce; echo code $?").stdout, b"code 137\n");
+    suite.host.must(&format!("mv /root/pam-probe {PROBE}"));
+    assert_eq!(suite.host.read(SWITCH), confirmed);
 
     // A suspension goes before it, and leaves it as it was.
     suite.host.must("oncall-cache suspend --for 1h --reason 'rota is wrong'");

@@ -44,8 +44,8 @@ pub enum Failure {
     OldLogin(String),
     /// Enforcing is suspended.
     Suspended(Timestamp),
-    /// What was tried shows that enforcing would shut out or let in the wrong people; a line each.
-    Test(Vec<String>),
+    /// What was tried shows that enforcing shuts out or lets in the wrong people: the mode that goes on, and a line each.
+    Test(Mode, Vec<String>),
 }
 
 impl Failure {
@@ -79,8 +79,11 @@ impl fmt::Display for Failure {
             Self::Suspended(until) => {
                 write!(f, "enforcing is suspended until {until}; end that first: oncall-cache suspend --end")
             }
-            Self::Test(problems) => {
+            Self::Test(Mode::Observe, problems) => {
                 write!(f, "not enforced, this host observes as before: {}", problems.join("; "))
+            }
+            Self::Test(Mode::Enforce, problems) => {
+                write!(f, "this host enforces as before, and that goes wrong: {}", problems.join("; "))
             }
         }
     }
@@ -167,25 +170,27 @@ pub fn enforce(config: &Path, wish: &EnforceArguments, now: Timestamp) -> Result
     if wish.confirm {
         return confirm(&held, now);
     }
-    match mode_in_force(held.world.rules.mode, Some(&held.switch), now).1 {
+    let (mode, source) = mode_in_force(held.world.rules.mode, Some(&held.switch), now);
+    let test = || trial::run(&held.world, now).map_err(|problems| Failure::Test(mode, problems));
+    let already = match source {
         ModeSource::Suspended(Order { until: Some(until), .. }) => return Err(Failure::Suspended(*until)),
-        _ if held.world.rules.mode == Mode::Enforce => {
-            let shown = trial::run(&held.world, now).map_err(Failure::Test)?;
-            return Ok(
-                [shown, vec!["config.toml enforces already; nothing was changed".to_string()]].concat()
-            );
-        }
-        _ => {}
+        ModeSource::Confirmed(_) => Some("enforced already"),
+        _ if held.world.rules.mode == Mode::Enforce => Some("config.toml enforces already"),
+        _ => None,
+    };
+    if let Some(already) = already {
+        // Nothing that has an end takes the place of what has none.
+        return Ok([test()?, vec![format!("{already}; nothing was changed")]].concat());
     }
     // The test is of what will be, so it is: should this process die, the host goes back by itself.
     let before = held.switch.enforcement.clone();
     let put = |enforcement| held.write(Switch { enforcement, ..held.switch.clone() });
     put(Some(order(now, Some(TEST), "being tested")))?;
-    let shown = match trial::run(&held.world, now) {
+    let shown = match test() {
         Ok(shown) => shown,
-        Err(problems) => {
+        Err(failure) => {
             put(before)?;
-            return Err(Failure::Test(problems));
+            return Err(failure);
         }
     };
     let order = order(now, wish.confirm_within, "");

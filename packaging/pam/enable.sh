@@ -51,8 +51,8 @@ for service in sshd sudo sudo-i su su-l login polkit-1; do
         echo "$stack: left as it is: root could not log in on this machine's console; add \"$(shut_console)\" to policy.exempt_ttys and run this again" >&2
         continue
     fi
-    # It asks as su does, by su's own line.
-    grep -qE '^account[[:space:]]+include[[:space:]]+su[[:space:]]*$' $stack && continue
+    # It asks as su or sudo does, by their own lines.
+    grep -qE '^account[[:space:]]+include[[:space:]]+su(do)?[[:space:]]*$' $stack && continue
     stacks="$stacks $(readlink -f $stack)"
 done
 

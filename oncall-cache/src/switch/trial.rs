@@ -75,7 +75,7 @@ fn off_call(world: &World, now: Timestamp) -> Result<String, String> {
     match ask(SERVICE, &person, &format!("ruser={person}"))? {
         (PERM_DENIED, _) => Ok(format!("{SERVICE}: {person}, off call, is refused")),
         (SUCCESS, _) => Err(format!(
-            "{SERVICE} lets {person} in, who is off call: its stack has no line of ours that counts; run packaging/pam/enable.sh"
+            "{SERVICE} lets {person} in, who is off call: its stack has no line of ours that counts; run pam-oncall-enable"
         )),
         (code, words) => {
             Err(format!("{SERVICE} cannot tell about {person}, who is off call: {words} ({code})"))
