@@ -219,6 +219,15 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     {
         assert!(text(&said).contains(shown), "{}", text(&said));
     }
+    // Those whose names were tried did nothing, and nobody says that they did.
+    let tried = suite.decisions();
+    assert!(tried.len() == 3 && tried.iter().all(|line| line.contains(" phase=test ")), "{tried:#?}");
+    let report = suite.host.sh("oncall-cache report --since 1h --json");
+    let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
+    let logins = report["logins"].as_array().expect("a list");
+    assert!(logins.iter().all(|login| login["class"] == "observed"), "{report}");
+    assert_eq!(report["refused"].as_array().map(Vec::len), Some(0), "{report}");
+
     assert!(!lets_bob_in(&suite, "trial"));
     must_say(&suite.run_as("nobody", "oncall-cache status"), 0, "enforced on trial until ");
     // From no login at all.

@@ -146,7 +146,9 @@ fn publish(entry: &Entry, line: Line, phase: Phase, now: Timestamp) -> bool {
     let Some(ticket) = spool.ticket(&entry.who, now) else { return false };
     let written = spool.append(&entry.record.line(phase, now, &ticket));
     let unwritten = written.err().map(|error| error.to_string()).unwrap_or_default();
-    line.field("id", &entry.record.id)
+    let test = if phase == Phase::Test { phase.token() } else { "" };
+    line.field("phase", test)
+        .field("id", &entry.record.id)
         .field("was", &entry.record.account_before)
         .field("dropped", &ticket.dropped_text())
         .field("unwritten", &unwritten)

@@ -17,6 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::getuid;
 use policy::{Order, Span, Switch, Timestamp};
 use trust::Owner;
 
@@ -24,6 +25,14 @@ use crate::revoked::is_reason;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 64 * 1024;
+
+/// What `oncall-cache enforce` asks PAM with, about logins that nobody makes.
+pub const PROBE: &str = "/usr/libexec/authkeys/pam-probe";
+
+/// Is this process that program? The kernel says so, not its caller.
+pub fn is_probe() -> bool {
+    getuid().is_root() && std::fs::read_link("/proc/self/exe").is_ok_and(|exe| exe == Path::new(PROBE))
+}
 
 /// Why the file tells nothing.
 #[derive(Debug)]

@@ -9,14 +9,11 @@ use std::time::{Duration, Instant};
 
 use host::accounts;
 use host::child::{Child, Ending};
-use host::switch::Uptime;
+use host::switch::{PROBE, Uptime};
 use policy::{Decision, Facts, Login, Person, Principal, Reason, Span, Timestamp, Verdict, decide};
 use trust::Owner;
 
 use crate::check::World;
-
-/// The helper.
-const PROBE: &str = "/usr/libexec/authkeys/pam-probe";
 
 /// The longest that one transaction takes.
 const PATIENCE: Duration = Duration::from_secs(10);

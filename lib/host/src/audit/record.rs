@@ -14,6 +14,8 @@ use super::{LONGEST, Ticket};
 pub enum Phase {
     /// Account management decided.
     Account,
+    /// The same for `oncall-cache enforce`, which tries logins that nobody makes.
+    Test,
     /// A session opened; for a shared account over sshd, this is where it was decided.
     Session,
     /// It closed.
@@ -25,6 +27,7 @@ impl Phase {
     pub fn token(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Test => "test",
             Self::Session => "session",
             Self::Close => "close",
         }
