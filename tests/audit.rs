@@ -590,6 +590,27 @@ fn a_report_reads_rotated_and_damaged_files_and_says_what_is_gone() {
 }
 
 #[test]
+fn what_is_rotated_as_the_packages_do_it_is_in_the_report() {
+    let suite = suite();
+    alone(&suite, "sshd");
+    suite.host.must("chgrp adm /var/log/authkeys");
+    for _ in 0..2 {
+        open_session(&suite);
+        let before = harness::suite::now();
+        wait_until("the next one gets another name", || harness::suite::now() > before);
+        suite
+            .host
+            .must("logrotate --force --state /root/rotated /run/suite/source/packaging/logrotate.d/authkeys");
+    }
+    open_session(&suite);
+    assert_eq!(suite.host.must(&format!("ls {AUDIT}*")).lines().count(), 3);
+    assert_eq!(suite.host.must(&format!("stat -c %U:%G {AUDIT}")), "root:adm\n", "its directory's group");
+    let told = json_report(&suite, "");
+    assert_eq!(told["logins"].as_array().map(Vec::len), Some(3), "{told}");
+    assert!(!told["gaps"].to_string().contains("compressed"), "{told}");
+}
+
+#[test]
 fn whom_enforcing_would_refuse_is_told_before_it_does_people_and_programs_apart() {
     let suite = suite();
     suite
