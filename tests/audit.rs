@@ -148,6 +148,30 @@ fn a_session_is_on_record_also_where_sshd_asks_account_management_in_another_pro
 }
 
 #[test]
+fn a_login_that_the_session_decides_is_on_record_once_whatever_account_management_said() {
+    let suite = suite();
+    suite.host.must("useradd -o -u 0 -g 0 -M -d /root -s /bin/sh breakglass");
+    suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/carol.pub >/root/.ssh/authorized_keys");
+    let fingerprint = suite.host.must("ssh-keygen -lf /root/keys/carol.pub | cut -d' ' -f2");
+    // Exempt by its name; and, with nobody to be told from anybody, let in because nothing is enforced.
+    for (account, reason, before) in [
+        ("breakglass", "exempt", "true"),
+        (
+            "root",
+            "cache-missing",
+            "oncall-cache suspend --for 1h --reason x && rm /var/lib/oncall-cache/roster.db",
+        ),
+    ] {
+        suite.host.must(before);
+        admitted(&suite.ssh("carol", account, "id -u"));
+        let login = one_login(&suite);
+        assert_eq!(phases(&login), [("session", account), ("close", account)]);
+        assert_eq!((word(&login[0], "reason"), word(&login[0], "fingerprint")), (reason, fingerprint.trim()));
+        assert_eq!(suite.decisions().len(), 1);
+    }
+}
+
+#[test]
 fn a_record_says_by_which_door_and_key_and_who_asked() {
     let suite = suite();
     admitted(&suite.ssh("alice", "root", "id -u"));

@@ -198,11 +198,13 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
         world.read_roster(&human, now);
     }
     let login = login(request, account, &facts, &human);
-    let decision = if session_decides(request, &world, &facts) {
-        anyone(&login, &world.evidence(), world.rules(), now)
-    } else {
-        decide(&login, &world.evidence(), world.rules(), now)
-    };
+    if session_decides(request, &world, &facts) {
+        let decision = anyone(&login, &world.evidence(), world.rules(), now);
+        let answer = finish(request, &world, &login, &decision, now, None);
+        // Whom the session decides about is on record there, with the key, and only once.
+        return if answer.effect.refuses() { answer } else { Answer { log: None, record: None, ..answer } };
+    }
+    let decision = decide(&login, &world.evidence(), world.rules(), now);
     finish(request, &world, &login, &decision, now, None)
 }
 
@@ -364,7 +366,7 @@ fn finish(
         Ground::OnCall(ground) if ground.is_old => Some(format!("on call: {}", ground.old_news())),
         _ => None,
     };
-    let ours = !matches!(decision.reason, Reason::OutOfScope | Reason::AwaitsKey);
+    let ours = decision.reason != Reason::OutOfScope;
     let log = ours.then(|| {
         let person = match login.person {
             Person::Known(principal) => principal.as_str(),
