@@ -504,6 +504,41 @@ mod tests {
     }
 
     #[test]
+    fn a_programs_key_beside_any_other_is_nobodys() {
+        let key = |body: &str| {
+            PublicKey::parse_words("ssh-ed25519", &format!("AAAAC3NzaC1lZDI1NTE5AAAAI{body}")).unwrap()
+        };
+        let deploys = key("K/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6");
+        let backups = key("JqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5o");
+        let persons = key("JqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5p");
+        let entry = |number, key: &PublicKey| Automation {
+            number,
+            account: policy::Account::new("root").unwrap(),
+            digests: vec![key.sha256()],
+            keys: Vec::new(),
+            from: Vec::new(),
+            services: vec!["sshd".to_string()],
+            owner: String::new(),
+            reason: String::new(),
+            until: NOW,
+        };
+        let automation = vec![entry(1, &deploys), entry(2, &backups)];
+        let rules = Rules { automation, ..Rules::compiled() };
+        let number = |keys: &[&PublicKey]| {
+            let keys: Vec<PublicKey> = keys.iter().map(|&key| key.clone()).collect();
+            program(&rules, "root", &keys).map(|human| match human.person() {
+                Person::Program(entry) => Some(entry.number),
+                _ => None,
+            })
+        };
+        assert_eq!(number(&[&deploys, &deploys]), Some(Some(1)));
+        for pair in [[&deploys, &persons], [&persons, &deploys], [&deploys, &backups]] {
+            assert_eq!(number(&pair), Some(None));
+        }
+        assert_eq!(number(&[&persons]), None, "a person's");
+    }
+
+    #[test]
     fn only_whole_publickey_lines_are_keys() {
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
         assert_eq!(offered_keys(&format!("publickey {key}\n")).len(), 1);
@@ -514,6 +549,9 @@ mod tests {
             "publickey\n",
             "publickey ssh-ed25519 SHA256:abc\n",
             &format!("hostbased {key}\n"),
+            // Beside what is no plain key, a key is not the whole truth.
+            &format!("publickey {key}\npublickey ssh-ed25519-cert-v01@openssh.com AAAA\n"),
+            &format!("publickey\npublickey {key}\n"),
         ] {
             assert_eq!(offered_keys(other).len(), 0, "{other}");
         }
