@@ -238,6 +238,31 @@ fn a48_the_process_environment_is_no_evidence() {
     assert!(one_decision(&suite).contains("person=bob decision=refuse reason=not-oncall "));
 }
 
+#[test]
+fn a48_nor_is_what_a_user_writes_into_the_environment_of_pam() {
+    let suite = suite();
+    suite.host.must("useradd -m -s /bin/sh deploy; printf '[[policy.shared]]\naccount = \"deploy\"\n' >>/etc/authkeys/config.toml");
+    suite.host.must("mkdir -p ~deploy/.ssh; cat /root/keys/*.pub >~deploy/.ssh/authorized_keys; chown -R deploy ~deploy/.ssh");
+    // Our line behind pam_env's, which reads what deploy writes.
+    let line = "session requisite pam_oncall.so";
+    suite.host.must(&format!("sed -i '/^{line}/d' /etc/pam.d/sshd; echo '{line}' >>/etc/pam.d/sshd"));
+    suite.host.must("grep -q 'pam_env.so user_readenv=1' /etc/pam.d/sshd");
+    assert!(suite.ssh("alice", "deploy", "true").status.success());
+    let _ = suite.decisions();
+    let key = suite.public_key("alice").replace(" alice", "");
+    for forged in [
+        format!("publickey {key}"),
+        format!("publickey {key} ${{SSH_AUTH_INFO_0}}"),
+        format!("${{SSH_AUTH_INFO_0}}publickey {key}"),
+        format!("x${{SSH_AUTH_INFO_0}}publickey {key} ${{SSH_AUTH_INFO_0}}"),
+    ] {
+        let text = format!("SSH_AUTH_INFO_0 DEFAULT=\"{forged}\"\n");
+        suite.host.write("/home/deploy/.pam_environment", text, 0o644);
+        refused(&suite.ssh("bob", "deploy", "echo in"), "deploy on testhost is for people on call: ");
+        assert!(!one_decision(&suite).contains("person=alice"), "{forged}");
+    }
+}
+
 /// Puts alice's key in the place of another's.
 fn claim_alices_key(suite: &Suite, name: &str) {
     let (hers, theirs) = (suite.public_key("alice"), suite.public_key(name));

@@ -284,13 +284,16 @@ fn sudo_caller(request: &Request, caller: Uid, facts: &Facts) -> Human {
 
 /// The keys in sshd's account of how the user authenticated: lines of `publickey TYPE BASE64`, among lines
 /// for other methods. None at all if one of them is not a plain key: beside a certificate, a key is not the
-/// whole truth.
+/// whole truth. sshd ends each line, and pam_env cannot: where that stands before us and reads ~/.pam_environment
+/// (Debian's does), no user can say whose key it was.
 fn offered_keys(authentication: &str) -> Vec<PublicKey> {
     let key = |line: &str| {
         let mut words = line.split(' ').skip(1);
-        PublicKey::parse_words(words.next()?, words.next()?).ok()
+        let (kind, body, None) = (words.next()?, words.next()?, words.next()) else { return None };
+        PublicKey::parse_words(kind, body).ok()
     };
-    let lines = authentication.lines().filter(|line| line.split(' ').next() == Some("publickey"));
+    let whole = if authentication.ends_with('\n') { authentication } else { "" };
+    let lines = whole.lines().filter(|line| line.split(' ').next() == Some("publickey"));
     lines.map(key).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
@@ -552,6 +555,10 @@ mod tests {
             // Beside what is no plain key, a key is not the whole truth.
             &format!("publickey {key}\npublickey ssh-ed25519-cert-v01@openssh.com AAAA\n"),
             &format!("publickey\npublickey {key}\n"),
+            // As pam_env could make it.
+            &format!("publickey {key}"),
+            &format!("publickey {key} publickey {key}\n"),
+            &format!("publickey {key}\npublickey {key}"),
         ] {
             assert_eq!(offered_keys(other).len(), 0, "{other}");
         }
