@@ -542,6 +542,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_one_persons_if_every_one_of_them_is() {
+        let owner = |name: &str| KeyOwner::One(Principal::new(name).unwrap());
+        let told = |owners: &[KeyOwner]| {
+            let human = one_human(owners.to_vec());
+            let name = if let Human::Named(person) = &human { person.as_str() } else { "" };
+            (name.to_string(), human.names())
+        };
+        let words = |name: &str, names: &str| (name.to_string(), names.to_string());
+        assert_eq!(told(&[owner("alice"), owner("alice")]), words("alice", ""));
+        for others in [vec![owner("bob"), owner("alice")], vec![owner("alice"), owner("bob")]] {
+            let (_, names) = told(&[vec![owner("alice")], others].concat());
+            assert!(names.contains("alice") && names.contains("bob"), "{names}");
+        }
+        assert_eq!(told(&[owner("alice"), KeyOwner::Nobody]), words("", "alice"));
+        assert_eq!(told(&[KeyOwner::Nobody, owner("alice")]), words("", ""));
+        assert_eq!(told(&[]), words("", ""));
+    }
+
+    #[test]
     fn only_whole_publickey_lines_are_keys() {
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
         assert_eq!(offered_keys(&format!("publickey {key}\n")).len(), 1);

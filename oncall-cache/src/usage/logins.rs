@@ -152,6 +152,8 @@ struct Story<'a> {
     /// The same in order of their decisions, so that those which never close make room.
     ages: BTreeSet<(Timestamp, String)>,
     numbers: Numbers,
+    /// Was there a record of the period?
+    has_begun: bool,
     /// When the first record is of.
     oldest: Option<Timestamp>,
     begun: usize,
@@ -170,6 +172,7 @@ impl<'a> Story<'a> {
             open: BTreeMap::new(),
             ages: BTreeSet::new(),
             numbers: Numbers::default(),
+            has_begun: false,
             oldest: None,
             begun: 0,
             unread: 0,
@@ -195,8 +198,9 @@ impl<'a> Story<'a> {
 
     /// What was lost before this record.
     fn count_gaps(&mut self, seen: &Seen, at: Timestamp) {
-        if at < self.period.since {
-            // Numbers are counted from the last record before the period.
+        self.has_begun |= self.period.contains(at);
+        if !self.has_begun {
+            // Numbers are counted from the last record before the period: before its first, not of a clock set back.
             self.numbers = Numbers::default();
         }
         match seen.seq {
@@ -210,8 +214,8 @@ impl<'a> Story<'a> {
         for part in seen.dropped.split(',') {
             let told = part.rsplit_once(':').and_then(|(who, count)| Some((who, count.parse::<u64>().ok()?)));
             let Some((who, count)) = told.filter(|_| self.dropped.len() < MOST) else { continue };
-            // Whoever it was, admitted or not.
-            let who = who.trim_end_matches(['+', '-']).to_string();
+            // Whoever it was, admitted or not; a name may end like that itself.
+            let who = who.strip_suffix(['+', '-']).unwrap_or(who).to_string();
             *self.dropped.entry(who).or_default() += count;
         }
     }
@@ -434,7 +438,9 @@ mod tests {
             record(4, 5, "a", "account", ALICE),
             "{\"version\":1,\"seq\":5,\"time".to_string(),
             "[]".to_string(),
-            record(8, 6, "b", "account", &format!("{ALICE},\"dropped\":\"bob-:9940,uid=7+:3\"")),
+            record(8, 6, "b", "account", &format!("{ALICE},\"dropped\":\"bob-:9940,uid=7+:3,bob--:1\"")),
+            // A clock that was set back hides nothing.
+            record(9, -500, "c", "account", ALICE),
             "{\"version\":1,\"time\":\"2026-11-20T09:00:07Z\"}".to_string(),
         ]);
         assert_eq!(
@@ -444,8 +450,8 @@ mod tests {
                 "2 lines of the audit file are not understood",
                 "1 records have no number: what else is missing among them cannot be told",
                 "9940 records of bob were dropped, because they were too many in a minute",
+                "1 records of bob- were dropped, because they were too many in a minute",
                 "3 records of uid=7 were dropped, because they were too many in a minute",
-                "the oldest record is of 2026-11-20T09:00:05Z; what was before is not known",
             ]
         );
     }
