@@ -26,6 +26,11 @@ fn hold_standard_descriptors() -> Vec<File> {
     null.take_while(|file| file.as_raw_fd() <= 2).collect()
 }
 
+/// What `run` returns; where it panics, a refusal.
+fn guarded(run: impl FnOnce() -> c_int) -> c_int {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(pam::code::AUTHINFO_UNAVAIL)
+}
+
 /// Runs `decide` so that no panic leaves this module and none prints into its host's standard error.
 /// `not_ours` is the code for a login that is not ours to refuse.
 unsafe fn answer(
@@ -37,7 +42,7 @@ unsafe fn answer(
 ) -> c_int {
     // No `Once`: who forks while another thread is in it would wait for ever.
     static QUIET: AtomicBool = AtomicBool::new(false);
-    catch_unwind(AssertUnwindSafe(|| {
+    guarded(|| {
         if !QUIET.swap(true, Ordering::Relaxed) {
             set_hook(Box::new(|_| {}));
         }
@@ -56,8 +61,7 @@ unsafe fn answer(
             Effect::CannotTell => pam::code::AUTHINFO_UNAVAIL,
             Effect::BadName => pam::code::USER_UNKNOWN,
         }
-    }))
-    .unwrap_or(pam::code::AUTHINFO_UNAVAIL)
+    })
 }
 
 macro_rules! entry_points {
@@ -114,4 +118,15 @@ nothing_to_say! {
     pam_sm_setcred => IGNORE;
     /// Nor are passwords.
     pam_sm_chauthtok => IGNORE;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_ours_refuses() {
+        assert_eq!(guarded(|| panic!("ours")), pam::code::AUTHINFO_UNAVAIL);
+        assert_eq!(guarded(|| pam::code::IGNORE), pam::code::IGNORE);
+    }
 }
