@@ -20,6 +20,7 @@ use store::{StoreError, SyncLock};
 use crate::check::World;
 use crate::cli::{EnforceArguments, SuspendArguments};
 use crate::when::When;
+pub use trial::PROBE;
 
 /// The shortest trial: time for one login.
 const SHORTEST_TRIAL: Span = Span::minutes(1);

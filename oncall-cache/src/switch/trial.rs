@@ -16,7 +16,7 @@ use trust::Owner;
 use crate::check::World;
 
 /// The helper.
-const PROBE: &str = "/usr/libexec/authkeys/pam-probe";
+pub const PROBE: &str = "/usr/libexec/authkeys/pam-probe";
 
 /// The longest that one transaction takes.
 const PATIENCE: Duration = Duration::from_secs(10);
