@@ -806,6 +806,55 @@ fn timers_that_the_next_boot_would_not_start_are_told() {
     );
 }
 
+/// Runs `script` on this machine as the only unit of a real systemd, which ends with it.
+fn under_systemd(suite: &Suite, script: &str) {
+    let unit = "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=/bin/sh -e /root/script\nExecStopPost=/usr/bin/systemctl poweroff -ff\n";
+    suite.host.write("/etc/systemd/system/ask.service", unit, 0o644);
+    suite.host.write("/root/script", format!("{script}\ntouch /root/done\n"), 0o755);
+    let boot = "mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup && \
+                mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && \
+                exec env container=test /lib/systemd/systemd --system --unit=ask.service";
+    let output = suite.host.sh(&format!(
+        "unshare --mount --pid --cgroup --fork --kill-child /bin/sh -c '{boot}'; test -e /root/done"
+    ));
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn timers_that_systemd_does_not_run_now_are_told_where_it_runs() {
+    let suite = suite();
+    suite.host.must("rm /etc/cron.d/authkeys");
+    let mend = "systemctl enable --now authkeys-sync.timer";
+    let unmask = format!("systemctl unmask authkeys-sync.timer && {mend}");
+    // What is done, what the doctor says then, and what it says would mend it: that is done before the next.
+    let states = [
+        ("systemctl enable --now authkeys-sync.timer oncall-cache-sync.timer", "", ""),
+        ("systemctl stop authkeys-sync.timer", "authkeys-sync.timer is inactive", mend),
+        (
+            "systemctl disable authkeys-sync.timer",
+            "authkeys-sync.timer is disabled: the next boot does not start it",
+            mend,
+        ),
+        ("systemctl mask --now authkeys-sync.timer", "authkeys-sync.timer is masked", &unmask),
+        ("true", "", ""),
+    ];
+    let mut script = String::new();
+    for (number, (change, _, mend)) in states.iter().enumerate() {
+        let mend = if mend.is_empty() { "true" } else { mend };
+        script += &format!("{change}\noncall-cache doctor --json >/root/{number} || true\n{mend}\n");
+    }
+    under_systemd(&suite, &script);
+    for (number, (change, what, mend)) in states.into_iter().enumerate() {
+        let told: Value = serde_json::from_str(&suite.host.read(&format!("/root/{number}"))).expect("JSON");
+        let mut timers = told["findings"].as_array().expect("a list").clone();
+        timers.retain(|finding| finding["id"] == "timer");
+        let said: Vec<_> =
+            timers.iter().map(|one| ["file", "what", "mend"].map(|field| word(one, field))).collect();
+        let expected = ["/usr/lib/systemd/system/authkeys-sync.timer", what, mend];
+        assert_eq!(said, if what.is_empty() { vec![] } else { vec![expected] }, "{change}");
+    }
+}
+
 #[test]
 fn a_secret_that_others_can_read_and_one_that_the_sync_cannot() {
     let suite = suite();
