@@ -550,6 +550,18 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             Advice("config check", "true"),
         ),
         case(
+            "sed -i 's/^account = \"root\"/account = \"rot\"/' /etc/authkeys/config.toml",
+            "warning config-name",
+            "/etc/authkeys/config.toml#account = \"rot\"",
+            Advice("the name that is meant", "true"),
+        ),
+        case(
+            "sed -i 's,rota/primary,rota/primry,' /etc/authkeys/config.toml",
+            "warning config-name",
+            "/etc/authkeys/config.toml#primry",
+            Advice("the name that is meant", "true"),
+        ),
+        case(
             "rm /var/lib/oncall-cache/roster.db",
             "lock-out roster",
             "/var/lib/oncall-cache/roster.db",
@@ -575,6 +587,96 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             Mend,
         ),
     ]);
+}
+
+/// `config check FILE` for each of these configurations: its exit status, and what it complains of.
+#[test]
+fn config_check_names_what_stands_for_nothing_with_what_was_meant() {
+    let suite = suite();
+    let check = |config: &str| {
+        suite.host.write("/etc/authkeys/new.toml", config, 0o644);
+        let output = suite.host.sh("oncall-cache config check /etc/authkeys/new.toml");
+        let said =
+            String::from_utf8_lossy(&output.stderr).replace("oncall-cache: /etc/authkeys/new.toml:", "");
+        (output.status.code(), said.trim_end().to_string())
+    };
+    assert_eq!(check(CONFIG), (Some(0), String::new()));
+    let line =
+        |config: &str, words: &str| 1 + config.lines().position(|line| line.contains(words)).expect(words);
+    for (old, new, told) in [
+        (
+            "account = \"root\"",
+            "account = \"rot\"",
+            "[[policy.shared]] account: `rot` is no account of this host; did you mean `root`?",
+        ),
+        (
+            "account = \"root\"",
+            "account = \"quiteelse\"",
+            "[[policy.shared]] account: `quiteelse` is no account of this host",
+        ),
+        (
+            "account = \"root\"",
+            "account = \"root\"\nprincipals = [\"alcie\"]",
+            "[[policy.shared]] principals: `alcie` is no person of the directory; did you mean `alice`?",
+        ),
+        (
+            "account = \"root\"",
+            "account = \"breakglass\"",
+            "[[policy.shared]] account: `breakglass` is in policy.exempt_accounts: authkeys prints no keys for it, and nobody is refused",
+        ),
+        (
+            "\"breakglass\"",
+            "\"breakglas\"",
+            "policy.exempt_accounts: `breakglas` is no account of this host; did you mean `breakglass`?",
+        ),
+        (
+            "[policy]",
+            "[policy]\ngroups = [\"wheel\", \"sduo\"]",
+            "policy.groups: `sduo` is no group of this host; did you mean `sudo`?",
+        ),
+        (
+            "[policy]",
+            "[policy]\naccounts = [\"roott\"]",
+            "policy.accounts: `roott` is no account of this host; did you mean `root`?",
+        ),
+        (
+            "rota/primary",
+            "rota/primry",
+            "[[policy.rule]] schedules: `primry` is no schedule of source `rota`; did you mean `primary`?",
+        ),
+        (
+            "file = \"rota.toml\"",
+            "file = \"rota.toml\"\npeople = { X = \"bobb\" }",
+            "[oncall.source.people]: `bobb` is no person of the directory; did you mean `bob`?",
+        ),
+    ] {
+        let config = CONFIG.replace(old, new);
+        let at = line(&config, new.rsplit('\n').next().unwrap_or(new));
+        assert_eq!(check(&config), (Some(0), format!("{at}: warning: {told}")), "{new}");
+    }
+    // What can never work is an error.
+    for (old, new, told) in [
+        ("rota/primary", "roda/primary", "no [[oncall.source]] is named `roda`; did you mean `rota`?"),
+        (
+            "file = \"rota.toml\"",
+            "file = \"rota.toml\"\nschedules = [\"secondary\", \"primery\"]",
+            "source `rota` does not list `primary` in its `schedules`; did you mean `primery`?",
+        ),
+        (
+            "[policy]",
+            "[[nss.group]]\nname = \"oncall\"\ngid = 9100\nrules = [\"everywere\"]\n[policy]",
+            "no [[policy.rule]] is named `everywere`; did you mean `everywhere`?",
+        ),
+    ] {
+        let (code, said) = check(&CONFIG.replace(old, new));
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.ends_with(told), "{said}");
+    }
+    // Who may not read the copy of the directory hears nothing of people.
+    let config = CONFIG.replace("account = \"root\"", "account = \"root\"\nprincipals = [\"alcie\"]");
+    suite.host.write("/etc/authkeys/new.toml", config, 0o644);
+    let output = suite.run_as("nobody", "oncall-cache config check /etc/authkeys/new.toml");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
 }
 
 #[test]

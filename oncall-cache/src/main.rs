@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod import;
 mod map;
+mod names;
 mod providers;
 mod refresh;
 mod report;
@@ -451,11 +452,16 @@ fn explain(world: &check::World) -> u8 {
 fn check_config(file: &Path) -> u8 {
     let checked = std::path::absolute(file).and_then(|path| Ok((std::fs::read(&path)?, path)));
     let outcome = match checked {
-        Ok((text, path)) => Config::parse(&path, &text).map_err(|error| error.to_string()),
+        Ok((text, path)) => {
+            Config::parse(&path, &text).map(|config| (config, text)).map_err(|error| error.to_string())
+        }
         Err(error) => Err(format!("{}: {error}", file.display())),
     };
     match outcome {
-        Ok(config) => {
+        Ok((config, text)) => {
+            for remark in names::remarks(&config, &text, now()) {
+                complain(format_args!("{}:{remark}", file.display()));
+            }
             for remark in config.remarks(now()) {
                 say(&format!("{}: note: {remark}", file.display()));
             }

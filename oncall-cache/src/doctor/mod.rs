@@ -208,6 +208,7 @@ impl<'a> Host<'a> {
         let mut findings = state::switch(Path::new(self.path), self.rules.mode, &self.switch, self.now);
         let Some(config) = self.config else { return findings };
         findings.extend(state::config(config, &self.switch, self.now));
+        findings.extend(state::names(config, self.now));
         findings.extend(state::revocations(config));
         findings.extend(state::keys(config, self.now));
         let report = Report::read(&report::path(config));

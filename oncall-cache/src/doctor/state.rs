@@ -13,6 +13,7 @@ use trust::{Owner, Refusal, Why};
 
 use super::finding::{Finding, Place, Severity, edit, quoted};
 use super::machine::{self, Said};
+use crate::names;
 use crate::report::Report;
 use crate::status::{Health, Status};
 use crate::switch::PROBE;
@@ -75,6 +76,20 @@ pub fn config(config: &Config, switch: &Result<Switch, Unreadable>, now: Timesta
         found.why("a setting that has no effect").advise("take it out, or renew it")
     }));
     findings
+}
+
+/// Names in the configuration that stand for nothing here. (Exempt accounts are judged by what they are good for.)
+pub fn names(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let text = machine::bytes(&config.path).unwrap_or_default();
+    let remarks = names::remarks(config, &text, now).into_iter();
+    let told = remarks.filter(|remark| !remark.text.starts_with("policy.exempt_accounts"));
+    let why = "what the line asks for does not happen, and nothing else says so";
+    let found = |remark: names::Remark| {
+        let found =
+            Finding::warning("config-name", remark.text).at(Place::line(config.path.display(), remark.line));
+        found.why(why).advise("write the name that is meant, make what it names, or take the line out")
+    };
+    told.map(found).collect()
 }
 
 /// The list of those who are shut out.
