@@ -3,8 +3,8 @@
 //! Every case breaks one thing on a host that is right, asks the doctor, and then either runs the command that it
 //! printed, after which it has to be silent again, or puts things back.
 
-use harness::suite::{CONFIG, DAY, HOUR, Suite};
-use harness::text;
+use harness::suite::{CONFIG, DAY, HOUR, Suite, instant, now};
+use harness::{text, wait_until};
 use serde_json::Value;
 
 /// Each finding has a line in it.
@@ -25,11 +25,33 @@ fn suite() -> Suite {
         0o644,
     );
     suite.sync();
+    keep(&suite);
+    suite
+}
+
+/// The same with a group of those on call, in nsswitch.conf, and with an nscd that keeps no groups.
+fn suite_with_group() -> Suite {
+    let suite = suite();
+    let group = "[[nss.group]]\nname = \"oncall\"\ngid = 9100\nrules = [\"*\"]\n";
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{group}"), 0o644);
+    suite.host.must("sh /run/suite/source/packaging/nss/enable.sh");
+    suite.host.must(
+        "sed -i 's/^\\(\\s*enable-cache\\s*[a-z]*\\s*\\)yes/\\1no/' /etc/nscd.conf && mkdir -p /run/nscd /var/cache/nscd && ln -sfn /run /var/run",
+    );
+    suite.host.daemon(&["/usr/sbin/nscd", "-F"], "/var/log/nscd.log");
+    wait_until("nscd listens", || suite.host.path("/run/nscd/socket").exists());
+    suite.sync();
+    keep(&suite);
+    suite
+}
+
+/// What is right, to be put back after each case.
+fn keep(suite: &Suite) {
     suite.host.must(
         "tar -cf /run/suite/right.tar -C / etc/pam.d etc/ssh etc/authkeys etc/sudoers etc/sudoers.d etc/cron.d \
-         etc/passwd etc/group etc/shadow etc/gshadow var/lib/authkeys var/lib/oncall-cache",
+         etc/passwd etc/group etc/shadow etc/gshadow etc/nsswitch.conf etc/nscd.conf var/lib/authkeys \
+         var/lib/oncall-cache var/log/authkeys",
     );
-    suite
 }
 
 /// What the doctor says, and its exit status.
@@ -111,18 +133,24 @@ fn place(suite: &Suite, place: &str) -> (String, Option<u64>) {
 }
 
 fn put_back(suite: &Suite) {
-    suite.host.must("rm -rf /var/lib/authkeys /var/lib/oncall-cache && tar -xpf /run/suite/right.tar -C /");
+    suite.host.must(
+        "rm -rf /var/lib/authkeys /var/lib/oncall-cache /var/log/authkeys /etc/authkeys/switch && \
+         tar -xpf /run/suite/right.tar -C /",
+    );
 }
 
 /// Breaks, asks and mends, one case after the other on one machine.
 fn each(cases: &[Case]) {
-    let suite = suite();
-    let first = ask(&suite);
+    each_on(&suite(), cases);
+}
+
+fn each_on(suite: &Suite, cases: &[Case]) {
+    let first = ask(suite);
     assert!(first.is_silent(), "on the shipped set-up: {}", first.lines());
     for case in cases {
         suite.host.must(case.breaks);
-        let told = ask(&suite);
-        let (file, line) = place(&suite, case.place);
+        let told = ask(suite);
+        let (file, line) = place(suite, case.place);
         let matches = |finding: &&Value| {
             format!("{} {}", word(finding, "severity"), word(finding, "id")) == case.found
                 && word(finding, "file") == file
@@ -132,6 +160,7 @@ fn each(cases: &[Case]) {
             panic!("{}\nno {} at {file}:{line:?} in {}", case.breaks, case.found, told.lines());
         };
         let exit = match word(finding, "severity") {
+            "note" => 0,
             "warning" => 1,
             _ => 2,
         };
@@ -142,17 +171,23 @@ fn each(cases: &[Case]) {
             Mend => {
                 assert!(is_command, "{}: {mend}", case.breaks);
                 suite.host.must(mend);
-                let after = ask(&suite);
-                assert!(after.is_silent(), "{}\nafter {mend}\n{}", case.breaks, after.lines());
+                let after = ask(suite);
+                let stays = after.findings.iter().find(matches);
+                assert!(
+                    after.is_silent() && stays.is_none(),
+                    "{}\nafter {mend}\n{}",
+                    case.breaks,
+                    after.lines()
+                );
             }
             Advice(words, undo) => {
                 assert!(mend.contains(words), "{}: {mend}", case.breaks);
                 suite.host.must(undo);
             }
         }
-        put_back(&suite);
+        put_back(suite);
     }
-    let last = ask(&suite);
+    let last = ask(suite);
     assert!(last.is_silent(), "after all cases: {}", last.lines());
 }
 
@@ -241,6 +276,15 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
         ),
         case(
             "sed -i 's/ shared=session//' /etc/pam.d/sshd",
+            "lock-out pam-shared",
+            "/etc/pam.d/sshd#account required pam_oncall",
+            Mend,
+        ),
+        // A robot in a guarded account, and nobody else who would need the word.
+        case(
+            "sed -i '/^.*policy.shared/,$d' /etc/authkeys/config.toml && sed -i 's/^PermitRootLogin.*/PermitRootLogin no/' /etc/ssh/sshd_config.d/10-authkeys.conf && \
+             printf '[[policy.automation]]\\naccount = \"alice\"\\nkeys = [\"%s\"]\\nfrom = [\"127.0.0.1\"]\\nowner = \"ops\"\\nreason = \"deploy\"\\nuntil = 2099-01-01\\n' \"$(cat /root/keys/dave.pub)\" >>/etc/authkeys/config.toml && \
+             sed -i 's/ shared=session//' /etc/pam.d/sshd",
             "lock-out pam-shared",
             "/etc/pam.d/sshd#account required pam_oncall",
             Mend,
@@ -429,9 +473,17 @@ fn a53_an_sshd_that_does_not_ask_is_named_by_the_line_that_wins() {
             "/etc/ssh/sshd_config#maybe",
             Advice("sshd -t", "true"),
         ),
+        // sshd follows the link, and finds a directory that others can write.
+        case(
+            "mkdir -p /opt/authkeys/bin && cp /usr/bin/authkeys /opt/authkeys/bin && chgrp sudo /opt/authkeys && chmod g+w /opt/authkeys && ln -s /opt/authkeys/bin/authkeys /usr/local/bin/authkeys && \
+             sed -i 's,/usr/bin/authkeys,/usr/local/bin/authkeys,' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "lock-out sshd-command-path",
+            "/opt/authkeys",
+            Mend,
+        ),
         case("rm -rf /run/sshd", "warning sshd-config", "", Mend),
         case(
-            "mkdir -m 700 /root/.ssh && cp /root/keys/bob.pub /root/.ssh/authorized_keys",
+            "rm -rf /root/.ssh && mkdir -m 700 /root/.ssh && cp /root/keys/bob.pub /root/.ssh/authorized_keys",
             "warning local-keys",
             "/root/.ssh/authorized_keys#ssh-ed25519",
             Advice("AuthorizedKeysFile none", "rm -r /root/.ssh"),
@@ -462,6 +514,19 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
         ),
         case("chown root /var/lib/oncall-cache", "lock-out file-mode", "/var/lib/oncall-cache", Mend),
         case("chmod 777 /usr/bin/oncall-cache", "open file-mode", "/usr/bin/oncall-cache", Mend),
+        case(
+            "rm /usr/libexec/authkeys/pam-probe",
+            "warning pam-probe",
+            "/usr/libexec/authkeys/pam-probe",
+            Advice("install the suite again", "cp /run/suite/build/pam-probe /usr/libexec/authkeys/"),
+        ),
+        case("chmod 775 /usr/libexec/authkeys", "warning pam-probe", "/usr/libexec/authkeys", Mend),
+        case(
+            "chmod 644 /usr/libexec/authkeys/pam-probe",
+            "warning pam-probe",
+            "/usr/libexec/authkeys/pam-probe",
+            Mend,
+        ),
         case("gpasswd -d oncall-cache authkeys", "warning membership", "/etc/group", Mend),
         case("gpasswd -d authkeys-sync authkeys", "warning membership", "/etc/group", Mend),
         case("usermod -a -G authkeys-sync dave", "warning membership", "/etc/group", Mend),
@@ -483,6 +548,18 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             "lock-out config",
             "/etc/authkeys/config.toml#exemt",
             Advice("config check", "true"),
+        ),
+        case(
+            "sed -i 's/^account = \"root\"/account = \"rot\"/' /etc/authkeys/config.toml",
+            "warning config-name",
+            "/etc/authkeys/config.toml#account = \"rot\"",
+            Advice("the name that is meant", "true"),
+        ),
+        case(
+            "sed -i 's,rota/primary,rota/primry,' /etc/authkeys/config.toml",
+            "warning config-name",
+            "/etc/authkeys/config.toml#primry",
+            Advice("the name that is meant", "true"),
         ),
         case(
             "rm /var/lib/oncall-cache/roster.db",
@@ -510,6 +587,374 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             Mend,
         ),
     ]);
+}
+
+/// `config check FILE` for each of these configurations: its exit status, and what it complains of.
+#[test]
+fn config_check_names_what_stands_for_nothing_with_what_was_meant() {
+    let suite = suite();
+    let check = |config: &str| {
+        suite.host.write("/etc/authkeys/new.toml", config, 0o644);
+        let output = suite.host.sh("oncall-cache config check /etc/authkeys/new.toml");
+        let said =
+            String::from_utf8_lossy(&output.stderr).replace("oncall-cache: /etc/authkeys/new.toml:", "");
+        (output.status.code(), said.trim_end().to_string())
+    };
+    assert_eq!(check(CONFIG), (Some(0), String::new()));
+    let line =
+        |config: &str, words: &str| 1 + config.lines().position(|line| line.contains(words)).expect(words);
+    for (old, new, told) in [
+        (
+            "account = \"root\"",
+            "account = \"rot\"",
+            "[[policy.shared]] account: `rot` is no account of this host; did you mean `root`?",
+        ),
+        (
+            "account = \"root\"",
+            "account = \"quiteelse\"",
+            "[[policy.shared]] account: `quiteelse` is no account of this host",
+        ),
+        (
+            "account = \"root\"",
+            "account = \"root\"\nprincipals = [\"alcie\"]",
+            "[[policy.shared]] principals: `alcie` is no person of the directory; did you mean `alice`?",
+        ),
+        (
+            "account = \"root\"",
+            "account = \"breakglass\"",
+            "[[policy.shared]] account: `breakglass` is in policy.exempt_accounts: authkeys prints no keys for it, and nobody is refused",
+        ),
+        (
+            "\"breakglass\"",
+            "\"breakglas\"",
+            "policy.exempt_accounts: `breakglas` is no account of this host; did you mean `breakglass`?",
+        ),
+        (
+            "[policy]",
+            "[policy]\ngroups = [\"wheel\", \"sduo\"]",
+            "policy.groups: `sduo` is no group of this host; did you mean `sudo`?",
+        ),
+        (
+            "[policy]",
+            "[policy]\naccounts = [\"roott\"]",
+            "policy.accounts: `roott` is no account of this host; did you mean `root`?",
+        ),
+        (
+            "rota/primary",
+            "rota/primry",
+            "[[policy.rule]] schedules: `primry` is no schedule of source `rota`; did you mean `primary`?",
+        ),
+        (
+            "file = \"rota.toml\"",
+            "file = \"rota.toml\"\npeople = { X = \"bobb\" }",
+            "[oncall.source.people]: `bobb` is no person of the directory; did you mean `bob`?",
+        ),
+    ] {
+        let config = CONFIG.replace(old, new);
+        let at = line(&config, new.rsplit('\n').next().unwrap_or(new));
+        assert_eq!(check(&config), (Some(0), format!("{at}: warning: {told}")), "{new}");
+    }
+    // What can never work is an error.
+    for (old, new, told) in [
+        ("rota/primary", "roda/primary", "no [[oncall.source]] is named `roda`; did you mean `rota`?"),
+        (
+            "file = \"rota.toml\"",
+            "file = \"rota.toml\"\nschedules = [\"secondary\", \"primery\"]",
+            "source `rota` does not list `primary` in its `schedules`; did you mean `primery`?",
+        ),
+        (
+            "[policy]",
+            "[[nss.group]]\nname = \"oncall\"\ngid = 9100\nrules = [\"everywere\"]\n[policy]",
+            "no [[policy.rule]] is named `everywere`; did you mean `everywhere`?",
+        ),
+    ] {
+        let (code, said) = check(&CONFIG.replace(old, new));
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.ends_with(told), "{said}");
+    }
+    // Who may not read the copy of the directory hears nothing of people.
+    let config = CONFIG.replace("account = \"root\"", "account = \"root\"\nprincipals = [\"alcie\"]");
+    suite.host.write("/etc/authkeys/new.toml", config, 0o644);
+    let output = suite.run_as("nobody", "oncall-cache config check /etc/authkeys/new.toml");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
+}
+
+#[test]
+fn what_the_switch_says_and_what_is_left_of_it_is_told() {
+    let hours = |hours: i64| instant(now() + hours * HOUR);
+    let order = |words: &str| format!("printf '%s\\n' '{words}' >/etc/authkeys/switch");
+    let observes = "sed -i 's/^exempt_accounts/mode = \"observe\"\\n&/' /etc/authkeys/config.toml";
+    let (past, soon) = (format!("{} {}", hours(-2), hours(-1)), format!("{} {}", hours(0), hours(1)));
+    let switch = "/etc/authkeys/switch";
+    let cases: [(String, &str, &str, After); 9] = [
+        (
+            "oncall-cache suspend --for 1h --reason 'no rota'".to_string(),
+            "warning switch",
+            "/etc/authkeys/switch#suspend",
+            Mend,
+        ),
+        (
+            order(&format!("suspend {past} x:1 root over")),
+            "note switch",
+            "/etc/authkeys/switch#suspend",
+            Mend,
+        ),
+        (order(&format!("enforce {past} x:1 root")), "note switch", "/etc/authkeys/switch#enforce", Mend),
+        (
+            order(&format!("enforce {} - x:1 root", hours(-2))),
+            "note switch",
+            "/etc/authkeys/switch#enforce",
+            Mend,
+        ),
+        (
+            format!("{observes} && {}", order(&format!("enforce {soon} x:1 root"))),
+            "warning switch",
+            "/etc/authkeys/switch#enforce",
+            Advice("enforce --confirm", "true"),
+        ),
+        (
+            format!("{observes} && {}", order(&format!("enforce {} - x:1 root", hours(-2)))),
+            "note switch",
+            "/etc/authkeys/switch#enforce",
+            Advice("mode = \"enforce\"", "true"),
+        ),
+        (order("# by hand\nsuspend for ever"), "warning switch", "/etc/authkeys/switch#suspend", Mend),
+        ("install -m 664 /dev/null /etc/authkeys/switch".to_string(), "warning switch", switch, Mend),
+        (
+            "install -o dave /dev/null /etc/authkeys/switch".to_string(),
+            "warning switch",
+            switch,
+            Advice("rm /etc/authkeys/switch", "true"),
+        ),
+    ];
+    let leak = |text: String| -> &'static str { text.leak() };
+    let cases: Vec<Case> = cases
+        .into_iter()
+        .map(|(breaks, found, place, after)| case(leak(breaks), found, place, after))
+        .collect();
+    each(&cases);
+}
+
+#[test]
+fn an_audit_file_that_cannot_be_written_or_that_all_can_read_is_told() {
+    let file = "/var/log/authkeys/decisions.jsonl";
+    each(&[
+        case("rm -r /var/log/authkeys", "warning audit", "/var/log/authkeys", Mend),
+        case("chown dave /var/log/authkeys", "warning audit", "/var/log/authkeys", Mend),
+        case("chmod 770 /var/log/authkeys", "warning audit", "/var/log/authkeys", Mend),
+        case("chmod 755 /var/log/authkeys", "note audit", "/var/log/authkeys", Mend),
+        case(
+            "rmdir /var/log/authkeys && touch /var/log/authkeys",
+            "warning audit",
+            "/var/log/authkeys",
+            Mend,
+        ),
+        case(
+            "touch /var/log/authkeys/decisions.jsonl && chmod 644 /var/log/authkeys/decisions.jsonl",
+            "warning audit",
+            file,
+            Mend,
+        ),
+        case(
+            "install -o dave -m 640 /dev/null /var/log/authkeys/decisions.jsonl",
+            "warning audit",
+            file,
+            Mend,
+        ),
+        case("install -m 660 /dev/null /var/log/authkeys/decisions.jsonl", "warning audit", file, Mend),
+        case("ln -s /etc/passwd /var/log/authkeys/decisions.jsonl", "warning audit", file, Mend),
+        case(
+            "install -m 640 /dev/null /root/x && ln /root/x /var/log/authkeys/decisions.jsonl || touch /var/log/authkeys/decisions.jsonl && ln /var/log/authkeys/decisions.jsonl /var/log/authkeys/x",
+            "warning audit",
+            file,
+            Mend,
+        ),
+        case(
+            "mount -t tmpfs -o mode=750 tmpfs /var/log/authkeys && mount -o remount,ro /var/log/authkeys",
+            "warning audit",
+            "/var/log/authkeys",
+            Advice("read-only", "umount /var/log/authkeys"),
+        ),
+        case(
+            "mount -t tmpfs -o mode=750 tmpfs /var/log/authkeys && install -m 640 /dev/null /var/log/authkeys/decisions.jsonl && mount -o remount,ro /var/log/authkeys",
+            "warning audit",
+            file,
+            Advice("read-only", "umount /var/log/authkeys"),
+        ),
+        // Wherever [paths] says it is.
+        case(
+            "printf '[paths]\\naudit = \"/var/log/oncall/who.jsonl\"\\n' >>/etc/authkeys/config.toml",
+            "warning audit",
+            "/var/log/oncall",
+            Mend,
+        ),
+        case(
+            "rm -r /var/log/oncall; printf '[paths]\\naudit = \"/tmp/audit/who.jsonl\"\\n' >>/etc/authkeys/config.toml",
+            "warning audit",
+            "/tmp",
+            Advice("in [paths] of config.toml", "true"),
+        ),
+        // A configuration that cannot be read names no other place.
+        case(
+            "echo nonsense >/etc/authkeys/config.toml; rm -r /var/log/authkeys",
+            "warning audit",
+            "/var/log/authkeys",
+            Advice("install -d -m 750", "true"),
+        ),
+    ]);
+}
+
+#[test]
+fn groups_that_are_not_served_as_configured_are_told() {
+    let group = "/var/lib/oncall-cache/group";
+    let suite = suite_with_group();
+    each_on(
+        &suite,
+        &[
+            case(
+                "sed -i 's/ oncall//' /etc/nsswitch.conf",
+                "warning nss-line",
+                "/etc/nsswitch.conf#group:",
+                Mend,
+            ),
+            case("rm /var/lib/oncall-cache/group", "warning nss-file", group, Mend),
+            case("chmod 664 /var/lib/oncall-cache/group", "warning nss-file", group, Mend),
+            case("echo >>/var/lib/oncall-cache/group", "warning nss-file", group, Mend),
+            case(
+                "sed -i 's/ [0-9]* 1$/ 1000 1/' /var/lib/oncall-cache/group",
+                "warning nss-file",
+                group,
+                Mend,
+            ),
+            case(
+                "sed -i 's/^oncall:9100:[0-9]*:.*/oncall:9100:1000:/' /var/lib/oncall-cache/group",
+                "warning nss-file",
+                group,
+                Mend,
+            ),
+            case(
+                "sed -i 's/^gid = 9100/gid = 9200/' /etc/authkeys/config.toml",
+                "warning nss-file",
+                group,
+                Mend,
+            ),
+            case("sed -i '/nss.group/,$d' /etc/authkeys/config.toml", "warning nss-file", group, Mend),
+            case(
+                "printf '[paths]\\nroster = \"/var/lib/other/roster.db\"\\n' >>/etc/authkeys/config.toml",
+                "warning nss-file",
+                "/etc/authkeys/config.toml",
+                Advice("[paths]", "true"),
+            ),
+            case(
+                "echo oncall:x:4711: >>/etc/group",
+                "warning nss-taken",
+                "/etc/group#oncall:",
+                Advice("groupdel oncall", "true"),
+            ),
+            case(
+                "echo web:x:9100: >>/etc/group",
+                "warning nss-taken",
+                "/etc/group#web:",
+                Advice("another `gid`", "true"),
+            ),
+            case(
+                "sed -i 's/^.*enable-cache[[:space:]]*group.*/enable-cache group yes/' /etc/nscd.conf",
+                "warning nscd",
+                "/etc/nscd.conf#enable-cache group",
+                Mend,
+            ),
+        ],
+    );
+    // Where nscd does not run it keeps nothing.
+    suite.host.must(
+        "sed -i 's/^.*enable-cache[[:space:]]*group.*/enable-cache group yes/' /etc/nscd.conf && rm /run/nscd/socket",
+    );
+    let told = ask(&suite);
+    assert!(told.is_silent(), "{}", told.lines());
+}
+
+/// By the real systemctl, which tells what is enabled from the units themselves.
+#[test]
+fn timers_that_the_next_boot_would_not_start_are_told() {
+    let suite = suite();
+    let timers = "authkeys-sync.timer oncall-cache-sync.timer";
+    suite.host.must(&format!("rm /etc/cron.d/authkeys && systemctl enable {timers}"));
+    keep(&suite);
+    each_on(
+        &suite,
+        &[
+            case(
+                "systemctl disable oncall-cache-sync.timer",
+                "warning timer",
+                "/usr/lib/systemd/system/oncall-cache-sync.timer",
+                Mend,
+            ),
+            case(
+                "systemctl mask authkeys-sync.timer",
+                "warning timer",
+                "/usr/lib/systemd/system/authkeys-sync.timer",
+                Mend,
+            ),
+            case(
+                "rm /usr/lib/systemd/system/authkeys-sync.timer /etc/systemd/system/timers.target.wants/authkeys-sync.timer",
+                "warning timer",
+                "/usr/lib/systemd/system/authkeys-sync.timer",
+                Advice(
+                    "systemctl enable authkeys-sync.timer",
+                    "cp /run/suite/source/packaging/systemd/authkeys-sync.timer /usr/lib/systemd/system && systemctl enable authkeys-sync.timer",
+                ),
+            ),
+        ],
+    );
+}
+
+/// Runs `script` on this machine as the only unit of a real systemd, which ends with it.
+fn under_systemd(suite: &Suite, script: &str) {
+    let unit = "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=/bin/sh -e /root/script\nExecStopPost=/usr/bin/systemctl poweroff -ff\n";
+    suite.host.write("/etc/systemd/system/ask.service", unit, 0o644);
+    suite.host.write("/root/script", format!("{script}\ntouch /root/done\n"), 0o755);
+    let boot = "mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup && \
+                mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && \
+                exec env container=test /lib/systemd/systemd --system --unit=ask.service";
+    let output = suite.host.sh(&format!(
+        "unshare --mount --pid --cgroup --fork --kill-child /bin/sh -c '{boot}'; test -e /root/done"
+    ));
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn timers_that_systemd_does_not_run_now_are_told_where_it_runs() {
+    let suite = suite();
+    suite.host.must("rm /etc/cron.d/authkeys");
+    let mend = "systemctl enable --now authkeys-sync.timer";
+    let unmask = format!("systemctl unmask authkeys-sync.timer && {mend}");
+    // What is done, what the doctor says then, and what it says would mend it: that is done before the next.
+    let states = [
+        ("systemctl enable --now authkeys-sync.timer oncall-cache-sync.timer", "", ""),
+        ("systemctl stop authkeys-sync.timer", "authkeys-sync.timer is inactive", mend),
+        (
+            "systemctl disable authkeys-sync.timer",
+            "authkeys-sync.timer is disabled: the next boot does not start it",
+            mend,
+        ),
+        ("systemctl mask --now authkeys-sync.timer", "authkeys-sync.timer is masked", &unmask),
+        ("true", "", ""),
+    ];
+    let mut script = String::new();
+    for (number, (change, _, mend)) in states.iter().enumerate() {
+        let mend = if mend.is_empty() { "true" } else { mend };
+        script += &format!("{change}\noncall-cache doctor --json >/root/{number} || true\n{mend}\n");
+    }
+    under_systemd(&suite, &script);
+    for (number, (change, what, mend)) in states.into_iter().enumerate() {
+        let told: Value = serde_json::from_str(&suite.host.read(&format!("/root/{number}"))).expect("JSON");
+        let mut timers = told["findings"].as_array().expect("a list").clone();
+        timers.retain(|finding| finding["id"] == "timer");
+        let said: Vec<_> =
+            timers.iter().map(|one| ["file", "what", "mend"].map(|field| word(one, field))).collect();
+        let expected = ["/usr/lib/systemd/system/authkeys-sync.timer", what, mend];
+        assert_eq!(said, if what.is_empty() { vec![] } else { vec![expected] }, "{change}");
+    }
 }
 
 #[test]

@@ -79,7 +79,18 @@ fn check_shows_those_who_would_not_be_admitted() {
         let output = suite.host.sh(command);
         assert_eq!(output.status.code(), Some(2), "{}", text(&output));
         assert!(text(&output).contains("source `rota`: source-error: "), "{}", text(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.starts_with("cannot tell: ") || said.starts_with('{'), "it is not nobody: {said}");
     }
+    // One source that is read and shows nobody says nothing of another one.
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    let config = suite.host.read("/etc/authkeys/config.toml");
+    let more = "[[oncall.source]]\nname = \"gone\"\nprovider = \"rota\"\nfile = \"gone.toml\"\n";
+    suite.host.write("/etc/authkeys/config.toml", format!("{config}{more}"), 0o644);
+    let output = suite.host.sh("oncall-cache map --check");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("cannot tell: not everything could be read"), "{}", text(&output));
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
     // Who may not read the copy of the directory learns nothing.
     let output = suite.run_as("nobody", "oncall-cache map");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));

@@ -247,3 +247,173 @@ fn prometheus_reads_the_same() {
     suite.host.must("rm /etc/authkeys/config.toml");
     assert_eq!(run(2).into_iter().collect::<Vec<_>>(), [("oncall_cache_status".to_string(), 2)]);
 }
+
+/// The usual configuration, and a group of all who are on call.
+fn with_group() -> String {
+    format!("{}[[nss.group]]\nname = \"oncall\"\ngid = 9100\nrules = [\"*\"]\n", harness::suite::CONFIG)
+}
+
+#[test]
+fn groups_that_could_not_be_written_are_told_until_they_are() {
+    let suite = Suite::start();
+    suite.host.write("/etc/authkeys/config.toml", with_group(), 0o644);
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    // A full disk, a file that cannot be changed: here a directory in the file's place.
+    suite.host.must("install -d -o oncall-cache /var/lib/oncall-cache/group");
+    suite.sync_keys();
+    let output = suite.run_as("oncall-cache", "oncall-cache sync");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let (code, json) = status(&suite);
+    assert_eq!((code, &json["health"]), (Some(1), &"failing".into()), "{json:#}");
+    let problem = json["last_sync"]["groups_problem"].as_str().expect("a problem");
+    assert!(problem.starts_with("the groups of [[nss.group]] stay as they were: "), "{problem}");
+    assert!(table(&suite).contains(&format!("trouble     {problem}")), "{}", table(&suite));
+    let metrics = suite.run_as("nobody", "oncall-cache status --prometheus");
+    let metrics = samples(&String::from_utf8_lossy(&metrics.stdout));
+    assert_eq!(metrics["oncall_cache_last_sync_groups_written"], 0);
+    // Where the sources fail as well, both are told.
+    suite.host.must("mv /etc/authkeys/rota.toml /root/rota.toml");
+    assert_eq!(suite.run_as("oncall-cache", "oncall-cache sync").status.code(), Some(2));
+    let table = table(&suite);
+    assert!(table.contains("no schedule was read") && table.contains(problem), "{table}");
+    suite.host.must("mv /root/rota.toml /etc/authkeys/rota.toml && rmdir /var/lib/oncall-cache/group");
+    suite.sync();
+    let (code, json) = status(&suite);
+    assert_eq!((code, &json["last_sync"]["groups_problem"]), (Some(0), &Value::Null), "{json:#}");
+}
+
+#[test]
+fn a_host_whose_last_source_is_gone_has_nobody_in_its_groups() {
+    let suite = Suite::start();
+    suite.host.write("/etc/authkeys/config.toml", with_group(), 0o644);
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    assert!(suite.host.read("/var/lib/oncall-cache/group").contains("alice@"));
+    let (start, end) = ("[[oncall.source]]", "[policy]");
+    let config = with_group();
+    let (before, rest) = config.split_once(start).expect("a source");
+    let (_, policy) = rest.split_once(end).expect("a policy");
+    let (policy, _) = policy.split_once("[[policy.rule]]").expect("a rule");
+    let group = config.split_once("[[nss.group]]").expect("a group").1;
+    let without = format!("{before}{end}{policy}[[nss.group]]{group}");
+    suite.host.write("/etc/authkeys/config.toml", without, 0o644);
+    let output = suite.run_as("oncall-cache", "oncall-cache sync");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("config.toml has no [[oncall.source]]"), "{}", text(&output));
+    let group = suite.host.read("/var/lib/oncall-cache/group");
+    assert!(group.contains("\noncall:9100:") && !group.contains("alice"), "{group}");
+    assert!(table(&suite).contains("config.toml has no [[oncall.source]]"), "{}", table(&suite));
+    // Without the group as well, none is served.
+    let bare = suite.host.read("/etc/authkeys/config.toml");
+    let bare = bare.split_once("[[nss.group]]").expect("a group").0.to_string();
+    suite.host.write("/etc/authkeys/config.toml", bare, 0o644);
+    assert_eq!(suite.run_as("oncall-cache", "oncall-cache sync").status.code(), Some(2));
+    assert_eq!(suite.host.read("/var/lib/oncall-cache/group").lines().count(), 1);
+}
+
+/// Exit status and the only line of `oncall-cache status --nagios`, as the user `nobody`: its text, and its numbers.
+fn nagios(suite: &Suite) -> (Option<i32>, String, BTreeMap<String, String>) {
+    let output = suite.run_as("nobody", "oncall-cache status --nagios");
+    assert!(output.stderr.is_empty(), "a plugin speaks on standard output: {}", text(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = said.strip_suffix('\n').expect("the line has an end");
+    assert!(!line.contains('\n') && line.matches('|').count() <= 1, "{said}");
+    let (told, numbers) = line.split_once(" | ").unwrap_or((line, ""));
+    let state = ["OK", "WARNING", "CRITICAL", "UNKNOWN"]
+        .iter()
+        .position(|state| told.starts_with(&format!("{state} - ")));
+    assert_eq!(state.map(|state| state as i32), output.status.code(), "{said}");
+    (output.status.code(), told.to_string(), performance_data(numbers))
+}
+
+/// `'label'=value[UOM];[warn];[crit];[min];[max]`, as the guidelines for plugins have it.
+fn performance_data(mut text: &str) -> BTreeMap<String, String> {
+    let mut numbers = BTreeMap::new();
+    while !text.is_empty() {
+        let (name, rest) = match text.strip_prefix('\'') {
+            Some(quoted) => quoted.split_once("'=").expect("a quoted label and its value"),
+            None => text.split_once('=').expect("a label and its value"),
+        };
+        let (value, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let fields: Vec<&str> = value.split(';').collect();
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        assert!(
+            fields.len() <= 5
+                && is_number(fields[0].trim_end_matches('s'))
+                && fields[1..].iter().all(|one| is_number(one)),
+            "{value}"
+        );
+        assert!(numbers.insert(name.to_string(), value.to_string()).is_none(), "{name} is there twice");
+        text = rest;
+    }
+    numbers
+}
+
+#[test]
+fn a_monitoring_plugin_says_the_same_in_one_line() {
+    let suite = Suite::start();
+    let (code, told, _) = nagios(&suite);
+    assert_eq!(code, Some(2), "no roster yet: {told}");
+    assert!(told.contains("run `oncall-cache sync`"), "{told}");
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("dave", HOUR, DAY), ("zoe", 2 * DAY, 3 * DAY)]);
+    suite.sync();
+    let (code, told, numbers) = nagios(&suite);
+    assert_eq!(
+        (code, told.as_str()),
+        (Some(0), "OK - well: every schedule is known and believed; on call: alice")
+    );
+    let shown = &numbers["age rota/primary"];
+    assert!(shown.ends_with("s;3600;86400;0"), "{shown}");
+    assert_eq!((numbers["unmapped"].as_str(), numbers["cannot_log_in"].as_str()), ("1;;;0", "2;;;0"));
+    assert!(numbers.contains_key("believed_for") && numbers.contains_key("last_sync"), "{numbers:#?}");
+    // Whatever somebody calls a schedule stays inside the text.
+    let rota = suite.host.read("/etc/authkeys/rota.toml");
+    let named = rota.replace("name = 'primary'", "name = \"a|b\\n'c'=1\"");
+    suite.host.write("/etc/authkeys/rota.toml", named, 0o644);
+    suite.sync();
+    age_and_fail(&suite);
+    let (code, told, _) = nagios(&suite);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.starts_with("WARNING - last sync: no schedule was read; schedule rota/primary: source-error: "),
+        "{told}"
+    );
+    age(&suite, 25 * HOUR);
+    let (code, told, numbers) = nagios(&suite);
+    assert_eq!((code, numbers["believed_for"].as_str()), (Some(2), "0s;;;0"), "{told}");
+    assert!(told.contains("not believed: read 1d 1h"), "{told}");
+}
+
+/// A sync that finds no rota, five seconds after the last good one.
+fn age_and_fail(suite: &Suite) {
+    age(suite, 5);
+    suite.host.must("mv /etc/authkeys/rota.toml /root/rota.toml");
+    assert_eq!(suite.run_as("oncall-cache", "oncall-cache sync").status.code(), Some(2));
+}
+
+#[test]
+fn a_plugin_that_may_not_look_does_not_know_and_a_broken_host_is_critical() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    suite.host.must("oncall-cache suspend --for 1h --reason 'a | b'");
+    let (code, told, _) = nagios(&suite);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.starts_with("WARNING - failing: enforcing is SUSPENDED until "), "{told}");
+    suite.host.must("oncall-cache suspend --end && chmod 700 /etc/authkeys");
+    let (code, told, _) = nagios(&suite);
+    assert_eq!(code, Some(3), "{told}");
+    suite.host.must("chmod 755 /etc/authkeys && chmod 700 /var/lib/oncall-cache");
+    let (code, told, _) = nagios(&suite);
+    assert_eq!(code, Some(3), "{told}");
+    suite.host.must("chmod 755 /var/lib/oncall-cache && echo nonsense >/etc/authkeys/config.toml");
+    let (code, told, _) = nagios(&suite);
+    assert_eq!(code, Some(2), "guarded logins are refused: {told}");
+    let output = suite.host.sh("oncall-cache status --nagios --json 2>/dev/null");
+    assert_eq!(
+        (output.status.code(), output.stdout.starts_with(b"UNKNOWN - ")),
+        (Some(3), true),
+        "{}",
+        text(&output)
+    );
+}

@@ -585,3 +585,22 @@ fn authkeys_prints_whole_answers_or_none() {
     assert_eq!((unknown.status.code(), stdout(&unknown)), (Some(2), String::new()));
     assert!(suite.lines_of("authkeys").last().is_some_and(|line| line.contains("reason=cache-missing")));
 }
+
+#[test]
+fn a_second_sync_says_that_another_one_is_at_work_and_changes_nothing() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    let state = "stat -c '%n %Y %i' /var/lib/authkeys/keys.db /var/lib/oncall-cache/*.db /var/lib/oncall-cache/status.json";
+    let before = suite.host.must(state);
+    for (user, lock, sync) in [
+        ("authkeys-sync", "/var/lib/authkeys/keys.lock", "authkeys-sync"),
+        ("oncall-cache", "/var/lib/oncall-cache/roster.lock", "oncall-cache sync"),
+    ] {
+        let output = suite.run_as(user, &format!("flock -n {lock} {sync}"));
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        let said = format!("another sync is at work (it holds {lock}), nothing was done; wait for its end");
+        assert!(text(&output).contains(&said), "{}", text(&output));
+    }
+    assert_eq!(suite.host.must(state), before);
+}

@@ -34,7 +34,7 @@ pub enum Verb {
         moment: Moment,
     },
     /// Say how well this host knows who is on call: exit status 0, well; 1, something fails and is still believed;
-    /// 2, something that admits to this host is not believed
+    /// 2, something that admits to this host is not believed; with --nagios 3, that cannot be told
     Status(StatusArguments),
     /// For root: ask the sources who their users are and show who each is here; nothing is published. Exit status 2
     /// if not all could be asked
@@ -180,6 +180,10 @@ pub struct StatusArguments {
     /// Print metrics for node_exporter's textfile collector
     #[arg(long, conflicts_with = "json")]
     pub prometheus: bool,
+
+    /// Print one line for Nagios, Icinga and their kin: state, text and performance data
+    #[arg(long, conflicts_with_all = ["json", "prometheus"])]
+    pub nagios: bool,
 }
 
 #[derive(Debug, Subcommand)]

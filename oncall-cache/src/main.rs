@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod import;
 mod map;
+mod names;
 mod providers;
 mod refresh;
 mod report;
@@ -43,6 +44,7 @@ use cli::{
 use map::Map;
 use report::Report;
 use status::Status;
+use store::StoreError;
 use sync::{Accept, State, Summary, SyncError, Wish};
 use usage::{Form, Period, Usage};
 use when::When;
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { wrong_usage() } else { ExitCode::SUCCESS };
         }
     };
     let config = || Config::load(&arguments.config);
@@ -85,6 +87,15 @@ fn main() -> ExitCode {
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
     };
     ExitCode::from(code)
+}
+
+/// What a monitoring system reads and knows is not what a shell does.
+fn wrong_usage() -> ExitCode {
+    if std::env::args_os().any(|argument| argument == "--nagios") {
+        say(&status::unknown_to_nagios("wrong usage; see oncall-cache status --help"));
+        return ExitCode::from(status::UNKNOWN);
+    }
+    ExitCode::from(USAGE)
 }
 
 fn at(moment: &Moment) -> Result<Timestamp, String> {
@@ -282,19 +293,16 @@ fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -
     let at = now();
     let config = match config {
         Ok(config) => config,
-        Err(problem) => {
-            if arguments.json {
-                print_json(
-                    &json!({ "version": 1, "at": at.to_string(), "health": "not-believed", "message": problem.to_string() }),
-                );
-            } else if arguments.prometheus {
-                say(&status::unknown());
-            }
-            complain(format_args!("cannot tell: {problem}"));
-            return CANNOT_TELL;
-        }
+        Err(problem) => return without_config(&problem, arguments, at),
     };
-    let roster = store::roster::read(&config.paths.roster).map_err(|error| error.to_string());
+    let roster = store::roster::read(&config.paths.roster);
+    if let (true, Err(StoreError::Untrusted(refusal))) = (arguments.nagios, &roster)
+        && refusal.is_denied()
+    {
+        say(&status::unknown_to_nagios(&refusal.to_string()));
+        return status::UNKNOWN;
+    }
+    let roster = roster.map_err(|error| error.to_string());
     let report = Report::read(&report::path(&config));
     let switch = switch::read(&config.path);
     let status = Status::new(&config, roster.as_ref().map_err(String::as_str), &report, &switch, at);
@@ -302,10 +310,34 @@ fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -
         print_json(&status.json());
     } else if arguments.prometheus {
         say(&status.prometheus());
+    } else if arguments.nagios {
+        say(&status.nagios());
     } else {
         say(&status.table());
     }
     status.health().code()
+}
+
+/// Guarded logins are refused while the configuration cannot be read; or this user alone may not read it.
+fn without_config(problem: &FileError, arguments: &StatusArguments, at: Timestamp) -> u8 {
+    if arguments.nagios {
+        let is_denied = matches!(problem, FileError::File(refusal) if refusal.is_denied());
+        if is_denied {
+            say(&status::unknown_to_nagios(&problem.to_string()));
+            return status::UNKNOWN;
+        }
+        say(&status::critical(&problem.to_string()));
+        return CANNOT_TELL;
+    }
+    if arguments.json {
+        print_json(
+            &json!({ "version": 1, "at": at.to_string(), "health": "not-believed", "message": problem.to_string() }),
+        );
+    } else if arguments.prometheus {
+        say(&status::unknown());
+    }
+    complain(format_args!("cannot tell: {problem}"));
+    CANNOT_TELL
 }
 
 fn show_map(config: Result<Config, FileError>, arguments: &MapArguments) -> u8 {
@@ -420,11 +452,16 @@ fn explain(world: &check::World) -> u8 {
 fn check_config(file: &Path) -> u8 {
     let checked = std::path::absolute(file).and_then(|path| Ok((std::fs::read(&path)?, path)));
     let outcome = match checked {
-        Ok((text, path)) => Config::parse(&path, &text).map_err(|error| error.to_string()),
+        Ok((text, path)) => {
+            Config::parse(&path, &text).map(|config| (config, text)).map_err(|error| error.to_string())
+        }
         Err(error) => Err(format!("{}: {error}", file.display())),
     };
     match outcome {
-        Ok(config) => {
+        Ok((config, text)) => {
+            for remark in names::remarks(&config, &text, now()) {
+                complain(format_args!("{}:{remark}", file.display()));
+            }
             for remark in config.remarks(now()) {
                 say(&format!("{}: note: {remark}", file.display()));
             }

@@ -128,7 +128,11 @@ impl Map {
                 row.remark(),
             ]);
         }
-        if self.rows.is_empty() { "nobody".to_string() } else { aligned(&table).trim_end().to_string() }
+        match (self.rows.as_slice(), self.unread.as_slice()) {
+            ([], []) => "nobody".to_string(),
+            ([], _) => "cannot tell: not everything could be read, and the rest shows nobody".to_string(),
+            _ => aligned(&table).trim_end().to_string(),
+        }
     }
 
     /// The same for programs. `version` changes when a field changes its meaning or goes.

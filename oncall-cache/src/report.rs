@@ -42,6 +42,9 @@ pub struct Report {
     pub ahead: Vec<Ahead>,
     /// Provider users who are nobody here.
     pub unmapped: usize,
+    /// Why the groups of `[[nss.group]]` are not what the roster says, if they could not be written.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub groups_problem: Option<String>,
 }
 
 /// What became of one schedule.
@@ -102,6 +105,7 @@ impl Report {
             schedules: Vec::new(),
             ahead: Vec::new(),
             unmapped: 0,
+            groups_problem: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! something is not newer; one that is missing, damaged or older than the roster explains nothing, and what it
 //! would have explained is told from the roster instead.
 
+mod nagios;
 mod prometheus;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use crate::report::{Report, ScheduleReport};
 use crate::table::aligned;
 use crate::when::When;
+pub use nagios::{UNKNOWN, critical, unknown as unknown_to_nagios};
 pub use prometheus::unknown;
 
 /// How well this host knows who is on call.
@@ -48,6 +50,11 @@ impl fmt::Display for Health {
         })
     }
 }
+
+/// What is said where the troubles themselves say more.
+const FAILING: &str =
+    "failing: a source or a sync fails, or is old; what admits to this host is still believed";
+const NOT_BELIEVED: &str = "not believed: a schedule that admits to this host is too old or missing";
 
 /// What the last sync left of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +239,17 @@ impl<'a> Status<'a> {
         matches!(self.mode.1, ModeSource::Suspended(_) | ModeSource::Unreadable)
     }
 
+    /// Why the groups of `[[nss.group]]` are not what the roster says.
+    fn groups_problem(&self) -> Option<&str> {
+        self.report.as_ref().ok()?.groups_problem.as_deref()
+    }
+
+    /// What somebody should look at, a line each.
+    fn troubles(&self) -> impl Iterator<Item = String> {
+        let groups = self.groups_problem().map(str::to_string);
+        self.rows.iter().filter_map(Row::trouble).chain(groups)
+    }
+
     /// The answer in one word.
     pub fn health(&self) -> Health {
         let sync_failed = self.report.as_ref().is_ok_and(|report| report.problem.is_some());
@@ -240,7 +258,10 @@ impl<'a> Status<'a> {
             || self.rows.iter().any(|row| row.counts && !row.believed())
         {
             Health::NotBelieved
-        } else if self.is_switched_off() || sync_failed || self.rows.iter().any(|row| row.trouble().is_some())
+        } else if self.is_switched_off()
+            || sync_failed
+            || self.groups_problem().is_some()
+            || self.rows.iter().any(|row| row.trouble().is_some())
         {
             Health::Failing
         } else {
@@ -278,10 +299,7 @@ impl<'a> Status<'a> {
             (Health::Failing, _) if self.is_switched_off() => {
                 format!("failing: {}", self.mode_told().unwrap_or_default())
             }
-            (Health::Failing, _) => {
-                "failing: a source or a sync fails, or is old; what admits to this host is still believed"
-                    .to_string()
-            }
+            (Health::Failing, _) => FAILING.to_string(),
             (Health::NotBelieved, Err(problem)) => format!("not believed: {problem}"),
             (Health::NotBelieved, _) if self.revoked.is_some() => format!(
                 "guarded logins are refused: who is revoked cannot be told: {}",
@@ -291,9 +309,7 @@ impl<'a> Status<'a> {
                 "not believed: this host's clock is before the last sync ({}) (clock-rollback)",
                 roster.published
             ),
-            (Health::NotBelieved, Ok(_)) => {
-                "not believed: a schedule that admits to this host is too old or missing".to_string()
-            }
+            (Health::NotBelieved, Ok(_)) => NOT_BELIEVED.to_string(),
         }
     }
 
@@ -320,7 +336,7 @@ impl<'a> Status<'a> {
             }
             Err(problem) => facts.push(("last sync", format!("what it did is not known: {problem}"))),
         }
-        facts.extend(self.rows.iter().filter_map(Row::trouble).map(|trouble| ("trouble", trouble)));
+        facts.extend(self.troubles().map(|trouble| ("trouble", trouble)));
         if let Ok(report) = &self.report {
             facts.extend(report.ahead.iter().map(|ahead| ("ahead", ahead.line(self.at).to_string())));
             if report.unmapped > 0 {
@@ -359,6 +375,7 @@ impl<'a> Status<'a> {
                 "problem": report.problem,
                 "people_synced": report.people_synced.map(instant),
                 "unmapped": report.unmapped,
+                "groups_problem": report.groups_problem,
                 "ahead": report.ahead.iter().map(|ahead| json!({
                     "who": ahead.who,
                     "schedule": ahead.schedule,

@@ -165,26 +165,27 @@ impl Summary {
 
 /// Fetches, maps, guards and publishes.
 pub fn sync(config: &Config, wish: &Wish, now: Timestamp) -> Result<Summary, SyncError> {
-    if config.oncall.sources.is_empty() {
-        return Err(SyncError::NothingToDo("config.toml has no [[oncall.source]]; say where the rota is"));
-    }
     accounts::become_owner_of(config.paths.roster.parent().unwrap_or(Path::new("/")))
         .map_err(SyncError::Owner)?;
     let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
     let mut people_synced = None;
-    let mut outcome = read_people(config, now).and_then(|(people, synced)| {
-        people_synced = Some(synced);
-        gather_and_publish(config, wish, &people, now)
-    });
+    let mut outcome =
+        has_source(config).and_then(|()| read_people(config, now)).and_then(|(people, synced)| {
+            people_synced = Some(synced);
+            gather_and_publish(config, wish, &people, now)
+        });
     if !wish.dry_run {
-        // Whatever became of the roster: who was revoked since leaves the groups now.
-        match (&mut outcome, groups::publish(config).err()) {
-            (Ok(summary), problem) => summary.groups_problem = problem,
+        // Whatever became of the roster: whom a revocation, or the loss of the last source, took out leaves the
+        // groups now.
+        let groups_problem = groups::publish(config).err();
+        match (&mut outcome, &groups_problem) {
+            (Ok(summary), problem) => summary.groups_problem.clone_from(problem),
             (Err(_), Some(problem)) => crate::complain(problem),
             (Err(_), None) => {}
         }
         let standing = Report::read(&report::path(config)).ok().map(|report| report.policy);
         let mut report = Report::new(config, now, people_synced);
+        report.groups_problem = groups_problem;
         match &outcome {
             Err(SyncError::NothingToAccept(_)) => return outcome,
             Ok(summary) => report.tell(summary),
@@ -195,6 +196,11 @@ pub fn sync(config: &Config, wish: &Wish, now: Timestamp) -> Result<Summary, Syn
         }
     }
     outcome
+}
+
+fn has_source(config: &Config) -> Result<(), SyncError> {
+    let nothing = SyncError::NothingToDo("config.toml has no [[oncall.source]]; say where the rota is");
+    if config.oncall.sources.is_empty() { Err(nothing) } else { Ok(()) }
 }
 
 /// Everybody in the copy of the directory, and when that was last known to be true.

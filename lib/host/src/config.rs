@@ -10,6 +10,7 @@ mod key_rule;
 mod ldap_url;
 mod nss;
 mod oncall;
+pub mod references;
 mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -1099,16 +1100,24 @@ fn unique<'a>(names: impl Iterator<Item = &'a Spanned<String>>, section: &str) -
     Ok(())
 }
 
+/// What was probably meant by a name that nothing has, as the end of a complaint.
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    toml_file::nearest(name, known).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
+}
+
 /// `source/schedule`, both known: a rule that names nothing would lock its people out.
 fn schedule(text: &Spanned<String>, sources: &[Source]) -> Result<ScheduleRef, Problem> {
     let Some((source, id)) = text.get_ref().split_once('/') else {
         return Err(problem(text, format!("`{}` is no schedule; write source/schedule", text.get_ref())));
     };
     let Some(known) = sources.iter().find(|known| known.name == source) else {
-        return Err(problem(text, format!("no [[oncall.source]] is named `{source}`")));
+        let meant = meant(source, sources.iter().map(|known| known.name.as_str()));
+        return Err(problem(text, format!("no [[oncall.source]] is named `{source}`{meant}")));
     };
     if !known.names(id) {
-        return Err(problem(text, format!("source `{source}` does not list `{id}` in its `schedules`")));
+        let meant = meant(id, known.wanted().map(String::as_str));
+        let text_of = format!("source `{source}` does not list `{id}` in its `schedules`{meant}");
+        return Err(problem(text, text_of));
     }
     Ok(ScheduleRef { source: source.to_string(), id: id.to_string() })
 }
@@ -1339,7 +1348,10 @@ mod tests {
         }
         let rule =
             |schedule: &str| format!("{SOURCE}[[policy.rule]]\nname = 'x'\nschedules = ['{schedule}']");
-        assert_eq!(complaint(&rule("pd/P2")), "8: source `pd` does not list `P2` in its `schedules`");
+        assert_eq!(
+            complaint(&rule("pd/P2")),
+            "8: source `pd` does not list `P2` in its `schedules`; did you mean `P1`?"
+        );
         assert_eq!(complaint(&rule("P1")), "8: `P1` is no schedule; write source/schedule");
     }
 

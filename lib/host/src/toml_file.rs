@@ -42,9 +42,13 @@ impl std::error::Error for FileError {}
 impl FileError {
     /// A complaint about what stands at byte `offset` of `text`.
     pub fn at(path: &Path, text: &[u8], offset: usize, problem: impl Into<String>) -> Self {
-        let line = 1 + text.iter().take(offset).filter(|&&byte| byte == b'\n').count();
-        Self::Content { path: path.to_path_buf(), line, problem: problem.into() }
+        Self::Content { path: path.to_path_buf(), line: line_at(text, offset), problem: problem.into() }
     }
+}
+
+/// The line, from 1, in which byte `offset` of `text` is.
+pub fn line_at(text: &[u8], offset: usize) -> usize {
+    1 + text.iter().take(offset).filter(|&&byte| byte == b'\n').count()
 }
 
 /// Reads `path`, which root alone may be able to write; its bytes.

@@ -177,6 +177,11 @@ impl<'a> PublishedGroups<'a> {
         (whole && lines.lines().count() == count && lines.lines().all(sound)).then_some(read)
     }
 
+    /// When it was published: as the roster that it follows from.
+    pub const fn published(&self) -> Timestamp {
+        self.published
+    }
+
     /// Is `now` an instant at which this can be believed? Not if the clock is behind the publication.
     pub fn may_be_believed(&self, now: Timestamp) -> bool {
         now.plus(Rules::SKEW) >= self.published

@@ -92,7 +92,11 @@ impl fmt::Display for StoreError {
                 path.display(),
                 writer(path)
             ),
-            Self::Busy(path) => write!(f, "another sync is at work (it holds {})", path.display()),
+            Self::Busy(path) => write!(
+                f,
+                "another sync is at work (it holds {}), nothing was done; wait for its end, or run this again then",
+                path.display()
+            ),
             Self::Write(path, what) => {
                 write!(f, "cannot write {}, nothing published: {what}", path.display())
             }

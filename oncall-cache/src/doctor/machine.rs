@@ -6,11 +6,12 @@ use std::ffi::OsStr;
 use std::fs::{Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use host::child::{Child, Ending};
 use nix::fcntl::OFlag;
+use nix::unistd::AccessFlags;
 
 /// The most of a file that is read, in bytes.
 const LARGEST: u64 = 4 * 1024 * 1024;
@@ -89,6 +90,22 @@ pub fn exists(path: &str) -> bool {
 /// Owner and mode of what `path` leads to.
 pub fn stat(path: &Path) -> Option<Stat> {
     std::fs::metadata(path).ok().map(|metadata| Stat::of(&metadata))
+}
+
+/// `path` without links; as it is, where it leads nowhere.
+pub fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Why nothing could be added at the end of a file, if it could not: nothing is.
+pub fn append_fails(path: &Path) -> Option<std::io::Error> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW;
+    OpenOptions::new().append(true).custom_flags(flags.bits()).open(path).err()
+}
+
+/// Why nothing could be made in a directory, if it could not.
+pub fn make_fails(directory: &Path) -> Option<nix::errno::Errno> {
+    nix::unistd::access(directory, AccessFlags::W_OK | AccessFlags::X_OK).err()
 }
 
 /// As [`run`], with what it complains of among what it says: where that is more than a line.

@@ -5,6 +5,7 @@
 //! tomorrow) is judged by what is written down.
 
 mod accounts;
+mod audit;
 mod files;
 mod finding;
 mod machine;
@@ -19,8 +20,10 @@ mod ways_in;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use host::config::DEFAULT_AUDIT;
+use host::switch::{self, Unreadable};
 use host::{Config, accounts as users, revoked};
-use policy::{Principal, Revoked, Roster, Rules, Timestamp};
+use policy::{Principal, Revoked, Roster, Rules, Switch, Timestamp};
 use store::StoreError;
 
 use accounts::{Accounts, User};
@@ -42,6 +45,7 @@ struct Host<'a> {
     sudoers: Sudoers,
     roster: Option<Result<Roster, StoreError>>,
     revoked: Revoked,
+    switch: Result<Switch, Unreadable>,
     now: Timestamp,
 }
 
@@ -83,6 +87,7 @@ impl<'a> Host<'a> {
             sudoers: Sudoers::read(&reader),
             roster: config.map(|config| store::roster::read(&config.paths.roster)),
             revoked: config.and_then(|config| revoked::read(&config.paths.revoked).ok()).unwrap_or_default(),
+            switch: switch::read(&switch::beside(Path::new(path))),
             now,
         }
     }
@@ -96,6 +101,17 @@ impl<'a> Host<'a> {
         self.rules.shared.iter().map(|shared| shared.account.as_str()).collect()
     }
 
+    /// Guarded accounts that programs enter over sshd: there the key tells, when the session opens.
+    fn robots(&self) -> Vec<&str> {
+        let entries =
+            self.rules.automation.iter().filter(|one| one.covers_service("sshd") && !one.is_over(self.now));
+        let goes_by_key = |account: &&str| {
+            let facts = self.accounts.facts(account, &self.rules);
+            !self.rules.exempts(account) && self.rules.subject("sshd", account, &facts).goes_by_key()
+        };
+        entries.map(|one| one.account.as_str()).filter(goes_by_key).collect()
+    }
+
     fn pam(&self) -> Vec<Finding> {
         let module = pam::Module::read();
         let guarded = self.accounts.guarded(&self.rules).map(|user| user.name.as_str());
@@ -105,6 +121,7 @@ impl<'a> Host<'a> {
             services: &self.rules.services,
             config: self.path,
             has_shared: !self.rules.shared.is_empty(),
+            robots: self.robots(),
             is_ready: module.is_there() && self.config.is_some(),
             with_password: guarded.filter(|name| self.accounts.has_password(name)).collect(),
         };
@@ -129,6 +146,7 @@ impl<'a> Host<'a> {
             lines: &lines,
             accounts: &self.accounts,
             stat: &stat,
+            real: &|path| machine::real(path),
             config: self.path,
             shared: self.shared(),
             keys,
@@ -179,24 +197,29 @@ impl<'a> Host<'a> {
         let mut findings = files::check(&wanted, &self.accounts, &stat);
         findings.extend(files::users(&self.accounts));
         findings.extend(files::root_groups(&self.accounts));
+        // The module writes there without a readable configuration too.
+        let file = self.config.map_or(Path::new(DEFAULT_AUDIT), |config| &config.paths.audit);
+        findings.extend(audit::check(file, &self.accounts));
+        findings.extend(state::probe());
         findings
     }
 
     fn state(&self) -> Vec<Finding> {
-        let Some(config) = self.config else { return Vec::new() };
-        let mut findings = state::config(config, self.now);
+        let mut findings = state::switch(Path::new(self.path), self.rules.mode, &self.switch, self.now);
+        let Some(config) = self.config else { return findings };
+        findings.extend(state::config(config, &self.switch, self.now));
+        findings.extend(state::names(config, self.now));
         findings.extend(state::revocations(config));
         findings.extend(state::keys(config, self.now));
         let report = Report::read(&report::path(config));
         findings
             .extend(self.roster.iter().flat_map(|roster| state::roster(config, roster, &report, self.now)));
         let systemd_runs = machine::exists("/run/systemd/system");
-        let is_active = |timer: &str| {
-            !systemd_runs
-                || machine::run("/usr/bin/systemctl", &["is-active", "--quiet", timer])
-                    .is_some_and(|said| said.succeeded)
+        let says = |verb: &str, timer: &str| {
+            let said = machine::run("/usr/bin/systemctl", &[verb, timer])?.out;
+            Some(said.trim().to_string()).filter(|word| !word.is_empty())
         };
-        findings.extend(state::timers(&starters(), &is_active));
+        findings.extend(state::timers(&starters(), &state::Systemd { runs: systemd_runs, says: &says }));
         let asked =
             || machine::run("/usr/bin/timedatectl", &["show", "--property=NTPSynchronized", "--value"]);
         findings.extend(state::clock(systemd_runs.then(asked).flatten()));
@@ -216,15 +239,28 @@ impl<'a> Host<'a> {
                 findings.extend(polkit::check(&file, &machine::text(&file).unwrap_or_default()));
             }
         }
-        let groups = nss::groups(&machine::bytes(Path::new(self.path)).unwrap_or_default());
+        findings.extend(self.nss());
+        findings
+    }
+
+    fn nss(&self) -> Vec<Finding> {
+        let Some(config) = self.config else { return Vec::new() };
         let libraries =
             machine::names("/usr/lib").into_iter().map(|name| format!("/usr/lib/{name}/libnss_oncall.so.2"));
         let has_library = libraries
             .chain(["/usr/lib64/libnss_oncall.so.2".to_string(), "/usr/lib/libnss_oncall.so.2".to_string()])
             .any(|path| machine::exists(&path));
-        let nsswitch = machine::text(nss::FILE).unwrap_or_default();
-        findings.extend(nss::check(&groups, &nsswitch, machine::exists("/run/nscd/socket"), has_library));
-        findings
+        let text = |path: &str| machine::text(path).unwrap_or_default();
+        let nscd = machine::exists("/run/nscd/socket").then(|| text(nss::NSCD));
+        nss::check(&nss::Nss {
+            config,
+            roster: self.roster(),
+            nsswitch: &text(nss::FILE),
+            group: &text("/etc/group"),
+            nscd: nscd.as_deref(),
+            has_library,
+            now: self.now,
+        })
     }
 
     fn ways_in(&self) -> Vec<Finding> {

@@ -4,7 +4,7 @@
 //! judged by its lines, since no question asks for all addresses.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use policy::matches_glob;
 
@@ -148,6 +148,8 @@ pub struct Sshd<'a> {
     pub lines: &'a [Line],
     pub accounts: &'a Accounts,
     pub stat: &'a dyn Fn(&Path) -> Option<Stat>,
+    /// A path without links.
+    pub real: &'a dyn Fn(&Path) -> PathBuf,
     /// The configuration that everything else reads.
     pub config: &'a str,
     /// Accounts that several people enter with their own keys, root if it is one.
@@ -281,7 +283,8 @@ impl Sshd<'_> {
         Some(self.mended(found.why(why), "AuthorizedKeysCommand", command, COMMAND))
     }
 
-    /// sshd's own rule: the program and all directories above it are root's, and nobody else can write them.
+    /// sshd's own rule: the program and all directories above it are root's, and nobody else can write them. It
+    /// follows links first (misc.c, safe_path); whoever can exchange one of these decides as well.
     fn program(&self, program: &str) -> Option<Finding> {
         let found = |what: String| Finding::lock_out("sshd-command-path", what).why(WHY_COMMAND_REFUSED);
         let path = Path::new(program);
@@ -289,7 +292,8 @@ impl Sshd<'_> {
             let advice = "install the suite again (packaging/install.sh, or its package)";
             return Some(found(format!("{program} is not there")).at(Place::file(program)).advise(advice));
         };
-        for above in path.ancestors() {
+        let real = (self.real)(path);
+        for above in path.ancestors().chain(real.ancestors()) {
             let Some(stat) = (self.stat)(above) else { continue };
             if stat.uid != 0 || stat.mode & 0o022 != 0 {
                 let above = above.display().to_string();
@@ -590,6 +594,7 @@ mod tests {
             lines: &lines,
             accounts: &accounts,
             stat: &stat,
+            real: &|path| path.to_path_buf(),
             config: "/c",
             shared: vec!["root"],
             keys: None,

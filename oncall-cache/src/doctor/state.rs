@@ -4,16 +4,19 @@
 use std::path::Path;
 
 use host::config::Directory;
+use host::switch::{self, Unreadable};
 use host::{Config, FileError, revoked};
-use policy::{Mode, Roster, Rules, Timestamp};
+use policy::{Mode, ModeSource, Order, Roster, Rules, Switch, Timestamp, mode_in_force};
 use store::StoreError;
 use store::keys::KeyCopy;
-use trust::{Refusal, Why};
+use trust::{Owner, Refusal, Why};
 
-use super::finding::{Finding, Place, Severity, quoted};
+use super::finding::{Finding, Place, Severity, edit, quoted};
 use super::machine::{self, Said};
+use crate::names;
 use crate::report::Report;
 use crate::status::{Health, Status};
+use host::switch::PROBE;
 
 /// A configuration that cannot be read.
 pub fn config_unreadable(error: &FileError) -> Finding {
@@ -31,11 +34,11 @@ pub fn config_unreadable(error: &FileError) -> Finding {
 }
 
 /// What the configuration says that is allowed, and not what somebody would want for ever.
-pub fn config(config: &Config, now: Timestamp) -> Vec<Finding> {
+pub fn config(config: &Config, switch: &Result<Switch, Unreadable>, now: Timestamp) -> Vec<Finding> {
     let place = || Place::file(config.path.display());
     let rules = &config.rules;
     let mut findings = Vec::new();
-    if rules.mode == Mode::Observe {
+    if mode_in_force(rules.mode, switch.as_ref().ok(), now) == (Mode::Observe, ModeSource::Config) {
         let found = Finding::warning("observe", "policy.mode is \"observe\": PAM refuses nobody").at(place());
         findings.push(
             found.why("whoever is off call is let in, and logged").advise("in [policy]: mode = \"enforce\""),
@@ -75,6 +78,20 @@ pub fn config(config: &Config, now: Timestamp) -> Vec<Finding> {
     findings
 }
 
+/// Names in the configuration that stand for nothing here. (Exempt accounts are judged by what they are good for.)
+pub fn names(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let text = machine::bytes(&config.path).unwrap_or_default();
+    let remarks = names::remarks(config, &text, now).into_iter();
+    let told = remarks.filter(|remark| !remark.text.starts_with("policy.exempt_accounts"));
+    let why = "what the line asks for does not happen, and nothing else says so";
+    let found = |remark: names::Remark| {
+        let found =
+            Finding::warning("config-name", remark.text).at(Place::line(config.path.display(), remark.line));
+        found.why(why).advise("write the name that is meant, make what it names, or take the line out")
+    };
+    told.map(found).collect()
+}
+
 /// The list of those who are shut out.
 pub fn revocations(config: &Config) -> Option<Finding> {
     let error = revoked::read(&config.paths.revoked).err()?;
@@ -92,15 +109,141 @@ const SYNC: &str = "authkeys-sync && oncall-cache sync";
 
 /// Places a finding at what others could have written, and says how to shut it; otherwise a sync mends it.
 fn mended(found: Finding, error: &StoreError, path: &Path) -> Finding {
-    let StoreError::Untrusted(Refusal { why: Why::Untrusted(at, _), .. }) = error else {
+    let StoreError::Untrusted(refusal) = error else {
         return found.at(Place::file(path.display())).run(SYNC);
     };
+    shut(found, refusal).unwrap_or_else(|found| {
+        found.advise("find out who changed it, then mend owner and mode; a sync writes the file anew")
+    })
+}
+
+/// Places a finding at what others could have written, with the command that shuts it, if one does.
+pub fn shut(found: Finding, refusal: &Refusal) -> Result<Finding, Finding> {
+    let Why::Untrusted(at, _) = &refusal.why else {
+        return Err(found.at(Place::file(refusal.path.display())));
+    };
     let found = found.at(Place::file(at.display()));
-    let at_name = quoted(&at.display().to_string());
+    let name = quoted(&at.display().to_string());
     match machine::stat(at) {
-        Some(stat) if stat.mode & 0o022 != 0 => found.run(format_args!("chmod go-w {at_name}")),
-        Some(stat) if stat.uid != 0 && stat.is_directory => found.run(format_args!("chown root {at_name}")),
-        _ => found.advise("find out who changed it, then mend owner and mode; a sync writes the file anew"),
+        Some(stat) if stat.mode & 0o022 != 0 => Ok(found.run(format_args!("chmod go-w {name}"))),
+        Some(stat) if stat.uid != 0 && stat.is_directory => Ok(found.run(format_args!("chown root {name}"))),
+        _ => Err(found),
+    }
+}
+
+/// The switch beside the configuration: what root said about enforcing, and what is left of that. `written` is the
+/// mode by the configuration.
+pub fn switch(
+    config: &Path,
+    written: Mode,
+    switch: &Result<Switch, Unreadable>,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let path = switch::beside(config);
+    let switch = match switch {
+        Ok(switch) => switch,
+        Err(unreadable) => return vec![switch_unreadable(unreadable)],
+    };
+    let source = mode_in_force(written, Some(switch), now).1;
+    let told = crate::switch::told(source, None, now).unwrap_or_default();
+    let mut findings = Vec::new();
+    match source {
+        ModeSource::Suspended(_) => {
+            let found = Finding::warning("switch", told).at(line_of(&path, "suspend"));
+            let why = "until then whoever is off call is let in, and logged; revoked people too";
+            findings.push(found.why(why).run("oncall-cache suspend --end"));
+        }
+        ModeSource::Trial(_) => {
+            let found = Finding::warning("switch", told).at(line_of(&path, "enforce"));
+            let why = "unless somebody confirms it, this host goes back to observing at that instant";
+            let advice = "from a new login `oncall-cache enforce --confirm`; to go back now `oncall-cache enforce --end`";
+            findings.push(found.why(why).advise(advice));
+        }
+        ModeSource::Confirmed(_) => {
+            let found = Finding::note("switch", told).at(line_of(&path, "enforce"));
+            let why = "whoever sets this host up anew from config.toml gets one that refuses nobody";
+            let advice = "in [policy]: mode = \"enforce\"; then `oncall-cache enforce --end`";
+            findings.push(found.why(why).advise(advice));
+        }
+        ModeSource::Config | ModeSource::Unreadable => {}
+    }
+    let orders = [("suspend", &switch.suspension), ("enforce", &switch.enforcement)];
+    let left = orders.into_iter().filter_map(|(verb, order)| Some((verb, order.as_ref()?)));
+    findings.extend(left.filter_map(|(verb, order)| leftover(&path, written, now, verb, order)));
+    findings
+}
+
+fn switch_unreadable(unreadable: &Unreadable) -> Finding {
+    let found = Finding::warning("switch", unreadable);
+    let why =
+        "it may have said that this host enforces, so it does, whatever config.toml and a suspension say";
+    let found = found.why(why);
+    match unreadable {
+        Unreadable::Line(path, line) => {
+            let mend = edit(&path.display().to_string(), &[format!("{line}d")]);
+            found.at(Place::line(path.display(), *line)).run(mend)
+        }
+        Unreadable::File(refusal) => shut(found, refusal).unwrap_or_else(|found| {
+            let path = quoted(&refusal.path.display().to_string());
+            found.advise(format_args!(
+                "find out who changed it; then `rm {path}`, and say again what shall hold: oncall-cache suspend, or enforce"
+            ))
+        }),
+    }
+}
+
+/// An order by which nothing is decided any more.
+fn leftover(path: &Path, written: Mode, now: Timestamp, verb: &str, order: &Order) -> Option<Finding> {
+    let end = order.until.map_or_else(|| "no end".to_string(), |until| until.to_string());
+    let (what, why) = match (order.holds(now), verb, written) {
+        (false, ..) => (
+            format!("`{verb}` until {end}, by {}, does not hold", order.by),
+            "nothing is decided by it any more",
+        ),
+        (true, "enforce", Mode::Enforce) => (
+            format!("`enforce`, by {}, beside a config.toml that enforces", order.by),
+            "should config.toml observe one day, this host would go on enforcing",
+        ),
+        (true, "suspend", Mode::Observe) => (
+            format!("`suspend` until {end}, by {}, on a host that observes", order.by),
+            "should it enforce before that, it would not",
+        ),
+        _ => return None,
+    };
+    let found = Finding::note("switch", what).at(line_of(path, verb));
+    Some(found.why(why).run(format_args!("oncall-cache {verb} --end")))
+}
+
+/// The line of a verb in the switch.
+fn line_of(path: &Path, verb: &str) -> Place {
+    let text = machine::text(&path.display().to_string()).unwrap_or_default();
+    let is_it = |line: &str| line.split_whitespace().next() == Some(verb);
+    match text.lines().position(is_it) {
+        Some(at) => Place::line(path.display(), at + 1),
+        None => Place::file(path.display()),
+    }
+}
+
+/// The helper that `enforce` tries the stacks with.
+pub fn probe() -> Option<Finding> {
+    let path = Path::new(PROBE);
+    let why = "`oncall-cache enforce` tries the stacks with it, and without it enforces nothing";
+    let found = |what: &dyn std::fmt::Display| Finding::warning("pam-probe", what).why(why);
+    match trust::open(path, Owner::Root) {
+        Err(refusal) if refusal.is_missing() => {
+            let advice = "install the suite again (packaging/install.sh, or the package libpam-oncall)";
+            Some(found(&refusal).at(Place::file(PROBE)).advise(advice))
+        }
+        Err(refusal) => {
+            Some(shut(found(&refusal), &refusal).unwrap_or_else(|found| {
+                found.advise("find out who changed it, then install the suite again")
+            }))
+        }
+        Ok(_) => {
+            let stat = machine::stat(path).filter(|stat| stat.mode & 0o100 == 0)?;
+            let found = found(&format_args!("mode {:04o}: root cannot run it", stat.mode));
+            Some(found.at(Place::file(PROBE)).run(format_args!("chmod 755 {PROBE}")))
+        }
     }
 }
 
@@ -167,7 +310,8 @@ pub fn roster(
                 .advise(advice),
         ];
     }
-    let switch = crate::switch::read(&config.path);
+    // What is switched is told apart.
+    let switch = Ok(Switch::untouched());
     let status = Status::new(config, Ok(roster), report, &switch, now);
     let mut findings: Vec<Finding> = (status.rows.iter())
         .filter_map(|row| {
@@ -207,7 +351,7 @@ pub fn clock(said: Option<Said>) -> Option<Finding> {
 }
 
 /// A place where something could be started from: a crontab, or a unit.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Starter {
     pub file: String,
     pub text: String,
@@ -232,7 +376,7 @@ impl Starter {
         })
     }
 
-    /// The timer of a unit.
+    /// The timer of a unit; none of a crontab.
     fn timer(&self) -> Option<String> {
         let name = self.file.rsplit('/').next()?.strip_suffix(".service")?;
         Some(format!("{name}.timer"))
@@ -241,23 +385,53 @@ impl Starter {
 
 const CRON: &str = "printf '*/2 * * * * authkeys-sync /usr/bin/authkeys-sync\\n*/5 * * * * oncall-cache /usr/bin/oncall-cache sync\\n' >/etc/cron.d/authkeys";
 
-/// Is each sync started some way? `is_active` asks systemd about a timer.
-pub fn timers(starters: &[Starter], is_active: &dyn Fn(&str) -> bool) -> Vec<Finding> {
+/// What systemd says of timers. It tells whether they are enabled also where it does not run.
+pub struct Systemd<'a> {
+    pub runs: bool,
+    /// The word that `systemctl VERB TIMER` answers; none where it does not tell.
+    pub says: &'a dyn Fn(&str, &str) -> Option<String>,
+}
+
+impl Systemd<'_> {
+    /// What keeps a timer from starting anything, now or after the next boot, and what mends it.
+    fn trouble(&self, timer: &str) -> Option<(String, String)> {
+        let (enabled, active) = ((self.says)("is-enabled", timer), (self.says)("is-active", timer));
+        let now = if self.runs { " --now" } else { "" };
+        let enable = format!("systemctl enable{now} {timer}");
+        match (enabled.as_deref(), active.as_deref()) {
+            (Some(word @ ("masked" | "masked-runtime")), _) => {
+                Some((format!("{timer} is {word}"), format!("systemctl unmask {timer} && {enable}")))
+            }
+            (_, Some(word)) if self.runs && word != "active" => {
+                let restart = format!("systemctl reset-failed {timer}; {enable}");
+                Some((format!("{timer} is {word}"), if word == "failed" { restart } else { enable }))
+            }
+            (Some("enabled" | "static" | "generated" | "alias"), _) => None,
+            (Some(word), _) => Some((format!("{timer} is {word}: the next boot does not start it"), enable)),
+            (None, _) => Some((format!("systemctl does not tell whether {timer} is enabled"), enable)),
+        }
+    }
+}
+
+/// Is each sync started some way?
+pub fn timers(starters: &[Starter], systemd: &Systemd<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for command in ["authkeys-sync", "oncall-cache sync"] {
         let why = "without it the copy ages, people on call are refused in the end, and hand-overs made late are not known";
-        let mut starting = starters.iter().filter(|starter| starter.starts(command)).peekable();
-        if starting.peek().is_none() {
+        let starting: Vec<&Starter> = starters.iter().filter(|starter| starter.starts(command)).collect();
+        if starting.is_empty() {
             let found =
                 Finding::warning("timer", format_args!("nothing starts `{command}`: no crontab, no unit"));
             findings.push(found.at(Place::file("/etc/cron.d/authkeys")).why(why).run(CRON));
             continue;
         }
-        let timers: Vec<Option<String>> = starting.map(Starter::timer).collect();
-        let runs = |timer: &Option<String>| timer.as_ref().is_none_or(|timer| is_active(timer));
-        if let (false, Some(Some(timer))) = (timers.iter().any(runs), timers.first()) {
-            let found = Finding::warning("timer", format_args!("{timer} is not active"));
-            findings.push(found.why(why).run(format_args!("systemctl enable --now {timer}")));
+        // A crontab, or a timer that runs, is enough.
+        let troubles = starting.iter().map(|starter| (starter, starter.timer()));
+        let troubles: Option<Vec<_>> =
+            troubles.map(|(starter, timer)| Some((*starter, systemd.trouble(&timer?)?))).collect();
+        if let Some((starter, (what, mend))) = troubles.and_then(|all| all.into_iter().next()) {
+            let place = Place::file(starter.file.replace(".service", ".timer"));
+            findings.push(Finding::warning("timer", what).at(place).why(why).run(mend));
         }
     }
     findings
@@ -271,8 +445,10 @@ mod tests {
         Starter { file: file.to_string(), text: text.to_string() }
     }
 
-    fn told(starters: &[Starter], active: bool) -> Vec<String> {
-        timers(starters, &|_| active).into_iter().map(|finding| finding.what).collect()
+    fn told(starters: &[Starter], runs: bool, enabled: &str, active: &str) -> Vec<String> {
+        let word = |text: &str| Some(text.to_string()).filter(|text| !text.is_empty());
+        let says = |verb: &str, _: &str| word(if verb == "is-enabled" { enabled } else { active });
+        timers(starters, &Systemd { runs, says: &says }).into_iter().map(|finding| finding.what).collect()
     }
 
     #[test]
@@ -281,12 +457,12 @@ mod tests {
             "/etc/cron.d/authkeys",
             "# oncall-cache sync\n*/2 * * * * authkeys-sync /usr/bin/authkeys-sync\n*/5 * * * * oncall-cache oncall-cache sync >/dev/null\n",
         );
-        assert_eq!(told(&[cron], false), [""; 0]);
+        assert_eq!(told(std::slice::from_ref(&cron), true, "disabled", "inactive"), [""; 0]);
         let half = starter(
             "/etc/cron.d/authkeys",
             "*/2 * * * * authkeys-sync true\n*/5 * * * * oncall-cache oncall-cache synchronise\n",
         );
-        assert_eq!(told(&[half], false).len(), 2);
+        assert_eq!(told(&[half], true, "enabled", "active").len(), 2);
         let units = [
             starter(
                 "/etc/systemd/system/authkeys-sync.service",
@@ -297,12 +473,29 @@ mod tests {
                 "ExecStart=/usr/bin/oncall-cache sync\n",
             ),
         ];
-        assert_eq!(told(&units, true), [""; 0]);
-        assert_eq!(
-            told(&units, false),
-            ["authkeys-sync.timer is not active", "oncall-cache-sync.timer is not active"]
-        );
-        assert_eq!(told(&[], true).len(), 2);
+        for (runs, enabled, active, expected) in [
+            (true, "enabled", "active", None),
+            (true, "static", "active", None),
+            (true, "enabled", "inactive", Some("authkeys-sync.timer is inactive")),
+            (true, "enabled", "failed", Some("authkeys-sync.timer is failed")),
+            (
+                true,
+                "disabled",
+                "active",
+                Some("authkeys-sync.timer is disabled: the next boot does not start it"),
+            ),
+            (true, "masked", "inactive", Some("authkeys-sync.timer is masked")),
+            (false, "enabled", "", None),
+            (false, "disabled", "", Some("authkeys-sync.timer is disabled: the next boot does not start it")),
+            (false, "", "", Some("systemctl does not tell whether authkeys-sync.timer is enabled")),
+        ] {
+            let all = told(&units, runs, enabled, active);
+            assert_eq!(all.first().map(String::as_str), expected, "{runs} {enabled} {active}");
+            assert_eq!(all.len(), if expected.is_some() { 2 } else { 0 });
+        }
+        let both = [units.as_slice(), &[cron]].concat();
+        assert_eq!(told(&both, true, "disabled", "inactive"), [""; 0], "a crontab is enough");
+        assert_eq!(told(&[], true, "enabled", "active").len(), 2);
     }
 
     #[test]

@@ -150,6 +150,8 @@ impl Status<'_> {
         text.only("last_sync_timestamp_seconds", "When the last sync began.", report.attempted);
         let help = "Whether the last sync published what it read.";
         text.only("last_sync_published", help, report.published.into());
+        let help = "Whether the last sync wrote the groups of [[nss.group]].";
+        text.only("last_sync_groups_written", help, report.groups_problem.is_none().into());
         if let Some(synced) = report.people_synced {
             let help = "When the copy of the directory was last true, as the last sync found it.";
             text.only("people_synced_timestamp_seconds", help, synced);

@@ -4,7 +4,7 @@ use policy::{Gid, GroupName, GroupRule, Rule};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Problem, named, problem, unique};
+use super::{Problem, meant, named, problem, unique};
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -56,7 +56,10 @@ fn rules(written: &Spanned<Vec<Spanned<String>>>, known: &[Rule]) -> Result<Vec<
         let text = name.get_ref();
         match text == "*" || known.iter().any(|rule| rule.name == *text) {
             true => Ok(text.clone()),
-            false => Err(problem(name, format!("no [[policy.rule]] is named `{text}`"))),
+            false => {
+                let meant = meant(text, known.iter().map(|rule| rule.name.as_str()));
+                Err(problem(name, format!("no [[policy.rule]] is named `{text}`{meant}")))
+            }
         }
     };
     written.get_ref().iter().map(rule).collect()
@@ -100,7 +103,8 @@ mod tests {
             ("9100", "4294967295", "10: 4294967295 is no gid"),
             ("9100", "4294976396", "10: 4294976396 is no gid"),
             ("'oncall'", "'On call'", "9: `On call`: "),
-            ("['db']", "['web']", "11: no [[policy.rule]] is named `web`"),
+            ("['db']", "['website']", "11: no [[policy.rule]] is named `website`"),
+            ("['db']", "['bd']", "11: no [[policy.rule]] is named `bd`; did you mean `db`?"),
             ("['db']", "[]", "11: `rules` is empty"),
             ("rules = ['db']\n", "", "8: missing field `rules`"),
             ("rules", "member = 'x'\nrules", "11: unknown key `member`"),

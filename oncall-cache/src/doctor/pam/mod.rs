@@ -26,6 +26,8 @@ pub struct Pam<'a> {
     pub config: &'a str,
     /// Is there an account that several people enter with their own keys?
     pub has_shared: bool,
+    /// Guarded accounts that programs enter over sshd with keys of theirs.
+    pub robots: Vec<&'a str>,
     /// Can our lines be put in: is there a module, and a configuration that can be read?
     pub is_ready: bool,
     /// Guarded accounts that can be entered by a password.
@@ -285,7 +287,7 @@ fn session(stack: &Stack<'_>, pam: &Pam<'_>) -> Vec<Finding> {
         let found = Finding::open("pam-session", what).at(place(account)).why(why);
         findings.push(found.run(edit_stack(&stack.file, std::slice::from_ref(&insertion))));
     }
-    if !passes_on && pam.has_shared {
+    if !passes_on && (pam.has_shared || !pam.robots.is_empty()) {
         let (first, last) = account.lines;
         let words: Vec<&str> = account.arguments.iter().map(String::as_str).chain([SESSION_WORD]).collect();
         let mut instructions =
@@ -293,9 +295,18 @@ fn session(stack: &Stack<'_>, pam: &Pam<'_>) -> Vec<Finding> {
         if !stands && account.file == stack.file {
             instructions.push(insertion);
         }
-        let found =
-            Finding::lock_out("pam-shared", format_args!("sshd: the account line lacks `{SESSION_WORD}`"));
-        let why = "sshd tells the key when the session opens: without the word nobody enters root or another shared account";
+        let (whom, why) = match pam.robots.as_slice() {
+            _ if pam.has_shared => (
+                String::new(),
+                "sshd tells the key when the session opens: without the word nobody enters root or another shared account",
+            ),
+            robots => (
+                format!(", and [[policy.automation]] has keys for {}", listed(robots)),
+                "sshd tells the key when the session opens: without the word a program counts as the account's owner, who is not on call",
+            ),
+        };
+        let what = format!("sshd: the account line lacks `{SESSION_WORD}`{whom}");
+        let found = Finding::lock_out("pam-shared", what);
         findings.push(found.at(place(account)).why(why).run(edit_stack(&account.file, &instructions)));
     }
     findings.extend(entries.iter().filter(|entry| entry.is_ours()).flat_map(|entry| words(entry, pam)));

@@ -30,6 +30,7 @@ fn told(changes: &[(&str, &str)], with_password: Vec<&str>) -> Vec<(String, Stri
         services: &services,
         config: "/etc/authkeys/config.toml",
         has_shared: true,
+        robots: Vec::new(),
         is_ready: true,
         with_password,
     };
@@ -224,6 +225,7 @@ fn services_that_are_not_decided_for_are_doors() {
             services: &services,
             config: "/c",
             has_shared: true,
+            robots: Vec::new(),
             is_ready: true,
             with_password,
         };
@@ -248,6 +250,7 @@ fn a_module_that_cannot_be_loaded_locks_out_or_opens() {
             services: &services,
             config: "/c",
             has_shared: true,
+            robots: Vec::new(),
             is_ready: true,
             with_password: vec![],
         };

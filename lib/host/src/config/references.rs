@@ -1,0 +1,209 @@
+//! Names in a configuration that stand for something outside of it: accounts, groups, people, schedules.
+//!
+//! Whether they exist is no matter of the configuration's, and changes under it; so none of this makes a file wrong.
+//! `config check` and the doctor look them up and say what is not there. Read apart from the checks that every login
+//! makes: these need no lines.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Principals;
+use crate::toml_file;
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An account of this host.
+    Account,
+    /// A group of /etc/group.
+    Group,
+    /// A person of the directory.
+    Person,
+    /// A schedule, as `source/text`.
+    Schedule,
+}
+
+/// A name, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// What it stands for.
+    pub kind: Kind,
+    /// The name.
+    pub name: String,
+    /// The setting, as people call it.
+    pub setting: &'static str,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct File {
+    keys: Keys,
+    oncall: OnCall,
+    policy: Policy,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Keys {
+    rule: Vec<KeyRule>,
+}
+
+#[derive(Deserialize)]
+struct KeyRule {
+    #[serde(default)]
+    accounts: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct OnCall {
+    source: Vec<Source>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    name: String,
+    #[serde(default)]
+    schedules: Vec<Spanned<String>>,
+    #[serde(default)]
+    people: BTreeMap<String, Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Policy {
+    accounts: Vec<Spanned<String>>,
+    groups: Vec<Spanned<String>>,
+    exempt_accounts: Vec<Spanned<String>>,
+    rule: Vec<Rule>,
+    shared: Vec<Shared>,
+    automation: Vec<Automation>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    schedules: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+struct Shared {
+    account: Spanned<String>,
+    principals: Option<Spanned<Principals>>,
+}
+
+#[derive(Deserialize)]
+struct Automation {
+    account: Spanned<String>,
+}
+
+/// The names in `text`, the content of a configuration, in the order of the file.
+pub fn references(text: &[u8]) -> Vec<Reference> {
+    // A file that says nothing is told by those who read it for what it says.
+    let file: File = toml_file::parse(Path::new(""), text).unwrap_or_default();
+    let mut found = Found { text, references: Vec::new() };
+    let File { keys, oncall, policy } = &file;
+    for rule in &keys.rule {
+        found.all(
+            Kind::Account,
+            "[[keys.rule]] accounts",
+            rule.accounts.iter().filter(|one| one.get_ref() != "*"),
+        );
+    }
+    for source in &oncall.source {
+        for wanted in &source.schedules {
+            let name = format!("{}/{}", source.name, wanted.get_ref());
+            found.add(Kind::Schedule, "[[oncall.source]] schedules", name, wanted);
+        }
+        found.all(Kind::Person, "[oncall.source.people]", source.people.values());
+    }
+    found.all(Kind::Account, "policy.accounts", &policy.accounts);
+    found.all(Kind::Group, "policy.groups", &policy.groups);
+    found.all(Kind::Account, "policy.exempt_accounts", &policy.exempt_accounts);
+    for rule in &policy.rule {
+        found.all(Kind::Schedule, "[[policy.rule]] schedules", &rule.schedules);
+    }
+    for shared in &policy.shared {
+        found.add(
+            Kind::Account,
+            "[[policy.shared]] account",
+            shared.account.get_ref().clone(),
+            &shared.account,
+        );
+        let Some(written) = &shared.principals else { continue };
+        let Principals::List(names) = written.get_ref() else { continue };
+        for name in names {
+            found.add(Kind::Person, "[[policy.shared]] principals", name.clone(), written);
+        }
+    }
+    found.all(
+        Kind::Account,
+        "[[policy.automation]] account",
+        policy.automation.iter().map(|one| &one.account),
+    );
+    found.references.sort_by_key(|reference| reference.line);
+    found.references
+}
+
+struct Found<'a> {
+    text: &'a [u8],
+    references: Vec<Reference>,
+}
+
+impl Found<'_> {
+    fn add<T>(&mut self, kind: Kind, setting: &'static str, name: String, written: &Spanned<T>) {
+        let line = toml_file::line_at(self.text, written.span().start);
+        self.references.push(Reference { kind, name, setting, line });
+    }
+
+    fn all<'a>(
+        &mut self,
+        kind: Kind,
+        setting: &'static str,
+        written: impl IntoIterator<Item = &'a Spanned<String>>,
+    ) {
+        written.into_iter().for_each(|one| self.add(kind, setting, one.get_ref().clone(), one));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_with_their_lines() {
+        let text = "[policy]\nexempt_accounts = ['a',\n 'b']\ngroups = ['sudo']\n[[policy.shared]]\naccount = 'root'\nprincipals = ['alice']\n\
+                    [[policy.rule]]\nname = 'x'\nschedules = ['r/p']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
+                    [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n";
+        let told = references(text.as_bytes());
+        let told: Vec<String> = told
+            .iter()
+            .map(|one| format!("{} {:?} {} {}", one.line, one.kind, one.name, one.setting))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "2 Account a policy.exempt_accounts",
+                "3 Account b policy.exempt_accounts",
+                "4 Group sudo policy.groups",
+                "6 Account root [[policy.shared]] account",
+                "7 Person alice [[policy.shared]] principals",
+                "10 Schedule r/p [[policy.rule]] schedules",
+                "13 Schedule r/p [[oncall.source]] schedules",
+                "14 Person bob [oncall.source.people]",
+                "16 Account web [[keys.rule]] accounts",
+                "18 Account deploy [[policy.automation]] account",
+            ]
+        );
+        assert_eq!(references(b"nonsense"), []);
+    }
+
+    #[test]
+    fn the_shipped_example_is_read() {
+        assert!(!references(include_bytes!("../../../../packaging/examples/config.toml")).is_empty());
+    }
+}

@@ -1,0 +1,90 @@
+//! The audit file: can the module write it, and can nobody else read or change it? By the rules that the module itself
+//! goes by (lib/host/src/audit/spool.rs).
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::accounts::Accounts;
+use super::finding::{Finding, Place, quoted};
+use super::machine;
+
+const WHY_UNWRITTEN: &str = "logins go on, and who was root is not written down: `unwritten=` in the log, a gap in `oncall-cache report`";
+const WHY_READ: &str = "everybody on this host reads who is root when, and from where";
+
+/// Judges the file, the directory it is in and those above.
+pub fn check(file: &Path, accounts: &Accounts) -> Vec<Finding> {
+    let Some(directory) = file.parent() else { return Vec::new() };
+    let warning = |at: &Path, what: &dyn std::fmt::Display| {
+        Finding::warning("audit", what).at(Place::file(at.display())).why(WHY_UNWRITTEN)
+    };
+    for above in directory.ancestors().skip(1) {
+        let Ok(metadata) = std::fs::symlink_metadata(above) else { continue };
+        if !metadata.is_dir() || metadata.uid() != 0 || metadata.mode() & 0o002 != 0 {
+            let what = format!("the audit file is below {}, {}", above.display(), state(&metadata, accounts));
+            let advice = "in [paths] of config.toml: audit = a file below directories that are root's alone";
+            return vec![warning(above, &what).advise(advice)];
+        }
+    }
+    let name = quoted(&directory.display().to_string());
+    let Ok(metadata) = std::fs::symlink_metadata(directory) else {
+        let mend = format!("install -d -m 750 -o root -g root {name}");
+        return vec![warning(directory, &"there is no directory for the audit file").run(mend)];
+    };
+    if !metadata.is_dir() {
+        let what = format!("{}, and no directory", state(&metadata, accounts));
+        let mend = format!("mv {name} {name}.off && install -d -m 750 -o root -g root {name}");
+        return vec![warning(directory, &what).run(mend)];
+    }
+    if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
+        let mend = format!("chown root {name} && chmod go-w {name}");
+        return vec![warning(directory, &state(&metadata, accounts)).run(mend)];
+    }
+    let mut findings: Vec<Finding> = of_file(file, accounts).into_iter().collect();
+    if findings.is_empty()
+        && let (false, Some(error)) = (file.exists(), machine::make_fails(directory))
+    {
+        let advice =
+            "find out why: is its file system mounted read-only, or has it an attribute (lsattr -d)?";
+        findings.push(warning(directory, &format_args!("no file can be made in it: {error}")).advise(advice));
+    }
+    if metadata.mode() & 0o005 == 0o005 {
+        let found = Finding::note("audit", state(&metadata, accounts)).at(Place::file(directory.display()));
+        findings.push(
+            found.why("everybody sees how often somebody is root").run(format_args!("chmod o= {name}")),
+        );
+    }
+    findings
+}
+
+fn of_file(file: &Path, accounts: &Accounts) -> Option<Finding> {
+    let metadata = std::fs::symlink_metadata(file).ok()?;
+    let name = quoted(&file.display().to_string());
+    let found = |what: &dyn std::fmt::Display| {
+        Finding::warning("audit", what).at(Place::file(file.display())).why(WHY_UNWRITTEN)
+    };
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        let kind = match () {
+            () if metadata.is_symlink() => "a link: the module follows none",
+            () if metadata.is_file() => "a file with several names: the module takes none of them",
+            () => "no file",
+        };
+        // The module makes a new one at the next decision.
+        return Some(found(&kind).run(format_args!("mv {name} {name}.off")));
+    }
+    if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
+        let mend = format!("chown root {name} && chmod go-w,o= {name}");
+        return Some(found(&state(&metadata, accounts)).run(mend));
+    }
+    if let Some(error) = machine::append_fails(file) {
+        let advice = "find out why: is its file system mounted read-only, or has it an attribute (lsattr)?";
+        return Some(found(&format_args!("it cannot be written: {error}")).advise(advice));
+    }
+    let is_open = metadata.mode() & 0o004 != 0;
+    is_open.then(|| found(&state(&metadata, accounts)).why(WHY_READ).run(format_args!("chmod o= {name}")))
+}
+
+/// `zoe's, mode 0664`.
+fn state(metadata: &Metadata, accounts: &Accounts) -> String {
+    format!("{}'s, mode {:04o}", accounts.user_name(metadata.uid()), metadata.mode() & 0o7777)
+}

@@ -1,0 +1,127 @@
+//! Names in the configuration that stand for nothing on this host: told by `config check` and the doctor, with what was
+//! probably meant.
+//!
+//! Nothing of it is an error: an account may be made later, on another host, or be known to a directory that is down.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+
+use host::config::references::{Kind, Reference, references};
+use host::config::{Directory, KeysMode, Provider, Source};
+use host::toml_file::nearest;
+use host::{Config, accounts};
+use policy::Timestamp;
+
+use crate::sync;
+
+/// A name that stands for nothing, or can have no effect.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Where it stands, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub text: String,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: warning: {}", self.line, self.text)
+    }
+}
+
+/// Looks up every name in `text`, which is that of `config`.
+pub fn remarks(config: &Config, text: &[u8], now: Timestamp) -> Vec<Remark> {
+    let known = Known::read(config, now);
+    let all = references(text);
+    let remark = |one: &Reference| Some(Remark { line: one.line, text: known.trouble(config, one)? });
+    all.iter().filter_map(remark).collect()
+}
+
+/// What there is on this host; `None` where that cannot be told.
+struct Known {
+    accounts: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    people: Option<BTreeSet<String>>,
+    /// Schedules of each source that can be looked at without asking anybody.
+    schedules: Vec<(String, BTreeSet<String>)>,
+}
+
+impl Known {
+    fn read(config: &Config, now: Timestamp) -> Self {
+        let copies_all = matches!(config.directory, Some(Directory::File(_)))
+            || matches!(config.keys.mode, KeysMode::Replica);
+        let people = sync::read_people(config, now).ok().filter(|_| copies_all);
+        Self {
+            accounts: names_in("/etc/passwd"),
+            groups: names_in("/etc/group"),
+            people: people
+                .map(|(people, _)| people.into_iter().map(|one| one.principal.to_string()).collect()),
+            schedules: (config.oncall.sources.iter())
+                .filter_map(|source| Some((source.name.clone(), schedules(config, source, now)?)))
+                .collect(),
+        }
+    }
+
+    fn trouble(&self, config: &Config, one: &Reference) -> Option<String> {
+        let Reference { kind, name, setting, .. } = one;
+        let is_exempt = || config.rules.exempts(name);
+        match kind {
+            Kind::Account if *setting == "[[policy.shared]] account" && is_exempt() => Some(format!(
+                "{setting}: `{name}` is in policy.exempt_accounts: authkeys prints no keys for it, and nobody is refused"
+            )),
+            // Whoever else knows accounts, such as sssd, is asked as well.
+            Kind::Account if accounts::facts(name, &[]).uid.is_some() => None,
+            Kind::Account => Some(told(setting, "account of this host", name, &self.accounts)),
+            // `sudo` or `wheel` is missing on every host: only what looks like a slip is told.
+            Kind::Group if self.groups.contains(name) => None,
+            Kind::Group => {
+                close(name, &self.groups).map(|_| told(setting, "group of this host", name, &self.groups))
+            }
+            Kind::Person => {
+                let people = self.people.as_ref().filter(|people| !people.contains(name))?;
+                Some(told(setting, "person of the directory", name, people))
+            }
+            Kind::Schedule => {
+                let (source, id) = name.split_once('/')?;
+                let (_, known) = self.schedules.iter().find(|(name, _)| name == source)?;
+                let what = format!("schedule of source `{source}`");
+                (!known.contains(id)).then(|| told(setting, &what, id, known))
+            }
+        }
+    }
+}
+
+fn told(setting: &str, what: &str, name: &str, known: &BTreeSet<String>) -> String {
+    let meant = close(name, known).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
+    format!("{setting}: `{name}` is no {what}{meant}")
+}
+
+fn close<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+    nearest(name, known.iter().map(String::as_str))
+}
+
+/// The first fields of passwd(5) or group(5).
+fn names_in(table: &str) -> BTreeSet<String> {
+    let text = fs::read(table).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_string())).collect()
+}
+
+/// What may name a schedule of a source that is a file: its id; and its name, where the source lists schedules.
+fn schedules(config: &Config, source: &Source, now: Timestamp) -> Option<BTreeSet<String>> {
+    if !matches!(source.provider, Provider::Rota(_) | Provider::File(_)) {
+        return None;
+    }
+    let all = [Source { schedules: Vec::new(), ..source.clone() }];
+    let fetched = sync::fetch::all(&all, sync::window(config, now).ok()?, now).into_iter().next()?;
+    let found = fetched.answer.ok()?.schedules;
+    let by_name = !source.schedules.is_empty();
+    Some(
+        found
+            .into_iter()
+            .flat_map(|one| [Some(one.id), Some(one.name).filter(|_| by_name)])
+            .flatten()
+            .collect(),
+    )
+}

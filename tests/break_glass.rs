@@ -1,0 +1,135 @@
+//! Getting in when nothing works, by the commands that docs/operations.md gives.
+
+use harness::suite::{CONFIG, DAY, HOUR, Suite};
+use harness::text;
+
+const OPERATIONS: &str = include_str!("../docs/operations.md");
+
+/// A command of the section, as it stands there.
+fn documented(command: &str) -> &str {
+    let section = OPERATIONS.split_once("\n## Getting in when nothing works\n").expect("the section").1;
+    let section = section.split_once("\n## ").expect("another section").0;
+    let mut lines = section.lines().filter_map(|line| line.strip_prefix("    "));
+    let written =
+        |line: &str| line.split_once("  #").map_or(line, |(command, _)| command).trim_end() == command;
+    assert!(lines.any(written), "docs/operations.md has no `{command}`");
+    command
+}
+
+/// The shipped set-up with an account for emergencies, and a password for root.
+fn suite() -> Suite {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
+    suite.host.write("/etc/sudoers.d/breakglass", "breakglass ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+    suite.host.must(
+        "useradd -m -s /bin/sh breakglass && mkdir -m 700 ~breakglass/.ssh && \
+         cp /root/keys/carol.pub ~breakglass/.ssh/authorized_keys && chown -R breakglass ~breakglass/.ssh && \
+         printf 'root:secret\\nbreakglass:secret\\n' | chpasswd",
+    );
+    suite.sync();
+    suite
+}
+
+/// What a day without anything leaves: no people, no rota, no databases, and whatever a restart takes away.
+fn lose_everything(suite: &Suite) {
+    suite.host.must(
+        "mv /etc/authkeys/people.toml /etc/authkeys/rota.toml /root/ && \
+         rm -rf /var/lib/authkeys /var/lib/oncall-cache /var/cache/authkeys /var/log/authkeys /run/authkeys",
+    );
+}
+
+fn sudo(suite: &Suite, person: &str) -> bool {
+    suite.run_as(person, "sudo -n true").status.success()
+}
+
+/// Would `login` let this account in on that terminal, with its password?
+fn console(suite: &Suite, account: &str, tty: &str) -> bool {
+    let ask =
+        format!("printf 'secret\\n' | pamtester -I tty=/dev/{tty} login {account} authenticate acct_mgmt");
+    suite.host.sh(&ask).status.success()
+}
+
+#[test]
+fn an_exempt_account_needs_a_readable_configuration_and_the_console_needs_nothing() {
+    let suite = suite();
+    lose_everything(&suite);
+    let become_root = || suite.ssh("carol", "breakglass", "sudo -n id -u");
+    let output = become_root();
+    assert!(output.status.success() && output.stdout == b"0\n", "{}", text(&output));
+    assert!(!sudo(&suite, "alice"), "nobody knows that she is on call");
+    suite.host.write("/etc/authkeys/config.toml", "nonsense\n", 0o644);
+    assert!(!become_root().status.success(), "nobody is exempt");
+    for (account, tty, opens) in [
+        ("root", "tty1", true),
+        ("root", "ttyS0", true),
+        ("breakglass", "tty1", true),
+        ("root", "tty3", false),
+    ] {
+        assert_eq!(console(&suite, account, tty), opens, "{account} on {tty}");
+    }
+    assert!(!sudo(&suite, "breakglass"), "it is in, and not root");
+}
+
+#[test]
+fn from_a_cold_start_the_documented_commands_lead_back_to_a_host_that_enforces() {
+    let suite = suite();
+    lose_everything(&suite);
+    suite.host.write("/etc/authkeys/config.toml", "[polcy]\n", 0o644);
+    assert!(!sudo(&suite, "bob") && console(&suite, "root", "tty1"));
+    suite.host.must(documented("oncall-cache suspend --for 4h --reason \"cold start\""));
+    assert!(sudo(&suite, "bob"), "{:?}", suite.decisions());
+    let output = suite.host.sh(documented("oncall-cache config check /etc/authkeys/config.toml"));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(
+        text(&output).contains("config.toml:1: unknown key `polcy`; did you mean `policy`?"),
+        "{}",
+        text(&output)
+    );
+    suite.host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
+    let output = suite.host.sh(documented("oncall-cache status"));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(
+        text(&output).contains("no /var/lib/oncall-cache/roster.db; run `oncall-cache sync`"),
+        "{}",
+        text(&output)
+    );
+    // Keys come from files alone until the directory answers.
+    assert!(!suite.ssh("alice", "root", "true").status.success());
+    let key = documented("mkdir -p -m 700 /root/.ssh && cat alice.pub >>/root/.ssh/authorized_keys");
+    suite.host.must(&format!("rm -rf /root/.ssh && cd /root/keys && {key}"));
+    assert!(suite.ssh("alice", "root", "true").status.success(), "{:?}", suite.decisions());
+    suite.host.must("rm -r /root/.ssh && mv /root/people.toml /root/rota.toml /etc/authkeys/");
+    suite.host.must(documented("systemd-tmpfiles --create authkeys.conf"));
+    suite.host.must(documented("authkeys-sync && oncall-cache sync"));
+    let output = suite.host.sh(documented("oncall-cache doctor"));
+    assert!(text(&output).contains("switch  /etc/authkeys/switch:1"), "{}", text(&output));
+    suite.host.must(documented("oncall-cache suspend --end"));
+    assert!(sudo(&suite, "alice") && !sudo(&suite, "bob"));
+    assert!(suite.ssh("alice", "root", "true").status.success());
+    assert_eq!(suite.host.sh("oncall-cache status").status.code(), Some(0));
+}
+
+#[test]
+fn without_any_program_of_ours_the_module_is_taken_out_by_each_of_the_documented_ways() {
+    let suite = suite();
+    lose_everything(&suite);
+    suite.host.write("/etc/authkeys/config.toml", "nonsense\n", 0o644);
+    suite.host.must(
+        "chmod a-x /usr/bin/oncall-cache /usr/bin/authkeys /usr/bin/authkeys-sync && mount --rbind / /mnt",
+    );
+    suite.host.must("cp -a /etc/pam.d /root/pam.d");
+    for way in [
+        "pam-oncall-enable --undo",
+        "sed -i --follow-symlinks '/pam_oncall/d' /etc/pam.d/*",
+        "chroot /mnt sh -c \"sed -i --follow-symlinks '/pam_oncall/d' /etc/pam.d/*\"",
+    ] {
+        assert!(!sudo(&suite, "bob"), "{way}");
+        suite.host.must(documented(way));
+        assert!(sudo(&suite, "bob") && suite.ssh("carol", "breakglass", "true").status.success(), "{way}");
+        assert!(!suite.host.sh("grep -r '^[^#].*pam_oncall' /etc/pam.d").status.success(), "{way}");
+        suite.host.must("rm -rf /etc/pam.d && cp -a /root/pam.d /etc/pam.d");
+    }
+    suite.host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
+    suite.host.must("chmod a+x /usr/bin/oncall-cache && pam-oncall-enable --undo");
+    suite.host.must("pam-oncall-enable && grep -q pam_oncall /etc/pam.d/sudo");
+}
