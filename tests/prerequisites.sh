@@ -1,5 +1,7 @@
 #!/bin/sh
 # Installs what the end-to-end tests run: a real sshd, slapd, sudo and libpam. No service is started.
+#
+#   prerequisites.sh [hosts]     what booted hosts take, too
 set -eu
 
 missing=
@@ -30,6 +32,11 @@ need strace strace
 need nscd nscd
 need valgrind 'valgrind libc6-dbg'
 need objdump binutils
+if [ "${1:-}" = hosts ]; then
+    need debootstrap debootstrap
+    need systemd-nspawn systemd-container
+    need nft nftables
+fi
 [ -n "$missing" ] || exit 0
 
 [ "$(id -u)" = 0 ] || { echo "make test: missing$missing, and root alone can install them: sudo make test" >&2; exit 1; }

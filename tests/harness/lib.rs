@@ -1,13 +1,19 @@
 //! What the end-to-end tests share: private machines, and the services played on them.
 
+mod booted;
 pub mod dns;
 mod host;
 pub mod hostile;
+mod machine;
+mod network;
 pub mod pagerduty;
 pub mod proxy;
 pub mod relay;
 pub mod slapd;
 pub mod suite;
 
-pub use host::{Host, wait_until};
+pub use booted::Booted;
+pub use host::Host;
+pub use machine::{Machine, wait_until, wait_within};
+pub use network::Network;
 pub use suite::{Suite, text};

@@ -1,6 +1,6 @@
 //! PagerDuty's REST API, played as strictly as the service plays it.
 //!
-//! It listens on the loopback of one private machine, believes no request that the documentation
+//! It listens on one private machine, believes no request that the documentation
 //! does not allow, and pages, filters and limits by itself: a client that asks wrongly gets an
 //! error as it would in production, and the test reads in [`PagerDuty::requests`] why. What the
 //! real service cannot be asked to do (fail, lie, stall) is said by [`PagerDuty::script`].
@@ -25,7 +25,7 @@ use crate::Host;
 
 /// The hosts that are played, which the machine's /etc/hosts gets: the real ones on the usual port, and some
 /// that no configuration has by default on another.
-const NAMES: [&str; 5] = [
+pub const NAMES: [&str; 5] = [
     "api.pagerduty.example",
     "identity.pagerduty.example",
     "api.pagerduty.com",
@@ -193,7 +193,7 @@ impl PagerDuty {
             let mut threads: Vec<_> = PORTS
                 .iter()
                 .map(|port| {
-                    let address = (Ipv4Addr::LOCALHOST, *port);
+                    let address = (Ipv4Addr::UNSPECIFIED, *port);
                     let listener = TcpListener::bind(address).expect("the port is free on a private machine");
                     let (service, tls) = (state.clone(), tls.clone());
                     thread::spawn(move || serve(&listener, &service, &tls))

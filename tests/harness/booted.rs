@@ -1,0 +1,192 @@
+//! A host of a fleet: Debian as it comes, booted by its own systemd, with an sshd and nobody on it.
+//!
+//! Its root is a layer over one that debootstrap made, so what it writes stays in memory, and its network is one
+//! cable to a [`Network`]. When the test ends, or dies, the shell that keeps the host reads the end of its input:
+//! the host, its mounts, its network and its cgroups go with it.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::ops::Deref;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::host::build_directory;
+use crate::{Machine, Network, wait_until, wait_within};
+
+const KEEPER: &str = include_str!("booted.sh");
+const BASE: &str = include_str!("base.sh");
+
+/// One host.
+pub struct Booted {
+    /// The shell of booted.sh.
+    keeper: Child,
+    /// What it says.
+    said: BufReader<ChildStdout>,
+    /// The namespaces that outlast a boot: the host's root as it is when nothing runs, and its network.
+    shell: Machine,
+    /// The host itself, while it runs.
+    running: Option<Machine>,
+    address: Ipv4Addr,
+}
+
+impl Booted {
+    /// Boots a host and plugs it into `network`. Needs root.
+    pub fn start(network: &Network, name: &str) -> Self {
+        let mut host = Self::off(network, name);
+        host.boot();
+        host
+    }
+
+    /// A host that is plugged in and not booted.
+    pub fn off(network: &Network, name: &str) -> Self {
+        assert!(nix::unistd::geteuid().is_root(), "end-to-end tests need root: run `sudo make test-hosts`");
+        let mut keeper = Command::new("/bin/sh")
+            .args(["-c", KEEPER, "booted.sh", name])
+            .arg(base())
+            // What a terminal sends to the test is not for it: it has to clear away.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        let mut said = BufReader::new(keeper.stdout.take().expect("stdout is a pipe"));
+        expect(&mut said, "ready");
+        let unshare = children(keeper.id()).first().copied().expect("unshare runs");
+        let shell = Machine::of(children(unshare).first().copied().expect("unshare has a child"));
+        let address = network.join(&shell);
+        Self { keeper, said, shell, running: None, address }
+    }
+
+    /// Boots it, again if it ran before, and waits until systemd has started all there is, without a failure.
+    pub fn boot(&mut self) {
+        assert!(self.running.is_none(), "it runs already");
+        self.order("boot");
+        let mut first = None;
+        wait_until("the host has a first process", || {
+            first = self.first_process();
+            first.is_some()
+        });
+        self.running = first.map(Machine::of);
+        wait_within(60, "the host is up", || {
+            let output = self.sh("systemctl is-system-running");
+            let state = String::from_utf8_lossy(&output.stdout).trim().to_string();
+            assert_ne!(
+                state,
+                "degraded",
+                "{}",
+                self.must("systemctl --failed --no-legend; journalctl -b -p err")
+            );
+            state == "running"
+        });
+    }
+
+    /// Shuts it down, and waits until it is off.
+    pub fn power_off(&mut self) {
+        self.must("systemctl --no-block poweroff");
+        self.running = None;
+        self.order("wait");
+        expect(&mut self.said, "off");
+    }
+
+    /// Where its network is plugged in.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Where a path of its root is for the test itself, also while it is off.
+    pub fn image(&self, inside: &str) -> PathBuf {
+        self.shell.path(&format!("/mnt/root{inside}"))
+    }
+
+    /// Lets it know other machines by name.
+    pub fn knows(&self, names: &[(Ipv4Addr, &str)]) {
+        let lines: String = names.iter().map(|(address, name)| format!("{address} {name}\n")).collect();
+        let file = self.image("/etc/hosts");
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        fs::write(&file, before + &lines).expect("its hosts file can be written");
+    }
+
+    fn order(&mut self, word: &str) {
+        let stdin = self.keeper.stdin.as_mut().expect("stdin is a pipe");
+        writeln!(stdin, "{word}").expect("the shell that keeps the host reads");
+    }
+
+    /// The child of nspawn that is number 1 in its own process namespace.
+    fn first_process(&self) -> Option<u32> {
+        let nspawn = children(self.shell.pid()).into_iter().find(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "systemd-nspawn\n")
+        })?;
+        children(nspawn).into_iter().find(|pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+            numbers.split_whitespace().last() == Some("1")
+        })
+    }
+}
+
+impl Deref for Booted {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        self.running.as_ref().expect("the host is off")
+    }
+}
+
+impl Drop for Booted {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+fn expect(said: &mut impl BufRead, word: &str) {
+    let mut line = String::new();
+    said.read_line(&mut line).expect("the shell that keeps the host reports");
+    assert_eq!(line.trim_end(), word, "the shell that keeps the host");
+}
+
+/// The processes that `pid` has started and that live.
+fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// The root below every host: made once, kept below the target directory, and made again when base.sh or this
+/// machine's release changed.
+fn base() -> PathBuf {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let mut key = DefaultHasher::new();
+        (BASE, fs::read_to_string("/etc/os-release").unwrap_or_default()).hash(&mut key);
+        let place = build_directory().parent().expect("target/PROFILE").join("hosts");
+        fs::create_dir_all(&place).expect("the target directory can be written");
+        let lock = fs::File::create(place.join("lock")).expect("the target directory can be written");
+        // Held until this ends: other test programs may want it too.
+        let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("a lock");
+        let base = place.join(format!("{:016x}", key.finish()));
+        if !base.exists() {
+            make(&base);
+        }
+        base
+    })
+    .clone()
+}
+
+fn make(base: &PathBuf) {
+    let place = base.parent().expect("it has a directory");
+    for entry in fs::read_dir(place).expect("it can be read").flatten() {
+        if entry.path().is_dir() {
+            fs::remove_dir_all(entry.path()).expect("what is stale can be removed");
+        }
+    }
+    let new = place.join("new");
+    let output = Command::new("/bin/sh").args(["-c", BASE, "base.sh"]).arg(&new).output().expect("sh starts");
+    assert!(output.status.success(), "debootstrap: {}", crate::text(&output));
+    fs::rename(&new, base).expect("it can be renamed");
+}
