@@ -1,9 +1,5 @@
 # Everything but the word: a host that enforces goes on enforcing if it is meant to, any other observes.
-packages = authkeys_packages
-wanted = node['authkeys']['version']
-package packages do
-  version([wanted] * packages.size) if wanted
-end
+include_recipe 'authkeys::packages'
 
 enforces = node['authkeys']['mode'] == 'enforce' && authkeys_enforces?
 authkeys_config '/etc/authkeys/config.toml' do
