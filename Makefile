@@ -41,12 +41,12 @@ test:
 
 # The packages on hosts that systemd boots, in networks of their own: their whole life there, from installing to
 # purging. Needs root; the first run makes the root that these hosts share, below the target directory, in a minute
-# or two.
+# or two. The tests mostly wait, for timers and shifts: more of them at once than there are processors.
 test-hosts:
 	sh tests/prerequisites.sh hosts
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --test hosts --test fleet --locked
+	cargo test --workspace --test hosts --test fleet --locked -- --test-threads 4
 
 # What a change must pass before it is tested.
 check:

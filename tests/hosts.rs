@@ -1,36 +1,390 @@
 //! Hosts of a fleet, really booted: what systemd, sshd, PAM and apt make of the packages.
 
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use harness::packages::{self, DEBS, LISTED, LOGINS, VERSIONS, added};
+use harness::pagerduty::Reply;
 use harness::slapd::Slapd;
-use harness::{Booted, Host, Network};
+use harness::suite::{HOUR, now};
+use harness::{Booted, Site, text, wait_within};
+use serde_json::json;
+
+/// Brings the packages of both versions to /root/VERSION.
+fn bring_packages(host: &Booted) {
+    for version in VERSIONS {
+        for entry in std::fs::read_dir(packages::of(version)).expect("packages are made").flatten() {
+            let name = entry.file_name().into_string().expect("a plain name");
+            if name.ends_with(".deb")
+                && DEBS.iter().any(|package| name.starts_with(&format!("{package}_{version}-")))
+            {
+                host.install(&entry.path(), &format!("/root/{version}/{name}"), 0o644);
+            }
+        }
+    }
+}
+
+/// Installs `version`, whatever was there; apt has no network.
+fn install(host: &Booted, version: &str) {
+    host.must(&format!("apt-get install --allow-downgrades /root/{version}/*.deb"));
+}
+
+/// Makes of a host with the packages one that this site's team logs in to.
+fn configure(site: &Site, slapd: &Slapd, host: &Booted) {
+    site.write_configuration(host, slapd);
+    host.must("oncall-cache config check /etc/authkeys/config.toml");
+    host.must("install -m 644 /usr/share/authkeys/10-authkeys.conf /etc/ssh/sshd_config.d/ && sshd -t && systemctl reload ssh");
+    host.must("pam-oncall-enable");
+}
+
+/// Waits until this host says that it knows all it has to.
+fn waits_until_well(host: &Booted) {
+    wait_within(90, "the copies are there and believed", || host.sh("oncall-cache status").status.success());
+}
+
+fn entered(output: &Output, said: &str) -> bool {
+    let entered = output.status.success();
+    assert_eq!(String::from_utf8_lossy(&output.stdout) == said, entered, "{}", text(output));
+    entered
+}
+
+/// Does the key of `name` open root?
+fn enters_root(site: &Site, host: &Booted, name: &str) -> bool {
+    entered(&site.ssh(host, name, "root", "id -un"), "root\n")
+}
+
+/// Does `name` get into the account of their own?
+fn enters(site: &Site, host: &Booted, name: &str) -> bool {
+    entered(&site.ssh(host, name, name, "id -un"), &format!("{name}\n"))
+}
+
+/// May `name`, over ssh, sudo?
+fn may_sudo(site: &Site, host: &Booted, name: &str) -> bool {
+    entered(&site.ssh(host, name, name, "sudo -n id -un"), "root\n")
+}
+
+/// One property of a unit.
+fn property(host: &Booted, unit: &str, name: &str) -> String {
+    host.must(&format!("systemctl show --value --property={name} {unit}")).trim().to_string()
+}
+
+/// What a program has written to this boot's journal.
+fn journal(host: &Booted, identifier: &str) -> String {
+    host.must(&format!("journalctl --boot --quiet --output=cat --identifier={identifier}"))
+}
+
+/// Asks for a sync as somebody without any right, until the half minute between two is over.
+fn refresh(host: &Booted) -> Output {
+    let mut output = None;
+    wait_within(60, "another sync may begin", || {
+        let answer = host.sh("runuser -u nobody -- oncall-cache refresh");
+        let waits = text(&answer).contains("another may begin in ");
+        output = Some(answer);
+        !waits
+    });
+    output.expect("it was asked")
+}
 
 #[test]
-fn a_host_is_reached_and_cut_off_and_boots_again_as_it_was() {
-    let network = Network::start();
-    let directory = Host::start();
-    let address = network.join(&directory);
-    let slapd = Slapd::start_with_changes(&directory);
-    slapd.restart_with(&format!("ldaps://{address}:6360/"), "");
-    let mut host = Booted::start(&network, "web1");
-    host.knows(&[(address, "ldap.example.com")]);
-    network.must("mkdir -m 700 /root/keys && ssh-keygen -qt ed25519 -N '' -f /root/keys/admin");
-    host.write("/root/.ssh/authorized_keys", network.read("/root/keys/admin.pub"), 0o600);
-    let ssh = format!(
-        "ssh -o StrictHostKeyChecking=no -o BatchMode=yes -i /root/keys/admin root@{} hostname",
-        host.address()
-    );
-    let reaches =
-        |host: &Booted| host.sh("timeout 2 bash -c '</dev/tcp/ldap.example.com/6360'").status.success();
+fn a_host_from_its_first_package_to_a_handover_without_a_network() {
+    let site = Site::start();
+    let slapd = site.directory();
+    let start = now();
+    site.on_call(&[("alice", start - HOUR, start + HOUR), ("bob", start + HOUR, start + 2 * HOUR)]);
+    let mut host = site.host("web1");
+    bring_packages(&host);
 
-    assert_eq!(network.must(&ssh), "web1\n");
-    assert!(reaches(&host));
-    network.cut(host.address());
-    assert!(!reaches(&host));
-    assert_eq!(network.must(&ssh), "web1\n");
-    network.heal();
-    assert!(reaches(&host));
-    let before = host.read("/etc/machine-id");
+    install(&host, VERSIONS[0]);
+    let units =
+        "authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path oncall-cache-refresh.socket";
+    host.must(&format!("systemctl is-active {units}"));
+    assert_eq!(
+        host.must("systemctl is-system-running"),
+        "running\n",
+        "without a configuration nothing fails"
+    );
+    // Installed, and nothing is decided.
+    host.must("su - bob -c 'sudo -n true'");
+
+    host.write("/etc/authkeys/on-failure", "#!/bin/sh\nlogger -t pager \"$1 $MONITOR_EXIT_STATUS\"\n", 0o755);
+    host.must("mkdir -p /var/lib/prometheus/node-exporter && systemctl enable --now authkeys-metrics.timer");
+    configure(&site, &slapd, &host);
+    waits_until_well(&host);
+    only_those_on_call_enter(&site, &host, "alice", "bob");
+    units_are_held_to_what_they_have_to_do(&host);
+    changed_files_are_seen_by_themselves(&site, &host);
+    let handover = somebody_without_rights_asks_for_the_news(&site, &host);
+    a_handover_needs_no_network(&site, &mut host, handover);
+    a_provider_fails_and_heals(&site, &host);
+
+    wait_within(90, "the metrics are written by their timer", || {
+        host.sh("grep -q '^oncall_cache_enforcing 1' /var/lib/prometheus/node-exporter/oncall-cache.prom")
+            .status
+            .success()
+    });
+    who_was_root_is_told(&host);
+    let doctor = host.sh("oncall-cache doctor");
+    assert_eq!(doctor.status.code(), Some(0), "{}", text(&doctor));
+    assert_eq!(host.must("systemctl is-system-running"), "running\n");
+}
+
+/// Sees that `on_call` becomes root and `other`, who is eligible too, does not; and that nobody else is in the way.
+fn only_those_on_call_enter(site: &Site, host: &Booted, on_call: &str, other: &str) {
+    assert!(enters_root(site, host, on_call) && may_sudo(site, host, on_call));
+    assert!(
+        !enters_root(site, host, other) && !enters(site, host, other),
+        "guarded under their own name too"
+    );
+    assert!(
+        enters(site, host, "dave") && !may_sudo(site, host, "dave"),
+        "who cannot become root is not guarded"
+    );
+    assert!(!enters_root(site, host, "dave"));
+    assert!(may_sudo(site, host, "breakglass"));
+}
+
+/// A program in place of each service's own says what the unit leaves it: without one as root everything, with it as
+/// root next to nothing, and as the service's user what the service needs.
+fn units_are_held_to_what_they_have_to_do(host: &Booted) {
+    host.write("/usr/bin/probe", include_str!("fixtures/probe.sh"), 0o755);
+    host.write("/tmp/mark", "", 0o644);
+    let outside = host.must("probe");
+    assert_eq!(outside.lines().count(), 19, "the probe tries all of it: {outside}");
+
+    // Under a name of its own: nothing else starts it.
+    let probe = |service: &str, prefix: &str, more: &str| {
+        host.must(&format!(
+            "{{ sed 's|^ExecStart=.*|ExecStart={prefix}/usr/bin/probe|' /usr/lib/systemd/system/{service}.service
+                printf '[Service]\nStandardOutput=truncate:/run/said\n{more}\n'; }} >/run/systemd/system/probe.service
+             systemctl daemon-reload && systemctl start probe"
+        ));
+        host.read("/run/said")
+    };
+    for (service, own) in
+        [("authkeys-sync", "/var/lib/authkeys"), ("oncall-cache-sync", "/var/lib/oncall-cache")]
+    {
+        assert_eq!(probe(service, "!", ""), "saw other processes\nreached sshd\n", "{service}, even as root");
+        assert_eq!(probe(service, "", ""), format!("wrote {own}\nreached sshd\n"), "{service}");
+    }
+    // It is root, without a capability. Each of the three walls that keep it from the network stands alone.
+    let alone = "saw other processes\n";
+    assert_eq!(probe("authkeys-metrics", "", ""), alone);
+    let open = "PrivateNetwork=no\\nRestrictAddressFamilies=AF_INET";
+    assert_eq!(probe("authkeys-metrics", "", open), alone, "IPAddressDeny is not enforced");
+    let open = format!("{open}\\nIPAddressDeny=");
+    assert_eq!(probe("authkeys-metrics", "", &open), "saw other processes\nreached sshd\n");
+}
+
+fn changed_files_are_seen_by_themselves(site: &Site, host: &Booted) {
+    site.write_rota(host, Some("carol"));
+    wait_within(60, "the rota is read", || host.sh("oncall-cache check carol").status.success());
+    assert!(enters_root(site, host, "carol") && enters_root(site, host, "alice"));
+    site.write_rota(host, None);
+    wait_within(60, "the rota is read again", || !host.sh("oncall-cache check carol").status.success());
+    assert!(!enters_root(site, host, "carol"));
+    // Read by nobody here, and watched all the same.
+    let before = property(host, "authkeys-sync", "InvocationID");
+    host.write("/etc/authkeys/people.toml", "", 0o644);
+    wait_within(60, "the people are copied", || property(host, "authkeys-sync", "InvocationID") != before);
+}
+
+/// The news is a handover from alice to bob at an instant, which is returned.
+fn somebody_without_rights_asks_for_the_news(site: &Site, host: &Booted) -> i64 {
+    let handover = now() + 90;
+    site.on_call(&[("alice", handover - HOUR, handover), ("bob", handover, handover + HOUR)]);
+    let output = refresh(host);
+    assert!(output.status.success(), "{}", text(&output));
+    let answer = text(&host.sh("oncall-cache check bob"));
+    assert!(answer.contains("alice"), "bob is told who is on call: {answer}");
+    handover
+}
+
+/// The host boots with nothing but what it has, and at its second alice's right is bob's.
+fn a_handover_needs_no_network(site: &Site, host: &mut Booted, handover: i64) {
+    site.network.cut(host.address());
     host.power_off();
-    assert_eq!(std::fs::read_to_string(host.image("/etc/machine-id")).ok(), Some(before));
     host.boot();
-    assert_eq!(network.must(&ssh), "web1\n");
+    let entered = |name: &str, has_right: fn(i64, i64) -> bool| {
+        let before = now();
+        let entered = enters_root(site, host, name);
+        // It was decided somewhere between.
+        if has_right(before, handover) == has_right(now(), handover) {
+            assert_eq!(
+                entered,
+                has_right(before, handover),
+                "{name}, {} s from the handover",
+                before - handover
+            );
+        }
+        entered
+    };
+    let mut seen = [false; 2];
+    wait_within(150, "bob has entered", || {
+        seen[0] |= entered("alice", |at, handover| at < handover);
+        seen[1] |= entered("bob", |at, handover| at >= handover);
+        seen[1]
+    });
+    assert_eq!(seen, [true; 2], "alice entered before");
+    wait_within(90, "whoever is to be told of failures is told", || {
+        let told = journal(host, "pager");
+        told.contains("authkeys-sync ") && told.contains("oncall-cache-sync ")
+    });
+    site.network.heal();
+}
+
+fn a_provider_fails_and_heals(site: &Site, host: &Booted) {
+    let refused = || Reply::json(500, &json!({"error": {"message": "as the test asked", "code": 2000}}));
+    site.pagerduty.script((0..50).map(|_| refused()).collect());
+    let output = refresh(host);
+    assert!(!output.status.success() && text(&output).contains("status 500"), "{}", text(&output));
+    assert!(enters_root(site, host, "bob"), "what was known still counts");
+    assert_eq!(host.sh("oncall-cache status").status.code(), Some(1));
+    site.pagerduty.script(vec![]);
+    let output = refresh(host);
+    assert!(output.status.success(), "{}", text(&output));
+    host.must("oncall-cache status");
+    host.must("systemctl reset-failed");
+}
+
+/// In the journal, in rsyslog's file and in the report, by their own names.
+fn who_was_root_is_told(host: &Booted) {
+    let lines = journal(host, "pam_oncall");
+    assert!(
+        lines
+            .lines()
+            .any(|line| line.starts_with("person=bob decision=allow ") && line.contains(" account=root ")),
+        "{lines}"
+    );
+    assert!(host.read("/var/log/auth.log").contains("person=alice decision=allow "));
+    let output = host.sh("oncall-cache report --json");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let gaps = report["gaps"].as_array().expect("a list");
+    assert!(
+        gaps.len() == 1 && gaps[0].as_str().is_some_and(|gap| gap.starts_with("the oldest record is of ")),
+        "{gaps:?}"
+    );
+    let entries = report["logins"].as_array().expect("a list");
+    let was_root = |name: &str, service: &str, class: &str| {
+        entries.iter().any(|login| {
+            login["person"] == name
+                && login["account"] == "root"
+                && login["service"] == service
+                && login["class"] == class
+        })
+    };
+    assert!(was_root("alice", "sshd", "oncall") && was_root("alice", "sudo", "oncall"), "{report:#}");
+    assert!(was_root("bob", "sshd", "oncall") && was_root("carol", "sshd", "oncall"), "{report:#}");
+    assert!(was_root("breakglass", "sudo", "exempt"), "{report:#}");
+    assert!(report["refused"].as_array().is_some_and(|list| list.iter().any(|login| login["who"] == "bob")));
+}
+
+/// How many logins there are while packages change.
+const LOGINS_MEANWHILE: usize = 200;
+
+#[test]
+fn packages_change_and_go_while_people_log_in() {
+    let site = Site::start();
+    let slapd = site.directory();
+    let start = now();
+    site.on_call(&[("alice", start - HOUR, start + 6 * HOUR)]);
+    let host = site.host("web1");
+    bring_packages(&host);
+    let (files, logins) = (host.must(LISTED), host.must(LOGINS));
+    install(&host, VERSIONS[0]);
+    configure(&site, &slapd, &host);
+    waits_until_well(&host);
+
+    logins_while_packages_change(&site, &host);
+    site.network.cut(site.directory_at);
+    site.network.cut(site.pagerduty_at);
+    logins_while_packages_change(&site, &host);
+    site.network.heal();
+
+    install(&host, VERSIONS[1]);
+    install(&host, VERSIONS[0]);
+    only_those_on_call_enter(&site, &host, "alice", "bob");
+    host.must("rm /etc/ssh/sshd_config.d/10-authkeys.conf && systemctl reload ssh");
+    host.must("apt-get remove authkeys libpam-oncall libnss-oncall");
+    assert!(may_sudo(&site, &host, "breakglass"));
+    host.must("apt-get purge authkeys libpam-oncall libnss-oncall");
+    assert!(may_sudo(&site, &host, "breakglass"));
+    host.must("su - bob -c 'sudo -n true'");
+    assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
+    assert_eq!(added(&files, &host.must(LISTED)), [""; 0]);
+    let users = host.must("sed -nE 's/^((authkeys|oncall)[^:]*):.*/\\1/p' /etc/passwd");
+    assert_eq!(users, "authkeys\nauthkeys-sync\noncall-cache\n", "as Debian's packages do");
+    assert_eq!(host.must("systemctl is-system-running"), "running\n");
+}
+
+/// As often as it takes the next version is installed and the old one again; of those who log in meanwhile nobody is
+/// refused who may, and nobody admitted who may not.
+fn logins_while_packages_change(site: &Site, host: &Booted) {
+    let (left, done) = (AtomicUsize::new(LOGINS_MEANWHILE), AtomicBool::new(false));
+    let claim = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+    let mut changes = 0;
+    thread::scope(|scope| {
+        let people: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Ok(number) = claim() {
+                        let output = if number % 2 == 0 {
+                            site.ssh(host, "alice", "root", "id -un")
+                        } else {
+                            site.ssh(host, "alice", "alice", "sudo -n id -un")
+                        };
+                        assert!(entered(&output, "root\n"), "with {number} to go: {}", text(&output));
+                    }
+                })
+            })
+            .collect();
+        let other = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert!(!enters(site, host, "bob") && !enters_root(site, host, "bob"));
+            }
+        });
+        while people.iter().any(|person| !person.is_finished()) {
+            install(host, VERSIONS[(changes + 1) % 2]);
+            changes += 1;
+        }
+        done.store(true, Ordering::Relaxed);
+        for person in people.into_iter().chain([other]) {
+            person.join().expect("everybody has entered who may, and nobody else");
+        }
+    });
+    assert!(changes > 2, "packages changed {changes} times only");
+}
+
+#[test]
+fn a_host_from_an_image_without_copies_has_them_in_seconds_and_keeps_them_fresh() {
+    let site = Site::start();
+    let slapd = site.directory();
+    let start = now();
+    site.on_call(&[("alice", start - HOUR, start + HOUR)]);
+    let mut host = site.host("web1");
+    bring_packages(&host);
+    install(&host, VERSIONS[0]);
+    configure(&site, &slapd, &host);
+    waits_until_well(&host);
+    host.power_off();
+    for directory in ["/var/lib/authkeys", "/var/lib/oncall-cache", "/var/cache/authkeys"] {
+        for entry in std::fs::read_dir(host.image(directory)).expect("it can be read").flatten() {
+            std::fs::remove_file(entry.path()).expect("root may");
+        }
+    }
+    host.boot();
+    waits_until_well(&host);
+    let instant = |unit: &str, name: &str| property(&host, unit, name).parse::<u64>().expect("microseconds");
+    let (first, second) = ("authkeys-sync", "oncall-cache-sync");
+    let ended = instant(first, "ExecMainExitTimestampMonotonic");
+    let began = instant(second, "ExecMainStartTimestampMonotonic");
+    assert!(ended <= began, "people first: {ended} and {began}");
+    only_those_on_call_enter(&site, &host, "alice", "bob");
+
+    // The next beat is the timer's own; in two minutes.
+    let beat = || property(&host, "authkeys-sync.timer", "LastTriggerUSecMonotonic");
+    let (before, copied) = (beat(), property(&host, first, "InvocationID"));
+    wait_within(240, "the timer has started it again", || beat() != before);
+    wait_within(60, "people are copied again", || property(&host, first, "InvocationID") != copied);
+    waits_until_well(&host);
 }

@@ -1,58 +1,16 @@
 //! Packages: installed, upgraded, removed and purged, with what logins make of it; and docs/install.md, typed in.
 
-use std::path::Path;
-use std::process::Command;
-use std::sync::OnceLock;
-
+use harness::packages::{self, LISTED, LOGINS, added};
 use harness::{Host, text};
 
 /// Where the packages are for a machine: those of this build, and the same with the next version.
 const OLD: &str = "/run/suite/build/packages/0.1.0";
 const NEW: &str = "/run/suite/build/packages/0.1.1";
 
-/// Directories in which a package may leave something, and of which nothing else keeps changing.
-const LISTED: &str = "find /etc /usr /var/lib /var/cache /var/log /run -xdev \
-    -path /run/suite -prune -o -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune -o -path /var/cache/apt -prune -o \
-    -path /var/log/apt -prune -o -path /var/cache/debconf -prune -o -path /var/cache/man -prune -o -path /usr/src -prune -o -path /usr/local -prune -o \
-    -name dpkg.log -o -name alternatives.log -o -name '*.cache' -o -path /var/cache/ldconfig/aux-cache -o -name '*-' -o \
-    -path '/var/lib/systemd/deb-systemd-*' -o -name .pwd.lock -o -path /run/systemd -prune -o -print | sort";
-
-/// Files that say who gets in.
-const LOGINS: &str = "cd /etc && sha256sum nsswitch.conf pam.d/* ssh/sshd_config; ls -la /etc/pam.d | sed 1d | awk '{ print $1, $3, $4, $NF }'; \
-    grep -hvE '^(authkeys|authkeys-sync|oncall-cache):' /etc/passwd /etc/group /etc/shadow /etc/gshadow; ls /etc/ssh/sshd_config.d";
-
-/// Makes the packages once for all tests here.
-fn packages() {
-    static MADE: OnceLock<()> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let own = std::env::current_exe().expect("a test program has a path");
-        let build = own.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-        assert!(
-            build.join("share").exists(),
-            "no man pages in {}: run `make pages BUILD=target/debug`",
-            build.display()
-        );
-        for version in ["0.1.0", "0.1.1"] {
-            let output = Command::new("sh")
-                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/package.sh"))
-                .arg(build)
-                .arg(build.join("packages").join(version))
-                .args(["deb", "rpm"])
-                .env("VERSION", version)
-                // Nobody downloads these.
-                .env("DPKG_DEB_COMPRESSOR_TYPE", "gzip")
-                .env("DPKG_DEB_COMPRESSOR_LEVEL", "1")
-                .env("RPM_PAYLOAD", "w1.gzdio")
-                .output()
-                .expect("sh runs");
-            assert!(output.status.success(), "{}", text(&output));
-        }
-    });
-}
-
 /// A machine with alice and bob, who may both sudo, as far as sudoers go.
 fn machine() -> Host {
-    packages();
+    // All of them, once for all tests here.
+    packages::of("0.1.0");
     let host = Host::start();
     host.write("/etc/apt/apt.conf.d/90test", "APT::Get::Assume-Yes \"true\";\n", 0o644);
     // Its trigger reads every page of the machine at each installation.
@@ -64,12 +22,6 @@ fn machine() -> Host {
 
 fn may_sudo(host: &Host, name: &str) -> bool {
     host.sh(&format!("runuser -u {name} -- sudo -n id -u")).status.success()
-}
-
-/// The lines of `after` that are not in `before`.
-fn added<'a>(before: &str, after: &'a str) -> Vec<&'a str> {
-    let before: std::collections::BTreeSet<&str> = before.lines().collect();
-    after.lines().filter(|line| !before.contains(line)).collect()
 }
 
 /// Everything that `dpkg -i` would be given.

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
+use harness::oncalls::{self, id_of, schedule, user};
 use harness::pagerduty::{App, PagerDuty, Region, Reply};
 use harness::proxy::Proxy;
 use harness::suite::{DAY, HOUR, Suite, instant, now};
@@ -146,22 +147,9 @@ impl Site {
     }
 }
 
-fn schedule(id: &str, name: &str) -> Value {
-    json!({"id": id, "type": "schedule", "summary": name, "name": name, "time_zone": "Etc/UTC"})
-}
-
 fn policy(id: &str, name: &str, teams: &[&str]) -> Value {
     let teams: Vec<Value> = teams.iter().map(|id| json!({"id": id, "type": "team_reference"})).collect();
     json!({"id": id, "type": "escalation_policy", "summary": name, "name": name, "escalation_rules": [], "teams": teams})
-}
-
-/// PagerDuty's id of a person.
-fn id_of(name: &str) -> String {
-    format!("PU{}", name.to_uppercase())
-}
-
-fn user(name: &str) -> Value {
-    json!({"id": id_of(name), "type": "user", "summary": name, "name": name, "email": format!("{name}@example.com")})
 }
 
 fn reference(name: &str) -> Value {
@@ -175,14 +163,8 @@ fn from_now(seconds: i64) -> Value {
 
 /// An entry of `/oncalls`; start and end in seconds from now.
 fn oncall(name: &str, schedule: Option<&str>, policy: &str, level: u64, start: i64, end: i64) -> Value {
-    json!({
-        "user": user(name),
-        "schedule": schedule.map(|id| json!({"id": id, "type": "schedule_reference", "summary": id})),
-        "escalation_policy": {"id": policy, "type": "escalation_policy_reference", "summary": policy},
-        "escalation_level": level,
-        "start": from_now(start),
-        "end": from_now(end),
-    })
+    let now = now();
+    oncalls::oncall(name, schedule, policy, level, now + start, now + end)
 }
 
 /// Somebody named in a policy directly.

@@ -60,7 +60,9 @@ impl Booted {
         let unshare = children(keeper.id()).first().copied().expect("unshare runs");
         let shell = Machine::of(children(unshare).first().copied().expect("unshare has a child"));
         let address = network.join(&shell);
-        Self { keeper, said, shell, running: None, address }
+        let host = Self { keeper, said, shell, running: None, address };
+        host.knows(&[(Ipv4Addr::LOCALHOST, "localhost"), (address, name)]);
+        host
     }
 
     /// Boots it, again if it ran before, and waits until systemd has started all there is, without a failure.

@@ -6,9 +6,12 @@ mod host;
 pub mod hostile;
 mod machine;
 mod network;
+pub mod oncalls;
+pub mod packages;
 pub mod pagerduty;
 pub mod proxy;
 pub mod relay;
+mod site;
 pub mod slapd;
 pub mod suite;
 
@@ -16,4 +19,5 @@ pub use booted::Booted;
 pub use host::Host;
 pub use machine::{Machine, wait_until, wait_within};
 pub use network::Network;
+pub use site::Site;
 pub use suite::{Suite, text};

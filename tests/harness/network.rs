@@ -1,9 +1,9 @@
 //! A network of machines: one cable from each to a bridge, and what can be cut on it.
 
-use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{Host, Machine, text};
 
@@ -12,7 +12,7 @@ use crate::{Host, Machine, text};
 pub struct Network {
     /// Where the bridge is, and where ssh and other clients run.
     hub: Host,
-    joined: Cell<u8>,
+    joined: AtomicU8,
 }
 
 impl Network {
@@ -22,13 +22,12 @@ impl Network {
         hub.must("ip link add lan type bridge && ip address add 192.0.2.1/24 dev lan && ip link set lan up");
         // A bridge passes nothing on for the first while unless it is told that it is alone.
         hub.must("ip link set lan type bridge stp_state 0 forward_delay 0");
-        Self { hub, joined: Cell::new(1) }
+        Self { hub, joined: AtomicU8::new(1) }
     }
 
     /// Plugs a machine in; its address.
     pub fn join(&self, machine: &Machine) -> Ipv4Addr {
-        let number = self.joined.get() + 1;
-        self.joined.set(number);
+        let number = self.joined.fetch_add(1, Ordering::Relaxed) + 1;
         let (hub, pid, cable) =
             (self.hub.pid().to_string(), machine.pid().to_string(), format!("cable{number}"));
         let address = Ipv4Addr::new(192, 0, 2, number);

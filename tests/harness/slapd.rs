@@ -222,16 +222,21 @@ impl<'a> Slapd<'a> {
     /// Puts the team into the directory, each with their key and `mail`; all but dave are eligible. The files
     /// that [`Slapd::section`] names are there then.
     pub fn furnish(&self, suite: &Suite, mail: impl Fn(&str) -> String) {
-        for Member { name, .. } in TEAM {
-            self.add_person(name, &mail(name), &[&suite.public_key(name)]);
-        }
-        let eligible: Vec<&str> =
-            TEAM.iter().filter(|member| member.eligible).map(|member| member.name).collect();
-        self.set_eligible(&eligible);
+        self.fill(|name| suite.public_key(name), mail);
         let host = &suite.host;
         host.write("/etc/authkeys/ldap-ca.pem", self.ca_pem(), 0o644);
         host.write("/etc/authkeys/bind-password", format!("{}\n", Self::BIND_PASSWORD), 0o640);
         host.must("chgrp authkeys-sync /etc/authkeys/bind-password");
+    }
+
+    /// Puts the team into it, each with `key` and `mail`; all but dave are eligible.
+    pub fn fill(&self, key: impl Fn(&str) -> String, mail: impl Fn(&str) -> String) {
+        for Member { name, .. } in TEAM {
+            self.add_person(name, &mail(name), &[&key(name)]);
+        }
+        let eligible: Vec<&str> =
+            TEAM.iter().filter(|member| member.eligible).map(|member| member.name).collect();
+        self.set_eligible(&eligible);
     }
 
     /// The certificate of the authority that vouches for this server.

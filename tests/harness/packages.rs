@@ -1,0 +1,67 @@
+//! The packages of this build, and what of a machine is compared before and after them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::host::build_directory;
+use crate::text;
+
+/// The version of this build, and the next.
+pub const VERSIONS: [&str; 2] = ["0.1.0", "0.1.1"];
+
+/// The names of the .deb, in an order in which they can be installed.
+pub const DEBS: [&str; 3] = ["authkeys", "libpam-oncall", "libnss-oncall"];
+
+/// Directories in which a package may leave something, without what else keeps changing and what logins leave.
+pub const LISTED: &str = "find /etc /usr /var/lib /var/cache /var/log /run -xdev \
+    -path /run/suite -prune -o -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune -o -path /var/cache/apt -prune -o \
+    -path /var/log/apt -prune -o -path /var/cache/debconf -prune -o -path /var/cache/man -prune -o -path /usr/src -prune -o -path /usr/local -prune -o \
+    -path /var/log/journal -prune -o -path /run/user -prune -o -path /run/sudo -prune -o -name motd.dynamic -o -name agetty.reload -o \
+    -name dpkg.log -o -name alternatives.log -o -name '*.cache' -o -path /var/cache/ldconfig/aux-cache -o -name '*-' -o \
+    -path '/var/lib/systemd/deb-systemd-*' -o -name .pwd.lock -o -path /run/systemd -prune -o -print | sort";
+
+/// Files that say who gets in.
+pub const LOGINS: &str = "cd /etc && sha256sum nsswitch.conf pam.d/* ssh/sshd_config; ls -la /etc/pam.d | sed 1d | awk '{ print $1, $3, $4, $NF }'; \
+    grep -hvE '^(authkeys|authkeys-sync|oncall-cache):' /etc/passwd /etc/group /etc/shadow /etc/gshadow; ls /etc/ssh/sshd_config.d";
+
+/// Where the packages of `version` are. Both versions are made once, in both formats.
+pub fn of(version: &str) -> PathBuf {
+    static MADE: OnceLock<()> = OnceLock::new();
+    let directory = build_directory().join("packages");
+    MADE.get_or_init(|| {
+        for version in VERSIONS {
+            make(version, &directory.join(version));
+        }
+    });
+    directory.join(version)
+}
+
+fn make(version: &str, directory: &PathBuf) {
+    let build = build_directory();
+    assert!(
+        build.join("share").exists(),
+        "no man pages in {}: run `make pages BUILD=target/debug`",
+        build.display()
+    );
+    let output = Command::new("sh")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/package.sh"))
+        .arg(build)
+        .arg(directory)
+        .args(["deb", "rpm"])
+        .env("VERSION", version)
+        // Nobody downloads these.
+        .env("DPKG_DEB_COMPRESSOR_TYPE", "gzip")
+        .env("DPKG_DEB_COMPRESSOR_LEVEL", "1")
+        .env("RPM_PAYLOAD", "w1.gzdio")
+        .output()
+        .expect("sh runs");
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+/// The lines of `after` that are not in `before`.
+pub fn added<'a>(before: &str, after: &'a str) -> Vec<&'a str> {
+    let before: BTreeSet<&str> = before.lines().collect();
+    after.lines().filter(|line| !before.contains(line)).collect()
+}
