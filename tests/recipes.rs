@@ -141,6 +141,43 @@ fn variables_that_the_role_does_not_know_are_refused() {
 }
 
 #[test]
+fn names_of_package_files_tell_their_versions() {
+    let host = machine();
+    let play = "- hosts: localhost\n  gather_facts: false\n  vars: {authkeys_package_dir: /root/files, authkeys_nss: true}\n  tasks:\n    \
+                - ansible.builtin.set_fact: {cacheable: true, architecture: x86_64, packages: \"{{ found }}\"}\n    \
+                - ansible.builtin.include_vars: roles/authkeys/vars/main.yml\n    \
+                - ansible.builtin.include_vars: \"roles/authkeys/vars/{{ family }}.yml\"\n    \
+                - ansible.builtin.copy: {dest: /root/versions, content: \"{{ [_authkeys_wanted_versions, _authkeys_versions] | to_json }}\"}\n";
+    host.write(&format!("{ROLE}/versions.yml"), play, 0o644);
+    host.must(
+        "mkdir /root/files && cd /root/files && touch authkeys-ansible-0.1.0.tar.gz \
+         authkeys_0.2.0~rc1-1_amd64.deb authkeys_0.2.0~rc1-1_arm64.deb libpam-oncall_0.2.0~rc1-1_amd64.deb libnss-oncall_0.2.0~rc1-1_amd64.deb \
+         authkeys-0.2.0~rc1-1.x86_64.rpm authkeys-0.2.0~rc1-1.aarch64.rpm pam_oncall-0.2.0~rc1-1.x86_64.rpm nss_oncall-0.2.0~rc1-1.x86_64.rpm",
+    );
+    for (family, found) in [
+        (
+            "Debian",
+            json!({ "authkeys": [{ "version": "0.1.0-1", "arch": "amd64" }], "libpam-oncall": [{ "version": "0.1.0-1" }] }),
+        ),
+        (
+            "RedHat",
+            json!({ "authkeys": [{ "version": "0.1.0", "release": "1", "arch": "x86_64" }], "pam_oncall": [{ "version": "0.1.0", "release": "1" }] }),
+        ),
+    ] {
+        host.write("/root/found.json", json!({ "found": found, "family": family }).to_string(), 0o644);
+        let output =
+            ansible(&host, "ansible-playbook -i localhost, -c local versions.yml -e @/root/found.json");
+        assert!(output.status.success(), "{}", text(&output));
+        let versions: Value = serde_json::from_str(&host.read("/root/versions")).expect("JSON");
+        assert_eq!(
+            versions,
+            json!([["0.2.0~rc1-1", "0.2.0~rc1-1", "0.2.0~rc1-1"], ["0.1.0-1", "0.1.0-1", ""]]),
+            "{family}"
+        );
+    }
+}
+
+#[test]
 fn the_archives_are_the_same_each_time_and_of_this_version() {
     let host = machine();
     let make = "SOURCE_DATE_EPOCH=1 sh /run/suite/source/packaging/package.sh /run/suite/build";
