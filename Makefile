@@ -21,10 +21,10 @@ release:
 pages:
 	cargo run -q --locked --target-dir $(TARGET) --manifest-path packaging/man/Cargo.toml -- $(BUILD)/share
 
-# Three .deb and three .rpm in target/packages. FORMATS=deb makes those alone; BUILD=target/debug packages what is
-# there and builds nothing.
+# Three .deb, three .rpm, and what Ansible and Chef are given, in target/packages. FORMATS=deb makes those alone;
+# BUILD=target/debug packages what is there and builds nothing.
 BUILD := $(TARGET)/release
-FORMATS := deb rpm
+FORMATS := deb rpm tar
 package: $(if $(filter file,$(origin BUILD)),release) pages
 	sh packaging/package.sh $(BUILD) $(TARGET)/packages $(FORMATS)
 
@@ -46,7 +46,7 @@ test-hosts:
 	sh tests/prerequisites.sh hosts
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --test hosts --locked -- --test-threads 4
+	cargo test --workspace --test hosts --test fleet --locked -- --test-threads 4
 
 # What a change must pass before it is tested.
 check:

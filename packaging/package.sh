@@ -1,13 +1,14 @@
 #!/bin/sh
-# Makes the packages that packaging/files lists, of what is built.
+# Makes the packages that packaging/files lists, of what is built; and archives of the Ansible role and the Chef cookbook,
+# for the machine that sets up the others.
 #
-#   packaging/package.sh BUILD_DIRECTORY OUTPUT_DIRECTORY deb|rpm...
+#   packaging/package.sh BUILD_DIRECTORY OUTPUT_DIRECTORY deb|rpm|tar...
 #
 # Needs dpkg-deb and dpkg-shlibdeps for .deb, rpmbuild for .rpm. VERSION in the environment stands for that of Cargo.toml.
 set -eu
 umask 022
 
-[ $# -ge 3 ] || { echo "usage: packaging/package.sh BUILD_DIRECTORY OUTPUT_DIRECTORY deb|rpm..." >&2; exit 64; }
+[ $# -ge 3 ] || { echo "usage: packaging/package.sh BUILD_DIRECTORY OUTPUT_DIRECTORY deb|rpm|tar..." >&2; exit 64; }
 build=$(cd "$1" && pwd)
 share=$build/share
 mkdir -p "$2"
@@ -102,10 +103,20 @@ rpm() {
     ls "$output"/*_oncall-"$version"-1."$machine".rpm "$output/authkeys-$version-1.$machine.rpm"
 }
 
+# --- Ansible, Chef ---
+
+archive() { # directory below packaging
+    file=$output/authkeys-$1-$version.tar.gz
+    tar -C packaging --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
+        --transform "s|^$1|authkeys-$1-$version|" -c "$1" | gzip -9n >"$file"
+    echo "$file"
+}
+
 for format in "$@"; do
     case $format in
     deb) for package in authkeys libpam-oncall libnss-oncall; do deb $package; done ;;
     rpm) rpm ;;
-    *) echo "packaging/package.sh: $format: deb or rpm" >&2; exit 64 ;;
+    tar) for recipes in ansible chef; do archive $recipes; done ;;
+    *) echo "packaging/package.sh: $format: deb, rpm or tar" >&2; exit 64 ;;
     esac
 done

@@ -422,6 +422,19 @@ fn every_stack_that_is_there_gets_its_line_once_and_gives_it_back() {
     let all = suite.host.must("cat /etc/pam.d/*");
     assert!(enable("").status.success());
     assert_eq!(suite.host.must("cat /etc/pam.d/*"), all, "a second run changes nothing");
+    // Those that are named, and no other.
+    assert!(enable("--undo su login").status.success());
+    assert_eq!(["sshd", "sudo", "sudo-i", "su", "login"].map(count), [2, 2, 2, 0, 0].map(Some));
+    assert!(enable("su").status.success());
+    assert_eq!((count("su"), count("login")), (Some(2), Some(0)));
+    // What would change is told, and is not done.
+    let stacks = "ls -li --time-style=full-iso /etc/pam.d";
+    let before = suite.host.must(stacks);
+    let said = |arguments: &str| String::from_utf8(enable(arguments).stdout).expect("UTF-8");
+    assert_eq!(said("--dry-run"), "/etc/pam.d/login: pam_oncall.so would be put in\n");
+    assert_eq!(said("--dry-run sshd sudo su"), "");
+    assert_eq!(said("--undo --dry-run su"), "/etc/pam.d/su: pam_oncall.so would be taken out\n");
+    assert_eq!(suite.host.must(stacks), before);
     assert!(enable("--undo").status.success());
     assert_eq!(suite.host.must("diff -r /etc/pam.d /run/suite/original"), "");
 

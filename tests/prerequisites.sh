@@ -32,6 +32,10 @@ need strace strace
 need nscd nscd
 need valgrind 'valgrind libc6-dbg'
 need objdump binutils
+need ansible-playbook ansible-core
+need ansible-lint ansible-lint
+need ruby ruby
+need rubocop rubocop
 if [ "${1:-}" = hosts ]; then
     need debootstrap debootstrap
     need systemd-nspawn systemd-container

@@ -1,18 +1,23 @@
 #!/bin/sh
-# Puts pam_oncall.so into the PAM stacks of sshd, sudo, su, login and polkit, those that are there; a second run
-# changes nothing. Takes effect at once: try it in a second session before you close the first.
+# Puts pam_oncall.so into the PAM stacks of sshd, sudo, su, login and polkit, those that are there, or into those that
+# are named; a second run changes nothing. Takes effect at once: try it in a second session before you close the first.
+# --dry-run says what would change.
 #
-#   pam-oncall-enable            pam-oncall-enable --undo
+#   pam-oncall-enable [--dry-run] [--undo] [sshd|sudo|sudo-i|su|su-l|login|polkit-1...]
 set -eu
 
-case $#:${1:-} in
-0:) undo=false ;;
-1:--undo) undo=true ;;
-*)
-    echo "usage: $0 [--undo]" >&2
-    exit 64
-    ;;
-esac
+undo=false dry_run=false would='' services=
+for word in "$@"; do
+    case $word in
+    --undo) undo=true ;;
+    --dry-run) dry_run=true would='would be ' ;;
+    sshd | sudo | sudo-i | su | su-l | login | polkit-1) services="$services $word" ;;
+    *)
+        echo "usage: $0 [--dry-run] [--undo] [sshd|sudo|sudo-i|su|su-l|login|polkit-1...]" >&2
+        exit 64
+        ;;
+    esac
+done
 
 config=/etc/authkeys/config.toml
 ours='^[[:space:]]*-?(auth|account|password|session)[[:space:]].*pam_oncall\.so'
@@ -43,7 +48,7 @@ shut_console() {
 
 # What is there, each by its real name: a link stays a link. One that only /usr/lib has is copied to be changed.
 stacks=
-for service in sshd sudo sudo-i su su-l login polkit-1; do
+for service in ${services:-sshd sudo sudo-i su su-l login polkit-1}; do
     stack=/etc/pam.d/$service
     [ -e $stack ] || [ ! -e /usr/lib/pam.d/$service ] || $undo || stack=/usr/lib/pam.d/$service
     [ -e $stack ] || continue
@@ -57,7 +62,7 @@ for service in sshd sudo sudo-i su su-l login polkit-1; do
 done
 
 # Lines that somebody put elsewhere go too: a stack that names a module that is gone refuses everybody.
-if $undo; then
+if $undo && [ -z "$services" ]; then
     for stack in $(grep -lE "$ours" /etc/pam.d/*); do stacks="$stacks $(readlink -f "$stack")"; done
 fi
 stacks=$(printf '%s\n' $stacks | sort -u)
@@ -78,12 +83,13 @@ for stack in $stacks; do
     service=$(basename "$stack") place=$stack
     case $stack in /usr/lib/pam.d/*) place=/etc/pam.d/$service ;; esac
     if $undo && grep -qF "$mark" "$stack"; then
-        rm "$stack"
-        echo "$stack: removed"
+        $dry_run || rm "$stack"
+        echo "$stack: ${would}removed"
         continue
     fi
     # Written beside its place and renamed: no login meets half a stack.
     new=$place.authkeys-new
+    ! $dry_run || new=$(mktemp)
     [ "$stack" = "$place" ] || echo "$mark$stack" >"$new"
     if [ "$stack" = "$place" ]; then cp -p "$stack" "$new"; else cat "$stack" >>"$new"; fi
     sed -i -E "/$ours/d" "$new"
@@ -101,10 +107,10 @@ for stack in $stacks; do
         ;;
     esac
     if cmp -s "$new" "$stack"; then rm "$new"; continue; fi
-    mv -f "$new" "$place"
-    $undo && echo "$place: pam_oncall.so taken out" || echo "$place: pam_oncall.so put in"
+    $dry_run && rm "$new" || mv -f "$new" "$place"
+    $undo && echo "$place: pam_oncall.so ${would}taken out" || echo "$place: pam_oncall.so ${would}put in"
 done
-if ! $undo; then
+if ! $undo && ! $dry_run; then
     echo "It counts from now on: log in from a second session before you close this one."
     echo "On the console, login refuses nobody on: ${consoles:-no terminal at all}"
 fi

@@ -109,17 +109,24 @@ impl Site {
     pub fn write_configuration(&self, host: &Machine, slapd: &Slapd) {
         host.write("/etc/authkeys/ldap-ca.pem", slapd.ca_pem(), 0o644);
         host.write("/etc/authkeys/pagerduty-ca.pem", self.pagerduty.ca_pem(), 0o644);
-        for (file, secret, group) in [
-            ("bind-password", Slapd::BIND_PASSWORD, "authkeys-sync"),
-            ("pagerduty-token", TOKEN, "oncall-cache"),
-        ] {
+        for (file, secret, group) in Self::SECRETS {
             host.write(&format!("/etc/authkeys/{file}"), format!("{secret}\n"), 0o640);
             host.must(&format!("chgrp {group} /etc/authkeys/{file}"));
         }
         self.write_rota(host, None);
-        let config = Slapd::section(&[Slapd::LDAPS_URL]) + &CONFIG.replace("API", PagerDuty::API);
-        host.write("/etc/authkeys/config.toml", config, 0o644);
+        host.write("/etc/authkeys/config.toml", Self::config(), 0o644);
     }
+
+    /// What config.toml says on each host.
+    pub fn config() -> String {
+        Slapd::section(&[Slapd::LDAPS_URL]) + &CONFIG.replace("API", PagerDuty::API)
+    }
+
+    /// The secrets beside it: file, what is in it, whose program reads it.
+    pub const SECRETS: [(&'static str, &'static str, &'static str); 2] = [
+        ("bind-password", Slapd::BIND_PASSWORD, "authkeys-sync"),
+        ("pagerduty-token", TOKEN, "oncall-cache"),
+    ];
 
     /// Writes the host's own rota: one schedule, with `person` on call for these two hours, or nobody.
     pub fn write_rota(&self, host: &Machine, person: Option<&str>) {

@@ -1,0 +1,12 @@
+name 'authkeys'
+maintainer 'The authkeys authors'
+maintainer_email 'authkeys@example.org'
+license 'MIT OR Apache-2.0'
+description 'SSH keys from LDAP, and root for whoever is on call'
+version '0.1.0'
+chef_version '>= 16.0'
+
+supports 'debian'
+supports 'ubuntu'
+supports 'redhat'
+supports 'fedora'

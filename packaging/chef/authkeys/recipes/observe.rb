@@ -1,0 +1,34 @@
+# Everything but the word: a host that enforces goes on enforcing if it is meant to, any other observes.
+include_recipe 'authkeys::packages'
+
+enforces = node['authkeys']['mode'] == 'enforce' && authkeys_enforces?
+authkeys_config '/etc/authkeys/config.toml' do
+  config node['authkeys']['config'].to_h
+  files node['authkeys']['files'].to_h
+  mode enforces ? 'enforce' : 'observe'
+  notifies :restart, 'service[authkeys-sync]', :immediately
+  notifies :restart, 'service[oncall-cache-sync]', :immediately
+end
+
+# Started anew: a sync that runs already may have read the files as they were before.
+%w[authkeys-sync oncall-cache-sync].each do |name|
+  service name do
+    action :nothing
+  end
+end
+
+%w[authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path oncall-cache-refresh.socket].each do |name|
+  systemd_unit name do
+    action %i[enable start]
+  end
+end
+
+systemd_unit 'authkeys-metrics.timer' do
+  action node['authkeys']['metrics'] ? %i[enable start] : %i[stop disable]
+end
+
+include_recipe 'authkeys::sshd' if node['authkeys']['sshd']
+
+authkeys_pam 'stacks' do
+  services node['authkeys']['pam_services'].to_a
+end
