@@ -52,7 +52,7 @@ deb() { # package
 
     mkdir "$root/DEBIAN"
     for script in preinst postinst prerm postrm triggers; do
-        [ ! -e "packaging/deb/$package.$script" ] || cp "packaging/deb/$package.$script" "$root/DEBIAN/$script"
+        [ ! -e "packaging/deb/$package.$script" ] || sed "s|@triplet@|$triplet|" "packaging/deb/$package.$script" >"$root/DEBIAN/$script"
     done
     chmod -f 755 "$root"/DEBIAN/p* || true
     listed deb | awk -v package="$package" '$1 == package && $2 == "conffile" { print $5 }' >"$root/DEBIAN/conffiles"
