@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::Host;
 use harness::suite::{CONFIG, HOUR, Suite};
+use harness::text;
 use serde_json::Value;
 
 const RULES: &str = include_str!("../packaging/monitoring/authkeys.rules.yml");
@@ -133,4 +134,54 @@ fn every_alert_has_a_heading_that_says_what_to_do_and_every_heading_an_alert() {
     for alert in alerts {
         assert_eq!(alert.runbook, format!("\"operations.md#{}\"", alert.name.to_lowercase()));
     }
+}
+
+#[test]
+fn a_self_test_is_silent_or_says_what_is_wrong_here_in_the_log_and_to_prometheus() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    suite.host.must(
+        "mkdir /run/metrics && useradd -m -s /bin/sh -G sudo breakglass && mkdir -m 700 ~breakglass/.ssh && \
+         cp /root/keys/carol.pub ~breakglass/.ssh/authorized_keys && chown -R breakglass ~breakglass/.ssh",
+    );
+    let test = || {
+        let output = suite.host.sh("/usr/libexec/authkeys/self-test");
+        suite.host.must("/usr/libexec/authkeys/write-metrics /run/metrics");
+        let failed =
+            suite.host.must("sed -n 's/^oncall_cache_self_test_failed //p' /run/metrics/oncall-cache.prom");
+        assert_eq!(failed, if output.status.success() { "0\n" } else { "1\n" }, "{}", text(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let log = suite.lines_of("authkeys-self-test");
+        assert!(
+            log.iter().all(|line| said.contains(line)) && log.is_empty() == said.is_empty(),
+            "{log:?}\n{said}"
+        );
+        said
+    };
+    assert_eq!(test(), "");
+
+    let module = "/usr/lib/x86_64-linux-gnu/security/pam_oncall.so";
+    suite.host.must(&format!("mv {module} {module}.old && echo >{module}"));
+    let said = test();
+    assert!(said.contains("LOGINS ARE NOT AS THEY SHOULD BE"), "{said}");
+    for service in ["sudo", "sshd", "su"] {
+        assert!(said.contains(&format!("PAM, {service}: root is not admitted: ")), "{said}");
+    }
+    suite.host.must(&format!("mv {module}.old {module}"));
+    assert_eq!(test(), "");
+
+    // A line before ours that lets everybody in.
+    suite.host.must("sed -i '1i account sufficient pam_permit.so' /etc/pam.d/sudo");
+    let said = test();
+    assert!(said.contains("PAM, sudo: nobody is not refused: 0 "), "{said}");
+    // Who observes refuses nobody, and doctor still says that the line would not count.
+    suite.host.must("sed -i 's/^\\[policy\\]/&\\nmode = \"observe\"/' /etc/authkeys/config.toml");
+    assert!(!test().contains("nobody is not refused"));
+    suite.host.must("sed -i /pam_permit/d /etc/pam.d/sudo");
+    assert_eq!(test(), "");
+
+    // Nothing is configured, or the module stands nowhere: none of its business.
+    suite.host.must("sh /run/suite/source/packaging/pam/enable.sh --undo && rm /run/authkeys/self-test");
+    assert_eq!(suite.host.must("/usr/libexec/authkeys/self-test; ls /run/authkeys"), "audit\n");
 }
