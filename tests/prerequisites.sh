@@ -21,6 +21,7 @@ need rpmbuild rpm
 need rpmlint rpmlint
 need dnf dnf
 need systemd-socket-activate systemd
+need dpkg-repack dpkg-repack
 need logrotate logrotate
 need promtool prometheus
 need checkmodule checkpolicy
