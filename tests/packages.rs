@@ -230,6 +230,16 @@ fn a_package_alone_of_its_version_is_not_installed() {
 }
 
 #[test]
+fn sudo_takes_the_example() {
+    let host = Host::start();
+    host.must(
+        "install -m 440 /run/suite/source/packaging/examples/sudoers /etc/sudoers.d/oncall && visudo -c",
+    );
+    host.must("useradd -m alice && groupadd oncall && usermod -a -G oncall alice");
+    assert!(may_sudo(&host, "alice"));
+}
+
+#[test]
 fn lintian_and_rpmlint_find_nothing() {
     let host = machine();
     for command in [
