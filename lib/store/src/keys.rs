@@ -33,13 +33,8 @@ const SCHEMA: Schema = FORMS;
 #[cfg(feature = "next-form")]
 const SCHEMA: Schema = FORMS.with_next(Form { version: 2, statements: &NEXT_TABLES });
 
-/// A column more in the first table.
 #[cfg(feature = "next-form")]
-const NEXT_TABLES: [&str; 9] = {
-    let mut tables = TABLES;
-    tables[0] = "CREATE TABLE meta (scope TEXT NOT NULL, generation TEXT NOT NULL, synced INTEGER NOT NULL, people INTEGER NOT NULL, next TEXT)";
-    tables
-};
+const NEXT_TABLES: [&str; 10] = crate::schema::one_more(TABLES);
 
 const TABLES: [&str; 9] = [
     "CREATE TABLE meta (scope TEXT NOT NULL, generation TEXT NOT NULL, synced INTEGER NOT NULL, people INTEGER NOT NULL)",

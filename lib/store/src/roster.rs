@@ -25,13 +25,8 @@ const SCHEMA: Schema = FORMS;
 #[cfg(feature = "next-form")]
 const SCHEMA: Schema = FORMS.with_next(Form { version: 2, statements: &NEXT_TABLES });
 
-/// A column more in the first table.
 #[cfg(feature = "next-form")]
-const NEXT_TABLES: [&str; 5] = {
-    let mut tables = TABLES;
-    tables[0] = "CREATE TABLE meta (published INTEGER NOT NULL, next TEXT)";
-    tables
-};
+const NEXT_TABLES: [&str; 6] = crate::schema::one_more(TABLES);
 
 const TABLES: [&str; 5] = [
     "CREATE TABLE meta (published INTEGER NOT NULL)",

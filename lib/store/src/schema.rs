@@ -174,6 +174,21 @@ impl Form {
     }
 }
 
+/// The tables of a form with one more before them, for tests of neighbours.
+#[cfg(feature = "next-form")]
+#[allow(clippy::indexing_slicing, reason = "done by the compiler")]
+pub const fn one_more<const FEW: usize, const MORE: usize>(
+    tables: [&'static str; FEW],
+) -> [&'static str; MORE] {
+    let mut more = ["CREATE TABLE next (remark TEXT)"; MORE];
+    let mut at = 0;
+    while at < FEW {
+        more[at + 1] = tables[at];
+        at += 1;
+    }
+    more
+}
+
 fn is_index(statement: &str) -> bool {
     statement.starts_with("CREATE INDEX")
 }
