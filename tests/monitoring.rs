@@ -171,10 +171,19 @@ fn a_self_test_is_silent_or_says_what_is_wrong_here_in_the_log_and_to_prometheus
     suite.host.must(&format!("mv {module}.old {module}"));
     assert_eq!(test(), "");
 
+    // The policy admits her, and another module does not.
+    suite.host.must("chage -E 2020-01-01 alice");
+    let said = test();
+    assert!(said.contains("PAM, sudo: alice is on call and not admitted: "), "{said}");
+    suite.host.must("chage -E -1 alice");
+    assert_eq!(test(), "");
+
     // A line before ours that lets everybody in.
     suite.host.must("sed -i '1i account sufficient pam_permit.so' /etc/pam.d/sudo");
     let said = test();
-    assert!(said.contains("PAM, sudo: nobody is not refused: 0 "), "{said}");
+    for person in ["nobody", "bob"] {
+        assert!(said.contains(&format!("PAM, sudo: {person} is not refused: 0 ")), "{said}");
+    }
     // Who observes refuses nobody, and doctor still says that the line would not count.
     suite.host.must("sed -i 's/^\\[policy\\]/&\\nmode = \"observe\"/' /etc/authkeys/config.toml");
     assert!(!test().contains("nobody is not refused"));
