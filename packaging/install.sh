@@ -60,5 +60,5 @@ done <packaging/tmpfiles.d/authkeys.conf
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
 
 [ ! -e /var/lib/authkeys/keys.db ] ||
-    echo "The copies here may be of another release's form: run authkeys-sync && oncall-cache sync now, root logins need both."
+    echo "Was the last release here not the one before this? Then run authkeys-sync && oncall-cache sync now: root logins need copies of a form that this one reads."
 echo "Installed in /usr/bin, $modules and $libraries. No login has changed: see docs/install.md for what comes next."

@@ -16,6 +16,7 @@ output=$(cd "$2" && pwd)
 shift 2
 cd "$(dirname "$0")/.."
 . packaging/stage.sh
+. packaging/vendor
 
 version=${VERSION:-$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)}
 # The same build makes the same packages, to the byte.
@@ -53,14 +54,16 @@ deb() { # package
 
     mkdir "$root/DEBIAN"
     for script in preinst postinst prerm postrm triggers; do
-        [ ! -e "packaging/deb/$package.$script" ] || cp "packaging/deb/$package.$script" "$root/DEBIAN/$script"
+        [ ! -e "packaging/deb/$package.$script" ] || sed "s|@triplet@|$triplet|" "packaging/deb/$package.$script" >"$root/DEBIAN/$script"
     done
     chmod -f 755 "$root"/DEBIAN/p* || true
     listed deb | awk -v package="$package" '$1 == package && $2 == "conffile" { print $5 }' >"$root/DEBIAN/conffiles"
     [ -s "$root/DEBIAN/conffiles" ] || rm "$root/DEBIAN/conffiles"
     (cd "$root" && find usr -type f | sort | xargs md5sum) >"$root/DEBIAN/md5sums"
     sed -e "s|@version@|$version-1|g" -e "s|@architecture@|$debian|" -e "s|@libraries@|$(needed "$root")|" \
-        -e "s|@size@|$(du -sk --apparent-size "$root" | cut -f 1)|" "packaging/deb/$package.control" >"$root/DEBIAN/control"
+        -e "s|@size@|$(du -sk --apparent-size "$root" | cut -f 1)|" -e "s|@maintainer@|$MAINTAINER|" \
+        "packaging/deb/$package.control" >"$root/DEBIAN/control"
+    [ -z "$HOMEPAGE" ] || sed -i "/^Maintainer:/a Homepage: $HOMEPAGE" "$root/DEBIAN/control"
     dpkg-deb --root-owner-group --build "$root" "$output/${package}_$version-1_$debian.deb" >/dev/null
     echo "$output/${package}_$version-1_$debian.deb"
 }
@@ -76,7 +79,7 @@ needed() { # root
 
 changelog() {
     printf 'authkeys (%s-1) unstable; urgency=medium\n\n  * New release: see changelog.gz.\n\n' "$version"
-    printf ' -- %s  %s\n' "$(sed -n 's/^Maintainer: //p' packaging/deb/authkeys.control)" \
+    printf ' -- %s  %s\n' "$MAINTAINER" \
         "$(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" '+%a, %d %b %Y %H:%M:%S +0000')"
 }
 
@@ -97,6 +100,7 @@ rpm() {
     mkdir -p "$work/rpm/root/etc/authkeys" "$work/rpm/root/var/log/authkeys"
     rpmbuild -bb --quiet --target "$machine" --define "_topdir $work/rpm" --define "_rpmdir $output" --define "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \
         --buildroot "$work/rpm/build" --define "staged $work/rpm" --define "suite_version $version" \
+        --define "suite_packager $MAINTAINER" ${HOMEPAGE:+--define "suite_url $HOMEPAGE"} \
         --define "suite_date $(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" "+%a %b %d %Y")" --define "_buildhost localhost" \
         ${RPM_PAYLOAD:+--define "_binary_payload $RPM_PAYLOAD"} \
         --define "use_source_date_epoch_as_buildtime 1" --define "clamp_mtime_to_source_date_epoch 1" packaging/rpm/authkeys.spec

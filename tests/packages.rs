@@ -124,6 +124,52 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     );
 }
 
+/// The loud line of a self-test that found something.
+const LOUD: &str = "LOGINS ARE NOT AS THEY SHOULD BE ON THIS HOST";
+
+/// Installs again what the machine has, as an upgrade of it would: the same files, by the package manager.
+fn reinstall(host: &Host, packages: &str) -> String {
+    host.must(&format!("cd /tmp && rm -f *.deb && DPKG_DEB_COMPRESSOR_TYPE=none dpkg-repack {packages} >/dev/null && apt-get install --reinstall --allow-downgrades ./*.deb 2>&1"))
+}
+
+#[test]
+fn what_changes_sudo_or_pam_is_followed_by_a_self_test_and_installed_whatever_that_says() {
+    let host = machine();
+    let result = || {
+        host.must("cat /run/authkeys/self-test 2>/dev/null; rm -f /run/authkeys/self-test")
+            .split(' ')
+            .nth(1)
+            .map(str::to_string)
+    };
+    host.must(&format!("apt-get install {}", debs(OLD)));
+    assert!(!reinstall(&host, "sudo").contains(LOUD));
+    assert_eq!(result(), None, "nothing is configured, so nothing is tried");
+
+    configure(&host);
+    host.must(
+        "sed -i 's/^exempt_accounts = \\[\\]/exempt_accounts = [\"breakglass\"]/' /etc/authkeys/config.toml",
+    );
+    host.must(
+        "pam-oncall-enable && useradd -m -s /bin/sh -G sudo breakglass && mkdir -m 700 ~breakglass/.ssh",
+    );
+    host.must("sed -n \"s/^keys = \\['\\(.*\\)'\\]/\\1/p\" /etc/authkeys/people.toml >~breakglass/.ssh/authorized_keys && chown -R breakglass ~breakglass/.ssh");
+    let said = reinstall(&host, "sudo libpam-modules openssh-server");
+    assert_eq!((said.contains(LOUD), result().as_deref()), (false, Some("0\n")), "{said}");
+    let said = reinstall(&host, "logrotate");
+    assert_eq!(result(), None, "nothing that decides about logins: {said}");
+
+    // A module of a library that this host does not have any more, say.
+    let module = "/usr/lib/x86_64-linux-gnu/security/pam_oncall.so";
+    host.must(&format!("mv {module} {module}.old && echo >{module}"));
+    let said = reinstall(&host, "sudo");
+    assert!(said.contains(LOUD) && said.contains("PAM, sudo: root is not admitted: 28"), "{said}");
+    assert_eq!(result().as_deref(), Some("1\n"));
+    assert_eq!(
+        host.must("dpkg-query -W -f '${Status}' sudo libpam-oncall"),
+        "install ok installed".repeat(2)
+    );
+}
+
 #[test]
 fn a_package_alone_of_its_version_is_not_installed() {
     let host = machine();
@@ -133,6 +179,16 @@ fn a_package_alone_of_its_version_is_not_installed() {
         "rpm -qp --requires {NEW}/pam_oncall*.rpm {NEW}/nss_oncall*.rpm | grep -c '^authkeys = 0.1.1-1$'"
     ));
     assert_eq!(output, "2\n");
+}
+
+#[test]
+fn sudo_takes_the_example() {
+    let host = Host::start();
+    host.must(
+        "install -m 440 /run/suite/source/packaging/examples/sudoers /etc/sudoers.d/oncall && visudo -c",
+    );
+    host.must("useradd -m alice && groupadd oncall && usermod -a -G oncall alice");
+    assert!(may_sudo(&host, "alice"));
 }
 
 #[test]
@@ -186,6 +242,7 @@ mkdir -p /tmp/rpm && cd /tmp/rpm
   printf '%%description\n.\n%%files\n'; } >base.spec
 rpmbuild -bb --quiet --define '_topdir /tmp/rpm' --define '_rpmdir /tmp/rpm' base.spec
 rpm -i --nodeps noarch/*.rpm
+groupadd wheel && echo '%wheel ALL=(ALL:ALL) NOPASSWD: ALL' >>/etc/sudoers.d/team
 echo 9 >/etc/dnf/vars/releasever
 echo 'assumeyes=1' >>/etc/dnf/dnf.conf
 
@@ -200,6 +257,15 @@ for stack in sudo sudo-i sshd; do
     sed -i 's/^@include common-account/account    include      system-auth/' /etc/pam.d/$stack
 done
 sed -i 's/^account .* system-auth/account    include      password-auth/' /etc/pam.d/sshd
+"#;
+
+/// Makes and installs a package with a PAM module in it.
+const OTHER_RPM: &str = r#"
+mkdir -p /tmp/other && cd /tmp/other && touch pam_other.so
+printf '%s\n' 'Name: other' 'Version: 1' 'Release: 1' 'Summary: other' 'License: none' 'BuildArch: noarch' '%description' . \
+    '%install' 'install -D -m 644 /tmp/other/pam_other.so %{buildroot}/usr/lib64/security/pam_other.so' '%files' /usr/lib64/security/pam_other.so >other.spec
+rpmbuild -bb --quiet --define '_topdir /tmp/other' --define '_rpmdir /tmp/other' other.spec
+HOME=/root dnf install /tmp/other/noarch/other-1-1.noarch.rpm 2>&1
 "#;
 
 #[test]
@@ -226,6 +292,12 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     assert_eq!(host.read("/etc/pam.d/sshd"), stack);
     assert!(host.read("/etc/logrotate.d/authkeys").ends_with("# ours\n"));
     assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
+
+    // Another package brings a PAM module: logins are tried, and what is wrong with them is no fault of that package.
+    host.must("rm -f /run/authkeys/self-test");
+    let said = host.must(OTHER_RPM);
+    assert!(said.contains(LOUD) && said.contains("no-way-in"), "{said}");
+    assert!(host.read("/run/authkeys/self-test").ends_with(" 1\n"));
     dnf("remove pam_oncall");
     assert!(may_sudo(&host, "bob"));
     dnf("remove authkeys nss_oncall");

@@ -22,7 +22,13 @@ need lintian lintian
 need rpmbuild rpm
 need rpmlint rpmlint
 need dnf dnf
+need systemd-socket-activate systemd
+need dpkg-repack dpkg-repack
 need logrotate logrotate
+need promtool prometheus
+need checkmodule checkpolicy
+need semodule_package semodule-utils
+need apparmor_parser apparmor
 need mandoc mandoc
 need cc gcc
 need gcc gcc

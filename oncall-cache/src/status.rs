@@ -234,6 +234,11 @@ impl<'a> Status<'a> {
         if let ModeSource::Suspended(order) = self.mode.1 { order.until } else { None }
     }
 
+    /// When enforcing on trial ends by itself.
+    fn trial_until(&self) -> Option<Timestamp> {
+        if let ModeSource::Trial(order) = self.mode.1 { order.until } else { None }
+    }
+
     /// Is enforcing suspended, or cannot be told whether it is?
     fn is_switched_off(&self) -> bool {
         matches!(self.mode.1, ModeSource::Suspended(_) | ModeSource::Unreadable)

@@ -207,11 +207,12 @@ impl Suite {
 
     /// The lines of one program since the last look at the log, without priority and process id.
     pub fn lines_of(&self, ident: &str) -> Vec<String> {
-        let start = format!(">{ident}[");
+        // Behind the priority, or behind the time that libc puts there.
+        let starts = [format!(">{ident}["), format!(" {ident}[")];
         self.log
             .take()
             .into_iter()
-            .filter(|line| line.contains(&start))
+            .filter(|line| starts.iter().any(|start| line.contains(start)))
             .filter_map(|line| line.split_once("]: ").map(|(_, text)| text.to_string()))
             .collect()
     }

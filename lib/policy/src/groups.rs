@@ -23,8 +23,21 @@ use crate::{
     Window, decide,
 };
 
-/// The first two words of the text.
-const FORM: &str = "oncall-groups 1";
+/// The first two words of the text: its form. A release that brings a new one reads it and writes the old one, and the
+/// release after it writes the new one: see docs/architecture.md.
+const FORM: &str = if cfg!(feature = "next-form-written") { NEXT } else { FIRST };
+
+/// Another form that is read.
+const ALSO: Option<&str> = match (cfg!(feature = "next-form"), cfg!(feature = "next-form-written")) {
+    (true, true) => Some(FIRST),
+    (true, false) => Some(NEXT),
+    _ => None,
+};
+
+const FIRST: &str = "oncall-groups 1";
+
+/// As a later release may have it, for tests of neighbours.
+const NEXT: &str = "oncall-groups 2";
 
 /// The number of a group that may be served: not root's, not the system's, not one that systemd or the kernel
 /// gives a meaning to (P27).
@@ -169,7 +182,8 @@ impl<'a> PublishedGroups<'a> {
     /// Reads the text; nothing, if any of it is not as it is written.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (head, lines) = text.split_once('\n')?;
-        let (published, count) = head.strip_prefix(FORM)?.strip_prefix(' ')?.split_once(' ')?;
+        let words = head.strip_prefix(FORM).or_else(|| head.strip_prefix(ALSO?))?;
+        let (published, count) = words.strip_prefix(' ')?.split_once(' ')?;
         let (published, count) = (instant(published)?, count.parse::<usize>().ok()?);
         let whole = lines.is_empty() || lines.ends_with('\n');
         let read = Self { published, lines };

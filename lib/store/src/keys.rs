@@ -18,27 +18,37 @@ use rusqlite::{Connection, OptionalExtension, params};
 use trust::Owner;
 
 use crate::lookups::Known;
-use crate::schema::Schema;
+use crate::schema::{Form, Schema};
 use crate::{KeyProblem, PublicKey, Rejected, StoreError};
 pub use writer::{Base, Change, Effect, Flag, Lookup, Record, publish};
 
-const SCHEMA: Schema = Schema {
+const FORMS: Schema = Schema {
     application: 0x414b_6b79, // "AKky"
-    version: 1,
-    statements: &[
-        "CREATE TABLE meta (scope TEXT NOT NULL, generation TEXT NOT NULL, synced INTEGER NOT NULL, people INTEGER NOT NULL)",
-        "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, id TEXT NOT NULL, eligible INTEGER NOT NULL, disabled TEXT, expires INTEGER) WITHOUT ROWID",
-        "CREATE TABLE mail (principal TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (principal, address)) WITHOUT ROWID",
-        "CREATE TABLE public_key (principal TEXT NOT NULL, fingerprint BLOB NOT NULL, line TEXT NOT NULL, PRIMARY KEY (principal, fingerprint)) WITHOUT ROWID",
-        // Values that are no key, for those who ask why.
-        "CREATE TABLE rejected (principal TEXT NOT NULL, number INTEGER NOT NULL, problem TEXT NOT NULL, PRIMARY KEY (principal, number)) WITHOUT ROWID",
-        // For the next sync alone: every entry, and the names claimed by those that are nobody.
-        "CREATE TABLE entry (id TEXT PRIMARY KEY NOT NULL, dn TEXT NOT NULL, principal TEXT, digest BLOB NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE claim (id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID",
-        "CREATE INDEX public_key_owner ON public_key (fingerprint)",
-        "CREATE INDEX claim_name ON claim (name)",
-    ],
+    written: Form { version: 1, statements: &TABLES },
+    also: None,
 };
+
+#[cfg(not(feature = "next-form"))]
+const SCHEMA: Schema = FORMS;
+#[cfg(feature = "next-form")]
+const SCHEMA: Schema = FORMS.with_next(Form { version: 2, statements: &NEXT_TABLES });
+
+#[cfg(feature = "next-form")]
+const NEXT_TABLES: [&str; 10] = crate::schema::one_more(TABLES);
+
+const TABLES: [&str; 9] = [
+    "CREATE TABLE meta (scope TEXT NOT NULL, generation TEXT NOT NULL, synced INTEGER NOT NULL, people INTEGER NOT NULL)",
+    "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, id TEXT NOT NULL, eligible INTEGER NOT NULL, disabled TEXT, expires INTEGER) WITHOUT ROWID",
+    "CREATE TABLE mail (principal TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (principal, address)) WITHOUT ROWID",
+    "CREATE TABLE public_key (principal TEXT NOT NULL, fingerprint BLOB NOT NULL, line TEXT NOT NULL, PRIMARY KEY (principal, fingerprint)) WITHOUT ROWID",
+    // Values that are no key, for those who ask why.
+    "CREATE TABLE rejected (principal TEXT NOT NULL, number INTEGER NOT NULL, problem TEXT NOT NULL, PRIMARY KEY (principal, number)) WITHOUT ROWID",
+    // For the next sync alone: every entry, and the names claimed by those that are nobody.
+    "CREATE TABLE entry (id TEXT PRIMARY KEY NOT NULL, dn TEXT NOT NULL, principal TEXT, digest BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE claim (id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID",
+    "CREATE INDEX public_key_owner ON public_key (fingerprint)",
+    "CREATE INDEX claim_name ON claim (name)",
+];
 
 /// The most keys of one person that are printed.
 pub const MOST_KEYS: usize = 64;

@@ -13,15 +13,19 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use trust::Owner;
 
 use crate::publish::replace;
-use crate::schema::Schema;
+use crate::schema::{Form, Schema};
 use crate::{PublicKey, StoreError};
 
 const SCHEMA: Schema = Schema {
     application: 0x414b_6c6b, // "AKlk"
-    version: 1,
-    statements: &[
-        "CREATE TABLE answer (scope TEXT NOT NULL, principal TEXT NOT NULL, asked INTEGER NOT NULL, kind TEXT NOT NULL, keys TEXT NOT NULL, PRIMARY KEY (scope, principal)) WITHOUT ROWID",
-    ],
+    written: Form {
+        version: 1,
+        statements: &[
+            "CREATE TABLE answer (scope TEXT NOT NULL, principal TEXT NOT NULL, asked INTEGER NOT NULL, kind TEXT NOT NULL, keys TEXT NOT NULL, PRIMARY KEY (scope, principal)) WITHOUT ROWID",
+        ],
+    },
+    // A memory is no copy: one of another form is begun anew.
+    also: None,
 };
 
 /// How long another run of the same program may keep us from reading or writing.

@@ -12,20 +12,30 @@ use rusqlite::params;
 use crate::StoreError;
 use crate::keys::flag;
 use crate::publish::replace;
-use crate::schema::Schema;
+use crate::schema::{Form, Schema};
 
-const SCHEMA: Schema = Schema {
+const FORMS: Schema = Schema {
     application: 0x414b_726f, // "AKro"
-    version: 1,
-    statements: &[
-        "CREATE TABLE meta (published INTEGER NOT NULL)",
-        "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, provider_id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL, UNIQUE (source, id))",
-        "CREATE TABLE shift (schedule INTEGER NOT NULL, principal TEXT NOT NULL, level INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL)",
-        "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID",
-        // For those who ask why; no decision reads it.
-        "CREATE TABLE mapping (source TEXT NOT NULL, principal TEXT NOT NULL, user TEXT NOT NULL, ground TEXT NOT NULL, PRIMARY KEY (source, principal, user)) WITHOUT ROWID",
-    ],
+    written: Form { version: 1, statements: &TABLES },
+    also: None,
 };
+
+#[cfg(not(feature = "next-form"))]
+const SCHEMA: Schema = FORMS;
+#[cfg(feature = "next-form")]
+const SCHEMA: Schema = FORMS.with_next(Form { version: 2, statements: &NEXT_TABLES });
+
+#[cfg(feature = "next-form")]
+const NEXT_TABLES: [&str; 6] = crate::schema::one_more(TABLES);
+
+const TABLES: [&str; 5] = [
+    "CREATE TABLE meta (published INTEGER NOT NULL)",
+    "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, provider_id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL, UNIQUE (source, id))",
+    "CREATE TABLE shift (schedule INTEGER NOT NULL, principal TEXT NOT NULL, level INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL)",
+    "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID",
+    // For those who ask why; no decision reads it.
+    "CREATE TABLE mapping (source TEXT NOT NULL, principal TEXT NOT NULL, user TEXT NOT NULL, ground TEXT NOT NULL, PRIMARY KEY (source, principal, user)) WITHOUT ROWID",
+];
 
 /// The most rows of a kind that a reader takes.
 const MOST_ROWS: usize = 200_000;
@@ -51,7 +61,7 @@ pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Re
 fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite::Result<()> {
     let mut connection = SCHEMA.create(path)?;
     let transaction = connection.transaction()?;
-    transaction.execute("INSERT INTO meta VALUES (?1)", params![roster.published.unix()])?;
+    transaction.execute("INSERT INTO meta (published) VALUES (?1)", params![roster.published.unix()])?;
     for (number, schedule) in roster.schedules.iter().enumerate() {
         transaction.execute(
             "INSERT INTO schedule VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -337,7 +347,7 @@ mod tests {
             }),
             Fault::Corrupt
         );
-        assert_eq!(fault_after(sql("PRAGMA user_version = 2")), Fault::Version);
+        assert_eq!(fault_after(sql("PRAGMA user_version = 9")), Fault::Version);
         assert_eq!(fault_after(sql("PRAGMA application_id = 7")), Fault::Corrupt);
     }
 

@@ -13,11 +13,23 @@ use trust::Owner;
 use crate::StoreError;
 use crate::publish::journals;
 
-/// One kind of database: what it must be, to the letter.
+/// One kind of database, in the forms that this release knows.
+///
+/// Neighbouring releases read each other's files, so that they can be exchanged in either order: a release that brings
+/// a new form reads it and writes the old one; the release after it writes the new one. See docs/architecture.md.
 pub struct Schema {
     /// SQLite's `application_id`: says whose file it is.
     pub application: i64,
-    /// SQLite's `user_version`: the form that this release writes, and the only one so far.
+    /// The form that this release writes.
+    pub written: Form,
+    /// Another one that it reads: the next, or the last.
+    pub also: Option<Form>,
+}
+
+/// One form of a database: what it must be, to the letter.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// SQLite's `user_version`.
     pub version: i64,
     /// Every statement that makes the tables, and after them the indexes, as SQLite keeps them.
     pub statements: &'static [&'static str],
@@ -30,12 +42,27 @@ const MOST_STEPS: i32 = 400_000_000;
 const LONGEST_VALUE: i32 = 1024 * 1024;
 
 impl Schema {
+    /// As a later release has it, for tests of neighbours: with `next-form` it reads `next`, with `next-form-written`
+    /// it writes it too.
+    #[cfg(feature = "next-form")]
+    pub const fn with_next(self, next: Form) -> Self {
+        match cfg!(feature = "next-form-written") {
+            true => Self { application: self.application, written: next, also: Some(self.written) },
+            false => Self { application: self.application, written: self.written, also: Some(next) },
+        }
+    }
+
     /// Opens a published database read-only. Never creates, repairs or waits.
     pub fn open(&self, path: &Path) -> Result<Connection, StoreError> {
+        self.open_form(path).map(|(connection, _)| connection)
+    }
+
+    /// As [`Schema::open`], and which of its forms it has.
+    pub fn open_form(&self, path: &Path) -> Result<(Connection, &Form), StoreError> {
         // SQLite opens by name. Between this judgement and that only those who may write the file
         // anyway could exchange it: see `trust`.
         let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
-        self.identify(path, identity(&file).map_err(|error| StoreError::corrupt(path, error))?)?;
+        let form = self.identify(path, identity(&file).map_err(|error| StoreError::corrupt(path, error))?)?;
         // An immutable database is read without its journal: half of somebody's change would be taken for all.
         if journals(path).any(|journal| fs::symlink_metadata(journal).is_ok_and(|found| found.len() > 0)) {
             return Err(StoreError::corrupt(path, "a journal is beside it: it was changed in place"));
@@ -43,7 +70,7 @@ impl Schema {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         let failed = |error| StoreError::corrupt(path, error);
         let connection = self.connect(immutable_uri(path), flags).map_err(failed)?;
-        self.compare(&connection, path, failed).map(|()| connection)
+        form.compare(&connection, path, failed).map(|()| (connection, form))
     }
 
     /// Opens a database for reading and writing, with the journal that SQLite makes beside it.
@@ -51,7 +78,7 @@ impl Schema {
         self.connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
-    /// Is it ours, of this version, with exactly our tables?
+    /// Is it ours, of a form that is read, with exactly its tables?
     pub fn check(
         &self,
         connection: &Connection,
@@ -60,30 +87,16 @@ impl Schema {
     ) -> Result<(), StoreError> {
         let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
         let found = (number("application_id").map_err(failed)?, number("user_version").map_err(failed)?);
-        self.identify(path, found)?;
-        self.compare(connection, path, failed)
+        self.identify(path, found)?.compare(connection, path, failed)
     }
 
-    fn identify(&self, path: &Path, (application, version): (i64, i64)) -> Result<(), StoreError> {
+    fn identify(&self, path: &Path, (application, version): (i64, i64)) -> Result<&Form, StoreError> {
         if application != self.application {
             return Err(StoreError::corrupt(path, "it is another program's database"));
         }
-        if version != self.version {
-            return Err(StoreError::Version(path.to_path_buf(), version));
-        }
-        Ok(())
-    }
-
-    fn compare(
-        &self,
-        connection: &Connection,
-        path: &Path,
-        failed: impl Fn(rusqlite::Error) -> StoreError,
-    ) -> Result<(), StoreError> {
-        if !self.matches(connection).map_err(failed)? {
-            return Err(StoreError::corrupt(path, "its tables are not those of this version"));
-        }
-        Ok(())
+        let mut forms = [Some(&self.written), self.also.as_ref()].into_iter().flatten();
+        let form = forms.find(|form| form.version == version);
+        form.ok_or_else(|| StoreError::Version(path.to_path_buf(), version))
     }
 
     fn connect(&self, name: impl AsRef<Path>, flags: OpenFlags) -> rusqlite::Result<Connection> {
@@ -99,22 +112,14 @@ impl Schema {
         Ok(connection)
     }
 
-    /// Are the tables exactly ours? A trigger, a view, one more table or index is somebody else's doing.
-    fn matches(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let mut query =
-            connection.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_autoindex%'")?;
-        let found = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-        Ok(found == self.statements)
-    }
-
     /// Opens an unpublished copy of a database for changes, in whatever way is fastest. It must be ours to
-    /// the letter: what is added to a stranger's tables would run the stranger's triggers.
+    /// the letter, in the form that is written: what is added to a stranger's tables would run the stranger's triggers.
     pub fn reopen(&self, path: &Path) -> rusqlite::Result<Connection> {
         let connection = Self::open_unpublished(path)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-        if self.matches(&connection)? { Ok(connection) } else { Err(rusqlite::Error::InvalidQuery) }
+        if self.written.matches(&connection)? { Ok(connection) } else { Err(rusqlite::Error::InvalidQuery) }
     }
 
     fn open_unpublished(path: &Path) -> rusqlite::Result<Connection> {
@@ -131,8 +136,8 @@ impl Schema {
     pub fn create(&self, path: &Path) -> rusqlite::Result<Connection> {
         let connection = Self::open_unpublished(path)?;
         connection.pragma_update(None, "application_id", self.application)?;
-        connection.pragma_update(None, "user_version", self.version)?;
-        for statement in self.statements.iter().filter(|statement| !is_index(statement)) {
+        connection.pragma_update(None, "user_version", self.written.version)?;
+        for statement in self.written.statements.iter().filter(|statement| !is_index(statement)) {
             connection.execute(statement, [])?;
         }
         Ok(connection)
@@ -140,11 +145,48 @@ impl Schema {
 
     /// Makes the indexes, once all rows are there: sorted in one go, and not page by page.
     pub fn index(&self, connection: &Connection) -> rusqlite::Result<()> {
-        for statement in self.statements.iter().filter(|statement| is_index(statement)) {
+        for statement in self.written.statements.iter().filter(|statement| is_index(statement)) {
             connection.execute(statement, [])?;
         }
         Ok(())
     }
+}
+
+impl Form {
+    fn compare(
+        &self,
+        connection: &Connection,
+        path: &Path,
+        failed: impl Fn(rusqlite::Error) -> StoreError,
+    ) -> Result<(), StoreError> {
+        if !self.matches(connection).map_err(failed)? {
+            return Err(StoreError::corrupt(path, "its tables are not those of its form"));
+        }
+        Ok(())
+    }
+
+    /// Are the tables exactly ours? A trigger, a view, one more table or index is somebody else's doing.
+    fn matches(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let mut query =
+            connection.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_autoindex%'")?;
+        let found = query.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(found == self.statements)
+    }
+}
+
+/// The tables of a form with one more before them, for tests of neighbours.
+#[cfg(feature = "next-form")]
+#[allow(clippy::indexing_slicing, reason = "done by the compiler")]
+pub const fn one_more<const FEW: usize, const MORE: usize>(
+    tables: [&'static str; FEW],
+) -> [&'static str; MORE] {
+    let mut more = ["CREATE TABLE next (remark TEXT)"; MORE];
+    let mut at = 0;
+    while at < FEW {
+        more[at + 1] = tables[at];
+        at += 1;
+    }
+    more
 }
 
 fn is_index(statement: &str) -> bool {
@@ -174,4 +216,47 @@ fn immutable_uri(path: &Path) -> String {
         }
     }
     uri + "?immutable=1"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: Form = Form { version: 1, statements: &["CREATE TABLE meta (published INTEGER NOT NULL)"] };
+    const NEW: Form = Form { version: 2, statements: &["CREATE TABLE meta (published INTEGER, more TEXT)"] };
+    /// Four releases, one after the other: what each writes, and what else it reads.
+    const RELEASES: [(Form, Option<Form>); 4] =
+        [(OLD, None), (OLD, Some(NEW)), (NEW, Some(OLD)), (NEW, None)];
+
+    #[test]
+    fn releases_read_what_their_neighbours_write() {
+        let releases = RELEASES.map(|(written, also)| Schema { application: 7, written, also });
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        for (at, writer) in releases.iter().enumerate() {
+            std::fs::write(&path, "").unwrap();
+            writer.create(&path).unwrap();
+            for (reader_at, reader) in releases.iter().enumerate() {
+                match reader.open_form(&path) {
+                    Ok((_, form)) => assert_eq!(form.version, writer.written.version),
+                    Err(StoreError::Version(_, 1 | 2)) => {
+                        assert!(reader_at.abs_diff(at) > 1, "{reader_at} reads no {at}");
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_form_does_not_stand_for_its_tables() {
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        std::fs::write(&path, "").unwrap();
+        let release = Schema { application: 7, written: OLD, also: Some(NEW) };
+        let connection = release.create(&path).unwrap();
+        connection.pragma_update(None, "user_version", NEW.version).unwrap();
+        drop(connection);
+        assert!(matches!(release.open_form(&path), Err(StoreError::Corrupt(..))));
+    }
 }

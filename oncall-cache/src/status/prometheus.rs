@@ -74,6 +74,9 @@ impl Status<'_> {
             "When enforcing begins again; 0, it is not suspended.",
             until,
         );
+        let until = self.trial_until().map_or(0, Timestamp::unix);
+        let help = "When enforcing on trial ends unless it is confirmed; 0, it is not on trial.";
+        text.only("trial_until_timestamp_seconds", help, until);
         self.write_roster(&mut text);
         self.write_schedules(&mut text);
         self.write_report(&mut text);
@@ -105,6 +108,14 @@ impl Status<'_> {
         text.of_schedules("schedule_counts_here", help, &rows, |row| Some(row.counts.into()));
         let help = "Whether the last sync read a schedule; 0 also where it kept what it had.";
         text.of_schedules("schedule_read", help, &rows, |row| Some((row.state == State::Read).into()));
+        text.metric("schedule_problem", "Why a schedule was not read, if it was not.");
+        for row in rows.values() {
+            let labels =
+                |reason| [("schedule", row.schedule.as_str()), ("name", &row.name), ("reason", reason)];
+            if let Some(reason) = &row.reason {
+                text.sample("schedule_problem", &labels(reason), 1);
+            }
+        }
         let known: [(&str, &str, Reading); 5] = [
             ("schedule_synced_timestamp_seconds", "When a schedule was last read whole.", |known| {
                 known.schedule.synced.unix()

@@ -226,13 +226,16 @@ pub struct Base {
     people: usize,
     eligible: usize,
     resume: Option<Vec<u8>>,
+    /// It has the form that is written: a few rows of it can be changed.
+    stays: bool,
 }
 
 impl Base {
     /// Opens the copy at `path` if it was made from the directory `scope`.
     pub fn open(path: &Path, scope: &str) -> Result<Self, StoreError> {
         let corrupt = |error| StoreError::corrupt(path, error);
-        let connection = SCHEMA.open(path)?;
+        let (connection, form) = SCHEMA.open_form(path)?;
+        let stays = form.version == SCHEMA.written.version;
         let (of, generation, people) = connection
             .query_row("SELECT scope, generation, people FROM meta", [], |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
@@ -246,7 +249,9 @@ impl Base {
             .map_err(corrupt)?;
         // A stamp that cannot be read costs a full refresh and nothing else.
         let stamp = read_stamp(&stamp_path(path)).ok().flatten();
-        let resume = stamp.filter(|stamp| stamp.generation == generation).and_then(|stamp| stamp.resume);
+        // Of the form before nothing is kept: everybody is fetched once more, and written in the new one.
+        let resume =
+            stamp.filter(|stamp| stays && stamp.generation == generation).and_then(|stamp| stamp.resume);
         Ok(Self {
             path: path.to_path_buf(),
             connection,
@@ -254,6 +259,7 @@ impl Base {
             people: usize::try_from(people).unwrap_or(0),
             eligible: usize::try_from(eligible).unwrap_or(0),
             resume: resume.and_then(|digits| from_hex(&digits)),
+            stays,
         })
     }
 
@@ -460,8 +466,8 @@ pub fn publish(
 ) -> Result<(), StoreError> {
     let size = change.size();
     let generation = match base {
-        Some(base) if size == 0 => base.generation.clone(),
-        Some(base) if !change.whole || size <= FEW.max(base.people / 8) => {
+        Some(base) if base.stays && size == 0 => base.generation.clone(),
+        Some(base) if base.stays && (!change.whole || size <= FEW.max(base.people / 8)) => {
             let generation = generation(&base.generation, change);
             replace(path, 0o640, |temporary| base.patch(temporary, &generation, change, now))?;
             generation
@@ -568,7 +574,7 @@ fn write(
     let transaction = connection.transaction()?;
     let people = i64::try_from(change.effect.people).unwrap_or(i64::MAX);
     transaction.execute(
-        "INSERT INTO meta VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO meta (scope, generation, synced, people) VALUES (?1, ?2, ?3, ?4)",
         params![scope, generation, now.unix(), people],
     )?;
     insert(&transaction, &mut change.records.iter().collect::<Vec<_>>())?;

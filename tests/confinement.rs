@@ -1,0 +1,222 @@
+//! AppArmor profiles and the SELinux module: their compilers take them, and real syncs touch nothing that the profiles do not
+//! list. No kernel here enforces either, so that is all that can be shown.
+
+use std::collections::BTreeSet;
+
+use harness::Host;
+use harness::pagerduty::PagerDuty;
+use harness::slapd::Slapd;
+use harness::suite::{HOUR, Suite, instant, now};
+use serde_json::json;
+
+const TOKEN: &str = "u+tokenOfTheConfined";
+
+/// People in LDAP; shifts in PagerDuty and in rota.toml.
+fn configure(suite: &Suite, pagerduty: &PagerDuty) {
+    let user = json!({"id": "PUALICE", "type": "user", "summary": "alice", "name": "alice", "email": "alice@example.com"});
+    pagerduty
+        .set_schedules(vec![json!({"id": "PDB0001", "type": "schedule", "summary": "db", "name": "db"})]);
+    pagerduty.set_users(vec![user.clone()]);
+    pagerduty.set_oncalls(vec![json!({
+        "user": user,
+        "schedule": {"id": "PDB0001", "type": "schedule_reference", "summary": "db"},
+        "escalation_policy": {"id": "PEP0001", "type": "escalation_policy_reference", "summary": "db"},
+        "escalation_level": 1,
+        "start": instant(now() - HOUR),
+        "end": instant(now() + HOUR),
+    })]);
+    suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
+    suite.host.write("/etc/authkeys/pagerduty-token", TOKEN, 0o640);
+    suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
+    let config = Slapd::section(&["ldaps://ldap.example.com:6360"])
+        + "[host]\nname = 'testhost'\n[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\napi = 'API'\n\
+           ca_file = 'pagerduty-ca.pem'\ntoken_file = 'pagerduty-token'\nschedules = ['PDB0001']\n\
+           [[oncall.source]]\nname = 'rota'\nprovider = 'rota'\nfile = 'rota.toml'\n\
+           [[policy.rule]]\nname = 'db'\nschedules = ['pd/PDB0001', 'rota/primary']\n\
+           [[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['db']\n";
+    suite.host.write("/etc/authkeys/config.toml", config.replace("API", PagerDuty::API), 0o644);
+    let start = suite.write_rota(&[]);
+    let rotation = format!(
+        "[[schedule]]\nid = 'primary'\n[[schedule.rotation]]\npeople = ['alice']\ntime_zone = 'Europe/Berlin'\nstart = {}\nevery = '1w'\n",
+        instant(start - HOUR).trim_end_matches('Z')
+    );
+    suite.host.write("/etc/authkeys/rota.toml", rotation, 0o644);
+}
+
+/// What a program wants of the kernel: `r /etc/hosts`, or `network inet stream`.
+fn wants(suite: &Suite, user: &str, command: &str) -> BTreeSet<String> {
+    // A file for each thread, so that each call is one line.
+    let calls = "open,openat,rename,renameat,renameat2,unlink,unlinkat,mkdir,chmod,fchmod,chown,fchown,flock,fcntl,mmap,execve,socket,connect";
+    suite.host.must(&format!(
+        "rm -rf /run/trace && mkdir /run/trace && strace -ff -y -e trace={calls} -o /run/trace/of \
+         setpriv --reuid {user} --regid {user} --init-groups {command}"
+    ));
+    let files = std::fs::read_dir(suite.host.path("/run/trace")).expect("a directory");
+    let threads = files.map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a trace"));
+    // What came before is not the program yet.
+    let started = format!("execve(\"/usr/bin/{}\"", command.split(' ').next().expect("a program"));
+    let own = |thread: String| -> Vec<String> {
+        let lines: Vec<&str> = thread.lines().collect();
+        let first = lines.iter().position(|line| line.starts_with(&started)).map_or(0, |at| at + 1);
+        let done = lines[first..].iter().filter(|line| !line.contains(" = -1 E") && !line.contains("O_PATH"));
+        done.flat_map(|line| wanted(line)).collect()
+    };
+    threads.flat_map(own).collect()
+}
+
+fn wanted(line: &str) -> Vec<String> {
+    let has = |word: &str| line.contains(word);
+    let named = || line.split('"').nth(1).expect("a name").to_string();
+    // `3</etc/hosts>`, as an argument or as the answer.
+    let open_file =
+        || line.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| path.to_string());
+    let file = |rights: &str, path: String| vec![format!("{rights} {path}")];
+    match line.split_once('(').map_or(line, |(name, _)| name) {
+        "open" | "openat" => {
+            let rights = if has("O_RDWR") {
+                "rw"
+            } else if has("O_WRONLY") {
+                "w"
+            } else {
+                "r"
+            };
+            let mut path = open_file().expect("a file that was opened");
+            if has("O_DIRECTORY") || ["/var/lib/authkeys", "/var/lib/oncall-cache"].contains(&path.as_str()) {
+                path += "/";
+            }
+            file(rights, path)
+        }
+        "rename" | "renameat" | "renameat2" => {
+            let to = line.split('"').nth(3).expect("a name").to_string();
+            [file("rw", named()), file("w", to)].concat()
+        }
+        "unlink" | "unlinkat" | "mkdir" | "chmod" | "chown" => file("w", named()),
+        "fchmod" | "fchown" => file("w", open_file().expect("an open file")),
+        "flock" => file("k", open_file().expect("an open file")),
+        "fcntl" if has("F_SETLK") => file("k", open_file().expect("an open file")),
+        "mmap" if has("PROT_EXEC") => open_file().map_or(Vec::new(), |path| file("m", path)),
+        "execve" => file("x", named()),
+        "connect" if has("AF_UNIX") => file("rw", named()),
+        "socket" if has("AF_UNIX") => Vec::new(),
+        "socket" => {
+            let family = if has("AF_INET6") {
+                "inet6"
+            } else if has("AF_INET,") {
+                "inet"
+            } else {
+                line
+            };
+            vec![format!("network {family} {}", if has("SOCK_STREAM") { "stream" } else { "dgram" })]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The rules of a profile that stand in it, without what it includes.
+struct Profile<'a> {
+    files: Vec<(Vec<String>, &'a str)>,
+    others: Vec<&'a str>,
+}
+
+impl<'a> Profile<'a> {
+    fn parse(text: &'a str) -> Self {
+        let rules = || text.lines().filter_map(|line| line.trim().strip_suffix(','));
+        let file = |rule: &'a str| rule.starts_with('/').then(|| rule.rsplit_once(' ')).flatten();
+        Self {
+            files: rules().filter_map(file).map(|(path, rights)| (alternatives(path), rights)).collect(),
+            others: rules().filter(|rule| !rule.starts_with('/')).collect(),
+        }
+    }
+
+    fn allows(&self, wish: &str) -> bool {
+        let Some((rights, path)) = wish.split_once(' ').filter(|(_, path)| path.starts_with('/')) else {
+            return self.others.contains(&wish);
+        };
+        let granted: String = self
+            .files
+            .iter()
+            .filter(|(patterns, _)| {
+                patterns.iter().any(|pattern| covers(pattern.as_bytes(), path.as_bytes()))
+            })
+            .map(|(_, rights)| *rights)
+            .collect();
+        rights.chars().all(|right| granted.contains(right))
+    }
+}
+
+/// A pattern without braces for each of its choices.
+fn alternatives(pattern: &str) -> Vec<String> {
+    let Some((before, (choices, after))) =
+        pattern.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    else {
+        return vec![pattern.to_string()];
+    };
+    choices.split(',').flat_map(|choice| alternatives(&format!("{before}{choice}{after}"))).collect()
+}
+
+/// apparmor.d(5): `*` is anything but a slash, `**` anything; of the sets only `[0-9]` is used.
+fn covers(pattern: &[u8], path: &[u8]) -> bool {
+    let ends = |most: usize, rest: &[u8]| (0..=most).any(|end| covers(rest, &path[end..]));
+    match pattern {
+        [] => path.is_empty(),
+        [b'*', b'*', rest @ ..] => ends(path.len(), rest),
+        [b'*', rest @ ..] => ends(path.iter().position(|byte| *byte == b'/').unwrap_or(path.len()), rest),
+        [b'[', b'0', b'-', b'9', b']', rest @ ..] => {
+            path.first().is_some_and(u8::is_ascii_digit) && covers(rest, &path[1..])
+        }
+        [byte, rest @ ..] => path.first() == Some(byte) && covers(rest, &path[1..]),
+    }
+}
+
+#[test]
+fn real_syncs_touch_only_what_their_profiles_list() {
+    let suite = Suite::start();
+    let slapd = Slapd::start_with_changes(&suite.host);
+    slapd.furnish(&suite, |name| format!("{name}@example.com"));
+    let pagerduty = PagerDuty::start(&suite.host, TOKEN);
+    configure(&suite, &pagerduty);
+    for (user, command, profile) in [
+        ("authkeys-sync", "authkeys-sync", include_str!("../packaging/apparmor/authkeys-sync")),
+        ("oncall-cache", "oncall-cache sync", include_str!("../packaging/apparmor/oncall-cache-sync")),
+    ] {
+        let profile = Profile::parse(profile);
+        // The first makes everything, the next ones replace it.
+        let mut all = BTreeSet::new();
+        for change in ["true", "true", "touch /etc/authkeys/rota.toml"] {
+            suite.host.must(change);
+            slapd.set_eligible(if change == "true" { &["alice"] } else { &["alice", "bob"] });
+            all.extend(wants(&suite, user, command));
+        }
+        let published = if user == "oncall-cache" {
+            "rw /var/lib/oncall-cache/roster.new"
+        } else {
+            "rw /var/lib/authkeys/keys.new"
+        };
+        assert!(all.contains(published) && all.contains("network inet stream"), "{all:#?}");
+        let denied: Vec<&String> = all.iter().filter(|wish| !profile.allows(wish)).collect();
+        assert!(denied.is_empty(), "{command}: {denied:#?}");
+        for wish in [
+            "r /etc/shadow",
+            "w /etc/authkeys/config.toml",
+            "r /root/.ssh/id_ed25519",
+            "x /bin/sh",
+            "w /etc/authkeys/revoked",
+            "r /home/alice/x",
+            "network inet raw",
+        ] {
+            assert!(!profile.allows(wish), "{command}: {wish}");
+        }
+    }
+}
+
+#[test]
+fn their_compilers_take_the_profiles_and_the_module() {
+    let host = Host::start();
+    let source = "/run/suite/source/packaging";
+    host.must(&format!("apparmor_parser -Q -T -K {source}/apparmor/*"));
+    host.must(&format!("checkmodule -M -m -o /run/authkeys.mod {source}/selinux/authkeys.te"));
+    host.must(&format!(
+        "semodule_package -o /run/authkeys.pp -m /run/authkeys.mod -f {source}/selinux/authkeys.fc"
+    ));
+    assert!(host.path("/run/authkeys.pp").exists());
+}

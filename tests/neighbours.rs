@@ -1,0 +1,238 @@
+//! Releases beside each other: this one, the next, which knows a form more of each published file, and the one after it,
+//! which writes that form. Each is built of this tree; see "Forms" in docs/architecture.md.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use harness::pagerduty::PagerDuty;
+use harness::slapd::Slapd;
+use harness::suite::{HOUR, Suite, instant, now};
+use harness::text;
+use serde_json::json;
+
+const TOKEN: &str = "u+tokenOfTheNeighbours";
+
+/// A release: where it was built, as a machine sees it, and the form that it writes.
+#[derive(Debug, PartialEq)]
+struct Release {
+    build: &'static str,
+    writes: u32,
+}
+
+const THIS: Release = Release { build: "/run/suite/build", writes: 1 };
+const NEXT: Release = Release { build: "/run/suite/build/releases/next-form/debug", writes: 1 };
+const AFTER: Release = Release { build: "/run/suite/build/releases/next-form-written/debug", writes: 2 };
+
+/// Builds the other releases once for all tests here: of the workspace's own crates, everything else is there.
+fn build_releases() {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let own = std::env::current_exe().expect("a test program has a path");
+        let build = own.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+        for feature in ["next-form", "next-form-written"] {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--workspace", "--locked", "--offline", "--features"]);
+            cargo.arg(format!("store/{feature}")).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+            // What cargo told this test about itself would be news to some build scripts.
+            for (name, _) in std::env::vars_os() {
+                let told = name.to_string_lossy();
+                if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+                    cargo.env_remove(&name);
+                }
+            }
+            cargo.env("CARGO_BUILD_BUILD_DIR", build.parent().expect("target/PROFILE"));
+            cargo.env("CARGO_TARGET_DIR", build.join("releases").join(feature));
+            let output = cargo.output().expect("cargo runs");
+            assert!(output.status.success(), "{}", text(&output));
+        }
+    });
+}
+
+/// A machine with this release, people in LDAP and a rota in PagerDuty: alice is on call, bob is not.
+struct Site<'a> {
+    suite: &'a Suite,
+    slapd: Slapd<'a>,
+    pagerduty: PagerDuty,
+}
+
+impl<'a> Site<'a> {
+    fn start(suite: &'a Suite) -> Self {
+        build_releases();
+        let slapd = Slapd::start_with_changes(&suite.host);
+        slapd.furnish(suite, |name| format!("{name}@example.com"));
+        let pagerduty = PagerDuty::start(&suite.host, TOKEN);
+        pagerduty
+            .set_schedules(vec![json!({"id": "PDB0001", "type": "schedule", "summary": "db", "name": "db"})]);
+        let user = json!({"id": "PUALICE", "type": "user", "summary": "alice", "name": "alice", "email": "alice@example.com"});
+        pagerduty.set_users(vec![user.clone()]);
+        pagerduty.set_oncalls(vec![json!({
+            "user": user,
+            "schedule": {"id": "PDB0001", "type": "schedule_reference", "summary": "db"},
+            "escalation_policy": {"id": "PEP0001", "type": "escalation_policy_reference", "summary": "db"},
+            "escalation_level": 1,
+            "start": instant(now() - HOUR),
+            "end": instant(now() + HOUR),
+        })]);
+        suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
+        suite.host.write("/etc/authkeys/pagerduty-token", TOKEN, 0o640);
+        suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
+        let config = Slapd::section(&["ldaps://ldap.example.com:6360"])
+            + "[host]\nname = 'testhost'\n[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\n\
+               ca_file = 'pagerduty-ca.pem'\ntoken_file = 'pagerduty-token'\nschedules = ['PDB0001']\ndeadline = '2s'\napi = 'API'\n\
+               [[policy.rule]]\nname = 'db'\nschedules = ['pd/PDB0001']\n[[policy.shared]]\naccount = 'root'\n\
+               [[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['db']\n";
+        suite.host.write("/etc/authkeys/config.toml", config.replace("API", PagerDuty::API), 0o644);
+        suite.host.must("sh /run/suite/source/packaging/nss/enable.sh");
+        Self { suite, slapd, pagerduty }
+    }
+
+    /// Installs all of a release.
+    fn install(&self, release: &Release) {
+        self.suite.host.must(&format!("sh /run/suite/source/packaging/install.sh {}", release.build));
+    }
+
+    /// Puts a release's modules, or its programs, beside what else is installed.
+    fn put(&self, release: &Release, what: &[(&str, &str)]) {
+        for (file, place) in what {
+            let place = place.replace("LIB", "/usr/lib/x86_64-linux-gnu");
+            self.suite.host.must(&format!(
+                "install -m 755 {}/{file} {place}.new && mv {place}.new {place}",
+                release.build
+            ));
+        }
+    }
+
+    /// LDAP and the provider answer nothing more.
+    fn cut(&self) {
+        self.slapd.stop();
+        self.pagerduty.hang(true);
+    }
+
+    fn mend(&self) {
+        self.slapd.resume();
+        self.pagerduty.hang(false);
+    }
+
+    /// The forms of roster.db, keys.db and group, which must be one.
+    fn form(&self) -> u32 {
+        let forms = self.suite.host.must(
+            "cd /var/lib; for file in oncall-cache/roster.db authkeys/keys.db; do sqlite3 $file 'PRAGMA user_version'; done; \
+             sed -n 's/^oncall-groups \\([0-9]*\\) .*/\\1/p' oncall-cache/group",
+        );
+        let forms: Vec<u32> = forms.lines().map(|form| form.parse().expect("a number")).collect();
+        assert!(forms.len() == 3 && forms.iter().all(|form| *form == forms[0]), "{forms:?}");
+        forms[0]
+    }
+
+    /// sudo as PAM decides it.
+    fn may_sudo(&self, name: &str) -> bool {
+        self.suite.host.sh(&format!("pamtester -I ruser={name} sudo {name} acct_mgmt")).status.success()
+    }
+
+    /// A root login with `name`'s key as PAM decides it, which asks keys.db whose key it is.
+    fn may_be_root(&self, name: &str) -> bool {
+        let key = self.suite.public_key(name);
+        let key: Vec<&str> = key.split(' ').take(2).collect();
+        let variable = format!("SSH_AUTH_INFO_0=publickey {}", key.join(" "));
+        self.suite.host.sh(&format!("pamtester -E '{variable}' sshd root open_session")).status.success()
+    }
+
+    /// alice gets in and bob does not, by every door.
+    fn logins_are_right(&self, when: &str) {
+        let suite = self.suite;
+        assert_eq!(["alice", "bob"].map(|name| self.may_sudo(name)), [true, false], "sudo, {when}");
+        assert_eq!(["alice", "bob"].map(|name| self.may_be_root(name)), [true, false], "root, {when}");
+        let check = |name| suite.run_as("nobody", &format!("oncall-cache check {name}")).status.code();
+        assert_eq!(["alice", "bob"].map(check), [Some(0), Some(1)], "check, {when}");
+        let keys = |account: &str| suite.must_as("authkeys", &format!("authkeys {account}"));
+        let blob = |name| suite.public_key(name).split(' ').nth(1).expect("a key").to_string();
+        assert!(keys("alice").contains(&blob("alice")), "keys of alice, {when}");
+        let root = keys("root");
+        assert_eq!(
+            ["alice", "bob"].map(|name| root.contains(&blob(name))),
+            [true, false],
+            "keys of root, {when}"
+        );
+        assert_eq!(suite.host.must("getent group oncall"), "oncall:*:9100:alice\n", "{when}");
+    }
+}
+
+const MODULES: [(&str, &str); 2] =
+    [("libpam_oncall.so", "LIB/security/pam_oncall.so"), ("libnss_oncall.so", "LIB/libnss_oncall.so.2")];
+
+#[test]
+fn neighbours_are_exchanged_in_either_order_and_nobody_is_refused_for_it() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    for (old, new) in [(&THIS, &NEXT), (&NEXT, &AFTER), (&AFTER, &NEXT), (&NEXT, &THIS)] {
+        site.install(old);
+        suite.sync();
+        assert_eq!(site.form(), old.writes);
+        site.logins_are_right(&format!("with {old:?} alone"));
+
+        // New modules over an old sync, which goes on writing.
+        site.put(new, &MODULES);
+        suite.sync();
+        site.logins_are_right(&format!("with the modules of {new:?} and the programs of {old:?}"));
+
+        // All is new, and the first sync fails.
+        site.cut();
+        site.install(new);
+        assert!(!suite.run_as("authkeys-sync", "authkeys-sync").status.success());
+        assert!(!suite.run_as("oncall-cache", "oncall-cache sync").status.success());
+        site.logins_are_right(&format!("with {new:?} on the files of {old:?}, in an outage"));
+        assert_eq!(suite.ssh("alice", "root", "id -u").stdout, b"0\n");
+        assert!(!suite.ssh("bob", "root", "id -u").status.success());
+
+        // New programs beside the old modules, which go on reading.
+        site.mend();
+        site.put(old, &MODULES);
+        suite.sync();
+        assert_eq!(site.form(), new.writes);
+        site.logins_are_right(&format!("with the modules of {old:?} and the programs of {new:?}"));
+    }
+}
+
+#[test]
+fn a_release_two_steps_away_cannot_tell_until_the_first_sync() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.install(&AFTER);
+    suite.sync();
+    assert_eq!(site.form(), 2);
+    site.install(&THIS);
+    let check = suite.run_as("nobody", "oncall-cache check alice");
+    assert_eq!(check.status.code(), Some(2));
+    assert!(
+        text(&check).contains("has form 2, which this release does not read; run `oncall-cache sync`"),
+        "{}",
+        text(&check)
+    );
+    assert!(!site.may_sudo("alice") && !site.may_be_root("alice"));
+    assert_eq!(suite.run_as("authkeys", "authkeys root").status.code(), Some(2));
+    assert!(!suite.host.sh("getent group oncall").status.success());
+    suite.sync();
+    assert_eq!(site.form(), 1);
+    site.logins_are_right("after a sync");
+}
+
+#[test]
+fn the_new_form_comes_without_a_change_and_not_past_the_guards() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    suite.sync();
+    let form = || suite.host.must("sqlite3 /var/lib/authkeys/keys.db 'PRAGMA user_version'");
+    site.install(&AFTER);
+    // A directory that seems to have lost everybody is no news, whatever form the copy has.
+    site.slapd.hide("entry");
+    let sync = suite.run_as("authkeys-sync", "authkeys-sync");
+    assert!(!sync.status.success() && form() == "1\n", "{}", text(&sync));
+    site.slapd.restart_with("", "");
+    assert!(suite.sync_keys().starts_with("0 changed, 0 removed, 4 people"));
+    assert_eq!(form(), "2\n");
+    // From then on what changed is told by the cookie again.
+    site.slapd.set_eligible(&["alice"]);
+    assert!(suite.sync_keys().starts_with("2 changed, 0 removed, 4 people, 2 no longer eligible"));
+    assert_eq!(form(), "2\n");
+}
