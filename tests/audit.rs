@@ -283,7 +283,7 @@ fn open_session(suite: &Suite) -> Duration {
     let start = Instant::now();
     let output = suite
         .host
-        .sh(&format!("pamtester -E 'SSH_AUTH_INFO_0=publickey {}' sshd root open_session", key.join(" ")));
+        .sh(&format!("pamtester -E 'SSH_AUTH_INFO_0=publickey {}\n' sshd root open_session", key.join(" ")));
     assert!(output.status.success(), "{}", text(&output));
     start.elapsed()
 }

@@ -221,6 +221,18 @@ fn a49_without_a_roster_sudo_cannot_tell_and_the_console_is_open() {
 }
 
 #[test]
+fn without_the_table_of_groups_everybody_may_be_root_capable() {
+    let suite = suite();
+    install_host(&suite);
+    stack(&suite, "sshd");
+    suite.host.must("mv /etc/group /root");
+    let (codes, output) = transact(&suite, &["3", "sshd", "alice,bob,dave"]);
+    let refused = [PERM_DENIED, NOT_ASKED, NOT_ASKED];
+    assert_eq!(codes, [[SUCCESS; 3], refused, refused], "{}", text(&output));
+    assert_eq!(reasons(&suite), ["oncall", "not-oncall", "not-eligible"]);
+}
+
+#[test]
 fn a50_with_the_directory_and_the_provider_in_black_holes_pam_decides_and_asks_nobody() {
     let suite = suite();
     install_host(&suite);

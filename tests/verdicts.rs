@@ -107,7 +107,7 @@ fn by_pam(suite: &Suite, (person, account, service): (&str, &str, &str)) -> Stri
     };
     let account_phase = run("", "acct_mgmt");
     let output = if account_phase.status.success() && !session.is_empty() {
-        run(&format!("publickey {key}"), session)
+        run(&format!("publickey {key}\n"), session)
     } else {
         account_phase
     };
