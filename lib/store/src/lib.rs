@@ -10,6 +10,7 @@
 mod error;
 pub mod keys;
 pub mod lookups;
+mod pages;
 mod publish;
 pub mod roster;
 mod schema;
