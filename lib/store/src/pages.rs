@@ -83,7 +83,7 @@ impl Tables {
         let mut tables = Self { file, page, usable, pages, roots: Vec::new() };
         let mut roots = Vec::with_capacity(statements.len());
         // type, name, tbl_name, rootpage, sql
-        tables.scan(1, 5, |row| {
+        tables.scan(1, false, 5, |row| {
             // SQLite's own indexes of a UNIQUE or PRIMARY KEY; their statement is NULL.
             let is_automatic = row.text(0)? == "index" && row.text(1)?.starts_with("sqlite_autoindex_");
             if is_automatic && row.text(4).is_err() {
@@ -114,38 +114,39 @@ impl Tables {
             let rest = statement.strip_prefix("CREATE TABLE ").and_then(|rest| rest.strip_prefix(name));
             rest.is_some_and(|rest| rest.starts_with(' '))
         };
-        let root = self.roots.iter().find(|(statement, _)| made(statement));
-        let (_, root) = root.ok_or("its tables are not those of this version")?;
-        self.scan(*root, columns, each)
+        let table = self.roots.iter().find(|(statement, _)| made(statement));
+        let (statement, root) = table.ok_or("its tables are not those of this version")?;
+        self.scan(*root, statement.ends_with("WITHOUT ROWID"), columns, each)
     }
 
     fn scan(
         &self,
         root: u32,
+        is_index: bool,
         columns: usize,
         each: impl FnMut(&Row<'_>) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
-        let mut scan = Scan { tables: self, columns, left: self.pages, each };
+        let mut scan = Scan { tables: self, is_index, columns, left: self.pages, each };
         scan.tree(root, DEEPEST)
     }
 }
 
 /// Bytes of a page, how many of them are used, and the number of pages, from the file's header.
 fn measures(header: &[u8; HEADER]) -> Result<(usize, usize, u32), Damaged> {
-    let page = match number(header, 16, 2)? {
+    let page = match u16_at(header, 16)? {
         1 => 65_536,
-        other => usize::try_from(other)?,
+        other => other,
     };
-    let reserved = usize::try_from(number(header, 20, 1)?)?;
-    let usable = page.saturating_sub(reserved);
-    let pages = u32::try_from(number(header, 28, 4)?)?;
+    let [reserved] = bytes_at(header, 20)?;
+    let usable = page.saturating_sub(usize::from(reserved));
+    let pages = u32_at(header, 28)?;
     // Rollback journal (no WAL), the fixed fractions, and text in UTF-8.
     let is_plain = header.starts_with(b"SQLite format 3\0")
-        && header.get(18..20) == Some(&[1, 1])
-        && header.get(21..24) == Some(&[64, 32, 32])
-        && number(header, 56, 4)? == 1;
+        && bytes_at(header, 18)? == [1, 1]
+        && bytes_at(header, 21)? == [64, 32, 32]
+        && u32_at(header, 56)? == 1;
     // The number of pages counts for the change by which it was written.
-    let is_current = number(header, 24, 4)? == number(header, 92, 4)?;
+    let is_current = u32_at(header, 24)? == u32_at(header, 92)?;
     if !is_plain || !page.is_power_of_two() || page < 512 || usable < 480 || pages == 0 || !is_current {
         return Err("it is no database that a sync wrote".into());
     }
@@ -155,6 +156,8 @@ fn measures(header: &[u8; HEADER]) -> Result<(usize, usize, u32), Damaged> {
 /// One walk through one tree.
 struct Scan<'t, F> {
     tables: &'t Tables,
+    /// Is it a table WITHOUT ROWID, which is kept as an index is?
+    is_index: bool,
     columns: usize,
     /// Pages that it may still come to.
     left: u32,
@@ -171,7 +174,8 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(byte: u64) -> Result<Self, Damaged> {
+    fn at(page: &[u8], offset: usize) -> Result<Self, Damaged> {
+        let [byte] = bytes_at(page, offset)?;
         match byte {
             2 => Ok(Self::IndexInner),
             5 => Ok(Self::TableInner),
@@ -184,23 +188,29 @@ impl Kind {
     fn is_leaf(self) -> bool {
         matches!(self, Self::TableLeaf | Self::IndexLeaf)
     }
+
+    fn is_index(self) -> bool {
+        matches!(self, Self::IndexLeaf | Self::IndexInner)
+    }
 }
 
 impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
     fn tree(&mut self, root: u32, depth: usize) -> Result<(), Damaged> {
         let depth = depth.checked_sub(1).ok_or("a tree that is too deep")?;
-        let mut page = Vec::new();
-        self.fetch(root, &mut page)?;
+        let page = self.fetch(root)?;
         let start = if root == 1 { HEADER } else { 0 };
-        let kind = Kind::of(number(&page, start, 1)?)?;
-        let cells = usize::try_from(number(&page, start + 3, 2)?)?;
+        let kind = Kind::at(&page, start)?;
+        if kind.is_index() != self.is_index {
+            return Err("a page of another kind of tree".into());
+        }
+        let cells = u16_at(&page, start + 3)?;
         let pointers = start + if kind.is_leaf() { 8 } else { 12 };
         for cell in 0..cells {
-            let at = usize::try_from(number(&page, pointers + 2 * cell, 2)?)?;
+            let at = u16_at(&page, pointers + 2 * cell)?;
             self.cell(kind, page.get(at..).ok_or(CUT)?, depth)?;
         }
         if !kind.is_leaf() {
-            self.tree(u32::try_from(number(&page, start + 8, 4)?)?, depth)?;
+            self.tree(u32_at(&page, start + 8)?, depth)?;
         }
         Ok(())
     }
@@ -208,7 +218,7 @@ impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
     /// What one cell leads to, and the record in it.
     fn cell(&mut self, kind: Kind, mut cell: &[u8], depth: usize) -> Result<(), Damaged> {
         if !kind.is_leaf() {
-            let child = u32::try_from(number(cell, 0, 4)?)?;
+            let child = u32_at(cell, 0)?;
             cell = cell.get(4..).ok_or(CUT)?;
             self.tree(child, depth)?;
         }
@@ -227,7 +237,7 @@ impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
         }
         let mut record = Vec::with_capacity(length);
         record.extend_from_slice(first);
-        self.overflow(u32::try_from(number(cell, local, 4)?)?, &mut record, length)?;
+        self.overflow(u32_at(cell, local)?, &mut record, length)?;
         self.record(row, &record)
     }
 
@@ -245,35 +255,33 @@ impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
 
     /// The rest of a record, on pages of its own, each of which begins with the number of the next.
     fn overflow(&mut self, mut next: u32, record: &mut Vec<u8>, length: usize) -> Result<(), Damaged> {
-        let mut page = Vec::new();
         while record.len() < length {
-            self.fetch(next, &mut page)?;
+            let page = self.fetch(next)?;
             let part = (length - record.len()).min(self.tables.usable - 4);
             record.extend_from_slice(page.get(4..4 + part).ok_or(CUT)?);
-            next = u32::try_from(number(&page, 0, 4)?)?;
+            next = u32_at(&page, 0)?;
         }
         Ok(())
     }
 
-    fn fetch(&mut self, number: u32, page: &mut Vec<u8>) -> Result<(), Damaged> {
-        let tables = self.tables;
+    /// The part of a page that is used.
+    fn fetch(&mut self, number: u32) -> Result<Vec<u8>, Damaged> {
+        let Tables { file, page, usable, pages, .. } = self.tables;
         self.left = self.left.checked_sub(1).ok_or("a tree of more pages than the file has")?;
-        if number == 0 || number > tables.pages {
+        if number == 0 || number > *pages {
             return Err("a page that is not in the file".into());
         }
-        page.resize(tables.page, 0);
-        tables.file.read_exact_at(page, u64::from(number - 1) * tables.page as u64)?;
-        page.truncate(tables.usable);
-        Ok(())
+        let mut content = vec![0; *usable];
+        file.read_exact_at(&mut content, u64::from(number - 1) * *page as u64)?;
+        Ok(content)
     }
 
     /// The types of all values, then the values.
     fn record(&mut self, row: u64, record: &[u8]) -> Result<(), Damaged> {
         let mut types = record;
-        let header = usize::try_from(varint(&mut types)?)?;
-        let before = record.len() - types.len();
-        let mut types = types.get(..header.checked_sub(before).ok_or(CUT)?).ok_or(CUT)?;
-        let mut body = record.get(header..).ok_or(CUT)?;
+        let length = usize::try_from(varint(&mut types)?)?;
+        let (header, mut body) = record.split_at_checked(length).ok_or(CUT)?;
+        let mut types = header.get(record.len() - types.len()..).ok_or(CUT)?;
         let mut values = [Value::Other; MOST_COLUMNS];
         for value in values.get_mut(..self.columns).ok_or(CUT)? {
             *value = take_value(varint(&mut types)?, &mut body)?;
@@ -313,10 +321,17 @@ fn signed(bytes: &[u8]) -> i64 {
     bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte))
 }
 
-/// The unsigned number of `length` bytes at `offset`.
-fn number(bytes: &[u8], offset: usize, length: usize) -> Result<u64, Damaged> {
-    let bytes = bytes.get(offset..offset + length).ok_or(CUT)?;
-    Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+/// The bytes at `offset`.
+fn bytes_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], Damaged> {
+    Ok(*bytes.get(offset..).and_then(<[u8]>::first_chunk).ok_or(CUT)?)
+}
+
+fn u16_at(bytes: &[u8], offset: usize) -> Result<usize, Damaged> {
+    bytes_at(bytes, offset).map(|bytes| usize::from(u16::from_be_bytes(bytes)))
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Result<u32, Damaged> {
+    bytes_at(bytes, offset).map(u32::from_be_bytes)
 }
 
 /// Takes a number of one to nine bytes off `bytes`: seven bits of each, and all eight of the ninth.
@@ -334,4 +349,132 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, Damaged> {
         }
     }
     Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::{Connection, params};
+    use std::path::{Path, PathBuf};
+
+    const STATEMENTS: [&str; 2] = [
+        "CREATE TABLE plain (number INTEGER PRIMARY KEY NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL)",
+        "CREATE TABLE keyed (name TEXT PRIMARY KEY NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID",
+    ];
+
+    type Rows = Vec<(i64, i64, String)>;
+
+    /// Integers of every length that SQLite stores, and texts that fit a page or need more of them.
+    fn example() -> Rows {
+        let sizes = (0..64).flat_map(|bits| {
+            let power = 1_i64.wrapping_shl(bits);
+            [power, power.wrapping_sub(1), power.wrapping_neg()]
+        });
+        let row = |(number, size): (usize, i64)| {
+            let length = number * number * 7 % 2_500;
+            (number as i64, size, format!("{number}{}", "\u{e9}".repeat(length / 2)))
+        };
+        sizes.cycle().take(1_500).enumerate().map(row).collect()
+    }
+
+    fn write(directory: &Path, page: u32, rows: &Rows) -> PathBuf {
+        let path = directory.join(format!("{page}.db"));
+        let mut connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "page_size", page).unwrap();
+        let transaction = connection.transaction().unwrap();
+        for statement in STATEMENTS {
+            transaction.execute(statement, []).unwrap();
+        }
+        for (number, size, name) in rows {
+            transaction
+                .execute("INSERT INTO plain VALUES (?1, ?2, ?3)", params![number, size, name])
+                .unwrap();
+            transaction.execute("INSERT INTO keyed VALUES (?1, ?2)", params![name, size]).unwrap();
+        }
+        transaction.commit().unwrap();
+        path
+    }
+
+    fn read(path: &Path) -> Result<(Rows, Rows), Damaged> {
+        let tables = Tables::open(File::open(path)?, &STATEMENTS)?;
+        let (mut plain, mut keyed) = (Rows::new(), Rows::new());
+        tables.rows("plain", 3, |row| {
+            plain.push((row.number, row.integer(1)?, row.text(2)?.to_string()));
+            Ok(())
+        })?;
+        tables.rows("keyed", 2, |row| {
+            keyed.push((0, row.integer(1)?, row.text(0)?.to_string()));
+            Ok(())
+        })?;
+        Ok((plain, keyed))
+    }
+
+    fn read_by_sqlite(path: &Path) -> rusqlite::Result<(Rows, Rows)> {
+        let connection = Connection::open(path)?;
+        let all = |query| -> rusqlite::Result<Rows> {
+            let mut query = connection.prepare(query)?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect()
+        };
+        Ok((
+            all("SELECT * FROM plain ORDER BY number")?,
+            all("SELECT 0, size, name FROM keyed ORDER BY name")?,
+        ))
+    }
+
+    #[test]
+    fn every_row_is_read_as_sqlite_reads_it() {
+        let directory = crate::scratch();
+        for page in [512, 1024, 4096, 65_536] {
+            let path = write(directory.path(), page, &example());
+            let (plain, keyed) = read(&path).unwrap();
+            assert_eq!(plain, example(), "pages of {page}");
+            assert_eq!((plain, keyed), read_by_sqlite(&path).unwrap(), "pages of {page}");
+        }
+        let path = write(directory.path(), 2048, &Rows::new());
+        assert_eq!(read(&path).unwrap(), (Rows::new(), Rows::new()), "of no rows");
+    }
+
+    #[test]
+    fn what_a_damaged_file_still_tells_is_what_sqlite_reads_there() {
+        let directory = crate::scratch();
+        let rows = example().into_iter().take(60).collect();
+        let path = write(directory.path(), 512, &rows);
+        let whole = std::fs::read(&path).unwrap();
+        let (mut refused, mut same) = (0, 0);
+        for round in 0..3_000_usize {
+            let mut bytes = whole.clone();
+            // Most of it happens where the structure is: at the beginnings of pages.
+            let page = round * 7 % (whole.len() / 512) * 512;
+            let at = page + if round % 3 == 0 { round * 31 % 512 } else { round * 13 % 40 };
+            bytes[at] = bytes[at].wrapping_add((1 + round * 37 % 255) as u8);
+            std::fs::write(&path, &bytes).unwrap();
+            match read(&path) {
+                Err(_) => refused += 1,
+                Ok(found) => {
+                    same += 1;
+                    let expected = read_by_sqlite(&path);
+                    assert_eq!(Some(found), expected.ok(), "byte {at} is {} for {}", bytes[at], whole[at]);
+                }
+            }
+        }
+        assert!(refused > 500 && same > 500, "{refused} refused, {same} the same");
+    }
+
+    #[test]
+    fn a_tree_that_leads_in_a_circle_ends() {
+        let directory = crate::scratch();
+        let path = write(directory.path(), 512, &example());
+        let root: u32 = Connection::open(&path)
+            .and_then(|it| {
+                it.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'plain'", [], |row| row.get(0))
+            })
+            .unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let start = (root as usize - 1) * 512;
+        assert_eq!(bytes[start], 5, "the root of a tree with more than one page");
+        bytes[start + 8..start + 12].copy_from_slice(&root.to_be_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        assert!(read(&path).is_err());
+    }
 }
