@@ -56,6 +56,7 @@ pub struct Row<'p> {
 }
 
 impl<'p> Row<'p> {
+    #[inline]
     pub fn integer(&self, column: usize) -> Result<i64, Damaged> {
         match self.values.get(column) {
             Some(Value::Integer(integer)) => Ok(*integer),
@@ -63,6 +64,7 @@ impl<'p> Row<'p> {
         }
     }
 
+    #[inline]
     pub fn text(&self, column: usize) -> Result<&'p str, Damaged> {
         match self.values.get(column) {
             Some(Value::Text(text)) => Ok(text),
@@ -296,46 +298,61 @@ impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
 const CUT: &str = "a length that leads out of its page";
 
 /// Takes a value of the type `code` off `body`.
-fn take_value<'p>(code: u64, body: &mut &'p [u8]) -> Result<Value<'p>, Damaged> {
+#[inline]
+fn take_value<'p>(code: u64, body: &mut &'p [u8]) -> Result<Value<'p>, &'static str> {
     let length = match code {
         0 | 8 | 9 => 0,
         1..=4 => code,
         5 => 6,
         6 | 7 => 8,
-        10 | 11 => return Err("a value of a type that there is not".into()),
+        10 | 11 => return Err("a value of a type that there is not"),
         _ => (code - 12) / 2,
     };
-    let (value, rest) = body.split_at_checked(usize::try_from(length)?).ok_or(CUT)?;
+    let length = usize::try_from(length).map_err(|_| CUT)?;
+    let (value, rest) = body.split_at_checked(length).ok_or(CUT)?;
     *body = rest;
     Ok(match code {
         1..=6 => Value::Integer(signed(value)),
         8 | 9 => Value::Integer((code - 8).cast_signed()),
-        13.. if code % 2 == 1 => Value::Text(std::str::from_utf8(value)?),
+        13.. if code % 2 == 1 => {
+            Value::Text(std::str::from_utf8(value).map_err(|_| "a text that is not UTF-8")?)
+        }
         _ => Value::Other,
     })
 }
 
 /// A number in two's complement, of at most eight bytes, the first one the most significant.
+#[inline]
 fn signed(bytes: &[u8]) -> i64 {
-    let sign = if bytes.first().is_some_and(|byte| byte & 0x80 != 0) { -1 } else { 0 };
-    bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte))
+    match *bytes {
+        [one] => i64::from(i8::from_be_bytes([one])),
+        [a, b, c, d] => i64::from(i32::from_be_bytes([a, b, c, d])),
+        _ => {
+            let sign = if bytes.first().is_some_and(|byte| byte & 0x80 != 0) { -1 } else { 0 };
+            bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte))
+        }
+    }
 }
 
 /// The bytes at `offset`.
-fn bytes_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], Damaged> {
-    Ok(*bytes.get(offset..).and_then(<[u8]>::first_chunk).ok_or(CUT)?)
+#[inline]
+fn bytes_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], &'static str> {
+    bytes.get(offset..).and_then(<[u8]>::first_chunk).copied().ok_or(CUT)
 }
 
-fn u16_at(bytes: &[u8], offset: usize) -> Result<usize, Damaged> {
+#[inline]
+fn u16_at(bytes: &[u8], offset: usize) -> Result<usize, &'static str> {
     bytes_at(bytes, offset).map(|bytes| usize::from(u16::from_be_bytes(bytes)))
 }
 
-fn u32_at(bytes: &[u8], offset: usize) -> Result<u32, Damaged> {
+#[inline]
+fn u32_at(bytes: &[u8], offset: usize) -> Result<u32, &'static str> {
     bytes_at(bytes, offset).map(u32::from_be_bytes)
 }
 
 /// Takes a number of one to nine bytes off `bytes`: seven bits of each, and all eight of the ninth.
-fn varint(bytes: &mut &[u8]) -> Result<u64, Damaged> {
+#[inline]
+fn varint(bytes: &mut &[u8]) -> Result<u64, &'static str> {
     let mut number = 0;
     for nth in 1..=9 {
         let (first, rest) = bytes.split_first().ok_or(CUT)?;
