@@ -2,14 +2,16 @@
 //!
 //! Both are written whole and renamed into place, and never changed where readers see them. A
 //! reader therefore opens them as immutable: it needs no lock, no write permission, and sees the
-//! state before a sync or after it. A third one, lookups.db, is `authkeys`'s own memory, which it reads and
-//! writes in place. Nothing else in the suite speaks SQL.
+//! state before a sync or after it. (The roster it reads without SQLite: see `pages`.) A third one,
+//! lookups.db, is `authkeys`'s own memory, which it reads and writes in place. Nothing else in the suite
+//! speaks SQL.
 
 #![forbid(unsafe_code)]
 
 mod error;
 pub mod keys;
 pub mod lookups;
+mod pages;
 mod publish;
 pub mod roster;
 mod schema;

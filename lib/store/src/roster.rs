@@ -11,6 +11,7 @@ use rusqlite::params;
 
 use crate::StoreError;
 use crate::keys::flag;
+use crate::pages::{Row, Tables};
 use crate::publish::replace;
 use crate::schema::{Form, Schema};
 
@@ -118,78 +119,78 @@ pub fn read_for(path: &Path, person: Option<&Principal>, now: Timestamp) -> Resu
 
 /// `keeps` is asked about each shift and, without a window, about each person.
 fn read_kept(path: &Path, keeps: impl Fn(Option<Window>, &str) -> bool) -> Result<Roster, StoreError> {
-    let connection = SCHEMA.open(path)?;
-    read_rows(&connection, keeps).map_err(|error| StoreError::corrupt(path, error))
+    let tables = SCHEMA.open_tables(path)?;
+    read_rows(&tables, keeps).map_err(|error| StoreError::corrupt(path, error))
 }
 
 /// Reads how the people in the roster at `path` were found.
 pub fn mappings(path: &Path) -> Result<BTreeSet<Mapping>, StoreError> {
-    let connection = SCHEMA.open(path)?;
-    read_mappings(&connection).map_err(|error| StoreError::corrupt(path, error))
+    let tables = SCHEMA.open_tables(path)?;
+    read_mappings(&tables).map_err(|error| StoreError::corrupt(path, error))
 }
 
-fn read_mappings(connection: &rusqlite::Connection) -> Result<BTreeSet<Mapping>, Box<dyn std::error::Error>> {
+type Damaged = Box<dyn std::error::Error>;
+
+fn read_mappings(tables: &Tables) -> Result<BTreeSet<Mapping>, Damaged> {
     let mut mappings = BTreeSet::new();
-    let mut query = connection.prepare("SELECT source, principal, user, ground FROM mapping")?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
+    // source, principal, user, ground
+    tables.rows("mapping", 4, |row| {
         bounded(mappings.len())?;
-        let principal = Principal::new(&row.get::<_, String>(1)?)?;
+        let principal = Principal::new(row.text(1)?)?;
         let (source, user, ground) = (text(row, 0)?, text(row, 2)?, text(row, 3)?);
         mappings.insert(Mapping { source, principal, user, ground });
-    }
+        Ok(())
+    })?;
     Ok(mappings)
 }
 
-fn read_rows(
-    connection: &rusqlite::Connection,
-    keeps: impl Fn(Option<Window>, &str) -> bool,
-) -> Result<Roster, Box<dyn std::error::Error>> {
-    let (published, schedules) = read_schedules(connection)?;
+fn read_rows(tables: &Tables, keeps: impl Fn(Option<Window>, &str) -> bool) -> Result<Roster, Damaged> {
+    let (published, schedules) = read_schedules(tables)?;
     let mut roster = Roster { published, schedules, shifts: Vec::new(), eligible: Default::default() };
-    let mut query = connection.prepare("SELECT schedule, principal, level, starts, ends FROM shift")?;
-    let mut rows = query.query([])?;
     let mut count = 0;
-    while let Some(row) = rows.next()? {
+    // schedule, principal, level, starts, ends
+    tables.rows("shift", 5, |row| {
         bounded(count)?;
         count += 1;
         let (name, schedule, level, window) = shift(row, roster.schedules.len())?;
         if keeps(Some(window), name) {
             roster.shifts.push(Shift { schedule, principal: Principal::new(name)?, level, window });
         }
-    }
+        Ok(())
+    })?;
     let on_duty: BTreeSet<&str> = roster.shifts.iter().map(|shift| shift.principal.as_str()).collect();
-    let mut query = connection.prepare("SELECT principal, eligible FROM person")?;
-    let mut rows = query.query([])?;
     let mut count = 0;
-    while let Some(row) = rows.next()? {
+    // principal, eligible
+    tables.rows("person", 2, |row| {
         bounded(count)?;
         count += 1;
-        let (name, eligible) = (name(row, 0)?, flag(row.get(1)?)?);
+        let (name, eligible) = (name(row, 0)?, flag(row.integer(1)?)?);
         if keeps(None, name) || on_duty.contains(name) {
             roster.eligible.insert(Principal::new(name)?, eligible);
         }
-    }
+        Ok(())
+    })?;
     Ok(roster)
 }
 
 /// When the roster was written, and its schedules.
-fn read_schedules(
-    connection: &rusqlite::Connection,
-) -> Result<(Timestamp, Vec<Schedule>), Box<dyn std::error::Error>> {
-    let published =
-        connection.query_row("SELECT published FROM meta", [], |row| row.get(0)).map(Timestamp::from_unix)?;
+fn read_schedules(tables: &Tables) -> Result<(Timestamp, Vec<Schedule>), Damaged> {
+    let mut published = None;
+    // published
+    tables.rows("meta", 1, |row| {
+        let first = Timestamp::from_unix(row.integer(0)?);
+        published.get_or_insert(first);
+        Ok(())
+    })?;
+    let published = published.ok_or("it does not say when it was written")?;
     let mut schedules = Vec::new();
-    let mut query = connection.prepare(
-        "SELECT number, source, id, provider_id, name, synced, horizon FROM schedule ORDER BY number",
-    )?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(0)? != schedules.len() as i64 {
+    // number, source, id, provider_id, name, synced, horizon: the first is the row's own number.
+    tables.rows("schedule", 7, |row| {
+        if row.number != schedules.len() as i64 {
             return Err("schedules are not numbered in order".into());
         }
         bounded(schedules.len())?;
-        let synced = Timestamp::from_unix(row.get(5)?);
+        let synced = Timestamp::from_unix(row.integer(5)?);
         if synced > published {
             return Err("a schedule that was read after the roster was written".into());
         }
@@ -198,23 +199,21 @@ fn read_schedules(
             provider_id: text(row, 3)?,
             name: text(row, 4)?,
             synced,
-            horizon: Timestamp::from_unix(row.get(6)?),
+            horizon: Timestamp::from_unix(row.integer(6)?),
         });
-    }
+        Ok(())
+    })?;
     Ok((published, schedules))
 }
 
 /// Whose shift it is, of which schedule and level, and when.
-fn shift<'r>(
-    row: &'r rusqlite::Row<'_>,
-    schedules: usize,
-) -> Result<(&'r str, usize, u8, Window), Box<dyn std::error::Error>> {
-    let schedule = usize::try_from(row.get::<_, i64>(0)?)?;
+fn shift<'p>(row: &Row<'p>, schedules: usize) -> Result<(&'p str, usize, u8, Window), Damaged> {
+    let schedule = usize::try_from(row.integer(0)?)?;
     if schedule >= schedules {
         return Err("a shift of no schedule".into());
     }
-    let (start, end) = (Timestamp::from_unix(row.get(3)?), Timestamp::from_unix(row.get(4)?));
-    let level = match u8::try_from(row.get::<_, i64>(2)?)? {
+    let (start, end) = (Timestamp::from_unix(row.integer(3)?), Timestamp::from_unix(row.integer(4)?));
+    let level = match u8::try_from(row.integer(2)?)? {
         0 => return Err("a shift of level 0".into()),
         level => level,
     };
@@ -223,8 +222,8 @@ fn shift<'r>(
 }
 
 /// A name that can be a person's.
-fn name<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<&'r str, Box<dyn std::error::Error>> {
-    let name = row.get_ref(column)?.as_str()?;
+fn name<'p>(row: &Row<'p>, column: usize) -> Result<&'p str, Damaged> {
+    let name = row.text(column)?;
     Principal::check(name)?;
     Ok(name)
 }
@@ -232,8 +231,8 @@ fn name<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<&'r str, Box<dy
 /// The longest name or id that a reader takes, in bytes.
 const LONGEST_TEXT: usize = 1024;
 
-fn text(row: &rusqlite::Row<'_>, column: usize) -> Result<String, Box<dyn std::error::Error>> {
-    match row.get_ref(column)?.as_str()? {
+fn text(row: &Row<'_>, column: usize) -> Result<String, Damaged> {
+    match row.text(column)? {
         text if text.len() <= LONGEST_TEXT => Ok(text.to_string()),
         _ => Err("a name longer than any is".into()),
     }

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use trust::Owner;
 
 use crate::StoreError;
+use crate::pages::Tables;
 use crate::publish::journals;
 
 /// One kind of database, in the forms that this release knows.
@@ -61,16 +62,28 @@ impl Schema {
     pub fn open_form(&self, path: &Path) -> Result<(Connection, &Form), StoreError> {
         // SQLite opens by name. Between this judgement and that only those who may write the file
         // anyway could exchange it: see `trust`.
+        let (_file, form) = self.judge(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let failed = |error| StoreError::corrupt(path, error);
+        let connection = self.connect(immutable_uri(path), flags).map_err(failed)?;
+        form.compare(&connection, path, failed).map(|()| (connection, form))
+    }
+
+    /// Opens a published database to read all of a table, without SQLite; what was judged is what is read.
+    pub fn open_tables(&self, path: &Path) -> Result<Tables, StoreError> {
+        let (file, form) = self.judge(path)?;
+        Tables::open(file, form.statements).map_err(|error| StoreError::corrupt(path, error))
+    }
+
+    /// The file at `path` and its form, if it may be believed, is ours, and was not changed since it was published.
+    fn judge(&self, path: &Path) -> Result<(File, &Form), StoreError> {
         let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
         let form = self.identify(path, identity(&file).map_err(|error| StoreError::corrupt(path, error))?)?;
         // An immutable database is read without its journal: half of somebody's change would be taken for all.
         if journals(path).any(|journal| fs::symlink_metadata(journal).is_ok_and(|found| found.len() > 0)) {
             return Err(StoreError::corrupt(path, "a journal is beside it: it was changed in place"));
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let failed = |error| StoreError::corrupt(path, error);
-        let connection = self.connect(immutable_uri(path), flags).map_err(failed)?;
-        form.compare(&connection, path, failed).map(|()| (connection, form))
+        Ok((file, form))
     }
 
     /// Opens a database for reading and writing, with the journal that SQLite makes beside it.

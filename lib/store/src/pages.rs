@@ -1,0 +1,497 @@
+//! The tables of a published database, read without SQLite.
+//!
+//! A decision reads the roster once, from its first row to its last, in the process of sshd or sudo. There it is
+//! not the rows that cost: it is the start of SQLite, its parse of the schema and a compiled query for each
+//! table, in code that the process never touched before. And that code would run as root, on a file that a
+//! service wrote. What is read here of <https://sqlite.org/fileformat2.html> is a tree of pages with records in
+//! it; there is no SQL, no index, and nothing that a strange file could make run.
+//!
+//! Every offset and length is checked before it is used. A tree has no more pages than its file, so one that
+//! leads in a circle ends.
+
+use std::error::Error;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+type Damaged = Box<dyn Error>;
+
+/// The length of the header at the beginning of the first page.
+const HEADER: usize = 100;
+
+/// The deepest tree; SQLite's own bound. One of this depth holds more than any file.
+const DEEPEST: usize = 20;
+
+/// The longest record, in bytes; no row of ours comes near it.
+const LONGEST_RECORD: usize = 16 * 1024;
+
+/// The most columns of a table of ours.
+const MOST_COLUMNS: usize = 8;
+
+/// The tables of one file, by the statements that made them.
+pub struct Tables {
+    file: File,
+    /// Bytes of a page, and how many of them SQLite uses.
+    page: usize,
+    usable: usize,
+    /// Pages in the file.
+    pages: u32,
+    /// The statement that made each table, and where its tree begins.
+    roots: Vec<(&'static str, u32)>,
+}
+
+/// A value as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Value<'p> {
+    Integer(i64),
+    Text(&'p str),
+    /// NULL, a number with a fraction, a blob: of a type that no column of ours has.
+    Other,
+}
+
+/// One row of a table.
+pub struct Row<'p> {
+    /// Its number; without meaning in a table WITHOUT ROWID.
+    pub number: i64,
+    values: [Value<'p>; MOST_COLUMNS],
+}
+
+impl<'p> Row<'p> {
+    #[inline]
+    pub fn integer(&self, column: usize) -> Result<i64, Damaged> {
+        match self.values.get(column) {
+            Some(Value::Integer(integer)) => Ok(*integer),
+            _ => Err("a value that is no integer, where one belongs".into()),
+        }
+    }
+
+    #[inline]
+    pub fn text(&self, column: usize) -> Result<&'p str, Damaged> {
+        match self.values.get(column) {
+            Some(Value::Text(text)) => Ok(text),
+            _ => Err("a value that is no text, where one belongs".into()),
+        }
+    }
+}
+
+impl Tables {
+    /// Reads which tables are in `file`; they must be those of `statements`, to the letter and in their order.
+    pub fn open(file: File, statements: &[&'static str]) -> Result<Self, Damaged> {
+        let mut header = [0; HEADER];
+        file.read_exact_at(&mut header, 0)?;
+        let (page, usable, pages) = measures(&header)?;
+        if file.metadata()?.len() < u64::from(pages) * page as u64 {
+            return Err("it is shorter than it says".into());
+        }
+        let mut tables = Self { file, page, usable, pages, roots: Vec::new() };
+        let mut roots = Vec::with_capacity(statements.len());
+        // type, name, tbl_name, rootpage, sql
+        tables.scan(1, false, 5, |row| {
+            // SQLite's own indexes of a UNIQUE or PRIMARY KEY; their statement is NULL.
+            let is_automatic = row.text(0)? == "index" && row.text(1)?.starts_with("sqlite_autoindex_");
+            if is_automatic && row.text(4).is_err() {
+                return Ok(());
+            }
+            let expected = statements.get(roots.len()).copied().filter(|expected| {
+                row.text(0).is_ok_and(|kind| kind == "table") && row.text(4).is_ok_and(|sql| sql == *expected)
+            });
+            let statement = expected.ok_or("its tables are not those of this version")?;
+            roots.push((statement, u32::try_from(row.integer(3)?)?));
+            Ok(())
+        })?;
+        if roots.len() < statements.len() {
+            return Err("its tables are not those of this version".into());
+        }
+        tables.roots = roots;
+        Ok(tables)
+    }
+
+    /// Shows `each` row of the table `name`, which has so many `columns`, in the order of its key.
+    pub fn rows(
+        &self,
+        name: &str,
+        columns: usize,
+        each: impl FnMut(&Row<'_>) -> Result<(), Damaged>,
+    ) -> Result<(), Damaged> {
+        let made = |statement: &str| {
+            let rest = statement.strip_prefix("CREATE TABLE ").and_then(|rest| rest.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with(' '))
+        };
+        let table = self.roots.iter().find(|(statement, _)| made(statement));
+        let (statement, root) = table.ok_or("its tables are not those of this version")?;
+        self.scan(*root, statement.ends_with("WITHOUT ROWID"), columns, each)
+    }
+
+    fn scan(
+        &self,
+        root: u32,
+        is_index: bool,
+        columns: usize,
+        each: impl FnMut(&Row<'_>) -> Result<(), Damaged>,
+    ) -> Result<(), Damaged> {
+        let mut scan = Scan { tables: self, is_index, columns, left: self.pages, each };
+        scan.tree(root, DEEPEST)
+    }
+}
+
+/// Bytes of a page, how many of them are used, and the number of pages, from the file's header.
+fn measures(header: &[u8; HEADER]) -> Result<(usize, usize, u32), Damaged> {
+    let page = match u16_at(header, 16)? {
+        1 => 65_536,
+        other => other,
+    };
+    let [reserved] = bytes_at(header, 20)?;
+    let usable = page.saturating_sub(usize::from(reserved));
+    let pages = u32_at(header, 28)?;
+    // Rollback journal (no WAL), the fixed fractions, and text in UTF-8.
+    let is_plain = header.starts_with(b"SQLite format 3\0")
+        && bytes_at(header, 18)? == [1, 1]
+        && bytes_at(header, 21)? == [64, 32, 32]
+        && u32_at(header, 56)? == 1;
+    // The number of pages counts for the change by which it was written.
+    let is_current = u32_at(header, 24)? == u32_at(header, 92)?;
+    if !is_plain || !page.is_power_of_two() || page < 512 || usable < 480 || pages == 0 || !is_current {
+        return Err("it is no database that a sync wrote".into());
+    }
+    Ok((page, usable, pages))
+}
+
+/// One walk through one tree.
+struct Scan<'t, F> {
+    tables: &'t Tables,
+    /// Is it a table WITHOUT ROWID, which is kept as an index is?
+    is_index: bool,
+    columns: usize,
+    /// Pages that it may still come to.
+    left: u32,
+    each: F,
+}
+
+/// What a page of a tree is.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    TableLeaf,
+    TableInner,
+    IndexLeaf,
+    IndexInner,
+}
+
+impl Kind {
+    fn at(page: &[u8], offset: usize) -> Result<Self, Damaged> {
+        let [byte] = bytes_at(page, offset)?;
+        match byte {
+            2 => Ok(Self::IndexInner),
+            5 => Ok(Self::TableInner),
+            10 => Ok(Self::IndexLeaf),
+            13 => Ok(Self::TableLeaf),
+            _ => Err("a page that is of no tree".into()),
+        }
+    }
+
+    fn is_leaf(self) -> bool {
+        matches!(self, Self::TableLeaf | Self::IndexLeaf)
+    }
+
+    fn is_index(self) -> bool {
+        matches!(self, Self::IndexLeaf | Self::IndexInner)
+    }
+}
+
+impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
+    fn tree(&mut self, root: u32, depth: usize) -> Result<(), Damaged> {
+        let depth = depth.checked_sub(1).ok_or("a tree that is too deep")?;
+        let page = self.fetch(root)?;
+        let start = if root == 1 { HEADER } else { 0 };
+        let kind = Kind::at(&page, start)?;
+        if kind.is_index() != self.is_index {
+            return Err("a page of another kind of tree".into());
+        }
+        let cells = u16_at(&page, start + 3)?;
+        let pointers = start + if kind.is_leaf() { 8 } else { 12 };
+        for cell in 0..cells {
+            let at = u16_at(&page, pointers + 2 * cell)?;
+            self.cell(kind, page.get(at..).ok_or(CUT)?, depth)?;
+        }
+        if !kind.is_leaf() {
+            self.tree(u32_at(&page, start + 8)?, depth)?;
+        }
+        Ok(())
+    }
+
+    /// What one cell leads to, and the record in it.
+    fn cell(&mut self, kind: Kind, mut cell: &[u8], depth: usize) -> Result<(), Damaged> {
+        if !kind.is_leaf() {
+            let child = u32_at(cell, 0)?;
+            cell = cell.get(4..).ok_or(CUT)?;
+            self.tree(child, depth)?;
+        }
+        if kind == Kind::TableInner {
+            return Ok(());
+        }
+        let length = usize::try_from(varint(&mut cell)?)?;
+        let row = if kind == Kind::TableLeaf { varint(&mut cell)? } else { 0 };
+        if length > LONGEST_RECORD {
+            return Err("a row that is longer than any".into());
+        }
+        let local = self.local(kind, length);
+        let first = cell.get(..local).ok_or(CUT)?;
+        if local == length {
+            return self.record(row, first);
+        }
+        let mut record = Vec::with_capacity(length);
+        record.extend_from_slice(first);
+        self.overflow(u32_at(cell, local)?, &mut record, length)?;
+        self.record(row, &record)
+    }
+
+    /// How much of a record of this `length` stands in its cell.
+    fn local(&self, kind: Kind, length: usize) -> usize {
+        let usable = self.tables.usable;
+        let most = if kind == Kind::TableLeaf { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
+        let least = (usable - 12) * 32 / 255 - 23;
+        if length <= most {
+            return length;
+        }
+        let even = least + (length - least) % (usable - 4);
+        if even <= most { even } else { least }
+    }
+
+    /// The rest of a record, on pages of its own, each of which begins with the number of the next.
+    fn overflow(&mut self, mut next: u32, record: &mut Vec<u8>, length: usize) -> Result<(), Damaged> {
+        while record.len() < length {
+            let page = self.fetch(next)?;
+            let part = (length - record.len()).min(self.tables.usable - 4);
+            record.extend_from_slice(page.get(4..4 + part).ok_or(CUT)?);
+            next = u32_at(&page, 0)?;
+        }
+        Ok(())
+    }
+
+    /// The part of a page that is used.
+    fn fetch(&mut self, number: u32) -> Result<Vec<u8>, Damaged> {
+        let Tables { file, page, usable, pages, .. } = self.tables;
+        self.left = self.left.checked_sub(1).ok_or("a tree of more pages than the file has")?;
+        if number == 0 || number > *pages {
+            return Err("a page that is not in the file".into());
+        }
+        let mut content = vec![0; *usable];
+        file.read_exact_at(&mut content, u64::from(number - 1) * *page as u64)?;
+        Ok(content)
+    }
+
+    /// The types of all values, then the values.
+    fn record(&mut self, row: u64, record: &[u8]) -> Result<(), Damaged> {
+        let mut types = record;
+        let length = usize::try_from(varint(&mut types)?)?;
+        let (header, mut body) = record.split_at_checked(length).ok_or(CUT)?;
+        let mut types = header.get(record.len() - types.len()..).ok_or(CUT)?;
+        let mut values = [Value::Other; MOST_COLUMNS];
+        for value in values.get_mut(..self.columns).ok_or(CUT)? {
+            *value = take_value(varint(&mut types)?, &mut body)?;
+        }
+        if !types.is_empty() || !body.is_empty() {
+            return Err("a row with more in it than its table has columns".into());
+        }
+        (self.each)(&Row { number: row.cast_signed(), values })
+    }
+}
+
+const CUT: &str = "a length that leads out of its page";
+
+/// Takes a value of the type `code` off `body`.
+#[inline]
+fn take_value<'p>(code: u64, body: &mut &'p [u8]) -> Result<Value<'p>, &'static str> {
+    let length = match code {
+        0 | 8 | 9 => 0,
+        1..=4 => code,
+        5 => 6,
+        6 | 7 => 8,
+        10 | 11 => return Err("a value of a type that there is not"),
+        _ => (code - 12) / 2,
+    };
+    let length = usize::try_from(length).map_err(|_| CUT)?;
+    let (value, rest) = body.split_at_checked(length).ok_or(CUT)?;
+    *body = rest;
+    Ok(match code {
+        1..=6 => Value::Integer(signed(value)),
+        8 | 9 => Value::Integer((code - 8).cast_signed()),
+        13.. if code % 2 == 1 => {
+            Value::Text(std::str::from_utf8(value).map_err(|_| "a text that is not UTF-8")?)
+        }
+        _ => Value::Other,
+    })
+}
+
+/// A number in two's complement, of at most eight bytes, the first one the most significant.
+#[inline]
+fn signed(bytes: &[u8]) -> i64 {
+    match *bytes {
+        [one] => i64::from(i8::from_be_bytes([one])),
+        [a, b, c, d] => i64::from(i32::from_be_bytes([a, b, c, d])),
+        _ => {
+            let sign = if bytes.first().is_some_and(|byte| byte & 0x80 != 0) { -1 } else { 0 };
+            bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte))
+        }
+    }
+}
+
+/// The bytes at `offset`.
+#[inline]
+fn bytes_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], &'static str> {
+    bytes.get(offset..).and_then(<[u8]>::first_chunk).copied().ok_or(CUT)
+}
+
+#[inline]
+fn u16_at(bytes: &[u8], offset: usize) -> Result<usize, &'static str> {
+    bytes_at(bytes, offset).map(|bytes| usize::from(u16::from_be_bytes(bytes)))
+}
+
+#[inline]
+fn u32_at(bytes: &[u8], offset: usize) -> Result<u32, &'static str> {
+    bytes_at(bytes, offset).map(u32::from_be_bytes)
+}
+
+/// Takes a number of one to nine bytes off `bytes`: seven bits of each, and all eight of the ninth.
+#[inline]
+fn varint(bytes: &mut &[u8]) -> Result<u64, &'static str> {
+    let mut number = 0;
+    for nth in 1..=9 {
+        let (first, rest) = bytes.split_first().ok_or(CUT)?;
+        *bytes = rest;
+        if nth == 9 {
+            return Ok(number << 8 | u64::from(*first));
+        }
+        number = number << 7 | u64::from(first & 0x7f);
+        if first & 0x80 == 0 {
+            break;
+        }
+    }
+    Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::{Connection, params};
+    use std::path::{Path, PathBuf};
+
+    const STATEMENTS: [&str; 2] = [
+        "CREATE TABLE plain (number INTEGER PRIMARY KEY NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL)",
+        "CREATE TABLE keyed (name TEXT PRIMARY KEY NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID",
+    ];
+
+    type Rows = Vec<(i64, i64, String)>;
+
+    /// Integers of every length that SQLite stores, and texts that fit a page or need more of them.
+    fn example() -> Rows {
+        let sizes = (0..64).flat_map(|bits| {
+            let power = 1_i64.wrapping_shl(bits);
+            [power, power.wrapping_sub(1), power.wrapping_neg()]
+        });
+        let row = |(number, size): (usize, i64)| {
+            let length = number * number * 7 % 2_500;
+            (number as i64, size, format!("{number}{}", "\u{e9}".repeat(length / 2)))
+        };
+        sizes.cycle().take(1_500).enumerate().map(row).collect()
+    }
+
+    fn write(directory: &Path, page: u32, rows: &Rows) -> PathBuf {
+        let path = directory.join(format!("{page}.db"));
+        let mut connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "page_size", page).unwrap();
+        let transaction = connection.transaction().unwrap();
+        for statement in STATEMENTS {
+            transaction.execute(statement, []).unwrap();
+        }
+        for (number, size, name) in rows {
+            transaction
+                .execute("INSERT INTO plain VALUES (?1, ?2, ?3)", params![number, size, name])
+                .unwrap();
+            transaction.execute("INSERT INTO keyed VALUES (?1, ?2)", params![name, size]).unwrap();
+        }
+        transaction.commit().unwrap();
+        path
+    }
+
+    fn read(path: &Path) -> Result<(Rows, Rows), Damaged> {
+        let tables = Tables::open(File::open(path)?, &STATEMENTS)?;
+        let (mut plain, mut keyed) = (Rows::new(), Rows::new());
+        tables.rows("plain", 3, |row| {
+            plain.push((row.number, row.integer(1)?, row.text(2)?.to_string()));
+            Ok(())
+        })?;
+        tables.rows("keyed", 2, |row| {
+            keyed.push((0, row.integer(1)?, row.text(0)?.to_string()));
+            Ok(())
+        })?;
+        Ok((plain, keyed))
+    }
+
+    fn read_by_sqlite(path: &Path) -> rusqlite::Result<(Rows, Rows)> {
+        let connection = Connection::open(path)?;
+        let all = |query| -> rusqlite::Result<Rows> {
+            let mut query = connection.prepare(query)?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect()
+        };
+        Ok((
+            all("SELECT * FROM plain ORDER BY number")?,
+            all("SELECT 0, size, name FROM keyed ORDER BY name")?,
+        ))
+    }
+
+    #[test]
+    fn every_row_is_read_as_sqlite_reads_it() {
+        let directory = crate::scratch();
+        for page in [512, 1024, 4096, 65_536] {
+            let path = write(directory.path(), page, &example());
+            let (plain, keyed) = read(&path).unwrap();
+            assert_eq!(plain, example(), "pages of {page}");
+            assert_eq!((plain, keyed), read_by_sqlite(&path).unwrap(), "pages of {page}");
+        }
+        let path = write(directory.path(), 2048, &Rows::new());
+        assert_eq!(read(&path).unwrap(), (Rows::new(), Rows::new()), "of no rows");
+    }
+
+    #[test]
+    fn what_a_damaged_file_still_tells_is_what_sqlite_reads_there() {
+        let directory = crate::scratch();
+        let rows = example().into_iter().take(60).collect();
+        let path = write(directory.path(), 512, &rows);
+        let whole = std::fs::read(&path).unwrap();
+        let (mut refused, mut same) = (0, 0);
+        for round in 0..3_000_usize {
+            let mut bytes = whole.clone();
+            // Most of it happens where the structure is: at the beginnings of pages.
+            let page = round * 7 % (whole.len() / 512) * 512;
+            let at = page + if round % 3 == 0 { round * 31 % 512 } else { round * 13 % 40 };
+            bytes[at] = bytes[at].wrapping_add((1 + round * 37 % 255) as u8);
+            std::fs::write(&path, &bytes).unwrap();
+            match read(&path) {
+                Err(_) => refused += 1,
+                Ok(found) => {
+                    same += 1;
+                    let expected = read_by_sqlite(&path);
+                    assert_eq!(Some(found), expected.ok(), "byte {at} is {} for {}", bytes[at], whole[at]);
+                }
+            }
+        }
+        assert!(refused > 500 && same > 500, "{refused} refused, {same} the same");
+    }
+
+    #[test]
+    fn a_tree_that_leads_in_a_circle_ends() {
+        let directory = crate::scratch();
+        let path = write(directory.path(), 512, &example());
+        let root: u32 = Connection::open(&path)
+            .and_then(|it| {
+                it.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'plain'", [], |row| row.get(0))
+            })
+            .unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let start = (root as usize - 1) * 512;
+        assert_eq!(bytes[start], 5, "the root of a tree with more than one page");
+        bytes[start + 8..start + 12].copy_from_slice(&root.to_be_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        assert!(read(&path).is_err());
+    }
+}
