@@ -3,8 +3,6 @@
 //! An error names the file and the line. A key that is not known is an error, with the key that was
 //! probably meant.
 
-mod plain;
-
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -62,17 +60,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 pub fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, FileError> {
     let utf8 = std::str::from_utf8(text)
         .map_err(|error| FileError::at(path, text, error.valid_up_to(), "not UTF-8"))?;
-    match plain::read(utf8) {
-        Some(content) => Ok(content),
-        None => parse_any(path, utf8),
-    }
-}
-
-/// Reads whatever TOML there is, and says what is wrong with what is none.
-pub(crate) fn parse_any<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
-    toml::from_str(text).map_err(|error| {
+    toml::from_str(utf8).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        FileError::at(path, text.as_bytes(), offset, explain(error.message()))
+        FileError::at(path, text, offset, explain(error.message()))
     })
 }
 
