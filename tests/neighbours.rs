@@ -134,7 +134,8 @@ impl<'a> Site<'a> {
     fn may_be_root(&self, name: &str) -> bool {
         let key = self.suite.public_key(name);
         let key: Vec<&str> = key.split(' ').take(2).collect();
-        let variable = format!("SSH_AUTH_INFO_0=publickey {}", key.join(" "));
+        // sshd ends the line.
+        let variable = format!("SSH_AUTH_INFO_0=publickey {}\n", key.join(" "));
         self.suite.host.sh(&format!("pamtester -E '{variable}' sshd root open_session")).status.success()
     }
 
