@@ -202,8 +202,11 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     let absent = json!({ "authkeys_state": "absent", "authkeys_purge": true });
     fleet.play_well(&absent, &[]);
     assert_eq!(fleet.state(), before);
-    assert_eq!(fleet.entered("bob", "bob", "sudo -n true"), everywhere);
+    assert_eq!(fleet.entered("breakglass", "breakglass", "sudo -n true"), everywhere);
     assert_eq!(fleet.entered("alice", "root", "true"), [""; 0]);
+    for host in &fleet.hosts {
+        host.must("runuser -u bob -- sudo -n true");
+    }
     fleet.play(&absent, &[]).must_count(5, 0, 0);
 }
 
