@@ -364,6 +364,9 @@ mod tests {
         mode(&spool.file, 0o640);
         mode(directory.path(), 0o777);
         assert!(spool.append("two\n").is_err(), "others can replace it");
+        fs::create_dir(directory.path().join("below")).unwrap();
+        let below = Spool { file: directory.path().join("below/log"), ..spool.clone() };
+        assert!(below.append("two\n").is_err(), "others can replace its directory");
         assert_eq!(spool.ticket("bob", NOW), Some(Ticket { number: Some(1), dropped: vec![] }));
         mode(directory.path(), 0o755);
         fs::rename(&spool.file, directory.path().join("other")).unwrap();
