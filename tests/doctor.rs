@@ -998,6 +998,20 @@ fn sudo_and_polkit_that_ask_nobody_and_people_whom_sudo_will_refuse_are_named() 
             "/etc/sudoers.d/zz#pam_service",
             Mend,
         ),
+        // Measured: `sudo -A` gives root.
+        case(
+            "echo 'Defaults pam_askpass_service=other' >/etc/sudoers.d/zz && chmod 440 /etc/sudoers.d/zz",
+            "open sudo-pam",
+            "/etc/sudoers.d/zz#pam_askpass_service",
+            Mend,
+        ),
+        // Measured: sudo refuses everybody.
+        case(
+            "echo 'Defaults !pam_ruser' >>/etc/sudoers",
+            "lock-out sudo-pam",
+            "/etc/sudoers#pam_ruser",
+            Mend,
+        ),
         case(
             "useradd -r nagios && echo 'nagios ALL=(root) NOPASSWD: /usr/bin/id' >/etc/sudoers.d/zz",
             "warning sudo-refused",

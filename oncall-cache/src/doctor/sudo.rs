@@ -249,25 +249,33 @@ fn defaults(sudoers: &Sudoers, policy: &Policy<'_>) -> Vec<Finding> {
 
 fn bypass(setting: &Setting, policy: &Policy<'_>) -> Option<Finding> {
     let Setting { place: (file, line), scope, text } = setting;
-    let place = Place::line(file, *line);
     let name = setting.name();
-    if name == "pam_acct_mgmt" && text.starts_with('!') {
-        let what = format!("Defaults{scope} {text}: sudo does not ask PAM whether somebody may");
-        let mend = edit(file, &[format!("{line}s/![[:space:]]*pam_acct_mgmt/pam_acct_mgmt/")]);
-        return Some(
-            Finding::open("sudo-pam", what).at(place).why("sudo gives root although PAM says no").run(mend),
-        );
-    }
-    if !matches!(name, "pam_service" | "pam_login_service") {
-        return None;
-    }
-    let service = text.split_once('=').map(|(_, value)| value.trim().trim_matches('"'))?;
-    if service == "sudo" || policy.services.iter().any(|known| known == service) {
-        return None;
-    }
-    let what = format!("Defaults{scope} {text}: sudo asks PAM as {service}, which is not decided for");
-    let mend = edit(file, &[format!("{line}s/{name}[[:space:]]*=[[:space:]]*[^,[:space:]]*/{name}=sudo/")]);
-    Some(Finding::open("sudo-pam", what).at(place).why("sudo gives root to whoever is off call").run(mend))
+    let switch_on = || edit(file, &[format!("{line}s/![[:space:]]*{name}/{name}/")]);
+    let found = match name {
+        "pam_acct_mgmt" if text.starts_with('!') => {
+            let what = format!("Defaults{scope} {text}: sudo does not ask PAM whether somebody may");
+            Finding::open("sudo-pam", what).why("sudo gives root although PAM says no").run(switch_on())
+        }
+        "pam_ruser" if text.starts_with('!') => {
+            let what = format!("Defaults{scope} {text}: sudo does not tell PAM who calls");
+            let why = "the module cannot know who it is and refuses them, whoever is on call";
+            Finding::lock_out("sudo-pam", what).why(why).run(switch_on())
+        }
+        "pam_service" | "pam_login_service" | "pam_askpass_service" => {
+            let service = text.split_once('=').map(|(_, value)| value.trim().trim_matches('"'))?;
+            if service == "sudo" || policy.services.iter().any(|known| known == service) {
+                return None;
+            }
+            let what =
+                format!("Defaults{scope} {text}: sudo asks PAM as {service}, which is not decided for");
+            let own = format!("{line}s/{name}[[:space:]]*=[[:space:]]*[^,[:space:]]*/{name}=sudo/");
+            Finding::open("sudo-pam", what)
+                .why("sudo gives root to whoever is off call")
+                .run(edit(file, &[own]))
+        }
+        _ => return None,
+    };
+    Some(found.at(Place::line(file, *line)))
 }
 
 /// One of those whom a rule names.
