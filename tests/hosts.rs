@@ -4,30 +4,33 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use harness::packages::{self, DEBS, LISTED, LOGINS, VERSIONS, added};
+use harness::packages::{self, LISTED, LOGINS, added};
 use harness::pagerduty::Reply;
+use harness::releases::{AFTER, NEXT, Release, THIS};
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, now};
 use harness::{Booted, Site, text, wait_within};
 use serde_json::json;
 
-/// Brings the packages of both versions to /root/VERSION.
-fn bring_packages(host: &Booted) {
-    for version in VERSIONS {
-        for entry in std::fs::read_dir(packages::of(version)).expect("packages are made").flatten() {
+/// Brings the packages of `releases` to /root/VERSION.
+fn bring_packages(host: &Booted, releases: &[&Release]) {
+    for release in releases {
+        for entry in std::fs::read_dir(packages::of_release(release)).expect("packages are made").flatten() {
             let name = entry.file_name().into_string().expect("a plain name");
-            if name.ends_with(".deb")
-                && DEBS.iter().any(|package| name.starts_with(&format!("{package}_{version}-")))
-            {
-                host.install(&entry.path(), &format!("/root/{version}/{name}"), 0o644);
-            }
+            host.install(&entry.path(), &format!("/root/{}/{name}", release.version), 0o644);
         }
     }
 }
 
-/// Installs `version`, whatever was there; apt has no network.
-fn install(host: &Booted, version: &str) {
-    host.must(&format!("apt-get install --allow-downgrades /root/{version}/*.deb"));
+/// Installs `release`, whatever was there; apt has no network.
+fn install(host: &Booted, release: &Release) {
+    host.must(&format!("apt-get install --allow-downgrades /root/{}/*.deb", release.version));
+}
+
+/// The forms of both databases: `PRAGMA user_version`, from the headers of the files.
+fn forms(host: &Booted) -> [u32; 2] {
+    ["/var/lib/oncall-cache/roster.db", "/var/lib/authkeys/keys.db"]
+        .map(|file| host.must(&format!("od -An -tu1 -j63 -N1 {file}")).trim().parse().expect("a number"))
 }
 
 /// Makes of a host with the packages one that this site's team logs in to.
@@ -93,9 +96,9 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
     let start = now();
     site.on_call(&[("alice", start - HOUR, start + HOUR), ("bob", start + HOUR, start + 2 * HOUR)]);
     let mut host = site.host("web1");
-    bring_packages(&host);
+    bring_packages(&host, &[&THIS]);
 
-    install(&host, VERSIONS[0]);
+    install(&host, &THIS);
     let units =
         "authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path oncall-cache-refresh.socket";
     host.must(&format!("systemctl is-active {units}"));
@@ -279,6 +282,12 @@ fn who_was_root_is_told(host: &Booted) {
     assert!(report["refused"].as_array().is_some_and(|list| list.iter().any(|login| login["who"] == "bob")));
 }
 
+/// Neither the directory nor the provider answers.
+fn cut(site: &Site) {
+    site.network.cut(site.directory_at);
+    site.network.cut(site.pagerduty_at);
+}
+
 /// How many logins there are while packages change.
 const LOGINS_MEANWHILE: usize = 200;
 
@@ -289,20 +298,28 @@ fn packages_change_and_go_while_people_log_in() {
     let start = now();
     site.on_call(&[("alice", start - HOUR, start + 6 * HOUR)]);
     let host = site.host("web1");
-    bring_packages(&host);
+    bring_packages(&host, &[&THIS, &NEXT, &AFTER]);
     let (files, logins) = (host.must(LISTED), host.must(LOGINS));
-    install(&host, VERSIONS[0]);
+    install(&host, &THIS);
     configure(&site, &slapd, &host);
     waits_until_well(&host);
 
-    logins_while_packages_change(&site, &host);
-    site.network.cut(site.directory_at);
-    site.network.cut(site.pagerduty_at);
-    logins_while_packages_change(&site, &host);
+    logins_while_packages_change(&site, &host, [&NEXT, &THIS]);
+    cut(&site);
+    // What is there has a form that one of the two does not write, and no sync comes to write it anew.
+    assert_eq!(forms(&host), [THIS.writes; 2]);
+    logins_while_packages_change(&site, &host, [&AFTER, &NEXT]);
+    only_those_on_call_enter(&site, &host, "alice", "bob");
     site.network.heal();
-
-    install(&host, VERSIONS[1]);
-    install(&host, VERSIONS[0]);
+    install(&host, &AFTER);
+    wait_within(90, "the new form is written", || forms(&host) == [AFTER.writes; 2]);
+    cut(&site);
+    install(&host, &NEXT);
+    only_those_on_call_enter(&site, &host, "alice", "bob");
+    site.network.heal();
+    host.must("systemctl start authkeys-sync oncall-cache-sync");
+    assert_eq!(forms(&host), [NEXT.writes; 2]);
+    install(&host, &THIS);
     only_those_on_call_enter(&site, &host, "alice", "bob");
     host.must("rm /etc/ssh/sshd_config.d/10-authkeys.conf && systemctl reload ssh");
     host.must("apt-get remove authkeys libpam-oncall libnss-oncall");
@@ -317,9 +334,9 @@ fn packages_change_and_go_while_people_log_in() {
     assert_eq!(host.must("systemctl is-system-running"), "running\n");
 }
 
-/// As often as it takes the next version is installed and the old one again; of those who log in meanwhile nobody is
+/// As often as it takes the first release is installed and the second again; of those who log in meanwhile nobody is
 /// refused who may, and nobody admitted who may not.
-fn logins_while_packages_change(site: &Site, host: &Booted) {
+fn logins_while_packages_change(site: &Site, host: &Booted, releases: [&Release; 2]) {
     let (left, done) = (AtomicUsize::new(LOGINS_MEANWHILE), AtomicBool::new(false));
     let claim = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
     let mut changes = 0;
@@ -344,7 +361,7 @@ fn logins_while_packages_change(site: &Site, host: &Booted) {
             }
         });
         while people.iter().any(|person| !person.is_finished()) {
-            install(host, VERSIONS[(changes + 1) % 2]);
+            install(host, releases[changes % 2]);
             changes += 1;
         }
         done.store(true, Ordering::Relaxed);
@@ -362,8 +379,8 @@ fn a_host_from_an_image_without_copies_has_them_in_seconds_and_keeps_them_fresh(
     let start = now();
     site.on_call(&[("alice", start - HOUR, start + HOUR)]);
     let mut host = site.host("web1");
-    bring_packages(&host);
-    install(&host, VERSIONS[0]);
+    bring_packages(&host, &[&THIS]);
+    install(&host, &THIS);
     configure(&site, &slapd, &host);
     waits_until_well(&host);
     host.power_off();

@@ -1,53 +1,13 @@
-//! Releases beside each other: this one, the next, which knows a form more of each published file, and the one after it,
-//! which writes that form. Each is built of this tree; see "Forms" in docs/architecture.md.
-
-use std::path::Path;
-use std::process::Command;
-use std::sync::OnceLock;
+//! Neighbouring releases on each other's files; see "Forms" in docs/architecture.md.
 
 use harness::pagerduty::PagerDuty;
+use harness::releases::{AFTER, NEXT, Release, THIS};
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, Suite, instant, now};
 use harness::text;
 use serde_json::json;
 
 const TOKEN: &str = "u+tokenOfTheNeighbours";
-
-/// A release: where it was built, as a machine sees it, and the form that it writes.
-#[derive(Debug, PartialEq)]
-struct Release {
-    build: &'static str,
-    writes: u32,
-}
-
-const THIS: Release = Release { build: "/run/suite/build", writes: 1 };
-const NEXT: Release = Release { build: "/run/suite/build/releases/next-form/debug", writes: 1 };
-const AFTER: Release = Release { build: "/run/suite/build/releases/next-form-written/debug", writes: 2 };
-
-/// Builds the other releases once for all tests here: of the workspace's own crates, everything else is there.
-fn build_releases() {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let own = std::env::current_exe().expect("a test program has a path");
-        let build = own.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-        for feature in ["next-form", "next-form-written"] {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--workspace", "--locked", "--offline", "--features"]);
-            cargo.arg(format!("store/{feature}")).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-            // What cargo told this test about itself would be news to some build scripts.
-            for (name, _) in std::env::vars_os() {
-                let told = name.to_string_lossy();
-                if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
-                    cargo.env_remove(&name);
-                }
-            }
-            cargo.env("CARGO_BUILD_BUILD_DIR", build.parent().expect("target/PROFILE"));
-            cargo.env("CARGO_TARGET_DIR", build.join("releases").join(feature));
-            let output = cargo.output().expect("cargo runs");
-            assert!(output.status.success(), "{}", text(&output));
-        }
-    });
-}
 
 /// A machine with this release, people in LDAP and a rota in PagerDuty: alice is on call, bob is not.
 struct Site<'a> {
@@ -58,7 +18,6 @@ struct Site<'a> {
 
 impl<'a> Site<'a> {
     fn start(suite: &'a Suite) -> Self {
-        build_releases();
         let slapd = Slapd::start_with_changes(&suite.host);
         slapd.furnish(suite, |name| format!("{name}@example.com"));
         let pagerduty = PagerDuty::start(&suite.host, TOKEN);
@@ -89,7 +48,9 @@ impl<'a> Site<'a> {
 
     /// Installs all of a release.
     fn install(&self, release: &Release) {
-        self.suite.host.must(&format!("sh /run/suite/source/packaging/install.sh {}", release.build));
+        self.suite
+            .host
+            .must(&format!("sh /run/suite/source/packaging/install.sh {}", release.build_inside()));
     }
 
     /// Puts a release's modules, or its programs, beside what else is installed.
@@ -98,7 +59,7 @@ impl<'a> Site<'a> {
             let place = place.replace("LIB", "/usr/lib/x86_64-linux-gnu");
             self.suite.host.must(&format!(
                 "install -m 755 {}/{file} {place}.new && mv {place}.new {place}",
-                release.build
+                release.build_inside()
             ));
         }
     }

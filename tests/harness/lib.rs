@@ -11,6 +11,7 @@ pub mod packages;
 pub mod pagerduty;
 pub mod proxy;
 pub mod relay;
+pub mod releases;
 mod site;
 pub mod slapd;
 pub mod suite;

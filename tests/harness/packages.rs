@@ -1,18 +1,16 @@
 //! The packages of this build, and what of a machine is compared before and after them.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::host::build_directory;
+use crate::releases::{AFTER, NEXT, Release, THIS};
 use crate::text;
 
 /// The version of this build, and the next.
 pub const VERSIONS: [&str; 2] = ["0.1.0", "0.1.1"];
-
-/// The names of the .deb, in an order in which they can be installed.
-pub const DEBS: [&str; 3] = ["authkeys", "libpam-oncall", "libnss-oncall"];
 
 /// Directories in which a package may leave something, without what else keeps changing and what logins leave.
 pub const LISTED: &str = "find /etc /usr /var/lib /var/cache /var/log /run -xdev \
@@ -32,24 +30,40 @@ pub fn of(version: &str) -> PathBuf {
     let directory = build_directory().join("packages");
     MADE.get_or_init(|| {
         for version in VERSIONS {
-            make(version, &directory.join(version));
+            make(&build_directory(), version, &directory.join(version), &["deb", "rpm"]);
         }
     });
     directory.join(version)
 }
 
-fn make(version: &str, directory: &PathBuf) {
-    let build = build_directory();
-    assert!(
-        build.join("share").exists(),
-        "no man pages in {}: run `make pages BUILD=target/debug`",
-        build.display()
-    );
+/// Where the .deb of `release` are. Those of all three are made once.
+pub fn of_release(release: &Release) -> PathBuf {
+    static MADE: OnceLock<()> = OnceLock::new();
+    let directory = build_directory().join("packages/releases");
+    MADE.get_or_init(|| {
+        for Release { version, .. } in [&THIS, &NEXT, &AFTER] {
+            let _ = std::fs::remove_dir_all(directory.join(version));
+        }
+        for release in [&THIS, &NEXT, &AFTER] {
+            make(&release.build(), release.version, &directory.join(release.version), &["deb"]);
+        }
+    });
+    directory.join(release.version)
+}
+
+fn make(build: &Path, version: &str, directory: &Path, formats: &[&str]) {
+    let share = build_directory().join("share");
+    assert!(share.exists(), "no man pages in {}: run `make pages BUILD=target/debug`", share.display());
+    if build != build_directory() {
+        // Pages and completions of other releases are those of this one.
+        let _ = std::fs::remove_file(build.join("share"));
+        std::os::unix::fs::symlink(&share, build.join("share")).expect("a link can be made");
+    }
     let output = Command::new("sh")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/package.sh"))
         .arg(build)
         .arg(directory)
-        .args(["deb", "rpm"])
+        .args(formats)
         .env("VERSION", version)
         // Nobody downloads these.
         .env("DPKG_DEB_COMPRESSOR_TYPE", "gzip")
