@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use harness::packages::{self, LISTED, LOGINS, added};
+use harness::page;
 use harness::pagerduty::Reply;
 use harness::releases::{AFTER, NEXT, Release, THIS};
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, now};
-use harness::{Booted, Site, text, wait_within};
+use harness::{Booted, Network, Site, text, wait_within};
 use serde_json::json;
 
 /// Brings the packages of `releases` to /root/VERSION.
@@ -404,4 +405,15 @@ fn a_host_from_an_image_without_copies_has_them_in_seconds_and_keeps_them_fresh(
     wait_within(240, "the timer has started it again", || beat() != before);
     wait_within(60, "people are copied again", || property(&host, first, "InvocationID") != copied);
     waits_until_well(&host);
+}
+
+#[test]
+fn what_the_page_says_to_type_does_what_it_says() {
+    let network = Network::start();
+    let host = Booted::start(&network, "web1");
+    host.must("for name in alice bob; do useradd -m -s /bin/bash -G sudo $name; done");
+    host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+    bring_packages(&host, &[&THIS]);
+    page::follow(&host, "debian", &format!("/root/{}", THIS.version));
+    assert_eq!(host.must("systemctl is-system-running"), "running\n");
 }

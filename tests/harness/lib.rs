@@ -8,6 +8,7 @@ mod machine;
 mod network;
 pub mod oncalls;
 pub mod packages;
+pub mod page;
 pub mod pagerduty;
 pub mod proxy;
 pub mod relay;
