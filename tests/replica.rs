@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use harness::slapd::Slapd;
 use harness::suite::{DAY, HOUR, Suite, now};
-use harness::text;
+use harness::{text, wait_until};
 
 /// The names of people in the directory, beside four members who have keys of their own.
 const MEMBERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
@@ -46,19 +46,22 @@ impl<'a> Site<'a> {
     fn sync_counted(&self) -> (String, Vec<usize>) {
         self.slapd.log();
         let said = self.sync();
-        // slapd may write its log a moment after its answer.
+        // slapd may write its log a moment after its answer: what it says of earlier connections does not count.
         let mut log = self.slapd.log();
-        let asked = |log: &str| log.matches(" SRCH base=").count();
-        for _ in 0..100 {
-            if asked(&log) > 0 && asked(&log) == log.matches("SEARCH RESULT ").count() {
-                break;
-            }
-            self.suite.host.must("sleep 0.05");
+        let news = |log: &str| -> Vec<String> {
+            let of = |line: &str| line.split(' ').find(|word| word.starts_with("conn=")).map(str::to_string);
+            let accepted: Vec<_> = log.lines().filter(|line| line.contains(" ACCEPT ")).map(of).collect();
+            log.lines().filter(|line| accepted.contains(&of(line))).map(str::to_string).collect()
+        };
+        let count = |log: &str, what: &str| news(log).iter().filter(|line| line.contains(what)).count();
+        wait_until("every search has its result", || {
             log += &self.slapd.log();
-        }
+            let asked = count(&log, " SRCH base=");
+            asked > 0 && asked == count(&log, "SEARCH RESULT ")
+        });
         let mut counts = Vec::new();
         let mut about_people = false;
-        for line in log.lines() {
+        for line in news(&log) {
             if line.contains(" SRCH base=") {
                 about_people = line.contains(&format!("base=\"{}\"", Slapd::BASE));
             }

@@ -3,7 +3,7 @@
 //! Without TLS it answers nothing but StartTLS, and it shows its content to [`Slapd::BIND_DN`] alone:
 //! a program that forgets to encrypt or to bind finds no one. It ends with its machine.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::Host;
 use crate::suite::{Member, Suite, TEAM};
@@ -110,6 +110,8 @@ pub struct Slapd<'a> {
     overlay: &'static str,
     /// Where it listens besides.
     addresses: RefCell<String>,
+    /// How much of its log was looked at, in bytes.
+    seen: Cell<usize>,
 }
 
 impl<'a> Slapd<'a> {
@@ -147,7 +149,8 @@ impl<'a> Slapd<'a> {
         host.write(&format!("{HOME}/server.pem"), certificate, 0o644);
         host.write(&format!("{HOME}/server.key"), key, 0o600);
         host.must(&format!("mkdir {HOME}/db && echo 127.0.0.1 ldap.example.com >>/etc/hosts"));
-        let slapd = Self { host, authority, ca_pem, overlay, addresses: RefCell::default() };
+        let slapd =
+            Self { host, authority, ca_pem, overlay, addresses: RefCell::default(), seen: Cell::default() };
         slapd.configure("");
         slapd.resume();
         slapd.modify(&fill_in(TREE));
@@ -169,6 +172,8 @@ impl<'a> Slapd<'a> {
 
     /// Starts it again after [`Slapd::stop`], with everybody who was in it.
     pub fn resume(&self) {
+        // Its log begins anew.
+        self.seen.set(0);
         let config = format!("{HOME}/slapd.conf");
         // The usual ones last: when they answer, all do.
         let addresses = format!("{} ldap://127.0.0.1:3890/ ldaps://127.0.0.1:6360/", self.addresses.borrow());
@@ -198,10 +203,9 @@ impl<'a> Slapd<'a> {
 
     /// What it logged since the last look.
     pub fn log(&self) -> String {
-        let file = self.host.path(&format!("{HOME}/log"));
-        let log = String::from_utf8_lossy(&std::fs::read(&file).expect("slapd logs")).into_owned();
-        std::fs::OpenOptions::new().write(true).truncate(true).open(&file).expect("it can be emptied");
-        log.replace('\0', "")
+        let log = std::fs::read(self.host.path(&format!("{HOME}/log"))).expect("slapd logs");
+        let seen = self.seen.replace(log.len());
+        String::from_utf8_lossy(log.get(seen..).unwrap_or_default()).into_owned()
     }
 
     /// The `[directory]` that names this server at `urls`; what follows may add settings to it.
