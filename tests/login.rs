@@ -85,7 +85,7 @@ fn sudo_is_for_the_person_on_call() {
 #[test]
 fn the_hand_over_happens_at_its_second_without_a_sync() {
     let suite = Suite::start();
-    let over = suite.write_rota(&[("alice", -HOUR, 5), ("bob", 5, HOUR)]) + 5;
+    let over = suite.write_rota(&[("alice", -HOUR, 9), ("bob", 9, HOUR)]) + 9;
     suite.sync();
     suite.host.must("rm /etc/authkeys/rota.toml /etc/authkeys/people.toml");
     admitted(&suite.ssh("alice", "root", "id -u"));

@@ -139,8 +139,8 @@ fn a_suspension_ends_by_itself_and_no_clock_makes_it_longer() {
     let (from, until) = (instant(now() - 600), instant(now() + 3_000));
     write(format!("suspend {from} {until} {boot}:{} root\n", uptime - 3_600));
     assert!(!lets_bob_in(&suite, ""));
-    let over = now() + 4;
-    write(line(&suite, "suspend", 5, 4, &boot));
+    let over = now() + 9;
+    write(line(&suite, "suspend", 5, 9, &boot));
     assert!(lets_bob_in(&suite, "suspended"));
     wait_until("it is over", || now() > over);
     assert!(!lets_bob_in(&suite, ""));
