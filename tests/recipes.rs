@@ -93,6 +93,20 @@ fn settings_are_the_same_in_toml_whoever_writes_them() {
 }
 
 #[test]
+fn a_value_from_a_vault_is_a_string() {
+    let host = machine();
+    host.write("/root/password", "vault\n", 0o600);
+    host.must(
+        "{ printf 'authkeys_config:\\n  directory:\\n    '
+           ansible-vault encrypt_string --vault-password-file /root/password --name bind_dn cn=authkeys,dc=example | sed '2,$s/^/    /'
+         } >/root/vaulted.yml",
+    );
+    let output = render(&host, "-e @/root/vaulted.yml --vault-password-file /root/password");
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(read_toml(&host, "/root/config.toml")["directory"]["bind_dn"], "cn=authkeys,dc=example");
+}
+
+#[test]
 fn the_example_inventory_is_a_configuration() {
     let host = machine();
     let output = render(&host, "-e @inventory/group_vars/oncall.yml");
