@@ -323,6 +323,9 @@ fn packages_change_and_go_while_people_log_in() {
     install(&host, &THIS);
     only_those_on_call_enter(&site, &host, "alice", "bob");
     host.must("rm /etc/ssh/sshd_config.d/10-authkeys.conf && systemctl reload ssh");
+    // Units that have failed are forgotten with the package.
+    host.must("echo nonsense >>/etc/authkeys/config.toml; ! systemctl start authkeys-sync");
+    assert_eq!(host.must("systemctl is-system-running || true"), "degraded\n");
     host.must("apt-get remove authkeys libpam-oncall libnss-oncall");
     assert!(may_sudo(&site, &host, "breakglass"));
     host.must("apt-get purge authkeys libpam-oncall libnss-oncall");

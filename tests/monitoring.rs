@@ -168,6 +168,9 @@ fn a_self_test_is_silent_or_says_what_is_wrong_here_in_the_log_and_to_prometheus
     for service in ["sudo", "sshd", "su"] {
         assert!(said.contains(&format!("PAM, {service}: root is not admitted: ")), "{said}");
     }
+    // What else lies among the stacks hides nothing.
+    suite.host.must("mkdir /etc/pam.d/old && ln -s nowhere /etc/pam.d/link");
+    assert!(test().contains("PAM, sudo: root is not admitted: "));
     suite.host.must(&format!("mv {module}.old {module}"));
     assert_eq!(test(), "");
 

@@ -41,6 +41,12 @@ fn configure(host: &Host) {
     host.must("runuser -u authkeys-sync -- authkeys-sync && runuser -u oncall-cache -- oncall-cache sync");
 }
 
+/// Metrics are written once, as the timer does; and what is left of them, with the directory.
+const METRICS: &str = "mkdir -p /var/lib/node_exporter/textfile_collector && \
+    /usr/libexec/authkeys/write-metrics /var/lib/node_exporter/textfile_collector && ls /var/lib/node_exporter/textfile_collector/*.prom";
+const METRICS_LEFT: &str =
+    "cd /var/lib/node_exporter && ls -A textfile_collector && rm -r /var/lib/node_exporter";
+
 #[test]
 fn debian_packages_come_and_go_and_logins_are_as_before() {
     let host = machine();
@@ -107,11 +113,22 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     host.must("apt-get remove libpam-oncall");
     assert_eq!(host.read("/etc/pam.d/sudo"), sudo_before);
     assert!(may_sudo(&host, "bob"));
+    host.must(METRICS);
     host.must("apt-get remove authkeys libnss-oncall");
+    assert_eq!(host.must(METRICS_LEFT), "");
     assert!(host.path("/etc/authkeys/config.toml").exists());
+    // A link stays a link, and a directory of its own does not keep the package half there.
+    host.must("mv /etc/nsswitch.conf /etc/nsswitch.site && ln -s nsswitch.site /etc/nsswitch.conf");
     host.must(&format!("apt-get install {}", debs(OLD)));
     assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\ndisabled\ndisabled\n");
+    assert!(host.must("grep ^group: /etc/nsswitch.site").trim_end().ends_with(" oncall"));
+    host.must("mount -t tmpfs none /var/log/authkeys && touch /var/log/authkeys/decisions.jsonl");
     host.must("apt-get purge authkeys libpam-oncall libnss-oncall");
+    assert_eq!(host.must("ls -A /var/log/authkeys"), "");
+    host.must("umount /var/log/authkeys && rm -r /var/log/authkeys /run/mount");
+    host.must(
+        "test -L /etc/nsswitch.conf && rm /etc/nsswitch.conf && mv /etc/nsswitch.site /etc/nsswitch.conf",
+    );
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
     assert_eq!(added(&files, &host.must(LISTED)), [""; 0]);
     assert_eq!(
@@ -297,7 +314,9 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     assert!(host.read("/run/authkeys/self-test").ends_with(" 1\n"));
     dnf("remove pam_oncall");
     assert!(may_sudo(&host, "bob"));
+    host.must(METRICS);
     dnf("remove authkeys nss_oncall");
+    assert_eq!(host.must(METRICS_LEFT), "");
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
     assert_eq!(host.must("ls -A /etc/authkeys /usr/lib64 /usr/lib64/security /usr/libexec/authkeys /usr/share/authkeys 2>/dev/null; true").matches("oncall").count(), 0);
 }

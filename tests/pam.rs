@@ -494,3 +494,53 @@ fn every_stack_that_is_there_gets_its_line_once_and_gives_it_back() {
     );
     assert_eq!((count("login"), count("sshd")), (Some(0), Some(2)));
 }
+
+#[test]
+fn lines_written_by_hand_keep_the_module_if_logins_would_change_without_them() {
+    let suite = Suite::start();
+    let undo = || suite.host.sh("sh /run/suite/source/packaging/pam/enable.sh --undo");
+    suite.host.must("mkdir /etc/pam.d/old && ln -s nowhere /etc/pam.d/link");
+    for stack in [
+        "account [success=1 default=ignore] pam_oncall.so\naccount requisite pam_deny.so\n",
+        "account [success=1 default=ignore] pam_succeed_if.so user = backup\naccount required pam_oncall.so\n",
+        "account required \\\n  pam_oncall.so\n",
+        "Account Required pam_oncall.so\n",
+    ] {
+        suite.host.write("/etc/pam.d/su", format!("{stack}@include common-account\n"), 0o644);
+        let output = undo();
+        assert_eq!(output.status.code(), Some(1), "{stack}");
+        assert!(text(&output).contains("/etc/pam.d/su: lines of pam_oncall.so"), "{}", text(&output));
+        assert!(suite.host.read("/etc/pam.d/su").contains(stack));
+        // All others are as before.
+        assert!(!suite.host.read("/etc/pam.d/sudo").contains("pam_oncall"));
+    }
+    // And none are put where a jump would count them: this one would lead past ours, no more past what it did.
+    let jump =
+        "account [success=1 default=ignore] pam_succeed_if.so user = backup\n@include common-account\n";
+    suite.host.write("/etc/pam.d/su", jump, 0o644);
+    let output = suite.host.sh("sh /run/suite/source/packaging/pam/enable.sh su sudo");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("/etc/pam.d/su: left as it is: a jump"), "{}", text(&output));
+    assert_eq!(suite.host.read("/etc/pam.d/su"), jump);
+    assert!(suite.host.read("/etc/pam.d/sudo").contains("pam_oncall"));
+    // This one leads past a line of another type, and that one before ours.
+    let harmless = "auth [success=1 default=ignore] pam_rootok.so\naccount [success=1 default=ignore] pam_rootok.so\n\
+                    account required pam_time.so\n";
+    suite.host.write("/etc/pam.d/su", format!("{harmless}account required pam_oncall.so\n"), 0o644);
+    assert!(undo().status.success());
+    assert_eq!(suite.host.read("/etc/pam.d/su"), harmless);
+}
+
+#[test]
+fn a_stack_of_sshd_that_is_a_link_gets_the_lines_of_sshd() {
+    let suite = Suite::start();
+    let enable = |arguments: &str| {
+        suite.host.must(&format!("sh /run/suite/source/packaging/pam/enable.sh {arguments}"))
+    };
+    let lines = suite.host.read("/etc/pam.d/sshd");
+    enable("--undo");
+    suite.host.must("mv /etc/pam.d/sshd /etc/pam.d/remote && ln -s remote /etc/pam.d/sshd");
+    enable("sshd");
+    assert_eq!(suite.host.read("/etc/pam.d/remote"), lines);
+    assert_eq!(suite.host.must("readlink /etc/pam.d/sshd"), "remote\n");
+}

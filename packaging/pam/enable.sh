@@ -47,6 +47,7 @@ shut_console() {
 }
 
 # What is there, each by its real name: a link stays a link. One that only /usr/lib has is copied to be changed.
+sshd=$(readlink -f /etc/pam.d/sshd || true)
 stacks=
 for service in ${services:-sshd sudo sudo-i su su-l login polkit-1}; do
     stack=/etc/pam.d/$service
@@ -63,24 +64,45 @@ done
 
 # Lines that somebody put elsewhere go too: a stack that names a module that is gone refuses everybody.
 if $undo && [ -z "$services" ]; then
-    for stack in $(grep -lE "$ours" /etc/pam.d/*); do stacks="$stacks $(readlink -f "$stack")"; done
+    for stack in $(grep -lE "$ours" /etc/pam.d/* 2>/dev/null); do stacks="$stacks $(readlink -f "$stack")"; done
 fi
 stacks=$(printf '%s\n' $stacks | sort -u)
+
+# Does a control of this stack count our lines, `[success=1 ...]`? Without them it would lead elsewhere: past a module, or to a refusal.
+counted() { # stack
+    awk '{ type = tolower($1); sub(/^-/, "", type) }
+        type !~ /^(auth|account|password|session)$/ { next }
+        { lines = 0; control = $2 ~ /^\[/ ? $0 : ""; sub(/\].*/, "", control) }
+        { while (match(control, /=[0-9]+/)) {
+            one = substr(control, RSTART + 1, RLENGTH - 1) + 0
+            if (one > lines) lines = one
+            control = substr(control, RSTART + RLENGTH)
+        } }
+        /pam_oncall\.so/ && (lines > 0 || skipped[type] > 0) { found = 1 }
+        { skipped[type]--; if (lines > skipped[type]) skipped[type] = lines }
+        END { exit !found }' "$1"
+}
 
 # All stacks are looked at before the first is changed.
 for stack in $stacks; do
     $undo || grep -qE "$anchor" "$stack" || {
-        echo "$stack has no line that includes common-account or system-auth, or names pam_unix.so; nothing changed, put the lines in by hand, see README.md" >&2
+        echo "$stack has no line that includes common-account or system-auth, or names pam_unix.so; nothing changed, put the lines in by hand, see pam_oncall(8)" >&2
         exit 1
     }
 done
 
+left='' refused=false
 for stack in $stacks; do
+    if $undo && counted "$stack"; then
+        left="$left $stack"
+        continue
+    fi
     # Lines that stand stay as they are, with the words somebody gave them.
     if ! $undo && grep -qE '^[[:space:]]*-?account[[:space:]].*pam_oncall\.so' "$stack"; then
         continue
     fi
     service=$(basename "$stack") place=$stack
+    [ "$stack" != "$sshd" ] || service=sshd
     case $stack in /usr/lib/pam.d/*) place=/etc/pam.d/$service ;; esac
     if $undo && grep -qF "$mark" "$stack"; then
         $dry_run || rm "$stack"
@@ -107,10 +129,27 @@ for stack in $stacks; do
         ;;
     esac
     if cmp -s "$new" "$stack"; then rm "$new"; continue; fi
+    if ! $undo && counted "$new"; then
+        rm "$new"
+        echo "$stack: left as it is: a jump in it would count our lines, or lead past them; put them in by hand, see pam_oncall(8)" >&2
+        refused=true
+        continue
+    fi
     $dry_run && rm "$new" || mv -f "$new" "$place"
     $undo && echo "$place: pam_oncall.so ${would}taken out" || echo "$place: pam_oncall.so ${would}put in"
 done
+
+# Lines in another spelling of libpam's, over two lines or in capitals, are for whoever wrote them. The module has to stay until then.
+if $undo && [ -z "$services" ] && ! $dry_run; then
+    left="$left $(grep -lE '^[^#]*pam_oncall\.so' /etc/pam.d/* 2>/dev/null || true)"
+fi
+left=$(for stack in $left; do readlink -f "$stack"; done | sort -u | paste -sd ' ')
+if [ -n "$left" ]; then
+    echo "${left}: lines of pam_oncall.so that were written by hand, and others that count them; take them out by hand, before the module goes" >&2
+    exit 1
+fi
 if ! $undo && ! $dry_run; then
     echo "It counts from now on: log in from a second session before you close this one."
     echo "On the console, login refuses nobody on: ${consoles:-no terminal at all}"
 fi
+! $refused
