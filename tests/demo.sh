@@ -65,6 +65,9 @@ packages() {
         { cat $log >&2; say "demo: could not install$missing" >&2; exit 1; }
 }
 
+# The example observes; what is refused is what there is to show.
+enforce() { sed 's/^mode = "observe"/mode = "enforce"/'; }
+
 # --- people and a rota ---
 
 # The hand-over: twenty seconds from when the machine is ready.
@@ -153,6 +156,7 @@ logins() {
     ip link set lo up
     keep_log
     sh /run/suite/source/packaging/install.sh /run/suite/build >/dev/null
+    enforce </run/suite/source/packaging/examples/config.toml >/etc/authkeys/config.toml
     mkdir -p /run/sshd /root/keys
     chmod 700 /root/keys
     : >/etc/authkeys/people.toml
@@ -223,7 +227,7 @@ decisions() {
     cp -L /etc/passwd /etc/group /etc/ld.so.cache etc/
     mount --bind /proc/self/fd/8 source
     mount --bind /proc/self/fd/9 build
-    cp source/packaging/examples/config.toml etc/authkeys/config.toml
+    enforce <source/packaging/examples/config.toml >etc/authkeys/config.toml
     exec chroot . /bin/sh /source/tests/demo.sh answers
 }
 

@@ -30,7 +30,9 @@ const PEOPLE: &str = "[[person]]\nprincipal = 'alice'\nmail = ['alice@example.co
     ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6']\n";
 
 fn configure(host: &Host) {
-    host.must("cp /usr/share/doc/authkeys/examples/config.toml /etc/authkeys/");
+    host.must(
+        "sed 's/^mode = \"observe\"/mode = \"enforce\"/' /usr/share/doc/authkeys/examples/config.toml >/etc/authkeys/config.toml",
+    );
     host.write("/etc/authkeys/people.toml", PEOPLE, 0o644);
     let shift = "person = 'alice'\nstart = 2020-01-01T00:00:00Z\nend = 2100-01-01T00:00:00Z\n";
     host.write(
