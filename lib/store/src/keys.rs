@@ -18,23 +18,18 @@ use rusqlite::{Connection, OptionalExtension, params};
 use trust::Owner;
 
 use crate::lookups::Known;
-use crate::schema::{Form, Schema};
+use crate::schema::{Form, Schema, one_more};
 use crate::{KeyProblem, PublicKey, Rejected, StoreError};
 pub use writer::{Base, Change, Effect, Flag, Lookup, Record, publish};
 
-const FORMS: Schema = Schema {
+const SCHEMA: Schema = Schema {
     application: 0x414b_6b79, // "AKky"
     written: Form { version: 1, statements: &TABLES },
     also: None,
-};
+}
+.with_next(Form { version: 2, statements: &NEXT_TABLES });
 
-#[cfg(not(feature = "next-form"))]
-const SCHEMA: Schema = FORMS;
-#[cfg(feature = "next-form")]
-const SCHEMA: Schema = FORMS.with_next(Form { version: 2, statements: &NEXT_TABLES });
-
-#[cfg(feature = "next-form")]
-const NEXT_TABLES: [&str; 10] = crate::schema::one_more(TABLES);
+const NEXT_TABLES: [&str; 10] = one_more(TABLES);
 
 const TABLES: [&str; 9] = [
     "CREATE TABLE meta (scope TEXT NOT NULL, generation TEXT NOT NULL, synced INTEGER NOT NULL, people INTEGER NOT NULL)",

@@ -13,21 +13,16 @@ use crate::StoreError;
 use crate::keys::flag;
 use crate::pages::{Row, Tables};
 use crate::publish::replace;
-use crate::schema::{Form, Schema};
+use crate::schema::{Form, Schema, one_more};
 
-const FORMS: Schema = Schema {
+const SCHEMA: Schema = Schema {
     application: 0x414b_726f, // "AKro"
     written: Form { version: 1, statements: &TABLES },
     also: None,
-};
+}
+.with_next(Form { version: 2, statements: &NEXT_TABLES });
 
-#[cfg(not(feature = "next-form"))]
-const SCHEMA: Schema = FORMS;
-#[cfg(feature = "next-form")]
-const SCHEMA: Schema = FORMS.with_next(Form { version: 2, statements: &NEXT_TABLES });
-
-#[cfg(feature = "next-form")]
-const NEXT_TABLES: [&str; 6] = crate::schema::one_more(TABLES);
+const NEXT_TABLES: [&str; 6] = one_more(TABLES);
 
 const TABLES: [&str; 5] = [
     "CREATE TABLE meta (published INTEGER NOT NULL)",

@@ -43,13 +43,14 @@ const MOST_STEPS: i32 = 400_000_000;
 const LONGEST_VALUE: i32 = 1024 * 1024;
 
 impl Schema {
-    /// As a later release has it, for tests of neighbours: with `next-form` it reads `next`, with `next-form-written`
-    /// it writes it too.
-    #[cfg(feature = "next-form")]
+    /// As a later release has it, for tests of neighbours: with the feature `next-form` it reads `next`, with
+    /// `next-form-written` it writes it too. Without them it is as it is.
     pub const fn with_next(self, next: Form) -> Self {
-        match cfg!(feature = "next-form-written") {
-            true => Self { application: self.application, written: next, also: Some(self.written) },
-            false => Self { application: self.application, written: self.written, also: Some(next) },
+        let Self { application, written, also } = self;
+        match (cfg!(feature = "next-form"), cfg!(feature = "next-form-written")) {
+            (_, true) => Self { application, written: next, also: Some(written) },
+            (true, false) => Self { application, written, also: Some(next) },
+            (false, false) => Self { application, written, also },
         }
     }
 
@@ -188,7 +189,6 @@ impl Form {
 }
 
 /// The tables of a form with one more before them, for tests of neighbours.
-#[cfg(feature = "next-form")]
 #[allow(clippy::indexing_slicing, reason = "done by the compiler")]
 pub const fn one_more<const FEW: usize, const MORE: usize>(
     tables: [&'static str; FEW],
