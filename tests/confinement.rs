@@ -4,27 +4,19 @@
 use std::collections::BTreeSet;
 
 use harness::Host;
+use harness::oncalls::{oncall, schedule, user};
 use harness::pagerduty::PagerDuty;
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, Suite, instant, now};
-use serde_json::json;
 
 const TOKEN: &str = "u+tokenOfTheConfined";
 
 /// People in LDAP; shifts in PagerDuty and in rota.toml.
 fn configure(suite: &Suite, pagerduty: &PagerDuty) {
-    let user = json!({"id": "PUALICE", "type": "user", "summary": "alice", "name": "alice", "email": "alice@example.com"});
-    pagerduty
-        .set_schedules(vec![json!({"id": "PDB0001", "type": "schedule", "summary": "db", "name": "db"})]);
-    pagerduty.set_users(vec![user.clone()]);
-    pagerduty.set_oncalls(vec![json!({
-        "user": user,
-        "schedule": {"id": "PDB0001", "type": "schedule_reference", "summary": "db"},
-        "escalation_policy": {"id": "PEP0001", "type": "escalation_policy_reference", "summary": "db"},
-        "escalation_level": 1,
-        "start": instant(now() - HOUR),
-        "end": instant(now() + HOUR),
-    })]);
+    pagerduty.set_schedules(vec![schedule("PDB0001", "db")]);
+    pagerduty.set_users(vec![user("alice")]);
+    let (start, end) = (now() - HOUR, now() + HOUR);
+    pagerduty.set_oncalls(vec![oncall("alice", Some("PDB0001"), "PEP0001", 1, start, end)]);
     suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
     suite.host.write("/etc/authkeys/pagerduty-token", TOKEN, 0o640);
     suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");

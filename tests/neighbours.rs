@@ -1,11 +1,11 @@
 //! Neighbouring releases on each other's files; see "Forms" in docs/architecture.md.
 
+use harness::oncalls::{oncall, schedule, user};
 use harness::pagerduty::PagerDuty;
 use harness::releases::{AFTER, NEXT, Release, THIS};
 use harness::slapd::Slapd;
-use harness::suite::{HOUR, Suite, instant, now};
+use harness::suite::{HOUR, Suite, now};
 use harness::text;
-use serde_json::json;
 
 const TOKEN: &str = "u+tokenOfTheNeighbours";
 
@@ -21,18 +21,10 @@ impl<'a> Site<'a> {
         let slapd = Slapd::start_with_changes(&suite.host);
         slapd.furnish(suite, |name| format!("{name}@example.com"));
         let pagerduty = PagerDuty::start(&suite.host, TOKEN);
-        pagerduty
-            .set_schedules(vec![json!({"id": "PDB0001", "type": "schedule", "summary": "db", "name": "db"})]);
-        let user = json!({"id": "PUALICE", "type": "user", "summary": "alice", "name": "alice", "email": "alice@example.com"});
-        pagerduty.set_users(vec![user.clone()]);
-        pagerduty.set_oncalls(vec![json!({
-            "user": user,
-            "schedule": {"id": "PDB0001", "type": "schedule_reference", "summary": "db"},
-            "escalation_policy": {"id": "PEP0001", "type": "escalation_policy_reference", "summary": "db"},
-            "escalation_level": 1,
-            "start": instant(now() - HOUR),
-            "end": instant(now() + HOUR),
-        })]);
+        pagerduty.set_schedules(vec![schedule("PDB0001", "db")]);
+        pagerduty.set_users(vec![user("alice")]);
+        let (start, end) = (now() - HOUR, now() + HOUR);
+        pagerduty.set_oncalls(vec![oncall("alice", Some("PDB0001"), "PEP0001", 1, start, end)]);
         suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
         suite.host.write("/etc/authkeys/pagerduty-token", TOKEN, 0o640);
         suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
