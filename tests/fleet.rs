@@ -38,6 +38,14 @@ impl Run {
         Self { said, recap }
     }
 
+    /// What a test that fails has to print: each task in which something went wrong or was changed, and the recap.
+    fn gist(&self) -> String {
+        let tasks = self.said.split("\n\n");
+        let telling = ["fatal: ", "failed: ", "changed: ", "ERROR", "PLAY RECAP"];
+        let told: Vec<_> = tasks.filter(|task| telling.iter().any(|word| task.contains(word))).collect();
+        told.join("\n\n")
+    }
+
     /// The sum over all hosts of what the recap calls `word`.
     fn count(&self, word: &str) -> u32 {
         let of_host = |line: &String| {
@@ -50,7 +58,7 @@ impl Run {
     fn must_count(&self, hosts: usize, failed: u32, changed: u32) {
         let found =
             (self.recap.len(), self.count("failed") + self.count("unreachable"), self.count("changed"));
-        assert_eq!(found, (hosts, failed, changed), "{}", self.said);
+        assert_eq!(found, (hosts, failed, changed), "{}", self.gist());
     }
 }
 
@@ -124,7 +132,7 @@ impl Fleet {
     fn play_well(&self, variables: &Value, words: &[&str]) -> Run {
         let run = self.play(variables, words);
         let failed = run.count("failed") + run.count("unreachable");
-        assert_eq!((run.recap.len(), failed), (NAMES.len(), 0), "{}", run.said);
+        assert_eq!((run.recap.len(), failed), (NAMES.len(), 0), "{}", run.gist());
         run
     }
 
@@ -241,7 +249,7 @@ fn a_trial_that_shuts_ansible_out_is_not_made_final(fleet: &Fleet) {
     shut_out["authkeys_doctor_ignores"] = json!(["sudo-refused"]);
     let run = fleet.play(&shut_out, &["--limit", "db1"]);
     assert!(run.said.contains("TASK [authkeys : Confirm from the new login]"), "{}", run.said);
-    assert_eq!(run.count("failed") + run.count("unreachable"), 1, "{}", run.said);
+    assert_eq!(run.count("failed") + run.count("unreachable"), 1, "{}", run.gist());
     let host = &fleet.hosts[0];
     assert!(host.must("oncall-cache status; true").contains("enforced on trial until "));
     assert!(host.read("/etc/authkeys/config.toml").contains("mode = \"observe\""));

@@ -266,11 +266,8 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
             scope.spawn(move || ssh.arg(format!("touch /tmp/open; {old}")).output().expect("nsenter runs"));
         let open = suite.host.path("/tmp/open");
         wait_until("it is logged in", || open.exists());
-        let since = now();
-        wait_until("it is older than the trial", || now() > since + 1);
+        // Neither has to be older by much.
         must_say(&suite.host.sh("oncall-cache enforce --confirm-within 5m"), 0, "enforced on trial");
-        let since = now();
-        wait_until("the trial is older than the next login", || now() > since + 1);
         suite.host.must("touch /tmp/began");
         let stale = stale.join().expect("it ends");
         (stale, suite.ssh("alice", "alice", "sudo -n oncall-cache enforce --confirm"))

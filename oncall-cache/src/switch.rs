@@ -9,6 +9,7 @@ mod trial;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use host::accounts;
 use host::audit::Line;
@@ -132,7 +133,7 @@ pub fn suspend(config: &Path, wish: &SuspendArguments, now: Timestamp) -> Result
         if held.switch.suspension.is_none() {
             return Err(Failure::Nothing("enforcing is not suspended on this host"));
         }
-        held.write(Switch { suspension: None, ..held.switch.clone() })?;
+        held.put("suspend", None)?;
         record("resume", None);
         return Ok(vec!["no longer suspended".to_string(), held.outcome(now)]);
     };
@@ -149,7 +150,7 @@ pub fn suspend(config: &Path, wish: &SuspendArguments, now: Timestamp) -> Result
     let held = Held::take(config)?;
     let order = order(now, Some(length), reason);
     record("suspend", Some(&order));
-    held.write(Switch { suspension: Some(order), ..held.switch.clone() })?;
+    held.put("suspend", Some(&order))?;
     Ok(vec![held.outcome(now)])
 }
 
@@ -158,17 +159,17 @@ pub fn enforce(config: &Path, wish: &EnforceArguments, now: Timestamp) -> Result
     if wish.confirm_within.is_some_and(|length| length < SHORTEST_TRIAL || length > Order::LONGEST) {
         return Err(Failure::Wrong(format!("a trial lasts {SHORTEST_TRIAL} to {}", Order::LONGEST)));
     }
+    if wish.confirm {
+        return confirm(config, now);
+    }
     let held = Held::take(config)?;
     if wish.end {
         if held.switch.enforcement.is_none() {
             return Err(Failure::Nothing("nothing to end: the mode is what config.toml says"));
         }
-        held.write(Switch { enforcement: None, ..held.switch.clone() })?;
+        held.put("enforce", None)?;
         record("enforce-end", None);
         return Ok(vec![held.outcome(now)]);
-    }
-    if wish.confirm {
-        return confirm(&held, now);
     }
     let (mode, source) = mode_in_force(held.world.rules.mode, Some(&held.switch), now);
     let test = || trial::run(&held.world, now).map_err(|problems| Failure::Test(mode, problems));
@@ -183,35 +184,37 @@ pub fn enforce(config: &Path, wish: &EnforceArguments, now: Timestamp) -> Result
         return Ok([test()?, vec![format!("{already}; nothing was changed")]].concat());
     }
     // The test is of what will be, so it is: should this process die, the host goes back by itself.
-    let before = held.switch.enforcement.clone();
-    let put = |enforcement| held.write(Switch { enforcement, ..held.switch.clone() });
-    put(Some(order(now, Some(TEST), "being tested")))?;
+    held.put("enforce", Some(&order(now, Some(TEST), "being tested")))?;
     let shown = match test() {
         Ok(shown) => shown,
         Err(failure) => {
-            put(before)?;
+            held.write(&held.text)?;
             return Err(failure);
         }
     };
     let order = order(now, wish.confirm_within, "");
     record("enforce", Some(&order));
-    put(Some(order))?;
+    held.put("enforce", Some(&order))?;
     Ok([shown, vec![held.outcome(now)]].concat())
 }
 
 /// Makes a trial last. Whoever says so has logged in since it began.
-fn confirm(held: &Held, now: Timestamp) -> Result<Vec<String>, Failure> {
+fn confirm(config: &Path, now: Timestamp) -> Result<Vec<String>, Failure> {
+    // Before it is read how long ago the trial began: that the login began after it must show by any pace.
+    let age = trial::age_of_login();
+    let held = Held::take(config)?;
     let trial = held.switch.enforcement.as_ref().filter(|order| order.until.is_some() && order.holds(now));
     let Some(trial) = trial else {
         return Err(Failure::Nothing("there is no trial to confirm, or it is over"));
     };
-    let age = trial::age_of_login().map_err(Failure::OldLogin)?;
+    let age = age.map_err(Failure::OldLogin)?;
     if trial.elapsed.is_some_and(|elapsed| age >= elapsed) {
+        let age = Span::seconds(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         return Err(Failure::OldLogin(format!("this login is {age} old, and the trial began after it")));
     }
     let order = order(now, None, "");
     record("enforce-confirm", Some(&order));
-    held.write(Switch { enforcement: Some(order), ..held.switch.clone() })?;
+    held.put("enforce", Some(&order))?;
     Ok(vec![held.outcome(now)])
 }
 
@@ -222,7 +225,7 @@ fn order(now: Timestamp, length: Option<Span>, reason: &str) -> Order {
         until,
         by: accounts::operator(),
         reason: reason.to_string(),
-        elapsed: Some(Span::seconds(0)),
+        elapsed: Some(Duration::ZERO),
     }
 }
 
@@ -239,6 +242,7 @@ fn record(verb: &str, order: Option<&Order>) {
 /// The switch as it stands, held so that nobody else changes it.
 struct Held {
     path: PathBuf,
+    text: Vec<u8>,
     world: World,
     switch: Switch,
     _lock: SyncLock,
@@ -253,22 +257,21 @@ impl Held {
         let lock = SyncLock::take(&path).map_err(Failure::Write)?;
         let world = World::load(config);
         let switch = world.switch.clone().map_err(Failure::Unreadable)?;
-        Ok(Self { path, world, switch, _lock: lock })
+        let text = switch::text(&path).map_err(|unreadable| Failure::Unreadable(unreadable.to_string()))?;
+        Ok(Self { path, text, world, switch, _lock: lock })
     }
 
-    /// Puts `switch` in the place of what stands there. An order that is kept is written as it was said.
-    fn write(&self, switch: Switch) -> Result<(), Failure> {
-        let uptime = Uptime::now();
-        let line = |verb, order: Option<&Order>| {
-            order.map(|order| switch::line(verb, order, &uptime.before(order.elapsed))).unwrap_or_default()
-        };
-        let text =
-            line("suspend", switch.suspension.as_ref()) + &line("enforce", switch.enforcement.as_ref());
+    /// Puts `order` in the place of what stands there of `verb`.
+    fn put(&self, verb: &str, order: Option<&Order>) -> Result<(), Failure> {
+        self.write(&switch::with(&self.text, verb, order, &Uptime::now()))
+    }
+
+    fn write(&self, text: &[u8]) -> Result<(), Failure> {
         if text.is_empty() {
             return fs::remove_file(&self.path)
                 .map_err(|error| Failure::Unreadable(format!("{}: {error}", self.path.display())));
         }
-        let write = |temporary: &Path| fs::write(temporary, &text).map_err(|error| error.to_string());
+        let write = |temporary: &Path| fs::write(temporary, text).map_err(|error| error.to_string());
         store::replace(&self.path, 0o644, write).map_err(Failure::Write)?;
         switch::read(&self.path).map(drop).map_err(|unreadable| Failure::Unreadable(unreadable.to_string()))
     }

@@ -3,22 +3,23 @@
 //! `oncall-cache suspend` and `oncall-cache enforce` write it: at most one line of each kind, `#` before a comment.
 //!
 //! ```text
-//! suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z BOOT:51000 root the rota shows nobody
-//! enforce 2026-11-20T09:00:00Z 2026-11-20T09:05:00Z BOOT:51000 root
-//! enforce 2026-11-20T09:00:00Z - BOOT:51000 root
+//! suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z BOOT:51000.25 root the rota shows nobody
+//! enforce 2026-11-20T09:00:00Z 2026-11-20T09:05:00Z BOOT:51000.25 root
+//! enforce 2026-11-20T09:00:00Z - BOOT:51000.25 root
 //! ```
 //!
-//! Verb, from when, until when (`-`: until root ends it), the kernel's name for this boot with the seconds since then, who
-//! said so, and the rest of the line is why. It is beside the configuration and not in /run, so that whoever restarts a
+//! Verb, from when, until when (`-`: until root ends it), the kernel's name for this boot with the seconds since then (as in
+//! /proc/uptime; hundredths tell a login that began after it from one before), who said so, and the rest of the line is why. It is beside the configuration and not in /run, so that whoever restarts a
 //! host on a bad day is not locked out by it. No file says nothing. One that others could have written, or with
 //! a line that is not understood, cannot be told from one that said `enforce`: then this host enforces.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::getuid;
-use policy::{Order, Span, Switch, Timestamp};
+use policy::{Order, Switch, Timestamp};
 use trust::Owner;
 
 use crate::revoked::is_reason;
@@ -67,7 +68,7 @@ pub struct Uptime {
     /// The kernel's name for this boot.
     boot: String,
     /// Time since then, suspended or not.
-    since: Span,
+    since: Duration,
 }
 
 impl Uptime {
@@ -75,44 +76,44 @@ impl Uptime {
     pub fn now() -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let boot = boot.trim().to_string();
-        let since = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_sec());
+        let since = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
         let is_name = !boot.is_empty() && boot.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-        Self { boot: if is_name { boot } else { "unknown".to_string() }, since: Span::seconds(since) }
+        Self { boot: if is_name { boot } else { "unknown".to_string() }, since }
     }
 
     /// Time since the boot.
-    pub const fn since_boot(&self) -> Span {
+    pub const fn since_boot(&self) -> Duration {
         self.since
-    }
-
-    /// The moment so long before this one; `None`: one of another boot.
-    pub fn before(&self, elapsed: Option<Span>) -> Self {
-        match elapsed {
-            Some(elapsed) => {
-                let since = self.since.as_seconds().saturating_sub(elapsed.as_seconds());
-                Self { boot: self.boot.clone(), since: Span::seconds(since) }
-            }
-            None => Self { boot: "unknown".to_string(), since: Span::seconds(0) },
-        }
     }
 
     fn parse(text: &str) -> Option<Self> {
         let (boot, since) = text.split_once(':')?;
         let fits = !boot.is_empty() && boot.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        fits.then(|| Some(Self { boot: boot.to_string(), since: Span::seconds(since.parse().ok()?) }))?
+        fits.then(|| Some(Self { boot: boot.to_string(), since: seconds(since)? }))?
     }
 
     /// The time from `earlier` to this, if it was in this boot.
-    pub fn after(&self, earlier: &Self) -> Option<Span> {
-        let elapsed = self.since.as_seconds().checked_sub(earlier.since.as_seconds())?;
-        (self.boot == earlier.boot && self.boot != "unknown").then_some(Span::seconds(elapsed))
+    pub fn after(&self, earlier: &Self) -> Option<Duration> {
+        let elapsed = self.since.checked_sub(earlier.since)?;
+        (self.boot == earlier.boot && self.boot != "unknown").then_some(elapsed)
     }
 }
 
 impl fmt::Display for Uptime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.boot, self.since.as_seconds())
+        write!(f, "{}:{}.{:02}", self.boot, self.since.as_secs(), self.since.subsec_millis() / 10)
     }
+}
+
+/// Seconds with two places after the point, or with none of them.
+fn seconds(text: &str) -> Option<Duration> {
+    let (whole, hundredths) = text.split_once('.').unwrap_or((text, "00"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(hundredths) || hundredths.len() != 2 {
+        return None;
+    }
+    Duration::from_secs(whole.parse().ok()?)
+        .checked_add(Duration::from_millis(10 * hundredths.parse::<u64>().ok()?))
 }
 
 /// Reads the file at `path`.
@@ -120,10 +121,18 @@ impl fmt::Display for Uptime {
 /// # Errors
 /// Why it cannot be told what it says.
 pub fn read(path: &Path) -> Result<Switch, Unreadable> {
+    let text = text(path)?;
+    if text.is_empty() { Ok(Switch::untouched()) } else { parse(path, &text, &Uptime::now()) }
+}
+
+/// What is in the file at `path`; nothing, if there is none.
+///
+/// # Errors
+/// It cannot be read, or others could have written it.
+pub fn text(path: &Path) -> Result<Vec<u8>, Unreadable> {
     match trust::read(path, Owner::Root, LARGEST) {
-        Err(refusal) if refusal.is_missing() => Ok(Switch::untouched()),
-        Err(refusal) => Err(Unreadable::File(refusal)),
-        Ok(text) => parse(path, &text, &Uptime::now()),
+        Err(refusal) if refusal.is_missing() => Ok(Vec::new()),
+        outcome => outcome.map_err(Unreadable::File),
     }
 }
 
@@ -175,8 +184,22 @@ fn order(words: &str, uptime: &Uptime) -> Option<Order> {
     fits.then(|| Order { from, until, by, reason, elapsed: uptime.after(&said_at) })
 }
 
+/// `text`, which is understood, with the line for `order` in the place of what stood there of `verb`: said at
+/// `uptime`, or none. All else stays as it is.
+pub fn with(text: &[u8], verb: &str, order: Option<&Order>, uptime: &Uptime) -> Vec<u8> {
+    let is_other =
+        |line: &&[u8]| line.trim_ascii().split(|&byte| byte == b' ').next() != Some(verb.as_bytes());
+    let mut kept: Vec<u8> =
+        text.split_inclusive(|&byte| byte == b'\n').filter(is_other).flatten().copied().collect();
+    if kept.last().is_some_and(|&byte| byte != b'\n') {
+        kept.push(b'\n');
+    }
+    kept.extend(order.map(|order| line(verb, order, uptime)).unwrap_or_default().into_bytes());
+    kept
+}
+
 /// The line for `order`, said at `uptime`.
-pub fn line(verb: &str, order: &Order, uptime: &Uptime) -> String {
+fn line(verb: &str, order: &Order, uptime: &Uptime) -> String {
     let until = order.until.map_or_else(|| "-".to_string(), |until| until.to_string());
     let Order { from, by, reason, .. } = order;
     format!("{verb} {from} {until} {uptime} {by} {reason}").trim_end().to_string() + "\n"
@@ -185,7 +208,7 @@ pub fn line(verb: &str, order: &Order, uptime: &Uptime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use policy::{Mode, ModeSource, mode_in_force};
+    use policy::{Mode, ModeSource, Span, mode_in_force};
 
     fn uptime(text: &str) -> Uptime {
         Uptime::parse(text).unwrap()
@@ -199,22 +222,37 @@ mod tests {
         parse(Path::new("/s"), text.as_bytes(), &uptime(now))
     }
 
-    const SUSPENDED: &str = "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b0-1:5000 root no rota today";
-    const TRIAL: &str = "enforce 2026-11-20T09:00:00Z 2026-11-20T09:05:00Z b0-1:5000 root";
-    const CONFIRMED: &str = "enforce 2026-11-20T09:00:00Z - b0-1:5000 alice";
+    const SUSPENDED: &str =
+        "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b0-1:5000.07 root no rota today";
+    const TRIAL: &str = "enforce 2026-11-20T09:00:00Z 2026-11-20T09:05:00Z b0-1:5000.07 root";
+    const CONFIRMED: &str = "enforce 2026-11-20T09:00:00Z - b0-1:5000.07 alice";
 
     #[test]
     fn what_is_written_is_read_back_with_the_time_since() {
         for (verb, text) in [("suspend", SUSPENDED), ("enforce", TRIAL), ("enforce", CONFIRMED)] {
-            let switch = read_at(&format!("# by hand\n\n{text}\n"), "b0-1:5060").unwrap();
+            let switch = read_at(&format!("# by hand\n\n{text}\n"), "b0-1:5060.10").unwrap();
             let order = switch.suspension.or(switch.enforcement).unwrap();
-            assert_eq!(order.elapsed, Some(Span::seconds(60)));
-            assert_eq!(line(verb, &order, &uptime("b0-1:5000")), format!("{text}\n"));
+            assert_eq!(order.elapsed, Some(Duration::from_millis(60_030)));
+            assert_eq!(line(verb, &order, &uptime("b0-1:5000.07")), format!("{text}\n"));
         }
         let both = read_at(&format!("{SUSPENDED}\n{CONFIRMED}"), "b0-2:60").unwrap();
         assert_eq!(both.suspension.as_ref().unwrap().reason, "no rota today");
         assert_eq!(both.enforcement.as_ref().unwrap().by, "alice");
         assert_eq!(both.suspension.unwrap().elapsed, None, "another boot");
+    }
+
+    #[test]
+    fn one_order_is_replaced_and_all_else_stays() {
+        let text = format!("# by hand\n{SUSPENDED}\n{TRIAL}");
+        let order = read_at(CONFIRMED, "b0-1:6000").unwrap().enforcement;
+        let written =
+            |verb, order| String::from_utf8(with(text.as_bytes(), verb, order, &uptime("b0-1:5000.07")));
+        assert_eq!(
+            written("enforce", order.as_ref()).unwrap(),
+            format!("# by hand\n{SUSPENDED}\n{CONFIRMED}\n")
+        );
+        assert_eq!(written("enforce", None).unwrap(), format!("# by hand\n{SUSPENDED}\n"));
+        assert_eq!(written("suspend", None).unwrap(), format!("# by hand\n{TRIAL}\n"));
     }
 
     #[test]
@@ -229,6 +267,10 @@ mod tests {
             "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z root",
             "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b:x root",
             "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b:1",
+            "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b:1.5 root",
+            "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b:1.-5 root",
+            "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b:.05 root",
+            "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b:+1.05 root",
             "suspend 2026-11-20 2026-11-20T13:00:00Z b:1 root",
             "suspend 2026-11-20T09:00:00Z 2026-11-20T13:00:00Z b:1 root a\tb",
             "enforce - - b:1 root",
@@ -249,10 +291,10 @@ mod tests {
             let switch = read_at(SUSPENDED, uptime).unwrap();
             mode_in_force(Mode::Enforce, Some(&switch), at(now)).0 == Mode::Observe
         };
-        assert!(suspended("b0-1:5000", "2026-11-20T09:00:00Z"));
-        assert!(suspended("b0-1:19399", "2026-11-20T09:01:00Z"));
-        assert!(!suspended("b0-1:19400", "2026-11-20T09:01:00Z"));
-        assert!(suspended("b0-2:19400", "2026-11-20T12:59:59Z"), "after a restart the wall clock is left");
+        assert!(suspended("b0-1:5000.07", "2026-11-20T09:00:00Z"));
+        assert!(suspended("b0-1:19400.06", "2026-11-20T09:01:00Z"));
+        assert!(!suspended("b0-1:19400.07", "2026-11-20T09:01:00Z"));
+        assert!(suspended("b0-2:19400.07", "2026-11-20T12:59:59Z"), "after a restart the wall clock is left");
         assert!(!suspended("b0-2:10", "2026-11-20T13:00:00Z"));
     }
 

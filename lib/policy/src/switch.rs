@@ -5,6 +5,7 @@
 //! from it is decided here, so that a trial ends and a suspension is over without anybody doing anything.
 
 use alloc::string::String;
+use core::time::Duration;
 
 use crate::{Mode, Rules, Span, Timestamp};
 
@@ -20,7 +21,7 @@ pub struct Order {
     /// Why, in their words; may be empty.
     pub reason: String,
     /// The time since then by a clock that nobody can set, where that is known: not after a restart.
-    pub elapsed: Option<Span>,
+    pub elapsed: Option<Duration>,
 }
 
 impl Order {
@@ -31,9 +32,9 @@ impl Order {
     /// whatever clock, longer than was said.
     pub fn holds(&self, now: Timestamp) -> bool {
         let Some(until) = self.until else { return true };
-        let length = until.since(self.from);
+        let length = u64::try_from(until.since(self.from).as_seconds()).unwrap_or(0);
         let in_time = self.from <= now.plus(Rules::SKEW) && now < until;
-        in_time && self.elapsed.is_none_or(|elapsed| elapsed < length)
+        in_time && self.elapsed.is_none_or(|elapsed| elapsed < Duration::from_secs(length))
     }
 }
 
@@ -108,13 +109,13 @@ mod tests {
         Timestamp::from_unix(1_795_165_200 + seconds)
     }
 
-    fn order(until: Option<i64>, elapsed: Option<i64>) -> Order {
+    fn order(until: Option<i64>, elapsed: Option<u64>) -> Order {
         Order {
             from: at(0),
             until: until.map(at),
             by: String::from("root"),
             reason: String::new(),
-            elapsed: elapsed.map(Span::seconds),
+            elapsed: elapsed.map(Duration::from_secs),
         }
     }
 

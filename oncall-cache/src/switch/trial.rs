@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use host::accounts;
 use host::child::{Child, Ending};
 use host::switch::{PROBE, Uptime};
-use policy::{Decision, Facts, Login, Person, Principal, Reason, Span, Timestamp, Verdict, decide};
+use policy::{Decision, Facts, Login, Person, Principal, Reason, Timestamp, Verdict, decide};
 use trust::Owner;
 
 use crate::check::World;
@@ -120,18 +120,17 @@ fn ask(service: &str, user: &str, item: &str) -> Result<(i32, String), String> {
 /// Programs that stand above a login for as long as it lasts.
 const DOORS: [&str; 3] = ["sshd", "sshd-session", "login"];
 
-/// The kernel's unit of time in /proc: USER_HZ, 100 on every machine that Linux is built for today.
-const TICKS: i64 = 100;
+/// The kernel's unit of time in /proc: USER_HZ, 100 a second on every machine that Linux is built for today.
+const TICK: Duration = Duration::from_millis(10);
 
 /// How long ago the login began that this process belongs to: the age of the nearest door above it. A connection that is
 /// kept open and used again (ControlMaster) is as old as the connection.
-pub fn age_of_login() -> Result<Span, String> {
+pub fn age_of_login() -> Result<Duration, String> {
     let mut process = parse_stat("self")?;
     // No tree of processes is so deep; a loop would be.
     for _ in 0..64 {
         if DOORS.contains(&process.name.as_str()) {
-            let since_boot = Uptime::now().since_boot().as_seconds();
-            return Ok(Span::seconds(since_boot.saturating_sub(process.started / TICKS)));
+            return Ok(Uptime::now().since_boot().saturating_sub(process.started));
         }
         if process.parent <= 1 {
             break;
@@ -144,8 +143,8 @@ pub fn age_of_login() -> Result<Span, String> {
 struct Process {
     name: String,
     parent: i64,
-    /// Ticks after the boot.
-    started: i64,
+    /// Time after the boot.
+    started: Duration,
 }
 
 /// Reads /proc/PID/stat: proc(5). The name may have blanks and parentheses in it.
@@ -155,8 +154,9 @@ fn parse_stat(process: &str) -> Result<Process, String> {
     let parse = || {
         let (before, after) = text.rsplit_once(')')?;
         let name = before.split_once('(')?.1.to_string();
-        let field = |number: usize| after.split_ascii_whitespace().nth(number)?.parse::<i64>().ok();
-        Some(Process { name, parent: field(1)?, started: field(19)? })
+        let field = |number: usize| after.split_ascii_whitespace().nth(number);
+        let started = TICK.checked_mul(field(19)?.parse().ok()?)?;
+        Some(Process { name, parent: field(1)?.parse().ok()?, started })
     };
     parse().ok_or_else(|| format!("{path} is not understood"))
 }
@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn this_process_is_younger_than_the_machine() {
         let own = parse_stat("self").unwrap();
-        let since_boot = Uptime::now().since_boot().as_seconds();
-        assert!(own.parent > 0 && (0..=since_boot).contains(&(own.started / TICKS)));
+        let since_boot = Uptime::now().since_boot();
+        assert!(own.parent > 0 && (TICK..=since_boot).contains(&own.started));
         assert!(parse_stat("none").is_err());
     }
 }
