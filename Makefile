@@ -52,6 +52,7 @@ test-hosts:
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --test hosts --test fleet --locked -- -D warnings
 	sh .ci/boundaries
 
 # What lookups, decisions, logins and syncs cost beside floors in C, and which targets that reaches. Needs

@@ -369,15 +369,30 @@ END
 }
 
 #[test]
-fn a35_of_two_syncs_at_once_one_works_and_the_other_says_so() {
+fn a35_of_two_syncs_at_once_one_works_and_the_other_waits_for_its_turn() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR)]);
     suite.sync();
-    let script = "flock /var/lib/oncall-cache/roster.lock sleep 2 & sleep 0.3; oncall-cache sync";
-    let output = suite.run_as("oncall-cache", script);
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert!(text(&output).contains("another"), "{}", text(&output));
-    assert_eq!(suite.run_as("nobody", "oncall-cache check alice").status.code(), Some(0));
+    // What changes while it waits is in what it publishes.
+    suite.write_rota(&[("bob", -HOUR, HOUR)]);
+    for (user, lock, sync) in [
+        ("oncall-cache", "oncall-cache/roster.lock", "oncall-cache sync"),
+        ("authkeys-sync", "authkeys/keys.lock", "authkeys-sync"),
+    ] {
+        let first = "until [ -e /run/seen/waits ]; do sleep 0.1; done; date +%s%N >/run/seen/done";
+        suite.host.must("rm -rf /run/seen; install -d -m 777 /run/seen");
+        let script = format!(
+            "flock /var/lib/{lock} sh -c '{first}' & sleep 0.3
+             {sync} 2>&1 | {{ read said; echo \"$said\"; touch /run/seen/waits; cat; date +%s%N; }}"
+        );
+        let output = suite.run_as(user, &script).stdout;
+        let output = String::from_utf8(output).expect("text");
+        assert!(output.contains("another sync is at work; waiting for its end"), "{output}");
+        let instant = |text: &str| text.trim().parse::<u64>().expect("nanoseconds");
+        let ended = instant(output.lines().last().expect("a line"));
+        assert!(instant(&suite.host.read("/run/seen/done")) < ended, "{output}");
+    }
+    assert_eq!(suite.run_as("nobody", "oncall-cache check bob").status.code(), Some(0));
 }
 
 /// A configuration with a source of its own for each of `sources`, as name and settings; all schedules count.

@@ -3,7 +3,6 @@
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use harness::packages::{self, LISTED, LOGINS, added};
 use harness::page;
@@ -227,7 +226,8 @@ fn a_handover_needs_no_network(site: &Site, host: &mut Booted, handover: i64) {
     let mut seen = [false; 2];
     wait_within(150, "bob has entered", || {
         // No more than 60 records of a person in a minute are kept, and all are looked for below.
-        thread::sleep(Duration::from_secs(4));
+        let next = now() + 4;
+        wait_within(10, "some seconds have passed", || now() >= next);
         seen[0] |= entered("alice", |at, handover| at < handover);
         seen[1] |= entered("bob", |at, handover| at >= handover);
         seen[1]

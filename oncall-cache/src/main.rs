@@ -45,7 +45,7 @@ use map::Map;
 use report::Report;
 use status::Status;
 use store::StoreError;
-use sync::{Accept, State, Summary, SyncError, Wish};
+use sync::{Accept, State, Summary, SyncError, Turn, Wish};
 use usage::{Form, Period, Usage};
 use when::When;
 use who::Who;
@@ -128,7 +128,6 @@ fn print_json(value: &Value) {
 }
 
 fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
-    let now = now();
     let accept = match &arguments.accept {
         None => Accept::Nothing,
         Some(these) if these.is_empty() => Accept::Everything,
@@ -142,7 +141,9 @@ fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
             return CANNOT_TELL;
         }
     };
-    match sync::sync(&config, &wish, now) {
+    let turn = Turn::wait(&config);
+    let now = now();
+    match turn.and_then(|turn| sync::sync(&turn, &config, &wish, now)) {
         Ok(summary) => {
             tell(&summary, now);
             if wish.dry_run {

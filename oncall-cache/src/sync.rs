@@ -163,11 +163,36 @@ impl Summary {
     }
 }
 
-/// Fetches, maps, guards and publishes.
-pub fn sync(config: &Config, wish: &Wish, now: Timestamp) -> Result<Summary, SyncError> {
-    accounts::become_owner_of(config.paths.roster.parent().unwrap_or(Path::new("/")))
-        .map_err(SyncError::Owner)?;
-    let _lock = SyncLock::take(&config.paths.roster).map_err(SyncError::Store)?;
+/// The right to sync: this process is the owner of what is published, and no other sync is at work.
+pub struct Turn {
+    _lock: SyncLock,
+}
+
+impl Turn {
+    /// Takes it if it is free.
+    pub fn take(config: &Config) -> Result<Self, SyncError> {
+        Self::by(config, SyncLock::take)
+    }
+
+    /// Waits for it, and says so.
+    pub fn wait(config: &Config) -> Result<Self, SyncError> {
+        Self::by(config, |path| {
+            SyncLock::wait(path, || crate::complain("another sync is at work; waiting for its end"))
+        })
+    }
+
+    fn by(
+        config: &Config,
+        lock: impl FnOnce(&Path) -> Result<SyncLock, StoreError>,
+    ) -> Result<Self, SyncError> {
+        accounts::become_owner_of(config.paths.roster.parent().unwrap_or(Path::new("/")))
+            .map_err(SyncError::Owner)?;
+        Ok(Self { _lock: lock(&config.paths.roster).map_err(SyncError::Store)? })
+    }
+}
+
+/// Fetches, maps, guards and publishes. `now` is an instant at which the turn was taken.
+pub fn sync(_: &Turn, config: &Config, wish: &Wish, now: Timestamp) -> Result<Summary, SyncError> {
     let mut people_synced = None;
     let mut outcome =
         has_source(config).and_then(|()| read_people(config, now)).and_then(|(people, synced)| {

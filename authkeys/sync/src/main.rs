@@ -55,7 +55,9 @@ fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     let directory =
         config.directory.as_ref().ok_or("config.toml has no [directory]; say where people are")?;
     accounts::become_owner_of(config.paths.keys.parent().unwrap_or(Path::new("/")))?;
-    let _lock = SyncLock::take(&config.paths.keys)?;
+    let _lock = SyncLock::wait(&config.paths.keys, || {
+        let _ = writeln!(io::stderr(), "authkeys-sync: another sync is at work; waiting for its end");
+    })?;
     let asked = now();
     let base = Base::open(&config.paths.keys, &config.copy_scope(directory)).ok();
     let had_base = base.is_some();

@@ -4,8 +4,10 @@ use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
+use nix::poll::{PollTimeout, poll};
 
 use crate::StoreError;
 
@@ -17,6 +19,25 @@ pub struct SyncLock {
 }
 
 impl SyncLock {
+    /// The longest that [`SyncLock::wait`] waits.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Takes the lock that belongs to the published file `path`, when whoever has it has done; `tell` is called if that
+    /// is not at once. What the other sync read may be older than what this one was started for.
+    pub fn wait(path: &Path, tell: impl FnOnce()) -> Result<Self, StoreError> {
+        let mut outcome = Self::take(path);
+        if matches!(outcome, Err(StoreError::Busy(_))) {
+            tell();
+        }
+        let start = Instant::now();
+        while matches!(outcome, Err(StoreError::Busy(_))) && start.elapsed() < Self::PATIENCE {
+            // A lock can be waited for without end, or asked for now and then.
+            let _ = poll(&mut [], PollTimeout::from(100_u8));
+            outcome = Self::take(path);
+        }
+        outcome
+    }
+
     /// Takes the lock that belongs to the published file `path`; does not wait.
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let name = path.with_extension("lock");

@@ -17,7 +17,7 @@ use store::{StoreError, roster};
 
 use super::{Answer, EVERY};
 use crate::report::{self, Report};
-use crate::sync::{self, SyncError, Wish};
+use crate::sync::{self, SyncError, Turn, Wish};
 
 /// Nobody asked for so long: it ends.
 const IDLE: Duration = Duration::from_secs(5);
@@ -120,7 +120,7 @@ fn too_early(reported: Option<Timestamp>, last: Option<Attempt>, now: Timestamp)
 /// Syncs; exit status and what there is to say. The log gets the same words as from a sync by timer, people who
 /// ask none of the mail addresses in them.
 fn run(config: &Config, now: Timestamp) -> (u8, String) {
-    match sync::sync(config, &Wish::default(), now) {
+    match Turn::take(config).and_then(|turn| sync::sync(&turn, config, &Wish::default(), now)) {
         Ok(summary) => {
             crate::tell(&summary, now);
             let unread = summary.outcomes.iter().filter(|outcome| outcome.state != sync::State::Read);
