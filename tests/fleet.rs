@@ -1,17 +1,13 @@
 //! A fleet: five booted hosts, set up, changed and set back by the Ansible role of packaging/ansible, over ssh.
 
-use std::process::Output;
-
 use harness::packages::{self, LOGINS, VERSIONS};
+use harness::playbook::Run;
 use harness::slapd::Slapd;
 use harness::suite::{DAY, HOUR, now};
-use harness::{Booted, Site, text};
+use harness::{Booted, Site};
 use serde_json::{Value, json};
 
 const NAMES: [&str; 5] = ["db1", "db2", "db3", "web1", "web2"];
-
-/// What Python's parser makes of TOML.
-const READ: &str = "import json, sys, tomllib; print(json.dumps(tomllib.load(sys.stdin.buffer)))";
 
 /// What of ours is on a host, beside what logins go by.
 const OURS: &str = "ls /usr/bin /usr/sbin /var/lib /var/cache /var/log | grep -E 'authkeys|oncall'; \
@@ -23,117 +19,27 @@ struct Fleet {
     site: Site,
 }
 
-/// What a run came to.
-struct Run {
-    said: String,
-    /// What the recap says of each host.
-    recap: Vec<String>,
-}
-
-impl Run {
-    fn of(output: &Output) -> Self {
-        let said = text(output);
-        let recap = said.split("PLAY RECAP").nth(1).unwrap_or_default().lines();
-        let recap = recap.filter(|line| line.contains("unreachable=")).map(String::from).collect();
-        Self { said, recap }
-    }
-
-    /// What a test that fails has to print: each task in which something went wrong or was changed, and the recap.
-    fn gist(&self) -> String {
-        let tasks = self.said.split("\n\n");
-        let telling = ["fatal: ", "failed: ", "changed: ", "ERROR", "PLAY RECAP"];
-        let told: Vec<_> = tasks.filter(|task| telling.iter().any(|word| task.contains(word))).collect();
-        told.join("\n\n")
-    }
-
-    /// The sum over all hosts of what the recap calls `word`.
-    fn count(&self, word: &str) -> u32 {
-        let of_host = |line: &String| {
-            let value = line.split_whitespace().find_map(|field| field.strip_prefix(word)?.strip_prefix('='));
-            value.and_then(|value| value.parse::<u32>().ok()).unwrap_or_else(|| panic!("{}", self.said))
-        };
-        self.recap.iter().map(of_host).sum()
-    }
-
-    fn must_count(&self, hosts: usize, failed: u32, changed: u32) {
-        let found =
-            (self.recap.len(), self.count("failed") + self.count("unreachable"), self.count("changed"));
-        assert_eq!(found, (hosts, failed, changed), "{}", self.gist());
-    }
-}
-
 impl Fleet {
     /// Boots the hosts, each with an account for Ansible.
     fn start() -> Self {
         packages::of(VERSIONS[0]);
         let site = Site::start();
-        site.network.must("ssh-keygen -qt ed25519 -N '' -C ansible -f /root/keys/ansible");
         let hosts: Vec<Booted> = NAMES.iter().map(|name| site.host(name)).collect();
-        for host in &hosts {
-            host.must("useradd -m -s /bin/sh ansible");
-            host.write("/etc/sudoers.d/ansible", "ansible ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
-            host.write("/home/ansible/.ssh/authorized_keys", site.public_key("ansible"), 0o644);
-        }
+        hosts.iter().for_each(|host| site.let_ansible_in(host));
         Self { hosts, site }
     }
 
-    /// The hosts, and what they are to have: the site's configuration, and Ansible's own key.
     fn write_inventory(&self, slapd: &Slapd) {
-        let hub = &self.site.network;
-        hub.write("/root/config.toml", Site::config(), 0o644);
-        let config = hub.must(&format!("/usr/bin/python3 -c '{READ}' </root/config.toml"));
-        let mut config: Value = serde_json::from_str(&config).expect("JSON");
-        config["host"] = json!({ "labels": ["{{ 'role=' ~ inventory_hostname[:2] }}"] });
-        config["policy"]["automation"] = json!([{
-            "account": "ansible", "keys": [self.site.public_key("ansible")], "from": ["192.0.2.0/24"],
-            "services": ["sshd", "sudo"], "owner": "us", "reason": "ansible", "until": "2100-01-01",
-        }]);
-        let hosts = NAMES.iter().zip(&self.hosts);
-        let hosts: serde_json::Map<_, _> = hosts
-            .map(|(name, host)| ((*name).to_string(), json!({ "ansible_host": host.address().to_string() })))
-            .collect();
-        let inventory = json!({ "oncall": { "hosts": hosts, "vars": {
-            "ansible_user": "ansible",
-            "ansible_ssh_private_key_file": "/root/keys/ansible",
-            "authkeys_package_dir": format!("/run/suite/build/packages/{}", VERSIONS[0]),
-            "config": config,
-            "authkeys_config": "{{ config }}",
-            "authkeys_files": [
-                { "name": "ldap-ca.pem", "content": slapd.ca_pem() },
-                { "name": "pagerduty-ca.pem", "content": self.site.pagerduty.ca_pem() },
-                { "name": "rota.toml", "content": "[[schedule]]\nid = 'local'\n" },
-            ],
-            "authkeys_secrets": Site::SECRETS
-                .map(|(name, content, group)| json!({ "name": name, "content": content, "group": group })),
-        }}});
-        hub.write("/root/inventory.json", inventory.to_string(), 0o600);
+        let hosts: Vec<(&str, &Booted)> = NAMES.into_iter().zip(&self.hosts).collect();
+        self.site.write_inventory(slapd, &hosts, &format!("/run/suite/build/packages/{}", VERSIONS[0]));
     }
 
-    /// Runs the example play with more variables, on all hosts at once unless they say otherwise.
     fn play(&self, variables: &Value, words: &[&str]) -> Run {
-        let output = self
-            .site
-            .network
-            .command("/usr/bin/ansible-playbook")
-            .env("HOME", "/root")
-            .env("LC_ALL", "C.UTF-8")
-            .env("ANSIBLE_NOCOLOR", "1")
-            .env("ANSIBLE_PIPELINING", "1")
-            .env("ANSIBLE_HOST_KEY_CHECKING", "0")
-            .args(["-i", "/root/inventory.json", "/run/suite/source/packaging/ansible/site.yml"])
-            .args(["-e", r#"{"batches": ["100%"]}"#, "-e", &variables.to_string()])
-            .args(words)
-            .output()
-            .expect("nsenter runs");
-        Run::of(&output)
+        self.site.play(variables, words)
     }
 
-    /// As [`Fleet::play`], on all hosts, without a failure.
-    fn play_well(&self, variables: &Value, words: &[&str]) -> Run {
-        let run = self.play(variables, words);
-        let failed = run.count("failed") + run.count("unreachable");
-        assert_eq!((run.recap.len(), failed), (NAMES.len(), 0), "{}", run.gist());
-        run
+    fn play_well(&self, variables: &Value) {
+        self.site.play_well(NAMES.len(), variables);
     }
 
     /// On which hosts the key of `person` enters `account` and may do `command`.
@@ -167,7 +73,7 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     // Of a new host check mode says that there is something to install, and can say no more.
     fleet.play(&nothing, &CHECK).must_count(5, 0, 5);
     assert_eq!(fleet.state(), before);
-    fleet.play_well(&nothing, &[]);
+    fleet.play_well(&nothing);
     fleet.play(&nothing, &[]).must_count(5, 0, 0);
     fleet.play(&nothing, &CHECK).must_count(5, 0, 0);
     let secrets =
@@ -195,7 +101,7 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     fleet.hosts[4].must("rm /etc/sudoers.d/late");
     a_trial_that_shuts_ansible_out_is_not_made_final(&fleet);
 
-    fleet.play_well(&enforce, &[]);
+    fleet.play_well(&enforce);
     assert_eq!(fleet.entered("alice", "root", "true"), everywhere);
     assert_eq!(fleet.entered("alice", "alice", "sudo -n true"), everywhere);
     assert_eq!(fleet.entered("bob", "root", "true"), [""; 0]);
@@ -208,7 +114,7 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     fleet.play(&enforce, &[]).must_count(5, 0, 0);
 
     let absent = json!({ "authkeys_state": "absent", "authkeys_purge": true });
-    fleet.play_well(&absent, &[]);
+    fleet.play_well(&absent);
     assert_eq!(fleet.state(), before);
     assert_eq!(fleet.entered("breakglass", "breakglass", "sudo -n true"), everywhere);
     assert_eq!(fleet.entered("alice", "root", "true"), [""; 0]);

@@ -34,12 +34,16 @@ fn forms(host: &Booted) -> [u32; 2] {
         .map(|file| host.must(&format!("od -An -tu1 -j63 -N1 {file}")).trim().parse().expect("a number"))
 }
 
-/// Makes of a host with the packages one that this site's team logs in to.
+/// Makes of a host with the packages one that this site's team logs in to: observing first, then enforcing.
 fn configure(site: &Site, slapd: &Slapd, host: &Booted) {
-    site.write_configuration(host, slapd);
-    host.must("oncall-cache config check /etc/authkeys/config.toml");
-    host.must("install -m 644 /usr/share/authkeys/10-authkeys.conf /etc/ssh/sshd_config.d/ && sshd -t && systemctl reload ssh");
-    host.must("pam-oncall-enable");
+    let packages = format!("/run/suite/build/packages/releases/{}", THIS.version);
+    site.write_inventory(slapd, &[("web1", host)], &packages);
+    site.play_well(1, &json!({ "authkeys_metrics": true }));
+    site.play_well(
+        1,
+        &json!({ "authkeys_metrics": true, "authkeys_mode": "enforce", "authkeys_trial": "5m" }),
+    );
+    site.play(&json!({ "authkeys_metrics": true, "authkeys_mode": "enforce" }), &[]).must_count(1, 0, 0);
 }
 
 /// Waits until this host says that it knows all it has to.
@@ -97,6 +101,7 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
     let start = now();
     site.on_call(&[("alice", start - HOUR, start + HOUR), ("bob", start + HOUR, start + 2 * HOUR)]);
     let mut host = site.host("web1");
+    site.let_ansible_in(&host);
     bring_packages(&host, &[&THIS]);
 
     install(&host, &THIS);
@@ -112,7 +117,7 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
     host.must("su - bob -c 'sudo -n true'");
 
     host.write("/etc/authkeys/on-failure", "#!/bin/sh\nlogger -t pager \"$1 $MONITOR_EXIT_STATUS\"\n", 0o755);
-    host.must("mkdir -p /var/lib/prometheus/node-exporter && systemctl enable --now authkeys-metrics.timer");
+    host.must("mkdir -p /var/lib/prometheus/node-exporter");
     configure(&site, &slapd, &host);
     waits_until_well(&host);
     only_those_on_call_enter(&site, &host, "alice", "bob");
@@ -302,6 +307,7 @@ fn packages_change_and_go_while_people_log_in() {
     let start = now();
     site.on_call(&[("alice", start - HOUR, start + 6 * HOUR)]);
     let host = site.host("web1");
+    site.let_ansible_in(&host);
     bring_packages(&host, &[&THIS, &NEXT, &AFTER]);
     let (files, logins) = (host.must(LISTED), host.must(LOGINS));
     install(&host, &THIS);
@@ -386,6 +392,7 @@ fn a_host_from_an_image_without_copies_has_them_in_seconds_and_keeps_them_fresh(
     let start = now();
     site.on_call(&[("alice", start - HOUR, start + HOUR)]);
     let mut host = site.host("web1");
+    site.let_ansible_in(&host);
     bring_packages(&host, &[&THIS]);
     install(&host, &THIS);
     configure(&site, &slapd, &host);

@@ -10,6 +10,7 @@ pub mod oncalls;
 pub mod packages;
 pub mod page;
 pub mod pagerduty;
+pub mod playbook;
 pub mod proxy;
 pub mod relay;
 pub mod releases;

@@ -12,12 +12,12 @@ use crate::text;
 /// The version of this build, and the next.
 pub const VERSIONS: [&str; 2] = ["0.1.0", "0.1.1"];
 
-/// Directories in which a package may leave something, without what else keeps changing and what logins leave.
+/// Directories in which a package may leave something, without what else keeps changing and what logins and Ansible leave.
 pub const LISTED: &str = "find /etc /usr /var/lib /var/cache /var/log /run -xdev \
     -path /run/suite -prune -o -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune -o -path /var/cache/apt -prune -o \
     -path /var/log/apt -prune -o -path /var/cache/debconf -prune -o -path /var/cache/man -prune -o -path /usr/src -prune -o -path /usr/local -prune -o \
     -path /var/log/journal -prune -o -path /run/user -prune -o -path /run/sudo -prune -o -name motd.dynamic -o -name agetty.reload -o \
-    -name dpkg.log -o -name alternatives.log -o -name '*.cache' -o -path /var/cache/ldconfig/aux-cache -o -name '*-' -o \
+    -name dpkg.log -o -name user.log -o -name alternatives.log -o -name '*.cache' -o -path /var/cache/ldconfig/aux-cache -o -name '*-' -o \
     -path '/var/lib/systemd/deb-systemd-*' -o -name .pwd.lock -o -path /run/systemd -prune -o -print | sort";
 
 /// Files that say who gets in.

@@ -105,18 +105,6 @@ impl Site {
         host
     }
 
-    /// Writes what /etc/authkeys has to hold for this site, config.toml last, as configuration management does.
-    pub fn write_configuration(&self, host: &Machine, slapd: &Slapd) {
-        host.write("/etc/authkeys/ldap-ca.pem", slapd.ca_pem(), 0o644);
-        host.write("/etc/authkeys/pagerduty-ca.pem", self.pagerduty.ca_pem(), 0o644);
-        for (file, secret, group) in Self::SECRETS {
-            host.write(&format!("/etc/authkeys/{file}"), format!("{secret}\n"), 0o640);
-            host.must(&format!("chgrp {group} /etc/authkeys/{file}"));
-        }
-        self.write_rota(host, None);
-        host.write("/etc/authkeys/config.toml", Self::config(), 0o644);
-    }
-
     /// What config.toml says on each host.
     pub fn config() -> String {
         Slapd::section(&[Slapd::LDAPS_URL]) + &CONFIG.replace("API", PagerDuty::API)
