@@ -649,6 +649,16 @@ fn config_check_names_what_stands_for_nothing_with_what_was_meant() {
             "file = \"rota.toml\"\npeople = { X = \"bobb\" }",
             "[oncall.source.people]: `bobb` is no person of the directory; did you mean `bob`?",
         ),
+        (
+            "file = \"people.toml\"",
+            "file = \"poeple.toml\"",
+            "[directory] file: there is no /etc/authkeys/poeple.toml",
+        ),
+        (
+            "file = \"rota.toml\"",
+            "file = \"/home/alice/rota.toml\"",
+            "[[oncall.source]] file: the units of the syncs do not see /home/alice/rota.toml; put it into /etc/authkeys, or use `authkeys-sync` and `oncall-cache sync` from cron",
+        ),
     ] {
         let config = CONFIG.replace(old, new);
         let at = line(&config, new.rsplit('\n').next().unwrap_or(new));

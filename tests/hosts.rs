@@ -132,6 +132,8 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
             .status
             .success()
     });
+    site.play_well(1, &json!({ "authkeys_mode": "enforce" }));
+    assert_eq!(host.must("ls /var/lib/prometheus/node-exporter"), "", "metrics that nobody writes any more");
     who_was_root_is_told(&host);
     let doctor = host.sh("oncall-cache doctor");
     assert_eq!(doctor.status.code(), Some(0), "{}", text(&doctor));

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::io;
+use std::path::Path;
 
 use host::config::references::{Kind, Reference, references};
 use host::config::{Directory, KeysMode, Provider, Source};
@@ -88,8 +90,28 @@ impl Known {
                 let what = format!("schedule of source `{source}`");
                 (!known.contains(id)).then(|| told(setting, &what, id, known))
             }
+            Kind::File | Kind::Secret => {
+                let trouble = file_trouble(&config.path, name, *kind == Kind::Secret)?;
+                Some(format!("{setting}: {trouble}"))
+            }
         }
     }
+}
+
+/// What the units of the syncs do not see: ProtectHome= and PrivateTmp= of systemd.exec(5).
+const UNSEEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
+
+/// Why a sync will not find a file. What comes from standard input is beside nothing.
+fn file_trouble(config: &Path, name: &str, is_secret: bool) -> Option<String> {
+    let path = config.parent()?.join(name);
+    if UNSEEN.iter().any(|directory| path.starts_with(directory)) && Path::new(name).is_absolute() {
+        return Some(format!(
+            "the units of the syncs do not see {name}; put it into /etc/authkeys, or use `authkeys-sync` and `oncall-cache sync` from cron"
+        ));
+    }
+    let has_place = Path::new(name).is_absolute() || config.is_file();
+    let is_missing = || fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    (has_place && !is_secret && is_missing()).then(|| format!("there is no {}", path.display()))
 }
 
 fn told(setting: &str, what: &str, name: &str, known: &BTreeSet<String>) -> String {

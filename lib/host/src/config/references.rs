@@ -1,4 +1,4 @@
-//! Names in a configuration that stand for something outside of it: accounts, groups, people, schedules.
+//! Names in a configuration that stand for something outside of it: accounts, groups, people, schedules, files.
 //!
 //! Whether they exist is no matter of the configuration's, and changes under it; so none of this makes a file wrong.
 //! `config check` and the doctor look them up and say what is not there. Read apart from the checks that every login
@@ -24,6 +24,10 @@ pub enum Kind {
     Person,
     /// A schedule, as `source/text`.
     Schedule,
+    /// A file that a sync reads.
+    File,
+    /// One with a secret: systemd may pass another in its place.
+    Secret,
 }
 
 /// A name, and where it stands.
@@ -42,9 +46,20 @@ pub struct Reference {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct File {
+    directory: Directory,
     keys: Keys,
     oncall: OnCall,
     policy: Policy,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Directory {
+    file: Option<Spanned<String>>,
+    ca_file: Option<Spanned<String>>,
+    client_cert_file: Option<Spanned<String>>,
+    client_key_file: Option<Spanned<String>>,
+    bind_password_file: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -72,6 +87,15 @@ struct Source {
     schedules: Vec<Spanned<String>>,
     #[serde(default)]
     people: BTreeMap<String, Spanned<String>>,
+    file: Option<Spanned<String>>,
+    ca_file: Option<Spanned<String>>,
+    token_file: Option<Spanned<String>>,
+    oauth: Option<OAuth>,
+}
+
+#[derive(Deserialize)]
+struct OAuth {
+    client_secret_file: Spanned<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -106,7 +130,12 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
     // A file that says nothing is told by those who read it for what it says.
     let file: File = toml_file::parse(Path::new(""), text).unwrap_or_default();
     let mut found = Found { text, references: Vec::new() };
-    let File { keys, oncall, policy } = &file;
+    let File { directory, keys, oncall, policy } = &file;
+    found.all(Kind::File, "[directory] file", &directory.file);
+    found.all(Kind::File, "[directory] ca_file", &directory.ca_file);
+    found.all(Kind::File, "[directory] client_cert_file", &directory.client_cert_file);
+    found.all(Kind::Secret, "[directory] client_key_file", &directory.client_key_file);
+    found.all(Kind::Secret, "[directory] bind_password_file", &directory.bind_password_file);
     for rule in &keys.rule {
         found.all(
             Kind::Account,
@@ -120,6 +149,11 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
             found.add(Kind::Schedule, "[[oncall.source]] schedules", name, wanted);
         }
         found.all(Kind::Person, "[oncall.source.people]", source.people.values());
+        found.all(Kind::File, "[[oncall.source]] file", &source.file);
+        found.all(Kind::File, "[[oncall.source]] ca_file", &source.ca_file);
+        found.all(Kind::Secret, "[[oncall.source]] token_file", &source.token_file);
+        let secret = source.oauth.as_ref().map(|oauth| &oauth.client_secret_file);
+        found.all(Kind::Secret, "[oncall.source.oauth] client_secret_file", secret);
     }
     found.all(Kind::Account, "policy.accounts", &policy.accounts);
     found.all(Kind::Group, "policy.groups", &policy.groups);
@@ -178,7 +212,8 @@ mod tests {
     fn names_are_found_with_their_lines() {
         let text = "[policy]\nexempt_accounts = ['a',\n 'b']\ngroups = ['sudo']\n[[policy.shared]]\naccount = 'root'\nprincipals = ['alice']\n\
                     [[policy.rule]]\nname = 'x'\nschedules = ['r/p']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
-                    [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n";
+                    [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n\
+                    [directory]\nfile = 'people.toml'\nbind_password_file = 'w'\n";
         let told = references(text.as_bytes());
         let told: Vec<String> = told
             .iter()
@@ -197,6 +232,8 @@ mod tests {
                 "14 Person bob [oncall.source.people]",
                 "16 Account web [[keys.rule]] accounts",
                 "18 Account deploy [[policy.automation]] account",
+                "20 File people.toml [directory] file",
+                "21 Secret w [directory] bind_password_file",
             ]
         );
         assert_eq!(references(b"nonsense"), []);

@@ -27,6 +27,14 @@ systemd_unit 'authkeys-metrics.timer' do
   action node['authkeys']['metrics'] ? %i[enable start] : %i[stop disable]
 end
 
+# What nobody writes any more would be read for ever.
+%w[/var/lib/prometheus/node-exporter /var/lib/node_exporter/textfile_collector].each do |directory|
+  file "#{directory}/oncall-cache.prom" do
+    action :delete
+    not_if { node['authkeys']['metrics'] }
+  end
+end
+
 include_recipe 'authkeys::sshd' if node['authkeys']['sshd']
 
 authkeys_pam 'stacks' do
