@@ -469,8 +469,13 @@ fn the_word_is_put_into_nsswitch_once_and_taken_out_whole() {
     assert!(switch().contains("files [SUCCESS=merge] sss") && !switch().contains("oncall"), "{}", switch());
     suite.host.write("/etc/nsswitch.conf", original.clone() + "initgroups: files\n", 0o644);
     assert!(text(&enable("")).contains("has an initgroups: line"));
-    suite.host.write("/etc/nsswitch.conf", original.clone() + "initgroups: oncall files\n", 0o644);
-    assert_eq!(enable("--undo").status.code(), Some(1), "somebody else put it there");
+    // As docs/operations.md says to write it.
+    let initgroups = original.clone() + "initgroups: files [SUCCESS=continue] oncall # ours\n";
+    suite.host.write("/etc/nsswitch.conf", &initgroups, 0o644);
+    assert!(text(&enable("--undo")).contains(": oncall taken out of initgroups:"));
+    assert_eq!(switch(), initgroups.replace(" oncall", ""));
+    suite.host.write("/etc/nsswitch.conf", original.clone() + "shadow: oncall files\n", 0o644);
+    assert_eq!(enable("--undo").status.code(), Some(1), "what is none of ours");
     assert_eq!(enable("--und").status.code(), Some(64));
     suite.host.write("/etc/nsswitch.conf", &original, 0o644);
     suite.host.must("rm /usr/lib/*/libnss_oncall.so.2");

@@ -124,10 +124,14 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     host.must(&format!("apt-get install {}", debs(OLD)));
     assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\ndisabled\ndisabled\n");
     assert!(host.must("grep ^group: /etc/nsswitch.site").trim_end().ends_with(" oncall"));
+    host.must("echo 'initgroups: files oncall' >>/etc/nsswitch.site");
     host.must("mount -t tmpfs none /var/log/authkeys && touch /var/log/authkeys/decisions.jsonl");
     host.must("apt-get purge authkeys libpam-oncall libnss-oncall");
     assert_eq!(host.must("ls -A /var/log/authkeys"), "");
     host.must("umount /var/log/authkeys && rm -r /var/log/authkeys /run/mount");
+    host.must(
+        "grep -qx 'initgroups: files' /etc/nsswitch.site && sed -i '/^initgroups:/d' /etc/nsswitch.site",
+    );
     host.must(
         "test -L /etc/nsswitch.conf && rm /etc/nsswitch.conf && mv /etc/nsswitch.site /etc/nsswitch.conf",
     );
@@ -317,7 +321,11 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     dnf("remove pam_oncall");
     assert!(may_sudo(&host, "bob"));
     host.must(METRICS);
+    host.must("echo 'initgroups: files oncall' >>/etc/nsswitch.conf");
     dnf("remove authkeys nss_oncall");
+    host.must(
+        "grep -qx 'initgroups: files' /etc/nsswitch.conf && sed -i '/^initgroups:/d' /etc/nsswitch.conf",
+    );
     assert_eq!(host.must(METRICS_LEFT), "");
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
     assert_eq!(host.must("ls -A /etc/authkeys /usr/lib64 /usr/lib64/security /usr/libexec/authkeys /usr/share/authkeys 2>/dev/null; true").matches("oncall").count(), 0);

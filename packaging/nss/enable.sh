@@ -27,11 +27,12 @@ change() {
 }
 
 if $undo; then
-    if lists "$line"; then
+    for line in "$line" '^[[:space:]]*initgroups:'; do
+        lists "$line" || continue
         # With what somebody said is to follow from its answer.
         change "/$line/s/^([^#]*)[[:space:]]oncall([[:space:]]*\\[[^]]*\\])*([[:space:]#]|\$)/\\1\\3/"
-        echo "$switch: oncall taken out of group:"
-    fi
+        echo "$switch: oncall taken out of ${line##*\]\*}"
+    done
     ! lists '^[[:space:]]*[a-z_]+:' || { echo "$switch still names oncall; take it out before the library goes" >&2; exit 1; }
     exit 0
 fi
