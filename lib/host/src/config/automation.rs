@@ -9,7 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::{Date, Datetime, Offset, Time};
 
-use super::{Problem, named, problem, services};
+use super::rules::services;
+use super::values::{Problem, named, problem};
 
 /// The longest owner or reason, in bytes: both go into reports, a line each.
 const LONGEST_TEXT: usize = 200;

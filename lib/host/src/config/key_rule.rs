@@ -8,7 +8,7 @@ use policy::{Account, FromPattern, Shared, Span};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Duration, Problem, named, problem};
+use super::values::{Duration, Problem, named, problem};
 
 /// RSA lengths that can be asked for: shorter keys are never accepted, longer ones sshd cannot use.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=16_384;

@@ -4,7 +4,7 @@ use policy::{Gid, GroupName, GroupRule, Rule};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Problem, meant, named, problem, unique};
+use super::values::{Problem, meant, named, problem, unique};
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]

@@ -7,7 +7,8 @@ use policy::{AgeLimit, Ages, Principal, SourceAges, Span};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Duration, Percent, Problem, first_level, level, named, problem, system_authorities, unique};
+use super::directory::system_authorities;
+use super::values::{Duration, Percent, Problem, first_level, level, named, problem, unique};
 
 /// `[oncall]`.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Principals;
+use super::rules::Principals;
 use crate::toml_file;
 
 /// What a name stands for.
