@@ -396,3 +396,39 @@ fn login_and_polkit_admit_by_the_account_and_the_console_is_open() {
     assert_eq!(ask("login", "root", "/dev/pts/1"), answer(false, "unknown-person"));
     assert_eq!(ask("login", "bob", "/dev/pts/1"), answer(false, "config-invalid"));
 }
+
+/// `login` on a terminal of its own; what was typed there follows `account`, who gave their password before.
+fn login(suite: &Suite, account: &str) -> String {
+    let typed = "printf 'id -u; echo role=$(id -un)\\nexit\\n'";
+    text(&suite.host.sh(&format!("{typed} | script -qec 'login -f {account}' /dev/null")))
+}
+
+#[test]
+fn the_real_login_lets_in_who_is_on_call_and_on_an_exempt_terminal_whoever_has_the_password() {
+    let suite = suite();
+    suite.host.must("pam-oncall-enable login");
+    let said = login(&suite, "alice");
+    assert!(said.contains("role=alice\r\n") && said.contains("\non call for primary until "), "{said}");
+    let lines = suite.decisions();
+    assert!(
+        lines[0].contains("person=alice decision=allow reason=oncall ")
+            && lines[0].contains(" service=login account=alice tty=/dev/pts/"),
+        "{lines:#?}"
+    );
+    let said = login(&suite, "bob");
+    assert!(
+        !said.contains("role=bob\r\n") && said.contains("bob on testhost is for people on call: bob is not"),
+        "{said}"
+    );
+    assert!(!login(&suite, "root").contains("role=root\r\n"));
+    assert!(login(&suite, "dave").contains("role=dave\r\n"));
+
+    // A terminal stands for a console: with nothing left that could tell, it is open.
+    let terminals: Vec<String> = (0..20).map(|number| format!("'pts/{number}'")).collect();
+    let exempt = format!("[policy]\nexempt_ttys = [{}]\n", terminals.join(", "));
+    suite.host.must("rm -rf /var/lib/oncall-cache /var/lib/authkeys");
+    suite.host.write("/etc/authkeys/config.toml", exempt, 0o644);
+    for account in ["root", "bob"] {
+        assert!(login(&suite, account).contains(&format!("role={account}\r\n")), "{account}");
+    }
+}
