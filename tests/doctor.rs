@@ -282,7 +282,7 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
         ),
         // A robot in a guarded account, and nobody else who would need the word.
         case(
-            "sed -i '/^.*policy.shared/,$d' /etc/authkeys/config.toml && sed -i 's/^PermitRootLogin.*/PermitRootLogin no/' /etc/ssh/sshd_config.d/10-authkeys.conf && \
+            "sed -i '/^.*policy.shared/,$d' /etc/authkeys/config.toml && echo PermitRootLogin no >>/etc/ssh/sshd_config.d/10-authkeys.conf && \
              printf '[[policy.automation]]\\naccount = \"alice\"\\nkeys = [\"%s\"]\\nfrom = [\"127.0.0.1\"]\\nowner = \"ops\"\\nreason = \"deploy\"\\nuntil = 2099-01-01\\n' \"$(cat /root/keys/dave.pub)\" >>/etc/authkeys/config.toml && \
              sed -i 's/ shared=session//' /etc/pam.d/sshd",
             "lock-out pam-shared",
@@ -432,15 +432,15 @@ fn a53_an_sshd_that_does_not_ask_is_named_by_the_line_that_wins() {
         case("chmod 777 /usr/bin", "lock-out sshd-command-path", "/usr/bin", Mend),
         case("chmod 700 /usr/bin/authkeys", "lock-out sshd-command-path", "/usr/bin/authkeys", Mend),
         case(
-            "sed -i 's/^PermitRootLogin.*/PermitRootLogin no/' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "echo PermitRootLogin no >>/etc/ssh/sshd_config.d/10-authkeys.conf",
             "lock-out sshd-root",
-            "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin no",
             Mend,
         ),
         case(
-            "sed -i 's/^PermitRootLogin.*/PermitRootLogin yes/' /etc/ssh/sshd_config.d/10-authkeys.conf",
+            "echo PermitRootLogin yes >>/etc/ssh/sshd_config.d/10-authkeys.conf",
             "warning sshd-root-password",
-            "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin",
+            "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin yes",
             Mend,
         ),
         case(
@@ -587,6 +587,41 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             Mend,
         ),
     ]);
+}
+
+#[test]
+fn other_files_are_checked_before_they_are_installed() {
+    let suite = suite();
+    for (command, right, wrong, told) in [
+        (
+            "oncall-cache config check --as rota",
+            "[[schedule]]\nid = 'p'\n",
+            "[[schedule]]\nid = 'p'\n[[schedule.shift]]\nperson = 'a'\n",
+            ":3: missing field `start`",
+        ),
+        (
+            "oncall-cache config check --as revoked",
+            "# nobody\nmallory 2026-11-20T09:00:00Z root why not\n",
+            "# nobody\nmallory\n",
+            ":2: not a revocation; write ",
+        ),
+        (
+            "authkeys-sync --check",
+            "[[person]]\nprincipal = 'alice'\n",
+            "[[person]]\nprincipal = 'alice'\nmial = []\n",
+            ":3: unknown key `mial`; did you mean `mail`?",
+        ),
+    ] {
+        let check = |text: &str| {
+            suite.host.write("/run/new", text, 0o600);
+            suite.host.sh(&format!("{command} /run/new"))
+        };
+        let output = check(right);
+        assert!(output.status.success() && text(&output).contains("/run/new: ok"), "{}", text(&output));
+        let output = check(wrong);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains(&format!("/run/new{told}")), "{}", text(&output));
+    }
 }
 
 /// `config check FILE` for each of these configurations: its exit status, and what it complains of.

@@ -190,7 +190,11 @@ pub struct StatusArguments {
 pub enum ConfigVerb {
     /// Say whether FILE is a configuration that the programs accept, and if not, which line is wrong
     Check {
-        /// The configuration; any owner and mode, so that one can be checked before it is installed
+        /// What it is; a people.toml is checked by `authkeys-sync --check`
+        #[arg(long = "as", value_name = "KIND", value_enum, default_value_t = Kind::Config)]
+        kind: Kind,
+
+        /// The file; any owner and mode, so that one can be checked before it is installed
         file: PathBuf,
     },
     /// Print the configuration as it holds, every default filled in; it is a configuration again, and the same
@@ -212,6 +216,17 @@ pub enum ConfigVerb {
 }
 
 /// The tools that people move in from.
+/// A file that somebody writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// config.toml
+    Config,
+    /// A rota.toml
+    Rota,
+    /// The list of those who are shut out
+    Revoked,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Threat Stack's authkeys: authkeys.json

@@ -38,10 +38,11 @@ use policy::{Principal, Timestamp, plain};
 use serde_json::{Value, json};
 
 use cli::{
-    Arguments, ConfigVerb, Format, MapArguments, Moment, Question, RefreshArguments, ReportArguments,
+    Arguments, ConfigVerb, Format, Kind, MapArguments, Moment, Question, RefreshArguments, ReportArguments,
     StatusArguments, SyncArguments, Verb,
 };
 use map::Map;
+use providers::rota::Rota;
 use report::Report;
 use status::Status;
 use store::StoreError;
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
         Verb::Unrevoke { user } => change(revoke::unrevoke(&arguments.config, user)),
         Verb::Suspend(wish) => switched(switch::suspend(&arguments.config, wish, now())),
         Verb::Enforce(wish) => switched(switch::enforce(&arguments.config, wish, now())),
-        Verb::Config { verb: ConfigVerb::Check { file } } => check_config(file),
+        Verb::Config { verb: ConfigVerb::Check { kind, file } } => check_file(*kind, file),
         Verb::Config { verb: ConfigVerb::Show { json } } => show_config(config(), *json),
         Verb::Config { verb: ConfigVerb::Import { file, format } } => import_config(file, *format),
     };
@@ -450,22 +451,18 @@ fn explain(world: &check::World) -> u8 {
     if told { 1 } else { CANNOT_TELL }
 }
 
-fn check_config(file: &Path) -> u8 {
-    let checked = std::path::absolute(file).and_then(|path| Ok((std::fs::read(&path)?, path)));
-    let outcome = match checked {
-        Ok((text, path)) => {
-            Config::parse(&path, &text).map(|config| (config, text)).map_err(|error| error.to_string())
-        }
+fn check_file(kind: Kind, file: &Path) -> u8 {
+    let read = std::path::absolute(file).and_then(|path| Ok((std::fs::read(&path)?, path)));
+    let outcome = match read {
         Err(error) => Err(format!("{}: {error}", file.display())),
+        Ok((text, path)) => match kind {
+            Kind::Config => check_config(file, &path, &text).map_err(|error| error.to_string()),
+            Kind::Rota => Rota::check(&path, &text, now()).map_err(|error| error.to_string()),
+            Kind::Revoked => revoked::parse(&path, &text).map(drop).map_err(|error| error.to_string()),
+        },
     };
     match outcome {
-        Ok((config, text)) => {
-            for remark in names::remarks(&config, &text, now()) {
-                complain(format_args!("{}:{remark}", file.display()));
-            }
-            for remark in config.remarks(now()) {
-                say(&format!("{}: note: {remark}", file.display()));
-            }
+        Ok(()) => {
             say(&format!("{}: ok", file.display()));
             0
         }
@@ -474,6 +471,18 @@ fn check_config(file: &Path) -> u8 {
             CANNOT_TELL
         }
     }
+}
+
+/// As a configuration, with what is no mistake and is hardly meant.
+fn check_config(file: &Path, path: &Path, text: &[u8]) -> Result<(), FileError> {
+    let config = Config::parse(path, text)?;
+    for remark in names::remarks(&config, text, now()) {
+        complain(format_args!("{}:{remark}", file.display()));
+    }
+    for remark in config.remarks(now()) {
+        say(&format!("{}: note: {remark}", file.display()));
+    }
+    Ok(())
 }
 
 fn show_config(config: Result<Config, FileError>, as_json: bool) -> u8 {

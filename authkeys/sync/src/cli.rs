@@ -11,8 +11,8 @@ use clap::Parser;
 ///
 /// With --user, prints what the directory says about one person, for authkeys, and changes nothing.
 ///
-/// Exit status: 0, the copy is up to date, or the answer is whole; 2, nothing was published, or there is no
-/// answer; 64, wrong usage.
+/// Exit status: 0, the copy is up to date, or the answer is whole, or the file is right; 2, nothing was published, or
+/// there is no answer, or it is wrong; 64, wrong usage.
 #[derive(Debug, Parser)]
 #[command(name = "authkeys-sync", version)]
 pub struct Arguments {
@@ -23,6 +23,10 @@ pub struct Arguments {
     /// Publish this once although it takes more people away than max_shrink allows
     #[arg(long, conflicts_with = "user")]
     pub accept: bool,
+
+    /// Say whether FILE is a people.toml, and if not, which line is wrong; any owner and mode, nothing is changed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "accept"])]
+    pub check: Option<PathBuf>,
 
     /// Ask about this person alone, for authkeys
     #[arg(long, value_name = "NAME")]

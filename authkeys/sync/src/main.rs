@@ -40,13 +40,25 @@ fn main() -> ExitCode {
     if let Some(name) = &arguments.user {
         return live::run(&arguments, name, now());
     }
-    match sync(&arguments) {
+    let done = match &arguments.check {
+        Some(file) => check(file),
+        None => sync(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "authkeys-sync: {error}");
             ExitCode::from(2)
         }
     }
+}
+
+fn check(file: &Path) -> Result<(), Box<dyn Error>> {
+    let path = std::path::absolute(file)?;
+    let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", file.display()))?;
+    let people = people::parse(&path, &text)?;
+    let _ = writeln!(io::stdout(), "{}: ok, {} people", file.display(), grouped(people.len()));
+    Ok(())
 }
 
 fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {

@@ -6,7 +6,7 @@ use host::FileError;
 use host::toml_file::{self, nearest};
 use jiff::civil::{DateTime, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use policy::{Timestamp, Window};
+use policy::{Span, Timestamp, Window};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
@@ -114,6 +114,16 @@ impl<'a> Rota<'a> {
     /// The rota at `path`; of it the schedules `wanted`, or all if none is named, down to `max_level`.
     pub fn new(path: &'a Path, wanted: &'a [String], max_level: u8) -> Self {
         Self { path, wanted, max_level }
+    }
+
+    /// Is `text` a rota, as the content of `path`?
+    ///
+    /// # Errors
+    /// What is wrong with it, with its line.
+    pub fn check(path: &Path, text: &[u8], now: Timestamp) -> Result<(), FileError> {
+        // All of it is read whatever is asked for.
+        let Some(window) = Window::new(now, now.plus(Span::hours(24))) else { return Ok(()) };
+        Rota::new(path, &[], u8::MAX).parse(text, window).map(drop)
     }
 
     fn parse(&self, text: &[u8], window: Window) -> Result<Answer, FileError> {
