@@ -862,6 +862,12 @@ fn groups_that_are_not_served_as_configured_are_told() {
                 "/etc/nsswitch.conf#group:",
                 Mend,
             ),
+            case(
+                "sed -i 's/^group:.*/group: files # local only/' /etc/nsswitch.conf",
+                "warning nss-line",
+                "/etc/nsswitch.conf#group:",
+                Mend,
+            ),
             case("rm /var/lib/oncall-cache/group", "warning nss-file", group, Mend),
             case("chmod 664 /var/lib/oncall-cache/group", "warning nss-file", group, Mend),
             case("echo >>/var/lib/oncall-cache/group", "warning nss-file", group, Mend),

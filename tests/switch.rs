@@ -326,4 +326,8 @@ fn nothing_is_enforced_that_would_shut_out_or_let_in_the_wrong_people() {
         assert!(!suite.host.path(SWITCH).exists(), "{spoil}");
         suite.host.must("cp -r /root/pam.d /root/authkeys /etc; cp -rp /root/cache/. /var/lib/oncall-cache/");
     }
+    suite.host.must("oncall-cache suspend --for 1h --reason 'cold start'");
+    for command in ["enforce", "enforce --confirm-within 5m"] {
+        must_say(&suite.host.sh(&format!("oncall-cache {command}")), 2, "enforcing is suspended until ");
+    }
 }

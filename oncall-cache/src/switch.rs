@@ -171,10 +171,14 @@ pub fn enforce(config: &Path, wish: &EnforceArguments, now: Timestamp) -> Result
         record("enforce-end", None);
         return Ok(vec![held.outcome(now)]);
     }
+    // On a host that observes it suspends nothing yet, and would what is tried.
+    let suspension = held.switch.suspension.as_ref().filter(|order| order.holds(now));
+    if let Some(until) = suspension.and_then(|order| order.until) {
+        return Err(Failure::Suspended(until));
+    }
     let (mode, source) = mode_in_force(held.world.rules.mode, Some(&held.switch), now);
     let test = || trial::run(&held.world, now).map_err(|problems| Failure::Test(mode, problems));
     let already = match source {
-        ModeSource::Suspended(Order { until: Some(until), .. }) => return Err(Failure::Suspended(*until)),
         ModeSource::Confirmed(_) => Some("enforced already"),
         _ if held.world.rules.mode == Mode::Enforce => Some("config.toml enforces already"),
         _ => None,

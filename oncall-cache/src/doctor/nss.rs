@@ -55,9 +55,9 @@ fn line(nss: &Nss<'_>) -> Option<Finding> {
     if !names {
         let found = Finding::warning("nss-line", "the group line does not name `oncall`").why(WHY_EMPTY);
         return Some(match line {
-            Some((number, _)) => {
-                found.at(Place::line(FILE, number)).run(edit(FILE, &[format!("{number}s/$/ oncall/")]))
-            }
+            Some((number, _)) => found
+                .at(Place::line(FILE, number))
+                .run(edit(FILE, &[format!("{number}s/\\([[:space:]]*#.*\\)\\?$/ oncall\\1/")])),
             None => found.at(Place::file(FILE)).run(format!("printf 'group: files oncall\\n' >>{FILE}")),
         });
     }
