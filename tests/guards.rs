@@ -373,26 +373,26 @@ fn a35_of_two_syncs_at_once_one_works_and_the_other_waits_for_its_turn() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR)]);
     suite.sync();
-    // What changes while it waits is in what it publishes.
     suite.write_rota(&[("bob", -HOUR, HOUR)]);
-    for (user, lock, sync) in [
-        ("oncall-cache", "oncall-cache/roster.lock", "oncall-cache sync"),
-        ("authkeys-sync", "authkeys/keys.lock", "authkeys-sync"),
+    // What changes while it waits counts, the configuration too.
+    for (user, lock, sync, file, other) in [
+        ("authkeys-sync", "authkeys/keys.lock", "authkeys-sync", "people", "team"),
+        ("oncall-cache", "oncall-cache/roster.lock", "oncall-cache sync", "rota", "shifts"),
     ] {
-        let first = "until [ -e /run/seen/waits ]; do sleep 0.1; done; date +%s%N >/run/seen/done";
-        suite.host.must("rm -rf /run/seen; install -d -m 777 /run/seen");
-        let script = format!(
-            "flock /var/lib/{lock} sh -c '{first}' & sleep 0.3
-             {sync} 2>&1 | {{ read said; echo \"$said\"; touch /run/seen/waits; cat; date +%s%N; }}"
-        );
-        let output = suite.run_as(user, &script).stdout;
-        let output = String::from_utf8(output).expect("text");
-        assert!(output.contains("another sync is at work; waiting for its end"), "{output}");
-        let instant = |text: &str| text.trim().parse::<u64>().expect("nanoseconds");
-        let ended = instant(output.lines().last().expect("a line"));
-        assert!(instant(&suite.host.read("/run/seen/done")) < ended, "{output}");
+        let output = suite.host.must(&format!(
+            "rm -f /run/waits; runuser -u {user} -- flock /var/lib/{lock} sh -c 'until [ -e /run/waits ]; do sleep 0.1; done' & sleep 0.3
+             cd /etc/authkeys; runuser -u {user} -- {sync} 2>&1 | {{
+                 read said; echo \"$said\"; cp {file}.toml {other}.toml; sed -i s/{file}.toml/{other}.toml/ config.toml; touch /run/waits; cat
+             }}"
+        ));
+        assert!(output.contains("another sync is at work; waiting for its end\n"), "{output}");
     }
     assert_eq!(suite.run_as("nobody", "oncall-cache check bob").status.code(), Some(0));
+    let printed = text(&suite.run_as("authkeys", "authkeys root"));
+    assert!(printed.contains(" bob"), "a copy of the people there are now: {printed}");
+    let digest = suite.host.must("sha256sum </etc/authkeys/config.toml | cut -d' ' -f1");
+    let report = suite.host.read("/var/lib/oncall-cache/status.json");
+    assert!(report.contains(digest.trim()), "{report}");
 }
 
 /// A configuration with a source of its own for each of `sources`, as name and settings; all schedules count.

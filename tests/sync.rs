@@ -609,4 +609,15 @@ fn a_sync_that_waited_in_vain_for_another_one_says_so_and_changes_nothing() {
         assert!(said.ends_with(&end), "{said}");
     }
     assert_eq!(suite.host.must(state), before);
+    // As root leaves it who brings a backup back.
+    for (program, lock) in [
+        ("authkeys-sync", "/var/lib/authkeys/keys.lock"),
+        ("oncall-cache sync", "/var/lib/oncall-cache/roster.lock"),
+    ] {
+        suite.host.must(&format!("chown root:root {lock}"));
+        let output = suite.host.sh(program);
+        let mend = format!("chown --reference={} {lock}", lock.rsplit_once('/').expect("a path").0);
+        assert!(text(&output).contains(&format!("owner's: sudo {mend}\n")), "{}", text(&output));
+        suite.host.must(&format!("{mend} && {program}"));
+    }
 }

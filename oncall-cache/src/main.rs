@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     };
     let config = || Config::load(&arguments.config);
     let code = match &arguments.verb {
-        Verb::Sync(arguments) => sync(config().map(Config::with_credentials), arguments),
+        Verb::Sync(arguments) => sync(|| config().map(Config::with_credentials), arguments),
         Verb::Refresh(arguments) if arguments.serve => serve(|| config().map(Config::with_credentials)),
         Verb::Refresh(arguments) => refresh(config(), arguments),
         Verb::Who { moment } => {
@@ -128,23 +128,22 @@ fn print_json(value: &Value) {
     say(&format!("{value:#}"));
 }
 
-fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
+fn sync(load: impl Fn() -> Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
     let accept = match &arguments.accept {
         None => Accept::Nothing,
         Some(these) if these.is_empty() => Accept::Everything,
         Some(these) => Accept::These(these.clone()),
     };
     let wish = Wish { dry_run: arguments.dry_run, accept };
-    let config = match config {
-        Ok(config) => config,
+    let (turn, config) = match begin(load) {
+        Ok(begun) => begun,
         Err(problem) => {
             complain(problem);
             return CANNOT_TELL;
         }
     };
-    let turn = Turn::wait(&config);
     let now = now();
-    match turn.and_then(|turn| sync::sync(&turn, &config, &wish, now)) {
+    match sync::sync(&turn, &config, &wish, now) {
         Ok(summary) => {
             tell(&summary, now);
             if wish.dry_run {
@@ -157,6 +156,18 @@ fn sync(config: Result<Config, FileError>, arguments: &SyncArguments) -> u8 {
         Err(problem) => {
             complain(&problem);
             if matches!(problem, SyncError::NothingToAccept(_)) { USAGE } else { CANNOT_TELL }
+        }
+    }
+}
+
+/// A turn, and the configuration as it is then.
+fn begin(load: impl Fn() -> Result<Config, FileError>) -> Result<(Turn, Config), String> {
+    loop {
+        let config = load().map_err(|error| error.to_string())?;
+        let (turn, waited) = Turn::wait(&config).map_err(|error| error.to_string())?;
+        // What was read before a wait is old, and may name another roster.
+        if !waited {
+            return Ok((turn, config));
         }
     }
 }

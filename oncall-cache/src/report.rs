@@ -86,10 +86,9 @@ pub fn path(config: &Config) -> PathBuf {
     config.paths.roster.with_file_name("status.json")
 }
 
-/// SHA-256 of config.toml as it stands, as `sha256sum` prints it; empty if it cannot be read.
+/// SHA-256 of the configuration as it was read, as `sha256sum` prints it.
 pub fn policy_digest(config: &Config) -> String {
-    let digest = fs::read(&config.path).map(Sha256::digest);
-    digest.map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect()).unwrap_or_default()
+    Sha256::digest(&config.text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Report {

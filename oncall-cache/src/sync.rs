@@ -174,11 +174,16 @@ impl Turn {
         Self::by(config, SyncLock::take)
     }
 
-    /// Waits for it, and says so.
-    pub fn wait(config: &Config) -> Result<Self, SyncError> {
-        Self::by(config, |path| {
-            SyncLock::wait(path, || crate::complain("another sync is at work; waiting for its end"))
-        })
+    /// Waits for it, and says so; whether that took time.
+    pub fn wait(config: &Config) -> Result<(Self, bool), SyncError> {
+        let mut waited = false;
+        let turn = Self::by(config, |path| {
+            SyncLock::wait(path, || {
+                waited = true;
+                crate::complain("another sync is at work; waiting for its end");
+            })
+        });
+        Ok((turn?, waited))
     }
 
     fn by(

@@ -63,13 +63,9 @@ fn check(file: &Path) -> Result<(), Box<dyn Error>> {
 
 fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    let config = Config::load(&arguments.config)?.with_credentials();
+    let (_lock, config) = begin(&arguments.config)?;
     let directory =
         config.directory.as_ref().ok_or("config.toml has no [directory]; say where people are")?;
-    accounts::become_owner_of(config.paths.keys.parent().unwrap_or(Path::new("/")))?;
-    let _lock = SyncLock::wait(&config.paths.keys, || {
-        let _ = writeln!(io::stderr(), "authkeys-sync: another sync is at work; waiting for its end");
-    })?;
     let asked = now();
     let base = Base::open(&config.paths.keys, &config.copy_scope(directory)).ok();
     let had_base = base.is_some();
@@ -82,6 +78,23 @@ fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     }?;
     let _ = writeln!(io::stdout(), "{}, {} ms", told(published), start.elapsed().as_millis());
     Ok(())
+}
+
+/// The turn to sync, and the configuration as it is then.
+fn begin(path: &Path) -> Result<(SyncLock, Config), Box<dyn Error>> {
+    loop {
+        let config = Config::load(path)?.with_credentials();
+        accounts::become_owner_of(config.paths.keys.parent().unwrap_or(Path::new("/")))?;
+        let mut waited = false;
+        let lock = SyncLock::wait(&config.paths.keys, || {
+            waited = true;
+            let _ = writeln!(io::stderr(), "authkeys-sync: another sync is at work; waiting for its end");
+        })?;
+        // What was read before a wait is old, and may name another copy.
+        if !waited {
+            return Ok((lock, config));
+        }
+    }
 }
 
 /// What a sync did; who may become root is said where that changed.

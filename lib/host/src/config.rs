@@ -47,6 +47,8 @@ pub const DEFAULT_AUDIT: &str = "/var/log/authkeys/decisions.jsonl";
 pub struct Config {
     /// The file it came from; relative names in it are beside it.
     pub path: PathBuf,
+    /// Its bytes, as they were read.
+    pub text: Vec<u8>,
     /// Where people and their keys come from.
     pub directory: Option<Directory>,
     /// The share of people, in percent, that one sync may take away without being told to.
@@ -101,7 +103,7 @@ impl Config {
     /// Checks `text` as the content of `path`; touches no file.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, FileError> {
         let file: File = toml_file::parse(path, text)?;
-        file.check(path).map_err(|Problem { at, text: problem }| FileError::at(path, text, at, problem))
+        file.check(path, text).map_err(|Problem { at, text: problem }| FileError::at(path, text, at, problem))
     }
 
     /// What is no mistake and has no effect at `now`: a line each.
@@ -147,7 +149,7 @@ struct PathsSection {
 }
 
 impl File {
-    fn check(self, path: &Path) -> Result<Config, Problem> {
+    fn check(self, path: &Path, text: &[u8]) -> Result<Config, Problem> {
         let beside = |name: &Path| path.parent().unwrap_or(Path::new("/")).join(name);
         let roster = beside(&self.paths.roster.unwrap_or_else(|| "/var/lib/oncall-cache/roster.db".into()));
         let oncall = self.oncall.check(&beside, &roster)?;
@@ -158,6 +160,7 @@ impl File {
         let shrink = self.directory.as_ref().and_then(|section| section.get_ref().max_shrink);
         Ok(Config {
             path: path.to_path_buf(),
+            text: text.to_vec(),
             directory: self.directory.map(|section| DirectorySection::check(section, &beside)).transpose()?,
             max_shrink: shrink.map_or(MAX_SHRINK, |Percent(share)| share),
             keys: self.keys.check(&rules.shared)?,

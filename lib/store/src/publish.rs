@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollTimeout, poll};
+use nix::unistd::geteuid;
 
 use crate::StoreError;
 
@@ -23,7 +24,7 @@ impl SyncLock {
     pub const PATIENCE: Duration = Duration::from_secs(30);
 
     /// Takes the lock that belongs to the published file `path`, when whoever has it has done; `tell` is called if that
-    /// is not at once. What the other sync read may be older than what this one was started for.
+    /// is not at once. Whatever was read before may be old then.
     pub fn wait(path: &Path, tell: impl FnOnce()) -> Result<Self, StoreError> {
         let mut outcome = Self::take(path);
         if matches!(outcome, Err(StoreError::Busy(_))) {
@@ -49,18 +50,28 @@ impl SyncLock {
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&name)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    StoreError::write(&name, format_args!("{error}; run it with sudo"))
-                }
-                _ => StoreError::write(&name, error),
-            })?;
+            .map_err(|error| StoreError::write(&name, closed(&name, &error)))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy(name)),
             Err(TryLockError::Error(error)) => Err(StoreError::write(&name, error)),
         }
     }
+}
+
+/// Why a lock could not be opened, and what to do about it.
+fn closed(lock: &Path, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error.to_string();
+    }
+    let directory = lock.parent().unwrap_or(Path::new("/"));
+    let is_ours = fs::metadata(directory).is_ok_and(|metadata| metadata.uid() == geteuid().as_raw());
+    if !is_ours || !lock.exists() {
+        return format!("{error}; run it with sudo");
+    }
+    // As a backup leaves it that root brings back.
+    let (directory, lock) = (directory.display(), lock.display());
+    format!("{error}; it is not its directory's owner's: sudo chown --reference={directory} {lock}")
 }
 
 /// Replaces `path` by what `build` writes into the empty file it is given. The new file gets `mode` and the

@@ -57,7 +57,7 @@ fn span(span: Span) -> Option<Value> {
 impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
-        let Self { path: _, directory, max_shrink, keys, oncall, rules, groups, paths } = self;
+        let Self { path: _, text: _, directory, max_shrink, keys, oncall, rules, groups, paths } = self;
         let Paths { keys: copy, roster, lookups, revoked: _, audit } = paths;
         let Host { name, labels } = &rules.host;
         let show_paths = table([
