@@ -197,6 +197,12 @@ fn suspend_and_enforce_are_roots_and_ask_for_what_they_need() {
         must_say(&suite.host.sh(&format!("oncall-cache {command}")), code, words);
         assert!(!suite.host.path(SWITCH).exists(), "{command}");
     }
+    let other = "cp -r /etc/authkeys /root/other && cd /root/other && oncall-cache --config config.toml suspend --for 1h --reason x";
+    must_say(
+        &suite.host.sh(other),
+        0,
+        "/root/other/switch counts for PAM lines with config= and a file beside it",
+    );
     for command in ["suspend --for 1h --reason x", "enforce", "enforce --confirm"] {
         must_say(&suite.run_as("alice", &format!("oncall-cache {command}")), 2, "only root may");
     }
@@ -234,7 +240,7 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     must_say(
         &suite.host.sh("oncall-cache enforce --confirm"),
         2,
-        "not confirmed: this is no login by sshd or login",
+        "not confirmed: this is no login by sshd or login (inside tmux or screen it cannot be seen); log in anew",
     );
 
     // Its end comes without anybody doing anything: the same file, an hour later.
@@ -279,8 +285,21 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     assert!(!lets_bob_in(&suite, ""));
     must_say(&suite.run_as("nobody", "oncall-cache config show"), 0, "# not by this file: enforced since ");
 
-    // What is confirmed stays so, also if somebody tries once more and is cut off in the middle.
+    // A test that was cut off is no trial.
     let confirmed = suite.host.read(SWITCH);
+    suite.host.must(&format!("mv {PROBE} /root; rm {SWITCH}"));
+    suite.host.write(PROBE, "#!/bin/sh\nkill -9 $PPID\n", 0o755);
+    assert_eq!(suite.host.sh("oncall-cache enforce; echo code $?").stdout, b"code 137\n");
+    suite.host.must(&format!("mv /root/pam-probe {PROBE}"));
+    must_say(&suite.host.sh("oncall-cache status"), 0, "while it is tested");
+    must_say(
+        &suite.ssh("alice", "root", "oncall-cache enforce --confirm"),
+        1,
+        "did not come to its end; run",
+    );
+    suite.host.write(SWITCH, &confirmed, 0o644);
+
+    // What is confirmed stays so, also if somebody tries once more and is cut off in the middle.
     for command in ["enforce", "enforce --confirm-within 5m"] {
         must_say(
             &suite.host.sh(&format!("oncall-cache {command}")),
@@ -327,7 +346,10 @@ fn nothing_is_enforced_that_would_shut_out_or_let_in_the_wrong_people() {
         suite.host.must("cp -r /root/pam.d /root/authkeys /etc; cp -rp /root/cache/. /var/lib/oncall-cache/");
     }
     suite.host.must("oncall-cache suspend --for 1h --reason 'cold start'");
+    must_say(&suite.host.sh("oncall-cache status"), 1, "enforcing is SUSPENDED until ");
     for command in ["enforce", "enforce --confirm-within 5m"] {
         must_say(&suite.host.sh(&format!("oncall-cache {command}")), 2, "enforcing is suspended until ");
     }
+    suite.host.must("oncall-cache suspend --end; echo nonsense >>/etc/authkeys/config.toml");
+    must_say(&suite.host.sh("oncall-cache enforce"), 2, "/etc/authkeys/config.toml:");
 }

@@ -50,6 +50,8 @@ pub struct Answer {
 pub struct World {
     /// The rules of the configuration, or the compiled ones if it cannot be read.
     pub rules: Rules,
+    /// Why it cannot.
+    pub config_problem: Option<String>,
     /// The roster, or why it is not believed: for the decision, and in words.
     pub roster: Result<Roster, (Fault, String)>,
     /// Who is revoked, or why that cannot be told.
@@ -65,17 +67,19 @@ impl World {
     pub fn load(path: &Path) -> Self {
         let revoked = revoked::read(&Config::revoked_beside(path))
             .map_err(|unreadable| (unreadable.fault(), unreadable.to_string()));
-        let (rules, roster, mappings) = match Config::load(path) {
+        let config = Config::load(path).map_err(|error| error.to_string());
+        let config_problem = config.as_ref().err().cloned();
+        let (rules, roster, mappings) = match config {
             Ok(config) => {
                 let roster = roster::read(&config.paths.roster);
                 let roster = roster.map_err(|error| (error.fault(), error.to_string()));
                 let mappings = Mappings::read(&config);
                 (config.rules, roster, mappings)
             }
-            Err(error) => (Rules::compiled(), Err((Fault::Config, error.to_string())), Mappings::default()),
+            Err(problem) => (Rules::compiled(), Err((Fault::Config, problem)), Mappings::default()),
         };
         let switch = switch::read(&switch::beside(path)).map_err(|unreadable| unreadable.to_string());
-        Self { rules, roster, revoked, switch, mappings }
+        Self { rules, config_problem, roster, revoked, switch, mappings }
     }
 
     /// What follows from decisions at `at`, and where that comes from.

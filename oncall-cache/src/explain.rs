@@ -38,6 +38,7 @@ mod tests {
         let mut rules = Rules::compiled();
         rules.host.name = "db1".to_string();
         let world = World {
+            config_problem: None,
             rules,
             roster: Err((Fault::Missing, String::new())),
             revoked: Ok(Revoked::nobody()),

@@ -47,6 +47,7 @@ fn world() -> World {
         ground: "mail".to_string(),
     };
     World {
+        config_problem: None,
         rules: Rules {
             host: Host { name: "db1".to_string(), labels: Vec::new() },
             exempt_accounts: vec![Account::new("breakglass").unwrap()],

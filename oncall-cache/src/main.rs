@@ -64,6 +64,9 @@ fn main() -> ExitCode {
             return if error.use_stderr() { wrong_usage() } else { ExitCode::SUCCESS };
         }
     };
+    // What is trusted is named from the root on.
+    let absolute = std::path::absolute(&arguments.config);
+    let arguments = Arguments { config: absolute.unwrap_or_else(|_| arguments.config.clone()), ..arguments };
     let config = || Config::load(&arguments.config);
     let code = match &arguments.verb {
         Verb::Sync(arguments) => sync(|| config().map(Config::with_credentials), arguments),

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use host::accounts;
 use host::audit::Line;
+use host::config::DEFAULT_PATH;
 use host::revoked::{LONGEST_REASON, is_reason};
 use host::switch::{self, Uptime};
 use policy::{Mode, ModeSource, Order, Span, Switch, Timestamp, mode_in_force};
@@ -25,8 +26,10 @@ use crate::when::When;
 /// The shortest trial: time for one login.
 const SHORTEST_TRIAL: Span = Span::minutes(1);
 
-/// How long enforcing lasts by itself while it is being tested.
+/// How long enforcing lasts by itself while it is being tested, and what is then said for it; nobody says why they
+/// enforce.
 const TEST: Span = Span::minutes(1);
+const TESTED: &str = "being tested";
 
 /// Why nothing was switched.
 #[derive(Debug)]
@@ -68,7 +71,8 @@ impl fmt::Display for Failure {
             Self::Write(StoreError::Busy(lock)) => {
                 write!(
                     f,
-                    "nothing changed: another suspend or enforce holds {}; run it again",
+                    "nothing changed: another suspend or enforce holds {}; `fuser -v {}` says which",
+                    lock.display(),
                     lock.display()
                 )
             }
@@ -109,6 +113,9 @@ pub fn told(source: ModeSource<'_>, problem: Option<&String>, at: Timestamp) -> 
             until(order),
             because(order)
         )),
+        ModeSource::Trial(order) if order.reason == TESTED => {
+            Some(format!("enforced until {} while it is tested", until(order)))
+        }
         ModeSource::Trial(order) => Some(format!(
             "enforced on trial until {} ({}); keep it: oncall-cache enforce --confirm, from a new login",
             until(order),
@@ -171,14 +178,13 @@ pub fn enforce(config: &Path, wish: &EnforceArguments, now: Timestamp) -> Result
         record("enforce-end", None);
         return Ok(vec![held.outcome(now)]);
     }
-    // On a host that observes it suspends nothing yet, and would what is tried.
-    let suspension = held.switch.suspension.as_ref().filter(|order| order.holds(now));
-    if let Some(until) = suspension.and_then(|order| order.until) {
-        return Err(Failure::Suspended(until));
+    if let Some(problem) = &held.world.config_problem {
+        return Err(Failure::Unreadable(problem.clone()));
     }
     let (mode, source) = mode_in_force(held.world.rules.mode, Some(&held.switch), now);
     let test = || trial::run(&held.world, now).map_err(|problems| Failure::Test(mode, problems));
     let already = match source {
+        ModeSource::Suspended(Order { until: Some(until), .. }) => return Err(Failure::Suspended(*until)),
         ModeSource::Confirmed(_) => Some("enforced already"),
         _ if held.world.rules.mode == Mode::Enforce => Some("config.toml enforces already"),
         _ => None,
@@ -188,7 +194,7 @@ pub fn enforce(config: &Path, wish: &EnforceArguments, now: Timestamp) -> Result
         return Ok([test()?, vec![format!("{already}; nothing was changed")]].concat());
     }
     // The test is of what will be, so it is: should this process die, the host goes back by itself.
-    held.put("enforce", Some(&order(now, Some(TEST), "being tested")))?;
+    held.put("enforce", Some(&order(now, Some(TEST), TESTED)))?;
     let shown = match test() {
         Ok(shown) => shown,
         Err(failure) => {
@@ -211,6 +217,11 @@ fn confirm(config: &Path, now: Timestamp) -> Result<Vec<String>, Failure> {
     let Some(trial) = trial else {
         return Err(Failure::Nothing("there is no trial to confirm, or it is over"));
     };
+    if trial.reason == TESTED {
+        return Err(Failure::Nothing(
+            "the test of `enforce` did not come to its end; run oncall-cache enforce again",
+        ));
+    }
     let age = age.map_err(Failure::OldLogin)?;
     if trial.elapsed.is_some_and(|elapsed| age >= elapsed) {
         let age = Span::seconds(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
@@ -258,7 +269,11 @@ impl Held {
             return Err(Failure::NotRoot);
         }
         let path = switch::beside(config);
-        let lock = SyncLock::take(&path).map_err(Failure::Write)?;
+        // A test of all three takes half a minute at most.
+        let lock = SyncLock::wait(&path, || {
+            crate::complain("another suspend or enforce is at work; waiting for its end");
+        });
+        let lock = lock.map_err(Failure::Write)?;
         let world = World::load(config);
         let switch = world.switch.clone().map_err(Failure::Unreadable)?;
         let text = switch::text(&path).map_err(|unreadable| Failure::Unreadable(unreadable.to_string()))?;
@@ -285,9 +300,22 @@ impl Held {
         let switch = switch::read(&self.path);
         let (mode, source) = mode_in_force(self.world.rules.mode, switch.as_ref().ok(), now);
         let problem = switch.as_ref().err().map(ToString::to_string);
-        told(source, problem.as_ref(), now).unwrap_or_else(|| match mode {
-            Mode::Enforce => "this host enforces, as config.toml says".to_string(),
-            Mode::Observe => "this host observes, as config.toml says: nobody is refused".to_string(),
-        })
+        let told =
+            told(source, problem.as_ref(), now).unwrap_or_else(|| match (mode, &self.world.config_problem) {
+                (_, Some(problem)) => {
+                    format!("this host enforces, because its configuration cannot be read: {problem}")
+                }
+                (Mode::Enforce, _) => "this host enforces, as config.toml says".to_string(),
+                (Mode::Observe, _) => {
+                    "this host observes, as config.toml says: nobody is refused".to_string()
+                }
+            });
+        if self.path == switch::beside(Path::new(DEFAULT_PATH)) {
+            return told;
+        }
+        format!(
+            "{told}\n{} counts for PAM lines with config= and a file beside it, and for no other",
+            self.path.display()
+        )
     }
 }

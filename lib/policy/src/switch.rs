@@ -94,9 +94,8 @@ pub fn mode_in_force(written: Mode, switch: Option<&Switch>, now: Timestamp) -> 
         (written, _) => (written, ModeSource::Config),
     };
     match &switch.suspension {
-        Some(order) if mode == Mode::Enforce && order.holds(now) => {
-            (Mode::Observe, ModeSource::Suspended(order))
-        }
+        // Where nothing is enforced yet as well: what is to be enforced would not be.
+        Some(order) if order.holds(now) => (Mode::Observe, ModeSource::Suspended(order)),
         _ => (mode, source),
     }
 }
@@ -163,8 +162,12 @@ mod tests {
         }
         assert!(matches!(mode_in_force(Mode::Observe, Some(&switch), at(60)).1, ModeSource::Confirmed(_)));
         assert_eq!(mode_in_force(Mode::Enforce, Some(&switch), at(60)).1, ModeSource::Config);
-        // What only observes has nothing to suspend.
         let alone = Switch { enforcement: None, ..switch };
-        assert_eq!(mode_in_force(Mode::Observe, Some(&alone), at(0)), (Mode::Observe, ModeSource::Config));
+        let (mode, source) = mode_in_force(Mode::Observe, Some(&alone), at(0));
+        assert!(
+            mode == Mode::Observe && matches!(source, ModeSource::Suspended(_)),
+            "told before it matters"
+        );
+        assert_eq!(mode_in_force(Mode::Observe, Some(&alone), at(60)), (Mode::Observe, ModeSource::Config));
     }
 }

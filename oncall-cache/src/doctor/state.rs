@@ -204,10 +204,6 @@ fn leftover(path: &Path, written: Mode, now: Timestamp, verb: &str, order: &Orde
             format!("`enforce`, by {}, beside a config.toml that enforces", order.by),
             "should config.toml observe one day, this host would go on enforcing",
         ),
-        (true, "suspend", Mode::Observe) => (
-            format!("`suspend` until {end}, by {}, on a host that observes", order.by),
-            "should it enforce before that, it would not",
-        ),
         _ => return None,
     };
     let found = Finding::note("switch", what).at(line_of(path, verb));

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use host::accounts;
-use host::child::{Child, Ending};
+use host::child::{Child, Ending, Trouble};
 use host::switch::{PROBE, Uptime};
 use policy::{Decision, Facts, Login, Person, Principal, Reason, Timestamp, Verdict, decide};
 use trust::Owner;
@@ -107,13 +107,19 @@ fn ask(service: &str, user: &str, item: &str) -> Result<(i32, String), String> {
     let end = start.checked_add(PATIENCE).unwrap_or(start);
     let mut child = Child::start(Path::new(PROBE), &[service, user, item], &[])
         .map_err(|error| failed(&error.to_string()))?;
-    let said = child.listen(end, 4096).map_err(|trouble| failed(&format!("{trouble:?}")))?;
+    let said = child.listen(end, 4096).map_err(|trouble| match trouble {
+        Trouble::Late => failed(&format!("its stack did not answer within {} s", PATIENCE.as_secs())),
+        Trouble::Endless => failed("said more than an answer"),
+        Trouble::Pipe(error) => failed(&error.to_string()),
+    })?;
     let ending = child.ending(end);
     let said = String::from_utf8_lossy(&said).trim().to_string();
     let told = said.split_once(' ').and_then(|(code, words)| Some((code.parse().ok()?, words.to_string())));
     match (ending, told) {
         (Some(Ending::Exit(0)), Some(told)) => Ok(told),
-        (ending, _) => Err(failed(&format!("ended with {ending:?}"))),
+        (Some(Ending::Exit(code)), _) => Err(failed(&format!("ended with status {code} and no answer"))),
+        (Some(Ending::Signal(signal)), _) => Err(failed(&format!("was ended by signal {signal}"))),
+        (None, _) => Err(failed("answered, and did not end")),
     }
 }
 
@@ -137,7 +143,7 @@ pub fn age_of_login() -> Result<Duration, String> {
         }
         process = parse_stat(&process.parent.to_string())?;
     }
-    Err("this is no login by sshd or login".to_string())
+    Err("this is no login by sshd or login (inside tmux or screen it cannot be seen)".to_string())
 }
 
 struct Process {

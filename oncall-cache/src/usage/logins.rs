@@ -216,7 +216,8 @@ impl<'a> Story<'a> {
             let Some((who, count)) = told.filter(|_| self.dropped.len() < MOST) else { continue };
             // Whoever it was, admitted or not; a name may end like that itself.
             let who = who.strip_suffix(['+', '-']).unwrap_or(who).to_string();
-            *self.dropped.entry(who).or_default() += count;
+            let dropped = self.dropped.entry(who).or_default();
+            *dropped = dropped.saturating_add(count);
         }
     }
 

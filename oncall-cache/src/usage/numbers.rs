@@ -25,7 +25,7 @@ impl Numbers {
         if number > last {
             self.skip(last + 1, number);
         } else if self.holes.remove(&number) {
-            self.missing -= 1;
+            self.missing = self.missing.saturating_sub(1);
             return;
         } else {
             // They begin again at 1 when the host boots.
@@ -38,7 +38,7 @@ impl Numbers {
 
     /// These are not there, so far.
     fn skip(&mut self, from: u64, to: u64) {
-        self.missing += to.saturating_sub(from);
+        self.missing = self.missing.saturating_add(to.saturating_sub(from));
         self.holes.extend(from.max(to.saturating_sub(LATEST))..to);
     }
 
@@ -51,6 +51,13 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_numbers_somebody_wrote_end_nothing() {
+        let mut numbers = Numbers::default();
+        [u64::MAX, 9, u64::MAX, 0, u64::MAX, 3].into_iter().for_each(|number| numbers.take(number));
+        assert_eq!(numbers.missing(), u64::MAX);
+    }
 
     #[test]
     fn holes_are_missing_and_late_ones_and_restarts_are_not() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Usage;
 use super::logins::{Class, Count, Kind, Login};
-use crate::table::aligned;
+use crate::table::{aligned, one_line};
 use crate::when::When;
 
 /// The most logins of a table; JSON and CSV have all of them.
@@ -178,7 +178,7 @@ impl Usage {
         }
         let _ = writeln!(text, "\nwhat is not known");
         for gap in &self.gaps {
-            let _ = writeln!(text, "  {gap}");
+            let _ = writeln!(text, "  {}", one_line(gap));
         }
     }
 
