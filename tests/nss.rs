@@ -440,6 +440,7 @@ fn the_word_is_put_into_nsswitch_once_and_taken_out_whole() {
         ("group:          files systemd", Some("group:          files oncall systemd")),
         ("group: files", Some("group: files oncall")),
         ("group:files # ours", Some("group:files oncall # ours")),
+        ("group: files oncall-local # oncall", Some("group: files oncall oncall-local # oncall")),
         (" group:\tfiles sss [NOTFOUND=return] x", Some(" group:\tfiles oncall sss [NOTFOUND=return] x")),
         ("group: sss files", Some("group: sss files oncall")),
         ("group: files [SUCCESS=merge] sss", None),
@@ -474,6 +475,26 @@ fn the_word_is_put_into_nsswitch_once_and_taken_out_whole() {
     suite.host.write("/etc/nsswitch.conf", &initgroups, 0o644);
     assert!(text(&enable("--undo")).contains(": oncall taken out of initgroups:"));
     assert_eq!(switch(), initgroups.replace(" oncall", ""));
+    // Wherever glibc sees the word, it goes, and a line that names nobody else with it.
+    for (with, without) in [
+        ("group:oncall files", "group: files"),
+        ("group: files [SUCCESS=merge]oncall[SUCCESS=merge] sss", "group: files [SUCCESS=merge] sss"),
+        ("group: files x-oncall oncall oncall-x", "group: files x-oncall oncall-x"),
+        ("group: files\n\tinitgroups: oncall # ours", "group: files"),
+    ] {
+        suite.host.write("/etc/nsswitch.conf", original.clone() + with + "\n", 0o644);
+        assert!(enable("--undo").status.success(), "{with}");
+        assert_eq!(switch(), original.clone() + without + "\n", "{with}");
+    }
+    // authselect writes its file anew, so it is left alone.
+    let theirs = original.clone() + "initgroups: files oncall\n";
+    suite.host.must("mkdir /etc/authselect && ln -sf authselect/nsswitch.conf /etc/nsswitch.conf");
+    suite.host.write("/etc/authselect/nsswitch.conf", &theirs, 0o644);
+    for words in ["", "--undo"] {
+        assert_eq!(enable(words).status.code(), Some(1), "{words}");
+        assert_eq!(switch(), theirs, "{words}");
+    }
+    suite.host.must("rm /etc/nsswitch.conf");
     suite.host.write("/etc/nsswitch.conf", original.clone() + "shadow: oncall files\n", 0o644);
     assert_eq!(enable("--undo").status.code(), Some(1), "what is none of ours");
     assert_eq!(enable("--und").status.code(), Some(64));

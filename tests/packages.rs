@@ -67,7 +67,7 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     let enabled = "systemctl is-enabled authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path \
                    oncall-cache-refresh.socket authkeys-metrics.timer";
     assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\nenabled\ndisabled\n");
-    assert!(host.must("grep ^group: /etc/nsswitch.conf").trim_end().ends_with(" oncall"));
+    assert!(host.must("grep ^group: /etc/nsswitch.conf").contains(" files oncall"));
     assert!(host.sh("getent group sudo").status.success());
     let units = host.sh("cd /usr/lib/systemd/system && echo 'exit' >/etc/authkeys/on-failure && chmod 755 /etc/authkeys/on-failure && \
                          systemd-analyze verify authkeys-*.timer authkeys-*.path authkeys-[ms]*.service oncall-cache-* authkeys-failed@x.service");
@@ -80,7 +80,7 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
 
     // What the administrator changed stays through an upgrade, and who has the old module open keeps it.
-    host.must("systemctl disable oncall-cache-refresh.socket && sed -i 's/ oncall$//' /etc/nsswitch.conf && echo '# ours' >>/etc/logrotate.d/authkeys");
+    host.must("systemctl disable oncall-cache-refresh.socket && nss-oncall-enable --undo && echo '# ours' >>/etc/logrotate.d/authkeys");
     host.daemon(
         &[
             "env",
@@ -123,15 +123,13 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     host.must("mv /etc/nsswitch.conf /etc/nsswitch.site && ln -s nsswitch.site /etc/nsswitch.conf");
     host.must(&format!("apt-get install {}", debs(OLD)));
     assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\ndisabled\ndisabled\n");
-    assert!(host.must("grep ^group: /etc/nsswitch.site").trim_end().ends_with(" oncall"));
-    host.must("echo 'initgroups: files oncall' >>/etc/nsswitch.site");
+    assert!(host.must("grep ^group: /etc/nsswitch.site").contains(" files oncall"));
+    host.must("printf 'initgroups: oncall\\nnetgroup: oncall-local\\n' >>/etc/nsswitch.site");
     host.must("mount -t tmpfs none /var/log/authkeys && touch /var/log/authkeys/decisions.jsonl");
     host.must("apt-get purge authkeys libpam-oncall libnss-oncall");
     assert_eq!(host.must("ls -A /var/log/authkeys"), "");
     host.must("umount /var/log/authkeys && rm -r /var/log/authkeys /run/mount");
-    host.must(
-        "grep -qx 'initgroups: files' /etc/nsswitch.site && sed -i '/^initgroups:/d' /etc/nsswitch.site",
-    );
+    host.must("sed -i '/^netgroup: oncall-local$/d' /etc/nsswitch.site");
     host.must(
         "test -L /etc/nsswitch.conf && rm /etc/nsswitch.conf && mv /etc/nsswitch.site /etc/nsswitch.conf",
     );
@@ -183,6 +181,7 @@ fn what_changes_sudo_or_pam_is_followed_by_a_self_test_and_installed_whatever_th
     host.must(&format!("mv {module} {module}.old && echo >{module}"));
     let said = reinstall(&host, "sudo");
     assert!(said.contains(LOUD) && said.contains("PAM, sudo: root is not admitted: 28"), "{said}");
+    assert!(said.contains("Until it is mended: pam-oncall-enable --undo"), "{said}");
     assert_eq!(result().as_deref(), Some("1\n"));
     assert_eq!(
         host.must("dpkg-query -W -f '${Status}' sudo libpam-oncall"),
@@ -247,7 +246,7 @@ fn man_pages_and_completions_are_read_by_those_who_show_them() {
         ("oncall-cache.8", "oncall-cache config import"),
         ("authkeys-config.5", "[[policy.rule]]"),
         ("pam_oncall.8", "shared=session"),
-        ("libnss_oncall.8", "nsswitch.conf"),
+        ("libnss_oncall.8", "nss-oncall-enable"),
     ] {
         let shown = host.must(&format!("mandoc -Tascii {share}/{page} | col -b"));
         assert!(shown.contains(words), "{page}: {shown}");
@@ -318,14 +317,26 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     let said = host.must(OTHER_RPM);
     assert!(said.contains(LOUD) && said.contains("no-way-in"), "{said}");
     assert!(host.read("/run/authkeys/self-test").ends_with(" 1\n"));
+
+    // A jump that counts our line: one package does not go, so the other, without which it refuses everybody, stays.
+    let su = host.read("/etc/pam.d/su");
+    host.must("sed -i '0,/pam_oncall/s/.*pam_oncall/account [success=1 default=ignore] pam_localuser.so\\n&/' /etc/pam.d/su");
+    let refused = host.sh("rpm -e --nodeps authkeys pam_oncall");
+    assert!(
+        !refused.status.success() && text(&refused).contains("authkeys stays while"),
+        "{}",
+        text(&refused)
+    );
+    host.must(
+        "rpm -q authkeys pam_oncall && systemctl is-enabled authkeys-sync.timer oncall-cache-sync.timer",
+    );
+    assert!(may_sudo(&host, "alice"));
+    host.write("/etc/pam.d/su", su, 0o644);
     dnf("remove pam_oncall");
     assert!(may_sudo(&host, "bob"));
     host.must(METRICS);
-    host.must("echo 'initgroups: files oncall' >>/etc/nsswitch.conf");
+    host.must("echo 'initgroups: oncall' >>/etc/nsswitch.conf");
     dnf("remove authkeys nss_oncall");
-    host.must(
-        "grep -qx 'initgroups: files' /etc/nsswitch.conf && sed -i '/^initgroups:/d' /etc/nsswitch.conf",
-    );
     assert_eq!(host.must(METRICS_LEFT), "");
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
     assert_eq!(host.must("ls -A /etc/authkeys /usr/lib64 /usr/lib64/security /usr/libexec/authkeys /usr/share/authkeys 2>/dev/null; true").matches("oncall").count(), 0);

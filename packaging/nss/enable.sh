@@ -1,26 +1,35 @@
 #!/bin/sh
 # Puts `oncall` behind `files` on the group: line of /etc/nsswitch.conf, so that the groups of [[nss.group]] are
 # groups of this host; a second run changes nothing. Programs that are running see it when they look next.
+# --undo takes it out, of an initgroups: line too.
 #
-#   packaging/nss/enable.sh            packaging/nss/enable.sh --undo
+#   nss-oncall-enable [--undo]
 set -eu
 
 case $#:${1:-} in
 0:) undo=false ;;
 1:--undo) undo=true ;;
 *)
-    echo "usage: packaging/nss/enable.sh [--undo]" >&2
+    echo "usage: $0 [--undo]" >&2
     exit 64
     ;;
 esac
 
 # A link stays a link.
-switch=$(readlink -f /etc/nsswitch.conf)
+root=${DPKG_ROOT:-}
+switch=$(readlink -f "$root/etc/nsswitch.conf")
 line='^[[:space:]]*group:'
-lists() { grep -qE "$1([^#]*[[:space:]])?oncall([[:space:]#]|\$)" "$switch"; }
+# As glibc reads it: a name begins behind a blank, the colon or an action, and ends before a blank or an action.
+lists() { grep -qsE "$1([^#]*[][:space:]])?oncall([[:space:]#[]|\$)" "$switch"; }
 
 # Written beside its place and renamed: nobody meets half a file.
 change() {
+    case $switch in
+    */authselect/*)
+        echo "$switch is written anew by authselect; nothing changed, change its profile, see docs/install.md" >&2
+        exit 1
+        ;;
+    esac
     cp -p "$switch" "$switch.authkeys-new"
     sed -i -E "$1" "$switch.authkeys-new"
     mv -f "$switch.authkeys-new" "$switch"
@@ -29,8 +38,11 @@ change() {
 if $undo; then
     for line in "$line" '^[[:space:]]*initgroups:'; do
         lists "$line" || continue
-        # With what somebody said is to follow from its answer.
-        change "/$line/s/^([^#]*)[[:space:]]oncall([[:space:]]*\\[[^]]*\\])*([[:space:]#]|\$)/\\1\\3/"
+        # With what somebody said is to follow from its answer; and a line that names nobody else goes whole.
+        change "/$line/{
+            s/^([^#]*)([[:space:]]|([]:]))oncall(([[:space:]]*\\[[^]]*\\])+|([[:space:]#]|\$))/\\1\\3\\6/
+            /$line[[:space:]]*(#.*)?\$/d
+        }"
         echo "$switch: oncall taken out of ${line##*\]\*}"
     done
     ! lists '^[[:space:]]*[a-z_]+:' || { echo "$switch still names oncall; take it out before the library goes" >&2; exit 1; }
@@ -38,19 +50,19 @@ if $undo; then
 fi
 
 library=
-for directory in /usr/lib/*-linux-* /lib/*-linux-* /usr/lib64 /lib64 /usr/lib /lib; do
+for directory in "$root"/usr/lib/*-linux-* "$root"/lib/*-linux-* "$root"/usr/lib64 "$root"/lib64 "$root"/usr/lib "$root"/lib; do
     [ ! -e "$directory/libc.so.6" ] || [ ! -e "$directory/libnss_oncall.so.2" ] || library=$directory
 done
-[ -n "$library" ] || { echo "no libnss_oncall.so.2 beside libc.so.6; nothing changed, run packaging/install.sh first" >&2; exit 1; }
+[ -n "$library" ] || { echo "no libnss_oncall.so.2 beside libc.so.6; nothing changed, install it first" >&2; exit 1; }
 
 if ! lists "$line"; then
     # What is to follow from the answer of `files` is the administrator's to say, for two services as for one.
-    grep -qE "$line([^#]*[[:space:]])?files([[:space:]]+[^[:space:][][^#]*)?[[:space:]]*(#.*)?\$" "$switch" || {
+    grep -qsE "$line([^#]*[[:space:]])?files([[:space:]]+[^[:space:][][^#]*)?[[:space:]]*(#.*)?\$" "$switch" || {
         echo "$switch has no group: line with a plain \`files\`; nothing changed, put \`oncall\` behind it by hand, see docs/operations.md" >&2
         exit 1
     }
     change "/$line/s/^([^#]*[[:space:]:])files([[:space:]#]|\$)/\\1files oncall\\2/"
     echo "$switch: oncall put behind files in group:"
 fi
-! grep -qE '^[[:space:]]*initgroups:' "$switch" || lists '^[[:space:]]*initgroups:' ||
+! grep -qsE '^[[:space:]]*initgroups:' "$switch" || lists '^[[:space:]]*initgroups:' ||
     echo "$switch has an initgroups: line, which says whose groups a login gets: see docs/operations.md" >&2
