@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the suite from a build directory, where there is no package for it: programs, modules, units, users and
-# directories. Changes no login: pam.d, nsswitch.conf, sshd_config and the configuration stay the administrator's.
+# directories. Starts the timers, as a package does. Changes no login: pam.d, nsswitch.conf, sshd_config and the
+# configuration stay the administrator's.
 #
 #   packaging/install.sh BUILD_DIRECTORY       (cargo's: target/release)
 set -eu
@@ -33,6 +34,10 @@ listed all | while read -r _ _ _ source _; do
     *) [ -e "$(source_of "$source")" ] || { echo "packaging/install.sh: no $(source_of "$source"); run make build" >&2; exit 1; } ;;
     esac
 done
+# Once: what the administrator disables stays so.
+is_first=true
+[ ! -e /usr/lib/systemd/system/authkeys-sync.timer ] || is_first=false
+
 listed all | while read -r _ kind mode source destination; do
     source=$(source_of "$source")
     [ -e "$source" ] || continue
@@ -57,7 +62,13 @@ while read -r type path mode owner group _; do
     [ "$type" != d ] || install -d -m "$mode" -o "$owner" -g "$group" "$path"
 done <packaging/tmpfiles.d/authkeys.conf
 [ -e /etc/authkeys/config.toml ] || install -m 644 -o root -g root packaging/examples/config.toml /etc/authkeys/config.toml
-[ ! -d /run/systemd/system ] || systemctl daemon-reload
+now=
+[ ! -d /run/systemd/system ] || { now=--now && systemctl daemon-reload; }
+# Enabled they can be also where systemd does not run yet, as in an image.
+if $is_first && command -v systemctl >/dev/null; then
+    systemctl --quiet enable $now $(sed -n 's/^enable //p' packaging/rpm/90-authkeys.preset) ||
+        echo "packaging/install.sh: not all timers run; see what oncall-cache doctor says" >&2
+fi
 
 [ ! -e /var/lib/authkeys/keys.db ] ||
     echo "Was the last release here not the one before this? Then run authkeys-sync && oncall-cache sync now: root logins need copies of a form that this one reads."

@@ -33,6 +33,20 @@ fn what_the_programs_may_do_is_little() {
 }
 
 #[test]
+fn what_packages_enable_the_first_installation_without_one_enables_too() {
+    let suite = Suite::start();
+    let enabled = || {
+        let units = "authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path oncall-cache-refresh.socket authkeys-metrics.timer";
+        let output = suite.host.sh(&format!("systemctl is-enabled {units}"));
+        String::from_utf8(output.stdout).expect("words")
+    };
+    assert_eq!(enabled(), "enabled\nenabled\nenabled\nenabled\ndisabled\n");
+    suite.host.must("systemctl disable oncall-cache-refresh.socket");
+    suite.host.must("sh /run/suite/source/packaging/install.sh /run/suite/build");
+    assert_eq!(enabled(), "enabled\nenabled\nenabled\ndisabled\ndisabled\n", "as it was left");
+}
+
+#[test]
 fn metrics_are_written_whole_whatever_they_tell() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR)]);
