@@ -117,6 +117,16 @@ fn whatever_rules_and_dashboard_look_at_is_written_by_a_host() {
 }
 
 #[test]
+fn every_metric_that_a_host_writes_has_its_meaning_in_the_handbook() {
+    let section = OPERATIONS.split("\n### Metrics\n").nth(1).and_then(|rest| rest.split("\n### ").next());
+    let section = section.expect("Metrics");
+    for name in written(&suite()).keys() {
+        let name = name.trim_start_matches("oncall_cache_");
+        assert!(section.contains(&format!("`{name}`")), "no {name}");
+    }
+}
+
+#[test]
 fn prometheus_reads_the_rules_and_they_fire_when_they_should() {
     let host = Host::start();
     host.write("/run/rules/authkeys.rules.yml", RULES, 0o644);
@@ -178,6 +188,7 @@ fn a_self_test_is_silent_or_says_what_is_wrong_here_in_the_log_and_to_prometheus
     suite.host.must("chage -E 2020-01-01 alice");
     let said = test();
     assert!(said.contains("PAM, sudo: alice is on call and not admitted: "), "{said}");
+    assert!(said.contains("Until it is mended: oncall-cache suspend\n"), "{said}");
     suite.host.must("chage -E -1 alice");
     assert_eq!(test(), "");
 
