@@ -198,6 +198,10 @@ fn real_syncs_touch_only_what_their_profiles_list() {
         ] {
             assert!(!profile.allows(wish), "{command}: {wish}");
         }
+        // systemd stops it; what it does to sockets of its own.
+        for wish in ["signal (receive) peer=unconfined", "unix (create, getattr, getopt, setopt, shutdown)"] {
+            assert!(profile.allows(wish), "{command}: {wish}");
+        }
     }
 }
 
@@ -211,4 +215,64 @@ fn their_compilers_take_the_profiles_and_the_module() {
         "semodule_package -o /run/authkeys.pp -m /run/authkeys.mod -f {source}/selinux/authkeys.fc"
     ));
     assert!(host.path("/run/authkeys.pp").exists());
+}
+
+/// A policy of nothing but what the module requires of one: enough to link it with.
+fn base(module: &str) -> String {
+    let (_, rest) = module.split_once("require {").expect("a block");
+    let (required, _) = rest.split_once("\n}\n").expect("its end");
+    let of = |kind: &str| -> Vec<&str> {
+        required.lines().map(str::trim).filter(|line| line.split(' ').next() == Some(kind)).collect()
+    };
+    let (mut names, mut classes) = (String::new(), String::new());
+    for class in of("class").into_iter().chain(["class security compute_av;"]) {
+        let (name, permissions) = class["class ".len()..].split_once(' ').expect("permissions");
+        names += &format!("class {name}\n");
+        classes += &format!("class {name} {{ {} }}\n", permissions.trim_matches(['{', '}', ';', ' ']));
+    }
+    let others = [of("attribute"), of("type"), of("role")].concat().join("\n");
+    format!(
+        "{names}sid kernel\n{classes}sensitivity s0; dominance {{ s0 }} category c0; level s0:c0;\n\
+         mlsconstrain file read ( h1 dom h2 );\n{others}\n\
+         typeattribute sshd_t domain; role system_r types sshd_t; allow sshd_t etc_t:file read;\n\
+         user system_u roles system_r level s0 range s0 - s0:c0;\nsid kernel system_u:system_r:sshd_t:s0\n"
+    )
+}
+
+#[test]
+fn the_module_allows_what_the_socket_and_the_first_decision_after_a_boot_need() {
+    let host = Host::start();
+    let source = "/run/suite/source/packaging/selinux";
+    host.write("/run/base.te", base(include_str!("../packaging/selinux/authkeys.te")), 0o644);
+    host.must(&format!(
+        "cd /run && checkmodule -M -o base.mod base.te && semodule_package -o base.pp -m base.mod && \
+         checkmodule -M -m -o authkeys.mod {source}/authkeys.te && semodule_package -o authkeys.pp -m authkeys.mod && \
+         semodule_link -o linked base.pp authkeys.pp && semodule_expand -c 33 linked policy"
+    ));
+    let allows = |from: &str, to: &str, class: &str, right: &str| {
+        !host
+            .must(&format!("sesearch -A -s {from} -t {to} -c {class} -p {right} /run/policy"))
+            .trim()
+            .is_empty()
+    };
+    for (from, to, class, right, allowed) in [
+        ("init_t", "oncall_sync_t", "unix_stream_socket", "listen", true),
+        ("oncall_sync_t", "oncall_sync_t", "unix_stream_socket", "accept", true),
+        ("oncall_sync_t", "init_t", "unix_stream_socket", "accept", true),
+        ("sshd_t", "authkeys_run_t", "dir", "create", true),
+        ("authkeys_sync_t", "init_t", "unix_stream_socket", "accept", false),
+        ("oncall_sync_t", "authkeys_lib_t", "file", "write", false),
+        ("authkeys_t", "oncall_lib_t", "file", "write", false),
+        ("sshd_t", "authkeys_etc_t", "file", "write", false),
+    ] {
+        assert_eq!(allows(from, to, class, right), allowed, "{from} {to}:{class} {right}");
+    }
+    let made = host.must("sesearch -T -s sshd_t -t var_run_t -c dir /run/policy");
+    assert_eq!(made, "type_transition sshd_t var_run_t:dir authkeys_run_t authkeys;\n");
+    // Distributions have /run and /var/run as each other's second name, either way.
+    for run in ["/run", "/var/run"] {
+        let found =
+            host.must(&format!("selabel_lookup -b file -f {source}/authkeys.fc -k {run}/authkeys/audit"));
+        assert_eq!(found, "Default context: system_u:object_r:authkeys_run_t:s0\n");
+    }
 }

@@ -28,6 +28,8 @@ need logrotate logrotate
 need promtool prometheus
 need checkmodule checkpolicy
 need semodule_package semodule-utils
+need sesearch setools
+need selabel_lookup selinux-utils
 need apparmor_parser apparmor
 need mandoc mandoc
 need cc gcc
