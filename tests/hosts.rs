@@ -9,7 +9,7 @@ use harness::page;
 use harness::pagerduty::Reply;
 use harness::releases::{AFTER, NEXT, Release, THIS};
 use harness::slapd::Slapd;
-use harness::suite::{HOUR, now};
+use harness::suite::{HOUR, instant, now};
 use harness::{Booted, Network, Site, text, wait_within};
 use serde_json::json;
 
@@ -122,6 +122,7 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
     waits_until_well(&host);
     only_those_on_call_enter(&site, &host, "alice", "bob");
     units_are_held_to_what_they_have_to_do(&host);
+    metrics_know_by_which_clock_a_suspension_is_over(&host);
     changed_files_are_seen_by_themselves(&site, &host);
     let handover = somebody_without_rights_asks_for_the_news(&site, &host);
     a_handover_needs_no_network(&site, &mut host, handover);
@@ -185,6 +186,27 @@ fn units_are_held_to_what_they_have_to_do(host: &Booted) {
     assert_eq!(probe("authkeys-metrics", "", open), alone, "IPAddressDeny is not enforced");
     let open = format!("{open}\\nIPAddressDeny=");
     assert_eq!(probe("authkeys-metrics", "", &open), "saw other processes\nreached sshd\n");
+}
+
+/// As every login does, the unit sees which boot this is: a wall clock that was set back makes no suspension longer. It
+/// sees the kernel's own name for the boot, in a /proc of its own, where a container has another.
+fn metrics_know_by_which_clock_a_suspension_is_over(host: &Booted) {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a name");
+    let boot = boot.trim();
+    let uptime: i64 = host.must("cut -d. -f1 /proc/uptime").trim().parse().expect("seconds");
+    let (from, until) = (instant(now() - 60), instant(now() + 240));
+    for (ago, enforcing) in [(60, 0), (300, 1)] {
+        let line = format!("suspend {from} {until} {boot}:{} root\n", uptime - ago);
+        host.write("/etc/authkeys/switch", &line, 0o644);
+        wait_within(60, "the metrics tell", || {
+            host.must("systemctl reset-failed authkeys-metrics; systemctl start authkeys-metrics");
+            let told = format!(
+                "grep -qx 'oncall_cache_enforcing {enforcing}' /var/lib/prometheus/node-exporter/oncall-cache.prom"
+            );
+            host.sh(&told).status.success()
+        });
+    }
+    host.must("rm /etc/authkeys/switch");
 }
 
 fn changed_files_are_seen_by_themselves(site: &Site, host: &Booted) {
