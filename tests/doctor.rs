@@ -274,6 +274,20 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
             "/etc/pam.d/sudo#common-acount",
             Advice("put common-acount back", "true"),
         ),
+        // Measured: from a stack with CR LF libpam lets nobody in; "Module is unknown", or "Critical error" for an include.
+        case("sed -i '/^[^#]/s/$/\\r/' /etc/pam.d/sshd", "lock-out pam-cr", "/etc/pam.d/sshd#@include", Mend),
+        case(
+            "sed -i '/pam_oncall/s/$/\\r/' /etc/pam.d/sudo",
+            "lock-out pam-cr",
+            "/etc/pam.d/sudo#pam_oncall",
+            Mend,
+        ),
+        case(
+            "sed -i '/pam_unix/s/$/\\r/' /etc/pam.d/common-account",
+            "lock-out pam-cr",
+            "/etc/pam.d/common-account#pam_unix",
+            Mend,
+        ),
         case(
             "sed -i 's/ shared=session//' /etc/pam.d/sshd",
             "lock-out pam-shared",
@@ -1224,6 +1238,11 @@ fn what_is_said_of_a_stack_is_what_libpam_does() {
         (format!("{ours}account substack inner\n{common}"), false, false),
         (format!("account substack common-account\n{ours}"), false, false),
         (format!("{ours}account \\\n  required pam_unix.so # {common}"), false, false),
+        (format!("{ours}@include common-account\r\n"), false, true),
+        (format!("account required pam_oncall.so\r\n{common}"), false, true),
+        (format!("{ours}account required pam_unix.so\r\n"), false, true),
+        (format!("{ours}account required\u{a0}pam_unix.so\n{common}"), false, true),
+        (format!("# of another system\r\n{ours}{common}"), false, false),
     ] {
         suite.host.write("/etc/pam.d/sudo", &stack, 0o644);
         let told = ask(&suite);

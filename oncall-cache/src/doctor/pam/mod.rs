@@ -5,7 +5,7 @@ mod flow;
 mod module;
 mod stack;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use doors::doors;
 pub use module::{Module, module};
@@ -77,7 +77,7 @@ pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
         pam.services.iter().filter_map(|service| Stack::read(service, pam)).collect();
     let missing: BTreeSet<&str> =
         stacks.iter().filter(|stack| stack.ours().is_none()).map(|stack| stack.file.as_str()).collect();
-    let mut findings = Vec::new();
+    let mut findings = carriage_returns(&stacks, pam);
     for stack in &stacks {
         findings.extend(stack.missing_includes());
         findings.extend(stack.jumps_too_far());
@@ -98,6 +98,24 @@ pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
         findings.extend(without_a_credential(stack, pam));
     }
     findings
+}
+
+/// Files in which lines end as those of another system do. The stacks are judged as they are meant.
+fn carriage_returns(stacks: &[Stack<'_>], pam: &Pam<'_>) -> Vec<Finding> {
+    let mut files: BTreeMap<(String, usize), Vec<&str>> = BTreeMap::new();
+    for stack in stacks {
+        let name = if stack.is_own { stack.service } else { "other" };
+        for file in stack::carriage_returns(name, pam.read) {
+            files.entry(file).or_default().push(stack.service);
+        }
+    }
+    let told = |((file, line), services): ((String, usize), Vec<&str>)| {
+        let what = format!("{}: a line ends in a carriage return", listed(&services));
+        let why = "libpam takes it for a part of the last word: a module, file or option of that name there is none, and everybody is refused";
+        let mend = edit(&file, &["s/\\r$//".to_string()]);
+        Finding::lock_out("pam-cr", what).at(Place::line(&file, line)).why(why).run(mend)
+    };
+    files.into_iter().map(told).collect()
 }
 
 impl<'a> Stack<'a> {

@@ -134,6 +134,33 @@ pub fn expand(service: &str, kind: &str, read: Reader<'_>) -> Option<Vec<Entry>>
     Some(entries)
 }
 
+/// What libpam takes for a blank, and the carriage return, which it takes for a letter: that is told apart.
+const BLANKS: [char; 3] = [' ', '\t', '\r'];
+
+/// Each file of `service`, of all kinds, that has a line ending in a carriage return; with its first such line.
+pub fn carriage_returns(service: &str, read: Reader<'_>) -> Vec<(String, usize)> {
+    let mut seen: Vec<String> = Vec::new();
+    let mut found = Vec::new();
+    let mut names = vec![service.to_string()];
+    while let Some(name) = names.pop() {
+        let Some((file, text)) = find(&name, read).filter(|(file, _)| !seen.contains(file)) else { continue };
+        let is_it = |line: &str| line.ends_with('\r') && !line.contains('#');
+        found.extend(text.split('\n').position(is_it).map(|at| (file.clone(), at + 1)));
+        names.extend(logical_lines(&text).iter().filter_map(|(_, line)| included(&words(line))));
+        seen.push(file);
+    }
+    found
+}
+
+/// The file that a line includes.
+fn included(words: &[String]) -> Option<String> {
+    let mut words = words.iter().map(String::as_str);
+    let first = words.next()?;
+    let control = if first.eq_ignore_ascii_case("@include") { "include" } else { words.next()? };
+    let includes = ["include", "substack"].iter().any(|word| control.eq_ignore_ascii_case(word));
+    words.next().filter(|_| includes).map(String::from)
+}
+
 struct Expansion<'a> {
     kind: &'a str,
     read: Reader<'a>,
@@ -208,7 +235,7 @@ fn logical_lines(text: &str) -> Vec<((usize, usize), String)> {
     let mut continues = false;
     for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
         let line = line.split('#').next().unwrap_or_default();
-        let (content, ends_here) = match line.trim_end().strip_suffix('\\') {
+        let (content, ends_here) = match line.trim_end_matches(BLANKS).strip_suffix('\\') {
             Some(content) => (content, false),
             None => (line, true),
         };
@@ -228,7 +255,7 @@ fn logical_lines(text: &str) -> Vec<((usize, usize), String)> {
 /// Words, of which those in brackets may have spaces; a bracket after a backslash is a letter.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
-    let mut rest = line.trim();
+    let mut rest = line.trim_matches(BLANKS);
     while !rest.is_empty() {
         let end = if rest.starts_with('[') {
             let close = rest
@@ -237,11 +264,11 @@ fn words(line: &str) -> Vec<String> {
                 .find(|&at| !rest.get(..at).unwrap_or("").ends_with('\\'));
             close.map_or(rest.len(), |at| at + 1)
         } else {
-            rest.find(char::is_whitespace).unwrap_or(rest.len())
+            rest.find(BLANKS).unwrap_or(rest.len())
         };
         let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         words.push(word.to_string());
-        rest = after.trim_start();
+        rest = after.trim_start_matches(BLANKS);
     }
     words
 }
@@ -301,6 +328,30 @@ mod tests {
         for wrong in ["requird", "[success]", "[success=often default=ok]", "[success=ok"] {
             assert_eq!(Control::parse(wrong).of("success"), Action::Bad, "{wrong}");
         }
+    }
+
+    #[test]
+    fn files_with_carriage_returns_are_found_where_a_stack_leads_to_them() {
+        let read = |path: &str| {
+            let text = match path {
+                "/etc/pam.d/sudo" => {
+                    "# made on another system\r\n@include common-account\r\n@include plain\n"
+                }
+                "/etc/pam.d/common-account" => "account required pam_unix.so\n\r\nauth substack sudo\n",
+                "/etc/pam.d/plain" => "account required pam_permit.so # no word of it\r\n",
+                _ => return None,
+            };
+            Some(text.to_string())
+        };
+        let mut found = carriage_returns("sudo", &read);
+        found.sort();
+        let expected = [("/etc/pam.d/common-account", 2), ("/etc/pam.d/sudo", 2)];
+        assert_eq!(found, expected.map(|(file, line)| (file.to_string(), line)));
+    }
+
+    #[test]
+    fn a_blank_is_what_libpam_takes_for_one() {
+        assert_eq!(words("account\trequired\u{a0}pam_unix.so\r"), ["account", "required\u{a0}pam_unix.so"]);
     }
 
     #[test]
