@@ -1149,6 +1149,24 @@ fn hosts_that_nobody_would_get_into_are_named() {
         case("chmod 777 ~breakglass/.ssh", "warning exempt-account", "/home/breakglass/.ssh", Mend),
         case("gpasswd -d breakglass sudo", "warning exempt-account", "/etc/sudoers", Mend),
         case(
+            "echo 'DenyGroups sudo' >/etc/ssh/sshd_config.d/05-x.conf",
+            "warning exempt-account",
+            "/etc/ssh/sshd_config.d/05-x.conf#DenyGroups",
+            Advice("add breakglass", "true"),
+        ),
+        case(
+            "echo 'AllowGroups root' >/etc/ssh/sshd_config.d/05-x.conf",
+            "lock-out no-way-in",
+            "/etc/authkeys/config.toml",
+            Advice("useradd -m -G sudo breakglass", "true"),
+        ),
+        case(
+            "true",
+            "warning oncall-account",
+            "/etc/ssh/sshd_config.d/05-x.conf#AllowGroups",
+            Advice("add alice", "rm /etc/ssh/sshd_config.d/05-x.conf"),
+        ),
+        case(
             "printf 'breakglass 2026-11-20T09:00:00Z root\\n' >/etc/authkeys/revoked",
             "warning exempt-account",
             "/etc/authkeys/config.toml",
@@ -1191,6 +1209,46 @@ fn hosts_that_nobody_would_get_into_are_named() {
             Advice("oncall-cache who", "true"),
         ),
     ]);
+}
+
+/// Each of these is refused by the real sshd or sudo, and the command that is printed opens the account again.
+#[test]
+fn accounts_that_open_to_nobody_are_told_and_opened() {
+    let suite = suite();
+    let (passwd, shadow) = ("/etc/passwd", "/etc/shadow");
+    for (breaks, found, file, account) in [
+        ("chage -E 2020-01-01 root", "lock-out shared-account", shadow, "root"),
+        ("chage -d 0 root", "lock-out shared-account", shadow, "root"),
+        ("chage -d 2020-01-01 -M 90 root", "lock-out shared-account", shadow, "root"),
+        ("usermod -s /usr/sbin/nologin root", "lock-out shared-account", passwd, "root"),
+        ("chage -E 2020-01-01 alice", "warning oncall-account", shadow, "alice"),
+        ("chage -d 0 alice", "warning oncall-account", shadow, "alice"),
+        ("usermod -s /bin/zish alice", "warning oncall-account", passwd, "alice"),
+        ("echo 'back soon' >/etc/nologin", "lock-out nologin", "/etc/nologin", "alice"),
+        ("chmod u-s /usr/bin/sudo", "lock-out sudo-mode", "/usr/bin/sudo", "alice"),
+        ("chown dave /usr/bin/sudo", "lock-out sudo-mode", "/usr/bin/sudo", "alice"),
+    ] {
+        let enters = || suite.ssh("alice", account, "sudo -n id -u");
+        let before = enters();
+        assert!(before.status.success(), "before {breaks}: {}", text(&before));
+        suite.host.must(breaks);
+        let refused = enters();
+        assert!(!refused.status.success(), "{breaks}: {}", text(&refused));
+        let told = ask(&suite);
+        let is_it = |finding: &&Value| {
+            format!("{} {}", word(finding, "severity"), word(finding, "id")) == found
+                && word(finding, "file") == file
+        };
+        let finding = told.findings.iter().find(is_it);
+        let finding = finding.unwrap_or_else(|| panic!("{breaks}: {}", told.lines()));
+        assert_eq!(finding["is_command"], true, "{breaks}");
+        suite.host.must(word(finding, "mend"));
+        let after = ask(&suite);
+        assert!(after.is_silent(), "{breaks}: {}", after.lines());
+        let mended = enters();
+        assert!(mended.status.success(), "after {}: {}", word(finding, "mend"), text(&mended));
+        put_back(&suite);
+    }
 }
 
 /// Who passes sudo's account stack by libpam itself: alice, who is on call, and bob, who is not.

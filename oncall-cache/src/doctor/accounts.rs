@@ -39,8 +39,11 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shadow {
     has_password: bool,
-    /// The day, since 1970, from which the account is expired.
+    /// Days since 1970: of the last change of the password, where 0 asks for one; and from which it is expired.
+    changed: Option<i64>,
     expires: Option<i64>,
+    /// For how many days a password holds.
+    lasts: Option<i64>,
 }
 
 impl Accounts {
@@ -90,6 +93,12 @@ impl Accounts {
         listed.chain(primary).map(String::as_str).collect()
     }
 
+    /// The groups of a user, by their lists or as the primary one.
+    pub fn groups_of(&self, name: &str) -> Vec<&str> {
+        let names = self.groups.iter().map(|group| group.name.as_str());
+        names.filter(|group| self.members(group).contains(name)).collect()
+    }
+
     /// Would `user` be let read (for a directory: enter) what has this owner and mode?
     pub fn can_read(&self, user: &User, stat: Stat) -> bool {
         let wanted = if stat.is_directory { 0o5 } else { 0o4 };
@@ -130,8 +139,13 @@ impl Accounts {
 
     /// Is the account's time over?
     pub fn is_expired(&self, name: &str, now: Timestamp) -> bool {
-        let today = now.unix().div_euclid(86_400);
-        self.shadow.get(name).and_then(|shadow| shadow.expires).is_some_and(|day| day <= today)
+        self.shadow.get(name).and_then(|shadow| shadow.expires).is_some_and(|day| day <= today(now))
+    }
+
+    /// Is the password to be changed before anything else? pam_unix asks for that of those with a key too.
+    pub fn has_to_change_password(&self, name: &str, now: Timestamp) -> bool {
+        let Some(Shadow { changed: Some(changed), lasts, .. }) = self.shadow.get(name) else { return false };
+        *changed == 0 || lasts.is_some_and(|days| today(now) - changed > days)
     }
 }
 
@@ -140,6 +154,11 @@ impl User {
     pub fn has_no_shell(&self) -> bool {
         self.shell.ends_with("/nologin") || self.shell.ends_with("/false")
     }
+}
+
+/// Days since 1970.
+fn today(now: Timestamp) -> i64 {
+    now.unix().div_euclid(86_400)
 }
 
 fn parse_user(line: &str) -> Option<User> {
@@ -163,10 +182,11 @@ fn parse_group(line: &str) -> Option<Group> {
 fn parse_shadow(line: &str) -> Option<(String, Shadow)> {
     let fields: Vec<&str> = line.split(':').collect();
     let [name, hash, ..] = fields.as_slice() else { return None };
-    let expires = fields.get(7).and_then(|day| day.parse().ok());
+    // An empty field and -1 ask for nothing.
+    let days = |at: usize| fields.get(at).and_then(|day| day.parse().ok()).filter(|&day: &i64| day >= 0);
     // An empty field is no password at all: whoever comes enters.
     let has_password = !hash.starts_with(['!', '*', 'x']);
-    Some(((*name).to_string(), Shadow { has_password, expires }))
+    Some(((*name).to_string(), Shadow { has_password, changed: days(2), expires: days(7), lasts: days(4) }))
 }
 
 #[cfg(test)]
@@ -199,6 +219,22 @@ mod tests {
         assert!(accounts.is_expired("alice", Timestamp::from_unix(20_000 * 86_400)));
         assert!(!accounts.is_expired("alice", Timestamp::from_unix(20_000 * 86_400 - 1)));
         assert!(!accounts.is_expired("bob", Timestamp::from_unix(20_000 * 86_400)));
+    }
+
+    #[test]
+    fn a_password_that_is_to_be_changed_first_is_told() {
+        let day = |day: i64| Timestamp::from_unix(day * 86_400);
+        let accounts = Accounts::parse(
+            String::new(),
+            String::new(),
+            "new:!:0:0:99999:7:::\nold:!:19000:0:90:7:::\nplain:!:19000:0:99999:7::-1:\nbare:!:::::::\n",
+        );
+        let told = |at| {
+            ["new", "old", "plain", "bare", "nobody"].map(|name| accounts.has_to_change_password(name, at))
+        };
+        assert_eq!(told(day(19_090)), [true, false, false, false, false]);
+        assert_eq!(told(day(19_091)), [true, true, false, false, false]);
+        assert!(!accounts.is_expired("plain", day(19_091)), "-1 is no day");
     }
 
     #[test]

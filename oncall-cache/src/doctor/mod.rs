@@ -6,6 +6,7 @@
 
 mod accounts;
 mod audit;
+mod entry;
 mod files;
 mod finding;
 mod machine;
@@ -26,7 +27,8 @@ use host::{Config, accounts as users, revoked};
 use policy::{Principal, Revoked, Roster, Rules, Switch, Timestamp};
 use store::StoreError;
 
-use accounts::{Accounts, User};
+use accounts::Accounts;
+use entry::Entry;
 use finding::Finding;
 pub use finding::Findings;
 use sshd::Settings;
@@ -187,6 +189,7 @@ impl<'a> Host<'a> {
             name_of: &|uid| self.accounts.user_name(uid),
         };
         let mut findings = sudo::check(&self.sudoers, &policy);
+        findings.extend(sudo::program(machine::stat(Path::new(sudo::PROGRAM))));
         findings.extend(machine::run_heard("/usr/sbin/visudo", "-c").as_ref().and_then(sudo::broken));
         findings
     }
@@ -269,24 +272,29 @@ impl<'a> Host<'a> {
         if self.config.is_none() {
             return Vec::new();
         }
-        let key_files = |user: &User| match sshd_settings(&user.name) {
-            Ok(settings) => settings.key_files(&user.name, &user.home),
-            Err(_) => vec![format!("{}/.ssh/authorized_keys", user.home)],
+        let lines = sshd::lines(&sshd::Reader { text: &machine::text, names: &names });
+        let entry = Entry {
+            accounts: &self.accounts,
+            now: self.now,
+            settings: &|account| sshd_settings(account).ok(),
+            lines: &lines,
+            stat: &|path| machine::stat(path),
         };
         let ways = WaysIn {
             rules: &self.rules,
             config: self.path,
             accounts: &self.accounts,
             sudoers: &self.sudoers,
+            roster: self.roster(),
             revoked: &self.revoked,
             now: self.now,
-            key_files: &key_files,
+            entry: &entry,
             text: &machine::text,
-            stat: &|path| machine::stat(path),
         };
         let root_by_ssh = sshd_settings("root").is_ok_and(|settings| settings.lets_root_in());
         let mut findings = ways_in::when_everything_fails(&ways);
-        findings.extend(ways_in::now(&ways, self.roster(), root_by_ssh));
+        findings.extend(ways_in::when_on_call(&ways));
+        findings.extend(ways_in::now(&ways, root_by_ssh));
         findings
     }
 }

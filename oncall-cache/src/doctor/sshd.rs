@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use policy::matches_glob;
 
 use super::accounts::Accounts;
-use super::finding::{Finding, Place, edit};
+use super::entry::Obstacle;
+use super::finding::{Finding, Mend, Place, edit};
 use super::machine::{Said, Stat};
 use super::pam::listed;
 
@@ -50,6 +51,16 @@ impl Settings {
     /// Does sshd let root in with a key?
     pub fn lets_root_in(&self) -> bool {
         !matches!(self.get("permitrootlogin"), "no" | "forced-commands-only")
+    }
+
+    /// Does it run a command of its own whatever is asked for?
+    pub fn forces_command(&self) -> bool {
+        self.has("forcecommand")
+    }
+
+    /// The groups that AllowGroups names.
+    pub fn allowed_groups(&self) -> impl Iterator<Item = &str> {
+        self.all("allowgroups").iter().map(String::as_str)
     }
 
     /// The files that a user's keys may be in, `home` being theirs.
@@ -356,30 +367,9 @@ impl Sshd<'_> {
             let found = Finding::lock_out("sshd-root", "PubkeyAuthentication is no").why(why);
             return Some(self.mended(found, "PubkeyAuthentication", "no", "yes"));
         }
-        let groups: Vec<&str> = self.groups_of(account);
-        let named = |keyword: &str, names: &[&str]| {
-            settings.all(keyword).iter().any(|pattern| names.iter().any(|name| fits(pattern, name)))
-        };
-        let [user, groups] = [&[account][..], &groups];
-        for (keyword, names, wanted) in [
-            ("denyusers", user, false),
-            ("allowusers", user, true),
-            ("denygroups", groups, false),
-            ("allowgroups", groups, true),
-        ] {
-            if settings.all(keyword).is_empty() || named(keyword, names) == wanted {
-                continue;
-            }
-            let line = self.lines.iter().find(|line| line.keyword == keyword);
-            let place = line.map_or_else(|| Place::file(CONFIG), Line::place);
-            let found = Finding::lock_out("sshd-root", format_args!("{keyword} keeps {account} out"))
-                .at(place)
-                .why(why);
-            return Some(found.advise(format_args!(
-                "add {account}, or a group of it, to that line, or take it from there; then reload sshd"
-            )));
-        }
-        None
+        let obstacle = listed_out(account, &self.accounts.groups_of(account), settings, self.lines)?;
+        let found = Finding::lock_out("sshd-root", format_args!("{account} {}", obstacle.what));
+        Some(Finding { mend: obstacle.mend, ..found.at(obstacle.place).why(why) })
     }
 
     /// Files in which a shared account could have keys of its own.
@@ -396,15 +386,6 @@ impl Sshd<'_> {
             "to shut the door: `Match User {account}` and `AuthorizedKeysFile none` at the end of sshd_config"
         );
         Some(Finding::note("sshd-key-files", what).at(place).why(why).advise(advice))
-    }
-
-    fn groups_of(&self, account: &str) -> Vec<&str> {
-        let groups = &self.accounts.groups;
-        groups
-            .iter()
-            .map(|group| group.name.as_str())
-            .filter(|group| self.accounts.members(group).contains(account))
-            .collect()
     }
 
     /// How root may come in.
@@ -492,8 +473,35 @@ fn same_value(written: &str, told: &str) -> bool {
     normal(written) == normal(told)
 }
 
+/// Which of sshd's lists of accounts and groups keeps `account`, in `groups`, out?
+pub fn listed_out(account: &str, groups: &[&str], settings: &Settings, lines: &[Line]) -> Option<Obstacle> {
+    let user = &[account][..];
+    let named = |keyword: &str, names: &[&str]| {
+        settings.all(keyword).iter().any(|pattern| names.iter().any(|name| fits(pattern, name)))
+    };
+    let lists = [
+        ("DenyUsers", user, false),
+        ("AllowUsers", user, true),
+        ("DenyGroups", groups, false),
+        ("AllowGroups", groups, true),
+    ];
+    let keeps_out = |(keyword, names, wanted): &(&str, &[&str], bool)| {
+        let keyword = keyword.to_ascii_lowercase();
+        !settings.all(&keyword).is_empty() && named(&keyword, names) != *wanted
+    };
+    let (keyword, ..) = lists.into_iter().find(keeps_out)?;
+    let line = lines.iter().find(|line| line.keyword == keyword.to_ascii_lowercase());
+    let advice =
+        format!("add {account}, or a group of it, to that line, or take it from there; then reload sshd");
+    Some(Obstacle {
+        what: format!("is kept out by sshd's {keyword}"),
+        place: line.map_or_else(|| Place::file(CONFIG), Line::place),
+        mend: Mend::Advice(advice),
+    })
+}
+
 /// Does a pattern of AllowUsers cover `name`, from some address?
-fn fits(pattern: &str, name: &str) -> bool {
+pub fn fits(pattern: &str, name: &str) -> bool {
     let user = pattern.split('@').next().unwrap_or(pattern);
     matches_glob(user.as_bytes(), name.as_bytes())
 }

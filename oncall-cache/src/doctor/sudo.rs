@@ -5,11 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Place, edit, quoted};
-use super::machine::Said;
+use super::machine::{Said, Stat};
 use super::pam::listed;
 
 /// Where it begins.
 pub const FILE: &str = "/etc/sudoers";
+
+/// What is run.
+pub const PROGRAM: &str = "/usr/bin/sudo";
 
 /// A line that lets somebody do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -323,6 +326,16 @@ fn judge(rule: &Rule, who: &str, policy: &Policy<'_>) -> Option<Finding> {
             Some(found.at(place).why(why).advise(advice))
         }
     }
+}
+
+/// sudo itself, if it is here: it is of no use unless it is root's and setuid.
+pub fn program(stat: Option<Stat>) -> Option<Finding> {
+    let stat = stat.filter(|stat| stat.uid != 0 || stat.mode & 0o4022 != 0o4000)?;
+    let what =
+        format!("sudo is uid {}'s, mode {:04o}; it has to be root's alone, and setuid", stat.uid, stat.mode);
+    let why = "sudo says so and ends: nobody becomes root by it, on call or exempt";
+    let mend = format!("chown root {PROGRAM} && chmod u+s,go-w {PROGRAM}");
+    Some(Finding::lock_out("sudo-mode", what).at(Place::file(PROGRAM)).why(why).run(mend))
 }
 
 /// What `visudo -c` says, where it is not content.

@@ -5,8 +5,8 @@ use std::path::Path;
 use policy::{Evidence, Principal, Revoked, Roster, Rules, Timestamp, told_on_call};
 
 use super::accounts::{Accounts, User};
-use super::finding::{Finding, Place, Severity, quoted};
-use super::machine::Stat;
+use super::entry::{Entry, Obstacle, Role};
+use super::finding::{Finding, Mend, Place, Severity, quoted};
 use super::sudo::Sudoers;
 
 /// What is looked at.
@@ -15,45 +15,42 @@ pub struct WaysIn<'a> {
     pub config: &'a str,
     pub accounts: &'a Accounts,
     pub sudoers: &'a Sudoers,
+    pub roster: Option<&'a Roster>,
     pub revoked: &'a Revoked,
     pub now: Timestamp,
-    /// The files that sshd looks for an account's keys in.
-    pub key_files: &'a dyn Fn(&User) -> Vec<String>,
+    /// What keeps out of an account.
+    pub entry: &'a Entry<'a>,
     pub text: &'a dyn Fn(&str) -> Option<String>,
-    pub stat: &'a dyn Fn(&Path) -> Option<Stat>,
 }
-
-/// What keeps an exempt account from being of use, and what mends it.
-struct Trouble {
-    what: String,
-    place: Place,
-    mend: String,
-}
-
-const WHY_EXEMPT: &str = "it is there for the day on which nothing else lets anybody in";
 
 /// Judges the exempt accounts and the console.
 pub fn when_everything_fails(ways: &WaysIn<'_>) -> Vec<Finding> {
-    let names = || ways.rules.exempt_accounts.iter().map(|account| account.as_str());
-    let troubles: Vec<Trouble> = names().filter_map(|name| ways.trouble(name)).collect();
-    let some_enters = names().any(|name| ways.trouble(name).is_none());
+    let names = ways.rules.exempt_accounts.iter().map(|account| account.as_str());
+    let obstacles: Vec<_> = names.map(|name| (name, ways.obstacle(name))).collect();
+    let some_enters = obstacles.iter().any(|(_, obstacle)| obstacle.is_none());
     // Programs are exempt too, and have neither keys nor passwords: then one account that people enter is enough.
     let severity = if some_enters { Severity::Note } else { Severity::Warning };
-    let mut findings: Vec<Finding> = troubles
-        .into_iter()
-        .map(|Trouble { what, place, mend }| {
-            let found = Finding::new(severity, "exempt-account", what).at(place).why(WHY_EXEMPT);
-            if mend.is_empty() {
-                found.advise("take it out of policy.exempt_accounts, or make it again")
-            } else {
-                found.run(mend)
-            }
-        })
-        .collect();
+    let told =
+        |(name, obstacle): (&str, Option<Obstacle>)| Some(obstacle?.told(severity, name, Role::Exempt));
+    let mut findings: Vec<Finding> = obstacles.into_iter().filter_map(told).collect();
     if !some_enters && !ways.console_opens() {
         findings.push(ways.no_way_in());
     }
     findings
+}
+
+/// Judges the shared accounts, and the own accounts of those who are on call now.
+pub fn when_on_call(ways: &WaysIn<'_>) -> Vec<Finding> {
+    let shared = ways.rules.shared.iter().map(|shared| (shared.account.as_str(), Role::Shared));
+    let people = ways.on_call().unwrap_or_default();
+    let people = people.into_iter().map(|person| (person.as_str(), Role::OnCall));
+    // Whom only a directory knows is not judged.
+    let told = |(name, role)| {
+        let obstacle = ways.entry.obstacle(ways.accounts.user(name)?, role)?;
+        let severity = if role == Role::Shared { Severity::LockOut } else { Severity::Warning };
+        Some(obstacle.told(severity, name, role))
+    };
+    shared.chain(people).filter(|(name, _)| !ways.rules.exempts(name)).filter_map(told).collect()
 }
 
 impl WaysIn<'_> {
@@ -74,40 +71,34 @@ impl WaysIn<'_> {
         !self.rules.exempt_ttys.is_empty() && self.accounts.users.iter().any(has_password)
     }
 
+    /// Those on call now whom the policy admits, where that is known.
+    fn on_call(&self) -> Option<Vec<&Principal>> {
+        let evidence = Evidence { roster: Ok(self.roster?), revoked: Ok(self.revoked) };
+        let people = told_on_call(&evidence, self.rules, self.now)?;
+        Some(people.into_iter().map(|(person, _)| person).collect())
+    }
+
     /// Why `name` is no way in, if it is none.
-    fn trouble(&self, name: &str) -> Option<Trouble> {
-        let trouble =
-            |what: String, file: &str, mend: String| Some(Trouble { what, place: Place::file(file), mend });
+    fn obstacle(&self, name: &str) -> Option<Obstacle> {
+        let gone = Mend::Advice("take it out of policy.exempt_accounts, or make it again".to_string());
         let Some(user) = self.accounts.user(name) else {
-            let what = format!("{name} is exempt, and is no account of /etc/passwd");
-            return trouble(what, self.config, String::new());
+            let (what, place) = ("is no account of /etc/passwd".to_string(), Place::file(self.config));
+            return Some(Obstacle { what, place, mend: gone });
         };
         if Principal::new(name).is_ok_and(|name| self.revoked.names(&name)) {
             let mend = format!("oncall-cache unrevoke {name}");
-            return trouble(
-                format!("{name} is exempt, and revoked on this host: that wins"),
-                self.config,
-                mend,
-            );
+            return Some(Obstacle::ended_by(mend, "is revoked on this host: that wins", self.config));
         }
-        if self.accounts.is_expired(name, self.now) {
-            let mend = format!("chage -E -1 {}", quoted(name));
-            return trouble(format!("{name} is exempt, and its time is over"), "/etc/shadow", mend);
-        }
-        if user.has_no_shell() {
-            let mend = format!("usermod -s /bin/sh {}", quoted(name));
-            return trouble(
-                format!("{name} is exempt, and has no shell ({})", user.shell),
-                "/etc/passwd",
-                mend,
-            );
-        }
-        self.without_a_proof(user).or_else(|| self.without_root(user))
+        let entry = self.entry.obstacle(user, Role::Exempt);
+        entry.or_else(|| self.without_a_proof(user, gone)).or_else(|| self.without_root(user))
     }
 
     /// No key and no password by which somebody could enter.
-    fn without_a_proof(&self, user: &User) -> Option<Trouble> {
-        let files = (self.key_files)(user);
+    fn without_a_proof(&self, user: &User, mend: Mend) -> Option<Obstacle> {
+        let files = match (self.entry.settings)(&user.name) {
+            Some(settings) => settings.key_files(&user.name, &user.home),
+            None => vec![format!("{}/.ssh/authorized_keys", user.home)],
+        };
         let holds_key = |file: &&String| {
             let text = (self.text)(file).unwrap_or_default();
             text.lines().any(|line| !line.trim().is_empty() && !line.trim().starts_with('#'))
@@ -116,60 +107,47 @@ impl WaysIn<'_> {
             if self.accounts.has_password(&user.name) {
                 return None;
             }
-            let file = files.first().cloned().unwrap_or_else(|| user.home.clone());
-            let what = format!("{} is exempt, and has neither a key nor a password", user.name);
-            return Some(Trouble { what, place: Place::file(file), mend: String::new() });
+            let place = Place::file(files.first().unwrap_or(&user.home));
+            return Some(Obstacle { what: "has neither a key nor a password".to_string(), place, mend });
         };
         // sshd's StrictModes: the file, and all directories up to the home, are the user's or root's alone.
         let strict = |path: &&Path| {
-            (self.stat)(path)
+            (self.entry.stat)(path)
                 .is_some_and(|stat| stat.mode & 0o022 != 0 || (stat.uid != 0 && stat.uid != user.uid))
         };
         let above = Path::new(file).ancestors().take_while(|path| path.starts_with(&user.home));
         let path = above.into_iter().find(strict)?.display().to_string();
-        let what = format!(
-            "{} is exempt, and sshd does not read its keys: {path} could be written by others",
-            user.name
-        );
-        let mend = format!("chown {} {} && chmod go-w {}", quoted(&user.name), quoted(&path), quoted(&path));
-        Some(Trouble { what, place: Place::file(path), mend })
+        let what = format!("sshd does not read its keys: {path} could be written by others");
+        let mend = format!("chown {} {1} && chmod go-w {1}", quoted(&user.name), quoted(&path));
+        Some(Obstacle::ended_by(mend, what, &path))
     }
 
     /// It gets in, and does not become root.
-    fn without_root(&self, user: &User) -> Option<Trouble> {
-        let of_groups = self.accounts.groups.iter().map(|group| group.name.as_str());
-        let groups: Vec<&str> =
-            of_groups.filter(|group| self.accounts.members(group).contains(user.name.as_str())).collect();
-        let rule = self.sudoers.gives_root(&user.name, &groups);
-        let file = super::sudo::FILE;
+    fn without_root(&self, user: &User) -> Option<Obstacle> {
+        let rule = self.sudoers.gives_root(&user.name, &self.accounts.groups_of(&user.name));
+        let what = match rule {
+            _ if user.uid == 0 => return None,
+            Some(rule) if rule.asks_nothing || self.accounts.has_password(&user.name) => return None,
+            Some(_) => "sudo asks it for a password that it does not have",
+            None => "sudo does not make it root",
+        };
         let mend = format!(
             "printf '{} ALL=(ALL:ALL) NOPASSWD: ALL\\n' >/etc/sudoers.d/{0} && chmod 440 /etc/sudoers.d/{0}",
             user.name
         );
-        let what = match rule {
-            _ if user.uid == 0 => return None,
-            Some(rule) if rule.asks_nothing || self.accounts.has_password(&user.name) => return None,
-            Some(_) => {
-                format!("{} is exempt, and sudo asks it for a password that it does not have", user.name)
-            }
-            None => format!("{} is exempt, and sudo does not make it root", user.name),
-        };
-        Some(Trouble { what, place: Place::file(file), mend })
+        Some(Obstacle::ended_by(mend, what, super::sudo::FILE))
     }
 }
 
 /// Is anybody on call whom the policy admits, and does an account let them in?
-pub fn now(ways: &WaysIn<'_>, roster: Option<&Roster>, root_by_ssh: bool) -> Vec<Finding> {
+pub fn now(ways: &WaysIn<'_>, root_by_ssh: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Some(roster) = roster {
-        let evidence = Evidence { roster: Ok(roster), revoked: Ok(ways.revoked) };
-        if told_on_call(&evidence, ways.rules, ways.now).is_some_and(|people| people.is_empty()) {
-            let found = Finding::warning("nobody-on-call", "nobody who may become root is on call here now")
-                .at(Place::file(ways.config));
-            let why = "until the next shift only exempt accounts and the console get in";
-            let advice = "`oncall-cache who` shows shifts; a gap that is not meant is mended in the rota, somebody who is not eligible in the directory";
-            findings.push(found.why(why).advise(advice));
-        }
+    if ways.on_call().is_some_and(|people| people.is_empty()) {
+        let found = Finding::warning("nobody-on-call", "nobody who may become root is on call here now")
+            .at(Place::file(ways.config));
+        let why = "until the next shift only exempt accounts and the console get in";
+        let advice = "`oncall-cache who` shows shifts; a gap that is not meant is mended in the rota, somebody who is not eligible in the directory";
+        findings.push(found.why(why).advise(advice));
     }
     if ways.rules.shared("root").is_none() && root_by_ssh {
         let found = Finding::warning("no-shared-root", "root is guarded, and in no [[policy.shared]]")
@@ -185,6 +163,8 @@ pub fn now(ways: &WaysIn<'_>, roster: Option<&Roster>, root_by_ssh: bool) -> Vec
 mod tests {
     use policy::Account;
 
+    use super::super::machine::Stat;
+    use super::super::sshd::Settings;
     use super::super::sudo::Reader;
     use super::*;
 
@@ -195,7 +175,11 @@ mod tests {
         keys: Option<&'static str>,
         mode: u32,
         ttys: bool,
+        /// What `sshd -T` says of it.
+        sshd: &'static str,
     }
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
 
     const GOOD: World = World {
         passwd: "root:x:0:0::/root:/bin/sh\nbreak:x:1000:100::/home/break:/bin/sh\n",
@@ -204,6 +188,7 @@ mod tests {
         keys: Some("# x\nssh-ed25519 AAAA\n"),
         mode: 0o700,
         ttys: true,
+        sshd: "denyusers alice\nallowgroups sudo\nallowgroups use*\n",
     };
 
     fn found(world: &World) -> Vec<String> {
@@ -211,19 +196,33 @@ mod tests {
         let compiled = Rules::compiled();
         let exempt_ttys = if world.ttys { compiled.exempt_ttys.clone() } else { vec![] };
         let rules = Rules { exempt_accounts, exempt_ttys, ..compiled };
-        let accounts = Accounts::parse(world.passwd.to_string(), "sudo:x:27:\n".to_string(), world.shadow);
+        let accounts =
+            Accounts::parse(world.passwd.to_string(), "sudo:x:27:\nusers:x:100:\n".to_string(), world.shadow);
         let sudoers =
             Sudoers::read(&Reader { text: &|_| Some(world.sudoers.to_string()), names: &|_| vec![] });
+        let entry = Entry {
+            accounts: &accounts,
+            now: NOW,
+            settings: &|_| {
+                Some(Settings::parse(&format!("authorizedkeysfile .ssh/authorized_keys\n{}", world.sshd)))
+            },
+            lines: &[],
+            stat: &|path| {
+                let is_home = path.starts_with("/home");
+                let (uid, mode) = if is_home { (1000, world.mode) } else { (0, 0o755) };
+                Some(Stat { uid, gid: 100, mode, is_directory: is_home })
+            },
+        };
         let ways = WaysIn {
             rules: &rules,
             config: "/c",
             accounts: &accounts,
             sudoers: &sudoers,
+            roster: None,
             revoked: &Revoked::nobody(),
-            now: Timestamp::from_unix(1_795_165_200),
-            key_files: &|user| vec![format!("{}/.ssh/authorized_keys", user.home)],
+            now: NOW,
+            entry: &entry,
             text: &|_| world.keys.map(String::from),
-            stat: &|_| Some(Stat { uid: 1000, gid: 100, mode: world.mode, is_directory: true }),
         };
         when_everything_fails(&ways)
             .into_iter()
@@ -242,11 +241,27 @@ mod tests {
             ),
             (
                 World { shadow: "root:*:::::::\nbreak:!::::::10:\n", ..GOOD },
-                "break is exempt, and its time is over",
+                "break is exempt, and is expired",
             ),
             (
                 World { passwd: "break:x:1000:100::/home/break:/usr/sbin/nologin\n", ..GOOD },
                 "break is exempt, and has no shell (/usr/sbin/nologin)",
+            ),
+            (
+                World { shadow: "root:*:::::::\nbreak:!:0::::::\n", ..GOOD },
+                "break is exempt, and has a password that is to be changed first, which no key gets past",
+            ),
+            (
+                World { sshd: "denygroups users\n", ..GOOD },
+                "break is exempt, and is kept out by sshd's DenyGroups",
+            ),
+            (
+                World { sshd: "allowgroups root\n", ..GOOD },
+                "break is exempt, and is kept out by sshd's AllowGroups",
+            ),
+            (
+                World { sshd: "allowusers alice\n", ..GOOD },
+                "break is exempt, and is kept out by sshd's AllowUsers",
             ),
             (
                 World { keys: Some("# none\n"), ..GOOD },

@@ -78,6 +78,7 @@ pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
     let missing: BTreeSet<&str> =
         stacks.iter().filter(|stack| stack.ours().is_none()).map(|stack| stack.file.as_str()).collect();
     let mut findings = carriage_returns(&stacks, pam);
+    findings.extend(nologin(&stacks, pam));
     for stack in &stacks {
         findings.extend(stack.missing_includes());
         findings.extend(stack.jumps_too_far());
@@ -116,6 +117,18 @@ fn carriage_returns(stacks: &[Stack<'_>], pam: &Pam<'_>) -> Vec<Finding> {
         Finding::lock_out("pam-cr", what).at(Place::line(&file, line)).why(why).run(mend)
     };
     files.into_iter().map(told).collect()
+}
+
+/// What keeps all but root out while a host is being worked on.
+const NOLOGIN: &str = "/etc/nologin";
+
+fn nologin(stacks: &[Stack<'_>], pam: &Pam<'_>) -> Option<Finding> {
+    let asks = |stack: &&Stack<'_>| stack.account.iter().any(|entry| entry.name() == "pam_nologin.so");
+    let services: Vec<&str> = stacks.iter().filter(asks).map(|stack| stack.service).collect();
+    let found = Finding::lock_out("nologin", format_args!("{}: {NOLOGIN} is there", listed(&services)));
+    let why = "pam_nologin.so refuses everybody but root by it: those on call, and exempt accounts";
+    let found = found.at(Place::file(NOLOGIN)).why(why).run(format_args!("rm {NOLOGIN}"));
+    (!services.is_empty() && (pam.has)(NOLOGIN)).then_some(found)
 }
 
 impl<'a> Stack<'a> {
