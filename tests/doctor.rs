@@ -451,8 +451,21 @@ fn a53_an_sshd_that_does_not_ask_is_named_by_the_line_that_wins() {
             "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin no",
             Mend,
         ),
+        // Some connections are let in, which no question about one address shows.
         case(
-            "echo PermitRootLogin yes >>/etc/ssh/sshd_config.d/10-authkeys.conf",
+            "printf 'PermitRootLogin no\\nMatch Address 10.0.0.0/8\\n  PermitRootLogin prohibit-password\\n' >/etc/ssh/sshd_config.d/05-root.conf",
+            "note sshd-root",
+            "/etc/ssh/sshd_config.d/05-root.conf#  PermitRootLogin",
+            Advice("Address 10.0.0.0/8", "true"),
+        ),
+        case(
+            "printf 'PermitRootLogin no\\nMatch User dave,!root\\n  PermitRootLogin prohibit-password\\n' >/etc/ssh/sshd_config.d/05-root.conf",
+            "lock-out sshd-root",
+            "/etc/ssh/sshd_config.d/05-root.conf#PermitRootLogin no",
+            Mend,
+        ),
+        case(
+            "rm /etc/ssh/sshd_config.d/05-root.conf; echo PermitRootLogin yes >>/etc/ssh/sshd_config.d/10-authkeys.conf",
             "warning sshd-root-password",
             "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin yes",
             Mend,
@@ -526,6 +539,44 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             "/var/lib/oncall-cache/roster.db",
             Mend,
         ),
+        // As a backup that root restores leaves them.
+        case(
+            "chown root:root /var/lib/oncall-cache/*",
+            "warning file-mode",
+            "/var/lib/oncall-cache/roster.lock",
+            Advice("chown oncall-cache", "true"),
+        ),
+        case(
+            "chown root /var/lib/oncall-cache/roster.lock",
+            "warning file-mode",
+            "/var/lib/oncall-cache/roster.lock",
+            Mend,
+        ),
+        case(
+            "chown root /var/lib/oncall-cache/roster.db",
+            "warning file-mode",
+            "/var/lib/oncall-cache/roster.db",
+            Mend,
+        ),
+        case(
+            "chown root /var/lib/oncall-cache/history.jsonl",
+            "warning file-mode",
+            "/var/lib/oncall-cache/history.jsonl",
+            Mend,
+        ),
+        case(
+            "chown root /var/lib/oncall-cache/status.json",
+            "warning file-mode",
+            "/var/lib/oncall-cache/status.json",
+            Mend,
+        ),
+        case(
+            "chown root /var/lib/authkeys/keys.lock",
+            "warning file-mode",
+            "/var/lib/authkeys/keys.lock",
+            Mend,
+        ),
+        case("chown root /var/lib/authkeys/keys.db", "warning file-mode", "/var/lib/authkeys/keys.db", Mend),
         case("chown root /var/lib/oncall-cache", "lock-out file-mode", "/var/lib/oncall-cache", Mend),
         case("chmod 777 /usr/bin/oncall-cache", "open file-mode", "/usr/bin/oncall-cache", Mend),
         case(

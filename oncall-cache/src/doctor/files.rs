@@ -31,6 +31,7 @@ const WHY_CONFIG: &str =
 const WHY_SECRET: &str = "a sync uses no secret that others can read, and none that it cannot read itself: what it copied runs out";
 const WHY_COPY: &str =
     "a copy that others could have written, or that its readers cannot read, counts as none";
+const WHY_OWNER: &str = "whose it should be cannot write it: a sync that has to fails, what is known ages, and people on call are refused in the end";
 const WHY_PROGRAM: &str = "whoever can write it decides who is root";
 const WHY_RECORD: &str = "what is only a record of others is no part of a decision";
 
@@ -80,7 +81,7 @@ impl Wanted {
     /// What is wrong with the file, if it is there.
     fn judge(&self, accounts: &Accounts, stat: Stat) -> Option<Finding> {
         let (owner, group) = (accounts.user_name(stat.uid), accounts.group_name(stat.gid));
-        let is_owner = owner == self.owner || (stat.uid == 0 && !stat.is_directory);
+        let is_owner = owner == self.owner;
         let more = stat.mode & 0o777 & !self.mode;
         let users = self.readers.iter().filter_map(|name| accounts.user(name));
         let blind: Vec<&str> =
@@ -98,10 +99,15 @@ impl Wanted {
             "{owner}:{group} {:04o}, in place of {wanted_owner}:{wanted_group} {mode:04o}{cannot}",
             stat.mode
         );
-        // What others can read is out; what others can write is theirs.
-        let severity =
-            if more & 0o022 != 0 && self.why == WHY_PROGRAM { Severity::Open } else { self.severity };
-        let found = Finding::new(severity, "file-mode", what).at(Place::file(&path)).why(self.why);
+        // Root's file is believed as its own user's is, and that user cannot write it.
+        let is_only_roots = stat.uid == 0 && !stat.is_directory && more == 0 && blind.is_empty() && !hidden;
+        let (severity, why) = match self.why {
+            // What others can read is out; what others can write is theirs.
+            WHY_PROGRAM if more & 0o022 != 0 => (Severity::Open, WHY_PROGRAM),
+            _ if is_only_roots => (Severity::Warning, WHY_OWNER),
+            why => (self.severity, why),
+        };
+        let found = Finding::new(severity, "file-mode", what).at(Place::file(&path)).why(why);
         let path = quoted(&path);
         Some(found.run(format_args!("chown {wanted_owner}:{wanted_group} {path} && chmod {mode:o} {path}")))
     }
@@ -167,7 +173,13 @@ fn copies(config: &Config) -> Vec<Wanted> {
             .severity(Severity::Warning, WHY_RECORD)
     };
     let records = parent(roster);
+    let lock = |path: &Path, owner| {
+        let path = path.with_extension("lock");
+        Wanted::copy(path, owner, owner, 0o600, &[]).severity(Severity::Warning, WHY_OWNER)
+    };
     vec![
+        lock(keys, "authkeys-sync"),
+        lock(roster, "oncall-cache"),
         Wanted::copy(parent(keys), "authkeys-sync", "authkeys", 0o755, READERS),
         Wanted::copy(keys, "authkeys-sync", "authkeys", 0o640, READERS),
         Wanted::copy(keys.with_extension("stamp"), "authkeys-sync", "authkeys", 0o640, READERS),
@@ -175,6 +187,8 @@ fn copies(config: &Config) -> Vec<Wanted> {
         private(lookups.clone(), 0o600),
         Wanted::copy(&records, "oncall-cache", "oncall-cache", 0o755, &[]),
         Wanted::copy(roster, "oncall-cache", "oncall-cache", 0o644, &[]),
+        Wanted::copy(records.join("group"), "oncall-cache", "oncall-cache", 0o644, &[])
+            .severity(Severity::Warning, WHY_COPY),
         Wanted::copy(records.join("status.json"), "oncall-cache", "oncall-cache", 0o644, &[])
             .severity(Severity::Warning, WHY_RECORD),
         Wanted::copy(records.join("history.jsonl"), "oncall-cache", "oncall-cache", 0o640, &[])
@@ -341,7 +355,8 @@ mod tests {
             Some(found.what)
         };
         assert_eq!(judge(11, 10, 0o640), None);
-        assert_eq!(judge(0, 10, 0o440), None, "root's, and as good");
+        let roots = "root:authkeys 0440, in place of authkeys-sync:authkeys 0640";
+        assert_eq!(judge(0, 10, 0o440).unwrap(), roots, "as a backup restored by root leaves it");
         let cannot = "authkeys-sync:authkeys-sync 0640, in place of authkeys-sync:authkeys 0640; oncall-cache cannot read it";
         assert_eq!(judge(11, 11, 0o640).unwrap(), cannot);
         assert_eq!(

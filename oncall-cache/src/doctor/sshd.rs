@@ -396,6 +396,15 @@ impl Sshd<'_> {
             if !self.shared.contains(&"root") {
                 return None;
             }
+            if let Some((line, criteria)) = self.lets_some_root_in() {
+                let what =
+                    format!("PermitRootLogin is {value}, but {} where `{criteria}` matches", line.value);
+                let found = Finding::note("sshd-root", what).at(line.place());
+                let why = "people on call enter root over these connections alone";
+                return Some(
+                    found.why(why).advise(format_args!("nothing, if `{criteria}` is where they come from")),
+                );
+            }
             let found = Finding::lock_out(
                 "sshd-root",
                 format_args!("PermitRootLogin is {value}, and root is in [[policy.shared]]"),
@@ -411,6 +420,17 @@ impl Sshd<'_> {
         let found = Finding::warning("sshd-root-password", "sshd asks for root's password");
         let found = found.why("PAM refuses a password for root, since it does not tell who gave it; until then it can be guessed");
         Some(self.mended(found, "PermitRootLogin", value, wanted))
+    }
+
+    /// The line by which root enters over some connections, and what its Match block asks of them.
+    fn lets_some_root_in(&self) -> Option<(&Line, &str)> {
+        let lets = |line: &&Line| {
+            line.keyword == "permitrootlogin"
+                && !["no", "forced-commands-only"].contains(&line.value.to_ascii_lowercase().as_str())
+        };
+        let mut told =
+            self.lines.iter().filter(lets).filter_map(|line| Some((line, line.criteria.as_deref()?)));
+        told.find(|(_, criteria)| may_match(criteria, "root"))
     }
 
     fn certificates(&self, settings: &Settings) -> Option<Finding> {
@@ -471,6 +491,19 @@ fn same_value(written: &str, told: &str) -> bool {
         words.join(" ").to_ascii_lowercase().replace("prohibit-password", "without-password")
     };
     normal(written) == normal(told)
+}
+
+/// May a Match block be for `user` from some place? What goes by the user alone `sshd -T` has told.
+fn may_match(criteria: &str, user: &str) -> bool {
+    let words: Vec<String> =
+        criteria.split(|c: char| c.is_whitespace() || c == '=').map(str::to_ascii_lowercase).collect();
+    let places = ["address", "host", "localaddress", "localport", "rdomain"];
+    let goes_by_place = words.iter().any(|word| places.contains(&word.as_str()));
+    let at = words.iter().position(|word| word == "user");
+    let Some(patterns) = at.and_then(|at| words.get(at + 1)) else { return goes_by_place };
+    let covers = |pattern: &str| matches_glob(pattern.as_bytes(), user.as_bytes());
+    let excludes = |pattern: &str| pattern.strip_prefix('!').is_some_and(covers);
+    goes_by_place && patterns.split(',').any(covers) && !patterns.split(',').any(excludes)
 }
 
 /// Which of sshd's lists of accounts and groups keeps `account`, in `groups`, out?
@@ -635,7 +668,7 @@ mod tests {
             ("/usr/bin/authkeys %u %t %k", "/usr/bin/authkeys %u", "warning sshd-command sshd_config"),
             ("commanduser authkeys", "commanduser nobody", "lock-out sshd-command-user sshd_config"),
             ("commanduser authkeys", "commanduser root", "warning sshd-command-user sshd_config"),
-            ("without-password", "no", "lock-out sshd-root sshd_config"),
+            ("without-password", "no", "note sshd-root sshd_config:5"),
             (
                 "without-password",
                 "yes\npasswordauthentication yes",
@@ -650,6 +683,13 @@ mod tests {
             let all = found(&GOOD.replace(right, wrong));
             assert!(all.contains(&expected.to_string()) && all.len() == 2, "{wrong}: {all:?}");
         }
+    }
+
+    #[test]
+    fn a_match_block_by_place_may_be_for_root_unless_it_names_others() {
+        let told = |criteria| may_match(criteria, "root");
+        assert!(["Address 10.0.0.0/8", "user=r* Host *.example.com", "LocalPort 22"].into_iter().all(told));
+        assert!(!["User root,!r* Address *", "User alice Address *", "Group sudo"].into_iter().any(told));
     }
 
     #[test]
