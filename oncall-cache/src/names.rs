@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use host::config::references::{Kind, Reference, references};
 use host::config::{Directory, KeysMode, Provider, Source};
@@ -103,15 +103,41 @@ const UNSEEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
 /// Why a sync will not find a file. What comes from standard input is beside nothing.
 fn file_trouble(config: &Path, name: &str, is_secret: bool) -> Option<String> {
-    let path = config.parent()?.join(name);
-    if UNSEEN.iter().any(|directory| path.starts_with(directory)) && Path::new(name).is_absolute() {
+    let is_absolute = Path::new(name).is_absolute();
+    let directory = std::path::absolute(config.parent()?).ok()?;
+    let path = normalised(&directory.join(name));
+    // A draft is looked at wherever it is, with what it names beside it.
+    let is_unseen =
+        |unseen: &&str| path.starts_with(unseen) && (is_absolute || !directory.starts_with(unseen));
+    if UNSEEN.iter().any(is_unseen) {
         return Some(format!(
-            "the units of the syncs do not see {name}; put it into /etc/authkeys, or use `authkeys-sync` and `oncall-cache sync` from cron"
+            "the units of the syncs do not see {}; put it into /etc/authkeys, or use `authkeys-sync` and `oncall-cache sync` from cron",
+            path.display()
         ));
     }
-    let has_place = Path::new(name).is_absolute() || config.is_file();
-    let is_missing = || fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-    (has_place && !is_secret && is_missing()).then(|| format!("there is no {}", path.display()))
+    if is_secret || !(is_absolute || config.is_file()) {
+        return None;
+    }
+    match fs::metadata(&path) {
+        Ok(file) => file.is_dir().then(|| format!("{} is a directory", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some(format!("there is no {}", path.display()))
+        }
+        Err(_) => None,
+    }
+}
+
+/// An absolute path without `.` and `..`.
+fn normalised(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => _ = plain.pop(),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn told(setting: &str, what: &str, name: &str, known: &BTreeSet<String>) -> String {
@@ -146,4 +172,21 @@ fn schedules(config: &Config, source: &Source, now: Timestamp) -> Option<BTreeSe
             .flatten()
             .collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_judged_by_where_its_name_leads() {
+        let config = Path::new("/etc/authkeys/config.toml");
+        let unseen = |config, name| file_trouble(config, name, true).is_some();
+        assert!(unseen(config, "../../home/alice/people.toml") && unseen(config, "/srv/../root/token"));
+        assert!(!unseen(config, "people.toml") && !unseen(config, "/homes/people.toml"));
+        let draft = Path::new("/root/draft/config.toml");
+        assert!(!unseen(draft, "people.toml") && !unseen(draft, "../people.toml"), "beside a draft");
+        assert!(unseen(draft, "/root/draft/people.toml"));
+        assert_eq!(normalised(Path::new("/../a/./b/../c")), Path::new("/a/c"));
+    }
 }
