@@ -651,6 +651,27 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             "/etc/cron.d/authkeys",
             Mend,
         ),
+        // cron passes over each of these, and says nothing.
+        case("chmod 666 /etc/cron.d/authkeys", "warning timer", "/etc/cron.d/authkeys", Mend),
+        case("chown dave /etc/cron.d/authkeys", "warning timer", "/etc/cron.d/authkeys", Mend),
+        case(
+            "sed -i 's, oncall-cache /, oncallcache /,' /etc/cron.d/authkeys",
+            "warning timer",
+            "/etc/cron.d/authkeys",
+            Mend,
+        ),
+        case(
+            "sed -i 's,/usr/bin,/usr/local/bin,' /etc/cron.d/authkeys",
+            "warning timer",
+            "/etc/cron.d/authkeys",
+            Mend,
+        ),
+        case(
+            "mv /etc/cron.d/authkeys /etc/cron.d/authkeys.cron",
+            "warning timer",
+            "/etc/cron.d/authkeys.cron",
+            Mend,
+        ),
     ]);
 }
 
@@ -758,6 +779,16 @@ fn config_check_names_what_stands_for_nothing_with_what_was_meant() {
             "file = \"rota.toml\"",
             "file = \"/home/alice/rota.toml\"",
             "[[oncall.source]] file: the units of the syncs do not see /home/alice/rota.toml; put it into /etc/authkeys, or use `authkeys-sync` and `oncall-cache sync` from cron",
+        ),
+        (
+            "file = \"rota.toml\"",
+            "file = \"../../home/alice/rota.toml\"",
+            "[[oncall.source]] file: the units of the syncs do not see /home/alice/rota.toml; put it into /etc/authkeys, or use `authkeys-sync` and `oncall-cache sync` from cron",
+        ),
+        (
+            "file = \"people.toml\"",
+            "file = \"../authkeys/./\"",
+            "[directory] file: /etc/authkeys is a directory",
         ),
     ] {
         let config = CONFIG.replace(old, new);
@@ -1159,8 +1190,12 @@ fn sudo_and_polkit_that_ask_nobody_and_people_whom_sudo_will_refuse_are_named() 
             "/etc/sudoers.d/team.conf",
             Advice("team-conf", "rm /etc/sudoers.d/team.conf"),
         ),
+        // Measured: sudo reads a file of mode 0644, which visudo does not like, and none that all can write.
+        case("chmod 644 /etc/sudoers.d/team", "warning sudoers", "/etc/sudoers.d/team", Mend),
+        case("chmod 666 /etc/sudoers.d/team", "lock-out sudoers", "/etc/sudoers.d/team", Mend),
+        case("chown dave /etc/sudoers.d/team", "lock-out sudoers", "/etc/sudoers.d/team", Mend),
         case(
-            "echo 'alice ALL=(ALL ALL' >>/etc/sudoers.d/team",
+            "chmod 644 /etc/sudoers.d/team; echo 'alice ALL=(ALL ALL' >>/etc/sudoers.d/team",
             "lock-out sudoers",
             "/etc/sudoers.d/team#(ALL ALL",
             Advice("visudo", "true"),
@@ -1199,6 +1234,12 @@ fn hosts_that_nobody_would_get_into_are_named() {
         case("chage -E 2020-01-01 breakglass", "warning exempt-account", "/etc/shadow", Mend),
         case("chmod 777 ~breakglass/.ssh", "warning exempt-account", "/home/breakglass/.ssh", Mend),
         case("gpasswd -d breakglass sudo", "warning exempt-account", "/etc/sudoers", Mend),
+        case(
+            "echo 'PubkeyAcceptedAlgorithms rsa-sha2-512' >/etc/ssh/sshd_config.d/05-x.conf",
+            "warning exempt-account",
+            "/home/breakglass/.ssh/authorized_keys",
+            Advice("PubkeyAcceptedAlgorithms", "true"),
+        ),
         case(
             "echo 'DenyGroups sudo' >/etc/ssh/sshd_config.d/05-x.conf",
             "warning exempt-account",

@@ -16,6 +16,7 @@ mod polkit;
 mod sshd;
 mod state;
 mod sudo;
+mod timers;
 mod ways_in;
 
 use std::collections::BTreeSet;
@@ -32,8 +33,9 @@ use entry::Entry;
 use finding::Finding;
 pub use finding::Findings;
 use sshd::Settings;
-use state::Starter;
+
 use sudo::Sudoers;
+use timers::{Kind, Starter};
 use ways_in::WaysIn;
 
 use crate::report::{self, Report};
@@ -190,7 +192,8 @@ impl<'a> Host<'a> {
         };
         let mut findings = sudo::check(&self.sudoers, &policy);
         findings.extend(sudo::program(machine::stat(Path::new(sudo::PROGRAM))));
-        findings.extend(machine::run_heard("/usr/sbin/visudo", "-c").as_ref().and_then(sudo::broken));
+        let checked = machine::run_heard("/usr/sbin/visudo", "-c");
+        findings.extend(checked.iter().flat_map(|said| sudo::broken(said, &|path| machine::stat(path))));
         findings
     }
 
@@ -222,7 +225,14 @@ impl<'a> Host<'a> {
             let said = machine::run("/usr/bin/systemctl", &[verb, timer])?.out;
             Some(said.trim().to_string()).filter(|word| !word.is_empty())
         };
-        findings.extend(state::timers(&starters(), &state::Systemd { runs: systemd_runs, says: &says }));
+        let is_cronie = machine::exists("/usr/sbin/crond");
+        let named = timers::Named {
+            has: &machine::exists,
+            is_user: &|name| self.accounts.user(name).is_some(),
+            reads: &|name| timers::cron_reads(name, is_cronie),
+        };
+        let systemd = timers::Systemd { runs: systemd_runs, says: &says };
+        findings.extend(timers::timers(&starters(), &named, &systemd));
         let asked =
             || machine::run("/usr/bin/timedatectl", &["show", "--property=NTPSynchronized", "--value"]);
         // A container's clock is its host's.
@@ -310,15 +320,23 @@ fn sshd_settings(account: &str) -> Result<Settings, Option<Finding>> {
 
 /// Every crontab and unit of this host.
 fn starters() -> Vec<Starter> {
-    let mut files = vec!["/etc/crontab".to_string()];
-    for directory in ["/etc/cron.d", "/var/spool/cron", "/var/spool/cron/crontabs"] {
-        files.extend(names(directory).into_iter().map(|name| format!("{directory}/{name}")));
+    let mut files = vec![("/etc/crontab".to_string(), Kind::SystemCrontab)];
+    for (directory, kind) in [
+        ("/etc/cron.d", Kind::SystemCrontab),
+        ("/var/spool/cron", Kind::UserCrontab),
+        ("/var/spool/cron/crontabs", Kind::UserCrontab),
+        ("/etc/systemd/system", Kind::Unit),
+        ("/run/systemd/system", Kind::Unit),
+        ("/usr/lib/systemd/system", Kind::Unit),
+        ("/lib/systemd/system", Kind::Unit),
+    ] {
+        let named =
+            names(directory).into_iter().filter(|name| kind != Kind::Unit || name.ends_with(".service"));
+        files.extend(named.map(|name| (format!("{directory}/{name}"), kind)));
     }
-    for directory in
-        ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"]
-    {
-        let units = names(directory).into_iter().filter(|name| name.ends_with(".service"));
-        files.extend(units.map(|name| format!("{directory}/{name}")));
-    }
-    files.into_iter().filter_map(|file| Some(Starter { text: machine::text(&file)?, file })).collect()
+    let read = |(file, kind): (String, Kind)| {
+        let stat = machine::stat(Path::new(&file))?;
+        Some(Starter { text: machine::text(&file)?, file, kind, stat })
+    };
+    files.into_iter().filter_map(read).collect()
 }

@@ -58,6 +58,22 @@ impl Settings {
         self.has("forcecommand")
     }
 
+    /// Does sshd take the key on this line of authorized_keys? Of a type that is not known, yes.
+    pub fn accepts(&self, line: &str) -> bool {
+        let types = self.get("pubkeyacceptedalgorithms");
+        let taken = |wanted: &[&str]| types.is_empty() || types.split(',').any(|one| wanted.contains(&one));
+        line.split_whitespace()
+            .find_map(|word| match word {
+                // The type of the key, and not of what it signs by.
+                "ssh-rsa" => Some(taken(&["ssh-rsa", "rsa-sha2-256", "rsa-sha2-512"])),
+                "ssh-ed25519" | "sk-ssh-ed25519@openssh.com" | "sk-ecdsa-sha2-nistp256@openssh.com" => {
+                    Some(taken(&[word]))
+                }
+                word => word.starts_with("ecdsa-sha2-").then(|| taken(&[word])),
+            })
+            .unwrap_or(true)
+    }
+
     /// The groups that AllowGroups names.
     pub fn allowed_groups(&self) -> impl Iterator<Item = &str> {
         self.all("allowgroups").iter().map(String::as_str)
@@ -690,6 +706,16 @@ mod tests {
         let told = |criteria| may_match(criteria, "root");
         assert!(["Address 10.0.0.0/8", "user=r* Host *.example.com", "LocalPort 22"].into_iter().all(told));
         assert!(!["User root,!r* Address *", "User alice Address *", "Group sudo"].into_iter().any(told));
+    }
+
+    #[test]
+    fn a_key_is_accepted_by_the_algorithms_of_its_type() {
+        let settings =
+            Settings::parse("pubkeyacceptedalgorithms ssh-rsa-cert-v01@openssh.com,rsa-sha2-512\n");
+        let told = |line| settings.accepts(line);
+        assert_eq!(["from=\"a b\" ssh-rsa AAAA", "ssh-new AAAA"].map(told), [true, true]);
+        assert_eq!(["ssh-ed25519 AAAA x", "ecdsa-sha2-nistp256 AAAA"].map(told), [false, false]);
+        assert!(Settings::default().accepts("ssh-ed25519 AAAA"));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Read as sudo reads it, as far as names, root and Defaults go; whether it is right is visudo's business.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use super::finding::{Finding, Place, edit, quoted};
+use super::finding::{Finding, Place, Severity, edit, quoted};
 use super::machine::{Said, Stat};
 use super::pam::listed;
 
@@ -339,23 +340,51 @@ pub fn program(stat: Option<Stat>) -> Option<Finding> {
 }
 
 /// What `visudo -c` says, where it is not content.
-pub fn broken(said: &Said) -> Option<Finding> {
+pub fn broken(said: &Said, stat: &dyn Fn(&Path) -> Option<Stat>) -> Vec<Finding> {
     if said.succeeded {
-        return None;
+        return Vec::new();
     }
     let names_file = |line: &&str| line.contains(FILE) && !line.ends_with("parsed OK");
-    let complaint = said.out.lines().find(names_file).unwrap_or(&said.complaint).trim_start_matches(">>> ");
+    let mut complaints = said.out.lines().filter(names_file);
+    let of_owners: Option<Vec<Finding>> = complaints.clone().map(|line| strict(line, stat)).collect();
+    if let Some(findings) = of_owners.filter(|findings| !findings.is_empty()) {
+        return findings;
+    }
+    let complaint = complaints.find(|line| strict(line, stat).is_none()).unwrap_or(&said.complaint);
+    let complaint = complaint.trim_start_matches(">>> ");
     let mut parts = complaint.splitn(4, ':');
     let place = match (parts.next(), parts.next().and_then(|line| line.parse().ok())) {
         (Some(file), Some(line)) if file.starts_with('/') => Place::line(file, line),
         _ => Place::file(complaint.split([':', ' ']).find(|word| word.starts_with('/')).unwrap_or(FILE)),
     };
     let found = Finding::lock_out("sudoers", format_args!("visudo -c: {complaint}")).at(place);
-    Some(
+    vec![
         found
             .why("sudo skips what it does not understand, or refuses everybody")
             .advise("mend it with `visudo`; `visudo -c` says whether it is right"),
-    )
+    ]
+}
+
+/// A complaint of owner or mode alone. visudo is stricter there than sudo, which skips a file if somebody else could
+/// have written it.
+fn strict(complaint: &str, stat: &dyn Fn(&Path) -> Option<Stat>) -> Option<Finding> {
+    let (file, rest) = complaint.split_once(": ")?;
+    if !rest.starts_with("bad permissions") && !rest.starts_with("wrong owner") {
+        return None;
+    }
+    let Stat { uid, gid, mode, .. } = stat(Path::new(file))?;
+    let is_skipped = uid != 0 || mode & 0o002 != 0 || (gid != 0 && mode & 0o020 != 0);
+    let (severity, why) = match is_skipped {
+        true => {
+            (Severity::LockOut, "sudo reads no file that others could have written: its rules do not hold")
+        }
+        false => {
+            (Severity::Warning, "sudo reads it all the same; `visudo -c` fails, and what waits for that")
+        }
+    };
+    let found = Finding::new(severity, "sudoers", format_args!("visudo -c: {complaint}"));
+    let mend = format!("chown root:root {0} && chmod 440 {0}", quoted(file));
+    Some(found.at(Place::file(file)).why(why).run(mend))
 }
 
 #[cfg(test)]

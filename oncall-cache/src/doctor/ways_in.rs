@@ -95,20 +95,32 @@ impl WaysIn<'_> {
 
     /// No key and no password by which somebody could enter.
     fn without_a_proof(&self, user: &User, mend: Mend) -> Option<Obstacle> {
-        let files = match (self.entry.settings)(&user.name) {
+        let settings = (self.entry.settings)(&user.name);
+        let files = match &settings {
             Some(settings) => settings.key_files(&user.name, &user.home),
             None => vec![format!("{}/.ssh/authorized_keys", user.home)],
         };
-        let holds_key = |file: &&String| {
+        let settings = settings.unwrap_or_default();
+        let keys = |file: &String| -> Vec<String> {
             let text = (self.text)(file).unwrap_or_default();
-            text.lines().any(|line| !line.trim().is_empty() && !line.trim().starts_with('#'))
+            let is_key = |line: &&str| !line.is_empty() && !line.starts_with('#');
+            text.lines().map(str::trim).filter(is_key).map(String::from).collect()
         };
-        let Some(file) = files.iter().find(holds_key) else {
+        let Some(file) = files.iter().find(|file| keys(file).iter().any(|key| settings.accepts(key))) else {
             if self.accounts.has_password(&user.name) {
                 return None;
             }
-            let place = Place::file(files.first().unwrap_or(&user.home));
-            return Some(Obstacle { what: "has neither a key nor a password".to_string(), place, mend });
+            let refused = files.iter().find(|file| !keys(file).is_empty());
+            let advice = "give it a key of a type that stands in PubkeyAcceptedAlgorithms, or add that of its key there and reload sshd";
+            let (what, mend) = match refused {
+                Some(_) => (
+                    "sshd accepts none of its keys (PubkeyAcceptedAlgorithms)",
+                    Mend::Advice(advice.to_string()),
+                ),
+                None => ("has neither a key nor a password", mend),
+            };
+            let place = Place::file(refused.or(files.first()).unwrap_or(&user.home));
+            return Some(Obstacle { what: what.to_string(), place, mend });
         };
         // sshd's StrictModes: the file, and all directories up to the home, are the user's or root's alone.
         let strict = |path: &&Path| {
@@ -262,6 +274,10 @@ mod tests {
             (
                 World { sshd: "allowusers alice\n", ..GOOD },
                 "break is exempt, and is kept out by sshd's AllowUsers",
+            ),
+            (
+                World { sshd: "pubkeyacceptedalgorithms rsa-sha2-512\n", ..GOOD },
+                "break is exempt, and sshd accepts none of its keys (PubkeyAcceptedAlgorithms)",
             ),
             (
                 World { keys: Some("# none\n"), ..GOOD },
