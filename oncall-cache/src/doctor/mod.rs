@@ -33,7 +33,6 @@ use entry::Entry;
 use finding::Finding;
 pub use finding::Findings;
 use sshd::Settings;
-
 use sudo::Sudoers;
 use timers::{Kind, Starter};
 use ways_in::WaysIn;

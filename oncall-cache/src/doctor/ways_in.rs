@@ -94,33 +94,17 @@ impl WaysIn<'_> {
     }
 
     /// No key and no password by which somebody could enter.
-    fn without_a_proof(&self, user: &User, mend: Mend) -> Option<Obstacle> {
+    fn without_a_proof(&self, user: &User, gone: Mend) -> Option<Obstacle> {
         let settings = (self.entry.settings)(&user.name);
         let files = match &settings {
             Some(settings) => settings.key_files(&user.name, &user.home),
             None => vec![format!("{}/.ssh/authorized_keys", user.home)],
         };
         let settings = settings.unwrap_or_default();
-        let keys = |file: &String| -> Vec<String> {
-            let text = (self.text)(file).unwrap_or_default();
-            let is_key = |line: &&str| !line.is_empty() && !line.starts_with('#');
-            text.lines().map(str::trim).filter(is_key).map(String::from).collect()
-        };
-        let Some(file) = files.iter().find(|file| keys(file).iter().any(|key| settings.accepts(key))) else {
-            if self.accounts.has_password(&user.name) {
-                return None;
-            }
-            let refused = files.iter().find(|file| !keys(file).is_empty());
-            let advice = "give it a key of a type that stands in PubkeyAcceptedAlgorithms, or add that of its key there and reload sshd";
-            let (what, mend) = match refused {
-                Some(_) => (
-                    "sshd accepts none of its keys (PubkeyAcceptedAlgorithms)",
-                    Mend::Advice(advice.to_string()),
-                ),
-                None => ("has neither a key nor a password", mend),
-            };
-            let place = Place::file(refused.or(files.first()).unwrap_or(&user.home));
-            return Some(Obstacle { what: what.to_string(), place, mend });
+        let opens = |file: &&String| self.keys(file).iter().any(|key| settings.accepts(key));
+        let Some(file) = files.iter().find(opens) else {
+            let has_password = self.accounts.has_password(&user.name);
+            return (!has_password).then(|| self.no_key(user, &files, gone));
         };
         // sshd's StrictModes: the file, and all directories up to the home, are the user's or root's alone.
         let strict = |path: &&Path| {
@@ -132,6 +116,24 @@ impl WaysIn<'_> {
         let what = format!("sshd does not read its keys: {path} could be written by others");
         let mend = format!("chown {} {1} && chmod go-w {1}", quoted(&user.name), quoted(&path));
         Some(Obstacle::ended_by(mend, what, &path))
+    }
+
+    /// The lines of a file that are keys.
+    fn keys(&self, file: &str) -> Vec<String> {
+        let text = (self.text)(file).unwrap_or_default();
+        let is_key = |line: &&str| !line.is_empty() && !line.starts_with('#');
+        text.lines().map(str::trim).filter(is_key).map(String::from).collect()
+    }
+
+    /// None of `files` has a key that sshd accepts.
+    fn no_key(&self, user: &User, files: &[String], gone: Mend) -> Obstacle {
+        let Some(file) = files.iter().find(|file| !self.keys(file).is_empty()) else {
+            let place = Place::file(files.first().unwrap_or(&user.home));
+            return Obstacle { what: "has neither a key nor a password".to_string(), place, mend: gone };
+        };
+        let what = "sshd accepts none of its keys (PubkeyAcceptedAlgorithms)".to_string();
+        let advice = "give it a key of a type that stands in PubkeyAcceptedAlgorithms, or add that of its key there and reload sshd";
+        Obstacle { what, place: Place::file(file), mend: Mend::Advice(advice.to_string()) }
     }
 
     /// It gets in, and does not become root.

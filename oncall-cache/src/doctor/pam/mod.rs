@@ -113,7 +113,7 @@ fn carriage_returns(stacks: &[Stack<'_>], pam: &Pam<'_>) -> Vec<Finding> {
     let told = |((file, line), services): ((String, usize), Vec<&str>)| {
         let what = format!("{}: a line ends in a carriage return", listed(&services));
         let why = "libpam takes it for a part of the last word: a module, file or option of that name there is none, and everybody is refused";
-        let mend = edit(&file, &["s/\\r$//".to_string()]);
+        let mend = edit_stack(&file, &["s/\\r$//".to_string()]);
         Finding::lock_out("pam-cr", what).at(Place::line(&file, line)).why(why).run(mend)
     };
     files.into_iter().map(told).collect()
