@@ -64,6 +64,7 @@ fn a_suspension_refuses_nobody_until_its_end_and_is_said_everywhere() {
     assert!(!lets_bob_in(&suite, ""));
     let (code, json) = status(&suite);
     assert_eq!((code, json["mode"].as_str(), json["mode_by"].as_str()), (0, Some("enforce"), None));
+    assert_eq!(json["mode_source"], Value::Null);
 
     must_say(
         &suite.host.sh("oncall-cache suspend --for 4h --reason 'the rota shows nobody'"),
@@ -78,6 +79,7 @@ fn a_suspension_refuses_nobody_until_its_end_and_is_said_everywhere() {
     assert!(!text(&suite.run_as("authkeys", "authkeys root")).contains(" bob"));
     let (code, json) = status(&suite);
     assert_eq!((code, json["health"].as_str(), json["mode"].as_str()), (1, Some("failing"), Some("observe")));
+    assert_eq!(json["mode_source"], "suspended");
     assert!(json["suspended_until"].as_str().is_some_and(|until| until > instant(now() + 3 * HOUR).as_str()));
     must_say(&suite.run_as("nobody", "oncall-cache status"), 1, "failing: enforcing is SUSPENDED until ");
     let metrics = suite.run_as("nobody", "oncall-cache status --prometheus");
@@ -167,7 +169,7 @@ fn a_switch_that_cannot_be_read_enforces_whatever_the_configuration_says() {
             suite.host.must(&spoil.replace("SWITCH", SWITCH));
             assert!(!lets_bob_in(&suite, "switch-unreadable"), "{spoil}");
             let (code, json) = status(&suite);
-            assert_eq!(code, 1, "{json}");
+            assert_eq!((code, json["mode_source"].as_str()), (1, Some("unreadable")), "{json}");
             assert!(
                 json["mode_by"]
                     .as_str()
@@ -236,6 +238,7 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
 
     assert!(!lets_bob_in(&suite, "trial"));
     must_say(&suite.run_as("nobody", "oncall-cache status"), 0, "enforced on trial until ");
+    assert_eq!(status(&suite).1["mode_source"], "trial");
     // From no login at all.
     must_say(
         &suite.host.sh("oncall-cache enforce --confirm"),
@@ -284,6 +287,7 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     assert!(suite.host.read(SWITCH).contains(" - "), "{}", suite.host.read(SWITCH));
     assert!(!lets_bob_in(&suite, ""));
     must_say(&suite.run_as("nobody", "oncall-cache config show"), 0, "# not by this file: enforced since ");
+    assert_eq!(status(&suite).1["mode_source"], "confirmed");
 
     // A test that was cut off is no trial.
     let confirmed = suite.host.read(SWITCH);

@@ -391,6 +391,7 @@ impl<'a> Status<'a> {
             "last_sync_problem": self.report.as_ref().err(),
             "mode": if self.mode.0 == Mode::Observe { "observe" } else { "enforce" },
             "mode_by": crate::switch::told(self.mode.1, self.switch_problem, self.at),
+            "mode_source": crate::switch::source(self.mode.1),
             "suspended_until": self.suspended_until().map(|until| until.to_string()),
             "remarks": self.remarks,
             "schedules": self.rows.iter().map(row_json).collect::<Vec<_>>(),

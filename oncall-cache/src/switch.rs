@@ -133,6 +133,17 @@ pub fn told(source: ModeSource<'_>, problem: Option<&String>, at: Timestamp) -> 
     }
 }
 
+/// The same for programs: a word, or `None`.
+pub fn source(source: ModeSource<'_>) -> Option<&'static str> {
+    match source {
+        ModeSource::Config => None,
+        ModeSource::Suspended(_) => Some("suspended"),
+        ModeSource::Trial(_) => Some("trial"),
+        ModeSource::Confirmed(_) => Some("confirmed"),
+        ModeSource::Unreadable => Some("unreadable"),
+    }
+}
+
 /// Suspends enforcing, or ends that.
 pub fn suspend(config: &Path, wish: &SuspendArguments, now: Timestamp) -> Result<Vec<String>, Failure> {
     let Some(length) = wish.length.filter(|_| !wish.end) else {
