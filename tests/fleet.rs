@@ -88,6 +88,7 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     let observing = fleet.state();
 
     a_slip_of_the_pen_changes_nothing(&fleet);
+    a_slip_of_the_pen_in_another_file_reaches_no_host(&fleet);
     what_check_mode_shows_has_no_secret_in_it(&fleet);
     assert_eq!(fleet.state(), observing);
 
@@ -99,7 +100,21 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     run.must_count(5, 1, 0);
     assert_eq!(fleet.state(), observing);
     fleet.hosts[4].must("rm /etc/sudoers.d/late");
+    a_sync_that_fails_is_made_again_until_it_is_good(&fleet);
     a_trial_that_shuts_ansible_out_is_not_made_final(&fleet);
+    // As runs leave them that end during the trial, and just behind it; and whoever upgraded by hand, and not all of it.
+    fleet.hosts[1].must("oncall-cache enforce --confirm-within 30m");
+    fleet.hosts[2].must("oncall-cache enforce --confirm-within 30m");
+    assert!(
+        fleet
+            .site
+            .ssh(&fleet.hosts[2], "breakglass", "breakglass", "sudo -n oncall-cache enforce --confirm")
+            .status
+            .success()
+    );
+    let newer = format!("authkeys_{}-1_amd64.deb", VERSIONS[1]);
+    fleet.hosts[3].install(&packages::of(VERSIONS[1]).join(&newer), &format!("/root/{newer}"), 0o644);
+    fleet.hosts[3].must(&format!("dpkg -i /root/{newer} && rm /root/{newer} && ! apt-get check"));
 
     fleet.play_well(&enforce);
     assert_eq!(fleet.entered("alice", "root", "true"), everywhere);
@@ -113,7 +128,13 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     }
     fleet.play(&enforce, &[]).must_count(5, 0, 0);
 
+    // An sshd that cannot be reloaded keeps its drop-in, and the next run knows that it has to be.
     let absent = json!({ "authkeys_state": "absent", "authkeys_purge": true });
+    fleet.hosts[4].write("/etc/ssh/sshd_config.d/99-late.conf", "Port none\n", 0o644);
+    for _ in ["at first", "again"] {
+        fleet.play(&absent, &["--limit", "web2"]).must_count(1, 1, 0);
+    }
+    fleet.hosts[4].must("rm /etc/ssh/sshd_config.d/99-late.conf && mkdir /var/cache/authkeys-packages");
     fleet.play_well(&absent);
     assert_eq!(fleet.state(), before);
     assert_eq!(fleet.entered("breakglass", "breakglass", "sudo -n true"), everywhere);
@@ -122,6 +143,18 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
         host.must("runuser -u bob -- sudo -n true");
     }
     fleet.play(&absent, &[]).must_count(5, 0, 0);
+}
+
+/// One in a file beside the configuration shuts everybody out (`revoked`), or only the sync would find it: it is
+/// found before it is written, also the second time.
+fn a_slip_of_the_pen_in_another_file_reaches_no_host(fleet: &Fleet) {
+    let (revoked, rota) = (("revoked", "mallory\n", 1), ("rota.toml", "\n[[schedule]\n", 2));
+    for (name, content, line) in [revoked, revoked, rota] {
+        let slip = json!({ "authkeys_files": [{ "name": name, "content": content }] });
+        let run = fleet.play(&slip, &["-e", r#"{"batches": [1, "50%"]}"#]);
+        assert!(run.said.contains(&format!("/dev/stdin:{line}")), "{}", run.said);
+        run.must_count(1, 1, 0);
+    }
 }
 
 /// It ends at the first host, which is left as it was too; check mode finds it as well.
@@ -160,4 +193,29 @@ fn a_trial_that_shuts_ansible_out_is_not_made_final(fleet: &Fleet) {
     assert!(host.must("oncall-cache status; true").contains("enforced on trial until "));
     assert!(host.read("/etc/authkeys/config.toml").contains("mode = \"observe\""));
     host.must("oncall-cache enforce --end");
+}
+
+/// What was written has to be read well once. What fails later is an outage, which ends no run while what is known is
+/// believed.
+fn a_sync_that_fails_is_made_again_until_it_is_good(fleet: &Fleet) {
+    let (host, only) = (&fleet.hosts[0], ["--limit", "db1"]);
+    let secrets = Site::SECRETS.map(|(name, content, group)| {
+        let content = if name == "pagerduty-token" { "no-such-token" } else { content };
+        json!({ "name": name, "content": content, "group": group })
+    });
+    let wrong = json!({ "authkeys_secrets": secrets });
+    for changed in [1, 0] {
+        let run = fleet.play(&wrong, &only);
+        assert!(run.said.contains("TASK [authkeys : Sync]"), "{}", run.said);
+        run.must_count(1, 1, changed);
+    }
+    fleet.play(&json!({}), &only).must_count(1, 0, 2);
+
+    let service = fleet.site.pagerduty_at;
+    host.must(&format!("ip route add unreachable {service}"));
+    assert!(!host.sh("systemctl restart oncall-cache-sync").status.success());
+    let run = fleet.play(&json!({}), &only);
+    assert!(run.said.contains("failing: a source or a sync fails"), "{}", run.said);
+    run.must_count(1, 0, 0);
+    host.must(&format!("ip route del unreachable {service} && systemctl restart oncall-cache-sync"));
 }
