@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 const ROLE: &str = "/root/packaging/ansible";
 const COOKBOOK: &str = "/root/packaging/chef/authkeys";
+const OPERATIONS: &str = include_str!("../docs/operations.md");
 
 /// A machine with packaging/ in a place of its own: linters leave things behind.
 fn machine() -> Host {
@@ -146,12 +147,159 @@ fn variables_that_the_role_does_not_know_are_refused() {
             "what policy.mode would be is authkeys_mode",
         ),
         ("{}".to_string(), "authkeys_config is needed"),
+        (
+            format!(r#"{{{config}, "authkeys_trial": "5 minutes"}}"#),
+            "authkeys_trial is one number and s, m, h or d",
+        ),
+        (
+            format!(r#"{{{config}, "authkeys_version": "0.1.0-1", "authkeys_package_dir": "/root"}}"#),
+            "with authkeys_package_dir there is no authkeys_version",
+        ),
+        (
+            format!(r#"{{{config}, "authkeys_doctor_ignores": ["no-such-finding"]}}"#),
+            "value of authkeys_doctor_ignores must be one or more of",
+        ),
     ] {
         host.write("/root/variables.json", &variables, 0o644);
         let output =
             ansible(&host, "ansible-playbook -i localhost, -c local local.yml -e @/root/variables.json");
         assert!(!output.status.success() && text(&output).contains(words), "{variables}: {}", text(&output));
     }
+}
+
+/// What each file is tells config.toml. The programs of the host look at it, in whatever file it is to be.
+#[test]
+fn the_role_has_each_file_checked_before_it_is_written() {
+    let host = machine();
+    host.must(
+        "for name in oncall-cache authkeys-sync; do ln -sf /run/suite/build/$name /usr/bin/$name; done",
+    );
+    let play = "- hosts: localhost\n  gather_facts: false\n  vars: {_authkeys_shown: {rc: 1}}\n  tasks:\n    \
+                - ansible.builtin.include_role: {name: authkeys, tasks_from: check}\n";
+    host.write(&format!("{ROLE}/check.yml"), play, 0o644);
+    let check = |name: &str, content: &str| {
+        let config = json!({
+            "directory": {"file": "people.toml"},
+            "oncall": {"source": [
+                {"name": "a", "provider": "rota", "file": "/etc/authkeys/weeks.toml"}, {"name": "b", "provider": "rota", "file": "days.toml"},
+                {"name": "c", "provider": "file", "file": "shifts.json"},
+            ]},
+            "policy": {"rule": [{"name": "everywhere", "schedules": ["a/primary"]}]},
+        });
+        let files =
+            [json!({ "name": name, "content": content }), json!({ "name": "ca.pem", "content": "-" })];
+        let variables = json!({ "authkeys_config": config, "authkeys_files": files });
+        host.write("/root/variables.json", variables.to_string(), 0o644);
+        let output =
+            ansible(&host, "ansible-playbook -i localhost, -c local check.yml -e @/root/variables.json");
+        (output.status.success(), text(&output))
+    };
+    let rota = "[[schedule]]\nid = 'primary'\n";
+    for (name, right, wrong, line) in [
+        ("revoked", "mallory 2026-11-20T09:00:00Z root left us\n", "mallory\n", "/dev/stdin:1: "),
+        ("weeks.toml", rota, "[[schedule]\n", "/dev/stdin:1"),
+        ("days.toml", rota, "# days\n[[schedul]]\n", "/dev/stdin:2"),
+        (
+            "people.toml",
+            "[[person]]\nprincipal = 'alice'\n",
+            "[[person]]\nprinzipal = 'alice'\n",
+            "/dev/stdin:2",
+        ),
+    ] {
+        let (accepted, said) = check(name, right);
+        assert!(accepted, "{name}: {said}");
+        let (accepted, said) = check(name, wrong);
+        assert!(!accepted && said.contains(line), "{name}: {said}");
+    }
+    let (accepted, said) = check("shifts.json", "anything");
+    assert!(accepted, "{said}");
+}
+
+#[test]
+fn the_role_refuses_metrics_where_nobody_reads_them() {
+    let host = machine();
+    host.must("rm -rf /var/lib/prometheus/node-exporter /var/lib/node_exporter");
+    let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    \
+                - ansible.builtin.include_role: {name: authkeys, tasks_from: metrics}\n";
+    host.write(&format!("{ROLE}/metrics.yml"), play, 0o644);
+    let run = || {
+        text(&ansible(
+            &host,
+            "ansible-playbook -i localhost, -c local metrics.yml -e '{\"authkeys_metrics\": true}'",
+        ))
+    };
+    let (refused, starts) =
+        ("authkeys_metrics: this host has none of /var/lib/", "TASK [authkeys : Start or stop the timer");
+    let said = run();
+    assert!(said.contains(refused) && !said.contains(starts), "{said}");
+    host.must("mkdir -p /var/lib/node_exporter/textfile_collector");
+    let said = run();
+    assert!(!said.contains(refused) && said.contains(starts), "{said}");
+}
+
+/// What was written is owed a good sync; what fails later is not.
+#[test]
+fn the_role_syncs_until_what_it_wrote_was_read() {
+    let host = machine();
+    let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    \
+                - ansible.builtin.include_vars: roles/authkeys/vars/main.yml\n    \
+                - ansible.builtin.command: {argv: [echo, \"{{ _authkeys_owed | bool }}\"]}\n      loop: \"{{ cases }}\"\n      register: told\n      \
+                vars: {_authkeys_asked: \"{{ {'rc': item.rc, 'stdout': item.status | to_json} }}\", _authkeys_changes: {stdout_lines: [\"2026-11-20T08:00:00.1\", \"2026-11-20T09:00:00.9\"]}}\n    \
+                - ansible.builtin.copy: {dest: /root/told, content: \"{{ told.results | map(attribute='stdout') | to_json }}\"}\n";
+    host.write(&format!("{ROLE}/owed.yml"), play, 0o644);
+    let (before, then, after) = ("2026-11-20T08:59:59Z", "2026-11-20T09:00:00Z", "2026-11-20T10:00:00Z");
+    let case = |rc: u8, attempted: &str, people: &str, schedules: Value| {
+        let last = json!({ "attempted": attempted, "people_synced": people });
+        json!({ "rc": rc, "status": {"last_sync": last, "schedules": schedules} })
+    };
+    let read = json!([{ "state": "read", "synced": before }]);
+    let kept =
+        |synced: &str| json!([{ "state": "read", "synced": after }, { "state": "kept", "synced": synced }]);
+    let cases = [
+        (case(0, then, then, read.clone()), false, "all was read, from a file that is older"),
+        (case(0, before, then, read.clone()), true, "no sync began since"),
+        (case(1, after, before, read.clone()), true, "people were not read since"),
+        (case(1, after, after, kept(before)), true, "a schedule was not read since"),
+        (case(1, after, after, kept(then)), false, "it was, and is not any more: an outage"),
+        (case(1, after, after, json!([{ "state": "absent" }])), true, "a schedule was never read"),
+        (case(2, after, after, kept(then)), true, "the outage lasts too long"),
+        (
+            json!({ "rc": 1, "status": {"last_sync": null, "schedules": []} }),
+            true,
+            "nothing is known of a sync",
+        ),
+        (
+            json!({ "rc": 2, "status": {"health": "not-believed"} }),
+            true,
+            "the configuration is not understood",
+        ),
+    ];
+    let told: Vec<&Value> = cases.iter().map(|(case, ..)| case).collect();
+    host.write("/root/cases.json", json!({ "cases": told }).to_string(), 0o644);
+    let output = ansible(&host, "ansible-playbook -i localhost, -c local owed.yml -e @/root/cases.json");
+    assert!(output.status.success(), "{}", text(&output));
+    let told: Vec<String> = serde_json::from_str(&host.read("/root/told")).expect("JSON");
+    assert_eq!(told.len(), cases.len());
+    for ((_, owed, why), told) in cases.iter().zip(told) {
+        assert_eq!(told, if *owed { "True" } else { "False" }, "{why}");
+    }
+}
+
+/// Those that docs/operations.md lists, and tests/doctor.rs holds against what it finds.
+#[test]
+fn the_role_knows_every_finding_of_the_doctor() {
+    let (_, section) = OPERATIONS.split_once("\n| id | what it says | mend |\n").expect("the table");
+    let (table, _) = section.split_once("\n\n").expect("its end");
+    let named: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split('`').nth(1)).collect();
+    let host = machine();
+    let read = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))";
+    let specs =
+        host.must(&format!("/usr/bin/python3 -c '{read}' <{ROLE}/roles/authkeys/meta/argument_specs.yml"));
+    let specs: Value = serde_json::from_str(&specs).expect("JSON");
+    assert_eq!(
+        specs["argument_specs"]["main"]["options"]["authkeys_doctor_ignores"]["choices"],
+        json!(named)
+    );
 }
 
 #[test]
@@ -253,10 +401,11 @@ fn the_cookbook_sets_a_host_up_and_back() {
     let state = || suite.host.must("cd /etc && ls -l --time-style=full-iso pam.d ssh/sshd_config.d authkeys");
     let before = suite.host.must("cat /etc/pam.d/*");
     let set_up = [
-        "template[/etc/authkeys/config.toml] create",
         "file[/etc/authkeys/people.toml] create",
         "file[/etc/authkeys/rota.toml] create",
+        "template[/etc/authkeys/config.toml] create",
         "authkeys_config[/etc/authkeys/config.toml] create",
+        "execute[check sshd before] run",
         "file[/etc/ssh/sshd_config.d/10-authkeys.conf] create",
         "execute[check sshd] run",
         "execute[put pam_oncall.so into the PAM stacks] run",
@@ -270,17 +419,48 @@ fn the_cookbook_sets_a_host_up_and_back() {
     assert_eq!(changes(&suite, "default", &node), [""; 0]);
     assert_eq!(state(), after);
 
-    // What the host's own program refuses is not put in its place, and nothing else is.
+    // What the host's own programs refuse is not put in its place, and nothing else is.
     let right = node.clone();
-    node["authkeys"]["config"]["policy"]["sercives"] = json!(["sshd"]);
-    node["authkeys"]["files"]["rota.toml"] = "".into();
-    let output = converge(&suite, "default", &node);
-    assert!(
-        !output.status.success() && text(&output).contains("unknown key `sercives`"),
-        "{}",
-        text(&output)
+    let must_refuse = |slip: &dyn Fn(&mut Value), words: &str| {
+        let mut node = right.clone();
+        node["authkeys"]["files"]["people.toml"] = "".into();
+        slip(&mut node["authkeys"]);
+        let output = converge(&suite, "default", &node);
+        assert!(!output.status.success() && text(&output).contains(words), "{}", text(&output));
+        assert_eq!(state(), after);
+    };
+    must_refuse(
+        &|ours| ours["config"]["policy"]["sercives"] = json!(["sshd"]),
+        "config.toml: oncall-cache: /dev/stdin:",
     );
-    assert_eq!(state(), after);
+    must_refuse(
+        &|ours| ours["files"]["revoked"] = "mallory\n".into(),
+        "revoked: oncall-cache: /dev/stdin:1: ",
+    );
+    must_refuse(
+        &|ours| ours["files"]["rota.toml"] = "[[schedule]\n".into(),
+        "rota.toml: oncall-cache: /dev/stdin:1",
+    );
+    must_refuse(
+        &|ours| ours["files"]["people.toml"] = "[[persons]]\n".into(),
+        "people.toml: authkeys-sync: /dev/stdin:1",
+    );
+
+    // A sync that failed is made again by the next run, and only then: an hour of nobody in the rota is refused by its guard.
+    let synced = |node: &Value| {
+        let output = converge(&suite, "default", node);
+        (output.status.success(), text(&output).contains("told service[oncall-cache-sync] restart"))
+    };
+    assert_eq!(synced(&right), (true, false));
+    node["authkeys"]["files"]["rota.toml"] = "[[schedule]]\nid = 'primary'\n".into();
+    assert_eq!([synced(&node), synced(&node)], [(false, true); 2]);
+    assert_eq!([synced(&right), synced(&right)], [(true, true), (true, false)]);
+
+    // So it is after a secret, which may stand in a recipe of somebody's own.
+    let newer = "[ $(stat -c %Z /etc/authkeys/token) -gt $(stat -c %Z /var/lib/oncall-cache/roster.db) ]";
+    suite.host.must(&format!("until touch /etc/authkeys/token; {newer}; do :; done"));
+    assert_eq!([synced(&right), synced(&right)], [(true, true), (true, false)]);
+    let after = state();
 
     // Enforced where the doctor finds nothing but what is told to be ignored.
     node = right;
@@ -320,6 +500,30 @@ fn the_cookbook_sets_a_host_up_and_back() {
     assert_eq!(changes(&suite, "remove", &node), [""; 0]);
 }
 
+/// Nothing is there yet that could be asked, or written to.
+#[test]
+fn the_cookbook_says_of_a_new_host_what_it_would_do() {
+    let host = machine();
+    let node = json!({ "platform_family": "debian", "authkeys": {
+        "mode": "enforce", "files": {"revoked": ""}, "config": {"directory": {"file": "people.toml"}},
+    }});
+    host.write("/root/node.json", node.to_string(), 0o600);
+    host.must("ssh-keygen -A && mkdir -p /run/sshd");
+    let output = host.sh(&format!(
+        "ruby /run/suite/source/tests/chef/converge.rb {COOKBOOK} /root/node.json authkeys::default why-run"
+    ));
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    for would in [
+        "file[/etc/authkeys/revoked] create",
+        "authkeys_config[enforce] create",
+        "authkeys_pam[stacks] enable",
+    ] {
+        assert!(said.contains(&format!("changed {would}")), "{said}");
+    }
+    host.must("! ls -d /etc/authkeys /etc/ssh/sshd_config.d/10-authkeys.conf");
+}
+
 #[test]
 fn a_secret_has_its_owner_and_is_in_no_backup() {
     let (suite, node) = unprepared();
@@ -357,17 +561,12 @@ fn a_slip_of_the_pen_in_the_cookbook_is_found() {
         ),
         ("resources/secret.rb", "regex:", "rgex:", "no rgex"),
         (
-            "recipes/observe.rb",
-            "'service[authkeys-sync]'",
-            "'service[authkeys-sink]'",
-            "service[authkeys-sink] is notified, and is nowhere",
+            "recipes/sshd.rb",
+            "'execute[check sshd]'",
+            "'execute[check sshdd]'",
+            "execute[check sshdd] is notified, and is nowhere",
         ),
-        (
-            "recipes/observe.rb",
-            ":restart, 'service[authkeys-sync]'",
-            ":rstart, 'service[authkeys-sync]'",
-            "no action rstart",
-        ),
+        ("recipes/sshd.rb", ":run, 'execute[check sshd]'", ":rn, 'execute[check sshd]'", "no action rn"),
         ("recipes/observe.rb", "action %i[enable start]", "action %i[enable begin]", "no action begin"),
         (
             "recipes/observe.rb",

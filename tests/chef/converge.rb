@@ -1,23 +1,30 @@
 # Plays Chef for the cookbook: the part of its recipe language that the cookbook speaks, as Chef's documentation has it, and
 # nothing else. An unknown word, property, action or target of a notification ends it, as it would end a run of Chef.
 #
-#   ruby converge.rb COOKBOOK NODE.json RECIPE
+#   ruby converge.rb COOKBOOK NODE.json RECIPE [why-run]
 #
-# Files, templates, directories and commands are really made and run, with their guards and verifications. Packages,
-# services and units are not: they are told. Prints what it `changed`, and of what it `told`.
+# Files, templates, directories and commands are really made and run, with their guards and verifications, and so are the
+# syncs when their services are started anew. Packages, other services and units are not: they are told. In why-run mode
+# nothing is made, and what Chef evaluates then is evaluated. Prints what it `changed`, of what it `told` and `warned`.
 require 'erb'
 require 'etc'
 require 'fileutils'
 require 'json'
 require 'open3'
+require 'tmpdir'
 
 class Chef
-  module DSL
-    module Recipe; end
+  # What recipes are evaluated in.
+  class Recipe; end
+
+  # Its warnings.
+  module Log
+    def self.warn(text) = puts("warned #{text}")
   end
 end
 
-COOKBOOK, NODE, RUN = ARGV
+COOKBOOK, NODE, RUN, WHY_RUN = ARGV
+SYNCS = { 'authkeys-sync' => 'authkeys-sync', 'oncall-cache-sync' => 'oncall-cache sync' }.freeze
 BOOLEAN = [true, false].freeze
 # The properties and actions of Chef's own resources; the first action is what happens unless something is said.
 FILE = {
@@ -56,8 +63,8 @@ module Universal
     families.include?(node['platform_family'])
   end
 
-  def shell_out(*words)
-    stdout, stderr, status = Open3.capture3(*words)
+  def shell_out(*words, input: '')
+    stdout, stderr, status = Open3.capture3(*words, stdin_data: input)
     Struct.new(:stdout, :stderr, :error?).new(stdout, stderr, !status.success?)
   end
 
@@ -180,11 +187,17 @@ class Provider
     when :file, :template then action == :delete ? delete(&FileUtils.method(:rm)) : create(content)
     when :directory then action == :delete && delete(&FileUtils.method(:rm_r))
     when :execute then execute
-    else puts("told #{@it} #{action}")
+    else tell(action)
     end
   end
 
   private
+
+  def tell(action)
+    puts("told #{@it} #{action}")
+    sync = SYNCS[@it.name] if @it.type == :service && action == :restart && !WHY_RUN
+    raise "#{@it} failed" if sync && !system("runuser -u #{sync.split.first} -- #{sync}", out: File::NULL)
+  end
 
   def path
     @it.values.fetch(:path, @it.name)
@@ -193,7 +206,7 @@ class Provider
   def delete
     return false unless File.exist?(path)
 
-    yield path
+    yield path unless WHY_RUN
     true
   end
 
@@ -209,6 +222,8 @@ class Provider
   def create(text)
     changed = !File.exist?(path) || File.read(path) != text
     put(text) if changed
+    return changed if WHY_RUN
+
     owner = [Etc.getpwnam(@it.owner).uid, Etc.getgrnam(@it.group).gid, @it.mode.to_i(8)]
     stat = File.stat(path)
     return changed if [stat.uid, stat.gid, stat.mode & 0o7777] == owner
@@ -219,18 +234,18 @@ class Provider
   end
 
   def put(text)
-    staged = File.join(File.dirname(path), ".chef-#{File.basename(path)}")
+    staged = File.join(WHY_RUN ? Dir.tmpdir : File.dirname(path), ".chef-#{File.basename(path)}")
     File.write(staged, text, perm: 0o600)
     refused = @verifications.find { |command| !system(format(command, path: staged)) }
     raise "#{@it}: refused by #{refused}" if refused
 
-    File.rename(staged, path)
+    File.rename(staged, path) unless WHY_RUN
   ensure
     FileUtils.rm_f(staged)
   end
 
   def execute
-    system(*@it.command) || raise("#{@it} failed")
+    WHY_RUN || system(*@it.command) || raise("#{@it} failed")
   end
 end
 
@@ -248,6 +263,10 @@ class Action
   def converge(action)
     instance_eval(&@kind.blocks.fetch(action))
     @updated
+  end
+
+  def whyrun_mode?
+    !WHY_RUN.nil?
   end
 
   def declare(resource)
@@ -319,10 +338,9 @@ def common
 end
 
 # All recipes of a run: what they declare is done when all of them are read.
-class Run
+class Run < Chef::Recipe
   include Universal
   include Declares
-  include Chef::DSL::Recipe
 
   def initialize
     @collection, @recipes, @delayed = [], [], []

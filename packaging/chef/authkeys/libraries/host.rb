@@ -1,6 +1,14 @@
 require 'json'
 
 module Authkeys
+  # What resources ask of the programs of this host.
+  module Programs
+    # In why-run mode a new host has nothing yet that could be asked.
+    def authkeys_ready?
+      !whyrun_mode? || ::File.exist?('/usr/bin/oncall-cache')
+    end
+  end
+
   # What the recipes ask of the node and of the host.
   module Host
     def authkeys_packages
@@ -28,4 +36,5 @@ module Authkeys
   end
 end
 
-Chef::DSL::Recipe.include(Authkeys::Host)
+# The class itself: before Ruby 3.0 what is included in a module later does not reach those that have it already.
+Chef::Recipe.include(Authkeys::Host)

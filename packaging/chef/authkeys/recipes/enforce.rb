@@ -10,3 +10,5 @@ authkeys_config 'enforce' do
   config node['authkeys']['config'].to_h
   mode 'enforce'
 end
+
+authkeys_sync 'copies of it'

@@ -6,15 +6,6 @@ authkeys_config '/etc/authkeys/config.toml' do
   config node['authkeys']['config'].to_h
   files node['authkeys']['files'].to_h
   mode enforces ? 'enforce' : 'observe'
-  notifies :restart, 'service[authkeys-sync]', :immediately
-  notifies :restart, 'service[oncall-cache-sync]', :immediately
-end
-
-# Started anew: a sync that runs already may have read the files as they were before.
-%w[authkeys-sync oncall-cache-sync].each do |name|
-  service name do
-    action :nothing
-  end
 end
 
 %w[authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path oncall-cache-refresh.socket].each do |name|
@@ -26,6 +17,8 @@ end
 systemd_unit 'authkeys-metrics.timer' do
   action node['authkeys']['metrics'] ? %i[enable start] : %i[stop disable]
 end
+
+authkeys_sync 'copies'
 
 # What nobody writes any more would be read for ever.
 %w[/var/lib/prometheus/node-exporter /var/lib/node_exporter/textfile_collector].each do |directory|

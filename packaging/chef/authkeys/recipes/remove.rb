@@ -1,6 +1,12 @@
 # sshd and PAM first: what they name has to be there for as long as they name it.
 sshd = authkeys_sshd
-file '/etc/ssh/sshd_config.d/10-authkeys.conf' do
+drop_in = '/etc/ssh/sshd_config.d/10-authkeys.conf'
+execute 'check sshd before' do
+  command ['/usr/sbin/sshd', '-t']
+  only_if { ::File.exist?(drop_in) }
+end
+
+file drop_in do
   action :delete
   notifies :run, 'execute[check sshd]', :immediately
   notifies :reload, "service[#{sshd}]", :immediately

@@ -1,7 +1,18 @@
 # The drop-in of the package, of the release that is installed.
 sshd = authkeys_sshd
-file '/etc/ssh/sshd_config.d/10-authkeys.conf' do
-  content(lazy { ::File.read('/usr/share/authkeys/10-authkeys.conf') })
+shipped = '/usr/share/authkeys/10-authkeys.conf'
+drop_in = '/etc/ssh/sshd_config.d/10-authkeys.conf'
+
+# Before anything changes: what is wrong only when sshd is to be reloaded would leave it as it was, and the next run
+# knows of no change.
+execute 'check sshd before' do
+  command ['/usr/sbin/sshd', '-t']
+  not_if { ::File.exist?(drop_in) && ::FileUtils.identical?(shipped, drop_in) }
+end
+
+file drop_in do
+  # In why-run mode a new host has none.
+  content(lazy { ::File.exist?(shipped) ? ::File.read(shipped) : '' })
   owner 'root'
   group 'root'
   mode '0644'
