@@ -298,10 +298,11 @@ fn who_was_root_is_told(host: &Booted) {
     let output = host.sh("oncall-cache report --json");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let gaps = report["gaps"].as_array().expect("a list");
-    assert!(
-        gaps.len() == 1 && gaps[0].as_str().is_some_and(|gap| gap.starts_with("the oldest record is of ")),
-        "{gaps:?}"
-    );
+    // Ansible calls sudo for each task, which may be more than is kept of anybody's.
+    let is_known = |gap: &str| {
+        gap.starts_with("the oldest record is of ") || gap.contains(" records of ansible were dropped")
+    };
+    assert!(gaps.iter().all(|gap| gap.as_str().is_some_and(is_known)), "{gaps:?}");
     let entries = report["logins"].as_array().expect("a list");
     let was_root = |name: &str, service: &str, class: &str| {
         entries.iter().any(|login| {
