@@ -71,8 +71,7 @@ impl fmt::Display for Failure {
             Self::Write(StoreError::Busy(lock)) => {
                 write!(
                     f,
-                    "nothing changed: another suspend or enforce holds {}; `fuser -v {}` says which",
-                    lock.display(),
+                    "nothing changed: another suspend or enforce holds {}; lslocks names its process",
                     lock.display()
                 )
             }
