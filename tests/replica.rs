@@ -59,15 +59,19 @@ impl<'a> Site<'a> {
             let asked = count(&log, " SRCH base=");
             asked > 0 && asked == count(&log, "SEARCH RESULT ")
         });
-        let mut counts = Vec::new();
-        let mut about_people = false;
+        // A result may be told after the next question: it belongs to the one with its `conn=` and `op=`.
+        let operation = |line: &str| -> Vec<String> {
+            let is_its = |word: &&str| word.starts_with("conn=") || word.starts_with("op=");
+            line.split(' ').filter(is_its).map(str::to_string).collect()
+        };
+        let (mut about_people, mut counts) = (Vec::new(), Vec::new());
         for line in news(&log) {
-            if line.contains(" SRCH base=") {
-                about_people = line.contains(&format!("base=\"{}\"", Slapd::BASE));
+            if line.contains(&format!(" SRCH base=\"{}\"", Slapd::BASE)) {
+                about_people.push(operation(&line));
             }
-            if let Some((_, count)) =
-                line.split_once("SEARCH RESULT ").and_then(|(_, rest)| rest.split_once("nentries="))
-                && about_people
+            let result = line.split_once("SEARCH RESULT ").and_then(|(_, rest)| rest.split_once("nentries="));
+            if let Some((_, count)) = result
+                && about_people.contains(&operation(&line))
             {
                 counts
                     .push(count.split(' ').next().and_then(|number| number.parse().ok()).expect("a number"));
