@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: private machines, and the services played on them.
 
 mod booted;
+pub mod directory;
 pub mod dns;
 mod host;
 pub mod hostile;
