@@ -40,19 +40,19 @@ test:
 	cargo test --workspace --locked
 
 # The packages on hosts that systemd boots, in networks of their own: their whole life there, from installing to
-# purging. Needs root; the first run makes the root that these hosts share, below the target directory, in a minute
-# or two. The tests mostly wait, for timers and shifts: more of them at once than there are processors.
+# purging. Needs root; the first run makes the roots that these hosts share, one for each release of Debian, below the
+# target directory, in a minute or two each. The tests mostly wait, for timers and shifts: more of them at once than there are processors.
 test-hosts:
 	sh tests/prerequisites.sh hosts
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --test hosts --test fleet --locked -- --test-threads 4
+	cargo test --workspace --test hosts --test fleet --test doors --locked -- --test-threads 4
 
 # What a change must pass before it is tested.
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --test hosts --test fleet --locked -- -D warnings
+	cargo clippy --workspace --test hosts --test fleet --test doors --locked -- -D warnings
 	sh .ci/boundaries
 
 # What lookups, decisions, logins and syncs cost beside floors in C, and which targets that reaches. Needs

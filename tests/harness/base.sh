@@ -1,20 +1,44 @@
-# Makes the root that booted hosts are layers over: this machine's release of Debian, with what a host of a fleet
-# has and no more. Nothing in it is started.
+# Makes the root that booted hosts of a release of Debian are layers over, with what a host of a fleet has and no more.
+# Nothing in it is started. Programs that some tests install besides lie in /opt/debs, a directory each, with what
+# they need: hosts have no network.
 #
-#   sh base.sh DIRECTORY
+#   sh base.sh DIRECTORY RELEASE
 set -eu
 umask 022
-. /etc/os-release
+base=$1 release=$2
 
 packages=systemd,systemd-sysv,dbus,udev,libpam-systemd,openssh-server,sudo,rsyslog,logrotate,iproute2,ca-certificates
 # What Ansible needs at the other end.
 packages=$packages,procps,adduser,python3,python3-apt
 
-# From where this machine has its own packages.
-mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $VERSION_CODENAME" 'Created-By: Packages' | head -n 1)
-debootstrap --variant=minbase --include="$packages" "$VERSION_CODENAME" "$1" ${mirror:+"$mirror"}
+# From where this machine has its own packages: a mirror has every release.
+mirror=$(. /etc/os-release && [ "$ID" != debian ] ||
+    apt-get indextargets --format '$(REPO_URI)' "Codename: $VERSION_CODENAME" 'Created-By: Packages' | head -n 1)
+mirror=${mirror:-http://deb.debian.org/debian}
+debootstrap --variant=minbase --include="$packages" "$release" "$base" "$mirror"
+
+# This machine's apt, which knows its way out, about that root, with lists for this alone.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir -p "$scratch/lists/partial" "$base/opt/debs"
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $release main" >"$scratch/sources.list"
+about() {
+    "$@" -q -o Dir::State::status="$base/var/lib/dpkg/status" -o Dir::State::lists="$scratch/lists" \
+        -o Dir::Etc::sourcelist="$scratch/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null -o APT::Default-Release= \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root
+}
+about apt-get update
+for program in pkexec opendoas dropbear-bin systemd-container sudo-rs; do
+    debs=$base/opt/debs/$program
+    # Not every release has each.
+    about apt-cache show "$program" >/dev/null || continue
+    mkdir -p "$debs/partial"
+    about apt-get install --yes --no-install-recommends --download-only -o Dir::Cache::archives="$debs" "$program"
+    rm -rf "$debs/partial" "$debs/lock"
+done
 
 # Each host has its own at its first boot; its name it is told.
-: >"$1/etc/machine-id"
-rm -f "$1/var/lib/dbus/machine-id" "$1/etc/hostname" "$1"/var/cache/apt/archives/*.deb
-echo 'APT::Get::Assume-Yes "true";' >"$1/etc/apt/apt.conf.d/90test"
+: >"$base/etc/machine-id"
+rm -f "$base/var/lib/dbus/machine-id" "$base/etc/hostname" "$base"/var/cache/apt/archives/*.deb
+echo 'APT::Get::Assume-Yes "true";' >"$base/etc/apt/apt.conf.d/90test"

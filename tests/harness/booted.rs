@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -18,6 +18,28 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::host::build_directory;
 use crate::{Machine, Network, wait_until, wait_within};
+
+/// A release of Debian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Debian {
+    /// 12: OpenSSH 9.2, sudo 1.9.13, polkit 122.
+    Bookworm,
+    /// 13: OpenSSH 10.0, sudo 1.9.16, sudo-rs 0.2.5, polkit 126.
+    Trixie,
+}
+
+impl Debian {
+    /// All that hosts are tried with.
+    pub const ALL: [Self; 2] = [Self::Bookworm, Self::Trixie];
+
+    /// What its archive is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+}
 
 const KEEPER: &str = include_str!("booted.sh");
 const BASE: &str = include_str!("base.sh");
@@ -36,19 +58,31 @@ pub struct Booted {
 }
 
 impl Booted {
-    /// Boots a host and plugs it into `network`. Needs root.
+    /// Boots a host of Debian 12 and plugs it into `network`. Needs root.
     pub fn start(network: &Network, name: &str) -> Self {
-        let mut host = Self::off(network, name);
+        Self::of(Debian::Bookworm, network, name)
+    }
+
+    /// Boots a host of `release` and plugs it into `network`. Its own sshd listens at [`Booted::address`]; what it has
+    /// besides is in base.sh, and more comes by [`Booted::add`].
+    pub fn of(release: Debian, network: &Network, name: &str) -> Self {
+        let mut host = Self::off(release, network, name);
         host.boot();
         host
     }
 
+    /// Installs a Debian package that base.sh has put by, with what it needs, without a network: `pkexec` (and polkit),
+    /// `opendoas`, `dropbear-bin`, `systemd-container`, and `sudo-rs` on Debian 13.
+    pub fn add(&self, package: &str) {
+        self.must(&format!("apt-get -q install --no-install-recommends /opt/debs/{package}/*.deb"));
+    }
+
     /// A host that is plugged in and not booted.
-    pub fn off(network: &Network, name: &str) -> Self {
+    pub fn off(release: Debian, network: &Network, name: &str) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "end-to-end tests need root: run `sudo make test-hosts`");
         let mut keeper = Command::new("/bin/sh")
             .args(["-c", KEEPER, "booted.sh", name])
-            .arg(base())
+            .arg(base(release))
             // What a terminal sends to the test is not for it: it has to clear away.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -159,28 +193,28 @@ fn children(pid: u32) -> Vec<u32> {
     list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// The root below every host: made once, kept below the target directory, and made again when base.sh or this
-/// machine's release changed.
-fn base() -> PathBuf {
-    static MADE: OnceLock<PathBuf> = OnceLock::new();
-    MADE.get_or_init(|| {
+/// The root below every host of `release`: made once, kept below the target directory, and made again when base.sh
+/// changed.
+fn base(release: Debian) -> PathBuf {
+    static MADE: [OnceLock<PathBuf>; Debian::ALL.len()] = [const { OnceLock::new() }; Debian::ALL.len()];
+    let find = || {
         let mut key = DefaultHasher::new();
-        (BASE, fs::read_to_string("/etc/os-release").unwrap_or_default()).hash(&mut key);
-        let place = build_directory().parent().expect("target/PROFILE").join("hosts");
+        BASE.hash(&mut key);
+        let place = build_directory().parent().expect("target/PROFILE").join("hosts").join(release.name());
         fs::create_dir_all(&place).expect("the target directory can be written");
         let lock = fs::File::create(place.join("lock")).expect("the target directory can be written");
         // Held until this ends: other test programs may want it too.
         let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("a lock");
         let base = place.join(format!("{:016x}", key.finish()));
         if !base.exists() {
-            make(&base);
+            make(release, &base);
         }
         base
-    })
-    .clone()
+    };
+    MADE[release as usize].get_or_init(find).clone()
 }
 
-fn make(base: &PathBuf) {
+fn make(release: Debian, base: &Path) {
     let place = base.parent().expect("it has a directory");
     for entry in fs::read_dir(place).expect("it can be read").flatten() {
         if entry.path().is_dir() {
@@ -188,7 +222,8 @@ fn make(base: &PathBuf) {
         }
     }
     let new = place.join("new");
-    let output = Command::new("/bin/sh").args(["-c", BASE, "base.sh"]).arg(&new).output().expect("sh starts");
-    assert!(output.status.success(), "debootstrap: {}", crate::text(&output));
+    let mut sh = Command::new("/bin/sh");
+    let output = sh.args(["-c", BASE, "base.sh"]).arg(&new).arg(release.name()).output().expect("sh starts");
+    assert!(output.status.success(), "{}: {}", release.name(), crate::text(&output));
     fs::rename(&new, base).expect("it can be renamed");
 }

@@ -19,7 +19,7 @@ mod site;
 pub mod slapd;
 pub mod suite;
 
-pub use booted::Booted;
+pub use booted::{Booted, Debian};
 pub use host::Host;
 pub use machine::{Machine, wait_until, wait_within};
 pub use network::Network;
