@@ -167,6 +167,11 @@ fn import(suite: &Suite, source: &Source) {
     suite.host.must("chgrp authkeys-sync /etc/authkeys/bind-password");
     let checked = suite.host.must("oncall-cache config check /etc/authkeys/config.toml");
     assert_eq!(checked, "/etc/authkeys/config.toml: ok\n");
+    // No rule of ours admits anybody yet, and nobody may be refused for that.
+    let sudo = suite.run_as("bob", "sudo -n true");
+    assert!(sudo.status.success(), "{}", text(&sudo));
+    let decisions = suite.decisions().join("\n");
+    assert!(decisions.contains("decision=") && decisions.contains("mode=observe"), "{decisions}");
 }
 
 #[test]
@@ -203,6 +208,10 @@ fn what_lacks_a_server_is_accepted_and_asks_nobody() {
     let output = suite.host.sh("oncall-cache config import /etc/sssd.conf >/etc/authkeys/config.toml");
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     suite.host.must("oncall-cache config check /etc/authkeys/config.toml");
+    assert!(
+        suite.run_as("bob", "sudo -n true").status.success(),
+        "an unfinished configuration refuses nobody"
+    );
     let sync = suite.run_as("authkeys-sync", "authkeys-sync");
     assert_eq!(sync.status.code(), Some(2), "{}", text(&sync));
 }

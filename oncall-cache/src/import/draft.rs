@@ -12,6 +12,9 @@ use super::{Problem, Setting};
 /// The most characters of a foreign value in a comment.
 const LONGEST: usize = 200;
 
+/// What is said of the policy: without a rule nobody is admitted, and where nothing is said that is enforced.
+const POLICY: &str = "[policy]\nmode = \"observe\"                     # decided and logged, nobody is refused; \"enforce\" once there are rules\n";
+
 /// One of the three attributes of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attribute {
@@ -187,8 +190,8 @@ impl Draft {
         let mut out = format!(
             "# Made from {file} ({format}) by `oncall-cache config import`. Read it line by line, complete it, then\n\
              # ask `oncall-cache config check` and install it as {DEFAULT_PATH}.\n\
-             # Who may become root is not imported: without [[oncall.source]] and [[policy.rule]], pam_oncall\n\
-             # admits nobody to guarded accounts.\n"
+             # Who may become root is not imported. Until you have added [[oncall.source]] and [[policy.rule]], no rule\n\
+             # admits anybody to a guarded account: hence `mode = \"observe\"` below, which refuses nobody.\n"
         );
         if !self.notes.is_empty() {
             out.push_str("#\n# What is not below, or is not below as it was:\n");
@@ -199,6 +202,8 @@ impl Draft {
                 line => writeln!(out, "# {file}:{line}: {text}"),
             };
         }
+        out.push('\n');
+        out.push_str(POLICY);
         out.push('\n');
         out.push_str(&directory);
         out
