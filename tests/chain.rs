@@ -346,6 +346,69 @@ fn no_command_is_asked_about_a_guarded_account() {
     assert_eq!(site.ran(), "");
 }
 
+/// Makes an account that /etc/passwd does not have: systemd's name service does, as sssd's has those of a directory.
+fn know_by_name_service(site: &Site, name: &str, uid: u32, gid: u32) {
+    let host = &site.0.host;
+    host.must("sed -i -E 's/^(passwd|group|shadow):.*/\\1: files systemd/' /etc/nsswitch.conf");
+    let home = format!("/home/{name}");
+    let user = format!(
+        r#"{{"userName":"{name}","uid":{uid},"gid":{gid},"homeDirectory":"{home}","shell":"/bin/sh","disposition":"regular"}}"#
+    );
+    host.write(&format!("/etc/userdb/{name}.user"), user, 0o644);
+    host.must(&format!("install -d -o {uid} -g {gid} {home}"));
+}
+
+#[test]
+fn an_account_that_only_a_name_service_knows_gets_its_keys_as_before() {
+    let site = Site::start();
+    know_by_name_service(&site, "erin", 20_001, 20_001);
+    know_by_name_service(&site, "admin", 20_002, 27);
+    know_by_name_service(&site, "named", 20_003, 20_001);
+    know_by_name_service(&site, "listed", 20_004, 20_001);
+    site.chain(&[("sss", "cat /opt/guest.pub")]);
+    let config = site.0.host.read("/etc/authkeys/config.toml");
+    site.configure(&config.replace("[policy]", "[policy]\naccounts = ['named']"));
+    site.0.host.must("sed -i 's/^sudo:.*/&,listed/' /etc/group");
+    assert!(
+        site.0.host.must("getent passwd erin").starts_with("erin:x:20001:")
+            && !site.0.host.read("/etc/passwd").contains("erin")
+    );
+    let login = site.0.ssh("guest", "erin", "echo in");
+    assert!(admitted(&login), "{} {:#?}", text(&login), site.0.lines_of("authkeys"));
+    assert!(site.ran().starts_with("sss erin 100%\n"));
+    assert!(!admitted(&site.0.ssh("bob", "erin", "echo in")), "another key");
+    site.ran();
+    // By what PAM goes by: the primary group, its name in config.toml, a list in /etc/group; and two of a name are nobody.
+    for name in ["admin", "named", "listed"] {
+        let (said, line) = site.run(name);
+        assert!(said.is_empty() && line.contains("chain=sss:guarded"), "{name}: {line}");
+        assert!(!admitted(&site.0.ssh("guest", name, "echo in")), "{name}");
+    }
+    site.0
+        .host
+        .must("sed -n 's/^dave:/erin:/p' /etc/passwd >/tmp/twin && cat /tmp/twin /tmp/twin >>/etc/passwd");
+    assert!(site.run("erin").1.contains("chain=sss:account-unknown"));
+    assert_eq!(site.ran(), "");
+}
+
+#[test]
+fn a_name_service_that_stalls_costs_two_seconds_once() {
+    let site = Site::start();
+    know_by_name_service(&site, "erin", 20_001, 20_001);
+    site.chain(&[("sss", "cat /opt/guest.pub")]);
+    site.0.host.write("/usr/bin/getent", "#!/bin/sh\nsleep 60\n", 0o755);
+    let start = Instant::now();
+    assert!(site.run("erin").1.contains("chain=sss:account-unknown"));
+    let first = start.elapsed();
+    assert!(first >= Duration::from_secs(2) && first < Duration::from_secs(5), "{first:?}");
+    let start = Instant::now();
+    assert!(site.run("erin").1.contains("chain=sss:account-unknown"));
+    assert!(start.elapsed() < Duration::from_secs(2), "it rests");
+    // Who is in /etc/passwd needs no name service.
+    assert!(site.run("dave").0.contains("chain:sss"));
+    assert!(site.0.host.must("authkeys --explain erin").contains("sss: not run (account-unknown)"));
+}
+
 #[test]
 fn a_file_that_others_could_have_written_is_not_run() {
     let site = Site::start();

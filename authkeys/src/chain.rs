@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use host::Config;
-use host::accounts::facts_in;
+use host::accounts::{facts_in, lists};
 use host::config::{Chained, KeyRule, Piece};
 use policy::{Account, Rules};
 use store::PublicKey;
@@ -31,6 +31,18 @@ const LONGEST_OUTPUT: u64 = 256 * 1024;
 /// The largest /etc/passwd or /etc/group that is read, in bytes.
 const LARGEST_TABLE: u64 = 16 * 1024 * 1024;
 
+/// What asks the host's name services.
+const GETENT: &str = "/usr/bin/getent";
+
+/// The longest that the name services may take; sssd and the like may ask the network.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(2);
+
+/// The longest line of passwd(5) that they may give, in bytes.
+const LONGEST_ENTRY: u64 = 64 * 1024;
+
+/// What the mark says that their silence leaves. No command has such a name: there is a dot in it.
+const NAME_SERVICES: &str = "name.services";
+
 /// All that a command finds in its environment; sshd's own commands have the same PATH.
 const ENVIRONMENT: [(&str, &str); 2] = [("PATH", "/usr/bin:/bin:/usr/sbin:/sbin"), ("LANG", "C")];
 
@@ -47,7 +59,7 @@ struct Gained {
 enum Failure {
     /// The account is guarded.
     Guarded,
-    /// The host's own files do not tell what the account is, so it may be guarded.
+    /// Neither the host's own files nor its name services tell what the account is, so it may be guarded.
     UnknownAccount,
     /// It wants to be told the key, and sshd did not tell it.
     NoKeyOffered,
@@ -108,11 +120,11 @@ pub fn extend(
     // Never a shared account: those are guarded.
     let rules = config.keys.rules.iter().filter(|rule| rule.accounts.covers(account, false)).collect();
     let memory = Memory::open(&config.paths.lookups);
-    let (offered, policy) = (offered.and_then(Offered::key), &config.rules);
-    let question = Question { account, offered, rules, policy, clock, memory };
-    let permitted = permitted(config, account);
     let now = Instant::now();
     let end = now.checked_add(TOTAL).unwrap_or(now);
+    let (offered, policy) = (offered.and_then(Offered::key), &config.rules);
+    let question = Question { account, offered, rules, policy, clock, memory };
+    let permitted = permitted(config, account, || question.name_services());
     for command in wanted {
         match permitted.and_then(|()| question.ask(command, end)) {
             Ok(Gained { lines, kept, dropped }) => {
@@ -130,7 +142,7 @@ fn wanted<'a>(config: &'a Config, account: &Account) -> Vec<&'a Chained> {
 
 /// `answer` with a word on each command that [`extend`] would run for `account`, or why not. None is run.
 pub fn foretell(mut answer: Answer, config: &Config, account: &Account) -> Answer {
-    let permitted = permitted(config, account);
+    let permitted = permitted(config, account, || look_up(account).map_err(|_| Failure::UnknownAccount));
     for command in wanted(config, account) {
         let name = &command.name;
         let told = match (permitted, program(command)) {
@@ -153,13 +165,22 @@ fn program(command: &Chained) -> Result<PathBuf, Refusal> {
     trust::open(&path, Owner::Root).map(|_file| path)
 }
 
-/// Is `account` one that others may name keys for? Its uid and groups are read as text: this program is linked
-/// statically and has no name services. An account that /etc/passwd does not have may be anything.
-fn permitted(config: &Config, account: &Account) -> Result<(), Failure> {
+/// Is `account` one that others may name keys for? Its uid and groups are those that pam_oncall judges by. This program
+/// is linked statically and has no name services: /etc/passwd is read as text, and where that does not have the account,
+/// which sssd, winbind or systemd-homed may have, `name_services` gives its line. Of an account that is nowhere, or
+/// twice, nothing is known: it may be anything.
+fn permitted(
+    config: &Config,
+    account: &Account,
+    name_services: impl Fn() -> Result<Vec<u8>, Failure>,
+) -> Result<(), Failure> {
     let read = |path| trust::read(Path::new(path), Owner::Root, LARGEST_TABLE);
-    let (Ok(passwd), Ok(group)) = (read("/etc/passwd"), read("/etc/group")) else {
+    let (Ok(mut passwd), Ok(group)) = (read("/etc/passwd"), read("/etc/group")) else {
         return Err(Failure::UnknownAccount);
     };
+    if !lists(&passwd, account.as_str()) {
+        passwd = name_services()?;
+    }
     let rules = &config.rules;
     let guarded = |facts| rules.guard("sshd", account.as_str(), facts).is_some();
     match facts_in(&passwd, &group, account.as_str(), &rules.groups) {
@@ -167,6 +188,19 @@ fn permitted(config: &Config, account: &Account) -> Result<(), Failure> {
         Some(facts) if guarded(&facts) || rules.exempts(account.as_str()) => Err(Failure::Guarded),
         Some(_) => Ok(()),
         None => Err(Failure::UnknownAccount),
+    }
+}
+
+/// What the host's name services say of `account`, as getent(1) prints it: they run in a process of their own, which
+/// ends when they have taken too long.
+fn look_up(account: &Account) -> Result<Vec<u8>, Failure> {
+    let path = trust::follow_directories(Path::new(GETENT)).map_err(|_| Failure::UnknownAccount)?;
+    trust::open(&path, Owner::Root).map_err(|_| Failure::UnknownAccount)?;
+    let now = Instant::now();
+    let end = now.checked_add(LONGEST_LOOKUP).unwrap_or(now);
+    match hear(&path, &["passwd".to_string(), account.to_string()], end, LONGEST_ENTRY) {
+        Err(Failure::Late) => Err(Failure::Late),
+        said => said.map_err(|_| Failure::UnknownAccount),
     }
 }
 
@@ -193,7 +227,7 @@ impl Question<'_> {
             .collect::<Option<_>>()
             .ok_or(Failure::NoKeyOffered)?;
         let program = program(command).map_err(|refusal| Failure::of(&refusal))?;
-        if self.stalled(command) {
+        if self.stalled(&command.name) {
             return Err(Failure::Resting);
         }
         let now = Instant::now();
@@ -202,24 +236,37 @@ impl Question<'_> {
         }
         let own = Duration::from_secs(u64::try_from(command.deadline.as_seconds()).unwrap_or(0));
         let own_end = now.checked_add(own).unwrap_or(end);
-        let said = hear(&program, &arguments, own_end.min(end)).inspect_err(|failure| {
+        let said = hear(&program, &arguments, own_end.min(end), LONGEST_OUTPUT).inspect_err(|failure| {
             // One that had less than its own time has not shown that it stalls.
             if *failure == Failure::Late && own_end <= end {
-                self.remember_stall(command);
+                self.remember_stall(&command.name);
             }
         })?;
         Ok(self.choose(&said, &command.name))
     }
 
-    /// sshd asks again for each key that is offered: one stall must not cost a deadline for each.
-    fn stalled(&self, command: &Chained) -> bool {
-        let memory = self.memory.as_ref();
-        memory.is_some_and(|memory| memory.stalled(&command.name, self.account, self.clock.now))
+    /// What the host's name services say of the account, unless they said nothing a moment ago.
+    fn name_services(&self) -> Result<Vec<u8>, Failure> {
+        if self.stalled(NAME_SERVICES) {
+            return Err(Failure::UnknownAccount);
+        }
+        look_up(self.account).map_err(|failure| {
+            if failure == Failure::Late {
+                self.remember_stall(NAME_SERVICES);
+            }
+            Failure::UnknownAccount
+        })
     }
 
-    fn remember_stall(&self, command: &Chained) {
+    /// sshd asks again for each key that is offered: one stall must not cost a deadline for each.
+    fn stalled(&self, name: &str) -> bool {
+        let memory = self.memory.as_ref();
+        memory.is_some_and(|memory| memory.stalled(name, self.account, self.clock.now))
+    }
+
+    fn remember_stall(&self, name: &str) {
         if let Some(memory) = &self.memory {
-            memory.mark_stalled(&command.name, self.account, self.clock.later());
+            memory.mark_stalled(name, self.account, self.clock.later());
         }
     }
 
@@ -287,9 +334,9 @@ impl Failure {
 }
 
 /// All that a program printed which ended well.
-fn hear(program: &Path, arguments: &[String], end: Instant) -> Result<Vec<u8>, Failure> {
+fn hear(program: &Path, arguments: &[String], end: Instant, longest: u64) -> Result<Vec<u8>, Failure> {
     let mut child = Child::start(program, arguments, &ENVIRONMENT).map_err(|_| Failure::NotStarted)?;
-    let said = child.listen(end, LONGEST_OUTPUT).map_err(|trouble| match trouble {
+    let said = child.listen(end, longest).map_err(|trouble| match trouble {
         Trouble::Late => Failure::Late,
         Trouble::Endless => Failure::TooLong,
         Trouble::Pipe(_) => Failure::Unreadable,

@@ -35,6 +35,13 @@ pub fn facts_in(passwd: &[u8], group: &[u8], account: &str, groups: &[String]) -
     Some(Facts { uid: Some(uid), root_groups: memberships(group, account, Some(gid), groups) })
 }
 
+/// Does this text of passwd(5) have a line of `account`, whatever else is in it?
+pub fn lists(passwd: &[u8], account: &str) -> bool {
+    passwd
+        .split(|&byte| byte == b'\n')
+        .any(|line| line.strip_prefix(account.as_bytes()).is_some_and(|rest| rest.starts_with(b":")))
+}
+
 /// uid and gid of one line of passwd(5).
 fn parse_numbers(line: &[u8]) -> Option<(u32, u32)> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == b':').collect();
@@ -150,6 +157,8 @@ mod tests {
         for unknown in ["ada", "twin", "minus", "plus", "huge", "short", "empty", "x", "+", ""] {
             assert_eq!(facts(unknown), None, "{unknown}");
         }
+        assert!(["root", "twin", "short", "eve", "+"].iter().all(|account| lists(passwd, account)));
+        assert!(!["roo", "ada", "x", "roo:", ""].iter().any(|account| lists(passwd, account)));
         assert_eq!(facts_in(b"", b"", "root", &wanted), None);
     }
 
