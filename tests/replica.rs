@@ -341,6 +341,26 @@ fn a_server_without_the_control_is_read_page_by_page() {
 }
 
 #[test]
+fn a_refresh_that_ends_at_a_size_limit_is_asked_for_in_pages() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    // Two entries for one search, and as many as there are for one in pages.
+    site.slapd.restart_with("", "sizelimit size.soft=2 size.hard=unlimited");
+    assert_eq!(site.sync_counted(), ("4 changed, 0 removed, 4 people".to_string(), vec![2, 4]));
+    assert_eq!(site.sync(), "0 changed, 0 removed, 4 people");
+}
+
+#[test]
+fn a_server_that_hides_what_it_can_do_is_read_page_by_page() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.slapd.restart_with("", "access to dn.base=\"\" by * none\naccess to * by * read");
+    assert_eq!(site.sync(), "4 changed, 0 removed, 4 people");
+    site.modify("bob", "replace: mail\nmail: robert@example.com");
+    assert_eq!(site.sync(), "1 changed, 0 removed, 4 people");
+}
+
+#[test]
 fn everybody_is_fetched_again_once_a_day_and_under_another_name() {
     let suite = Suite::start();
     let site = Site::start(&suite);

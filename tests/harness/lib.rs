@@ -15,6 +15,7 @@ pub mod playbook;
 pub mod proxy;
 pub mod relay;
 pub mod releases;
+pub mod samba;
 mod site;
 pub mod slapd;
 pub mod suite;

@@ -356,7 +356,7 @@ fn fill_in(text: &str) -> String {
     .fold(text.to_string(), |text, (name, value)| text.replace(name, value))
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -364,7 +364,11 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 }
 
 /// A certificate for `name`, alias `names`, and its key, in PEM.
-fn certificate(authority: &CertifiedIssuer<'_, KeyPair>, name: &str, names: &[&str]) -> (String, String) {
+pub(crate) fn certificate(
+    authority: &CertifiedIssuer<'_, KeyPair>,
+    name: &str,
+    names: &[&str],
+) -> (String, String) {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).expect("names that a certificate can hold");
     params.distinguished_name = DistinguishedName::new();

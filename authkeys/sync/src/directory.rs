@@ -15,6 +15,7 @@ mod dns;
 mod fault;
 mod person;
 mod refresh;
+mod server;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +35,7 @@ use fault::one_line;
 pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
 pub use person::Eligible;
 use person::Reader;
+use server::Server;
 
 /// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup, and which
 /// of these it is.
@@ -219,6 +221,11 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         session.enter(Step::Bind);
         session.bind(login).await?;
     }
+    let mut server = Server::default();
+    if let Question::Everybody(_) = question {
+        session.enter(Step::Root);
+        server = session.server().await?;
+    }
     let mut eligible = Eligible::default();
     if let (Question::Everybody(_), Some(dn)) = (question, &ldap.eligible_group) {
         session.enter(Step::Group);
@@ -233,8 +240,8 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     };
     let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &attributes };
     let (news, cookie) = match cookie {
-        Some(cookie) => session.people(&wanted, cookie, &reader).await?,
-        None => (session.everybody(&wanted, &reader).await?, None),
+        Some(cookie) if server.tells_changes() => session.people(&wanted, cookie, &reader).await?,
+        _ => (session.everybody(&wanted, &reader).await?, None),
     };
     Ok(Answer { news, cookie, eligible, silent: Vec::new() })
 }

@@ -126,6 +126,8 @@ pub enum Step {
     Handshake,
     /// Saying who we are.
     Bind,
+    /// Asking what it is and what it can do.
+    Root,
     /// Reading the eligible group.
     Group,
     /// Reading everybody.
@@ -302,6 +304,7 @@ impl fmt::Display for Step {
             Self::StartTls => "asking for StartTLS",
             Self::Handshake => "setting up TLS",
             Self::Bind => "binding",
+            Self::Root => "asking what it can do",
             Self::Group => "reading the eligible group",
             Self::People => "reading people",
         })

@@ -202,13 +202,13 @@ fn shadow_expiry(value: &[u8]) -> Option<Option<Timestamp>> {
 
 /// Every attribute with its values as bytes. ldap3 keeps an attribute with a value that is not
 /// UTF-8 in a place of its own, together with those values of it that are.
-fn attributes(found: SearchEntry) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
+pub(super) fn attributes(found: SearchEntry) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
     let bytes = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect();
     found.attrs.into_iter().map(move |(name, texts)| (name, bytes(texts))).chain(found.bin_attrs)
 }
 
 /// Those values that are text.
-fn readable(values: Vec<Vec<u8>>) -> impl Iterator<Item = String> {
+pub(super) fn readable(values: Vec<Vec<u8>>) -> impl Iterator<Item = String> {
     values.into_iter().filter_map(|value| String::from_utf8(value).ok())
 }
 

@@ -15,6 +15,9 @@ use crate::replica::{News, Refresh};
 /// (insufficientAccessRights, unwillingToPerform).
 const NOT_OFFERED: [u32; 3] = [12, 50, 53];
 
+/// An answer ended at a limit (sizeLimitExceeded, adminLimitExceeded), which pages may stay below.
+const CUT_SHORT: [u32; 2] = [4, 11];
+
 /// The server cannot go on from the cookie: protocolError, unavailableCriticalExtension, unwillingToPerform
 /// (slapd that was restored from a backup: "consumer state is newer than provider!"), e-syncRefreshRequired.
 const COOKIE_REFUSED: [u32; 4] = [2, 12, 53, 4096];
@@ -28,7 +31,7 @@ enum Refreshed {
     Done(News, Option<Vec<u8>>),
     /// The cookie is of no use.
     CookieRefused,
-    /// This server has no RFC 4533 for us.
+    /// This server has no RFC 4533 for us, or not for so many.
     NotOffered,
 }
 
@@ -100,6 +103,7 @@ impl Session<'_> {
             return self.finish(refresh, cookie, &result, spoken);
         }
         match cookie {
+            _ if CUT_SHORT.contains(&result.rc) => Ok(Refreshed::NotOffered),
             Some(_) if COOKIE_REFUSED.contains(&result.rc) => Ok(Refreshed::CookieRefused),
             None if NOT_OFFERED.contains(&result.rc) => Ok(Refreshed::NotOffered),
             _ => {

@@ -1,0 +1,347 @@
+//! An Active Directory on a private machine: Debian's Samba as a domain controller, with a tree of people and one
+//! reader.
+//!
+//! Its packages are unpacked and not installed, and the domain is provisioned once; both are kept below the target
+//! directory, and made again when what they are made by changed. A machine gets a copy of each. Without TLS Samba takes
+//! no password; its certificate is of an authority of the test's own. It ends with its machine.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::host::build_directory;
+use crate::slapd::{authority, base64, certificate};
+use crate::suite::{Member, Suite, TEAM};
+use crate::{Host, wait_within};
+
+const UNPACK: &str = include_str!("samba.sh");
+
+/// Makes a domain: the administrator's password does for people too, and wrong ones lock nobody out yet.
+const PROVISION: &str = "hostname dc1 && rm -f /etc/samba/smb.conf && \
+    samba-tool domain provision --use-rfc2307 --realm=EXAMPLE.COM --domain=EXAMPLE --server-role=dc \
+    --dns-backend=NONE --adminpass='PASSWORD' --targetdir=/srv/ad --host-ip=127.0.0.1 --host-name=dc1 2>&1 && \
+    rm -rf /srv/ad/private/tls";
+
+/// What is put into the domain when it is provisioned.
+const TREE: &str = "\
+dn: OU=people,DC=example,DC=com
+changetype: add
+objectClass: organizationalUnit
+
+dn: OU=left,OU=people,DC=example,DC=com
+changetype: add
+objectClass: organizationalUnit
+
+dn: OU=groups,DC=example,DC=com
+changetype: add
+objectClass: organizationalUnit
+
+dn: GROUP_DN
+changetype: add
+objectClass: group
+sAMAccountName: root-eligible
+
+dn: BIND_DN
+changetype: add
+objectClass: user
+sAMAccountName: authkeys
+userAccountControl: 66048
+unicodePwd:: SECRET
+";
+
+/// Where everything of it is inside the machine.
+const HOME: &str = "/srv/ad";
+const ROOT_DN: &str = "CN=Administrator,CN=Users,DC=example,DC=com";
+const PASSWORD: &str = "reader of the Directory, 1";
+
+/// A running domain controller.
+pub struct Samba<'a> {
+    host: &'a Host,
+    ca_pem: String,
+}
+
+impl<'a> Samba<'a> {
+    /// TLS from the first byte.
+    pub const URL: &'static str = "ldaps://dc1.example.com";
+    /// The whole domain.
+    pub const SUFFIX: &'static str = "DC=example,DC=com";
+    /// Where people are.
+    pub const BASE: &'static str = "OU=people,DC=example,DC=com";
+    /// The one who may read: an ordinary user.
+    pub const BIND_DN: &'static str = "CN=authkeys,CN=Users,DC=example,DC=com";
+    /// The reader's password, and everybody's who has one.
+    pub const BIND_PASSWORD: &'static str = PASSWORD;
+    /// The group of those who may ever become root.
+    pub const GROUP_DN: &'static str = "CN=root-eligible,OU=groups,DC=example,DC=com";
+
+    /// Starts the domain controller on `host` with nobody in it but who is in every domain.
+    pub fn start(host: &'a Host) -> Self {
+        let kept = kept();
+        unpack(&kept, host);
+        copy(&kept.join("ad"), host, HOME);
+        let samba = Self::equip(host);
+        samba.resume();
+        samba
+    }
+
+    /// A domain controller whose files are there, with a certificate.
+    fn equip(host: &'a Host) -> Self {
+        let authority = authority();
+        let (certificate, key) = certificate(&authority, "dc1", &["dc1.example.com", "127.0.0.1"]);
+        host.write(&format!("{HOME}/ca.pem"), authority.pem(), 0o644);
+        host.write(&format!("{HOME}/server.pem"), certificate, 0o644);
+        host.write(&format!("{HOME}/server.key"), key, 0o600);
+        host.must("hostname dc1 && echo 127.0.0.1 dc1.example.com dc1 >>/etc/hosts");
+        Self { host, ca_pem: authority.pem() }
+    }
+
+    /// Starts it again after [`Samba::stop`].
+    pub fn resume(&self) {
+        self.host.must("mkdir -p /run/samba /var/cache/samba /var/lib/samba /var/log/samba");
+        let config = format!("{HOME}/etc/smb.conf");
+        let files = ["keyfile=server.key", "certfile=server.pem", "cafile=ca.pem"].map(|file| {
+            let (name, file) = file.split_once('=').expect("a setting");
+            format!("--option=tls {name}={HOME}/{file}")
+        });
+        let [key, certificate, authority] = &files;
+        self.host.daemon(
+            &[
+                // It leads a process group.
+                "/usr/bin/setsid",
+                "/usr/sbin/samba",
+                "-F",
+                "--no-process-group",
+                "-s",
+                &config,
+                "--option=server services=ldap",
+                // It would count the machine's processors, and start as many workers.
+                "--option=prefork children=2",
+                key,
+                certificate,
+                authority,
+            ],
+            &format!("{HOME}/log"),
+        );
+        wait_within(30, "Samba answers", || {
+            let mut asked = self.client("ldapsearch", ROOT_DN, &["-s", "base", "-b", "", "supportedControl"]);
+            asked.output().is_ok_and(|output| output.status.success())
+        });
+    }
+
+    /// Ends it, as an outage does: connections are refused when this returns.
+    pub fn stop(&self) {
+        self.host.must(
+            "group=$(cat /run/samba/samba.pid) && kill -- -$group && \
+             while kill -0 -- -$group 2>/dev/null; do sleep 0.02; done",
+        );
+    }
+
+    /// Keeps what it holds now, for [`Samba::restore`]. It must be stopped.
+    pub fn back_up(&self) {
+        self.host.must(&format!("rm -rf {HOME}.backup && cp -a {HOME} {HOME}.backup"));
+    }
+
+    /// Puts the backup in place of what it holds. It must be stopped.
+    pub fn restore(&self) {
+        self.host.must(&format!("rm -rf {HOME} && cp -a {HOME}.backup {HOME}"));
+    }
+
+    /// The `[directory]` that names this server, for an ordinary domain; what follows may add settings to it.
+    pub fn section() -> String {
+        format!(
+            "[directory]\nurls = [{:?}]\nbase = {:?}\nca_file = \"ldap-ca.pem\"\neligible_group = {:?}\nbind_dn = {:?}\n\
+             bind_password_file = \"bind-password\"\nfilter = \"(&(objectClass=user)(!(objectClass=computer)))\"\n\
+             attributes = {{ user = \"sAMAccountName\", keys = \"altSecurityIdentities\" }}\n",
+            Self::URL,
+            Self::BASE,
+            Self::GROUP_DN,
+            Self::BIND_DN,
+        )
+    }
+
+    /// Puts the team into the directory, each with their key and `mail`; all but dave are eligible. The files
+    /// that [`Samba::section`] names are there then.
+    pub fn furnish(&self, suite: &Suite, mail: impl Fn(&str) -> String) {
+        for Member { name, .. } in TEAM {
+            self.add_person(name, &mail(name), &[&suite.public_key(name)]);
+        }
+        let eligible: Vec<&str> =
+            TEAM.iter().filter(|member| member.eligible).map(|member| member.name).collect();
+        self.set_eligible(&eligible);
+        self.install_files();
+    }
+
+    /// Writes the files that [`Samba::section`] names.
+    pub fn install_files(&self) {
+        self.host.write("/etc/authkeys/ldap-ca.pem", &self.ca_pem, 0o644);
+        self.host.write("/etc/authkeys/bind-password", format!("{PASSWORD}\n"), 0o640);
+        self.host.must("chgrp authkeys-sync /etc/authkeys/bind-password");
+    }
+
+    /// Where a person is.
+    pub fn dn(name: &str) -> String {
+        format!("CN={name},{}", Self::BASE)
+    }
+
+    /// Adds a person, who may bind with everybody's password; an empty `mail` is none.
+    pub fn add_person(&self, name: &str, mail: &str, keys: &[&str]) {
+        self.modify(&person(name, mail, keys));
+    }
+
+    /// Adds people in one go, without keys or passwords.
+    pub fn add_people<'p>(&self, names: impl IntoIterator<Item = &'p str>) {
+        let record = |name: &str| {
+            format!(
+                "dn: {}\nchangetype: add\nobjectClass: user\nsAMAccountName: {name}\nuserAccountControl: 544\n",
+                Self::dn(name)
+            )
+        };
+        self.modify(&names.into_iter().map(record).collect::<Vec<_>>().join("\n"));
+    }
+
+    /// Makes exactly `names` the members of the group of eligible people.
+    pub fn set_eligible(&self, names: &[&str]) {
+        let members: String = names.iter().map(|name| format!("member: {}\n", Self::dn(name))).collect();
+        self.modify(&format!("dn: {}\nchangetype: modify\nreplace: member\n{members}", Self::GROUP_DN));
+    }
+
+    /// Replaces an attribute of a person's entry by `values`.
+    pub fn set(&self, name: &str, attribute: &str, values: &[&str]) {
+        let values: String =
+            values.iter().map(|value| format!("{attribute}:: {}\n", base64(value.as_bytes()))).collect();
+        self.modify(&format!("dn: {}\nchangetype: modify\nreplace: {attribute}\n{values}", Self::dn(name)));
+    }
+
+    /// Applies `ldif`, in which every record has its `changetype`, as the administrator.
+    pub fn modify(&self, ldif: &str) {
+        let file = "/srv/input";
+        self.host.write(file, ldif, 0o600);
+        let output = self.client("ldapmodify", ROOT_DN, &["-f", file]).output().expect("nsenter runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "ldapmodify: {}\n{complaint}\n{ldif}", output.status);
+    }
+
+    /// Removes the entry `dn`.
+    pub fn delete(&self, dn: &str) {
+        self.modify(&format!("dn: {dn}\nchangetype: delete\n"));
+    }
+
+    /// The values that the administrator sees of an attribute.
+    pub fn values(&self, dn: &str, attribute: &str) -> Vec<String> {
+        let arguments = ["-LLL", "-o", "ldif-wrap=no", "-s", "base", "-b", dn, attribute];
+        let output = self.client("ldapsearch", ROOT_DN, &arguments).output().expect("nsenter runs");
+        let prefix = format!("{attribute}: ");
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| line.strip_prefix(&prefix).map(str::to_string))
+            .collect()
+    }
+
+    /// Tries to bind as `name` with a wrong password.
+    pub fn fail_to_bind(&self, name: &str) {
+        let arguments = ["-x", "-H", Self::URL, "-D", &Self::dn(name), "-w", "wrong", "-s", "base", "-b", ""];
+        let output = self.command("ldapsearch").args(arguments).output().expect("nsenter runs");
+        assert_eq!(output.status.code(), Some(49), "{}", crate::text(&output));
+    }
+
+    fn client(&self, program: &str, dn: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(program);
+        command.args(["-x", "-H", Self::URL, "-D", dn, "-w", PASSWORD]).args(arguments);
+        command
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = self.host.command(program);
+        command.env("LDAPTLS_CACERT", format!("{HOME}/ca.pem"));
+        command
+    }
+}
+
+/// The LDIF that adds a person.
+fn person(name: &str, mail: &str, keys: &[&str]) -> String {
+    let mut ldif = format!(
+        "dn: {}\nchangetype: add\nobjectClass: user\nsAMAccountName: {name}\nuserAccountControl: 512\nunicodePwd:: {}\n",
+        Samba::dn(name),
+        secret()
+    );
+    if !mail.is_empty() {
+        ldif += &format!("mail: {mail}\n");
+    }
+    for key in keys {
+        ldif += &format!("altSecurityIdentities:: {}\n", base64(key.as_bytes()));
+    }
+    ldif
+}
+
+/// The password as unicodePwd takes it ([MS-ADTS] 3.1.1.3.1.5): in quotes, in UTF-16.
+fn secret() -> String {
+    let quoted = format!("\"{PASSWORD}\"");
+    base64(&quoted.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
+}
+
+/// The packages in `root`, and a domain in `ad`: made once.
+fn kept() -> PathBuf {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let mut key = DefaultHasher::new();
+        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        (UNPACK, PROVISION, TREE, PASSWORD, release).hash(&mut key);
+        let place = build_directory().parent().expect("target/PROFILE").join("samba");
+        fs::create_dir_all(&place).expect("the target directory can be written");
+        let lock = fs::File::create(place.join("lock")).expect("the target directory can be written");
+        // Held until this ends: other test programs may want it too.
+        let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("a lock");
+        let kept = place.join(format!("{:016x}", key.finish()));
+        if !kept.exists() {
+            make(&kept);
+        }
+        kept
+    })
+    .clone()
+}
+
+fn make(kept: &Path) {
+    let place = kept.parent().expect("it has a directory");
+    for entry in fs::read_dir(place).expect("it can be read").flatten() {
+        if entry.path().is_dir() {
+            fs::remove_dir_all(entry.path()).expect("what is stale can be removed");
+        }
+    }
+    let new = place.join("new");
+    let output =
+        Command::new("/bin/sh").args(["-c", UNPACK, "samba.sh"]).arg(&new).output().expect("sh starts");
+    assert!(output.status.success(), "Samba's packages: {}", crate::text(&output));
+    let host = Host::start();
+    unpack(&new, &host);
+    host.must(&PROVISION.replace("PASSWORD", PASSWORD));
+    let samba = Samba::equip(&host);
+    samba.resume();
+    let tree = [("GROUP_DN", Samba::GROUP_DN), ("BIND_DN", Samba::BIND_DN), ("SECRET", &secret())];
+    samba.modify(&tree.iter().fold(TREE.to_string(), |text, (name, value)| text.replace(name, value)));
+    samba.stop();
+    run(Command::new("cp").arg("-a").arg(host.path(HOME)).arg(new.join("ad")));
+    fs::rename(&new, kept).expect("it can be renamed");
+}
+
+/// Puts the packages into a machine.
+fn unpack(kept: &Path, host: &Host) {
+    copy(&kept.join("root/usr"), host, "/usr");
+    host.must("mkdir -p /etc/samba /run/samba /var/lib/samba /var/cache/samba /var/log/samba && ldconfig");
+}
+
+/// Copies what is in a directory into one of the machine.
+fn copy(from: &Path, host: &Host, inside: &str) {
+    let to = host.path(inside);
+    fs::create_dir_all(&to).expect("the directory can be made");
+    run(Command::new("cp").arg("-a").arg(from.join(".")).arg(&to));
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("it starts");
+    assert!(output.status.success(), "{command:?}: {}", crate::text(&output));
+}
