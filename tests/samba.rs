@@ -20,12 +20,112 @@ fn sync(suite: &Suite) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+/// `people` as the copy has them, in order, with what `columns` says of each.
+fn copied(suite: &Suite, columns: &str) -> Vec<String> {
+    let query = format!("SELECT {columns} FROM person ORDER BY principal");
+    let rows = suite.host.must(&format!("sqlite3 /var/lib/authkeys/keys.db \"{query}\""));
+    rows.lines().map(str::to_string).collect()
+}
+
+fn eligible(suite: &Suite) -> Vec<String> {
+    copied(suite, "principal || ' ' || eligible")
+        .iter()
+        .filter_map(|row| row.strip_suffix(" 1"))
+        .map(str::to_string)
+        .collect()
+}
+
 #[test]
-fn a_domain_is_copied() {
+fn a_domain_is_copied_and_who_is_moved_or_renamed_in_it_stays_who_they_are() {
     let suite = Suite::start();
     let samba = Samba::start(&suite.host);
     samba.furnish(&suite, |name| format!("{name}@example.com"));
     configure(&suite, "");
     let told = sync(&suite);
     assert!(told.starts_with("4 changed, 0 removed, 4 people, 3 newly eligible"), "{told}");
+    let ids = copied(&suite, "id");
+    assert!(ids.iter().all(|id| id.len() == 36), "{ids:?}");
+
+    // A dozen people are moved, and their entries renamed: nobody is removed, and no guard is in the way.
+    let names: Vec<String> = (0..12).map(|number| format!("p{number}")).collect();
+    samba.add_people(names.iter().map(String::as_str));
+    sync(&suite);
+    for name in &names {
+        let to = format!(
+            "newrdn: CN=Person {name}, \\C3\\9C.\ndeleteoldrdn: 1\nnewsuperior: OU=left,{}",
+            Samba::BASE
+        );
+        samba.modify(&format!(
+            "dn: {}\nchangetype: modrdn\n{}\n",
+            Samba::dn(name),
+            to.replace(", \\C3", "\\, \\C3")
+        ));
+    }
+    let told = sync(&suite);
+    assert!(told.starts_with("12 changed, 0 removed, 16 people"), "{told}");
+
+    // One of the eligible as well: the group follows.
+    samba.modify(&format!(
+        "dn: {}\nchangetype: modrdn\nnewrdn: CN=Alice\ndeleteoldrdn: 1\nnewsuperior: OU=left,{}\n",
+        Samba::dn("alice"),
+        Samba::BASE
+    ));
+    let told = sync(&suite);
+    assert!(told.starts_with("1 changed, 0 removed, 16 people,"), "{told}");
+    assert_eq!(eligible(&suite), ["alice", "bob", "carol"]);
+    let key = suite.public_key("alice");
+    let printed = suite.must_as("authkeys", "authkeys alice");
+    assert_eq!(printed.split(' ').nth(1), key.split(' ').nth(1));
+    assert_eq!(copied(&suite, "id").first(), ids.first());
+}
+
+#[test]
+fn a_group_that_comes_in_slices_is_read_to_its_end() {
+    let suite = Suite::start();
+    let samba = Samba::start(&suite.host);
+    samba.install_files();
+    configure(&suite, "");
+    let names: Vec<String> = (0..1100).map(|number| format!("p{number:04}")).collect();
+    samba.add_people(names.iter().map(String::as_str));
+    for count in [499, 500, 501, 999, 1000, 1100] {
+        let members: Vec<&str> = names.iter().take(count).map(String::as_str).collect();
+        samba.set_eligible(&members);
+        let told = sync(&suite);
+        assert_eq!(eligible(&suite).len(), count, "{told}");
+    }
+}
+
+#[test]
+fn computers_are_nobody_and_mail_addresses_may_be_proxy_addresses() {
+    let suite = Suite::start();
+    let samba = Samba::start(&suite.host);
+    samba.furnish(&suite, |_| String::new());
+    samba.modify(&format!(
+        "dn: CN=web1,{}\nchangetype: add\nobjectClass: computer\nsAMAccountName: web1\nuserAccountControl: 4096\n",
+        Samba::BASE
+    ));
+    samba.set(
+        "alice",
+        "proxyAddresses",
+        &["SMTP:alice@example.com", "smtp:a.l@example.com", "X500:/o=x/cn=a@b"],
+    );
+    // As sssd.conf of a domain says it, imported.
+    suite.host.write(
+        "/etc/sssd.conf",
+        format!(
+            "[domain/example.com]\nid_provider = ldap\nldap_schema = ad\nldap_uri = {}\nldap_search_base = {}\n\
+             ldap_default_bind_dn = {}\nldap_default_authtok = x\nldap_tls_cacert = /etc/authkeys/ldap-ca.pem\n\
+             ldap_user_email = proxyAddresses\n",
+            Samba::URL,
+            Samba::BASE,
+            Samba::BIND_DN
+        ),
+        0o600,
+    );
+    suite.host.must("oncall-cache config import /etc/sssd.conf >/etc/authkeys/config.toml");
+    let told = sync(&suite);
+    assert!(told.starts_with("4 changed, 0 removed, 4 people"), "{told}");
+    let mails =
+        suite.host.must("sqlite3 /var/lib/authkeys/keys.db 'SELECT principal, address FROM mail ORDER BY 2'");
+    assert_eq!(mails, "alice|a.l@example.com\nalice|alice@example.com\n");
 }

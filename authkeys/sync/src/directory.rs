@@ -16,6 +16,7 @@ mod fault;
 mod person;
 mod refresh;
 mod server;
+mod slices;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -221,10 +222,9 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         session.enter(Step::Bind);
         session.bind(login).await?;
     }
-    let mut server = Server::default();
     if let Question::Everybody(_) = question {
         session.enter(Step::Root);
-        server = session.server().await?;
+        session.server = session.ask_server().await?;
     }
     let mut eligible = Eligible::default();
     if let (Question::Everybody(_), Some(dn)) = (question, &ldap.eligible_group) {
@@ -240,7 +240,7 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     };
     let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &attributes };
     let (news, cookie) = match cookie {
-        Some(cookie) if server.tells_changes() => session.people(&wanted, cookie, &reader).await?,
+        Some(cookie) if session.server.tells_changes() => session.people(&wanted, cookie, &reader).await?,
         _ => (session.everybody(&wanted, &reader).await?, None),
     };
     Ok(Answer { news, cookie, eligible, silent: Vec::new() })
@@ -298,6 +298,8 @@ struct Session<'a> {
     /// The task that reads and writes; how it ended tells why an answer is missing.
     driver: JoinHandle<Result<(), LdapError>>,
     tally: Tally,
+    /// What it said of itself.
+    server: Server,
     /// Has the server ever answered?
     answered: bool,
     step: &'a Cell<Step>,
@@ -309,7 +311,15 @@ impl<'a> Session<'a> {
         let (connection, ldap) =
             LdapConnAsync::with_settings(settings, &address).await.map_err(handshake_fault)?;
         let driver = tokio::spawn(connection.drive());
-        Ok(Self { ldap, login, driver, tally: Tally::default(), answered: false, step })
+        Ok(Self {
+            ldap,
+            login,
+            driver,
+            tally: Tally::default(),
+            server: Server::default(),
+            answered: false,
+            step,
+        })
     }
 
     fn enter(&self, step: Step) {
@@ -350,9 +360,15 @@ impl<'a> Session<'a> {
         Ok(eligible)
     }
 
-    /// Exactly the group `dn`.
+    /// Exactly the group `dn`, with all its members if these are asked for.
     async fn group(&mut self, dn: &str, attributes: &[&str]) -> Result<SearchEntry, Fault> {
-        let itself = Search { base: dn, scope: Scope::Base, filter: "(objectClass=*)", attributes };
+        let (slice, is_cut) = (slices::first("member"), self.server.is_active_directory());
+        let name =
+            |name: &&str| if is_cut && *name == "member" { slice.clone() } else { (*name).to_string() };
+        let wanted: Vec<String> = attributes.iter().map(name).collect();
+        let attributes: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let itself =
+            Search { base: dn, scope: Scope::Base, filter: "(objectClass=*)", attributes: &attributes };
         let fault = |fault| Err(Fault::Group(dn.to_string(), fault));
         let mut groups = Vec::new();
         match self.search(&itself, |found| groups.push(found)).await {
@@ -362,7 +378,7 @@ impl<'a> Session<'a> {
         match (groups.pop(), groups.is_empty()) {
             (None, _) => fault(GroupFault::Missing),
             (Some(_), false) => fault(GroupFault::Several),
-            (Some(group), true) => Ok(group),
+            (Some(group), true) => self.joined(dn, group).await,
         }
     }
 

@@ -9,6 +9,9 @@ use host::config::{DEFAULT_PATH, LdapUrl};
 
 use super::{Problem, Setting};
 
+/// Leaves the computers of a domain out.
+const NO_COMPUTERS: &str = "(!(objectClass=computer))";
+
 /// The most characters of a foreign value in a comment.
 const LONGEST: usize = 200;
 
@@ -275,11 +278,20 @@ impl Draft {
     }
 
     fn render_filter(&self) -> Option<String> {
-        match self.filters.as_slice() {
+        let computers = self.takes_computers().then(|| NO_COMPUTERS.to_string());
+        let filters: Vec<String> = self.filters.iter().cloned().chain(computers).collect();
+        match filters.as_slice() {
             [] => None,
             [one] if is_one_filter(one) => Some(format!("filter = {}", quoted(one))),
             several => Some(format!("filter = {}", quoted(&format!("(&{})", several.concat())))),
         }
+    }
+
+    /// To Active Directory a computer is a user, too. Elsewhere the filter must not name the class: servers that do
+    /// not have it find nobody then.
+    fn takes_computers(&self) -> bool {
+        let filters = self.filters.concat().to_ascii_lowercase();
+        filters.contains("(objectclass=user)") && !filters.contains("computer")
     }
 
     fn render_attributes(&self) -> Vec<String> {
@@ -429,6 +441,10 @@ mod tests {
         let mut row = Draft::default();
         row.filter(1, "(a=b)(c=d)").unwrap();
         assert_eq!(row.render_filter().unwrap(), "filter = \"(&(a=b)(c=d))\"");
+        let mut domain = Draft::default();
+        domain.filter(1, "(objectCategory=person)(objectClass=User)").unwrap();
+        let with = "filter = \"(&(objectCategory=person)(objectClass=User)(!(objectClass=computer)))\"";
+        assert_eq!(domain.render_filter().unwrap(), with);
         for bad in ["", "(a=b", "(a=b))", "(a=b)x", ")(", "a=b)(c=d", "(a\n=b)", "()"] {
             assert!(draft.filter(3, bad).is_err(), "{bad}");
         }

@@ -363,7 +363,7 @@ fn sssd_is_read_as_sssd_reads_it() {
     has_note(&idle, 5, "was without effect");
     let ad = imported(&format!("{domain}ldap_schema = AD\n"));
     has(&ad, "keys = \"altSecurityIdentities\"");
-    has(&ad, "filter = \"(objectClass=user)\"");
+    has(&ad, "filter = \"(&(objectClass=user)(!(objectClass=computer)))\"");
     let sssd = |text: &str| complaint(text, Format::Sssd);
     assert!(sssd(&format!("{domain}[domain/b]\nx=1")).starts_with("1: several domains, in lines 1, 5"));
     assert!(!imported(&format!("{domain}[domain/b]\nenabled = false")).is_empty());

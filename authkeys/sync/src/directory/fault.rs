@@ -96,8 +96,10 @@ pub enum GroupFault {
     Missing,
     /// There is more than one.
     Several,
-    /// The server sent a part of the members only (Active Directory's `member;range=0-1499`).
+    /// The server sent the members in slices (Active Directory's `member;range=0-1499`) that do not fit together.
     Range,
+    /// Its members changed while they were read.
+    Changing,
     /// It shows no member, and a group of its class has one, or its class is not shown either.
     Hidden,
 }
@@ -278,9 +280,8 @@ impl fmt::Display for GroupFault {
             Self::Refused(reply) => write!(f, "cannot be read; {}: {reply}", reply.advice()),
             Self::Missing => f.write_str("is not there; see [directory] eligible_group"),
             Self::Several => f.write_str("is more than one entry; what is this server?"),
-            Self::Range => {
-                f.write_str("comes in parts, which this release does not join; make the group smaller")
-            }
+            Self::Range => f.write_str("comes in slices that do not fit together; what is this server?"),
+            Self::Changing => f.write_str("changed while it was read; the next sync reads it again"),
             Self::Hidden => f.write_str(
                 "shows no member, which a group of its class must have; let who binds read `member` and `objectClass`",
             ),

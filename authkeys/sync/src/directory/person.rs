@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
     pub fn attributes(&self) -> Vec<&'a str> {
         let Attributes { user, keys, mail } = &self.ldap.attributes;
         // Only aliases have an aliasedObjectName.
-        let mut wanted = vec![user.as_str(), keys, mail, "entryUUID", "aliasedObjectName"];
+        let mut wanted = vec![user.as_str(), keys, mail, "entryUUID", "objectGUID", "aliasedObjectName"];
         wanted.extend(MARKS);
         for mark in self.ldap.disabled.iter().map(|mark| mark.attribute.as_str()) {
             if !wanted.iter().any(|name| name.eq_ignore_ascii_case(mark)) {
@@ -119,11 +119,13 @@ impl<'a> Reader<'a> {
             if plain.eq_ignore_ascii_case(user) {
                 entry.names.extend(readable(values));
             } else if is(mail) {
-                entry.mails.extend(readable(values));
+                entry.mails.extend(readable(values).filter_map(|value| address(mail, value)));
             } else if is(keys) {
                 entry.keys.extend(values);
             } else if is("entryUUID") {
                 ids.extend(readable(values));
+            } else if is("objectGUID") {
+                ids.extend(values.iter().filter_map(|value| guid(value)));
             }
         }
         if is_alias {
@@ -186,6 +188,26 @@ fn begins_at_an_instant(value: &[u8]) -> bool {
     let (number, zone) = value.split_at(digits);
     let whole = matches!(zone, [b'Z'] | [b'.' | b',', .., b'Z']);
     whole && matches!(digits, 10 | 12 | 14) && !number.starts_with(b"0000")
+}
+
+/// The mail address in a value of the attribute `name`. proxyAddresses has a kind before each address ([MS-ADA3]
+/// 2.119): `SMTP:` the first one for mail, `smtp:` the others, and `X500:`, `SIP:` and the like are none.
+fn address(name: &str, value: String) -> Option<String> {
+    if !name.eq_ignore_ascii_case("proxyAddresses") {
+        return Some(value);
+    }
+    let (kind, address) = value.split_once(':')?;
+    kind.eq_ignore_ascii_case("smtp").then(|| address.to_string())
+}
+
+/// An objectGUID as Active Directory's own tools write it: the first three numbers are stored with their last byte
+/// first ([MS-DTYP] 2.3.4.2).
+fn guid(value: &[u8]) -> Option<String> {
+    let bytes: [u8; 16] = value.try_into().ok()?;
+    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (clock, node) = rest.split_at(2);
+    Some([hex(&[d, c, b, a]), hex(&[f, e]), hex(&[h, g]), hex(clock), hex(node)].join("-"))
 }
 
 fn number(value: &[u8]) -> Option<i64> {
@@ -399,6 +421,31 @@ mod tests {
             "uid=alice,dc=x"
         );
         assert_eq!(person(found("uid=alice,dc=x", &[], &[]), &eligible).id, "uid=alice,dc=x");
+    }
+
+    #[test]
+    fn an_object_guid_is_the_id_whether_its_bytes_are_text_or_not() {
+        let eligible = Eligible::default();
+        let bytes: Vec<u8> = (0..16).map(|n| n * 17).collect();
+        let entry = person(found("cn=alice,dc=x", &[], &[("objectGUID", &[&bytes])]), &eligible);
+        assert_eq!(entry.id, "33221100-5544-7766-8899-aabbccddeeff");
+        let entry = person(found("cn=alice,dc=x", &[("objectguid", &["abcdefghijklmnop"])], &[]), &eligible);
+        assert_eq!(entry.id, "64636261-6665-6867-696a-6b6c6d6e6f70");
+        assert_eq!(person(found("cn=a", &[("objectGUID", &["short"])], &[]), &eligible).id, "cn=a");
+    }
+
+    #[test]
+    fn of_proxy_addresses_those_for_mail_count() {
+        let mut ldap = ldap();
+        let addresses = ["SMTP:alice@x", "smtp:a.lice@x", "X500:/o=x/cn=alice", "sip:alice@x", "alice@y"];
+        let mails = |ldap: &Ldap, name: &str| {
+            let entry = found("cn=alice,dc=x", &[(name, &addresses)], &[]);
+            Reader::new(ldap, &Eligible::default()).person(entry).unwrap().mails
+        };
+        ldap.attributes.mail = "ProxyAddresses".to_string();
+        assert_eq!(mails(&ldap, "proxyAddresses"), ["alice@x", "a.lice@x"]);
+        ldap.attributes.mail = "mail".to_string();
+        assert_eq!(mails(&ldap, "mail"), addresses);
     }
 
     #[test]
