@@ -154,6 +154,8 @@ fn the_offered_key_is_told_and_no_other_is_printed() {
 #[test]
 fn whatever_a_command_does_our_own_keys_are_printed() {
     let site = Site::start();
+    let weak = made_keys::small_order().into_iter().map(|weak| format!("echo {}\n", weak.line));
+    let weak = weak.collect::<String>();
     for (name, script, did) in [
         ("fails", "cat /opt/guest.pub; exit 1", "exit-1"),
         ("crashes", "cat /opt/guest.pub; kill -SEGV $$", "signal-11"),
@@ -163,6 +165,7 @@ fn whatever_a_command_does_our_own_keys_are_printed() {
         ("closes", "cat /opt/guest.pub; exec >&-; sleep 60", "timeout"),
         ("leaves", "cat /opt/guest.pub; sleep 60 &", "timeout"),
         ("command", "echo command=\\\"id\\\" $(cat /opt/guest.pub)", "keys=0,dropped=1"),
+        ("weak", &weak, "keys=0,dropped=16"),
         ("touch", "echo no-touch-required $(cat /opt/guest.pub)", "keys=0,dropped=1"),
         ("authority", "echo cert-authority $(cat /opt/guest.pub)", "keys=0,dropped=1"),
     ] {

@@ -256,7 +256,7 @@ impl Site<'_> {
 fn a02_a_value_of_two_lines_is_dropped_whole() {
     let suite = Suite::start();
     let site = Site::start(&suite);
-    let (first, second) = (numbered_key(1), numbered_key(2));
+    let (first, second) = (made_keys::numbered(1), made_keys::numbered(2));
     let values: Vec<String> = ["\n", "\r\n", "\r"]
         .iter()
         .flat_map(|end| {
@@ -264,7 +264,7 @@ fn a02_a_value_of_two_lines_is_dropped_whole() {
         })
         .collect();
     let values: Vec<(&[u8], &str)> = values.iter().map(|value| (value.as_bytes(), "several-lines")).collect();
-    site.drops(&values, &[&numbered_key(3)]);
+    site.drops(&values, &[&made_keys::numbered(3)]);
     // A login with the hidden key fails, one with the good key does not.
     let offered = site.run(&format!("alice {second}"));
     assert_eq!((offered.status.code(), stdout(&offered).as_str()), (Some(0), ""));
@@ -277,7 +277,7 @@ fn a02_a_value_of_two_lines_is_dropped_whole() {
 fn a03_options_in_the_directory_are_never_taken_over() {
     let suite = Suite::start();
     let site = Site::start(&suite);
-    let key = numbered_key(1);
+    let key = made_keys::numbered(1);
     let values: Vec<(String, &str)> = [
         ("command=\"id\"", "no-key-type"),
         ("environment=\"LD_PRELOAD=/tmp/x\"", "no-key-type"),
@@ -294,7 +294,7 @@ fn a03_options_in_the_directory_are_never_taken_over() {
     .map(|(options, token)| (format!("{options} {key}"), token))
     .into();
     let values: Vec<(&[u8], &str)> = values.iter().map(|(value, token)| (value.as_bytes(), *token)).collect();
-    site.drops(&values, &[&numbered_key(2)]);
+    site.drops(&values, &[&made_keys::numbered(2)]);
     assert!(!stdout(&site.run("alice")).contains('='), "no option, and these keys have no padding");
 }
 
@@ -302,7 +302,7 @@ fn a03_options_in_the_directory_are_never_taken_over() {
 fn a04_comments_and_odd_bytes_never_reach_sshd() {
     let suite = Suite::start();
     let site = Site::start(&suite);
-    let keys: Vec<String> = (1..7).map(numbered_key).collect();
+    let keys: Vec<String> = (1..7).map(made_keys::numbered).collect();
     // What is odd about these is the comment, which nobody takes over.
     let odd: Vec<Vec<u8>> = keys
         .iter()
@@ -316,8 +316,8 @@ fn a04_comments_and_odd_bytes_never_reach_sshd() {
         ])
         .map(|(key, comment)| [key.as_bytes(), b" ", comment].concat())
         .collect();
-    let nul = format!("{} a\0b", numbered_key(8));
-    let nul_first = format!("\0{}", numbered_key(8));
+    let nul = format!("{} a\0b", made_keys::numbered(8));
+    let nul_first = format!("\0{}", made_keys::numbered(8));
     let dropped: [(&[u8], &str); 8] = [
         // What is no text is counted first: that is how the LDAP library hands it on.
         (b"\xff\xfe AAAA", "no-key-type"),
@@ -379,11 +379,92 @@ fn a05_types_that_are_not_accepted_and_false_labels_are_dropped() {
     assert_eq!(suite.host.must("ssh-keygen -l -f /tmp/lines").lines().count(), 3);
 }
 
+/// Weak keys that are refused for exactly one reason, with it; of RSA a few, since there are as many as small primes.
+fn weak_keys() -> Vec<(String, &'static str)> {
+    let mut moduli = 0;
+    let mut few = |token| {
+        moduli += usize::from(token == "rsa-modulus");
+        token != "rsa-modulus" || moduli < 10
+    };
+    let weak = made_keys::weak().into_iter();
+    let one = weak.filter_map(|weak| match weak.tokens[..] {
+        [token] if few(token) => Some((weak.line, token)),
+        _ => None,
+    });
+    one.collect()
+}
+
+#[test]
+fn keys_that_need_no_private_key_are_dropped_whoever_writes_them() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let weak = weak_keys();
+    let tokens: BTreeSet<&str> = weak.iter().map(|(_, token)| *token).collect();
+    for token in ["small-order", "not-canonical", "not-on-curve", "rsa-modulus", "rsa-exponent", "malformed"]
+    {
+        assert!(tokens.contains(token), "{tokens:?}");
+    }
+    let values: Vec<(&[u8], &str)> = weak.iter().map(|(line, token)| (line.as_bytes(), *token)).collect();
+    site.drops(&values, &[&made_keys::numbered(1)]);
+    // One that is offered opens nothing; it is no mistake of sshd's.
+    for (line, token) in weak.iter().filter(|(_, token)| *token != "malformed").step_by(7) {
+        let output = site.run(&format!("alice {line}"));
+        assert_eq!(
+            (output.status.code(), stdout(&output).as_str()),
+            (Some(0), ""),
+            "{token} {}",
+            text(&output)
+        );
+    }
+    let doctor = suite.host.sh("oncall-cache doctor");
+    for said in
+        ["warning   weak-key", "alice value ", " so anybody can sign (small-order)", "note      refused-key"]
+    {
+        assert!(text(&doctor).contains(said), "{said}: {}", text(&doctor));
+    }
+}
+
+#[test]
+fn a_weak_key_in_the_copy_of_an_earlier_release_is_nobodys() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    let small_order: Vec<String> = made_keys::small_order().into_iter().map(|weak| weak.line).collect();
+    let own = key_of(&suite, "alice");
+    let fingerprint = |line: &str| {
+        let blob = line.split(' ').nth(1).expect("TYPE BASE64");
+        suite.host.must(&format!("printf %s {blob} | base64 -d | sha256sum | cut -c1-64")).trim().to_string()
+    };
+    let rows: Vec<String> = (small_order.iter())
+        .map(|line| format!("INSERT INTO public_key VALUES ('alice', X'{}', '{line}');", fingerprint(line)))
+        .collect();
+    suite.host.must(&format!("sqlite3 /var/lib/authkeys/keys.db \"{}\"", rows.concat()));
+    for account in ["alice", "root"] {
+        let printed = suite.must_as("authkeys", &format!("authkeys {account}"));
+        assert_eq!(printed, format!("{own} alice\n"), "{account}");
+    }
+    let explained = suite.must_as("root", "authkeys --explain alice");
+    assert_eq!(explained.matches("alice: key SHA256:").count(), small_order.len(), "{explained}");
+    assert_eq!(explained.matches(" (small-order)\n").count(), small_order.len(), "{explained}");
+    let doctor = text(&suite.host.sh("oncall-cache doctor"));
+    assert!(doctor.contains("weak-key") && doctor.contains("alice key SHA256:"), "{doctor}");
+    // The people are still read, and PAM asks whose key it was.
+    assert!(suite.run_as("oncall-cache", "oncall-cache sync").status.success());
+    let opens = |line: &str| {
+        let variable = format!("SSH_AUTH_INFO_0=publickey {line}\n");
+        suite.host.sh(&format!("pamtester -E '{variable}' sshd root open_session")).status.success()
+    };
+    assert!(opens(&own));
+    for line in &small_order {
+        assert!(!opens(line), "{line}");
+    }
+}
+
 #[test]
 fn a06_ten_thousand_keys_are_too_many_and_the_offered_one_is_found() {
     let suite = Suite::start();
     let site = Site::start(&suite);
-    let keys: Vec<String> = (0..10_000u32).map(numbered_key).collect();
+    let keys: Vec<String> = (0..10_000u32).map(made_keys::numbered).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     site.slapd.add_person("many", "", &keys);
     let start = Instant::now();
@@ -406,14 +487,6 @@ fn resident(suite: &Suite) -> u64 {
     println!("peak memory of authkeys with its child: {kibibytes} KiB");
     suite.host.write("/tmp/rss", said, 0o666);
     kibibytes
-}
-
-/// An Ed25519 key that nobody has the other half of.
-fn numbered_key(number: u32) -> String {
-    let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
-    blob.extend([0x42; 28]);
-    blob.extend(number.to_be_bytes());
-    format!("ssh-ed25519 {}", harness::slapd::base64(&blob))
 }
 
 #[test]
@@ -492,7 +565,7 @@ dn: uid=ghost,{base}\nchangetype: add\nobjectClass: alias\nobjectClass: extensib
 fn a11_entries_that_end_in_an_error_are_not_believed() {
     let suite = Suite::start();
     let site = Site::start(&suite);
-    let stranger = numbered_key(1);
+    let stranger = made_keys::numbered(1);
     let turns = |code| {
         let person = ber::person("alice", &[stranger.as_bytes()]);
         Play::Answers(vec![vec![ber::bind_success()], vec![person, ber::done(code)]])
@@ -900,7 +973,7 @@ fn a17_an_old_copy_is_served_a_day_and_one_from_the_future_never() {
 fn a18_a_reader_that_leaves_or_never_reads_holds_nobody_up() {
     let suite = Suite::start();
     let site = Site::start(&suite);
-    let keys: Vec<String> = (0..64).map(numbered_key).collect();
+    let keys: Vec<String> = (0..64).map(made_keys::numbered).collect();
     site.slapd.add_person("many", "", &keys.iter().map(String::as_str).collect::<Vec<_>>());
     suite.sync_keys();
     let gone = suite.run_as(
@@ -1035,7 +1108,7 @@ fn a_large_people_file_is_asked_live_too() {
     let suite = Suite::start();
     let mut people = String::new();
     for number in 0..20_000 {
-        let key = numbered_key(number);
+        let key = made_keys::numbered(number);
         let _ = writeln!(
             people,
             "[[person]]\nprincipal = 'u{number}'\nmail = ['u{number}@example.com']\nkeys = ['{key}']"
@@ -1045,7 +1118,7 @@ fn a_large_people_file_is_asked_live_too() {
     let config = "[directory]\nfile = 'people.toml'\n[keys]\nmode = 'lookup'\ndeadline = '10s'\n";
     suite.host.write("/etc/authkeys/config.toml", config, 0o644);
     let output = suite.run_as("authkeys", "authkeys u19999");
-    assert_eq!(stdout(&output), format!("{} u19999\n", numbered_key(19_999)), "{}", text(&output));
+    assert_eq!(stdout(&output), format!("{} u19999\n", made_keys::numbered(19_999)), "{}", text(&output));
 }
 
 #[test]

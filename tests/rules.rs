@@ -2,7 +2,6 @@
 
 use std::process::Output;
 
-use harness::slapd::base64;
 use harness::suite::{CONFIG, DAY, HOUR, Suite, instant};
 use harness::{text, wait_until};
 
@@ -41,17 +40,6 @@ fn refused(output: &Output, words: &str) {
 /// `TYPE BASE64` of a member.
 fn key_of(suite: &Suite, name: &str) -> String {
     suite.public_key(name).rsplit_once(' ').map(|(key, _)| key.to_string()).expect("a comment")
-}
-
-/// A key that a security key might have.
-fn security_key() -> String {
-    let kind = "sk-ssh-ed25519@openssh.com";
-    let mut blob = Vec::new();
-    for part in [kind.as_bytes(), &[0x42; 32], b"ssh:"] {
-        blob.extend(u32::try_from(part.len()).expect("short").to_be_bytes());
-        blob.extend(part);
-    }
-    format!("{kind} {}", base64(&blob))
 }
 
 /// Gives dave these keys beside his own.
@@ -158,7 +146,7 @@ fn a_shared_accounts_keys_end_with_the_shift() {
 #[test]
 fn what_a_rule_keeps_back_is_counted_and_explained() {
     let (suite, _) = start("");
-    let sk = security_key();
+    let sk = made_keys::numbered_sk(1);
     suite.host.must("ssh-keygen -qt rsa -b 2048 -N '' -f /root/keys/rsa");
     let rsa = suite.public_key("rsa");
     give_dave(&suite, &[&sk, &rsa, "command=\"id\" ssh-ed25519 AAAA", "# x"]);

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use policy::{Decision, Ground, OnCall, Reason, Timestamp};
+use store::keys::Refused;
 
 use crate::lookup::Answer;
 use crate::person::Origin;
@@ -48,9 +49,8 @@ fn rejected(text: &mut String, answer: &Answer) {
         text.push_str("what was dropped of the directory's values is not remembered\n");
         return;
     };
-    for (owner, value) in rejected {
-        let (number, problem) = (value.number, value.problem);
-        let _ = writeln!(text, "{owner}: value {number} dropped: {problem} ({})", problem.token());
+    for Refused { principal, which, problem } in rejected {
+        let _ = writeln!(text, "{principal}: {which} dropped: {problem} ({})", problem.token());
     }
 }
 

@@ -319,7 +319,7 @@ mod tests {
             format!("authkeys-answer 1\nperson alice\n{KEY}\nend\n"),
             "authkeys-answer 1\nperson alice\nrejected x\nend\n".to_string(),
             "authkeys-answer 1\nperson alice\nrejected 1\nend\n".to_string(),
-            "authkeys-answer 1\nperson alice\nrejected 1 because\nend\n".to_string(),
+            "authkeys-answer 1\nperson alice\nrejected 1 a reason\nend\n".to_string(),
             "authkeys-answer 1\nperson alice\nrejected 0 weak-rsa\nend\n".to_string(),
             "authkeys-answer 1\nperson alice\nrejected +1 weak-rsa\nend\n".to_string(),
             "authkeys-answer 1\nperson alice\nrejected 1 weak-rsa\nrejected 1 weak-rsa\nend\n".to_string(),

@@ -8,7 +8,7 @@ use host::config::{Directory, KeyRule, KeysMode};
 use host::revoked::{self, Unreadable};
 use host::{Config, FileError};
 use policy::{Account, Decision, Digest, Principal, Reason, Revoked, Span, Timestamp};
-use store::keys::MOST_KEYS;
+use store::keys::{MOST_KEYS, Refused, Which};
 use store::lookups::Known;
 use store::{KeyProblem, PublicKey, Rejected, StoreError};
 
@@ -33,7 +33,7 @@ pub struct Answer {
     /// For a shared account whose keys these are, and what that rests on.
     pub people: Vec<(Principal, Decision)>,
     /// The directory's values that are no keys; `None` if nobody remembers, or nobody asked the copy.
-    pub rejected: Option<Vec<(Principal, Rejected)>>,
+    pub rejected: Option<Vec<Refused>>,
     /// Where it came from.
     pub origin: Origin,
     /// The token for the log.
@@ -196,13 +196,15 @@ impl Answer {
 
 /// The key that sshd says is offered, from `%t %k`.
 ///
-/// A certificate, or a type that is not accepted, is no mistake of usage: such a key opens nothing, and
+/// A certificate, a weak key, or a type that is not accepted, is no mistake of usage: such a key opens nothing, and
 /// the answer without it is the whole one.
 pub fn offered(kind: Option<&str>, key: Option<&str>) -> Result<Option<Offered>, Problem> {
     let (Some(kind), Some(key)) = (kind, key) else { return Ok(None) };
     match PublicKey::parse_words(kind, key) {
         Ok(key) => Ok(Some(Offered::Key(key))),
-        Err(KeyProblem::TypeNotAccepted | KeyProblem::WeakRsa) => Ok(Some(Offered::Unacceptable)),
+        Err(problem) if problem == KeyProblem::TypeNotAccepted || problem.is_weakness() => {
+            Ok(Some(Offered::Unacceptable))
+        }
         Err(_) => Err(Problem::Offer("TYPE KEY is not a public key; in sshd_config write `%u %t %k`")),
     }
 }
@@ -285,8 +287,7 @@ pub fn with_rejected(
     let copy = person::open_copy(config, directory, now).map_err(Problem::Store)?;
     let mut rejected = Vec::new();
     for owner in owners {
-        let values = copy.rejected_of(&owner).map_err(Problem::Store)?;
-        rejected.extend(values.into_iter().map(|value| (owner.clone(), value)));
+        rejected.extend(copy.refused(Some(&owner)).map_err(Problem::Store)?);
     }
     answer.rejected = Some(rejected);
     Ok(answer)
@@ -346,7 +347,11 @@ impl Question<'_> {
         if stale && answer.reason == "keys" {
             answer.reason = "keys-stale";
         }
-        let theirs = |values: Vec<Rejected>| values.into_iter().map(|value| (owner.clone(), value)).collect();
+        let refused = |Rejected { number, problem }| {
+            let (principal, which) = (owner.clone(), Which::Value(number));
+            Refused { principal, which, problem }
+        };
+        let theirs = |values: Vec<Rejected>| values.into_iter().map(refused).collect();
         Ok(Answer { origin, rejected: rejected.map(theirs), evidence, ..answer })
     }
 

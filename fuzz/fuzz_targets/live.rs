@@ -8,10 +8,10 @@ use policy::Principal;
 
 #[path = "../../authkeys/src"]
 mod authkeys {
-    pub mod child;
     pub mod live;
 }
-use authkeys::{child, live};
+use authkeys::live;
+use host::child;
 
 fuzz_target!(|said: &[u8]| {
     let Ok(alice) = Principal::new("alice") else { return };

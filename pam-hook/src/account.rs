@@ -513,7 +513,7 @@ mod tests {
         };
         let deploys = key("K/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6");
         let backups = key("JqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5o");
-        let persons = key("JqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5p");
+        let persons = PublicKey::parse(made_keys::numbered(1).as_bytes()).unwrap();
         let entry = |number, key: &PublicKey| Automation {
             number,
             account: policy::Account::new("root").unwrap(),

@@ -8,19 +8,14 @@
 
 #![forbid(unsafe_code)]
 
+mod worth;
+
 use std::fmt;
 
-use ssh_key::public::KeyData;
-use ssh_key::{Algorithm, EcdsaCurve, Fingerprint, HashAlg};
+use ssh_key::{Fingerprint, HashAlg};
 
 /// The longest value that is looked at, in bytes (16 KiB; an RSA key of 16384 bits has 2.8).
 const LONGEST: usize = 16 * 1024;
-
-/// RSA moduli below this are refused, as by sshd's default since 9.1 is 1024; NIST SP 800-131A wants 2048.
-const FEWEST_RSA_BITS: usize = 2048;
-
-/// What OpenSSL, and with it sshd, computes with at most.
-const MOST_RSA_BITS: usize = 16_384;
 
 /// A plain public key of an accepted type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +38,9 @@ pub const KEY_TYPES: [&str; 7] = [
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
+
+/// The longest token of a problem.
+const LONGEST_TOKEN: usize = 32;
 
 /// The most dropped values of one person that are reported.
 pub const MOST_REJECTED: usize = 256;
@@ -70,18 +68,36 @@ pub enum KeyProblem {
     TypeNotAccepted,
     /// The base64 part is not a key of that type.
     Malformed,
-    /// RSA with a modulus too short, too long, or a useless exponent.
+    /// RSA with a modulus too short or too long.
     WeakRsa,
+    /// RSA with an exponent that is even, 1, or too large.
+    RsaExponent,
+    /// RSA with a modulus that is no product of two large primes.
+    RsaModulus,
+    /// An Ed25519 point of small order.
+    SmallOrder,
+    /// A point that is not written in the one way that sshd reads.
+    NotCanonical,
+    /// It names no point of its curve.
+    NotOnCurve,
+    /// What only the release knows that read the value.
+    Other,
 }
 
 impl KeyProblem {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 12] = [
         Self::TooLong,
         Self::SeveralLines,
         Self::NoKeyType,
         Self::TypeNotAccepted,
         Self::Malformed,
         Self::WeakRsa,
+        Self::RsaExponent,
+        Self::RsaModulus,
+        Self::SmallOrder,
+        Self::NotCanonical,
+        Self::NotOnCurve,
+        Self::Other,
     ];
 
     /// The stable token.
@@ -93,12 +109,43 @@ impl KeyProblem {
             Self::TypeNotAccepted => "type-not-accepted",
             Self::Malformed => "malformed",
             Self::WeakRsa => "weak-rsa",
+            Self::RsaExponent => "rsa-exponent",
+            Self::RsaModulus => "rsa-modulus",
+            Self::SmallOrder => "small-order",
+            Self::NotCanonical => "not-canonical",
+            Self::NotOnCurve => "not-on-curve",
+            Self::Other => "other",
         }
     }
 
-    /// The problem that a token stands for.
+    /// The problem that a token stands for. Another release may have more of them: whatever looks like one is
+    /// [`KeyProblem::Other`], because a reason that is not known must not cost the answer that it stands beside.
     pub fn from_token(token: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|problem| problem.token() == token)
+        let known = Self::ALL.into_iter().find(|problem| problem.token() == token);
+        let is_token = |text: &str| {
+            (1..=LONGEST_TOKEN).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        };
+        known.or_else(|| is_token(token).then_some(Self::Other))
+    }
+
+    /// Has the value the form of a key, which says nothing about who signs with it? Earlier releases took most of
+    /// these for keys, so their copies may hold some.
+    pub const fn is_weakness(self) -> bool {
+        match self {
+            Self::WeakRsa
+            | Self::RsaExponent
+            | Self::RsaModulus
+            | Self::SmallOrder
+            | Self::NotCanonical
+            | Self::NotOnCurve => true,
+            Self::TooLong
+            | Self::SeveralLines
+            | Self::NoKeyType
+            | Self::TypeNotAccepted
+            | Self::Malformed
+            | Self::Other => false,
+        }
     }
 }
 
@@ -111,6 +158,12 @@ impl fmt::Display for KeyProblem {
             Self::TypeNotAccepted => "key type not accepted",
             Self::Malformed => "not a key of the type it names",
             Self::WeakRsa => "RSA key outside 2048 to 16384 bits",
+            Self::RsaExponent => "RSA exponent is even, 1, or longer than 33 bits",
+            Self::RsaModulus => "RSA modulus is even or has a small factor, so anybody can sign",
+            Self::SmallOrder => "Ed25519 point of small order, so anybody can sign",
+            Self::NotCanonical => "point not written in the one way that sshd reads",
+            Self::NotOnCurve => "not a point of its curve",
+            Self::Other => "dropped by another release, for a reason unknown to this one",
         })
     }
 }
@@ -147,16 +200,6 @@ impl PublicKey {
         if key.algorithm().as_str() != kind {
             return Err(KeyProblem::Malformed);
         }
-        let bits = match key.algorithm() {
-            Algorithm::Ed25519
-            | Algorithm::SkEd25519
-            | Algorithm::SkEcdsaSha2NistP256
-            | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => 256,
-            Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 } => 384,
-            Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 } => 521,
-            Algorithm::Rsa { .. } => rsa_bits(key.key_data())?,
-            _ => return Err(KeyProblem::TypeNotAccepted),
-        };
         let Fingerprint::Sha256(digest) = key.fingerprint(HashAlg::Sha256) else {
             return Err(KeyProblem::Malformed);
         };
@@ -166,7 +209,8 @@ impl PublicKey {
         if line.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')) != Some(blob) {
             return Err(KeyProblem::Malformed);
         }
-        Ok(Self { line, digest, bits })
+        // Last, so that whatever is weak has the form of a key.
+        Ok(Self { line, digest, bits: worth::bits(key.key_data())? })
     }
 
     /// `TYPE BASE64`, encoded anew.
@@ -224,21 +268,6 @@ pub fn fingerprint(digest: [u8; 32]) -> String {
     Fingerprint::Sha256(digest).to_string()
 }
 
-/// The length of an RSA key that is worth something.
-fn rsa_bits(key: &KeyData) -> Result<usize, KeyProblem> {
-    let rsa = key.rsa().ok_or(KeyProblem::Malformed)?;
-    let modulus = rsa.n.as_positive_bytes().ok_or(KeyProblem::Malformed)?;
-    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
-    let bits = (modulus.len() * 8).saturating_sub(leading);
-    let exponent = rsa.e.as_positive_bytes().ok_or(KeyProblem::Malformed)?;
-    // An exponent of 1 makes every message its own signature.
-    let useless = exponent == [1] || exponent.last().is_none_or(|byte| byte % 2 == 0);
-    if useless || !(FEWEST_RSA_BITS..=MOST_RSA_BITS).contains(&bits) {
-        return Err(KeyProblem::WeakRsa);
-    }
-    Ok(bits)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +301,23 @@ mod tests {
         for problem in KeyProblem::ALL {
             assert_eq!(KeyProblem::from_token(problem.token()), Some(problem));
         }
-        assert_eq!(KeyProblem::from_token(""), None);
+        // What looks like a token is another release's; everything else is none.
+        assert_eq!(KeyProblem::from_token("blacklisted-key"), Some(KeyProblem::Other));
+        for text in ["", "Malformed", "two words", "a\n", "\u{e9}", &"x".repeat(LONGEST_TOKEN + 1)] {
+            assert_eq!(KeyProblem::from_token(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn whoever_needs_no_private_key_has_none() {
+        for made_keys::Weak { line, tokens } in made_keys::weak() {
+            let problem = PublicKey::parse(line.as_bytes()).map(|key| key.line()).expect_err(&line);
+            assert!(tokens.contains(&problem.token()), "{problem:?} for {line}, not {tokens:?}");
+            assert!(problem.is_weakness() || problem == KeyProblem::Malformed, "{problem:?}");
+        }
+        for line in made_keys::good() {
+            assert_eq!(PublicKey::parse(line.as_bytes()).map(|key| key.line()), Ok(line));
+        }
     }
 
     /// What is let through is one line of an accepted type, the same when it is read again.
@@ -314,11 +359,14 @@ mod tests {
 
     #[test]
     fn a_key_is_not_mended() {
-        // In this one the length of the curve's 32 bytes is said to be 33.
         let key = mutate::keys().into_iter().find(|key| key.starts_with("sk-ssh-ed25519")).unwrap();
         assert!(PublicKey::parse(key.as_bytes()).is_ok());
-        let other = key.replace("AAAAIEJC", "AAAAIUJC");
-        assert_ne!(other, key);
+        // In this one the length of the curve's 32 bytes is said to be 33.
+        let (kind, blob) = key.split_once(' ').unwrap();
+        let mut blob = mutate::from_base64(blob);
+        let length = blob.windows(4).position(|four| four == [0, 0, 0, 32]).unwrap() + 3;
+        blob[length] += 1;
+        let other = format!("{kind} {}", mutate::base64(&blob));
         assert_eq!(PublicKey::parse(other.as_bytes()), Err(KeyProblem::Malformed));
         let ends = key.trim_end_matches('=');
         assert_eq!(PublicKey::parse(ends.as_bytes()), Err(KeyProblem::Malformed));

@@ -5,12 +5,16 @@
 //! it says when it was last found to be up to date, so that the large file is written only when its
 //! content changes; a stamp counts only for the content that it names.
 //!
+//! Every key is parsed again when it is read: an earlier release may have taken for a key what this one refuses as
+//! weak. Such a row is as if it were not there; one that has not the form of a key makes the copy corrupt.
+//!
 //! A disabled person is known and has no keys. One whose account expires is stored with the instant:
 //! readers judge it by their own clock, so that the end of an account waits for no sync.
 
 mod writer;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use policy::{Digest, Principal, Rules, Span, Timestamp};
@@ -19,7 +23,7 @@ use trust::Owner;
 
 use crate::lookups::Known;
 use crate::schema::{Form, Schema, one_more};
-use crate::{KeyProblem, PublicKey, Rejected, StoreError};
+use crate::{KeyProblem, PublicKey, Rejected, StoreError, fingerprint};
 pub use writer::{Base, Change, Effect, Flag, Lookup, Record, publish};
 
 const SCHEMA: Schema = Schema {
@@ -87,6 +91,44 @@ impl Person {
             self.rejected.clear();
         }
         self
+    }
+}
+
+/// Something of a person that might be a key and is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The person.
+    pub principal: Principal,
+    /// What it is.
+    pub which: Which,
+    /// Why.
+    pub problem: KeyProblem,
+}
+
+/// What is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Which of the person's values, as in [`Rejected`].
+    Value(u32),
+    /// What an earlier release took for a key with this fingerprint.
+    Key(Digest),
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(number) => write!(f, "value {number}"),
+            Self::Key(digest) => write!(f, "key {}", fingerprint(*digest)),
+        }
+    }
+}
+
+/// The key that `line` of a copy or a memory is; none if it is weak.
+pub(crate) fn unless_weak(line: &str) -> Result<Option<PublicKey>, KeyProblem> {
+    match PublicKey::parse(line.as_bytes()) {
+        Ok(key) => Ok(Some(key)),
+        Err(problem) if problem.is_weakness() => Ok(None),
+        Err(problem) => Err(problem),
     }
 }
 
@@ -184,7 +226,7 @@ impl KeyCopy {
             }
             let keys: &mut Vec<PublicKey> = known.get_or_insert_default();
             if let Some(line) = line {
-                keys.push(PublicKey::parse(line.as_bytes()).map_err(|problem| self.corrupt(problem))?);
+                keys.extend(unless_weak(&line).map_err(|problem| self.corrupt(problem))?);
             }
         }
         Ok(known.map_or(Known::Absent, Known::Keys))
@@ -199,27 +241,44 @@ impl KeyCopy {
         })
     }
 
-    /// The values of `principal` that are no keys, in the directory's order; none if they are disabled.
-    pub fn rejected_of(&self, principal: &Principal) -> Result<Vec<Rejected>, StoreError> {
+    /// What is refused of `principal`, or of everybody: values in the directory's order, then what an earlier
+    /// release took for keys; nothing of whoever is disabled.
+    pub fn refused(&self, principal: Option<&Principal>) -> Result<Vec<Refused>, StoreError> {
+        self.read_refused(principal).map_err(|error| self.corrupt(error))
+    }
+
+    fn read_refused(
+        &self,
+        principal: Option<&Principal>,
+    ) -> Result<Vec<Refused>, Box<dyn std::error::Error>> {
+        const THEIRS: &str = "JOIN person USING (principal) WHERE principal = coalesce(?1, principal)
+             AND disabled IS NULL AND (expires IS NULL OR expires > ?2)";
+        let (of, now) = (principal.map(Principal::as_str), self.now.unix());
+        let mut refused = Vec::new();
+        let mut query = self.connection.prepare(&format!(
+            "SELECT person.principal, number, problem FROM rejected {THEIRS} ORDER BY person.principal, number"
+        ))?;
+        let mut rows = query.query(params![of, now])?;
+        while let Some(row) = rows.next()? {
+            let principal = Principal::new(&row.get::<_, String>(0)?)?;
+            let problem = KeyProblem::from_token(&row.get::<_, String>(2)?)
+                .ok_or("a value dropped for no known reason")?;
+            refused.push(Refused { principal, which: Which::Value(row.get(1)?), problem });
+        }
         let mut query = self
             .connection
-            .prepare(
-                "SELECT number, problem FROM rejected JOIN person USING (principal)
-                 WHERE principal = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2) ORDER BY number",
-            )
-            .map_err(|error| self.corrupt(error))?;
-        let rows = query
-            .query_map(params![principal.as_str(), self.now.unix()], |row| {
-                Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?))
-            })
-            .map_err(|error| self.corrupt(error))?;
-        rows.map(|row| {
-            let (number, token) = row.map_err(|error| self.corrupt(error))?;
-            let problem = KeyProblem::from_token(&token)
-                .ok_or_else(|| self.corrupt("a value dropped for no known reason"))?;
-            Ok(Rejected { number, problem })
-        })
-        .collect()
+            .prepare(&format!("SELECT person.principal, line, fingerprint FROM public_key {THEIRS}"))?;
+        let mut rows = query.query(params![of, now])?;
+        while let Some(row) = rows.next()? {
+            let principal = Principal::new(&row.get::<_, String>(0)?)?;
+            let which = Which::Key(row.get(2)?);
+            match PublicKey::parse(row.get::<_, String>(1)?.as_bytes()) {
+                Err(problem) if problem.is_weakness() => refused.push(Refused { principal, which, problem }),
+                Err(problem) => return Err(problem.to_string().into()),
+                Ok(_) => {}
+            }
+        }
+        Ok(refused)
     }
 
     /// The key with this fingerprint that anybody has whose account is not disabled.
@@ -236,8 +295,9 @@ impl KeyCopy {
             .optional()
             .map_err(|error| self.corrupt(error))?;
         let Some(line) = line else { return Ok(None) };
-        match PublicKey::parse(line.as_bytes()) {
-            Ok(key) if key.sha256() == *digest => Ok(Some(key)),
+        match unless_weak(&line) {
+            Ok(None) => Ok(None),
+            Ok(Some(key)) if key.sha256() == *digest => Ok(Some(key)),
             _ => Err(self.corrupt("a fingerprint that is not its key's")),
         }
     }
@@ -329,7 +389,7 @@ impl KeyCopy {
         while let Some(row) = rows.next()? {
             let person = people.get_mut(&row.get::<_, String>(0)?).ok_or("a key of nobody")?;
             let line: String = row.get(1)?;
-            person.keys.push(PublicKey::parse(line.as_bytes()).map_err(|problem| problem.to_string())?);
+            person.keys.extend(unless_weak(&line).map_err(|problem| problem.to_string())?);
         }
         Ok(people.into_values().map(|person| person.at(self.now)).collect())
     }
@@ -377,6 +437,7 @@ fn read_stamp(path: &Path) -> Result<Option<Stamp>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::Digest as _;
     use std::os::unix::fs::MetadataExt;
 
     const ALICE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
@@ -482,14 +543,91 @@ mod tests {
             ]
         };
         let alice = |number| Person { rejected: rejected(number), ..person("alice", &[ALICE]) };
-        let told = || open(&path, NOW).unwrap().rejected_of(&Principal::new("alice").unwrap()).unwrap();
+        let told = || open(&path, NOW).unwrap().refused(Some(&Principal::new("alice").unwrap())).unwrap();
+        let refused = |number| -> Vec<Refused> {
+            let refused = |Rejected { number, problem }| Refused {
+                principal: Principal::new("alice").unwrap(),
+                which: Which::Value(number),
+                problem,
+            };
+            rejected(number).into_iter().map(refused).collect()
+        };
         publish(&path, &[alice(2)], NOW).unwrap();
-        assert_eq!(told(), rejected(2));
+        assert_eq!(told(), refused(2));
         assert_eq!(publish(&path, &[alice(2)], NOW).unwrap().changed, 0);
         assert_eq!(publish(&path, &[alice(3)], NOW).unwrap().changed, 1);
-        assert_eq!(told(), rejected(3));
+        assert_eq!(told(), refused(3));
+        assert_eq!(open(&path, NOW).unwrap().refused(None).unwrap(), refused(3));
         publish(&path, &[Person { disabled: Some("locked".to_string()), ..alice(3) }], NOW).unwrap();
         assert_eq!(told(), []);
+    }
+
+    #[test]
+    fn a_weak_key_in_the_copy_of_an_earlier_release_is_nobodys() {
+        let directory = crate::scratch();
+        let path = directory.path().join("keys.db");
+        let alice = Principal::new("alice").unwrap();
+        publish(&path, &[person("alice", &[ALICE]), person("bob", &[BOB])], NOW).unwrap();
+        let add = |lines: &[String]| -> Vec<Digest> {
+            let mut connection = Connection::open(&path).unwrap();
+            let transaction = connection.transaction().unwrap();
+            let add = |line: &String| -> Digest {
+                let digest =
+                    sha2::Sha256::digest(mutate::from_base64(line.split(' ').nth(1).unwrap())).into();
+                let row = params!["alice", digest, line];
+                transaction.execute("INSERT INTO public_key VALUES (?1, ?2, ?3)", row).unwrap();
+                digest
+            };
+            let digests = lines.iter().map(add).collect();
+            transaction.commit().unwrap();
+            digests
+        };
+        let problem = |line: &String| PublicKey::parse(line.as_bytes()).unwrap_err();
+        let lines: Vec<String> = made_keys::weak().into_iter().map(|weak| weak.line).collect();
+        let lines: Vec<String> = lines.into_iter().filter(|line| problem(line).is_weakness()).collect();
+        assert!(lines.len() > 100, "{}", lines.len());
+        let weak: Vec<(Digest, KeyProblem)> =
+            add(&lines).into_iter().zip(lines.iter().map(problem)).collect();
+        let copy = open(&path, NOW).unwrap();
+        let good = PublicKey::parse(ALICE.as_bytes()).unwrap();
+        assert_eq!(copy.known(&alice).unwrap(), Known::Keys(vec![good.clone()]));
+        let people = copy.people().unwrap();
+        assert_eq!(people.iter().map(|person| person.keys.len()).collect::<Vec<_>>(), [1, 1]);
+        let refused = copy.refused(Some(&alice)).unwrap();
+        assert_eq!(copy.refused(None).unwrap(), refused);
+        assert_eq!(refused.len(), weak.len());
+        for (digest, problem) in weak {
+            let (principal, which) = (alice.clone(), Which::Key(digest));
+            assert!(refused.contains(&Refused { principal, which, problem }), "{which} {problem}");
+            assert_eq!(copy.key(&digest).unwrap(), None, "{which}");
+        }
+        assert_eq!(copy.key(&good.sha256()).unwrap(), Some(good));
+        // What has not the form of a key was never one.
+        add(&["ssh-ed25519 AAAA".to_string()]);
+        let copy = open(&path, NOW).unwrap();
+        assert!(matches!(copy.known(&alice), Err(StoreError::Corrupt(..))));
+        assert!(matches!(copy.refused(None), Err(StoreError::Corrupt(..))));
+        assert!(copy.people().is_err());
+    }
+
+    #[test]
+    fn a_reason_of_a_later_release_hides_no_answer() {
+        let directory = crate::scratch();
+        let path = directory.path().join("keys.db");
+        publish(&path, &[person("alice", &[ALICE])], NOW).unwrap();
+        let add = |number: u32, token: &str| {
+            let row = params!["alice", number, token];
+            Connection::open(&path)
+                .unwrap()
+                .execute("INSERT INTO rejected VALUES (?1, ?2, ?3)", row)
+                .unwrap();
+            open(&path, NOW).unwrap().refused(None)
+        };
+        assert_eq!(
+            add(2, "blacklisted-key").unwrap().first().map(|one| one.problem),
+            Some(KeyProblem::Other)
+        );
+        assert!(matches!(add(3, "no token\n"), Err(StoreError::Corrupt(..))));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use policy::{Principal, Span, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use trust::Owner;
 
+use crate::keys::unless_weak;
 use crate::publish::replace;
 use crate::schema::{Form, Schema};
 use crate::{PublicKey, StoreError};
@@ -151,7 +152,7 @@ impl Lookups {
             ("keys", lines) => Heard::Answer(Known::Keys(
                 lines
                     .lines()
-                    .map(|line| PublicKey::parse(line.as_bytes()))
+                    .filter_map(|line| unless_weak(line).transpose())
                     .collect::<Result<_, _>>()
                     .map_err(|problem| self.corrupt(problem))?,
             )),
@@ -296,6 +297,18 @@ mod tests {
         Connection::open(&path).unwrap().execute("CREATE TABLE x (y)", []).unwrap();
         let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
         lookups.remember(&name("alice"), &keys(), NOW, DAY).unwrap();
+    }
+
+    #[test]
+    fn a_weak_key_that_an_earlier_release_remembered_is_none() {
+        let directory = crate::scratch();
+        let lookups = Lookups::open_or_make(&directory.path().join("lookups.db"), "test").unwrap();
+        let weak = made_keys::small_order().into_iter().map(|weak| weak.line);
+        let lines: Vec<String> = weak.chain([KEY.to_string()]).collect();
+        let row = params![lines.join("\n")];
+        let statement = "INSERT INTO answer VALUES ('test', 'alice', 0, 'keys', ?1)";
+        lookups.connection.execute(statement, row).unwrap();
+        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((keys(), Timestamp::from_unix(0))));
     }
 
     #[test]

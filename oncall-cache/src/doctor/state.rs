@@ -1,13 +1,14 @@
 //! What the suite itself knows and does: its configuration, its copies and their age, and the clock.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use host::config::Directory;
 use host::switch::{self, Unreadable};
 use host::{Config, FileError, revoked};
 use policy::{Mode, ModeSource, Order, Roster, Rules, Switch, Timestamp, mode_in_force};
-use store::StoreError;
-use store::keys::KeyCopy;
+use store::keys::{KeyCopy, Refused};
+use store::{KeyProblem, StoreError};
 use trust::{Owner, Refusal, Why};
 
 use super::finding::{Finding, Place, Severity, edit, quoted};
@@ -243,37 +244,66 @@ pub fn probe() -> Option<Finding> {
 }
 
 /// The copy of the directory.
-pub fn keys(config: &Config, now: Timestamp) -> Option<Finding> {
+pub fn keys(config: &Config, now: Timestamp) -> Vec<Finding> {
     let place = Place::file(config.paths.keys.display());
     let Some(directory) = &config.directory else {
         let found = Finding::lock_out("keys", "the configuration names no [directory]");
         let advice = "say in [directory] where people are: urls of LDAP servers, or file = \"people.toml\"";
-        return Some(
-            found
-                .at(Place::file(config.path.display()))
-                .why("nobody has a key, and nobody is eligible")
-                .advise(advice),
-        );
+        let found = found.at(Place::file(config.path.display()));
+        return vec![found.why("nobody has a key, and nobody is eligible").advise(advice)];
     };
     match KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now) {
         Err(error) => {
             let found = mended(Finding::lock_out("keys", &error), &error, &config.paths.keys);
-            Some(found.why("no keys are printed, and whose key opened a shared account cannot be told"))
+            vec![found.why("no keys are printed, and whose key opened a shared account cannot be told")]
         }
         Ok(copy) => {
             let age = now.since(copy.synced());
             let is_local = matches!(directory, Directory::File(_));
             let is_old = age.as_seconds() > config.keys.fresh_for.as_seconds().max(3_600);
-            let found =
-                Finding::warning("keys", format_args!("the copy of the directory is {age} old")).at(place);
+            let found = Finding::warning("keys", format_args!("the copy of the directory is {age} old"));
+            let found = found.at(place.clone());
             let why = if is_local {
                 "changes of people.toml do not count yet"
             } else {
                 "every login asks the directory live, and keys that were taken away open accounts still"
             };
-            is_old.then(|| found.why(why).run("authkeys-sync"))
+            let old = is_old.then(|| found.why(why).run("authkeys-sync"));
+            old.into_iter().chain(refused_keys(&copy, &place)).collect()
         }
     }
+}
+
+/// The most of the refused keys of one kind that are named.
+const MOST_NAMED: usize = 5;
+
+/// What the copy says is refused of people's keys, by reason.
+fn refused_keys(copy: &KeyCopy, place: &Place) -> Vec<Finding> {
+    let refused = match copy.refused(None) {
+        Ok(refused) => refused,
+        Err(error) => return vec![Finding::warning("keys", error).at(place.clone()).run("authkeys-sync")],
+    };
+    let mut kinds: BTreeMap<KeyProblem, Vec<String>> = BTreeMap::new();
+    for Refused { principal, which, problem } in refused {
+        kinds.entry(problem).or_default().push(format!("{principal} {which}"));
+    }
+    kinds.into_iter().map(|(problem, named)| refused_kind(problem, &named).at(place.clone())).collect()
+}
+
+fn refused_kind(problem: KeyProblem, named: &[String]) -> Finding {
+    let mut list = named.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if named.len() > MOST_NAMED {
+        list += &format!(" and {} more", named.len() - MOST_NAMED);
+    }
+    let what = format!("{list}: {problem} ({})", problem.token());
+    // A short RSA key is an old one; no program that makes keys makes any of the others.
+    if problem.is_weakness() && problem != KeyProblem::WeakRsa {
+        let found = Finding::warning("weak-key", what);
+        let why = "it opens nothing here; whatever else takes it for a key may let in people who have no private key";
+        return found.why(why).advise("take it out of the directory, and ask whoever wrote it there");
+    }
+    let found = Finding::note("refused-key", what).why("it opens nothing here");
+    found.advise("`authkeys --explain NAME` tells all of one person; they write a key that is accepted, or take it out")
 }
 
 /// The roster: is it believed, how old is it, who will not be admitted soon.

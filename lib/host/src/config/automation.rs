@@ -234,6 +234,10 @@ mod tests {
             let error = parse(&entry().replace(old, new)).unwrap_err();
             assert!(error.starts_with(&format!("/c:{expected}")), "{new}: {error}");
         }
+        for weak in made_keys::small_order() {
+            let error = parse(&entry().replace(KEY, &weak.line)).unwrap_err();
+            assert!(error.starts_with("/c:3: no key: Ed25519 point of small order"), "{error}");
+        }
         let twice = format!("{}{}", entry(), entry());
         assert!(
             parse(&twice)
