@@ -131,9 +131,9 @@ pub fn ask(
 ) -> Result<Answer, String> {
     let (rules, service) = (&world.rules, question.service.as_str());
     let program = question.key.as_ref().map(|key| program(rules, key, principal.as_str())).transpose()?;
-    // Under sudo PAM is asked about the invoking user, whatever the target.
+    // Under sudo and doas PAM is asked about the invoking user, whatever the target.
     let account = match &question.account {
-        _ if policy::is_sudo(service) || program.is_some() => principal.as_str(),
+        _ if policy::names_its_caller(service) || program.is_some() => principal.as_str(),
         Some(account) => account,
         None => "root",
     };

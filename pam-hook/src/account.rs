@@ -10,13 +10,13 @@ use std::path::Path;
 
 use host::audit::Line;
 use host::{Config, accounts, config, revoked, switch};
-use nix::unistd::{Uid, getuid};
+use nix::unistd::{Uid, getppid, getuid};
 use policy::{
     Automation, Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason,
     Refusal,
 };
 use policy::{ModeSource, Revoked, Roster, Rules, Subject, Switch, Timestamp};
-use policy::{anyone, decide, is_sudo, mode_in_force};
+use policy::{anyone, decide, mode_in_force, names_its_caller};
 use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
@@ -176,9 +176,9 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
         return Answer::NONE;
     }
     world.read_orders(request);
-    // sudo asks about the user who called it; that user's name is in PAM_RUSER.
-    let account =
-        if is_sudo(&request.service) && !request.asker.is_empty() { &request.asker } else { &request.user };
+    // sudo and doas ask about the user who called them; that user's name is in PAM_RUSER.
+    let names_caller = names_its_caller(&request.service);
+    let account = if names_caller && !request.asker.is_empty() { &request.asker } else { &request.user };
     if !is_usable(&request.user) || !is_usable(account) {
         let (facts, human) = (Facts::default(), Human::Other(Person::Unusable));
         let login = login(request, account, &facts, &human);
@@ -186,7 +186,8 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     }
     let facts = accounts::facts(account, &world.rules().groups);
     let human = match world.rules().subject(&request.service, account, &facts) {
-        Subject::Caller if is_sudo(&request.service) => sudo_caller(request, caller, &facts),
+        _ if is_asked_by_systemd(request, caller) => Human::Other(Person::Superuser),
+        Subject::Caller if names_caller => named_caller(request, caller, &facts),
         Subject::Caller => su_caller(caller),
         Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account),
         Subject::KeyOwner | Subject::Nobody => Human::Other(Person::Unknown),
@@ -266,9 +267,27 @@ fn su_caller(caller: Uid) -> Human {
     accounts::name_of(caller).map_or(Human::Other(Person::Unknown), |name| Human::of_account(&name))
 }
 
-/// The user who called sudo. A real uid that is not root's proves the name; a caller who is root by both
+/// Does systemd ask, for a unit that logs somebody in, as `machinectl shell` has it start one? Whoever makes it do so is
+/// root, or polkit has asked them already, by its own service, which is guarded. It asks in a child of process 1: by its
+/// own program up to release 254, and by a helper since then.
+fn is_asked_by_systemd(request: &Request, caller: Uid) -> bool {
+    const PROGRAMS: [&str; 4] = [
+        "/usr/lib/systemd/systemd-executor",
+        "/lib/systemd/systemd-executor",
+        "/usr/lib/systemd/systemd",
+        "/lib/systemd/systemd",
+    ];
+    let is_init = || {
+        let program = std::fs::read_link("/proc/self/exe");
+        getppid().as_raw() == 1
+            && program.is_ok_and(|program| PROGRAMS.iter().any(|it| program == Path::new(it)))
+    };
+    request.service == "login" && request.remote_host.is_empty() && caller.is_root() && is_init()
+}
+
+/// The user who called sudo or doas. A real uid that is not root's proves the name; a caller who is root by both
 /// is root already.
-fn sudo_caller(request: &Request, caller: Uid, facts: &Facts) -> Human {
+fn named_caller(request: &Request, caller: Uid, facts: &Facts) -> Human {
     if request.asker.is_empty() {
         return Human::Other(Person::Unknown);
     }
@@ -477,8 +496,9 @@ mod tests {
         }
         for door in ["login", "polkit-1"] {
             assert_eq!(by(door, "root", 0), answer(Effect::Refuse, "unknown-person"), "{door}");
-            assert_eq!(by(door, "nobody", 0), answer(Effect::Ignore, "not-guarded"), "{door}");
         }
+        assert_eq!(by("login", "nobody", 0), answer(Effect::Ignore, "not-guarded"));
+        assert_eq!(by("polkit-1", "nobody", 0), answer(Effect::CannotTell, "config-invalid"));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use host::audit::{Line, Phase, Record, Spool};
 use host::config::DEFAULT_AUDIT;
 use nix::unistd::getuid;
-use policy::{Decision, Effect, Login, Mode, Notice, Person, Timestamp, Verdict, asks_the_caller, is_sudo};
+use policy::{
+    Decision, Effect, Login, Mode, Notice, Person, Timestamp, Verdict, asks_the_caller, names_its_caller,
+};
 use store::PublicKey;
 
 use crate::account::{Answer, World};
@@ -134,9 +136,9 @@ pub fn decided(call: &Call, request: &Request, mut answer: Answer, phase: Phase,
     answer
 }
 
-/// `user`, if PAM is asked about another one now. sudo always changes it, from its caller to its target.
+/// `user`, if PAM is asked about another one now. sudo and doas always change it, from its caller to its target.
 fn changed(user: &str, request: &Request) -> String {
-    let is_same = user == request.user || is_sudo(&request.service);
+    let is_same = user == request.user || names_its_caller(&request.service);
     if is_same { String::new() } else { user.to_string() }
 }
 
@@ -206,5 +208,5 @@ fn write(entry: &Entry, phase: Phase, now: Timestamp) {
 fn notice(decision: &Decision, request: &Request, now: Timestamp) -> Option<String> {
     let has_terminal = request.service == "sshd" || !request.tty.is_empty();
     let notice = Notice::new(decision, now).filter(|_| has_terminal)?;
-    (!is_sudo(&request.service) || notice.is_soon()).then(|| notice.to_string())
+    (!names_its_caller(&request.service) || notice.is_soon()).then(|| notice.to_string())
 }

@@ -300,7 +300,7 @@ mod tests {
             ("[policy]\nmode = 'off'", "2: unknown variant `off`, expected `enforce` or `observe`"),
             (
                 "[policy]\nservices = ['sshd', 'cron']",
-                "2: this release does not decide for service `cron`; it knows sshd, login, su, su-l, sudo, sudo-i, polkit-1",
+                "2: this release does not decide for service `cron`; it knows sshd, login, su, su-l, sudo, sudo-i, doas, polkit-1",
             ),
             (
                 "[keys]\nstale_for = '1 day'",

@@ -80,6 +80,10 @@ pub enum Fault {
 pub enum Guard {
     /// sudo leads to root, whoever calls it.
     Sudo,
+    /// So does doas.
+    Doas,
+    /// And so does an administrator's proof to polkit.
+    Polkit,
     /// The account's uid is 0, whatever its name.
     UidZero,
     /// The account is in a group that confers root.
@@ -192,6 +196,8 @@ impl fmt::Display for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sudo => f.write_str("sudo leads to root"),
+            Self::Doas => f.write_str("doas leads to root"),
+            Self::Polkit => f.write_str("an administrator's proof to polkit leads to root"),
             Self::UidZero => f.write_str("its uid is 0"),
             Self::Group(group) => write!(f, "it is in group {group}"),
             Self::Shared => f.write_str("it is a shared account"),

@@ -39,7 +39,7 @@ pub use revoked::{Revocation, Revoked};
 pub use roster::{Roster, Schedule, ScheduleRef, Shift};
 pub use rules::{
     AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Subject, Who,
-    asks_the_caller, is_su, is_sudo, matches_glob,
+    asks_the_caller, is_su, matches_glob, names_its_caller,
 };
 pub use switch::{ModeSource, Order, Switch, mode_in_force};
 pub use time::{Span, Timestamp, Window};

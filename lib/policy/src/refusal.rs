@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
-    Decision, Evidence, Ground, Login, Person, Principal, Reason, Rules, Timestamp, asks_the_caller, is_sudo,
+    Decision, Evidence, Ground, Guard, Login, Person, Principal, Reason, Rules, Timestamp, asks_the_caller,
     told_on_call,
 };
 
@@ -138,7 +138,12 @@ impl<'a> Refusal<'a> {
 
 impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entered = if is_sudo(self.login.service) { "sudo" } else { self.login.account };
+        let entered = match self.decision.guard {
+            Some(Guard::Sudo) => "sudo",
+            Some(Guard::Doas) => "doas",
+            Some(Guard::Polkit) => "polkit",
+            _ => self.login.account,
+        };
         write!(f, "{entered}")?;
         if !self.rules.host.name.is_empty() {
             write!(f, " on {}", self.rules.host.name)?;

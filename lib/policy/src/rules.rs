@@ -136,7 +136,7 @@ pub struct Rules {
     pub groups: Vec<String>,
     /// PAM services in scope.
     pub services: Vec<String>,
-    /// Accounts never refused: under sudo and su the invoking user, elsewhere the account entered.
+    /// Accounts never refused: under sudo, doas and su the invoking user, elsewhere the account entered.
     pub exempt_accounts: Vec<Account>,
     /// Terminals on which `login` refuses nobody: the console.
     pub exempt_ttys: Vec<String>,
@@ -192,7 +192,8 @@ impl Rules {
     pub const SKEW: Span = Span::seconds(120);
 
     /// Services that this release decides for.
-    pub const SERVICES: [&'static str; 7] = ["sshd", "login", "su", "su-l", "sudo", "sudo-i", "polkit-1"];
+    pub const SERVICES: [&'static str; 8] =
+        ["sshd", "login", "su", "su-l", "sudo", "sudo-i", "doas", "polkit-1"];
 
     /// Where `login` refuses nobody, unless the configuration says otherwise.
     pub const CONSOLES: [&'static str; 2] = ["tty1", "ttyS0"];
@@ -238,7 +239,7 @@ impl Rules {
         self.exempt_accounts.iter().any(|exempt| exempt.as_str() == account)
     }
 
-    /// Is this login never refused but for a revocation? Under sudo and su only a caller who has been identified
+    /// Is this login never refused but for a revocation? Under sudo, doas and su only a caller who has been identified
     /// is exempt: the rest is what he says of himself.
     pub fn exempts_login(&self, login: &Login<'_>) -> bool {
         if asks_the_caller(login.service) {
@@ -267,8 +268,8 @@ impl Rules {
 
     /// Why entering `account` by `service` is guarded, if it is: by effect, then by name (P21).
     pub fn guard(&self, service: &str, account: &str, facts: &Facts) -> Option<Guard> {
-        if is_sudo(service) {
-            return Some(Guard::Sudo);
+        if let Some(guard) = leads_to_root(service) {
+            return Some(guard);
         }
         if facts.uid == Some(0) {
             return Some(Guard::UidZero);
@@ -292,7 +293,7 @@ impl Rules {
 /// Who the human being behind a login is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// Who called the program: sudo, su.
+    /// Who called the program: sudo, doas, su.
     Caller,
     /// Whose personal account it is.
     Owner,
@@ -311,9 +312,20 @@ impl Subject {
     }
 }
 
-/// Does `service` ask about its caller? sudo and su show nothing else that can be believed.
+/// Does whoever passes `service` become root, whatever account it asks about? polkit asks its administrators to prove
+/// who they are, whichever group its rules say those are, and does not tell libpam that it does: so whoever it asks.
+fn leads_to_root(service: &str) -> Option<Guard> {
+    match service {
+        "sudo" | "sudo-i" => Some(Guard::Sudo),
+        "doas" => Some(Guard::Doas),
+        "polkit-1" => Some(Guard::Polkit),
+        _ => None,
+    }
+}
+
+/// Does `service` ask about its caller? sudo, doas and su show nothing else that can be believed.
 pub fn asks_the_caller(service: &str) -> bool {
-    is_sudo(service) || is_su(service)
+    names_its_caller(service) || is_su(service)
 }
 
 /// Is `service` one of those through which su asks? `su -` has a name of its own.
@@ -321,9 +333,11 @@ pub fn is_su(service: &str) -> bool {
     matches!(service, "su" | "su-l")
 }
 
-/// Is `service` one of those through which sudo asks? `sudo -i` has a name of its own.
-pub fn is_sudo(service: &str) -> bool {
-    matches!(service, "sudo" | "sudo-i")
+/// Does `service` say who called it, in PAM_RUSER, and ask account management about them and the session about the
+/// account that they enter? sudo, whose `sudo -i` has a name of its own, sudo-rs and opendoas do (measured: sudo 1.9.13
+/// and 1.9.16, sudo-rs 0.2.5, opendoas 6.8.2).
+pub fn names_its_caller(service: &str) -> bool {
+    matches!(service, "sudo" | "sudo-i" | "doas")
 }
 
 impl core::fmt::Display for HostSelector {
@@ -353,6 +367,17 @@ mod tests {
         ] {
             assert_eq!(matches_glob(glob.as_bytes(), name.as_bytes()), matches, "{glob} {name}");
         }
+    }
+
+    #[test]
+    fn what_leads_to_root_is_guarded_whatever_the_groups_are() {
+        let rules = Rules { groups: vec![], ..Rules::compiled() };
+        let guard = |service| rules.guard(service, "operator", &Facts::default());
+        assert_eq!(
+            ["sudo", "sudo-i", "doas", "polkit-1"].map(guard),
+            [Guard::Sudo, Guard::Sudo, Guard::Doas, Guard::Polkit].map(Some)
+        );
+        assert_eq!(["sshd", "login", "su", "su-l"].map(guard), [const { None }; 4]);
     }
 
     #[test]

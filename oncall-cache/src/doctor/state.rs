@@ -62,7 +62,7 @@ pub fn config(config: &Config, switch: &Result<Switch, Unreadable>, now: Timesta
     if rules.groups.is_empty() {
         let found = Finding::note(
             "groups",
-            "policy.groups is empty: sudo, uid 0 and the accounts listed are guarded, and no other login",
+            "policy.groups is empty: sudo, doas, polkit, uid 0 and the accounts listed are guarded, and no other login",
         )
         .at(place());
         findings.push(

@@ -123,6 +123,8 @@ impl Record {
 fn guard_token(guard: &Guard) -> String {
     match guard {
         Guard::Sudo => "sudo".to_string(),
+        Guard::Doas => "doas".to_string(),
+        Guard::Polkit => "polkit".to_string(),
         Guard::UidZero => "uid-0".to_string(),
         Guard::Group(group) => format!("group:{group}"),
         Guard::Shared => "shared".to_string(),
