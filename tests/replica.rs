@@ -585,6 +585,50 @@ fn a15_a_lock_after_wrong_passwords_closes_an_account_only_where_any_lock_does()
 }
 
 #[test]
+fn a15_accounts_begin_and_expire_by_the_clock_and_wait_for_no_sync() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let set = |uid: &str, attribute: &str, at: i64| {
+        let instant = suite.host.must(&format!("date -u -d @{at} +%Y%m%d%H%M%SZ"));
+        let ldif =
+            format!("dn: {}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {instant}", dn(uid));
+        site.slapd.modify_with(&["-e", "!relax"], &ldif);
+    };
+    for uid in ["new", "late"] {
+        site.slapd.add_person(uid, "", &[&suite.public_key("alice")]);
+    }
+    site.slapd.set_eligible(&["alice", "bob", "carol", "new", "late"]);
+    let soon = now() + 8;
+    set("alice", "pwdEndTime", soon);
+    set("bob", "pwdEndTime", now() - 1);
+    set("carol", "pwdEndTime", now() + HOUR);
+    set("dave", "pwdStartTime", now() - HOUR);
+    set("new", "pwdStartTime", soon);
+    set("late", "pwdStartTime", now() + HOUR);
+    for mode in ["lookup", "replica"] {
+        suite.host.write("/etc/authkeys/config.toml", config(&format!("[keys]\nmode = '{mode}'")), 0o644);
+        site.sync();
+        assert_eq!(site.keys("alice"), site.line("alice", "alice"), "{mode}");
+        assert_eq!(site.keys("new"), Some(String::new()), "{mode}");
+        // Asked and remembered, or copied: nobody is asked any more.
+        assert_eq!(site.keys("carol"), site.line("carol", "carol"), "{mode}");
+    }
+    site.slapd.stop();
+    let closed = (Some(String::new()), "account-disabled".to_string());
+    wait_until("alice's time is over", || now() >= soon);
+    for mode in ["lookup", "replica"] {
+        suite.host.write("/etc/authkeys/config.toml", config(&format!("[keys]\nmode = '{mode}'")), 0o644);
+        assert_eq!(site.answer("alice"), closed, "{mode}");
+        assert_eq!(site.keys("carol"), site.line("carol", "carol"), "{mode}");
+    }
+    for closed_uid in ["bob", "late"] {
+        assert_eq!(site.answer(closed_uid), closed, "{closed_uid}");
+    }
+    assert_eq!(site.keys("dave"), site.line("dave", "dave"));
+    assert_eq!(site.keys("new"), site.line("alice", "new"));
+}
+
+#[test]
 fn without_its_own_directory_authkeys_still_asks() {
     let suite = Suite::start();
     let site = Site::start(&suite);

@@ -1,15 +1,15 @@
 //! Active Directory, as Samba plays it: who is copied, who may become root, and who is locked or expired.
 
 use harness::samba::Samba;
-use harness::suite::Suite;
-use harness::text;
+use harness::suite::{HOUR, Suite, now};
+use harness::{text, wait_until};
 
 /// A machine with a domain of the team, and the configuration that names it.
 fn configure(suite: &Suite, more: &str) {
     let directory = Samba::section();
     suite.host.write(
         "/etc/authkeys/config.toml",
-        format!("{directory}{more}\n[host]\nname = 'testhost'\n[[policy.shared]]\naccount = 'root'\n"),
+        format!("{directory}deadline = '5s'\n{more}\n[host]\nname = 'testhost'\n[[policy.shared]]\naccount = 'root'\n"),
         0o644,
     );
 }
@@ -128,4 +128,63 @@ fn computers_are_nobody_and_mail_addresses_may_be_proxy_addresses() {
     let mails =
         suite.host.must("sqlite3 /var/lib/authkeys/keys.db 'SELECT principal, address FROM mail ORDER BY 2'");
     assert_eq!(mails, "alice|a.l@example.com\nalice|alice@example.com\n");
+}
+
+/// An instant as accountExpires has it.
+fn filetime(unix: i64) -> String {
+    ((unix + 11_644_473_600) * 10_000_000).to_string()
+}
+
+#[test]
+fn a15_accounts_that_are_disabled_locked_or_expired_have_no_keys() {
+    let suite = Suite::start();
+    let samba = Samba::start(&suite.host);
+    samba.furnish(&suite, |_| String::new());
+    let keys = |name: &str| suite.must_as("authkeys", &format!("authkeys {name}")).lines().count();
+    let open = || -> Vec<&str> {
+        let names = ["alice", "bob", "carol", "dave", "eve", "frank", "grace", "heidi"];
+        names.into_iter().filter(|name| keys(name) > 0).collect()
+    };
+    for name in ["eve", "frank", "grace", "heidi"] {
+        samba.add_person(name, "", &[&suite.public_key("alice")]);
+    }
+    samba.set_eligible(&["alice", "bob", "carol", "dave", "eve", "frank", "grace", "heidi"]);
+    configure(&suite, "");
+    sync(&suite);
+    assert_eq!(open().len(), 8);
+    let never = samba.values(&Samba::dn("alice"), "accountExpires");
+    assert_eq!(never, ["9223372036854775807"], "as Samba makes people");
+
+    samba.modify(&format!(
+        "dn: {}\nchangetype: modify\nreplace: lockoutThreshold\nlockoutThreshold: 2\n",
+        Samba::SUFFIX
+    ));
+    let soon = now() + 10;
+    samba.set("alice", "accountExpires", &[&filetime(soon)]);
+    samba.set("bob", "accountExpires", &["0"]);
+    samba.set("carol", "accountExpires", &[&filetime(now() - 1)]);
+    samba.set("dave", "userAccountControl", &["514"]);
+    samba.set("eve", "userAccountControl", &["546"]);
+    for _ in 0..3 {
+        samba.fail_to_bind("frank");
+    }
+    assert_ne!(samba.values(&Samba::dn("frank"), "lockoutTime"), ["0"]);
+    samba.set("grace", "accountExpires", &[&filetime(now() + HOUR)]);
+    sync(&suite);
+    assert_eq!(open(), ["alice", "bob", "frank", "grace", "heidi"]);
+
+    // By the clock, with nobody to ask: in the copy, and in what was remembered of a live answer.
+    let lookup = "[keys]\nmode = 'lookup'";
+    configure(&suite, lookup);
+    assert_eq!(keys("alice") + keys("grace"), 2, "both are remembered");
+    samba.stop();
+    wait_until("alice's time is over", || now() >= soon);
+    assert_eq!((keys("alice"), keys("grace")), (0, 1));
+    configure(&suite, "");
+    assert_eq!(open(), ["bob", "frank", "grace", "heidi"]);
+
+    samba.resume();
+    configure(&suite, "lockout = 'any'");
+    sync(&suite);
+    assert_eq!(open(), ["bob", "grace", "heidi"]);
 }

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use policy::{Principal, Span};
+use policy::{Principal, Span, Timestamp};
 use store::lookups::{Known, Unusable};
 use store::{KeyProblem, MOST_REJECTED, PublicKey, Rejected};
 
@@ -31,6 +31,8 @@ const COMPILED_DIRECTORY: &str = "/usr/bin";
 pub struct Answer {
     /// The answer.
     pub known: Known,
+    /// When that changes, because the account begins or expires.
+    pub changes: Option<Timestamp>,
     /// The values of the key attribute that are no acceptable key; not all, if there are very many.
     pub rejected: Vec<Rejected>,
     /// The servers that were asked before and gave no answer.
@@ -39,7 +41,7 @@ pub struct Answer {
 
 impl Answer {
     fn of(known: Known, rejected: Vec<Rejected>) -> Self {
-        Self { known, rejected, silent: Vec::new() }
+        Self { known, changes: None, rejected, silent: Vec::new() }
     }
 }
 
@@ -183,6 +185,8 @@ pub fn understand(
     if name != person.as_str() {
         return Err(LiveError::nonsense("it is about somebody else"));
     }
+    let mut lines = lines.peekable();
+    let changes = lines.next_if(|line| line.starts_with(UNTIL)).map(instant).transpose()?;
     let mut answer = match kind {
         "person" => keys(&mut lines)?,
         "disabled" => Answer::of(Known::Disabled, Vec::new()),
@@ -194,9 +198,18 @@ pub fn understand(
         keys.dedup();
     }
     match lines.next() {
-        None => Ok(Answer { silent, ..answer }),
+        None => Ok(Answer { silent, changes, ..answer }),
         Some(_) => Err(LiveError::nonsense("something follows its last line")),
     }
+}
+
+/// What begins the line that says when an answer changes.
+const UNTIL: &str = "until ";
+
+/// The instant of that line.
+fn instant(line: &str) -> Result<Timestamp, LiveError> {
+    let seconds = line.strip_prefix(UNTIL).and_then(|seconds| seconds.parse().ok());
+    seconds.map(Timestamp::from_unix).ok_or_else(|| LiveError::nonsense("an instant that cannot be"))
 }
 
 /// The lines after `person NAME`.
@@ -291,6 +304,17 @@ mod tests {
         let silent = heard("authkeys-answer 1\nsilent ldaps://a\nsilent ldaps://b\nabsent alice\nend\n");
         assert_eq!(silent.unwrap().silent, ["ldaps://a", "ldaps://b"]);
         assert_eq!(known("authkeys-answer 1\ndisabled alice\nend\n"), (Known::Disabled, vec![]));
+        for (said, changes) in [
+            ("person alice\nuntil 5\n", Some(5)),
+            ("disabled alice\nuntil -5\n", Some(-5)),
+            ("person alice\n", None),
+        ] {
+            let answer = heard(&format!("authkeys-answer 1\n{said}end\n")).unwrap();
+            assert_eq!(answer.changes.map(Timestamp::unix), changes);
+        }
+        for said in ["person alice\nuntil x", "person alice\nkey K\nuntil 5", "until 5\nperson alice"] {
+            assert!(heard(&format!("authkeys-answer 1\n{said}\nend\n")).is_err(), "{said}");
+        }
     }
 
     #[test]

@@ -167,7 +167,7 @@ enum Earlier {
 impl Earlier {
     fn remembered(heard: Heard, age: Span) -> Self {
         match heard {
-            Heard::Answer(known) => Self::Found(Found::remembered(known, age)),
+            Heard::Answer(known) | Heard::Passing(known, _) => Self::Found(Found::remembered(known, age)),
             Heard::Unusable(unusable) => Self::Unusable(unusable, age),
         }
     }
@@ -278,12 +278,12 @@ impl Question<'_> {
         }
         match now.since(asked) {
             age if age > stale_for => Err(StoreError::Stale(path.clone(), age, stale_for)),
-            age => Ok(Some(Earlier::remembered(heard, age))),
+            age => Ok(heard.at(now).map(|heard| Earlier::remembered(heard, age))),
         }
     }
 
     fn keep(&self, answer: Answer, lookups: Opened) -> Found {
-        let kept = self.remember(&Heard::Answer(answer.known.clone()), lookups);
+        let kept = self.remember(&Heard::new(answer.known.clone(), answer.changes), lookups);
         Found::live(answer).and_fault("memory", kept.err().flatten().as_ref())
     }
 

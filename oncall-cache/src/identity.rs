@@ -211,6 +211,7 @@ mod tests {
             rejected: vec![],
             eligible,
             disabled: None,
+            begins: None,
             expires: None,
         }
     }

@@ -13,6 +13,7 @@ mod connect;
 mod discover;
 mod dns;
 mod fault;
+mod marks;
 mod person;
 mod refresh;
 mod server;
@@ -507,6 +508,28 @@ pub(crate) mod tests {
         LdapUrl::parse("ldaps://ldap1.example.com").unwrap()
     }
 
+    /// A directory that is not there.
+    pub(crate) fn example() -> Ldap {
+        Ldap {
+            urls: vec![url()],
+            base: "dc=x".to_string(),
+            srv_hosts: Vec::new(),
+            bind: Bind::Simple,
+            client: None,
+            bind_dn: None,
+            bind_password_file: None,
+            ca_file: PathBuf::from("/nonexistent"),
+            filter: "(objectClass=*)".to_string(),
+            eligible_group: None,
+            membership: Membership::Group,
+            attributes: host::config::Attributes::default(),
+            disabled: Vec::new(),
+            lockout: host::config::Lockout::default(),
+            deadline: Span::seconds(3),
+            full_refresh: Span::hours(24),
+        }
+    }
+
     #[test]
     fn a_tally_ends_at_its_limits() {
         let mut tally = Tally { entries: MOST_ENTRIES - 1, ..Tally::default() };
@@ -519,24 +542,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_file_that_is_missing_keeps_every_packet_at_home() {
-        let ldap = Ldap {
-            urls: vec![url()],
-            base: "dc=x".to_string(),
-            srv_hosts: Vec::new(),
-            bind: Bind::Simple,
-            client: None,
-            bind_dn: None,
-            bind_password_file: None,
-            ca_file: PathBuf::from("/nonexistent/ca.pem"),
-            filter: "(objectClass=*)".to_string(),
-            eligible_group: None,
-            membership: Membership::Group,
-            attributes: host::config::Attributes::default(),
-            disabled: Vec::new(),
-            lockout: host::config::Lockout::default(),
-            deadline: Span::seconds(3),
-            full_refresh: Span::hours(24),
-        };
+        let ldap = Ldap { ca_file: PathBuf::from("/nonexistent/ca.pem"), ..example() };
         let error = fetch(&ldap, None, Deadline::new(ldap.deadline)).unwrap_err();
         assert!(matches!(error, DirectoryError::CaFile(_)));
         assert_eq!(error.reason(), "file-untrusted");

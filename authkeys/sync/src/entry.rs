@@ -27,6 +27,8 @@ pub struct Entry {
     pub eligible: bool,
     /// Why the directory calls the account disabled, if it does.
     pub disabled: Option<String>,
+    /// The instant before which the account may not be used.
+    pub begins: Option<Timestamp>,
     /// The instant from which the account is expired.
     pub expires: Option<Timestamp>,
 }
@@ -135,6 +137,7 @@ fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) ->
         rejected,
         eligible: entry.eligible,
         disabled: entry.disabled.take(),
+        begins: entry.begins,
         expires: entry.expires,
     }
 }

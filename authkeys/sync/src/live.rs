@@ -7,6 +7,7 @@
 //! authkeys-answer 1
 //! silent ldaps://...           each server that was asked before and gave no answer
 //! person alice                 or: absent alice, disabled alice
+//! until 1795165200             if it is known when that changes: the account begins or expires then
 //! key ssh-ed25519 AAAA...      one line each
 //! rejected 2 weak-rsa          the values that are no acceptable key, by number, and why; 256 at most
 //! end
@@ -166,9 +167,13 @@ fn judge(name: &str, found: &Found, now: Timestamp) -> Result<String, Problem> {
             let [Record { person: Some(person), .. }] = records.as_slice() else {
                 return Err(Problem::Ambiguous(dropped.join("; ")));
             };
+            let changes = person.changes(now);
             let person = person.clone().at(now);
             let standing = if person.disabled.is_some() { "disabled" } else { "person" };
             let _ = writeln!(text, "{standing} {name}");
+            if let Some(instant) = changes {
+                let _ = writeln!(text, "until {}", instant.unix());
+            }
             for key in &person.keys {
                 let _ = writeln!(text, "key {}", key.line());
             }
@@ -235,7 +240,11 @@ mod tests {
         let disabled = "authkeys-answer 1\ndisabled alice\nend\n";
         assert_eq!(text(Some("nsAccountLock"), None), disabled);
         assert_eq!(text(None, Some(NOW.unix())), disabled);
-        assert!(text(None, Some(NOW.unix() + 1)).contains("person alice\nkey "));
+        assert!(text(None, Some(NOW.unix() + 1)).contains("person alice\nuntil 1795165201\nkey "));
+        let begins = Some(NOW.plus(policy::Span::hours(1)));
+        let entry = Entry { begins, ..entry(&["alice"], &[KEY]) };
+        let text = judge("alice", &[entry], NOW).ok().unwrap();
+        assert_eq!(text, "authkeys-answer 1\ndisabled alice\nuntil 1795168800\nend\n");
     }
 
     #[test]

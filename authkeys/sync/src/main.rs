@@ -180,8 +180,9 @@ fn from_ldap(
     let mut old = old.filter(good);
     loop {
         let cookie = old.as_ref().map(|note| note.cookie.as_slice());
-        let answer = directory::fetch(ldap, cookie, deadline)
+        let mut answer = directory::fetch(ldap, cookie, deadline)
             .map_err(|error| format!("{error} ({}), nothing published", error.reason()))?;
+        answer.news.forget_beginnings(asked);
         let full = match (&answer.news, &old) {
             (replica::News::Part { .. }, Some(note)) => note.full,
             _ => asked,

@@ -41,6 +41,14 @@ impl News {
             Self::Everything(entries) | Self::Part { set: entries, .. } => entries,
         }
     }
+
+    /// Forgets the beginnings of accounts that have begun: a reader that knows no beginnings would not let these in.
+    pub fn forget_beginnings(&mut self, now: Timestamp) {
+        let (Self::Everything(entries) | Self::Part { set: entries, .. }) = self;
+        for entry in entries {
+            entry.begins.take_if(|begin| *begin <= now);
+        }
+    }
 }
 
 /// The messages of one RFC 4533 refresh, collected. Entries go by their entryUUID: that is how removals

@@ -8,8 +8,9 @@
 //! Every key is parsed again when it is read: an earlier release may have taken for a key what this one refuses as
 //! weak. Such a row is as if it were not there; one that has not the form of a key makes the copy corrupt.
 //!
-//! A disabled person is known and has no keys. One whose account expires is stored with the instant:
-//! readers judge it by their own clock, so that the end of an account waits for no sync.
+//! A disabled person is known and has no keys. One whose account begins or expires is stored with the instant:
+//! readers judge it by their own clock, so that neither waits for a sync. The form has no column for the beginning: it
+//! stands where a reason to be disabled does, which to a reader that knows no beginnings it is.
 
 mod writer;
 
@@ -72,6 +73,8 @@ pub struct Person {
     pub eligible: bool,
     /// Why the account is disabled, if it is.
     pub disabled: Option<String>,
+    /// The instant before which the account may not be used.
+    pub begins: Option<Timestamp>,
     /// The instant from which the account is expired.
     pub expires: Option<Timestamp>,
 }
@@ -79,11 +82,35 @@ pub struct Person {
 /// Why an account is disabled whose time is over.
 const EXPIRED: &str = "expired";
 
+/// Why it is where its time has not come; seconds since the epoch follow. No name of an attribute has a blank.
+const NOT_BEFORE: &str = "not before ";
+
+/// Whose account is open at `?2`, in SQL.
+const OPEN: &str =
+    "(disabled IS NULL OR disabled GLOB 'not before *' AND CAST(substr(disabled, 12) AS INTEGER) <= ?2)
+    AND (expires IS NULL OR expires > ?2)";
+
+/// The reason for which an account is disabled at every instant, and the one before which it is.
+fn standing(disabled: Option<String>) -> (Option<String>, Option<Timestamp>) {
+    let begins = disabled.as_deref().and_then(|text| text.strip_prefix(NOT_BEFORE)?.parse().ok());
+    if begins.is_some() { (None, begins.map(Timestamp::from_unix)) } else { (disabled, None) }
+}
+
+/// Is an account open at `now` that `disabled`, `begins` and `expires` are stored of?
+fn is_open(disabled: Option<String>, expires: Option<i64>, now: Timestamp) -> bool {
+    let (disabled, begins) = standing(disabled);
+    let has_begun = begins.is_none_or(|begin| begin <= now);
+    disabled.is_none() && has_begun && expires.is_none_or(|end| Timestamp::from_unix(end) > now)
+}
+
 impl Person {
     /// The person as a reader sees them at `now`: without keys and not eligible once disabled or expired.
     pub fn at(mut self, now: Timestamp) -> Self {
         if self.disabled.is_none() && self.expires.is_some_and(|end| end <= now) {
             self.disabled = Some(EXPIRED.to_string());
+        }
+        if self.disabled.is_none() {
+            self.disabled = self.begins.filter(|begin| *begin > now).map(not_before);
         }
         if self.disabled.is_some() {
             self.eligible = false;
@@ -129,6 +156,23 @@ pub(crate) fn unless_weak(line: &str) -> Result<Option<PublicKey>, KeyProblem> {
         Ok(key) => Ok(Some(key)),
         Err(problem) if problem.is_weakness() => Ok(None),
         Err(problem) => Err(problem),
+    }
+}
+
+fn not_before(begin: Timestamp) -> String {
+    format!("{NOT_BEFORE}{}", begin.unix())
+}
+
+impl Person {
+    /// When [`Person::at`] says something else than at `now`, as far as that is known.
+    pub fn changes(&self, now: Timestamp) -> Option<Timestamp> {
+        let instants = [self.begins, self.expires].into_iter().flatten();
+        instants.filter(|instant| self.disabled.is_none() && *instant > now).min()
+    }
+
+    /// Why the account is disabled, as it is stored.
+    fn stored_standing(&self) -> Option<String> {
+        self.disabled.clone().or_else(|| self.begins.map(not_before))
     }
 }
 
@@ -220,8 +264,7 @@ impl KeyCopy {
             let row: (Option<String>, Option<i64>, Option<String>) =
                 row.map_err(|error| self.corrupt(error))?;
             let (disabled, expires, line) = row;
-            let expired = expires.is_some_and(|end| Timestamp::from_unix(end) <= self.now);
-            if disabled.is_some() || expired {
+            if !is_open(disabled, expires, self.now) {
                 return Ok(Known::Disabled);
             }
             let keys: &mut Vec<PublicKey> = known.get_or_insert_default();
@@ -251,12 +294,12 @@ impl KeyCopy {
         &self,
         principal: Option<&Principal>,
     ) -> Result<Vec<Refused>, Box<dyn std::error::Error>> {
-        const THEIRS: &str = "JOIN person USING (principal) WHERE principal = coalesce(?1, principal)
-             AND disabled IS NULL AND (expires IS NULL OR expires > ?2)";
+        let theirs =
+            format!("JOIN person USING (principal) WHERE principal = coalesce(?1, principal) AND {OPEN}");
         let (of, now) = (principal.map(Principal::as_str), self.now.unix());
         let mut refused = Vec::new();
         let mut query = self.connection.prepare(&format!(
-            "SELECT person.principal, number, problem FROM rejected {THEIRS} ORDER BY person.principal, number"
+            "SELECT person.principal, number, problem FROM rejected {theirs} ORDER BY person.principal, number"
         ))?;
         let mut rows = query.query(params![of, now])?;
         while let Some(row) = rows.next()? {
@@ -267,7 +310,7 @@ impl KeyCopy {
         }
         let mut query = self
             .connection
-            .prepare(&format!("SELECT person.principal, line, fingerprint FROM public_key {THEIRS}"))?;
+            .prepare(&format!("SELECT person.principal, line, fingerprint FROM public_key {theirs}"))?;
         let mut rows = query.query(params![of, now])?;
         while let Some(row) = rows.next()? {
             let principal = Principal::new(&row.get::<_, String>(0)?)?;
@@ -285,10 +328,10 @@ impl KeyCopy {
     pub fn key(&self, digest: &Digest) -> Result<Option<PublicKey>, StoreError> {
         let mut query = self
             .connection
-            .prepare(
+            .prepare(&format!(
                 "SELECT line FROM public_key JOIN person USING (principal)
-                 WHERE fingerprint = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2) LIMIT 1",
-            )
+                 WHERE fingerprint = ?1 AND {OPEN} LIMIT 1"
+            ))
             .map_err(|error| self.corrupt(error))?;
         let line: Option<String> = query
             .query_row(params![digest, self.now.unix()], |row| row.get(0))
@@ -305,8 +348,7 @@ impl KeyCopy {
     /// May `principal` ever become root, by what the copy says now?
     pub fn is_eligible(&self, principal: &Principal) -> Result<bool, StoreError> {
         let eligible = self.connection.query_row(
-            "SELECT eligible FROM person
-             WHERE principal = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2)",
+            &format!("SELECT eligible FROM person WHERE principal = ?1 AND {OPEN}"),
             params![principal.as_str(), self.now.unix()],
             |row| row.get(0),
         );
@@ -332,11 +374,10 @@ impl KeyCopy {
     fn owners(&self, key: &PublicKey) -> Result<Vec<(Principal, bool)>, StoreError> {
         let mut query = self
             .connection
-            .prepare(
+            .prepare(&format!(
                 "SELECT person.principal, line, eligible FROM public_key JOIN person USING (principal)
-                 WHERE fingerprint = ?1 AND disabled IS NULL AND (expires IS NULL OR expires > ?2)
-                 ORDER BY eligible DESC, person.principal LIMIT ?3",
-            )
+                 WHERE fingerprint = ?1 AND {OPEN} ORDER BY eligible DESC, person.principal LIMIT ?3"
+            ))
             .map_err(|error| self.corrupt(error))?;
         let rows = query
             .query_map(params![key.digest(), self.now.unix(), MOST_OWNERS], |row| {
@@ -366,6 +407,7 @@ impl KeyCopy {
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let principal = Principal::new(&row.get::<_, String>(0)?)?;
+            let (disabled, begins) = standing(row.get(3)?);
             let person = Person {
                 principal: principal.clone(),
                 id: row.get(1)?,
@@ -373,7 +415,8 @@ impl KeyCopy {
                 keys: Vec::new(),
                 rejected: Vec::new(),
                 eligible: flag(row.get(2)?)?,
-                disabled: row.get(3)?,
+                disabled,
+                begins,
                 expires: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_unix),
             };
             people.insert(principal.as_str().to_string(), person);
@@ -453,6 +496,7 @@ mod tests {
             rejected: Vec::new(),
             eligible: name == "alice",
             disabled: None,
+            begins: None,
             expires: None,
         }
     }
@@ -689,6 +733,44 @@ mod tests {
         assert_eq!(seen("alice", ALICE, NOW), (0, false, false, true));
         assert_eq!(seen("bob", BOB, NOW.plus(Span::seconds(3599))), (1, true, true, false));
         assert_eq!(seen("bob", BOB, NOW.plus(Span::hours(1))), (0, false, false, true));
+    }
+
+    #[test]
+    fn a15_an_account_has_keys_from_its_beginning_to_its_end_and_an_older_reader_sees_it_closed() {
+        let directory = crate::scratch();
+        let path = directory.path().join("keys.db");
+        let alice = Person {
+            begins: Some(NOW.plus(Span::hours(1))),
+            expires: Some(NOW.plus(Span::hours(2))),
+            rejected: vec![Rejected { number: 2, problem: KeyProblem::Malformed }],
+            ..person("alice", &[ALICE])
+        };
+        publish(&path, std::slice::from_ref(&alice), NOW).unwrap();
+        let key = PublicKey::parse(ALICE.as_bytes()).unwrap();
+        for (seconds, open) in [(0, false), (3599, false), (3600, true), (7199, true), (7200, false)] {
+            let now = NOW.plus(Span::seconds(seconds));
+            let copy = open_at(&path, now);
+            let name = Principal::new("alice").unwrap();
+            assert_eq!(copy.known(&name).unwrap() == Known::Keys(vec![key.clone()]), open, "{seconds}");
+            assert_eq!(copy.is_eligible(&name).unwrap(), open, "{seconds}");
+            assert_eq!(copy.owner_of(&key).unwrap() != KeyOwner::Nobody, open, "{seconds}");
+            assert_eq!(copy.key(&key.sha256()).unwrap().is_some(), open, "{seconds}");
+            assert_eq!(copy.refused(Some(&name)).unwrap().len(), usize::from(open), "{seconds}");
+            let people = copy.people().unwrap();
+            assert_eq!((people[0].disabled.is_none(), people[0].eligible), (open, open), "{seconds}");
+            assert_eq!(people[0].changes(now).is_some(), seconds < 7200 && people[0].disabled.is_none());
+        }
+        assert_eq!(alice.changes(NOW), alice.begins);
+        let stored: String = Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT disabled FROM person", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(stored, "not before 1795168800", "to a reader before this one, a reason");
+        assert_eq!(publish(&path, &[alice], NOW).unwrap().changed, 0);
+    }
+
+    fn open_at(path: &Path, now: Timestamp) -> KeyCopy {
+        open(path, now).unwrap()
     }
 
     #[test]

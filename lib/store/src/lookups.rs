@@ -43,14 +43,49 @@ pub enum Known {
     Absent,
 }
 
+impl Known {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Keys(_) => "keys",
+            Self::Disabled => "disabled",
+            Self::Absent => "absent",
+        }
+    }
+}
+
 /// What the directory said about a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// This is known of the person.
     Answer(Known),
+    /// This is known of the person until this instant: the account expires or begins then.
+    Passing(Known, Timestamp),
     /// Nothing that can be used, for certain: no older answer covers that.
     Unusable(Unusable),
 }
+
+impl Heard {
+    /// What is known, until the instant `changes` if there is one.
+    pub fn new(known: Known, changes: Option<Timestamp>) -> Self {
+        match changes {
+            Some(instant) => Self::Passing(known, instant),
+            None => Self::Answer(known),
+        }
+    }
+
+    /// What it comes to at `now`: who had keys has expired, and who had none is to be asked about again.
+    pub fn at(self, now: Timestamp) -> Option<Self> {
+        match self {
+            Self::Passing(Known::Keys(_), end) if end <= now => Some(Self::Answer(Known::Disabled)),
+            Self::Passing(_, end) if end <= now => None,
+            Self::Passing(known, _) => Some(Self::Answer(known)),
+            other => Some(other),
+        }
+    }
+}
+
+/// Between the kind of an answer and the instant until which it holds.
+const UNTIL: &str = " until ";
 
 /// Why an answer names nobody's keys although the directory gave it whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,15 +183,20 @@ impl Lookups {
             .optional()
             .map_err(|error| self.failed(error))?;
         let Some((asked, kind, keys)) = row else { return Ok(None) };
-        let heard = match (kind.as_str(), keys.as_str()) {
-            ("keys", lines) => Heard::Answer(Known::Keys(
-                lines
-                    .lines()
-                    .filter_map(|line| unless_weak(line).transpose())
-                    .collect::<Result<_, _>>()
-                    .map_err(|problem| self.corrupt(problem))?,
-            )),
-            ("disabled", "") => Heard::Answer(Known::Disabled),
+        let (kind, changes) = match kind.split_once(UNTIL) {
+            Some((kind, instant)) => {
+                let instant = instant.parse().map_err(|error| self.corrupt(error))?;
+                (kind, Some(Timestamp::from_unix(instant)))
+            }
+            None => (kind.as_str(), None),
+        };
+        let heard = match (kind, keys.as_str()) {
+            ("keys", lines) => {
+                let keys = lines.lines().filter_map(|line| unless_weak(line).transpose());
+                let keys = keys.collect::<Result<_, _>>().map_err(|problem| self.corrupt(problem))?;
+                Heard::new(Known::Keys(keys), changes)
+            }
+            ("disabled", "") => Heard::new(Known::Disabled, changes),
             ("absent", "") => Heard::Answer(Known::Absent),
             (token, "") => Unusable::from_token(token)
                 .map(Heard::Unusable)
@@ -174,11 +214,17 @@ impl Lookups {
         now: Timestamp,
         keep: Span,
     ) -> Result<(), StoreError> {
-        let (kind, keys) = match heard {
-            Heard::Answer(Known::Keys(keys)) => ("keys", keys.iter().map(|key| key.line() + "\n").collect()),
-            Heard::Answer(Known::Disabled) => ("disabled", String::new()),
-            Heard::Answer(Known::Absent) => ("absent", String::new()),
-            Heard::Unusable(unusable) => (unusable.token(), String::new()),
+        let (kind, changes) = match heard {
+            Heard::Answer(known) => (known.kind(), None),
+            Heard::Passing(known, instant) => (known.kind(), Some(*instant)),
+            Heard::Unusable(unusable) => (unusable.token(), None),
+        };
+        let kind = changes.map_or(kind.to_string(), |instant| format!("{kind}{UNTIL}{}", instant.unix()));
+        let keys: String = match heard {
+            Heard::Answer(Known::Keys(keys)) | Heard::Passing(Known::Keys(keys), _) => {
+                keys.iter().map(|key| key.line() + "\n").collect()
+            }
+            _ => String::new(),
         };
         let mut write = || {
             let transaction = self.connection.transaction()?;
@@ -247,6 +293,23 @@ mod tests {
         Heard::Answer(Known::Keys(vec![PublicKey::parse(KEY.as_bytes()).unwrap()]))
     }
 
+    fn keys_until(instant: Timestamp) -> Heard {
+        let Heard::Answer(known) = keys() else { panic!() };
+        Heard::Passing(known, instant)
+    }
+
+    #[test]
+    fn a15_an_answer_holds_until_the_account_expires_or_begins() {
+        let (before, later) = (NOW.minus(Span::seconds(1)), NOW.plus(Span::seconds(1)));
+        assert_eq!(keys_until(NOW).at(before), Some(keys()));
+        for over in [NOW, later] {
+            assert_eq!(keys_until(NOW).at(over), Some(Heard::Answer(Known::Disabled)));
+            assert_eq!(Heard::Passing(Known::Disabled, NOW).at(over), None);
+            assert_eq!(ABSENT.at(over), Some(ABSENT));
+        }
+        assert_eq!(Heard::Passing(Known::Disabled, NOW).at(before), Some(Heard::Answer(Known::Disabled)));
+    }
+
     const ABSENT: Heard = Heard::Answer(Known::Absent);
 
     #[test]
@@ -260,6 +323,8 @@ mod tests {
             ("zoe", ABSENT),
             ("eve", Heard::Unusable(Unusable::Ambiguous)),
             ("many", Heard::Unusable(Unusable::TooManyKeys)),
+            ("old", keys_until(NOW)),
+            ("young", Heard::Passing(Known::Disabled, NOW)),
         ] {
             lookups.remember(&name(person), &heard, NOW, DAY).unwrap();
             let again = Lookups::open_or_make(&path, "test").unwrap();
@@ -316,8 +381,13 @@ mod tests {
         let directory = crate::scratch();
         let path = directory.path().join("lookups.db");
         let lookups = Lookups::open_or_make(&path, "test").unwrap();
-        for (kind, keys) in [("keys", "command=\"id\" x"), ("absent", KEY), ("ldap-ambiguous", KEY), ("", "")]
-        {
+        for (kind, keys) in [
+            ("keys", "command=\"id\" x"),
+            ("absent", KEY),
+            ("ldap-ambiguous", KEY),
+            ("", ""),
+            ("keys until x", KEY),
+        ] {
             lookups
                 .connection
                 .execute(

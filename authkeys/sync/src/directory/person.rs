@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use host::config::{Attributes, Ldap, Lockout};
+use host::config::{Attributes, Ldap};
 use ldap3::SearchEntry;
-use policy::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::fault::one_line;
-use super::{Fault, GroupFault};
+use super::{Fault, GroupFault, marks};
 use crate::entry::Entry;
 
 /// Classes of groups that have a member, by RFC 4519.
@@ -69,13 +68,6 @@ impl Eligible {
     }
 }
 
-/// Attributes with which directories mark an account as disabled: shadow(5), OpenLDAP's password policy,
-/// 389 Directory Server, Active Directory.
-const MARKS: [&str; 4] = ["shadowExpire", "pwdAccountLockedTime", "nsAccountLock", "userAccountControl"];
-
-/// Active Directory's bit in userAccountControl for a disabled account.
-const ACCOUNT_DISABLE: i64 = 2;
-
 /// Reads people from entries, by the names that the configuration gives to their attributes.
 pub struct Reader<'a> {
     ldap: &'a Ldap,
@@ -93,7 +85,9 @@ impl<'a> Reader<'a> {
         let Attributes { user, keys, mail } = &self.ldap.attributes;
         // Only aliases have an aliasedObjectName.
         let mut wanted = vec![user.as_str(), keys, mail, "entryUUID", "objectGUID", "aliasedObjectName"];
-        wanted.extend(MARKS);
+        for name in marks::names() {
+            wanted.push(name);
+        }
         for mark in self.ldap.disabled.iter().map(|mark| mark.attribute.as_str()) {
             if !wanted.iter().any(|name| name.eq_ignore_ascii_case(mark)) {
                 wanted.push(mark);
@@ -114,7 +108,7 @@ impl<'a> Reader<'a> {
             if name.to_ascii_lowercase().contains(";range=") && !plain.eq_ignore_ascii_case(mail) {
                 return Err(Fault::Range(entry.dn, one_line(&name)));
             }
-            self.judge(plain, &values, &mut entry);
+            marks::judge(self.ldap, plain, &values, &mut entry);
             is_alias |= is("aliasedObjectName");
             if plain.eq_ignore_ascii_case(user) {
                 entry.names.extend(readable(values));
@@ -140,54 +134,6 @@ impl<'a> Reader<'a> {
         entry.id = ids.into_iter().find(|id| !id.is_empty()).unwrap_or_else(|| entry.dn.clone());
         Ok(entry)
     }
-
-    /// Does this value of pwdAccountLockedTime disable the account? A lock after wrong passwords says nothing
-    /// about keys, and anybody can bring it about.
-    fn locks(&self, value: &[u8]) -> bool {
-        match self.ldap.lockout {
-            Lockout::Any => true,
-            Lockout::Permanent => !begins_at_an_instant(value),
-        }
-    }
-
-    /// Notes whether an attribute disables the account (P15). A mark that cannot be read is one that is set.
-    fn judge(&self, name: &str, values: &[Vec<u8>], entry: &mut Entry) {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-        if values.is_empty() {
-            return;
-        }
-        if is("shadowExpire") {
-            match values.iter().map(|value| shadow_expiry(value)).collect::<Option<Vec<_>>>() {
-                Some(ends) => entry.expires = ends.into_iter().flatten().min(),
-                None => entry.disabled = Some("shadowExpire".to_string()),
-            }
-        } else if is("pwdAccountLockedTime") && values.iter().any(|value| self.locks(value)) {
-            entry.disabled = Some("pwdAccountLockedTime".to_string());
-        } else if is("nsAccountLock") && values.iter().any(|value| !value.eq_ignore_ascii_case(b"FALSE")) {
-            entry.disabled = Some("nsAccountLock".to_string());
-        } else if is("userAccountControl")
-            && values.iter().any(|value| number(value).is_none_or(|bits| bits & ACCOUNT_DISABLE != 0))
-        {
-            entry.disabled = Some("userAccountControl".to_string());
-        }
-        for mark in self.ldap.disabled.iter().filter(|mark| is(&mark.attribute)) {
-            let hit = mark.values.iter().find(|wanted| {
-                *wanted == "*" || values.iter().any(|value| value.eq_ignore_ascii_case(wanted.as_bytes()))
-            });
-            if let Some(hit) = hit {
-                entry.disabled = Some(format!("{}={hit}", mark.attribute));
-            }
-        }
-    }
-}
-
-/// A lock of the password policy that begins at an instant: generalizedTime (RFC 4517), in a year from 1.
-/// `000001010000Z` is the lock without end.
-fn begins_at_an_instant(value: &[u8]) -> bool {
-    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, zone) = value.split_at(digits);
-    let whole = matches!(zone, [b'Z'] | [b'.' | b',', .., b'Z']);
-    whole && matches!(digits, 10 | 12 | 14) && !number.starts_with(b"0000")
 }
 
 /// The mail address in a value of the attribute `name`. proxyAddresses has a kind before each address ([MS-ADA3]
@@ -208,18 +154,6 @@ fn guid(value: &[u8]) -> Option<String> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let (clock, node) = rest.split_at(2);
     Some([hex(&[d, c, b, a]), hex(&[f, e]), hex(&[h, g]), hex(clock), hex(node)].join("-"))
-}
-
-fn number(value: &[u8]) -> Option<i64> {
-    std::str::from_utf8(value).ok()?.trim().parse().ok()
-}
-
-/// The instant from which shadow(5)'s day closes the account; -1 never does. `None` if it is no day.
-fn shadow_expiry(value: &[u8]) -> Option<Option<Timestamp>> {
-    match number(value)? {
-        -1 => Some(None),
-        days => days.checked_mul(86_400).map(|seconds| Some(Timestamp::from_unix(seconds))),
-    }
 }
 
 /// Every attribute with its values as bytes. ldap3 keeps an attribute with a value that is not
@@ -265,30 +199,8 @@ fn normalise(dn: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::tests::found;
-    use host::config::{Bind, LdapUrl, Mark, Membership};
-    use policy::Span;
-
-    fn ldap() -> Ldap {
-        Ldap {
-            urls: vec![LdapUrl::parse("ldaps://ldap1.example.com").unwrap()],
-            base: "dc=x".to_string(),
-            srv_hosts: Vec::new(),
-            bind: Bind::Simple,
-            client: None,
-            bind_dn: None,
-            bind_password_file: None,
-            ca_file: "/nonexistent".into(),
-            filter: "(objectClass=*)".to_string(),
-            eligible_group: None,
-            membership: Membership::Group,
-            attributes: Attributes::default(),
-            disabled: Vec::new(),
-            lockout: host::config::Lockout::default(),
-            deadline: Span::seconds(3),
-            full_refresh: Span::hours(24),
-        }
-    }
+    use crate::directory::tests::{example as ldap, found};
+    use host::config::Mark;
 
     fn person(found: SearchEntry, eligible: &Eligible) -> Entry {
         Reader::new(&ldap(), eligible).person(found).unwrap()
@@ -500,51 +412,5 @@ mod tests {
         let entry = reader.person(found("cn=alice,dc=x", texts, &[])).unwrap();
         assert_eq!((entry.names, entry.keys), (vec!["alice".to_string()], vec![b"k".to_vec()]));
         assert_eq!(entry.disabled.as_deref(), Some("title=Gone"));
-    }
-
-    #[test]
-    fn a15_a_lock_after_wrong_passwords_disables_where_any_lock_does() {
-        let disabled = |lockout, values: &[&str]| {
-            let entry = found("uid=a,dc=x", &[("pwdAccountLockedTime", values)], &[]);
-            let ldap = Ldap { lockout, ..ldap() };
-            Reader::new(&ldap, &Eligible::default()).person(entry).unwrap().disabled.is_some()
-        };
-        for temporary in ["20261120141953Z", "20261120141953.123456Z", "202611201419Z"] {
-            assert!(!disabled(Lockout::Permanent, &[temporary]), "{temporary}");
-            assert!(disabled(Lockout::Any, &[temporary]), "{temporary}");
-            assert!(disabled(Lockout::Permanent, &[temporary, "000001010000Z"]), "{temporary}");
-        }
-        for lasting in ["000001010000Z", "00000101000000Z", "", "x", "Z", "2026", "20261120141953", "TRUE"] {
-            assert!(disabled(Lockout::Permanent, &[lasting]), "{lasting}");
-        }
-        assert!(!disabled(Lockout::Any, &[]));
-    }
-
-    #[test]
-    fn a15_each_mark_disables_and_a_mark_that_cannot_be_read_does_too() {
-        let judged = |name: &str, value: &str| {
-            let entry = person(found("uid=a,dc=x", &[(name, &[value])], &[]), &Eligible::default());
-            (entry.disabled, entry.expires.map(Timestamp::unix))
-        };
-        let open = (None, None);
-        for (name, value) in [
-            ("nsAccountLock", "TRUE"),
-            ("nsAccountLock", "true"),
-            ("nsAccountLock", "?"),
-            ("pwdAccountLockedTime", "000001010000Z"),
-            ("userAccountControl", "514"),
-            ("userAccountControl", "x"),
-            ("shadowExpire", "x"),
-            ("shadowExpire", "9223372036854775807"),
-        ] {
-            assert_eq!(judged(name, value), (Some(name.to_string()), None), "{name} {value}");
-        }
-        for (name, value) in
-            [("nsAccountLock", "FALSE"), ("userAccountControl", "512"), ("shadowExpire", "-1")]
-        {
-            assert_eq!(judged(name, value), open, "{name} {value}");
-        }
-        assert_eq!(judged("shadowexpire", "20000"), (None, Some(1_728_000_000)));
-        assert_eq!(judged("shadowExpire", "0"), (None, Some(0)));
     }
 }

@@ -82,7 +82,7 @@ impl Record {
         if let Some(person) = &self.person {
             add("person");
             add(person.principal.as_str());
-            add(person.disabled.as_deref().unwrap_or_default());
+            add(&person.stored_standing().unwrap_or_default());
             add(&person.expires.map_or(String::new(), |end| end.unix().to_string()));
             person.mails.iter().for_each(|mail| add(mail));
             add("keys");
@@ -631,7 +631,7 @@ fn insert_people(transaction: &Transaction<'_>, people: &[&Person]) -> rusqlite:
             principal,
             person.id,
             i64::from(person.eligible),
-            person.disabled,
+            person.stored_standing(),
             expires
         ])?;
         for mail in &person.mails {
@@ -677,6 +677,7 @@ mod tests {
             rejected: Vec::new(),
             eligible: name == "alice",
             disabled: None,
+            begins: None,
             expires: None,
         };
         Record::new(id.to_string(), format!("uid={name},dc=x"), vec![name.to_string()], Some(person))
