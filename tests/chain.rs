@@ -4,7 +4,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use harness::suite::{CONFIG, HOUR, Suite};
-use harness::text;
+use harness::{text, wait_until};
 
 /// Where a chained script leaves that it was run.
 const MARK: &str = "/tmp/ran";
@@ -392,6 +392,57 @@ fn an_account_that_only_a_name_service_knows_gets_its_keys_as_before() {
         .must("sed -n 's/^dave:/erin:/p' /etc/passwd >/tmp/twin && cat /tmp/twin /tmp/twin >>/etc/passwd");
     assert!(site.run("erin").1.contains("chain=sss:account-unknown"));
     assert_eq!(site.ran(), "");
+}
+
+#[test]
+fn the_command_that_was_there_before_is_kept_by_what_the_doctor_prints() {
+    let site = Site::start();
+    let host = &site.0.host;
+    site.0.write_rota(&[("alice", -HOUR, HOUR)]);
+    site.0.sync();
+    host.write("/opt/old", "#!/bin/sh\ncat /opt/guest.pub\n", 0o755);
+    let old = "AuthorizedKeysCommand /opt/old %u\nAuthorizedKeysCommandUser nobody\n";
+    host.write("/etc/ssh/sshd_config.d/20-old.conf", old, 0o644);
+    let ours = "/etc/ssh/sshd_config.d/10-authkeys.conf";
+    let reload = || {
+        host.must("kill -HUP $(cat /run/sshd.pid)");
+        host.wait_for_port(2222);
+    };
+    let enters = |account: &str| {
+        let mut output = None;
+        wait_until("sshd answers", || {
+            let answer = site.0.ssh("guest", account, "echo in");
+            let answers = !text(&answer).contains("Connection refused");
+            output = Some(answer);
+            answers
+        });
+        output.is_some_and(|output| admitted(&output))
+    };
+    host.must(&format!("mv {ours} /root/"));
+    reload();
+    assert!(enters("dave") && enters("alice"), "as it was before this suite came");
+    host.must(&format!("mv /root/10-authkeys.conf {ours} && sshd -t"));
+    reload();
+    assert!(!enters("dave"), "sshd asks one command");
+    let told: serde_json::Value =
+        serde_json::from_slice(&host.sh("oncall-cache doctor --json").stdout).expect("JSON");
+    let findings = told["findings"].as_array().expect("a list");
+    let of_command = |finding: &&serde_json::Value| finding["id"] == "sshd-command";
+    let found = findings.iter().find(of_command).unwrap_or_else(|| panic!("{told:#}"));
+    assert_eq!(
+        (&found["file"], &found["is_command"]),
+        (&"/etc/ssh/sshd_config.d/20-old.conf".into(), &true.into())
+    );
+    host.must(found["mend"].as_str().expect("a text"));
+    host.must("oncall-cache config check /etc/authkeys/config.toml");
+    assert!(enters("dave"), "{:#?}", site.0.lines_of("authkeys"));
+    let _ = site.0.lines_of("authkeys");
+    assert!(!enters("alice"), "whom the directory alone speaks for");
+    let lines = site.0.lines_of("authkeys").join("\n");
+    assert!(lines.contains("chain=old:guarded"), "{lines}");
+    assert!(site.0.ssh("alice", "root", "true").status.success() && !enters("root"));
+    let told = text(&host.sh("oncall-cache doctor"));
+    assert!(!told.contains("sshd-command"), "{told}");
 }
 
 #[test]

@@ -405,6 +405,25 @@ fn a53_an_sshd_that_does_not_ask_is_named_by_the_line_that_wins() {
             "/etc/ssh/sshd_config.d/05-userdb.conf#userdbctl",
             Mend,
         ),
+        // Accounts have keys by it: it is kept, whichever of the two comes first.
+        case(
+            "echo 'AuthorizedKeysCommand /usr/bin/id %u' >/etc/ssh/sshd_config.d/05-other.conf",
+            "lock-out sshd-command",
+            "/etc/ssh/sshd_config.d/05-other.conf#/usr/bin/id",
+            Mend,
+        ),
+        case(
+            "rm -f /etc/ssh/sshd_config.d/05-other.conf; echo 'AuthorizedKeysCommand /usr/bin/id %u' >/etc/ssh/sshd_config.d/20-other.conf",
+            "warning sshd-command",
+            "/etc/ssh/sshd_config.d/20-other.conf#/usr/bin/id",
+            Mend,
+        ),
+        case(
+            "echo 'AuthorizedKeysCommand /usr/bin/id %h' >/etc/ssh/sshd_config.d/20-other.conf",
+            "warning sshd-command",
+            "/etc/ssh/sshd_config.d/20-other.conf#/usr/bin/id",
+            Advice("by hand", "rm /etc/ssh/sshd_config.d/20-other.conf"),
+        ),
         case(
             "rm -f /etc/ssh/sshd_config.d/05-userdb.conf; rm /etc/ssh/sshd_config.d/10-authkeys.conf",
             "lock-out sshd-command",

@@ -9,6 +9,7 @@ mod audit;
 mod entry;
 mod files;
 mod finding;
+mod keys_before;
 mod machine;
 mod nss;
 mod pam;
@@ -153,6 +154,7 @@ impl<'a> Host<'a> {
             config: self.path,
             shared: self.shared(),
             keys,
+            chain: self.config.map_or(&[], |config| &config.keys.chain),
         };
         let mut findings = sshd::check(&sshd);
         findings.extend(sshd::local_keys(&settings, &self.shared_or_root(), &self.accounts, &machine::text));

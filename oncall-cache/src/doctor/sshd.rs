@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use host::config::Chained;
 use policy::matches_glob;
 
 use super::accounts::Accounts;
 use super::entry::Obstacle;
 use super::finding::{Finding, Mend, Place, edit};
+use super::keys_before::{Commands, Kept};
 use super::machine::{Said, Stat};
 use super::pam::listed;
 
@@ -183,6 +185,8 @@ pub struct Sshd<'a> {
     pub shared: Vec<&'a str>,
     /// The copy of the directory, which the command has to read.
     pub keys: Option<Stat>,
+    /// The other commands that ours asks.
+    pub chain: &'a [Chained],
 }
 
 /// sshd's answer to `-T`, where it is no answer.
@@ -212,6 +216,7 @@ pub fn check(sshd: &Sshd<'_>) -> Vec<Finding> {
     findings.extend(sshd.pam(settings));
     for (account, settings) in sshd.settings {
         findings.extend(sshd.command(settings));
+        findings.extend(sshd.commands_before(settings));
         findings.extend(sshd.shut_out(account, settings));
         findings.extend(sshd.key_files(account, settings));
     }
@@ -280,9 +285,53 @@ impl Sshd<'_> {
         }
         if program.rsplit('/').next() != Some("authkeys") {
             let found = Finding::lock_out("sshd-command", format_args!("another command wins: {command}"));
-            return Some(mend(found.why(WHY_NO_COMMAND)));
+            return Some(self.kept(command, mend(found.why(WHY_NO_COMMAND))));
         }
         self.arguments(command).or_else(|| self.program(program)).or_else(|| self.user(settings))
+    }
+
+    /// `found`, whose mend puts another in the place of `command`: with what keeps that for the accounts whose keys it has.
+    fn kept(&self, command: &str, found: Finding) -> Finding {
+        let commands = Commands { chain: self.chain, config: self.config, stat: self.stat };
+        match (commands.kept(command), &found.mend) {
+            (Kept::By(lines), Mend::Command(mend)) => {
+                let both = format!("{lines} && {mend}");
+                found.run(both)
+            }
+            (Kept::ByHand(why), Mend::Command(mend)) => {
+                let advice = format!(
+                    "write `{command}` into config.toml as a [[keys.chain]], by hand, because {why}; then {mend}"
+                );
+                found.advise(advice)
+            }
+            _ => found,
+        }
+    }
+
+    /// Commands that sshd would ask if it did not ask ours. Our own file sorts before the distribution's.
+    fn commands_before(&self, settings: &Settings) -> Vec<Finding> {
+        let is_ours = |command: &str| {
+            command.split_whitespace().next().is_some_and(|program| program.ends_with("/authkeys"))
+        };
+        if !is_ours(settings.get("authorizedkeyscommand")) {
+            return Vec::new();
+        }
+        let commands = Commands { chain: self.chain, config: self.config, stat: self.stat };
+        let told = |line: &Line| {
+            let what =
+                format!("{} is not asked any more: sshd takes one command, and ours comes first", line.value);
+            let found = Finding::warning("sshd-command", what).at(line.place());
+            let found = found.why("accounts whose keys come from it cannot log in with them");
+            match commands.kept(&line.value) {
+                Kept::Already => None,
+                Kept::By(lines) => Some(found.run(format!("{lines}  # or, if nobody needs it, take the line out"))),
+                Kept::ByHand(why) => Some(found.advise(format_args!(
+                    "write it into config.toml as a [[keys.chain]], by hand, because {why}; or take the line out"
+                ))),
+            }
+        };
+        let lines = self.lines.iter().filter(|line| line.keyword == "authorizedkeyscommand");
+        lines.filter(|line| line.criteria.is_none() && !is_ours(&line.value)).filter_map(told).collect()
     }
 
     /// What the command is given.
@@ -494,7 +543,8 @@ impl Sshd<'_> {
             let what = format!("`{} {}` for connections that match `{criteria}`", line.keyword, line.value);
             let found = Finding::warning("sshd-match", what).at(line.place());
             let why = "for these connections sshd does not do what it does for all others";
-            found.why(why).run(edit(&line.file, &[format!("{}d", line.number)]) + RELOAD)
+            let found = found.why(why).run(edit(&line.file, &[format!("{}d", line.number)]) + RELOAD);
+            if line.keyword == "authorizedkeyscommand" { self.kept(&line.value, found) } else { found }
         };
         self.lines.iter().filter(|line| line.criteria.is_some()).filter(bad).map(told).collect()
     }
@@ -637,13 +687,17 @@ mod tests {
         );
     }
 
-    fn found(told: &str) -> Vec<String> {
+    /// Without the command that stands in 05-other.conf, unless it `has_other`.
+    fn found_where(has_other: bool, told: &str) -> Vec<Finding> {
         let accounts = Accounts::parse(
             "root:x:0:0::/root:/bin/sh\nauthkeys:x:990:990::/:/bin/false\n".to_string(),
             "root:x:0:\nauthkeys:x:990:\n".to_string(),
             "",
         );
-        let stat = |_: &Path| Some(Stat { uid: 0, gid: 0, mode: 0o755, is_directory: false });
+        let stat = |path: &Path| {
+            let is_there = has_other || !path.ends_with("userdbctl");
+            is_there.then_some(Stat { uid: 0, gid: 0, mode: 0o755, is_directory: false })
+        };
         let lines = read_lines();
         let settings = [("root".to_string(), Settings::parse(told))];
         let sshd = Sshd {
@@ -655,7 +709,12 @@ mod tests {
             config: "/c",
             shared: vec!["root"],
             keys: None,
+            chain: &[],
         };
+        check(&sshd)
+    }
+
+    fn found(told: &str) -> Vec<String> {
         let tell = |finding: Finding| {
             format!(
                 "{} {} {}",
@@ -664,7 +723,7 @@ mod tests {
                 finding.place.map(|place| place.to_string()).unwrap_or_default().replace("/etc/ssh/", "")
             )
         };
-        check(&sshd).into_iter().map(tell).collect()
+        found_where(false, told).into_iter().map(tell).collect()
     }
 
     const GOOD: &str = "usepam yes\nauthorizedkeyscommand /usr/bin/authkeys %u %t %k\nauthorizedkeyscommanduser authkeys\npermitrootlogin without-password\npubkeyauthentication yes\nmaxsessions 1\n";
@@ -698,6 +757,18 @@ mod tests {
         ] {
             let all = found(&GOOD.replace(right, wrong));
             assert!(all.contains(&expected.to_string()) && all.len() == 2, "{wrong}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn no_mend_takes_the_keys_of_another_command_away() {
+        let other = GOOD.replace("/usr/bin/authkeys %u %t %k", "/usr/bin/userdbctl ssh-authorized-keys %u");
+        for (told, severity) in [(GOOD.to_string(), "warning"), (other, "lock-out")] {
+            let findings = found_where(true, &told);
+            let found = findings.iter().find(|finding| finding.id == "sshd-command").expect("it is told");
+            let Mend::Command(mend) = &found.mend else { panic!("{:?}", found.mend) };
+            assert_eq!(found.severity.to_string(), severity);
+            assert!(mend.starts_with("printf '%s\\n' '' '[[keys.chain]]' "), "{mend}");
         }
     }
 
