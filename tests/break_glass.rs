@@ -1,5 +1,6 @@
 //! Getting in when nothing works, by the commands that docs/operations.md gives.
 
+use harness::page::SYSTEMCTL;
 use harness::suite::{CONFIG, DAY, HOUR, Suite};
 use harness::text;
 
@@ -73,6 +74,7 @@ fn an_exempt_account_needs_a_readable_configuration_and_the_console_needs_nothin
 #[test]
 fn from_a_cold_start_the_documented_commands_lead_back_to_a_host_that_enforces() {
     let suite = suite();
+    suite.host.write("/usr/local/sbin/systemctl", SYSTEMCTL, 0o755);
     lose_everything(&suite);
     suite.host.write("/etc/authkeys/config.toml", "[polcy]\n", 0o644);
     assert!(!sudo(&suite, "bob") && console(&suite, "root", "tty1"));
@@ -100,7 +102,7 @@ fn from_a_cold_start_the_documented_commands_lead_back_to_a_host_that_enforces()
     assert!(suite.ssh("alice", "root", "true").status.success(), "{:?}", suite.decisions());
     suite.host.must("rm -r /root/.ssh && mv /root/people.toml /root/rota.toml /etc/authkeys/");
     suite.host.must(documented("systemd-tmpfiles --create authkeys.conf"));
-    suite.host.must(documented("authkeys-sync && oncall-cache sync"));
+    suite.host.must(documented("systemctl start oncall-cache-sync"));
     let output = suite.host.sh(documented("oncall-cache doctor"));
     assert!(text(&output).contains("switch  /etc/authkeys/switch:1"), "{}", text(&output));
     suite.host.must(documented("oncall-cache suspend --end"));
@@ -118,18 +120,45 @@ fn without_any_program_of_ours_the_module_is_taken_out_by_each_of_the_documented
         "chmod a-x /usr/bin/oncall-cache /usr/bin/authkeys /usr/bin/authkeys-sync && mount --rbind / /mnt",
     );
     suite.host.must("cp -a /etc/pam.d /root/pam.d");
-    for way in [
-        "pam-oncall-enable --undo",
-        "sed -i --follow-symlinks '/pam_oncall/d' /etc/pam.d/*",
-        "chroot /mnt sh -c \"sed -i --follow-symlinks '/pam_oncall/d' /etc/pam.d/*\"",
-    ] {
+    for way in ["pam-oncall-enable --undo", BY_HAND, FROM_A_RESCUE_SYSTEM] {
         assert!(!sudo(&suite, "bob"), "{way}");
         suite.host.must(documented(way));
         assert!(sudo(&suite, "bob") && suite.ssh("carol", "breakglass", "true").status.success(), "{way}");
         assert!(!suite.host.sh("grep -r '^[^#].*pam_oncall' /etc/pam.d").status.success(), "{way}");
         suite.host.must("rm -rf /etc/pam.d && cp -a /root/pam.d /etc/pam.d");
     }
+    suite.host.must(documented(BY_HAND));
     suite.host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
-    suite.host.must("chmod a+x /usr/bin/oncall-cache && pam-oncall-enable --undo");
-    suite.host.must("pam-oncall-enable && grep -q pam_oncall /etc/pam.d/sudo");
+    suite.host.must("chmod a+x /usr/bin/oncall-cache");
+    let back = "sed -i --follow-symlinks '/optional pam_warn\\.so$/d' /etc/pam.d/* && pam-oncall-enable";
+    suite.host.must(documented(back));
+    suite.host.must("for stack in /etc/pam.d/*; do diff $stack /root/pam.d/${stack##*/}; done");
+}
+
+/// What operations.md has for where pam-oncall-enable does not run.
+const BY_HAND: &str = r"sed -i -E --follow-symlinks 's/^([[:space:]]*-?[a-z]+)[[:space:]].*pam_oncall\.so.*/\1 optional pam_warn.so/' /etc/pam.d/*";
+const FROM_A_RESCUE_SYSTEM: &str = r#"chroot /mnt sh -c "sed -i -E --follow-symlinks 's/^([[:space:]]*-?[a-z]+)[[:space:]].*pam_oncall\.so.*/\1 optional pam_warn.so/' /etc/pam.d/*""#;
+
+#[test]
+fn a_jump_that_counts_our_line_leads_where_it_led_when_the_line_goes() {
+    let suite = suite();
+    lose_everything(&suite);
+    suite.host.must("mount --rbind / /mnt");
+    // Whoever is in /etc/passwd is spared two lines: ours, and one that refuses everybody else.
+    let jump = "account [success=2 default=ignore] pam_localuser.so\naccount required pam_oncall.so\naccount requisite pam_deny.so\n";
+    let stack = suite.host.read("/etc/pam.d/sudo").replace("account required pam_oncall.so\n", jump);
+    assert!(stack.contains("pam_deny"), "{stack}");
+    suite.host.write("/etc/pam.d/sudo", &stack, 0o644);
+    assert!(sudo(&suite, "bob"), "the jump leads past our line");
+    suite.host.must("sed '/pam_oncall/d' /etc/pam.d/sudo >/tmp/sudo && cat /tmp/sudo >/etc/pam.d/sudo");
+    assert!(!sudo(&suite, "bob"), "a line less, and it leads to a refusal");
+    for way in [BY_HAND, FROM_A_RESCUE_SYSTEM] {
+        suite.host.write("/etc/pam.d/sudo", &stack, 0o644);
+        suite.host.must(documented(way));
+        assert!(sudo(&suite, "bob") && !suite.host.read("/etc/pam.d/sudo").contains("pam_oncall"), "{way}");
+    }
+    suite.host.write("/etc/pam.d/sudo", &stack, 0o644);
+    let output = suite.host.sh(documented("pam-oncall-enable --undo"));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("/etc/pam.d/sudo") && sudo(&suite, "bob"), "{}", text(&output));
 }

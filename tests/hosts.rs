@@ -451,9 +451,18 @@ fn a_host_from_an_image_without_copies_has_them_in_seconds_and_keeps_them_fresh(
 fn what_the_page_says_to_type_does_what_it_says() {
     let network = Network::start();
     let host = Booted::start(&network, "web1");
-    host.must("for name in alice bob; do useradd -m -s /bin/bash -G sudo $name; done");
-    host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+    page::add_administrators(&host, "sudo");
     bring_packages(&host, &[&THIS]);
     page::follow(&host, "debian", &format!("/root/{}", THIS.version));
+    assert_eq!(host.must("systemctl is-system-running"), "running\n");
+}
+
+#[test]
+fn the_quick_start_of_the_readme_runs_as_it_is_printed() {
+    let network = Network::start();
+    let host = Booted::start(&network, "web1");
+    page::add_administrators(&host, "sudo");
+    bring_packages(&host, &[&THIS]);
+    page::quick_start(&host, &format!("/root/{}", THIS.version));
     assert_eq!(host.must("systemctl is-system-running"), "running\n");
 }

@@ -8,7 +8,7 @@ use harness::{Host, text};
 const OLD: &str = "/run/suite/build/packages/0.1.0";
 const NEW: &str = "/run/suite/build/packages/0.1.1";
 
-/// A machine with alice and bob, who may both sudo, as far as sudoers go.
+/// A machine with alice and bob, who may both sudo, as far as the distribution's own sudoers go: with their password.
 fn machine() -> Host {
     // All of them, once for all tests here.
     packages::of("0.1.0");
@@ -16,8 +16,7 @@ fn machine() -> Host {
     host.write("/etc/apt/apt.conf.d/90test", "APT::Get::Assume-Yes \"true\";\n", 0o644);
     // Its trigger reads every page of the machine at each installation.
     host.must("rm -f /var/lib/man-db/auto-update");
-    host.must("for name in alice bob; do useradd -m -s /bin/sh $name && usermod -a -G sudo $name; done");
-    host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+    page::add_administrators(&host, "sudo");
     host
 }
 
@@ -201,6 +200,18 @@ fn a_package_alone_of_its_version_is_not_installed() {
 }
 
 #[test]
+fn the_pages_lead_to_headings_that_are_there_and_name_the_compiler_that_is_needed() {
+    assert_eq!(page::dangling_links(), [""; 0]);
+    let manifest = include_str!("../Cargo.toml");
+    let version = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next());
+    let readme = include_str!("../README.md");
+    assert!(
+        version.is_some_and(|version| readme.contains(&format!("with Rust {version} or newer"))),
+        "{version:?}"
+    );
+}
+
+#[test]
 fn sudo_takes_the_example() {
     let host = Host::start();
     host.must(
@@ -261,7 +272,19 @@ mkdir -p /tmp/rpm && cd /tmp/rpm
   printf '%%description\n.\n%%files\n'; } >base.spec
 rpmbuild -bb --quiet --define '_topdir /tmp/rpm' --define '_rpmdir /tmp/rpm' base.spec
 rpm -i --nodeps noarch/*.rpm
-groupadd wheel && echo '%wheel ALL=(ALL:ALL) NOPASSWD: ALL' >>/etc/sudoers.d/team
+groupadd wheel && for name in alice bob; do usermod -a -G wheel $name; done
+# What the sudoers of RHEL 9 says, without its comments and env_keep.
+cat >/etc/sudoers <<'END'
+Defaults   !visiblepw
+Defaults    always_set_home
+Defaults    match_group_by_gid
+Defaults    always_query_group_plugin
+Defaults    env_reset
+Defaults    secure_path = /sbin:/bin:/usr/sbin:/usr/bin
+root	ALL=(ALL) 	ALL
+%wheel	ALL=(ALL)	ALL
+#includedir /etc/sudoers.d
+END
 echo 9 >/etc/dnf/vars/releasever
 echo 'assumeyes=1' >>/etc/dnf/dnf.conf
 
@@ -342,20 +365,12 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     assert_eq!(host.must("ls -A /etc/authkeys /usr/lib64 /usr/lib64/security /usr/libexec/authkeys /usr/share/authkeys 2>/dev/null; true").matches("oncall").count(), 0);
 }
 
-/// Stands for what a machine that systemd did not boot has nobody to ask for.
-const SYSTEMCTL: &str = "#!/bin/sh
-case \"$*\" in
-'start oncall-cache-sync') runuser -u authkeys-sync -- authkeys-sync && runuser -u oncall-cache -- oncall-cache sync ;;
-'reload ssh' | 'reload sshd') kill -HUP $(cat /run/sshd.pid) ;;
-*) exec /usr/bin/systemctl \"$@\" ;;
-esac
-";
-
 /// Types the page in, with sshd started by hand.
 fn follow(host: &Host, system: &str) {
-    host.write("/usr/local/sbin/systemctl", SYSTEMCTL, 0o755);
+    host.write("/usr/local/sbin/systemctl", page::SYSTEMCTL, 0o755);
     host.write("/usr/local/bin/journalctl", "#!/bin/sh\n", 0o755);
-    host.must("mkdir -p /run/sshd && ssh-keygen -A && /usr/sbin/sshd -p 2222");
+    host.must("mkdir -p /run/sshd && ssh-keygen -A && /usr/sbin/sshd");
+    host.wait_for_port(22);
     page::follow(host, system, OLD);
 }
 

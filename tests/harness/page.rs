@@ -1,7 +1,24 @@
-//! docs/install.md, typed in.
+//! docs/install.md and README.md, typed in on machines with the sudoers of their distribution.
 
-use crate::Machine;
 use crate::packages::{LOGINS, added};
+use crate::{Machine, text, wait_until};
+
+/// Stands for systemctl on a machine that systemd did not boot, and where there is nobody to ask.
+pub const SYSTEMCTL: &str = "#!/bin/sh
+case \"$*\" in
+'start oncall-cache-sync') runuser -u authkeys-sync -- authkeys-sync && runuser -u oncall-cache -- oncall-cache sync ;;
+'reload ssh' | 'reload sshd') kill -HUP $(cat /run/sshd.pid) ;;
+'stop user-'*.slice) ;;
+*) exec /usr/bin/systemctl \"$@\" ;;
+esac
+";
+
+/// Adds alice and bob, who are administrators by `group`, as the distribution's sudoers have it: with their password.
+pub fn add_administrators(host: &Machine, group: &str) {
+    host.must(&format!(
+        "for name in alice bob; do useradd -m -s /bin/sh -G {group} $name && echo $name:secret | chpasswd; done"
+    ));
+}
 
 /// What docs/install.md says to type, in its order: the boxes for everybody and those for `system`, each with the
 /// heading that it stands under.
@@ -28,9 +45,52 @@ fn typed(system: &str) -> Vec<(String, String)> {
     boxes
 }
 
-/// Types the page in on a machine of this `system` where alice and bob may sudo and `directory` has the packages, and
-/// looks after each section whether it is so.
+/// The pages that link to each other, by where they are.
+const PAGES: [(&str, &str); 7] = [
+    ("README.md", include_str!("../../README.md")),
+    ("docs/architecture.md", include_str!("../../docs/architecture.md")),
+    ("docs/configuration.md", include_str!("../../docs/configuration.md")),
+    ("docs/install.md", include_str!("../../docs/install.md")),
+    ("docs/migration.md", include_str!("../../docs/migration.md")),
+    ("docs/operations.md", include_str!("../../docs/operations.md")),
+    ("docs/providers.md", include_str!("../../docs/providers.md")),
+];
+
+/// The links to a heading of one of the pages that it does not have.
+pub fn dangling_links() -> Vec<String> {
+    let has = |page: &str, anchor: &str| {
+        let text = PAGES.iter().find(|(name, _)| *name == page).expect("one of the pages").1;
+        text.lines().any(|line| line.starts_with('#') && anchor_of(line) == anchor)
+    };
+    let mut dangling = Vec::new();
+    for (name, text) in PAGES {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let Some((file, anchor)) = link.split_once('#').filter(|_| !link.contains("://")) else {
+                continue;
+            };
+            let page = match file.strip_prefix("docs/").unwrap_or(file) {
+                "" => name.to_string(),
+                file => format!("docs/{file}"),
+            };
+            if !has(&page, anchor) {
+                dangling.push(format!("{name}: {link}"));
+            }
+        }
+    }
+    dangling
+}
+
+/// The name by which a link reaches a heading.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// Types the page in on a machine of this `system` with [`add_administrators`] where `directory` has the packages, and
+/// looks after each section whether it is so. sshd listens on port 22.
 pub fn follow(host: &Machine, system: &str, directory: &str) {
+    host.must("ssh-keygen -qt ed25519 -N '' -C alice -f /root/alice && rm -f /root/.ssh/known_hosts");
     let logins = host.must(LOGINS);
     let boxes = typed(system);
     let sections = ["Packages", "Configure", "Observe", "Enforce", "Remove"];
@@ -39,20 +99,54 @@ pub fn follow(host: &Machine, system: &str, directory: &str) {
         for (_, commands) in boxes.iter().filter(|(heading, _)| heading == section) {
             host.must(&format!("set -e; export HOME=/root; cd {directory}\n{commands}"));
         }
-        let enforces = section == "Enforce";
+        let (observes, enforces) = (section == "Observe", section == "Enforce");
         assert_eq!((may_sudo(host, "alice"), may_sudo(host, "bob")), (true, !enforces), "after {section}");
-        if section == "Observe" {
+        if observes {
             let keys = host.must("sshd -T | grep -i '^authorizedkeyscommand '");
             assert_eq!(keys, "authorizedkeyscommand /usr/bin/authkeys %u %t %k\n");
             assert!(host.must("runuser -u authkeys -- authkeys root").contains("ssh-ed25519 AAAA"));
             assert!(host.read("/etc/pam.d/sudo").contains("pam_oncall.so"));
         }
+        if observes || enforces {
+            wait_until("sshd lets the account for emergencies in, and sudo makes it root", || {
+                ssh(host, "breakglass-key", "breakglass", "sudo -n id -u") == "0\n"
+            });
+            assert_eq!(ssh(host, "alice", "root", "id -u"), "0\n", "after {section}");
+        }
     }
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
-    assert!(!host.path("/etc/authkeys").exists() && !host.path("/usr/bin/authkeys").exists());
+    for left in ["/etc/authkeys", "/usr/bin/authkeys", "/etc/sudoers.d/breakglass", "/root/breakglass-key"] {
+        assert!(!host.path(left).exists(), "{left}");
+    }
 }
 
-/// May `name` become root, who may as far as sudoers go?
+/// What a command says that is run over ssh with this key of root's.
+fn ssh(host: &Machine, key: &str, account: &str, command: &str) -> String {
+    let options = "-F none -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=no";
+    let output = host.sh(&format!("HOME=/root ssh {options} -i /root/{key} {account}@localhost {command}"));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Types in what README.md says to type in short, line by line, where `directory` has the packages; the files are as the
+/// examples are. It leads to a host that observes, and on which everybody gets in as before.
+pub fn quick_start(host: &Machine, directory: &str) {
+    let page = include_str!("../../README.md");
+    let section = page.split_once("\n## Install it\n").expect("the section").1;
+    let section = section.split_once("\n## ").expect("another section").0;
+    let lines: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    let (last, lines) = lines.split_last().expect("lines to type");
+    assert!(last.starts_with("oncall-cache doctor"), "{last}");
+    for line in lines {
+        let output = host.sh(&format!("export HOME=/root EDITOR=true; cd {directory}; {line}"));
+        assert!(output.status.success(), "{line}\n{}", text(&output));
+        assert!(may_sudo(host, "alice") && may_sudo(host, "bob"), "after {line}");
+    }
+    let told = text(&host.sh(last));
+    assert!(told.contains("  observe  ") && !told.contains("  config"), "{told}");
+    assert!(host.must("oncall-cache who").contains("Primary"), "the rota is read");
+}
+
+/// May `name`, whose password is as [`add_administrators`] sets it, become root, who may as far as sudoers go?
 pub fn may_sudo(host: &Machine, name: &str) -> bool {
-    host.sh(&format!("runuser -u {name} -- sudo -n id -u")).status.success()
+    host.sh(&format!("echo secret | runuser -u {name} -- sudo -S -k -p '' id -u")).status.success()
 }
