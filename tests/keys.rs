@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use harness::hostile::{Certificate, Hostile, Play, ber};
 use harness::slapd::Slapd;
-use harness::suite::{DAY, HOUR, Suite};
-use harness::text;
+use harness::suite::{DAY, HOUR, Suite, now};
+use harness::{text, wait_until};
 
 /// A whole configuration; `keys` goes into [keys].
 fn config(urls: &[&str], keys: &str) -> String {
@@ -937,6 +937,47 @@ fn a16_the_last_word_of_the_directory_outlives_it_whatever_an_older_copy_says() 
                 site.age_copy(30);
                 assert!(login(), "the copy is the newer word");
             }
+        }
+    }
+}
+
+#[test]
+fn a_live_answer_counts_from_when_it_was_asked_and_never_covers_a_later_sync() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let (own, other) = (key_of(&suite, "alice"), made_keys::numbered(1));
+    for mode in ["lookup", "replica"] {
+        site.configure(&[Slapd::LDAPS_URL], &format!("mode = '{mode}'\ndeadline = '10s'"));
+        site.without_copy();
+        // It takes connections, and does not answer.
+        suite.host.must("pkill -STOP -x slapd");
+        let before = now();
+        suite.host.must(
+            "rm -f /tmp/answer /tmp/answered
+             (runuser -u authkeys -- authkeys alice; touch /tmp/answered) </dev/null >/tmp/answer 2>&1 &",
+        );
+        wait_until("the directory is asked", || suite.host.sh("pgrep -x authkeys-sync").status.success());
+        let begun = now();
+        wait_until("two seconds", || now() > begun + 2);
+        suite.host.must("pkill -CONT -x slapd");
+        wait_until("an answer", || suite.host.path("/tmp/answered").exists());
+        assert_eq!(suite.host.read("/tmp/answer"), format!("{own} alice\n"), "{mode}");
+        let asked = suite.host.must(&format!("sqlite3 {MEMORY}/lookups.db 'SELECT asked FROM answer'"));
+        let asked: i64 = asked.trim().parse().expect("a number");
+        assert!((before..=begun).contains(&asked), "{mode}: {before}, {begun}, {asked}");
+        if mode == "lookup" {
+            continue;
+        }
+        // A sync that was asked for in the meantime, whatever it says, is later; one of the same second as well.
+        site.give_alice(&[other.as_bytes()]);
+        suite.sync_keys();
+        site.slapd.stop();
+        for (after, keys) in [(1, 2), (0, 2), (-1, 1)] {
+            // By then the copy is no fresh one.
+            site.age_memory(600);
+            site.age_copy(600 - after);
+            let output = site.run("alice");
+            assert_eq!(stdout(&output).lines().count(), keys, "{after}: {}", site.why(&output));
         }
     }
 }

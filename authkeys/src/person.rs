@@ -178,6 +178,13 @@ impl Earlier {
             Self::Unusable(_, age) => *age,
         }
     }
+
+    /// Is this a later word than `copied`?
+    fn is_after(&self, copied: &Found) -> bool {
+        let has_keys =
+            matches!(self, Self::Found(Found { known: Known::Keys(keys), .. }) if !keys.is_empty());
+        self.age() < copied.age() || (self.age() == copied.age() && !has_keys)
+    }
 }
 
 /// The memory; why there is none is worth a word in the log and no more.
@@ -207,11 +214,12 @@ impl Question<'_> {
             Err(ref fault) => Some(fault),
         };
         let mut lookups = self.open();
+        let asked = self.clock.later();
         match self.ask() {
-            Ok(answer) => Ok(self.keep(answer, lookups).and_fault("copy", fault)),
+            Ok(answer) => Ok(self.keep(answer, asked, lookups).and_fault("copy", fault)),
             Err(error) => {
                 let remembered = self.recall(&mut lookups);
-                self.keep_unusable(&error, lookups);
+                self.keep_unusable(&error, asked, lookups);
                 without_answer(error, newer(copied, remembered))
             }
         }
@@ -231,10 +239,11 @@ impl Question<'_> {
                 return Ok(found);
             }
         }
+        let asked = self.clock.later();
         match self.ask() {
-            Ok(answer) => Ok(self.keep(answer, lookups)),
+            Ok(answer) => Ok(self.keep(answer, asked, lookups)),
             Err(error) => {
-                self.keep_unusable(&error, lookups);
+                self.keep_unusable(&error, asked, lookups);
                 without_answer(error, remembered)
             }
         }
@@ -282,25 +291,26 @@ impl Question<'_> {
         }
     }
 
-    fn keep(&self, answer: Answer, lookups: Opened) -> Found {
-        let kept = self.remember(&Heard::new(answer.known.clone(), answer.changes), lookups);
+    fn keep(&self, answer: Answer, asked: Timestamp, lookups: Opened) -> Found {
+        let kept = self.remember(&Heard::new(answer.known.clone(), answer.changes), asked, lookups);
         Found::live(answer).and_fault("memory", kept.err().flatten().as_ref())
     }
 
     /// Keeps that the directory has answered for certain what is of no use. Should that not be possible, the
     /// next question is asked as if nothing had been said.
-    fn keep_unusable(&self, error: &LiveError, lookups: Opened) {
+    fn keep_unusable(&self, error: &LiveError, asked: Timestamp, lookups: Opened) {
         if let Some(unusable) = error.unusable() {
-            let _ = self.remember(&Heard::Unusable(unusable), lookups);
+            let _ = self.remember(&Heard::Unusable(unusable), asked, lookups);
         }
     }
 
-    fn remember(&self, heard: &Heard, lookups: Opened) -> Result<(), Option<StoreError>> {
+    /// An answer counts from when it was asked for: a slow one may be older than a sync that ended meanwhile.
+    fn remember(&self, heard: &Heard, asked: Timestamp, lookups: Opened) -> Result<(), Option<StoreError>> {
         if self.memory.own().is_none() {
             return Ok(());
         }
-        let (now, keep) = (self.clock.later(), self.config.keys.stale_for);
-        lookups.and_then(|mut lookups| lookups.remember(self.person, heard, now, keep).map_err(Some))
+        let keep = self.config.keys.stale_for;
+        lookups.and_then(|mut lookups| lookups.remember(self.person, heard, asked, keep).map_err(Some))
     }
 
     /// Asks the directory, unless it was found down a moment ago.
@@ -333,7 +343,8 @@ impl Question<'_> {
     }
 }
 
-/// Which of what the copy and the memory say is the later word. A clock that is behind either of them tells no
+/// Which of what the copy and the memory say is the later word; of two that were asked for in
+/// the same second the one without keys, else the copy. A clock that is behind either of them tells no
 /// age, so neither is believed then.
 fn newer(
     copied: Result<Found, StoreError>,
@@ -341,7 +352,7 @@ fn newer(
 ) -> Result<Option<Earlier>, StoreError> {
     match (copied, remembered) {
         (Err(fault @ StoreError::Future(..)), _) | (Ok(_), Err(fault @ StoreError::Future(..))) => Err(fault),
-        (Ok(found), Ok(Some(earlier))) if earlier.age() <= found.age() => Ok(Some(earlier)),
+        (Ok(found), Ok(Some(earlier))) if earlier.is_after(&found) => Ok(Some(earlier)),
         (Ok(found), _) => Ok(Some(Earlier::Found(found))),
         (Err(_), Ok(Some(earlier))) => Ok(Some(earlier)),
         (Err(fault), _) => Err(fault),

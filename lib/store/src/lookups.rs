@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Principal, Span, Timestamp};
+use policy::{Principal, Rules, Span, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use trust::Owner;
 
@@ -206,12 +206,14 @@ impl Lookups {
         Ok(Some((heard, Timestamp::from_unix(asked))))
     }
 
-    /// Keeps `heard` as the answer about `principal` at `now`, and forgets what is older than `keep`.
+    /// Keeps `heard` as the answer to a question about `principal` that was asked at `asked`, and forgets what is older
+    /// than `keep` before that. What was asked later and answered sooner stays; further ahead than any question takes, it
+    /// is of a clock that was wrong.
     pub fn remember(
         &mut self,
         principal: &Principal,
         heard: &Heard,
-        now: Timestamp,
+        asked: Timestamp,
         keep: Span,
     ) -> Result<(), StoreError> {
         let (kind, changes) = match heard {
@@ -228,10 +230,19 @@ impl Lookups {
         };
         let mut write = || {
             let transaction = self.connection.transaction()?;
-            transaction.execute("DELETE FROM answer WHERE asked < ?1", [now.minus(keep).unix()])?;
+            transaction.execute("DELETE FROM answer WHERE asked < ?1", [asked.minus(keep).unix()])?;
             transaction.execute(
-                "INSERT OR REPLACE INTO answer VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![self.scope, principal.as_str(), now.unix(), kind, keys],
+                "INSERT INTO answer VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+                 SET asked = excluded.asked, kind = excluded.kind, keys = excluded.keys
+                 WHERE asked <= excluded.asked OR asked > ?6",
+                params![
+                    self.scope,
+                    principal.as_str(),
+                    asked.unix(),
+                    kind,
+                    keys,
+                    asked.plus(Rules::SKEW).unix()
+                ],
             )?;
             transaction.commit()
         };
@@ -333,6 +344,23 @@ mod tests {
         assert_eq!(lookups.recall(&name("dave")).unwrap(), None);
         lookups.remember(&name("alice"), &ABSENT, NOW, DAY).unwrap();
         assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((ABSENT, NOW)));
+    }
+
+    #[test]
+    fn what_was_asked_later_stays_whatever_is_answered_last() {
+        let directory = crate::scratch();
+        let mut lookups = Lookups::open_or_make(&directory.path().join("lookups.db"), "test").unwrap();
+        let alice = name("alice");
+        let mut after = |seconds: i64, heard: &Heard| {
+            let asked = NOW.plus(Span::seconds(seconds));
+            lookups.remember(&alice, heard, asked, DAY).unwrap();
+            let (heard, asked) = lookups.recall(&alice).unwrap().unwrap();
+            (heard, asked.since(NOW).as_seconds())
+        };
+        assert_eq!(after(5, &ABSENT), (ABSENT, 5));
+        assert_eq!(after(3, &keys()), (ABSENT, 5), "an older word");
+        assert_eq!(after(5, &keys()), (keys(), 5));
+        assert_eq!(after(-200, &ABSENT), (ABSENT, -200), "the clock was ahead");
     }
 
     #[test]
