@@ -15,6 +15,9 @@ need sudo sudo
 need useradd passwd
 need /usr/sbin/slapd slapd
 need ldapmodify ldap-utils
+need /usr/sbin/ns-slapd 389-ds-base
+need certutil libnss3-tools
+need openssl openssl
 need pamtester pamtester
 need sqlite3 sqlite3
 need systemd-analyze systemd

@@ -3,6 +3,7 @@
 mod booted;
 pub mod directory;
 pub mod dns;
+pub mod ds389;
 mod host;
 pub mod hostile;
 mod machine;

@@ -522,7 +522,7 @@ impl Directory for Played<'_> {
 
     fn exchange(&self) {
         let all = format!(
-            "ldapsearch -x -LLL -o ldif-wrap=no -H {} -D {ROOT_DN} -w '{ROOT_PASSWORD}' -b {}",
+            "ldapsearch -x -LLL -o ldif-wrap=no -H {} -D {ROOT_DN} -w '{ROOT_PASSWORD}' -b {} '*' pwdAccountLockedTime",
             Slapd::LDAPS_URL,
             Slapd::SUFFIX
         );
@@ -532,7 +532,7 @@ impl Directory for Played<'_> {
         host.must(&format!("rm {HOME}/db/*"));
         self.slapd.resume();
         host.must(&format!(
-            "LDAPTLS_CACERT={HOME}/ca.pem ldapadd -x -H {} -D {ROOT_DN} -w '{ROOT_PASSWORD}' -f {HOME}/all.ldif",
+            "LDAPTLS_CACERT={HOME}/ca.pem ldapadd -x -e '!relax' -H {} -D {ROOT_DN} -w '{ROOT_PASSWORD}' -f {HOME}/all.ldif",
             Slapd::LDAPS_URL
         ));
     }

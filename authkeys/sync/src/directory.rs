@@ -15,7 +15,9 @@ mod dns;
 mod fault;
 mod marks;
 mod person;
+mod received;
 mod refresh;
+mod search;
 mod server;
 mod slices;
 
@@ -25,8 +27,7 @@ use std::time::Duration;
 
 use host::config::{Bind, Ldap, LdapServer, LdapUrl, Membership};
 use host::secret::Secret;
-use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
-use ldap3::{DerefAliases, LdapConnAsync, LdapError, LdapResult, Scope, SearchEntry, SearchOptions};
+use ldap3::{LdapConnAsync, LdapError, LdapResult, Scope};
 use tokio::task::JoinHandle;
 
 use crate::entry::Entry;
@@ -37,6 +38,8 @@ use fault::one_line;
 pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
 pub use person::Eligible;
 use person::Reader;
+use received::Received;
+use search::{Search, Tally};
 use server::Server;
 
 /// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup, and which
@@ -45,9 +48,6 @@ const GROUP: [&str; 4] = ["member", "uniqueMember", "memberUid", "objectClass"];
 
 /// RFC 4511's way to ask for no attribute at all.
 const NOTHING: [&str; 1] = ["1.1"];
-
-/// Entries in one page; servers commonly refuse more than 500 or 1,000.
-const PAGE: i32 = 500;
 
 /// The most entries and references that one sync takes.
 const MOST_ENTRIES: usize = 200_000;
@@ -247,50 +247,6 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     Ok(Answer { news, cookie, eligible, silent: Vec::new() })
 }
 
-/// One search.
-struct Search<'a> {
-    base: &'a str,
-    scope: Scope,
-    filter: &'a str,
-    attributes: &'a [&'a str],
-}
-
-/// What has come from the server so far.
-#[derive(Default)]
-struct Tally {
-    entries: usize,
-    references: usize,
-    bytes: usize,
-}
-
-impl Tally {
-    /// Counts one entry, or says that there are too many.
-    fn add(&mut self, found: &SearchEntry) -> Result<(), Fault> {
-        let texts = found.attrs.values().flatten().map(String::len);
-        let values = texts.chain(found.bin_attrs.values().flatten().map(Vec::len));
-        self.entries += 1;
-        self.bytes = self.bytes.saturating_add(found.dn.len()).saturating_add(values.sum());
-        self.check()
-    }
-
-    /// Counts one message that is no entry.
-    fn add_reference(&mut self) -> Result<(), Fault> {
-        self.references += 1;
-        self.check()
-    }
-
-    /// Counts what a message that is no entry carries.
-    fn add_bytes(&mut self, bytes: usize) -> Result<(), Fault> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.check()
-    }
-
-    fn check(&self) -> Result<(), Fault> {
-        let few = self.entries.saturating_add(self.references) <= MOST_ENTRIES;
-        if few && self.bytes <= MOST_BYTES { Ok(()) } else { Err(Fault::TooLarge) }
-    }
-}
-
 /// A connection with TLS on it, or on a socket of this host.
 struct Session<'a> {
     ldap: ldap3::Ldap,
@@ -362,7 +318,7 @@ impl<'a> Session<'a> {
     }
 
     /// Exactly the group `dn`, with all its members if these are asked for.
-    async fn group(&mut self, dn: &str, attributes: &[&str]) -> Result<SearchEntry, Fault> {
+    async fn group(&mut self, dn: &str, attributes: &[&str]) -> Result<Received, Fault> {
         let (slice, is_cut) = (slices::first("member"), self.server.is_active_directory());
         let name =
             |name: &&str| if is_cut && *name == "member" { slice.clone() } else { (*name).to_string() };
@@ -381,60 +337,6 @@ impl<'a> Session<'a> {
             (Some(_), false) => fault(GroupFault::Several),
             (Some(group), true) => self.joined(dn, group).await,
         }
-    }
-
-    /// Gives every entry that `search` finds to `take`, page after page (RFC 2696).
-    ///
-    /// ldap3's own paging looks at the result of the last page alone, so the pages are asked for here.
-    async fn search(&mut self, search: &Search<'_>, mut take: impl FnMut(SearchEntry)) -> Result<(), Fault> {
-        // Bytes go on counting: they are limited over all searches together.
-        self.tally = Tally { bytes: self.tally.bytes, ..Tally::default() };
-        let mut cookie = Vec::new();
-        loop {
-            cookie = self.page(search, cookie, &mut take).await?;
-            if cookie.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// One page; the cookie for the next one, empty if there is none.
-    async fn page(
-        &mut self,
-        search: &Search<'_>,
-        cookie: Vec<u8>,
-        take: &mut impl FnMut(SearchEntry),
-    ) -> Result<Vec<u8>, Fault> {
-        let Search { base, scope, filter, attributes } = *search;
-        let begun = self
-            .ldap
-            .with_search_options(SearchOptions::new().deref(DerefAliases::Never))
-            .with_controls(RawControl::from(PagedResults { size: PAGE, cookie }))
-            .streaming_search(base, scope, filter, attributes)
-            .await;
-        let mut stream = match begun {
-            Ok(stream) => stream,
-            Err(error) => return Err(self.fault(error).await),
-        };
-        loop {
-            match stream.next().await {
-                Ok(Some(item)) if item.is_ref() || item.is_intermediate() => self.tally.add_reference()?,
-                Ok(Some(item)) => {
-                    let found = SearchEntry::construct(item);
-                    self.tally.add(&found)?;
-                    take(found);
-                }
-                Ok(None) => break,
-                Err(error) => return Err(self.fault(error).await),
-            }
-        }
-        let result = stream.finish().await;
-        self.answered = true;
-        if result.rc == 0 {
-            return Ok(next_page(&result.ctrls));
-        }
-        let Tally { entries, references, .. } = self.tally;
-        Err(Fault::Partial { base: base.to_string(), entries, references, reply: self.reply(result) })
     }
 
     /// What the server said. One that repeats what it was told must not bring the password into our log.
@@ -476,32 +378,21 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The cookie with which the next page is asked for; empty after the last one.
-fn next_page(controls: &[Control]) -> Vec<u8> {
-    let paged = controls.iter().find(|control| matches!(control.0, Some(ControlType::PagedResults)));
-    paged.map(|control| control.1.parse::<PagedResults>().cookie).unwrap_or_default()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use policy::Span;
     use std::path::PathBuf;
 
-    pub(crate) fn found(dn: &str, texts: &[(&str, &[&str])], bytes: &[(&str, &[&[u8]])]) -> SearchEntry {
-        let text = |value: &&str| (*value).to_string();
-        let byte = |value: &&[u8]| value.to_vec();
-        SearchEntry {
-            dn: dn.to_string(),
-            attrs: texts
-                .iter()
-                .map(|(name, v)| ((*name).to_string(), v.iter().map(text).collect()))
-                .collect(),
-            bin_attrs: bytes
-                .iter()
-                .map(|(name, v)| ((*name).to_string(), v.iter().map(byte).collect()))
-                .collect(),
+    pub(crate) fn found(dn: &str, texts: &[(&str, &[&str])], bytes: &[(&str, &[&[u8]])]) -> Received {
+        let mut received = Received::at(dn);
+        for (name, values) in texts {
+            received.add(name, values.iter().map(|value| value.as_bytes().to_vec()).collect());
         }
+        for (name, values) in bytes {
+            received.add(name, values.iter().map(|value| value.to_vec()).collect());
+        }
+        received
     }
 
     pub(crate) fn url() -> LdapUrl {
@@ -528,16 +419,6 @@ pub(crate) mod tests {
             deadline: Span::seconds(3),
             full_refresh: Span::hours(24),
         }
-    }
-
-    #[test]
-    fn a_tally_ends_at_its_limits() {
-        let mut tally = Tally { entries: MOST_ENTRIES - 1, ..Tally::default() };
-        assert!(tally.add_reference().is_ok());
-        assert!(matches!(tally.add(&found("", &[], &[])), Err(Fault::TooLarge)));
-        let mut tally = Tally { bytes: MOST_BYTES - 3, ..Tally::default() };
-        assert!(tally.add(&found("d", &[("a", &["b"])], &[("c", &[b"d"])])).is_ok());
-        assert!(matches!(tally.add(&found("d", &[], &[])), Err(Fault::TooLarge)));
     }
 
     #[test]

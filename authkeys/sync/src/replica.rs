@@ -29,8 +29,6 @@ pub enum News {
         set: Vec<Entry>,
         /// Entries that are gone.
         gone: BTreeSet<String>,
-        /// If the server told who is still there: whoever is not among them, nor in `set`, is gone.
-        present: Option<BTreeSet<String>>,
     },
 }
 
@@ -53,13 +51,20 @@ impl News {
 
 /// The messages of one RFC 4533 refresh, collected. Entries go by their entryUUID: that is how removals
 /// are told, and it outlives a rename.
+///
+/// Nobody is gone because the server did not speak of them. A list of those who are still there (the present phase)
+/// says which other people are gone only if it is whole, and a server that lists them does not know itself what
+/// changed: 389 Directory Server lists nobody and means everybody, and slapd, restored from a backup and changed since,
+/// has people on its list who are not in the copy, or as they were before. So it leads to everybody being fetched.
 #[derive(Debug, Default)]
 pub struct Refresh {
     /// In the order of their arrival; of several with one id the last counts. A map would cost a
     /// directory of a hundred thousand half as much again.
     set: Vec<Entry>,
     gone: BTreeSet<String>,
-    present: BTreeSet<String>,
+    /// Has the server named somebody who is still there?
+    listed: bool,
+    /// Has it said that it has named all of them?
     present_phase_ended: bool,
 }
 
@@ -74,15 +79,12 @@ impl Refresh {
 
     /// Entries that are gone.
     pub fn remove(&mut self, ids: impl IntoIterator<Item = String>) {
-        for id in ids {
-            self.present.remove(&id);
-            self.gone.insert(id);
-        }
+        self.gone.extend(ids);
     }
 
-    /// Entries that are as they were.
-    pub fn keep(&mut self, ids: impl IntoIterator<Item = String>) {
-        self.present.extend(ids);
+    /// The server has named somebody who is still there.
+    pub fn list(&mut self) {
+        self.listed = true;
     }
 
     /// The server has named everybody who is still there; what follows are changes.
@@ -91,15 +93,15 @@ impl Refresh {
     }
 
     /// The end, with success: what the messages mean, and the cookie for the next time. `sent` is the cookie
-    /// that was asked with; `told` and `refresh_deletes` are the server's last words. `None` if they
-    /// contradict each other.
+    /// that was asked with; `told` and `refresh_deletes` are the server's last words. `None` if everybody has to be
+    /// fetched; for an answer without a cookie that is a contradiction.
     pub fn finish(
         self,
         sent: Option<&[u8]>,
         told: Option<Vec<u8>>,
         refresh_deletes: bool,
     ) -> Option<(News, Option<Vec<u8>>)> {
-        let Self { mut set, gone, present, present_phase_ended } = self;
+        let Self { mut set, gone, listed, present_phase_ended } = self;
         set.reverse();
         // Stable, so that the last of one id is the first now.
         set.sort_by(|left, right| left.id.cmp(&right.id));
@@ -110,10 +112,12 @@ impl Refresh {
         let replaced = told.as_ref().is_some_and(Vec::is_empty);
         if sent.is_none() || replaced {
             // Whoever is only "still there" was not shown to us; nobody can be, the first time.
-            return present.is_empty().then_some((News::Everything(set), told.filter(|_| !replaced)));
+            return (!listed).then_some((News::Everything(set), told.filter(|_| !replaced)));
         }
-        let listed = present_phase_ended || !refresh_deletes;
-        let news = News::Part { set, gone, present: listed.then_some(present) };
+        if listed || present_phase_ended || !refresh_deletes {
+            return None;
+        }
+        let news = News::Part { set, gone };
         // No new cookie: nothing happened, the old one stays good.
         Some((news, told.or_else(|| sent.map(<[u8]>::to_vec))))
     }
@@ -221,9 +225,9 @@ pub fn plan(
     let Answer { news, eligible, .. } = answer;
     match (base, news) {
         (base, News::Everything(entries)) => whole(base, entries, keep),
-        (Some(base), News::Part { set, gone, present }) => {
+        (Some(base), News::Part { set, gone }) => {
             let regrouped = group != Some(eligible.digest().as_str());
-            part(base, set, gone, present, regrouped.then_some(&eligible))
+            part(base, set, gone, regrouped.then_some(&eligible))
         }
         (None, News::Part { .. }) => Ok(Plan::FetchEverything),
     }
@@ -255,15 +259,10 @@ pub fn whole(base: Option<&Base>, entries: Vec<Entry>, keep: Keep) -> Result<Pla
 fn part(
     base: &Base,
     set: Vec<Entry>,
-    mut gone: BTreeSet<String>,
-    present: Option<BTreeSet<String>>,
+    gone: BTreeSet<String>,
     eligible: Option<&Eligible>,
 ) -> Result<Plan, StoreError> {
     let mut affected: BTreeSet<String> = set.iter().map(|entry| entry.id.clone()).collect();
-    if let Some(present) = present {
-        let unnamed = |id: &String| !present.contains(id) && !affected.contains(id);
-        gone.extend(base.ids()?.into_iter().filter(unnamed));
-    }
     affected.extend(gone.iter().cloned());
     if !affected.is_empty() && touches_others(&mut base.lookup()?, &set, &affected)? {
         return Ok(Plan::FetchEverything);
@@ -404,7 +403,7 @@ mod tests {
     #[test]
     fn nothing_changed_keeps_the_cookie() {
         let said = Refresh::default().finish(Some(b"c1"), None, true);
-        let nothing = News::Part { set: vec![], gone: ids([]), present: None };
+        let nothing = News::Part { set: vec![], gone: ids([]) };
         assert_eq!(said, Some((nothing, Some(b"c1".to_vec()))));
     }
 
@@ -417,26 +416,30 @@ mod tests {
         refresh.set(entry("3", &["carol"]));
         let (news, cookie) = refresh.finish(Some(b"c1"), Some(b"c2".to_vec()), true).unwrap();
         let set = vec![entry("2", &["bob"]), entry("3", &["carol"])];
-        assert_eq!(news, News::Part { set, gone: ids(["1"]), present: None });
+        assert_eq!(news, News::Part { set, gone: ids(["1"]) });
         assert_eq!(cookie.as_deref(), Some(&b"c2"[..]));
     }
 
     #[test]
-    fn whoever_is_not_named_in_a_present_phase_is_gone() {
-        let phase = |ended: bool, deletes: bool| {
+    fn a_list_of_those_who_are_still_there_takes_nobody_away_and_asks_for_everybody() {
+        let said = |named: bool, ended: bool, deletes: bool| {
             let mut refresh = Refresh::default();
-            refresh.keep(ids(["1", "2"]));
+            refresh.set(entry("1", &["alice"]));
+            if named {
+                refresh.list();
+            }
             if ended {
                 refresh.end_present_phase();
             }
-            match refresh.finish(Some(b"c1"), None, deletes) {
-                Some((News::Part { present, .. }, _)) => present,
-                other => panic!("{other:?}"),
-            }
+            refresh.finish(Some(b"c1"), Some(b"c2".to_vec()), deletes)
         };
-        assert_eq!(phase(false, false), Some(ids(["1", "2"])));
-        assert_eq!(phase(true, true), Some(ids(["1", "2"])), "a delete phase followed");
-        assert_eq!(phase(false, true), None);
+        let part = News::Part { set: vec![entry("1", &["alice"])], gone: ids([]) };
+        for (named, ended) in [(true, false), (true, true), (false, true)] {
+            assert_eq!(said(named, ended, false), None);
+            assert_eq!(said(named, ended, true), None, "a delete phase followed");
+        }
+        assert_eq!(said(false, false, false), None, "389: whoever is not named is gone, and nobody is named");
+        assert_eq!(said(false, false, true), Some((part, Some(b"c2".to_vec()))));
     }
 
     #[test]
@@ -447,10 +450,10 @@ mod tests {
         assert_eq!(said, Some((News::Everything(vec![entry("1", &["alice"])]), None)));
         // Everybody, but some of them not shown: that is no answer.
         let mut refresh = Refresh::default();
-        refresh.keep(ids(["1"]));
+        refresh.list();
         assert_eq!(refresh.finish(Some(b"garbage"), Some(Vec::new()), true), None);
         let mut refresh = Refresh::default();
-        refresh.keep(ids(["1"]));
+        refresh.list();
         assert_eq!(refresh.finish(None, Some(b"c1".to_vec()), false), None);
     }
 
@@ -544,12 +547,10 @@ mod tests {
         }
 
         /// Brings the copy up to date by a part; says whether that was enough.
-        fn publish_part(&self, set: BTreeSet<String>, gone: BTreeSet<String>, listed: bool) -> bool {
+        fn publish_part(&self, set: BTreeSet<String>, gone: BTreeSet<String>) -> bool {
             let base = Base::open(&self.path(), "test").unwrap();
-            let unchanged = self.directory.keys().filter(|id| !set.contains(*id)).cloned().collect();
             let set = set.iter().filter_map(|id| self.directory.get(id)).cloned().collect();
-            let (gone, present) = if listed { (ids([]), Some(unchanged)) } else { (gone, None) };
-            match part(&base, set, gone, present, None).unwrap() {
+            match part(&base, set, gone, None).unwrap() {
                 Plan::Publish(Draft { change, .. }) => {
                     self.publish(Some(&base), &change);
                     true
@@ -612,7 +613,7 @@ mod tests {
                     set.insert(id);
                 }
             }
-            enough += usize::from(world.publish_part(set, gone, dice.below(2) == 0));
+            enough += usize::from(world.publish_part(set, gone));
             assert_eq!(world.copied(), world.judged(), "step {step}");
         }
         assert!((50..350).contains(&enough), "both ways were gone: {enough} of 400");
@@ -627,7 +628,7 @@ mod tests {
         world.publish_everything();
         assert_eq!(world.copied(), [("carol".to_string(), "3".to_string())]);
         world.directory.remove("2");
-        assert!(!world.publish_part(ids([]), ids(["2"]), false));
+        assert!(!world.publish_part(ids([]), ids(["2"])));
         assert_eq!(world.copied().len(), 2);
     }
 }

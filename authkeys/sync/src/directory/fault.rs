@@ -358,6 +358,11 @@ impl Reply {
         matches!(self.code, 51 | 52)
     }
 
+    /// Did the search end at a limit that smaller pages may stay below (sizeLimitExceeded, adminLimitExceeded)?
+    pub(super) fn is_limit(&self) -> bool {
+        matches!(self.code, 4 | 11)
+    }
+
     fn name(&self) -> &'static str {
         match self.code {
             1 => "operationsError",

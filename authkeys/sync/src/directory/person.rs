@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use host::config::{Attributes, Ldap};
-use ldap3::SearchEntry;
 use sha2::{Digest, Sha256};
 
 use super::fault::one_line;
+use super::received::Received;
 use super::{Fault, GroupFault, marks};
 use crate::entry::Entry;
 
@@ -25,10 +25,10 @@ pub struct Eligible {
 impl Eligible {
     /// The members of `group`, if they are all of them. None at all is an answer from a class of groups that can
     /// be empty; from any other it is what a reader sees who may not read them.
-    pub fn from_group(group: SearchEntry) -> Result<Self, GroupFault> {
+    pub fn from_group(group: Received) -> Result<Self, GroupFault> {
         let mut eligible = Self::default();
         let mut can_be_empty = None;
-        for (name, values) in attributes(group) {
+        for (name, values) in group.into_attributes() {
             if name.to_ascii_lowercase().contains(";range=") {
                 return Err(GroupFault::Range);
             } else if name.eq_ignore_ascii_case("objectClass") {
@@ -84,7 +84,8 @@ impl<'a> Reader<'a> {
     pub fn attributes(&self) -> Vec<&'a str> {
         let Attributes { user, keys, mail } = &self.ldap.attributes;
         // Only aliases have an aliasedObjectName.
-        let mut wanted = vec![user.as_str(), keys, mail, "entryUUID", "objectGUID", "aliasedObjectName"];
+        let mut wanted =
+            vec![user.as_str(), keys, mail, "entryUUID", "nsUniqueId", "objectGUID", "aliasedObjectName"];
         for name in marks::names() {
             wanted.push(name);
         }
@@ -98,11 +99,11 @@ impl<'a> Reader<'a> {
 
     /// A person as the directory describes them, unless it sent a part of what decides about their keys. Values
     /// with options (`uid;lang-en`) are names and marks as others: servers find people by them too.
-    pub fn person(&self, found: SearchEntry) -> Result<Entry, Fault> {
+    pub fn person(&self, found: Received) -> Result<Entry, Fault> {
         let Attributes { user, keys, mail } = &self.ldap.attributes;
         let mut entry = Entry { dn: found.dn.clone(), ..Entry::default() };
         let (mut ids, mut is_alias) = (Vec::new(), false);
-        for (name, values) in attributes(found) {
+        for (name, values) in found.into_attributes() {
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
             let plain = name.split(';').next().unwrap_or_default();
             if name.to_ascii_lowercase().contains(";range=") && !plain.eq_ignore_ascii_case(mail) {
@@ -116,7 +117,8 @@ impl<'a> Reader<'a> {
                 entry.mails.extend(readable(values).filter_map(|value| address(mail, value)));
             } else if is(keys) {
                 entry.keys.extend(values);
-            } else if is("entryUUID") {
+            } else if is("entryUUID") || is("nsUniqueId") {
+                // 389 Directory Server has the first only by a plug-in. Attributes come in the order of their names.
                 ids.extend(readable(values));
             } else if is("objectGUID") {
                 ids.extend(values.iter().filter_map(|value| guid(value)));
@@ -154,13 +156,6 @@ fn guid(value: &[u8]) -> Option<String> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let (clock, node) = rest.split_at(2);
     Some([hex(&[d, c, b, a]), hex(&[f, e]), hex(&[h, g]), hex(clock), hex(node)].join("-"))
-}
-
-/// Every attribute with its values as bytes. ldap3 keeps an attribute with a value that is not
-/// UTF-8 in a place of its own, together with those values of it that are.
-pub(super) fn attributes(found: SearchEntry) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
-    let bytes = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect();
-    found.attrs.into_iter().map(move |(name, texts)| (name, bytes(texts))).chain(found.bin_attrs)
 }
 
 /// Those values that are text.
@@ -202,7 +197,7 @@ mod tests {
     use crate::directory::tests::{example as ldap, found};
     use host::config::Mark;
 
-    fn person(found: SearchEntry, eligible: &Eligible) -> Entry {
+    fn person(found: Received, eligible: &Eligible) -> Entry {
         Reader::new(&ldap(), eligible).person(found).unwrap()
     }
 

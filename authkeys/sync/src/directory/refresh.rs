@@ -6,17 +6,16 @@ use ldap3::controls::{
     Control, ControlType, EntryState, MakeCritical, RawControl, SyncDone, SyncInfo, SyncRequest, SyncState,
     parse_syncinfo,
 };
-use ldap3::{DerefAliases, LdapResult, ResultEntry, SearchEntry, SearchOptions};
+use ldap3::{DerefAliases, LdapResult, ResultEntry, SearchOptions};
 
-use super::{Fault, Reader, Search, Session, Step, Tally};
+use super::search::{Search, Tally};
+use super::server::is_cookie_of_389;
+use super::{Fault, Reader, Session, Step};
 use crate::replica::{News, Refresh};
 
 /// The server does not know the control (unavailableCriticalExtension), or does not let us use it
 /// (insufficientAccessRights, unwillingToPerform).
 const NOT_OFFERED: [u32; 3] = [12, 50, 53];
-
-/// An answer ended at a limit (sizeLimitExceeded, adminLimitExceeded), which pages may stay below.
-const CUT_SHORT: [u32; 2] = [4, 11];
 
 /// The server cannot go on from the cookie: protocolError, unavailableCriticalExtension, unwillingToPerform
 /// (slapd that was restored from a backup: "consumer state is newer than provider!"), e-syncRefreshRequired.
@@ -74,7 +73,7 @@ impl Session<'_> {
         cookie: Option<&[u8]>,
         reader: &Reader<'_>,
     ) -> Result<Refreshed, Fault> {
-        self.tally = Tally { bytes: self.tally.bytes, ..Tally::default() };
+        self.tally.begin();
         let Search { base, scope, filter, attributes } = *search;
         let request = SyncRequest { cookie: cookie.map(<[u8]>::to_vec), ..SyncRequest::default() };
         let begun = self
@@ -102,13 +101,15 @@ impl Session<'_> {
         if result.rc == 0 {
             return self.finish(refresh, cookie, &result, spoken);
         }
+        let code = result.rc;
+        let reply = self.reply(result);
         match cookie {
-            _ if CUT_SHORT.contains(&result.rc) => Ok(Refreshed::NotOffered),
-            Some(_) if COOKIE_REFUSED.contains(&result.rc) => Ok(Refreshed::CookieRefused),
-            None if NOT_OFFERED.contains(&result.rc) => Ok(Refreshed::NotOffered),
+            _ if reply.is_limit() => Ok(Refreshed::NotOffered),
+            Some(_) if COOKIE_REFUSED.contains(&code) => Ok(Refreshed::CookieRefused),
+            None if NOT_OFFERED.contains(&code) => Ok(Refreshed::NotOffered),
             _ => {
                 let Tally { entries, references, .. } = self.tally;
-                Err(Fault::Partial { base: base.to_string(), entries, references, reply: self.reply(result) })
+                Err(Fault::Partial { base: base.to_string(), entries, references, reply })
             }
         }
     }
@@ -124,6 +125,9 @@ impl Session<'_> {
         let done = find(&result.ctrls, |kind| matches!(kind, ControlType::SyncDone));
         let (Some(done), true) = (done, spoken) else { return Ok(Refreshed::NotOffered) };
         let SyncDone { cookie: told, refresh_deletes } = self.parse(|| done.parse())?;
+        if told.as_deref().is_some_and(is_cookie_of_389) {
+            return Ok(Refreshed::NotOffered);
+        }
         match (refresh.finish(cookie, told, refresh_deletes), cookie) {
             (Some((news, next)), _) => Ok(Refreshed::Done(news, next)),
             (None, Some(_)) => Ok(Refreshed::CookieRefused),
@@ -145,10 +149,9 @@ impl Session<'_> {
         let Some(state) = state else { return Ok(false) };
         let SyncState { state, entry_uuid, .. } = self.parse(|| state.parse())?;
         let id = self.id(&entry_uuid)?;
-        let found = SearchEntry::construct(item);
-        self.tally.add(&found)?;
+        let found = self.receive(item)?;
         match state {
-            EntryState::Present => refresh.keep([id]),
+            EntryState::Present => refresh.list(),
             EntryState::Delete => refresh.remove([id]),
             EntryState::Add | EntryState::Modify => {
                 let mut entry = reader.person(found)?;
@@ -167,7 +170,7 @@ impl Session<'_> {
             SyncInfo::SyncIdSet { refresh_deletes, sync_uuids, .. } => {
                 self.tally.add_bytes(sync_uuids.len().saturating_mul(UUID))?;
                 let ids = sync_uuids.iter().map(|uuid| self.id(uuid)).collect::<Result<Vec<_>, _>>()?;
-                if refresh_deletes { refresh.remove(ids) } else { refresh.keep(ids) }
+                if refresh_deletes { refresh.remove(ids) } else { refresh.list() }
             }
         }
         Ok(())

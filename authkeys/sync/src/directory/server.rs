@@ -6,11 +6,12 @@
 
 use ldap3::Scope;
 
-use super::person::{attributes, readable};
+use super::person::readable;
+use super::received::Received;
 use super::{Fault, Search, Session};
 
 /// What is asked of the root entry.
-const ROOT: [&str; 2] = ["supportedControl", "supportedCapabilities"];
+const ROOT: [&str; 4] = ["supportedControl", "supportedCapabilities", "vendorName", "vendorVersion"];
 
 /// RFC 4533's request for changes.
 const SYNC_REQUEST: &str = "1.3.6.1.4.1.4203.1.9.1.1";
@@ -22,14 +23,19 @@ const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
 /// fetched page by page, which every server can do.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Server {
-    tells_changes: bool,
+    offers_changes: bool,
+    is_389: bool,
     is_active_directory: bool,
 }
 
 impl Server {
-    /// Does it offer RFC 4533?
+    /// Does it tell by RFC 4533 what changed, so that a copy comes to the same as by reading everybody?
+    ///
+    /// 389 Directory Server (measured: 2.3.1) does not. After the first refresh it names nobody who is still there and
+    /// says that whoever is not named is gone, tells nobody who has left the filter, sends no operational attribute
+    /// (`nsAccountLock` is one), and after a restore takes the cookie of what was undone.
     pub(super) fn tells_changes(&self) -> bool {
-        self.tells_changes
+        self.offers_changes && !self.is_389
     }
 
     /// Is it Active Directory, or a server that works like it?
@@ -41,11 +47,23 @@ impl Server {
     fn note(&mut self, name: &str, values: Vec<Vec<u8>>) {
         let mut values = readable(values);
         if name.eq_ignore_ascii_case("supportedControl") {
-            self.tells_changes |= values.any(|control| control == SYNC_REQUEST);
+            self.offers_changes |= values.any(|control| control == SYNC_REQUEST);
         } else if name.eq_ignore_ascii_case("supportedCapabilities") {
             self.is_active_directory |= values.any(|capability| capability == ACTIVE_DIRECTORY);
+        } else if name.eq_ignore_ascii_case("vendorName") || name.eq_ignore_ascii_case("vendorVersion") {
+            self.is_389 |= values.any(|vendor| vendor.starts_with("389"));
         }
     }
+}
+
+/// Was this cookie made by 389 Directory Server, whatever its root entry shows? `host:port#binddn:base:filter#number`.
+pub(super) fn is_cookie_of_389(cookie: &[u8]) -> bool {
+    let mut parts = cookie.split(|byte| *byte == b'#');
+    let (Some(host), Some(number)) = (parts.next(), parts.next_back()) else { return false };
+    let is_number = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    // The filter in between may have a # of its own.
+    let port = host.rsplit(|byte| *byte == b':').next().unwrap_or_default();
+    parts.next().is_some_and(|what| what.contains(&b':')) && is_number(port) && is_number(number)
 }
 
 impl Session<'_> {
@@ -53,11 +71,38 @@ impl Session<'_> {
     pub(super) async fn ask_server(&mut self) -> Result<Server, Fault> {
         let root = Search { base: "", scope: Scope::Base, filter: "(objectClass=*)", attributes: &ROOT };
         let mut server = Server::default();
-        let take = |found| attributes(found).for_each(|(name, values)| server.note(&name, values));
+        let take =
+            |found: Received| found.into_attributes().for_each(|(name, values)| server.note(&name, values));
         match self.search(&root, take).await {
             // It need not show that to us.
             Ok(()) | Err(Fault::Partial { .. }) => Ok(server),
             Err(fault) => Err(fault),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_389_is_known_by_its_vendor_and_by_its_cookie() {
+        let server = |name: &str, value: &str| {
+            let mut server = Server { offers_changes: true, ..Server::default() };
+            server.note(name, vec![value.as_bytes().to_vec()]);
+            server.tells_changes()
+        };
+        assert!(!server("vendorname", "389 Project"));
+        assert!(!server("vendorVersion", "389-Directory/2.3.1 B2025.016.1616"));
+        assert!(server("vendorName", "OpenLDAP") && server("description", "389 Project"));
+        let base = "ou=people,dc=example,dc=com";
+        for filter in ["(uid=*)", "(cn=a#b)"] {
+            let cookie = format!("ldap.example.com:636#cn=authkeys,{base}:{base}:{filter}#42");
+            assert!(is_cookie_of_389(cookie.as_bytes()), "{cookie}");
+        }
+        let slapds = "rid=000,csn=20261128195454.105337Z#000000#000#000000";
+        for cookie in [slapds, "", "#", "##", "a#b:c#1", "a:1#b#1", "a:1#b:c#", "a:1#1"] {
+            assert!(!is_cookie_of_389(cookie.as_bytes()), "{cookie}");
         }
     }
 }

@@ -4,8 +4,9 @@
 //! last one by where it begins alone (`1900-*`). Each further slice is asked for from the last value that is known: if that
 //! does not come again, the group has changed in between, and somebody could be missing.
 
-use ldap3::{Scope, SearchEntry};
+use ldap3::Scope;
 
+use super::received::Received;
 use super::{Fault, GroupFault, Search, Session};
 
 /// Values in one slice, where the server does not send fewer: Active Directory gives at most 1,500 (MaxValRange).
@@ -76,25 +77,21 @@ fn join(known: &mut Vec<Vec<u8>>, next: Slice) -> Option<Joined> {
 }
 
 /// Takes the slices out of an entry.
-fn take(found: &mut SearchEntry) -> Result<Vec<Slice>, GroupFault> {
-    let is_sliced = |name: &String| name.to_ascii_lowercase().contains(";range=");
-    let texts = found.attrs.extract_if(|name, _| is_sliced(name));
-    let texts = texts.map(|(name, values)| (name, values.into_iter().map(String::into_bytes).collect()));
-    let sliced: Vec<(String, Vec<Vec<u8>>)> =
-        texts.chain(found.bin_attrs.extract_if(|name, _| is_sliced(name))).collect();
+fn take(found: &mut Received) -> Result<Vec<Slice>, GroupFault> {
+    let sliced = found.take(|name| name.to_ascii_lowercase().contains(";range="));
     sliced.into_iter().map(|(name, values)| Slice::new(&name, values).ok_or(GroupFault::Range)).collect()
 }
 
 impl Session<'_> {
     /// The entry `dn` with all values of what came in slices of it.
-    pub(super) async fn joined(&mut self, dn: &str, mut found: SearchEntry) -> Result<SearchEntry, Fault> {
+    pub(super) async fn joined(&mut self, dn: &str, mut found: Received) -> Result<Received, Fault> {
         let fault = |fault| Fault::Group(dn.to_string(), fault);
         for slice in take(&mut found).map_err(fault)? {
             let attribute = slice.attribute.clone();
             let values = self.all(dn, slice).await?;
             // Beside the slice Active Directory sends the attribute without a value.
-            found.attrs.remove(&attribute);
-            found.bin_attrs.insert(attribute, values);
+            found.take(|name| name.eq_ignore_ascii_case(&attribute));
+            found.add(&attribute, values);
         }
         Ok(found)
     }

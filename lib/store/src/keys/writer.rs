@@ -4,7 +4,7 @@
 //! copy that is renamed over it. Each entry of the directory stands in the file with a digest of what
 //! is published of it, so that what changed is known without reading everybody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -148,6 +148,8 @@ pub struct Change {
     removed: Vec<String>,
     flags: Vec<Flag>,
     effect: Effect,
+    /// Whoever loses their entry, and whether they were eligible by it.
+    without: BTreeMap<String, bool>,
 }
 
 /// What the copy knows of one entry.
@@ -207,13 +209,37 @@ impl Change {
     }
 
     fn remove(&mut self, id: String, known: &Known) {
-        if known.principal.is_some() {
+        if let Some(principal) = &known.principal {
+            self.without.insert(principal.clone(), known.eligible);
             self.effect.removed += 1;
             self.effect.lost += 1;
             self.effect.deprived += usize::from(known.eligible);
             self.effect.people = self.effect.people.saturating_sub(1);
         }
         self.removed.push(id);
+    }
+
+    /// Counts nobody as gone who is there by another entry: a server that was set up anew has other ids for all.
+    fn settle(&mut self, look: &mut Lookup<'_>) -> Result<(), StoreError> {
+        let without = std::mem::take(&mut self.without);
+        if without.is_empty() {
+            return Ok(());
+        }
+        for new in &self.records {
+            let Some(principal) = new.person.as_ref().map(|person| person.principal.as_str()) else {
+                continue;
+            };
+            let Some(was_eligible) = without.get(principal) else { continue };
+            self.effect.removed = self.effect.removed.saturating_sub(1);
+            if new.has_keys() || !look.has_keys(principal)? {
+                self.effect.lost = self.effect.lost.saturating_sub(1);
+            }
+            if *was_eligible && new.is_eligible() {
+                self.effect.deprived = self.effect.deprived.saturating_sub(1);
+                self.effect.gained = self.effect.gained.saturating_sub(1);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -278,14 +304,6 @@ impl Base {
         Lookup::new(self).map_err(|error| self.corrupt(error))
     }
 
-    /// Every entry.
-    pub fn ids(&self) -> Result<Vec<String>, StoreError> {
-        let read = || -> rusqlite::Result<_> {
-            self.connection.prepare("SELECT id FROM entry")?.query_map([], |row| row.get(0))?.collect()
-        };
-        read().map_err(|error| self.corrupt(error))
-    }
-
     /// Everybody, and whether they are eligible.
     pub fn flags(&self) -> Result<Vec<Flag>, StoreError> {
         let mut query = self
@@ -341,6 +359,7 @@ impl Base {
             next = rows.next().transpose()?;
         }
         change.records = records;
+        change.settle(&mut look)?;
         Ok(change)
     }
 
@@ -368,6 +387,7 @@ impl Base {
                 change.remove(id.clone(), &old);
             }
         }
+        change.settle(&mut look)?;
         change.effect.changed += flags.len();
         let gained = flags.iter().filter(|flag| flag.eligible).count();
         change.effect.gained += gained;
@@ -440,7 +460,11 @@ impl<'a> Lookup<'a> {
     /// Had the person keys before? Asked only where it matters, which is nearly never.
     fn had_keys(&mut self, new: &Record, old: Option<&Known>) -> Result<bool, StoreError> {
         let principal = old.and_then(|old| old.principal.as_deref());
-        let Some(principal) = principal.filter(|_| !new.has_keys()) else { return Ok(false) };
+        principal.filter(|_| !new.has_keys()).map_or(Ok(false), |principal| self.has_keys(principal))
+    }
+
+    /// Does the copy hold a key of this person?
+    fn has_keys(&mut self, principal: &str) -> Result<bool, StoreError> {
         self.keys.exists([principal]).map_err(|error| self.base.corrupt(error))
     }
 }
@@ -725,6 +749,24 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_there_by_another_entry_is_not_gone() {
+        let scratch = Scratch::with(vec![
+            record("1", "alice", &[ALICE]),
+            record("2", "bob", &[ALICE]),
+            record("3", "zoe", &[]),
+        ]);
+        let base = scratch.base();
+        let after =
+            || vec![record("11", "alice", &[ALICE]), record("12", "bob", &[]), record("13", "zoe", &[])];
+        let gone = ["1", "2", "3"].map(str::to_string).into();
+        for change in [base.replaced_by(after()).unwrap(), base.changed_by(after(), &gone, vec![]).unwrap()] {
+            assert_eq!(counted(&change), effect(3, 0, 1, 3, 3), "bob has no key any more");
+            let Effect { gained, deprived, .. } = change.effect();
+            assert_eq!((gained, deprived), (0, 0));
+        }
+    }
+
+    #[test]
     fn who_may_become_root_is_counted_whole_and_in_parts() {
         let eligible = |id: &str, name: &str, eligible: bool| {
             let mut record = record(id, name, &[]);
@@ -777,7 +819,11 @@ mod tests {
         assert_eq!(part.people(), anew.people());
         for scratch in [&part, &whole, &anew] {
             let base = scratch.base();
-            assert_eq!((base.people(), base.ids().unwrap()), (2, vec!["1".to_string(), "3".to_string()]));
+            let dns = |flags: Vec<Flag>| flags.into_iter().map(|flag| flag.id).collect::<Vec<_>>();
+            assert_eq!(
+                (base.people(), dns(base.flags().unwrap())),
+                (2, vec!["1".to_string(), "3".to_string()])
+            );
             assert!(base.lookup().unwrap().claimants("bob").unwrap().is_empty());
             let again = base.replaced_by(after()).unwrap();
             assert_eq!((again.size(), counted(&again)), (0, effect(0, 0, 0, 2, 2)));
