@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use harness::directory::{Closing, Directory, ELIGIBLE, Member};
 use harness::ds389::Ds389;
+use harness::samba;
 use harness::slapd::Played;
 use harness::{Suite, text};
 
@@ -309,4 +310,10 @@ fn a_389_with_content_synchronization_takes_nobody_away_that_is_there() {
     assert!(said.starts_with("0 changed, 0 removed, 7 people"), "{said}");
     let stamp = suite.host.read("/run/replica-kept/keys.stamp");
     assert_eq!(stamp.trim().split(' ').count(), 2, "no cookie is kept: {stamp}");
+}
+
+#[test]
+fn samba() {
+    let suite = Suite::start();
+    every_change_leaves_what_a_full_read_would(&suite, &samba::Played::start(&suite.host));
 }

@@ -5,6 +5,8 @@
 //! directory, and made again when what they are made by changed. A machine gets a copy of each. Without TLS Samba takes
 //! no password; its certificate is of an authority of the test's own. It ends with its machine.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -14,6 +16,7 @@ use std::sync::OnceLock;
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::directory::{self, Closing, Directory, ELIGIBLE};
 use crate::host::build_directory;
 use crate::slapd::{authority, base64, certificate};
 use crate::suite::{Member, Suite, TEAM};
@@ -135,9 +138,11 @@ impl<'a> Samba<'a> {
 
     /// Ends it, as an outage does: connections are refused when this returns.
     pub fn stop(&self) {
+        // Its workers lead process groups of their own, in its session.
         self.host.must(
-            "group=$(cat /run/samba/samba.pid) && kill -- -$group && \
-             while kill -0 -- -$group 2>/dev/null; do sleep 0.02; done",
+            "session=$(cat /run/samba/samba.pid) && kill $session && \
+             while sed 's/.*) //' /proc/[0-9]*/stat 2>/dev/null | grep -q \"^[^Z] [0-9]* [0-9]* $session \"; \
+             do sleep 0.02; done",
         );
     }
 
@@ -259,6 +264,186 @@ impl<'a> Samba<'a> {
         let mut command = self.host.command(program);
         command.env("LDAPTLS_CACERT", format!("{HOME}/ca.pem"));
         command
+    }
+}
+
+/// A domain controller as tests/directories.rs plays with it.
+pub struct Played<'a> {
+    samba: Samba<'a>,
+    /// People by name.
+    places: RefCell<BTreeMap<String, String>>,
+    /// Who was where when it was backed up.
+    kept: RefCell<BTreeMap<String, String>>,
+}
+
+/// What an entry has that makes a person, and is not made by the server.
+const OF_PEOPLE: [&str; 5] =
+    ["sAMAccountName", "altSecurityIdentities", "userAccountControl", "accountExpires", "employeeType"];
+
+impl<'a> Played<'a> {
+    /// Starts the domain controller on `host`.
+    pub fn start(host: &'a Host) -> Self {
+        let samba = Samba::start(host);
+        samba.modify(&format!(
+            "dn: {}\nchangetype: modify\nreplace: lockoutThreshold\nlockoutThreshold: 2\n",
+            Samba::SUFFIX
+        ));
+        Self { samba, places: RefCell::default(), kept: RefCell::default() }
+    }
+
+    fn dn(&self, name: &str) -> String {
+        self.places.borrow().get(name).cloned().unwrap_or_else(|| panic!("{name} is not there"))
+    }
+
+    fn change(&self, name: &str, change: &str) {
+        self.samba.modify(&format!("dn: {}\nchangetype: modify\n{change}\n", self.dn(name)));
+    }
+
+    fn go(&self, from: &str, to: &str, unit: &str) {
+        let new = format!("CN={to},{unit}");
+        self.samba.modify(&format!(
+            "dn: {}\nchangetype: modrdn\nnewrdn: CN={to}\ndeleteoldrdn: 1\nnewsuperior: {unit}\n",
+            self.dn(from)
+        ));
+        self.places.borrow_mut().remove(from);
+        self.places.borrow_mut().insert(to.to_string(), new);
+    }
+
+    fn group_dn(group: &str) -> String {
+        format!("CN={group},OU=groups,{}", Samba::SUFFIX)
+    }
+
+    fn member_dn(&self, member: directory::Member<'_>) -> String {
+        match member {
+            directory::Member::Person(name) => self.dn(name),
+            directory::Member::Group(group) => Self::group_dn(group),
+        }
+    }
+
+    fn change_group(&self, group: &str, change: &str, member: directory::Member<'_>) {
+        let (group, member) = (Self::group_dn(group), self.member_dn(member));
+        self.samba.modify(&format!("dn: {group}\nchangetype: modify\n{change}: member\nmember: {member}\n"));
+    }
+}
+
+impl Directory for Played<'_> {
+    fn hand_out(&self, _suite: &Suite) {
+        self.samba.install_files();
+    }
+
+    fn section(&self) -> String {
+        let left = "(!(objectClass=computer))(!(employeeType=gone))";
+        Samba::section().replace("(!(objectClass=computer))", left)
+    }
+
+    fn add(&self, name: &str, keys: &[&str]) {
+        self.samba.add_person(name, "", keys);
+        self.places.borrow_mut().insert(name.to_string(), Samba::dn(name));
+    }
+
+    fn set_keys(&self, name: &str, keys: &[&str]) {
+        let values: Vec<String> =
+            keys.iter().map(|key| format!("altSecurityIdentities:: {}", base64(key.as_bytes()))).collect();
+        self.change(name, &format!("replace: altSecurityIdentities\n{}", values.join("\n")));
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        let dn = self.dn(from);
+        let (_, unit) = dn.split_once(',').expect("it is below something");
+        self.go(from, to, unit);
+        self.change(to, &format!("replace: sAMAccountName\nsAMAccountName: {to}"));
+    }
+
+    fn relocate(&self, name: &str) {
+        self.go(name, name, &format!("OU=left,{}", Samba::BASE));
+    }
+
+    fn groups_follow(&self) -> bool {
+        true
+    }
+
+    fn close(&self, name: &str, how: Closing) -> bool {
+        match how {
+            Closing::Disabled => self.change(name, "replace: userAccountControl\nuserAccountControl: 514"),
+            // What wrong passwords do; an administrator cannot.
+            Closing::Locked => (0..3).for_each(|_| self.samba.fail_to_bind(name)),
+            Closing::Expired => {
+                self.change(name, "replace: accountExpires\naccountExpires: 133800000000000000")
+            }
+        }
+        how != Closing::Locked
+    }
+
+    fn delete(&self, name: &str) {
+        self.samba.delete(&self.dn(name));
+        self.places.borrow_mut().remove(name);
+    }
+
+    fn add_group(&self, group: &str, members: &[directory::Member<'_>]) {
+        let members: String =
+            members.iter().map(|member| format!("member: {}\n", self.member_dn(*member))).collect();
+        self.samba.modify(&format!(
+            "dn: {}\nchangetype: add\nobjectClass: group\nsAMAccountName: {group}\n{members}",
+            Self::group_dn(group)
+        ));
+    }
+
+    fn give(&self, group: &str, member: directory::Member<'_>) {
+        self.change_group(group, "add", member);
+    }
+
+    fn take(&self, group: &str, member: directory::Member<'_>) {
+        self.change_group(group, "delete", member);
+    }
+
+    fn delete_group(&self, group: &str) {
+        self.samba.delete(&Self::group_dn(group));
+    }
+
+    fn leave_filter(&self, name: &str) {
+        self.change(name, "replace: employeeType\nemployeeType: gone");
+    }
+
+    fn restart(&self) {
+        self.samba.stop();
+        self.samba.resume();
+    }
+
+    fn back_up(&self) {
+        self.samba.stop();
+        self.samba.back_up();
+        self.kept.replace(self.places.borrow().clone());
+        self.samba.resume();
+    }
+
+    fn restore(&self) {
+        self.samba.stop();
+        self.samba.restore();
+        self.places.replace(self.kept.borrow().clone());
+        self.samba.resume();
+    }
+
+    /// Samba has no such limit.
+    fn limit(&self, _entries: u32) {}
+
+    /// A domain cannot be told which ids to have: everybody is taken out and put in again.
+    fn exchange(&self) {
+        let eligible = Self::group_dn(ELIGIBLE);
+        let members = self.samba.values(&eligible, "member");
+        for dn in self.places.borrow().values() {
+            let mut ldif = format!("dn: {dn}\nchangetype: add\nobjectClass: user\n");
+            for name in OF_PEOPLE {
+                for value in self.samba.values(dn, name) {
+                    // Without a password none is enabled that has to have one.
+                    let value = if value == "512" { "544".to_string() } else { value };
+                    ldif += &format!("{name}: {value}\n");
+                }
+            }
+            self.samba.delete(dn);
+            self.samba.modify(&ldif);
+        }
+        let members: String = members.iter().map(|member| format!("member: {member}\n")).collect();
+        self.samba.modify(&format!("dn: {eligible}\nchangetype: modify\nreplace: member\n{members}"));
     }
 }
 
