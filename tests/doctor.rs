@@ -1241,7 +1241,7 @@ fn hosts_that_nobody_would_get_into_are_named() {
             "rm ~breakglass/.ssh/authorized_keys",
             "lock-out no-way-in",
             "/etc/authkeys/config.toml",
-            Advice("useradd -m -G sudo breakglass", "true"),
+            Advice("breakglass ALL=(ALL:ALL) NOPASSWD: ALL", "true"),
         ),
         case(
             "true",
@@ -1269,7 +1269,7 @@ fn hosts_that_nobody_would_get_into_are_named() {
             "echo 'AllowGroups root' >/etc/ssh/sshd_config.d/05-x.conf",
             "lock-out no-way-in",
             "/etc/authkeys/config.toml",
-            Advice("useradd -m -G sudo breakglass", "true"),
+            Advice("breakglass ALL=(ALL:ALL) NOPASSWD: ALL", "true"),
         ),
         case(
             "true",
