@@ -786,7 +786,7 @@ fn config_check_names_what_stands_for_nothing_with_what_was_meant() {
         ),
         (
             "file = \"rota.toml\"",
-            "file = \"rota.toml\"\npeople = { X = \"bobb\" }",
+            "file = \"rota.toml\"\npeople = { alice = \"bobb\" }",
             "[oncall.source.people]: `bobb` is no person of the directory; did you mean `bob`?",
         ),
         (

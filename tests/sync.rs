@@ -185,16 +185,19 @@ fn a_sync_of_shifts_that_fails_changes_nothing() {
     let schedules = || {
         Reply::json(
             200,
-            &json!({"schedules": [{"id": "PSPRIM1", "name": "SRE primary"}, {"id": "PSSECO1", "name": "SRE secondary"}], "more": false}),
+            &json!({"schedules": [{"id": "PSPRIM1", "name": "SRE primary"}, {"id": "PSSECO1", "name": "SRE secondary"}],
+                    "limit": 100, "offset": 0, "more": false}),
         )
     };
-    let none = || Reply::json(200, &json!({"schedules": [], "more": false}));
+    let none = || Reply::json(200, &json!({"schedules": [], "limit": 100, "offset": 0, "more": false}));
     let error =
         |status, message: &str| Reply::json(status, &json!({"error": {"message": message, "code": 2000}}));
     // Half-way: the schedules and a first page are fine, what follows is not.
     let oncall = story().first().cloned().expect("an entry");
-    let first =
-        Reply::json(200, &json!({"oncalls": [oncall], "limit": 1, "offset": 0, "more": true, "total": null}));
+    let first = Reply::json(
+        200,
+        &json!({"oncalls": [oncall], "limit": 100, "offset": 0, "more": true, "total": null}),
+    );
     for (replies, words) in [
         (vec![error(401, "Unauthorized")], "check that /etc/authkeys/pagerduty-token holds a valid API key"),
         (vec![error(429, "Rate Limit Exceeded").with_header("ratelimit-reset", "20")], "20s"),

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
                     .field("problem", &problem.to_string())
                     .send("authkeys");
             }
-            let _ = writeln!(io::stderr(), "authkeys: {}: {problem}", Escaped(&user));
+            host::output::complain("authkeys", format_args!("{}: {problem}", Escaped(&user)));
             ExitCode::from(if matches!(problem, Problem::Offer(_)) { USAGE } else { CANNOT_TELL })
         }
     }

@@ -1,5 +1,6 @@
 //! `check` and `why`: the same decision that PAM takes, printed with its evidence.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -7,9 +8,9 @@ use host::audit::Escaped;
 use host::{Config, accounts, revoked, switch};
 use jiff::tz::TimeZone;
 use policy::{
-    Automation, Decision, Evidence, Fault, Ground, Login, Mode, ModeSource, Person, Principal, Reason,
-    Refusal, Revoked, Roster, Rules, Subject, Switch, Timestamp, Verdict, decide, mode_in_force,
-    told_on_call,
+    Automation, Decision, Evidence, Fault, Ground, Login, Mode, ModeSource, OneLine, Person, Principal,
+    Reason, Refusal, Revoked, Roster, Rules, Subject, Switch, Timestamp, Verdict, Window, decide,
+    mode_in_force, stretches, told_on_call,
 };
 use serde_json::{Value, json};
 use store::roster;
@@ -99,14 +100,17 @@ impl World {
     fn last_known(&self, at: Timestamp) -> Vec<(String, Timestamp)> {
         let Ok(roster) = &self.roster else { return Vec::new() };
         let shifts = roster.shifts.iter().filter(|shift| shift.window.contains(at));
-        let mut people: Vec<(String, Timestamp)> = shifts
-            .filter(|shift| roster.is_eligible(&shift.principal))
-            .filter(|shift| !self.revoked.as_ref().is_ok_and(|revoked| revoked.names(&shift.principal)))
-            .map(|shift| (shift.principal.to_string(), shift.window.end()))
+        let people: BTreeSet<&Principal> = shifts
+            .map(|shift| &shift.principal)
+            .filter(|person| roster.is_eligible(person))
+            .filter(|person| !self.revoked.as_ref().is_ok_and(|revoked| revoked.names(person)))
             .collect();
-        people.sort();
-        people.dedup_by(|right, left| right.0 == left.0);
-        people
+        let until = |person: &&Principal| {
+            let own = roster.shifts.iter().filter(|shift| shift.principal == **person);
+            let all = stretches(own.map(|shift| shift.window));
+            all.into_iter().find(|stretch| stretch.contains(at)).map(Window::end)
+        };
+        people.iter().filter_map(|person| Some((person.to_string(), until(person)?))).collect()
     }
 
     /// Why a decision cannot tell, in words.
@@ -221,7 +225,7 @@ impl Answer {
         let person = &self.person;
         match (&self.decision.ground, self.decision.reason) {
             (Ground::OnCall(ground), _) => {
-                let until = When(self.decision.until.unwrap_or(ground.window.end()), self.at);
+                let until = When(self.decision.until.unwrap_or(ground.stretch.end()), self.at);
                 let old = if ground.is_old { format!(" ({})", ground.old_news()) } else { String::new() };
                 format!("yes: {person} is on call for {} until {until}{old}", ground.schedule_name)
             }
@@ -276,7 +280,7 @@ impl Answer {
     pub fn chain(&self, zone: &TimeZone) -> String {
         let (mut text, full) = (self.line(), |at: Timestamp| When(at, self.at).full(zone));
         let mut fact = |name: &str, value: String| {
-            let _ = write!(text, "\n  {name:<12}{value}");
+            let _ = write!(text, "\n  {name:<12}{}", OneLine::from(value));
         };
         fact(
             "login",
@@ -303,7 +307,11 @@ impl Answer {
                     "on call",
                     format!("{} ({}), level {}", ground.schedule_name, ground.schedule, ground.level),
                 );
-                fact("shift", format!("{} to {}", full(ground.window.start()), full(ground.window.end())));
+                let (whole, part) = (ground.stretch, ground.window);
+                fact("shift", format!("{} to {}", full(whole.start()), full(whole.end())));
+                if whole != part {
+                    fact("part of it", format!("{} to {}", full(part.start()), full(part.end())));
+                }
                 fact("rule", ground.rule.clone());
                 let old = if ground.is_old { ", longer than warn_age; still believed" } else { "" };
                 fact("known since", format!("{} ago{old}", ground.age));
@@ -361,10 +369,12 @@ impl Answer {
             Ground::OnCall(ground) => json!({
                 "rule": ground.rule,
                 "schedule": ground.schedule.to_string(),
-                "schedule_name": ground.schedule_name,
+                "schedule_name": ground.schedule_name.as_str(),
                 "level": ground.level,
                 "start": ground.window.start().to_string(),
                 "end": ground.window.end().to_string(),
+                "stretch_start": ground.stretch.start().to_string(),
+                "stretch_end": ground.stretch.end().to_string(),
                 "age_seconds": ground.age.as_seconds(),
                 "old": ground.is_old,
             }),

@@ -66,7 +66,7 @@ fn world() -> World {
             schedules: vec![Schedule {
                 reference: reference("PDB0001"),
                 provider_id: "PDB0001".to_string(),
-                name: "db-primary".to_string(),
+                name: "db-primary".into(),
                 synced,
                 horizon: at(82),
             }],

@@ -54,6 +54,8 @@ impl fmt::Display for MappedBy {
 /// Why a provider user is nobody here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unmapped {
+    /// One answer tells two mail addresses, or names, of the same user id; which of the two it is.
+    Disputed(&'static str),
     /// The provider tells no address, and no table entry names the user.
     NoMail,
     /// Nobody in the directory has the address.
@@ -69,6 +71,10 @@ pub enum Unmapped {
 impl fmt::Display for Unmapped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Disputed(what) => write!(
+                f,
+                "the source tells two {what} of this one user (ambiguous-person), so whose the shifts are cannot be told; the next sync asks again"
+            ),
             Self::NoMail => f.write_str("has no mail address; name them in [oncall.source.people]"),
             Self::NoSuchMail(mail) => write!(
                 f,
@@ -174,6 +180,10 @@ impl<'a> People<'a> {
         shared: &BTreeSet<&str>,
     ) -> Result<Mapped, Unmapped> {
         let by = |ground, principal: &Principal| Ok(Mapped { principal: principal.clone(), ground });
+        // Before the table: it says who the id is, and the shifts may be somebody else's.
+        if let Some(what) = user.disputed {
+            return Err(Unmapped::Disputed(what));
+        }
         if let Some(principal) = table.get(&user.id) {
             return by(MappedBy::Table, principal);
         }
@@ -217,7 +227,8 @@ mod tests {
     }
 
     fn user(id: &str, mail: Option<&str>) -> User {
-        User { id: id.to_string(), mail: mail.map(ToString::to_string), principal: None, label: None }
+        let mail = mail.map(ToString::to_string);
+        User { id: id.to_string(), mail, principal: None, label: None, disputed: None }
     }
 
     fn mapped(people: &[Person], users: &[User]) -> Vec<String> {
@@ -258,6 +269,14 @@ mod tests {
     fn a30_an_ineligible_claimant_cannot_knock_the_on_caller_out() {
         let people = [person("alice", "a@x.y", true), person("mallory", "a@x.y", false)];
         assert_eq!(mapped(&people, &[user("1", Some("a@x.y"))]), ["alice"]);
+    }
+
+    #[test]
+    fn a_user_described_in_two_ways_is_nobody_by_the_table_too() {
+        let disputed = User { disputed: Some("names"), ..user("PTABLE", Some("a@x.y")) };
+        assert!(
+            mapped(&[person("alice", "a@x.y", true)], &[disputed])[0].contains("two names of this one user")
+        );
     }
 
     #[test]

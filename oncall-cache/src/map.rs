@@ -14,7 +14,7 @@ use store::keys::Person;
 
 use crate::identity::{Mapped, People};
 use crate::providers::{Answer, User};
-use crate::sync::{self, SyncError};
+use crate::sync::{self, Reader, SyncError};
 use crate::table::aligned;
 
 /// One user of one source.
@@ -64,7 +64,7 @@ impl Map {
     }
 
     fn take(&mut self, source: &Source, answer: &Answer, people: &People<'_>) {
-        let shifts = answer.schedules.iter().flat_map(|schedule| &schedule.shifts);
+        let shifts = answer.schedules().iter().flat_map(|schedule| &schedule.shifts);
         let users: BTreeMap<&str, &User> =
             shifts.map(|shift| (shift.user.id.as_str(), &shift.user)).collect();
         let mapped = people.map(&users.values().copied().collect(), &source.people);
@@ -76,16 +76,16 @@ impl Map {
             self.rows.push(Row {
                 source: source.name.clone(),
                 id: user.id.clone(),
-                name: user.label.clone(),
+                name: user.label.as_ref().map(ToString::to_string),
                 mail: user.mail.clone(),
                 mapped: mapping.map(|mapping| (mapping.principal.clone(), mapping.ground.to_string())),
                 eligible: person.is_some_and(|person| person.eligible),
                 keys: person.map_or(0, usable_keys),
                 others: others.into_iter().flatten().map(ToString::to_string).collect(),
-                problem: sync::problem(user, mapped, people),
+                problem: sync::problem(user, mapped, people, Reader::Root),
             });
         }
-        for (schedule, error) in &answer.failed {
+        for (schedule, error) in answer.failed() {
             self.unread.push(format!("schedule {}/{schedule}: {error}", source.name));
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Nothing of it is an error: an account may be made later, on another host, or be known to a directory that is down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -15,6 +15,7 @@ use host::toml_file::nearest;
 use host::{Config, accounts};
 use policy::Timestamp;
 
+use crate::providers::rota::Rota;
 use crate::sync;
 
 /// A name that stands for nothing, or can have no effect.
@@ -47,6 +48,65 @@ struct Known {
     people: Option<BTreeSet<String>>,
     /// Schedules of each source that can be looked at without asking anybody.
     schedules: Vec<(String, BTreeSet<String>)>,
+    /// Users of each source, as the last sync met them; all of them, where a file tells.
+    users: BTreeMap<String, Users>,
+}
+
+/// Users of a source.
+struct Users {
+    known: BTreeSet<String>,
+    /// Are there no others?
+    are_all: bool,
+}
+
+impl Users {
+    fn of(config: &Config, source: &Source) -> Self {
+        if let Provider::Rota(path) = &source.provider
+            && let Some(known) = Rota::people(path)
+        {
+            return Self { known, are_all: true };
+        }
+        let met = store::roster::mappings(&config.paths.roster).unwrap_or_default();
+        let ours = met.into_iter().filter(|mapping| mapping.source == source.name);
+        Self { known: ours.map(|mapping| mapping.user).collect(), are_all: false }
+    }
+
+    /// Why `key` in the table of `source` names nobody, or looks as if it did.
+    fn trouble(&self, source: &Source, key: &str) -> Option<String> {
+        if self.known.contains(key) {
+            return None;
+        }
+        let provider = source.provider.label();
+        let folded = key.to_ascii_lowercase();
+        if let Some(meant) = self.known.iter().find(|known| known.to_ascii_lowercase() == folded) {
+            return Some(format!(
+                "no user of source `{}`: ids are compared letter by letter; did you mean `{meant}`?",
+                source.name
+            ));
+        }
+        let is_plain = !key.is_empty() && key.chars().all(policy::is_printable);
+        match &source.provider {
+            _ if !is_plain => Some("no user's id: it is empty or cannot be printed".to_string()),
+            Provider::PagerDuty(_) if key.contains('@') => Some(format!(
+                "a mail address and no id of {provider}'s, so it never matches; `oncall-cache map`, as root, tells ids"
+            )),
+            // They are capitals and digits in all that the API's documentation shows.
+            Provider::PagerDuty(_)
+                if !key.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()) =>
+            {
+                Some(format!(
+                    "no id of {provider}'s, which are capitals and digits, so it never matches; `oncall-cache map`, as root, tells ids"
+                ))
+            }
+            _ if self.are_all => {
+                let meant = close(key, &self.known).map(|known| format!("; did you mean `{known}`?"));
+                Some(format!("no user of source `{}`{}", source.name, meant.unwrap_or_default()))
+            }
+            _ => close(key, &self.known).map(|known| {
+                format!("no user whom source `{}` has told of; did you mean `{known}`?", source.name)
+            }),
+        }
+    }
 }
 
 impl Known {
@@ -61,6 +121,9 @@ impl Known {
                 .map(|(people, _)| people.into_iter().map(|one| one.principal.to_string()).collect()),
             schedules: (config.oncall.sources.iter())
                 .filter_map(|source| Some((source.name.clone(), schedules(config, source, now)?)))
+                .collect(),
+            users: (config.oncall.sources.iter())
+                .map(|source| (source.name.clone(), Users::of(config, source)))
                 .collect(),
         }
     }
@@ -89,6 +152,12 @@ impl Known {
                 let (_, known) = self.schedules.iter().find(|(name, _)| name == source)?;
                 let what = format!("schedule of source `{source}`");
                 (!known.contains(id)).then(|| told(setting, &what, id, known))
+            }
+            Kind::User => {
+                let (source, key) = name.split_once('/')?;
+                let source = config.oncall.sources.iter().find(|known| known.name == source)?;
+                let trouble = self.users.get(&source.name)?.trouble(source, key)?;
+                Some(format!("{setting}: `{key}` is {trouble}"))
             }
             Kind::File | Kind::Secret => {
                 let trouble = file_trouble(&config.path, name, *kind == Kind::Secret)?;
@@ -163,12 +232,11 @@ fn schedules(config: &Config, source: &Source, now: Timestamp) -> Option<BTreeSe
     }
     let all = [Source { schedules: Vec::new(), ..source.clone() }];
     let fetched = sync::fetch::all(&all, sync::window(config, now).ok()?, now).into_iter().next()?;
-    let found = fetched.answer.ok()?.schedules;
+    let answer = fetched.answer.ok()?;
     let by_name = !source.schedules.is_empty();
     Some(
-        found
-            .into_iter()
-            .flat_map(|one| [Some(one.id), Some(one.name).filter(|_| by_name)])
+        (answer.schedules().iter())
+            .flat_map(|one| [Some(one.id.clone()), by_name.then(|| one.name.to_string())])
             .flatten()
             .collect(),
     )

@@ -73,7 +73,7 @@ impl From<&Outcome> for ScheduleReport {
         };
         Self {
             schedule: outcome.schedule.to_string(),
-            name: outcome.name.clone(),
+            name: outcome.name.to_string(),
             state: state.to_string(),
             reason: trouble.map(|trouble| trouble.reason.to_string()),
             problem: trouble.map(|_| outcome.public()),

@@ -12,8 +12,8 @@ use std::fmt;
 
 use host::{Config, revoked};
 use policy::{
-    AgeLimit, Automation, Mode, ModeSource, Roster, Rules, Schedule, ScheduleRef, Span, Switch, Timestamp,
-    mode_in_force,
+    AgeLimit, Automation, Mode, ModeSource, OneLine, Roster, Rules, Schedule, ScheduleRef, Span, Switch,
+    Timestamp, mode_in_force,
 };
 use serde_json::{Value, json};
 
@@ -293,9 +293,12 @@ impl<'a> Status<'a> {
                 show(&|known| known.names()),
             ]);
         }
-        let facts: String =
-            self.facts().into_iter().map(|(name, value)| format!("\n  {name:<12}{value}")).collect();
-        format!("{}\n\n{}{facts}", self.headline(), aligned(&table))
+        let facts: String = self
+            .facts()
+            .into_iter()
+            .map(|(name, value)| format!("\n  {name:<12}{}", OneLine::new(&value)))
+            .collect();
+        format!("{}\n\n{}{facts}", OneLine::from(self.headline()), aligned(&table))
     }
 
     fn headline(&self) -> String {
@@ -467,7 +470,7 @@ fn known_row<'a>(
         (shift.level, shift.principal.as_str(), roster.is_eligible(&shift.principal))
     };
     Some(Row {
-        name: schedule.name.clone(),
+        name: schedule.name.to_string(),
         state: if schedule.synced < later { State::Kept } else { State::Read },
         reason: told.and_then(|one| one.reason.clone()),
         problem: told.and_then(|one| one.problem.clone()),

@@ -24,7 +24,7 @@ use store::{StoreError, SyncLock, roster};
 
 use crate::identity::People;
 use crate::report::{self, Report};
-pub use ahead::{Ahead, problem};
+pub use ahead::{Ahead, Reader, problem};
 pub use changes::Changes;
 use draft::{Draft, Previous};
 pub use draft::{Outcome, State};
@@ -105,16 +105,11 @@ impl fmt::Display for SyncError {
                 f,
                 "source `{name}`: its clock and this host's are {by} apart (clock-skew), nothing published; set this host's clock"
             ),
-            Self::NothingRead(outcomes, republished) => {
-                for outcome in outcomes {
-                    writeln!(f, "{outcome}")?;
-                }
-                f.write_str(if *republished {
-                    "no schedule was read; the old shifts are published again with who may become root now"
-                } else {
-                    "no schedule was read, nothing published"
-                })
-            }
+            // What became of each schedule stands in lines of its own.
+            Self::NothingRead(_, true) => f.write_str(
+                "no schedule was read; the old shifts are published again with who may become root now",
+            ),
+            Self::NothingRead(_, false) => f.write_str("no schedule was read, nothing published"),
             Self::Store(error) => error.fmt(f),
         }
     }
@@ -123,15 +118,22 @@ impl fmt::Display for SyncError {
 impl std::error::Error for SyncError {}
 
 impl SyncError {
+    /// All of it for the log, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        self.told(Outcome::to_string)
+    }
+
     /// The same for files and answers that anybody reads.
     pub fn public(&self) -> String {
         match self {
-            Self::NothingRead(outcomes, republished) => {
-                let told: Vec<String> = outcomes.iter().map(Outcome::public).collect();
-                format!("{}\n{}", told.join("\n"), Self::NothingRead(Vec::new(), *republished))
-            }
+            Self::NothingRead(..) => self.told(Outcome::public).join("\n"),
             other => draft::without_addresses(&other.to_string()),
         }
+    }
+
+    fn told(&self, outcome: fn(&Outcome) -> String) -> Vec<String> {
+        let outcomes = if let Self::NothingRead(outcomes, _) = self { outcomes.as_slice() } else { &[] };
+        outcomes.iter().map(outcome).chain([self.to_string()]).collect()
     }
 }
 

@@ -1,14 +1,12 @@
 //! Tables for people.
 
-/// `text` on one line: a name that goes on to the next one must not look like a row of its own.
-pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
+use policy::OneLine;
 
 /// Columns as wide as their widest cell, a line for each row.
 pub fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let rows: Vec<[String; COLUMNS]> =
-        rows.iter().map(|row| row.each_ref().map(|cell| one_line(cell))).collect();
+    // A name that goes on to the next line must not look like a row of its own.
+    let rows: Vec<[OneLine; COLUMNS]> =
+        rows.iter().map(|row| row.each_ref().map(|cell| OneLine::new(cell))).collect();
     let mut widths = [0; COLUMNS];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -18,7 +16,7 @@ pub fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let mut text = String::new();
     for row in &rows {
         let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            row.iter().zip(widths).map(|(cell, width)| format!("{:<width$}", cell.as_str())).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }

@@ -1,20 +1,31 @@
 //! `who`: for each schedule, who is on call now and who is next.
 
-use policy::{Fault, Revoked, Roster, Rules, Schedule, Shift, Timestamp};
+use std::collections::BTreeMap;
+
+use policy::{Fault, OneLine, Principal, Revoked, Roster, Rules, Schedule, Timestamp, Window, stretches};
 use serde_json::{Value, json};
 
 use crate::status::{self, Status};
 use crate::table::aligned;
 use crate::when::When;
 
-/// One row: a schedule and level, and the shifts that matter.
+/// Somebody's shifts of one schedule and level that follow each other without a gap.
+#[derive(Debug)]
+struct Stretch<'a> {
+    principal: &'a Principal,
+    window: Window,
+    /// The shifts as the source tells them.
+    parts: Vec<Window>,
+}
+
+/// One row: a schedule and level, and the stretches that matter.
 #[derive(Debug)]
 struct Row<'a> {
     schedule: &'a Schedule,
     level: u8,
     believed: bool,
-    now: Vec<&'a Shift>,
-    next: Option<&'a Shift>,
+    now: Vec<Stretch<'a>>,
+    next: Option<Stretch<'a>>,
 }
 
 /// Who is on call at an instant.
@@ -37,33 +48,32 @@ impl<'a> Who<'a> {
         revoked: &'a Result<Revoked, (Fault, String)>,
         at: Timestamp,
     ) -> Self {
-        let mut keys: Vec<(usize, u8)> =
-            roster.shifts.iter().map(|shift| (shift.schedule, shift.level)).collect();
+        let mut keys: BTreeMap<(usize, u8), BTreeMap<&Principal, Vec<Window>>> = BTreeMap::new();
+        for shift in &roster.shifts {
+            let people = keys.entry((shift.schedule, shift.level)).or_default();
+            people.entry(&shift.principal).or_default().push(shift.window);
+        }
         // A schedule without shifts is shown too: that it has none is news.
-        keys.extend(
-            (0..roster.schedules.len())
-                .filter(|n| roster.shifts.iter().all(|s| s.schedule != *n))
-                .map(|n| (n, 1)),
-        );
-        keys.sort_unstable();
-        keys.dedup();
-        let rows = keys.into_iter().filter_map(|(number, level)| {
+        for number in 0..roster.schedules.len() {
+            if keys.keys().all(|(known, _)| *known != number) {
+                keys.entry((number, 1)).or_default();
+            }
+        }
+        let row = |((number, level), people)| {
             let schedule = roster.schedules.get(number)?;
-            let mut shifts: Vec<&Shift> = roster
-                .shifts
-                .iter()
-                .filter(|shift| shift.schedule == number && shift.level == level)
-                .collect();
-            shifts.sort_by_key(|shift| shift.window);
+            let mut all: Vec<Stretch<'_>> = people_stretches(people);
+            all.sort_by_key(|stretch| (stretch.window, stretch.principal));
+            let next =
+                all.iter().position(|stretch| stretch.window.start() > at).map(|place| all.remove(place));
             Some(Row {
                 schedule,
                 level,
                 believed: at < schedule.believed_until(rules.ages.of(schedule).max_age),
-                now: shifts.iter().copied().filter(|shift| shift.window.contains(at)).collect(),
-                next: shifts.into_iter().find(|shift| shift.window.start() > at),
+                now: all.into_iter().filter(|stretch| stretch.window.contains(at)).collect(),
+                next,
             })
-        });
-        Self { roster, rules, revoked, at, rows: rows.collect(), status }
+        };
+        Self { roster, rules, revoked, at, rows: keys.into_iter().filter_map(row).collect(), status }
     }
 
     /// Does the clock allow the roster to be believed at all?
@@ -76,24 +86,25 @@ impl<'a> Who<'a> {
         if !self.clock_holds() || self.revoked.is_err() || self.rows.iter().all(|row| !row.believed) {
             2
         } else {
-            let counts = |row: &Row<'_>| row.believed && !row.now.iter().all(|shift| self.shut_out(shift));
+            let counts =
+                |row: &Row<'_>| row.believed && !row.now.iter().all(|stretch| self.shut_out(stretch));
             u8::from(!self.rows.iter().any(counts))
         }
     }
 
-    fn shut_out(&self, shift: &Shift) -> bool {
-        self.revoked.as_ref().is_ok_and(|revoked| revoked.names(&shift.principal))
+    fn shut_out(&self, stretch: &Stretch<'_>) -> bool {
+        self.revoked.as_ref().is_ok_and(|revoked| revoked.names(stretch.principal))
     }
 
     /// The table.
     pub fn table(&self) -> String {
         let mut table = vec![["SCHEDULE", "LEVEL", "ON CALL", "UNTIL", "NEXT", "FROM"].map(String::from)];
         for row in &self.rows {
-            let until = row.now.iter().map(|shift| shift.window.end()).min();
-            let names: Vec<String> = row.now.iter().map(|shift| self.name(shift)).collect();
-            let dash = || "-".to_string();
+            let until = row.now.iter().map(|stretch| stretch.window.end()).min();
+            let names: Vec<String> = row.now.iter().map(|stretch| self.name(stretch)).collect();
+            let (dash, next) = (|| "-".to_string(), row.next.as_ref());
             table.push([
-                row.schedule.name.clone(),
+                row.schedule.name.to_string(),
                 row.level.to_string(),
                 match (row.believed && self.clock_holds(), names.is_empty()) {
                     (false, _) => "cannot tell".to_string(),
@@ -101,16 +112,16 @@ impl<'a> Who<'a> {
                     (true, false) => names.join(", "),
                 },
                 until.map_or_else(dash, |until| When(until, self.at).to_string()),
-                row.next.map_or_else(dash, |shift| self.name(shift)),
-                row.next.map_or_else(dash, |shift| When(shift.window.start(), self.at).to_string()),
+                next.map_or_else(dash, |stretch| self.name(stretch)),
+                next.map_or_else(dash, |stretch| When(stretch.window.start(), self.at).to_string()),
             ]);
         }
         format!("{}{}", aligned(&table), self.footer())
     }
 
-    fn name(&self, shift: &Shift) -> String {
-        let principal = &shift.principal;
-        if self.shut_out(shift) {
+    fn name(&self, stretch: &Stretch<'_>) -> String {
+        let principal = stretch.principal;
+        if self.shut_out(stretch) {
             format!("{principal} (revoked)")
         } else if self.roster.is_eligible(principal) {
             principal.to_string()
@@ -143,6 +154,7 @@ impl<'a> Who<'a> {
         };
         let troubles: Vec<String> = self.status.rows.iter().filter_map(status::Row::trouble).collect();
         if !troubles.is_empty() {
+            let troubles: Vec<String> = troubles.iter().map(|one| OneLine::new(one).to_string()).collect();
             text.push_str(&format!("\n{}\nmore: oncall-cache status", troubles.join("\n")));
         }
         text
@@ -156,13 +168,16 @@ impl<'a> Who<'a> {
 
     /// The same for programs.
     pub fn json(&self) -> Value {
-        let shift = |shift: &Shift| {
+        let span =
+            |window: &Window| json!({ "start": window.start().to_string(), "end": window.end().to_string() });
+        let stretch = |Stretch { principal, window, parts }: &Stretch<'_>| {
             json!({
-                "person": shift.principal.as_str(),
-                "eligible": self.roster.is_eligible(&shift.principal),
-                "revoked": self.revoked.as_ref().ok().map(|revoked| revoked.names(&shift.principal)),
-                "start": shift.window.start().to_string(),
-                "end": shift.window.end().to_string(),
+                "person": principal.as_str(),
+                "eligible": self.roster.is_eligible(principal),
+                "revoked": self.revoked.as_ref().ok().map(|revoked| revoked.names(principal)),
+                "start": window.start().to_string(),
+                "end": window.end().to_string(),
+                "parts": parts.iter().map(span).collect::<Vec<_>>(),
             })
         };
         let rows: Vec<Value> = self
@@ -172,7 +187,7 @@ impl<'a> Who<'a> {
                 let state = self.state(row.schedule);
                 json!({
                     "schedule": row.schedule.reference.to_string(),
-                    "name": row.schedule.name,
+                    "name": row.schedule.name.as_str(),
                     "level": row.level,
                     "believed": row.believed && self.clock_holds(),
                     "synced": row.schedule.synced.to_string(),
@@ -180,11 +195,24 @@ impl<'a> Who<'a> {
                     "state": state.map(|state| state.state.to_string()),
                     "reason": state.and_then(|state| state.reason.clone()),
                     "old": self.at.since(row.schedule.synced) > self.rules.ages.of(row.schedule).warn_age,
-                    "now": row.now.iter().map(|one| shift(one)).collect::<Vec<_>>(),
-                    "next": row.next.map(shift),
+                    "now": row.now.iter().map(stretch).collect::<Vec<_>>(),
+                    "next": row.next.as_ref().map(stretch),
                 })
             })
             .collect();
         json!({ "version": 1, "at": self.at.to_string(), "published": self.roster.published.to_string(), "schedules": rows })
     }
+}
+
+/// What each person's shifts come to.
+fn people_stretches(people: BTreeMap<&Principal, Vec<Window>>) -> Vec<Stretch<'_>> {
+    let of_one = |(principal, mut shifts): (_, Vec<Window>)| {
+        shifts.sort();
+        let all = stretches(shifts.iter().copied());
+        all.into_iter().map(move |window| {
+            let parts = shifts.iter().filter(|part| part.intersect(window).is_some()).copied().collect();
+            Stretch { principal, window, parts }
+        })
+    };
+    people.into_iter().flat_map(of_one).collect()
 }

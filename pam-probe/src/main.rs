@@ -106,6 +106,10 @@ fn arguments() -> Option<(CString, CString, Option<Item>)> {
 
 fn main() -> ExitCode {
     let Some((service, user, item)) = arguments() else {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "words of its own, in a program without any of our crates"
+        )]
         let _ = writeln!(std::io::stderr(), "usage: pam-probe SERVICE USER [tty=TTY | ruser=USER]");
         return ExitCode::from(64);
     };

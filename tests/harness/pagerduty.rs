@@ -279,7 +279,7 @@ impl PagerDuty {
         self.state().endless = endless;
     }
 
-    /// The most entries that a page holds, whatever is asked for.
+    /// The most entries that a page holds, whatever is asked for: the limit that it tells is the one asked for.
     pub fn set_page_cap(&self, entries: usize) {
         self.state().page_cap = entries;
     }
@@ -825,11 +825,11 @@ fn page(name: &str, list: Vec<Value>, query: &Query, state: &State) -> Result<Va
         Some("true") => json!(list.len()),
         Some(other) => return Err(invalid(format!("total is {other}"))),
     };
-    let limit = limit.min(state.page_cap);
-    let more = state.endless || list.len() > offset + limit;
+    let shown = limit.min(state.page_cap);
+    let more = state.endless || list.len() > offset + shown;
     let list: Box<dyn Iterator<Item = Value>> =
         if state.endless { Box::new(list.into_iter().cycle()) } else { Box::new(list.into_iter()) };
-    let entries: Vec<Value> = list.skip(offset).take(limit).collect();
+    let entries: Vec<Value> = list.skip(offset).take(shown).collect();
     Ok(json!({ name: entries, "limit": limit, "offset": offset, "more": more, "total": total }))
 }
 

@@ -205,6 +205,11 @@ impl Suite {
         self.lines_of("pam_oncall")
     }
 
+    /// All that was logged since the last look.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log.take()
+    }
+
     /// The lines of one program since the last look at the log, without priority and process id.
     pub fn lines_of(&self, ident: &str) -> Vec<String> {
         // Behind the priority, or behind the time that libc puts there.

@@ -47,10 +47,15 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "authkeys-sync: {error}");
+            complain(error);
             ExitCode::from(2)
         }
     }
+}
+
+/// One line on standard error, whatever stands in it.
+fn complain(text: impl std::fmt::Display) {
+    host::output::complain("authkeys-sync", text);
 }
 
 fn check(file: &Path) -> Result<(), Box<dyn Error>> {
@@ -88,7 +93,7 @@ fn begin(path: &Path) -> Result<(SyncLock, Config), Box<dyn Error>> {
         let mut waited = false;
         let lock = SyncLock::wait(&config.paths.keys, || {
             waited = true;
-            let _ = writeln!(io::stderr(), "authkeys-sync: another sync is at work; waiting for its end");
+            complain("another sync is at work; waiting for its end");
         })?;
         // What was read before a wait is old, and may name another copy.
         if !waited {
@@ -126,10 +131,7 @@ fn replicate(
         Directory::Ldap(ldap) => from_ldap(ldap, base, keep, asked)?,
         Directory::File(path) => from_file(path, base, keep, asked)?,
     };
-    let mut stderr = io::stderr().lock();
-    for line in &dropped {
-        let _ = writeln!(stderr, "authkeys-sync: dropped {line}");
-    }
+    dropped.iter().for_each(|line| complain(format_args!("dropped {line}")));
     let effect = change.effect();
     replica::guard(effect, shows_nobody, config.max_shrink, accept)?;
     let note = note.map(|note| note.write());

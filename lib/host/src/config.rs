@@ -394,6 +394,25 @@ mod tests {
             "8: source `pd` does not list `P2` in its `schedules`; did you mean `P1`?"
         );
         assert_eq!(complaint(&rule("P1")), "8: `P1` is no schedule; write source/schedule");
+        let unlisted = "[[oncall.source]]\nname = 'r'\nprovider = 'rota'\nfile = 'rota.toml'\n\
+                        [[policy.rule]]\nname = 'x'\nschedules = ['r/*']";
+        assert_eq!(
+            complaint(unlisted),
+            "7: source `r` lists no `schedules`, so `r/*` names none; list them there, or here one by one"
+        );
+    }
+
+    #[test]
+    fn a_star_stands_for_every_schedule_that_the_source_lists() {
+        let source = SOURCE.replace("['P1']", "['P1', 'web']\npolicies = ['PEP1']\nteams = ['ops']");
+        let named = |schedules: &str| {
+            let text = format!("{source}[[policy.rule]]\nname = 'x'\nschedules = {schedules}");
+            let config = Config::parse(Path::new("/etc/authkeys/config.toml"), text.as_bytes()).unwrap();
+            config.rules.rules[0].schedules.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(named("['pd/*']"), ["pd/P1", "pd/web", "pd/PEP1", "pd/ops"]);
+        assert_eq!(named("['pd/web', 'pd/*', 'pd/P1']"), ["pd/web", "pd/P1", "pd/PEP1", "pd/ops"]);
+        assert_eq!(named("['pd/ops']"), ["pd/ops"]);
     }
 
     #[test]

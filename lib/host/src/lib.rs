@@ -10,6 +10,7 @@ pub mod audit;
 pub mod child;
 pub mod clock;
 pub mod config;
+pub mod output;
 pub mod revoked;
 pub mod secret;
 pub mod switch;

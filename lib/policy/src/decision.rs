@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
-    Ages, Automation, Facts, Principal, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef,
-    Shift, Span, Timestamp, Who, Window, asks_the_caller,
+    Ages, Automation, Facts, OneLine, Principal, Revocation, Revoked, Roster, Rule, Rules, Schedule,
+    ScheduleRef, Shift, Span, Timestamp, Who, Window, asks_the_caller, stretches,
 };
 
 /// Who is entering what, and by which door.
@@ -214,11 +214,14 @@ pub struct OnCall {
     /// The schedule.
     pub schedule: ScheduleRef,
     /// Its name for people.
-    pub schedule_name: String,
+    pub schedule_name: OneLine,
     /// The escalation level of the shift.
     pub level: u8,
     /// The shift.
     pub window: Window,
+    /// All of the person's shifts that count here and follow each other without a gap, this one among them: from
+    /// when to when people would say that they are on call.
+    pub stretch: Window,
     /// Time since the sync that told.
     pub age: Span,
     /// Is that longer than `warn_age`: believed, and worth saying?
@@ -438,7 +441,7 @@ pub fn on_call_now<'r>(
         .filter(|shift| !revoked.names(&shift.principal))
         .filter_map(|shift| {
             let claim = counted.claim(shift)?;
-            claim.window.contains(now).then(|| (&shift.principal, claim.on_call(&rules.ages, now)))
+            claim.window.contains(now).then(|| (&shift.principal, counted.on_call(&claim, now)))
         })
         .collect();
     people.sort_by(|left, right| (left.0, left.1.level).cmp(&(right.0, right.1.level)));
@@ -446,7 +449,7 @@ pub fn on_call_now<'r>(
     people
 }
 
-/// Everyone whom their shift would admit now, with its end; `None`: nobody can be named, and that may be for
+/// Everyone whom their shift would admit now, with the end of the stretch that it is a part of; `None`: nobody can be named, and that may be for
 /// want of evidence. What a person who is refused is told.
 pub fn told_on_call<'r>(
     evidence: &Evidence<'r>,
@@ -458,7 +461,7 @@ pub fn told_on_call<'r>(
         on_call_now(rules, roster, evidence.revoked.unwrap_or(&nobody), now)
             .into_iter()
             .filter(|(person, _)| roster.is_eligible(person))
-            .map(|(person, ground)| (person, ground.window.end()))
+            .map(|(person, ground)| (person, ground.stretch.end()))
             .collect();
     let is_known = !people.is_empty() || Counted::new(rules, roster).unbelieved(now).next().is_none();
     is_known.then_some(people)
@@ -547,7 +550,7 @@ fn decide_person(
     claims.sort_by_key(|claim| claim.window);
     if let Some(claim) = claims.iter().find(|claim| claim.window.contains(now)) {
         return Decision {
-            ground: Ground::OnCall(claim.on_call(&rules.ages, now)),
+            ground: Ground::OnCall(counted.on_call(claim, now)),
             until: Some(covered_until(&claims, now)),
             ..Decision::plain(Verdict::Allow, Reason::OnCall)
         };
@@ -611,13 +614,47 @@ impl<'a> Counted<'a> {
         Self { roster, ages: &rules.ages, rules: by_schedule, absent }
     }
 
-    /// What `shift` admits to here, if anything.
-    pub(crate) fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
+    /// The rule here that counts `shift`, if one does, and its schedule.
+    fn counts(&self, shift: &Shift) -> Option<(&'a Rule, &'a Schedule)> {
         let schedule = self.roster.schedules.get(shift.schedule)?;
         let rule = self.rules.get(shift.schedule)?.iter().find(|rule| shift.level <= rule.max_level)?;
+        Some((rule, schedule))
+    }
+
+    /// What `shift` admits to here, if anything.
+    pub(crate) fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
+        let (rule, schedule) = self.counts(shift)?;
         let believed = Window::new(Timestamp::MIN, self.believed_until(schedule))?;
         let window = shift.window.intersect(believed)?;
         Some(Claim { rule, schedule, shift, window })
+    }
+
+    /// What `claim` is to whoever reads of it at `now`.
+    fn on_call(&self, claim: &Claim<'_>, now: Timestamp) -> OnCall {
+        let Claim { rule, schedule, shift, .. } = claim;
+        let age = now.since(schedule.synced);
+        OnCall {
+            rule: rule.name.clone(),
+            schedule: schedule.reference.clone(),
+            schedule_name: schedule.name.clone(),
+            level: shift.level,
+            window: shift.window,
+            stretch: self.stretch(claim, now),
+            age,
+            is_old: age > self.ages.of(schedule).warn_age,
+        }
+    }
+
+    /// Whatever of the same person counts here, is believed at `now` and joins `claim` without a gap. Belief that
+    /// ends later cuts nothing off: a sync comes before that, most likely.
+    fn stretch(&self, claim: &Claim<'_>, now: Timestamp) -> Window {
+        let joins = |shift: &&Shift| {
+            shift.principal == claim.shift.principal
+                && self.counts(shift).is_some_and(|(_, schedule)| now < self.believed_until(schedule))
+        };
+        let own = self.roster.shifts.iter().filter(joins).map(|shift| shift.window);
+        let whole = stretches(own).into_iter().find(|stretch| stretch.join(claim.shift.window).is_some());
+        whole.unwrap_or(claim.shift.window)
     }
 
     fn here(&self) -> impl Iterator<Item = &'a Schedule> {
@@ -669,19 +706,6 @@ impl Claim<'_> {
     pub(crate) fn window(&self) -> Window {
         self.window
     }
-
-    fn on_call(&self, ages: &Ages, now: Timestamp) -> OnCall {
-        let age = now.since(self.schedule.synced);
-        OnCall {
-            rule: self.rule.name.clone(),
-            schedule: self.schedule.reference.clone(),
-            schedule_name: self.schedule.name.clone(),
-            level: self.shift.level,
-            window: self.shift.window,
-            age,
-            is_old: age > ages.of(self.schedule).warn_age,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -717,7 +741,7 @@ mod tests {
             schedules: vec![Schedule {
                 reference: reference("P1"),
                 provider_id: "P1".to_string(),
-                name: "primary".to_string(),
+                name: "primary".into(),
                 synced: at(9, 0, 0),
                 horizon: at(81, 0, 0),
             }],
@@ -834,7 +858,7 @@ mod tests {
     fn a_schedule_named_like_anothers_id_does_not_stand_in_for_it() {
         let mut roster = roster();
         let renamed =
-            Schedule { reference: reference("P9"), name: "P1".to_string(), ..roster.schedules[0].clone() };
+            Schedule { reference: reference("P9"), name: "P1".into(), ..roster.schedules[0].clone() };
         roster.schedules.push(renamed);
         roster.shifts.push(Shift { schedule: 1, ..shift("bob", 1, at(9, 0, 0), at(18, 0, 0)) });
         assert_eq!(decision("bob", &roster, &rules(), at(10, 0, 0)).reason, Reason::NotOnCall);

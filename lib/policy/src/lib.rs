@@ -14,6 +14,7 @@ mod automation;
 mod decision;
 mod from;
 mod groups;
+mod line;
 mod mode;
 mod notice;
 mod principal;
@@ -31,8 +32,9 @@ pub use decision::{
 };
 pub use from::FromPattern;
 pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups};
+pub use line::{OneLine, is_printable, plain};
 pub use mode::{Effect, Mode};
-pub use notice::{Notice, plain};
+pub use notice::Notice;
 pub use principal::{Account, GroupName, NameError, Principal};
 pub use refusal::Refusal;
 pub use revoked::{Revocation, Revoked};
@@ -42,4 +44,4 @@ pub use rules::{
     asks_the_caller, is_su, matches_glob, names_its_caller,
 };
 pub use switch::{ModeSource, Order, Switch, mode_in_force};
-pub use time::{Span, Timestamp, Window};
+pub use time::{Span, Timestamp, Window, stretches};

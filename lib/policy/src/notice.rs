@@ -1,9 +1,8 @@
 //! What somebody who is admitted reads when a session opens: until when their right lasts.
 
-use alloc::string::String;
 use core::fmt;
 
-use crate::{Decision, Ground, Span, Timestamp};
+use crate::{Decision, Ground, OneLine, Span, Timestamp};
 
 /// A right that ends sooner is worth a word also to those who only call sudo.
 const SOON: Span = Span::minutes(15);
@@ -11,7 +10,7 @@ const SOON: Span = Span::minutes(15);
 /// One line for whoever is admitted by a shift.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    schedule: String,
+    schedule: OneLine,
     end: Timestamp,
     now: Timestamp,
 }
@@ -21,9 +20,9 @@ impl Notice {
     pub fn new(decision: &Decision, now: Timestamp) -> Option<Self> {
         let Ground::OnCall(ground) = &decision.ground else { return None };
         // The verdict may change before the shift ends, for want of a sync: one comes before that, most likely.
-        let end = decision.until.map_or(ground.window.end(), |until| until.max(ground.window.end()));
+        let end = decision.until.map_or(ground.stretch.end(), |until| until.max(ground.stretch.end()));
         let ends = decision.allows() && now < end && end < Timestamp::MAX;
-        ends.then(|| Self { schedule: plain(&ground.schedule_name).replace('\n', " "), end, now })
+        ends.then(|| Self { schedule: ground.schedule_name.clone(), end, now })
     }
 
     /// Does the right end within a quarter of an hour?
@@ -47,13 +46,6 @@ impl fmt::Display for Notice {
     }
 }
 
-/// `text` without what would move a terminal's cursor or turn its letters round: names of schedules, users
-/// and mail addresses are whatever others typed.
-pub fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}' | '\u{2028}' | '\u{2029}');
-    text.chars().map(|c| if (c.is_control() && c != '\n') || turns(c) { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,9 +58,10 @@ mod tests {
         let ground = OnCall {
             rule: "db".to_string(),
             schedule: ScheduleRef { source: "pd".to_string(), id: "P1".to_string() },
-            schedule_name: "db\x1b primary".to_string(),
+            schedule_name: "db\x1b primary".into(),
             level: 1,
             window: Window::new(NINE, NINE.plus(Span::hours(9))).unwrap(),
+            stretch: Window::new(NINE, NINE.plus(Span::hours(9))).unwrap(),
             age: Span::seconds(3),
             is_old: false,
         };

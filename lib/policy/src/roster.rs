@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{Principal, Span, Timestamp, Window};
+use crate::{OneLine, Principal, Span, Timestamp, Window};
 
 /// A schedule as rules and logs name it: the source's name in the configuration, and the text that names the
 /// schedule there. Prints as `pd/PDB0001`. No name that a provider tells is ever compared with it: whoever edits
@@ -35,7 +35,7 @@ pub struct Schedule {
     /// The provider's id of what that text was found to name.
     pub provider_id: String,
     /// The provider's name for people; may equal the id.
-    pub name: String,
+    pub name: OneLine,
     /// The last sync that read it whole.
     pub synced: Timestamp,
     /// The end of what that sync asked for. After it nothing is known, not "nobody".

@@ -4,6 +4,7 @@
 //! belongs to the next one, so at a hand-over exactly one of two people is on call.
 
 use alloc::format;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Seconds since 1970-01-01T00:00:00Z.
@@ -52,6 +53,30 @@ impl Timestamp {
         (format!("{at}") == text).then_some(at)
     }
 
+    /// Reads an instant as services write it: RFC 3339, and those spellings of ISO 8601 that are met in its place
+    /// (a blank for the `T`, small letters, no seconds, `+01` and `+0100`). What is below a second is dropped, however
+    /// many digits it has; a leap second is the one before it. Offsets end at 23:59 (RFC 3339, section 5.6).
+    ///
+    /// An instant whose year is 9999 by its own offset and not in UTC is the last one that can be printed: it is what
+    /// some write for "for ever". So is the first one at the other end of time.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut rest = Reader(text.as_bytes());
+        let year = rest.number(4)?;
+        rest.one_of(b"-")?;
+        let month = rest.number(2)?;
+        rest.one_of(b"-")?;
+        let day = rest.number(2)?;
+        rest.one_of(b"Tt ")?;
+        let hour = rest.number(2)?;
+        rest.one_of(b":")?;
+        let minute = rest.number(2)?;
+        let second = if rest.one_of(b":").is_some() { rest.second()? } else { 0 };
+        let at = Self::from_civil((year, month, day), (hour, minute, second.min(59)))?;
+        let offset = rest.offset()?;
+        let fits = second <= 60 && rest.0.is_empty();
+        fits.then(|| Self((at.0 - offset).clamp(FIRST, LAST)))
+    }
+
     /// The length of time from `earlier` to `self`.
     pub const fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
@@ -68,9 +93,51 @@ impl Timestamp {
     }
 
     /// Writes what a person next to the event needs: `18:00 UTC` on the day of `now`, `21 Nov 09:00 UTC` on
-    /// another. Seconds appear only where they are not zero.
+    /// another, `2 Jan 2027 09:00 UTC` in another year. Seconds appear only where they are not zero.
     pub const fn near(self, now: Self) -> Near {
         Near { at: self, now }
+    }
+}
+
+/// The rest of a text that is read from its start.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    /// Takes one byte, if it is one of these.
+    fn one_of(&mut self, bytes: &[u8]) -> Option<u8> {
+        let (first, rest) = self.0.split_first().filter(|(first, _)| bytes.contains(first))?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    /// Takes a number of so many digits.
+    fn number(&mut self, digits: usize) -> Option<i64> {
+        (0..digits).try_fold(0, |number, _| {
+            self.one_of(b"0123456789").map(|digit| number * 10 + i64::from(digit - b'0'))
+        })
+    }
+
+    /// Takes seconds, and passes over what is below them.
+    fn second(&mut self) -> Option<i64> {
+        let second = self.number(2)?;
+        if self.one_of(b".,").is_some() {
+            self.number(1)?;
+            while self.number(1).is_some() {}
+        }
+        Some(second)
+    }
+
+    /// Takes the offset from UTC, in seconds.
+    fn offset(&mut self) -> Option<i64> {
+        let sign = match self.one_of(b"Zz+-")? {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return Some(0),
+        };
+        let hours = self.number(2)?;
+        let colon = self.one_of(b":").is_some();
+        let minutes = if colon || !self.0.is_empty() { self.number(2)? } else { 0 };
+        (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
     }
 }
 
@@ -143,6 +210,20 @@ impl Window {
     }
 }
 
+/// `windows` in order, those that touch or overlap as one: what people mean by "until when".
+pub fn stretches(windows: impl IntoIterator<Item = Window>) -> Vec<Window> {
+    let mut sorted: Vec<Window> = windows.into_iter().collect();
+    sorted.sort();
+    let mut stretches: Vec<Window> = Vec::with_capacity(sorted.len());
+    for window in sorted {
+        match stretches.last_mut().and_then(|last| Some((last.join(window)?, last))) {
+            Some((whole, last)) => *last = whole,
+            None => stretches.push(window),
+        }
+    }
+    stretches
+}
+
 /// Year, month, day of a count of days since the epoch (proleptic Gregorian calendar).
 fn civil(days: i64) -> (i64, i64, i64) {
     // Years are counted from March, so that the leap day is the last day of the year.
@@ -168,14 +249,18 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 const DAY: i64 = 86_400;
 
+/// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+const FIRST: i64 = -62_135_596_800;
+const LAST: i64 = 253_402_300_799;
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC; `always` and `never` for the ends of time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Past the year 9999 there is no RFC 3339 text; only the open ends of a shift lie there.
-        if self.0 >= 253_402_300_800 {
+        if self.0 > LAST {
             return f.write_str("never");
         }
-        if self.0 < -62_135_596_800 {
+        if self.0 < FIRST {
             return f.write_str("always");
         }
         let (year, month, day) = civil(self.0.div_euclid(DAY));
@@ -190,13 +275,16 @@ impl fmt::Display for Near {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let at = self.at.0;
-        if !(-62_135_596_800..253_402_300_800).contains(&at) {
+        if !(FIRST..=LAST).contains(&at) {
             return fmt::Display::fmt(&self.at, f);
         }
         if at.div_euclid(DAY) != self.now.0.div_euclid(DAY) {
-            let (_, month, day) = civil(at.div_euclid(DAY));
+            let (year, month, day) = civil(at.div_euclid(DAY));
             let month = usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).copied();
             write!(f, "{day} {} ", month.unwrap_or("?"))?;
+            if year != civil(self.now.0.div_euclid(DAY)).0 {
+                write!(f, "{year} ")?;
+            }
         }
         let second = at.rem_euclid(DAY);
         write!(f, "{:02}:{:02}", second / 3600, second / 60 % 60)?;
@@ -295,12 +383,99 @@ mod tests {
     }
 
     #[test]
+    fn instants_are_read_as_services_write_them() {
+        let nine = Timestamp::from_unix(1_795_165_200);
+        for text in [
+            "2026-11-20T09:00:00Z",
+            "2026-11-20t09:00:00z",
+            "2026-11-20 09:00:00+00:00",
+            "2026-11-20T09:00:00-00:00",
+            "2026-11-20T09:00Z",
+            "2026-11-20T10:00:00+01",
+            "2026-11-20T10:00:00+0100",
+            "2026-11-20T09:00:00.9Z",
+            "2026-11-20T09:00:00,999999999Z",
+            "2026-11-20T09:00:00.99999999999999999999999999999999999999999999Z",
+            "2026-11-21T08:59:00+23:59",
+            "2026-11-19T09:01:00-23:59",
+            "2026-11-20T14:45:00.000+05:45",
+        ] {
+            assert_eq!(Timestamp::read(text), Some(nine), "{text}");
+        }
+        assert_eq!(Timestamp::read("2016-12-31T23:59:60Z"), Timestamp::parse("2016-12-31T23:59:59Z"));
+        for text in [
+            "",
+            "noon",
+            "2026-11-20",
+            "2026-11-20T09:00:00",
+            "2026-11-20T09:00:00 Z",
+            "2026-11-20T09:00:00.Z",
+            "2026-11-20T09:00:00Z ",
+            "2026-11-20T09:00:00ZZ",
+            "2026-11-20T09:00:00+24:00",
+            "2026-11-20T09:00:00-24:00",
+            "2026-11-20T09:00:00+25:59",
+            "2026-11-20T09:00:00+23:60",
+            "2026-11-20T09:00:00+1",
+            "2026-11-20T09:00:00+01:",
+            "2026-11-20T09:00:00+01:00:00",
+            "2026-11-20T09:00:00Z[Europe/Berlin]",
+            "2026-11-20T24:00:00Z",
+            "2026-11-20T09:60:00Z",
+            "2026-11-20T09:00:61Z",
+            "2026-02-29T09:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "+2026-11-20T09:00:00Z",
+            "10000-01-01T00:00:00Z",
+            "2026-11-20T09:00:00\u{ff3a}",
+            "\u{feff}2026-11-20T09:00:00Z",
+        ] {
+            assert_eq!(Timestamp::read(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_year_is_read_to_its_end_by_any_offset() {
+        let last = Timestamp::parse("9999-12-31T23:59:59Z");
+        assert!(last.is_some());
+        for text in [
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59.9999999Z",
+            "9999-12-31T23:59:59-12:00",
+            "9999-12-31T12:00:00-23:59",
+        ] {
+            assert_eq!(Timestamp::read(text), last, "{text}");
+        }
+        assert_eq!(Timestamp::read("9999-12-31T23:59:59+01:00"), Timestamp::parse("9999-12-31T22:59:59Z"));
+        assert_eq!(Timestamp::read("0001-01-01T00:00:00+12:00"), Timestamp::parse("0001-01-01T00:00:00Z"));
+        // Every day there is, and whatever is read is printed so that it is read again.
+        for day in (FIRST..LAST).step_by(usize::try_from(97 * DAY + 7).unwrap()) {
+            let at = Timestamp::from_unix(day);
+            assert_eq!(Timestamp::read(&at.to_string()), Some(at));
+        }
+    }
+
+    #[test]
+    fn windows_that_touch_or_overlap_are_one_stretch() {
+        let window =
+            |(start, end)| Window::new(Timestamp::from_unix(start), Timestamp::from_unix(end)).unwrap();
+        let joined = |windows: &[(i64, i64)]| stretches(windows.iter().copied().map(window));
+        assert_eq!(joined(&[]), []);
+        assert_eq!(joined(&[(5, 9), (0, 5), (7, 8), (10, 11)]), [(0, 9), (10, 11)].map(window));
+        assert_eq!(joined(&[(0, 100), (1, 2), (99, 101)]), [(0, 101)].map(window));
+    }
+
+    #[test]
     fn near_instants_leave_out_the_date() {
         let now = Timestamp::from_unix(1_795_168_800);
         assert_eq!(now.plus(Span::hours(8)).near(now).to_string(), "18:00 UTC");
         assert_eq!(now.plus(Span::seconds(5)).near(now).to_string(), "10:00:05 UTC");
         assert_eq!(now.plus(Span::hours(23)).near(now).to_string(), "21 Nov 09:00 UTC");
         assert_eq!(now.plus(Span::hours(25)).near(now).to_string(), "21 Nov 11:00 UTC");
+        assert_eq!(now.plus(Span::hours(24 * 60)).near(now).to_string(), "19 Jan 2027 10:00 UTC");
+        let new_year = Timestamp::parse("2027-01-01T00:00:00Z").unwrap();
+        assert_eq!(new_year.near(new_year.minus(Span::seconds(1))).to_string(), "1 Jan 2027 00:00 UTC");
+        assert_eq!(new_year.minus(Span::seconds(1)).near(new_year).to_string(), "31 Dec 2026 23:59:59 UTC");
         assert_eq!(Timestamp::MAX.near(now).to_string(), "never");
     }
 

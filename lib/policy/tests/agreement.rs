@@ -75,7 +75,7 @@ fn world(dice: &mut Dice) -> World {
             let (synced, horizon) =
                 (Timestamp::from_unix(1_000 + 60 * dice.roll(8).cast_signed()), dice.instant());
             let provider_id = reference.id.clone();
-            schedules.push(Schedule { reference, provider_id, name, synced, horizon });
+            schedules.push(Schedule { reference, provider_id, name: name.into(), synced, horizon });
         }
     }
     let mut shifts = Vec::new();

@@ -49,9 +49,20 @@ pub struct Mapping {
     pub ground: String,
 }
 
-/// Replaces the roster at `path`.
+/// Replaces the roster at `path`, if readers will take the new one: one that they refuse would shut everybody out.
 pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {
-    replace(path, 0o644, |temporary| write(temporary, roster, mappings).map_err(|error| error.to_string()))
+    replace(path, 0o644, |temporary| {
+        write(temporary, roster, mappings).map_err(|error| error.to_string())?;
+        let written = SCHEMA.open_written(temporary)?;
+        let read = read_rows(&written, |_| true).and_then(|read| Ok((read, read_mappings(&written)?)));
+        match read {
+            Ok((back, _)) if back == *roster => Ok(()),
+            Ok(_) => {
+                Err("it would be read back otherwise than it was written; please report this".to_string())
+            }
+            Err(error) => Err(format!("readers would refuse it: {error}")),
+        }
+    })
 }
 
 fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite::Result<()> {
@@ -66,7 +77,7 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
                 schedule.reference.source,
                 schedule.reference.id,
                 schedule.provider_id,
-                schedule.name,
+                schedule.name.as_str(),
                 schedule.synced.unix(),
                 schedule.horizon.unix()
             ],
@@ -102,20 +113,34 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
 
 /// Reads the roster at `path`, believing nothing of it but what its types and names bear out.
 pub fn read(path: &Path) -> Result<Roster, StoreError> {
-    read_kept(path, |_, _| true)
+    let tables = SCHEMA.open_tables(path)?;
+    read_rows(&tables, |_| true).map_err(|error| StoreError::corrupt(path, error))
 }
 
 /// The same for a decision at `now` about `person`. Every row is judged as [`read`] judges it; kept are the shifts and people
-/// that the decision, and what is said about it, look at: theirs, and whoever has a shift now.
+/// that the decision, and what is said about it, look at: theirs, and those of whoever has a shift now, which may go on
+/// in another one.
 pub fn read_for(path: &Path, person: Option<&Principal>, now: Timestamp) -> Result<Roster, StoreError> {
-    let person = person.map(Principal::as_str);
-    read_kept(path, |window, name| person == Some(name) || window.is_some_and(|window| window.contains(now)))
+    let tables = SCHEMA.open_tables(path)?;
+    let read = || {
+        let mut kept = on_call(&tables, now)?;
+        kept.extend(person.map(ToString::to_string));
+        read_rows(&tables, |name| kept.contains(name))
+    };
+    read().map_err(|error| StoreError::corrupt(path, error))
 }
 
-/// `keeps` is asked about each shift and, without a window, about each person.
-fn read_kept(path: &Path, keeps: impl Fn(Option<Window>, &str) -> bool) -> Result<Roster, StoreError> {
-    let tables = SCHEMA.open_tables(path)?;
-    read_rows(&tables, keeps).map_err(|error| StoreError::corrupt(path, error))
+/// Whoever has a shift at `now`. Nothing else is judged here: [`read_rows`] does that.
+fn on_call(tables: &Tables, now: Timestamp) -> Result<BTreeSet<String>, Damaged> {
+    let mut people = BTreeSet::new();
+    // schedule, principal, level, starts, ends
+    tables.rows("shift", 5, |row| {
+        if row.integer(3)? <= now.unix() && now.unix() < row.integer(4)? {
+            people.insert(row.text(1)?.to_string());
+        }
+        Ok(())
+    })?;
+    Ok(people)
 }
 
 /// Reads how the people in the roster at `path` were found.
@@ -139,7 +164,8 @@ fn read_mappings(tables: &Tables) -> Result<BTreeSet<Mapping>, Damaged> {
     Ok(mappings)
 }
 
-fn read_rows(tables: &Tables, keeps: impl Fn(Option<Window>, &str) -> bool) -> Result<Roster, Damaged> {
+/// `keeps` is asked about each person.
+fn read_rows(tables: &Tables, keeps: impl Fn(&str) -> bool) -> Result<Roster, Damaged> {
     let (published, schedules) = read_schedules(tables)?;
     let mut roster = Roster { published, schedules, shifts: Vec::new(), eligible: Default::default() };
     let mut count = 0;
@@ -148,19 +174,18 @@ fn read_rows(tables: &Tables, keeps: impl Fn(Option<Window>, &str) -> bool) -> R
         bounded(count)?;
         count += 1;
         let (name, schedule, level, window) = shift(row, roster.schedules.len())?;
-        if keeps(Some(window), name) {
+        if keeps(name) {
             roster.shifts.push(Shift { schedule, principal: Principal::new(name)?, level, window });
         }
         Ok(())
     })?;
-    let on_duty: BTreeSet<&str> = roster.shifts.iter().map(|shift| shift.principal.as_str()).collect();
     let mut count = 0;
     // principal, eligible
     tables.rows("person", 2, |row| {
         bounded(count)?;
         count += 1;
         let (name, eligible) = (name(row, 0)?, flag(row.integer(1)?)?);
-        if keeps(None, name) || on_duty.contains(name) {
+        if keeps(name) {
             roster.eligible.insert(Principal::new(name)?, eligible);
         }
         Ok(())
@@ -192,7 +217,7 @@ fn read_schedules(tables: &Tables) -> Result<(Timestamp, Vec<Schedule>), Damaged
         schedules.push(Schedule {
             reference: ScheduleRef { source: text(row, 1)?, id: text(row, 2)? },
             provider_id: text(row, 3)?,
-            name: text(row, 4)?,
+            name: text(row, 4)?.into(),
             synced,
             horizon: Timestamp::from_unix(row.integer(6)?),
         });
@@ -300,6 +325,27 @@ mod tests {
     }
 
     #[test]
+    fn what_readers_would_refuse_is_not_published() {
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        publish(&path, &example(), &BTreeSet::new()).unwrap();
+        type Change = fn(&mut Roster);
+        let changes: [(&str, Change); 3] = [
+            ("a name longer than any is", |roster| roster.schedules[0].name = "x".repeat(2000).into()),
+            ("a shift of no schedule", |roster| roster.shifts[0].schedule = 7),
+            ("a shift of level 0", |roster| roster.shifts[0].level = 0),
+        ];
+        for (words, change) in changes {
+            let mut roster = example();
+            change(&mut roster);
+            let error = publish(&path, &roster, &BTreeSet::new()).unwrap_err().to_string();
+            assert!(error.contains("readers would refuse it") && error.contains(words), "{error}");
+            assert_eq!(read(&path).unwrap(), example(), "the old one stays");
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
     fn what_one_decision_needs_is_theirs_and_whoevers_shift_it_is_now() {
         let directory = crate::scratch();
         let path = directory.path().join("roster.db");
@@ -320,7 +366,7 @@ mod tests {
             (shifts, people.join(","))
         };
         assert_eq!(read(Some(&names[1]), 1700), (vec![2000, 2500, 4500], "alice true,bob false".to_string()));
-        let both = (vec![2000, 2500], "alice true,bob false,dave true".to_string());
+        let both = (vec![2000, 2500, 4500], "alice true,bob false,dave true".to_string());
         assert_eq!(read(Some(&names[3]), 1700), both);
         assert_eq!(read(None, 2500), (vec![3500], "carol true".to_string()));
         assert_eq!(read(None, 9000), (vec![], String::new()));

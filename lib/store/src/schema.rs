@@ -76,6 +76,12 @@ impl Schema {
         Tables::open(file, form.statements).map_err(|error| StoreError::corrupt(path, error))
     }
 
+    /// Opens what was just written, before it is published: whoever reads it then is as strict.
+    pub fn open_written(&self, path: &Path) -> Result<Tables, String> {
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        Tables::open(file, self.written.statements).map_err(|error| error.to_string())
+    }
+
     /// The file at `path` and its form, if it may be believed, is ours, and was not changed since it was published.
     fn judge(&self, path: &Path) -> Result<(File, &Form), StoreError> {
         let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;

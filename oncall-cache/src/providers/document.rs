@@ -1,15 +1,15 @@
 //! Our JSON: what a command or a file of the site's own says about shifts. docs/providers.md describes it.
 //!
 //! It is somebody's script that writes it, so a mistake is an error and never a guess: keys that are not known,
-//! ends that are not said, one user described in two ways. Nobody's root may hang on what was left out.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! ends that are not said. Nobody's root may hang on what was left out.
 
 use host::toml_file::explain;
-use policy::{Timestamp, Window};
+use policy::{OneLine, Timestamp, Window, is_printable};
 use serde::{Deserialize, Deserializer};
 
-use super::{Answer, ProviderError, ProviderSchedule, ProviderShift, User, choose};
+use super::gather::{Bound, Description, Gather, Named, Row};
+use super::pages::Whole;
+use super::{Answer, ProviderError, User, choose, without_mark};
 
 /// The largest document, in bytes.
 pub const LARGEST: u64 = 4 * 1024 * 1024;
@@ -89,7 +89,8 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
 
 /// Reads what `whose` said: a file or a command, as errors name it.
 pub fn parse(text: &[u8], whose: &str, wanted: Wanted<'_>) -> Result<Answer, ProviderError> {
-    read(text, whose, wanted).map_err(|problem| ProviderError::Source(format!("{whose}: {problem}")))
+    read(without_mark(text), whose, wanted)
+        .map_err(|problem| ProviderError::source(&format!("{whose}: {problem}")))
 }
 
 fn read(text: &[u8], whose: &str, wanted: Wanted<'_>) -> Result<Answer, String> {
@@ -103,43 +104,49 @@ fn read(text: &[u8], whose: &str, wanted: Wanted<'_>) -> Result<Answer, String> 
     if document.schedules.iter().flat_map(|schedule| &schedule.shifts).flatten().count() > MOST_SHIFTS {
         return Err(format!("more than {MOST_SHIFTS} shifts"));
     }
-    let (mut schedules, mut failures) = (Vec::new(), BTreeMap::new());
+    let (mut known, mut told): (Vec<Named>, Vec<Told>) = (Vec::new(), Vec::new());
     for body in document.schedules {
-        let (schedule, failure) = body.read(wanted)?;
-        failures.extend(failure.map(|failure| (schedule.id.clone(), failure)));
-        if schedules.iter().any(|other: &ProviderSchedule| other.id == schedule.id) {
-            return Err(format!("two schedules have the id `{}`", schedule.id));
+        let (named, rows) = body.read()?;
+        if known.iter().any(|other| other.id == named.id) {
+            return Err(format!("two schedules have the id `{}`", named.id));
         }
-        schedules.push(schedule);
+        known.push(named);
+        told.push(rows);
     }
-    users_are_consistent(&schedules)?;
-    let mut answer = choose(schedules, wanted.schedules, &whose);
+    let mut gather = Gather::new(wanted.window, wanted.max_level);
+    // A user is described in one way in all of a document, or in none.
+    for row in told.iter().flatten().flat_map(|rows| rows.iter()) {
+        gather.describe(row.person.clone());
+    }
+    for (text, place) in choose(&known, wanted.schedules, &whose) {
+        let found = place.map(|place| known.get(place).zip(told.get(place)));
+        match found {
+            Ok(Some((named, Ok(rows)))) => {
+                gather.take(Named { wanted: text, ..named.clone() }, Whole::at_once(rows.clone()));
+            }
+            Ok(Some((named, Err(heard)))) => {
+                let why = format!("{whose} could not tell of schedule `{}`", named.id);
+                let (why, heard) = (why.into(), heard.clone());
+                gather.fail(text, ProviderError::Foreign { text: why, heard });
+            }
+            Ok(None) => {}
+            Err(error) => gather.fail(text, error),
+        }
+    }
+    let mut answer = gather.finish();
     answer.clock = clock;
-    set_failed_apart(&mut answer, &failures, whose);
     Ok(answer)
 }
 
-/// A schedule that the document could not tell of is none without shifts.
-fn set_failed_apart(answer: &mut Answer, failures: &BTreeMap<String, String>, whose: &str) {
-    let chosen = std::mem::take(&mut answer.schedules);
-    for schedule in chosen {
-        let Some(failure) = failures.get(&schedule.id) else {
-            answer.schedules.push(schedule);
-            continue;
-        };
-        let text = format!("{whose} could not tell of schedule `{}`", schedule.id);
-        answer.failed.push((schedule.wanted, ProviderError::Foreign { text, heard: failure.clone() }));
-    }
-}
+/// The rows of a schedule, or why the document could not tell of it: that is none without shifts.
+type Told = Result<Vec<Row>, OneLine>;
 
 impl ScheduleBody {
-    /// The schedule, and why it is not to be believed.
-    fn read(self, wanted: Wanted<'_>) -> Result<(ProviderSchedule, Option<String>), String> {
+    fn read(self) -> Result<(Named, Told), String> {
         let id = identifier(self.id, "a schedule")?;
-        let name = self.name.unwrap_or_else(|| id.clone());
-        let (shifts, failure) = match (self.shifts, self.error) {
-            (Some(shifts), None) => (shifts, None),
-            (None, Some(error)) => (Vec::new(), Some(label(&error))),
+        let told = match (self.shifts, self.error) {
+            (Some(shifts), None) => Ok(shifts),
+            (None, Some(error)) => Err(cut(&error)),
             (Some(_), Some(_)) => {
                 return Err(format!("schedule `{id}` has both `shifts` and `error`; write one of them"));
             }
@@ -147,33 +154,33 @@ impl ScheduleBody {
                 return Err(format!("schedule `{id}` has neither `shifts` nor `error`; nobody is []"));
             }
         };
-        let mut read = BTreeSet::new();
-        for shift in shifts {
-            let shift = shift.read().map_err(|problem| format!("schedule `{id}`: {problem}"))?;
-            if shift.2 <= wanted.max_level && shift.0.intersect(wanted.window).is_some() {
-                read.insert(shift);
-            }
-        }
-        let shifts = read.into_iter().map(|(window, user, level)| ProviderShift { user, level, window });
-        Ok((
-            ProviderSchedule { wanted: id.clone(), name: label(&name), id, shifts: shifts.collect() },
-            failure,
-        ))
+        let read = |shift: ShiftBody| shift.read().map_err(|problem| format!("schedule `{id}`: {problem}"));
+        let told = match told {
+            Ok(shifts) => Ok(shifts.into_iter().map(read).collect::<Result<_, String>>()?),
+            Err(error) => Err(error),
+        };
+        let name = self.name.map_or_else(|| id.clone(), |name| name.chars().take(LONGEST_TEXT).collect());
+        Ok((Named { wanted: id.clone(), id, name }, told))
     }
 }
 
 impl ShiftBody {
-    fn read(self) -> Result<(Window, User, u8), String> {
+    fn read(self) -> Result<Row, String> {
         let user = self.user.read()?;
-        let id = &user.id;
         if self.level == 0 {
-            return Err(format!("a shift of user `{id}` is on level 0; levels start at 1"));
+            return Err(format!("a shift of user `{}` is on level 0; levels start at 1", user.id));
         }
-        let start = self.start.map_or(Ok(Timestamp::MIN), |text| instant(&text))?;
-        let end = self.end.map_or(Ok(Timestamp::MAX), |text| instant(&text))?;
-        let window = Window::new(start, end)
-            .ok_or_else(|| format!("a shift of user `{id}` starts at {start} and ends at {end}"))?;
-        Ok((window, user, self.level))
+        // Null is written out, and docs/providers.md says what it means.
+        let bound =
+            |text: Option<String>| text.map_or(Ok(Bound::Never), |text| instant(&text).map(Bound::At));
+        let (start, end) = (bound(self.start)?, bound(self.end)?);
+        if let (Bound::At(start), Bound::At(end)) = (start, end)
+            && end < start
+        {
+            return Err(format!("a shift of user `{}` starts at {start} and ends at {end}", user.id));
+        }
+        let person = Description { user, whole: true };
+        Ok(Row { person, level: self.level.into(), start, end })
     }
 }
 
@@ -182,11 +189,11 @@ impl UserBody {
         let id = identifier(self.id, "a user")?;
         let (mail, principal) = (filled(self.email), filled(self.principal));
         for text in [&mail, &principal].into_iter().flatten() {
-            if text.len() > LONGEST_TEXT || text.contains(char::is_control) {
+            if text.len() > LONGEST_TEXT || !text.chars().all(is_printable) {
                 return Err(format!("`email` or `principal` of user `{id}` is none"));
             }
         }
-        Ok(User { id, mail, principal, label: self.name.map(|name| label(&name)) })
+        Ok(User { id, mail, principal, label: self.name.map(|name| cut(&name)), disputed: None })
     }
 }
 
@@ -194,37 +201,20 @@ fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// People are found by user id: with two descriptions of one, the shifts of both would go to one of them.
-fn users_are_consistent(schedules: &[ProviderSchedule]) -> Result<(), String> {
-    let mut known: BTreeMap<&str, &User> = BTreeMap::new();
-    for user in schedules.iter().flat_map(|schedule| &schedule.shifts).map(|shift| &shift.user) {
-        let first = known.entry(&user.id).or_insert(user);
-        if (&first.mail, &first.principal) != (&user.mail, &user.principal) {
-            return Err(format!(
-                "user `{}` has different `email` or `principal` at different shifts",
-                user.id
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// Ids are printed, and stand in the configuration.
 fn identifier(id: String, whose: &str) -> Result<String, String> {
-    let fits = !id.is_empty() && id.len() <= LONGEST_TEXT && !id.contains(char::is_control);
-    if fits { Ok(id) } else { Err(format!("the id of {whose} is empty, too long or has control characters")) }
+    let fits = !id.is_empty() && id.len() <= LONGEST_TEXT && id.chars().all(is_printable);
+    if fits { Ok(id) } else { Err(format!("the id of {whose} is empty, too long or cannot be printed")) }
 }
 
-/// What somebody typed, in one line of a bounded length.
-fn label(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
+/// What somebody typed, no longer than is worth reading.
+fn cut(text: &str) -> OneLine {
+    text.chars().take(LONGEST_TEXT).collect::<String>().into()
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    let at: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| format!("`{}` is no instant; write RFC 3339: 2026-11-20T09:00:00Z", label(text)))?;
-    Ok(Timestamp::from_unix(at.as_second()))
+    Timestamp::read(text)
+        .ok_or_else(|| format!("`{}` is no instant; write RFC 3339: 2026-11-20T09:00:00Z", cut(text)))
 }
 
 /// With the line, as people and scripts write more than one.
@@ -232,11 +222,12 @@ fn unreadable(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let problem = text.strip_suffix(place.as_str()).unwrap_or(&text);
-    label(&format!("line {}, column {}: {}", error.line(), error.column(), explain(problem)))
+    cut(&format!("line {}, column {}: {}", error.line(), error.column(), explain(problem))).to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ProviderShift;
     use super::*;
 
     const STORY: &[u8] = include_bytes!("fixtures/document/story.json");
@@ -262,7 +253,7 @@ mod tests {
             format!("{} {} {start} {end}", shift.user.id, shift.level)
         };
         answer
-            .schedules
+            .schedules()
             .iter()
             .map(|schedule| {
                 let shifts: Vec<String> = schedule.shifts.iter().map(shift).collect();
@@ -272,7 +263,7 @@ mod tests {
     }
 
     fn failed(answer: &Answer) -> Vec<String> {
-        answer.failed.iter().map(|(text, error)| format!("{text}: {error}")).collect()
+        answer.failed().iter().map(|(text, error)| format!("{text}: {error}")).collect()
     }
 
     #[test]
@@ -287,7 +278,7 @@ mod tests {
             ]
         );
         assert_eq!(answer.clock, Some(at("2026-11-20T12:00:00Z")));
-        let users: Vec<&User> = answer.schedules[0].shifts.iter().map(|shift| &shift.user).collect();
+        let users: Vec<&User> = answer.schedules()[0].shifts.iter().map(|shift| &shift.user).collect();
         assert_eq!(users[0].mail.as_deref(), Some("alice@example.com"));
         assert_eq!(users[3].principal.as_deref(), Some("bob"));
         assert_eq!(users[1].label.as_deref(), Some("Carol C."));
@@ -320,13 +311,13 @@ mod tests {
     fn wanted_schedules_are_there_or_are_named() {
         let names = words(&["Second line", "Database", "primary", "none"]);
         let answer = parse(STORY, "/x", wanted(&names, 1)).unwrap();
-        let ids: Vec<&str> = answer.schedules.iter().map(|schedule| schedule.id.as_str()).collect();
+        let ids: Vec<&str> = answer.schedules().iter().map(|schedule| schedule.id.as_str()).collect();
         assert_eq!(ids, ["secondary", "primary"]);
         assert_eq!(
             failed(&answer),
             [
-                "none: source-incomplete: /x has no schedule `none`; check `schedules`",
                 "Database: source-error: /x could not tell of schedule `database`; it said \"503 from the rota\"",
+                "none: source-incomplete: /x has no schedule `none`; check `schedules`",
             ]
         );
     }
@@ -355,7 +346,7 @@ mod tests {
             (r#"{"version":1,"schedules":[],"generated_at":"noon"}"#.to_string(), "`noon` is no instant"),
             (schedules("") + "x", "trailing characters"),
             (schedules(r#"{"id":"","shifts":[]}"#), "the id of a schedule is empty"),
-            (schedules(r#"{"id":"a\u001b","shifts":[]}"#), "control characters"),
+            (schedules(r#"{"id":"a\u001b","shifts":[]}"#), "cannot be printed"),
             (schedules(r#"{"id":"a"}"#), "neither `shifts` nor `error`"),
             (schedules(r#"{"id":"a","shifts":[],"error":"x"}"#), "both `shifts` and `error`"),
             (schedules(r#"{"id":"a","shifts":[]},{"id":"a","shifts":[]}"#), "two schedules have the id `a`"),
@@ -368,20 +359,39 @@ mod tests {
             ),
             (shift((r#""start""#, r#""level":256,"start""#)), "invalid value: integer `256`, expected u8"),
             (
-                shift((r#"null"#, r#""2026-11-20T09:00:00Z""#)),
-                "starts at 2026-11-20T09:00:00Z and ends at 2026-11-20T09:00:00Z",
+                shift((r#"null"#, r#""2026-11-20T08:59:59Z""#)),
+                "starts at 2026-11-20T09:00:00Z and ends at 2026-11-20T08:59:59Z",
             ),
             (shift(("00Z", "00")), "`2026-11-20T09:00:00` is no instant"),
             (shift((r#""id":"1","#, "")), "missing field `id`"),
             (shift(("a@x.y", r"a@x.y\nb")), "`email` or `principal` of user `1` is none"),
             (shift(("email", "mail")), "unknown key `mail`; did you mean `email`?"),
-            (
-                shift(("null}", r#"null},{"user":{"id":"1","email":"b@x.y"},"start":null,"end":null}"#)),
-                "user `1` has different `email` or `principal` at different shifts",
-            ),
         ] {
             let error = parse(text.as_bytes(), "/x", wanted(&[], 1)).unwrap_err().to_string();
             assert!(error.starts_with("source-error: /x: ") && error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let marked = [&b"\xef\xbb\xbf"[..], STORY].concat();
+        assert_eq!(parse(&marked, "/x", wanted(&[], 3)), parse(STORY, "/x", wanted(&[], 3)));
+        let twice = [&b"\xef\xbb\xbf"[..], &marked].concat();
+        assert!(parse(&twice, "/x", wanted(&[], 3)).is_err());
+    }
+
+    #[test]
+    fn a_user_described_in_two_ways_is_nobody_on_every_schedule() {
+        let text = r#"{"version":1,"schedules":[
+            {"id":"p","shifts":[{"user":{"id":"1","email":"a@x.y"},"start":null,"end":null}]},
+            {"id":"q","shifts":[{"user":{"id":"1","email":"b@x.y"},"start":null,"end":null},
+                                {"user":{"id":"2","email":"c@x.y"},"start":null,"end":null}]}]}"#;
+        for schedules in [&["p"][..], &["q"], &[]] {
+            let answer = parse(text.as_bytes(), "/x", wanted(&words(schedules), 1)).unwrap();
+            for shift in answer.schedules().iter().flat_map(|schedule| &schedule.shifts) {
+                let expected = (shift.user.id == "1").then_some("mail addresses");
+                assert_eq!(shift.user.disputed, expected, "{schedules:?}");
+            }
         }
     }
 
@@ -406,7 +416,7 @@ mod tests {
         let answer = parse(text.as_bytes(), "/x", wanted(&[], 1)).unwrap();
         assert_eq!(
             failed(&answer),
-            ["p: source-error: /x could not tell of schedule `p`; it said \"no  [2Jluck\""]
+            ["p: source-error: /x could not tell of schedule `p`; it said \"no\u{fffd}\u{fffd}[2Jluck\""]
         );
         let key = r#"{"version":1,"schedules":[],"a\nb":1}"#;
         assert!(!parse(key.as_bytes(), "/x", wanted(&[], 1)).unwrap_err().to_string().contains('\n'));
@@ -426,8 +436,8 @@ mod tests {
             {
                 let mutant = [before, middle, after].concat();
                 if let Ok(answer) = parse(&mutant, "/x", wanted(&[], 3)) {
-                    assert!(answer.schedules.len() + answer.failed.len() == 3);
-                    let shifts = answer.schedules.iter().flat_map(|schedule| &schedule.shifts);
+                    assert!(answer.schedules().len() + answer.failed().len() == 3);
+                    let shifts = answer.schedules().iter().flat_map(|schedule| &schedule.shifts);
                     assert!(shifts.into_iter().all(|shift| shift.window.start() < shift.window.end()));
                 }
                 mutants += 1;

@@ -37,11 +37,11 @@ impl<'a> Exec<'a> {
     /// All that the command prints, if it ends well and in time.
     fn run(&self, program: &Path, arguments: &[String]) -> Result<Vec<u8>, ProviderError> {
         // Judged by its path, so run by its path: it may be a script.
-        let refused = |refusal: trust::Refusal| ProviderError::Source(format!("command: {refusal}"));
+        let refused = |refusal: trust::Refusal| ProviderError::source(&format!("command: {refusal}"));
         let program = &trust::follow_directories(program).map_err(refused)?;
         trust::open(program, Owner::Root).map_err(refused)?;
         let named = |problem: String| format!("command: {}: {problem}", program.display());
-        let failed = |problem: String| ProviderError::Source(named(problem));
+        let failed = |problem: String| ProviderError::source(&named(problem));
         let limit = Duration::from_secs(u64::try_from(self.settings.deadline.as_seconds()).unwrap_or(0));
         let end = Instant::now() + limit;
         let mut child = Child::start_heard(program, arguments, &ENVIRONMENT)
@@ -61,8 +61,8 @@ impl<'a> Exec<'a> {
         };
         Err(match child.last_line() {
             Some(line) => ProviderError::Foreign {
-                text: named(ended),
-                heard: line.chars().take(LONGEST_COMPLAINT).collect(),
+                text: named(ended).into(),
+                heard: line.chars().take(LONGEST_COMPLAINT).collect::<String>().into(),
             },
             None => failed(format!("{ended} and said nothing on standard error")),
         })
@@ -72,7 +72,7 @@ impl<'a> Exec<'a> {
 impl Provider for Exec<'_> {
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
         let Some((program, arguments)) = self.settings.command.split_first() else {
-            return Err(ProviderError::Source("`command` is empty".to_string()));
+            return Err(ProviderError::source("`command` is empty"));
         };
         let said = self.run(Path::new(program), arguments)?;
         let wanted = Wanted { schedules: self.schedules, max_level: self.max_level, window };
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn what_a_command_prints_is_read() {
         let answer = fetch(&format!("echo progress >&2; cat '{STORY}'"), 10).unwrap();
-        assert_eq!(answer.schedules[0].shifts.len(), 5);
+        assert_eq!(answer.schedules()[0].shifts.len(), 5);
         assert!(answer.clock.is_some());
     }
 
@@ -131,7 +131,7 @@ mod tests {
             (
                 "echo one >&2; printf 'two \\033[2J\\n' >&2; exit 7",
                 10,
-                r#"exit status 7; it said "two \u{1b}[2J""#,
+                "exit status 7; it said \"two \u{fffd}[2J\"",
             ),
             ("exit 7", 10, "exit status 7 and said nothing on standard error"),
             ("kill -9 $$", 10, "was ended by signal 9"),

@@ -37,7 +37,7 @@ impl<'a> File<'a> {
 impl Provider for File<'_> {
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
         let text = trust::read(self.path, Owner::Service, document::LARGEST)
-            .map_err(|refusal| ProviderError::Source(refusal.to_string()))?;
+            .map_err(|refusal| ProviderError::source(&refusal.to_string()))?;
         self.parse(&text, window)
     }
 }

@@ -1,34 +1,33 @@
-//! Where shifts come from: one file per service, all ending in the same [`Answer`].
+//! Where shifts come from: one file per service, all ending in the same [`Answer`], which only a
+//! [`Gather`](gather::Gather) makes.
 
 use std::fmt;
 
-use policy::{Timestamp, Window};
+use policy::{OneLine, Window};
 
 pub mod document;
 pub mod exec;
 pub mod file;
+pub mod gather;
 pub mod pagerduty;
+pub mod pages;
 pub mod rota;
 pub mod rotation;
+
+pub use gather::Answer;
+use gather::Named;
+
+/// The longest name and id that are taken over, in bytes: readers refuse a roster with much longer ones.
+const LONGEST_NAME: usize = 320;
+
+/// The longest error, in bytes: parts of an answer may stand in it.
+const LONGEST_ERROR: usize = 1000;
 
 /// A service that knows who is on call.
 pub trait Provider {
     /// Each configured schedule with its shifts in `window`, complete, or the reason why not. A shift that
     /// reaches beyond the window keeps its own start and end.
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError>;
-}
-
-/// What one source says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Each configured schedule that was read whole, once.
-    pub schedules: Vec<ProviderSchedule>,
-    /// The others: the text that names one in the configuration, and why it was not.
-    pub failed: Vec<(String, ProviderError)>,
-    /// The provider's clock when it answered, where it told.
-    pub clock: Option<Timestamp>,
-    /// When it was true, where that is not now: a file is read some time after it was written.
-    pub as_of: Option<Timestamp>,
 }
 
 /// One schedule as the provider tells it.
@@ -39,7 +38,7 @@ pub struct ProviderSchedule {
     /// The provider's id.
     pub id: String,
     /// The provider's name for people.
-    pub name: String,
+    pub name: OneLine,
     /// Its shifts that touch the window asked for.
     pub shifts: Vec<ProviderShift>,
 }
@@ -65,14 +64,16 @@ pub struct User {
     /// The name the directory uses, where the provider speaks of people by it: `rota.toml` does.
     pub principal: Option<String>,
     /// What the provider calls them, where it tells; whatever somebody typed.
-    pub label: Option<String>,
+    pub label: Option<OneLine>,
+    /// Of what one answer told two: then nobody can say who this is.
+    pub disputed: Option<&'static str>,
 }
 
 impl User {
     /// What to call them in a message: no mail address, since messages are kept where anybody reads them.
     pub fn shown(&self) -> String {
         match &self.label {
-            Some(label) if !label.contains('@') => label.clone(),
+            Some(label) if !label.contains('@') => label.to_string(),
             _ => self.shown_id(),
         }
     }
@@ -87,17 +88,29 @@ impl User {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProviderError {
     /// It did not answer, refused, or answered nonsense (`source-error`).
-    Source(String),
+    Source(OneLine),
     /// It answered, but not everything that was asked (`source-incomplete`).
-    Incomplete(String),
+    Incomplete(OneLine),
     /// It failed in words of its own (`source-error`). These are for the log: somebody else's program may write
     /// whatever it knows into them.
     Foreign {
         /// What happened.
-        text: String,
+        text: OneLine,
         /// What it said.
-        heard: String,
+        heard: OneLine,
     },
+}
+
+impl ProviderError {
+    /// A `source-error`.
+    pub fn source(text: &str) -> Self {
+        Self::Source(OneLine::cut(text, LONGEST_ERROR))
+    }
+
+    /// A `source-incomplete`.
+    pub fn incomplete(text: &str) -> Self {
+        Self::Incomplete(OneLine::cut(text, LONGEST_ERROR))
+    }
 }
 
 impl fmt::Display for ProviderError {
@@ -105,37 +118,41 @@ impl fmt::Display for ProviderError {
         match self {
             Self::Source(text) => write!(f, "source-error: {text}"),
             Self::Incomplete(text) => write!(f, "source-incomplete: {text}"),
-            Self::Foreign { text, heard } => write!(f, "source-error: {text}; it said {heard:?}"),
+            Self::Foreign { text, heard } => write!(f, "source-error: {text}; it said {:?}", heard.as_str()),
         }
     }
 }
 
 impl std::error::Error for ProviderError {}
 
-/// Finds each of `wanted` among all `schedules` of a source, by id or else by its exact name; all, if none is
-/// named. Those that are not there are told beside the others.
-fn choose(schedules: Vec<ProviderSchedule>, wanted: &[String], whose: &dyn fmt::Display) -> Answer {
+/// JSON without the byte order mark that some programs write before it: RFC 8259, section 8.1, lets a reader pass
+/// over it, and serde_json does not.
+fn without_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json)
+}
+
+/// Finds each of `wanted` among all schedules of a source, by id or else by its exact name: its place there, or why it
+/// is not to be had. All, if none is named.
+fn choose(
+    known: &[Named],
+    wanted: &[String],
+    whose: &dyn fmt::Display,
+) -> Vec<(String, Result<usize, ProviderError>)> {
     if wanted.is_empty() {
-        return Answer { schedules, failed: Vec::new(), clock: None, as_of: None };
+        return known.iter().enumerate().map(|(place, one)| (one.id.clone(), Ok(place))).collect();
     }
-    let mut answer = Answer { schedules: Vec::new(), failed: Vec::new(), clock: None, as_of: None };
-    for text in wanted {
-        let by_id = schedules.iter().find(|schedule| schedule.id == *text);
-        let mut named = schedules.iter().filter(|schedule| schedule.name == *text);
-        match (by_id.or_else(|| named.next()), by_id.is_none() && named.next().is_some()) {
-            (Some(schedule), false) => {
-                answer.schedules.push(ProviderSchedule { wanted: text.clone(), ..schedule.clone() });
-            }
-            (Some(_), true) => {
-                let why =
-                    format!("{whose} has several schedules named `{text}`; write the id in `schedules`");
-                answer.failed.push((text.clone(), ProviderError::Source(why)));
-            }
-            (None, _) => {
-                let why = format!("{whose} has no schedule `{text}`; check `schedules`");
-                answer.failed.push((text.clone(), ProviderError::Incomplete(why)));
-            }
+    let find = |text: &String| {
+        let mut by_id = known.iter().enumerate().filter(|(_, one)| one.id == *text);
+        let mut named = known.iter().enumerate().filter(|(_, one)| one.name == *text);
+        match (by_id.next(), named.next(), named.next()) {
+            (Some((place, _)), _, _) | (None, Some((place, _)), None) => Ok(place),
+            (None, Some(_), Some(_)) => Err(ProviderError::source(&format!(
+                "{whose} has several schedules named `{text}`; write the id in `schedules`"
+            ))),
+            (None, None, _) => Err(ProviderError::incomplete(&format!(
+                "{whose} has no schedule `{text}`; check `schedules`"
+            ))),
         }
-    }
-    answer
+    };
+    wanted.iter().map(|text| (text.clone(), find(text))).collect()
 }

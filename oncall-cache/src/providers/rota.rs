@@ -1,18 +1,21 @@
 //! `rota.toml`: shifts and rotations in a file, for small teams, tests and the demo.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use host::FileError;
 use host::toml_file::{self, nearest};
 use jiff::civil::{DateTime, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use policy::{Span, Timestamp, Window};
+use policy::{OneLine, Span, Timestamp, Window, is_printable};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
+use super::gather::{Bound, Description, Gather, Named, Row};
+use super::pages::Whole;
 use super::rotation::{Every, Hours, Rotation, without};
-use super::{Answer, Provider, ProviderError, ProviderSchedule, ProviderShift, User, choose};
+use super::{Answer, Provider, ProviderError, User, choose};
 
 /// Where the system describes time zones, if it does. Debian and its kind are quicker with the change of a
 /// zone's law than a release of ours.
@@ -116,92 +119,151 @@ impl<'a> Rota<'a> {
         Self { path, wanted, max_level }
     }
 
-    /// Is `text` a rota, as the content of `path`?
+    /// Is `text` a rota, as the content of `path`? What a sync would leave out of it.
     ///
     /// # Errors
     /// What is wrong with it, with its line.
-    pub fn check(path: &Path, text: &[u8], now: Timestamp) -> Result<(), FileError> {
+    pub fn check(path: &Path, text: &[u8], now: Timestamp) -> Result<Vec<OneLine>, FileError> {
         // All of it is read whatever is asked for.
-        let Some(window) = Window::new(now, now.plus(Span::hours(24))) else { return Ok(()) };
-        Rota::new(path, &[], u8::MAX).parse(text, window).map(drop)
+        let Some(window) = Window::new(now, now.plus(Span::hours(24))) else { return Ok(Vec::new()) };
+        Rota::new(path, &[], u8::MAX).parse(text, window).map(|answer| answer.notes().to_vec())
+    }
+
+    /// Everybody whom the file at `path` names, as the source calls them; whenever their turn is.
+    pub fn people(path: &Path) -> Option<BTreeSet<String>> {
+        let text = toml_file::read(path).ok()?;
+        let file: File = toml_file::parse(path, &text).ok()?;
+        let of_schedule = |schedule: Schedule| {
+            let shifts = schedule.shift.into_iter().chain(schedule.overrides).map(|shift| shift.person);
+            let turns = schedule.rotation.into_iter().flat_map(|turns| turns.people.into_inner());
+            shifts.chain(turns).collect::<Vec<_>>()
+        };
+        let written = file.schedule.into_iter().flat_map(of_schedule);
+        Some(written.filter_map(|person| user(&person).ok()).map(|user| user.id).collect())
     }
 
     fn parse(&self, text: &[u8], window: Window) -> Result<Answer, FileError> {
         let file: File = toml_file::parse(self.path, text)?;
-        let schedules = self.schedules(file, window);
-        let schedules =
-            schedules.map_err(|problem| FileError::at(self.path, text, problem.at, problem.text))?;
-        Ok(choose(schedules, self.wanted, &self.path.display()))
-    }
-
-    fn schedules(&self, file: File, window: Window) -> Result<Vec<ProviderSchedule>, Problem> {
-        let mut schedules: Vec<ProviderSchedule> = Vec::new();
-        for schedule in file.schedule {
-            let id = schedule.id.get_ref();
-            if schedules.iter().any(|other| other.id == *id) {
-                return Err(problem(&schedule.id, format!("two schedules have the id `{id}`")));
+        let read = schedules(file, window);
+        let (known, rows) =
+            read.map_err(|problem| FileError::at(self.path, text, problem.at, problem.text))?;
+        let mut gather = Gather::new(window, self.max_level);
+        for (text, place) in choose(&known, self.wanted, &self.path.display()) {
+            match place.map(|place| known.get(place).zip(rows.get(place))) {
+                Ok(Some((named, rows))) => {
+                    gather.take(Named { wanted: text, ..named.clone() }, Whole::at_once(rows.clone()));
+                }
+                Ok(None) => {}
+                Err(error) => gather.fail(text, error),
             }
-            schedules.push(schedule.read(window, self.max_level)?);
         }
-        Ok(schedules)
+        Ok(gather.finish())
     }
+}
+
+fn schedules(file: File, window: Window) -> Result<(Vec<Named>, Vec<Vec<Row>>), Problem> {
+    let (mut known, mut told): (Vec<Named>, Vec<Vec<Row>>) = (Vec::new(), Vec::new());
+    for schedule in file.schedule {
+        let id = schedule.id.get_ref();
+        if known.iter().any(|other| other.id == *id) {
+            return Err(problem(&schedule.id, format!("two schedules have the id `{id}`")));
+        }
+        if id.is_empty() || !id.chars().all(is_printable) {
+            return Err(problem(&schedule.id, "an id is not empty, and can be printed"));
+        }
+        let name = schedule.name.clone().unwrap_or_else(|| id.clone());
+        known.push(Named { wanted: id.clone(), id: id.clone(), name });
+        told.push(schedule.read(window)?);
+    }
+    Ok((known, told))
+}
+
+/// One shift, before and after overrides.
+#[derive(Clone)]
+struct Turn {
+    user: User,
+    level: u8,
+    window: Window,
 }
 
 impl Provider for Rota<'_> {
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
         let read = toml_file::read(self.path).and_then(|text| self.parse(&text, window));
-        read.map_err(|error| ProviderError::Source(error.to_string()))
+        read.map_err(|error| ProviderError::source(&error.to_string()))
     }
 }
 
 impl Schedule {
     /// All of it is read, also what is outside `window` or too deep: a mistake is one today already.
-    fn read(self, window: Window, max_level: u8) -> Result<ProviderSchedule, Problem> {
-        let mut shifts = Vec::new();
+    fn read(self, window: Window) -> Result<Vec<Row>, Problem> {
+        let (mut shifts, mut rows) = (Vec::new(), Vec::new());
         for shift in &self.shift {
-            shifts.push(shift.read()?);
+            match shift.read()? {
+                Written::Turn(turn) => shifts.push(turn),
+                Written::Nothing(row) => rows.push(row),
+            }
         }
         for rotation in &self.rotation {
             rotation.read(window, &mut shifts)?;
         }
         for shift in &self.overrides {
-            replace(&mut shifts, shift.read()?);
+            match shift.read()? {
+                Written::Turn(turn) => replace(&mut shifts, turn),
+                Written::Nothing(row) => rows.push(row),
+            }
         }
-        shifts.retain(|shift| shift.level <= max_level && shift.window.intersect(window).is_some());
-        shifts.sort_by(|one, other| {
-            (one.window, one.level, &one.user).cmp(&(other.window, other.level, &other.user))
-        });
-        let id = self.id.into_inner();
-        Ok(ProviderSchedule { wanted: id.clone(), name: self.name.unwrap_or_else(|| id.clone()), id, shifts })
+        rows.extend(shifts.into_iter().map(Row::from));
+        Ok(rows)
     }
 }
 
+impl From<Turn> for Row {
+    fn from(Turn { user, level, window }: Turn) -> Self {
+        let (start, end) = (Bound::At(window.start()), Bound::At(window.end()));
+        Self { person: Description { user, whole: true }, level: level.into(), start, end }
+    }
+}
+
+/// What somebody wrote as a shift.
+enum Written {
+    /// A shift.
+    Turn(Turn),
+    /// One of no length, which every source may have.
+    Nothing(Row),
+}
+
 /// Puts `shift` in the place of whatever its level has in its window. A later override takes from an earlier one.
-fn replace(shifts: &mut Vec<ProviderShift>, shift: ProviderShift) {
+fn replace(shifts: &mut Vec<Turn>, shift: Turn) {
     let kept = shifts.drain(..).flat_map(|other| {
         let left: Vec<Window> = match other.level == shift.level {
             true => without(other.window, shift.window).collect(),
             false => vec![other.window],
         };
-        left.into_iter().map(move |window| ProviderShift { window, ..other.clone() })
+        left.into_iter().map(move |window| Turn { window, ..other.clone() })
     });
     *shifts = kept.collect();
     shifts.push(shift);
 }
 
 impl Shift {
-    fn read(&self) -> Result<ProviderShift, Problem> {
-        let (person, start) = (self.person.get_ref(), self.start.get_ref());
-        let window = Window::new(instant(&self.start)?, instant(&self.end)?).ok_or_else(|| {
+    fn read(&self) -> Result<Written, Problem> {
+        let (start, end) = (instant(&self.start)?, instant(&self.end)?);
+        let (user, level) = (user(&self.person)?, level(&self.level)?);
+        if start == end {
+            let (start, person) = (Bound::At(start), Description { user, whole: true });
+            return Ok(Written::Nothing(Row { person, level: level.into(), start, end: start }));
+        }
+        let window = Window::new(start, end).ok_or_else(|| {
+            let (person, start) = (self.person.get_ref(), self.start.get_ref());
             problem(&self.end, format!("{person}'s shift of {start} ends before it starts"))
         })?;
-        Ok(ProviderShift { user: user(&self.person)?, level: level(&self.level)?, window })
+        Ok(Written::Turn(Turn { user, level, window }))
     }
 }
 
 impl Turns {
     /// Adds the shifts that touch `window`.
-    fn read(&self, window: Window, shifts: &mut Vec<ProviderShift>) -> Result<(), Problem> {
+    fn read(&self, window: Window, shifts: &mut Vec<Turn>) -> Result<(), Problem> {
         let level = level(&self.level)?;
         let people = self.people.get_ref().iter().map(user).collect::<Result<Vec<_>, _>>()?;
         if people.is_empty() {
@@ -212,7 +274,7 @@ impl Turns {
         for (turn, user) in
             turns.iter().filter_map(|turn| Some((turn, people.get(index(turn.number, people.len()))?)))
         {
-            shifts.push(ProviderShift { user: user.clone(), level, window: turn.window });
+            shifts.push(Turn { user: user.clone(), level, window: turn.window });
         }
         Ok(())
     }
@@ -272,23 +334,23 @@ fn level(written: &Spanned<u8>) -> Result<u8, Problem> {
 /// A principal, or a mail address.
 fn user(written: &Spanned<String>) -> Result<User, Problem> {
     let person = written.get_ref();
-    if person.is_empty() || person.contains(char::is_control) {
+    if person.is_empty() || !person.chars().all(is_printable) {
         return Err(problem(written, "a person is the directory's name of somebody, or their mail address"));
     }
     if person.contains('@') {
         // However it is written, it is one person.
         let id = person.to_ascii_lowercase();
-        return Ok(User { mail: Some(id.clone()), id, principal: None, label: None });
+        return Ok(User { mail: Some(id.clone()), id, principal: None, label: None, disputed: None });
     }
-    Ok(User { id: person.clone(), mail: None, principal: Some(person.clone()), label: None })
+    let principal = Some(person.clone());
+    Ok(User { id: person.clone(), mail: None, principal, label: None, disputed: None })
 }
 
 fn instant(written: &Spanned<Datetime>) -> Result<Timestamp, Problem> {
     let text = written.get_ref().to_string();
-    let parsed: jiff::Timestamp = text.parse().map_err(|_| {
+    Timestamp::read(&text).ok_or_else(|| {
         problem(written, format!("`{text}` is no instant; write date, time and zone: 2026-11-20T09:00:00Z"))
-    })?;
-    Ok(Timestamp::from_unix(parsed.as_second()))
+    })
 }
 
 /// A time by the clock of a rotation's zone.
@@ -303,9 +365,25 @@ fn local(written: &Spanned<Datetime>) -> Result<DateTime, Problem> {
     })
 }
 
+/// Names below /usr/share/zoneinfo that are no zones of the tz database: what this host's own clock shows, which every
+/// host has another of; a sample of a zone's rules; and the same zones once more, one of the two sets with leap seconds
+/// in them, which move every hand-over by half a minute (tzdata's Theory file). jiff ignores the case of a name.
+fn is_no_zone(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["localtime", "posixrules", "factory"].contains(&&*name)
+        || name.starts_with("posix/")
+        || name.starts_with("right/")
+}
+
 /// The zone of a name: as the system has it, or else as it was when this program was built.
 fn zone(written: &Spanned<String>) -> Result<TimeZone, Problem> {
     let name = written.get_ref();
+    if is_no_zone(name) {
+        let text = format!(
+            "`{name}` is no time zone of its own, and may be another one on each host; write its tz database name: Europe/Berlin, UTC"
+        );
+        return Err(problem(written, text));
+    }
     // From this directory alone: jiff's own search would go where TZDIR says.
     let system = TimeZoneDatabase::from_dir(ZONES).ok();
     let bundled = TimeZoneDatabase::bundled();
@@ -342,7 +420,7 @@ mod tests {
              [[schedule.shift]]\nperson = 'past'\nstart = 2026-11-10T09:00:00Z\nend = 2026-11-10T19:00:00Z\n"
         );
         let answer = parse(&text, &["primary"]).unwrap();
-        let shifts = &answer.schedules[0].shifts;
+        let shifts = &answer.schedules()[0].shifts;
         assert_eq!(shifts.len(), 2, "{shifts:?}");
         assert_eq!(shifts[0].window.start(), Timestamp::from_unix(1_795_165_200));
         assert_eq!(shifts[0].user.principal.as_deref(), Some("alice"));
@@ -355,7 +433,8 @@ mod tests {
         let answer = Rota::new(Path::new("/etc/authkeys/rota.toml"), &[], max_level)
             .parse(text.as_bytes(), window.unwrap());
         let short = |at: Timestamp| at.to_string()[5..16].to_string();
-        let shifts = answer.unwrap_or_else(|error| panic!("{error}")).schedules.remove(0).shifts;
+        let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+        let shifts = &answer.schedules()[0].shifts;
         shifts
             .iter()
             .map(|shift| {
@@ -416,10 +495,10 @@ mod tests {
         let named = |id: &str, name: &str| format!("[[schedule]]\nid = '{id}'\nname = '{name}'\n");
         let rota = named("a", "one") + &named("b", "two") + &named("c", "two") + &named("one", "a");
         let answer = parse(&rota, &["one", "a", "two", "none", "b"]).unwrap();
-        let found: Vec<&str> = answer.schedules.iter().map(|schedule| schedule.id.as_str()).collect();
+        let found: Vec<&str> = answer.schedules().iter().map(|schedule| schedule.id.as_str()).collect();
         assert_eq!(found, ["one", "a", "b"]);
         let failed: Vec<String> =
-            answer.failed.iter().map(|(text, error)| format!("{text}: {error}")).collect();
+            answer.failed().iter().map(|(text, error)| format!("{text}: {error}")).collect();
         assert_eq!(
             failed,
             [
@@ -427,7 +506,7 @@ mod tests {
                 "none: source-incomplete: /etc/authkeys/rota.toml has no schedule `none`; check `schedules`",
             ]
         );
-        assert_eq!(parse(&rota, &[]).unwrap().schedules.len(), 4);
+        assert_eq!(parse(&rota, &[]).unwrap().schedules().len(), 4);
     }
 
     #[test]
@@ -441,7 +520,7 @@ mod tests {
             (format!("{DAY}{DAY}"), "4: two schedules have the id `primary`"),
             (shift("2026-11-20T10:00:00", "2026-11-20T11:00:00Z"), "5: `2026-11-20T10:00:00` is no instant"),
             (
-                shift("2026-11-20T10:00:00Z", "2026-11-20T10:00:00Z"),
+                shift("2026-11-20T10:00:00Z", "2026-11-20T09:59:59Z"),
                 "6: a's shift of 2026-11-20T10:00:00Z ends before it starts",
             ),
             (
@@ -464,6 +543,14 @@ mod tests {
             ),
             (changed("Europe/Berlin", "Atlantis"), "5: no time zone `Atlantis`; write its tz database name"),
             (changed("Europe/Berlin", "Etc/Unknown"), "5: no time zone `Etc/Unknown`"),
+            (changed("Europe/Berlin", "localtime"), "5: `localtime` is no time zone of its own"),
+            (changed("Europe/Berlin", "LocalTime"), "5: `LocalTime` is no time zone of its own"),
+            (changed("Europe/Berlin", "posixrules"), "5: `posixrules` is no time zone of its own"),
+            (changed("Europe/Berlin", "Factory"), "5: `Factory` is no time zone of its own"),
+            (changed("Europe/Berlin", "right/Europe/Berlin"), "is no time zone of its own"),
+            (changed("Europe/Berlin", "Posix/Europe/Berlin"), "is no time zone of its own"),
+            (changed("Europe/Berlin", "CET-1CEST"), "5: no time zone `CET-1CEST`"),
+            (changed("Europe/Berlin", ""), "5: no time zone ``"),
             (changed("Europe/Berlin", "../../../etc/localtime"), "5: no time zone `../../../etc/localtime`"),
             (changed("T09:00:00", "T09:00:00Z"), "6: `2026-11-20T09:00:00Z` is no local time"),
             (changed("T09:00:00", ""), "6: `2026-11-20` is no local time"),
@@ -482,5 +569,44 @@ mod tests {
             );
         }
         assert!(parse(&changed("2026", "1900"), &[]).is_ok(), "a rotation may be older than the epoch");
+        assert!(parse(&changed("Europe/Berlin", "UTC"), &[]).is_ok());
+    }
+
+    #[test]
+    fn a_shift_of_no_length_is_left_out_and_told() {
+        let at = |table: &str| {
+            format!(
+                "[[schedule.{table}]]\nperson = 'eve'\nstart = 2026-11-20T12:00:00Z\nend = 2026-11-20T12:00:00Z\n"
+            )
+        };
+        let window = Window::new(Timestamp::from_unix(1_795_161_600), Timestamp::from_unix(1_795_507_200));
+        for table in ["shift", "override"] {
+            let rota = format!("{DAY}{ROTATION}{}", at(table));
+            let path = Path::new("/etc/authkeys/rota.toml");
+            let answer = Rota::new(path, &[], 1).parse(rota.as_bytes(), window.unwrap());
+            let notes = answer.unwrap_or_else(|error| panic!("{error}")).notes().to_vec();
+            assert_eq!(
+                notes.iter().map(|note| note.as_str()).collect::<Vec<_>>(),
+                ["a shift of user eve on primary starts and ends at 2026-11-20T12:00:00Z; it is left out"]
+            );
+            assert_eq!(told(&rota, 1), told(&format!("{DAY}{ROTATION}"), 1), "the rest is as without it");
+            assert_eq!(
+                Rota::check(path, rota.as_bytes(), Timestamp::from_unix(0)).map(|notes| notes.len()).ok(),
+                Some(1)
+            );
+        }
+    }
+
+    #[test]
+    fn instants_are_read_to_the_end_of_time() {
+        for end in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59-12:00"] {
+            let rota =
+                format!("{DAY}[[schedule.shift]]\nperson = 'a'\nstart = 2026-11-20T09:00:00Z\nend = {end}\n");
+            assert_eq!(told(&rota, 1), ["a 1 11-20T09:00 12-31T23:59"], "{end}");
+        }
+        let beyond = format!(
+            "{DAY}[[schedule.shift]]\nperson = 'a'\nstart = 2026-11-20T09:00:00+24:00\nend = 2027-11-20T09:00:00Z\n"
+        );
+        assert!(parse(&beyond, &[]).is_err());
     }
 }

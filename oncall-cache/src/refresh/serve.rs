@@ -137,7 +137,7 @@ fn run(config: &Config, now: Timestamp) -> (u8, String) {
             (1, format!("another sync is at work, ask again when it is done; {}", standing(config, now)))
         }
         Err(error) => {
-            crate::complain(&error);
+            error.lines().iter().for_each(crate::complain);
             (2, format!("{}\n{}", error.public(), standing(config, now)))
         }
     }

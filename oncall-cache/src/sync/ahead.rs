@@ -37,34 +37,62 @@ impl Concern {
             Some(Self {
                 start: shift.window.start(),
                 who: shift.user.shown(),
-                schedule: schedule.name.clone(),
-                problem: problem(&shift.user, mapped.get(&shift.user.id)?, people)?,
+                schedule: schedule.name.to_string(),
+                problem: problem(&shift.user, mapped.get(&shift.user.id)?, people, Reader::Anybody)?,
             })
         };
         soon.filter_map(concern).collect()
     }
 }
 
-/// Why the person behind `user` would be refused, if they would, and what to do. No mail address is in it.
-pub fn problem(user: &User, mapped: &Result<Mapped, Unmapped>, people: &People<'_>) -> Option<String> {
+/// Who reads what is said of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// root alone: ids that are mail addresses may be told.
+    Root,
+    /// Whoever looks.
+    Anybody,
+}
+
+impl Reader {
+    /// How to say who `user` is: what can be typed as it stands, a person's name apart.
+    fn naming(self, user: &User) -> String {
+        match self {
+            // However TOML has to write it: an id is not always a bare key.
+            Self::Root => {
+                let key = toml::Value::String(user.id.clone());
+                format!("write {key} = \"NAME\" below [oncall.source.people]")
+            }
+            Self::Anybody if user.id.contains('@') => {
+                "name them in [oncall.source.people]; how: oncall-cache map, as root".to_string()
+            }
+            Self::Anybody => format!("name {} in [oncall.source.people]", user.id),
+        }
+    }
+}
+
+/// Why the person behind `user` would be refused, if they would, and what to do.
+pub fn problem(
+    user: &User,
+    mapped: &Result<Mapped, Unmapped>,
+    people: &People<'_>,
+    reader: Reader,
+) -> Option<String> {
     let principal = match mapped {
         Ok(mapped) => &mapped.principal,
         Err(Unmapped::NoMail) => {
-            return Some(format!(
-                "the source tells no mail address; name {} in [oncall.source.people]",
-                user.shown_id()
-            ));
+            return Some(format!("the source tells no mail address; {}", reader.naming(user)));
         }
         Err(Unmapped::NoSuchMail(_)) => {
-            let id = user.shown_id();
             return Some(format!(
-                "no directory entry has the mail address; add it there, or name {id} in [oncall.source.people]"
+                "no directory entry has the mail address; add it there, or {}",
+                reader.naming(user)
             ));
         }
         Err(Unmapped::NoSuchPerson(name)) => {
             return Some(format!("the directory has nobody called {name}; add them there"));
         }
-        Err(moved @ Unmapped::Moved(..)) => return Some(moved.to_string()),
+        Err(told @ (Unmapped::Moved(..) | Unmapped::Disputed(_))) => return Some(told.to_string()),
         Err(Unmapped::Ambiguous(_)) => {
             return Some(
                 "the mail address belongs to several people (ambiguous-person); give each their own"

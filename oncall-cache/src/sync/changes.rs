@@ -1,8 +1,8 @@
 //! Who could become root before, and who can now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Principal, Roster, ScheduleRef, Timestamp, Window};
+use policy::{Principal, Roster, ScheduleRef, Timestamp, Window, stretches};
 use serde_json::{Value, json};
 
 use crate::when::When;
@@ -42,12 +42,8 @@ impl Changes {
         }
     }
 
-    /// Is everything as it was?
-    pub fn is_empty(&self) -> bool {
-        self.gained.is_empty() && self.lost.is_empty()
-    }
-
-    /// `+ alice, 18:00 UTC to 21 Nov 09:00 UTC, pd/P1 level 1`, a line each; who loses comes first.
+    /// `+ alice, 18:00 UTC to 21 Nov 09:00 UTC, pd/P1 level 1`, a line for each stretch; who loses comes first. That a
+    /// shift is cut into parts otherwise than before is no change to anybody.
     pub fn lines(&self, now: Timestamp) -> Vec<String> {
         let line = |sign: char, claim: &Claim| {
             let Claim { window, principal, schedule, level, eligible } = claim;
@@ -55,8 +51,9 @@ impl Changes {
             let (start, end) = (When(window.start(), now), When(window.end(), now));
             format!("{sign} {principal}{note}, {start} to {end}, {schedule} level {level}")
         };
-        let lost = self.lost.iter().map(|claim| line('-', claim));
-        lost.chain(self.gained.iter().map(|claim| line('+', claim))).collect()
+        let (lost, gained) = (joined(&self.lost), joined(&self.gained));
+        let lost_lines = lost.difference(&gained).map(|claim| line('-', claim));
+        lost_lines.chain(gained.difference(&lost).map(|claim| line('+', claim))).collect()
     }
 
     /// Each change for programs, with what `more` adds.
@@ -80,6 +77,23 @@ impl Changes {
         let lost = self.lost.iter().map(|claim| record("lost", claim));
         lost.chain(self.gained.iter().map(|claim| record("gained", claim))).collect()
     }
+}
+
+/// Claims of one person that differ in nothing but time, and touch or overlap, as one.
+fn joined(claims: &[Claim]) -> BTreeSet<Claim> {
+    let mut alike: BTreeMap<(&Principal, &ScheduleRef, u8, bool), Vec<Window>> = BTreeMap::new();
+    for Claim { window, principal, schedule, level, eligible } in claims {
+        alike.entry((principal, schedule, *level, *eligible)).or_default().push(*window);
+    }
+    let of_one = |((principal, schedule, level, eligible), windows): (_, Vec<Window>)| {
+        let (principal, schedule): (&Principal, &ScheduleRef) = (principal, schedule);
+        let claim = move |window| {
+            let (principal, schedule) = (principal.clone(), schedule.clone());
+            Claim { window, principal, schedule, level, eligible }
+        };
+        stretches(windows).into_iter().map(claim)
+    };
+    alike.into_iter().flat_map(of_one).collect()
 }
 
 fn claims(roster: &Roster, now: Timestamp) -> BTreeSet<Claim> {

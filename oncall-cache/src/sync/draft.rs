@@ -6,7 +6,7 @@ use std::path::Path;
 
 use host::audit::Escaped;
 use host::config::Source;
-use policy::{Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Timestamp, Window};
+use policy::{OneLine, Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Timestamp, Window};
 use store::keys::Person;
 use store::roster::{self, Mapping};
 
@@ -43,9 +43,9 @@ pub struct Trouble {
     /// The token: `source-error`, `source-incomplete`, `source-empty`, `guard-tripped`, `clock-rollback`.
     pub reason: &'static str,
     /// What happened and what to do.
-    pub text: String,
+    pub text: OneLine,
     /// What another program said of it, for the log alone.
-    pub heard: Option<String>,
+    pub heard: Option<OneLine>,
     /// Would `sync --accept` take it over?
     pub may_be_accepted: bool,
 }
@@ -53,7 +53,7 @@ pub struct Trouble {
 impl Trouble {
     /// One that `sync --accept` sets aside.
     pub fn acceptable(reason: &'static str, text: String) -> Self {
-        Self { reason, text, heard: None, may_be_accepted: true }
+        Self { reason, text: text.into(), heard: None, may_be_accepted: true }
     }
 }
 
@@ -85,7 +85,7 @@ pub struct Outcome {
     /// The schedule; by the configuration's text where its id is not known.
     pub schedule: ScheduleRef,
     /// Its name for people.
-    pub name: String,
+    pub name: OneLine,
     /// What became of it.
     pub state: State,
 }
@@ -99,10 +99,10 @@ impl Outcome {
             State::Kept(synced, trouble) => (trouble, format!("it stays as it was read at {synced}")),
             State::Absent(trouble) => (trouble, "nothing is known of it".to_string()),
         };
-        let text = if to_the_log { trouble.text.clone() } else { without_addresses(&trouble.text) };
+        let text = if to_the_log { trouble.text.to_string() } else { without_addresses(&trouble.text) };
         let mut told = format!("schedule {schedule}: {}: {text}", trouble.reason);
         if let Some(heard) = trouble.heard.as_ref().filter(|_| to_the_log) {
-            told.push_str(&format!("; it said {heard:?}"));
+            told.push_str(&format!("; it said {:?}", heard.as_str()));
         }
         told.push_str(&format!("; {stands}"));
         if trouble.may_be_accepted {
@@ -257,28 +257,33 @@ impl<'a> Draft<'a> {
     /// Takes what one source came to. What could not be read stays as it is.
     pub fn take(&mut self, fetched: Fetched<'_>) {
         match fetched.answer {
-            Ok(answer) => self.take_answer(fetched.source, answer),
+            Ok(answer) => self.take_answer(fetched.source, &answer),
             Err(error) => self.keep_all(fetched.source, &Trouble::from(error)),
         }
     }
 
-    fn take_answer(&mut self, source: &Source, answer: Answer) {
-        let users: BTreeSet<&User> =
-            answer.schedules.iter().flat_map(|schedule| &schedule.shifts).map(|shift| &shift.user).collect();
+    fn take_answer(&mut self, source: &Source, answer: &Answer) {
+        self.notes.extend(answer.notes().iter().map(|note| format!("source `{}`: {note}", source.name)));
+        let users: BTreeSet<&User> = answer
+            .schedules()
+            .iter()
+            .flat_map(|schedule| &schedule.shifts)
+            .map(|shift| &shift.user)
+            .collect();
         let mut mapped = self.people.map(&users, &source.people);
-        self.hold_on_to_people(source, &answer, &mut mapped);
+        self.hold_on_to_people(source, answer, &mut mapped);
         for user in &users {
             self.note(source, user, mapped.get(&user.id));
         }
-        for schedule in &answer.schedules {
+        for schedule in answer.schedules() {
             self.take_schedule(source, schedule, &mapped, answer.as_of);
         }
-        let told: BTreeSet<&String> = answer.schedules.iter().map(|schedule| &schedule.wanted).collect();
+        let told: BTreeSet<&String> = answer.schedules().iter().map(|schedule| &schedule.wanted).collect();
         let gone = self.gone(source, |text| {
-            told.contains(text) || answer.failed.iter().any(|(failed, _)| failed == text)
+            told.contains(text) || answer.failed().iter().any(|(failed, _)| failed == text)
         });
-        for (text, error) in answer.failed {
-            self.keep(&source.name, &text, Trouble::from(error));
+        for (text, error) in answer.failed() {
+            self.keep(&source.name, text, Trouble::from(error.clone()));
         }
         for text in gone {
             let trouble = "the source tells of it no more; if that is meant, name it in no rule".to_string();
@@ -295,7 +300,7 @@ impl<'a> Draft<'a> {
         mapped: &mut BTreeMap<String, Result<Mapped, Unmapped>>,
     ) {
         let accepted: BTreeSet<&String> = answer
-            .schedules
+            .schedules()
             .iter()
             .filter(|schedule| self.is_accepted(source, schedule))
             .flat_map(|schedule| schedule.shifts.iter().map(|shift| &shift.user.id))
@@ -403,7 +408,7 @@ impl<'a> Draft<'a> {
         if age >= limit {
             let text =
                 format!("what it tells was true {age} ago, `max_age` is {limit}; is it still written?");
-            return self.keep(&source.name, &schedule.wanted, Trouble::from(ProviderError::Source(text)));
+            return self.keep(&source.name, &schedule.wanted, Trouble::from(ProviderError::source(&text)));
         }
         if !self.wish.accept.covers(&reference) {
             let previous = self.previous.find(&source.name, &schedule.wanted);
@@ -446,7 +451,11 @@ impl<'a> Draft<'a> {
         };
         if unit.schedule.synced > self.now.plus(SKEW) {
             let why = format!("{}; it was last read at a time that has not come", trouble.text);
-            return self.absent(source, text, Trouble { reason: "clock-rollback", text: why, ..trouble });
+            return self.absent(
+                source,
+                text,
+                Trouble { reason: "clock-rollback", text: why.into(), ..trouble },
+            );
         }
         let people: BTreeSet<&Principal> = unit.slots.iter().map(|slot| &slot.principal).collect();
         let known = self.previous.mappings.iter();
@@ -463,7 +472,7 @@ impl<'a> Draft<'a> {
 
     fn absent(&mut self, source: &str, text: &str, trouble: Trouble) {
         let schedule = ScheduleRef { source: source.to_string(), id: text.to_string() };
-        self.outcomes.push(Outcome { schedule, name: text.to_string(), state: State::Absent(trouble) });
+        self.outcomes.push(Outcome { schedule, name: text.into(), state: State::Absent(trouble) });
     }
 
     /// The roster, and all that is to be said about it.

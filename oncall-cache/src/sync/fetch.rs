@@ -37,7 +37,7 @@ pub fn all(sources: &[Source], window: Window, now: Timestamp) -> Vec<Fetched<'_
             .map(|(source, asking)| {
                 let crashed = |_| Fetched {
                     source,
-                    answer: Err(ProviderError::Source("a fault of oncall-cache; please report it".into())),
+                    answer: Err(ProviderError::source("a fault of oncall-cache; please report it")),
                     skew: None,
                 };
                 asking.join().unwrap_or_else(crashed)
@@ -58,7 +58,7 @@ fn one(source: &Source, window: Window, now: Timestamp) -> Fetched<'_> {
             let text = format!(
                 "its `generated_at` and this host's clock are {apart} apart (clock-skew); set the clock that is wrong"
             );
-            answer = Err(ProviderError::Source(text));
+            answer = Err(ProviderError::source(&text));
             Fetched { source, answer, skew: None }
         }
         (_, None) => Fetched { source, answer, skew: None },

@@ -21,7 +21,7 @@ pub fn check(
     now: Timestamp,
 ) -> Result<(), Trouble> {
     check_identity(previous, unit)?;
-    check_empty(guards, previous, unit, told)?;
+    check_empty(guards, previous, unit, told, now)?;
     let most = most_at_once(told.shifts.iter().map(|shift| (shift.window, shift.user.id.as_str())));
     // What stands was accepted; the same again is no news.
     let stands = previous.map_or(0, |previous| {
@@ -64,13 +64,15 @@ fn check_identity(previous: Option<&Unit>, unit: &Unit) -> Result<(), Trouble> {
     }
 }
 
-/// Nobody at all is more often a mistake than the truth. One that was taken over empty before, because
-/// somebody accepted it, may stay so.
+/// Nobody at all is more often a mistake than the truth, and so is nobody whom the directory knows. One that was taken
+/// over empty before, because somebody accepted it, may stay so. `allow_empty` covers both; but strangers take no shift
+/// away that somebody here still has: so it looks when a directory has lost its mail addresses.
 fn check_empty(
     guards: &Guards,
     previous: Option<&Unit>,
     unit: &Unit,
     told: &ProviderSchedule,
+    now: Timestamp,
 ) -> Result<(), Trouble> {
     let was_empty = previous.is_some_and(|previous| previous.slots.is_empty());
     if !unit.slots.is_empty() || was_empty {
@@ -78,6 +80,7 @@ fn check_empty(
     }
     match told.shifts.first() {
         None if guards.allow_empty => Ok(()),
+        Some(_) if guards.allow_empty && !is_on_call_after(previous, now) => Ok(()),
         None => Err(trouble(
             "source-empty",
             "it shows nobody on call in the whole window; check `max_level` and the rota, or say \
@@ -86,9 +89,18 @@ fn check_empty(
         )),
         Some(shift) => Err(trouble(
             "source-empty",
-            format!("none of the people on call is anybody in the directory, {} for one", shift.user.shown()),
+            format!(
+                "none of the people on call is anybody in the directory, {} for one; see `oncall-cache map`, as root{}",
+                shift.user.shown(),
+                if guards.allow_empty { "" } else { ", or say `allow_empty = true`" }
+            ),
         )),
     }
+}
+
+/// Has somebody here a shift that is not over?
+fn is_on_call_after(previous: Option<&Unit>, now: Timestamp) -> bool {
+    previous.is_some_and(|previous| previous.slots.iter().any(|slot| slot.window.end() > now))
 }
 
 /// The most different people on call at one instant.
@@ -176,7 +188,7 @@ mod tests {
 
     fn told(shifts: &[(&str, i64, i64)]) -> ProviderSchedule {
         let shift = |(person, start, end): &(&str, i64, i64)| ProviderShift {
-            user: User { id: person.to_string(), mail: None, principal: None, label: None },
+            user: User { id: person.to_string(), mail: None, principal: None, label: None, disputed: None },
             level: 1,
             window: window(*start, *end),
         };
@@ -226,6 +238,18 @@ mod tests {
         let (old, strangers) = (unit(&[("alice", 0, 10)]), told(&[("mallory", 0, 10)]));
         let outcome = check(&relaxed, Some(&old), &unit(&[]), &strangers, Timestamp::from_unix(0));
         assert_eq!(outcome.unwrap_err().reason, "source-empty");
+        let later = check(&relaxed, Some(&old), &unit(&[]), &strangers, Timestamp::from_unix(10));
+        assert_eq!(later, Ok(()), "her shift is over");
+        for previous in [None, Some(unit(&[]))] {
+            let outcome = check(&relaxed, previous.as_ref(), &unit(&[]), &strangers, Timestamp::from_unix(0));
+            assert_eq!(outcome, Ok(()));
+        }
+        let usual = check(&Guards::default(), None, &unit(&[]), &strangers, Timestamp::from_unix(0));
+        let trouble = usual.unwrap_err();
+        assert!(
+            trouble.reason == "source-empty" && trouble.text.contains("`allow_empty = true`"),
+            "{trouble:?}"
+        );
     }
 
     #[test]

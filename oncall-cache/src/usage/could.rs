@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policy::Timestamp;
+use policy::{Timestamp, Window, stretches};
 use serde::Deserialize;
 
 use super::Period;
@@ -83,6 +83,25 @@ impl Could {
             gaps.push(format!("{lost} changes of the history are too many; ask for a shorter time"));
         }
         could
+    }
+
+    /// The same for people: what one person has of one schedule and level without a gap, as one.
+    pub fn stretches(&self) -> Vec<Right> {
+        let mut alike: BTreeMap<(&str, &str, u8), Vec<Window>> = BTreeMap::new();
+        for right in &self.rights {
+            let windows = alike.entry((&right.person, &right.schedule, right.level)).or_default();
+            windows.extend(Window::new(right.from, right.to));
+        }
+        let of_one = |((person, schedule, level), windows): ((&str, &str, u8), Vec<Window>)| {
+            let (person, schedule) = (person.to_string(), schedule.to_string());
+            stretches(windows).into_iter().map(move |window| {
+                let (person, schedule) = (person.clone(), schedule.clone());
+                Right { from: window.start(), to: window.end(), person, schedule, level }
+            })
+        };
+        let mut all: Vec<Right> = alike.into_iter().flat_map(of_one).collect();
+        all.sort();
+        all
     }
 
     /// A right counts from when this host knew of it.

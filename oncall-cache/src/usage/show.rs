@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Usage;
 use super::logins::{Class, Count, Kind, Login};
-use crate::table::{aligned, one_line};
+use crate::table::aligned;
 use crate::when::When;
 
 /// The most logins of a table; JSON and CSV have all of them.
@@ -79,7 +79,8 @@ impl Usage {
             let _ = writeln!(text, "  nobody that is known");
         }
         let mut rows = vec![["  PERSON", "FROM", "TO", "SCHEDULE", "LEVEL"].map(str::to_string)];
-        rows.extend(self.could.rights.iter().take(MOST_ROWS).map(|right| {
+        let rights = self.could.stretches();
+        rows.extend(rights.iter().take(MOST_ROWS).map(|right| {
             [
                 format!("  {}", right.person),
                 self.near(right.from),
@@ -88,7 +89,7 @@ impl Usage {
                 right.level.to_string(),
             ]
         }));
-        push_table(text, rows, self.could.rights.len());
+        push_table(text, rows, rights.len());
         if self.could.policies > 0 {
             let _ = writeln!(text, "  the configuration changed {} times", self.could.policies);
         }
@@ -178,7 +179,7 @@ impl Usage {
         }
         let _ = writeln!(text, "\nwhat is not known");
         for gap in &self.gaps {
-            let _ = writeln!(text, "  {}", one_line(gap));
+            let _ = writeln!(text, "  {}", policy::OneLine::new(gap));
         }
     }
 

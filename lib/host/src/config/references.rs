@@ -24,6 +24,8 @@ pub enum Kind {
     Person,
     /// A schedule, as `source/text`.
     Schedule,
+    /// A user of a source, as `source/id`.
+    User,
     /// A file that a sync reads.
     File,
     /// One with a secret: systemd may pass another in its place.
@@ -86,7 +88,7 @@ struct Source {
     #[serde(default)]
     schedules: Vec<Spanned<String>>,
     #[serde(default)]
-    people: BTreeMap<String, Spanned<String>>,
+    people: BTreeMap<Spanned<String>, Spanned<String>>,
     file: Option<Spanned<String>>,
     ca_file: Option<Spanned<String>>,
     token_file: Option<Spanned<String>>,
@@ -148,6 +150,10 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
             let name = format!("{}/{}", source.name, wanted.get_ref());
             found.add(Kind::Schedule, "[[oncall.source]] schedules", name, wanted);
         }
+        for user in source.people.keys() {
+            let name = format!("{}/{}", source.name, user.get_ref());
+            found.add(Kind::User, "[oncall.source.people]", name, user);
+        }
         found.all(Kind::Person, "[oncall.source.people]", source.people.values());
         found.all(Kind::File, "[[oncall.source]] file", &source.file);
         found.all(Kind::File, "[[oncall.source]] ca_file", &source.ca_file);
@@ -159,7 +165,9 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
     found.all(Kind::Group, "policy.groups", &policy.groups);
     found.all(Kind::Account, "policy.exempt_accounts", &policy.exempt_accounts);
     for rule in &policy.rule {
-        found.all(Kind::Schedule, "[[policy.rule]] schedules", &rule.schedules);
+        // `source/*` is whatever the source lists.
+        let named = rule.schedules.iter().filter(|one| !one.get_ref().ends_with("/*"));
+        found.all(Kind::Schedule, "[[policy.rule]] schedules", named);
     }
     for shared in &policy.shared {
         found.add(
@@ -211,7 +219,7 @@ mod tests {
     #[test]
     fn names_are_found_with_their_lines() {
         let text = "[policy]\nexempt_accounts = ['a',\n 'b']\ngroups = ['sudo']\n[[policy.shared]]\naccount = 'root'\nprincipals = ['alice']\n\
-                    [[policy.rule]]\nname = 'x'\nschedules = ['r/p']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
+                    [[policy.rule]]\nname = 'x'\nschedules = ['r/p', 'r/*']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
                     [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n\
                     [directory]\nfile = 'people.toml'\nbind_password_file = 'w'\n";
         let told = references(text.as_bytes());
@@ -229,6 +237,7 @@ mod tests {
                 "7 Person alice [[policy.shared]] principals",
                 "10 Schedule r/p [[policy.rule]] schedules",
                 "13 Schedule r/p [[oncall.source]] schedules",
+                "14 User r/X [oncall.source.people]",
                 "14 Person bob [oncall.source.people]",
                 "16 Account web [[keys.rule]] accounts",
                 "18 Account deploy [[policy.automation]] account",

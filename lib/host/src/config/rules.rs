@@ -156,8 +156,14 @@ impl RuleSection {
                 format!("rule `{}` names no schedule, so it admits nobody", self.name.get_ref()),
             ));
         }
-        let schedules =
-            self.schedules.get_ref().iter().map(|text| schedule(text, sources)).collect::<Result<_, _>>()?;
+        let mut schedules: Vec<ScheduleRef> = Vec::new();
+        for text in self.schedules.get_ref() {
+            for one in named_by(text, sources)? {
+                if !schedules.contains(&one) {
+                    schedules.push(one);
+                }
+            }
+        }
         Ok(Rule {
             name: self.name.into_inner(),
             hosts: match self.hosts {
@@ -176,8 +182,9 @@ impl RuleSection {
     }
 }
 
-/// `source/schedule`, both known: a rule that names nothing would lock its people out.
-fn schedule(text: &Spanned<String>, sources: &[Source]) -> Result<ScheduleRef, Problem> {
+/// `source/schedule`, both known: a rule that names nothing would lock its people out. `source/*` is every schedule
+/// that the configuration lists there; not whatever a rota may tell of one day, which its editors decide.
+fn named_by(text: &Spanned<String>, sources: &[Source]) -> Result<Vec<ScheduleRef>, Problem> {
     let Some((source, id)) = text.get_ref().split_once('/') else {
         return Err(problem(text, format!("`{}` is no schedule; write source/schedule", text.get_ref())));
     };
@@ -185,12 +192,22 @@ fn schedule(text: &Spanned<String>, sources: &[Source]) -> Result<ScheduleRef, P
         let meant = meant(source, sources.iter().map(|known| known.name.as_str()));
         return Err(problem(text, format!("no [[oncall.source]] is named `{source}`{meant}")));
     };
+    if id == "*" {
+        let all: Vec<ScheduleRef> =
+            known.wanted().map(|id| ScheduleRef { source: source.to_string(), id: id.clone() }).collect();
+        let none = || {
+            format!(
+                "source `{source}` lists no `schedules`, so `{source}/*` names none; list them there, or here one by one"
+            )
+        };
+        return if all.is_empty() { Err(problem(text, none())) } else { Ok(all) };
+    }
     if !known.names(id) {
         let meant = meant(id, known.wanted().map(String::as_str));
         let text_of = format!("source `{source}` does not list `{id}` in its `schedules`{meant}");
         return Err(problem(text, text_of));
     }
-    Ok(ScheduleRef { source: source.to_string(), id: id.to_string() })
+    Ok(vec![ScheduleRef { source: source.to_string(), id: id.to_string() }])
 }
 
 impl SharedSection {

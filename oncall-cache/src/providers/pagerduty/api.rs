@@ -4,20 +4,13 @@
 //! not an end that is null. One entry that cannot be understood spoils its answer: half a roster would
 //! take root from somebody whom the other half gives it to.
 
-use policy::{Timestamp, Window};
+use policy::{OneLine, Timestamp};
 use serde::{Deserialize, Deserializer};
 
 use super::source;
-use crate::providers::{ProviderError, User};
-
-/// A page of a list.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Page<T> {
-    /// What is on it.
-    pub entries: Vec<T>,
-    /// Is there a further page?
-    pub more: bool,
-}
+use crate::providers::gather::{Bound, Description};
+use crate::providers::pages::{Page, Whole};
+use crate::providers::{ProviderError, User, without_mark};
 
 /// A schedule, an escalation policy or a team that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +30,6 @@ pub struct Policy {
     pub teams: Vec<String>,
 }
 
-/// A person as one answer shows them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Person {
-    /// Who it is.
-    pub user: User,
-    /// Was that all there is to tell, or a mere reference, which has no mail address?
-    pub whole: bool,
-}
-
 /// A shift on some schedule, or on none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -54,35 +38,58 @@ pub struct Entry {
     /// The id of the escalation policy through which the person is on call, where one was told.
     pub policy: Option<String>,
     /// Whose shift it is.
-    pub person: Person,
-    /// Escalation level, at least 1.
+    pub person: Description,
+    /// Escalation level.
     pub level: u64,
-    /// From when to when.
-    pub window: Window,
+    /// From when.
+    pub start: Bound,
+    /// Until when.
+    pub end: Bound,
+}
+
+/// Which page of which list an answer says it is: "Pagination" in the API's documentation. `total` is null where
+/// nobody asked for it, and the list of shift-based schedules has none.
+#[derive(Deserialize)]
+struct Paged {
+    more: bool,
+    offset: Option<u64>,
+    limit: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Paged {
+    fn page<T>(self, entries: Vec<T>) -> Page<T> {
+        let Self { more, offset, limit, total } = self;
+        Page { entries, more, offset, limit, total }
+    }
 }
 
 #[derive(Deserialize)]
 struct SchedulesBody {
     schedules: Vec<NamedBody>,
-    more: bool,
+    #[serde(flatten)]
+    paged: Paged,
 }
 
 #[derive(Deserialize)]
 struct PoliciesBody {
     escalation_policies: Vec<PolicyBody>,
-    more: bool,
+    #[serde(flatten)]
+    paged: Paged,
 }
 
 #[derive(Deserialize)]
 struct TeamsBody {
     teams: Vec<NamedBody>,
-    more: bool,
+    #[serde(flatten)]
+    paged: Paged,
 }
 
 #[derive(Deserialize)]
 struct UsersBody {
     users: Vec<UserBody>,
-    more: bool,
+    #[serde(flatten)]
+    paged: Paged,
 }
 
 #[derive(Deserialize)]
@@ -93,7 +100,8 @@ struct OneUserBody {
 #[derive(Deserialize)]
 struct OncallsBody {
     oncalls: Vec<EntryBody>,
-    more: bool,
+    #[serde(flatten)]
+    paged: Paged,
 }
 
 #[derive(Deserialize)]
@@ -206,15 +214,15 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
 }
 
 fn read<'de, T: Deserialize<'de>>(what: &str, body: &'de [u8]) -> Result<T, ProviderError> {
-    serde_json::from_slice(body).map_err(|error| {
-        source(format!("the answer of {what} cannot be read; this release may be too old for it: {error}"))
+    serde_json::from_slice(without_mark(body)).map_err(|error| {
+        source(&format!("the answer of {what} cannot be read; this release may be too old for it: {error}"))
     })
 }
 
 /// Reads an answer of `GET /schedules` or `GET /v3/schedules`.
 pub fn schedules(body: &[u8]) -> Result<Page<Named>, ProviderError> {
     let body: SchedulesBody = read("/schedules", body)?;
-    Ok(Page { entries: all(body.schedules, |entry| named(entry, "a schedule"))?, more: body.more })
+    Ok(body.paged.page(all(body.schedules, |entry| named(entry, "a schedule"))?))
 }
 
 /// Reads an answer of `GET /escalation_policies`.
@@ -224,55 +232,58 @@ pub fn policies(body: &[u8]) -> Result<Page<Policy>, ProviderError> {
         let teams = all(entry.teams, |team| identifier(team.id, "a team"))?;
         Ok(Policy { named: named(entry.named, "an escalation policy")?, teams })
     };
-    Ok(Page { entries: all(body.escalation_policies, policy)?, more: body.more })
+    Ok(body.paged.page(all(body.escalation_policies, policy)?))
 }
 
 /// Reads an answer of `GET /teams`.
 pub fn teams(body: &[u8]) -> Result<Page<Named>, ProviderError> {
     let body: TeamsBody = read("/teams", body)?;
-    Ok(Page { entries: all(body.teams, |entry| named(entry, "a team"))?, more: body.more })
+    Ok(body.paged.page(all(body.teams, |entry| named(entry, "a team"))?))
 }
 
 /// Reads an answer of `GET /users`.
-pub fn users(body: &[u8]) -> Result<Page<Person>, ProviderError> {
+pub fn users(body: &[u8]) -> Result<Page<Description>, ProviderError> {
     let body: UsersBody = read("/users", body)?;
-    Ok(Page { entries: all(body.users, person)?, more: body.more })
+    Ok(body.paged.page(all(body.users, person)?))
 }
 
 /// Reads an answer of `GET /users/{id}`.
-pub fn user(body: &[u8]) -> Result<Person, ProviderError> {
+pub fn user(id: &str, body: &[u8]) -> Result<Description, ProviderError> {
     let body: OneUserBody = read("/users/{id}", body)?;
+    same("user", id, &body.user.id)?;
     person(body.user)
 }
 
 /// Reads an answer of `GET /oncalls`.
 pub fn oncalls(body: &[u8]) -> Result<Page<Entry>, ProviderError> {
     let body: OncallsBody = read("/oncalls", body)?;
-    Ok(Page { entries: all(body.oncalls, entry)?, more: body.more })
+    Ok(body.paged.page(all(body.oncalls, entry)?))
 }
 
 /// Reads an answer of `GET /schedules/{id}`: who is on call once layers and overrides are put together. A
 /// schedule by itself knows no levels; it is all the first.
-pub fn layered(id: &str, body: &[u8]) -> Result<Vec<Entry>, ProviderError> {
+pub fn layered(id: &str, body: &[u8]) -> Result<Whole<Entry>, ProviderError> {
     let body: LayeredBody = read("/schedules/{id}", body)?;
-    same(id, &body.schedule.id)?;
-    all(body.schedule.final_schedule.rendered_schedule_entries, |entry| {
+    same("schedule", id, &body.schedule.id)?;
+    let entries = all(body.schedule.final_schedule.rendered_schedule_entries, |entry| {
         alone(id, person(entry.user)?, entry.start, entry.end)
-    })
+    });
+    entries.map(Whole::at_once)
 }
 
 /// Reads an answer of `GET /v3/schedules/{id}`, which is the same of a shift-based schedule.
-pub fn shift_based(id: &str, body: &[u8]) -> Result<Vec<Entry>, ProviderError> {
+pub fn shift_based(id: &str, body: &[u8]) -> Result<Whole<Entry>, ProviderError> {
     let body: ShiftBasedBody = read("/v3/schedules/{id}", body)?;
-    same(id, &body.schedule.id)?;
+    same("schedule", id, &body.schedule.id)?;
     let mut entries = Vec::new();
     for Assignment { start_time, end_time, member } in body.schedule.final_schedule.computed_shift_assignments
     {
         let Member::UserMember { user_id } = member else { continue };
-        let user = User { id: identifier(user_id, "a user")?, mail: None, principal: None, label: None };
-        entries.push(alone(id, Person { user, whole: false }, start_time, end_time)?);
+        let id_of_user = identifier(user_id, "a user")?;
+        let user = User { id: id_of_user, mail: None, principal: None, label: None, disputed: None };
+        entries.push(alone(id, Description { user, whole: false }, start_time, end_time)?);
     }
-    Ok(entries)
+    Ok(Whole::at_once(entries))
 }
 
 fn all<B, T>(
@@ -282,87 +293,82 @@ fn all<B, T>(
     bodies.into_iter().map(one).collect()
 }
 
-fn same(asked: &str, answered: &str) -> Result<(), ProviderError> {
+fn same(what: &str, asked: &str, answered: &str) -> Result<(), ProviderError> {
     if asked == answered {
         return Ok(());
     }
-    Err(source(format!("asked for schedule {asked}, the answer is about {answered:?}")))
+    let text =
+        format!("asked for {what} {asked}, the answer is about {answered:?}; the next sync tries again");
+    Err(ProviderError::incomplete(&text))
 }
 
 /// A shift on schedule `id` that no escalation policy has a part in.
 fn alone(
     id: &str,
-    person: Person,
+    person: Description,
     start: Option<String>,
     end: Option<String>,
 ) -> Result<Entry, ProviderError> {
-    let window = window(&person.user.id, start, end)?;
-    Ok(Entry { schedule: Some(id.to_string()), policy: None, person, level: 1, window })
+    let (start, end) = bounds(true, start, end)?;
+    Ok(Entry { schedule: Some(id.to_string()), policy: None, person, level: 1, start, end })
 }
 
 fn named(body: NamedBody, what: &str) -> Result<Named, ProviderError> {
     let id = identifier(body.id, what)?;
     match body.name.or(body.summary) {
         Some(name) => Ok(Named { id, name }),
-        None => Err(source(format!("{what}, {id}, has no name"))),
+        None => Err(source(&format!("{what}, {id}, has no name"))),
     }
 }
 
 fn entry(body: EntryBody) -> Result<Entry, ProviderError> {
     let person = person(body.user)?;
-    let id = &person.user.id;
-    if body.escalation_level == 0 {
-        return Err(source(format!("a shift of user {id} is on escalation level 0; the first is 1")));
-    }
-    let window = window(id, body.start, body.end)?;
     let reference =
         |body: Option<ReferenceBody>, what| body.map(|body| identifier(body.id, what)).transpose();
+    let schedule = reference(body.schedule, "a schedule")?;
+    let (start, end) = bounds(schedule.is_some(), body.start, body.end)?;
     Ok(Entry {
-        schedule: reference(body.schedule, "a schedule")?,
+        schedule,
         policy: reference(body.escalation_policy, "an escalation policy")?,
         person,
         level: body.escalation_level,
-        window,
+        start,
+        end,
     })
 }
 
-fn person(body: UserBody) -> Result<Person, ProviderError> {
+fn person(body: UserBody) -> Result<Description, ProviderError> {
     let id = identifier(body.id, "a user")?;
     if body.kind != "user" && body.kind != "user_reference" {
-        return Err(source(format!("someone on call is {id}, which is no user but {:?}", body.kind)));
+        return Err(source(&format!("someone on call is {id}, which is no user but {:?}", body.kind)));
     }
     let mail = body.email.filter(|mail| !mail.is_empty() && body.deleted_at.is_none());
     let whole = body.kind == "user" || mail.is_some() || body.deleted_at.is_some();
-    // The label is printed on terminals.
-    let label = body.name.or(body.summary).map(|name| printable(&name)).filter(|name| !name.is_empty());
-    Ok(Person { user: User { id, mail, principal: None, label }, whole })
+    let label = body.name.or(body.summary).filter(|name| !name.is_empty()).map(OneLine::from);
+    Ok(Description { user: User { id, mail, principal: None, label, disputed: None }, whole })
 }
 
-/// Null at either end has none: on call for ever.
-fn window(user: &str, start: Option<String>, end: Option<String>) -> Result<Window, ProviderError> {
-    let start = start.map_or(Ok(Timestamp::MIN), |text| instant(&text))?;
-    let end = end.map_or(Ok(Timestamp::MAX), |text| instant(&text))?;
-    Window::new(start, end)
-        .ok_or_else(|| source(format!("a shift of user {user} starts at {start} and ends at {end}")))
+/// Whoever is named in an escalation policy directly is on no schedule and has neither start nor end: on call for ever
+/// (schema of `/oncalls`). A shift on a schedule has both.
+fn bounds(
+    on_a_schedule: bool,
+    start: Option<String>,
+    end: Option<String>,
+) -> Result<(Bound, Bound), ProviderError> {
+    let open = if on_a_schedule { Bound::Untold } else { Bound::Never };
+    let bound = |text: Option<String>| text.map_or(Ok(open), |text| instant(&text).map(Bound::At));
+    Ok((bound(start)?, bound(end)?))
 }
 
 /// An id is letters and digits today; whatever may be printed and has no space is taken.
 fn identifier(id: String, whose: &str) -> Result<String, ProviderError> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(source(format!("the id of {whose} is {id:?}, which is none")));
+        return Err(source(&format!("the id of {whose} is {id:?}, which is none")));
     }
     Ok(id)
 }
 
-/// RFC 3339 with any offset; what is below a second is dropped.
+/// RFC 3339 with any offset.
 pub fn instant(text: &str) -> Result<Timestamp, ProviderError> {
-    match text.parse::<jiff::Timestamp>() {
-        Ok(at) => Ok(Timestamp::from_unix(at.as_second())),
-        Err(_) => Err(source(format!("a shift has the time {text:?}, which is none"))),
-    }
-}
-
-/// `name` without what would move a terminal's cursor.
-pub fn printable(name: &str) -> String {
-    name.replace(char::is_control, " ")
+    Timestamp::read(text).ok_or_else(|| source(&format!("a shift has the time {text:?}, which is none")))
 }

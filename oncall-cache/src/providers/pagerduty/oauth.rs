@@ -15,7 +15,7 @@ use trust::Owner;
 
 use super::source;
 use crate::http::{Client, Way};
-use crate::providers::ProviderError;
+use crate::providers::{ProviderError, without_mark};
 
 /// A token that ends sooner is not used again: a sync must not lose it half-way.
 const MARGIN: Span = Span::minutes(5);
@@ -82,7 +82,7 @@ impl<'a> App<'a> {
     /// Asks for a token, and keeps it.
     pub fn ask(&self, way: Way<'_>, now: Timestamp) -> Result<String, ProviderError> {
         let secret = Secret::read(&self.app.client_secret_file)
-            .map_err(|error| source(format!("client_secret_file: {error}")))?;
+            .map_err(|error| source(&format!("client_secret_file: {error}")))?;
         let client = Client::new(&self.app.identity, way, &[(ACCEPT, "application/json")])?;
         let form = [
             ("grant_type", "client_credentials"),
@@ -103,17 +103,17 @@ impl<'a> App<'a> {
             500..=599 => "the service fails; the next sync tries again, see status.pagerduty.com".to_string(),
             _ => "the documentation has no such answer; check `identity`".to_string(),
         };
-        Err(source(format!("{url}: status {}: {next}", reply.status)))
+        Err(source(&format!("{url}: status {}: {next}", reply.status)))
     }
 
     /// The token in an answer, once it is seen to allow what is needed. What cannot be read is not quoted: it may
     /// hold the token.
     fn granted(&self, url: &str, body: &[u8], now: Timestamp) -> Result<String, ProviderError> {
-        let granted: Granted = serde_json::from_slice(body).map_err(|_| {
-            source(format!("{url}: the answer is no token; this release may be too old for it"))
+        let granted: Granted = serde_json::from_slice(without_mark(body)).map_err(|_| {
+            source(&format!("{url}: the answer is no token; this release may be too old for it"))
         })?;
         if !granted.token_type.eq_ignore_ascii_case("bearer") || !is_token(&granted.access_token) {
-            return Err(source(format!("{url}: the answer holds no bearer token")));
+            return Err(source(&format!("{url}: the answer holds no bearer token")));
         }
         let scope = granted.scope.as_ref().unwrap_or(&self.tie.scope);
         let missing: Vec<&str> = self
@@ -123,7 +123,7 @@ impl<'a> App<'a> {
             .filter(|asked| !scope.split_whitespace().any(|had| had == *asked))
             .collect();
         if !missing.is_empty() {
-            return Err(source(format!(
+            return Err(source(&format!(
                 "{url}: PagerDuty did not grant {}; give the app what is missing, under Integrations, App Registration",
                 missing.join(", ")
             )));

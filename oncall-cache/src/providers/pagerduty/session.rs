@@ -8,11 +8,13 @@ use host::secret::Secret;
 use policy::{Timestamp, Window};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 
-use super::api::{self, Entry, Named, Page, Person, Policy};
+use super::api::{self, Entry, Named, Policy};
 use super::oauth::{self, App};
-use super::{LIMIT, source};
+use super::source;
 use crate::http::{Client, Reply, Way};
 use crate::providers::ProviderError;
+use crate::providers::gather::Description;
+use crate::providers::pages::{Asked, Page, Whole};
 
 /// The requests of one fetch.
 pub struct Session<'a> {
@@ -50,7 +52,7 @@ impl<'a> Session<'a> {
         };
         let (authorization, renewal) = match &settings.access {
             Access::Key(file) => {
-                let key = Secret::read(file).map_err(|error| source(format!("token_file: {error}")))?;
+                let key = Secret::read(file).map_err(|error| source(&format!("token_file: {error}")))?;
                 (format!("Token token={}", key.expose()), None)
             }
             Access::OAuth(app) => {
@@ -78,45 +80,45 @@ impl<'a> Session<'a> {
     }
 
     /// A page of the schedules made of layers.
-    pub fn schedules(&mut self, offset: usize) -> Result<Page<Named>, ProviderError> {
-        api::schedules(&self.page("/schedules", offset)?)
+    pub fn schedules(&mut self, asked: Asked) -> Result<Page<Named>, ProviderError> {
+        api::schedules(&self.page("/schedules", asked)?)
     }
 
     /// A page of the shift-based schedules, which the other list does not show. An account that has none may
     /// not have the list either.
-    pub fn shift_based_schedules(&mut self, offset: usize) -> Result<Page<Named>, ProviderError> {
-        let (path, limit, offset) = ("/v3/schedules", LIMIT.to_string(), offset.to_string());
+    pub fn shift_based_schedules(&mut self, asked: Asked) -> Result<Page<Named>, ProviderError> {
+        let (path, (limit, offset)) = ("/v3/schedules", texts(asked));
         let reply = self.reply(path, &[("limit", &limit), ("offset", &offset)])?;
         match reply.status {
             200 => api::schedules(&reply.body),
-            400 | 402..=404 => Ok(Page { entries: Vec::new(), more: false }),
-            _ => Err(source(self.refusal(path, &reply))),
+            400 | 402..=404 => Ok(nothing(asked)),
+            _ => Err(source(&self.refusal(path, &reply))),
         }
     }
 
     /// A page of the escalation policies.
-    pub fn policies(&mut self, offset: usize) -> Result<Page<Policy>, ProviderError> {
-        api::policies(&self.page("/escalation_policies", offset)?)
+    pub fn policies(&mut self, asked: Asked) -> Result<Page<Policy>, ProviderError> {
+        api::policies(&self.page("/escalation_policies", asked)?)
     }
 
     /// A page of the teams.
-    pub fn teams(&mut self, offset: usize) -> Result<Page<Named>, ProviderError> {
-        api::teams(&self.page("/teams", offset)?)
+    pub fn teams(&mut self, asked: Asked) -> Result<Page<Named>, ProviderError> {
+        api::teams(&self.page("/teams", asked)?)
     }
 
     /// A page of the account's users.
-    pub fn users(&mut self, offset: usize) -> Result<Page<Person>, ProviderError> {
-        api::users(&self.page("/users", offset)?)
+    pub fn users(&mut self, asked: Asked) -> Result<Page<Description>, ProviderError> {
+        api::users(&self.page("/users", asked)?)
     }
 
     /// One user, unless there is none any more.
-    pub fn user(&mut self, id: &str) -> Result<Option<Person>, ProviderError> {
+    pub fn user(&mut self, id: &str) -> Result<Option<Description>, ProviderError> {
         let path = format!("/users/{}", segment(id)?);
         let reply = self.reply(&path, &[])?;
         match reply.status {
-            200 => api::user(&reply.body).map(Some),
+            200 => api::user(id, &reply.body).map(Some),
             404 => Ok(None),
-            _ => Err(source(self.refusal(&path, &reply))),
+            _ => Err(source(&self.refusal(&path, &reply))),
         }
     }
 
@@ -126,10 +128,10 @@ impl<'a> Session<'a> {
         &mut self,
         window: Window,
         (parameter, ids): (&str, &[&str]),
-        offset: usize,
+        asked: Asked,
     ) -> Result<Page<Entry>, ProviderError> {
         let (since, until) = (window.start().to_string(), window.end().to_string());
-        let (limit, offset) = (LIMIT.to_string(), offset.to_string());
+        let (limit, offset) = texts(asked);
         let mut query = vec![("since", &*since), ("until", &*until), ("time_zone", "UTC")];
         query.extend([("limit", &*limit), ("offset", &*offset), ("include[]", "users")]);
         query.extend(ids.iter().map(|id| (parameter, *id)));
@@ -138,7 +140,7 @@ impl<'a> Session<'a> {
 
     /// The shifts of one schedule by itself. The two kinds of schedules have an address each, an id may move
     /// from one to the other, and the wrong address answers 400.
-    pub fn rendered(&mut self, id: &str, shift_based: bool, window: Window) -> Result<Vec<Entry>, Trouble> {
+    pub fn rendered(&mut self, id: &str, shift_based: bool, window: Window) -> Result<Whole<Entry>, Trouble> {
         let (since, until) = (window.start().to_string(), window.end().to_string());
         let common = [("since", &*since), ("until", &*until), ("time_zone", "UTC"), ("overflow", "true")];
         let mut refusal = None;
@@ -163,16 +165,16 @@ impl<'a> Session<'a> {
                 200 => return read(id, &reply.body).map_err(Trouble::Schedule),
                 400 => refusal = refusal.or(Some(said(self))),
                 // These are about the key, whatever is asked for.
-                401 | 429 => return Err(Trouble::Source(source(said(self)))),
-                403 | 404 => return Err(Trouble::Schedule(ProviderError::Incomplete(said(self)))),
-                _ => return Err(Trouble::Schedule(source(said(self)))),
+                401 | 429 => return Err(Trouble::Source(source(&said(self)))),
+                403 | 404 => return Err(Trouble::Schedule(ProviderError::incomplete(&said(self)))),
+                _ => return Err(Trouble::Schedule(source(&said(self)))),
             }
         }
-        Err(Trouble::Schedule(ProviderError::Incomplete(refusal.unwrap_or_default())))
+        Err(Trouble::Schedule(ProviderError::incomplete(&refusal.unwrap_or_default())))
     }
 
-    fn page(&mut self, path: &str, offset: usize) -> Result<Vec<u8>, ProviderError> {
-        let (limit, offset) = (LIMIT.to_string(), offset.to_string());
+    fn page(&mut self, path: &str, asked: Asked) -> Result<Vec<u8>, ProviderError> {
+        let (limit, offset) = texts(asked);
         self.body(path, &[("limit", &limit), ("offset", &offset)])
     }
 
@@ -180,7 +182,7 @@ impl<'a> Session<'a> {
     fn body(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, ProviderError> {
         let reply = self.reply(path, query)?;
         if reply.status != 200 {
-            return Err(source(self.refusal(path, &reply)));
+            return Err(source(&self.refusal(path, &reply)));
         }
         Ok(reply.body)
     }
@@ -195,7 +197,7 @@ impl<'a> Session<'a> {
             reply = self.client.get(path, query)?;
         }
         if let (200, None, Some(_)) = (reply.status, self.clock, &reply.date) {
-            let unread = || source(format!("{path}: the answer's `Date` is no date"));
+            let unread = || source(&format!("{path}: the answer's `Date` is no date"));
             self.clock = Some(reply.clock().ok_or_else(unread)?);
         }
         Ok(reply)
@@ -233,6 +235,17 @@ impl<'a> Session<'a> {
     }
 }
 
+/// `limit` and `offset` as they are written.
+fn texts(Asked { offset, limit }: Asked) -> (String, String) {
+    (limit.to_string(), offset.to_string())
+}
+
+/// The page of a list that is not there.
+fn nothing<T>(Asked { offset, limit }: Asked) -> Page<T> {
+    let (offset, limit) = (Some(offset as u64), Some(limit as u64));
+    Page { entries: Vec::new(), more: false, offset, limit, total: None }
+}
+
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
@@ -240,5 +253,5 @@ fn bearer(token: &str) -> String {
 /// An id as a part of a path, where a dot or a slash would lead elsewhere.
 fn segment(id: &str) -> Result<&str, ProviderError> {
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    plain.then_some(id).ok_or_else(|| source(format!("{id:?} is an id that cannot be asked for")))
+    plain.then_some(id).ok_or_else(|| source(&format!("{id:?} is an id that cannot be asked for")))
 }

@@ -1,0 +1,22 @@
+//! What our programs say on standard error: for people at a terminal, and, when a timer starts them, for the log.
+//!
+//! Each call is a line. Names that a rota or a directory tells stand in what is said, and whoever typed them may not
+//! begin a line of the log: so nothing else in the suite writes there (clippy.toml).
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use policy::OneLine;
+
+/// Says `text` as `program`, on one line. A reader that went away is no failure.
+pub fn complain(program: &str, text: impl fmt::Display) {
+    let line = OneLine::from(format_args!("{program}: {text}"));
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that writes there")]
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Is somebody looking on?
+pub fn is_watched() -> bool {
+    #[allow(clippy::disallowed_methods, reason = "nothing is written")]
+    io::stderr().is_terminal()
+}
