@@ -953,9 +953,9 @@ fn a_shift_without_an_end_is_unknown_and_one_without_length_is_left_out() {
         site.pagerduty.set_oncalls(vec![open, oncall("carol", Some("PWEB001"), "PEP0001", 1, -HOUR, HOUR)]);
         let output = site.suite.run_as("oncall-cache", "oncall-cache sync");
         assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-        let words = format!("schedule pd/PDB0001: source-incomplete: a shift of user `PUCAROL` that");
+        let words = "schedule pd/PDB0001: source-incomplete: a shift of user `PUCAROL` that";
         assert!(
-            text(&output).contains(&words) && text(&output).contains(&format!("has no {key}")),
+            text(&output).contains(words) && text(&output).contains(&format!("has no {key}")),
             "{}",
             text(&output)
         );
