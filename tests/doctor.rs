@@ -219,13 +219,13 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
         case(
             "sed -i 's/^account required pam_oncall/account [success=ok default=ignore] pam_oncall/' /etc/pam.d/sudo",
             "open pam-soft",
-            "/etc/pam.d/sudo#pam_oncall",
+            "/etc/pam.d/sudo#account [success",
             Mend,
         ),
         case(
             "sed -i 's/^account required pam_oncall/account optional pam_oncall/' /etc/pam.d/sudo-i",
             "open pam-soft",
-            "/etc/pam.d/sudo-i#pam_oncall",
+            "/etc/pam.d/sudo-i#account optional pam_oncall",
             Mend,
         ),
         case(
@@ -259,13 +259,13 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
         case(
             "sed -i '/common-account/d' /etc/pam.d/sudo",
             "lock-out pam-refuses",
-            "/etc/pam.d/sudo#pam_oncall",
+            "/etc/pam.d/sudo#account required pam_oncall",
             Mend,
         ),
         case(
             "sed -i 's/^@include common-account/account required pam_permit.so/' /etc/pam.d/sudo",
             "open pam-unix",
-            "/etc/pam.d/sudo#pam_oncall",
+            "/etc/pam.d/sudo#account required pam_oncall",
             Mend,
         ),
         case(
@@ -312,13 +312,13 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
         case(
             "sed -i 's/pam_oncall.so$/pam_oncall.so debug/' /etc/pam.d/sudo",
             "lock-out pam-word",
-            "/etc/pam.d/sudo#debug",
+            "/etc/pam.d/sudo#account required pam_oncall.so debug",
             Mend,
         ),
         case(
             "sed -i 's,pam_oncall.so$,pam_oncall.so config=/etc/authkeys/strict.toml,' /etc/pam.d/sudo",
             "warning pam-config",
-            "/etc/pam.d/sudo#strict",
+            "/etc/pam.d/sudo#account required pam_oncall.so config",
             Mend,
         ),
         // The package is gone, and its lines are not.

@@ -467,7 +467,8 @@ fn every_stack_that_is_there_gets_its_line_once_and_gives_it_back() {
     );
     let line = "account required pam_oncall.so\n";
     assert!(suite.host.read("/etc/pam.d/login").contains(&format!("pam_nologin.so\n{line}account include")));
-    assert!(suite.host.read("/etc/pam.d/su").contains(&format!("quiet\n{line}account substack")));
+    // The first of these would end the stack.
+    assert!(suite.host.read("/etc/pam.d/su").starts_with(&format!("{line}account sufficient")));
     assert_eq!((count("sudo"), count("sudo-i")), (Some(2), Some(0)), "it includes sudo, and its lines");
     let polkit = suite.host.read("/etc/pam.d/polkit-1");
     assert!(polkit.contains(&format!("pam_permit.so\n{line}-account")), "{polkit}");
@@ -477,12 +478,22 @@ fn every_stack_that_is_there_gets_its_line_once_and_gives_it_back() {
     assert!(enable("--undo").status.success());
     assert_eq!(suite.host.must("diff -r /etc/pam.d /run/suite/others"), "");
 
-    // A stack that is like none of them: nothing at all is changed.
-    suite.host.must("echo 'auth required pam_deny.so' >/etc/pam.d/su");
+    // A stack without an account line is decided by that of `other`, and still is.
+    suite.host.must("echo 'auth required pam_deny.so' >/etc/pam.d/su; cp /etc/pam.d/su /run/suite/su");
+    assert!(enable("").status.success());
+    let su = suite.host.read("/etc/pam.d/su");
+    assert!(su.contains("pam_deny.so\naccount required pam_oncall.so\naccount include other"), "{su}");
+    assert!(enable("--undo").status.success());
+    assert_eq!(suite.host.must("diff /etc/pam.d/su /run/suite/su"), "");
+    suite.host.must("cp /run/suite/original/su /etc/pam.d/su");
+
+    // A module that libpam cannot load would lock everybody out.
+    suite.host.must("for m in /usr/lib/*/security/pam_oncall.so; do mv $m /run/suite/module; echo >$m; done");
     let output = enable("");
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("libpam cannot load") && text(&output).contains("nothing changed"));
     assert!(suite.host.sh("grep -l pam_oncall /etc/pam.d/*").stdout.is_empty());
-    suite.host.must("rm /etc/pam.d/su");
+    suite.host.must("for m in /usr/lib/*/security/pam_oncall.so; do mv /run/suite/module $m; done");
 
     // A console that the configuration does not know keeps its login.
     suite.host.write("/sys/class/tty/console/active", "tty0 hvc0\n", 0o444);
@@ -518,11 +529,21 @@ fn lines_written_by_hand_keep_the_module_if_logins_would_change_without_them() {
     let jump =
         "account [success=1 default=ignore] pam_succeed_if.so user = backup\n@include common-account\n";
     suite.host.write("/etc/pam.d/su", jump, 0o644);
-    let output = suite.host.sh("sh /run/suite/source/packaging/pam/enable.sh su sudo");
+    // Lines that stand and do not count are for whoever wrote them.
+    let late = "account sufficient pam_localuser.so\naccount required pam_oncall.so\n";
+    suite.host.write("/etc/pam.d/sudo-i", late, 0o644);
+    let output = suite.host.sh("sh /run/suite/source/packaging/pam/enable.sh su sudo sudo-i");
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("/etc/pam.d/su: left as it is: a jump"), "{}", text(&output));
-    assert_eq!(suite.host.read("/etc/pam.d/su"), jump);
+    let left =
+        "/etc/pam.d/sudo-i: left as it is: it has an account line of pam_oncall.so that does not count";
+    assert!(text(&output).contains(left), "{}", text(&output));
+    assert!(text(&output).contains("It counts from now on for su sudo: "), "{}", text(&output));
+    assert_eq!(suite.host.read("/etc/pam.d/sudo-i"), late);
+    assert!(
+        suite.host.read("/etc/pam.d/su").starts_with("account required pam_oncall.so\naccount [success=1")
+    );
     assert!(suite.host.read("/etc/pam.d/sudo").contains("pam_oncall"));
+    suite.host.must("rm /etc/pam.d/sudo-i");
     // This one leads past a line of another type, and that one before ours.
     let harmless = "auth [success=1 default=ignore] pam_rootok.so\naccount [success=1 default=ignore] pam_rootok.so\n\
                     account required pam_time.so\n";

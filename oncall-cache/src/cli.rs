@@ -50,6 +50,13 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// For pam-oncall-enable: at which line pam_oncall.so counts in the stack of each service
+    #[command(hide = true)]
+    PamLines {
+        /// Names in /etc/pam.d
+        #[arg(required = true)]
+        services: Vec<String>,
+    },
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on

@@ -79,6 +79,10 @@ fn main() -> ExitCode {
         Verb::Map(arguments) => show_map(config(), arguments),
         Verb::Report(arguments) => show_usage(config(), arguments),
         Verb::Doctor { json } => examine(&arguments.config, *json),
+        Verb::PamLines { services } => {
+            say(&doctor::pam_lines(services));
+            0
+        }
         Verb::Check(question) => ask(&arguments.config, question, check::Answer::line),
         Verb::Why(question) => ask(&arguments.config, question, |answer| answer.chain(&TimeZone::system())),
         Verb::Explain => explain(&check::World::load(&arguments.config)),

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Puts pam_oncall.so into the PAM stacks of sshd, sudo, su, login and polkit, those that are there, or into those that
 # are named; a second run changes nothing. Takes effect at once: try it in a second session before you close the first.
+# A stack in which they would not count is left as it is, and that is said: exit status 1.
 # --dry-run says what would change.
 #
 #   pam-oncall-enable [--dry-run] [--undo] [sshd|sudo|sudo-i|su|su-l|login|polkit-1...]
@@ -20,9 +21,8 @@ for word in "$@"; do
 done
 
 config=/etc/authkeys/config.toml
+probe=/usr/libexec/authkeys/pam-probe
 ours='^[[:space:]]*-?(auth|account|password|session)[[:space:]].*pam_oncall\.so'
-# Our account line goes before the first of these: what the distribution asks of every account.
-anchor='^(@include[[:space:]]+common-account|-?account[[:space:]]+(include|substack)[[:space:]]|-?account[[:space:]].*pam_unix\.so)'
 mark='# A copy that pam_oncall.so was put into; enable.sh --undo removes it again and leaves '
 
 # A stack that names a module which is not there refuses everybody.
@@ -33,6 +33,7 @@ if ! $undo; then
         [ ! -e "$directory/pam_unix.so" ] || [ ! -e "$directory/pam_oncall.so" ] || module=$directory/pam_oncall.so
     done
     [ -n "$module" ] || { echo "no pam_oncall.so beside pam_unix.so; nothing changed, install it first" >&2; exit 1; }
+    [ -x $probe ] || { echo "no $probe; nothing changed, install it first" >&2; exit 1; }
     oncall-cache config check $config >/dev/null ||
         { echo "nothing changed; mend the configuration first" >&2; exit 1; }
     consoles=$(oncall-cache --config $config config show | sed -n 's/^exempt_ttys = //p' | tr -d '[],"')
@@ -46,27 +47,12 @@ shut_console() {
     done
 }
 
-# What is there, each by its real name: a link stays a link. One that only /usr/lib has is copied to be changed.
-sshd=$(readlink -f /etc/pam.d/sshd || true)
-stacks=
-for service in ${services:-sshd sudo sudo-i su su-l login polkit-1}; do
-    stack=/etc/pam.d/$service
-    [ -e $stack ] || [ ! -e /usr/lib/pam.d/$service ] || $undo || stack=/usr/lib/pam.d/$service
-    [ -e $stack ] || continue
-    if [ $service = login ] && ! $undo && [ -n "$(shut_console)" ]; then
-        echo "$stack: left as it is: root could not log in on this machine's console; add \"$(shut_console)\" to policy.exempt_ttys and run this again" >&2
-        continue
-    fi
-    # It asks as su or sudo does, by their own lines.
-    grep -qE '^account[[:space:]]+include[[:space:]]+su(do)?[[:space:]]*$' $stack && continue
-    stacks="$stacks $(readlink -f $stack)"
-done
-
-# Lines that somebody put elsewhere go too: a stack that names a module that is gone refuses everybody.
-if $undo && [ -z "$services" ]; then
-    for stack in $(grep -lE "$ours" /etc/pam.d/* 2>/dev/null); do stacks="$stacks $(readlink -f "$stack")"; done
-fi
-stacks=$(printf '%s\n' $stacks | sort -u)
+# The file that a service has, by its real name: a link stays a link.
+stack_of() { # service
+    for directory in /etc/pam.d /usr/lib/pam.d; do
+        if [ -e "$directory/$1" ]; then readlink -f "$directory/$1"; return; fi
+    done
+}
 
 # Does a control of this stack count our lines, `[success=1 ...]`? Without them it would lead elsewhere: past a module, or to a refusal.
 counted() { # stack
@@ -83,73 +69,142 @@ counted() { # stack
         END { exit !found }' "$1"
 }
 
-# All stacks are looked at before the first is changed.
-for stack in $stacks; do
-    $undo || grep -qE "$anchor" "$stack" || {
-        echo "$stack has no line that includes common-account or system-auth, or names pam_unix.so; nothing changed, put the lines in by hand, see pam_oncall(8)" >&2
+take_out() { # stack
+    if counted "$1"; then
+        left="$left $1"
+    elif grep -qF "$mark" "$1"; then
+        $dry_run || rm "$1"
+        echo "$1: ${would}removed"
+    elif grep -qE "$ours" "$1"; then
+        # Written beside its place and renamed: no login meets half a stack.
+        $dry_run || { cp -p "$1" "$1.authkeys-new" && sed -i -E "/$ours/d" "$1.authkeys-new" && mv -f "$1.authkeys-new" "$1"; }
+        echo "$1: pam_oncall.so ${would}taken out"
+    fi
+}
+
+if $undo; then
+    left='' stacks=
+    for service in ${services:-sshd sudo sudo-i su su-l login polkit-1}; do
+        [ ! -e /etc/pam.d/$service ] || stacks="$stacks $(readlink -f /etc/pam.d/$service)"
+    done
+    # Lines that somebody put elsewhere go too: a stack that names a module that is gone refuses everybody.
+    if [ -z "$services" ]; then
+        for stack in $(grep -lE "$ours" /etc/pam.d/* 2>/dev/null); do stacks="$stacks $(readlink -f "$stack")"; done
+    fi
+    for stack in $(printf '%s\n' $stacks | sort -u); do take_out "$stack"; done
+    # Lines in another spelling of libpam's, over two lines or in capitals, are for whoever wrote them. The module has to stay until then.
+    if [ -z "$services" ] && ! $dry_run; then
+        left="$left $(grep -lE '^[^#]*pam_oncall\.so' /etc/pam.d/* 2>/dev/null || true)"
+    fi
+    left=$(for stack in $left; do readlink -f "$stack"; done | sort -u | paste -sd ' ')
+    [ -z "$left" ] || {
+        echo "${left}: lines of pam_oncall.so that were written by hand, and others that count them; take them out by hand, before the module goes" >&2
         exit 1
     }
+    exit 0
+fi
+
+# A copy of all stacks, in which libpam is asked before anything counts. There, in place of pam_oncall.so, stands a module
+# that refuses everybody, one that admits everybody, and nothing.
+copy=$(mktemp -d /run/pam-oncall-enable.XXXXXX)
+trap 'rm -rf "$copy"' EXIT
+mkdir "$copy/refusing" "$copy/admitting" "$copy/without"
+pretend() { # file, service
+    imitate "$1" "$copy/refusing/$2" 's/^([^#]*)pam_oncall\.so.*/\1pam_deny.so/'
+    imitate "$1" "$copy/admitting/$2" 's/^([^#]*)pam_oncall\.so.*/\1pam_permit.so/'
+}
+imitate() { # file, copy, what becomes of our lines
+    # Included files are read from /etc/pam.d whatever directory libpam is given (measured: 1.5.2), but for absolute paths.
+    include='^((@include|-?[a-z]+[[:space:]]+(include|substack))[[:space:]]+)([^/[:space:]])'
+    sed -E -e "$3" -e "s,$include,\1${2%/*}/\4,I" "$1" >"$2"
+}
+for stack in /usr/lib/pam.d/* /etc/pam.d/*; do
+    [ -f "$stack" ] || continue
+    pretend "$stack" "${stack##*/}"
+    imitate "$stack" "$copy/without/${stack##*/}" "/$ours/d"
 done
 
-left='' refused=false
-for stack in $stacks; do
-    if $undo && counted "$stack"; then
-        left="$left $stack"
-        continue
-    fi
-    # Lines that stand stay as they are, with the words somebody gave them.
-    if ! $undo && grep -qE '^[[:space:]]*-?account[[:space:]].*pam_oncall\.so' "$stack"; then
-        continue
-    fi
-    service=$(basename "$stack") place=$stack
-    [ "$stack" != "$sshd" ] || service=sshd
-    case $stack in /usr/lib/pam.d/*) place=/etc/pam.d/$service ;; esac
-    if $undo && grep -qF "$mark" "$stack"; then
-        $dry_run || rm "$stack"
-        echo "$stack: ${would}removed"
-        continue
+said() { timeout 20 $probe "$@" </dev/null 2>&1 || echo "no answer"; }
+printf 'account required pam_oncall.so\naccount required pam_permit.so\n' >"$copy/refusing/pam-oncall-enable"
+case $(said pam-oncall-enable nobody "confdir=$copy/refusing") in
+0\ *) ;;
+*) echo "libpam cannot load $module; nothing changed" >&2; exit 1 ;;
+esac
+
+# Does libpam refuse whom our lines refuse, and say of others what it says without them? It is asked about root, nobody and some administrators.
+people="root nobody $(getent group sudo wheel | cut -d : -f 4 | tr , '\n' | sort -u | head -n 4 | paste -sd ' ')"
+libpam_agrees() { # service, and: are the lines new?
+    for person in $people; do
+        case $(said "$1" "$person" "confdir=$copy/refusing") in
+        0\ * | 12\ *) problem="libpam would admit $person where our lines refuse"; return 1 ;;
+        esac
+        was=$(said "$1" "$person" "confdir=$copy/without")
+        is=$(said "$1" "$person" "confdir=$copy/admitting")
+        if $2 && [ "$was" != "$is" ]; then problem="libpam would say \"$is\" of $person, not \"$was\""; return 1; fi
+    done
+}
+
+refused=false counts='' seen=' '
+leave() { # stack, why
+    echo "$1: left as it is: $2" >&2
+    refused=true
+}
+
+# The lines go before every line that can end the stack in success. Which that is, oncall-cache knows, as its doctor does.
+put_in() { # service
+    stack=$(stack_of "$1") service=$1
+    place=$stack
+    case $stack in /usr/lib/pam.d/*) place=/etc/pam.d/$1 ;; esac
+    # sshd's, also by another name.
+    [ "$stack" != "$(readlink -f /etc/pam.d/sshd || true)" ] || service=sshd
+    plan=$(oncall-cache pam-lines "$service")
+    case $plan in
+    *' left '*)
+        leave "$stack" "${plan#* left }; \`oncall-cache doctor\` says more"
+        return
+        ;;
+    *' counts')
+        if libpam_agrees "$service" false; then counts="$counts $1"; else leave "$stack" "$problem"; fi
+        return
+        ;;
+    esac
+    # It asks as su or sudo does, by their own lines.
+    if grep -qE '^account[[:space:]]+include[[:space:]]+su(do)?[[:space:]]*$' "$stack"; then
+        $dry_run || leave "$stack" "it asks by the lines of a stack that has none of ours"
+        return
     fi
     # Written beside its place and renamed: no login meets half a stack.
     new=$place.authkeys-new
-    ! $dry_run || new=$(mktemp)
-    [ "$stack" = "$place" ] || echo "$mark$stack" >"$new"
-    if [ "$stack" = "$place" ]; then cp -p "$stack" "$new"; else cat "$stack" >>"$new"; fi
-    sed -i -E "/$ours/d" "$new"
-    line=$(sed -nE "/$anchor/=" "$new" | head -n 1)
-    case $undo:$service in
-    true:*) ;;
-    false:sshd)
-        # sshd tells the key only when the session opens: account passes shared accounts on, and the
-        # session line, first of its kind, decides.
-        sed -i -e "${line}i account required pam_oncall.so shared=session" -e "${line}a session requisite pam_oncall.so" "$new"
-        ;;
-    *)
-        # The session line only records: a sudo must not fail for want of it.
-        sed -i -e "${line}i account required pam_oncall.so" -e "${line}a session optional pam_oncall.so" "$new"
-        ;;
-    esac
-    if cmp -s "$new" "$stack"; then rm "$new"; continue; fi
-    if ! $undo && counted "$new"; then
+    ! $dry_run || new=$copy/new
+    if [ "$stack" = "$place" ]; then cp -p "$stack" "$new"; else cat "$stack" >"$new"; fi
+    printf '%s\n' "$plan" | sed "s/^$service insert //" >"$copy/lines"
+    sed -i -f "$copy/lines" "$new"
+    pretend "$new" "$service"
+    if ! libpam_agrees "$service" true; then
         rm "$new"
-        echo "$stack: left as it is: a jump in it would count our lines, or lead past them; put them in by hand, see pam_oncall(8)" >&2
-        refused=true
+        pretend "$stack" "$service"
+        leave "$stack" "$problem"
+        return
+    fi
+    [ "$stack" = "$place" ] || sed -i "1i $mark$stack" "$new"
+    if $dry_run; then rm "$new"; else mv -f "$new" "$place"; fi
+    echo "$place: pam_oncall.so ${would}put in"
+    counts="$counts $1"
+}
+
+for service in ${services:-sshd sudo sudo-i su su-l login polkit-1}; do
+    stack=$(stack_of "$service")
+    case $stack:$seen in :* | *" $stack "*) continue ;; esac
+    seen="$seen$stack "
+    if [ "$service" = login ] && [ -n "$(shut_console)" ]; then
+        echo "$stack: left as it is: root could not log in on this machine's console; add \"$(shut_console)\" to policy.exempt_ttys and run this again" >&2
         continue
     fi
-    $dry_run && rm "$new" || mv -f "$new" "$place"
-    $undo && echo "$place: pam_oncall.so ${would}taken out" || echo "$place: pam_oncall.so ${would}put in"
+    put_in "$service"
 done
 
-# Lines in another spelling of libpam's, over two lines or in capitals, are for whoever wrote them. The module has to stay until then.
-if $undo && [ -z "$services" ] && ! $dry_run; then
-    left="$left $(grep -lE '^[^#]*pam_oncall\.so' /etc/pam.d/* 2>/dev/null || true)"
-fi
-left=$(for stack in $left; do readlink -f "$stack"; done | sort -u | paste -sd ' ')
-if [ -n "$left" ]; then
-    echo "${left}: lines of pam_oncall.so that were written by hand, and others that count them; take them out by hand, before the module goes" >&2
-    exit 1
-fi
-if ! $undo && ! $dry_run; then
-    echo "It counts from now on: log in from a second session before you close this one."
+if ! $dry_run && [ -n "$counts" ]; then
+    echo "It counts from now on for${counts}: log in from a second session before you close this one."
     echo "On the console, login refuses nobody on: ${consoles:-no terminal at all}"
 fi
 ! $refused

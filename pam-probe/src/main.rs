@@ -1,6 +1,7 @@
-//! `pam-probe SERVICE USER [tty=TTY | ruser=USER]`: what the stack of SERVICE says to USER in account management.
+//! `pam-probe SERVICE USER [tty=TTY | ruser=USER | confdir=DIRECTORY]`: what the stack of SERVICE says to USER in account
+//! management; with DIRECTORY, the stack that is there.
 //!
-//! `oncall-cache enforce` runs it, as root: that program may hold no unsafe code, and this one holds nothing else. It
+//! `oncall-cache enforce` runs it, and pam-oncall-enable, as root: that program may hold no unsafe code, and this one holds nothing else. It
 //! authenticates nobody, opens no session and prints one line: libpam's code, and what it means.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -37,10 +38,11 @@ const PAM_RUSER: c_int = 8;
 // By its file's name, so that no development package is needed.
 #[link(name = "libpam.so.0", kind = "dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
-    fn pam_start(
+    fn pam_start_confdir(
         service: *const c_char,
         user: *const c_char,
         conversation: *const Conversation,
+        directory: *const c_char,
         handle: *mut *mut Raw,
     ) -> c_int;
     fn pam_set_item(handle: *mut Raw, kind: c_int, item: *const c_void) -> c_int;
@@ -54,16 +56,18 @@ extern "C" fn nobody_answers(_: c_int, _: *mut *const c_void, _: *mut *mut c_voi
 }
 
 /// What the stack says, and in words; `None`: libpam could not even begin.
-fn probe(service: &CStr, user: &CStr, item: Option<Item>) -> Option<(c_int, String)> {
+fn probe(service: &CStr, user: &CStr, more: Option<More>) -> Option<(c_int, String)> {
     let conversation = Conversation { converse: nobody_answers, data: ptr::null_mut() };
     let mut handle: *mut Raw = ptr::null_mut();
-    // SAFETY: three live values, the strings NUL-terminated, and a place to write the handle to.
-    if unsafe { pam_start(service.as_ptr(), user.as_ptr(), &raw const conversation, &raw mut handle) }
-        != SUCCESS
-    {
+    let directory = if let Some(More::Directory(path)) = &more { path.as_ptr() } else { ptr::null() };
+    let (service, user) = (service.as_ptr(), user.as_ptr());
+    // SAFETY: live values, the strings NUL-terminated, the directory that or null, and a place to write the handle to.
+    let begun =
+        unsafe { pam_start_confdir(service, user, &raw const conversation, directory, &raw mut handle) };
+    if begun != SUCCESS {
         return None;
     }
-    if let Some((kind, item)) = item {
+    if let Some(More::Item(kind, item)) = more {
         // SAFETY: the handle is live; libpam copies the NUL-terminated string.
         unsafe { pam_set_item(handle, kind, item.as_ptr().cast()) };
     }
@@ -82,38 +86,47 @@ fn probe(service: &CStr, user: &CStr, item: Option<Item>) -> Option<(c_int, Stri
     Some((code, words))
 }
 
-/// An item of the transaction.
-type Item = (c_int, CString);
+/// What else is told.
+enum More {
+    /// An item of the transaction.
+    Item(c_int, CString),
+    /// Where the stacks are; libpam's `pam_start` is the same with none (pam_start.c).
+    Directory(CString),
+}
 
-fn arguments() -> Option<(CString, CString, Option<Item>)> {
+fn arguments() -> Option<(CString, CString, Option<More>)> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let text = |text: &str| CString::new(text).ok();
-    let item = |word: &String| {
+    let more = |word: &String| {
         let (name, value) = word.split_once('=')?;
-        let kind = match name {
-            "tty" => PAM_TTY,
-            "ruser" => PAM_RUSER,
-            _ => return None,
-        };
-        Some((kind, text(value)?))
+        let value = text(value)?;
+        match name {
+            "tty" => Some(More::Item(PAM_TTY, value)),
+            "ruser" => Some(More::Item(PAM_RUSER, value)),
+            "confdir" => Some(More::Directory(value)),
+            _ => None,
+        }
     };
     match words.as_slice() {
         [service, user] => Some((text(service)?, text(user)?, None)),
-        [service, user, word] => Some((text(service)?, text(user)?, Some(item(word)?))),
+        [service, user, word] => Some((text(service)?, text(user)?, Some(more(word)?))),
         _ => None,
     }
 }
 
 fn main() -> ExitCode {
-    let Some((service, user, item)) = arguments() else {
+    let Some((service, user, more)) = arguments() else {
         #[allow(
             clippy::disallowed_methods,
             reason = "words of its own, in a program without any of our crates"
         )]
-        let _ = writeln!(std::io::stderr(), "usage: pam-probe SERVICE USER [tty=TTY | ruser=USER]");
+        let _ = writeln!(
+            std::io::stderr(),
+            "usage: pam-probe SERVICE USER [tty=TTY | ruser=USER | confdir=DIRECTORY]"
+        );
         return ExitCode::from(64);
     };
-    match probe(&service, &user, item) {
+    match probe(&service, &user, more) {
         Some((code, words)) if writeln!(std::io::stdout(), "{code} {words}").is_ok() => ExitCode::SUCCESS,
         _ => ExitCode::from(2),
     }

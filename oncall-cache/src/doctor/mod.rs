@@ -76,6 +76,20 @@ pub fn examine(path: &Path, now: Timestamp) -> Result<(String, Findings), String
     Ok((host.rules.host.name.clone(), Findings::new(findings)))
 }
 
+/// What `pam-oncall-enable` does to the stack of each service, a line each: `SERVICE insert INSTRUCTION` (for sed, in the
+/// file that the service has), `SERVICE counts` or `SERVICE left WHY`.
+pub fn pam_lines(services: &[String]) -> String {
+    let told = |service: &String| match pam::plan(service, &machine::text) {
+        pam::Plan::Counts => format!("{service} counts"),
+        pam::Plan::Leave(left) => format!("{service} left {left}"),
+        pam::Plan::Insert(insertions) => {
+            let lines = insertions.iter().map(|one| format!("{service} insert {}", one.for_sed()));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    };
+    services.iter().map(told).collect::<Vec<_>>().join("\n")
+}
+
 fn names(directory: &str) -> Vec<String> {
     machine::names(directory)
 }

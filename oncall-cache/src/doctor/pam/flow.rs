@@ -50,24 +50,10 @@ struct State {
 
 /// Every way in which `stack` can end.
 pub fn ends(stack: &[Entry], answers: Answers<'_>) -> BTreeSet<End> {
-    let start = State {
-        next: 0,
-        level: 0,
-        impression: Impression::Undefined,
-        status: Status::Failure,
-        asked: false,
-        culprit: None,
-        saved: Vec::new(),
-    };
-    let (mut ends, mut seen, mut ahead) = (BTreeSet::new(), BTreeSet::new(), vec![start]);
+    let (mut ends, mut seen, mut ahead) = (BTreeSet::new(), BTreeSet::new(), vec![State::start()]);
     while let Some(state) = ahead.pop() {
         let Some(entry) = stack.get(state.next) else {
-            let passes = match state.status {
-                Status::Success => state.impression == Impression::Positive,
-                Status::NewToken => true,
-                Status::Failure => false,
-            };
-            ends.insert(End { passes, asked: state.asked, culprit: state.culprit });
+            ends.insert(End { passes: state.passes(), asked: state.asked, culprit: state.culprit });
             continue;
         };
         if !seen.insert(state.clone()) {
@@ -80,7 +66,71 @@ pub fn ends(stack: &[Entry], answers: Answers<'_>) -> BTreeSet<End> {
     ends
 }
 
+/// What one more line makes of a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Whoever passed passes, whoever was refused is.
+    Nothing,
+    /// Somebody passes who was refused.
+    Opens,
+    /// Somebody is refused who passed, or a jump leads elsewhere.
+    Shuts,
+}
+
+/// What the line `at` of `longer` makes of the stack if it answers `answer`, whatever the others answer.
+pub fn change(longer: &[Entry], at: usize, answer: &str, answers: Answers<'_>) -> Change {
+    let mut shorter = longer.to_vec();
+    if at < shorter.len() {
+        shorter.remove(at);
+    }
+    let (mut seen, mut ahead, mut opens) = (BTreeSet::new(), vec![(State::start(), State::start())], false);
+    while let Some((without, mut with)) = ahead.pop() {
+        if let Some(entry) = longer.get(at).filter(|_| with.next == at) {
+            with = with.after(longer, entry, answer);
+        }
+        // A jump that counts the line, or that line itself, has parted them.
+        if without.next.min(shorter.len()) + usize::from(without.next >= at) != with.next.min(longer.len()) {
+            return Change::Shuts;
+        }
+        let Some(entry) = shorter.get(without.next) else {
+            match (without.passes(), with.passes()) {
+                (true, false) => return Change::Shuts,
+                (before, after) => opens |= before != after,
+            }
+            continue;
+        };
+        if !seen.insert((without.clone(), with.clone())) {
+            continue;
+        }
+        for answer in answers(entry) {
+            ahead.push((without.after(&shorter, entry, &answer), with.after(longer, entry, &answer)));
+        }
+    }
+    if opens { Change::Opens } else { Change::Nothing }
+}
+
 impl State {
+    fn start() -> Self {
+        Self {
+            next: 0,
+            level: 0,
+            impression: Impression::Undefined,
+            status: Status::Failure,
+            asked: false,
+            culprit: None,
+            saved: Vec::new(),
+        }
+    }
+
+    /// Does whoever came pass, if the stack ends here?
+    fn passes(&self) -> bool {
+        match self.status {
+            Status::Success => self.impression == Impression::Positive,
+            Status::NewToken => true,
+            Status::Failure => false,
+        }
+    }
+
     fn after(&self, stack: &[Entry], entry: &Entry, answer: &str) -> Self {
         let mut state = self.clone();
         state.asked |= entry.is_ours();
@@ -212,6 +262,7 @@ mod tests {
                 "pam_oncall.so" => &[ours],
                 "pam_deny.so" => &["auth_err"],
                 "pam_permit.so" => &["success"],
+                super::super::stack::SUBSTACK => &["ignore"],
                 _ => &["success", "ignore", "new_authtok_reqd", "acct_expired"],
             };
             words.iter().map(|word| word.to_string()).collect()

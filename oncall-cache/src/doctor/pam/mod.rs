@@ -3,14 +3,17 @@
 mod doors;
 mod flow;
 mod module;
+mod place;
 mod stack;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use doors::doors;
 pub use module::{Module, module};
+use place::{Insertion, Left, session_line};
+pub use place::{Plan, plan};
 pub use stack::DIRECTORIES;
-use stack::{Entry, MISSING, Reader};
+use stack::{Entry, MISSING, Reader, SUBSTACK};
 
 use super::finding::{Finding, Place, Severity, edit, quoted};
 
@@ -190,7 +193,13 @@ impl<'a> Stack<'a> {
         };
         let what = format!("{service}: no line for pam_oncall.so{what}");
         let found = Finding::new(severity, "pam-missing", what).at(Place::file(&self.file)).why(WHY_MISSING);
-        let insertion = self.insertion(pam);
+        let insertion = match self.insertion(pam) {
+            Ok(insertion) => insertion,
+            Err(left) => {
+                let advice = format!("its lines have to be put in by hand: {left}; see pam_oncall(8)");
+                return Some(found.advise(advice));
+            }
+        };
         Some(if pam.is_ready {
             found.run(insertion)
         } else {
@@ -202,20 +211,20 @@ impl<'a> Stack<'a> {
     }
 
     /// The command that puts our lines in.
-    fn insertion(&self, pam: &Pam<'_>) -> String {
-        let is_sshd = self.service == "sshd";
-        let line = our_line("account", "pam_oncall.so", if is_sshd { &[SESSION_WORD] } else { &[] });
-        let session = "session requisite pam_oncall.so".to_string();
+    fn insertion(&self, pam: &Pam<'_>) -> Result<String, Left> {
         if !self.is_own {
+            let is_sshd = self.service == "sshd";
+            let line = our_line("account", "pam_oncall.so", if is_sshd { &[SESSION_WORD] } else { &[] });
+            let session = "session requisite pam_oncall.so";
             let lines = if is_sshd { format!("{line}\\n{session}\\n") } else { format!("{line}\\n") };
-            return format!("printf '{lines}' | cat - {} >/etc/pam.d/{}", quoted(&self.file), self.service);
+            let (other, service) = (quoted(&self.file), self.service);
+            return Ok(format!("printf '{lines}' | cat - {other} >/etc/pam.d/{service}"));
         }
-        let first = self.account.first().map_or(1, |entry| entry.own_line);
-        let mut instructions = vec![format!("{first}i {line}")];
-        if is_sshd {
-            instructions.push(format!("{}i {session}", first_session_line(self.service, pam)));
+        match plan(self.service, pam.read) {
+            Plan::Insert(insertions) => Ok(edit_stack(&self.file, &for_sed(&insertions))),
+            Plan::Leave(left) => Err(left),
+            Plan::Counts => Ok(String::new()),
         }
-        edit_stack(&self.file, &instructions)
     }
 
     /// Whoever is admitted has to pass.
@@ -311,21 +320,25 @@ fn session(stack: &Stack<'_>, pam: &Pam<'_>) -> Vec<Finding> {
     let passes_on = account.arguments.iter().any(|word| word == SESSION_WORD);
     let stands = entries.iter().any(Entry::is_ours);
     let mut findings = refusals(stack, "session", &entries, &["perm_denied", "authinfo_unavail"]);
-    let insertion = format!("{}i session requisite pam_oncall.so", first_session_line(stack.service, pam));
+    let insertion = for_sed(&session_line(stack.service, pam.read));
     if passes_on && !stands {
         let what = format!("sshd: `{SESSION_WORD}` promises a session line, and there is none");
         let why = "whoever has a key or password of root or another shared account enters it, on call or not";
         let found = Finding::open("pam-session", what).at(place(account)).why(why);
-        findings.push(found.run(edit_stack(&stack.file, std::slice::from_ref(&insertion))));
+        findings.push(found.run(edit_stack(&stack.file, &insertion)));
     }
     if !passes_on && (pam.has_shared || !pam.robots.is_empty()) {
         let (first, last) = account.lines;
         let words: Vec<&str> = account.arguments.iter().map(String::as_str).chain([SESSION_WORD]).collect();
-        let mut instructions =
-            vec![format!("{first},{last}c {}", our_line("account", &account.module, &words))];
-        if !stands && account.file == stack.file {
-            instructions.push(insertion);
-        }
+        let word = format!("{first},{last}c {}", our_line("account", &account.module, &words));
+        // The word is a promise: the line is there before it, also where the two are in different files.
+        let mend = match stands {
+            true => edit_stack(&account.file, &[word]),
+            false if account.file == stack.file => edit_stack(&stack.file, &[vec![word], insertion].concat()),
+            false => {
+                format!("{} && {}", edit_stack(&stack.file, &insertion), edit_stack(&account.file, &[word]))
+            }
+        };
         let (whom, why) = match pam.robots.as_slice() {
             _ if pam.has_shared => (
                 String::new(),
@@ -338,7 +351,7 @@ fn session(stack: &Stack<'_>, pam: &Pam<'_>) -> Vec<Finding> {
         };
         let what = format!("sshd: the account line lacks `{SESSION_WORD}`{whom}");
         let found = Finding::lock_out("pam-shared", what);
-        findings.push(found.at(place(account)).why(why).run(edit_stack(&account.file, &instructions)));
+        findings.push(found.at(place(account)).why(why).run(mend));
     }
     findings.extend(entries.iter().filter(|entry| entry.is_ours()).flat_map(|entry| words(entry, pam)));
     findings
@@ -426,6 +439,13 @@ fn anything(entry: &Entry, ours: &[&str]) -> Vec<String> {
         _ if entry.is_ours() && !ours.is_empty() => fixed(ours),
         "pam_deny.so" | MISSING => fixed(&["acct_expired"]),
         "pam_permit.so" => fixed(&["success"]),
+        SUBSTACK => fixed(&["ignore"]),
+        // It always says something about an account.
+        "pam_unix.so" => ["success", "new_authtok_reqd", "acct_expired"]
+            .into_iter()
+            .chain(entry.control.named().filter(|answer| *answer != "ignore"))
+            .map(String::from)
+            .collect(),
         _ => {
             let usual = ["success", "new_authtok_reqd", "ignore", "acct_expired"];
             usual.into_iter().chain(entry.control.named()).map(String::from).collect()
@@ -440,10 +460,8 @@ fn our_line(kind: &str, module: &str, arguments: &[impl AsRef<str>]) -> String {
     format!("{kind} {control} {module}{}", words.collect::<String>())
 }
 
-/// The line of the service's own file before which a session line of ours is first.
-fn first_session_line(service: &str, pam: &Pam<'_>) -> usize {
-    let entries = stack::expand(service, "session", pam.read).unwrap_or_default();
-    entries.first().map_or(1, |entry| entry.own_line)
+fn for_sed(insertions: &[Insertion]) -> Vec<String> {
+    insertions.iter().map(Insertion::for_sed).collect()
 }
 
 /// Edits a stack; a distribution's own file is copied to /etc first.

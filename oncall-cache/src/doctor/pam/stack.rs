@@ -111,6 +111,9 @@ impl Entry {
 /// What stands for a file that is included and is not there: it refuses everybody.
 pub const MISSING: &str = "(missing file)";
 
+/// What stands before the lines of a substack: libpam asks nothing there (PAM_HT_SUBSTACK), and counts it.
+pub const SUBSTACK: &str = "(substack)";
+
 /// A file's text, by its path.
 pub type Reader<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -126,8 +129,20 @@ pub fn find(name: &str, read: Reader<'_>) -> Option<(String, String)> {
     paths.into_iter().find_map(|path| read(&path).map(|text| (path, text)))
 }
 
-/// The lines of `service` that are of `kind`, in order. `None`: it has no file of its own.
+/// The service whose lines decide for kinds that a stack has no line of, and for services without a stack.
+pub const OTHER: &str = "other";
+
+/// The lines of `kind` that decide for `service`, in order. `None`: it has no file of its own.
 pub fn expand(service: &str, kind: &str, read: Reader<'_>) -> Option<Vec<Entry>> {
+    let mut entries = own_lines(service, kind, read)?;
+    if entries.is_empty() {
+        // libpam's _pam_dispatch.
+        entries = own_lines(OTHER, kind, read).unwrap_or_default();
+    }
+    Some(entries)
+}
+
+fn own_lines(service: &str, kind: &str, read: Reader<'_>) -> Option<Vec<Entry>> {
     let (file, text) = find(service, read)?;
     let mut entries = Vec::new();
     Expansion { kind, read, through: Vec::new(), entries: &mut entries }.file(&file, &text, 0, None);
@@ -190,7 +205,11 @@ impl Expansion<'_> {
             let module = words.next().unwrap_or_default();
             match control.to_ascii_lowercase().as_str() {
                 "include" => self.include(&place, control, module, level),
-                "substack" => self.include(&place, control, module, level + 1),
+                "substack" => {
+                    // A line of its own for a jump that counts.
+                    self.push(&place, control, SUBSTACK, vec![module.to_string()]);
+                    self.include(&place, control, module, level + 1);
+                }
                 _ => self.push(&place, control, module, words.map(String::from).collect()),
             }
         }
@@ -206,7 +225,11 @@ impl Expansion<'_> {
     }
 
     fn push(&mut self, place: &Line<'_>, word: &str, module: &str, arguments: Vec<String>) {
-        let control = if module == MISSING { Control::parse("required") } else { Control::parse(word) };
+        let control = match module {
+            MISSING => Control::parse("required"),
+            SUBSTACK => Control::new(&[], Action::Ignore),
+            _ => Control::parse(word),
+        };
         self.entries.push(Entry {
             file: place.file.to_string(),
             through: self.through.clone(),
@@ -310,6 +333,7 @@ mod tests {
                 r#"/etc/pam.d/common-account:(1, 1) own 3 level 0 required pam_nologin.so []"#,
                 r#"/etc/pam.d/sshd:(4, 5) own 4 level 0 [success=1    default=ignore] pam_unix.so ["[a b]", "c"]"#,
                 r#"/etc/pam.d/sshd:(6, 6) own 6 level 0 include (missing file) ["absent"]"#,
+                r#"/etc/pam.d/sshd:(7, 7) own 7 level 0 substack (substack) ["inner"]"#,
                 r#"/usr/lib/pam.d/inner:(1, 1) own 7 level 1 SUFFICIENT /lib/security/pam_oncall.so ["shared=session"]"#,
             ]
         );

@@ -135,8 +135,28 @@ fn a_jump_beyond_the_end_is_named() {
 
 #[test]
 fn a_missing_line_matters_by_what_can_be_entered_there() {
-    let found = one("sudo", "auth required pam_unix.so\n@include common-account\n");
-    assert_eq!(found, expected("open pam-missing", "sudo", "-e '2i account required pam_oncall.so' sudo"));
+    let found =
+        one("sudo", "auth required pam_unix.so\n@include common-account\nsession required pam_x.so\n");
+    assert_eq!(
+        found,
+        expected(
+            "open pam-missing",
+            "sudo",
+            "-e '2i account required pam_oncall.so' -e '3i session optional pam_oncall.so' sudo"
+        )
+    );
+    // Before what ends the stack, and where no line of the stack speaks, silent.
+    let found = one("sudo", "account sufficient pam_unix.so\nsession required pam_x.so\n");
+    assert_eq!(
+        found.2,
+        "-e '1i account [success=ignore ignore=ignore default=die] pam_oncall.so' -e '2i session optional pam_oncall.so' sudo"
+    );
+    // `other` decides for a stack without such lines, and goes on doing so.
+    let changes = [("sudo", "auth required pam_unix.so\n"), ("other", "@include common-account\n")];
+    let found = told(&changes, vec![]);
+    let [found] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(found.0, "open pam-missing");
+    assert!(found.2.starts_with("-e '$a account required pam_oncall.so' -e '$a account include other"));
     let found = one(
         "sshd",
         &SSHD
@@ -148,7 +168,7 @@ fn a_missing_line_matters_by_what_can_be_entered_there() {
         expected(
             "open pam-missing",
             "sshd",
-            "-e '1i account required pam_oncall.so shared=session' -e '3i session requisite pam_oncall.so' sshd"
+            "-e '2i account required pam_oncall.so shared=session' -e '3i session requisite pam_oncall.so' sshd"
         )
     );
     // su-l includes su: one line mends both.
@@ -178,6 +198,23 @@ fn the_two_lines_of_sshd_belong_together() {
     assert_eq!(
         found.2,
         "-e '2,2c account required pam_oncall.so shared=session' -e '4i session requisite pam_oncall.so' sshd"
+    );
+}
+
+#[test]
+fn the_word_and_the_line_it_promises_come_together() {
+    let all = "account required pam_oncall.so\n@include common-account\nsession required pam_limits.so\n";
+    let found = told(&[("sshd", "@include all\n"), ("all", all)], vec![]);
+    let [found] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(
+        *found,
+        expected(
+            "lock-out pam-shared",
+            "all:1",
+            "-e '1i session requisite pam_oncall.so' sshd && sed -i --follow-symlinks -e '1,1c account required pam_oncall.so shared=session' all"
+                .replace("sed -i --follow-symlinks ", "")
+                .as_str()
+        )
     );
 }
 
