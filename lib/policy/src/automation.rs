@@ -23,7 +23,7 @@ pub struct Automation {
     pub digests: Vec<Digest>,
     /// Those that are given whole, `TYPE BASE64`.
     pub keys: Vec<String>,
-    /// From where they are taken; never empty.
+    /// From where they are taken; empty only where there is no key.
     pub from: Vec<FromPattern>,
     /// The PAM services by which they are taken.
     pub services: Vec<String>,

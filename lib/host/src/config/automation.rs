@@ -23,7 +23,7 @@ pub(super) struct AutomationSection {
     fingerprints: Vec<Spanned<String>>,
     #[serde(default)]
     keys: Vec<Spanned<String>>,
-    from: Spanned<Vec<Spanned<String>>>,
+    from: Option<Spanned<Vec<Spanned<String>>>>,
     services: Option<Spanned<Vec<Spanned<String>>>>,
     owner: Spanned<String>,
     reason: Spanned<String>,
@@ -35,17 +35,24 @@ pub(super) fn check(sections: Vec<AutomationSection>) -> Result<Vec<Automation>,
     let mut all: Vec<Automation> = Vec::with_capacity(sections.len());
     for (number, section) in (1..).zip(sections) {
         let account = named(&section.account, Account::new)?;
+        let services = match &section.services {
+            None => vec!["sshd".to_string()],
+            Some(written) => services(written)?,
+        };
+        // sudo and su show neither a key nor a place: an agent that they admit needs none.
+        let by_key = services.iter().any(|service| !policy::asks_the_caller(service));
         let (digests, keys) = section.keys(&account, &all)?;
+        if by_key && digests.is_empty() {
+            let text = "the entry lists no key; write `fingerprints` or `keys`, or `services = [\"sudo\"]`";
+            return Err(problem(&section.account, text));
+        }
         all.push(Automation {
             number,
             account,
             digests,
             keys,
-            from: places(&section.from)?,
-            services: match &section.services {
-                None => vec!["sshd".to_string()],
-                Some(written) => services(written)?,
-            },
+            from: section.places(by_key || !section.keys.is_empty() || !section.fingerprints.is_empty())?,
+            services,
             owner: text(&section.owner, "owner")?,
             reason: text(&section.reason, "reason")?,
             until: instant(&section.until)?,
@@ -87,9 +94,17 @@ impl AutomationSection {
                 lines.push(key.line());
             }
         }
-        match digests.is_empty() {
-            true => Err(problem(&self.account, "the entry lists no key; write `fingerprints` or `keys`")),
-            false => Ok((digests, lines)),
+        Ok((digests, lines))
+    }
+
+    /// From where the keys are taken.
+    fn places(&self, has_keys: bool) -> Result<Vec<FromPattern>, Problem> {
+        match &self.from {
+            Some(written) => places(written),
+            None if has_keys => {
+                Err(problem(&self.account, "missing field `from`: where the keys are taken from"))
+            }
+            None => Ok(Vec::new()),
         }
     }
 }
@@ -189,6 +204,21 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_of_this_host_is_known_by_its_account_alone() {
+        let agent = "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo', 'su']\nowner = 'ops'\nreason = 'patches'\nuntil = 2027-06-30\n";
+        let entry = &parse(agent).unwrap()[0];
+        assert!(entry.digests.is_empty() && entry.from.is_empty() && entry.covers_service("sudo"));
+        for (old, new, expected) in [
+            ("'sudo', 'su'", "'sudo', 'sshd'", "2: the entry lists no key"),
+            ("services = ['sudo', 'su']\n", "", "2: the entry lists no key"),
+            ("owner", &format!("keys = ['{KEY}']\nowner"), "2: missing field `from`"),
+        ] {
+            let error = parse(&agent.replace(old, new)).unwrap_err();
+            assert!(error.starts_with(&format!("/c:{expected}")), "{new}: {error}");
+        }
+    }
+
+    #[test]
     fn until_is_an_instant_in_utc() {
         let until = |written: &str| {
             parse(&entry().replace("2027-06-30", written)).map(|all| all[0].until.to_string())
@@ -222,7 +252,7 @@ mod tests {
             ("10.0.0.0/8", "10.0.0.1/8", "4: `10.0.0.1/8` is an address inside a network"),
             ("10.0.0.0/8", "10.*", "4: `10.*` has a wildcard"),
             ("10.0.0.0/8", "a\\u0022", "4: `a"),
-            ("from = ['10.0.0.0/8', '::1']\n", "", "1: missing field `from`"),
+            ("from = ['10.0.0.0/8', '::1']\n", "", "2: missing field `from`"),
             ("owner = 'platform team'\n", "", "1: missing field `owner`"),
             ("'platform team'", "' '", "5: `owner` is one line of 1 to 200 bytes"),
             ("'ansible'", "\"a\\nb\"", "6: `reason` is one line"),

@@ -350,7 +350,8 @@ fn show_automation(automation: &Automation) -> Option<Value> {
         ("account", text(account.as_str())),
         ("fingerprints", list(named, |digest| text(fingerprint(*digest)))),
         ("keys", list(keys, text)),
-        ("from", list(from, |pattern| text(pattern.as_str()))),
+        // An entry without a key has none, and an empty list is one that lets nobody in.
+        ("from", if from.is_empty() { None } else { list(from, |pattern| text(pattern.as_str())) }),
         ("services", list(services, text)),
         ("owner", text(owner)),
         ("reason", text(reason)),
