@@ -183,6 +183,30 @@ fn what_changes_sudo_or_pam_is_followed_by_a_self_test_and_installed_whatever_th
     assert!(said.contains(LOUD) && said.contains("PAM, sudo: root is not admitted: 28"), "{said}");
     assert!(said.contains("Until it is mended: pam-oncall-enable --undo"), "{said}");
     assert_eq!(result().as_deref(), Some("1\n"));
+    host.must(&format!("mv {module}.old {module}"));
+
+    // A module of somebody else's is gone: neither our lines nor what they decide are in the way.
+    host.must("cp /etc/pam.d/sudo /run/sudo && sed -i '1i -account required pam_absent.so' /etc/pam.d/sudo");
+    let said = text(&host.sh("/usr/libexec/authkeys/self-test"));
+    assert!(
+        said.contains("root is not admitted: 28") && said.contains("pam_absent.so is not there"),
+        "{said}"
+    );
+    assert!(!said.contains("Until it is mended"), "{said}");
+    host.must("mv /run/sudo /etc/pam.d/sudo");
+
+    // Nobody is refused: what the doctor says is enough.
+    host.must("echo 'UsePAM no' >/etc/ssh/sshd_config.d/05-pam.conf");
+    let said = text(&host.sh("/usr/libexec/authkeys/self-test"));
+    assert!(said.contains("open      sshd-pam") && !said.contains("Until it is mended"), "{said}");
+    host.must("rm /etc/ssh/sshd_config.d/05-pam.conf");
+
+    // What is refused is refused by what is decided here.
+    host.must("sed -i 's/pam_oncall.so$/pam_oncall.so debug/' /etc/pam.d/sudo");
+    let said = text(&host.sh("/usr/libexec/authkeys/self-test"));
+    assert!(said.contains("alice is on call and not admitted"), "{said}");
+    assert!(said.contains("Until it is mended: oncall-cache suspend"), "{said}");
+    host.must("sed -i 's/ debug$//' /etc/pam.d/sudo");
     assert_eq!(
         host.must("dpkg-query -W -f '${Status}' sudo libpam-oncall"),
         "install ok installed".repeat(2)
@@ -326,8 +350,9 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     configure(&host);
     host.must("pam-oncall-enable");
     let stack = host.read("/etc/pam.d/sshd");
-    let ours = "account required pam_oncall.so shared=session\naccount    include      password-auth\nsession requisite pam_oncall.so\n";
-    assert!(stack.contains(ours), "{stack}");
+    let ours = "account required pam_oncall.so shared=session\naccount    include      password-auth\n";
+    let session = stack.lines().find(|line| line.starts_with("session"));
+    assert!(stack.contains(ours) && session == Some("session requisite pam_oncall.so"), "{stack}");
     assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
     host.must("sed -i 's/^group:.*/& oncall [SUCCESS=merge]/' /etc/nsswitch.conf && echo '# ours' >>/etc/logrotate.d/authkeys");
     dnf(&format!("upgrade {NEW}/authkeys-*.rpm {NEW}/pam_oncall-*.rpm {NEW}/nss_oncall-*.rpm"));

@@ -1,4 +1,4 @@
-//! `pam-probe SERVICE USER [tty=TTY | ruser=USER | confdir=DIRECTORY]`: what the stack of SERVICE says to USER in account
+//! `pam-probe SERVICE USER [tty=TTY] [ruser=USER] [confdir=DIRECTORY]`: what the stack of SERVICE says to USER in account
 //! management; with DIRECTORY, the stack that is there.
 //!
 //! `oncall-cache enforce` runs it, and pam-oncall-enable, as root: that program may hold no unsafe code, and this one holds nothing else. It
@@ -56,10 +56,14 @@ extern "C" fn nobody_answers(_: c_int, _: *mut *const c_void, _: *mut *mut c_voi
 }
 
 /// What the stack says, and in words; `None`: libpam could not even begin.
-fn probe(service: &CStr, user: &CStr, more: Option<More>) -> Option<(c_int, String)> {
+fn probe(service: &CStr, user: &CStr, more: &[More]) -> Option<(c_int, String)> {
     let conversation = Conversation { converse: nobody_answers, data: ptr::null_mut() };
     let mut handle: *mut Raw = ptr::null_mut();
-    let directory = if let Some(More::Directory(path)) = &more { path.as_ptr() } else { ptr::null() };
+    let directory = more.iter().find_map(|one| match one {
+        More::Directory(path) => Some(path.as_ptr()),
+        More::Item(..) => None,
+    });
+    let directory = directory.unwrap_or(ptr::null());
     let (service, user) = (service.as_ptr(), user.as_ptr());
     // SAFETY: live values, the strings NUL-terminated, the directory that or null, and a place to write the handle to.
     let begun =
@@ -67,9 +71,11 @@ fn probe(service: &CStr, user: &CStr, more: Option<More>) -> Option<(c_int, Stri
     if begun != SUCCESS {
         return None;
     }
-    if let Some(More::Item(kind, item)) = more {
-        // SAFETY: the handle is live; libpam copies the NUL-terminated string.
-        unsafe { pam_set_item(handle, kind, item.as_ptr().cast()) };
+    for one in more {
+        if let More::Item(kind, item) = one {
+            // SAFETY: the handle is live; libpam copies the NUL-terminated string.
+            unsafe { pam_set_item(handle, *kind, item.as_ptr().cast()) };
+        }
     }
     // SAFETY: the handle is live, and so is the conversation it holds.
     let code = unsafe { pam_acct_mgmt(handle, 0) };
@@ -94,7 +100,7 @@ enum More {
     Directory(CString),
 }
 
-fn arguments() -> Option<(CString, CString, Option<More>)> {
+fn arguments() -> Option<(CString, CString, Vec<More>)> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let text = |text: &str| CString::new(text).ok();
     let more = |word: &String| {
@@ -108,8 +114,9 @@ fn arguments() -> Option<(CString, CString, Option<More>)> {
         }
     };
     match words.as_slice() {
-        [service, user] => Some((text(service)?, text(user)?, None)),
-        [service, user, word] => Some((text(service)?, text(user)?, Some(more(word)?))),
+        [service, user, words @ ..] => {
+            Some((text(service)?, text(user)?, words.iter().map(more).collect::<Option<_>>()?))
+        }
         _ => None,
     }
 }
@@ -122,11 +129,11 @@ fn main() -> ExitCode {
         )]
         let _ = writeln!(
             std::io::stderr(),
-            "usage: pam-probe SERVICE USER [tty=TTY | ruser=USER | confdir=DIRECTORY]"
+            "usage: pam-probe SERVICE USER [tty=TTY] [ruser=USER] [confdir=DIRECTORY]"
         );
         return ExitCode::from(64);
     };
-    match probe(&service, &user, more) {
+    match probe(&service, &user, &more) {
         Some((code, words)) if writeln!(std::io::stdout(), "{code} {words}").is_ok() => ExitCode::SUCCESS,
         _ => ExitCode::from(2),
     }

@@ -101,6 +101,10 @@ pub fn follow(host: &Machine, system: &str, directory: &str) {
         }
         let (observes, enforces) = (section == "Observe", section == "Enforce");
         assert_eq!((may_sudo(host, "alice"), may_sudo(host, "bob")), (true, !enforces), "after {section}");
+        if enforces {
+            let said = host.sh("oncall-cache doctor");
+            assert_eq!(said.status.code(), Some(0), "{}", text(&said));
+        }
         if observes {
             let keys = host.must("sshd -T | grep -i '^authorizedkeyscommand '");
             assert_eq!(keys, "authorizedkeyscommand /usr/bin/authkeys %u %t %k\n");
