@@ -113,8 +113,8 @@ struct Case {
 enum After {
     /// The command that was printed mends it.
     Mend,
-    /// The mend is for somebody to decide, and has these words in it; this puts things back, besides what was in /etc
-    /// and in the copies.
+    /// The mend is for somebody to decide, or is a command that clears this finding and leaves others to be mended;
+    /// it has these words in it. This puts things back, besides what was in /etc and in the copies.
     Advice(&'static str, &'static str),
 }
 
@@ -182,6 +182,13 @@ fn each_on(suite: &Suite, cases: &[Case]) {
             }
             Advice(words, undo) => {
                 assert!(mend.contains(words), "{}: {mend}", case.breaks);
+                // Nobody types what is for people to decide. What is a command does what it is printed for.
+                if is_command {
+                    suite.host.must(mend);
+                    let after = ask(suite);
+                    let stays = |one: &Value| ["id", "what"].iter().all(|key| one[*key] == finding[*key]);
+                    assert!(!after.findings.iter().any(stays), "{}\n{mend}\n{}", case.breaks, after.lines());
+                }
                 suite.host.must(undo);
             }
         }
@@ -283,7 +290,7 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
             Mend,
         ),
         case(
-            "sed -i '/pam_unix/s/$/\\r/' /etc/pam.d/common-account",
+            "sed -i 's/pam_unix.so *$/pam_unix.so\\r/' /etc/pam.d/common-account",
             "lock-out pam-cr",
             "/etc/pam.d/common-account#pam_unix",
             Mend,
@@ -381,6 +388,114 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
             Advice("remove the program", "rm /etc/pam.d/xrdp-sesman"),
         ),
     ]);
+}
+
+#[test]
+fn what_keeps_everybody_out_of_a_stack_is_named() {
+    each(&[
+        case(
+            "sed -i '1i -account required pam_absent.so' /etc/pam.d/sudo",
+            "lock-out pam-absent",
+            "/etc/pam.d/sudo#pam_absent",
+            Advice("install the package that has pam_absent.so", "true"),
+        ),
+        case(
+            "sed -i '1i session requisite pam_absent.so' /etc/pam.d/sshd",
+            "lock-out pam-absent",
+            "/etc/pam.d/sshd#pam_absent",
+            Advice("or take the line out", "true"),
+        ),
+        case(
+            "sed -i '/^account required pam_oncall/a account [success=ok ignore=ignore user_unknown=9 default=bad] pam_localuser.so' /etc/pam.d/sudo",
+            "lock-out pam-jump",
+            "/etc/pam.d/sudo#pam_localuser",
+            Advice("count the lines", "true"),
+        ),
+        // The word in an included file, and the line that it promises in sshd's own: one command brings both.
+        case(
+            "sed -e 's/ shared=session//' -e '/^session requisite pam_oncall/d' /etc/pam.d/sshd >/etc/pam.d/all && \
+             printf '@include all\n' >/etc/pam.d/sshd",
+            "lock-out pam-shared",
+            "/etc/pam.d/all#account required pam_oncall",
+            Mend,
+        ),
+        // Without an account line of its own it is `other` that decides.
+        case(
+            "printf 'auth required pam_unix.so\n' >/etc/pam.d/sudo",
+            "open pam-missing",
+            "/etc/pam.d/sudo",
+            Mend,
+        ),
+        case(
+            "printf 'account sufficient pam_localuser.so\n@include common-account\n' >/etc/pam.d/sudo",
+            "open pam-missing",
+            "/etc/pam.d/sudo",
+            Mend,
+        ),
+    ]);
+}
+
+/// Where libpam does not mind a carriage return, nothing is told of it: alice gets in, and bob does not.
+#[test]
+fn carriage_returns_that_libpam_passes_over_are_passed_over() {
+    let suite = suite();
+    let sudo = suite.host.read("/etc/pam.d/sudo");
+    for (line, is_minded) in [
+        ("\r", false),
+        ("# account required pam_unix.so\r", false),
+        ("account required pam_unix.so broken_shadow\r", false),
+        ("account required pam_unix.so # x\r", false),
+        ("session optional pam_lastlog.so\r", false),
+        ("account required pam_unix.so\r", true),
+        ("@include common-account\r", true),
+        ("account required pam_unix.so \\\r", false),
+        ("account required \\\r\n  pam_unix.so\r", true),
+    ] {
+        suite.host.write("/etc/pam.d/sudo", format!("{sudo}\n{line}\n"), 0o644);
+        assert_eq!((passes(&suite, "alice"), passes(&suite, "bob")), (!is_minded, false), "{line:?}");
+        let told = ask(&suite);
+        let is_told = told.findings.iter().any(|finding| word(finding, "id") == "pam-cr");
+        assert_eq!(is_told, is_minded, "{line:?}: {}", told.lines());
+    }
+}
+
+/// sshd is asked with everything that a Match can name. Which of these its release knows is sshd's own word.
+#[test]
+fn whatever_a_match_asks_for_sshd_is_looked_at() {
+    let suite = suite();
+    let mut known = 0;
+    for criteria in [
+        "All",
+        "User root",
+        "User *,!alice",
+        "Group root",
+        "Host localhost",
+        "Host *.example.com,localhost",
+        "Address 127.0.0.0/8",
+        "Address 2001:db8::/32",
+        "LocalAddress 127.0.0.1",
+        "LocalPort 22",
+        "LocalPort 2222",
+        "RDomain *",
+        "RDomain blue",
+        "User root Group root Host * Address * LocalAddress * LocalPort 22 RDomain *",
+        "Invalid-User",
+        "Version OpenSSH_*",
+        "Canonical",
+        "Command true",
+        "Sessiontype shell",
+        "Nonsense x",
+    ] {
+        let file = "/etc/ssh/sshd_config.d/90-match.conf";
+        suite.host.write(file, format!("Match {criteria}\n  MaxSessions 3\n"), 0o644);
+        let starts = suite.host.sh("/usr/sbin/sshd -t").status.success();
+        known += usize::from(starts);
+        let told = ask(&suite);
+        let has = |id: &str| told.findings.iter().any(|finding| word(finding, "id") == id);
+        assert_eq!(has("sshd-config"), !starts, "{criteria}: {}", told.lines());
+        assert!(!has("sshd-match") && told.is_silent() == starts, "{criteria}: {}", told.lines());
+    }
+    assert!(known >= 14, "{known}");
 }
 
 #[test]
@@ -1431,5 +1546,116 @@ fn what_is_said_of_a_stack_is_what_libpam_does() {
             let soft = stack.contains("[success=ok] pam_oncall");
             assert_eq!(of_stack("open") || of_stack("lock-out"), soft, "{stack}\n{}", told.lines());
         }
+    }
+}
+
+#[test]
+fn what_goes_wrong_seldom_is_named_too() {
+    let config = "/etc/authkeys/config.toml";
+    let roster = "/var/lib/oncall-cache/roster.db";
+    each(&[
+        case(
+            "sed -i \"s/'bob'/'dave'/\" /etc/authkeys/rota.toml && runuser -u oncall-cache -- oncall-cache sync",
+            "warning ahead",
+            "",
+            Advice("mend it in the directory or the rota", "true"),
+        ),
+        case(
+            "sqlite3 /var/lib/oncall-cache/roster.db 'UPDATE meta SET published = published + 9000'",
+            "lock-out clock",
+            roster,
+            Advice("set the clock", "true"),
+        ),
+        case(
+            "printf '[[policy.automation]]\\naccount = \"dave\"\\nservices = [\"sudo\"]\\nowner = \"ops\"\\nreason = \"x\"\\nuntil = 2001-01-01\\n' >>/etc/authkeys/config.toml",
+            "note config-remark",
+            config,
+            Advice("take it out", "true"),
+        ),
+        case(
+            "sed -i 's/^exempt_accounts/groups = []\\n&/' /etc/authkeys/config.toml",
+            "note groups",
+            config,
+            Advice("nothing, if that is meant", "true"),
+        ),
+        case(
+            "ssh-keygen -qt rsa -b 1024 -N '' -f /root/keys/short && \
+             printf \"[[person]]\\nprincipal = 'erin'\\nkeys = ['%s']\\n\" \"$(cat /root/keys/short.pub)\" >>/etc/authkeys/people.toml && \
+             runuser -u authkeys-sync -- authkeys-sync",
+            "note refused-key",
+            "/var/lib/authkeys/keys.db",
+            Advice("authkeys --explain", "true"),
+        ),
+        case(
+            "true",
+            "note sshd-key-files",
+            "/etc/ssh/sshd_config",
+            Advice("AuthorizedKeysFile none", "true"),
+        ),
+        case("true", "note sshd-sessions", "/etc/ssh/sshd_config", Advice("MaxSessions 1", "true")),
+        case(
+            "useradd -o -u 0 -g 0 -M -d /root toor",
+            "note uid-0",
+            "/etc/passwd",
+            Advice("delete it", "true"),
+        ),
+        case("userdel oncall-cache", "lock-out user", "/etc/passwd", Advice("useradd --system", "true")),
+        // As it is advised, sudo admits the agent.
+        case(
+            "useradd -m agent && install -m 440 /dev/null /etc/sudoers.d/agent && echo 'agent ALL=(ALL) NOPASSWD: /usr/bin/id' >/etc/sudoers.d/agent",
+            "warning sudo-refused",
+            "/etc/sudoers.d/agent#agent",
+            Advice("`services = [\"sudo\"]`", "rm /etc/sudoers.d/agent"),
+        ),
+    ]);
+}
+
+/// What doctor says of an agent is written into config.toml word for word.
+#[test]
+fn an_agent_of_this_host_is_let_in_by_what_the_advice_says() {
+    let suite = suite();
+    suite.host.must(
+        "useradd -m agent && echo 'agent ALL=(ALL) NOPASSWD: /usr/bin/id' >/etc/sudoers.d/agent && chmod 440 /etc/sudoers.d/agent",
+    );
+    let told = ask(&suite);
+    let finding = told.findings.iter().find(|finding| word(finding, "id") == "sudo-refused");
+    let advice = word(finding.expect("it is told"), "mend").to_string();
+    assert!(!suite.run_as("agent", "sudo -n id -u").status.success());
+    let person = advice.find("; a person:").expect("the next kind of account");
+    let lines: Vec<&str> = advice[..person].split('`').skip(1).step_by(2).collect();
+    suite.host.write(CONFIG_FILE, format!("{CONFIG}\n{}\n", lines.join("\n")), 0o644);
+    assert_eq!(suite.must_as("agent", "sudo -n id -u"), "0\n", "{lines:?}");
+    let told = ask(&suite);
+    assert!(told.is_silent(), "{}", told.lines());
+    assert!(suite.host.must("oncall-cache config show").contains("account = \"agent\""));
+}
+
+const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
+
+/// What no case here can break, and the test that does.
+const ELSEWHERE: [(&str, &str, &str); 2] = [
+    // A machine made over another has that one's clock.
+    (
+        "clock-sync",
+        include_str!("../oncall-cache/src/doctor/state.rs"),
+        "fn a_clock_that_nothing_keeps_right",
+    ),
+    // Made by arithmetic, and never written down.
+    ("weak-key", include_str!("keys.rs"), "weak-key"),
+];
+
+/// Every finding has a line in operations.md, and one that has a line is broken here, and mended or advised.
+#[test]
+fn every_finding_is_broken_and_mended_somewhere() {
+    const SELF: &str = include_str!("doctor.rs");
+    let table = OPERATIONS.split("\n| id | what it says | mend |").nth(1).expect("the table of findings");
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let ids: Vec<&str> = rows.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(ids.len() > 60, "{ids:?}");
+    let severities = ["lock-out", "open", "warning", "note"];
+    for id in ids {
+        let has_case = severities.iter().any(|severity| SELF.contains(&format!("\"{severity} {id}\"")));
+        let elsewhere = ELSEWHERE.iter().any(|(name, text, words)| *name == id && text.contains(words));
+        assert!(has_case || elsewhere, "no case breaks and mends `{id}`");
     }
 }

@@ -26,7 +26,7 @@ use std::path::Path;
 use host::config::DEFAULT_AUDIT;
 use host::switch::{self, Unreadable};
 use host::{Config, accounts as users, revoked};
-use policy::{Principal, Revoked, Roster, Rules, Switch, Timestamp};
+use policy::{Principal, Revoked, Roster, Rules, Span, Switch, Timestamp};
 use store::StoreError;
 
 use accounts::Accounts;
@@ -136,6 +136,7 @@ impl<'a> Host<'a> {
         let pam = pam::Pam {
             read: &machine::text,
             has: &machine::exists,
+            has_module: &pam::is_installed,
             services: &self.rules.services,
             config: self.path,
             has_shared: !self.rules.shared.is_empty(),
@@ -198,12 +199,14 @@ impl<'a> Host<'a> {
             // Without a roster nobody's eligibility is known, and that is told elsewhere.
             self.rules.exempts(name) || is_program || self.roster().is_none_or(eligible)
         };
+        let in_a_year = self.now.plus(Span::hours(365 * 24)).to_string();
         let policy = sudo::Policy {
             services: &self.rules.services,
             groups: &self.rules.groups,
             is_foreseen: &is_foreseen,
             members: &|group| self.accounts.members(group).into_iter().map(String::from).collect(),
             name_of: &|uid| self.accounts.user_name(uid),
+            in_a_year: in_a_year.split('T').next().unwrap_or_default(),
         };
         let mut findings = sudo::check(&self.sudoers, &policy);
         findings.extend(sudo::program(machine::stat(Path::new(sudo::PROGRAM))));
@@ -328,9 +331,8 @@ impl<'a> Host<'a> {
 fn sshd_settings(account: &str) -> Result<Settings, Option<Finding>> {
     let program =
         ["/usr/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| machine::exists(path)).ok_or(None)?;
-    let connection = format!("user={account},host=localhost,addr=127.0.0.1");
-    let said = machine::run(program, &["-T", "-C", &connection]).ok_or(None)?;
-    if said.succeeded { Ok(Settings::parse(&said.out)) } else { Err(Some(sshd::unreadable(&said))) }
+    let ask = |words: &[&str]| machine::run(program, words);
+    sshd::settings(account, &ask).ok_or(None)?.map_err(Some)
 }
 
 /// Every crontab and unit of this host.

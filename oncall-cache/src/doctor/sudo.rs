@@ -219,6 +219,8 @@ pub struct Policy<'a> {
     pub members: &'a dyn Fn(&str) -> BTreeSet<String>,
     /// The name of a uid.
     pub name_of: &'a dyn Fn(u32) -> String,
+    /// A day to propose as the end of what is listed.
+    pub in_a_year: &'a str,
 }
 
 /// Judges what sudoers say.
@@ -322,7 +324,8 @@ fn judge(rule: &Rule, who: &str, policy: &Policy<'_>) -> Option<Finding> {
             );
             let why = "sudo is guarded: a caller is eligible and on call, or in policy.exempt_accounts, or a program listed for sudo";
             let advice = format!(
-                "a program: a [[policy.automation]] with account = \"{name}\" and services = [\"sudo\"], or policy.exempt_accounts; a person: the eligible group; nobody any more: take the rule out"
+                "a program of this host: in config.toml `[[policy.automation]]`, and below it, a line each, `account = \"{name}\"`, `services = [\"sudo\"]`, `owner = \"who answers for it\"`, `reason = \"what it does\"`, `until = {}`; a person: the eligible group; nobody any more: take the rule out",
+                policy.in_a_year
             );
             Some(found.at(place).why(why).advise(advice))
         }
@@ -442,6 +445,7 @@ mod tests {
             is_foreseen: &|name| name == "zoe" || name == "alice",
             members: &|_| BTreeSet::from(["adam".to_string()]),
             name_of: &|_| "alice".to_string(),
+            in_a_year: "2027-11-20",
         };
         let tell =
             |finding: Finding| format!("{} {} {}", finding.severity, finding.id, finding.place.unwrap());

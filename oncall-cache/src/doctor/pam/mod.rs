@@ -9,7 +9,7 @@ mod stack;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use doors::doors;
-pub use module::{Module, module};
+pub use module::{Module, is_installed, module};
 use place::{Insertion, Left, session_line};
 pub use place::{Plan, plan};
 pub use stack::DIRECTORIES;
@@ -23,6 +23,8 @@ pub struct Pam<'a> {
     pub read: Reader<'a>,
     /// Is there a program of this path?
     pub has: &'a dyn Fn(&str) -> bool,
+    /// Would libpam find this module, by its name or its path?
+    pub has_module: &'a dyn Fn(&str) -> bool,
     /// The services that are decided for.
     pub services: &'a [String],
     /// The configuration that everything else reads.
@@ -84,6 +86,7 @@ pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
     findings.extend(nologin(&stacks, pam));
     for stack in &stacks {
         findings.extend(stack.missing_includes());
+        findings.extend(absent(stack, pam));
         findings.extend(stack.jumps_too_far());
         match stack.ours() {
             None => findings.extend(stack.without_ours(pam, &missing)),
@@ -102,6 +105,35 @@ pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
         findings.extend(without_a_credential(stack, pam));
     }
     findings
+}
+
+/// Modules that are not there, and without which nobody passes. A `-` before the line keeps libpam from complaining of
+/// it, and from nothing else. Ours is judged with its file.
+fn absent(stack: &Stack<'_>, pam: &Pam<'_>) -> Option<Finding> {
+    let is_absent = |entry: &Entry| {
+        let is_module = entry.module != MISSING && entry.module != SUBSTACK && !entry.is_ours();
+        is_module && !entry.module.contains('$') && !(pam.has_module)(&entry.module)
+    };
+    let name = if stack.is_own { stack.service } else { stack::OTHER };
+    ["auth", "account", "session"].into_iter().find_map(|kind| {
+        let entries = stack::expand(name, kind, pam.read)?;
+        let first = entries.iter().find(|entry| is_absent(entry))?;
+        let passes = |answers: flow::Answers<'_>| flow::ends(&entries, answers).iter().any(|end| end.passes);
+        // Whose password has to be changed may pass by a line before it; that is no way in for the others.
+        let usual = |entry: &Entry| {
+            anything(entry, &[]).into_iter().filter(|answer| answer != "new_authtok_reqd").collect::<Vec<_>>()
+        };
+        let unknown = || vec!["module_unknown".to_string()];
+        let as_they_are = |entry: &Entry| if is_absent(entry) { unknown() } else { usual(entry) };
+        if passes(&as_they_are) || !passes(&usual) {
+            return None;
+        }
+        let what = format!("{}: {} is not there, and nobody passes without it", stack.service, first.module);
+        let found = Finding::lock_out("pam-absent", what).at(place(first));
+        let why = "libpam counts a module that it cannot load as a refusal, with a `-` before the line too: exempt accounts are refused as well";
+        let advice = format!("install the package that has {}, or take the line out", first.module);
+        Some(found.why(why).advise(advice))
+    })
 }
 
 /// Files in which lines end as those of another system do. The stacks are judged as they are meant.

@@ -55,6 +55,15 @@ impl Module {
     }
 }
 
+/// Is there a module of this name or path where libpam looks?
+pub fn is_installed(name: &str) -> bool {
+    let is_there = |path: &Path| machine::stat(path).is_some_and(|stat| !stat.is_directory);
+    if name.starts_with('/') {
+        return is_there(Path::new(name));
+    }
+    directories().iter().any(|directory| is_there(&directory.join(name)))
+}
+
 /// Machine and word size of an ELF file.
 fn kind(path: &Path) -> Option<(u8, Vec<u8>)> {
     let head = machine::head(path, 20)?;

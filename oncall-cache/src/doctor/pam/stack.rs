@@ -149,22 +149,46 @@ fn own_lines(service: &str, kind: &str, read: Reader<'_>) -> Option<Vec<Entry>> 
     Some(entries)
 }
 
-/// What libpam takes for a blank, and the carriage return, which it takes for a letter: that is told apart.
-const BLANKS: [char; 3] = [' ', '\t', '\r'];
+/// What libpam takes for a blank.
+const BLANKS: [char; 2] = [' ', '\t'];
 
-/// Each file of `service`, of all kinds, that has a line ending in a carriage return; with its first such line.
+/// The same, and the carriage return, which it takes for a letter: that is told apart.
+const BLANKS_AND_CR: [char; 3] = [' ', '\t', '\r'];
+
+/// Each file of `service` in which a carriage return is a letter of something that counts; with its first such line.
 pub fn carriage_returns(service: &str, read: Reader<'_>) -> Vec<(String, usize)> {
     let mut seen: Vec<String> = Vec::new();
     let mut found = Vec::new();
     let mut names = vec![service.to_string()];
     while let Some(name) = names.pop() {
         let Some((file, text)) = find(&name, read).filter(|(file, _)| !seen.contains(file)) else { continue };
-        let is_it = |line: &str| line.ends_with('\r') && !line.contains('#');
-        found.extend(text.split('\n').position(is_it).map(|at| (file.clone(), at + 1)));
+        found.extend(text.split('\n').position(is_spoilt).map(|at| (file.clone(), at + 1)));
         names.extend(logical_lines(&text).iter().filter_map(|(_, line)| included(&words(line))));
         seen.push(file);
     }
     found
+}
+
+/// Is a carriage return a part of this line's control, module or file? libpam takes it for a letter (measured: 1.5.2,
+/// 1.7.0). Of an argument it is one for the module, and ours minds it. In comments and on blank lines it is nothing; a
+/// module that is `optional` may be missing, and by lines for passwords nobody enters.
+fn is_spoilt(line: &str) -> bool {
+    let words = split(line.split('#').next().unwrap_or_default(), &BLANKS);
+    let has = |words: &[String]| {
+        words.iter().any(|word| word.contains('\r') && word != "\r" && !word.starts_with('['))
+    };
+    let mut first = words.iter().map(String::as_str);
+    let (kind, control) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+    let kind = kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase();
+    let is_ours = words.iter().any(|word| word.contains("pam_oncall.so"));
+    match kind.as_str() {
+        _ if is_ours => has(&words),
+        "@include" => has(words.get(..2).unwrap_or(&words)),
+        "auth" | "account" | "session" if control.eq_ignore_ascii_case("optional") => false,
+        "auth" | "account" | "session" => has(words.get(..3).unwrap_or(&words)),
+        // A line that goes on from the one above.
+        _ => kind.ends_with(".so\r"),
+    }
 }
 
 /// The file that a line includes.
@@ -258,7 +282,7 @@ fn logical_lines(text: &str) -> Vec<((usize, usize), String)> {
     let mut continues = false;
     for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
         let line = line.split('#').next().unwrap_or_default();
-        let (content, ends_here) = match line.trim_end_matches(BLANKS).strip_suffix('\\') {
+        let (content, ends_here) = match line.trim_end_matches(BLANKS_AND_CR).strip_suffix('\\') {
             Some(content) => (content, false),
             None => (line, true),
         };
@@ -277,8 +301,12 @@ fn logical_lines(text: &str) -> Vec<((usize, usize), String)> {
 
 /// Words, of which those in brackets may have spaces; a bracket after a backslash is a letter.
 fn words(line: &str) -> Vec<String> {
+    split(line, &BLANKS_AND_CR)
+}
+
+fn split(line: &str, blanks: &[char]) -> Vec<String> {
     let mut words = Vec::new();
-    let mut rest = line.trim_matches(BLANKS);
+    let mut rest = line.trim_matches(blanks);
     while !rest.is_empty() {
         let end = if rest.starts_with('[') {
             let close = rest
@@ -287,11 +315,11 @@ fn words(line: &str) -> Vec<String> {
                 .find(|&at| !rest.get(..at).unwrap_or("").ends_with('\\'));
             close.map_or(rest.len(), |at| at + 1)
         } else {
-            rest.find(BLANKS).unwrap_or(rest.len())
+            rest.find(blanks).unwrap_or(rest.len())
         };
         let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         words.push(word.to_string());
-        rest = after.trim_start_matches(BLANKS);
+        rest = after.trim_start_matches(blanks);
     }
     words
 }
@@ -369,8 +397,38 @@ mod tests {
         };
         let mut found = carriage_returns("sudo", &read);
         found.sort();
-        let expected = [("/etc/pam.d/common-account", 2), ("/etc/pam.d/sudo", 2)];
-        assert_eq!(found, expected.map(|(file, line)| (file.to_string(), line)));
+        assert_eq!(found, [("/etc/pam.d/sudo".to_string(), 2)]);
+    }
+
+    #[test]
+    fn a_carriage_return_counts_where_libpam_takes_it_for_a_letter_of_what_it_looks_for() {
+        for line in [
+            "account required pam_permit.so\r",
+            "-session [success=ok default=bad] pam_permit.so\r",
+            "@include common-account\r",
+            "account include common-account\r",
+            "account required\r",
+            "account required \\\r",
+            "  pam_permit.so\r",
+            "session optional pam_oncall.so\r",
+            "account required pam_oncall.so shared=session\r",
+        ] {
+            assert!(is_spoilt(line), "{line:?}");
+        }
+        for line in [
+            "\r",
+            "  \r",
+            "# account required pam_permit.so\r",
+            "account required pam_permit.so # x\r",
+            "account required pam_permit.so x\r",
+            "account required pam_permit.so \r",
+            "@include common-account x\r",
+            "session optional pam_systemd.so\r",
+            "password required pam_permit.so\r",
+            "account required pam_permit.so",
+        ] {
+            assert!(!is_spoilt(line), "{line:?}");
+        }
     }
 
     #[test]

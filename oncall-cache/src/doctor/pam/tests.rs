@@ -27,6 +27,7 @@ fn told(changes: &[(&str, &str)], with_password: Vec<&str>) -> Vec<(String, Stri
     let pam = Pam {
         read: &|path| files.get(path).cloned(),
         has: &|_| false,
+        has_module: &|name| name != "pam_absent.so",
         services: &services,
         config: "/etc/authkeys/config.toml",
         has_shared: true,
@@ -124,6 +125,27 @@ fn a53_a_stack_without_pam_unix_is_named() {
     assert_eq!((found.0.as_str(), found.1.as_str()), ("lock-out pam-refuses", "sudo:1"));
     let found = one("sudo", "account required pam_oncall.so\naccount include gone\n");
     assert_eq!((found.0.as_str(), found.1.as_str()), ("lock-out pam-include", "sudo:2"));
+}
+
+#[test]
+fn a_module_that_is_not_there_is_named_where_nobody_passes_without_it() {
+    for (line, is_named) in [
+        ("account required pam_absent.so", true),
+        ("-account requisite pam_absent.so", true),
+        ("account [default=bad success=ok user_unknown=ignore] pam_absent.so", true),
+        ("account optional pam_absent.so", false),
+        ("account sufficient pam_absent.so", false),
+        ("account [default=bad success=ok module_unknown=ignore] pam_absent.so", false),
+        ("password required pam_absent.so", false),
+        ("-session required pam_absent.so", true),
+        ("-session optional pam_absent.so", false),
+        ("auth requisite pam_absent.so", true),
+    ] {
+        let text = format!("{SUDO}auth required pam_unix.so\nsession required pam_limits.so\n{line}\n");
+        let found = told(&[("sudo", &text)], vec![]);
+        let ids: Vec<&str> = found.iter().map(|(id, ..)| id.as_str()).collect();
+        assert_eq!(ids, if is_named { vec!["lock-out pam-absent"] } else { vec![] }, "{line}");
+    }
 }
 
 #[test]
@@ -259,6 +281,7 @@ fn services_that_are_not_decided_for_are_doors() {
         let pam = Pam {
             read: &|path| files.get(path).cloned(),
             has: &|_| false,
+            has_module: &|_| true,
             services: &services,
             config: "/c",
             has_shared: true,
@@ -284,6 +307,7 @@ fn a_module_that_cannot_be_loaded_locks_out_or_opens() {
         let pam = Pam {
             read: &|path| files.get(path).cloned(),
             has: &|_| false,
+            has_module: &|_| true,
             services: &services,
             config: "/c",
             has_shared: true,
