@@ -8,7 +8,7 @@ build:
 
 # Optimised, and authkeys static: sshd starts it twice or more for each login, and the dynamic linker costs a
 # third of its time. Where there is no static C library it stays dynamic. (A static program can look up no user
-# by NSS: authkeys looks up none.)
+# by NSS: where authkeys has to, it asks getent.)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC = cargo build -p authkeys --release --locked --target $(HOST)
 release:

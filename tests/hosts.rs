@@ -10,7 +10,7 @@ use harness::pagerduty::Reply;
 use harness::releases::{AFTER, NEXT, Release, THIS};
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, instant, now};
-use harness::{Booted, Network, Site, text, wait_within};
+use harness::{Booted, Debian, Network, Site, text, wait_within};
 use serde_json::json;
 
 /// Brings the packages of `releases` to /root/VERSION.
@@ -447,14 +447,24 @@ fn a_host_from_an_image_without_copies_has_them_in_seconds_and_keeps_them_fresh(
     waits_until_well(&host);
 }
 
-#[test]
-fn what_the_page_says_to_type_does_what_it_says() {
+/// Types docs/install.md in on a host of `release` with that release's own sudoers.
+fn follow_the_page_on(release: Debian) {
     let network = Network::start();
-    let host = Booted::start(&network, "web1");
+    let host = Booted::of(release, &network, "web1");
     page::add_administrators(&host, "sudo");
     bring_packages(&host, &[&THIS]);
     page::follow(&host, "debian", &format!("/root/{}", THIS.version));
     assert_eq!(host.must("systemctl is-system-running"), "running\n");
+}
+
+#[test]
+fn what_the_page_says_to_type_does_what_it_says() {
+    follow_the_page_on(Debian::Bookworm);
+}
+
+#[test]
+fn what_the_page_says_to_type_does_what_it_says_on_the_next_release_of_debian() {
+    follow_the_page_on(Debian::Trixie);
 }
 
 #[test]
