@@ -24,6 +24,9 @@ pub fn step(reason: Reason, person: &str, account: &str) -> String {
             return format!("ask who revoked {person}; root takes it back: oncall-cache unrevoke {person}");
         }
         Reason::RevokedUnreadable => "as root, mend what the first line names, then ask again",
+        Reason::NoRule => {
+            "in config.toml, name this host or a label of it in a [[policy.rule]]'s `hosts`, or set [host] name to what the rules name"
+        }
         Reason::NotOnCall => {
             "ask who is; or take the shift over where the rota is kept, then run oncall-cache refresh"
         }

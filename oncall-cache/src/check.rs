@@ -40,6 +40,8 @@ pub struct Answer {
     revoked: Option<bool>,
     mappings: Vec<String>,
     refusal: String,
+    /// That no rule covers this host, if so.
+    uncovered: Option<String>,
     /// What the answer is at the instant at which it next changes.
     then: Option<(Verdict, Reason)>,
     /// Why the roster, or the list of those who are revoked, is not believed, for those who may read file names.
@@ -195,6 +197,7 @@ impl Answer {
             },
             revoked: world.revoked.as_ref().ok().map(|revoked| revoked.names(principal)),
             mappings: world.mappings.of(principal),
+            uncovered: rules.uncovered().map(|uncovered| uncovered.to_string()),
             fault: world.problem(decision.reason),
             then: decision.until.map(|until| {
                 let then = decide(login, &evidence, rules, until);
@@ -356,6 +359,9 @@ impl Answer {
             people.iter().map(told).collect::<Vec<_>>().join(", ")
         };
         match &self.on_call {
+            Some(_) if self.uncovered.is_some() => {
+                format!("on call here: nobody: {}", self.uncovered.as_deref().unwrap_or_default())
+            }
             Some(people) if people.is_empty() => "on call here: nobody now".to_string(),
             Some(people) => format!("on call here: {}", named(people)),
             None if self.last_known.is_empty() => "on call here cannot be told".to_string(),

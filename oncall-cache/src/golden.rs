@@ -165,6 +165,12 @@ fn scene(reason: Reason) -> Scene {
             let words = "/etc/authkeys/revoked:2: not a revocation; write `name 2026-11-20T09:00:00Z who why`, or take the line out";
             Scene { world: World { revoked: Err((Fault::Corrupt, words.to_string())), ..world() }, ..plain() }
         }
+        Reason::NoRule => {
+            let mut scene = plain();
+            scene.world.rules.host.name = "db1.example.com".to_string();
+            scene.world.rules.rules[0].hosts = vec![HostSelector::parse("db1")];
+            scene
+        }
         Reason::NotOnCall => Scene { asks: "bob", ..plain() },
         Reason::NotEligible => Scene { asks: "dave", ..plain() },
         Reason::UnknownPerson => Scene { service: "login", person: Some(Person::Unknown), ..plain() },
@@ -249,6 +255,7 @@ fn for_each_reason_why_and_the_refusal_say_who_is_on_call_and_what_to_do() {
                 | Reason::ConfigInvalid
                 | Reason::ClockRollback
                 | Reason::BeyondHorizon
+                | Reason::NoRule
         );
         if believed {
             assert!(why.contains("alice until 18:00 UTC"), "{reason}: {why}");

@@ -504,6 +504,10 @@ fn check_config(file: &Path, path: &Path, text: &[u8]) -> Result<(), FileError> 
     for remark in names::remarks(&config, text, now()) {
         complain(format_args!("{}:{remark}", file.display()));
     }
+    // A file for another host, or for keys alone, is no mistake.
+    if let Some(uncovered) = config.rules.uncovered().filter(|_| !config.rules.rules.is_empty()) {
+        say(&format!("{}: note: {uncovered}", file.display()));
+    }
     for remark in config.remarks(now()) {
         say(&format!("{}: note: {remark}", file.display()));
     }

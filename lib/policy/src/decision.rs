@@ -142,6 +142,7 @@ reasons! {
     AlreadyRoot => "already-root",
     Revoked => "revoked",
     RevokedUnreadable => "revoked-unreadable",
+    NoRule => "no-rule",
     NotOnCall => "not-oncall",
     NotEligible => "not-eligible",
     UnknownPerson => "unknown-person",
@@ -385,6 +386,7 @@ fn anyone_on_call(
     now: Timestamp,
 ) -> Decision {
     let decision = match admitted(login.service, login.account, login.facts, evidence, rules, now) {
+        Ok(_) if rules.uncovered().is_some() => Decision::plain(Verdict::Refuse, Reason::NoRule),
         Ok(people) if people.is_empty() => Decision::plain(Verdict::Refuse, Reason::NotOnCall),
         Ok(_) => Decision::plain(Verdict::Allow, Reason::AwaitsKey),
         Err(decision) => decision,
@@ -527,6 +529,9 @@ fn decide_person(
             return Decision { until, ..decision };
         }
     };
+    if rules.uncovered().is_some() {
+        return Decision::plain(Verdict::Refuse, Reason::NoRule);
+    }
     let counted = Counted::new(rules, roster);
     if !counted.any_believed(now)
         && let Some(decision) = counted.unbelieved(now).next()
@@ -830,7 +835,7 @@ mod tests {
         let mut elsewhere = rules();
         elsewhere.host.name = "web1".to_string();
         let decision = decision("alice", &roster(), &elsewhere, at(10, 0, 0));
-        assert_eq!((decision.verdict, decision.reason), (Verdict::Refuse, Reason::NotOnCall));
+        assert_eq!((decision.verdict, decision.reason), (Verdict::Refuse, Reason::NoRule));
     }
 
     #[test]

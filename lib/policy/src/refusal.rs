@@ -38,7 +38,10 @@ impl<'a> Refusal<'a> {
     fn on_call_now(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(people) = &self.on_call else { return f.write_str("who is cannot be told") };
         if people.is_empty() {
-            return f.write_str("nobody is now");
+            return match self.rules.uncovered() {
+                Some(uncovered) => write!(f, "{uncovered}"),
+                None => f.write_str("nobody is now"),
+            };
         }
         for (index, (person, until)) in people.iter().take(MOST_NAMES).enumerate() {
             let before = if index > 0 { ", " } else { "" };
@@ -64,7 +67,7 @@ impl<'a> Refusal<'a> {
     fn cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.decision.reason, self.login.person) {
             (Reason::NotOnCall, Person::Known(person)) => write!(f, "{person} is not")?,
-            (Reason::NotOnCall, _) => return self.on_call_now(f),
+            (Reason::NotOnCall | Reason::NoRule, _) => return self.on_call_now(f),
             (Reason::Revoked, person) => {
                 let name = match person {
                     Person::Known(person) => person.as_str(),
@@ -152,7 +155,10 @@ impl fmt::Display for Refusal<'_> {
         f.write_str(if self.decision.guard.is_some() { " is for people on call: " } else { ": " })?;
         self.cause(f)?;
         match (self.decision.reason, self.login.person) {
-            (Reason::NotOnCall | Reason::NotEligible | Reason::Revoked, Person::Known(person)) => {
+            (
+                Reason::NotOnCall | Reason::NoRule | Reason::NotEligible | Reason::Revoked,
+                Person::Known(person),
+            ) => {
                 write!(f, "; more: oncall-cache why {person}")?;
             }
             _ => f.write_str("; more: oncall-cache who")?,

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
-use crate::{Account, Automation, Guard, Login, Mode, Person, Principal, Schedule, ScheduleRef, Span};
+use crate::{Account, Automation, Guard, Login, Mode, Person, Principal, Schedule, ScheduleRef, Span, plain};
 
 /// The machine a decision is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,10 +40,15 @@ impl HostSelector {
     /// Does it select `host`?
     pub fn covers(&self, host: &Host) -> bool {
         match self {
-            Self::Name(glob) => matches_glob(glob.as_bytes(), host.name.as_bytes()),
+            Self::Name(glob) => matches_glob(as_dns(glob).as_bytes(), as_dns(&host.name).as_bytes()),
             Self::Label(label) => host.labels.iter().any(|own| own == label),
         }
     }
+}
+
+/// A host's name without what DNS does not look at: the case of letters (RFC 4343), and the dot that ends a whole name.
+fn as_dns(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 /// Is `name` as a whole what `glob` says? `*` is any run of bytes, `?` one byte; linear but for one
@@ -288,6 +293,37 @@ impl Rules {
     pub fn here(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| rule.covers(&self.host))
     }
+
+    /// That no rule says anything about this host, where that is so.
+    pub fn uncovered(&self) -> Option<Uncovered<'_>> {
+        self.here().next().is_none().then_some(Uncovered(self))
+    }
+}
+
+/// No rule covers this host; prints as that, with what the rules name instead.
+#[derive(Debug, Clone, Copy)]
+pub struct Uncovered<'a>(&'a Rules);
+
+impl core::fmt::Display for Uncovered<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        /// The most that is named in one line.
+        const MOST: usize = 5;
+        write!(f, "no rule covers this host ({})", self.0.host.name)?;
+        let mut named: Vec<String> = Vec::new();
+        for selector in self.0.rules.iter().flat_map(|rule| &rule.hosts) {
+            let name = plain(&selector.to_string()).replace('\n', " ");
+            if !named.contains(&name) {
+                named.push(name);
+            }
+        }
+        let more = named.len().saturating_sub(MOST);
+        named.truncate(MOST);
+        match (named.is_empty(), more) {
+            (true, _) => f.write_str("; there is no [[policy.rule]]"),
+            (false, 0) => write!(f, "; rules name {}", named.join(", ")),
+            (false, more) => write!(f, "; rules name {} and {more} more", named.join(", ")),
+        }
+    }
 }
 
 /// Who the human being behind a login is.
@@ -378,6 +414,48 @@ mod tests {
             [Guard::Sudo, Guard::Sudo, Guard::Doas, Guard::Polkit].map(Some)
         );
         assert_eq!(["sshd", "login", "su", "su-l"].map(guard), [const { None }; 4]);
+    }
+
+    #[test]
+    fn names_of_hosts_are_compared_as_dns_compares_them() {
+        for (rule, name, covers) in [
+            ("DB1.Example.com", "db1.example.COM", true),
+            ("db1.example.com.", "db1.example.com", true),
+            ("db1.example.com", "db1.example.com.", true),
+            ("DB*", "db1.", true),
+            ("db1..", "db1", false),
+            ("db1", "db1.example.com", false),
+            ("dé", "DÉ", false),
+        ] {
+            let host = Host { name: name.into(), labels: vec![] };
+            assert_eq!(HostSelector::parse(rule).covers(&host), covers, "{rule} {name}");
+        }
+    }
+
+    #[test]
+    fn what_rules_name_is_told_where_none_covers_the_host() {
+        let told = |hosts: &[&str]| {
+            let mut rules = Rules::compiled();
+            rules.host.name = "db1.example.com".into();
+            rules.rules = vec![Rule {
+                name: "db".into(),
+                hosts: hosts.iter().map(|one| HostSelector::parse(one)).collect(),
+                schedules: Vec::new(),
+                max_level: 1,
+            }];
+            rules.uncovered().map(|uncovered| uncovered.to_string())
+        };
+        let start = "no rule covers this host (db1.example.com); rules name";
+        assert_eq!(told(&["db1", "label:role=db", "db1"]), Some(format!("{start} db1, label:role=db")));
+        assert_eq!(
+            told(&["a", "b", "c", "d", "e", "f", "g"]),
+            Some(format!("{start} a, b, c, d, e and 2 more"))
+        );
+        assert_eq!(told(&["db1", "DB1.*"]), None);
+        let mut none = Rules::compiled();
+        none.host.name = "db1".into();
+        let told = none.uncovered().unwrap().to_string();
+        assert_eq!(told, "no rule covers this host (db1); there is no [[policy.rule]]");
     }
 
     #[test]

@@ -44,11 +44,8 @@ pub fn config(config: &Config, switch: &Result<Switch, Unreadable>, now: Timesta
             found.why("whoever is off call is let in, and logged").advise("in [policy]: mode = \"enforce\""),
         );
     }
-    if rules.here().next().is_none() {
-        let found = Finding::lock_out(
-            "no-rule",
-            format_args!("no [[policy.rule]] covers this host ({})", rules.host.name),
-        );
+    if let Some(uncovered) = rules.uncovered() {
+        let found = Finding::lock_out("no-rule", uncovered);
         let advice = "add a [[policy.rule]] with its schedules; `hosts` has to match [host] name or labels, or be left out";
         findings.push(found.at(place()).why("nobody is ever admitted here").advise(advice));
     }
