@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use harness::suite::{DAY, HOUR, Suite};
+use harness::suite::{CONFIG, DAY, HOUR, Suite};
 use harness::{text, wait_until};
 
 /// alice is on call for the next hour, bob after her.
@@ -46,10 +46,20 @@ fn the_person_on_call_is_root_and_nobody_else() {
     ] {
         assert!(line.contains(field), "{line}");
     }
-    // authkeys does not print their keys, so sshd never gets as far as asking PAM.
-    for other in ["bob", "carol", "dave"] {
-        refused(&suite.ssh(other, "root", "id -u"), "Permission denied (publickey");
+    // Who could be admitted at another time is told; sshd counts it against nobody.
+    for other in ["bob", "carol"] {
+        let output = suite.ssh(other, "root", "id -u");
+        refused(
+            &output,
+            &format!("root on testhost is for people on call: {other} is not (alice is, until "),
+        );
+        assert_eq!(output.status.code(), Some(254), "{}", text(&output));
+        assert!(
+            one_decision(&suite).starts_with(&format!("person={other} decision=refuse reason=not-oncall "))
+        );
     }
+    // authkeys prints no other key, so sshd never gets as far as asking PAM.
+    refused(&suite.ssh("dave", "root", "id -u"), "Permission denied (publickey");
     assert_eq!(suite.decisions(), [""; 0]);
 }
 
@@ -63,6 +73,36 @@ fn a43_a_member_of_sudo_is_refused_off_call_and_an_ordinary_user_is_not_touched(
     assert!(one_decision(&suite).starts_with("person=bob decision=refuse reason=not-oncall "));
     assert!(suite.ssh("dave", "dave", "true").status.success());
     assert!(one_decision(&suite).starts_with("person=dave decision=not-ours reason=not-guarded "));
+}
+
+#[test]
+fn a_rule_names_this_host_as_dns_would_and_one_that_does_not_is_said() {
+    let suite = suite();
+    let config = |host: &str, rule: &str| {
+        let config = CONFIG
+            .replace("\"testhost\"", &format!("\"{host}\""))
+            .replace("schedules = [", &format!("hosts = [\"{rule}\"]\nschedules = ["));
+        suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+        suite.host.must("oncall-cache config check /etc/authkeys/config.toml")
+    };
+    for (host, rule) in [("DB1.Example.com.", "db1.example.com"), ("db1.example.com", "Db*.EXAMPLE.COM.")] {
+        assert!(!config(host, rule).contains("rule"));
+        admitted(&sudo(&suite, "alice"));
+        admitted(&suite.ssh("alice", "root", "id -u"));
+    }
+    let _ = suite.decisions();
+    let words = "no rule covers this host (db1.example.com); rules name db1";
+    assert!(config("db1.example.com", "db1").contains(&format!("note: {words}\n")));
+    let login = [|suite: &Suite| sudo(suite, "alice"), |suite: &Suite| suite.ssh("alice", "root", "id -u")];
+    for login in login {
+        refused(&login(&suite), words);
+        assert!(one_decision(&suite).starts_with("person=alice decision=refuse reason=no-rule "));
+    }
+    for verb in ["why alice", "check alice"] {
+        let output = suite.host.sh(&format!("oncall-cache {verb}"));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output).contains(words), "{}", text(&output));
+    }
 }
 
 #[test]
@@ -90,10 +130,10 @@ fn the_hand_over_happens_at_its_second_without_a_sync() {
     suite.host.must("rm /etc/authkeys/rota.toml /etc/authkeys/people.toml");
     admitted(&suite.ssh("alice", "root", "id -u"));
     admitted(&sudo(&suite, "alice"));
-    refused(&suite.ssh("bob", "root", "id -u"), "Permission denied");
+    refused(&suite.ssh("bob", "root", "id -u"), "bob is not (alice is, until ");
     refused(&sudo(&suite, "bob"), "bob is not (alice is, until ");
     wait_until("the shift is over", || harness::suite::now() >= over);
-    refused(&suite.ssh("alice", "root", "id -u"), "Permission denied");
+    refused(&suite.ssh("alice", "root", "id -u"), "alice is not (bob is, until ");
     refused(&sudo(&suite, "alice"), "alice is not (bob is, until ");
     admitted(&suite.ssh("bob", "root", "id -u"));
     admitted(&sudo(&suite, "bob"));
@@ -138,15 +178,15 @@ fn a_key_in_roots_own_file_opens_nothing_for_those_not_admitted() {
 }
 
 #[test]
-fn with_nobody_admitted_root_is_refused_before_the_session() {
+fn with_nobody_admitted_root_is_refused_when_the_session_opens() {
     let suite = suite();
     suite.write_rota(&[("dave", -HOUR, HOUR), ("bob", HOUR, DAY)]);
     suite.sync();
     suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/bob.pub >/root/.ssh/authorized_keys");
     let output = suite.ssh("bob", "root", "id -u");
     refused(&output, "root on testhost is for people on call: nobody is now; more: oncall-cache who");
-    assert_eq!(output.status.code(), Some(255), "refused by account management: {}", text(&output));
-    assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=not-oncall "));
+    assert_eq!(output.status.code(), Some(254), "refused by the session: {}", text(&output));
+    assert!(one_decision(&suite).starts_with("person=bob decision=refuse reason=not-oncall "));
 }
 
 #[test]
@@ -156,6 +196,40 @@ fn without_the_promise_of_a_session_line_root_is_refused_altogether() {
     refused(&suite.ssh("alice", "root", "id -u"), "nobody in the directory owns what opened this session");
     assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=unknown-person "));
     assert!(suite.ssh("alice", "alice", "true").status.success(), "personal accounts need no such word");
+}
+
+#[test]
+fn account_management_leaves_a_refusal_to_a_session_line_that_decides_first_and_to_no_other() {
+    let suite = suite();
+    let stack = suite.host.read("/etc/pam.d/sshd");
+    let refused_with = |code: i32, what: &str| {
+        let output = suite.ssh("bob", "bob", "echo in");
+        refused(&output, "bob on testhost is for people on call: bob is not (alice is, until ");
+        assert_eq!(output.status.code(), Some(code), "{what}: {}", text(&output));
+        // Where ssh shows it beside what a command or sftp says.
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(told.matches("bob on testhost").count(), 1, "{what}: {}", text(&output));
+        assert!(one_decision(&suite).starts_with("person=bob decision=refuse reason=not-oncall "), "{what}");
+    };
+    refused_with(254, "as it comes");
+    let ours = "session requisite pam_oncall.so\n";
+    assert!(stack.contains(ours));
+    for (what, changed) in [
+        ("no session line", stack.replace(ours, "")),
+        (
+            "another may end the stack before it",
+            stack.replace(ours, "session sufficient pam_permit.so\nsession requisite pam_oncall.so\n"),
+        ),
+        ("it is optional", stack.replace(ours, "session optional pam_oncall.so\n")),
+        (
+            "it is another configuration's",
+            stack.replace(ours, "session requisite pam_oncall.so config=/other\n"),
+        ),
+        ("no promise", stack.replace(" shared=session", "")),
+    ] {
+        suite.host.write("/etc/pam.d/sshd", changed, 0o644);
+        refused_with(255, what);
+    }
 }
 
 #[test]
@@ -278,7 +352,7 @@ fn a_key_that_two_eligible_people_have_is_nobodys() {
     let _ = suite.lines_of("authkeys");
     refused(&suite.ssh("alice", "root", "id -u"), "Permission denied (publickey");
     let lines = suite.lines_of("authkeys");
-    assert!(lines[0].contains("reason=no-keys keys=0 dropped=1 ambiguous=alice,bob"), "{lines:?}");
+    assert!(lines[0].contains("reason=no-keys keys=0 dropped=2 ambiguous=alice,bob"), "{lines:?}");
     let explained = suite.must_as("root", "authkeys --explain root");
     let words = ": dropped: it stands in the entries of alice,bob (ambiguous-person)\n";
     assert!(
@@ -297,13 +371,19 @@ fn who_cannot_become_root_takes_the_key_from_nobody_who_can() {
     let suite = suite();
     claim_alices_key(&suite, "dave");
     let key = suite.public_key("alice").replace(" alice", "");
-    assert_eq!(suite.must_as("authkeys", "authkeys root"), format!("{key} alice\n"));
+    let line = || {
+        let lines = suite.must_as("authkeys", "authkeys root");
+        let hers: Vec<&str> = lines.lines().filter(|line| line.contains(&key)).collect();
+        assert_eq!(hers.len(), 1, "{lines}");
+        hers[0].to_string()
+    };
+    assert_eq!(line(), format!("{key} alice"));
     admitted(&suite.ssh("alice", "root", "id -u"));
     assert!(one_decision(&suite).starts_with("person=alice decision=allow reason=oncall "));
     // Off call she is refused as herself, and dave is nobody whom the key would admit.
     suite.write_rota(&[("bob", -HOUR, HOUR)]);
     suite.sync();
-    assert!(!suite.must_as("authkeys", "authkeys root").contains(&key));
+    assert!(line().starts_with("restrict,command=\"/usr/bin/oncall-cache explain\" "));
     suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/alice.pub >/root/.ssh/authorized_keys");
     refused(&suite.ssh("alice", "root", "id -u"), "alice is not (bob is, until ");
     // One who left and may have become root once counts no more.

@@ -97,8 +97,6 @@ fn by_pam(suite: &Suite, (person, account, service): (&str, &str, &str)) -> Stri
     let _ = suite.decisions();
     let key = if ["breakglass", "root"].contains(&person) { String::new() } else { suite.public_key(person) };
     let key: String = key.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    // A key is known when the session opens; over sudo it is the caller's name that counts.
-    let session = if ["root", "toor"].contains(&account) && service == "sshd" { "open_session" } else { "" };
     let run = |variable: &str, phase: &str| {
         let command = format!(
             "pamtester -E 'SSH_AUTH_INFO_0={variable}' -I ruser={person} {service} {account} {phase}"
@@ -106,12 +104,14 @@ fn by_pam(suite: &Suite, (person, account, service): (&str, &str, &str)) -> Stri
         suite.host.sh(&command)
     };
     let account_phase = run("", "acct_mgmt");
-    let output = if account_phase.status.success() && !session.is_empty() {
-        run(&format!("publickey {key}\n"), session)
-    } else {
-        account_phase
-    };
     let lines = suite.decisions();
+    // A key is known when the session opens, and who would be refused over sshd is refused then.
+    let is_left_to_it = service == "sshd" && lines.is_empty() && account_phase.status.success();
+    let (output, lines) = if is_left_to_it {
+        (run(&format!("publickey {key}\n"), "open_session"), suite.decisions())
+    } else {
+        (account_phase, lines)
+    };
     if lines.is_empty() && output.status.success() {
         return ELSEWHERE.to_string();
     }

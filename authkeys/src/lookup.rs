@@ -363,10 +363,15 @@ impl Question<'_> {
             copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
         };
         let wanted = self.programs.wanted();
-        let shared::Owned { mut keys, dropped, found, people } =
+        let shared::Owned { mut keys, dropped, found, people, undecided } =
             shared::keys(config, account, revoked, &wanted, open, now)?;
         keys.extend(found.into_iter().map(|key| self.programs.own(key)));
         let mut answer = self.select(keys, now)?;
+        match undecided {
+            Some(reason) if answer.printed.is_empty() => return Err(Problem::Undecided(reason)),
+            Some(reason) if answer.opening() == 0 => answer.reason = reason.token(),
+            _ => {}
+        }
         let asked = |one: &Dropped| self.offered.is_none_or(|offered| offered.matches(&one.candidate.key));
         answer.dropped.extend(dropped.into_iter().filter(asked));
         Ok(Answer { people, origin: Origin::Copy(age), ..answer })

@@ -1,5 +1,6 @@
-//! Shared accounts: the keys of the people whom the policy admits now, and, where `explain` says so, those of
-//! the people who could be admitted and are not, to tell them.
+//! Shared accounts: the keys of the people whom the policy admits now, and, unless `explain` is false, those of
+//! the people who could be admitted and are not, to tell them. sshd 9.8 and later count a key that is not printed
+//! against the address it came from (`PerSourcePenalties`), and one that leads to a refusal in the session against nobody.
 
 use host::Config;
 use policy::{
@@ -24,6 +25,8 @@ pub struct Owned {
     pub found: Vec<PublicKey>,
     /// Those people, admitted or not, and what that rests on.
     pub people: Vec<(Principal, Decision)>,
+    /// Why it cannot be told who is admitted, if so: then keys are there to tell that, and no others.
+    pub undecided: Option<Reason>,
 }
 
 /// The keys of everyone whom [`policy::decide`] admits to `account` now, and of those who are told why not. A
@@ -37,10 +40,10 @@ pub fn keys(
     now: Timestamp,
 ) -> Result<Owned, Problem> {
     let roster = roster::read(&config.paths.roster).map_err(Problem::Store)?;
-    let people = people(config, account, &roster, revoked, now)
+    let (people, undecided) = people(config, account, &roster, revoked, now)
         .map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;
-    let mut owned = Owned::default();
+    let mut owned = Owned { undecided, ..Owned::default() };
     for (person, standing, decision) in people {
         // The roster knows who is eligible as of its own last sync; the copy may know better.
         if !copy.is_eligible(person).map_err(Problem::Store)? {
@@ -71,14 +74,16 @@ pub fn keys(
     Ok(owned)
 }
 
-/// The people whose keys are printed, and what for.
+type People<'r> = Vec<(&'r Principal, Standing, Decision)>;
+
+/// The people whose keys are printed, and what for; and why it cannot be told who is admitted, if so.
 fn people<'r>(
     config: &Config,
     account: &Account,
     roster: &'r Roster,
     revoked: &'r Revoked,
     now: Timestamp,
-) -> Result<Vec<(&'r Principal, Standing, Decision)>, Decision> {
+) -> Result<(People<'r>, Option<Reason>), Decision> {
     // What sshd asks about is an account in [[policy.shared]]; that alone makes it guarded, so its uid
     // and groups need not be looked up.
     let (facts, evidence) = (Facts::default(), Evidence { roster: Ok(roster), revoked: Ok(revoked) });
@@ -93,18 +98,26 @@ fn people<'r>(
         };
         decide(&login, &evidence, &config.rules, now)
     };
-    let admitted = admitted("sshd", account.as_str(), &facts, &evidence, &config.rules, now)?;
+    let explains = config.rules.shared(account.as_str()).is_some_and(|shared| shared.explain);
+    let admitted = admitted("sshd", account.as_str(), &facts, &evidence, &config.rules, now);
+    let (admitted, undecided) = match admitted {
+        Ok(admitted) => (admitted, None),
+        Err(decision) if explains => (Vec::new(), Some(decision.reason)),
+        Err(decision) => return Err(decision),
+    };
     let with_ground = |person| {
         let decision = ask(person);
         (person, Standing::Admitted(decision.until), decision)
     };
     let mut people: Vec<_> = admitted.into_iter().map(with_ground).collect();
-    if config.rules.shared(account.as_str()).is_some_and(|shared| shared.explain) {
+    if explains {
         let eligible = roster.eligible.keys().filter(|person| roster.is_eligible(person));
-        // Known not to be on call: whoever cannot be told about is not told anything.
-        people.extend(eligible.map(|person| (person, Standing::Told, ask(person))).filter(
-            |(_, _, decision)| decision.verdict == Verdict::Refuse && decision.reason == Reason::NotOnCall,
-        ));
+        let is_told = |decision: &Decision| {
+            decision.verdict == Verdict::CannotTell
+                || matches!(decision.reason, Reason::NotOnCall | Reason::NoRule)
+        };
+        let told = eligible.map(|person| (person, Standing::Told, ask(person)));
+        people.extend(told.filter(|(_, _, decision)| is_told(decision)));
     }
-    Ok(people)
+    Ok((people, undecided))
 }

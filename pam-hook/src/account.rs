@@ -1,10 +1,13 @@
 //! The decision behind both hooks: who is the human being, and does the policy admit them.
 //!
-//! Account management decides for every login but one kind: an account that several people share, or
-//! that programs enter too, over sshd. There the key says who it is, and sshd tells the key only when
-//! the session opens (measured: during account management `SSH_AUTH_INFO_0` is set and empty). So
-//! account management refuses what nobody could be admitted to, passes the rest on if its stack line
-//! promises `shared=session`, and session management decides.
+//! Account management decides for every login but two kinds, both over sshd. An account that several
+//! people share, or that programs enter too: there the key says who it is, and sshd tells the key only
+//! when the session opens (measured: during account management `SSH_AUTH_INFO_0` is set and empty). So
+//! account management passes it on if its stack line promises `shared=session`, and session management
+//! decides. And whoever would be refused: sshd 9.8 and later count a refusal by account management
+//! against the address (`PerSourcePenalties`: `EXIT_AUTH_ATTEMPTED` in sshd.c), and shut out everybody
+//! behind it; one when the session opens counts against nobody. So these are refused there, with
+//! the same words, where a session line is shown to decide first ([`crate::stack`]).
 
 use std::path::Path;
 
@@ -21,7 +24,8 @@ use store::keys::{KeyCopy, KeyOwner};
 use store::{PublicKey, roster};
 
 use crate::pam::Request;
-use crate::record::{Decided, Entry};
+use crate::record::{Decided, Entry, Kept};
+use crate::stack;
 
 /// The word by which an account line promises that a session line of ours stands as well.
 const SESSION_DECIDES: &str = "shared=session";
@@ -37,11 +41,19 @@ pub struct Answer {
     pub log: Option<Line>,
     /// The same for programs.
     pub record: Option<Box<Entry>>,
+    /// Is it a refusal that may wait until the session opens?
+    pub can_wait: bool,
 }
 
 impl Answer {
     /// Not ours, and nothing to say.
-    pub const NONE: Self = Self { effect: Effect::Ignore, tell: None, log: None, record: None };
+    pub const NONE: Self =
+        Self { effect: Effect::Ignore, tell: None, log: None, record: None, can_wait: false };
+
+    /// Account management says why, and the session refuses.
+    fn left_to_the_session(tell: Option<String>) -> Self {
+        Self { effect: Effect::Allow, tell, ..Self::NONE }
+    }
 }
 
 /// What holds where the configuration cannot be read, and why it cannot.
@@ -116,15 +128,20 @@ impl World {
 }
 
 /// The configuration file that the stack line names.
-fn config_path(arguments: &[String]) -> &Path {
+pub fn config_path(arguments: &[String]) -> &Path {
     let named = arguments.iter().rev().find_map(|argument| argument.strip_prefix("config="));
     Path::new(named.unwrap_or(config::DEFAULT_PATH))
+}
+
+/// Is this a word that a stack line of ours may have?
+pub fn is_known_word(word: &str) -> bool {
+    word.starts_with("config=") || word == SESSION_DECIDES
 }
 
 /// What stands in that file. A word that we do not know is a fault of the line: it may have been meant to name
 /// another configuration.
 fn configuration(arguments: &[String]) -> Result<Config, String> {
-    let is_known = |word: &&String| word.starts_with("config=") || *word == SESSION_DECIDES;
+    let is_known = |word: &&String| is_known_word(word);
     if let Some(unknown) = arguments.iter().find(|word| !is_known(word)) {
         return Err(format!("unknown word `{unknown}` in the stack line of pam_oncall.so"));
     }
@@ -171,6 +188,23 @@ fn is_usable(name: &str) -> bool {
 
 /// Account management.
 pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
+    let promised = is_promised(request);
+    let answer = judge(request, caller, promised, now);
+    if promised && answer.can_wait && stack::session_line_is_first(&request.arguments) {
+        return Answer::left_to_the_session(answer.tell);
+    }
+    answer
+}
+
+/// Does the stack line promise that the session hook is asked too, and will sshd tell it the key?
+fn is_promised(request: &Request) -> bool {
+    let is_written = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
+    request.service == "sshd" && is_written && request.authentication.is_some()
+}
+
+/// Whom it is asked about, and what follows. Where the session hook is promised, only whether anybody could be admitted
+/// to an account at which the key tells.
+fn judge(request: &Request, caller: Uid, promised: bool, now: Timestamp) -> Answer {
     let mut world = World::load(request);
     if !world.rules().covers_service(&request.service) {
         return Answer::NONE;
@@ -185,7 +219,8 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
         return finish(request, &world, &login, &Decision::unusable_name(), now, None);
     }
     let facts = accounts::facts(account, &world.rules().groups);
-    let human = match world.rules().subject(&request.service, account, &facts) {
+    let subject = world.rules().subject(&request.service, account, &facts);
+    let human = match subject {
         _ if is_asked_by_systemd(request, caller) => Human::Other(Person::Superuser),
         Subject::Caller if names_caller => named_caller(request, caller, &facts),
         Subject::Caller => su_caller(caller),
@@ -199,7 +234,7 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
         world.read_roster(&human, now);
     }
     let login = login(request, account, &facts, &human);
-    if session_decides(request, &world, &facts) {
+    if promised && subject.goes_by_key() {
         let decision = anyone(&login, &world.evidence(), world.rules(), now);
         let answer = finish(request, &world, &login, &decision, now, None);
         // Whom the session decides about is on record there, with the key, and only once.
@@ -209,10 +244,17 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     finish(request, &world, &login, &decision, now, None)
 }
 
-/// Session management, when a session opens: decides over sshd where the key tells, and lets all others be if
-/// account management `was_asked` in this process. After keyboard-interactive it was not: sshd asks it in a child,
-/// which takes its decision with it. Then that is taken again, so that the session is on record.
-pub fn open_session(request: &Request, was_asked: bool, now: Timestamp) -> Answer {
+/// Session management, when a session opens: decides over sshd where the key tells, and what account management has
+/// not decided in this process. That is what it left to the session, and everything after keyboard-interactive: sshd
+/// asks it in a child then, which takes its decision with it.
+pub fn open_session(request: &Request, earlier: Option<&Kept>, now: Timestamp) -> Answer {
+    let answer = session(request, earlier, now);
+    // Account management has said why, where ssh shows it on standard error.
+    let was_told = answer.effect.refuses() && earlier.is_some_and(|kept| kept.was_told);
+    if was_told { Answer { tell: None, ..answer } } else { answer }
+}
+
+fn session(request: &Request, earlier: Option<&Kept>, now: Timestamp) -> Answer {
     if request.service != "sshd" || !is_usable(&request.user) {
         return Answer::NONE;
     }
@@ -224,7 +266,8 @@ pub fn open_session(request: &Request, was_asked: bool, now: Timestamp) -> Answe
     let subject = world.rules().subject("sshd", &request.user, &facts);
     if !subject.goes_by_key() {
         let guarded = world.rules().guard("sshd", &request.user, &facts).is_some();
-        return if guarded && !was_asked { account(request, getuid(), now) } else { Answer::NONE };
+        let was_decided = earlier.is_some_and(|kept| kept.was_decided);
+        return if guarded && !was_decided { judge(request, getuid(), false, now) } else { Answer::NONE };
     }
     world.read_orders(request);
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
@@ -249,14 +292,6 @@ pub fn open_session(request: &Request, was_asked: bool, now: Timestamp) -> Answe
 fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'a Human) -> Login<'a> {
     let (service, tty, place) = (&request.service, &request.tty, &request.remote_host);
     Login { service, account, facts, person: human.person(), tty, place }
-}
-
-/// Will the session hook be asked who this is, so that account management asks only whether anybody could be
-/// admitted?
-fn session_decides(request: &Request, world: &World, facts: &Facts) -> bool {
-    let by_key = world.rules().subject(&request.service, &request.user, facts).goes_by_key();
-    let promised = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
-    by_key && promised && request.authentication.is_some()
 }
 
 /// The user who called su: su shows its real uid, and no more that can be believed.
@@ -405,7 +440,8 @@ fn finish(
             .field("problem", &world.problem())
     });
     let entry = || Box::new(Entry::new(request, world, &Decided { login, decision, mode, key }));
-    Answer { effect, tell, log, record: ours.then(entry) }
+    let can_wait = effect.refuses() && decision.can_wait();
+    Answer { effect, tell, log, record: ours.then(entry), can_wait }
 }
 
 #[cfg(test)]
@@ -439,13 +475,10 @@ mod tests {
         assert_eq!((nobody.effect, reason(&nobody).as_str()), (Effect::Ignore, "not-guarded"));
         let cron = account(&request("cron", "root"), caller, NOW);
         assert_eq!((cron.effect, reason(&cron).as_str()), (Effect::Ignore, "none"));
-        for was_asked in [true, false] {
-            let open =
-                |service: &str, user: &str| open_session(&request(service, user), was_asked, NOW).effect;
-            assert_eq!(open("sshd", "root"), Effect::CannotTell);
-            assert_eq!(open("sshd", "nobody"), Effect::Ignore);
-            assert_eq!(open("sudo", "root"), Effect::Ignore);
-        }
+        let open = |service: &str, user: &str| open_session(&request(service, user), None, NOW).effect;
+        assert_eq!(open("sshd", "root"), Effect::CannotTell);
+        assert_eq!(open("sshd", "nobody"), Effect::Ignore);
+        assert_eq!(open("sudo", "root"), Effect::Ignore);
     }
 
     #[test]

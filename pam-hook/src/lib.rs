@@ -6,6 +6,7 @@
 mod account;
 mod pam;
 mod record;
+mod stack;
 
 use std::ffi::{c_char, c_int};
 use std::fs::File;
@@ -91,9 +92,9 @@ entry_points! {
         let phase = if is_probe() { Phase::Test } else { Phase::Account };
         record::decided(call, request, answer, phase, now())
     };
-    /// Session management, opening: decides for shared accounts over sshd, and records who came in.
+    /// Session management, opening: decides over sshd what account management left to it, and records who came in.
     pam_sm_open_session(SUCCESS) => |call: &pam::Call, request| {
-        let answer = account::open_session(request, call.kept().is_some(), now());
+        let answer = account::open_session(request, call.kept().as_ref(), now());
         record::opened(call, request, answer, now())
     };
     /// Session management, closing: records that.

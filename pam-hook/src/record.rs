@@ -45,6 +45,17 @@ pub struct Kept {
     user: String,
     /// The decision that let the login in, if it was guarded, and if it was written down.
     admitted: Option<Box<Entry>>,
+    /// Has somebody been let in? What was refused, or left to the session, is decided there.
+    pub was_decided: bool,
+    /// Has account management said why the session will refuse?
+    pub was_told: bool,
+}
+
+impl Kept {
+    /// Whom PAM was asked about, and no more.
+    fn of(user: String) -> Self {
+        Self { user, admitted: None, was_decided: false, was_told: false }
+    }
 }
 
 impl Entry {
@@ -124,15 +135,15 @@ pub fn decided(call: &Call, request: &Request, mut answer: Answer, phase: Phase,
     let user = kept.map_or_else(|| request.user.clone(), |kept| kept.user);
     let (Some(mut entry), Some(line)) = (answer.record.take(), answer.log.take()) else {
         if answer.effect == Effect::Allow {
-            // The decision awaits the key.
-            call.keep(Kept { user, admitted: None });
+            // The decision awaits the key, or the session.
+            call.keep(Kept { was_told: answer.tell.is_some(), ..Kept::of(user) });
         }
         return answer;
     };
     entry.record.account_before = changed(&user, request);
     let was_written = publish(&entry, line, phase, now);
     let admitted = (was_written && entry.admits()).then_some(entry);
-    call.keep(Kept { user, admitted });
+    call.keep(Kept { admitted, was_decided: !answer.effect.refuses(), ..Kept::of(user) });
     answer
 }
 
@@ -162,11 +173,14 @@ fn publish(entry: &Entry, line: Line, phase: Phase, now: Timestamp) -> bool {
 pub fn opened(call: &Call, request: &Request, answer: Answer, now: Timestamp) -> Answer {
     let answer = if answer.record.is_some() {
         decided(call, request, answer, Phase::Session, now)
-    } else if let Some(Kept { user, admitted: Some(mut entry) }) = call.kept() {
-        entry.record.account = request.user.clone();
-        entry.record.account_before = changed(&user, request);
-        write(&entry, Phase::Session, now);
-        call.keep(Kept { user, admitted: Some(entry) });
+    } else if let Some(kept @ Kept { admitted: Some(_), .. }) = call.kept() {
+        let admitted = kept.admitted.map(|mut entry| {
+            entry.record.account = request.user.clone();
+            entry.record.account_before = changed(&kept.user, request);
+            write(&entry, Phase::Session, now);
+            entry
+        });
+        call.keep(Kept { admitted, ..kept });
         answer
     } else {
         return answer;
@@ -179,10 +193,10 @@ pub fn opened(call: &Call, request: &Request, answer: Answer, now: Timestamp) ->
 
 /// A session closes.
 pub fn closed(call: &Call, request: &Request, now: Timestamp) -> Answer {
-    if let Some(Kept { user, admitted: Some(mut entry) }) = call.kept() {
+    if let Some(Kept { user, admitted: Some(mut entry), .. }) = call.kept() {
         entry.record.account = request.user.clone();
         write(&entry, Phase::Close, now);
-        call.keep(Kept { user, admitted: None });
+        call.keep(Kept::of(user));
     }
     Answer::NONE
 }
@@ -190,7 +204,7 @@ pub fn closed(call: &Call, request: &Request, now: Timestamp) -> Answer {
 /// Remembers whom PAM was asked about first.
 pub fn asked(call: &Call, request: &Request) -> Answer {
     if call.kept().is_none() {
-        call.keep(Kept { user: request.user.clone(), admitted: None });
+        call.keep(Kept::of(request.user.clone()));
     }
     Answer::NONE
 }

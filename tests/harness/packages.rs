@@ -36,6 +36,14 @@ pub fn of(version: &str) -> PathBuf {
     directory.join(version)
 }
 
+/// Where the .deb of this build are, made once: all that a host needs which is not upgraded.
+pub fn debs() -> PathBuf {
+    static MADE: OnceLock<()> = OnceLock::new();
+    let directory = build_directory().join("packages/debs");
+    MADE.get_or_init(|| make(&build_directory(), VERSIONS[0], &directory, &["deb"]));
+    directory
+}
+
 /// Where the .deb of `release` are. Those of all three are made once.
 pub fn of_release(release: &Release) -> PathBuf {
     static MADE: OnceLock<()> = OnceLock::new();

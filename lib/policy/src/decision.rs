@@ -301,6 +301,12 @@ impl Decision {
     pub fn allows(&self) -> bool {
         self.verdict == Verdict::Allow
     }
+
+    /// May a refusal be left to the next one who asks about the same login? Whoever is shut out by name is turned away
+    /// by the first, and what is not guarded nobody else would ask about.
+    pub fn can_wait(&self) -> bool {
+        self.guard.is_some() && !matches!(self.reason, Reason::Revoked | Reason::BadUser)
+    }
 }
 
 /// May this person enter this account now?

@@ -242,10 +242,12 @@ pub fn check(sshd: &Sshd<'_>) -> Vec<Finding> {
         findings.extend(sshd.commands_before(settings));
         findings.extend(sshd.shut_out(account, settings));
         findings.extend(sshd.key_files(account, settings));
+        findings.extend(sshd.tunnels(account, settings));
     }
     findings.extend(sshd.root(settings));
     findings.extend(sshd.certificates(settings));
     findings.extend(sshd.sessions(settings));
+    findings.extend(sshd.penalties(settings));
     findings.extend(sshd.matches());
     findings
 }
@@ -546,6 +548,31 @@ impl Sshd<'_> {
         (most > 1).then(|| found.at(place).why(why).advise(advice))
     }
 
+    /// Who fails to log in, and everybody behind the same address: sshd_config(5), since 9.8.
+    fn penalties(&self, settings: &Settings) -> Option<Finding> {
+        let told = settings.get("persourcepenalties");
+        let word = told.split_whitespace().find(|word| word.starts_with("authfail:"))?;
+        let counts =
+            !["authfail:0", "authfail:0s"].contains(&word) && !settings.has("persourcepenaltyexemptlist");
+        let what =
+            format!("sshd shuts an address out after a few logins that failed (PerSourcePenalties {word})");
+        let place = self.line("persourcepenalties", told).map_or_else(|| Place::file(CONFIG), Line::place);
+        let why = "people on call behind the same bastion, runner or NAT are shut out too; what pam_oncall.so refuses when a session opens costs nothing, a key that authkeys does not print does";
+        let advice = "name those addresses in `PerSourcePenaltyExemptList`, or write `PerSourcePenalties authfail:0`; then reload sshd";
+        counts.then(|| Finding::note("sshd-penalties", what).at(place).why(why).advise(advice))
+    }
+
+    /// Devices for tunnels, of an account whose sessions PAM may refuse.
+    fn tunnels(&self, account: &str, settings: &Settings) -> Option<Finding> {
+        let value = settings.get("permittunnel");
+        if !self.shared.contains(&account) || matches!(value, "" | "no") {
+            return None;
+        }
+        let found = Finding::warning("sshd-tunnel", format_args!("PermitTunnel is {value} for {account}"));
+        let why = "sshd before 10.5 does not count tunnels among what is taken from whom PAM's session refuses, or whose key is for one command";
+        Some(self.mended(found.why(why), "PermitTunnel", value, "no"))
+    }
+
     /// Lines that hold for some connections alone, and make them what nobody asked about.
     fn matches(&self) -> Vec<Finding> {
         let bad = |line: &&Line| {
@@ -777,6 +804,12 @@ mod tests {
             ("usepam yes", "usepam yes\ndenygroups r?ot", "lock-out sshd-root sshd_config"),
             ("usepam yes", "usepam yes\ntrustedusercakeys /ca", "warning sshd-certificates sshd_config"),
             ("maxsessions 1", "maxsessions 4", "note sshd-sessions sshd_config:7"),
+            (
+                "usepam yes",
+                "usepam yes\npersourcepenalties crash:90 authfail:5 noauth:1",
+                "note sshd-penalties sshd_config",
+            ),
+            ("usepam yes", "usepam yes\npermittunnel yes", "warning sshd-tunnel sshd_config"),
         ] {
             let all = found(&GOOD.replace(right, wrong));
             assert!(all.contains(&expected.to_string()) && all.len() == 2, "{wrong}: {all:?}");
@@ -792,6 +825,13 @@ mod tests {
             let Mend::Command(mend) = &found.mend else { panic!("{:?}", found.mend) };
             assert_eq!(found.severity.to_string(), severity);
             assert!(mend.starts_with("printf '%s\\n' '' '[[keys.chain]]' "), "{mend}");
+        }
+    }
+
+    #[test]
+    fn penalties_that_cost_nobody_behind_a_bastion_are_not_told() {
+        for quiet in ["no", "crash:90 authfail:0", "authfail:5\npersourcepenaltyexemptlist 192.0.2.1"] {
+            assert_eq!(found(&format!("{GOOD}persourcepenalties {quiet}\n")), [MATCH], "{quiet}");
         }
     }
 

@@ -76,8 +76,13 @@ struct RuleSection {
 struct SharedSection {
     account: Spanned<String>,
     principals: Option<Spanned<Principals>>,
-    #[serde(default)]
+    #[serde(default = "explains")]
     explain: bool,
+}
+
+/// A refusal that explains itself is counted against nobody's address.
+fn explains() -> bool {
+    true
 }
 
 #[derive(Deserialize)]

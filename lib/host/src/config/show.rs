@@ -499,7 +499,7 @@ schedules = ["exec/x"]
 [[policy.shared]]
 account = "root"
 principals = ["alice", "bob"]
-explain = true
+explain = false
 [[policy.shared]]
 account = "deploy"
 [[policy.automation]]
