@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use harness::hostile::{Certificate, Hostile, Play, ber};
+use harness::hostile::{Certificate, Hostile, Number, Play, ber};
 use harness::slapd::Slapd;
 use harness::suite::{DAY, HOUR, Suite, now};
 use harness::{text, wait_until};
@@ -544,6 +544,15 @@ dn: uid=ghost,{base}\nchangetype: add\nobjectClass: alias\nobjectClass: extensib
         base = Slapd::BASE
     ));
     site.hostile.play(Play::Plain(Vec::new()));
+    // Somebody of that name may be there as well, and it may be there that a name is.
+    for name in ["alice", "ghost"] {
+        let line = site.cannot_tell(name, "ldap-partial");
+        assert!(line.contains("refers\\x20to"), "{line}");
+    }
+    let ignoring =
+        |urls: &[&str]| config(urls, "deadline = '1s'").replace("[keys]", "referrals = 'ignore'\n[keys]");
+    suite.host.write("/etc/authkeys/config.toml", ignoring(&[Slapd::LDAPS_URL]), 0o644);
+    site.forget_outages();
     site.serves_alice();
     assert!(site.knows_none_for("ghost").contains("reason=no-such-user"));
     assert_eq!(site.hostile.counted(), (0, 0));
@@ -555,10 +564,99 @@ dn: uid=ghost,{base}\nchangetype: add\nobjectClass: alias\nobjectClass: extensib
         site.cannot_tell("alice", "ldap-partial");
         assert_eq!(site.hostile.counted(), (1, 2), "one connection, bind and search");
     }
-    let turns = vec![vec![ber::bind_success()], vec![ber::reference(elsewhere), person, ber::done(0)]];
-    site.face(Hostile::LDAPS_URL, Play::Answers(turns));
+    let turns =
+        |url| vec![vec![ber::bind_success()], vec![ber::reference(url), person.clone(), ber::done(0)]];
+    site.without_copy();
+    site.face(Hostile::LDAPS_URL, Play::Answers(turns(elsewhere)));
+    site.cannot_tell("alice", "ldap-partial");
+    site.forget_outages();
+    suite.host.write("/etc/authkeys/config.toml", ignoring(&[Hostile::LDAPS_URL]), 0o644);
     site.serves_alice();
-    assert_eq!(site.hostile.counted().0, 1);
+    assert_eq!(site.hostile.counted().0, 2);
+    // Active Directory's own, where no people are.
+    site.without_copy();
+    let zones = "ldap://ForestDnsZones.example.com/DC=ForestDnsZones,DC=example,DC=com";
+    site.face(Hostile::LDAPS_URL, Play::Answers(turns(zones)));
+    site.serves_alice();
+}
+
+#[test]
+fn an_entry_that_is_not_below_the_base_is_not_a_persons() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let key = key_of(&suite, "bob");
+    for dn in [
+        "uid=alice,ou=robots,dc=example,dc=com",
+        "uid=alice,ou=otherpeople,dc=example,dc=com",
+        "uid=alice\\,ou=people\\,dc=example\\,dc=com",
+        "uid=alice,ou=people,dc=example,dc=com,dc=org",
+        "alice",
+    ] {
+        let entry = ber::entry(dn, &[("uid", &[b"alice"]), ("sshPublicKey", &[key.as_bytes()])]);
+        site.without_copy();
+        site.face(
+            Hostile::LDAPS_URL,
+            Play::Answers(vec![vec![ber::bind_success()], vec![entry, ber::done(0)]]),
+        );
+        site.cannot_tell("alice", "ldap-ambiguous");
+    }
+}
+
+#[test]
+fn an_attribute_that_comes_twice_is_taken_together() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let (dn, key) = ("uid=alice,ou=people,dc=example,dc=com", key_of(&suite, "alice"));
+    let keys: (&str, &[&[u8]]) = ("sshPublicKey", &[key.as_bytes()]);
+    let play = |attributes: &[(&str, &[&[u8]])]| {
+        let entry = ber::entry(dn, attributes);
+        site.without_copy();
+        site.face(
+            Hostile::LDAPS_URL,
+            Play::Answers(vec![vec![ber::bind_success()], vec![entry, ber::done(0)]]),
+        );
+    };
+    for lock in ["nsAccountLock", "NSACCOUNTLOCK"] {
+        play(&[("uid", &[b"alice"]), keys, ("nsAccountLock", &[b"TRUE"]), (lock, &[b"FALSE"])]);
+        assert!(site.knows_none_for("alice").contains("reason=account-disabled"), "{lock}");
+    }
+    play(&[("uid", &[b"bob"]), keys, ("UID", &[b"alice"])]);
+    site.cannot_tell("alice", "ldap-ambiguous");
+    let other = key_of(&suite, "bob");
+    play(&[("uid", &[b"alice"]), keys, ("sshPublicKey", &[other.as_bytes()])]);
+    assert_eq!(stdout(&site.run("alice")).lines().count(), 2, "both keys");
+}
+
+#[test]
+fn what_nobody_asked_for_makes_an_answer_none_and_nothing_is_remembered() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let key = key_of(&suite, "alice");
+    let person = || (Number::Asked, ber::person("alice", &[key.as_bytes()]));
+    let done = || (Number::Asked, ber::done(0));
+    let strange = || ber::person("alice", &[key_of(&suite, "bob").as_bytes()]);
+    for (what, answer) in [
+        ("an entry after the result", vec![person(), done(), (Number::Asked, strange())]),
+        ("a second result", vec![person(), done(), done()]),
+        ("an entry under another number", vec![(Number::Other, strange()), person(), done()]),
+        ("a result under another number", vec![(Number::Other, ber::done(0)), person(), done()]),
+        ("one after the result", vec![person(), done(), (Number::Other, strange())]),
+        ("somebody's absence, and then more", vec![done(), person()]),
+    ] {
+        site.without_copy();
+        let turns = vec![vec![(Number::Asked, ber::bind_success())], answer];
+        site.face(Hostile::LDAPS_URL, Play::Numbered(turns));
+        site.cannot_tell("alice", "ldap-unavailable");
+        let kept =
+            suite.host.must(&format!("sqlite3 {MEMORY}/lookups.db 'SELECT count(*) FROM answer' || echo 0"));
+        assert_eq!(kept, "0\n", "{what}");
+    }
+    // The same conversation without it.
+    site.face(
+        Hostile::LDAPS_URL,
+        Play::Numbered(vec![vec![(Number::Asked, ber::bind_success())], vec![person(), done()]]),
+    );
+    site.serves_alice();
 }
 
 #[test]

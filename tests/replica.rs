@@ -468,8 +468,15 @@ fn a10_references_and_aliases_lead_nowhere() {
         dn("alice")
     ));
     for expected in ["4 changed, 0 removed, 4 people", "0 changed, 0 removed, 4 people"] {
-        assert_eq!(site.sync(), expected);
+        let output = suite.run_as("authkeys-sync", "authkeys-sync");
+        assert!(text(&output).contains(expected), "{}", text(&output));
+        // It refers to it where it lists everybody; where nothing changed it says nothing.
+        let told = text(&output).contains("refers to ldap://127.0.0.1:4444/");
+        assert_eq!(told, expected.starts_with('4'), "{}", text(&output));
     }
+    suite.host.write("/etc/authkeys/config.toml", config("referrals = 'ignore'"), 0o644);
+    let output = suite.run_as("authkeys-sync", "authkeys-sync");
+    assert!(!text(&output).contains("refers to"), "{}", text(&output));
     assert_eq!(site.keys("eve"), Some(String::new()));
     assert_eq!(elsewhere.accept().expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
     // A base that is a reference is no answer.

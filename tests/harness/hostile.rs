@@ -43,6 +43,8 @@ pub enum Play {
     Drip,
     /// One turn for each request: the operations of its answer, which get the request's number.
     Answers(Vec<Vec<Vec<u8>>>),
+    /// The same, and each operation says whether it goes under the request's number or under another.
+    Numbered(Vec<Vec<(Number, Vec<u8>)>>),
     /// These bytes in place of the answer to the first request after the bind, then silence.
     Raw(Vec<u8>),
     /// The same for ever, from the first answer on.
@@ -51,6 +53,15 @@ pub enum Play {
     Silence,
     /// No TLS: this answer to whatever comes first; what came is in [`Hostile::plain`].
     Plain(Vec<u8>),
+}
+
+/// Under which number a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// The request's.
+    Asked,
+    /// One that no request has.
+    Other,
 }
 
 /// What is wrong with its certificate.
@@ -238,6 +249,19 @@ fn converse(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
                 let number = number_of(&request(&mut client, state)?);
                 let messages: Vec<u8> = turn.iter().flat_map(|op| message(&number, op)).collect();
                 say(&mut client, &messages)?;
+            }
+            wait_for_end(client)
+        }
+        Play::Numbered(turns) => {
+            for turn in turns {
+                let asked = number_of(&request(&mut client, state)?);
+                let other = [2, 1, 99];
+                let numbered = |(number, op): (Number, Vec<u8>)| match number {
+                    Number::Asked => message(&asked, &op),
+                    Number::Other => message(&other, &op),
+                };
+                // In one piece, so that what follows an answer is there as soon as the answer is.
+                say(&mut client, &turn.into_iter().flat_map(numbered).collect::<Vec<u8>>())?;
             }
             wait_for_end(client)
         }
@@ -478,12 +502,17 @@ pub mod ber {
 
     /// A person's entry with one attribute besides `uid`.
     pub fn person_with(uid: &str, name: &str, values: &[&[u8]]) -> Vec<u8> {
-        let attribute = |name: &str, values: &[&[u8]]| {
+        let dn = format!("uid={uid},ou=people,dc=example,dc=com");
+        entry(&dn, &[("uid", &[uid.as_bytes()]), (name, values)])
+    }
+
+    /// An entry, with its attributes as they are given, also twice.
+    pub fn entry(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Vec<u8> {
+        let attribute = |(name, values): &(&str, &[&[u8]])| {
             let values: Vec<u8> = values.iter().flat_map(|value| element(4, value)).collect();
             element(0x30, &[element(4, name.as_bytes()), element(0x31, &values)].concat())
         };
-        let attributes = [attribute("uid", &[uid.as_bytes()]), attribute(name, values)].concat();
-        let dn = format!("uid={uid},ou=people,dc=example,dc=com");
+        let attributes: Vec<u8> = attributes.iter().flat_map(attribute).collect();
         element(0x64, &[element(4, dn.as_bytes()), element(0x30, &attributes)].concat())
     }
 

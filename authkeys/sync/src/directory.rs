@@ -11,6 +11,7 @@
 
 mod connect;
 mod discover;
+mod dn;
 mod dns;
 mod fault;
 mod marks;
@@ -20,12 +21,13 @@ mod refresh;
 mod search;
 mod server;
 mod slices;
+mod watch;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use host::config::{Bind, Ldap, LdapServer, LdapUrl, Membership};
+use host::config::{Bind, Ldap, LdapServer, LdapUrl, Membership, Referrals};
 use host::secret::Secret;
 use ldap3::{LdapConnAsync, LdapError, LdapResult, Scope};
 use tokio::task::JoinHandle;
@@ -67,6 +69,8 @@ pub struct Answer {
     pub cookie: Option<Vec<u8>>,
     /// Who may ever become root.
     pub eligible: Eligible,
+    /// Another server, of which this one says that it has more people.
+    pub elsewhere: Option<String>,
     /// The servers that were asked before and gave no answer.
     pub silent: Vec<String>,
 }
@@ -197,6 +201,7 @@ fn converse(
         .build()
         .map_err(Fault::Local)?;
     let step = Cell::new(Step::Handshake);
+    watch::begin();
     let conversation = async {
         let asked = async {
             let mut session = Session::begin(line, login, &step).await?;
@@ -244,7 +249,15 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         Some(cookie) if session.server.tells_changes() => session.people(&wanted, cookie, &reader).await?,
         _ => (session.everybody(&wanted, &reader).await?, None),
     };
-    Ok(Answer { news, cookie, eligible, silent: Vec::new() })
+    if watch::has_strayed().await {
+        return Err(Fault::Stray(session.step.get()));
+    }
+    let elsewhere = session.tally.elsewhere.take().filter(|_| ldap.referrals == Referrals::Refuse);
+    match (question, elsewhere) {
+        // Somebody of that name may be there too.
+        (Question::Person(_), Some(url)) => Err(Fault::Elsewhere(url)),
+        (_, elsewhere) => Ok(Answer { news, cookie, eligible, elsewhere, silent: Vec::new() }),
+    }
 }
 
 /// A connection with TLS on it, or on a socket of this host.
@@ -413,6 +426,7 @@ pub(crate) mod tests {
             filter: "(objectClass=*)".to_string(),
             eligible_group: None,
             membership: Membership::Group,
+            referrals: Referrals::Refuse,
             attributes: host::config::Attributes::default(),
             disabled: Vec::new(),
             lockout: host::config::Lockout::default(),

@@ -17,6 +17,8 @@ pub struct Entry {
     pub id: String,
     /// Where it stands in the directory; empty in a file.
     pub dn: String,
+    /// Why it is nobody whatever it says, if so; it has no names then.
+    pub nobody: Option<&'static str>,
     /// Every value of the user name attribute.
     pub names: Vec<String>,
     /// Every mail address.
@@ -60,7 +62,7 @@ pub fn believe(mut entries: Vec<Entry>) -> Believed {
         let person = match name_of(&entry, &contested) {
             Ok(principal) => Some(person(principal, &mut entry, &mut believed.dropped)),
             Err(why) => {
-                believed.dropped.push(format!("{}: {why}", Escaped(&entry.id)));
+                believed.dropped.push(format!("{}: {why}", called(&entry)));
                 None
             }
         };
@@ -68,6 +70,16 @@ pub fn believe(mut entries: Vec<Entry>) -> Believed {
         believed.records.push(Record::new(entry.id, entry.dn, names, person));
     }
     believed
+}
+
+/// An entry in a line of the log: by its id, which stays, and by where it is found.
+fn called(entry: &Entry) -> String {
+    let Entry { id, dn, .. } = entry;
+    if dn.is_empty() || dn == id {
+        Escaped(id).to_string()
+    } else {
+        format!("{} ({})", Escaped(dn), Escaped(id))
+    }
 }
 
 /// The names that an entry claims, in small letters: servers find `Alice` where they are asked for alice. What is
@@ -96,6 +108,7 @@ fn contested(entries: &[Entry]) -> HashSet<String> {
 /// The one name of an entry, if nobody else claims it.
 fn name_of(entry: &Entry, contested: &HashSet<String>) -> Result<Principal, String> {
     let name = match entry.names.as_slice() {
+        [] if entry.nobody.is_some() => return Err(entry.nobody.unwrap_or_default().to_string()),
         [] => return Err("no readable user name".to_string()),
         [name] => name,
         // A second name would let its owner in as somebody else.

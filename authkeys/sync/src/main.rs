@@ -185,6 +185,12 @@ fn from_ldap(
         let mut answer = directory::fetch(ldap, cookie, deadline)
             .map_err(|error| format!("{error} ({}), nothing published", error.reason()))?;
         answer.news.forget_beginnings(asked);
+        if let Some(url) = &answer.elsewhere {
+            complain(format_args!(
+                "the directory refers to {url}, which is not asked: nobody is copied from there, and a live \
+                 lookup is no answer; narrow [directory] base, or write referrals = \"ignore\""
+            ));
+        }
         let full = match (&answer.news, &old) {
             (replica::News::Part { .. }, Some(note)) => note.full,
             _ => asked,

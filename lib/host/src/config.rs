@@ -24,7 +24,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
-pub use directory::{Attributes, Bind, ClientFiles, Directory, Ldap, Lockout, Mark, Membership};
+pub use directory::{Attributes, Bind, ClientFiles, Directory, Ldap, Lockout, Mark, Membership, Referrals};
 use directory::{DirectorySection, MAX_SHRINK};
 pub use key_rule::{Allowance, KeyAccounts, KeyRule};
 use keys::KeysSection;

@@ -60,6 +60,10 @@ pub enum Fault {
     Shunned(String),
     /// The server's answer is not LDAP.
     Malformed(Step),
+    /// The server sent something that nobody asked for; at which step.
+    Stray(Step),
+    /// The server says that another one has more people; which.
+    Elsewhere(String),
     /// The server has no StartTLS.
     StartTls(Reply),
     /// No TLS, or not with the server that was meant.
@@ -143,7 +147,11 @@ impl DirectoryError {
             Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => "file-untrusted",
             Self::Server(
                 _,
-                Fault::Partial { .. } | Fault::Group(..) | Fault::Range(..) | Fault::TooLarge,
+                Fault::Partial { .. }
+                | Fault::Group(..)
+                | Fault::Range(..)
+                | Fault::TooLarge
+                | Fault::Elsewhere(_),
             ) => "ldap-partial",
             Self::Server(_, Fault::Socket(refusal)) if !refusal.is_missing() => "file-untrusted",
             Self::Server(..) => "ldap-unavailable",
@@ -166,11 +174,12 @@ impl DirectoryError {
     pub fn concerns_everybody(&self) -> bool {
         match self {
             Self::CaFile(_) | Self::CaContent(..) | Self::Password(_) | Self::Client(..) => true,
-            Self::Server(_, Fault::Late(step, _) | Fault::Lost(step, _) | Fault::Malformed(step)) => {
-                *step != Step::People
-            }
+            Self::Server(
+                _,
+                Fault::Late(step, _) | Fault::Lost(step, _) | Fault::Malformed(step) | Fault::Stray(step),
+            ) => *step != Step::People,
             Self::Server(_, Fault::Partial { reply, .. }) => reply.is_busy(),
-            Self::Server(_, Fault::Range(..) | Fault::TooLarge) => false,
+            Self::Server(_, Fault::Range(..) | Fault::TooLarge | Fault::Elsewhere(_)) => false,
             Self::Server(..) => true,
             Self::NoServer(each) => each.iter().all(Self::concerns_everybody),
         }
@@ -244,6 +253,17 @@ impl fmt::Display for Fault {
             Self::Malformed(step) => {
                 write!(f, "its answer is not LDAP, {step}; what listens there? see [directory] urls")
             }
+            Self::Stray(step) => {
+                write!(
+                    f,
+                    "sends more than an answer to what was asked, {step}; what listens there? see [directory] urls"
+                )
+            }
+            Self::Elsewhere(url) => write!(
+                f,
+                "refers to {url}, where somebody of the same name may be; references are not followed: narrow [directory] \
+                 base, or write referrals = \"ignore\" if no people are there"
+            ),
             Self::StartTls(reply) => {
                 write!(f, "refuses StartTLS; give it a certificate, or write ldaps:// : {reply}")
             }

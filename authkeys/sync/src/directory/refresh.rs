@@ -138,7 +138,7 @@ impl Session<'_> {
     /// Takes one message of a refresh; `false` if it is an entry without its state.
     fn take(&mut self, item: ResultEntry, refresh: &mut Refresh, reader: &Reader<'_>) -> Result<bool, Fault> {
         if item.is_ref() {
-            return self.tally.add_reference().map(|()| true);
+            return self.tally.refer(item).map(|()| true);
         }
         if item.is_intermediate() {
             self.tally.add_reference()?;

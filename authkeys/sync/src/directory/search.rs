@@ -5,6 +5,8 @@
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
 use ldap3::{DerefAliases, ResultEntry, Scope, SearchOptions};
 
+use super::dn::Dn;
+use super::fault::one_line;
 use super::received::Received;
 use super::{Fault, MOST_BYTES, MOST_ENTRIES, Session};
 
@@ -25,6 +27,8 @@ pub(super) struct Tally {
     pub(super) entries: usize,
     pub(super) references: usize,
     pub(super) bytes: usize,
+    /// Where the server says that more is, unless everybody knows that no people are there.
+    pub(super) elsewhere: Option<String>,
 }
 
 impl Tally {
@@ -37,6 +41,17 @@ impl Tally {
     /// The same for another search: bytes go on counting, they are limited over all searches together.
     pub(super) fn begin(&mut self) {
         *self = Self { bytes: self.bytes, ..Self::default() };
+    }
+
+    /// Counts one reference to other servers (RFC 4511, 4.5.3), each of which has the same.
+    pub(super) fn refer(&mut self, item: ResultEntry) -> Result<(), Fault> {
+        let urls = item.0.expect_constructed().unwrap_or_default().into_iter();
+        let mut urls = urls.filter_map(|url| String::from_utf8(url.expect_primitive()?).ok()).peekable();
+        let first = urls.peek().map(|url| one_line(url)).unwrap_or_default();
+        if self.elsewhere.is_none() && !urls.any(|url| is_without_people(&url)) {
+            self.elsewhere = Some(first);
+        }
+        self.add_reference()
     }
 
     /// Counts one message that is no entry.
@@ -55,6 +70,16 @@ impl Tally {
         let few = self.entries.saturating_add(self.references) <= MOST_ENTRIES;
         if few && self.bytes <= MOST_BYTES { Ok(()) } else { Err(Fault::TooLarge) }
     }
+}
+
+/// Parts of Active Directory that a search at the root of a domain refers to, and that hold DNS and settings.
+const WITHOUT_PEOPLE: [&str; 3] = ["dc=forestdnszones,dc=", "dc=domaindnszones,dc=", "cn=configuration,dc="];
+
+/// Does this reference lead to one of them?
+fn is_without_people(url: &str) -> bool {
+    let dn = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, dn)| dn);
+    let dn = dn.and_then(|dn| Dn::read(dn.split('?').next().unwrap_or_default()));
+    dn.is_some_and(|dn| WITHOUT_PEOPLE.iter().any(|part| dn.as_str().starts_with(part)))
 }
 
 /// The entries of one page, and the cookie for the next one; empty if there is none.
@@ -110,7 +135,8 @@ impl Session<'_> {
         let mut entries = Vec::new();
         loop {
             match stream.next().await {
-                Ok(Some(item)) if item.is_ref() || item.is_intermediate() => self.tally.add_reference()?,
+                Ok(Some(item)) if item.is_ref() => self.tally.refer(item)?,
+                Ok(Some(item)) if item.is_intermediate() => self.tally.add_reference()?,
                 Ok(Some(item)) => entries.push(self.receive(item)?),
                 Ok(None) => break,
                 Err(error) => return Err(self.fault(error).await),
@@ -157,6 +183,26 @@ mod tests {
         let mut tally = Tally { bytes: MOST_BYTES - 3, ..Tally::default() };
         assert!(tally.add(&found("d", &[("a", &["b"])], &[("c", &[b"d"])])).is_ok());
         assert!(matches!(tally.add(&found("d", &[], &[])), Err(Fault::TooLarge)));
+    }
+
+    #[test]
+    fn what_active_directory_refers_to_at_its_root_holds_no_people() {
+        for url in [
+            "ldap://ForestDnsZones.example.com/DC=ForestDnsZones,DC=example,DC=com",
+            "ldap://example.com/CN=Configuration,DC=example,DC=com??sub",
+            "ldaps://x/DC=DomainDnsZones, DC=com",
+        ] {
+            assert!(is_without_people(url), "{url}");
+        }
+        for url in [
+            "ldap://child.example.com/DC=child,DC=example,DC=com",
+            "ldap://x/",
+            "ldap://x",
+            "",
+            "ldap://x/OU=DC\\=ForestDnsZones,DC=com",
+        ] {
+            assert!(!is_without_people(url), "{url}");
+        }
     }
 
     #[test]

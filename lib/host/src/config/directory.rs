@@ -69,6 +69,8 @@ pub struct Ldap {
     pub eligible_group: Option<String>,
     /// How it is known who is in that group.
     pub membership: Membership,
+    /// What a reference to another server means.
+    pub referrals: Referrals,
     /// What attributes of people are called.
     pub attributes: Attributes,
     /// What marks an account as disabled, besides the marks that every directory has.
@@ -158,6 +160,26 @@ impl fmt::Display for Membership {
     }
 }
 
+/// What it means when a search answers with references to other servers, which are never followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Referrals {
+    /// There may be people of the same name elsewhere: no answer about one person is whole.
+    #[default]
+    Refuse,
+    /// Nobody who matters is there.
+    Ignore,
+}
+
+impl fmt::Display for Referrals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refuse => "refuse",
+            Self::Ignore => "ignore",
+        })
+    }
+}
+
 /// Which locks that a password policy sets (`pwdAccountLockedTime`) disable an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -196,6 +218,8 @@ pub(super) struct DirectorySection {
     eligible_group: Option<String>,
     #[serde(default)]
     eligible_group_by: Membership,
+    #[serde(default)]
+    referrals: Referrals,
     #[serde(default)]
     attributes: AttributesSection,
     #[serde(default)]
@@ -259,6 +283,7 @@ impl DirectorySection {
             filter: this.people_filter()?,
             eligible_group: this.eligible_group.clone(),
             membership: this.eligible_group_by,
+            referrals: this.referrals,
             attributes: this.attributes.check()?,
             disabled: marks(&this.disabled)?,
             lockout: this.lockout,

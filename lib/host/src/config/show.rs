@@ -96,6 +96,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         filter,
         eligible_group,
         membership,
+        referrals,
         attributes,
         disabled,
         lockout,
@@ -119,6 +120,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         ("filter", text(filter)),
         ("eligible_group", eligible_group.as_ref().and_then(text)),
         ("eligible_group_by", text(membership)),
+        ("referrals", text(referrals)),
         ("attributes", table([("user", text(user)), ("keys", text(keys)), ("mail", text(mail))])),
         ("lockout", text(lockout)),
         ("disabled", table(marks.iter().map(|(name, values)| (name.as_str(), values.clone())))),
@@ -403,6 +405,7 @@ ca_file = "ca.pem"
 filter = "(uid=*)"
 eligible_group = "cn=g"
 eligible_group_by = "memberOf"
+referrals = "ignore"
 attributes = { user = "sAMAccountName", keys = "altSecurityIdentities", mail = "proxyAddresses" }
 disabled = { employeeType = ["former", "*"], title = ["x"] }
 lockout = "any"
