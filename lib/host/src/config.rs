@@ -465,7 +465,7 @@ mod tests {
         let config = parse(&other).unwrap();
         assert!(matches!(config.directory, Some(Directory::Ldap(_))));
         assert_eq!(config.oncall.sources.len(), 3);
-        assert_eq!(config.keys.chain.len(), 1);
+        assert_eq!(config.keys.chain.len(), 2);
         assert_eq!(config.rules.automation[0].digests.len(), 2);
     }
 
