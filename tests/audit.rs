@@ -1,5 +1,6 @@
 //! What is written down of a login, by whom it can be held up, and what the user reads.
 
+use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -603,16 +604,80 @@ fn a_report_reads_rotated_and_damaged_files_and_says_what_is_gone() {
     let told = json_report(&suite, "");
     assert_eq!(told["logins"].as_array().map(Vec::len), Some(4));
     let gaps = told["gaps"].to_string();
-    for words in
-        ["1 records are missing", "2 lines of the audit file are not understood", "1 rotated files of"]
-    {
+    for words in [
+        "1 records are missing between number 1 (",
+        ") and number 3 (",
+        "2 lines of the audit file are not understood",
+        "1 rotated files of",
+    ] {
         assert!(gaps.contains(words), "{gaps}");
     }
+    assert!(!gaps.contains("the last"), "{gaps}");
+    // What was written last is gone too, and the module has counted it.
+    suite.host.must(&format!("cp {AUDIT} /var/log/authkeys.kept && : >{AUDIT}"));
+    let gaps = json_report(&suite, "")["gaps"].to_string();
+    let last = "the last 1 records are missing: 5 were counted since the boot, and the last one that is there is number 4 (";
+    assert!(gaps.contains(last), "{gaps}");
+    suite.host.must(&format!("cat /var/log/authkeys.kept >{AUDIT}"));
     // Whatever others could have written is not believed.
     suite.host.must(&format!("chown dave {AUDIT}.1"));
     let told = json_report(&suite, "");
     assert_eq!(told["logins"].as_array().map(Vec::len), Some(1));
     assert!(told["gaps"].to_string().contains("is not root's alone"), "{told}");
+}
+
+#[test]
+fn whoever_reads_takes_no_more_memory_than_64_mib_whatever_the_file() {
+    let suite = suite();
+    alone(&suite, "sshd");
+    open_session(&suite);
+    let peak = |what: &str, command: &str| {
+        let output = suite.host.sh(&format!("/usr/bin/time -f %M -o /run/rss {command} >/run/out 2>&1"));
+        let said = suite.host.read("/run/rss");
+        let kibibytes: u64 = said.trim().lines().last().and_then(|line| line.parse().ok()).expect("a number");
+        println!("{what}: {kibibytes} KiB");
+        assert!(kibibytes < 64 * 1024, "{what}: {kibibytes} KiB");
+        (output.status.code(), suite.host.must("head -c 4000 /run/out"))
+    };
+    // Each record is one that could be, and of a length that a line may have; each has an id of its own.
+    let first = records(&suite)[0].clone();
+    for (count, length) in [(9_000, 11_000), (60_000, 9)] {
+        let file = std::fs::OpenOptions::new().write(true).truncate(true).open(suite.host.path(AUDIT));
+        let mut file = std::io::BufWriter::new(file.expect("the audit file"));
+        for number in 0..count {
+            let mut record = first.clone();
+            record["id"] = number.to_string().into();
+            record["rhost"] = "x".repeat(length).into();
+            writeln!(file, "{record}").expect("room");
+        }
+        file.flush().expect("room");
+        for form in ["--json", "--csv", ""] {
+            let (code, _) = peak("report", &format!("oncall-cache report {form}"));
+            assert_eq!(code, Some(1));
+            suite.host.must("grep -q '[0-9]* records are too many' /run/out");
+        }
+    }
+    // A roster of which every row is as it should be.
+    let change = |file: &str, sql: &str| {
+        suite.host.write("/run/sql", sql, 0o644);
+        suite.host.must(&format!("sqlite3 {file} </run/sql"));
+    };
+    change(
+        "/var/lib/oncall-cache/roster.db",
+        "DELETE FROM schedule; DELETE FROM shift;
+         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+         INSERT INTO schedule SELECT i, 's', i, 'p', hex(zeroblob(500)), 0, 0 FROM n;",
+    );
+    let (code, said) = peak("check", "oncall-cache check alice");
+    assert!(code == Some(2) && said.contains("larger than any roster is"), "{said}");
+    // One person with more keys than anybody has.
+    change(
+        "/var/lib/authkeys/keys.db",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+         INSERT INTO public_key SELECT 'alice', i, (SELECT line FROM public_key WHERE principal = 'alice') FROM n;",
+    );
+    let (code, said) = peak("authkeys", "runuser -u authkeys -- authkeys alice");
+    assert!(code == Some(2) && said.contains("larger than any copy is"), "{said}");
 }
 
 #[test]

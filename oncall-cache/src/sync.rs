@@ -246,6 +246,13 @@ pub fn read_people(config: &Config, now: Timestamp) -> Result<(Vec<Person>, Time
         .map_err(SyncError::People)
 }
 
+/// The names of everybody in the copy.
+pub fn read_names(config: &Config, now: Timestamp) -> Option<BTreeSet<String>> {
+    let directory = config.directory.as_ref()?;
+    let copy = KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now);
+    copy.and_then(|copy| copy.names()).ok()
+}
+
 fn gather_and_publish(
     config: &Config,
     wish: &Wish,

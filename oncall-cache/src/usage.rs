@@ -10,15 +10,17 @@ mod numbers;
 mod show;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use host::config::{Directory, KeysMode};
-use host::{Config, accounts};
+use host::{Config, accounts, audit, child};
 use policy::{Span, Timestamp};
 
 use crate::{sync, when};
 use could::Could;
 use lines::{Files, Keeper};
 use logins::Logins;
+use numbers::Counted;
 pub use show::Form;
 
 /// What is asked about.
@@ -94,8 +96,8 @@ impl Usage {
         }
         let mut gaps = Vec::new();
         let names = Names::read(config, now);
-        let decisions = Files::of(&config.paths.audit, Keeper::Root, &mut gaps);
-        let logins = Logins::read(decisions, period, &names, &mut gaps);
+        let (logins, told) = read_logins(config, period, &names, period.contains(now));
+        gaps.extend(told);
         let history = sync::history_path(config);
         let could = Could::read(Files::of(&history, Keeper::Service, &mut gaps), period, &mut gaps);
         Ok(Self { host: config.rules.host.name.clone(), period, could, logins, gaps })
@@ -116,6 +118,35 @@ impl Usage {
     }
 }
 
+/// How often the records are read while some that were numbered are not there yet, and the time in between.
+const ATTEMPTS: usize = 4;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The most records that may be on their way into the file.
+const ON_THEIR_WAY: u64 = 16;
+
+/// All records, and what is not known of them; of the last ones too if the period reaches until now.
+fn read_logins(config: &Config, period: Period, names: &Names, until_now: bool) -> (Logins, Vec<String>) {
+    let mut attempt = 1;
+    loop {
+        let before = audit::counted();
+        let mut gaps = Vec::new();
+        let decisions = Files::of(&config.paths.audit, Keeper::Root, &mut gaps);
+        let logins = Logins::read(decisions, period, names, &mut gaps);
+        let counted = before.zip(audit::counted()).filter(|_| until_now);
+        let behind = counted.and_then(|(before, after)| logins.missing_behind(&Counted { before, after }));
+        match behind {
+            // A record is numbered just before it is written, and whoever writes it may be stopped in between.
+            Some(behind) if attempt < ATTEMPTS && behind.missing <= ON_THEIR_WAY => child::pause(PAUSE),
+            behind => {
+                gaps.extend(behind.map(|behind| behind.text));
+                return (logins, gaps);
+            }
+        }
+        attempt += 1;
+    }
+}
+
 /// Who is a person: whoever the directory knows. Any other name is a program's account.
 struct Names {
     known: BTreeSet<String>,
@@ -125,15 +156,10 @@ struct Names {
 
 impl Names {
     fn read(config: &Config, now: Timestamp) -> Self {
-        let people = sync::read_people(config, now).ok();
+        let known = sync::read_names(config, now);
         let copies_all = matches!(config.directory, Some(Directory::File(_)))
             || matches!(config.keys.mode, KeysMode::Replica);
-        Self {
-            is_whole: people.is_some() && copies_all,
-            known: people.map_or_else(BTreeSet::new, |(people, _)| {
-                people.into_iter().map(|person| person.principal.to_string()).collect()
-            }),
-        }
+        Self { is_whole: known.is_some() && copies_all, known: known.unwrap_or_default() }
     }
 
     /// Where the copy of the directory does not tell, accounts of the system are programs'.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use policy::{Decision, Ground};
 
 pub use record::{Phase, Record};
-pub use spool::{MOST, Spool, Ticket, open};
+pub use spool::{MOST, Spool, Ticket, counted, open};
 
 /// Facility authpriv (10), severity info (6): RFC 5424 section 6.2.1.
 const PRIORITY: u8 = 10 * 8 + 6;

@@ -39,6 +39,11 @@ impl Timestamp {
         Some(Self(days * DAY + hour * 3600 + minute * 60 + second))
     }
 
+    /// Does it lie in the years 1 to 9999, which can be written as a date?
+    pub const fn has_date(self) -> bool {
+        -62_135_596_800 <= self.0 && self.0 < 253_402_300_800
+    }
+
     /// Seconds since the epoch.
     pub const fn unix(self) -> i64 {
         self.0

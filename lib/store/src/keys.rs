@@ -14,7 +14,7 @@
 
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +52,23 @@ const TABLES: [&str; 9] = [
 
 /// The most keys of one person that are printed.
 pub const MOST_KEYS: usize = 64;
+
+/// The most that is read of one person's keys, in bytes; many more than are printed.
+const MOST_OF_ONE: usize = 16 * 1024 * 1024;
+
+/// The most that is read of everybody, in bytes; that is for the syncs, of which no login waits.
+const MOST_OF_ALL: usize = 256 * 1024 * 1024;
+
+/// What a row costs beside its texts, in bytes.
+const ROW_BYTES: usize = 128;
+
+/// The most people whose names are read alone.
+const MOST_NAMES: usize = 400_000;
+
+/// The most refused values that are told.
+const MOST_REFUSED: usize = 20_000;
+
+const TOO_MUCH: &str = "it is larger than any copy is";
 
 /// The most owners of one key that are named.
 const MOST_OWNERS: u32 = 8;
@@ -259,7 +276,7 @@ impl KeyCopy {
         let rows = query
             .query_map([principal.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .map_err(|error| self.corrupt(error))?;
-        let mut known = None;
+        let (mut known, mut room) = (None, MOST_OF_ONE);
         for row in rows {
             let row: (Option<String>, Option<i64>, Option<String>) =
                 row.map_err(|error| self.corrupt(error))?;
@@ -269,6 +286,7 @@ impl KeyCopy {
             }
             let keys: &mut Vec<PublicKey> = known.get_or_insert_default();
             if let Some(line) = line {
+                room = room.checked_sub(line.len() + ROW_BYTES).ok_or_else(|| self.corrupt(TOO_MUCH))?;
                 keys.extend(unless_weak(&line).map_err(|problem| self.corrupt(problem))?);
             }
         }
@@ -299,7 +317,7 @@ impl KeyCopy {
         let (of, now) = (principal.map(Principal::as_str), self.now.unix());
         let mut refused = Vec::new();
         let mut query = self.connection.prepare(&format!(
-            "SELECT person.principal, number, problem FROM rejected {theirs} ORDER BY person.principal, number"
+            "SELECT person.principal, number, problem FROM rejected {theirs} ORDER BY person.principal, number LIMIT {MOST_REFUSED}"
         ))?;
         let mut rows = query.query(params![of, now])?;
         while let Some(row) = rows.next()? {
@@ -312,7 +330,7 @@ impl KeyCopy {
             .connection
             .prepare(&format!("SELECT person.principal, line, fingerprint FROM public_key {theirs}"))?;
         let mut rows = query.query(params![of, now])?;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next()?.filter(|_| refused.len() < MOST_REFUSED) {
             let principal = Principal::new(&row.get::<_, String>(0)?)?;
             let which = Which::Key(row.get(2)?);
             match PublicKey::parse(row.get::<_, String>(1)?.as_bytes()) {
@@ -395,13 +413,31 @@ impl KeyCopy {
         .collect()
     }
 
+    /// The names of everyone.
+    pub fn names(&self) -> Result<BTreeSet<String>, StoreError> {
+        let read = || -> rusqlite::Result<BTreeSet<String>> {
+            let mut query = self.connection.prepare("SELECT principal FROM person LIMIT ?1")?;
+            query.query_map([MOST_NAMES as i64], |row| row.get(0))?.collect()
+        };
+        let names = read().map_err(|error| self.corrupt(error))?;
+        match names.iter().find(|name| Principal::check(name).is_err()) {
+            None if names.len() < MOST_NAMES => Ok(names),
+            None => Err(self.corrupt(TOO_MUCH)),
+            Some(_) => Err(self.corrupt("a name that nobody has")),
+        }
+    }
+
     /// Everyone, in order of name; without what was dropped of their values.
     pub fn people(&self) -> Result<Vec<Person>, StoreError> {
         self.read_people().map_err(|error| self.corrupt(error))
     }
 
     fn read_people(&self) -> Result<Vec<Person>, Box<dyn std::error::Error>> {
-        let mut people = BTreeMap::new();
+        let (mut people, mut room) = (BTreeMap::new(), MOST_OF_ALL);
+        let mut take = |bytes: usize| {
+            room = room.checked_sub(bytes + ROW_BYTES).ok_or(TOO_MUCH)?;
+            Ok::<(), &str>(())
+        };
         let mut query =
             self.connection.prepare("SELECT principal, id, eligible, disabled, expires FROM person")?;
         let mut rows = query.query([])?;
@@ -419,19 +455,23 @@ impl KeyCopy {
                 begins,
                 expires: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_unix),
             };
+            take(size_of::<Person>() + 2 * principal.as_str().len() + person.id.len())?;
             people.insert(principal.as_str().to_string(), person);
         }
         let mut query = self.connection.prepare("SELECT principal, address FROM mail")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let person = people.get_mut(&row.get::<_, String>(0)?).ok_or("a mail address of nobody")?;
-            person.mails.push(row.get(1)?);
+            let mail: String = row.get(1)?;
+            take(mail.len())?;
+            person.mails.push(mail);
         }
         let mut query = self.connection.prepare("SELECT principal, line FROM public_key")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let person = people.get_mut(&row.get::<_, String>(0)?).ok_or("a key of nobody")?;
             let line: String = row.get(1)?;
+            take(line.len())?;
             person.keys.extend(unless_weak(&line).map_err(|problem| problem.to_string())?);
         }
         Ok(people.into_values().map(|person| person.at(self.now)).collect())

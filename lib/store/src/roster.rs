@@ -33,7 +33,14 @@ const TABLES: [&str; 5] = [
     "CREATE TABLE mapping (source TEXT NOT NULL, principal TEXT NOT NULL, user TEXT NOT NULL, ground TEXT NOT NULL, PRIMARY KEY (source, principal, user)) WITHOUT ROWID",
 ];
 
-/// The most rows of a kind that a reader takes.
+/// The most that a reader keeps of a roster, in bytes: some 200,000 shifts. Everything that decides reads it, inside sshd
+/// and sudo too, whatever is in the file.
+const MOST_BYTES: usize = 24 * 1024 * 1024;
+
+/// What a row costs beside its texts: the numbers in it, and what allocators and trees add.
+const ROW_BYTES: usize = 96;
+
+/// The most rows of a kind that a reader looks at.
 const MOST_ROWS: usize = 200_000;
 
 /// How a provider's user was found to be a person of the directory.
@@ -132,11 +139,15 @@ pub fn read_for(path: &Path, person: Option<&Principal>, now: Timestamp) -> Resu
 
 /// Whoever has a shift at `now`. Nothing else is judged here: [`read_rows`] does that.
 fn on_call(tables: &Tables, now: Timestamp) -> Result<BTreeSet<String>, Damaged> {
-    let mut people = BTreeSet::new();
+    let (mut people, mut room) = (BTreeSet::new(), Room::new());
     // schedule, principal, level, starts, ends
     tables.rows("shift", 5, |row| {
         if row.integer(3)? <= now.unix() && now.unix() < row.integer(4)? {
-            people.insert(row.text(1)?.to_string());
+            let name = row.text(1)?;
+            if !people.contains(name) {
+                room.take(&[name])?;
+                people.insert(name.to_string());
+            }
         }
         Ok(())
     })?;
@@ -152,12 +163,13 @@ pub fn mappings(path: &Path) -> Result<BTreeSet<Mapping>, StoreError> {
 type Damaged = Box<dyn std::error::Error>;
 
 fn read_mappings(tables: &Tables) -> Result<BTreeSet<Mapping>, Damaged> {
-    let mut mappings = BTreeSet::new();
+    let (mut mappings, mut room) = (BTreeSet::new(), Room::new());
     // source, principal, user, ground
     tables.rows("mapping", 4, |row| {
         bounded(mappings.len())?;
         let principal = Principal::new(row.text(1)?)?;
         let (source, user, ground) = (text(row, 0)?, text(row, 2)?, text(row, 3)?);
+        room.take(&[principal.as_str(), &source, &user, &ground])?;
         mappings.insert(Mapping { source, principal, user, ground });
         Ok(())
     })?;
@@ -166,7 +178,8 @@ fn read_mappings(tables: &Tables) -> Result<BTreeSet<Mapping>, Damaged> {
 
 /// `keeps` is asked about each person.
 fn read_rows(tables: &Tables, keeps: impl Fn(&str) -> bool) -> Result<Roster, Damaged> {
-    let (published, schedules) = read_schedules(tables)?;
+    let mut room = Room::new();
+    let (published, schedules) = read_schedules(tables, &mut room)?;
     let mut roster = Roster { published, schedules, shifts: Vec::new(), eligible: Default::default() };
     let mut count = 0;
     // schedule, principal, level, starts, ends
@@ -175,6 +188,7 @@ fn read_rows(tables: &Tables, keeps: impl Fn(&str) -> bool) -> Result<Roster, Da
         count += 1;
         let (name, schedule, level, window) = shift(row, roster.schedules.len())?;
         if keeps(name) {
+            room.take(&[name])?;
             roster.shifts.push(Shift { schedule, principal: Principal::new(name)?, level, window });
         }
         Ok(())
@@ -186,6 +200,7 @@ fn read_rows(tables: &Tables, keeps: impl Fn(&str) -> bool) -> Result<Roster, Da
         count += 1;
         let (name, eligible) = (name(row, 0)?, flag(row.integer(1)?)?);
         if keeps(name) {
+            room.take(&[name])?;
             roster.eligible.insert(Principal::new(name)?, eligible);
         }
         Ok(())
@@ -194,7 +209,7 @@ fn read_rows(tables: &Tables, keeps: impl Fn(&str) -> bool) -> Result<Roster, Da
 }
 
 /// When the roster was written, and its schedules.
-fn read_schedules(tables: &Tables) -> Result<(Timestamp, Vec<Schedule>), Damaged> {
+fn read_schedules(tables: &Tables, room: &mut Room) -> Result<(Timestamp, Vec<Schedule>), Damaged> {
     let mut published = None;
     // published
     tables.rows("meta", 1, |row| {
@@ -214,10 +229,12 @@ fn read_schedules(tables: &Tables) -> Result<(Timestamp, Vec<Schedule>), Damaged
         if synced > published {
             return Err("a schedule that was read after the roster was written".into());
         }
+        let (source, id, provider_id, name) = (text(row, 1)?, text(row, 2)?, text(row, 3)?, text(row, 4)?);
+        room.take(&[&source, &id, &provider_id, &name])?;
         schedules.push(Schedule {
-            reference: ScheduleRef { source: text(row, 1)?, id: text(row, 2)? },
-            provider_id: text(row, 3)?,
-            name: text(row, 4)?.into(),
+            reference: ScheduleRef { source, id },
+            provider_id,
+            name: name.into(),
             synced,
             horizon: Timestamp::from_unix(row.integer(6)?),
         });
@@ -233,6 +250,10 @@ fn shift<'p>(row: &Row<'p>, schedules: usize) -> Result<(&'p str, usize, u8, Win
         return Err("a shift of no schedule".into());
     }
     let (start, end) = (Timestamp::from_unix(row.integer(3)?), Timestamp::from_unix(row.integer(4)?));
+    // Beside the open ends, which stand for themselves, a provider tells dates.
+    if !(start == Timestamp::MIN || start.has_date()) || !(end == Timestamp::MAX || end.has_date()) {
+        return Err("a shift at a time that no calendar has".into());
+    }
     let level = match u8::try_from(row.integer(2)?)? {
         0 => return Err("a shift of level 0".into()),
         level => level,
@@ -255,6 +276,22 @@ fn text(row: &Row<'_>, column: usize) -> Result<String, Damaged> {
     match row.text(column)? {
         text if text.len() <= LONGEST_TEXT => Ok(text.to_string()),
         _ => Err("a name longer than any is".into()),
+    }
+}
+
+/// What is left of [`MOST_BYTES`].
+struct Room(usize);
+
+impl Room {
+    fn new() -> Self {
+        Self(MOST_BYTES)
+    }
+
+    /// Takes what a row with these texts costs.
+    fn take(&mut self, texts: &[&str]) -> Result<(), &'static str> {
+        let bytes = texts.iter().map(|text| text.len()).sum::<usize>() + ROW_BYTES;
+        self.0 = self.0.checked_sub(bytes).ok_or("it is larger than any roster is")?;
+        Ok(())
     }
 }
 
@@ -406,6 +443,12 @@ mod tests {
             "UPDATE shift SET principal = 'A*'",
             "UPDATE shift SET schedule = 7",
             "UPDATE shift SET ends = starts",
+            "UPDATE shift SET ends = 253402300800",
+            "UPDATE shift SET ends = 9223372036854775806",
+            "UPDATE shift SET starts = -62135596801",
+            // More bytes than a reader keeps, in rows that each are as they should be.
+            "DELETE FROM schedule; WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+             INSERT INTO schedule SELECT i, 's', i, 'p', hex(zeroblob(500)), 0, 0 FROM n",
             "UPDATE person SET eligible = 2",
             "DELETE FROM meta",
             "UPDATE meta SET published = 'x'",

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::Period;
 use super::lines::Files;
 
-/// The most shifts that are kept.
-const MOST: usize = 100_000;
+/// The most bytes of shifts that are kept: some 15,000 of them.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// A line of history.jsonl.
 #[derive(Debug, Deserialize)]
@@ -68,7 +68,8 @@ pub struct Could {
 impl Could {
     /// Reads the history.
     pub fn read(files: Files, period: Period, gaps: &mut Vec<String>) -> Self {
-        let mut story = Story { period, known: BTreeMap::new(), could: Self::default(), unread: 0, lost: 0 };
+        let mut story =
+            Story { period, known: BTreeMap::new(), could: Self::default(), bytes: 0, unread: 0, lost: 0 };
         files.each(gaps, |line| story.take(line));
         let Story { known, mut could, unread, lost, .. } = story;
         for (claim, seen) in known {
@@ -120,8 +121,17 @@ struct Story {
     /// Shifts that stand, with the instant at which they were first seen.
     known: BTreeMap<Claim, Timestamp>,
     could: Could,
+    /// What they take in memory, with the rights that are over.
+    bytes: usize,
     unread: u64,
     lost: u64,
+}
+
+impl Claim {
+    /// What it takes, as long as it stands or as a right afterwards.
+    fn bytes(&self) -> usize {
+        2 * size_of::<Self>() + self.person.len() + self.schedule.len()
+    }
 }
 
 impl Story {
@@ -144,8 +154,10 @@ impl Story {
         let claim = Claim { person, schedule, level, start, end, eligible };
         match change.change.as_str() {
             _ if end <= self.period.since || seen >= self.period.until => {}
-            "gained" if self.known.len() < MOST => {
-                self.known.entry(claim).or_insert(seen);
+            "gained" if self.known.contains_key(&claim) => {}
+            "gained" if self.bytes + claim.bytes() <= MOST_BYTES => {
+                self.bytes += claim.bytes();
+                self.known.insert(claim, seen);
             }
             "lost" => {
                 if let Some(gained) = self.known.remove(&claim) {

@@ -6,14 +6,19 @@ use policy::Timestamp;
 use serde::Deserialize;
 
 use super::lines::Files;
-use super::numbers::Numbers;
+use super::numbers::{Behind, Counted, Numbered, Numbers};
 use super::{Names, Period};
 
-/// The most logins that are kept, and the most kinds of refusals.
-const MOST: usize = 100_000;
+/// The most people of whom records were dropped.
+const MOST_DROPPED: usize = 1_000;
 
 /// The most logins that are held open for their end.
 const MOST_OPEN: usize = 20_000;
+
+/// The most bytes of logins and refusals that are kept, and of logins that are open: a line of somebody else's making may
+/// be long, and what is kept is written out once more.
+const MOST_BYTES: usize = 6 * 1024 * 1024;
+const MOST_OPEN_BYTES: usize = 3 * 1024 * 1024;
 
 /// A line of decisions.jsonl, as far as a report needs it.
 #[derive(Debug, Default, Deserialize)]
@@ -131,6 +136,24 @@ pub struct Logins {
     pub would_refuse: BTreeMap<Kind, Count>,
     /// Decisions about logins that nothing guards, or by root itself.
     pub not_ours: u64,
+    /// The last record of all.
+    last: Option<Numbered>,
+}
+
+impl Login {
+    /// What it takes in memory.
+    fn bytes(&self) -> usize {
+        let Self { id, person, account, service, remote_host, tty, fingerprint, reason, ground, .. } = self;
+        let texts = [id, id, person, account, service, remote_host, tty, fingerprint, reason, ground];
+        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+}
+
+impl Kind {
+    fn bytes(&self) -> usize {
+        let Self { who, account, service, reason, .. } = self;
+        size_of::<(Self, Count)>() + [who, account, service, reason].map(String::len).iter().sum::<usize>()
+    }
 }
 
 impl Logins {
@@ -139,6 +162,11 @@ impl Logins {
         let mut story = Story::new(period, names);
         files.each(gaps, |line| story.take(line));
         story.end(gaps)
+    }
+
+    /// What is missing behind the last record, by what was counted before and after the reading.
+    pub fn missing_behind(&self, counted: &Counted) -> Option<Behind> {
+        counted.behind(self.last)
     }
 }
 
@@ -151,6 +179,8 @@ struct Story<'a> {
     open: BTreeMap<String, Login>,
     /// The same in order of their decisions, so that those which never close make room.
     ages: BTreeSet<(Timestamp, String)>,
+    open_bytes: usize,
+    kept_bytes: usize,
     numbers: Numbers,
     /// Was there a record of the period?
     has_begun: bool,
@@ -171,6 +201,8 @@ impl<'a> Story<'a> {
             told: Logins::default(),
             open: BTreeMap::new(),
             ages: BTreeSet::new(),
+            open_bytes: 0,
+            kept_bytes: 0,
             numbers: Numbers::default(),
             has_begun: false,
             oldest: None,
@@ -190,6 +222,7 @@ impl<'a> Story<'a> {
             return;
         };
         self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
+        self.told.last = seen.seq.map(|number| Numbered { number, at }).or(self.told.last);
         if at < self.period.until {
             self.count_gaps(&seen, at);
             self.take_record(seen, at);
@@ -204,7 +237,7 @@ impl<'a> Story<'a> {
             self.numbers = Numbers::default();
         }
         match seen.seq {
-            Some(number) => self.numbers.take(number),
+            Some(number) => self.numbers.take(Numbered { number, at }),
             None if self.period.contains(at) => self.unnumbered += 1,
             None => {}
         }
@@ -213,7 +246,7 @@ impl<'a> Story<'a> {
         }
         for part in seen.dropped.split(',') {
             let told = part.rsplit_once(':').and_then(|(who, count)| Some((who, count.parse::<u64>().ok()?)));
-            let Some((who, count)) = told.filter(|_| self.dropped.len() < MOST) else { continue };
+            let Some((who, count)) = told.filter(|_| self.dropped.len() < MOST_DROPPED) else { continue };
             // Whoever it was, admitted or not; a name may end like that itself.
             let who = who.strip_suffix(['+', '-']).unwrap_or(who).to_string();
             let dropped = self.dropped.entry(who).or_default();
@@ -229,12 +262,14 @@ impl<'a> Story<'a> {
         if seen.phase == "close" {
             if let Some(login) = self.open.remove(&seen.id) {
                 self.ages.remove(&(login.decided, seen.id));
+                self.open_bytes = self.open_bytes.saturating_sub(login.bytes());
                 self.keep(Login { closed: Some(at), ..login });
             }
             return;
         }
         if let Some(login) = self.open.get_mut(&seen.id).filter(|_| !seen.id.is_empty()) {
             login.opened = Some(at);
+            self.open_bytes = (self.open_bytes + seen.account.len()).saturating_sub(login.account.len());
             login.account = seen.account;
             return;
         }
@@ -271,9 +306,12 @@ impl<'a> Story<'a> {
             (_, "pass") => &mut told.would_refuse,
             _ => &mut told.refused,
         };
-        if counts.len() >= MOST && !counts.contains_key(&kind) {
-            self.lost += 1;
-            return;
+        if !counts.contains_key(&kind) {
+            if self.kept_bytes + kind.bytes() > MOST_BYTES {
+                self.lost += 1;
+                return;
+            }
+            self.kept_bytes += kind.bytes();
         }
         let count = counts.entry(kind).or_insert(Count { count: 0, first: at, last: at });
         count.count += 1;
@@ -301,14 +339,20 @@ impl<'a> Story<'a> {
             opened: is_session.then_some(at),
             closed: None,
         };
-        if self.open.len() >= MOST_OPEN
+        while (self.open.len() >= MOST_OPEN || self.open_bytes + login.bytes() > MOST_OPEN_BYTES)
             && let Some((_, oldest)) = self.ages.pop_first()
-            && let Some(login) = self.open.remove(&oldest)
         {
-            self.keep(login);
+            if let Some(login) = self.open.remove(&oldest) {
+                self.open_bytes = self.open_bytes.saturating_sub(login.bytes());
+                self.keep(login);
+            }
         }
         self.ages.insert((at, login.id.clone()));
-        self.open.insert(login.id.clone(), login);
+        self.open_bytes += login.bytes();
+        if let Some(other) = self.open.insert(login.id.clone(), login) {
+            // Without an id of their own they cannot be told apart.
+            self.open_bytes = self.open_bytes.saturating_sub(other.bytes());
+        }
     }
 
     /// A login is over, or as good as: it belongs to the period if any of it does.
@@ -317,10 +361,11 @@ impl<'a> Story<'a> {
         if last < self.period.since {
             return;
         }
-        if self.told.logins.len() >= MOST {
+        if self.kept_bytes + login.bytes() > MOST_BYTES {
             self.lost += 1;
             return;
         }
+        self.kept_bytes += login.bytes();
         self.told.logins.push(login);
     }
 
@@ -329,12 +374,12 @@ impl<'a> Story<'a> {
             self.keep(login);
         }
         self.told.logins.sort_by_key(|login| (login.decided, login.place));
+        gaps.extend(self.numbers.told());
         let mut say = |count: u64, what: &str| {
             if count > 0 {
                 gaps.push(format!("{count} {what}"));
             }
         };
-        say(self.numbers.missing(), "records are missing: they could not be written, or were taken out");
         say(self.unread, "lines of the audit file are not understood");
         say(self.unnumbered, "records have no number: what else is missing among them cannot be told");
         say(self.lost, "records are too many; ask for a shorter time");
@@ -447,7 +492,7 @@ mod tests {
         assert_eq!(
             gaps,
             [
-                "3 records are missing: they could not be written, or were taken out",
+                "3 records are missing between number 4 (2026-11-20T09:00:05Z) and number 8 (2026-11-20T09:00:06Z): they could not be written, or were taken out",
                 "2 lines of the audit file are not understood",
                 "1 records have no number: what else is missing among them cannot be told",
                 "9940 records of bob were dropped, because they were too many in a minute",

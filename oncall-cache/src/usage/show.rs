@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use policy::Timestamp;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::Usage;
@@ -30,7 +31,7 @@ impl Usage {
     pub fn show(&self, form: Form) -> String {
         match form {
             Form::Table => self.table(),
-            Form::Json => format!("{:#}", self.json()),
+            Form::Json => serde_json::to_string_pretty(&Document(self)).unwrap_or_default(),
             Form::Csv => self.csv(),
         }
     }
@@ -40,7 +41,7 @@ impl Usage {
         match form {
             Form::Table => self.would_refuse_table(),
             Form::Json => {
-                let rows = counted_json(&self.logins.would_refuse);
+                let rows: Vec<Value> = counted_json(&self.logins.would_refuse).collect();
                 format!("{:#}", self.document(json!({ "would_refuse": rows })))
             }
             Form::Csv => csv(self.counted_rows("would-refuse", &self.logins.would_refuse)),
@@ -202,9 +203,8 @@ impl Usage {
         document
     }
 
-    fn json(&self) -> Value {
-        let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
-        let rights = self.could.rights.iter().map(|right| {
+    fn rights_json(&self) -> impl Iterator<Item = Value> {
+        self.could.rights.iter().map(|right| {
             json!({
                 "person": right.person,
                 "schedule": right.schedule,
@@ -212,8 +212,12 @@ impl Usage {
                 "from": right.from.to_string(),
                 "to": right.to.to_string(),
             })
-        });
-        let logins = self.logins.logins.iter().map(|login| {
+        })
+    }
+
+    fn logins_json(&self) -> impl Iterator<Item = Value> {
+        let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        self.logins.logins.iter().map(move |login| {
             json!({
                 "class": login.class.token(),
                 "id": login.id,
@@ -229,16 +233,7 @@ impl Usage {
                 "opened": instant(login.opened),
                 "closed": instant(login.closed),
             })
-        });
-        self.document(json!({
-            "could": rights.collect::<Vec<_>>(),
-            "policy_changes": self.could.policies,
-            "logins": logins.collect::<Vec<_>>(),
-            "refused": counted_json(&self.logins.refused),
-            "revoked": counted_json(&self.logins.revoked),
-            "would_refuse": counted_json(&self.logins.would_refuse),
-            "not_ours": self.logins.not_ours,
-        }))
+        })
     }
 
     fn csv(&self) -> String {
@@ -310,7 +305,7 @@ fn push_table<const COLUMNS: usize>(text: &mut String, rows: Vec<[String; COLUMN
     }
 }
 
-fn counted_json(counts: &BTreeMap<Kind, Count>) -> Vec<Value> {
+fn counted_json(counts: &BTreeMap<Kind, Count>) -> impl Iterator<Item = Value> {
     let one = |(kind, count): (&Kind, &Count)| {
         json!({
             "who": kind.who,
@@ -323,7 +318,40 @@ fn counted_json(counts: &BTreeMap<Kind, Count>) -> Vec<Value> {
             "last": count.last.to_string(),
         })
     };
-    counts.iter().map(one).collect()
+    counts.iter().map(one)
+}
+
+/// The whole report as JSON, with its keys in the order of serde_json's own maps. Row by row: a value for every row at
+/// once takes many times what the rows do.
+struct Document<'a>(&'a Usage);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Usage { host, period, could, logins, gaps } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("could", &Rows(|| self.0.rights_json()))?;
+        map.serialize_entry("gaps", gaps)?;
+        map.serialize_entry("host", host)?;
+        map.serialize_entry("logins", &Rows(|| self.0.logins_json()))?;
+        map.serialize_entry("not_ours", &logins.not_ours)?;
+        map.serialize_entry("policy_changes", &could.policies)?;
+        map.serialize_entry("refused", &Rows(|| counted_json(&logins.refused)))?;
+        map.serialize_entry("revoked", &Rows(|| counted_json(&logins.revoked)))?;
+        map.serialize_entry("since", &period.since.to_string())?;
+        map.serialize_entry("until", &period.until.to_string())?;
+        map.serialize_entry("version", &1)?;
+        map.serialize_entry("would_refuse", &Rows(|| counted_json(&logins.would_refuse)))?;
+        map.end()
+    }
+}
+
+/// Rows that are made one by one.
+struct Rows<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item = Value>> Serialize for Rows<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
 }
 
 /// One row of a spreadsheet.

@@ -148,6 +148,14 @@ impl Spool {
     }
 }
 
+/// How many records were numbered on this host since its boot; `None` if that cannot be told.
+pub fn counted() -> Option<u64> {
+    let state = open_directory(Path::new(STATE)).ok()?;
+    let flags = FLAGS.difference(OFlag::O_APPEND) | OFlag::O_RDONLY;
+    let file = File::from(openat(&state, "seq", flags, Mode::empty()).ok()?);
+    file.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
+}
+
 fn next_number(state: &File, room: &Room) -> Option<u64> {
     let number = append_byte(state, "seq", room).ok()?;
     if number >= LONGEST_SEQUENCE {
