@@ -1,9 +1,19 @@
 # The things people type. Everything is built by cargo; CARGO_TARGET_DIR is honoured.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: build release pages package demo test test-hosts check bench install
+.DEFAULT_GOAL := build
+.PHONY: needs build release pages package demo test test-hosts check bench install
+
+# Before anything takes minutes, each target says what this machine lacks for it, and which package has that.
+NEED = sh packaging/needs.sh
+needs:
+	@$(NEED) $(or $(foreach goal,$(MAKECMDGOALS),$(WANTS_$(goal))),build)
+WANTS_package = package $(FORMATS)
+WANTS_install = install
+WANTS_bench = test
 
 build:
+	@$(NEED) build
 	cargo build --workspace --locked
 
 # Optimised, and authkeys static: sshd starts it twice or more for each login, and the dynamic linker costs a
@@ -11,21 +21,21 @@ build:
 # by NSS: where authkeys has to, it asks getent.)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC = cargo build -p authkeys --release --locked --target $(HOST)
-release:
+release: needs
 	cargo build --workspace --release --locked
 	RUSTFLAGS='$(RUSTFLAGS) -C target-feature=+crt-static' $(STATIC) && \
 		install -m 755 $(TARGET)/$(HOST)/release/authkeys $(TARGET)/release/authkeys || \
 		echo 'make: authkeys stays dynamic, see above; a static one needs libc.a (libc6-dev, glibc-static)' >&2
 
 # Man pages and completions, of the programs' own definitions of their arguments.
-pages:
+pages: needs
 	cargo run -q --locked --target-dir $(TARGET) --manifest-path packaging/man/Cargo.toml -- $(BUILD)/share
 
 # Three .deb, three .rpm, and what Ansible and Chef are given, in target/packages. FORMATS=deb makes those alone;
 # BUILD=target/debug packages what is there and builds nothing.
 BUILD := $(TARGET)/release
 FORMATS := deb rpm tar
-package: $(if $(filter file,$(origin BUILD)),release) pages
+package: needs $(if $(filter file,$(origin BUILD)),release) pages
 	sh packaging/package.sh $(BUILD) $(TARGET)/packages $(FORMATS)
 
 # The main job on a private machine made over this one; see tests/demo.sh.
@@ -34,6 +44,7 @@ demo: build
 
 # Unit tests, and end-to-end tests on a real sshd, slapd, sudo and libpam. Needs root; installs what is missing.
 test:
+	@$(NEED) test
 	sh tests/prerequisites.sh
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
@@ -43,6 +54,7 @@ test:
 # purging. Needs root; the first run makes the roots that these hosts share, one for each release of Debian, below the
 # target directory, in a minute or two each. The tests mostly wait, for timers and shifts: more of them at once than there are processors.
 test-hosts:
+	@$(NEED) test
 	sh tests/prerequisites.sh hosts
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
@@ -50,6 +62,7 @@ test-hosts:
 
 # What a change must pass before it is tested.
 check:
+	@$(NEED) check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --workspace --test hosts --test fleet --test doors --test penalties --locked -- -D warnings
@@ -57,10 +70,10 @@ check:
 
 # What lookups, decisions, logins and syncs cost beside floors in C, and which targets that reaches. Needs
 # root and gcc. BENCH=--large also syncs 100,000 people; BENCH=lookup measures that alone; see tests/bench/main.rs.
-bench: release
+bench: needs release
 	sh tests/prerequisites.sh
 	cargo bench -p end-to-end --bench bench --locked -- $(BENCH)
 
 # Programs, modules, units, users and directories, where there is no package; changes no login.
-install: release pages
+install: needs release pages
 	sh packaging/install.sh $(TARGET)/release

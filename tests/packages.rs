@@ -236,6 +236,56 @@ fn the_pages_lead_to_headings_that_are_there_and_name_the_compiler_that_is_neede
     );
 }
 
+/// Not after the minutes that building takes; as root or not.
+#[test]
+fn each_target_says_at_once_what_the_machine_lacks_for_it() {
+    let host = Host::start();
+    host.must("useradd -m builder; mkdir /few; cp -a /run/suite/source/Makefile /run/suite/source/packaging /run/suite/source/Cargo.toml /few/");
+    // A cargo that shows that it was asked to build.
+    host.write("/usr/local/bin/cargo", "#!/bin/sh\necho \"built: $*\" >&2\nexit 3\n", 0o755);
+    let lacks = |missing: &str, user: &str, target: &str| {
+        let hide: String = missing
+            .split(' ')
+            .map(|name| format!("rm -f /usr/bin/{name} /bin/{name} /usr/local/bin/{name}; "))
+            .collect();
+        let make = format!("cd /few && PATH=/usr/local/bin:/usr/bin:/bin make {target}");
+        let output = host.sh(&format!("unshare -m sh -c 'mount -t tmpfs none /mnt; mkdir -p /mnt/u /mnt/w; \
+             mount -t overlay overlay -o lowerdir=/usr,upperdir=/mnt/u,workdir=/mnt/w /usr || exit 99; {hide} \
+             exec runuser -u {user} -- sh -c \"{make}\"'"));
+        let said = text(&output);
+        assert!(!output.status.success() && !said.contains("built:"), "{target} without {missing}: {said}");
+        said
+    };
+    for user in ["root", "builder"] {
+        for (missing, target, words) in [
+            ("rpmbuild", "package", "rpmbuild: apt-get install rpm"),
+            ("rpmbuild", "package FORMATS=rpm", "rpmbuild: apt-get install rpm"),
+            ("dpkg-shlibdeps", "package FORMATS=deb", "dpkg-shlibdeps: apt-get install dpkg-dev"),
+            ("strip", "package FORMATS=deb", "strip: apt-get install binutils"),
+            ("cc", "package", "cc: apt-get install gcc libc6-dev"),
+            ("cc", "build", "cc: apt-get install gcc libc6-dev"),
+            ("cargo", "build", "cargo: Rust 1."),
+            ("cargo", "release", "cargo: Rust 1."),
+            ("cargo", "pages", "cargo: Rust 1."),
+            ("cargo", "demo", "cargo: Rust 1."),
+            ("cargo", "check", "cargo: Rust 1."),
+            ("cargo", "install", "cargo: Rust 1."),
+            ("cargo", "test", "cargo: Rust 1."),
+            ("cargo", "test-hosts", "cargo: Rust 1."),
+            ("cargo", "bench", "cargo: Rust 1."),
+        ] {
+            let said = lacks(missing, user, target);
+            assert!(said.contains(&format!("  {words}")), "{target} without {missing}: {said}");
+        }
+    }
+    for target in ["install", "test", "test-hosts", "bench"] {
+        assert!(lacks("nothing", "builder", target).contains("  root: sudo make "), "{target}");
+    }
+    // And where all is there, building begins.
+    let output = host.sh("cd /few && PATH=/usr/local/bin:/usr/bin:/bin make package FORMATS=tar");
+    assert!(text(&output).contains("built: build --workspace --release"), "{}", text(&output));
+}
+
 #[test]
 fn sudo_takes_the_example() {
     let host = Host::start();

@@ -428,3 +428,101 @@ fn the_documented_script_prints_a_rota() {
     let people = [60, HOUR, 2 * HOUR].map(|after| on_call(&suite, now, after));
     assert_eq!(people, [["alice"], ["bob"], ["alice"]]);
 }
+
+/// How a rota cuts a shift into parts is nobody's business but the rota's.
+#[test]
+fn shifts_of_one_person_that_touch_or_overlap_are_one_stretch_wherever_people_read() {
+    let suite = start();
+    configure(&suite, "", SOURCES[2].1);
+    suite.host.must("mkdir -p /var/lib/rota");
+    let now = suite::now();
+    let alice = || json!({"id": "1", "email": "alice@example.com"});
+    let bob = json!({"id": "2", "email": "bob@example.com"});
+    let end = 3 * HOUR;
+    let parts = [(-2 * HOUR, -1800), (-1800, 600), (600, HOUR), (HOUR - 60, end)];
+    let mut shifts: Vec<Told> = parts.iter().map(|&(start, end)| (alice(), start, end)).collect();
+    shifts.push((bob, end, end + HOUR));
+    shifts.push((alice(), end + HOUR, end + 2 * HOUR));
+    tell(&suite, "file", now, &shifts);
+    let said = suite.must_as("oncall-cache", "oncall-cache sync");
+    // As `near` prints it, whatever day that is.
+    let until = |at: i64| suite::instant(now + at)[11..16].to_string();
+    assert!(said.contains("alice until ") && said.contains(&until(end)), "{said}");
+    let table = suite.must_as("nobody", "oncall-cache who");
+    let row = table.lines().nth(1).expect("a row").to_string();
+    assert!(row.contains(&until(end)) && row.contains("  bob  ") && !row.contains(&until(600)), "{table}");
+    let who: Value = serde_json::from_str(&suite.must_as("nobody", "oncall-cache who --json")).expect("JSON");
+    let told = &who["schedules"][0]["now"];
+    let bounds = |value: &Value| {
+        [&value["start"], &value["end"]].map(|at| suite::seconds(at.as_str().expect("text")) - now)
+    };
+    assert_eq!(told.as_array().map(Vec::len), Some(1), "{who:#}");
+    assert_eq!(bounds(&told[0]), [-2 * HOUR, end]);
+    let told_parts: Vec<[i64; 2]> = told[0]["parts"].as_array().expect("a list").iter().map(bounds).collect();
+    assert_eq!(told_parts, parts.map(|(start, end)| [start, end]));
+    assert_eq!(who["schedules"][0]["next"]["person"], "bob");
+    // Who is refused reads the same, from PAM too, which reads no more of the roster than it needs.
+    for refused in [
+        text(&suite.run_as("nobody", "oncall-cache check carol")),
+        text(&suite.ssh("carol", "root", "true")),
+        text(&suite.run_as("carol", "sudo -n true")),
+    ] {
+        assert!(refused.contains("alice is, until ") && refused.contains(&until(end)), "{refused}");
+    }
+    let welcome = text(&suite.ssh_with("alice", &["-tt"], "root", "true"));
+    assert!(welcome.contains("on call for primary until ") && welcome.contains(&until(end)), "{welcome}");
+    let why: Value =
+        serde_json::from_str(&suite.must_as("nobody", "oncall-cache why alice --json")).expect("JSON");
+    assert_eq!(bounds(&why["ground"]), [-1800, 600], "the part that holds now");
+    assert_eq!(suite::seconds(why["ground"]["stretch_end"].as_str().expect("text")) - now, end);
+    // Cut otherwise, it is no change; what is new is told as one.
+    tell(&suite, "file", now, &[(alice(), -2 * HOUR, 60), (alice(), 60, end), (alice(), end, end + HOUR)]);
+    let dry = suite.must_as("oncall-cache", "oncall-cache sync --dry-run");
+    let lines: Vec<&str> = dry.lines().filter(|line| line.starts_with(['+', '-'])).collect();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("+ alice")).count(), 1, "{dry}");
+}
+
+#[test]
+fn the_advice_of_map_works_when_it_is_typed() {
+    let suite = start();
+    suite.host.must("mkdir -p /var/lib/rota");
+    let now = suite::now();
+    for id in ["alice+pd@example.net", "u 1", "quo\"te", "back\\slash", "PU1"] {
+        configure(&suite, "", &format!("{}\nallow_empty = true", SOURCES[2].1));
+        tell(&suite, "file", now, &[(json!({"id": id}), -HOUR, HOUR)]);
+        let map: Value =
+            serde_json::from_slice(&suite.host.sh("oncall-cache map --json").stdout).expect("JSON");
+        let problem = map["users"][0]["problem"].as_str().expect("a problem");
+        let line =
+            problem.split("write ").nth(1).and_then(|rest| rest.split(" below").next()).expect(problem);
+        let table = format!("[oncall.source.people]\n{}", line.replace("NAME", "alice"));
+        configure(&suite, "", &format!("{}\n{table}", SOURCES[2].1));
+        suite.must_as("oncall-cache", "oncall-cache sync");
+        assert!(suite.run_as("nobody", "oncall-cache check alice").status.success(), "{id}: {problem}");
+        let checked = text(&suite.host.sh("oncall-cache config check /etc/authkeys/config.toml"));
+        assert!(!checked.contains("warning"), "{checked}");
+    }
+}
+
+#[test]
+fn ids_that_match_nobody_are_told_by_config_check() {
+    let suite = start();
+    suite.write_rota(&[("alice", -HOUR, HOUR), ("b@example.com", HOUR, 2 * HOUR)]);
+    let pagerduty = "provider = 'pagerduty'\ntoken_file = 't'\nschedules = ['primary']";
+    for (source, key, words) in [
+        (SOURCES[0].1, "b@example.com", ""),
+        (SOURCES[0].1, "alice", ""),
+        (SOURCES[0].1, "B@example.com", "letter by letter; did you mean `b@example.com`?"),
+        (SOURCES[0].1, "alcie", "`alcie` is no user of source `it`; did you mean `alice`?"),
+        (SOURCES[0].1, "somebody", "`somebody` is no user of source `it`"),
+        (pagerduty, "PUALICE", ""),
+        (pagerduty, "alice@example.com", "is a mail address and no id of PagerDuty's, so it never matches"),
+        (pagerduty, "pualice", "is no id of PagerDuty's, which are capitals and digits"),
+        (pagerduty, "", "it is empty or cannot be printed"),
+    ] {
+        configure(&suite, "", &format!("{source}\n[oncall.source.people]\n\"{key}\" = 'alice'"));
+        let said = text(&suite.host.sh("oncall-cache config check /etc/authkeys/config.toml"));
+        let told = said.lines().find(|line| line.contains("[oncall.source.people]")).unwrap_or_default();
+        assert!(told.contains(words) && told.is_empty() == words.is_empty(), "{key:?}: {said}");
+    }
+}

@@ -417,3 +417,39 @@ fn a_plugin_that_may_not_look_does_not_know_and_a_broken_host_is_critical() {
         text(&output)
     );
 }
+
+/// A disk that fails is not a file that is damaged; and whatever a file is called, a hint names who writes it.
+#[test]
+fn a_roster_that_cannot_be_read_is_not_called_damaged_and_hints_name_its_writer() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    let roster = "/var/lib/oncall-cache/duty.sqlite";
+    suite.host.must(&format!("printf '[paths]\\nroster = \"{roster}\"\\n' >>/etc/authkeys/config.toml"));
+    suite.sync_keys();
+    let says = |command: &str, words: &[&str]| {
+        let output = suite.run_as("nobody", command);
+        assert_eq!(output.status.code(), Some(2), "{command}: {}", text(&output));
+        assert!(
+            words.iter().all(|words| text(&output).contains(words)),
+            "{words:?} of {command}: {}",
+            text(&output)
+        );
+    };
+    says("oncall-cache who", &[&format!("no {roster}; run `oncall-cache sync`")]);
+    suite.must_as("oncall-cache", "oncall-cache sync");
+    suite.host.must(&format!("cp -p {roster} /root/good; truncate -s 4096 {roster}"));
+    says("oncall-cache check alice", &["cache-corrupt", "is damaged or not ours; run `oncall-cache sync`"]);
+    suite.host.must(&format!("cat /root/good >{roster}"));
+    let failing = format!("strace -o /dev/null -P {roster} -e inject=pread64:error=EIO oncall-cache");
+    says(
+        &format!("{failing} check alice"),
+        &[
+            "cache-unreadable",
+            &format!(
+                "{roster} cannot be read, and may be as it should; look at its disk: Input/output error"
+            ),
+        ],
+    );
+    says(&format!("{failing} who"), &["cannot be read"]);
+    assert!(suite.run_as("nobody", "oncall-cache check alice").status.success(), "it was as it should");
+}

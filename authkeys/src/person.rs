@@ -283,10 +283,10 @@ impl Question<'_> {
         };
         let (path, now, stale_for) = (&self.config.paths.lookups, self.clock.now, self.config.keys.stale_for);
         if now.plus(Rules::SKEW) < asked {
-            return Err(StoreError::Future(path.clone(), asked.since(now)));
+            return Err(StoreError::Future(path.clone().into(), asked.since(now)));
         }
         match now.since(asked) {
-            age if age > stale_for => Err(StoreError::Stale(path.clone(), age, stale_for)),
+            age if age > stale_for => Err(StoreError::Stale(path.clone().into(), age, stale_for)),
             age => Ok(heard.at(now).map(|heard| Earlier::remembered(heard, age))),
         }
     }

@@ -44,6 +44,9 @@ pub fn step(reason: Reason, person: &str, account: &str) -> String {
         Reason::CacheCorrupt | Reason::CacheVersion | Reason::BeyondHorizon => {
             "as root, run oncall-cache sync"
         }
+        Reason::CacheUnreadable => {
+            "as root, see what the kernel says of the disk (dmesg); a good oncall-cache sync writes the file anew"
+        }
         Reason::CacheStale => "run oncall-cache refresh, or as root oncall-cache sync, and read what it says",
         Reason::FileUntrusted => {
             "find out who changed it; then, as root, mend owner and mode, and run oncall-cache sync"

@@ -185,6 +185,10 @@ fn scene(reason: Reason) -> Scene {
             Fault::Corrupt,
             "/var/lib/oncall-cache/roster.db is damaged or not ours; run `oncall-cache sync`: file is not a database",
         ),
+        Reason::CacheUnreadable => without_roster(
+            Fault::Unreadable,
+            "/var/lib/oncall-cache/roster.db cannot be read, and may be as it should; look at its disk: Input/output error (os error 5)",
+        ),
         Reason::CacheVersion => without_roster(
             Fault::Version,
             "/var/lib/oncall-cache/roster.db has form 99, which this release does not read; run `oncall-cache sync`",
@@ -249,6 +253,7 @@ fn for_each_reason_why_and_the_refusal_say_who_is_on_call_and_what_to_do() {
             reason,
             Reason::CacheMissing
                 | Reason::CacheCorrupt
+                | Reason::CacheUnreadable
                 | Reason::CacheVersion
                 | Reason::CacheStale
                 | Reason::FileUntrusted

@@ -63,6 +63,8 @@ pub enum Fault {
     Missing,
     /// The copy is damaged or not ours.
     Corrupt,
+    /// The system fails to read the copy.
+    Unreadable,
     /// The copy is in a form this release does not read.
     Version,
     /// Others could have written the copy.
@@ -152,6 +154,7 @@ reasons! {
     BadUser => "bad-user",
     CacheMissing => "cache-missing",
     CacheCorrupt => "cache-corrupt",
+    CacheUnreadable => "cache-unreadable",
     CacheVersion => "cache-version",
     CacheStale => "cache-stale",
     FileUntrusted => "file-untrusted",
@@ -172,6 +175,7 @@ impl From<Fault> for Reason {
         match fault {
             Fault::Missing => Self::CacheMissing,
             Fault::Corrupt => Self::CacheCorrupt,
+            Fault::Unreadable => Self::CacheUnreadable,
             Fault::Version => Self::CacheVersion,
             Fault::Untrusted => Self::FileUntrusted,
             Fault::Config => Self::ConfigInvalid,

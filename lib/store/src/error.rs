@@ -1,27 +1,55 @@
 //! Why a copy is not believed, or could not be written.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use policy::{Fault, Span};
+
+/// A file that one of our programs writes, whatever the configuration calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    path: PathBuf,
+    writer: &'static str,
+}
+
+impl From<&Path> for Published {
+    fn from(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), writer: "authkeys-sync" }
+    }
+}
+
+impl From<PathBuf> for Published {
+    fn from(path: PathBuf) -> Self {
+        Self::from(path.as_path())
+    }
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
 
 /// Why a copy is not believed, or could not be written.
 #[derive(Debug)]
 pub enum StoreError {
     /// There is no such file.
-    Missing(PathBuf),
+    Missing(Published),
     /// Others could have written it, or the system does not let it be read.
     Untrusted(trust::Refusal),
+    /// The system fails to read it: nothing is known of what is in it.
+    Unreadable(PathBuf, String),
     /// It is not one of ours, or damaged; what was found.
-    Corrupt(PathBuf, String),
+    Corrupt(Published, String),
     /// A form that this release does not read; its number.
-    Version(PathBuf, i64),
+    Version(Published, i64),
     /// Older than allowed: its age and the limit.
-    Stale(PathBuf, Span, Span),
+    Stale(Published, Span, Span),
     /// Its stamp lies in the future; by how much.
-    Future(PathBuf, Span),
+    Future(Published, Span),
     /// It was made from another directory than the configuration names.
-    OtherDirectory(PathBuf),
+    OtherDirectory(Published),
     /// Another sync holds the lock.
     Busy(PathBuf),
     /// It could not be written; what failed.
@@ -34,6 +62,7 @@ impl StoreError {
         match self {
             Self::Missing(_) => Fault::Missing,
             Self::Untrusted(_) => Fault::Untrusted,
+            Self::Unreadable(..) => Fault::Unreadable,
             Self::Corrupt(..) | Self::Busy(_) | Self::Write(..) => Fault::Corrupt,
             Self::Version(..) => Fault::Version,
             Self::Stale(..) | Self::OtherDirectory(_) => Fault::Stale,
@@ -42,55 +71,90 @@ impl StoreError {
     }
 
     pub(crate) fn from_trust(refusal: trust::Refusal) -> Self {
-        if refusal.is_missing() { Self::Missing(refusal.path) } else { Self::Untrusted(refusal) }
+        match &refusal.why {
+            trust::Why::Missing => Self::Missing(refusal.path.into()),
+            // Who may not read it is another matter: that is for the administrator to mend.
+            trust::Why::Unreadable(error) if !refusal.is_denied() => {
+                Self::Unreadable(refusal.path.clone(), error.to_string())
+            }
+            _ => Self::Untrusted(refusal),
+        }
     }
 
-    pub(crate) fn corrupt(path: &std::path::Path, what: impl fmt::Display) -> Self {
-        Self::Corrupt(path.to_path_buf(), what.to_string())
+    pub(crate) fn corrupt(path: &Path, what: impl fmt::Display) -> Self {
+        Self::Corrupt(path.into(), what.to_string())
     }
 
-    pub(crate) fn write(path: &std::path::Path, what: impl fmt::Display) -> Self {
+    /// What reading a file came to: damaged, or not read at all.
+    pub(crate) fn reading(path: &Path, error: Box<dyn std::error::Error>) -> Self {
+        match error.downcast_ref::<io::Error>() {
+            // Shorter than it says is damage.
+            Some(failed) if failed.kind() != io::ErrorKind::UnexpectedEof => {
+                Self::Unreadable(path.to_path_buf(), failed.to_string())
+            }
+            _ => Self::corrupt(path, error),
+        }
+    }
+
+    /// The same where SQLite reads.
+    pub(crate) fn sqlite(path: &Path, error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::SystemIoFailure) => {
+                Self::Unreadable(path.to_path_buf(), error.to_string())
+            }
+            _ => Self::corrupt(path, error),
+        }
+    }
+
+    pub(crate) fn write(path: &Path, what: impl fmt::Display) -> Self {
         Self::Write(path.to_path_buf(), what.to_string())
     }
-}
 
-/// The program that writes a file, by the file's name.
-fn writer(path: &std::path::Path) -> &'static str {
-    match path.file_name().and_then(|name| name.to_str()) {
-        Some("roster.db") => "oncall-cache sync",
-        Some("lookups.db") => "authkeys",
-        _ => "authkeys-sync",
+    /// Of a file that `program` writes; the files of authkeys-sync need not say so.
+    pub(crate) fn written_by(mut self, program: &'static str) -> Self {
+        match &mut self {
+            Self::Missing(file)
+            | Self::Corrupt(file, _)
+            | Self::Version(file, _)
+            | Self::Stale(file, ..)
+            | Self::Future(file, _)
+            | Self::OtherDirectory(file) => file.writer = program,
+            Self::Untrusted(_) | Self::Unreadable(..) | Self::Busy(_) | Self::Write(..) => {}
+        }
+        self
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(path) => write!(f, "no {}; run `{}`", path.display(), writer(path)),
+            Self::Missing(file) => write!(f, "no {file}; run `{}`", file.writer),
             Self::Untrusted(refusal) => refusal.fmt(f),
-            Self::Corrupt(path, what) => {
-                write!(f, "{} is damaged or not ours; run `{}`: {what}", path.display(), writer(path))
+            Self::Unreadable(path, what) => {
+                write!(
+                    f,
+                    "{} cannot be read, and may be as it should; look at its disk: {what}",
+                    path.display()
+                )
             }
-            Self::Version(path, found) => write!(
-                f,
-                "{} has form {found}, which this release does not read; run `{}`",
-                path.display(),
-                writer(path)
-            ),
-            Self::Stale(path, age, limit) => {
-                write!(f, "{} is {age} old, limit {limit}; run `{}`", path.display(), writer(path))
+            Self::Corrupt(file, what) => {
+                write!(f, "{file} is damaged or not ours; run `{}`: {what}", file.writer)
             }
-            Self::Future(path, ahead) => write!(
+            Self::Version(file, found) => {
+                write!(f, "{file} has form {found}, which this release does not read; run `{}`", file.writer)
+            }
+            Self::Stale(file, age, limit) => {
+                write!(f, "{file} is {age} old, limit {limit}; run `{}`", file.writer)
+            }
+            Self::Future(file, ahead) => write!(
                 f,
-                "{} was written {ahead} in the future; set this host's clock, or run `{}`",
-                path.display(),
-                writer(path)
+                "{file} was written {ahead} in the future; set this host's clock, or run `{}`",
+                file.writer
             ),
-            Self::OtherDirectory(path) => write!(
+            Self::OtherDirectory(file) => write!(
                 f,
-                "{} was made from another directory than [directory] names; run `{}`",
-                path.display(),
-                writer(path)
+                "{file} was made from another directory than [directory] names; run `{}`",
+                file.writer
             ),
             Self::Busy(path) => write!(
                 f,

@@ -226,14 +226,14 @@ impl KeyCopy {
     pub fn open(path: &Path, scope: &str, stale_for: Span, now: Timestamp) -> Result<Self, StoreError> {
         let copy = Self::open_any(path, now)?;
         if copy.scope != scope {
-            return Err(StoreError::OtherDirectory(path.to_path_buf()));
+            return Err(StoreError::OtherDirectory(path.into()));
         }
         if now.plus(Rules::SKEW) < copy.synced {
-            return Err(StoreError::Future(path.to_path_buf(), copy.synced.since(now)));
+            return Err(StoreError::Future(path.into(), copy.synced.since(now)));
         }
         let age = now.since(copy.synced);
         if age > stale_for {
-            return Err(StoreError::Stale(path.to_path_buf(), age, stale_for));
+            return Err(StoreError::Stale(path.into(), age, stale_for));
         }
         Ok(copy)
     }

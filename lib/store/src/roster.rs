@@ -120,21 +120,26 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
 
 /// Reads the roster at `path`, believing nothing of it but what its types and names bear out.
 pub fn read(path: &Path) -> Result<Roster, StoreError> {
-    let tables = SCHEMA.open_tables(path)?;
-    read_rows(&tables, |_| true).map_err(|error| StoreError::corrupt(path, error))
+    opened(path, |tables| read_rows(tables, |_| true))
 }
 
 /// The same for a decision at `now` about `person`. Every row is judged as [`read`] judges it; kept are the shifts and people
 /// that the decision, and what is said about it, look at: theirs, and those of whoever has a shift now, which may go on
 /// in another one.
 pub fn read_for(path: &Path, person: Option<&Principal>, now: Timestamp) -> Result<Roster, StoreError> {
-    let tables = SCHEMA.open_tables(path)?;
-    let read = || {
-        let mut kept = on_call(&tables, now)?;
+    opened(path, |tables| {
+        let mut kept = on_call(tables, now)?;
         kept.extend(person.map(ToString::to_string));
-        read_rows(&tables, |name| kept.contains(name))
-    };
-    read().map_err(|error| StoreError::corrupt(path, error))
+        read_rows(tables, |name| kept.contains(name))
+    })
+}
+
+/// What `read` makes of the roster at `path`.
+fn opened<T>(path: &Path, read: impl FnOnce(&Tables) -> Result<T, Damaged>) -> Result<T, StoreError> {
+    let tables = SCHEMA.open_tables(path);
+    tables
+        .and_then(|tables| read(&tables).map_err(|error| StoreError::reading(path, error)))
+        .map_err(|error| error.written_by("oncall-cache sync"))
 }
 
 /// Whoever has a shift at `now`. Nothing else is judged here: [`read_rows`] does that.
@@ -156,8 +161,7 @@ fn on_call(tables: &Tables, now: Timestamp) -> Result<BTreeSet<String>, Damaged>
 
 /// Reads how the people in the roster at `path` were found.
 pub fn mappings(path: &Path) -> Result<BTreeSet<Mapping>, StoreError> {
-    let tables = SCHEMA.open_tables(path)?;
-    read_mappings(&tables).map_err(|error| StoreError::corrupt(path, error))
+    opened(path, read_mappings)
 }
 
 type Damaged = Box<dyn std::error::Error>;

@@ -65,7 +65,7 @@ impl Schema {
         // anyway could exchange it: see `trust`.
         let (_file, form) = self.judge(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let failed = |error| StoreError::corrupt(path, error);
+        let failed = |error| StoreError::sqlite(path, error);
         let connection = self.connect(immutable_uri(path), flags).map_err(failed)?;
         form.compare(&connection, path, failed).map(|()| (connection, form))
     }
@@ -73,7 +73,7 @@ impl Schema {
     /// Opens a published database to read all of a table, without SQLite; what was judged is what is read.
     pub fn open_tables(&self, path: &Path) -> Result<Tables, StoreError> {
         let (file, form) = self.judge(path)?;
-        Tables::open(file, form.statements).map_err(|error| StoreError::corrupt(path, error))
+        Tables::open(file, form.statements).map_err(|error| StoreError::reading(path, error))
     }
 
     /// Opens what was just written, before it is published: whoever reads it then is as strict.
@@ -85,7 +85,8 @@ impl Schema {
     /// The file at `path` and its form, if it may be believed, is ours, and was not changed since it was published.
     fn judge(&self, path: &Path) -> Result<(File, &Form), StoreError> {
         let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
-        let form = self.identify(path, identity(&file).map_err(|error| StoreError::corrupt(path, error))?)?;
+        let form =
+            self.identify(path, identity(&file).map_err(|error| StoreError::reading(path, error.into()))?)?;
         // An immutable database is read without its journal: half of somebody's change would be taken for all.
         if journals(path).any(|journal| fs::symlink_metadata(journal).is_ok_and(|found| found.len() > 0)) {
             return Err(StoreError::corrupt(path, "a journal is beside it: it was changed in place"));
@@ -116,7 +117,7 @@ impl Schema {
         }
         let mut forms = [Some(&self.written), self.also.as_ref()].into_iter().flatten();
         let form = forms.find(|form| form.version == version);
-        form.ok_or_else(|| StoreError::Version(path.to_path_buf(), version))
+        form.ok_or_else(|| StoreError::Version(path.into(), version))
     }
 
     fn connect(&self, name: impl AsRef<Path>, flags: OpenFlags) -> rusqlite::Result<Connection> {

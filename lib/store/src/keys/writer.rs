@@ -268,7 +268,7 @@ impl Base {
             })
             .map_err(corrupt)?;
         if of != scope {
-            return Err(StoreError::OtherDirectory(path.to_path_buf()));
+            return Err(StoreError::OtherDirectory(path.into()));
         }
         let eligible = connection
             .query_row("SELECT count(*) FROM person WHERE eligible", [], |row| row.get::<_, i64>(0))
