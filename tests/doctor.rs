@@ -381,6 +381,13 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
             "/etc/pam.d/cockpit",
             Advice("pam_listfile", "rm /etc/pam.d/cockpit"),
         ),
+        // A file that comes with login is a door where a program asks by it.
+        case(
+            "cp /etc/pam.d/other /etc/pam.d/remote && touch /usr/sbin/in.telnetd",
+            "warning pam-door",
+            "/etc/pam.d/remote",
+            Advice("remove the program", "rm /usr/sbin/in.telnetd"),
+        ),
         case(
             "cp /etc/pam.d/other /etc/pam.d/xrdp-sesman && echo root:secret | chpasswd",
             "open pam-door",

@@ -36,9 +36,31 @@ const DOORS: [&str; 29] = [
     "webmin",
 ];
 
+/// Services whose files come with programs that do not ask by them, and the programs that do: util-linux's login is
+/// `remote` for whoever comes by one of these (login.c, -h), and Debian's after 13 ships its file everywhere.
+const IDLE: [(&str, &[&str]); 1] = [(
+    "remote",
+    &[
+        "/usr/sbin/telnetd",
+        "/usr/sbin/in.telnetd",
+        "/usr/sbin/in.rlogind",
+        "/usr/libexec/telnetd",
+        "/usr/libexec/rlogind",
+        "/usr/sbin/utelnetd",
+        "/usr/sbin/inetutils-telnetd",
+    ],
+)];
+
+/// Does no program of this host ask by it?
+fn is_idle(pam: &Pam<'_>, service: &str) -> bool {
+    let programs = IDLE.iter().find(|(name, _)| *name == service);
+    programs.is_some_and(|(_, programs)| !programs.iter().any(|path| (pam.has)(path)))
+}
+
 /// The stacks among `services` by which somebody enters without being asked whether they are on call.
 pub fn doors(pam: &Pam<'_>, services: &[String]) -> Vec<Finding> {
-    let outside = services.iter().filter(|service| !pam.services.contains(service));
+    let is_outside = |service: &&String| !pam.services.contains(*service) && !is_idle(pam, service);
+    let outside = services.iter().filter(is_outside);
     outside.filter_map(|service| door(pam, service)).collect()
 }
 
