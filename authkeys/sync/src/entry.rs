@@ -126,6 +126,13 @@ fn name_of(entry: &Entry, contested: &HashSet<String>) -> Result<Principal, Stri
     Principal::new(name).map_err(|error| format!("user name {}: {error}", Escaped(name)))
 }
 
+/// Could this be somebody's mail address? Letters of all languages may stand in it (RFC 6532); what cannot be seen, or
+/// could be taken for something else in a line of text, may not.
+fn is_mail(text: &str) -> bool {
+    let fits = |letter: char| letter.is_ascii_graphic() || !letter.is_ascii() && letter.is_alphanumeric();
+    text.len() <= 254 && text.contains('@') && text.chars().all(fits)
+}
+
 fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) -> Person {
     let (mut keys, mut rejected) = (Vec::with_capacity(entry.keys.len()), Vec::new());
     for (number, value) in (1..).zip(std::mem::take(&mut entry.keys)) {
@@ -138,10 +145,16 @@ fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) ->
         }
     }
     rejected.truncate(MOST_REJECTED);
-    let usable =
-        |mail: &String| mail.len() <= 254 && mail.contains('@') && mail.bytes().all(|b| b.is_ascii_graphic());
-    let mut mails = std::mem::take(&mut entry.mails);
-    mails.retain(usable);
+    let mut mails = Vec::with_capacity(entry.mails.len());
+    for (number, mail) in (1..).zip(std::mem::take(&mut entry.mails)) {
+        if is_mail(&mail) {
+            mails.push(mail);
+        } else {
+            dropped.push(format!(
+                "{principal}: mail address {number}: is none that a provider could have (mail-rejected)"
+            ));
+        }
+    }
     Person {
         principal,
         id: entry.id.clone(),
@@ -201,6 +214,24 @@ mod tests {
     fn a09_a_name_that_another_entry_spells_otherwise_is_nobodys() {
         assert_eq!(people(&[entry("1", &["alice"], &[KEY]), entry("2", &["Alice"], &[])]).len(), 0);
         assert_eq!(people(&[entry("1", &["alice"], &[KEY]), entry("2", &["bob", "ALICE"], &[])]).len(), 0);
+    }
+
+    #[test]
+    fn mail_addresses_may_have_letters_of_all_languages_and_what_is_none_is_told() {
+        let mut with_mails = entry("1", &["alice"], &[KEY]);
+        let good = ["a@x", "jos\u{e9}@b\u{fc}cher.example", "\u{43f}@\u{440}\u{444}"];
+        let bad = ["", "alice", "a b@x", "a\u{200b}@x", "a\u{202e}@x", "a\n@x"];
+        with_mails.mails = good.iter().chain(&bad).map(ToString::to_string).collect();
+        let believed = believe(vec![with_mails]);
+        assert_eq!(believed.records[0].person.as_ref().unwrap().mails, good);
+        assert_eq!(believed.dropped.len(), bad.len());
+        assert!(believed.dropped[0].starts_with("alice: mail address 4: "), "{:?}", believed.dropped);
+    }
+
+    #[test]
+    fn an_entry_that_is_dropped_is_named_by_its_place_too() {
+        let somebody = Entry { dn: "cn=x,dc=y".to_string(), ..entry("1", &[], &[]) };
+        assert_eq!(believe(vec![somebody]).dropped, ["cn=x,dc=y (1): no readable user name"]);
     }
 
     #[test]

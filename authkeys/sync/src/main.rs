@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use host::clock::now;
-use host::config::{Directory, KeysMode, Ldap};
+use host::config::{Directory, KeysMode, Ldap, Membership};
 use host::{Config, accounts, toml_file};
 use policy::Timestamp;
 use store::keys::{self, Base, Effect};
@@ -134,9 +134,30 @@ fn replicate(
     dropped.iter().for_each(|line| complain(format_args!("dropped {line}")));
     let effect = change.effect();
     replica::guard(effect, shows_nobody, config.max_shrink, accept)?;
+    if let Directory::Ldap(ldap) = directory
+        && let Some(why) = without_eligible(ldap, effect)
+    {
+        complain(why);
+    }
     let note = note.map(|note| note.write());
     keys::publish(&config.paths.keys, &config.copy_scope(directory), base, &change, note.as_deref(), asked)?;
     Ok(effect)
+}
+
+/// What to look at where a group is named and nobody is eligible by it.
+fn without_eligible(ldap: &Ldap, effect: Effect) -> Option<String> {
+    let Effect { eligible_before, gained, deprived, .. } = effect;
+    let group = ldap.eligible_group.as_ref().filter(|_| eligible_before + gained == deprived)?;
+    Some(match ldap.membership {
+        Membership::Group => format!(
+            "nobody is eligible: no member of {group} is a person below `base` whom `filter` finds; members of groups in it \
+             do not count"
+        ),
+        Membership::Person => format!(
+            "nobody is eligible: nobody below `base` has {group} as memberOf. The entries of an OpenLDAP that were loaded by \
+             slapadd have none until the group is written again; eligible_group_by = \"member\" reads the group itself"
+        ),
+    })
 }
 
 /// What there is to publish, and the note for the next sync.
