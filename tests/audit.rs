@@ -221,6 +221,22 @@ fn interactive(suite: &Suite, account: &str) -> String {
 }
 
 #[test]
+fn whoever_asks_for_silence_reads_nothing() {
+    let suite = suite();
+    alone(&suite, "sshd");
+    let key = suite.public_key("alice");
+    let key: Vec<&str> = key.split(' ').take(2).collect();
+    let said = |flags: &str| {
+        let variable = format!("SSH_AUTH_INFO_0=publickey {}\n", key.join(" "));
+        let output = suite.host.sh(&format!("pamtester -E '{variable}' sshd root 'open_session{flags}'"));
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    assert!(said("").contains("until "));
+    assert!(!said("(PAM_SILENT)").contains("until "));
+}
+
+#[test]
 fn who_logs_in_at_a_terminal_reads_until_when_their_right_lasts() {
     let suite = suite();
     let told = "on call for primary until ";

@@ -36,6 +36,7 @@ fn guarded(run: impl FnOnce() -> c_int) -> c_int {
 /// `not_ours` is the code for a login that is not ours to refuse.
 unsafe fn answer(
     handle: *mut pam::Raw,
+    flags: c_int,
     argc: c_int,
     argv: *const *const c_char,
     not_ours: c_int,
@@ -51,8 +52,10 @@ unsafe fn answer(
         // SAFETY: libpam keeps the handle alive until the entry point returns.
         let call = unsafe { pam::Call::new(handle) };
         // SAFETY: argc and argv are libpam's own.
-        let answer = decide(&call, &unsafe { call.request(argc, argv) });
-        if let Some(text) = &answer.tell {
+        let request = unsafe { call.request(argc, argv) };
+        let answer = decide(&call, &request);
+        let is_silent = flags & pam::SILENT != 0 && record::asks_for_silence(&request.service);
+        if let Some(text) = answer.tell.as_ref().filter(|_| !is_silent) {
             call.tell(text);
         }
         match answer.effect {
@@ -74,13 +77,13 @@ macro_rules! entry_points {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(
             handle: *mut pam::Raw,
-            _flags: c_int,
+            flags: c_int,
             argc: c_int,
             argv: *const *const c_char,
         ) -> c_int {
             let decide = |call: &pam::Call, request: &pam::Request| $decide(call, request);
             // SAFETY: passed on as libpam gave them.
-            unsafe { answer(handle, argc, argv, pam::code::$not_ours, decide) }
+            unsafe { answer(handle, flags, argc, argv, pam::code::$not_ours, decide) }
         }
     )*};
 }

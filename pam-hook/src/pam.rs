@@ -26,6 +26,9 @@ pub mod code {
     pub const IGNORE: c_int = 25;
 }
 
+/// `PAM_SILENT` (security/_pam_types.h).
+pub const SILENT: c_int = 0x8000;
+
 const PAM_SERVICE: c_int = 1;
 const PAM_USER: c_int = 2;
 const PAM_TTY: c_int = 3;

@@ -216,9 +216,15 @@ fn write(entry: &Entry, phase: Phase, now: Timestamp) {
     let _ = spool.append(&entry.record.line(phase, now, &spool.number()));
 }
 
+/// Does `PAM_SILENT` say here what the caller wants? login sets it for those who have a .hushlogin, and sshd hands on
+/// nothing else; sudo always sets it.
+pub fn asks_for_silence(service: &str) -> bool {
+    matches!(service, "sshd" | "login")
+}
+
 /// Until when the right lasts, for somebody who sits at a terminal. sshd shows it to interactive logins alone
 /// (measured: nothing of it reaches a command, sftp or scp), the others on standard error. Whoever calls sudo
-/// reads it only when the end is near: they do so all day. `PAM_SILENT` is no hint: sudo always sets it.
+/// reads it only when the end is near: they do so all day.
 fn notice(decision: &Decision, request: &Request, now: Timestamp) -> Option<String> {
     let has_terminal = request.service == "sshd" || !request.tty.is_empty();
     let notice = Notice::new(decision, now).filter(|_| has_terminal)?;
