@@ -66,17 +66,29 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
-    // Names are judged before anything is read.
-    let account = policy::Account::new(&arguments.user).map_err(Problem::Name)?;
+    // Names are judged before anything is read. A joined domain's are read by [names].
+    let plain = match policy::Account::new(&arguments.user) {
+        Err(error) if !policy::is_account(&arguments.user) => return Err(Problem::Name(error)),
+        account => account.ok(),
+    };
     let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
     let config = Config::load(&arguments.config).map_err(Problem::Config)?;
+    let by_names = plain.is_none();
+    let account = match plain {
+        Some(account) => account,
+        None => config.rules.person_of(&arguments.user).map_err(Problem::Name)?.personal_account(),
+    };
     if arguments.explain {
         lookup::may_explain(&config)?;
     }
     let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
     if arguments.explain {
         let answer = lookup::with_rejected(answer, &config, &account, clock.now)?;
-        return Ok(chain::foretell(answer, &config, &account));
+        return Ok(if by_names { answer } else { chain::foretell(answer, &config, &account) });
+    }
+    if by_names {
+        // Other commands know the account by another name than this, which may be somebody else's.
+        return Ok(answer);
     }
     if geteuid().is_root() {
         // Root asks by hand; other commands are for sshd's user to run.

@@ -124,7 +124,7 @@ mod tests {
                     policy::GroupName::new(group.name).is_ok() && policy::Gid::new(group.gid.get()).is_some()
                 );
                 let members = group.members_at(published.now);
-                assert!(members.into_iter().flatten().all(|member| policy::Principal::new(member).is_ok()));
+                assert!(members.into_iter().flatten().all(policy::is_account));
             }
         });
     }

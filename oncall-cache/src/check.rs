@@ -8,8 +8,8 @@ use host::audit::Escaped;
 use host::{Config, accounts, revoked, switch};
 use jiff::tz::TimeZone;
 use policy::{
-    Automation, Decision, Evidence, Fault, Ground, Login, Mode, ModeSource, OneLine, Person, Principal,
-    Reason, Refusal, Revoked, Roster, Rules, Subject, Switch, Timestamp, Verdict, Window, decide,
+    Automation, Decision, Evidence, Fault, Ground, Login, Mode, ModeSource, NameError, OneLine, Person,
+    Principal, Reason, Refusal, Revoked, Roster, Rules, Subject, Switch, Timestamp, Verdict, Window, decide,
     mode_in_force, stretches, told_on_call,
 };
 use serde_json::{Value, json};
@@ -85,6 +85,11 @@ impl World {
         Self { rules, config_problem, roster, revoked, switch, mappings }
     }
 
+    /// The person whose account is called so, or who is.
+    pub fn person(&self, name: &str) -> Result<Principal, NameError> {
+        self.rules.person_of(name)
+    }
+
     /// What follows from decisions at `at`, and where that comes from.
     pub fn mode(&self, at: Timestamp) -> (Mode, ModeSource<'_>) {
         mode_in_force(self.rules.mode, self.switch.as_ref().ok(), at)
@@ -138,17 +143,20 @@ pub fn ask(
     let (rules, service) = (&world.rules, question.service.as_str());
     let program = question.key.as_ref().map(|key| program(rules, key, principal.as_str())).transpose()?;
     // Under sudo and doas PAM is asked about the invoking user, whatever the target.
+    let own = question.person.as_str();
     let account = match &question.account {
-        _ if policy::names_its_caller(service) || program.is_some() => principal.as_str(),
+        _ if policy::names_its_caller(service) || program.is_some() => own,
         Some(account) => account,
         None => "root",
     };
     let facts = accounts::facts(account, &rules.groups);
     let asked = match rules.subject(service, account, &facts) {
-        Subject::Caller if accounts::facts(principal.as_str(), &[]).uid == Some(0) => Person::Superuser,
+        Subject::Caller if accounts::facts(own, &[]).uid == Some(0) => Person::Superuser,
         Subject::Caller | Subject::KeyOwner => Person::Known(principal),
         // A personal account is entered as its owner; nobody else has a key to it.
-        Subject::Owner | Subject::OwnerOrProgram if account == principal.as_str() => Person::Known(principal),
+        Subject::Owner | Subject::OwnerOrProgram if rules.person_of(account).as_ref() == Ok(principal) => {
+            Person::Known(principal)
+        }
         Subject::Owner | Subject::OwnerOrProgram | Subject::Nobody => Person::Unknown,
     };
     let person = program.map_or(asked, Person::Program);

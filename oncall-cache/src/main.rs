@@ -34,7 +34,7 @@ use clap::Parser;
 use host::clock::now;
 use host::{Config, FileError, revoked};
 use jiff::tz::TimeZone;
-use policy::{Principal, Timestamp, plain};
+use policy::{Timestamp, plain};
 use serde_json::{Value, json};
 
 use cli::{
@@ -441,8 +441,8 @@ fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) 
         Ok(at) => at,
         Err(problem) => return usage(problem),
     };
-    // Names are judged before anything is read.
-    let principal = match Principal::new(&question.person) {
+    let world = check::World::load(config);
+    let principal = match world.person(&question.person) {
         Ok(principal) => principal,
         Err(error) => {
             let name = host::audit::Escaped(&question.person);
@@ -450,7 +450,7 @@ fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) 
             return CANNOT_TELL;
         }
     };
-    let answer = match check::ask(&check::World::load(config), question, &principal, at) {
+    let answer = match check::ask(&world, question, &principal, at) {
         Ok(answer) => answer,
         Err(problem) => return usage(problem),
     };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use host::audit::{Escaped, Line};
 use host::revoked::{LONGEST_REASON, Unreadable, is_reason};
 use host::{Config, accounts, revoked};
-use policy::{Mode, NameError, Principal, Revocation, Revoked, Timestamp, told_on_call};
+use policy::{Mode, NameError, Principal, Revocation, Revoked, Rules, Timestamp, told_on_call};
 use store::{StoreError, SyncLock};
 
 use crate::check::World;
@@ -79,7 +79,7 @@ impl fmt::Display for Failure {
 
 /// Shuts `user` out, or says anew why they are.
 pub fn revoke(config: &Path, user: &str, reason: &str, now: Timestamp) -> Result<Changed, Failure> {
-    let person = person(user)?;
+    let person = person(config, user)?;
     let reason = reason.trim();
     if !is_reason(reason) {
         return Err(Failure::Reason);
@@ -96,7 +96,7 @@ pub fn revoke(config: &Path, user: &str, reason: &str, now: Timestamp) -> Result
 
 /// Takes a revocation back.
 pub fn unrevoke(config: &Path, user: &str) -> Result<Changed, Failure> {
-    let person = person(user)?;
+    let person = person(config, user)?;
     let list = List::open(config)?;
     let Some(revocation) = list.revoked.get(&person) else { return Err(Failure::NotRevoked(person)) };
     list.replace(&person, None)?;
@@ -106,8 +106,10 @@ pub fn unrevoke(config: &Path, user: &str) -> Result<Changed, Failure> {
     Ok(Changed { text, notes: Vec::new() })
 }
 
-fn person(user: &str) -> Result<Principal, Failure> {
-    let person = Principal::new(user).map_err(|error| Failure::Name(user.to_string(), error))?;
+/// A person is revoked also where the configuration cannot be read, and says nothing of names.
+fn person(config: &Path, user: &str) -> Result<Principal, Failure> {
+    let rules = Config::load(config).map_or_else(|_| Rules::compiled(), |config| config.rules);
+    let person = rules.person_of(user).map_err(|error| Failure::Name(user.to_string(), error))?;
     if person.as_str() == "root" { Err(Failure::NoPerson) } else { Ok(person) }
 }
 

@@ -159,8 +159,8 @@ enum Human {
 }
 
 impl Human {
-    fn of_account(name: &str) -> Self {
-        Principal::new(name).map_or(Self::Other(Person::Unusable), Self::Named)
+    fn of_account(name: &str, rules: &Rules) -> Self {
+        rules.person_of(name).map_or(Self::Other(Person::Unusable), Self::Named)
     }
 
     fn person(&self) -> Person<'_> {
@@ -222,9 +222,9 @@ fn judge(request: &Request, caller: Uid, promised: bool, now: Timestamp) -> Answ
     let subject = world.rules().subject(&request.service, account, &facts);
     let human = match subject {
         _ if is_asked_by_systemd(request, caller) => Human::Other(Person::Superuser),
-        Subject::Caller if names_caller => named_caller(request, caller, &facts),
-        Subject::Caller => su_caller(caller),
-        Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account),
+        Subject::Caller if names_caller => named_caller(request, caller, &facts, world.rules()),
+        Subject::Caller => su_caller(caller, world.rules()),
+        Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account, world.rules()),
         Subject::KeyOwner | Subject::Nobody => Human::Other(Person::Unknown),
     };
     let is_revoked = |revoked: &Revoked| matches!(human.person(), Person::Known(who) if revoked.names(who));
@@ -275,7 +275,7 @@ fn session(request: &Request, earlier: Option<&Kept>, now: Timestamp) -> Answer 
         (Err(_), _) => Human::Other(Person::CannotTell(Fault::Config)),
         (Ok(_), Some(program)) => program,
         (Ok(config), None) if subject == Subject::KeyOwner => key_owner(config, &keys, now),
-        (Ok(_), None) => Human::of_account(&request.user),
+        (Ok(_), None) => Human::of_account(&request.user, world.rules()),
     };
     world.read_roster(&human, now);
     let login = login(request, &request.user, &facts, &human);
@@ -295,11 +295,11 @@ fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'
 }
 
 /// The user who called su: su shows its real uid, and no more that can be believed.
-fn su_caller(caller: Uid) -> Human {
+fn su_caller(caller: Uid, rules: &Rules) -> Human {
     if caller.is_root() {
         return Human::Other(Person::Superuser);
     }
-    accounts::name_of(caller).map_or(Human::Other(Person::Unknown), |name| Human::of_account(&name))
+    accounts::name_of(caller).map_or(Human::Other(Person::Unknown), |name| Human::of_account(&name, rules))
 }
 
 /// Does systemd ask, for a unit that logs somebody in, as `machinectl shell` has it start one? Whoever makes it do so is
@@ -322,16 +322,17 @@ fn is_asked_by_systemd(request: &Request, caller: Uid) -> bool {
 
 /// The user who called sudo or doas. A real uid that is not root's proves the name; a caller who is root by both
 /// is root already.
-fn named_caller(request: &Request, caller: Uid, facts: &Facts) -> Human {
+fn named_caller(request: &Request, caller: Uid, facts: &Facts, rules: &Rules) -> Human {
     if request.asker.is_empty() {
         return Human::Other(Person::Unknown);
     }
     if caller.is_root() {
         let root_asks = facts.uid == Some(0);
-        return if root_asks { Human::Other(Person::Superuser) } else { Human::of_account(&request.asker) };
+        let person = Human::of_account(&request.asker, rules);
+        return if root_asks { Human::Other(Person::Superuser) } else { person };
     }
     match accounts::name_of(caller) {
-        Some(name) if name == request.asker => Human::of_account(&name),
+        Some(name) if name == request.asker => Human::of_account(&name, rules),
         _ => Human::Other(Person::Unknown),
     }
 }

@@ -428,6 +428,7 @@ pub(crate) mod tests {
             membership: Membership::Group,
             referrals: Referrals::Refuse,
             attributes: host::config::Attributes::default(),
+            fold_case: false,
             disabled: Vec::new(),
             lockout: host::config::Lockout::default(),
             deadline: Span::seconds(3),

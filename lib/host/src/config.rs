@@ -10,6 +10,7 @@ mod directory;
 mod key_rule;
 mod keys;
 mod ldap_url;
+mod names;
 mod nss;
 mod oncall;
 pub mod references;
@@ -108,7 +109,9 @@ impl Config {
 
     /// What is no mistake and has no effect at `now`: a line each.
     pub fn remarks(&self, now: Timestamp) -> Vec<String> {
-        automation::remarks(&self.rules, now)
+        let mut remarks = automation::remarks(&self.rules, now);
+        remarks.extend(names::remarks(&self.rules.names));
+        remarks
     }
 }
 
@@ -126,6 +129,8 @@ struct File {
     oncall: OnCallSection,
     #[serde(default)]
     policy: PolicySection,
+    #[serde(default)]
+    names: names::NamesSection,
     #[serde(default)]
     nss: nss::NssSection,
     #[serde(default)]
@@ -157,11 +162,16 @@ impl File {
         rules.host =
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
         rules.ages = oncall.ages.clone();
+        rules.names = self.names.check()?;
+        let fold_case = rules.names.fold_case;
         let shrink = self.directory.as_ref().and_then(|section| section.get_ref().max_shrink);
         Ok(Config {
             path: path.to_path_buf(),
             text: text.to_vec(),
-            directory: self.directory.map(|section| DirectorySection::check(section, &beside)).transpose()?,
+            directory: self
+                .directory
+                .map(|section| DirectorySection::check(section, &beside, fold_case))
+                .transpose()?,
             max_shrink: shrink.map_or(MAX_SHRINK, |Percent(share)| share),
             keys: self.keys.check(&rules.shared)?,
             oncall,

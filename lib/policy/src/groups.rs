@@ -89,7 +89,8 @@ struct Group {
     name: GroupName,
     gid: Gid,
     known_until: Timestamp,
-    members: Vec<(Principal, Window)>,
+    /// By every name that an account of theirs has.
+    members: Vec<(String, Window)>,
 }
 
 impl Groups {
@@ -112,6 +113,7 @@ impl Groups {
 
 fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Revoked, Fault>) -> Group {
     let evidence = Evidence { roster: Ok(roster), revoked };
+    let names = &rules.names;
     let rules = Rules {
         host: rules.host.clone(),
         rules: rules.rules.iter().filter(|rule| wanted.counts(rule)).cloned().collect(),
@@ -139,7 +141,12 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
         name: wanted.name.clone(),
         gid: wanted.gid,
         known_until: revoked.map_or(Timestamp::MIN, |_| counted.known_until()),
-        members: joined(members),
+        members: joined(members)
+            .into_iter()
+            .flat_map(|(person, window)| {
+                names.accounts(&person).into_iter().map(move |account| (account, window))
+            })
+            .collect(),
     }
 }
 
@@ -230,7 +237,7 @@ impl<'a> PublishedGroup<'a> {
     }
 
     fn is_sound(&self) -> bool {
-        let sound = |text| member(text).is_some_and(|(person, _)| is_name(person));
+        let sound = |text| member(text).is_some_and(|(account, _)| is_account(account));
         is_name(self.name) && (self.members.is_empty() || self.members.split(',').all(sound))
     }
 
@@ -242,8 +249,17 @@ impl<'a> PublishedGroup<'a> {
     }
 }
 
+/// Can an account be called so? Names of a joined domain have more letters than ours: `EXAMPLE\\alice`.
+pub fn is_account(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b':' | b',' | b'/');
+    !name.is_empty() && name.len() <= LONGEST_ACCOUNT && name.bytes().all(fits)
+}
+
+/// The longest name of an account, in bytes: a person's, and a domain's.
+const LONGEST_ACCOUNT: usize = 320;
+
 fn member(text: &str) -> Option<(&str, Window)> {
-    let (person, window) = text.split_once('@')?;
+    let (person, window) = text.rsplit_once('@')?;
     let (start, end) = window.split_once("..")?;
     Some((person, Window::new(instant(start)?, instant(end)?)?))
 }
@@ -260,9 +276,7 @@ mod tests {
 
     fn text() -> String {
         let at = Timestamp::from_unix;
-        let member = |name: &str, start, end| {
-            (Principal::new(name).unwrap(), Window::new(at(start), at(end)).unwrap())
-        };
+        let member = |name: &str, start, end| (name.to_string(), Window::new(at(start), at(end)).unwrap());
         let group = |name: &str, gid, members| Group {
             name: GroupName::new(name).unwrap(),
             gid: Gid::new(gid).unwrap(),
@@ -347,7 +361,7 @@ mod tests {
             "oncall-groups 1 50 1\nx:9100:9:alice\n",
             "oncall-groups 1 50 1\nx:9100:9:alice@5..5\n",
             "oncall-groups 1 50 1\nx:9100:9:a,b@1..2\n",
-            "oncall-groups 1 50 1\nx:9100:9:A@1..2\n",
+            "oncall-groups 1 50 1\nx:9100:9:A/@1..2\n",
             "oncall-groups 1 50 1\n\n",
         ] {
             assert!(PublishedGroups::parse(bad).is_none(), "{bad:?}");

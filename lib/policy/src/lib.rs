@@ -16,6 +16,7 @@ mod from;
 mod groups;
 mod line;
 mod mode;
+mod names;
 mod notice;
 mod principal;
 mod refusal;
@@ -31,9 +32,10 @@ pub use decision::{
     anyone, decide, on_call_now, told_on_call,
 };
 pub use from::FromPattern;
-pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups};
+pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};
 pub use line::{OneLine, is_printable, plain};
 pub use mode::{Effect, Mode};
+pub use names::{Affix, Names};
 pub use notice::Notice;
 pub use principal::{Account, GroupName, NameError, Principal};
 pub use refusal::Refusal;

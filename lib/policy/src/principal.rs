@@ -18,6 +18,8 @@ pub enum NameError {
     TooLong(usize),
     /// A byte that the grammar does not allow, and its position.
     Byte(u8, usize),
+    /// By `[names]` it would be an account that the configuration names.
+    Taken,
 }
 
 impl fmt::Display for NameError {
@@ -30,6 +32,7 @@ impl fmt::Display for NameError {
                 "byte {} (0x{byte:02x}) does not fit [a-z_][a-z0-9_.-]{{0,31}}",
                 at.saturating_add(1)
             ),
+            Self::Taken => f.write_str("without what [names] strips it is an account that config.toml names"),
         }
     }
 }

@@ -8,7 +8,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
-use crate::{Account, Automation, Guard, Login, Mode, Person, Principal, Schedule, ScheduleRef, Span, plain};
+use crate::{
+    Account, Automation, Guard, Login, Mode, Names, Person, Principal, Schedule, ScheduleRef, Span, plain,
+};
 
 /// The machine a decision is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,6 +157,8 @@ pub struct Rules {
     pub ages: Ages,
     /// What stands at the end of each refusal: where to find help.
     pub help: Option<String>,
+    /// Which person an account is of.
+    pub names: Names,
 }
 
 /// How old the news of a schedule may be.
@@ -221,6 +225,7 @@ impl Rules {
                 sources: BTreeMap::new(),
             },
             help: None,
+            names: Names::default(),
         }
     }
 

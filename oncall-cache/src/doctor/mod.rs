@@ -11,6 +11,7 @@ mod files;
 mod finding;
 mod keys_before;
 mod machine;
+mod names;
 mod nss;
 mod pam;
 mod polkit;
@@ -26,7 +27,7 @@ use std::path::Path;
 use host::config::DEFAULT_AUDIT;
 use host::switch::{self, Unreadable};
 use host::{Config, accounts as users, revoked};
-use policy::{Principal, Revoked, Roster, Rules, Span, Switch, Timestamp};
+use policy::{Revoked, Roster, Rules, Span, Switch, Timestamp};
 use store::StoreError;
 
 use accounts::Accounts;
@@ -90,13 +91,13 @@ pub fn pam_lines(services: &[String]) -> String {
     services.iter().map(told).collect::<Vec<_>>().join("\n")
 }
 
-fn names(directory: &str) -> Vec<String> {
+fn names_in(directory: &str) -> Vec<String> {
     machine::names(directory)
 }
 
 impl<'a> Host<'a> {
     fn read(path: &'a str, config: Option<&'a Config>, now: Timestamp) -> Self {
-        let reader = sudo::Reader { text: &machine::text, names: &names };
+        let reader = sudo::Reader { text: &machine::text, names: &names_in };
         Self {
             path,
             config,
@@ -153,7 +154,7 @@ impl<'a> Host<'a> {
     }
 
     fn sshd(&self) -> Vec<Finding> {
-        let lines = sshd::lines(&sshd::Reader { text: &machine::text, names: &names });
+        let lines = sshd::lines(&sshd::Reader { text: &machine::text, names: &names_in });
         let settings = match self.sshd_settings() {
             Ok(settings) => settings,
             Err(finding) => return finding.into_iter().collect(),
@@ -192,7 +193,8 @@ impl<'a> Host<'a> {
 
     fn sudo(&self) -> Vec<Finding> {
         let is_foreseen = |name: &str| {
-            let eligible = |roster: &Roster| Principal::new(name).is_ok_and(|name| roster.is_eligible(&name));
+            let person = self.rules.person_of(name);
+            let eligible = |roster: &Roster| person.as_ref().is_ok_and(|name| roster.is_eligible(name));
             let is_program = self.rules.automation.iter().any(|entry| {
                 entry.account.as_str() == name && entry.covers_service("sudo") && !entry.is_over(self.now)
             });
@@ -219,6 +221,8 @@ impl<'a> Host<'a> {
         let wanted = self.config.map_or_else(|| files::of_config(Path::new(self.path)), files::wanted);
         let stat = |path: &Path| machine::stat(path);
         let mut findings = files::check(&wanted, &self.accounts, &stat);
+        let uid_of = |name: &str| host::accounts::facts(name, &[]).uid;
+        findings.extend(names::check(&self.rules, &self.accounts, self.path, &uid_of));
         findings.extend(files::users(&self.accounts));
         findings.extend(files::root_groups(&self.accounts));
         // The module writes there without a readable configuration too.
@@ -265,7 +269,7 @@ impl<'a> Host<'a> {
             machine::names(directory).into_iter().map(move |name| format!("{directory}/{name}"))
         });
         for directory in polkit::RULES.iter().map(ToString::to_string).chain(below) {
-            let rules = names(&directory)
+            let rules = names_in(&directory)
                 .into_iter()
                 .filter(|name| name.ends_with(".rules") || name.ends_with(".pkla"));
             for file in rules.map(|name| format!("{directory}/{name}")) {
@@ -300,7 +304,7 @@ impl<'a> Host<'a> {
         if self.config.is_none() {
             return Vec::new();
         }
-        let lines = sshd::lines(&sshd::Reader { text: &machine::text, names: &names });
+        let lines = sshd::lines(&sshd::Reader { text: &machine::text, names: &names_in });
         let entry = Entry {
             accounts: &self.accounts,
             now: self.now,
@@ -348,7 +352,7 @@ fn starters() -> Vec<Starter> {
         ("/lib/systemd/system", Kind::Unit),
     ] {
         let named =
-            names(directory).into_iter().filter(|name| kind != Kind::Unit || name.ends_with(".service"));
+            names_in(directory).into_iter().filter(|name| kind != Kind::Unit || name.ends_with(".service"));
         files.extend(named.map(|name| (format!("{directory}/{name}"), kind)));
     }
     let read = |(file, kind): (String, Kind)| {

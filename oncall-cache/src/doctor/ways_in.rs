@@ -85,7 +85,7 @@ impl WaysIn<'_> {
             let (what, place) = ("is no account of /etc/passwd".to_string(), Place::file(self.config));
             return Some(Obstacle { what, place, mend: gone });
         };
-        if Principal::new(name).is_ok_and(|name| self.revoked.names(&name)) {
+        if self.rules.person_of(name).is_ok_and(|name| self.revoked.names(&name)) {
             let mend = format!("oncall-cache unrevoke {name}");
             return Some(Obstacle::ended_by(mend, "is revoked on this host: that wins", self.config));
         }

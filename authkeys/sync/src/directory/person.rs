@@ -132,6 +132,10 @@ impl<'a> Reader<'a> {
                 ids.extend(values.iter().filter_map(|value| guid(value)));
             }
         }
+        if self.ldap.fold_case {
+            entry.names.iter_mut().for_each(|name| name.make_ascii_lowercase());
+            entry.names.dedup();
+        }
         if is_alias {
             // It stands for another entry and is nobody itself (P13).
             entry.nobody = Some("an alias, which is nobody itself");

@@ -35,6 +35,9 @@ impl Directory {
                 let Attributes { user, keys, mail } = attributes;
                 let mut scope = format!("ldap base={base} filter={filter} eligible={group} by={membership}");
                 scope += &format!(" user={user} keys={keys} mail={mail} lockout={lockout}");
+                if ldap.fold_case {
+                    scope += " fold_case";
+                }
                 for Mark { attribute, values } in disabled {
                     scope += &format!(" disabled={attribute}:{values:?}");
                 }
@@ -73,6 +76,8 @@ pub struct Ldap {
     pub referrals: Referrals,
     /// What attributes of people are called.
     pub attributes: Attributes,
+    /// Are capital ASCII letters in user names taken for small ones? (`[names]`)
+    pub fold_case: bool,
     /// What marks an account as disabled, besides the marks that every directory has.
     pub disabled: Vec<Mark>,
     /// Which locks of a password policy count among the marks.
@@ -243,6 +248,7 @@ impl DirectorySection {
     pub(super) fn check(
         section: Spanned<Self>,
         beside: &impl Fn(&Path) -> PathBuf,
+        fold_case: bool,
     ) -> Result<Directory, Problem> {
         let missing = |key: &str| {
             problem(
@@ -285,6 +291,7 @@ impl DirectorySection {
             membership: this.eligible_group_by,
             referrals: this.referrals,
             attributes: this.attributes.check()?,
+            fold_case,
             disabled: marks(&this.disabled)?,
             lockout: this.lockout,
             deadline: this.deadline.map_or(Span::seconds(60), |deadline| deadline.0),

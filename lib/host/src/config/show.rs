@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use key::{PublicKey, fingerprint};
-use policy::{AgeLimit, Ages, Automation, Digest, GroupRule, Host, Mode, Rule, Rules, Shared, Span, Who};
+use policy::{
+    AgeLimit, Ages, Automation, Digest, GroupRule, Host, Mode, Names, Rule, Rules, Shared, Span, Who,
+};
 use toml::{Table, Value};
 
 use super::{
@@ -54,6 +56,11 @@ fn span(span: Span) -> Option<Value> {
     text(format_args!("{}{unit}", seconds / length))
 }
 
+fn show_names(names: &Names) -> Option<Value> {
+    let Names { strip, fold_case } = names;
+    table([("strip", list(strip, |affix| text(affix.as_str()))), ("fold_case", flag(*fold_case))])
+}
+
 impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
@@ -72,6 +79,7 @@ impl Config {
             ("keys", show_keys(keys)),
             ("oncall", show_oncall(oncall)),
             ("policy", show_policy(rules)),
+            ("names", show_names(&rules.names)),
             ("nss", table([("group", list(groups, show_group))])),
             ("paths", show_paths),
         ]);
@@ -102,6 +110,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         lockout,
         deadline,
         full_refresh,
+        fold_case: _,
     } = ldap;
     let Attributes { user, keys, mail } = attributes;
     let mark = |Mark { attribute, values }: &Mark| (attribute.clone(), list(values, text));
@@ -297,6 +306,7 @@ fn show_policy(rules: &Rules) -> Option<Value> {
         mode,
         help,
         ages: _,
+        names: _,
     } = rules;
     let mode = match mode {
         Mode::Enforce => "enforce",
