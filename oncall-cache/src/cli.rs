@@ -57,6 +57,13 @@ pub enum Verb {
         #[arg(required = true)]
         services: Vec<String>,
     },
+    /// For pam-oncall-enable: which services are asked on this host, and decided for
+    #[command(hide = true)]
+    PamDoors {
+        /// The table of all doors, as docs/operations.md has it
+        #[arg(long)]
+        table: bool,
+    },
     /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
     Check(Question),
     /// As check, with every fact that the answer rests on

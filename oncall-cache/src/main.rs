@@ -83,6 +83,7 @@ fn main() -> ExitCode {
             say(&doctor::pam_lines(services));
             0
         }
+        Verb::PamDoors { table } => doors(&arguments.config, *table),
         Verb::Check(question) => ask(&arguments.config, question, check::Answer::line),
         Verb::Why(question) => ask(&arguments.config, question, |answer| answer.chain(&TimeZone::system())),
         Verb::Explain => explain(&check::World::load(&arguments.config)),
@@ -432,6 +433,19 @@ fn examine(config: &Path, as_json: bool) -> u8 {
             }
             complain(problem);
             CANNOT_TELL
+        }
+    }
+}
+
+fn doors(config: &Path, as_table: bool) -> u8 {
+    match if as_table { Ok(doctor::doors_table()) } else { doctor::pam_doors(config) } {
+        Ok(text) => {
+            say(&text);
+            0
+        }
+        Err(problem) => {
+            complain(problem);
+            2
         }
     }
 }

@@ -87,6 +87,18 @@ pub fn exists(path: &str) -> bool {
     Path::new(path).exists()
 }
 
+/// The processes that run `program` with the files of this host: not those of containers on it.
+pub fn processes(program: &str) -> Vec<u32> {
+    let root =
+        |pid: &str| std::fs::metadata(format!("/proc/{pid}/root/")).ok().map(|root| (root.dev(), root.ino()));
+    let here = root("self");
+    let runs = |pid: &String| {
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == Path::new(program))
+            && root(pid) == here
+    };
+    names("/proc").into_iter().filter(runs).filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// Owner and mode of what `path` leads to.
 pub fn stat(path: &Path) -> Option<Stat> {
     std::fs::metadata(path).ok().map(|metadata| Stat::of(&metadata))

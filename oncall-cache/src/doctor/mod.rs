@@ -6,6 +6,8 @@
 
 mod accounts;
 mod audit;
+mod doors;
+mod dropbear;
 mod entry;
 mod files;
 mod finding;
@@ -52,6 +54,17 @@ struct Host<'a> {
     revoked: Revoked,
     switch: Result<Switch, Unreadable>,
     now: Timestamp,
+}
+
+pub use doors::table as doors_table;
+
+/// For pam-oncall-enable: a line for each service that it could put lines in, `SERVICE here|absent decided|undecided`.
+///
+/// # Errors
+/// The configuration cannot be read.
+pub fn pam_doors(path: &Path) -> Result<String, String> {
+    let config = Config::load(path).map_err(|error| error.to_string())?;
+    Ok(doors::told(&config.rules, &machine::exists))
 }
 
 /// Examines this host, by the configuration at `path`, as it is at `now`.
@@ -103,7 +116,7 @@ impl<'a> Host<'a> {
             config,
             rules: config.map_or_else(Rules::compiled, |config| config.rules.clone()),
             accounts: Accounts::read(),
-            sudoers: Sudoers::read(&reader),
+            sudoers: Sudoers::read(&reader, &machine::exists),
             roster: config.map(|config| store::roster::read(&config.paths.roster)),
             revoked: config.and_then(|config| revoked::read(&config.paths.revoked).ok()).unwrap_or_default(),
             switch: switch::read(&switch::beside(Path::new(path))),
@@ -144,6 +157,7 @@ impl<'a> Host<'a> {
             robots: self.robots(),
             is_ready: module.is_there() && self.config.is_some(),
             with_password: guarded.filter(|name| self.accounts.has_password(name)).collect(),
+            administrators: self.administrators(),
         };
         let mut findings = pam::check(&pam);
         findings.extend(pam::module(&pam, &module));
@@ -151,6 +165,24 @@ impl<'a> Host<'a> {
             pam::DIRECTORIES.iter().flat_map(|directory| machine::names(directory)).collect();
         findings.extend(pam::doors(&pam, &services.into_iter().collect::<Vec<_>>()));
         findings
+    }
+
+    /// Whom polkit takes for administrators, where a password could prove it; as far as this host's files tell.
+    fn administrators(&self) -> Vec<&str> {
+        let named = polkit_files(&polkit::ADMINISTRATORS)
+            .into_iter()
+            .flat_map(|(_, text)| polkit::administrators(&text));
+        let identities: Vec<polkit::Identity> = named.map(|(_, identity)| identity).collect();
+        let is_one = |name: &str| {
+            identities.iter().any(|identity| match identity {
+                polkit::Identity::Group(group) => self.accounts.members(group).contains(name),
+                polkit::Identity::User(user) => user == name,
+            })
+        };
+        let names = self.accounts.users.iter().map(|user| user.name.as_str());
+        names
+            .filter(|name| is_one(name) && self.accounts.has_password(name) && !self.rules.exempts(name))
+            .collect()
     }
 
     fn sshd(&self) -> Vec<Finding> {
@@ -264,20 +296,32 @@ impl<'a> Host<'a> {
     }
 
     fn other_doors(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
+        let mut findings = self.polkit();
+        findings.extend(second_sshd());
         let below = polkit::AUTHORITY.iter().flat_map(|directory| {
             machine::names(directory).into_iter().map(move |name| format!("{directory}/{name}"))
         });
-        for directory in polkit::RULES.iter().map(ToString::to_string).chain(below) {
-            let rules = names_in(&directory)
-                .into_iter()
-                .filter(|name| name.ends_with(".rules") || name.ends_with(".pkla"));
-            for file in rules.map(|name| format!("{directory}/{name}")) {
-                findings.extend(polkit::check(&file, &machine::text(&file).unwrap_or_default()));
-            }
-        }
+        let directories: Vec<String> = polkit::RULES.iter().map(ToString::to_string).chain(below).collect();
+        let files = polkit_files(&directories);
+        findings.extend(files.iter().flat_map(|(file, text)| polkit::check(file, text)));
         findings.extend(self.nss());
         findings
+    }
+
+    /// Administrators of polkit's whom nothing else guards.
+    fn polkit(&self) -> Vec<Finding> {
+        if !doors::asks_here("polkit-1", &machine::exists) {
+            return Vec::new();
+        }
+        let guarded: BTreeSet<&str> =
+            self.accounts.guarded(&self.rules).map(|user| user.name.as_str()).collect();
+        let policy = polkit::Policy {
+            groups: &self.rules.groups,
+            members: &|group| self.accounts.members(group).into_iter().map(String::from).collect(),
+            is_guarded: &|name| guarded.contains(name) || self.rules.exempts(name),
+        };
+        let files = polkit_files(&polkit::ADMINISTRATORS);
+        files.iter().flat_map(|(file, text)| polkit::unguarded(file, text, &policy)).collect()
     }
 
     fn nss(&self) -> Vec<Finding> {
@@ -329,6 +373,35 @@ impl<'a> Host<'a> {
         findings.extend(ways_in::now(&ways, root_by_ssh));
         findings
     }
+}
+
+/// The files of rules, or of local authority, in these directories, with their text.
+fn polkit_files(directories: &[impl AsRef<str>]) -> Vec<(String, String)> {
+    let is_one = |name: &String| [".rules", ".pkla", ".conf"].iter().any(|end| name.ends_with(end));
+    let below = |directory: &str| -> Vec<String> {
+        names_in(directory).into_iter().filter(is_one).map(|name| format!("{directory}/{name}")).collect()
+    };
+    let files = directories.iter().flat_map(|directory| below(directory.as_ref()));
+    files
+        .map(|file| {
+            let text = machine::text(&file).unwrap_or_default();
+            (file, text)
+        })
+        .collect()
+}
+
+/// An ssh server beside sshd, if there is one.
+fn second_sshd() -> Option<Finding> {
+    let program = doors::DROPBEAR.iter().copied().find(|path| machine::exists(path))?;
+    let systemd = |verb: &str| {
+        machine::run("/usr/bin/systemctl", &[verb, "dropbear.service"]).is_some_and(|said| said.succeeded)
+    };
+    let dropbear = dropbear::Dropbear {
+        program,
+        running: machine::processes(program),
+        by_systemd: systemd("is-enabled") || systemd("is-active"),
+    };
+    Some(dropbear::check(&dropbear))
 }
 
 /// What holds in sshd for `account`; `None` as an error if there is no sshd here.

@@ -1,12 +1,93 @@
-//! polkit rules that answer YES: no PAM, no password, nobody asked.
+//! polkit: rules that answer YES, where nobody is asked; and whom its rules call administrators, who become root.
+
+use std::collections::BTreeSet;
 
 use super::finding::{Finding, Place, Severity};
+use super::pam::listed;
 
 /// Where rules are: an administrator's, and those that packages bring.
 pub const RULES: [&str; 3] =
     ["/etc/polkit-1/rules.d", "/usr/local/share/polkit-1/rules.d", "/run/polkit-1/rules.d"];
 /// Where the older form is, which the older polkit reads.
 pub const AUTHORITY: [&str; 2] = ["/etc/polkit-1/localauthority", "/var/lib/polkit-1/localauthority"];
+
+/// Where rules say who is an administrator: what packages bring counts here too, Debian's own group sudo first of all.
+pub const ADMINISTRATORS: [&str; 5] = [
+    "/etc/polkit-1/rules.d",
+    "/run/polkit-1/rules.d",
+    "/usr/local/share/polkit-1/rules.d",
+    "/usr/share/polkit-1/rules.d",
+    "/etc/polkit-1/localauthority.conf.d",
+];
+
+/// Somebody whom a rule calls an administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    Group(String),
+    User(String),
+}
+
+/// Whom a file of rules calls administrators, and on which line: all that such a rule may answer, since which one does
+/// is decided by a program.
+pub fn administrators(text: &str) -> Vec<(usize, Identity)> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let line = line.split("//").next().unwrap_or_default();
+        inside |= line.contains("addAdminRule") || line.trim_start().starts_with("AdminIdentities");
+        // The next rule of the other kind.
+        inside &= !line.contains("addRule(");
+        for word in line.split(['"', '\'', ';', ',', '=', '[', ']', ' ']).filter(|_| inside) {
+            let identity = match word.split_once(':') {
+                Some(("unix-group", name)) => Identity::Group(name.to_string()),
+                Some(("unix-user", name)) => Identity::User(name.to_string()),
+                _ => continue,
+            };
+            found.push((at + 1, identity));
+        }
+    }
+    found
+}
+
+/// What the policy says of those whom polkit takes for administrators.
+pub struct Policy<'a> {
+    pub groups: &'a [String],
+    /// Everybody in a group.
+    pub members: &'a dyn Fn(&str) -> BTreeSet<String>,
+    /// Are this account's logins decided for?
+    pub is_guarded: &'a dyn Fn(&str) -> bool,
+}
+
+/// Judges one file's administrators, as sudoers' are judged: polkit asks them whether they are on call, and their
+/// other logins may not.
+pub fn unguarded(file: &str, text: &str, policy: &Policy<'_>) -> Vec<Finding> {
+    let why = "who proves there to be one becomes root if they are on call; their logins by sshd, login and su are not decided for";
+    let tell = |(line, identity)| {
+        let (what, advice) = match identity {
+            Identity::Group(group) => {
+                if policy.groups.is_empty() || policy.groups.contains(&group) {
+                    return None;
+                }
+                let members: Vec<String> = (policy.members)(&group).into_iter().collect();
+                let whom = if members.is_empty() { "nobody now".to_string() } else { listed(&members) };
+                let mut groups = policy.groups.to_vec();
+                let what =
+                    format!("group {group} is polkit's administrators and is not in policy.groups ({whom})");
+                groups.push(group);
+                (what, format!("in config.toml, [policy]: groups = {groups:?}"))
+            }
+            Identity::User(name) if name == "root" || name == "0" || (policy.is_guarded)(&name) => {
+                return None;
+            }
+            Identity::User(name) => {
+                let advice = format!("in config.toml, [policy]: {name} in `accounts`");
+                (format!("{name} is polkit's administrator, by name, and not guarded"), advice)
+            }
+        };
+        Some(Finding::warning("polkit-group", what).at(Place::line(file, line)).why(why).advise(advice))
+    };
+    administrators(text).into_iter().filter_map(tell).collect()
+}
 
 /// Judges one file of rules or of local authority.
 pub fn check(file: &str, text: &str) -> Vec<Finding> {
@@ -36,6 +117,29 @@ pub fn check(file: &str, text: &str) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn administrators_that_the_policy_does_not_know_are_told() {
+        let text = "// unix-group:no\npolkit.addAdminRule(function(action, subject) {\n  return [\"unix-group:sudo\", 'unix-group:ops',\n    \"unix-user:zoe\"];\n});\npolkit.addRule(function() { return x(\"unix-group:not\"); });\n";
+        let groups = ["sudo".to_string()];
+        let policy = Policy {
+            groups: &groups,
+            members: &|group| BTreeSet::from([format!("{group}-member")]),
+            is_guarded: &|_| false,
+        };
+        let found = unguarded("/r", text, &policy)
+            .into_iter()
+            .map(|finding| (finding.place.map(|place| place.to_string()).unwrap_or_default(), finding.what));
+        let expected = [
+            ("/r:3", "group ops is polkit's administrators and is not in policy.groups (ops-member)"),
+            ("/r:4", "zoe is polkit's administrator, by name, and not guarded"),
+        ];
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            expected.map(|(place, what)| (place.to_string(), what.to_string()))
+        );
+        assert_eq!(administrators("[Configuration]\nAdminIdentities=unix-group:ops;unix-user:0\n").len(), 2);
+    }
 
     #[test]
     fn rules_of_both_forms_are_read() {

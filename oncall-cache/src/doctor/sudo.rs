@@ -5,12 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::doors::{Has, SUDO_RS};
 use super::finding::{Finding, Place, Severity, edit, quoted};
 use super::machine::{Said, Stat};
 use super::pam::listed;
 
 /// Where it begins.
 pub const FILE: &str = "/etc/sudoers";
+
+/// What sudo-rs reads in its place, if it is there.
+const FILE_OF_SUDO_RS: &str = "/etc/sudoers-rs";
 
 /// What is run.
 pub const PROGRAM: &str = "/usr/bin/sudo";
@@ -60,10 +64,21 @@ pub struct Reader<'a> {
 }
 
 impl Sudoers {
-    /// Reads /etc/sudoers and what it includes.
-    pub fn read(reader: &Reader<'_>) -> Self {
+    /// Reads what the programs of this host read, with what it includes.
+    pub fn read(reader: &Reader<'_>, has: Has<'_>) -> Self {
+        let has_sudo_rs = SUDO_RS.iter().any(|path| has(path));
+        let has_sudo = has(PROGRAM) || !has_sudo_rs;
+        let of_sudo_rs = has_sudo_rs && has(FILE_OF_SUDO_RS);
         let mut sudoers = Self::default();
-        sudoers.file(FILE, reader, 0);
+        if has_sudo || !of_sudo_rs {
+            sudoers.file(FILE, reader, 0);
+        }
+        // sudo-rs passes over the settings that matter here, and says so.
+        let settings = if has_sudo { sudoers.settings.len() } else { 0 };
+        if of_sudo_rs {
+            sudoers.file(FILE_OF_SUDO_RS, reader, 0);
+        }
+        sudoers.settings.truncate(settings);
         let aliases = std::mem::take(&mut sudoers.aliases);
         for rule in &mut sudoers.rules {
             rule.who = rule.who.iter().flat_map(|name| resolve(name, &aliases, 0)).collect();
@@ -403,7 +418,30 @@ mod tests {
             _ => None,
         };
         let names = |_: &str| ["team", "x.conf", "y~"].map(String::from).to_vec();
-        Sudoers::read(&Reader { text: &text, names: &names })
+        Sudoers::read(&Reader { text: &text, names: &names }, &|_| false)
+    }
+
+    #[test]
+    fn each_sudo_reads_its_own_file() {
+        let text = |path: &str| match path {
+            "/etc/sudoers" => Some("Defaults !pam_acct_mgmt\nann ALL=(ALL) ALL\n".to_string()),
+            "/etc/sudoers-rs" => Some("Defaults !pam_acct_mgmt\nbea ALL=(ALL) ALL\n".to_string()),
+            _ => None,
+        };
+        let read = |files: &[&str]| {
+            let reader = Reader { text: &text, names: &|_| vec![] };
+            let sudoers = Sudoers::read(&reader, &|path| files.contains(&path));
+            (
+                sudoers.rules.iter().flat_map(|rule| rule.who.clone()).collect::<Vec<_>>().join(" "),
+                sudoers.settings.len(),
+            )
+        };
+        let (sudo, rs, file) = ("/usr/bin/sudo", "/usr/lib/cargo/bin/sudo", "/etc/sudoers-rs");
+        assert_eq!(read(&[sudo]), ("ann".to_string(), 1));
+        assert_eq!(read(&[sudo, file]), ("ann".to_string(), 1), "sudo does not read it");
+        assert_eq!(read(&[rs]), ("ann".to_string(), 0));
+        assert_eq!(read(&[rs, file]), ("bea".to_string(), 0));
+        assert_eq!(read(&[sudo, rs, file]), ("ann bea".to_string(), 1));
     }
 
     #[test]

@@ -212,8 +212,10 @@ mod tests {
         let rules = Rules { exempt_accounts, exempt_ttys, ..compiled };
         let accounts =
             Accounts::parse(world.passwd.to_string(), "sudo:x:27:\nusers:x:100:\n".to_string(), world.shadow);
-        let sudoers =
-            Sudoers::read(&Reader { text: &|_| Some(world.sudoers.to_string()), names: &|_| vec![] });
+        let sudoers = Sudoers::read(
+            &Reader { text: &|_| Some(world.sudoers.to_string()), names: &|_| vec![] },
+            &|_| false,
+        );
         let entry = Entry {
             accounts: &accounts,
             now: NOW,

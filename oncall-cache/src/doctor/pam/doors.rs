@@ -1,10 +1,11 @@
 //! Services that nothing of ours decides for, and by which a guarded account can be entered.
 
+use super::super::doors::{self, asks_here};
 use super::super::finding::{Finding, Place, Severity};
 use super::{Pam, anything, flow, listed, stack};
 
-/// Programs that open a session for whoever logs in, by their PAM services.
-const DOORS: [&str; 29] = [
+/// Services that our lines do not guard. Programs that open a session for whoever logs in, by their PAM services.
+const OTHERS: [&str; 28] = [
     "cockpit",
     "gdm-password",
     "gdm-autologin",
@@ -32,7 +33,6 @@ const DOORS: [&str; 29] = [
     "vsftpd",
     "proftpd",
     "pure-ftpd",
-    "doas",
     "webmin",
 ];
 
@@ -59,9 +59,26 @@ fn is_idle(pam: &Pam<'_>, service: &str) -> bool {
 
 /// The stacks among `services` by which somebody enters without being asked whether they are on call.
 pub fn doors(pam: &Pam<'_>, services: &[String]) -> Vec<Finding> {
-    let is_outside = |service: &&String| !pam.services.contains(*service) && !is_idle(pam, service);
-    let outside = services.iter().filter(is_outside);
-    outside.filter_map(|service| door(pam, service)).collect()
+    let is_outside = |service: &str| !pam.services.iter().any(|own| own == service);
+    let ours =
+        doors::services().into_iter().filter(|service| is_outside(service) && asks_here(service, pam.has));
+    let mut findings: Vec<Finding> = ours.map(|service| left_out(pam, service)).collect();
+    let others = services.iter().filter(|service| is_outside(service) && !is_idle(pam, service));
+    findings.extend(others.filter_map(|service| door(pam, service)));
+    findings
+}
+
+/// A service that could be decided for, asked by a program of this host.
+fn left_out(pam: &Pam<'_>, service: &str) -> Finding {
+    let (severity, whom) = pam.way_in(service);
+    let what = format!("{service} is not in policy.services{whom}");
+    let found = Finding::new(severity, "pam-service", what).at(Place::file(pam.config));
+    let mut services = pam.services.to_vec();
+    services.push(service.to_string());
+    let why = "whoever enters by it is not asked whether they are on call, also where its stack has our line";
+    found.why(why).advise(format_args!(
+        "in config.toml, [policy]: services = {services:?}; then pam-oncall-enable {service}"
+    ))
 }
 
 fn door(pam: &Pam<'_>, service: &str) -> Option<Finding> {
@@ -75,7 +92,7 @@ fn door(pam: &Pam<'_>, service: &str) -> Option<Finding> {
             let what = "other: every program without a stack of its own lets in whom pam_unix.so lets in";
             (Severity::Note, what.to_string())
         }
-        _ if !DOORS.contains(&service) => return None,
+        _ if !OTHERS.contains(&service) => return None,
         [] => {
             (Severity::Warning, format!("{service}: members of guarded groups enter whether on call or not"))
         }
@@ -91,6 +108,6 @@ fn door(pam: &Pam<'_>, service: &str) -> Option<Finding> {
             "remove the program, or shut root out there: list root in /etc/authkeys/not-here and write `{line}` at the top of {file}"
         ),
     };
-    let why = "this release decides for sshd, login, su, sudo and polkit-1 alone";
+    let why = "this release does not decide for it";
     Some(Finding::new(severity, "pam-door", what).at(Place::file(file)).why(why).advise(advice))
 }

@@ -15,6 +15,7 @@ pub use place::{Plan, plan};
 pub use stack::DIRECTORIES;
 use stack::{Entry, MISSING, Reader, SUBSTACK};
 
+use super::doors::asks_here;
 use super::finding::{Finding, Place, Severity, edit, quoted};
 
 /// What is known of the stacks and of what they lead to.
@@ -37,6 +38,23 @@ pub struct Pam<'a> {
     pub is_ready: bool,
     /// Guarded accounts that can be entered by a password.
     pub with_password: Vec<&'a str>,
+    /// Whom polkit takes for administrators, where a password could prove it.
+    pub administrators: Vec<&'a str>,
+}
+
+impl Pam<'_> {
+    /// How bad it is that nobody is asked by `service` whether they are on call, and who could come in there.
+    fn way_in(&self, service: &str) -> (Severity, String) {
+        let (names, nobody) = match service {
+            "sshd" | "sudo" | "sudo-i" | "doas" => return (Severity::Open, String::new()),
+            "polkit-1" => (&self.administrators, "no administrator of polkit's has a password here"),
+            _ => (&self.with_password, "no guarded account has a password to enter by"),
+        };
+        match names.as_slice() {
+            [] => (Severity::Note, format!("; {nobody}")),
+            names => (Severity::Open, format!("; with a password there: {}", listed(names))),
+        }
+    }
 }
 
 /// The stack of one service.
@@ -173,7 +191,7 @@ impl<'a> Stack<'a> {
         let is_own = own.is_some();
         let of_other = || {
             let file = stack::find("other", pam.read)?.0;
-            programs(service).iter().any(|path| (pam.has)(path)).then_some(("other", file))
+            asks_here(service, pam.has).then_some(("other", file))
         };
         let (name, file) = own.or_else(of_other)?;
         let account = stack::expand(name, "account", pam.read)?;
@@ -217,11 +235,9 @@ impl<'a> Stack<'a> {
             return None;
         }
         let (service, trusted) = (self.service, trusts_a_group(self, pam));
-        let (severity, what) = match pam.with_password.as_slice() {
-            _ if matches!(service, "sshd" | "sudo" | "sudo-i") => (Severity::Open, String::new()),
+        let (severity, what) = match pam.way_in(service) {
             _ if trusted => (Severity::Open, ": pam_wheel.so lets a group in without a password".to_string()),
-            [] => (Severity::Note, "; no guarded account has a password to enter by".to_string()),
-            names => (Severity::Open, format!("; with a password there: {}", listed(names))),
+            told => told,
         };
         let what = format!("{service}: no line for pam_oncall.so{what}");
         let found = Finding::new(severity, "pam-missing", what).at(Place::file(&self.file)).why(WHY_MISSING);
@@ -519,22 +535,6 @@ pub fn listed(names: &[impl AsRef<str>]) -> String {
         text.push_str(&format!(" and {} more", names.len() - MOST));
     }
     text
-}
-
-/// The programs that ask by the name of `service`.
-fn programs(service: &str) -> &'static [&'static str] {
-    match service {
-        "sshd" => &["/usr/sbin/sshd", "/usr/bin/sshd"],
-        "sudo" | "sudo-i" => &["/usr/bin/sudo"],
-        "su" | "su-l" => &["/usr/bin/su", "/bin/su"],
-        "login" => &["/usr/bin/login", "/bin/login"],
-        "polkit-1" => &[
-            "/usr/lib/polkit-1/polkit-agent-helper-1",
-            "/usr/libexec/polkit-agent-helper-1",
-            "/usr/lib/policykit-1/polkit-agent-helper-1",
-        ],
-        _ => &[],
-    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ fn told(changes: &[(&str, &str)], with_password: Vec<&str>) -> Vec<(String, Stri
         robots: Vec::new(),
         is_ready: true,
         with_password,
+        administrators: vec![],
     };
     let tell = |finding: Finding| {
         let (Mend::Command(mend) | Mend::Advice(mend)) = finding.mend;
@@ -288,6 +289,7 @@ fn services_that_are_not_decided_for_are_doors() {
             robots: Vec::new(),
             is_ready: true,
             with_password,
+            administrators: vec![],
         };
         doors(&pam, &names).iter().map(tell).collect()
     };
@@ -314,6 +316,7 @@ fn a_module_that_cannot_be_loaded_locks_out_or_opens() {
             robots: Vec::new(),
             is_ready: true,
             with_password: vec![],
+            administrators: vec![],
         };
         let state = Module { path: "/m".to_string(), stat, is_our_kind, lacks: vec![] };
         module(&pam, &state).map(|finding| (finding.severity, finding.place.unwrap().to_string()))
