@@ -1,22 +1,25 @@
 #!/bin/sh
-# Puts pam_oncall.so into the PAM stacks of sshd, sudo, su, login and polkit, those that are there, or into those that
-# are named; a second run changes nothing. Takes effect at once: try it in a second session before you close the first.
+# Puts pam_oncall.so into the PAM stacks of every service that it guards (`oncall-cache pam-doors`), those that are asked
+# on this host, or into those that are named; a second run changes nothing. Where a program asks by a service that has no
+# stack, as sudo-rs does without sudo, the one that decided until then (other) is copied and gets the lines. Takes effect at once: try it in a second session before you close the first.
 # A stack in which they would not count is left as it is, and that is said: exit status 1.
 # --dry-run says what would change.
 #
-#   pam-oncall-enable [--dry-run] [--undo] [sshd|sudo|sudo-i|su|su-l|login|polkit-1...]
+#   pam-oncall-enable [--dry-run] [--undo] [sshd|sudo|sudo-i|su|su-l|login|doas|polkit-1...]
 set -eu
+
+usage() {
+    echo "usage: $0 [--dry-run] [--undo] [sshd|sudo|sudo-i|su|su-l|login|doas|polkit-1...]" >&2
+    exit 64
+}
 
 undo=false dry_run=false would='' services=
 for word in "$@"; do
     case $word in
     --undo) undo=true ;;
     --dry-run) dry_run=true would='would be ' ;;
-    sshd | sudo | sudo-i | su | su-l | login | polkit-1) services="$services $word" ;;
-    *)
-        echo "usage: $0 [--dry-run] [--undo] [sshd|sudo|sudo-i|su|su-l|login|polkit-1...]" >&2
-        exit 64
-        ;;
+    '' | -* | *[!a-z0-9-]*) usage ;;
+    *) services="$services $word" ;;
     esac
 done
 
@@ -36,6 +39,12 @@ if ! $undo; then
     [ -x $probe ] || { echo "no $probe; nothing changed, install it first" >&2; exit 1; }
     oncall-cache config check $config >/dev/null ||
         { echo "nothing changed; mend the configuration first" >&2; exit 1; }
+    # A line each: SERVICE here|absent decided|undecided.
+    doors=$(oncall-cache --config $config pam-doors)
+    known=" $(printf '%s\n' "$doors" | cut -d ' ' -f 1 | paste -sd ' ') "
+    for service in $services; do
+        case $known in *" $service "*) ;; *) usage ;; esac
+    done
     consoles=$(oncall-cache --config $config config show | sed -n 's/^exempt_ttys = //p' | tr -d '[],"')
 fi
 
@@ -84,7 +93,7 @@ take_out() { # stack
 
 if $undo; then
     left='' stacks=
-    for service in ${services:-sshd sudo sudo-i su su-l login polkit-1}; do
+    for service in $services; do
         [ ! -e /etc/pam.d/$service ] || stacks="$stacks $(readlink -f /etc/pam.d/$service)"
     done
     # Lines that somebody put elsewhere go too: a stack that names a module that is gone refuses everybody.
@@ -144,20 +153,24 @@ libpam_agrees() { # service, and: are the lines new?
     done
 }
 
-refused=false counts='' seen=' '
+refused=false counts='' skipped='' seen=' '
 leave() { # stack, why
     echo "$1: left as it is: $2" >&2
+    skipped="$skipped $service"
     refused=true
 }
 
 # The lines go before every line that can end the stack in success. Which that is, oncall-cache knows, as its doctor does.
 put_in() { # service
-    stack=$(stack_of "$1") service=$1
+    stack=$(stack_of "$1") service=$1 planned=
+    # What decided until now.
+    [ -n "$stack" ] || { stack=$(stack_of other) planned=other; }
     place=$stack
-    case $stack in /usr/lib/pam.d/*) place=/etc/pam.d/$1 ;; esac
+    case $planned:$stack in other:* | :/usr/lib/pam.d/*) place=/etc/pam.d/$1 ;; esac
     # sshd's, also by another name.
     [ "$stack" != "$(readlink -f /etc/pam.d/sshd || true)" ] || service=sshd
-    plan=$(oncall-cache pam-lines "$service")
+    planned=${planned:-$service}
+    plan=$(oncall-cache pam-lines "$planned")
     case $plan in
     *' left '*)
         leave "$stack" "${plan#* left }; \`oncall-cache doctor\` says more"
@@ -177,7 +190,7 @@ put_in() { # service
     new=$place.authkeys-new
     ! $dry_run || new=$copy/new
     if [ "$stack" = "$place" ]; then cp -p "$stack" "$new"; else cat "$stack" >"$new"; fi
-    printf '%s\n' "$plan" | sed "s/^$service insert //" >"$copy/lines"
+    printf '%s\n' "$plan" | sed "s/^$planned insert //" >"$copy/lines"
     sed -i -f "$copy/lines" "$new"
     pretend "$new" "$service"
     if ! libpam_agrees "$service" true; then
@@ -188,16 +201,32 @@ put_in() { # service
     fi
     [ "$stack" = "$place" ] || sed -i "1i $mark$stack" "$new"
     if $dry_run; then rm "$new"; else mv -f "$new" "$place"; fi
-    echo "$place: pam_oncall.so ${would}put in"
+    if [ "$planned" = other ]; then
+        echo "$place: ${would}written, as other with pam_oncall.so"
+    else
+        echo "$place: pam_oncall.so ${would}put in"
+    fi
     counts="$counts $1"
 }
 
-for service in ${services:-sshd sudo sudo-i su su-l login polkit-1}; do
+for service in ${services:-$known}; do
     stack=$(stack_of "$service")
-    case $stack:$seen in :* | *" $stack "*) continue ;; esac
+    here=$(printf '%s\n' "$doors" | sed -n "s/^$service //p")
+    case $stack:$here:$seen in
+    # Nobody asks by it.
+    :absent*) continue ;;
+    *:here\ undecided:*)
+        echo "$service: policy.services does not name it, so nobody is asked there" >&2
+        skipped="$skipped $service"
+        continue
+        ;;
+    :*) ;;
+    *" $stack "*) continue ;;
+    esac
     seen="$seen$stack "
     if [ "$service" = login ] && [ -n "$(shut_console)" ]; then
         echo "$stack: left as it is: root could not log in on this machine's console; add \"$(shut_console)\" to policy.exempt_ttys and run this again" >&2
+        skipped="$skipped login"
         continue
     fi
     put_in "$service"
@@ -205,6 +234,14 @@ done
 
 if ! $dry_run && [ -n "$counts" ]; then
     echo "It counts from now on for${counts}: log in from a second session before you close this one."
+    # Named or not.
+    for service in $(printf '%s\n' "$doors" | sed -n 's/ here .*//p'); do
+        case " $counts $skipped :$(oncall-cache pam-lines "$service")" in
+        *" $service "* | *' counts') ;;
+        *) skipped="$skipped $service" ;;
+        esac
+    done
+    [ -z "$skipped" ] || echo "It does not count for${skipped}: who enters there is not asked; \`oncall-cache doctor\` says more."
     echo "On the console, login refuses nobody on: ${consoles:-no terminal at all}"
 fi
 ! $refused

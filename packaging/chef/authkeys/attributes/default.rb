@@ -16,7 +16,7 @@ default['authkeys']['nss'] = nil
 # Put /etc/ssh/sshd_config.d/10-authkeys.conf there.
 default['authkeys']['sshd'] = true
 
-# The services whose stacks get lines of pam_oncall.so; also su, su-l, login, polkit-1.
+# The services whose stacks get lines of pam_oncall.so; also su, su-l, login, doas, polkit-1.
 default['authkeys']['pam_services'] = %w[sshd sudo sudo-i]
 
 # Run authkeys-metrics.timer, for node_exporter.
