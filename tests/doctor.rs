@@ -1640,7 +1640,7 @@ fn an_agent_of_this_host_is_let_in_by_what_the_advice_says() {
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
 
 /// What no case here can break, and the test that does.
-const ELSEWHERE: [(&str, &str, &str); 2] = [
+const ELSEWHERE: [(&str, &str, &str); 5] = [
     // A machine made over another has that one's clock.
     (
         "clock-sync",
@@ -1649,6 +1649,14 @@ const ELSEWHERE: [(&str, &str, &str); 2] = [
     ),
     // Made by arithmetic, and never written down.
     ("weak-key", include_str!("keys.rs"), "weak-key"),
+    // On booted hosts, with the programs themselves.
+    ("pam-service", include_str!("doors.rs"), "\"pam-service\""),
+    (
+        "polkit-group",
+        include_str!("../oncall-cache/src/doctor/polkit.rs"),
+        "fn administrators_that_the_policy_does_not_know",
+    ),
+    ("second-sshd", include_str!("doors.rs"), "\"second-sshd\""),
 ];
 
 /// Every finding has a line in operations.md, and one that has a line is broken here, and mended or advised.

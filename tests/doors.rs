@@ -1,14 +1,251 @@
-//! Every way to root that a host may have, on each release of Debian: who is off call does not get in, who is on call does.
+//! Every way to root that a host may have, on each release of Debian: who is off call does not get in, who is on call
+//! does, by the programs themselves. Where nothing of ours can stand, doctor names the door, and what it says to type
+//! closes it.
 
-use harness::{Booted, Debian, Network};
+use std::process::Output;
+
+use harness::suite::{HOUR, instant, now};
+use harness::{Booted, Debian, Site, packages, text, wait_until};
+use serde_json::Value;
+
+const CONFIG: &str = r#"
+[host]
+name = "testhost"
+[directory]
+file = "people.toml"
+[[oncall.source]]
+name = "rota"
+provider = "rota"
+file = "rota.toml"
+[policy]
+exempt_accounts = ["breakglass"]
+[[policy.rule]]
+name = "everywhere"
+schedules = ["rota/primary"]
+[[policy.shared]]
+account = "root"
+"#;
+
+/// alice and olga are on call, bob and oscar are not; all four are eligible. alice and bob may sudo, olga and oscar are
+/// in a group that no list of ours knows.
+const PEOPLE: [(&str, &str); 4] = [("alice", "sudo"), ("bob", "sudo"), ("olga", "ops"), ("oscar", "ops")];
+
+/// A host with the packages on it, those people, a configuration that enforces, and everything that pam-oncall-enable
+/// puts in.
+fn host(site: &Site, release: Debian) -> Booted {
+    let host = Booted::of(release, &site.network, release.name());
+    for package in ["pkexec", "opendoas", "systemd-container"] {
+        host.add(package);
+    }
+    for entry in std::fs::read_dir(packages::debs()).expect("packages are made").flatten() {
+        let name = entry.file_name().into_string().expect("a plain name");
+        host.install(&entry.path(), &format!("/root/debs/{name}"), 0o644);
+    }
+    host.must("apt-get -q install /root/debs/*.deb");
+    host.write("/usr/local/bin/type.py", include_str!("fixtures/type.py"), 0o644);
+    host.must("groupadd ops; echo root:secret-root | chpasswd");
+    let mut people = String::new();
+    for (name, group) in PEOPLE {
+        host.must(&format!(
+            "useradd -m -s /bin/bash -G {group} {name}; echo {name}:secret-{name} | chpasswd"
+        ));
+        let key = match name {
+            "alice" | "bob" => format!("'{}'", site.public_key(name)),
+            _ => String::new(),
+        };
+        people += &format!(
+            "[[person]]\nprincipal = '{name}'\nmail = ['{name}@example.com']\neligible = true\nkeys = [{key}]\n"
+        );
+    }
+    host.must("useradd -m -s /bin/bash breakglass");
+    host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);
+    host.write("/etc/doas.conf", "permit nopass :sudo\npermit :ops\n", 0o600);
+    host.write("/etc/authkeys/people.toml", people, 0o644);
+    host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
+    let (start, end) = (instant(now() - HOUR), instant(now() + 2 * HOUR));
+    let shift = |name| format!("[[schedule.shift]]\nperson = '{name}'\nstart = {start}\nend = {end}\n");
+    let rota = format!("[[schedule]]\nid = 'primary'\n{}{}", shift("alice"), shift("olga"));
+    host.write("/etc/authkeys/rota.toml", rota, 0o644);
+    host.must("systemctl start authkeys-sync oncall-cache-sync");
+    host.must("cp /usr/share/authkeys/10-authkeys.conf /etc/ssh/sshd_config.d/ && systemctl reload ssh");
+    let said = host.must("pam-oncall-enable 2>&1");
+    for service in ["sshd", "sudo", "sudo-i", "su", "login", "doas", "polkit-1"] {
+        assert!(said.contains(&format!("/etc/pam.d/{service}: pam_oncall.so put in\n")), "{service}: {said}");
+    }
+    assert!(said.contains("It counts from now on"), "{said}");
+    host
+}
+
+/// `name` runs `command` on a terminal, where they type their password, or `password`.
+fn types(host: &Booted, name: &str, password: Option<&str>, command: &str) -> Output {
+    let password = password.map_or_else(|| format!("secret-{name}"), String::from);
+    host.sh(&format!(
+        "cd /; runuser -u {name} -- python3 /usr/local/bin/type.py {name} {password} '' {command}"
+    ))
+}
+
+fn is_root(output: &Output) -> bool {
+    let said = text(output);
+    let is_root = said.lines().any(|line| line.trim_start_matches('\0').trim() == "root");
+    assert!(output.status.success() || !is_root, "{said}");
+    is_root
+}
+
+/// Sees that `on_call` becomes root by `command`, which says so, and `off_call` does not.
+fn admits(host: &Booted, (on_call, off_call): (&str, &str), password: Option<&str>, command: &str) {
+    let output = types(host, on_call, password, command);
+    assert!(is_root(&output), "{on_call}, who is on call: {command}: {}", text(&output));
+    let output = types(host, off_call, password, command);
+    assert!(!is_root(&output), "{off_call}, who is off call: {command}: {}", text(&output));
+}
+
+const SUDOERS: (&str, &str) = ("alice", "bob");
+const OTHERS: (&str, &str) = ("olga", "oscar");
+
+/// What doctor finds under this id: the command or advice that goes with it.
+fn found(host: &Booted, id: &str) -> Vec<(String, String)> {
+    let output = host.sh("oncall-cache doctor --json");
+    let all: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = all["findings"].as_array().expect("a list").iter();
+    let one = |finding: &Value| {
+        let told = |field: &str| finding[field].as_str().unwrap_or_default().to_string();
+        (format!("{} {}", told("severity"), told("what")), told("mend"))
+    };
+    findings.filter(|finding| finding["id"] == id).map(one).collect()
+}
 
 #[test]
-fn hosts_of_each_release_boot() {
-    let network = Network::start();
-    for release in Debian::ALL {
-        let host = Booted::of(release, &network, release.name());
-        assert_eq!(host.must(". /etc/os-release; echo $VERSION_CODENAME").trim(), release.name());
-        host.add("pkexec");
-        host.must("test -S /run/dbus/system_bus_socket; ss -tln | grep -q ':22 '; systemctl start polkit");
+fn doors_of_debian_12() {
+    let site = Site::start();
+    let host = host(&site, Debian::Bookworm);
+    every_door(&site, &host);
+}
+
+#[test]
+fn doors_of_debian_13() {
+    let site = Site::start();
+    let host = host(&site, Debian::Trixie);
+    every_door(&site, &host);
+    sudo_rs_without_sudo(&host);
+}
+
+fn every_door(site: &Site, host: &Booted) {
+    let enters = |key| is_root(&site.ssh(host, key, "root", "id -un"));
+    assert!(enters("alice") && !enters("bob"), "ssh");
+    admits(host, SUDOERS, None, "sudo id -un");
+    admits(host, SUDOERS, None, "sudo -i id -un");
+    admits(host, SUDOERS, Some("secret-root"), "su -c \"id -un\"");
+    admits(host, SUDOERS, Some("secret-root"), "su - -c \"id -un\"");
+    admits(host, SUDOERS, None, "doas id -un");
+    admits(host, OTHERS, None, "doas id -un");
+    login_on_another_terminal(host);
+    what_the_configuration_leaves_out_is_named(host);
+    a_second_ssh_server_is_named(site, host);
+    root_needs_nobody(host);
+}
+
+/// Guarded accounts at `login`, as somebody with a modem or a hypervisor's console reaches it.
+fn login_on_another_terminal(host: &Booted) {
+    let login = |name: &str| {
+        let typed = "id -un; exit";
+        host.sh(&format!("python3 /usr/local/bin/type.py {name} secret-{name} '{typed}' login {name}"))
+    };
+    let entered = |output: &Output, name: &str| text(output).lines().any(|line| line.trim() == name);
+    let (alice, root) = (login("alice"), login("root"));
+    assert!(entered(&alice, "alice"), "{}", text(&alice));
+    assert!(!entered(&root, "root"), "nobody is root there: {}", text(&root));
+    let bob = login("bob");
+    assert!(!entered(&bob, "bob"), "{}", text(&bob));
+}
+
+/// Root is root already, and so is whoever systemd starts for it.
+fn root_needs_nobody(host: &Booted) {
+    for command in ["su - -c \"id -un\"", "sudo id -un", "machinectl shell .host /usr/bin/id -un"] {
+        let output = host.sh(&format!("python3 /usr/local/bin/type.py root '' '' {command}"));
+        assert!(is_root(&output), "{command}: {}", text(&output));
     }
+    host.must("runuser -u bob -- true");
+    host.must("echo '* * * * * root true' >/etc/cron.d/untouched; rm /etc/cron.d/untouched");
+}
+
+/// dropbear reads root's own keys and asks nobody: what doctor says to type closes that.
+fn a_second_ssh_server_is_named(site: &Site, host: &Booted) {
+    host.add("dropbear-bin");
+    assert!(found(host, "second-sshd")[0].0.starts_with("note "), "it does not run yet");
+    let unit =
+        "[Service]\nExecStart=/usr/sbin/dropbear -F -E -R -p 2200\n[Install]\nWantedBy=multi-user.target\n";
+    host.write("/etc/systemd/system/dropbear.service", unit, 0o644);
+    host.must("mkdir -p /etc/dropbear /root/.ssh && systemctl enable --now dropbear");
+    host.write("/root/.ssh/authorized_keys", site.public_key("bob") + "\n", 0o600);
+    host.wait_for_port(2200);
+    let enters = || is_root(&site.ssh_to(host, 2200, "bob", "root", "id -un"));
+    assert!(enters(), "it is as open as doctor says");
+    let told = found(host, "second-sshd");
+    assert!(told[0].0.starts_with("open "), "{told:?}");
+    host.must(&told[0].1);
+    assert!(!enters());
+    assert!(found(host, "second-sshd")[0].0.starts_with("note "));
+    host.must("rm /root/.ssh/authorized_keys");
+}
+
+/// A list of services from before a door was known.
+fn what_the_configuration_leaves_out_is_named(host: &Booted) {
+    let services = "services = [\"sshd\", \"login\", \"su\", \"su-l\", \"sudo\", \"sudo-i\", \"polkit-1\"]";
+    host.write(
+        "/etc/authkeys/config.toml",
+        CONFIG.replace("[policy]\n", &format!("[policy]\n{services}\n")),
+        0o644,
+    );
+    assert!(is_root(&types(host, "bob", None, "doas id -un")), "it is as open as doctor says");
+    let said = text(&host.sh("pam-oncall-enable"));
+    assert!(said.contains("doas") && said.contains("policy.services"), "{said}");
+    let told = found(host, "pam-service");
+    assert!(told.len() == 1 && told[0].0.starts_with("open doas "), "{told:?}");
+    let setting =
+        told[0].1.split("[policy]: ").nth(1).and_then(|rest| rest.split(';').next()).expect("a setting");
+    host.write(
+        "/etc/authkeys/config.toml",
+        CONFIG.replace("[policy]\n", &format!("[policy]\n{setting}\n")),
+        0o644,
+    );
+    assert_eq!(found(host, "pam-service"), []);
+    assert!(!is_root(&types(host, "bob", None, "doas id -un")));
+    host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
+}
+
+/// It brings no stack, so that `other` decided: doctor names it, and both doctor's command and pam-oncall-enable write one.
+fn sudo_rs_without_sudo(host: &Booted) {
+    host.must("SUDO_FORCE_REMOVE=yes apt-get -q purge sudo");
+    host.add("sudo-rs");
+    host.must("test ! -e /etc/pam.d/sudo");
+    host.write(
+        "/etc/sudoers-rs",
+        "root ALL=(ALL:ALL) ALL\n%sudo ALL=(ALL:ALL) NOPASSWD: ALL\nwalter ALL=(ALL) ALL\n",
+        0o440,
+    );
+    let command = "sudo-rs id -un";
+    assert!(is_root(&types(host, "bob", None, command)), "it is as open as doctor says");
+    let told = found(host, "pam-missing");
+    assert!(told.iter().all(|(what, _)| what.starts_with("open sudo")), "{told:?}");
+    assert!(
+        found(host, "sudo-refused").iter().any(|(what, _)| what.contains("walter")),
+        "it reads sudoers-rs"
+    );
+    for (_, mend) in &told {
+        host.must(mend);
+    }
+    assert_eq!(found(host, "pam-missing"), []);
+    admits(host, SUDOERS, None, command);
+
+    host.must("rm /etc/pam.d/sudo /etc/pam.d/sudo-i");
+    let said = host.must("pam-oncall-enable 2>&1");
+    assert!(said.contains("/etc/pam.d/sudo: written"), "{said}");
+    for words in ["", "-i ", "-u root "] {
+        admits(host, SUDOERS, None, &format!("sudo-rs {words}id -un"));
+    }
+    // What it lists gives nobody anything.
+    wait_until("it lists", || host.sh("runuser -u bob -- sudo-rs -l").status.success());
+    assert_eq!(found(host, "pam-missing"), []);
+    host.must("pam-oncall-enable --undo");
+    host.must("test ! -e /etc/pam.d/sudo && test ! -e /etc/pam.d/sudo-i");
 }

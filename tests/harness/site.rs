@@ -129,9 +129,14 @@ impl Site {
 
     /// `ssh ACCOUNT@host COMMAND` with a member's key and no other.
     pub fn ssh(&self, host: &Booted, key: &str, account: &str, command: &str) -> Output {
+        self.ssh_to(host, 22, key, account, command)
+    }
+
+    /// The same to another port.
+    pub fn ssh_to(&self, host: &Booted, port: u16, key: &str, account: &str, command: &str) -> Output {
         self.network
             .command("/usr/bin/timeout")
-            .args(["30", "ssh", "-F", "none", "-i", &format!("/root/keys/{key}")])
+            .args(["30", "ssh", "-F", "none", "-p", &port.to_string(), "-i", &format!("/root/keys/{key}")])
             .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
             .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
             .args([&format!("{account}@{}", host.address()), command])
