@@ -1640,7 +1640,7 @@ fn an_agent_of_this_host_is_let_in_by_what_the_advice_says() {
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
 
 /// What no case here can break, and the test that does.
-const ELSEWHERE: [(&str, &str, &str); 5] = [
+const ELSEWHERE: [(&str, &str, &str); 6] = [
     // A machine made over another has that one's clock.
     (
         "clock-sync",
@@ -1657,6 +1657,12 @@ const ELSEWHERE: [(&str, &str, &str); 5] = [
         "fn administrators_that_the_policy_does_not_know",
     ),
     ("second-sshd", include_str!("doors.rs"), "\"second-sshd\""),
+    // sshd counts since 9.8.
+    (
+        "sshd-penalties",
+        include_str!("../oncall-cache/src/doctor/sshd.rs"),
+        "fn penalties_that_cost_nobody_behind_a_bastion_are_not_told",
+    ),
 ];
 
 /// Every finding has a line in operations.md, and one that has a line is broken here, and mended or advised.
