@@ -587,6 +587,12 @@ fn a53_an_sshd_that_does_not_ask_is_named_by_the_line_that_wins() {
         case("chmod 777 /usr/bin", "lock-out sshd-command-path", "/usr/bin", Mend),
         case("chmod 700 /usr/bin/authkeys", "lock-out sshd-command-path", "/usr/bin/authkeys", Mend),
         case(
+            "printf 'PermitTunnel yes\\n' >/etc/ssh/sshd_config.d/05-tunnel.conf",
+            "warning sshd-tunnel",
+            "/etc/ssh/sshd_config.d/05-tunnel.conf#PermitTunnel yes",
+            Mend,
+        ),
+        case(
             "echo PermitRootLogin no >>/etc/ssh/sshd_config.d/10-authkeys.conf",
             "lock-out sshd-root",
             "/etc/ssh/sshd_config.d/10-authkeys.conf#PermitRootLogin no",
@@ -1640,7 +1646,7 @@ fn an_agent_of_this_host_is_let_in_by_what_the_advice_says() {
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
 
 /// What no case here can break, and the test that does.
-const ELSEWHERE: [(&str, &str, &str); 6] = [
+const ELSEWHERE: [(&str, &str, &str); 8] = [
     // A machine made over another has that one's clock.
     (
         "clock-sync",
@@ -1657,6 +1663,12 @@ const ELSEWHERE: [(&str, &str, &str); 6] = [
         "fn administrators_that_the_policy_does_not_know",
     ),
     ("second-sshd", include_str!("doors.rs"), "\"second-sshd\""),
+    (
+        "account-nobodys",
+        include_str!("../oncall-cache/src/doctor/names.rs"),
+        "format!(\"account-nobodys {name}\")",
+    ),
+    ("accounts-of-one", include_str!("../oncall-cache/src/doctor/names.rs"), "[\"accounts-of-one by\"]"),
     // sshd counts since 9.8.
     (
         "sshd-penalties",

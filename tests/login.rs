@@ -230,6 +230,10 @@ fn account_management_leaves_a_refusal_to_a_session_line_that_decides_first_and_
         suite.host.write("/etc/pam.d/sshd", changed, 0o644);
         refused_with(255, what);
     }
+    // sshd would run passwd(1) on a terminal, whatever the session says.
+    suite.host.write("/etc/pam.d/sshd", stack, 0o644);
+    suite.host.must("chage -d 0 bob");
+    refused_with(255, "a password that is to be changed first");
 }
 
 #[test]

@@ -79,9 +79,11 @@ fn suite() -> Suite {
     for (source, program, more) in
         [("stacks.c", "stacks", &["-rdynamic"][..]), ("answer.c", "answer.so", &["-shared", "-fPIC"])]
     {
-        let made = std::env::current_exe()
-            .expect("a path")
-            .with_file_name(format!("{program}-{}", std::process::id()));
+        let made = std::env::current_exe().expect("a path").with_file_name(format!(
+            "{program}-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
         let status = Command::new("gcc")
             .args(["-O2", "-Wall", "-o"])
             .arg(&made)

@@ -190,7 +190,9 @@ fn is_usable(name: &str) -> bool {
 pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     let promised = is_promised(request);
     let answer = judge(request, caller, promised, now);
-    if promised && answer.can_wait && stack::session_line_is_first(&request.arguments) {
+    // For a password that is over sshd runs passwd(1) before it looks at what the session said.
+    let can_wait = promised && answer.can_wait && accounts::password_is_current(&request.user, now);
+    if can_wait && stack::session_line_is_first(&request.arguments) {
         return Answer::left_to_the_session(answer.tell);
     }
     answer

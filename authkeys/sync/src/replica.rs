@@ -170,8 +170,12 @@ pub fn view(ldap: &Ldap) -> String {
     digest_of_view(&format!("{:?} {who}", ldap.bind))
 }
 
+/// Goes up when an entry comes to be judged otherwise than before (marks, names, addresses): what was copied by then is
+/// read again at the next sync.
+const JUDGEMENT: u32 = 2;
+
 fn digest_of_view(bind: &str) -> String {
-    let digest = Sha256::digest(format!("{} {bind}", env!("CARGO_PKG_VERSION")));
+    let digest = Sha256::digest(format!("{} {JUDGEMENT} {bind}", env!("CARGO_PKG_VERSION")));
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::{Uid, User, geteuid, getuid, initgroups, setgid, setuid};
-use policy::Facts;
+use policy::{Facts, Timestamp};
 
 /// The effect of `account`, of which `groups` are the names that confer root.
 ///
@@ -51,6 +51,33 @@ fn parse_numbers(line: &[u8]) -> Option<(u32, u32)> {
         digits?.parse().ok()
     };
     Some((number(uid)?, number(gid)?))
+}
+
+/// Does this host know that the password of `account` need not be changed before anything else? Only of accounts in
+/// /etc/shadow.
+///
+/// sshd runs passwd(1) for an account whose password is over, on a terminal and before it looks at what PAM's session
+/// said (session.c, do_child; pam_acct_mgmt's PAM_NEW_AUTHTOK_REQD).
+pub fn password_is_current(account: &str, now: Timestamp) -> bool {
+    std::fs::read("/etc/shadow").is_ok_and(|shadow| is_current(&shadow, account, now))
+}
+
+/// The same by the text of shadow(5), as pam_unix judges it.
+fn is_current(shadow: &[u8], account: &str, now: Timestamp) -> bool {
+    let mut own = shadow
+        .split(|&byte| byte == b'\n')
+        .filter(|line| line.strip_prefix(account.as_bytes()).is_some_and(|rest| rest.starts_with(b":")));
+    let (Some(line), None) = (own.next(), own.next()) else { return false };
+    let Ok(line) = std::str::from_utf8(line) else { return false };
+    let mut fields = line.split(':').skip(2);
+    let (changed, most) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
+    let today = now.unix().div_euclid(86_400);
+    match (changed.parse::<i64>(), most.parse::<i64>()) {
+        (Ok(changed), Ok(most)) => changed > 0 && today - changed <= most,
+        (Ok(changed), Err(_)) => changed > 0 && most.is_empty(),
+        // Without a day of its last change it never ages.
+        (Err(_), _) => changed.is_empty(),
+    }
 }
 
 /// The name that belongs to a uid.
@@ -140,6 +167,27 @@ mod tests {
         assert_eq!(memberships(table, "dave", None, &wanted), [""; 0]);
         // Another name for the same number confers the same.
         assert_eq!(memberships(table, "zoe", Some(100), &wanted), ["sudo"]);
+    }
+
+    #[test]
+    fn a_password_is_current_where_shadow_says_so_and_nowhere_else() {
+        let shadow = b"fine:!:20000:0:99999:7:::\nnew:!:0:0:99999:7:::\nold:!:20000:0:90:7:::\nnever:!::::::\nodd:!:x:0:9:7:::\n\
+            bare:!:20000::::::\nminus:!:20000:0:-1:7:::\ntwin:!:20000:0:9:7:::\ntwin:!:0:0:9:7:::\ncut:!";
+        let now = Timestamp::from_unix(20_091 * 86_400);
+        for (account, expected) in [
+            ("fine", true),
+            ("never", true),
+            ("bare", true),
+            ("new", false),
+            ("old", false),
+            ("odd", false),
+            ("minus", false),
+            ("twin", false),
+            ("nobody", false),
+        ] {
+            assert_eq!(is_current(shadow, account, now), expected, "{account}");
+        }
+        assert!(is_current(shadow, "old", Timestamp::from_unix(20_090 * 86_400)));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What starts the syncs: crontabs, as cron itself would read them, and timers of systemd.
 
-use super::finding::{Finding, Place, quoted};
+use super::finding::{Finding, Mend, Place, quoted};
 use super::machine::Stat;
+
+/// What keeps a sync from being started, and what mends it.
+type Trouble = (String, Mend);
 
 /// A place where something could be started from.
 #[derive(Debug, Clone)]
@@ -46,7 +49,7 @@ pub fn cron_reads(name: &str, is_cronie: bool) -> bool {
 
 impl Starter {
     /// Does it start `command`? What keeps it from that, and what mends it, where something does.
-    fn starts(&self, command: &str, named: &Named<'_>) -> Option<Result<(), (String, String)>> {
+    fn starts(&self, command: &str, named: &Named<'_>) -> Option<Result<(), Trouble>> {
         let jobs: Vec<Job<'_>> =
             self.text.lines().filter_map(|line| Job::read(line.trim(), self.kind)).collect();
         let of_command = jobs.iter().filter_map(|job| Some((job, program(job.command, command)?)));
@@ -55,25 +58,25 @@ impl Starter {
         Some(if troubles.contains(&None) { Ok(()) } else { trouble.map_or(Ok(()), Err) })
     }
 
-    fn trouble(&self, job: &Job<'_>, program: &str, named: &Named<'_>) -> Option<(String, String)> {
+    fn trouble(&self, job: &Job<'_>, program: &str, named: &Named<'_>) -> Option<Trouble> {
         let file = &self.file;
         let is_system = self.kind == Kind::SystemCrontab;
         let name = file.rsplit('/').next().unwrap_or_default();
         if is_system && !(named.reads)(name) {
-            return Some((format!("cron does not read {file}, for its name"), CRON.to_string()));
+            return Some((format!("cron does not read {file}, for its name"), crontab()));
         }
         if is_system && (self.stat.uid != 0 || self.stat.mode & 0o022 != 0) {
             let what = format!("cron does not read {file}: it is not root's, or others can write it");
-            return Some((what, format!("chown root {0} && chmod go-w {0}", quoted(file))));
+            return Some((what, Mend::Command(format!("chown root {0} && chmod go-w {0}", quoted(file)))));
         }
         if let Some(user) = job.user.filter(|user| !(named.is_user)(user)) {
             return Some((
                 format!("{file} starts `{program}` as {user}, and there is no such user"),
-                CRON.to_string(),
+                crontab(),
             ));
         }
         let is_gone = program.starts_with('/') && !(named.has)(program);
-        is_gone.then(|| (format!("{file} starts {program}, and there is no such program"), CRON.to_string()))
+        is_gone.then(|| (format!("{file} starts {program}, and there is no such program"), crontab()))
     }
 
     /// The timer of a unit; none of a crontab.
@@ -130,6 +133,10 @@ fn program<'a>(line: &'a str, command: &str) -> Option<&'a str> {
 
 const CRON: &str = "printf '*/2 * * * * authkeys-sync /usr/bin/authkeys-sync\\n*/5 * * * * oncall-cache /usr/bin/oncall-cache sync\\n' >/etc/cron.d/authkeys";
 
+fn crontab() -> Mend {
+    Mend::Command(CRON.to_string())
+}
+
 /// What systemd says of timers. It tells whether they are enabled also where it does not run.
 pub struct Systemd<'a> {
     pub runs: bool,
@@ -139,21 +146,29 @@ pub struct Systemd<'a> {
 
 impl Systemd<'_> {
     /// What keeps a timer from starting anything, now or after the next boot, and what mends it.
-    fn trouble(&self, timer: &str) -> Option<(String, String)> {
+    fn trouble(&self, timer: &str) -> Option<Trouble> {
         let (enabled, active) = ((self.says)("is-enabled", timer), (self.says)("is-active", timer));
         let now = if self.runs { " --now" } else { "" };
         let enable = format!("systemctl enable{now} {timer}");
         match (enabled.as_deref(), active.as_deref()) {
-            (Some(word @ ("masked" | "masked-runtime")), _) => {
-                Some((format!("{timer} is {word}"), format!("systemctl unmask {timer} && {enable}")))
-            }
+            (Some(word @ ("masked" | "masked-runtime")), _) => Some((
+                format!("{timer} is {word}"),
+                Mend::Command(format!("systemctl unmask {timer} && {enable}")),
+            )),
+            // Its file is gone, or this systemd does not know it.
+            (None | Some("not-found"), _) => Some((
+                format!("systemctl does not tell whether {timer} is enabled"),
+                Mend::Advice(format!("install the package authkeys again, then `{enable}`")),
+            )),
             (_, Some(word)) if self.runs && word != "active" => {
                 let restart = format!("systemctl reset-failed {timer}; {enable}");
-                Some((format!("{timer} is {word}"), if word == "failed" { restart } else { enable }))
+                let mend = if word == "failed" { restart } else { enable };
+                Some((format!("{timer} is {word}"), Mend::Command(mend)))
             }
             (Some("enabled" | "static" | "generated" | "alias"), _) => None,
-            (Some(word), _) => Some((format!("{timer} is {word}: the next boot does not start it"), enable)),
-            (None, _) => Some((format!("systemctl does not tell whether {timer} is enabled"), enable)),
+            (Some(word), _) => {
+                Some((format!("{timer} is {word}: the next boot does not start it"), Mend::Command(enable)))
+            }
         }
     }
 }
@@ -188,10 +203,11 @@ fn unstarted(
     }
     let nothing = || {
         let what = format!("nothing starts `{command}`: no crontab, no unit");
-        ("/etc/cron.d/authkeys".to_string(), (what, CRON.to_string()))
+        ("/etc/cron.d/authkeys".to_string(), (what, crontab()))
     };
     let (file, (what, mend)) = troubles.into_iter().next().unwrap_or_else(nothing);
-    Some(Finding::warning("timer", what).at(Place::file(file)).why(why).run(mend))
+    let found = Finding::warning("timer", what).at(Place::file(file)).why(why);
+    Some(Finding { mend, ..found })
 }
 
 #[cfg(test)]

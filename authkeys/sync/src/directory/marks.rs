@@ -31,11 +31,13 @@ enum Form {
     Day,
     /// GeneralizedTime: RFC 4517, 3.3.13.
     Generalized,
+    /// The same, and 1970 is never: what MIT's Kerberos writes for an end that was lifted (kdb5, ldap_principal2.c).
+    Kerberos,
     /// Tenths of a microsecond since 1601: [MS-ADTS] 2.3.1.
     FileTime,
 }
 
-use Form::{Day, FileTime, Generalized};
+use Form::{Day, FileTime, Generalized, Kerberos};
 
 /// The attributes of shadow(5), OpenLDAP's password policy (draft-behera-ldap-password-policy-10), 389 Directory Server,
 /// FreeIPA and Active Directory.
@@ -45,7 +47,7 @@ const MARKS: [(&str, Meaning); 10] = [
     ("pwdEndTime", Meaning::Ends(Generalized)),
     ("pwdAccountLockedTime", Meaning::LockedSince),
     ("nsAccountLock", Meaning::Closed),
-    ("krbPrincipalExpiration", Meaning::Ends(Generalized)),
+    ("krbPrincipalExpiration", Meaning::Ends(Kerberos)),
     ("userAccountControl", Meaning::Control),
     // Computed when it is read: the lock after wrong passwords is in no other bits (measured with Samba 4.17.12).
     ("msDS-User-Account-Control-Computed", Meaning::Control),
@@ -137,6 +139,7 @@ impl Form {
                 _ => None,
             },
             (Generalized, _) => generalized(value).map(Some),
+            (Kerberos, _) => generalized(value).map(|instant| Some(instant).filter(|at| at.unix() != 0)),
         }
     }
 }
@@ -263,6 +266,7 @@ mod tests {
             ("shadowExpire", "-1"),
             ("accountExpires", "0"),
             ("accountExpires", "9223372036854775807"),
+            ("krbPrincipalExpiration", "19700101000000Z"),
         ] {
             assert_eq!(one(name, value), (None, None, None), "{name} {value}");
         }
