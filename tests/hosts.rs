@@ -349,7 +349,7 @@ fn packages_change_and_go_while_people_log_in() {
     only_those_on_call_enter(&site, &host, "alice", "bob");
     site.network.heal();
     install(&host, &AFTER);
-    wait_within(90, "the new form is written", || forms(&host) == [AFTER.writes; 2]);
+    wait_within(300, "the new form is written", || forms(&host) == [AFTER.writes; 2]);
     cut(&site);
     install(&host, &NEXT);
     only_those_on_call_enter(&site, &host, "alice", "bob");
