@@ -95,3 +95,39 @@ fn a_domains_account_is_the_persons_whom_names_say_and_nobodys_else() {
     }
     assert!(!doctor.contains("EXAMPLE\\bob, of group") && !doctor.contains("all root's"), "{doctor}");
 }
+
+/// Makes the machine's name services find accounts by capital letters too.
+fn fold_names(suite: &Suite) {
+    suite.host.must(
+        "d=$(dirname \"$(ls /lib/*/libc.so.6 | head -n 1)\") && \
+         gcc -shared -fPIC -O2 -o \"$d/libnss_fold.so.2\" /run/suite/source/tests/fixtures/fold.c && \
+         sed -i -E 's/^(passwd|shadow):.*/\\1: files fold/' /etc/nsswitch.conf",
+    );
+    assert_eq!(suite.host.must("getent passwd BOB | cut -d: -f1"), "bob\n");
+}
+
+#[test]
+fn an_account_is_judged_by_what_the_host_calls_it_however_it_is_typed() {
+    let suite = Suite::start();
+    fold_names(&suite);
+    suite.host.must(
+        "useradd -m -s /bin/sh -G sudo erin && mkdir -m 700 ~erin/.ssh && \
+        cp /root/keys/carol.pub ~erin/.ssh/authorized_keys && chown -R erin ~erin/.ssh",
+    );
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    for (key, typed, said) in [("bob", "BOB", "bob is not (alice is"), ("carol", "Erin", "erin is not")] {
+        let _ = suite.decisions();
+        let output = suite.ssh(key, typed, "echo in");
+        assert!(!output.status.success() && text(&output).contains(said), "{typed}: {}", text(&output));
+        let decisions = suite.decisions();
+        assert!(decisions.iter().all(|line| line.contains("decision=refuse")), "{decisions:?}");
+    }
+    assert!(
+        suite.ssh("alice", "Alice", "echo in").status.success(),
+        "who is on call gets in by any spelling"
+    );
+    suite.host.must("oncall-cache revoke dave --reason gone");
+    let output = suite.ssh("dave", "DAVE", "echo in");
+    assert!(!output.status.success(), "a revocation is of the account: {}", text(&output));
+}

@@ -220,10 +220,11 @@ fn judge(request: &Request, caller: Uid, promised: bool, now: Timestamp) -> Answ
         let login = login(request, account, &facts, &human);
         return finish(request, &world, &login, &Decision::unusable_name(), now, None);
     }
-    let facts = accounts::facts(account, &world.rules().groups);
+    let (account, facts) = accounts::look_up(account, &world.rules().groups);
+    let account = account.as_str();
     let subject = world.rules().subject(&request.service, account, &facts);
     let human = match subject {
-        _ if is_asked_by_systemd(request, caller) => Human::Other(Person::Superuser),
+        _ if is_asked_by_systemd(request, caller, world.rules()) => Human::Other(Person::Superuser),
         Subject::Caller if names_caller => named_caller(request, caller, &facts, world.rules()),
         Subject::Caller => su_caller(caller, world.rules()),
         Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account, world.rules()),
@@ -250,7 +251,11 @@ fn judge(request: &Request, caller: Uid, promised: bool, now: Timestamp) -> Answ
 /// not decided in this process. That is what it left to the session, and everything after keyboard-interactive: sshd
 /// asks it in a child then, which takes its decision with it.
 pub fn open_session(request: &Request, earlier: Option<&Kept>, now: Timestamp) -> Answer {
-    let answer = session(request, earlier, now);
+    let mut answer = session(request, earlier, now);
+    if answer.record.is_none() && earlier.is_some_and(|kept| kept.was_left) {
+        // It was guarded a moment ago: configuration or name services are being changed.
+        answer = undecided(request, now);
+    }
     // Account management has said why, where ssh shows it on standard error.
     let was_told = answer.effect.refuses() && earlier.is_some_and(|kept| kept.was_told);
     if was_told { Answer { tell: None, ..answer } } else { answer }
@@ -264,23 +269,23 @@ fn session(request: &Request, earlier: Option<&Kept>, now: Timestamp) -> Answer 
     if !world.rules().covers_service("sshd") {
         return Answer::NONE;
     }
-    let facts = accounts::facts(&request.user, &world.rules().groups);
-    let subject = world.rules().subject("sshd", &request.user, &facts);
+    let (account, facts) = accounts::look_up(&request.user, &world.rules().groups);
+    let subject = world.rules().subject("sshd", &account, &facts);
     if !subject.goes_by_key() {
-        let guarded = world.rules().guard("sshd", &request.user, &facts).is_some();
+        let guarded = world.rules().guard("sshd", &account, &facts).is_some();
         let was_decided = earlier.is_some_and(|kept| kept.was_decided);
         return if guarded && !was_decided { judge(request, getuid(), false, now) } else { Answer::NONE };
     }
     world.read_orders(request);
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
-    let human = match (&world.config, program(world.rules(), &request.user, &keys)) {
+    let human = match (&world.config, program(world.rules(), &account, &keys)) {
         (Err(_), _) => Human::Other(Person::CannotTell(Fault::Config)),
         (Ok(_), Some(program)) => program,
         (Ok(config), None) if subject == Subject::KeyOwner => key_owner(config, &keys, now),
-        (Ok(_), None) => Human::of_account(&request.user, world.rules()),
+        (Ok(_), None) => Human::of_account(&account, world.rules()),
     };
     world.read_roster(&human, now);
-    let login = login(request, &request.user, &facts, &human);
+    let login = login(request, &account, &facts, &human);
     let decision = decide(&login, &world.evidence(), world.rules(), now);
     let answer = finish(request, &world, &login, &decision, now, keys.first());
     let (log, record) = (answer.log, answer.record);
@@ -289,6 +294,15 @@ fn session(request: &Request, earlier: Option<&Kept>, now: Timestamp) -> Answer 
         record: record.map(|entry| Box::new(entry.with_owners(human.names()))),
         ..answer
     }
+}
+
+/// Refuses what two answers about one login contradict each other on.
+fn undecided(request: &Request, now: Timestamp) -> Answer {
+    let mut world = World::load(request);
+    world.read_orders(request);
+    let (facts, human) = (Facts::default(), Human::Other(Person::CannotTell(Fault::Config)));
+    let login = login(request, &request.user, &facts, &human);
+    finish(request, &world, &login, &Decision::undecided(), now, None)
 }
 
 fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'a Human) -> Login<'a> {
@@ -305,9 +319,10 @@ fn su_caller(caller: Uid, rules: &Rules) -> Human {
 }
 
 /// Does systemd ask, for a unit that logs somebody in, as `machinectl shell` has it start one? Whoever makes it do so is
-/// root, or polkit has asked them already, by its own service, which is guarded. It asks in a child of process 1: by its
-/// own program up to release 254, and by a helper since then.
-fn is_asked_by_systemd(request: &Request, caller: Uid) -> bool {
+/// root, or polkit has let them: where `polkit-1` is decided here, by asking us, unless a rule of the site's says yes
+/// without asking (which doctor names). It asks in a child of process 1: by its own program up to release 254, and by a
+/// helper since then.
+fn is_asked_by_systemd(request: &Request, caller: Uid, rules: &Rules) -> bool {
     const PROGRAMS: [&str; 4] = [
         "/usr/lib/systemd/systemd-executor",
         "/lib/systemd/systemd-executor",
@@ -319,7 +334,8 @@ fn is_asked_by_systemd(request: &Request, caller: Uid) -> bool {
         getppid().as_raw() == 1
             && program.is_ok_and(|program| PROGRAMS.iter().any(|it| program == Path::new(it)))
     };
-    request.service == "login" && request.remote_host.is_empty() && caller.is_root() && is_init()
+    let is_login = request.service == "login" && request.remote_host.is_empty() && caller.is_root();
+    is_login && rules.covers_service("polkit-1") && is_init()
 }
 
 /// The user who called sudo or doas. A real uid that is not root's proves the name; a caller who is root by both

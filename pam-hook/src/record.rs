@@ -47,6 +47,8 @@ pub struct Kept {
     admitted: Option<Box<Entry>>,
     /// Has somebody been let in? What was refused, or left to the session, is decided there.
     pub was_decided: bool,
+    /// Has account management left it to the session?
+    pub was_left: bool,
     /// Has account management said why the session will refuse?
     pub was_told: bool,
 }
@@ -54,7 +56,7 @@ pub struct Kept {
 impl Kept {
     /// Whom PAM was asked about, and no more.
     fn of(user: String) -> Self {
-        Self { user, admitted: None, was_decided: false, was_told: false }
+        Self { user, admitted: None, was_decided: false, was_left: false, was_told: false }
     }
 }
 
@@ -136,7 +138,7 @@ pub fn decided(call: &Call, request: &Request, mut answer: Answer, phase: Phase,
     let (Some(mut entry), Some(line)) = (answer.record.take(), answer.log.take()) else {
         if answer.effect == Effect::Allow {
             // The decision awaits the key, or the session.
-            call.keep(Kept { was_told: answer.tell.is_some(), ..Kept::of(user) });
+            call.keep(Kept { was_left: true, was_told: answer.tell.is_some(), ..Kept::of(user) });
         }
         return answer;
     };

@@ -15,12 +15,21 @@ use policy::{Facts, Timestamp};
 /// Where the user database or /etc/group cannot be read, membership cannot be told, and every group is
 /// assumed: a fault must not make a guarded account an ordinary one.
 pub fn facts(account: &str, groups: &[String]) -> Facts {
+    look_up(account, groups).1
+}
+
+/// The same, with what this host calls the account: `account` where it does not know it.
+///
+/// The two differ where name services find accounts by other spellings too (sssd-ad(5): without regard to case). sshd
+/// and su tell PAM the name as it was typed, and give the session the uid, groups and keys of the one that was found.
+pub fn look_up(account: &str, groups: &[String]) -> (String, Facts) {
     let (Ok(user), Ok(table)) = (User::from_name(account), std::fs::read("/etc/group")) else {
-        return Facts { uid: None, root_groups: groups.to_vec() };
+        return (account.to_string(), Facts { uid: None, root_groups: groups.to_vec() });
     };
-    let gid = user.as_ref().map(|user| user.gid.as_raw());
-    let root_groups = memberships(&table, account, gid, groups);
-    Facts { uid: user.map(|user| user.uid.as_raw()), root_groups }
+    let (uid, gid) = user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw())).unzip();
+    let name = user.map_or_else(|| account.to_string(), |user| user.name);
+    let root_groups = memberships(&table, &name, gid, groups);
+    (name, Facts { uid, root_groups })
 }
 
 /// The same by the text of /etc/passwd and /etc/group alone, for programs that cannot load the host's name

@@ -301,6 +301,11 @@ impl Decision {
         Self::plain(Verdict::BadName, Reason::BadUser)
     }
 
+    /// The answer where two looks at one login, a moment apart, found different rules or accounts.
+    pub const fn undecided() -> Self {
+        Self::plain(Verdict::CannotTell, Reason::ConfigInvalid)
+    }
+
     /// Is the person admitted?
     pub fn allows(&self) -> bool {
         self.verdict == Verdict::Allow

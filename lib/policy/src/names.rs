@@ -77,7 +77,7 @@ pub struct Names {
 
 impl Names {
     /// The name of the person whose account `account` is, as far as `[names]` says.
-    fn plain<'n>(&self, account: &'n str) -> Cow<'n, str> {
+    pub(crate) fn plain<'n>(&self, account: &'n str) -> Cow<'n, str> {
         let rest = self.strip.iter().find_map(|affix| affix.take_from(account, self.fold_case));
         let rest = rest.unwrap_or(account);
         if self.fold_case && rest.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -97,22 +97,20 @@ impl Names {
 impl Rules {
     /// The person whose account `account` is: the one place that says so.
     ///
-    /// An account that is somebody's by `[names]` alone is nobody's if the configuration gives that name a meaning of
-    /// its own: `root@example.com` is not root, and `breakglass@example.com` is not exempt.
+    /// An account that is somebody's by `[names]` alone is nobody's if the configuration gives that name a right of
+    /// its own: `root@example.com` is not root, and `breakglass@example.com` is not exempt. A name that is guarded is
+    /// guarded in every spelling ([`Rules::guard`]), and so are revocations of it.
     pub fn person_of(&self, account: &str) -> Result<Principal, NameError> {
         let plain = self.names.plain(account);
-        if plain != account && self.names_account(&plain) {
+        if plain != account && self.has_own_right(&plain) {
             return Err(NameError::Taken);
         }
         Principal::new(&plain)
     }
 
-    /// Does the configuration name an account so?
-    fn names_account(&self, name: &str) -> bool {
-        let listed = self.accounts.iter().chain(&self.exempt_accounts);
-        let listed = listed.chain(self.shared.iter().map(|shared| &shared.account));
-        let mut listed = listed.chain(self.automation.iter().map(|one| &one.account));
-        name == "root" || listed.any(|account| account.as_str() == name)
+    /// Does an account of that name have a right of its own?
+    fn has_own_right(&self, name: &str) -> bool {
+        name == "root" || self.exempts(name) || self.shared(name).is_some()
     }
 }
 

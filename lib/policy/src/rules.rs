@@ -290,7 +290,8 @@ impl Rules {
         if self.is_shared(account, facts) {
             return Some(Guard::Shared);
         }
-        let named = self.accounts.iter().any(|guarded| guarded.as_str() == account);
+        let plain = self.names.plain(account);
+        let named = self.accounts.iter().any(|guarded| [account, &*plain].contains(&guarded.as_str()));
         named.then_some(Guard::Named)
     }
 
