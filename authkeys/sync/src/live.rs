@@ -181,6 +181,10 @@ fn judge(name: &str, found: &Found, now: Timestamp) -> Result<String, Problem> {
                 let _ = writeln!(text, "rejected {number} {}", problem.token());
             }
         }
+        [Entry { nobody: Some(why), dn, .. }] => {
+            let dn = host::audit::Escaped(dn);
+            return Err(Problem::Ambiguous(format!("asked for {name}, the directory shows {dn}: {why}")));
+        }
         [Entry { names, .. }] => {
             let why =
                 format!("asked for {name}, the directory shows an entry with {} user names", names.len());

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 /// A DN in one spelling: two of the same entry are the same text, and what is below another ends with it.
 ///
 /// Types of attributes and ASCII letters are compared without case, and spaces round `,`, `+` and `=` do not count, as
-/// servers do it. More equalities than these (letters beyond ASCII, spaces inside, numbers for types) depend on the
-/// server's schema; such DNs are different here, which takes rights away and gives none.
+/// servers do it; the types that RFC 4514 has short names for are the same by their long names and numbers. More
+/// equalities than these (letters beyond ASCII, spaces inside, other types) depend on the server's schema; such DNs are
+/// different here, which takes rights away and gives none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dn(String);
 
@@ -47,6 +48,19 @@ impl Dn {
     }
 }
 
+/// The types that DNs are made of: short name, long name and number (RFC 4514, section 3; RFC 4519).
+const TYPES: [[&str; 3]; 9] = [
+    ["cn", "commonname", "2.5.4.3"],
+    ["l", "localityname", "2.5.4.7"],
+    ["st", "stateorprovincename", "2.5.4.8"],
+    ["o", "organizationname", "2.5.4.10"],
+    ["ou", "organizationalunitname", "2.5.4.11"],
+    ["c", "countryname", "2.5.4.6"],
+    ["street", "streetaddress", "2.5.4.9"],
+    ["dc", "domaincomponent", "0.9.2342.19200300.100.1.25"],
+    ["uid", "userid", "0.9.2342.19200300.100.1.1"],
+];
+
 /// One `type=value` as it is written in the one spelling, what ended it, and what follows.
 fn read_pair(bytes: &[u8]) -> Option<(String, Option<u8>, &[u8])> {
     let equals = bytes.iter().position(|byte| *byte == b'=')?;
@@ -56,8 +70,9 @@ fn read_pair(bytes: &[u8]) -> Option<(String, Option<u8>, &[u8])> {
     if kind.is_empty() || !kind.bytes().all(is_type) {
         return None;
     }
+    let short = TYPES.iter().find(|names| names.contains(&kind.as_str())).map(|[short, ..]| short);
     let (value, end, rest) = read_value(rest.get(1..)?)?;
-    let mut pair = kind + "=";
+    let mut pair = format!("{}=", short.copied().unwrap_or(&kind));
     for byte in value {
         // Whatever could be taken for the grammar is written as its number, so that it never is.
         match byte.to_ascii_lowercase() {
@@ -125,6 +140,7 @@ mod tests {
             "UID=Alice, OU=People, DC=example ,DC=com",
             " uid = alice,ou=people,  dc=example,dc= com ",
             "uid=\\61lice,ou=people,dc=example,dc=com",
+            "userid=alice,2.5.4.11=people,domainComponent=example,0.9.2342.19200300.100.1.25=com",
         ] {
             assert_eq!(dn(spelling).as_str(), normal);
         }
