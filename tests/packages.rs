@@ -224,18 +224,6 @@ fn a_package_alone_of_its_version_is_not_installed() {
     assert_eq!(output, "2\n");
 }
 
-#[test]
-fn the_pages_lead_to_headings_that_are_there_and_name_the_compiler_that_is_needed() {
-    assert_eq!(page::dangling_links(), [""; 0]);
-    let manifest = include_str!("../Cargo.toml");
-    let version = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next());
-    let readme = include_str!("../README.md");
-    assert!(
-        version.is_some_and(|version| readme.contains(&format!("with Rust {version} or newer"))),
-        "{version:?}"
-    );
-}
-
 /// Not after the minutes that building takes; as root or not.
 #[test]
 fn each_target_says_at_once_what_the_machine_lacks_for_it() {

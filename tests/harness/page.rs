@@ -45,48 +45,6 @@ fn typed(system: &str) -> Vec<(String, String)> {
     boxes
 }
 
-/// The pages that link to each other, by where they are.
-const PAGES: [(&str, &str); 7] = [
-    ("README.md", include_str!("../../README.md")),
-    ("docs/architecture.md", include_str!("../../docs/architecture.md")),
-    ("docs/configuration.md", include_str!("../../docs/configuration.md")),
-    ("docs/install.md", include_str!("../../docs/install.md")),
-    ("docs/migration.md", include_str!("../../docs/migration.md")),
-    ("docs/operations.md", include_str!("../../docs/operations.md")),
-    ("docs/providers.md", include_str!("../../docs/providers.md")),
-];
-
-/// The links to a heading of one of the pages that it does not have.
-pub fn dangling_links() -> Vec<String> {
-    let has = |page: &str, anchor: &str| {
-        let text = PAGES.iter().find(|(name, _)| *name == page).expect("one of the pages").1;
-        text.lines().any(|line| line.starts_with('#') && anchor_of(line) == anchor)
-    };
-    let mut dangling = Vec::new();
-    for (name, text) in PAGES {
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let Some((file, anchor)) = link.split_once('#').filter(|_| !link.contains("://")) else {
-                continue;
-            };
-            let page = match file.strip_prefix("docs/").unwrap_or(file) {
-                "" => name.to_string(),
-                file => format!("docs/{file}"),
-            };
-            if !has(&page, anchor) {
-                dangling.push(format!("{name}: {link}"));
-            }
-        }
-    }
-    dangling
-}
-
-/// The name by which a link reaches a heading.
-fn anchor_of(heading: &str) -> String {
-    let text = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-}
-
 /// Types the page in on a machine of this `system` with [`add_administrators`] where `directory` has the packages, and
 /// looks after each section whether it is so. sshd listens on port 22.
 pub fn follow(host: &Machine, system: &str, directory: &str) {

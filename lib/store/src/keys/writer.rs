@@ -661,7 +661,7 @@ fn insert_people(transaction: &Transaction<'_>, people: &[&Person]) -> rusqlite:
         for mail in &person.mails {
             mail_row.execute(params![principal, mail])?;
         }
-        // P15: who is disabled has no keys.
+        // Who is disabled has no keys (P15).
         for key in person.keys.iter().filter(|_| person.disabled.is_none()) {
             key_row.execute(params![principal, key.digest(), key.line()])?;
         }
