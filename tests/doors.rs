@@ -27,8 +27,13 @@ account = "root"
 "#;
 
 /// alice and olga are on call, bob and oscar are not; all four are eligible. alice and bob may sudo, olga and oscar are
-/// in a group that no list of ours knows.
-const PEOPLE: [(&str, &str); 4] = [("alice", "sudo"), ("bob", "sudo"), ("olga", "ops"), ("oscar", "ops")];
+/// in a group that no list of ours knows, and log in by the keys that the site has for two others.
+const PEOPLE: [(&str, &str, &str); 4] =
+    [("alice", "sudo", "alice"), ("bob", "sudo", "bob"), ("olga", "ops", "carol"), ("oscar", "ops", "dave")];
+
+/// Who is an administrator by polkit's rules: the group that no list of ours knows, too.
+const ADMINISTRATORS: &str =
+    "polkit.addAdminRule(function() { return ['unix-group:sudo', 'unix-group:ops']; });\n";
 
 /// A host with the packages on it, those people, a configuration that enforces, and everything that pam-oncall-enable
 /// puts in.
@@ -45,16 +50,13 @@ fn host(site: &Site, release: Debian) -> Booted {
     host.write("/usr/local/bin/type.py", include_str!("fixtures/type.py"), 0o644);
     host.must("groupadd ops; echo root:secret-root | chpasswd");
     let mut people = String::new();
-    for (name, group) in PEOPLE {
+    for (name, group, key) in PEOPLE {
         host.must(&format!(
             "useradd -m -s /bin/bash -G {group} {name}; echo {name}:secret-{name} | chpasswd"
         ));
-        let key = match name {
-            "alice" | "bob" => format!("'{}'", site.public_key(name)),
-            _ => String::new(),
-        };
+        let key = site.public_key(key);
         people += &format!(
-            "[[person]]\nprincipal = '{name}'\nmail = ['{name}@example.com']\neligible = true\nkeys = [{key}]\n"
+            "[[person]]\nprincipal = '{name}'\nmail = ['{name}@example.com']\neligible = true\nkeys = ['{key}']\n"
         );
     }
     host.must("useradd -m -s /bin/bash breakglass");
@@ -138,10 +140,66 @@ fn every_door(site: &Site, host: &Booted) {
     admits(host, SUDOERS, Some("secret-root"), "su - -c \"id -un\"");
     admits(host, SUDOERS, None, "doas id -un");
     admits(host, OTHERS, None, "doas id -un");
+    polkit(site, host);
     login_on_another_terminal(host);
     what_the_configuration_leaves_out_is_named(host);
     a_second_ssh_server_is_named(site, host);
     root_needs_nobody(host);
+}
+
+/// The ways by which polkit lets an administrator do what root does.
+const POLKIT: [&str; 5] = [
+    "with-agent pkexec --disable-internal-agent touch /run/entered",
+    "run0 touch /run/entered",
+    "systemctl start enter",
+    "systemd-run -t touch /run/entered",
+    "machinectl shell .host /usr/bin/touch /run/entered",
+];
+
+/// Runs a command with polkit's agent for terminals beside it, registered for this shell: pkexec asks about its parent.
+/// systemd's programs start one themselves; pkexec has one inside, which polkit 122 does not believe over ssh ("No
+/// session for cookie").
+const WITH_AGENT: &str = "#!/bin/sh
+ready=$(mktemp -u) && mkfifo $ready
+pkttyagent --process $$ --notify-fd 3 3>$ready &
+cat $ready
+\"$@\"
+";
+
+/// polkit asks a person in a session of theirs, on their terminal.
+fn polkit(site: &Site, host: &Booted) {
+    host.write("/etc/polkit-1/rules.d/40-ops.rules", ADMINISTRATORS, 0o644);
+    host.write(
+        "/etc/systemd/system/enter.service",
+        "[Service]\nType=oneshot\nExecStart=touch /run/entered\n",
+        0o644,
+    );
+    host.write("/usr/local/bin/with-agent", WITH_AGENT, 0o755);
+    host.must("systemctl daemon-reload; systemctl restart polkit");
+    let is_here = |command: &&&str| !command.starts_with("run0") || host.path("/usr/bin/run0").exists();
+    for command in POLKIT.iter().filter(is_here) {
+        for (name, key, is_on_call) in [("oscar", "dave", false), ("olga", "carol", true)] {
+            host.must("rm -f /run/entered");
+            let before = records(host, "polkit-1", name).len();
+            let typed = format!("python3 /usr/local/bin/type.py {name} secret-{name} '' {command}");
+            let said = text(&site.ssh(host, key, name, &typed));
+            let enters = host.path("/run/entered").exists();
+            assert_eq!(enters, is_on_call, "{name}: {command}: {said}");
+            let words = format!("polkit on testhost is for people on call: {name} is not");
+            assert_eq!(said.contains(&words), !is_on_call, "{name}: {command}: {said}");
+            let records = records(host, "polkit-1", name);
+            assert_eq!(records.len(), before + 1, "{name}: {command}: {records:#?}");
+            let verdict = if is_on_call { "allow" } else { "refuse" };
+            assert_eq!(records[before]["verdict"], verdict, "{name}: {command}");
+        }
+    }
+}
+
+/// The decisions about `name` by `service` that were written down.
+fn records(host: &Booted, service: &str, name: &str) -> Vec<Value> {
+    let file = host.read("/var/log/authkeys/decisions.jsonl");
+    let records = file.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    records.filter(|one| one["service"] == service && one["person"] == name).collect()
 }
 
 /// Guarded accounts at `login`, as somebody with a modem or a hypervisor's console reaches it.
