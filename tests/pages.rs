@@ -4,6 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::oncalls::{oncall, schedule, user};
+use harness::pagerduty::PagerDuty;
+use harness::slapd::Slapd;
+use harness::suite::{HOUR, Suite, now};
+use harness::text;
+
 /// A file of the tree: its path from the root, and its text.
 struct Page {
     path: String,
@@ -20,6 +26,12 @@ impl Page {
     fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
         let rows = self.text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|'));
         rows.map(|row| row.split('|').map(str::trim).collect())
+    }
+
+    /// What stands in backticks outside of boxes.
+    fn code(&self) -> impl Iterator<Item = &str> {
+        let lines = self.text.lines().filter(|line| !line.starts_with("    "));
+        lines.flat_map(|line| line.split('`').skip(1).step_by(2))
     }
 }
 
@@ -145,12 +157,137 @@ fn links_lead_to_files_and_headings_that_are_there() {
 }
 
 #[test]
-fn readme_names_the_compiler_that_is_needed() {
+fn paths_of_the_tree_that_pages_name_are_there() {
+    const ROOMS: [&str; 10] = [
+        ".ci/",
+        "authkeys/",
+        "docs/",
+        "fuzz/",
+        "lib/",
+        "nss-hook/",
+        "oncall-cache/",
+        "packaging/",
+        "pam-hook/",
+        "tests/",
+    ];
+    let mut missing = Vec::new();
+    for page in [
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/threat-model.md",
+        "docs/glossary.md",
+        "docs/compatibility.md",
+    ] {
+        let page = Page::of(page);
+        for path in page.code() {
+            let path = path.split_once("::").map_or(path, |(file, _)| file);
+            let is_path = ROOMS.iter().any(|room| path.starts_with(room)) && !path.contains([' ', '*', '{']);
+            if is_path && !path.contains(|c: char| c.is_ascii_uppercase()) && !root().join(path).exists() {
+                missing.push(format!("{}: {path}", page.path));
+            }
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn contributing_names_each_crate_and_each_target() {
+    let page = Page::of("CONTRIBUTING.md");
+    let named: BTreeSet<&str> = page.rows().filter_map(|row| row.first()?.split('`').nth(1)).collect();
+    let manifest = Page::of("Cargo.toml").text;
+    let members =
+        manifest.split_once("members = [").and_then(|(_, rest)| rest.split_once(']')).expect("members").0;
+    for member in members.split('"').skip(1).step_by(2) {
+        assert!(named.contains(member), "CONTRIBUTING.md has no row for {member}");
+    }
+    let makefile = Page::of("Makefile").text;
+    let targets = makefile.lines().find_map(|line| line.strip_prefix(".PHONY: ")).expect("targets");
+    for target in targets.split(' ').filter(|target| !["needs", "pages"].contains(target)) {
+        assert!(named.contains(format!("make {target}").as_str()), "CONTRIBUTING.md has no row for {target}");
+    }
+}
+
+#[test]
+fn readme_is_short_and_shows_what_the_programs_say() {
+    let readme = Page::of("README.md").text;
+    assert!(readme.lines().count() < 120, "{} lines", readme.lines().count());
     let manifest = Page::of("Cargo.toml").text;
     let version = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next());
-    let readme = Page::of("README.md").text;
     assert!(
-        version.is_some_and(|version| readme.contains(&format!("with Rust {version} or newer"))),
+        version.is_some_and(|version| readme.contains(&format!("Rust {version} or newer"))),
         "{version:?}"
     );
+    // A box that begins with `$ oncall-cache why NAME` is the golden text of that reason.
+    let shown = readme.split("    $ oncall-cache why ").nth(1).expect("a sample");
+    let shown: Vec<&str> = shown.lines().skip(1).map_while(|line| line.strip_prefix("    ")).collect();
+    let golden = Page::of("tests/golden/not-oncall.txt").text;
+    assert!(shown.len() > 5 && golden.contains(&shown.join("\n")), "{shown:#?}");
+}
+
+/// For the night there is one page to print; what it says to type is what tests type from the other pages.
+#[test]
+fn the_page_for_the_night_has_only_commands_that_are_tested() {
+    let tested = [Page::of("docs/operations.md"), Page::of("docs/install.md")];
+    let command = |line: &str| line.split_once("  #").map_or(line, |(command, _)| command).trim().to_string();
+    let known: BTreeSet<String> = tested.iter().flat_map(|page| page.text.lines().map(command)).collect();
+    let night = Page::of("docs/night.md");
+    let typed: Vec<String> =
+        night.text.lines().filter(|line| line.starts_with("    ")).map(command).collect();
+    assert!(typed.len() > 8, "{typed:#?}");
+    for line in typed {
+        assert!(known.contains(&line), "docs/night.md says to type what no other page does: {line}");
+    }
+    assert!(night.text.lines().count() <= 60, "one sheet of paper");
+}
+
+#[test]
+fn each_page_is_in_the_package_and_in_readme() {
+    let readme = Page::of("README.md").text;
+    let listed = Page::of("packaging/files").text;
+    for page in files(".md").iter().filter(|page| page.path.starts_with("docs/")) {
+        assert!(readme.contains(&format!("({}", page.path)), "README.md does not lead to {}", page.path);
+        assert!(listed.contains(&format!("  {} ", page.path)), "packaging/files has no {}", page.path);
+    }
+}
+
+/// A directory and a PagerDuty of the test's, in the place of those that README names; nothing else of what it says to
+/// type is another.
+#[test]
+fn what_readme_says_of_ldap_and_pagerduty_leads_to_the_keys_of_whoever_is_on_call() {
+    let suite = Suite::start();
+    let slapd = Slapd::start(&suite.host);
+    slapd.fill(|name| suite.public_key(name), |name| format!("{name}@example.com"));
+    let pagerduty = PagerDuty::start(&suite.host, "u+keyOfThePage");
+    pagerduty.set_schedules(vec![schedule("PDB0001", "db")]);
+    pagerduty.set_users(["alice", "bob", "carol"].map(user).to_vec());
+    pagerduty.set_oncalls(vec![oncall("alice", Some("PDB0001"), "PEP0001", 1, now() - HOUR, now() + HOUR)]);
+    suite.host.write("/etc/authkeys/ca.pem", format!("{}{}", slapd.ca_pem(), pagerduty.ca_pem()), 0o644);
+    suite.host.must("rm /etc/authkeys/*.toml");
+
+    let readme = Page::of("README.md").text;
+    let section = readme.split_once("### From LDAP and PagerDuty\n").expect("the section").1;
+    let section = section.split_once("\n## ").expect("another section").0;
+    let typed: String = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(typed.contains("ldap1.example.com") && typed.contains("pagerduty-token"), "{typed}");
+    let site = typed
+        .replace("ldaps://ldap1.example.com", Slapd::LDAPS_URL)
+        .replace("directory.base", "directory.ca_file = \"ca.pem\"\ndirectory.base")
+        .replace("token_file", &format!("ca_file = \"ca.pem\", api = \"{}\", token_file", PagerDuty::API))
+        .replace("/etc/authkeys/bind-password ", "/etc/authkeys/bind-password <<<\"$PASSWORD\"")
+        .replace("/etc/authkeys/pagerduty-token ", "/etc/authkeys/pagerduty-token <<<u+keyOfThePage");
+    suite.host.write("/root/typed", site, 0o600);
+    suite.host.must(&format!("PASSWORD='{}' bash -e /root/typed", Slapd::BIND_PASSWORD));
+    suite.host.must("oncall-cache config check /etc/authkeys/config.toml");
+    suite.sync();
+    let who = suite.host.must("oncall-cache who");
+    assert!(who.contains("alice"), "{who}");
+    let keys = suite.must_as("authkeys", "authkeys root");
+    let opens = |line: &&str| line.starts_with("ssh-ed25519 ");
+    assert_eq!(keys.lines().filter(opens).collect::<Vec<_>>(), [suite.public_key("alice")], "{keys}");
+    let would = suite.host.sh("oncall-cache check bob");
+    assert!(text(&would).contains("would be refused"), "{}", text(&would));
 }

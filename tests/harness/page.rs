@@ -94,7 +94,7 @@ fn ssh(host: &Machine, key: &str, account: &str, command: &str) -> String {
 pub fn quick_start(host: &Machine, directory: &str) {
     let page = include_str!("../../README.md");
     let section = page.split_once("\n## Install it\n").expect("the section").1;
-    let section = section.split_once("\n## ").expect("another section").0;
+    let section = section.split_once("\n### ").expect("another section").0;
     let lines: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("    ")).collect();
     let (last, lines) = lines.split_last().expect("lines to type");
     assert!(last.starts_with("oncall-cache doctor"), "{last}");
