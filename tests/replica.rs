@@ -42,7 +42,8 @@ impl<'a> Site<'a> {
         said.split(", ").take(3).collect::<Vec<_>>().join(", ")
     }
 
-    /// A sync; and how many entries the server sent for people, search by search.
+    /// A sync; and how many entries the server sent for people, search by search: what changed, then those who show
+    /// its past and were not told, where anything happened.
     fn sync_counted(&self) -> (String, Vec<usize>) {
         self.slapd.log();
         let said = self.sync();
@@ -125,21 +126,21 @@ impl<'a> Site<'a> {
         std::fs::metadata(self.suite.host.path(COPY)).expect("a copy").ino()
     }
 
-    /// The note in the stamp: when everybody was fetched, the view, the group, the cookie.
-    fn note(&self) -> Option<[String; 4]> {
+    /// The note in the stamp: when everybody was fetched, the view, the group, the witnesses, the cookie.
+    fn note(&self) -> Option<[String; 5]> {
         let stamp = self.suite.host.read(STAMP);
         let digits = stamp.trim().split(' ').nth(2)?.as_bytes();
         let byte = |pair: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(pair), 16).expect("digits");
         let note = String::from_utf8(digits.chunks(2).map(byte).collect()).expect("slapd's cookie is text");
-        let words: Vec<String> = note.splitn(4, ' ').map(str::to_string).collect();
-        Some(words.try_into().expect("four words"))
+        let words: Vec<String> = note.splitn(5, ' ').map(str::to_string).collect();
+        Some(words.try_into().expect("five words"))
     }
 
     fn cookie(&self) -> Option<String> {
-        self.note().map(|[_, _, _, cookie]| cookie)
+        self.note().map(|[.., cookie]| cookie)
     }
 
-    fn set_note(&self, note: &[String; 4]) {
+    fn set_note(&self, note: &[String; 5]) {
         let stamp = self.suite.host.read(STAMP);
         let words: Vec<&str> = stamp.trim().split(' ').collect();
         let digits: String = note.join(" ").bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -149,8 +150,8 @@ impl<'a> Site<'a> {
     }
 
     fn set_cookie(&self, cookie: &str) {
-        let [full, view, group, _] = self.note().expect("a note");
-        self.set_note(&[full, view, group, cookie.to_string()]);
+        let [full, view, group, witnesses, _] = self.note().expect("a note");
+        self.set_note(&[full, view, group, witnesses, cookie.to_string()]);
     }
 }
 
@@ -180,7 +181,7 @@ fn a_changed_key_comes_alone_and_a_removed_one_opens_nothing_also_with_ldap_down
     site.sync();
     site.modify("bob", &format!("replace: sshPublicKey\nsshPublicKey: {}", suite.public_key("dave")));
     let before = site.cookie();
-    assert_eq!(site.sync_counted(), ("1 changed, 0 removed, 4 people".to_string(), vec![1]));
+    assert_eq!(site.sync_counted(), ("1 changed, 0 removed, 4 people".to_string(), vec![1, 3]));
     assert_ne!(site.cookie(), before);
     assert_eq!(site.keys("bob"), site.line("dave", "bob"));
     assert_eq!(site.keys("alice"), site.line("alice", "alice"));
@@ -201,7 +202,7 @@ fn a16_a_deleted_person_has_no_keys_also_with_ldap_down() {
     site.sync();
     site.slapd.delete(&dn("alice"));
     site.modify("bob", "replace: mail\nmail: other@example.com");
-    assert_eq!(site.sync_counted(), ("1 changed, 1 removed, 3 people".to_string(), vec![1]));
+    assert_eq!(site.sync_counted(), ("1 changed, 1 removed, 3 people".to_string(), vec![1, 2]));
     assert_eq!(site.answer("alice"), (Some(String::new()), "no-such-user".to_string()));
     site.slapd.stop();
     site.refused("authkeys-sync", "ldap-unavailable");
@@ -302,6 +303,79 @@ fn a_provider_restored_from_a_backup_is_believed_in_the_same_run() {
     assert_eq!(site.sync_counted(), ("0 changed, 0 removed, 4 people".to_string(), vec![0]));
 }
 
+/// What a restore may undo: the last change to anybody in the copy, in LDIF.
+const UNDONE: [(&str, &str); 6] = [
+    (
+        "added",
+        "dn: uid=erin,BASE\nchangetype: add\nobjectClass: inetOrgPerson\nobjectClass: ldapPublicKey\nuid: erin\ncn: erin\nsn: erin\nsshPublicKey: KEY\n",
+    ),
+    ("key changed", "dn: uid=bob,BASE\nchangetype: modify\nreplace: sshPublicKey\nsshPublicKey: KEY\n"),
+    ("renamed", "dn: uid=bob,BASE\nchangetype: modrdn\nnewrdn: uid=robert\ndeleteoldrdn: 1\n"),
+    ("deleted", "dn: uid=bob,BASE\nchangetype: delete\n"),
+    (
+        "out of the filter",
+        "dn: uid=bob,BASE\nchangetype: modify\ndelete: sshPublicKey\n-\ndelete: objectClass\nobjectClass: ldapPublicKey\n",
+    ),
+    (
+        "changed, and changed anew",
+        "dn: uid=bob,BASE\nchangetype: modify\nreplace: sshPublicKey\nsshPublicKey: KEY\n\ndn: uid=alice,BASE\nchangetype: modify\nreplace: mail\nmail: a@example.com\n",
+    ),
+];
+
+#[test]
+fn what_a_restore_undid_is_not_kept_when_the_server_was_changed_since() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let dump = || suite.host.must(&format!("sqlite3 {COPY} .dump | grep -v 'INTO meta'"));
+    let key = suite.public_key("dave");
+    site.sync();
+    site.slapd.dump();
+    for (what, change) in UNDONE {
+        site.slapd.modify(&change.replace("BASE", Slapd::BASE).replace("KEY", &key));
+        let undone = site.sync();
+        assert!(!undone.starts_with("0 changed, 0 removed"), "{what}: {undone}");
+        // With a restart slapd forgets its log of sessions; of what follows it has one again.
+        site.slapd.load();
+        site.modify("alice", "replace: mail\nmail: alice@example.com");
+        assert_eq!(site.sync_counted().1.len(), 3, "{what}: the change, who shows the past, and everybody");
+        let (kept, keys) = (dump(), site.keys("bob"));
+        assert_eq!(keys, site.line("bob", "bob"), "{what}");
+        suite.host.must(&format!("rm {COPY} {STAMP}"));
+        site.sync();
+        assert_eq!(kept, dump(), "{what}: a full read comes to another copy");
+    }
+}
+
+#[test]
+fn what_shows_a_servers_past_is_asked_for_where_something_happened() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.sync();
+    assert_eq!(site.sync_counted().1, [0], "nothing happened");
+    site.slapd.modify(&format!(
+        "dn: {}\nchangetype: modify\nreplace: description\ndescription: x\n",
+        Slapd::SUFFIX
+    ));
+    assert_eq!(site.sync_counted().1, [0, 4], "something, elsewhere");
+    assert_eq!(site.sync_counted().1, [0]);
+    site.modify("bob", "replace: mail\nmail: other@example.com");
+    site.slapd.delete(&dn("dave"));
+    assert_eq!(site.sync_counted(), ("1 changed, 1 removed, 3 people".to_string(), vec![1, 2]));
+    // Who went and comes back is somebody else to slapd.
+    site.slapd.add_person("dave", "", &[&suite.public_key("dave")]);
+    assert_eq!(site.sync_counted(), ("1 changed, 0 removed, 4 people".to_string(), vec![1, 3]));
+    let carol = "dn: BASE\nchangetype: modify\ndelete: objectClass\nobjectClass: ldapPublicKey\n-\ndelete: sshPublicKey\n";
+    site.slapd.modify(&carol.replace("BASE", &dn("carol")));
+    assert_eq!(site.sync_counted().1, [0, 3]);
+    let key = suite.public_key("carol");
+    site.modify(
+        "carol",
+        &format!("add: objectClass\nobjectClass: ldapPublicKey\n-\nadd: sshPublicKey\nsshPublicKey: {key}"),
+    );
+    assert_eq!(site.sync_counted().1, [1, 3], "she went, and is told to be back");
+    assert_eq!(site.sync_counted().1, [0]);
+}
+
 #[test]
 fn a11_a_part_of_the_answer_prunes_nobody() {
     let suite = Suite::start();
@@ -365,14 +439,18 @@ fn everybody_is_fetched_again_once_a_day_and_under_another_name() {
     let suite = Suite::start();
     let site = Site::start(&suite);
     site.sync();
-    let [full, view, group, cookie] = site.note().expect("a note");
+    let [full, view, rest @ ..] = site.note().expect("a note");
+    let set_note = |full: &str, view: &str| {
+        let [group, witnesses, cookie] = rest.clone();
+        site.set_note(&[full.to_string(), view.to_string(), group, witnesses, cookie]);
+    };
     let past = full.parse::<i64>().expect("seconds") - DAY;
-    site.set_note(&[past.to_string(), view.clone(), group.clone(), cookie.clone()]);
+    set_note(&past.to_string(), &view);
     assert_eq!(site.sync_counted().1, [4]);
     assert_eq!(site.sync_counted().1, [0]);
-    site.set_note(&[(now() + DAY).to_string(), view, group.clone(), cookie.clone()]);
+    set_note(&(now() + DAY).to_string(), &view);
     assert_eq!(site.sync_counted().1, [4], "a note from the future");
-    site.set_note(&[full, "another".to_string(), group, cookie]);
+    set_note(&full, "another");
     assert_eq!(site.sync_counted().1, [4]);
 }
 
@@ -427,11 +505,11 @@ fn a09_a_name_that_a_second_entry_claims_is_nobodys_until_that_one_goes() {
     claim("alice", "thief");
     let (said, counts) = site.sync_counted();
     assert_eq!(said, "0 changed, 1 removed, 3 people");
-    assert_eq!(counts, [1, 5], "the change cannot be judged by itself");
+    assert_eq!(counts, [1, 4, 5], "the change cannot be judged by itself");
     assert_eq!(site.keys("alice"), Some(String::new()));
     // Whoever has nothing to do with it goes on by changes alone.
     site.modify("bob", "replace: mail\nmail: other@example.com");
-    assert_eq!(site.sync_counted(), ("1 changed, 0 removed, 3 people".to_string(), vec![1]));
+    assert_eq!(site.sync_counted(), ("1 changed, 0 removed, 3 people".to_string(), vec![1, 4]));
     site.slapd.delete(&format!("cn=thief,{}", Slapd::BASE));
     assert_eq!(site.sync(), "1 changed, 0 removed, 4 people");
     assert_eq!(site.keys("alice"), site.line("alice", "alice"));
@@ -534,7 +612,7 @@ fn a15_disabled_accounts_are_known_and_have_no_keys_also_with_ldap_down() {
             today + 1
         ),
     );
-    assert_eq!(site.sync_counted(), ("6 changed, 0 removed, 9 people".to_string(), vec![6]));
+    assert_eq!(site.sync_counted(), ("6 changed, 0 removed, 9 people".to_string(), vec![6, 3]));
     let all_closed = |when: &str| {
         for name in names {
             let closed = (Some(String::new()), "account-disabled".to_string());
@@ -757,7 +835,7 @@ fn the_eligible_group_is_read_at_each_sync_in_each_of_its_forms() {
     let site = Site::start(&suite);
     site.sync();
     site.slapd.set_eligible(&["dave", "alice"]);
-    assert_eq!(site.sync_counted(), ("3 changed, 0 removed, 4 people".to_string(), vec![0]));
+    assert_eq!(site.sync_counted(), ("3 changed, 0 removed, 4 people".to_string(), vec![0, 4]));
     assert_eq!(site.eligible(), "alice dave");
     assert_eq!(site.sync(), "0 changed, 0 removed, 4 people");
     // Somebody new, and a change of the group in the same breath.

@@ -73,7 +73,7 @@ impl fmt::Display for Unmapped {
         match self {
             Self::Disputed(what) => write!(
                 f,
-                "the source tells two {what} of this one user (ambiguous-person), so whose the shifts are cannot be told; the next sync asks again"
+                "the source tells two {what} of this one user (ambiguous-person), so whose the shifts are cannot be told; name them in [oncall.source.people], or correct it there"
             ),
             Self::NoMail => f.write_str("has no mail address; name them in [oncall.source.people]"),
             Self::NoSuchMail(mail) => write!(
@@ -180,12 +180,12 @@ impl<'a> People<'a> {
         shared: &BTreeSet<&str>,
     ) -> Result<Mapped, Unmapped> {
         let by = |ground, principal: &Principal| Ok(Mapped { principal: principal.clone(), ground });
-        // Before the table: it says who the id is, and the shifts may be somebody else's.
-        if let Some(what) = user.disputed {
-            return Err(Unmapped::Disputed(what));
-        }
+        // By id alone: what else is told of the user decides nothing, so two tellings of it are no doubt about who it is.
         if let Some(principal) = table.get(&user.id) {
             return by(MappedBy::Table, principal);
+        }
+        if let Some(what) = user.disputed {
+            return Err(Unmapped::Disputed(what));
         }
         if let Some(name) = &user.principal {
             return match self.by_name.get(name.as_str()) {
@@ -272,11 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn a_user_described_in_two_ways_is_nobody_by_the_table_too() {
-        let disputed = User { disputed: Some("names"), ..user("PTABLE", Some("a@x.y")) };
-        assert!(
-            mapped(&[person("alice", "a@x.y", true)], &[disputed])[0].contains("two names of this one user")
-        );
+    fn a_user_described_in_two_ways_is_nobody_but_by_the_table() {
+        let disputed = |id: &str| User { disputed: Some("names"), ..user(id, Some("a@x.y")) };
+        let people = [person("alice", "a@x.y", true)];
+        assert!(mapped(&people, &[disputed("P1")])[0].contains("two names of this one user"));
+        assert_eq!(mapped(&people, &[disputed("PTABLE")]), ["tabled"]);
     }
 
     #[test]

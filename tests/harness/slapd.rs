@@ -202,6 +202,21 @@ impl<'a> Slapd<'a> {
         self.host.must(&format!("rm -rf {HOME}/db && cp -a {HOME}/backup {HOME}/db"));
     }
 
+    /// Keeps what it holds now as text, for [`Slapd::load`].
+    pub fn dump(&self) {
+        self.host.must(&format!("slapcat -f {HOME}/slapd.conf -b {} -l {HOME}/backup.ldif", Self::SUFFIX));
+    }
+
+    /// Starts it again with what [`Slapd::dump`] kept in place of what it holds: as slapd-admin's guide restores a backup.
+    pub fn load(&self) {
+        self.stop();
+        self.host.must(&format!(
+            "rm {HOME}/db/* && slapadd -q -w -f {HOME}/slapd.conf -b {} -l {HOME}/backup.ldif",
+            Self::SUFFIX
+        ));
+        self.resume();
+    }
+
     /// What it logged since the last look.
     pub fn log(&self) -> String {
         let log = std::fs::read(self.host.path(&format!("{HOME}/log"))).expect("slapd logs");

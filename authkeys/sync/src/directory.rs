@@ -34,12 +34,13 @@ use tokio::task::JoinHandle;
 
 use crate::entry::Entry;
 use crate::replica::News;
+use crate::witnesses::Witnesses;
 pub use connect::Deadline;
 use connect::{CLOSED, Line, Tls, handshake_fault, stream_fault};
 use fault::one_line;
 pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
 pub use person::Eligible;
-use person::Reader;
+use person::{Reader, readable};
 use received::Received;
 use search::{Search, Tally};
 use server::Server;
@@ -65,14 +66,30 @@ const FAREWELL: Duration = Duration::from_millis(100);
 pub struct Answer {
     /// Everybody whom it lists, or what changed.
     pub news: News,
-    /// With which cookie to ask the next time.
-    pub cookie: Option<Vec<u8>>,
+    /// From where to go on the next time; `None`: from the beginning.
+    pub next: Option<Since>,
     /// Who may ever become root.
     pub eligible: Eligible,
     /// Another server, of which this one says that it has more people.
     pub elsewhere: Option<String>,
     /// The servers that were asked before and gave no answer.
     pub silent: Vec<String>,
+}
+
+/// From where a refresh goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Since {
+    /// The server's cookie; `None` asks for everybody.
+    pub cookie: Option<Vec<u8>>,
+    /// What shows that the server's past is the one in which it gave the cookie.
+    pub witnesses: Witnesses,
+}
+
+impl Since {
+    /// The same for everybody.
+    pub fn of_everybody(&self) -> Self {
+        Self { cookie: None, witnesses: self.witnesses.clone().without_entries() }
+    }
 }
 
 /// What a directory shows for a name.
@@ -84,13 +101,13 @@ pub struct Found {
     pub silent: Vec<String>,
 }
 
-/// Everybody whom the directory lists, or what changed since `cookie` was told; or the reason why that is not
+/// Everybody whom the directory lists, or what changed `since`; or the reason why that is not
 /// known, before `deadline`.
 ///
 /// # Errors
 /// Whatever keeps the answer from being whole; nothing of it is returned then.
-pub fn fetch(ldap: &Ldap, cookie: Option<&[u8]>, deadline: Deadline) -> Result<Answer, DirectoryError> {
-    ask_servers(ldap, &[], deadline, Question::Everybody(cookie))
+pub fn fetch(ldap: &Ldap, since: &Since, deadline: Deadline) -> Result<Answer, DirectoryError> {
+    ask_servers(ldap, &[], deadline, Question::Everybody(since))
 }
 
 /// What the directory shows for `name`, within `limit`. The servers `resting` are asked last.
@@ -107,8 +124,8 @@ pub fn find(ldap: &Ldap, name: &str, resting: &[String], limit: Duration) -> Res
 /// What is asked of a server.
 #[derive(Clone, Copy)]
 enum Question<'a> {
-    /// Who is there, or what changed since this cookie was told; and who of them is eligible.
-    Everybody(Option<&'a [u8]>),
+    /// Who is there, or what changed since; and who of them is eligible.
+    Everybody(&'a Since),
     /// Whom this filter finds.
     Person(&'a str),
 }
@@ -240,13 +257,13 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     session.enter(Step::People);
     let reader = Reader::new(ldap, &eligible);
     let attributes = reader.attributes();
-    let (filter, cookie) = match question {
-        Question::Everybody(cookie) => (ldap.filter.as_str(), Some(cookie)),
+    let (filter, since) = match question {
+        Question::Everybody(since) => (ldap.filter.as_str(), Some(since)),
         Question::Person(filter) => (filter, None),
     };
     let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &attributes };
-    let (news, cookie) = match cookie {
-        Some(cookie) if session.server.tells_changes() => session.people(&wanted, cookie, &reader).await?,
+    let (news, next) = match since {
+        Some(since) if session.server.tells_changes() => session.people(&wanted, since, &reader).await?,
         _ => (session.everybody(&wanted, &reader).await?, None),
     };
     if watch::has_strayed().await {
@@ -256,7 +273,7 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     match (question, elsewhere) {
         // Somebody of that name may be there too.
         (Question::Person(_), Some(url)) => Err(Fault::Elsewhere(url)),
-        (_, elsewhere) => Ok(Answer { news, cookie, eligible, elsewhere, silent: Vec::new() }),
+        (_, elsewhere) => Ok(Answer { news, next, eligible, elsewhere, silent: Vec::new() }),
     }
 }
 
@@ -439,7 +456,7 @@ pub(crate) mod tests {
     #[test]
     fn a_file_that_is_missing_keeps_every_packet_at_home() {
         let ldap = Ldap { ca_file: PathBuf::from("/nonexistent/ca.pem"), ..example() };
-        let error = fetch(&ldap, None, Deadline::new(ldap.deadline)).unwrap_err();
+        let error = fetch(&ldap, &Since::default(), Deadline::new(ldap.deadline)).unwrap_err();
         assert!(matches!(error, DirectoryError::CaFile(_)));
         assert_eq!(error.reason(), "file-untrusted");
     }

@@ -8,6 +8,7 @@ mod entry;
 mod live;
 mod people;
 mod replica;
+mod witnesses;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -23,7 +24,7 @@ use policy::Timestamp;
 use store::keys::{self, Base, Effect};
 use store::{StoreError, SyncLock};
 
-use directory::Deadline;
+use directory::{Deadline, Since};
 use replica::{Draft, Keep, Note, Plan};
 
 fn main() -> ExitCode {
@@ -198,12 +199,17 @@ fn from_ldap(
     let deadline = Deadline::new(ldap.deadline);
     let view = replica::view(ldap);
     let old = base.and_then(|base| Note::read(base.resume()?));
+    // Who went last is worth knowing whatever else the note is.
+    let witnesses = old.as_ref().map(|note| note.witnesses.clone()).unwrap_or_default();
+    let mut since = Since { cookie: None, witnesses }.of_everybody();
     // What changed can be told only to a copy of everybody.
     let good = |note: &Note| keep == Keep::Everybody && note.is_good(&view, ldap.full_refresh, asked);
-    let mut old = old.filter(good);
+    let old = old.filter(good);
+    if let Some(note) = &old {
+        since = Since { cookie: Some(note.cookie.clone()), witnesses: note.witnesses.clone() };
+    }
     loop {
-        let cookie = old.as_ref().map(|note| note.cookie.as_slice());
-        let mut answer = directory::fetch(ldap, cookie, deadline)
+        let mut answer = directory::fetch(ldap, &since, deadline)
             .map_err(|error| format!("{error} ({}), nothing published", error.reason()))?;
         answer.news.forget_beginnings(asked);
         if let Some(url) = &answer.elsewhere {
@@ -212,19 +218,22 @@ fn from_ldap(
                  lookup is no answer; narrow [directory] base, or write referrals = \"ignore\""
             ));
         }
-        let full = match (&answer.news, &old) {
+        let old = old.as_ref().filter(|_| since.cookie.is_some());
+        let full = match (&answer.news, old) {
             (replica::News::Part { .. }, Some(note)) => note.full,
             _ => asked,
         };
-        let (cookie, group) = (answer.cookie.clone(), answer.eligible.digest());
-        let plan = replica::plan(base, answer, old.as_ref().map(|note| note.group.as_str()), keep)?;
-        match (plan, old.take()) {
-            (Plan::Publish(draft), _) => {
-                let note = cookie.map(|cookie| Note { full, view, group, cookie });
+        let (next, group) = (answer.next.clone(), answer.eligible.digest());
+        match replica::plan(base, answer, old.map(|note| note.group.as_str()), keep)? {
+            Plan::Publish(draft) => {
+                let note = next.and_then(|Since { cookie, mut witnesses }| {
+                    witnesses.lose(draft.change.removed());
+                    Some(Note { full, view, group, witnesses, cookie: cookie? })
+                });
                 return Ok((draft, note));
             }
-            (Plan::FetchEverything, Some(_)) => {}
-            (Plan::FetchEverything, None) => {
+            Plan::FetchEverything if since.cookie.is_some() => since = since.of_everybody(),
+            Plan::FetchEverything => {
                 return Err("the server told a part, and was asked for all".into());
             }
         }

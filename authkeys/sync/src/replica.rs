@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::keys::{Base, Change, Effect, Flag, Lookup};
 
-use crate::directory::{Answer, Eligible};
+use crate::directory::{Answer, Eligible, Since};
 use crate::entry::{self, Entry};
+use crate::witnesses::Witnesses;
 
 /// What a directory says.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,11 +67,19 @@ pub struct Refresh {
     listed: bool,
     /// Has it said that it has named all of them?
     present_phase_ended: bool,
+    witnesses: Witnesses,
+}
+
+impl From<Witnesses> for Refresh {
+    fn from(witnesses: Witnesses) -> Self {
+        Self { witnesses, ..Self::default() }
+    }
 }
 
 impl Refresh {
-    /// An entry that is new or different. The server never says which of both.
-    pub fn set(&mut self, entry: Entry) {
+    /// An entry that is new or different, and its entryCSN. The server never says which of both.
+    pub fn set(&mut self, entry: Entry, csn: Option<&str>) {
+        self.witnesses.see(&entry.id, csn);
         if !self.gone.is_empty() {
             self.gone.remove(&entry.id);
         }
@@ -92,7 +101,7 @@ impl Refresh {
         self.present_phase_ended = true;
     }
 
-    /// The end, with success: what the messages mean, and the cookie for the next time. `sent` is the cookie
+    /// The end, with success: what the messages mean, and from where to go on the next time. `sent` is the cookie
     /// that was asked with; `told` and `refresh_deletes` are the server's last words. `None` if everybody has to be
     /// fetched; for an answer without a cookie that is a contradiction.
     pub fn finish(
@@ -100,8 +109,10 @@ impl Refresh {
         sent: Option<&[u8]>,
         told: Option<Vec<u8>>,
         refresh_deletes: bool,
-    ) -> Option<(News, Option<Vec<u8>>)> {
-        let Self { mut set, gone, listed, present_phase_ended } = self;
+    ) -> Option<(News, Option<Since>)> {
+        let Self { mut set, gone, listed, present_phase_ended, mut witnesses } = self;
+        gone.iter().for_each(|id| witnesses.forget(id));
+        let since = |cookie: Vec<u8>| Since { cookie: Some(cookie), witnesses };
         set.reverse();
         // Stable, so that the last of one id is the first now.
         set.sort_by(|left, right| left.id.cmp(&right.id));
@@ -112,14 +123,15 @@ impl Refresh {
         let replaced = told.as_ref().is_some_and(Vec::is_empty);
         if sent.is_none() || replaced {
             // Whoever is only "still there" was not shown to us; nobody can be, the first time.
-            return (!listed).then_some((News::Everything(set), told.filter(|_| !replaced)));
+            let told = told.filter(|_| !replaced);
+            return (!listed).then(|| (News::Everything(set), told.map(since)));
         }
         if listed || present_phase_ended || !refresh_deletes {
             return None;
         }
         let news = News::Part { set, gone };
         // No new cookie: nothing happened, the old one stays good.
-        Some((news, told.or_else(|| sent.map(<[u8]>::to_vec))))
+        Some((news, told.or_else(|| sent.map(<[u8]>::to_vec)).map(since)))
     }
 }
 
@@ -132,6 +144,8 @@ pub struct Note {
     pub view: String,
     /// A digest of the eligible group.
     pub group: String,
+    /// By what the server's past is known.
+    pub witnesses: Witnesses,
     /// The server's cookie.
     pub cookie: Vec<u8>,
 }
@@ -139,17 +153,19 @@ pub struct Note {
 impl Note {
     /// Reads what [`Note::write`] wrote; `None` if it is something else.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let mut words = bytes.splitn(4, |&byte| byte == b' ');
+        let mut words = bytes.splitn(5, |&byte| byte == b' ');
         let mut text = || std::str::from_utf8(words.next()?).ok().map(str::to_string);
-        let (full, view, group) = (text()?, text()?, text()?);
+        let (full, view, group, witnesses) = (text()?, text()?, text()?, text()?);
+        let witnesses = Witnesses::read(&witnesses)?;
         let cookie = words.next()?.to_vec();
-        Some(Self { full: Timestamp::from_unix(full.parse().ok()?), view, group, cookie })
+        Some(Self { full: Timestamp::from_unix(full.parse().ok()?), view, group, witnesses, cookie })
     }
 
     /// The note as bytes.
     pub fn write(&self) -> Vec<u8> {
-        let Self { full, view, group, cookie } = self;
-        [format!("{} {view} {group} ", full.unix()).as_bytes(), cookie].concat()
+        let Self { full, view, group, witnesses, cookie } = self;
+        let witnesses = witnesses.write();
+        [format!("{} {view} {group} {witnesses} ", full.unix()).as_bytes(), cookie].concat()
     }
 
     /// May this sync go on from it? Not under another name or with another release, which may see other
@@ -172,7 +188,7 @@ pub fn view(ldap: &Ldap) -> String {
 
 /// Goes up when an entry comes to be judged otherwise than before (marks, names, addresses): what was copied by then is
 /// read again at the next sync.
-const JUDGEMENT: u32 = 2;
+const JUDGEMENT: u32 = 3;
 
 fn digest_of_view(bind: &str) -> String {
     let digest = Sha256::digest(format!("{} {JUDGEMENT} {bind}", env!("CARGO_PKG_VERSION")));
@@ -188,7 +204,13 @@ impl Note {
     /// time of a file can be the same after a change.
     pub fn of_file(text: &[u8], now: Timestamp) -> Self {
         let cookie = Sha256::digest(text).to_vec();
-        Self { full: now, view: digest_of_view(""), group: "-".to_string(), cookie }
+        Self {
+            full: now,
+            view: digest_of_view(""),
+            group: "-".to_string(),
+            witnesses: Witnesses::default(),
+            cookie,
+        }
     }
 
     /// Was the copy with this note made by this release from the bytes that `new` is the note of, and not too
@@ -390,6 +412,12 @@ mod tests {
         }
     }
 
+    /// What the next refresh goes on from, where no entry had an entryCSN.
+    #[allow(clippy::unnecessary_wraps)]
+    fn from(cookie: &[u8]) -> Option<Since> {
+        Some(Since { cookie: Some(cookie.to_vec()), ..Since::default() })
+    }
+
     fn ids<const N: usize>(ids: [&str; N]) -> BTreeSet<String> {
         ids.map(str::to_string).into()
     }
@@ -397,38 +425,38 @@ mod tests {
     #[test]
     fn without_a_cookie_the_answer_is_everybody() {
         let mut refresh = Refresh::default();
-        refresh.set(entry("1", &["alice"]));
-        refresh.set(entry("1", &["alicia"]));
+        refresh.set(entry("1", &["alice"]), None);
+        refresh.set(entry("1", &["alicia"]), None);
         let said = refresh.finish(None, Some(b"c1".to_vec()), true);
         let everybody = News::Everything(vec![entry("1", &["alicia"])]);
-        assert_eq!(said, Some((everybody, Some(b"c1".to_vec()))));
+        assert_eq!(said, Some((everybody, from(b"c1"))));
     }
 
     #[test]
     fn nothing_changed_keeps_the_cookie() {
         let said = Refresh::default().finish(Some(b"c1"), None, true);
         let nothing = News::Part { set: vec![], gone: ids([]) };
-        assert_eq!(said, Some((nothing, Some(b"c1".to_vec()))));
+        assert_eq!(said, Some((nothing, from(b"c1"))));
     }
 
     #[test]
     fn whoever_is_gone_is_told_by_id_and_the_last_word_counts() {
         let mut refresh = Refresh::default();
-        refresh.set(entry("1", &["alice"]));
-        refresh.set(entry("2", &["bob"]));
+        refresh.set(entry("1", &["alice"]), None);
+        refresh.set(entry("2", &["bob"]), None);
         refresh.remove(ids(["1", "3"]));
-        refresh.set(entry("3", &["carol"]));
-        let (news, cookie) = refresh.finish(Some(b"c1"), Some(b"c2".to_vec()), true).unwrap();
+        refresh.set(entry("3", &["carol"]), None);
+        let (news, next) = refresh.finish(Some(b"c1"), Some(b"c2".to_vec()), true).unwrap();
         let set = vec![entry("2", &["bob"]), entry("3", &["carol"])];
         assert_eq!(news, News::Part { set, gone: ids(["1"]) });
-        assert_eq!(cookie.as_deref(), Some(&b"c2"[..]));
+        assert_eq!(next, from(b"c2"));
     }
 
     #[test]
     fn a_list_of_those_who_are_still_there_takes_nobody_away_and_asks_for_everybody() {
         let said = |named: bool, ended: bool, deletes: bool| {
             let mut refresh = Refresh::default();
-            refresh.set(entry("1", &["alice"]));
+            refresh.set(entry("1", &["alice"]), None);
             if named {
                 refresh.list();
             }
@@ -443,13 +471,13 @@ mod tests {
             assert_eq!(said(named, ended, true), None, "a delete phase followed");
         }
         assert_eq!(said(false, false, false), None, "389: whoever is not named is gone, and nobody is named");
-        assert_eq!(said(false, false, true), Some((part, Some(b"c2".to_vec()))));
+        assert_eq!(said(false, false, true), Some((part, from(b"c2"))));
     }
 
     #[test]
     fn an_empty_new_cookie_means_everybody_and_is_not_kept() {
         let mut refresh = Refresh::default();
-        refresh.set(entry("1", &["alice"]));
+        refresh.set(entry("1", &["alice"]), None);
         let said = refresh.finish(Some(b"garbage"), Some(Vec::new()), true);
         assert_eq!(said, Some((News::Everything(vec![entry("1", &["alice"])]), None)));
         // Everybody, but some of them not shown: that is no answer.
@@ -463,9 +491,16 @@ mod tests {
 
     #[test]
     fn a_note_is_read_back_and_has_its_limits() {
-        let note = Note { full: NOW, view: "v".into(), group: "g".into(), cookie: b"a b\xff ".to_vec() };
+        let note = Note {
+            full: NOW,
+            view: "v".into(),
+            group: "g".into(),
+            witnesses: Witnesses::default(),
+            cookie: b"a b\xff ".to_vec(),
+        };
         assert_eq!(Note::read(&note.write()), Some(note.clone()));
-        for nonsense in [&b""[..], b"1 v g", b"x v g c", b"\xff v g c"] {
+        for nonsense in [&b""[..], b"1 v g", b"1 v g none", b"1 v g c d", b"x v g none c", b"\xff v g none c"]
+        {
             assert_eq!(Note::read(nonsense), None);
         }
         let day = Span::hours(24);

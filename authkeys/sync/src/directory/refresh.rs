@@ -1,5 +1,6 @@
 //! RFC 4533 on the wire: one refresh, or the paged search of a server that does not know it.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ldap3::controls::{
@@ -10,8 +11,9 @@ use ldap3::{DerefAliases, LdapResult, ResultEntry, SearchOptions};
 
 use super::search::{Search, Tally};
 use super::server::is_cookie_of_389;
-use super::{Fault, Reader, Session, Step};
+use super::{Fault, Reader, Received, Session, Since, Step, readable};
 use crate::replica::{News, Refresh};
+use crate::witnesses::Witnesses;
 
 /// The server does not know the control (unavailableCriticalExtension), or does not let us use it
 /// (insufficientAccessRights, unwillingToPerform).
@@ -24,10 +26,16 @@ const COOKIE_REFUSED: [u32; 4] = [2, 12, 53, 4096];
 /// The octets of an entryUUID.
 const UUID: usize = 16;
 
+/// Which change an entry was last written by (draft-ietf-ldup-model's change sequence number, as slapd has it).
+const CSN: &str = "entryCSN";
+
+/// What is asked about entries that show a server's past.
+const WITNESS: [&str; 2] = ["entryUUID", CSN];
+
 /// How one request for a refresh ended.
 enum Refreshed {
-    /// What the directory says, and the cookie for the next time.
-    Done(News, Option<Vec<u8>>),
+    /// What the directory says, and from where to go on the next time.
+    Done(News, Option<Since>),
     /// The cookie is of no use.
     CookieRefused,
     /// This server has no RFC 4533 for us, or not for so many.
@@ -35,21 +43,58 @@ enum Refreshed {
 }
 
 impl Session<'_> {
-    /// Everybody whom `search` finds, or what changed since `cookie`; and the cookie for the next time.
+    /// Everybody whom `search` finds, or what changed since; and from where to go on the next time.
     pub(super) async fn people(
         &mut self,
         search: &Search<'_>,
-        cookie: Option<&[u8]>,
+        since: &Since,
         reader: &Reader<'_>,
-    ) -> Result<(News, Option<Vec<u8>>), Fault> {
-        let mut refreshed = self.refresh(search, cookie, reader).await?;
-        if matches!(refreshed, Refreshed::CookieRefused) {
-            refreshed = self.refresh(search, None, reader).await?;
+    ) -> Result<(News, Option<Since>), Fault> {
+        let mut refreshed = self.refresh(search, since, reader).await?;
+        if let Refreshed::Done(News::Part { set, gone }, next) = &refreshed {
+            let told = |id: &str| gone.contains(id) || set.iter().any(|entry| entry.id == id);
+            let is_still = next.as_ref().is_some_and(|next| next.cookie == since.cookie);
+            // Where nothing happened since, nothing was undone either.
+            if !(is_still && set.is_empty() && gone.is_empty())
+                && self.has_another_past(search, &since.witnesses, told).await?
+            {
+                refreshed = Refreshed::CookieRefused;
+            }
         }
-        if let Refreshed::Done(news, cookie) = refreshed {
-            return Ok((news, cookie));
+        if matches!(refreshed, Refreshed::CookieRefused) {
+            refreshed = self.refresh(search, &since.of_everybody(), reader).await?;
+        }
+        if let Refreshed::Done(news, next) = refreshed {
+            return Ok((news, next));
         }
         Ok((self.everybody(search, reader).await?, None))
+    }
+
+    /// Does the server contradict the `witnesses` of which the refresh has not `told`?
+    async fn has_another_past(
+        &mut self,
+        search: &Search<'_>,
+        witnesses: &Witnesses,
+        told: impl Fn(&str) -> bool,
+    ) -> Result<bool, Fault> {
+        let Some(filter) = witnesses.filter(search.filter, &told) else { return Ok(false) };
+        let asked = Search { filter: &filter, attributes: &WITNESS, ..*search };
+        let mut found = BTreeMap::new();
+        // What it refers to is known by the refresh.
+        let elsewhere = self.tally.elsewhere.take();
+        let take = |mut entry: Received| {
+            if let Some(id) = only_text(&mut entry, "entryUUID") {
+                found.insert(id, only_text(&mut entry, CSN));
+            }
+        };
+        let searched = self.search(&asked, take).await;
+        self.tally.elsewhere = elsewhere;
+        match searched {
+            Ok(()) => Ok(witnesses.contradict(&found, told)),
+            // Nothing is shown by that, so nothing is taken for granted.
+            Err(Fault::Partial { .. }) => Ok(true),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Everybody whom `search` finds, page by page.
@@ -70,12 +115,14 @@ impl Session<'_> {
     async fn refresh(
         &mut self,
         search: &Search<'_>,
-        cookie: Option<&[u8]>,
+        since: &Since,
         reader: &Reader<'_>,
     ) -> Result<Refreshed, Fault> {
         self.tally.begin();
         let Search { base, scope, filter, attributes } = *search;
-        let request = SyncRequest { cookie: cookie.map(<[u8]>::to_vec), ..SyncRequest::default() };
+        let attributes: Vec<&str> = attributes.iter().copied().chain([CSN]).collect();
+        let cookie = since.cookie.as_deref();
+        let request = SyncRequest { cookie: since.cookie.clone(), ..SyncRequest::default() };
         let begun = self
             .ldap
             .with_search_options(SearchOptions::new().deref(DerefAliases::Never))
@@ -87,7 +134,7 @@ impl Session<'_> {
             Ok(stream) => stream,
             Err(error) => return Err(self.fault(error).await),
         };
-        let (mut refresh, mut spoken) = (Refresh::default(), true);
+        let (mut refresh, mut spoken) = (Refresh::from(since.witnesses.clone()), true);
         loop {
             // Taken as fast as they come: tokio would let the task that reads from the server run ahead otherwise, and
             // entries would pile up between the two.
@@ -149,14 +196,15 @@ impl Session<'_> {
         let Some(state) = state else { return Ok(false) };
         let SyncState { state, entry_uuid, .. } = self.parse(|| state.parse())?;
         let id = self.id(&entry_uuid)?;
-        let found = self.receive(item)?;
+        let mut found = self.receive(item)?;
+        let csn = only_text(&mut found, CSN);
         match state {
             EntryState::Present => refresh.list(),
             EntryState::Delete => refresh.remove([id]),
             EntryState::Add | EntryState::Modify => {
                 let mut entry = reader.person(found)?;
                 entry.id = id;
-                refresh.set(entry);
+                refresh.set(entry, csn.as_deref());
             }
         }
         Ok(true)
@@ -192,6 +240,13 @@ fn parsed<T>(step: Step, parser: impl FnOnce() -> T) -> Result<T, Fault> {
 
 fn find(controls: &[Control], wanted: impl Fn(&ControlType) -> bool) -> Option<&RawControl> {
     controls.iter().find(|control| control.0.as_ref().is_some_and(&wanted)).map(|control| &control.1)
+}
+
+/// Takes the one value of the attribute `name` out of an entry.
+fn only_text(entry: &mut Received, name: &str) -> Option<String> {
+    let values = entry.take(|taken| taken.eq_ignore_ascii_case(name)).into_iter();
+    let mut values = values.flat_map(|(_, values)| readable(values));
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// An entryUUID as RFC 4530 writes it, which is what the attribute holds.

@@ -180,6 +180,11 @@ impl Change {
         self.effect
     }
 
+    /// The entries that are in the copy and in the directory no more.
+    pub fn removed(&self) -> &[String] {
+        &self.removed
+    }
+
     fn differing(&self) -> impl Iterator<Item = &Record> {
         self.records.iter().filter(|new| new.differs)
     }
