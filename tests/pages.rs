@@ -208,7 +208,7 @@ fn contributing_names_each_crate_and_each_target() {
 }
 
 #[test]
-fn readme_is_short_and_shows_what_the_programs_say() {
+fn readme_is_short_and_names_the_compiler_that_is_needed() {
     let readme = Page::of("README.md").text;
     assert!(readme.lines().count() < 120, "{} lines", readme.lines().count());
     let manifest = Page::of("Cargo.toml").text;
@@ -217,11 +217,23 @@ fn readme_is_short_and_shows_what_the_programs_say() {
         version.is_some_and(|version| readme.contains(&format!("Rust {version} or newer"))),
         "{version:?}"
     );
-    // A box that begins with `$ oncall-cache why NAME` is the golden text of that reason.
-    let shown = readme.split("    $ oncall-cache why ").nth(1).expect("a sample");
-    let shown: Vec<&str> = shown.lines().skip(1).map_while(|line| line.strip_prefix("    ")).collect();
-    let golden = Page::of("tests/golden/not-oncall.txt").text;
-    assert!(shown.len() > 5 && golden.contains(&shown.join("\n")), "{shown:#?}");
+}
+
+#[test]
+fn samples_of_why_are_the_golden_texts() {
+    let golden: Vec<Page> = files(".txt").into_iter().filter(|file| file.path.contains("/golden/")).collect();
+    let mut shown = 0;
+    for page in files(".md") {
+        for sample in page.text.split("    $ oncall-cache why ").skip(1) {
+            let lines: Vec<&str> =
+                sample.lines().skip(1).map_while(|line| line.strip_prefix("    ")).collect();
+            assert!(lines.len() > 5, "{}: {lines:#?}", page.path);
+            let is_golden = golden.iter().any(|file| file.text.contains(&lines.join("\n")));
+            assert!(is_golden, "{} shows what no program says: {lines:#?}", page.path);
+            shown += 1;
+        }
+    }
+    assert!(shown >= 2, "{shown}");
 }
 
 /// For the night there is one page to print; what it says to type is what tests type from the other pages.
@@ -290,4 +302,38 @@ fn what_readme_says_of_ldap_and_pagerduty_leads_to_the_keys_of_whoever_is_on_cal
     assert_eq!(keys.lines().filter(opens).collect::<Vec<_>>(), [suite.public_key("alice")], "{keys}");
     let would = suite.host.sh("oncall-cache check bob");
     assert!(text(&would).contains("would be refused"), "{}", text(&would));
+}
+
+#[test]
+fn verbs_that_pages_name_are_those_of_the_program() {
+    let cli = Page::of("oncall-cache/src/cli.rs").text;
+    let verbs =
+        cli.split_once("pub enum Verb {\n").and_then(|(_, rest)| rest.split_once("\n}")).expect("verbs").0;
+    let words: BTreeSet<String> = verbs
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+        .map(|line| line.split(|c: char| !c.is_alphanumeric()).next().unwrap_or(""))
+        .map(|name| {
+            let dashed = |(at, c): (usize, char)| {
+                let dash = if at > 0 && c.is_uppercase() { "-" } else { "" };
+                format!("{dash}{}", c.to_ascii_lowercase())
+            };
+            name.char_indices().map(dashed).collect()
+        })
+        .collect();
+    assert!(words.contains("who") && words.contains("pam-lines"), "{words:?}");
+    let mut unknown = Vec::new();
+    for page in files(".md").iter().filter(|page| page.path != "CHANGELOG.md") {
+        let boxes = page.text.lines().filter(|line| line.starts_with("    "));
+        for code in page.code().chain(boxes).filter(|code| !code.contains("cargo ")) {
+            for rest in code.split("oncall-cache ").skip(1) {
+                let word = rest.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap_or("");
+                if !word.is_empty() && !word.starts_with('-') && !words.contains(word) {
+                    unknown.push(format!("{}: oncall-cache {word}", page.path));
+                }
+            }
+        }
+    }
+    assert_eq!(unknown, [""; 0]);
 }
