@@ -19,6 +19,7 @@ need /usr/sbin/ns-slapd 389-ds-base
 need certutil libnss3-tools
 need openssl openssl
 need pamtester pamtester
+need "$(echo /usr/lib/*/faketime/libfaketime.so.1)" libfaketime
 need sqlite3 sqlite3
 need systemd-analyze systemd
 need lintian lintian

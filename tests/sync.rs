@@ -336,7 +336,7 @@ fn a42_a_clock_that_was_ahead_is_healed_by_the_next_good_sync() {
          sqlite3 /var/lib/oncall-cache/roster.db 'UPDATE meta SET published = published + 86400'",
     );
     let ahead = suite.run_as("oncall-cache", "oncall-cache sync");
-    assert!(text(&ahead).contains("in the future"), "{}", text(&ahead));
+    assert!(text(&ahead).contains("behind what /var/lib/authkeys/keys.db tells"), "{}", text(&ahead));
     assert_eq!(suite.run_as("nobody", "oncall-cache check alice").status.code(), Some(2));
     suite.sync();
     assert!(suite.run_as("nobody", "oncall-cache check alice").status.success());
@@ -351,10 +351,11 @@ fn a_sync_that_root_runs_by_hand_is_the_services() {
     let owners = suite.host.must("cd /var/lib && stat -c '%n %U:%G %a' authkeys/* oncall-cache/*");
     assert_eq!(
         owners,
-        "authkeys/keys.db authkeys-sync:authkeys 640\nauthkeys/keys.lock authkeys-sync:authkeys-sync 600\n\
+        "authkeys/keys.clock authkeys-sync:authkeys 640\nauthkeys/keys.db authkeys-sync:authkeys 640\nauthkeys/keys.lock authkeys-sync:authkeys-sync 600\n\
          authkeys/keys.stamp authkeys-sync:authkeys 640\noncall-cache/group oncall-cache:oncall-cache 644\n\
+         oncall-cache/group.clock oncall-cache:oncall-cache 644\n\
          oncall-cache/history.jsonl oncall-cache:oncall-cache 640\n\
-         oncall-cache/roster.db oncall-cache:oncall-cache 644\noncall-cache/roster.lock oncall-cache:oncall-cache 600\n\
+         oncall-cache/roster.clock oncall-cache:oncall-cache 644\noncall-cache/roster.db oncall-cache:oncall-cache 644\noncall-cache/roster.lock oncall-cache:oncall-cache 600\n\
          oncall-cache/status.json oncall-cache:oncall-cache 644\n"
     );
     suite.sync();

@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use host::Config;
 use host::config::{Directory, KeysMode};
-use policy::{Principal, Reason, Rules, Span, Timestamp};
+use host::{Config, clock};
+use policy::{Principal, Proven, Reason, Span, Timestamp};
 use store::keys::KeyCopy;
-use store::lookups::{Heard, Known, Lookups, Unusable};
+use store::lookups::{Asked, Heard, Known, Lookups, Unusable};
 use store::{Rejected, StoreError};
 
 use crate::live::{self, Answer, Concerns, LiveError};
@@ -214,7 +214,7 @@ impl Question<'_> {
             Err(ref fault) => Some(fault),
         };
         let mut lookups = self.open();
-        let asked = self.clock.later();
+        let asked = self.moment();
         match self.ask() {
             Ok(answer) => Ok(self.keep(answer, asked, lookups).and_fault("copy", fault)),
             Err(error) => {
@@ -239,7 +239,7 @@ impl Question<'_> {
                 return Ok(found);
             }
         }
-        let asked = self.clock.later();
+        let asked = self.moment();
         match self.ask() {
             Ok(answer) => Ok(self.keep(answer, asked, lookups)),
             Err(error) => {
@@ -282,35 +282,50 @@ impl Question<'_> {
             }
         };
         let (path, now, stale_for) = (&self.config.paths.lookups, self.clock.now, self.config.keys.stale_for);
-        if now.plus(Rules::SKEW) < asked {
-            return Err(StoreError::Future(path.clone().into(), asked.since(now)));
-        }
-        match now.since(asked) {
-            age if age > stale_for => Err(StoreError::Stale(path.clone().into(), age, stale_for)),
-            age => Ok(heard.at(now).map(|heard| Earlier::remembered(heard, age))),
+        let (uptime, proven) = (clock::uptime(), self.proven());
+        match asked.age(now, &uptime, proven.as_ref()) {
+            None => {
+                let floor = proven.map_or(asked.at, |proven| proven.floor(&uptime).max(asked.at));
+                Err(StoreError::ClockBehind(path.clone().into(), floor.since(now)))
+            }
+            Some(age) if age > stale_for => Err(StoreError::Stale(path.clone().into(), age, stale_for)),
+            Some(age) => Ok(heard.at(now).map(|heard| Earlier::remembered(heard, age))),
         }
     }
 
-    fn keep(&self, answer: Answer, asked: Timestamp, lookups: Opened) -> Found {
+    fn keep(&self, answer: Answer, asked: Asked, lookups: Opened) -> Found {
         let kept = self.remember(&Heard::new(answer.known.clone(), answer.changes), asked, lookups);
         Found::live(answer).and_fault("memory", kept.err().flatten().as_ref())
     }
 
     /// Keeps that the directory has answered for certain what is of no use. Should that not be possible, the
     /// next question is asked as if nothing had been said.
-    fn keep_unusable(&self, error: &LiveError, asked: Timestamp, lookups: Opened) {
+    fn keep_unusable(&self, error: &LiveError, asked: Asked, lookups: Opened) {
         if let Some(unusable) = error.unusable() {
             let _ = self.remember(&Heard::Unusable(unusable), asked, lookups);
         }
     }
 
     /// An answer counts from when it was asked for: a slow one may be older than a sync that ended meanwhile.
-    fn remember(&self, heard: &Heard, asked: Timestamp, lookups: Opened) -> Result<(), Option<StoreError>> {
+    fn remember(&self, heard: &Heard, asked: Asked, lookups: Opened) -> Result<(), Option<StoreError>> {
         if self.memory.own().is_none() {
             return Ok(());
         }
-        let keep = self.config.keys.stale_for;
-        lookups.and_then(|mut lookups| lookups.remember(self.person, heard, asked, keep).map_err(Some))
+        // A clock that is ahead takes nobody's answer away.
+        let reached = self.proven().zip(asked.uptime).map(|(proven, uptime)| proven.floor(&uptime));
+        let forget =
+            reached.map_or(asked.at, |reached| reached.min(asked.at)).minus(self.config.keys.stale_for);
+        lookups.and_then(|mut lookups| lookups.remember(self.person, heard, asked, forget).map_err(Some))
+    }
+
+    /// Now, by both clocks.
+    fn moment(&self) -> Asked {
+        Asked { at: self.clock.later(), uptime: Some(clock::uptime()) }
+    }
+
+    /// What the last sync of the copy knew of the time.
+    fn proven(&self) -> Option<Proven> {
+        clock::proven(&self.config.paths.keys)
     }
 
     /// Asks the directory, unless it was found down a moment ago.
@@ -351,7 +366,9 @@ fn newer(
     remembered: Result<Option<Earlier>, StoreError>,
 ) -> Result<Option<Earlier>, StoreError> {
     match (copied, remembered) {
-        (Err(fault @ StoreError::Future(..)), _) | (Ok(_), Err(fault @ StoreError::Future(..))) => Err(fault),
+        (Err(fault @ StoreError::ClockBehind(..)), _) | (Ok(_), Err(fault @ StoreError::ClockBehind(..))) => {
+            Err(fault)
+        }
         (Ok(found), Ok(Some(earlier))) if earlier.is_after(&found) => Ok(Some(earlier)),
         (Ok(found), _) => Ok(Some(Earlier::Found(found))),
         (Err(_), Ok(Some(earlier))) => Ok(Some(earlier)),

@@ -39,7 +39,7 @@ pub fn keys(
     open: impl FnOnce() -> Result<KeyCopy, Problem>,
     now: Timestamp,
 ) -> Result<Owned, Problem> {
-    let roster = roster::read(&config.paths.roster).map_err(Problem::Store)?;
+    let roster = roster::read(&config.paths.roster, now).map_err(Problem::Store)?;
     let (people, undecided) = people(config, account, &roster, revoked, now)
         .map_err(|decision| Problem::Undecided(decision.reason))?;
     let copy = open()?;

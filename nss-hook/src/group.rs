@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use policy::{Groups, PublishedGroup, PublishedGroups, Timestamp};
+use policy::{Groups, Proven, PublishedGroup, PublishedGroups, Rules, Timestamp};
 use trust::Owner;
 
 /// Written by `oncall-cache sync`. Fixed: every process reads it, and none of them has our configuration.
@@ -30,19 +29,21 @@ pub enum Absent {
 pub struct Published {
     text: Vec<u8>,
     now: Timestamp,
+    proven: Option<Proven>,
 }
 
 impl Published {
     /// Reads it; nothing, where it is not there or others could have written it.
     pub fn read() -> Option<Self> {
         let text = trust::read(Path::new(PUBLISHED), Owner::Service, Groups::LARGEST as u64).ok()?;
-        Some(Self { text, now: now() })
+        Some(Self { text, now: clock::now(), proven: clock::proven(Path::new(PUBLISHED)) })
     }
 
     /// Its groups; nothing, where any of it is not as we write it, or the clock is behind it.
     pub fn groups(&self) -> Option<PublishedGroups<'_>> {
         let groups = PublishedGroups::parse(std::str::from_utf8(&self.text).ok()?)?;
-        groups.may_be_believed(self.now).then_some(groups)
+        let floor = clock::floor(groups.published(), self.proven.as_ref(), self.now);
+        (floor <= self.now.plus(Rules::SKEW)).then_some(groups)
     }
 
     /// Is it known who is in `group` at this second?
@@ -90,13 +91,6 @@ fn has(table: &[u8], name: &str, gid: u32) -> bool {
     })
 }
 
-/// A clock before 1970 reads as 1970, which is before every publication.
-#[allow(clippy::disallowed_methods, reason = "a module in every process has no caller that could tell it")]
-fn now() -> Timestamp {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +112,7 @@ mod tests {
             "alice@1..2",
         ];
         mutate::each(&[good], &words, 20_000, |text| {
-            let published = Published { text: text.to_vec(), now: Timestamp::from_unix(150) };
+            let published = Published { text: text.to_vec(), now: Timestamp::from_unix(150), proven: None };
             for group in published.groups().iter().flat_map(|groups| groups.iter()) {
                 assert!(
                     policy::GroupName::new(group.name).is_ok() && policy::Gid::new(group.gid.get()).is_some()

@@ -66,15 +66,15 @@ pub struct World {
 }
 
 impl World {
-    /// Reads the configuration at `path`, and what it names.
-    pub fn load(path: &Path) -> Self {
+    /// Reads the configuration at `path`, and what it names, by a clock that shows `now`.
+    pub fn load(path: &Path, now: Timestamp) -> Self {
         let revoked = revoked::read(&Config::revoked_beside(path))
             .map_err(|unreadable| (unreadable.fault(), unreadable.to_string()));
         let config = Config::load(path).map_err(|error| error.to_string());
         let config_problem = config.as_ref().err().cloned();
         let (rules, roster, mappings) = match config {
             Ok(config) => {
-                let roster = roster::read(&config.paths.roster);
+                let roster = roster::read(&config.paths.roster, now);
                 let roster = roster.map_err(|error| (error.fault(), error.to_string()));
                 let mappings = Mappings::read(&config);
                 (config.rules, roster, mappings)

@@ -63,6 +63,7 @@ fn world() -> World {
         },
         roster: Ok(Roster {
             published: synced,
+            floor: synced,
             schedules: vec![Schedule {
                 reference: reference("PDB0001"),
                 provider_id: "PDB0001".to_string(),
@@ -207,7 +208,7 @@ fn scene(reason: Reason) -> Scene {
         },
         Reason::CacheStale => with_roster(|roster| roster.schedules[0].synced = at(-15)),
         Reason::BeyondHorizon => with_roster(|roster| roster.schedules[0].horizon = at(10)),
-        Reason::ClockRollback => with_roster(|roster| roster.published = at(34)),
+        Reason::ClockRollback => with_roster(|roster| roster.floor = at(34)),
         Reason::SourceIncomplete => {
             let mut scene = Scene { asks: "bob", ..plain() };
             scene.world.rules.rules[0].schedules.push(reference("PDB0002"));

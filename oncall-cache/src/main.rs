@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         Verb::PamDoors { table } => doors(&arguments.config, *table),
         Verb::Check(question) => ask(&arguments.config, question, check::Answer::line),
         Verb::Why(question) => ask(&arguments.config, question, |answer| answer.chain(&TimeZone::system())),
-        Verb::Explain => explain(&check::World::load(&arguments.config)),
+        Verb::Explain => explain(&check::World::load(&arguments.config, now())),
         Verb::Revoke { user, reason } => change(revoke::revoke(&arguments.config, user, reason, now())),
         Verb::Unrevoke { user } => change(revoke::unrevoke(&arguments.config, user)),
         Verb::Suspend(wish) => switched(switch::suspend(&arguments.config, wish, now())),
@@ -281,7 +281,7 @@ fn serve(load: impl Fn() -> Result<Config, FileError>) -> u8 {
 }
 
 fn show_who(path: &Path, at: Timestamp, as_json: bool) -> u8 {
-    let world = check::World::load(path);
+    let world = check::World::load(path, at);
     let known = match (&world.roster, Config::load(path)) {
         (Ok(roster), Ok(config)) => Ok((roster, config)),
         (Err((_, problem)), _) => Err(problem.clone()),
@@ -315,7 +315,7 @@ fn show_status(config: Result<Config, FileError>, arguments: &StatusArguments) -
         Ok(config) => config,
         Err(problem) => return without_config(&problem, arguments, at),
     };
-    let roster = store::roster::read(&config.paths.roster);
+    let roster = store::roster::read(&config.paths.roster, at);
     if let (true, Err(StoreError::Untrusted(refusal))) = (arguments.nagios, &roster)
         && refusal.is_denied()
     {
@@ -455,7 +455,7 @@ fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) 
         Ok(at) => at,
         Err(problem) => return usage(problem),
     };
-    let world = check::World::load(config);
+    let world = check::World::load(config, at);
     let principal = match world.person(&question.person) {
         Ok(principal) => principal,
         Err(error) => {

@@ -161,7 +161,7 @@ fn consequences(
     after: &Revoked,
     now: Timestamp,
 ) -> Vec<String> {
-    let world = World::load(config);
+    let world = World::load(config, now);
     let mut notes = Vec::new();
     if world.mode(now).0 == Mode::Observe {
         notes.push(

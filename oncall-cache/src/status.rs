@@ -226,7 +226,7 @@ impl<'a> Status<'a> {
 
     /// Does this host's clock allow the roster to be believed?
     fn clock_holds(&self) -> bool {
-        self.roster.is_ok_and(|roster| clock_holds(roster, self.at))
+        self.roster.is_ok_and(|roster| roster.clock_holds(self.at))
     }
 
     /// When enforcing begins again, where it is suspended.
@@ -314,8 +314,8 @@ impl<'a> Status<'a> {
                 self.revoked.as_deref().unwrap_or_default()
             ),
             (Health::NotBelieved, Ok(roster)) if !self.clock_holds() => format!(
-                "not believed: this host's clock is before the last sync ({}) (clock-rollback)",
-                roster.published
+                "not believed: this host's clock is behind: its last sync, and the time since, say {} (clock-rollback)",
+                roster.floor
             ),
             (Health::NotBelieved, Ok(_)) => NOT_BELIEVED.to_string(),
         }
@@ -428,10 +428,6 @@ fn row_json(row: &Row<'_>) -> Value {
     value
 }
 
-fn clock_holds(roster: &Roster, at: Timestamp) -> bool {
-    at.plus(Rules::SKEW) >= roster.published
-}
-
 /// The report, if it is the one of the last sync.
 fn current<'a>(
     report: &'a Report,
@@ -479,7 +475,7 @@ fn known_row<'a>(
             schedule,
             limits,
             age: at.since(schedule.synced),
-            believed: clock_holds(roster, at) && at < schedule.believed_until(limits.max_age),
+            believed: roster.clock_holds(at) && at < schedule.believed_until(limits.max_age),
             on_call: on_call.map(person).collect(),
         }),
         schedule: reference,

@@ -15,7 +15,7 @@ use host::accounts;
 use host::audit::Line;
 use host::config::DEFAULT_PATH;
 use host::revoked::{LONGEST_REASON, is_reason};
-use host::switch::{self, Uptime};
+use host::switch;
 use policy::{Mode, ModeSource, Order, Span, Switch, Timestamp, mode_in_force};
 use store::{StoreError, SyncLock};
 
@@ -146,7 +146,7 @@ pub fn source(source: ModeSource<'_>) -> Option<&'static str> {
 /// Suspends enforcing, or ends that.
 pub fn suspend(config: &Path, wish: &SuspendArguments, now: Timestamp) -> Result<Vec<String>, Failure> {
     let Some(length) = wish.length.filter(|_| !wish.end) else {
-        let held = Held::take(config)?;
+        let held = Held::take(config, now)?;
         if held.switch.suspension.is_none() {
             return Err(Failure::Nothing("enforcing is not suspended on this host"));
         }
@@ -164,7 +164,7 @@ pub fn suspend(config: &Path, wish: &SuspendArguments, now: Timestamp) -> Result
     if reason.is_empty() || !is_reason(reason) {
         return Err(Failure::Wrong(format!("a reason is one line of 1 to {LONGEST_REASON} bytes")));
     }
-    let held = Held::take(config)?;
+    let held = Held::take(config, now)?;
     let order = order(now, Some(length), reason);
     record("suspend", Some(&order));
     held.put("suspend", Some(&order))?;
@@ -179,7 +179,7 @@ pub fn enforce(config: &Path, wish: &EnforceArguments, now: Timestamp) -> Result
     if wish.confirm {
         return confirm(config, now);
     }
-    let held = Held::take(config)?;
+    let held = Held::take(config, now)?;
     if wish.end {
         if held.switch.enforcement.is_none() {
             return Err(Failure::Nothing("nothing to end: the mode is what config.toml says"));
@@ -222,7 +222,7 @@ pub fn enforce(config: &Path, wish: &EnforceArguments, now: Timestamp) -> Result
 fn confirm(config: &Path, now: Timestamp) -> Result<Vec<String>, Failure> {
     // Before it is read how long ago the trial began: that the login began after it must show by any pace.
     let age = trial::age_of_login();
-    let held = Held::take(config)?;
+    let held = Held::take(config, now)?;
     let trial = held.switch.enforcement.as_ref().filter(|order| order.until.is_some() && order.holds(now));
     let Some(trial) = trial else {
         return Err(Failure::Nothing("there is no trial to confirm, or it is over"));
@@ -274,7 +274,7 @@ struct Held {
 }
 
 impl Held {
-    fn take(config: &Path) -> Result<Self, Failure> {
+    fn take(config: &Path, now: Timestamp) -> Result<Self, Failure> {
         if !accounts::is_root() {
             return Err(Failure::NotRoot);
         }
@@ -284,7 +284,7 @@ impl Held {
             crate::complain("another suspend or enforce is at work; waiting for its end");
         });
         let lock = lock.map_err(Failure::Write)?;
-        let world = World::load(config);
+        let world = World::load(config, now);
         let switch = world.switch.clone().map_err(Failure::Unreadable)?;
         let text = switch::text(&path).map_err(|unreadable| Failure::Unreadable(unreadable.to_string()))?;
         Ok(Self { path, text, world, switch, _lock: lock })
@@ -292,7 +292,7 @@ impl Held {
 
     /// Puts `order` in the place of what stands there of `verb`.
     fn put(&self, verb: &str, order: Option<&Order>) -> Result<(), Failure> {
-        self.write(&switch::with(&self.text, verb, order, &Uptime::now()))
+        self.write(&switch::with(&self.text, verb, order, &host::clock::uptime()))
     }
 
     fn write(&self, text: &[u8]) -> Result<(), Failure> {

@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use host::{Config, accounts};
-use policy::{Roster, Rules, ScheduleRef, Span, Timestamp, Window};
+use host::{Config, accounts, clock};
+use policy::{Proven, Roster, Rules, ScheduleRef, Span, Timestamp, Window};
 use store::keys::{KeyCopy, Person};
 use store::roster::Mapping;
 use store::{StoreError, SyncLock, roster};
@@ -209,7 +209,7 @@ pub fn sync(_: &Turn, config: &Config, wish: &Wish, now: Timestamp) -> Result<Su
     if !wish.dry_run {
         // Whatever became of the roster: whom a revocation, or the loss of the last source, took out leaves the
         // groups now.
-        let groups_problem = groups::publish(config).err();
+        let groups_problem = groups::publish(config, now).err();
         match (&mut outcome, &groups_problem) {
             (Ok(summary), problem) => summary.groups_problem.clone_from(problem),
             (Err(_), Some(problem)) => crate::complain(problem),
@@ -259,7 +259,7 @@ fn gather_and_publish(
     people: &[Person],
     now: Timestamp,
 ) -> Result<Summary, SyncError> {
-    let previous = Previous::read(&config.paths.roster);
+    let previous = Previous::read(&config.paths.roster, now);
     let index = People::new(people);
     let mut draft = Draft::new(&previous, &index, &config.rules, wish, window(config, now)?, now);
     let fetched = fetch::all(&config.oncall.sources, window(config, now)?, now);
@@ -268,6 +268,7 @@ fn gather_and_publish(
         republish(config, wish, &previous, people, now)?;
         return Err(SyncError::Skew(source, by));
     }
+    let told = fetched.iter().filter_map(|fetched| fetched.told).max();
     fetched.into_iter().for_each(|fetched| draft.take(fetched));
     if let Some(problem) = wish.accept.unknown(&draft.outcomes, &previous) {
         return Err(SyncError::NothingToAccept(problem));
@@ -279,7 +280,9 @@ fn gather_and_publish(
     }
     let summary = draft.finish(people);
     if !wish.dry_run {
-        publish(config, &summary.roster, &summary.mappings, &summary.changes, now)?;
+        let is_anew = summary.outcomes.iter().all(|outcome| outcome.state == State::Read);
+        let time = if told.is_some() || is_anew { Time::Seen(told) } else { Time::AsBefore };
+        publish(config, &summary.roster, &summary.mappings, &summary.changes, time, now)?;
     }
     Ok(summary)
 }
@@ -295,7 +298,7 @@ fn republish(
     let Some(roster) = previous.with_eligibility(people, now) else { return Ok(false) };
     if !wish.dry_run {
         let changes = Changes::between(previous.roster(), &roster, now);
-        publish(config, &roster, previous.mappings(), &changes, now)?;
+        publish(config, &roster, previous.mappings(), &changes, Time::AsBefore, now)?;
     }
     Ok(true)
 }
@@ -306,18 +309,36 @@ pub fn window(config: &Config, now: Timestamp) -> Result<Window, SyncError> {
         .ok_or(SyncError::NothingToDo("`lookahead` leaves nothing to ask for"))
 }
 
+/// What a sync has seen of the time.
+enum Time {
+    /// Everything was read anew, or a service told this: the sync's own clock counts as far as that bears it out.
+    Seen(Option<Timestamp>),
+    /// Nothing: this host's clock may have been set meanwhile, and what is old stays as old as it is.
+    AsBefore,
+}
+
 /// The history first: a change that is written down twice is better than one that never was.
 fn publish(
     config: &Config,
     roster: &Roster,
     mappings: &BTreeSet<Mapping>,
     changes: &Changes,
+    time: Time,
     now: Timestamp,
 ) -> Result<(), SyncError> {
     if let Err(problem) = history::append(config, changes, now) {
         crate::complain(format_args!("the history of who could become root has a gap: {problem}"));
     }
-    roster::publish(&config.paths.roster, roster, mappings).map_err(SyncError::Store)
+    let path = &config.paths.roster;
+    roster::publish(path, roster, mappings).map_err(SyncError::Store)?;
+    let proven = match time {
+        Time::Seen(told) => Some(Proven::seen(now, told, clock::uptime(), roster.published)),
+        Time::AsBefore => clock::proven(path).map(|before| before.of(roster.published)),
+    };
+    if let Some(Err(problem)) = proven.map(|proven| store::prove(path, 0o644, &proven)) {
+        crate::complain(format_args!("a clock that is set back will be noticed late: {problem}"));
+    }
+    Ok(())
 }
 
 /// How far a provider's clock may be from this host's: readers bear as much.

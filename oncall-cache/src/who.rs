@@ -78,7 +78,7 @@ impl<'a> Who<'a> {
 
     /// Does the clock allow the roster to be believed at all?
     fn clock_holds(&self) -> bool {
-        self.at.plus(Rules::SKEW) >= self.roster.published
+        self.roster.clock_holds(self.at)
     }
 
     /// 0 somebody is on call, 1 nobody, 2 cannot tell. Whoever is revoked is nobody here.
@@ -139,7 +139,10 @@ impl<'a> Who<'a> {
 
     fn age(&self) -> String {
         if !self.clock_holds() {
-            return format!("this host's clock is before the last sync ({})", self.roster.published);
+            return format!(
+                "this host's clock is behind: its last sync, and the time since, say {}",
+                self.roster.floor
+            );
         }
         let Some(oldest) = self.roster.schedules.iter().min_by_key(|schedule| schedule.synced) else {
             return "no schedules".to_string();

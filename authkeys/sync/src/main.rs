@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use host::clock::now;
+use host::clock::{self, now};
 use host::config::{Directory, KeysMode, Ldap, Membership};
 use host::{Config, accounts, toml_file};
-use policy::Timestamp;
+use policy::{Proven, Timestamp};
 use store::keys::{self, Base, Effect};
 use store::{StoreError, SyncLock};
 
@@ -141,7 +141,17 @@ fn replicate(
         complain(why);
     }
     let note = note.map(|note| note.write());
-    keys::publish(&config.paths.keys, &config.copy_scope(directory), base, &change, note.as_deref(), asked)?;
+    let path = &config.paths.keys;
+    keys::publish(path, &config.copy_scope(directory), base, &change, note.as_deref(), asked)?;
+    let seen = Proven::seen(asked, None, clock::uptime(), asked);
+    let proven = match directory {
+        // No directory is asked for the time, and one that is down cannot mend what a wrong clock left.
+        Directory::Ldap(_) => seen.borne_out(clock::proven(path).as_ref()),
+        Directory::File(_) => seen,
+    };
+    if let Err(problem) = store::prove(path, 0o640, &proven) {
+        complain(format_args!("a clock that is set back will be noticed late: {problem}"));
+    }
     Ok(effect)
 }
 

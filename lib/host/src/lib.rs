@@ -1,4 +1,4 @@
-//! The plain files of this host: configuration, revocations, switch, secrets, accounts and the audit line; and its clock.
+//! The plain files of this host: configuration, revocations, switch, secrets, accounts and the audit line; and its clocks.
 //!
 //! No SQL and no network. Everything is read through [`trust`], which refuses files that
 //! others could have written.
@@ -8,7 +8,6 @@
 pub mod accounts;
 pub mod audit;
 pub mod child;
-pub mod clock;
 pub mod config;
 pub mod output;
 pub mod revoked;
@@ -16,5 +15,6 @@ pub mod secret;
 pub mod switch;
 pub mod toml_file;
 
+pub use ::clock;
 pub use config::Config;
 pub use toml_file::FileError;

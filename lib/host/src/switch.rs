@@ -15,11 +15,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
+use clock::uptime;
 use nix::unistd::getuid;
-use policy::{Order, Switch, Timestamp};
+use policy::{Order, Switch, Timestamp, Uptime};
 use trust::Owner;
 
 use crate::revoked::is_reason;
@@ -62,67 +61,13 @@ pub fn beside(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("/")).join("switch")
 }
 
-/// A moment by the clock that nobody can set: which boot, and how long ago that was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Uptime {
-    /// The kernel's name for this boot.
-    boot: String,
-    /// Time since then, suspended or not.
-    since: Duration,
-}
-
-impl Uptime {
-    /// Now. A kernel that does not tell counts as one that was started just now: time by the wall clock is left.
-    pub fn now() -> Self {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let boot = boot.trim().to_string();
-        let since = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
-        let is_name = !boot.is_empty() && boot.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-        Self { boot: if is_name { boot } else { "unknown".to_string() }, since }
-    }
-
-    /// Time since the boot.
-    pub const fn since_boot(&self) -> Duration {
-        self.since
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (boot, since) = text.split_once(':')?;
-        let fits = !boot.is_empty() && boot.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        fits.then(|| Some(Self { boot: boot.to_string(), since: seconds(since)? }))?
-    }
-
-    /// The time from `earlier` to this, if it was in this boot.
-    pub fn after(&self, earlier: &Self) -> Option<Duration> {
-        let elapsed = self.since.checked_sub(earlier.since)?;
-        (self.boot == earlier.boot && self.boot != "unknown").then_some(elapsed)
-    }
-}
-
-impl fmt::Display for Uptime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}.{:02}", self.boot, self.since.as_secs(), self.since.subsec_millis() / 10)
-    }
-}
-
-/// Seconds with two places after the point, or with none of them.
-fn seconds(text: &str) -> Option<Duration> {
-    let (whole, hundredths) = text.split_once('.').unwrap_or((text, "00"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(whole) || !is_number(hundredths) || hundredths.len() != 2 {
-        return None;
-    }
-    Duration::from_secs(whole.parse().ok()?)
-        .checked_add(Duration::from_millis(10 * hundredths.parse::<u64>().ok()?))
-}
-
 /// Reads the file at `path`.
 ///
 /// # Errors
 /// Why it cannot be told what it says.
 pub fn read(path: &Path) -> Result<Switch, Unreadable> {
     let text = text(path)?;
-    if text.is_empty() { Ok(Switch::untouched()) } else { parse(path, &text, &Uptime::now()) }
+    if text.is_empty() { Ok(Switch::untouched()) } else { parse(path, &text, &uptime()) }
 }
 
 /// What is in the file at `path`; nothing, if there is none.
@@ -209,9 +154,15 @@ fn line(verb: &str, order: &Order, uptime: &Uptime) -> String {
 mod tests {
     use super::*;
     use policy::{Mode, ModeSource, Span, mode_in_force};
+    use std::time::Duration;
 
     fn uptime(text: &str) -> Uptime {
         Uptime::parse(text).unwrap()
+    }
+
+    /// What is printed, with the name of a boot as short as here.
+    fn short(text: &str) -> String {
+        text.replace("00000000-0000-0000-0000-000000000b01", "b0-1")
     }
 
     fn at(text: &str) -> Timestamp {
@@ -233,7 +184,7 @@ mod tests {
             let switch = read_at(&format!("# by hand\n\n{text}\n"), "b0-1:5060.10").unwrap();
             let order = switch.suspension.or(switch.enforcement).unwrap();
             assert_eq!(order.elapsed, Some(Duration::from_millis(60_030)));
-            assert_eq!(line(verb, &order, &uptime("b0-1:5000.07")), format!("{text}\n"));
+            assert_eq!(short(&line(verb, &order, &uptime("b0-1:5000.07"))), format!("{text}\n"));
         }
         let both = read_at(&format!("{SUSPENDED}\n{CONFIRMED}"), "b0-2:60").unwrap();
         assert_eq!(both.suspension.as_ref().unwrap().reason, "no rota today");
@@ -245,14 +196,13 @@ mod tests {
     fn one_order_is_replaced_and_all_else_stays() {
         let text = format!("# by hand\n{SUSPENDED}\n{TRIAL}");
         let order = read_at(CONFIRMED, "b0-1:6000").unwrap().enforcement;
-        let written =
-            |verb, order| String::from_utf8(with(text.as_bytes(), verb, order, &uptime("b0-1:5000.07")));
-        assert_eq!(
-            written("enforce", order.as_ref()).unwrap(),
-            format!("# by hand\n{SUSPENDED}\n{CONFIRMED}\n")
-        );
-        assert_eq!(written("enforce", None).unwrap(), format!("# by hand\n{SUSPENDED}\n"));
-        assert_eq!(written("suspend", None).unwrap(), format!("# by hand\n{TRIAL}\n"));
+        let written = |verb, order| {
+            let text = with(text.as_bytes(), verb, order, &uptime("b0-1:5000.07"));
+            short(std::str::from_utf8(&text).unwrap())
+        };
+        assert_eq!(written("enforce", order.as_ref()), format!("# by hand\n{SUSPENDED}\n{CONFIRMED}\n"));
+        assert_eq!(written("enforce", None), format!("# by hand\n{SUSPENDED}\n"));
+        assert_eq!(written("suspend", None), format!("# by hand\n{TRIAL}\n"));
     }
 
     #[test]
@@ -303,7 +253,7 @@ mod tests {
         let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
         let path = beside(&directory.path().join("config.toml"));
         assert_eq!(read(&path).unwrap(), Switch::untouched());
-        let (now, uptime) = (crate::clock::now(), Uptime::now());
+        let (now, uptime) = (crate::clock::now(), crate::clock::uptime());
         let until = Some(now.plus(Span::hours(1)));
         let (by, reason) = ("root".to_string(), String::new());
         let order = Order { from: now, until, by, reason, elapsed: None };

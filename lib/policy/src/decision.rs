@@ -73,7 +73,7 @@ pub enum Fault {
     Config,
     /// The copy is too old.
     Stale,
-    /// The copy is from the future.
+    /// This host's clock is behind what is proven of the time, or the copy from the future.
     ClockRollback,
 }
 
@@ -488,7 +488,7 @@ pub fn told_on_call<'r>(
 fn believed<'r>(evidence: &Evidence<'r>, now: Timestamp) -> Result<&'r Roster, Decision> {
     let roster =
         evidence.roster.map_err(|fault| Decision::plain(Verdict::CannotTell, Reason::from(fault)))?;
-    if now.plus(Rules::SKEW) < roster.published {
+    if !roster.clock_holds(now) {
         return Err(Decision::plain(Verdict::CannotTell, Reason::ClockRollback));
     }
     Ok(roster)
@@ -585,7 +585,7 @@ fn decide_person(
 
 /// When a clock that is behind the roster is no longer, or, if the answer is the same then, when that changes.
 fn healed(evidence: &Evidence<'_>, then: impl FnOnce(Timestamp) -> Decision) -> Option<Timestamp> {
-    let at = evidence.roster.ok()?.published.minus(Rules::SKEW);
+    let at = evidence.roster.ok()?.floor.minus(Rules::SKEW);
     match then(at) {
         Decision { verdict: Verdict::CannotTell, until, .. } => until,
         _ => Some(at),
@@ -758,6 +758,7 @@ mod tests {
     fn roster() -> Roster {
         Roster {
             published: at(9, 0, 0),
+            floor: at(9, 0, 0),
             schedules: vec![Schedule {
                 reference: reference("P1"),
                 provider_id: "P1".to_string(),

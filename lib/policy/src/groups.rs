@@ -123,7 +123,7 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
     let counted = Counted::new(&rules, roster);
     let admits = |person: &Principal, window: Window| {
         // No earlier instant is believed. Inside the window time changes the answer no more.
-        let at = window.start().max(roster.published.minus(Rules::SKEW));
+        let at = window.start().max(roster.floor.minus(Rules::SKEW));
         let facts = Facts::default();
         let (account, person) = (person.as_str(), Person::Known(person));
         let login = Login { service: "sudo", account, facts: &facts, person, tty: "", place: "" };
@@ -201,11 +201,6 @@ impl<'a> PublishedGroups<'a> {
     /// When it was published: as the roster that it follows from.
     pub const fn published(&self) -> Timestamp {
         self.published
-    }
-
-    /// Is `now` an instant at which this can be believed? Not if the clock is behind the publication.
-    pub fn may_be_believed(&self, now: Timestamp) -> bool {
-        now.plus(Rules::SKEW) >= self.published
     }
 
     /// The groups, in the order of the configuration.
@@ -308,8 +303,7 @@ mod tests {
         let groups = PublishedGroups::parse(&text).unwrap();
         let named: Vec<(&str, u32)> = groups.iter().map(|group| (group.name, group.gid.get())).collect();
         assert_eq!(named, [("oncall", 9100), ("nobody-yet", 9101)]);
-        let believed = |second| groups.may_be_believed(Timestamp::from_unix(second));
-        assert_eq!([believed(50 - 121), believed(50 - 120), believed(9999)], [false, true, true]);
+        assert_eq!(groups.published(), Timestamp::from_unix(50));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod automation;
+mod clock;
 mod decision;
 mod from;
 mod groups;
@@ -27,6 +28,7 @@ mod switch;
 mod time;
 
 pub use automation::{Automation, Digest};
+pub use clock::{Proven, Uptime, floor};
 pub use decision::{
     Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Program, Reason, Verdict, admitted,
     anyone, decide, on_call_now, told_on_call,

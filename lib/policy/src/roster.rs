@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{OneLine, Principal, Span, Timestamp, Window};
+use crate::{OneLine, Principal, Rules, Span, Timestamp, Window};
 
 /// A schedule as rules and logs name it: the source's name in the configuration, and the text that names the
 /// schedule there. Prints as `pd/PDB0001`. No name that a provider tells is ever compared with it: whoever edits
@@ -65,8 +65,10 @@ pub struct Shift {
 /// All shifts known to this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
-    /// When it was written: no reader believes it at an earlier instant (a clock went back).
+    /// When it was written, by the clock of then.
     pub published: Timestamp,
+    /// Before this, but for the skew that is borne, no reader believes it: a clock went back.
+    pub floor: Timestamp,
     /// Every configured schedule.
     pub schedules: Vec<Schedule>,
     /// Every shift in those schedules.
@@ -76,6 +78,11 @@ pub struct Roster {
 }
 
 impl Roster {
+    /// Is a clock that shows `now` one to believe it by?
+    pub fn clock_holds(&self, now: Timestamp) -> bool {
+        self.floor <= now.plus(Rules::SKEW)
+    }
+
     /// The schedule that a rule names.
     pub fn find(&self, wanted: &ScheduleRef) -> Option<usize> {
         self.schedules.iter().position(|schedule| schedule.reference == *wanted)

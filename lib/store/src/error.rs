@@ -46,8 +46,8 @@ pub enum StoreError {
     Version(Published, i64),
     /// Older than allowed: its age and the limit.
     Stale(Published, Span, Span),
-    /// Its stamp lies in the future; by how much.
-    Future(Published, Span),
+    /// This host's clock is behind what the last sync left to be seen of the time; by how much.
+    ClockBehind(Published, Span),
     /// It was made from another directory than the configuration names.
     OtherDirectory(Published),
     /// Another sync holds the lock.
@@ -66,7 +66,7 @@ impl StoreError {
             Self::Corrupt(..) | Self::Busy(_) | Self::Write(..) => Fault::Corrupt,
             Self::Version(..) => Fault::Version,
             Self::Stale(..) | Self::OtherDirectory(_) => Fault::Stale,
-            Self::Future(..) => Fault::ClockRollback,
+            Self::ClockBehind(..) => Fault::ClockRollback,
         }
     }
 
@@ -117,7 +117,7 @@ impl StoreError {
             | Self::Corrupt(file, _)
             | Self::Version(file, _)
             | Self::Stale(file, ..)
-            | Self::Future(file, _)
+            | Self::ClockBehind(file, _)
             | Self::OtherDirectory(file) => file.writer = program,
             Self::Untrusted(_) | Self::Unreadable(..) | Self::Busy(_) | Self::Write(..) => {}
         }
@@ -146,9 +146,9 @@ impl fmt::Display for StoreError {
             Self::Stale(file, age, limit) => {
                 write!(f, "{file} is {age} old, limit {limit}; run `{}`", file.writer)
             }
-            Self::Future(file, ahead) => write!(
+            Self::ClockBehind(file, behind) => write!(
                 f,
-                "{file} was written {ahead} in the future; set this host's clock, or run `{}`",
+                "this host's clock is {behind} behind what {file} tells of the time; set the clock, or run `{}`",
                 file.writer
             ),
             Self::OtherDirectory(file) => write!(

@@ -222,14 +222,20 @@ fn stamp_path(path: &Path) -> PathBuf {
 
 impl KeyCopy {
     /// Opens the copy at `path`, made from the directory `scope`, if it may be believed at `now`: no older
-    /// than `stale_for`, and not from the future.
+    /// than `stale_for`, and by a clock that is not behind what was proven of the time.
     pub fn open(path: &Path, scope: &str, stale_for: Span, now: Timestamp) -> Result<Self, StoreError> {
-        let copy = Self::open_any(path, now)?;
+        let mut copy = Self::open_any(path, now)?;
         if copy.scope != scope {
             return Err(StoreError::OtherDirectory(path.into()));
         }
-        if now.plus(Rules::SKEW) < copy.synced {
-            return Err(StoreError::Future(path.into(), copy.synced.since(now)));
+        let proven = clock::proven(path);
+        let floor = clock::floor(copy.synced, proven.as_ref(), now);
+        if now.plus(Rules::SKEW) < floor {
+            return Err(StoreError::ClockBehind(path.into(), floor.since(now)));
+        }
+        // The sync's clock was ahead, and what is proven says by how much.
+        if let Some(proven) = proven.filter(|_| now.plus(Rules::SKEW) < copy.synced) {
+            copy.synced = proven.instant();
         }
         let age = now.since(copy.synced);
         if age > stale_for {
@@ -520,6 +526,7 @@ fn read_stamp(path: &Path) -> Result<Option<Stamp>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use policy::Proven;
     use sha2::Digest as _;
     use std::os::unix::fs::MetadataExt;
 
@@ -742,6 +749,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_proven_of_the_time_is_judged_before_what_the_copy_says() {
+        let directory = crate::scratch();
+        let path = directory.path().join("keys.db");
+        publish(&path, &[person("alice", &[ALICE])], NOW).unwrap();
+        let at = |seconds| NOW.plus(Span::seconds(seconds));
+        let prove = |instant, copy| {
+            let proven = Proven::seen(at(instant), None, clock::uptime(), at(copy));
+            crate::prove(&path, 0o640, &proven).unwrap();
+        };
+        let age =
+            |seconds| open(&path, at(seconds)).map(|copy| at(seconds).since(copy.synced()).as_seconds());
+        let is_behind = |seconds| matches!(age(seconds), Err(StoreError::ClockBehind(..)));
+        // The clock was set back by two days after it, when the copy was too old already.
+        prove(2 * 86_400, 0);
+        assert!(is_behind(60) && matches!(age(2 * 86_400), Err(StoreError::Stale(..))));
+        // It was ahead by an hour when the copy was made.
+        prove(-3600, 0);
+        assert_eq!(age(-3000).unwrap(), 600);
+        assert!(is_behind(-3730) && matches!(age(-3600 + 86_400 + 1), Ok(82_801)));
+        // The sync of an earlier release leaves what is proven as it is.
+        prove(-3600, -9000);
+        assert!(is_behind(-3000) && age(0).unwrap() == 0);
+    }
+
+    #[test]
     fn age_future_and_origin_are_judged() {
         let directory = crate::scratch();
         let path = directory.path().join("keys.db");
@@ -749,7 +781,7 @@ mod tests {
         assert!(open(&path, NOW.plus(Span::hours(24))).is_ok());
         assert!(matches!(open(&path, NOW.plus(Span::seconds(86_401))), Err(StoreError::Stale(..))));
         assert!(open(&path, NOW.minus(Span::seconds(120))).is_ok());
-        assert!(matches!(open(&path, NOW.minus(Span::seconds(121))), Err(StoreError::Future(..))));
+        assert!(matches!(open(&path, NOW.minus(Span::seconds(121))), Err(StoreError::ClockBehind(..))));
         let other = KeyCopy::open(&path, "another", Span::hours(24), NOW);
         assert!(matches!(other, Err(StoreError::OtherDirectory(_))));
     }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use policy::{Principal, Rules, Span, Timestamp};
+use policy::{Principal, Proven, Rules, Span, Timestamp, Uptime};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use trust::Owner;
 
@@ -86,6 +86,36 @@ impl Heard {
 
 /// Between the kind of an answer and the instant until which it holds.
 const UNTIL: &str = " until ";
+
+/// Between these and when it was asked for by the clock that nobody can set; an earlier release left that out.
+const AT: &str = " at ";
+
+/// When a question was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// By the clock of then.
+    pub at: Timestamp,
+    /// By the clock that nobody can set, if that was kept.
+    pub uptime: Option<Uptime>,
+}
+
+impl Asked {
+    /// How long ago that was at `now` and `uptime`; `None` if the clock is behind, and tells no age. By what is
+    /// `proven` of the time it shows which of two clocks was wrong where they do not agree: the one of then, or this one.
+    pub fn age(&self, now: Timestamp, uptime: &Uptime, proven: Option<&Proven>) -> Option<Span> {
+        if proven.is_some_and(|proven| now.plus(Rules::SKEW) < proven.floor(uptime)) {
+            return None;
+        }
+        let elapsed = self.uptime.and_then(|asked| uptime.after(&asked));
+        let elapsed =
+            elapsed.map(|elapsed| Span::seconds(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)));
+        match (elapsed, self.at <= now.plus(Rules::SKEW)) {
+            (Some(elapsed), true) => Some(elapsed.max(now.since(self.at))),
+            (None, true) => Some(now.since(self.at)),
+            (elapsed, false) => elapsed.filter(|_| proven.is_some()),
+        }
+    }
+}
 
 /// Why an answer names nobody's keys although the directory gave it whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,8 +201,8 @@ impl Lookups {
         Ok(())
     }
 
-    /// What was answered about `principal`, and when.
-    pub fn recall(&self, principal: &Principal) -> Result<Option<(Heard, Timestamp)>, StoreError> {
+    /// What was answered about `principal`, and when it was asked.
+    pub fn recall(&self, principal: &Principal) -> Result<Option<(Heard, Asked)>, StoreError> {
         let row = self
             .connection
             .query_row(
@@ -183,12 +213,18 @@ impl Lookups {
             .optional()
             .map_err(|error| self.failed(error))?;
         let Some((asked, kind, keys)) = row else { return Ok(None) };
+        let (kind, uptime) = match kind.split_once(AT) {
+            Some((kind, uptime)) => {
+                (kind, Some(Uptime::parse(uptime).ok_or_else(|| self.corrupt("no time since a boot"))?))
+            }
+            None => (kind.as_str(), None),
+        };
         let (kind, changes) = match kind.split_once(UNTIL) {
             Some((kind, instant)) => {
                 let instant = instant.parse().map_err(|error| self.corrupt(error))?;
                 (kind, Some(Timestamp::from_unix(instant)))
             }
-            None => (kind.as_str(), None),
+            None => (kind, None),
         };
         let heard = match (kind, keys.as_str()) {
             ("keys", lines) => {
@@ -203,18 +239,18 @@ impl Lookups {
                 .ok_or_else(|| self.corrupt("an answer of an unknown kind"))?,
             _ => return Err(self.corrupt("an answer of an unknown kind")),
         };
-        Ok(Some((heard, Timestamp::from_unix(asked))))
+        Ok(Some((heard, Asked { at: Timestamp::from_unix(asked), uptime })))
     }
 
-    /// Keeps `heard` as the answer to a question about `principal` that was asked at `asked`, and forgets what is older
-    /// than `keep` before that. What was asked later and answered sooner stays; further ahead than any question takes, it
+    /// Keeps `heard` as the answer to a question about `principal` that was asked at `asked`, and forgets what was asked
+    /// before `forget`. What was asked later and answered sooner stays; further ahead than any question takes, it
     /// is of a clock that was wrong.
     pub fn remember(
         &mut self,
         principal: &Principal,
         heard: &Heard,
-        asked: Timestamp,
-        keep: Span,
+        asked: Asked,
+        forget: Timestamp,
     ) -> Result<(), StoreError> {
         let (kind, changes) = match heard {
             Heard::Answer(known) => (known.kind(), None),
@@ -222,6 +258,7 @@ impl Lookups {
             Heard::Unusable(unusable) => (unusable.token(), None),
         };
         let kind = changes.map_or(kind.to_string(), |instant| format!("{kind}{UNTIL}{}", instant.unix()));
+        let kind = asked.uptime.map_or(kind.clone(), |uptime| format!("{kind}{AT}{uptime}"));
         let keys: String = match heard {
             Heard::Answer(Known::Keys(keys)) | Heard::Passing(Known::Keys(keys), _) => {
                 keys.iter().map(|key| key.line() + "\n").collect()
@@ -230,7 +267,7 @@ impl Lookups {
         };
         let mut write = || {
             let transaction = self.connection.transaction()?;
-            transaction.execute("DELETE FROM answer WHERE asked < ?1", [asked.minus(keep).unix()])?;
+            transaction.execute("DELETE FROM answer WHERE asked < ?1", [forget.unix()])?;
             transaction.execute(
                 "INSERT INTO answer VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
                  SET asked = excluded.asked, kind = excluded.kind, keys = excluded.keys
@@ -238,10 +275,10 @@ impl Lookups {
                 params![
                     self.scope,
                     principal.as_str(),
-                    asked.unix(),
+                    asked.at.unix(),
                     kind,
                     keys,
-                    asked.plus(Rules::SKEW).unix()
+                    asked.at.plus(Rules::SKEW).unix()
                 ],
             )?;
             transaction.commit()
@@ -296,6 +333,11 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
     const DAY: Span = Span::hours(24);
 
+    /// Asked at `at`, by the one clock or by both.
+    fn asked(at: Timestamp, uptime: &str) -> Asked {
+        Asked { at, uptime: Uptime::parse(uptime) }
+    }
+
     fn name(name: &str) -> Principal {
         Principal::new(name).unwrap()
     }
@@ -337,13 +379,15 @@ mod tests {
             ("old", keys_until(NOW)),
             ("young", Heard::Passing(Known::Disabled, NOW)),
         ] {
-            lookups.remember(&name(person), &heard, NOW, DAY).unwrap();
-            let again = Lookups::open_or_make(&path, "test").unwrap();
-            assert_eq!(again.recall(&name(person)).unwrap(), Some((heard, NOW)));
+            for asked in [asked(NOW, ""), asked(NOW, "b0:51000.25")] {
+                lookups.remember(&name(person), &heard, asked, NOW.minus(DAY)).unwrap();
+                let again = Lookups::open_or_make(&path, "test").unwrap();
+                assert_eq!(again.recall(&name(person)).unwrap(), Some((heard.clone(), asked)));
+            }
         }
         assert_eq!(lookups.recall(&name("dave")).unwrap(), None);
-        lookups.remember(&name("alice"), &ABSENT, NOW, DAY).unwrap();
-        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((ABSENT, NOW)));
+        lookups.remember(&name("alice"), &ABSENT, asked(NOW, ""), NOW.minus(DAY)).unwrap();
+        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((ABSENT, asked(NOW, ""))));
     }
 
     #[test]
@@ -352,10 +396,10 @@ mod tests {
         let mut lookups = Lookups::open_or_make(&directory.path().join("lookups.db"), "test").unwrap();
         let alice = name("alice");
         let mut after = |seconds: i64, heard: &Heard| {
-            let asked = NOW.plus(Span::seconds(seconds));
-            lookups.remember(&alice, heard, asked, DAY).unwrap();
+            let asked = asked(NOW.plus(Span::seconds(seconds)), "");
+            lookups.remember(&alice, heard, asked, NOW.minus(DAY)).unwrap();
             let (heard, asked) = lookups.recall(&alice).unwrap().unwrap();
-            (heard, asked.since(NOW).as_seconds())
+            (heard, asked.at.since(NOW).as_seconds())
         };
         assert_eq!(after(5, &ABSENT), (ABSENT, 5));
         assert_eq!(after(3, &keys()), (ABSENT, 5), "an older word");
@@ -364,14 +408,37 @@ mod tests {
     }
 
     #[test]
+    fn the_clock_that_nobody_sets_tells_the_age_where_the_other_one_was_set() {
+        let at = |seconds| NOW.plus(Span::seconds(seconds));
+        let proven = |seconds| Proven::seen(at(seconds), None, Uptime::parse("b0:1000").unwrap(), NOW);
+        let age = |asked: Asked, now, uptime: &str, proven: Option<Proven>| {
+            let age = asked.age(at(now), &Uptime::parse(uptime).unwrap(), proven.as_ref());
+            age.map(Span::as_seconds)
+        };
+        let (kept, old) = (asked(NOW, "b0:1000"), asked(NOW, ""));
+        for asked in [kept, old] {
+            assert_eq!(age(asked, 50, "b0:1050", None), Some(50));
+            assert_eq!(age(asked, -120, "b0:1000", None), Some(if asked == kept { 0 } else { -120 }));
+            assert_eq!(age(asked, -121, "b0:1000", None), None, "one of the two, and nothing says which");
+            assert_eq!(age(asked, 50, "b0:1171", Some(proven(0))), None, "set back");
+            assert_eq!(age(asked, 9, "b1:9", Some(proven(130))), None, "set back before this boot");
+        }
+        assert_eq!(age(kept, 50, "b0:90000", None), Some(89_000), "set back, and old all the same");
+        assert_eq!(age(kept, 90_000, "b0:1050", None), Some(90_000));
+        assert_eq!(age(kept, -5000, "b0:1050", Some(proven(-5050))), Some(50), "it was ahead then");
+        assert_eq!(age(old, -5000, "b0:1050", Some(proven(-5050))), None);
+        assert_eq!(age(kept, -5000, "b1:1050", Some(proven(-5050))), None);
+    }
+
+    #[test]
     fn another_directory_sees_nothing_and_old_answers_are_forgotten() {
         let directory = crate::scratch();
         let path = directory.path().join("lookups.db");
         let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
-        lookups.remember(&name("alice"), &keys(), NOW, DAY).unwrap();
+        lookups.remember(&name("alice"), &keys(), asked(NOW, ""), NOW.minus(DAY)).unwrap();
         let mut other = Lookups::open_or_make(&path, "another").unwrap();
         assert_eq!(other.recall(&name("alice")).unwrap(), None);
-        other.remember(&name("bob"), &keys(), NOW.plus(DAY).plus(Span::seconds(1)), DAY).unwrap();
+        other.remember(&name("bob"), &keys(), asked(NOW.plus(DAY), ""), NOW.plus(Span::seconds(1))).unwrap();
         assert_eq!(lookups.recall(&name("alice")).unwrap(), None);
     }
 
@@ -381,7 +448,7 @@ mod tests {
         let path = directory.path().join("lookups.db");
         for damage in [&b""[..], b"not a database, and longer than sixteen bytes", &[0; 8192]] {
             let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
-            lookups.remember(&name("alice"), &keys(), NOW, DAY).unwrap();
+            lookups.remember(&name("alice"), &keys(), asked(NOW, ""), NOW.minus(DAY)).unwrap();
             fs::write(&path, damage).unwrap();
             let lookups = Lookups::open_or_make(&path, "test").unwrap();
             assert_eq!(lookups.recall(&name("alice")).unwrap(), None);
@@ -389,7 +456,7 @@ mod tests {
         // A table more is somebody else's doing.
         Connection::open(&path).unwrap().execute("CREATE TABLE x (y)", []).unwrap();
         let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
-        lookups.remember(&name("alice"), &keys(), NOW, DAY).unwrap();
+        lookups.remember(&name("alice"), &keys(), asked(NOW, ""), NOW.minus(DAY)).unwrap();
     }
 
     #[test]
@@ -401,7 +468,10 @@ mod tests {
         let row = params![lines.join("\n")];
         let statement = "INSERT INTO answer VALUES ('test', 'alice', 0, 'keys', ?1)";
         lookups.connection.execute(statement, row).unwrap();
-        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((keys(), Timestamp::from_unix(0))));
+        assert_eq!(
+            lookups.recall(&name("alice")).unwrap(),
+            Some((keys(), asked(Timestamp::from_unix(0), "")))
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use nix::poll::{PollTimeout, poll};
 use nix::unistd::geteuid;
+use policy::Proven;
 
 use crate::StoreError;
 
@@ -93,6 +94,13 @@ pub fn replace(
         let _ = fs::remove_file(&temporary);
     }
     outcome.map_err(|what| StoreError::write(path, what))
+}
+
+/// Writes beside the copy at `path` what its sync knows of the time; whoever may read the copy may read that.
+pub fn prove(path: &Path, mode: u32, proven: &Proven) -> Result<(), StoreError> {
+    let write =
+        |temporary: &Path| fs::write(temporary, proven.to_string()).map_err(|error| error.to_string());
+    replace(&clock::beside(path), mode, write)
 }
 
 /// The journals that stand beside a database while somebody changes it in place; none of ours does.

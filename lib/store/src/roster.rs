@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Timestamp, Window};
+use policy::{Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Timestamp, Window};
 use rusqlite::params;
 
 use crate::StoreError;
@@ -118,9 +118,10 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
     connection.close().map_err(|(_, error)| error)
 }
 
-/// Reads the roster at `path`, believing nothing of it but what its types and names bear out.
-pub fn read(path: &Path) -> Result<Roster, StoreError> {
-    opened(path, |tables| read_rows(tables, |_| true))
+/// Reads the roster at `path`, believing nothing of it but what its types and names bear out. Whether a clock that
+/// shows `now` is one to believe it by, it says itself.
+pub fn read(path: &Path, now: Timestamp) -> Result<Roster, StoreError> {
+    opened(path, |tables| read_rows(tables, |_| true)).map(|roster| dated(path, roster, now))
 }
 
 /// The same for a decision at `now` about `person`. Every row is judged as [`read`] judges it; kept are the shifts and people
@@ -132,6 +133,19 @@ pub fn read_for(path: &Path, person: Option<&Principal>, now: Timestamp) -> Resu
         kept.extend(person.map(ToString::to_string));
         read_rows(tables, |name| kept.contains(name))
     })
+    .map(|roster| dated(path, roster, now))
+}
+
+/// `roster` by what its last sync knew of the time. A schedule that was read while the clock was ahead was read after the
+/// instant that is proven, so no age is told too short by that one.
+fn dated(path: &Path, mut roster: Roster, now: Timestamp) -> Roster {
+    let proven = clock::proven(path);
+    roster.floor = clock::floor(roster.published, proven.as_ref(), now);
+    if let Some(proven) = proven.filter(|proven| proven.vouches_for(roster.published)) {
+        let ahead = roster.schedules.iter_mut().filter(|schedule| schedule.synced > now.plus(Rules::SKEW));
+        ahead.for_each(|schedule| schedule.synced = schedule.synced.min(proven.instant()));
+    }
+    roster
 }
 
 /// What `read` makes of the roster at `path`.
@@ -184,7 +198,8 @@ fn read_mappings(tables: &Tables) -> Result<BTreeSet<Mapping>, Damaged> {
 fn read_rows(tables: &Tables, keeps: impl Fn(&str) -> bool) -> Result<Roster, Damaged> {
     let mut room = Room::new();
     let (published, schedules) = read_schedules(tables, &mut room)?;
-    let mut roster = Roster { published, schedules, shifts: Vec::new(), eligible: Default::default() };
+    let mut roster =
+        Roster { published, floor: published, schedules, shifts: Vec::new(), eligible: Default::default() };
     let mut count = 0;
     // schedule, principal, level, starts, ends
     tables.rows("shift", 5, |row| {
@@ -306,7 +321,7 @@ fn bounded(rows: usize) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use policy::Fault;
+    use policy::{Fault, Proven, Span};
     use rusqlite::Connection;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -315,6 +330,7 @@ mod tests {
         let at = Timestamp::from_unix;
         Roster {
             published: at(1000),
+            floor: at(1000),
             schedules: vec![Schedule {
                 reference: ScheduleRef { source: "pd".into(), id: "P1".into() },
                 provider_id: "P1".into(),
@@ -338,7 +354,7 @@ mod tests {
         let path = directory.path().join("roster.db");
         publish(&path, &example(), &BTreeSet::new()).unwrap();
         spoil(&path);
-        let fault = read(&path).unwrap_err().fault();
+        let fault = read(&path, Timestamp::MAX).unwrap_err().fault();
         let dave = Principal::new("dave").unwrap();
         assert_eq!(read_for(&path, Some(&dave), Timestamp::MAX).unwrap_err().fault(), fault);
         fault
@@ -360,7 +376,7 @@ mod tests {
         };
         let found = BTreeSet::from([mapping]);
         publish(&path, &example(), &found).unwrap();
-        assert_eq!(read(&path).unwrap(), example());
+        assert_eq!(read(&path, Timestamp::MAX).unwrap(), example());
         assert_eq!(mappings(&path).unwrap(), found);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     }
@@ -381,7 +397,7 @@ mod tests {
             change(&mut roster);
             let error = publish(&path, &roster, &BTreeSet::new()).unwrap_err().to_string();
             assert!(error.contains("readers would refuse it") && error.contains(words), "{error}");
-            assert_eq!(read(&path).unwrap(), example(), "the old one stays");
+            assert_eq!(read(&path, Timestamp::MAX).unwrap(), example(), "the old one stays");
             assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
         }
     }
@@ -417,7 +433,7 @@ mod tests {
     fn what_is_no_roster_is_refused_and_nothing_is_made() {
         let directory = crate::scratch();
         let path = directory.path().join("roster.db");
-        assert_eq!(read(&path).unwrap_err().fault(), Fault::Missing);
+        assert_eq!(read(&path, Timestamp::MAX).unwrap_err().fault(), Fault::Missing);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         assert_eq!(fault_after(|path| std::fs::write(path, "").unwrap()), Fault::Corrupt);
         assert_eq!(fault_after(|path| std::fs::write(path, [0x5a; 9000]).unwrap()), Fault::Corrupt);
@@ -486,5 +502,33 @@ mod tests {
         assert!(matches!(crate::SyncLock::take(&path), Err(StoreError::Busy(_))));
         drop(first);
         assert!(crate::SyncLock::take(&path).is_ok());
+    }
+
+    #[test]
+    fn what_was_read_by_a_clock_that_was_ahead_is_as_old_as_what_is_proven() {
+        let (directory, at) = (crate::scratch(), Timestamp::from_unix);
+        let path = directory.path().join("roster.db");
+        let mut roster = example();
+        (roster.published, roster.floor) = (at(90_000), at(90_000));
+        let kept = Schedule {
+            reference: ScheduleRef { source: "pd".into(), id: "P2".into() },
+            ..roster.schedules[0].clone()
+        };
+        roster.schedules[0].synced = at(90_000);
+        roster.schedules.push(kept);
+        publish(&path, &roster, &BTreeSet::new()).unwrap();
+        let synced = |now| {
+            read(&path, at(now)).unwrap().schedules.iter().map(|one| one.synced.unix()).collect::<Vec<_>>()
+        };
+        let holds = |now| read(&path, at(now)).unwrap().clock_holds(at(now));
+        assert!(!holds(1100) && holds(90_000), "nothing vouches for it");
+        let uptime = clock::uptime();
+        crate::prove(&path, 0o644, &Proven::seen(at(900), None, uptime, at(90_000))).unwrap();
+        assert_eq!((synced(1100), holds(1100)), (vec![900, 1000], true));
+        assert_eq!(synced(90_000), [90_000, 1000]);
+        crate::prove(&path, 0o644, &Proven::seen(at(900), None, uptime, at(1)).of(at(89_999))).unwrap();
+        assert_eq!((synced(1100), holds(1100)), (vec![90_000, 1000], false), "of another copy");
+        crate::prove(&path, 0o644, &Proven::seen(at(99_000), None, uptime, at(90_000))).unwrap();
+        assert!(!holds(98_000) && holds(98_999) && read(&path, at(98_999).minus(Span::hours(9))).is_ok());
     }
 }

@@ -33,6 +33,8 @@ const WHY_COPY: &str =
     "a copy that others could have written, or that its readers cannot read, counts as none";
 const WHY_OWNER: &str = "whose it should be cannot write it: a sync that has to fails, what is known ages, and people on call are refused in the end";
 const WHY_PROGRAM: &str = "whoever can write it decides who is root";
+const WHY_CLOCK: &str =
+    "what others could have written there counts as none: a clock that was set back is noticed late";
 const WHY_RECORD: &str = "what is only a record of others is no part of a decision";
 
 impl Wanted {
@@ -183,10 +185,16 @@ fn copies(config: &Config) -> Vec<Wanted> {
         Wanted::copy(parent(keys), "authkeys-sync", "authkeys", 0o755, READERS),
         Wanted::copy(keys, "authkeys-sync", "authkeys", 0o640, READERS),
         Wanted::copy(keys.with_extension("stamp"), "authkeys-sync", "authkeys", 0o640, READERS),
+        Wanted::copy(keys.with_extension("clock"), "authkeys-sync", "authkeys", 0o640, READERS)
+            .severity(Severity::Warning, WHY_CLOCK),
         private(parent(lookups), 0o700),
         private(lookups.clone(), 0o600),
         Wanted::copy(&records, "oncall-cache", "oncall-cache", 0o755, &[]),
         Wanted::copy(roster, "oncall-cache", "oncall-cache", 0o644, &[]),
+        Wanted::copy(roster.with_extension("clock"), "oncall-cache", "oncall-cache", 0o644, &[])
+            .severity(Severity::Warning, WHY_CLOCK),
+        Wanted::copy(records.join("group.clock"), "oncall-cache", "oncall-cache", 0o644, &[])
+            .severity(Severity::Warning, WHY_CLOCK),
         Wanted::copy(records.join("group"), "oncall-cache", "oncall-cache", 0o644, &[])
             .severity(Severity::Warning, WHY_COPY),
         Wanted::copy(records.join("status.json"), "oncall-cache", "oncall-cache", 0o644, &[])

@@ -117,7 +117,7 @@ impl<'a> Host<'a> {
             rules: config.map_or_else(Rules::compiled, |config| config.rules.clone()),
             accounts: Accounts::read(),
             sudoers: Sudoers::read(&reader, &machine::exists),
-            roster: config.map(|config| store::roster::read(&config.paths.roster)),
+            roster: config.map(|config| store::roster::read(&config.paths.roster, now)),
             revoked: config.and_then(|config| revoked::read(&config.paths.revoked).ok()).unwrap_or_default(),
             switch: switch::read(&switch::beside(Path::new(path))),
             now,

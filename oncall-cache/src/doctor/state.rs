@@ -6,7 +6,7 @@ use std::path::Path;
 use host::config::Directory;
 use host::switch::{self, Unreadable};
 use host::{Config, FileError, revoked};
-use policy::{Mode, ModeSource, Order, Roster, Rules, Switch, Timestamp, mode_in_force};
+use policy::{Mode, ModeSource, Order, Roster, Switch, Timestamp, mode_in_force};
 use store::keys::{KeyCopy, Refused};
 use store::{KeyProblem, StoreError};
 use trust::{Owner, Refusal, Why};
@@ -319,10 +319,13 @@ pub fn roster(
             return vec![found.why(why_refused)];
         }
     };
-    if now.plus(Rules::SKEW) < roster.published {
+    if !roster.clock_holds(now) {
         let found = Finding::lock_out(
             "clock",
-            format_args!("this host's clock is before its own last sync ({})", roster.published),
+            format_args!(
+                "this host's clock is behind: its last sync, and the time since, say {}",
+                roster.floor
+            ),
         );
         let advice = "set the clock, then `oncall-cache sync`";
         return vec![

@@ -12,7 +12,7 @@ use host::{Config, FileError};
 use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use policy::{Rules, Span, Timestamp};
+use policy::{Span, Timestamp};
 use store::{StoreError, roster};
 
 use super::{Answer, EVERY};
@@ -145,10 +145,10 @@ fn run(config: &Config, now: Timestamp) -> (u8, String) {
 
 /// Who is on call by what is known, and how old that is.
 fn standing(config: &Config, now: Timestamp) -> String {
-    match roster::read(&config.paths.roster) {
+    match roster::read(&config.paths.roster, now) {
         Err(error) => error.to_string(),
-        Ok(roster) if now.plus(Rules::SKEW) < roster.published => {
-            format!("this host's clock is before what is known ({})", roster.published)
+        Ok(roster) if !roster.clock_holds(now) => {
+            format!("this host's clock is behind; it showed {} before", roster.floor)
         }
         Ok(roster) => {
             let oldest = roster.schedules.iter().map(|schedule| schedule.synced).min();

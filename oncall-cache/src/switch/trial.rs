@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use host::accounts;
 use host::child::{Child, Ending, Trouble};
-use host::switch::{PROBE, Uptime};
+use host::clock;
+use host::switch::PROBE;
 use policy::{Decision, Facts, Login, Person, Principal, Reason, Timestamp, Verdict, decide};
 use trust::Owner;
 
@@ -136,7 +137,7 @@ pub fn age_of_login() -> Result<Duration, String> {
     // No tree of processes is so deep; a loop would be.
     for _ in 0..64 {
         if DOORS.contains(&process.name.as_str()) {
-            return Ok(Uptime::now().since_boot().saturating_sub(process.started));
+            return Ok(clock::uptime().since_boot().saturating_sub(process.started));
         }
         if process.parent <= 1 {
             break;
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn this_process_is_younger_than_the_machine() {
         let own = parse_stat("self").unwrap();
-        let since_boot = Uptime::now().since_boot();
+        let since_boot = clock::uptime().since_boot();
         assert!(own.parent > 0 && (TICK..=since_boot).contains(&own.started));
         assert!(parse_stat("none").is_err());
     }

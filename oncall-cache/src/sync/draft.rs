@@ -143,8 +143,8 @@ pub struct Previous {
 
 impl Previous {
     /// Reads what was published before; a copy that is not believed tells nothing.
-    pub fn read(path: &Path) -> Self {
-        Self { roster: roster::read(path).ok(), mappings: roster::mappings(path).unwrap_or_default() }
+    pub fn read(path: &Path, now: Timestamp) -> Self {
+        Self { roster: roster::read(path, now).ok(), mappings: roster::mappings(path).unwrap_or_default() }
     }
 
     /// The schedule that the configuration calls `text`.
@@ -176,8 +176,9 @@ impl Previous {
     /// The roster that stands with who may become root by now, if that is news: it counts before a schedule can
     /// be read again. Not where this host's clock is behind the roster that stands: then its age cannot be told.
     pub fn with_eligibility(&self, people: &[Person], now: Timestamp) -> Option<Roster> {
-        let old = self.roster.as_ref().filter(|old| old.published <= now.plus(SKEW))?;
-        let mut new = Roster { published: old.published.max(now), ..old.clone() };
+        let old = self.roster.as_ref().filter(|old| old.clock_holds(now))?;
+        let published = old.schedules.iter().map(|schedule| schedule.synced).fold(now, Timestamp::max);
+        let mut new = Roster { published, floor: published, ..old.clone() };
         new.eligible = eligibility(people, new.shifts.iter().map(|shift| &shift.principal));
         (new.eligible != old.eligible).then_some(new)
     }
@@ -477,9 +478,11 @@ impl<'a> Draft<'a> {
 
     /// The roster, and all that is to be said about it.
     pub fn finish(self, people: &[Person]) -> Summary {
+        // A clock that is a little behind must not make a schedule younger than the roster it is in.
+        let published = self.units.iter().map(|unit| unit.schedule.synced).fold(self.now, Timestamp::max);
         let mut roster = Roster {
-            // A clock that is a little behind must not make a schedule younger than the roster it is in.
-            published: self.units.iter().map(|unit| unit.schedule.synced).fold(self.now, Timestamp::max),
+            published,
+            floor: published,
             schedules: Vec::new(),
             shifts: Vec::new(),
             eligible: BTreeMap::new(),

@@ -22,6 +22,8 @@ pub struct Fetched<'a> {
     pub answer: Result<Answer, ProviderError>,
     /// How far a service's clock and this host's are apart, where that is too far for either to be believed.
     pub skew: Option<Span>,
+    /// What a service's clock showed when it answered.
+    pub told: Option<Timestamp>,
 }
 
 /// Asks every source for `window`; in the configuration's order. `now` is the time at which this is called.
@@ -39,6 +41,7 @@ pub fn all(sources: &[Source], window: Window, now: Timestamp) -> Vec<Fetched<'_
                     source,
                     answer: Err(ProviderError::source("a fault of oncall-cache; please report it")),
                     skew: None,
+                    told: None,
                 };
                 asking.join().unwrap_or_else(crashed)
             })
@@ -53,15 +56,15 @@ fn one(source: &Source, window: Window, now: Timestamp) -> Fetched<'_> {
     let apart = clock.map(|clock| skew(clock, now, started.elapsed())).filter(|apart| *apart > SKEW);
     match (&source.provider, apart) {
         // The clock of a service that many ask is worth more than that of a script or of whoever writes a file.
-        (Kind::PagerDuty(_), skew) => Fetched { source, answer, skew },
+        (Kind::PagerDuty(_), skew) => Fetched { source, answer, skew, told: clock },
         (_, Some(apart)) => {
             let text = format!(
                 "its `generated_at` and this host's clock are {apart} apart (clock-skew); set the clock that is wrong"
             );
             answer = Err(ProviderError::source(&text));
-            Fetched { source, answer, skew: None }
+            Fetched { source, answer, skew: None, told: None }
         }
-        (_, None) => Fetched { source, answer, skew: None },
+        (_, None) => Fetched { source, answer, skew: None, told: None },
     }
 }
 

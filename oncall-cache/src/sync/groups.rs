@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use host::{Config, revoked};
-use policy::Groups;
+use host::{Config, clock, revoked};
+use policy::{Groups, Roster, Timestamp};
 use store::{replace, roster};
 
 /// Where they are: beside the roster.
@@ -18,15 +18,16 @@ fn path(config: &Config) -> PathBuf {
 ///
 /// # Errors
 /// Text that says what could not be written; the groups stay as they were.
-pub fn publish(config: &Config) -> Result<(), String> {
+pub fn publish(config: &Config, now: Timestamp) -> Result<(), String> {
     let path = path(config);
-    let written = match roster::read(&config.paths.roster) {
+    let written = match roster::read(&config.paths.roster, now) {
         Ok(roster) => {
             let revoked = revoked::read(&config.paths.revoked);
             let revoked = revoked.as_ref().map_err(revoked::Unreadable::fault);
             put(&path, &Groups::new(&config.groups, &config.rules, &roster, revoked).to_string())
+                .and_then(|()| prove(config, &path, &roster))
         }
-        Err(_) => remove(&path),
+        Err(_) => remove(&path).and_then(|()| remove(&clock::beside(&path))),
     };
     written.map_err(|problem| format!("the groups of [[nss.group]] stay as they were: {problem}"))
 }
@@ -40,6 +41,13 @@ fn put(path: &Path, text: &str) -> Result<(), String> {
     }
     let write = |temporary: &Path| fs::write(temporary, text).map_err(|error| error.to_string());
     replace(path, 0o644, write).map_err(|error| error.to_string())
+}
+
+/// What is proven of the time to readers of the roster is so to readers of the groups.
+fn prove(config: &Config, path: &Path, roster: &Roster) -> Result<(), String> {
+    let proven = clock::proven(&config.paths.roster).filter(|proven| proven.vouches_for(roster.published));
+    let written = proven.map(|proven| store::prove(path, 0o644, &proven));
+    written.unwrap_or(Ok(())).map_err(|error| error.to_string())
 }
 
 fn remove(path: &Path) -> Result<(), String> {

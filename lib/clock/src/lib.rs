@@ -1,0 +1,93 @@
+//! The one place that reads clocks, for the shells of programs and hooks: everything else takes time as an argument.
+//! And what the last sync left about them beside its copy, `roster.clock` beside `roster.db`.
+//!
+//! That file only ever takes something from what is believed. So one that is not there, as an earlier release leaves
+//! it, that others could have written or that is not understood is as none: who can spoil it can write the copy too.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+use policy::{Proven, Timestamp, Uptime};
+use trust::Owner;
+
+/// The kernel's name for this boot. A container may see another one, or none: then restarts are all that it sees.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The instant it is. A clock before 1970 reads as 1970, which is before every publication: nothing is
+/// believed then.
+#[allow(clippy::disallowed_methods, reason = "this is the place")]
+pub fn now() -> Timestamp {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(0))
+}
+
+/// The same by the clock that nobody can set. A kernel that does not tell counts as one that was started just now.
+pub fn uptime() -> Uptime {
+    Uptime::new(boot(), since_boot())
+}
+
+fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
+
+fn boot() -> Option<u128> {
+    let mut name = [0; 64];
+    let length = File::open(BOOT).ok()?.read(&mut name).ok()?;
+    Uptime::boot(std::str::from_utf8(name.get(..length)?).ok()?.trim())
+}
+
+/// Where a sync writes what it knows of the time, for the copy at `path`.
+pub fn beside(path: &Path) -> PathBuf {
+    path.with_extension("clock")
+}
+
+/// What the last sync of the copy at `path` knew.
+pub fn proven(path: &Path) -> Option<Proven> {
+    let text = trust::read(&beside(path), Owner::Service, Proven::LONGEST as u64).ok()?;
+    Proven::parse(std::str::from_utf8(&text).ok()?)
+}
+
+/// The instant before which the copy with the date `dated` is not believed, by what the last sync knew; see
+/// [`policy::floor`].
+pub fn floor(dated: Timestamp, proven: Option<&Proven>, now: Timestamp) -> Timestamp {
+    policy::floor(dated, proven, now, since_boot(), boot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn this_boot_has_a_name_and_goes_on() {
+        let first = uptime();
+        let text = first.to_string();
+        assert!(text.starts_with(fs::read_to_string(BOOT).unwrap().trim()), "{text}");
+        assert!(uptime().after(&first).is_some());
+        assert!(first.after(&Uptime::parse(&text).unwrap()).is_some());
+    }
+
+    #[test]
+    fn what_others_could_have_written_or_nobody_wrote_is_as_none() {
+        let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+        let copy = directory.path().join("roster.db");
+        let path = beside(&copy);
+        assert_eq!((path.file_name().unwrap(), proven(&copy)), ("roster.clock".as_ref(), None));
+        let good = Proven::seen(now(), None, uptime(), now());
+        fs::write(&path, good.to_string()).unwrap();
+        assert_eq!(proven(&copy).unwrap().to_string(), good.to_string());
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+        assert_eq!(proven(&copy), None);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        for text in ["", "\n", "proven 2 x\n", &"x".repeat(1000), &good.to_string().repeat(2)] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(proven(&copy), None, "{text:?}");
+        }
+    }
+}
