@@ -47,6 +47,23 @@ fn sudo(suite: &Suite, key: &str, account: &str) -> Option<bool> {
 }
 
 #[test]
+fn a_revocation_counts_for_every_spelling_of_an_account_also_of_one_that_is_exempt() {
+    let suite = start();
+    let passwd = suite.host.read("/etc/passwd");
+    let more = "EXAMPLE\\breakglass:*:70006:70006::/:/bin/sh\n";
+    suite.host.write("/etc/passwd", passwd + more, 0o644);
+    configure(&suite, NAMES);
+    // A member of no group that leads to root: it is not guarded, and whatever key or password the host has for it counts.
+    let account = "EXAMPLE\\breakglass";
+    let enters = || suite.host.sh(&format!("pamtester sshd '{account}' acct_mgmt")).status.success();
+    assert!(enters());
+    suite.host.must("oncall-cache revoke breakglass");
+    assert!(!enters());
+    suite.host.must("oncall-cache unrevoke breakglass");
+    assert!(enters());
+}
+
+#[test]
 fn a_domains_account_is_the_persons_whom_names_say_and_nobodys_else() {
     let suite = start();
     let [alice, bob, breakglass, root, carol] = ACCOUNTS.map(|(name, _)| name);

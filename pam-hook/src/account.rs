@@ -155,12 +155,18 @@ enum Human {
     Several(Vec<Principal>),
     /// The keys are a program's.
     Program(Box<Automation>),
+    /// Nobody, by whose name the configuration means something else.
+    Taken(Principal),
     Other(Person<'static>),
 }
 
 impl Human {
     fn of_account(name: &str, rules: &Rules) -> Self {
-        rules.person_of(name).map_or(Self::Other(Person::Unusable), Self::Named)
+        match (rules.person_of(name), rules.taken_from(name)) {
+            (Ok(person), _) => Self::Named(person),
+            (Err(_), Some(person)) => Self::Taken(person),
+            (Err(_), None) => Self::Other(Person::Unusable),
+        }
     }
 
     fn person(&self) -> Person<'_> {
@@ -168,6 +174,7 @@ impl Human {
             Self::Named(principal) => Person::Known(principal),
             Self::Several(_) => Person::Ambiguous,
             Self::Program(entry) => Person::Program(entry),
+            Self::Taken(principal) => Person::Taken(principal),
             Self::Other(person) => *person,
         }
     }
@@ -176,7 +183,7 @@ impl Human {
     fn names(&self) -> String {
         match self {
             Self::Several(people) => people.iter().map(Principal::as_str).collect::<Vec<_>>().join(","),
-            Self::Named(_) | Self::Program(_) | Self::Other(_) => String::new(),
+            Self::Named(_) | Self::Program(_) | Self::Taken(_) | Self::Other(_) => String::new(),
         }
     }
 }
@@ -230,7 +237,7 @@ fn judge(request: &Request, caller: Uid, promised: bool, now: Timestamp) -> Answ
         Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account, world.rules()),
         Subject::KeyOwner | Subject::Nobody => Human::Other(Person::Unknown),
     };
-    let is_revoked = |revoked: &Revoked| matches!(human.person(), Person::Known(who) if revoked.names(who));
+    let is_revoked = |revoked: &Revoked| matches!(human.person(), Person::Known(who) | Person::Taken(who) if revoked.names(who));
     if world.rules().guard(&request.service, account, &facts).is_some()
         || world.revoked.as_ref().is_ok_and(is_revoked)
     {
@@ -445,7 +452,7 @@ fn finish(
     let ours = decision.reason != Reason::OutOfScope;
     let log = ours.then(|| {
         let person = match login.person {
-            Person::Known(principal) => principal.as_str(),
+            Person::Known(principal) | Person::Taken(principal) => principal.as_str(),
             _ => "-",
         };
         Line::of(person, decision)

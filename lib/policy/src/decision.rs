@@ -40,6 +40,9 @@ pub enum Person<'a> {
     CannotTell(Fault),
     /// The account has a name that is no person's, such as one with capitals.
     Unusable,
+    /// The account would be this one's by `[names]`, but the configuration gives their name a right of its own
+    /// ([`Rules::person_of`](crate::Rules::person_of)). It is nobody's, but for a revocation of that name.
+    Taken(&'a Principal),
     /// The caller is uid 0 already and gains nothing.
     Superuser,
     /// Nobody: the key that opened the session is a program's, and listed here. Whether it opens this account is
@@ -333,10 +336,14 @@ pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Ti
     let guarded = guard.is_some();
     let decision = match (login.person, evidence.revoked) {
         (Person::Superuser, _) if guarded => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
-        (Person::Known(person), Ok(revoked)) if revoked.names(person) => shut_out(revoked.get(person)),
-        // An account that has its own name revoked is closed to its programs too.
-        (Person::Program(_), Ok(revoked)) if revoked.get_by_name(login.account).is_some() => {
-            shut_out(revoked.get_by_name(login.account))
+        (Person::Known(person) | Person::Taken(person), Ok(revoked)) if revoked.names(person) => {
+            shut_out(revoked.get(person))
+        }
+        // An account that has its own name revoked, in whichever spelling, is closed to its programs too.
+        (Person::Program(_), Ok(revoked))
+            if revoked.get_by_name(&rules.names.plain(login.account)).is_some() =>
+        {
+            shut_out(revoked.get_by_name(&rules.names.plain(login.account)))
         }
         _ if !guarded => Decision::plain(Verdict::NotOurs, Reason::NotGuarded),
         _ if rules.exempts_login(login) => Decision::plain(Verdict::Allow, Reason::Exempt),
@@ -346,7 +353,7 @@ pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Ti
         (Person::Unknown, _) => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
         (Person::Ambiguous, _) => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
         (Person::CannotTell(fault), _) => Decision::plain(Verdict::CannotTell, fault.into()),
-        (Person::Unusable, _) => Decision::unusable_name(),
+        (Person::Unusable | Person::Taken(_), _) => Decision::unusable_name(),
         (Person::Superuser, _) => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
     };
     Decision { guard, ..decision }
@@ -1029,6 +1036,24 @@ mod tests {
         assert_eq!(ask("sudo", &["sshd", "sudo"], at(12, 0, 0)), Reason::CacheMissing);
         assert_eq!(ask("sudo", &["sshd"], at(10, 0, 0)), Reason::CacheMissing);
         assert_eq!(ask("sudo-i", &["sudo"], at(10, 0, 0)), Reason::CacheMissing);
+    }
+
+    #[test]
+    fn a_revocation_reaches_an_account_whose_name_means_something_else_here() {
+        let since = at(8, 0, 0);
+        let revocation = Revocation { since, by: "root".to_string(), reason: String::new() };
+        let revoked: Revoked = [(name("breakglass"), revocation)].into_iter().collect();
+        let (breakglass, plain, admin) = (name("breakglass"), Facts::default(), root());
+        let ask = |facts, revoked| {
+            let person = Person::Taken(&breakglass);
+            let account = "EXAMPLE\\breakglass";
+            let login = Login { service: "sshd", account, facts, person, tty: "", place: "" };
+            decide(&login, &Evidence { roster: Err(Fault::Missing), revoked }, &rules(), at(10, 0, 0)).reason
+        };
+        assert_eq!(ask(&plain, Ok(&NOBODY)), Reason::NotGuarded);
+        assert_eq!(ask(&plain, Ok(&revoked)), Reason::Revoked);
+        assert_eq!(ask(&admin, Ok(&NOBODY)), Reason::BadUser);
+        assert_eq!(ask(&admin, Ok(&revoked)), Reason::Revoked);
     }
 
     #[test]

@@ -99,13 +99,21 @@ impl Rules {
     ///
     /// An account that is somebody's by `[names]` alone is nobody's if the configuration gives that name a right of
     /// its own: `root@example.com` is not root, and `breakglass@example.com` is not exempt. A name that is guarded is
-    /// guarded in every spelling ([`Rules::guard`]), and so are revocations of it.
+    /// guarded in every spelling ([`Rules::guard`]), and a revocation counts in every one ([`Rules::taken_from`]).
     pub fn person_of(&self, account: &str) -> Result<Principal, NameError> {
         let plain = self.names.plain(account);
         if plain != account && self.has_own_right(&plain) {
             return Err(NameError::Taken);
         }
         Principal::new(&plain)
+    }
+
+    /// Whose account `account` would be by `[names]`, if the configuration did not give that name a right of its own.
+    pub fn taken_from(&self, account: &str) -> Option<Principal> {
+        match self.person_of(account) {
+            Err(NameError::Taken) => Principal::new(&self.names.plain(account)).ok(),
+            _ => None,
+        }
     }
 
     /// Does an account of that name have a right of its own?
@@ -165,9 +173,11 @@ mod tests {
         let account = Account::new("deploy").unwrap();
         rules.shared = vec![Shared { account, principals: Who::Everyone, explain: false }];
         for name in ["root", "breakglass", "deploy"] {
-            assert!(rules.person_of(name).is_ok(), "{name}");
+            assert!(rules.person_of(name).is_ok() && rules.taken_from(name).is_none(), "{name}");
             for spelling in [format!("{name}@example.com"), name.to_ascii_uppercase()] {
                 assert_eq!(rules.person_of(&spelling), Err(NameError::Taken), "{spelling}");
+                let taken_from = rules.taken_from(&spelling);
+                assert_eq!(taken_from.as_ref().map(Principal::as_str), Some(name), "{spelling}");
             }
         }
     }
