@@ -905,6 +905,19 @@ fn the_second_page_must_follow_the_first() {
     }
 }
 
+/// Every field of every answer is spoilt in oncall-cache/src/providers/pagerduty/fields.rs, by the same code without a network.
+#[test]
+fn a_row_of_a_schedule_that_was_not_asked_for_is_an_answer_to_another_question() {
+    let site = Site::start();
+    site.sync();
+    for schedule in [Some("PWEB001"), None] {
+        let row = oncall("carol", schedule, "PEP0001", 1, -HOUR, HOUR);
+        let page = json!({"oncalls": [row], "more": false, "offset": 0, "limit": 100, "total": null});
+        site.pagerduty.script_at("/oncalls", vec![Reply::json(200, &page)]);
+        site.fails(&["source-incomplete", "asked for some schedule_ids[]"]);
+    }
+}
+
 #[test]
 fn a_user_id_with_two_addresses_or_names_is_nobody_but_by_the_table() {
     let site = Site::start();

@@ -7,6 +7,8 @@
 //! for ever, included. For a schedule nobody asked for those, so they are not on this host's.
 
 mod api;
+#[cfg(test)]
+mod fields;
 mod oauth;
 mod session;
 
@@ -19,6 +21,8 @@ use super::pages::{Asked, Bounds, Page, Whole};
 use super::{Answer, Provider, ProviderError};
 use crate::http::HttpError;
 use api::{Entry, Named};
+#[cfg(test)]
+use session::Ask;
 use session::{Session, Trouble};
 
 /// "Pagination" in the API's documentation: no more than 100 entries to a page, and none that `offset` + `limit` put
@@ -50,16 +54,19 @@ impl<'a> PagerDuty<'a> {
     pub fn new(settings: &'a host::config::PagerDuty, schedules: &'a [String], max_level: u8) -> Self {
         Self { settings, schedules, max_level }
     }
-}
 
-impl Provider for PagerDuty<'_> {
-    fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
-        let session = Session::open(self.settings)?;
+    fn fetch_by(&self, session: Session<'_>, window: Window) -> Result<Answer, ProviderError> {
         let gather = Gather::new(window, self.max_level);
         let mut fetch = Fetch { session, window, gather };
         fetch.schedules(self.schedules)?;
         fetch.policies_and_teams(&self.settings.policies, &self.settings.teams)?;
         fetch.finish()
+    }
+}
+
+impl Provider for PagerDuty<'_> {
+    fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
+        self.fetch_by(Session::open(self.settings)?, window)
     }
 }
 
@@ -112,7 +119,8 @@ impl Fetch<'_> {
             }
         }
         let ids: BTreeSet<&str> = chosen.iter().map(|schedule| &*schedule.id).collect();
-        let entries = self.oncalls("schedule_ids[]", &ids.into_iter().collect::<Vec<_>>())?;
+        let of = |entry: &Entry| entry.schedule.clone();
+        let entries = self.oncalls("schedule_ids[]", &ids.into_iter().collect::<Vec<_>>(), of)?;
         for schedule in &chosen {
             let mut own = entries.of(|entry| entry.schedule.as_ref() == Some(&schedule.id));
             if own.entries().is_empty() {
@@ -152,10 +160,8 @@ impl Fetch<'_> {
             }
         }
         let ids: BTreeSet<&str> = groups.iter().flat_map(|(_, ids)| ids).copied().collect();
-        let entries = self.oncalls("escalation_policy_ids[]", &ids.into_iter().collect::<Vec<_>>())?;
-        if entries.entries().iter().any(|entry| entry.policy.is_none()) {
-            return Err(source("an entry of /oncalls names no escalation policy"));
-        }
+        let of = |entry: &Entry| entry.policy.clone();
+        let entries = self.oncalls("escalation_policy_ids[]", &ids.into_iter().collect::<Vec<_>>(), of)?;
         for (group, ids) in groups {
             let through = |entry: &Entry| entry.policy.as_ref().is_some_and(|id| ids.contains(&**id));
             self.gather.take(group, entries.of(through).map(row));
@@ -163,13 +169,30 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// The entries of `/oncalls` that `parameter` with one of `ids` lets through. Without ids the service would
-    /// tell of everybody.
-    fn oncalls(&mut self, parameter: &str, ids: &[&str]) -> Result<Whole<Entry>, ProviderError> {
+    /// The entries of `/oncalls` that `parameter` with one of `ids` lets through, each `of` one of these: whoever is
+    /// on call through something else is no part of the answer. Without ids the service would tell of everybody.
+    fn oncalls(
+        &mut self,
+        parameter: &str,
+        ids: &[&str],
+        of: impl Fn(&Entry) -> Option<String>,
+    ) -> Result<Whole<Entry>, ProviderError> {
         let mut entries = Whole::at_once(Vec::new());
         for ids in ids.chunks(IDS) {
             let page = |asked| self.session.oncalls(self.window, (parameter, ids), asked);
-            entries = entries.and(all_pages("oncalls", page)?);
+            let told = all_pages("oncalls", page)?;
+            let stranger = told
+                .entries()
+                .iter()
+                .map(&of)
+                .find(|id| id.as_ref().is_none_or(|id| !ids.contains(&id.as_str())));
+            if let Some(stranger) = stranger {
+                let whose = stranger.unwrap_or_else(|| "none".to_string());
+                return Err(ProviderError::incomplete(&format!(
+                    "/oncalls: asked for some {parameter}, an entry is of {whose:?}; the next sync tries again"
+                )));
+            }
+            entries = entries.and(told);
         }
         Ok(entries)
     }

@@ -11,18 +11,36 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use super::api::{self, Entry, Named, Policy};
 use super::oauth::{self, App};
 use super::source;
-use crate::http::{Client, Reply, Way};
+use crate::http::{Client, HttpError, Reply, Way};
 use crate::providers::ProviderError;
 use crate::providers::gather::Description;
 use crate::providers::pages::{Asked, Page, Whole};
 
+/// What requests are sent by.
+pub trait Ask {
+    /// Asks for `path` with `query`.
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError>;
+
+    /// Says who asks from now on.
+    fn authorize(&mut self, value: &str) -> Result<(), HttpError>;
+}
+
+impl Ask for Client {
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError> {
+        Self::get(self, path, query)
+    }
+
+    fn authorize(&mut self, value: &str) -> Result<(), HttpError> {
+        Self::authorize(self, value)
+    }
+}
+
 /// The requests of one fetch.
 pub struct Session<'a> {
     settings: &'a host::config::PagerDuty,
-    client: Client,
-    way: Way<'a>,
-    /// The app that can ask for another token, once.
-    renewal: Option<App<'a>>,
+    client: Box<dyn Ask + 'a>,
+    /// The app that can ask for another token, once, and the way to it.
+    renewal: Option<(App<'a>, Way<'a>)>,
     /// What the first answer's `Date` said: the one closest to the instant that the window was made from.
     clock: Option<Timestamp>,
 }
@@ -71,7 +89,13 @@ impl<'a> Session<'a> {
         ];
         let mut client = Client::new(&settings.api, way, &headers)?;
         client.authorize(&authorization)?;
-        Ok(Self { settings, client, way, renewal, clock: None })
+        let renewal = renewal.map(|app| (app, way));
+        Ok(Self { renewal, ..Self::with(settings, Box::new(client)) })
+    }
+
+    /// A conversation by `client`, which says by itself who asks.
+    pub fn with(settings: &'a host::config::PagerDuty, client: Box<dyn Ask + 'a>) -> Self {
+        Self { settings, client, renewal: None, clock: None }
     }
 
     /// The service's clock, once it has answered.
@@ -191,9 +215,9 @@ impl<'a> Session<'a> {
     fn reply(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, ProviderError> {
         let mut reply = self.client.get(path, query)?;
         if reply.status == 401
-            && let Some(app) = self.renewal.take()
+            && let Some((app, way)) = self.renewal.take()
         {
-            self.client.authorize(&bearer(&app.ask(self.way, now())?))?;
+            self.client.authorize(&bearer(&app.ask(way, now())?))?;
             reply = self.client.get(path, query)?;
         }
         if let (200, None, Some(_)) = (reply.status, self.clock, &reply.date) {
