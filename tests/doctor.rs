@@ -1646,7 +1646,7 @@ fn an_agent_of_this_host_is_let_in_by_what_the_advice_says() {
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
 
 /// What no case here can break, and the test that does.
-const ELSEWHERE: [(&str, &str, &str); 8] = [
+const ELSEWHERE: [(&str, &str, &str); 9] = [
     // A machine made over another has that one's clock.
     (
         "clock-sync",
@@ -1655,6 +1655,8 @@ const ELSEWHERE: [(&str, &str, &str); 8] = [
     ),
     // Made by arithmetic, and never written down.
     ("weak-key", include_str!("keys.rs"), "weak-key"),
+    // With a directory that refers to another one.
+    ("referral", include_str!("replica.rs"), "doctor.contains(\"referral\")"),
     // On booted hosts, with the programs themselves.
     ("pam-service", include_str!("doors.rs"), "\"pam-service\""),
     (

@@ -551,10 +551,18 @@ fn a10_references_and_aliases_lead_nowhere() {
         // It refers to it where it lists everybody; where nothing changed it says nothing.
         let told = text(&output).contains("refers to ldap://127.0.0.1:4444/");
         assert_eq!(told, expected.starts_with('4'), "{}", text(&output));
+        // Live lookups are no answers meanwhile.
+        let doctor = text(&suite.host.sh("oncall-cache doctor"));
+        assert!(
+            doctor.contains("referral") && doctor.contains("refers to ldap://127.0.0.1:4444/"),
+            "{doctor}"
+        );
     }
     suite.host.write("/etc/authkeys/config.toml", config("referrals = 'ignore'"), 0o644);
     let output = suite.run_as("authkeys-sync", "authkeys-sync");
     assert!(!text(&output).contains("refers to"), "{}", text(&output));
+    let doctor = text(&suite.host.sh("oncall-cache doctor"));
+    assert!(!doctor.contains("refers to"), "{doctor}");
     assert_eq!(site.keys("eve"), Some(String::new()));
     assert_eq!(elsewhere.accept().expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
     // A base that is a reference is no answer.
@@ -921,14 +929,35 @@ fn a_sync_that_takes_too_many_away_is_refused_until_it_is_accepted() {
     for name in &names[26..30] {
         site.slapd.delete(&dn(name));
     }
-    let words =
-        "11 of 31 people would be gone or without keys, more than max_shrink (20%) allows (guard-tripped)";
+    let words = "11 of 31 people would be gone or without keys within a week, more than max_shrink (20%) allows (guard-tripped)";
     site.refused("authkeys-sync", words);
     site.refused("authkeys-sync", "authkeys-sync --accept");
     assert_eq!(site.keys("p26"), site.line("alice", "p26"));
     let said = suite.must_as("authkeys-sync", "authkeys-sync --accept");
     assert!(said.starts_with("7 changed, 4 removed, 27 people"), "{said}");
     assert_eq!(site.keys("p26"), Some(String::new()));
+
+    // So do accounts that all end by a slip, at once or soon; an end that is far off takes nothing away yet.
+    let end_on = |day: i64| {
+        for name in &names[30..] {
+            site.modify(name, &format!("replace: shadowExpire\nshadowExpire: {day}"));
+        }
+    };
+    for name in &names[30..] {
+        site.modify(name, "add: objectClass\nobjectClass: shadowAccount");
+    }
+    let today = now() / DAY;
+    for day in [20_000, today + 6] {
+        end_on(day);
+        site.refused("authkeys-sync", "16 of 27 people would be gone or without keys within a week");
+        assert_eq!(site.keys("p30"), site.line("alice", "p30"));
+    }
+    end_on(today + 30);
+    assert_eq!(site.sync(), "16 changed, 0 removed, 27 people");
+    end_on(20_000);
+    site.refused("authkeys-sync", "16 of 27 people");
+    suite.must_as("authkeys-sync", "authkeys-sync --accept");
+    assert_eq!(site.keys("p30"), Some(String::new()));
 
     for name in names[19..26].iter().chain(&names[30..]).map(String::as_str).chain(MEMBERS) {
         site.slapd.delete(&dn(name));

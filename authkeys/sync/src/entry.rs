@@ -44,12 +44,21 @@ pub struct Believed {
     pub dropped: Vec<String>,
 }
 
+/// The most mail addresses and user names of one entry that are looked at. People have a handful; whoever may write their
+/// own entry must not make the copy larger than its readers take.
+const MOST_VALUES: usize = 64;
+
+/// The most lines about values of one person.
+const MOST_LINES: usize = 64;
+
 /// After so many entries the room that they took is given back.
 const GIVEN_BACK: usize = 4096;
 
 /// Turns entries into people. What is ambiguous or unusable is dropped alone: one bad value neither hides
 /// nor repairs others.
 pub fn believe(mut entries: Vec<Entry>) -> Believed {
+    // With more than one name it is nobody; those that are looked at are claimed all the same.
+    entries.iter_mut().for_each(|entry| entry.names.truncate(MOST_VALUES));
     let contested = contested(&entries);
     let records = Vec::with_capacity(entries.len());
     let mut believed = Believed { records, dropped: Vec::new() };
@@ -134,27 +143,39 @@ fn is_mail(text: &str) -> bool {
 }
 
 fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) -> Person {
+    let mut lines = Lines { dropped, left: MOST_LINES };
     let (mut keys, mut rejected) = (Vec::with_capacity(entry.keys.len()), Vec::new());
     for (number, value) in (1..).zip(std::mem::take(&mut entry.keys)) {
         match PublicKey::parse(&value) {
             Ok(key) => keys.push(key),
             Err(problem) => {
-                dropped.push(format!("{principal}: key {number}: {problem} (key-rejected)"));
-                rejected.push(Rejected { number, problem });
+                lines.add(|| format!("{principal}: key {number}: {problem} (key-rejected)"));
+                if rejected.len() < MOST_REJECTED {
+                    rejected.push(Rejected { number, problem });
+                }
             }
         }
     }
-    rejected.truncate(MOST_REJECTED);
-    let mut mails = Vec::with_capacity(entry.mails.len());
-    for (number, mail) in (1..).zip(std::mem::take(&mut entry.mails)) {
+    let told = std::mem::take(&mut entry.mails);
+    if told.len() > MOST_VALUES {
+        let count = told.len();
+        lines.add(|| {
+            format!("{principal}: {count} mail addresses, of which {MOST_VALUES} count (mail-rejected)")
+        });
+    }
+    let mut mails = Vec::with_capacity(told.len().min(MOST_VALUES));
+    for (number, mail) in (1..=MOST_VALUES).zip(told) {
         if is_mail(&mail) {
             mails.push(mail);
         } else {
-            dropped.push(format!(
-                "{principal}: mail address {number}: is none that a provider could have (mail-rejected)"
-            ));
+            lines.add(|| {
+                format!(
+                    "{principal}: mail address {number}: is none that a provider could have (mail-rejected)"
+                )
+            });
         }
     }
+    lines.end(&principal);
     Person {
         principal,
         id: entry.id.clone(),
@@ -165,6 +186,27 @@ fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) ->
         disabled: entry.disabled.take(),
         begins: entry.begins,
         expires: entry.expires,
+    }
+}
+
+/// Lines about one person's values: not as many as somebody may write into their entry.
+struct Lines<'a> {
+    dropped: &'a mut Vec<String>,
+    left: usize,
+}
+
+impl Lines<'_> {
+    fn add(&mut self, line: impl FnOnce() -> String) {
+        if self.left > 0 {
+            self.left -= 1;
+            self.dropped.push(line());
+        }
+    }
+
+    fn end(self, principal: &Principal) {
+        if self.left == 0 {
+            self.dropped.push(format!("{principal}: what else was dropped of this entry is not told"));
+        }
     }
 }
 
@@ -226,6 +268,28 @@ mod tests {
         assert_eq!(believed.records[0].person.as_ref().unwrap().mails, good);
         assert_eq!(believed.dropped.len(), bad.len());
         assert!(believed.dropped[0].starts_with("alice: mail address 4: "), "{:?}", believed.dropped);
+    }
+
+    #[test]
+    fn of_an_entry_with_more_values_than_people_have_some_count_and_that_is_told() {
+        let mut entries = vec![entry("1", &["alice"], &[KEY]), entry("2", &["bob"], &[])];
+        entries[0].mails = (0..5_000).map(|number| format!("a{number}@x")).collect();
+        entries[1].mails = vec!["none".to_string(); 5_000];
+        entries[1].keys = vec![b"none".to_vec(); 5_000];
+        let names: Vec<String> = (0..5_000).map(|number| format!("n{number}")).collect();
+        entries.push(entry("3", &names.iter().map(String::as_str).collect::<Vec<_>>(), &[KEY]));
+        let believed = believe(entries);
+        let people: Vec<_> = believed.records.iter().filter_map(|record| record.person.as_ref()).collect();
+        assert_eq!(people[0].mails.len(), MOST_VALUES);
+        assert_eq!((people.len(), people[1].mails.len(), people[1].rejected.len()), (2, 0, MOST_REJECTED));
+        assert_eq!(believed.records[2].names.len(), MOST_VALUES);
+        assert_eq!(believed.dropped[0], "alice: 5000 mail addresses, of which 64 count (mail-rejected)");
+        assert_eq!(believed.dropped.len(), 1 + MOST_LINES + 1 + 1, "{:?}", believed.dropped);
+        assert_eq!(believed.dropped[65], "bob: what else was dropped of this entry is not told");
+        // So many of one's own, and no more, are all there.
+        let mut with_mails = entry("1", &["alice"], &[KEY]);
+        with_mails.mails = (0..MOST_VALUES).map(|number| format!("a{number}@x")).collect();
+        assert_eq!(believe(vec![with_mails]).dropped, [""; 0]);
     }
 
     #[test]

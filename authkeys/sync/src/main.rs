@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use host::clock::{self, now};
-use host::config::{Directory, KeysMode, Ldap, Membership};
+use host::config::{Directory, KeysMode, Ldap, Membership, Referrals};
 use host::{Config, accounts, toml_file};
 use policy::{Proven, Timestamp};
 use store::keys::{self, Base, Effect};
@@ -73,7 +73,7 @@ fn sync(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     let directory =
         config.directory.as_ref().ok_or("config.toml has no [directory]; say where people are")?;
     let asked = now();
-    let base = Base::open(&config.paths.keys, &config.copy_scope(directory)).ok();
+    let base = Base::open(&config.paths.keys, &config.copy_scope(directory)).ok().map(|base| base.at(asked));
     let had_base = base.is_some();
     let published = match replicate(&config, directory, base.as_ref(), arguments.accept, asked) {
         // A copy that turns out to be damaged is replaced like one that is missing.
@@ -128,10 +128,11 @@ fn replicate(
         KeysMode::Replica => Keep::Everybody,
         KeysMode::Lookup => Keep::Eligible,
     };
-    let (Draft { change, dropped, shows_nobody }, note) = match directory {
+    let Fetched { draft, note, refers } = match directory {
         Directory::Ldap(ldap) => from_ldap(ldap, base, keep, asked)?,
         Directory::File(path) => from_file(path, base, keep, asked)?,
     };
+    let Draft { change, dropped, shows_nobody } = draft;
     dropped.iter().for_each(|line| complain(format_args!("dropped {line}")));
     let effect = change.effect();
     replica::guard(effect, shows_nobody, config.max_shrink, accept)?;
@@ -143,6 +144,14 @@ fn replicate(
     let note = note.map(|note| note.write());
     let path = &config.paths.keys;
     keys::publish(path, &config.copy_scope(directory), base, &change, note.as_deref(), asked)?;
+    let noted = match &refers {
+        Refers::To(url) => keys::note_elsewhere(path, Some(url)),
+        Refers::Nowhere => keys::note_elsewhere(path, None),
+        Refers::Untold => Ok(()),
+    };
+    if let Err(error) = noted {
+        complain(error);
+    }
     let seen = Proven::seen(asked, None, clock::uptime(), asked);
     let proven = match directory {
         // No directory is asked for the time, and one that is down cannot mend what a wrong clock left.
@@ -171,8 +180,25 @@ fn without_eligible(ldap: &Ldap, effect: Effect) -> Option<String> {
     })
 }
 
-/// What there is to publish, and the note for the next sync.
-type Fetched = (Draft, Option<Note>);
+/// What a source says.
+struct Fetched {
+    /// What there is to publish.
+    draft: Draft,
+    /// For the next sync.
+    note: Option<Note>,
+    /// Does it refer to another server for more people?
+    refers: Refers,
+}
+
+/// What a directory said of other servers.
+enum Refers {
+    /// More people are there.
+    To(String),
+    /// Everybody is here.
+    Nowhere,
+    /// It told what changed, and nothing of that.
+    Untold,
+}
 
 /// Everybody in the file; no change if the copy was made from the same bytes.
 fn from_file(
@@ -187,13 +213,14 @@ fn from_file(
         && old.is_of_same_file(&note)
     {
         // A copy of eligible people alone may have nobody in it.
-        return Ok((Draft { change: base.kept(), dropped: Vec::new(), shows_nobody: false }, Some(old)));
+        let draft = Draft { change: base.kept(), dropped: Vec::new(), shows_nobody: false };
+        return Ok(Fetched { draft, note: Some(old), refers: Refers::Nowhere });
     }
     match replica::whole(base, people::parse(path, &text)?, keep)? {
         // What was dropped is said again by each sync, so the next one has to look again.
         Plan::Publish(draft) => {
             let note = draft.dropped.is_empty().then_some(note);
-            Ok((draft, note))
+            Ok(Fetched { draft, note, refers: Refers::Nowhere })
         }
         Plan::FetchEverything => Err("people.toml is read whole or not at all".into()),
     }
@@ -233,6 +260,7 @@ fn from_ldap(
             (replica::News::Part { .. }, Some(note)) => note.full,
             _ => asked,
         };
+        let refers = refers(ldap, &answer);
         let (next, group) = (answer.next.clone(), answer.eligible.digest());
         match replica::plan(base, answer, old.map(|note| note.group.as_str()), keep)? {
             Plan::Publish(draft) => {
@@ -240,13 +268,22 @@ fn from_ldap(
                     witnesses.lose(draft.change.removed());
                     Some(Note { full, view, group, witnesses, cookie: cookie? })
                 });
-                return Ok((draft, note));
+                return Ok(Fetched { draft, note, refers });
             }
             Plan::FetchEverything if since.cookie.is_some() => since = since.of_everybody(),
             Plan::FetchEverything => {
                 return Err("the server told a part, and was asked for all".into());
             }
         }
+    }
+}
+
+fn refers(ldap: &Ldap, answer: &directory::Answer) -> Refers {
+    let is_part = matches!(answer.news, replica::News::Part { .. });
+    match &answer.elsewhere {
+        Some(url) => Refers::To(url.clone()),
+        None if is_part && ldap.referrals == Referrals::Refuse => Refers::Untold,
+        None => Refers::Nowhere,
     }
 }
 

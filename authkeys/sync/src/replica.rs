@@ -340,7 +340,7 @@ const FEW_LOST: usize = 10;
 pub enum Guarded {
     /// Nobody would be left.
     Empty,
-    /// Too many would lose their keys: how many, of how many, and the percentage allowed.
+    /// Too many would lose their keys, now or soon: how many, of how many, and the percentage allowed.
     Shrink(usize, usize, u8),
     /// Too many could not become root any more: how many, of how many, and the percentage allowed.
     Deprived(usize, usize, u8),
@@ -354,7 +354,7 @@ impl fmt::Display for Guarded {
             ),
             Self::Shrink(lost, before, share) => write!(
                 f,
-                "{lost} of {before} people would be gone or without keys, more than max_shrink ({share}%) allows (guard-tripped), \
+                "{lost} of {before} people would be gone or without keys within a week, more than max_shrink ({share}%) allows (guard-tripped), \
                  nothing published; check `base`, `filter` and what the bind DN may read, or accept it once: authkeys-sync --accept"
             ),
             Self::Deprived(lost, before, share) => write!(

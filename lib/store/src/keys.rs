@@ -220,6 +220,31 @@ fn stamp_path(path: &Path) -> PathBuf {
     path.with_extension("stamp")
 }
 
+/// The longest address of another server that is kept, in bytes.
+const LONGEST_ELSEWHERE: u64 = 1024;
+
+/// Keeps beside the copy at `path` that its directory refers to `elsewhere` for some of its people; `None`: it does not.
+pub fn note_elsewhere(path: &Path, elsewhere: Option<&str>) -> Result<(), StoreError> {
+    let note = path.with_extension("elsewhere");
+    match elsewhere {
+        Some(url) => crate::publish::replace(&note, 0o640, |temporary| {
+            std::fs::write(temporary, format!("{url}\n")).map_err(|error| error.to_string())
+        }),
+        None => match std::fs::remove_file(&note) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::write(&note, error))
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Where the directory of the copy at `path` said at the last sync that more people are.
+pub fn elsewhere(path: &Path) -> Option<String> {
+    let text = trust::read(&path.with_extension("elsewhere"), Owner::Service, LONGEST_ELSEWHERE).ok()?;
+    Some(String::from_utf8_lossy(&text).trim_end().to_string())
+}
+
 impl KeyCopy {
     /// Opens the copy at `path`, made from the directory `scope`, if it may be believed at `now`: no older
     /// than `stale_for`, and by a clock that is not behind what was proven of the time.

@@ -124,6 +124,8 @@ pub enum Unusable {
     Ambiguous,
     /// It has more keys than an answer holds.
     TooManyKeys,
+    /// A later release kept it, in words that this one does not know.
+    OfLaterRelease,
 }
 
 impl Unusable {
@@ -134,6 +136,7 @@ impl Unusable {
         match self {
             Self::Ambiguous => "ldap-ambiguous",
             Self::TooManyKeys => "too-many-keys",
+            Self::OfLaterRelease => "memory-of-later-release",
         }
     }
 
@@ -234,10 +237,14 @@ impl Lookups {
             }
             ("disabled", "") => Heard::new(Known::Disabled, changes),
             ("absent", "") => Heard::Answer(Known::Absent),
-            (token, "") => Unusable::from_token(token)
-                .map(Heard::Unusable)
-                .ok_or_else(|| self.corrupt("an answer of an unknown kind"))?,
-            _ => return Err(self.corrupt("an answer of an unknown kind")),
+            ("disabled" | "absent", _) => return Err(self.corrupt("an answer without keys that has some")),
+            (token, keys) => match Unusable::from_token(token) {
+                Some(unusable) if keys.is_empty() => Heard::Unusable(unusable),
+                // It may say that the person has no account any more, which the copy may be older than. Nor is the rest
+                // of the memory worth less for it.
+                None if is_token(token) => Heard::Unusable(Unusable::OfLaterRelease),
+                _ => return Err(self.corrupt("an answer of an unknown kind")),
+            },
         };
         Ok(Some((heard, Asked { at: Timestamp::from_unix(asked), uptime })))
     }
@@ -298,6 +305,11 @@ impl Lookups {
     pub fn discard(self) {
         let _ = Self::remove(&self.path);
     }
+}
+
+/// Could this be what a release calls a kind of answer?
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 /// Damaged is what SQLite calls so, and a value of the wrong type; everything else, a full disk or another
@@ -472,6 +484,27 @@ mod tests {
             lookups.recall(&name("alice")).unwrap(),
             Some((keys(), asked(Timestamp::from_unix(0), "")))
         );
+    }
+
+    #[test]
+    fn what_a_later_release_kept_closes_one_person_and_leaves_the_others() {
+        let directory = crate::scratch();
+        let mut lookups = Lookups::open_or_make(&directory.path().join("lookups.db"), "test").unwrap();
+        lookups
+            .remember(&name("bob"), &Heard::Answer(Known::Disabled), asked(NOW, ""), NOW.minus(DAY))
+            .unwrap();
+        for kind in ["of-next-year", "of-next-year until 1795165200"] {
+            let statement = "INSERT OR REPLACE INTO answer VALUES ('test', 'alice', ?1, ?2, 'x')";
+            lookups.connection.execute(statement, params![NOW.unix(), kind]).unwrap();
+            let unusable = Heard::Unusable(Unusable::OfLaterRelease);
+            assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((unusable, asked(NOW, ""))), "{kind}");
+        }
+        assert_eq!(
+            lookups.recall(&name("bob")).unwrap(),
+            Some((Heard::Answer(Known::Disabled), asked(NOW, "")))
+        );
+        lookups.remember(&name("alice"), &keys(), asked(NOW, ""), NOW.minus(DAY)).unwrap();
+        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((keys(), asked(NOW, ""))));
     }
 
     #[test]

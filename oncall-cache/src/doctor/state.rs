@@ -7,7 +7,7 @@ use host::config::Directory;
 use host::switch::{self, Unreadable};
 use host::{Config, FileError, revoked};
 use policy::{Mode, ModeSource, Order, Roster, Switch, Timestamp, mode_in_force};
-use store::keys::{KeyCopy, Refused};
+use store::keys::{self, KeyCopy, Refused};
 use store::{KeyProblem, StoreError};
 use trust::{Owner, Refusal, Why};
 
@@ -266,9 +266,19 @@ pub fn keys(config: &Config, now: Timestamp) -> Vec<Finding> {
                 "every login asks the directory live, and keys that were taken away open accounts still"
             };
             let old = is_old.then(|| found.why(why).run("authkeys-sync"));
-            old.into_iter().chain(refused_keys(&copy, &place)).collect()
+            old.into_iter().chain(elsewhere(config)).chain(refused_keys(&copy, &place)).collect()
         }
     }
+}
+
+/// That the directory has referred to another server, which is asked nothing.
+fn elsewhere(config: &Config) -> Option<Finding> {
+    let url = keys::elsewhere(&config.paths.keys)?;
+    let what = format_args!("the directory refers to {url} for more people below `base`").to_string();
+    let found = Finding::warning("referral", what).at(Place::file(config.path.display()));
+    let why = "they are not copied; and a live lookup, which is asked where the copy is old or mode is \"lookup\", is no answer for anybody";
+    let advice = "in [directory], then `authkeys-sync`: a narrower `base`, or referrals = \"ignore\" if nobody there needs a key here";
+    Some(found.why(why).advise(advice))
 }
 
 /// The most of the refused keys of one kind that are named.

@@ -9,12 +9,12 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use policy::{Principal, Timestamp};
+use policy::{Principal, Span, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 use sha2::{Digest, Sha256};
 use trust::Owner;
 
-use super::{Person, SCHEMA, flag, read_stamp, stamp_path};
+use super::{OPEN, Person, SCHEMA, flag, read_stamp, stamp_path};
 use crate::publish::replace;
 use crate::{PublicKey, Rejected, StoreError};
 
@@ -100,8 +100,30 @@ impl Record {
         self.person.as_ref().is_some_and(|person| person.eligible)
     }
 
-    fn has_keys(&self) -> bool {
-        self.person.as_ref().is_some_and(|person| person.disabled.is_none() && !person.keys.is_empty())
+    /// Does it have keys that open something in `near`?
+    fn has_keys(&self, near: Near) -> bool {
+        self.person.as_ref().is_some_and(|person| {
+            let is_over = person.expires.is_some_and(|end| end <= near.end);
+            let begins = person.begins.is_some_and(|begin| begin > near.now);
+            person.disabled.is_none() && !is_over && !begins && !person.keys.is_empty()
+        })
+    }
+}
+
+/// An account that ends within this time has as good as ended when a sync learns of it: whoever let all of them end by
+/// a slip would find out when nobody gets in. One whose end was known before is no news.
+const SOON: Span = Span::hours(7 * 24);
+
+/// The time in which accounts count as open: from now on, for so long.
+#[derive(Debug, Clone, Copy)]
+struct Near {
+    now: Timestamp,
+    end: Timestamp,
+}
+
+impl Near {
+    fn from(now: Timestamp) -> Self {
+        Self { now, end: now.plus(SOON) }
     }
 }
 
@@ -125,7 +147,7 @@ pub struct Effect {
     pub changed: usize,
     /// People who are gone.
     pub removed: usize,
-    /// People who are gone, or had keys and have none now.
+    /// People who are gone, or had keys and have none now, or had no end and have one soon.
     pub lost: usize,
     /// People before.
     pub before: usize,
@@ -194,14 +216,14 @@ impl Change {
     }
 
     /// Counts what a new record does, beside what was known of its entry.
-    fn count(&mut self, new: &Record, known: Option<&Known>, had_keys: bool) {
+    fn count(&mut self, new: &Record, known: Option<&Known>, loses_keys: bool) {
         let was = known.is_some_and(|known| known.principal.is_some());
         match (was, new.person.is_some()) {
             (_, true) => self.effect.changed += 1,
             (true, false) => self.effect.removed += 1,
             (false, false) => {}
         }
-        if was && (new.person.is_none() || had_keys && !new.has_keys()) {
+        if was && (new.person.is_none() || loses_keys) {
             self.effect.lost += 1;
         }
         match (known.is_some_and(|known| known.eligible), new.is_eligible()) {
@@ -236,7 +258,7 @@ impl Change {
             };
             let Some(was_eligible) = without.get(principal) else { continue };
             self.effect.removed = self.effect.removed.saturating_sub(1);
-            if new.has_keys() || !look.has_keys(principal)? {
+            if new.has_keys(look.near) || !look.has_keys(principal)? {
                 self.effect.lost = self.effect.lost.saturating_sub(1);
             }
             if *was_eligible && new.is_eligible() {
@@ -259,6 +281,8 @@ pub struct Base {
     resume: Option<Vec<u8>>,
     /// It has the form that is written: a few rows of it can be changed.
     stays: bool,
+    /// When the change is made.
+    now: Timestamp,
 }
 
 impl Base {
@@ -291,7 +315,14 @@ impl Base {
             eligible: usize::try_from(eligible).unwrap_or(0),
             resume: resume.and_then(|digits| from_hex(&digits)),
             stays,
+            now: Timestamp::MIN,
         })
+    }
+
+    /// For a change that is made at `now`: what it takes away depends on who has an account then.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now, ..self }
     }
 
     /// What the last sync left for this one.
@@ -356,7 +387,7 @@ impl Base {
             let old = old.map(|(_, known)| known);
             new.differs = !old.as_ref().is_some_and(|old| old.is(new));
             if new.differs {
-                change.count(new, old.as_ref(), look.had_keys(new, old.as_ref())?);
+                change.count(new, old.as_ref(), look.loses_keys(new, old.as_ref())?);
             }
         }
         while let Some((id, gone)) = next {
@@ -383,7 +414,7 @@ impl Base {
             new.prepare();
             let old = look.known(&new.id)?;
             if !old.as_ref().is_some_and(|old| old.is(&new)) {
-                change.count(&new, old.as_ref(), look.had_keys(&new, old.as_ref())?);
+                change.count(&new, old.as_ref(), look.loses_keys(&new, old.as_ref())?);
                 change.records.push(new);
             }
         }
@@ -428,6 +459,7 @@ pub struct Lookup<'a> {
     claimants: Statement<'a>,
     known: Statement<'a>,
     keys: Statement<'a>,
+    near: Near,
 }
 
 impl<'a> Lookup<'a> {
@@ -443,7 +475,10 @@ impl<'a> Lookup<'a> {
                 "SELECT id FROM claim WHERE name = ?1 UNION ALL SELECT id FROM person WHERE principal = ?1",
             )?,
             known: prepare(&format!("{} WHERE entry.id = ?1", Base::KNOWN))?,
-            keys: prepare("SELECT 1 FROM public_key WHERE principal = ?1")?,
+            keys: prepare(&format!(
+                "SELECT 1 FROM public_key JOIN person USING (principal) WHERE principal = ?1 AND {OPEN} AND (expires IS NULL OR expires > ?3)"
+            ))?,
+            near: Near::from(base.now),
         })
     }
 
@@ -462,15 +497,16 @@ impl<'a> Lookup<'a> {
         Ok(found.map_err(|error| self.base.corrupt(error))?.map(|(_, known)| known))
     }
 
-    /// Had the person keys before? Asked only where it matters, which is nearly never.
-    fn had_keys(&mut self, new: &Record, old: Option<&Known>) -> Result<bool, StoreError> {
+    /// Had the person keys before, and has none now? Asked only where it matters, which is nearly never.
+    fn loses_keys(&mut self, new: &Record, old: Option<&Known>) -> Result<bool, StoreError> {
         let principal = old.and_then(|old| old.principal.as_deref());
-        principal.filter(|_| !new.has_keys()).map_or(Ok(false), |principal| self.has_keys(principal))
+        principal.filter(|_| !new.has_keys(self.near)).map_or(Ok(false), |principal| self.has_keys(principal))
     }
 
-    /// Does the copy hold a key of this person?
+    /// Does the copy hold a key of this person that opens something?
     fn has_keys(&mut self, principal: &str) -> Result<bool, StoreError> {
-        self.keys.exists([principal]).map_err(|error| self.base.corrupt(error))
+        let Near { now, end } = self.near;
+        self.keys.exists(params![principal, now.unix(), end.unix()]).map_err(|error| self.base.corrupt(error))
     }
 }
 
@@ -746,6 +782,47 @@ mod tests {
 
     fn effect(changed: usize, removed: usize, lost: usize, before: usize, people: usize) -> Effect {
         Effect { changed, removed, lost, before, people, ..Effect::default() }
+    }
+
+    #[test]
+    fn an_end_that_is_news_and_near_is_a_loss_and_one_that_was_known_is_none() {
+        let with = |begins: Option<i64>, expires: Option<i64>| {
+            let mut record = record("1", "alice", &[ALICE]);
+            if let Some(person) = &mut record.person {
+                person.begins = begins.map(|hours| NOW.plus(Span::hours(hours)));
+                person.expires = expires.map(|hours| NOW.plus(Span::hours(hours)));
+                person.mails = vec![format!("{begins:?}{expires:?}@x")];
+            }
+            record
+        };
+        let lost = |before: Record, after: Record, now: Timestamp| {
+            let scratch = Scratch::with(vec![before]);
+            let change = scratch.base().at(now).replaced_by(vec![after.clone()]).unwrap();
+            let part = scratch.base().at(now).changed_by(vec![after], &BTreeSet::new(), vec![]).unwrap();
+            assert_eq!(change.effect().lost, part.effect().lost);
+            change.effect().lost
+        };
+        let week = 7 * 24;
+        let open = || with(None, None);
+        for (after, expected) in [
+            (with(None, Some(-1000)), 1),
+            (with(None, Some(0)), 1),
+            (with(None, Some(week)), 1),
+            (with(None, Some(week + 1)), 0),
+            (with(Some(1), None), 1),
+            (with(Some(-1), None), 0),
+        ] {
+            assert_eq!(lost(open(), after.clone(), NOW), expected, "{after:?}");
+            // Known before: what comes to pass then is no news, whatever else changed.
+            let mut other = after.clone();
+            other.person.as_mut().unwrap().mails.clear();
+            assert_eq!(lost(after.clone(), other, NOW), 0, "{after:?}");
+        }
+        // An end far off that has come near since, and one that was put off.
+        let later = NOW.plus(Span::hours(1000));
+        assert_eq!(lost(with(None, Some(1001)), with(Some(-1), Some(1001)), later), 0);
+        assert_eq!(lost(with(None, Some(1)), with(None, Some(1001)), NOW), 0);
+        assert_eq!(lost(with(None, Some(1001)), with(None, Some(1)), NOW), 1);
     }
 
     /// What a change does, but for who may become root.
