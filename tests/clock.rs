@@ -118,7 +118,7 @@ const VALID: [&str; 7] = [
 ];
 
 #[test]
-fn a_clock_set_back_makes_no_copy_valid_again_and_no_reader_differs() {
+fn a42_a_clock_set_back_makes_no_copy_valid_again_and_no_reader_differs() {
     let suite = suite();
     // people.toml cannot be read: what authkeys asks live would be another matter.
     suite.host.must("mv /etc/authkeys/people.toml /etc/authkeys/away");
@@ -160,7 +160,7 @@ fn a_clock_set_back_makes_no_copy_valid_again_and_no_reader_differs() {
 }
 
 #[test]
-fn after_a_restart_what_was_proven_alone_is_left_and_nobody_is_refused_for_a_boot_without_a_name() {
+fn a42_after_a_restart_what_was_proven_alone_is_left_and_nobody_is_refused_for_a_boot_without_a_name() {
     let suite = suite();
     suite.host.must("mv /etc/authkeys/people.toml /etc/authkeys/away");
     let proven = now() - AGO;
@@ -232,7 +232,7 @@ fn start_pagerduty(suite: &Suite) -> PagerDuty {
 }
 
 #[test]
-fn a_clock_that_was_ahead_heals_by_itself_when_everything_else_is_down() {
+fn a42_a_clock_that_was_ahead_heals_by_itself_when_everything_else_is_down() {
     let suite = Suite::start();
     let slapd = Slapd::start(&suite.host);
     slapd.furnish(&suite, |name| format!("{name}@example.com"));

@@ -89,9 +89,10 @@ fn story() -> Vec<Value> {
 
 /// Every byte that the suite publishes, so that "nothing changed" can be said exactly.
 fn published(suite: &Suite) -> Vec<(String, Vec<u8>)> {
-    ["/var/lib/authkeys/keys.db", "/var/lib/authkeys/keys.stamp", "/var/lib/oncall-cache/roster.db"]
-        .map(|path| (path.to_string(), std::fs::read(suite.host.path(path)).unwrap_or_default()))
-        .to_vec()
+    let read = |file: &str| std::fs::read(suite.host.path(&format!("/var/lib/{file}"))).unwrap_or_default();
+    let keys = ["authkeys/keys.db", "authkeys/keys.stamp", "authkeys/keys.clock"];
+    let roster = ["oncall-cache/roster.db", "oncall-cache/roster.clock"];
+    keys.iter().chain(&roster).map(|file| (file.to_string(), read(file))).collect()
 }
 
 /// Runs a sync that must fail with `words`, exit 2, and change nothing.
