@@ -1,9 +1,9 @@
 //! Entries that show whether a server's past is still the one that a cookie was given in.
 //!
-//! A cookie of RFC 4533 is an instant. slapd (measured: 2.5.13, and the same in 2.6's syncprov.c) takes one that is not
-//! later than its own last change, and tells what came after it. Restored from a backup and changed since, it takes the
-//! cookie of a future that is undone, and never tells what the restore undid: somebody who was added in it, or a key,
-//! would stay in the copy until everybody is fetched for another reason.
+//! A cookie of RFC 4533 is an instant. slapd (measured: 2.5.13) takes one that is not later than its own last change, and
+//! tells what came after it. Restored from a backup and changed since, it takes the cookie of a future that is undone, and
+//! never tells what the restore undid: somebody who was added in it, or a key, would stay in the copy until everybody is
+//! fetched for another reason.
 //!
 //! A restore undoes the last changes, whichever these were. So the last ones that a copy knows are remembered: by entryCSN
 //! which entries were written last, and which went. Where a refresh told of other changes, the server is asked about
