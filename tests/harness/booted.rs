@@ -5,18 +5,14 @@
 //! the host, its mounts, its network and its cgroups go with it.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::OnceLock;
 
-use nix::fcntl::{Flock, FlockArg};
-
-use crate::host::build_directory;
+use crate::kept::kept;
 use crate::{Machine, Network, wait_until, wait_within};
 
 /// A release of Debian.
@@ -193,37 +189,12 @@ fn children(pid: u32) -> Vec<u32> {
     list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// The root below every host of `release`: made once, kept below the target directory, and made again when base.sh
-/// changed.
+/// The root below every host of `release`: made once, and again when base.sh changed.
 fn base(release: Debian) -> PathBuf {
-    static MADE: [OnceLock<PathBuf>; Debian::ALL.len()] = [const { OnceLock::new() }; Debian::ALL.len()];
-    let find = || {
-        let mut key = DefaultHasher::new();
-        BASE.hash(&mut key);
-        let place = build_directory().parent().expect("target/PROFILE").join("hosts").join(release.name());
-        fs::create_dir_all(&place).expect("the target directory can be written");
-        let lock = fs::File::create(place.join("lock")).expect("the target directory can be written");
-        // Held until this ends: other test programs may want it too.
-        let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("a lock");
-        let base = place.join(format!("{:016x}", key.finish()));
-        if !base.exists() {
-            make(release, &base);
-        }
-        base
-    };
-    MADE[release as usize].get_or_init(find).clone()
-}
-
-fn make(release: Debian, base: &Path) {
-    let place = base.parent().expect("it has a directory");
-    for entry in fs::read_dir(place).expect("it can be read").flatten() {
-        if entry.path().is_dir() {
-            fs::remove_dir_all(entry.path()).expect("what is stale can be removed");
-        }
-    }
-    let new = place.join("new");
-    let mut sh = Command::new("/bin/sh");
-    let output = sh.args(["-c", BASE, "base.sh"]).arg(&new).arg(release.name()).output().expect("sh starts");
-    assert!(output.status.success(), "{}: {}", release.name(), crate::text(&output));
-    fs::rename(&new, base).expect("it can be renamed");
+    kept(&format!("hosts/{}", release.name()), BASE, |new| {
+        let mut sh = Command::new("/bin/sh");
+        let output =
+            sh.args(["-c", BASE, "base.sh"]).arg(new).arg(release.name()).output().expect("sh starts");
+        assert!(output.status.success(), "{}: {}", release.name(), crate::text(&output));
+    })
 }

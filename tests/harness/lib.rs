@@ -6,6 +6,7 @@ pub mod dns;
 pub mod ds389;
 mod host;
 pub mod hostile;
+mod kept;
 mod machine;
 mod network;
 pub mod oncalls;

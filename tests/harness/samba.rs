@@ -7,17 +7,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
 use std::fs;
-use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
-
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::directory::{self, Closing, Directory, ELIGIBLE};
-use crate::host::build_directory;
+use crate::kept::kept;
 use crate::slapd::{authority, base64, certificate};
 use crate::suite::{Member, Suite, TEAM};
 use crate::{Host, wait_within};
@@ -84,9 +79,9 @@ impl<'a> Samba<'a> {
 
     /// Starts the domain controller on `host` with nobody in it but who is in every domain.
     pub fn start(host: &'a Host) -> Self {
-        let kept = kept();
-        unpack(&kept, host);
-        copy(&kept.join("ad"), host, HOME);
+        let domain = domain();
+        unpack(&domain, host);
+        copy(&domain.join("ad"), host, HOME);
         let samba = Self::equip(host);
         samba.resume();
         samba
@@ -470,39 +465,17 @@ fn secret() -> String {
 }
 
 /// The packages in `root`, and a domain in `ad`: made once.
-fn kept() -> PathBuf {
-    static MADE: OnceLock<PathBuf> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let mut key = DefaultHasher::new();
-        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        (UNPACK, PROVISION, TREE, PASSWORD, release).hash(&mut key);
-        let place = build_directory().parent().expect("target/PROFILE").join("samba");
-        fs::create_dir_all(&place).expect("the target directory can be written");
-        let lock = fs::File::create(place.join("lock")).expect("the target directory can be written");
-        // Held until this ends: other test programs may want it too.
-        let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("a lock");
-        let kept = place.join(format!("{:016x}", key.finish()));
-        if !kept.exists() {
-            make(&kept);
-        }
-        kept
-    })
-    .clone()
+fn domain() -> PathBuf {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    kept("samba", (UNPACK, PROVISION, TREE, PASSWORD, release), make)
 }
 
-fn make(kept: &Path) {
-    let place = kept.parent().expect("it has a directory");
-    for entry in fs::read_dir(place).expect("it can be read").flatten() {
-        if entry.path().is_dir() {
-            fs::remove_dir_all(entry.path()).expect("what is stale can be removed");
-        }
-    }
-    let new = place.join("new");
+fn make(new: &Path) {
     let output =
-        Command::new("/bin/sh").args(["-c", UNPACK, "samba.sh"]).arg(&new).output().expect("sh starts");
+        Command::new("/bin/sh").args(["-c", UNPACK, "samba.sh"]).arg(new).output().expect("sh starts");
     assert!(output.status.success(), "Samba's packages: {}", crate::text(&output));
     let host = Host::start();
-    unpack(&new, &host);
+    unpack(new, &host);
     host.must(&PROVISION.replace("PASSWORD", PASSWORD));
     let samba = Samba::equip(&host);
     samba.resume();
@@ -510,7 +483,6 @@ fn make(kept: &Path) {
     samba.modify(&tree.iter().fold(TREE.to_string(), |text, (name, value)| text.replace(name, value)));
     samba.stop();
     run(Command::new("cp").arg("-a").arg(host.path(HOME)).arg(new.join("ad")));
-    fs::rename(&new, kept).expect("it can be renamed");
 }
 
 /// Puts the packages into a machine.

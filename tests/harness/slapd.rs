@@ -4,9 +4,11 @@
 //! a program that forgets to encrypt or to bind finds no one. It ends with its machine.
 
 use std::cell::{Cell, RefCell};
+use std::process::Command;
 
 use crate::Host;
 use crate::directory::{self, Closing, Directory, Tree};
+use crate::kept::kept;
 use crate::suite::{Member, Suite, TEAM};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
@@ -15,6 +17,14 @@ use rcgen::{
 
 /// Where everything of it is inside the machine.
 const HOME: &str = "/run/slapd";
+
+/// The machine's own slapd.
+const OWN: &[&str] = &["/usr/sbin/slapd"];
+
+const UNPACK: &str = include_str!("slapd26.sh");
+
+/// Where another release has its root.
+const NEWER_ROOT: &str = "/srv/trixie";
 
 /// Who may change everything.
 const ROOT_DN: &str = "cn=admin,dc=example,dc=com";
@@ -71,6 +81,9 @@ OVERLAY"#;
 /// What makes it tell changes by RFC 4533.
 const SYNCPROV: &str = "overlay syncprov\nsyncprov-checkpoint 1 1\nsyncprov-sessionlog 1000\n";
 
+/// The same, and what writes memberOf.
+const MEMBER_OF: &str = "overlay memberof\noverlay syncprov\n";
+
 /// The tree before anybody is in it. A groupOfNames must have a member: the reader, who is no person.
 const TREE: &str = "\
 dn: dc=example,dc=com
@@ -109,6 +122,8 @@ pub struct Slapd<'a> {
     authority: CertifiedIssuer<'static, KeyPair>,
     ca_pem: String,
     overlay: &'static str,
+    /// What starts it; before its own arguments.
+    program: &'static [&'static str],
     /// Where it listens besides.
     addresses: RefCell<String>,
     /// How much of its log was looked at, in bytes.
@@ -133,15 +148,41 @@ impl<'a> Slapd<'a> {
 
     /// Starts slapd on `host` with nobody in it, under the name `ldap.example.com`.
     pub fn start(host: &'a Host) -> Self {
-        Self::start_with(host, "")
+        Self::start_with(host, "", OWN)
     }
 
     /// As [`Slapd::start`], and it tells changes by RFC 4533.
     pub fn start_with_changes(host: &'a Host) -> Self {
-        Self::start_with(host, SYNCPROV)
+        Self::start_with(host, SYNCPROV, OWN)
     }
 
-    fn start_with(host: &'a Host, overlay: &'static str) -> Self {
+    /// As [`Slapd::start_with_changes`], and it keeps memberOf by Debian's overlay for that.
+    pub fn start_with_member_of(host: &'a Host) -> Self {
+        Self::start_with(host, MEMBER_OF, OWN)
+    }
+
+    /// As [`Slapd::start_with_changes`], but Debian 13's, OpenLDAP 2.6.
+    pub fn start_newer(host: &'a Host) -> Self {
+        let unpacked = kept("slapd26", UNPACK, |new| {
+            let output = Command::new("/bin/sh").args(["-c", UNPACK, "slapd26.sh"]).arg(new).output();
+            let output = output.expect("sh starts");
+            assert!(output.status.success(), "Debian 13's slapd: {}", crate::text(&output));
+        });
+        let root = host.path(NEWER_ROOT);
+        let copied = Command::new("cp").arg("-a").arg(&unpacked).arg(&root).status().expect("cp starts");
+        assert!(copied.success(), "{}: {copied}", unpacked.display());
+        host.must(&format!(
+            "mkdir -p {NEWER_ROOT}/dev {HOME} && mount --bind /dev {NEWER_ROOT}/dev && mount --bind {HOME} {NEWER_ROOT}{HOME}"
+        ));
+        Self::start_with(host, SYNCPROV, &["/usr/sbin/chroot", NEWER_ROOT, "/usr/sbin/slapd"])
+    }
+
+    /// What it says that it is.
+    pub fn version(&self) -> String {
+        crate::text(&self.host.sh(&format!("{} -VV", self.program.join(" "))))
+    }
+
+    fn start_with(host: &'a Host, overlay: &'static str, program: &'static [&'static str]) -> Self {
         let authority = authority();
         let ca_pem = authority.pem();
         // Names by which it can be asked with TLS.
@@ -150,8 +191,15 @@ impl<'a> Slapd<'a> {
         host.write(&format!("{HOME}/server.pem"), certificate, 0o644);
         host.write(&format!("{HOME}/server.key"), key, 0o600);
         host.must(&format!("mkdir {HOME}/db && echo 127.0.0.1 ldap.example.com >>/etc/hosts"));
-        let slapd =
-            Self { host, authority, ca_pem, overlay, addresses: RefCell::default(), seen: Cell::default() };
+        let slapd = Self {
+            host,
+            authority,
+            ca_pem,
+            overlay,
+            program,
+            addresses: RefCell::default(),
+            seen: Cell::default(),
+        };
         slapd.configure("");
         slapd.resume();
         slapd.modify(&fill_in(TREE));
@@ -159,7 +207,15 @@ impl<'a> Slapd<'a> {
     }
 
     fn configure(&self, more: &str) {
-        let config = fill_in(CONFIG).replace("OVERLAY", self.overlay).replace("MORE", &fill_in(more));
+        let mut config = fill_in(CONFIG).replace("OVERLAY", self.overlay).replace("MORE", &fill_in(more));
+        if self.overlay == MEMBER_OF {
+            // It brings the attribute itself.
+            let (before, after) =
+                config.split_once("attributetype ( 1.3.6.1.4.1.99999.1.5 ").expect("memberOf");
+            let (_, after) = after.split_once(")\n").expect("its end");
+            config = format!("{before}{after}").replace(" $ memberOf )", " )");
+            config = config.replace("moduleload syncprov", "moduleload syncprov\nmoduleload memberof");
+        }
         self.host.write(&format!("{HOME}/slapd.conf"), config, 0o600);
     }
 
@@ -178,10 +234,8 @@ impl<'a> Slapd<'a> {
         let config = format!("{HOME}/slapd.conf");
         // The usual ones last: when they answer, all do.
         let addresses = format!("{} ldap://127.0.0.1:3890/ ldaps://127.0.0.1:6360/", self.addresses.borrow());
-        self.host.daemon(
-            &["/usr/sbin/slapd", "-d", "stats", "-f", &config, "-h", &addresses],
-            &format!("{HOME}/log"),
-        );
+        let arguments = ["-d", "stats", "-f", &config, "-h", &addresses];
+        self.host.daemon(&[self.program, &arguments].concat(), &format!("{HOME}/log"));
         self.host.wait_for_port(3890);
         self.host.wait_for_port(6360);
     }
@@ -312,6 +366,16 @@ impl<'a> Slapd<'a> {
         );
     }
 
+    /// Shows nobody `what` of the entry `dn` any more; `entry`: that it is there.
+    pub fn hide_from(&self, dn: &str, what: &str) {
+        let rule = format!("add: olcAccess\nolcAccess: {{0}}to dn.base=\"{dn}\" attrs={what} by * none\n");
+        self.run(
+            "ldapmodify",
+            "cn=config",
+            &format!("dn: olcDatabase={{1}}mdb,cn=config\nchangetype: modify\n{rule}"),
+        );
+    }
+
     /// Lets one search find at most `entries`, or ends that limit.
     pub fn limit(&self, entries: Option<u32>) {
         let entries = entries.map_or("unlimited".to_string(), |entries| entries.to_string());
@@ -433,7 +497,20 @@ pub struct Played<'a> {
 impl<'a> Played<'a> {
     /// A slapd that tells changes by RFC 4533 and has nobody in it.
     pub fn start(host: &'a Host) -> Self {
-        let slapd = Slapd::start_with_changes(host);
+        Self::with(Slapd::start_with_changes(host))
+    }
+
+    /// The same with Debian 13's.
+    pub fn start_newer(host: &'a Host) -> Self {
+        Self::with(Slapd::start_newer(host))
+    }
+
+    /// What the server says that it is.
+    pub fn version(&self) -> String {
+        self.slapd.version()
+    }
+
+    fn with(slapd: Slapd<'a>) -> Self {
         let tree = Tree::new(Slapd::SUFFIX, "ldapPublicKey", "sshPublicKey", Slapd::BIND_DN);
         slapd.delete(Slapd::GROUP_DN);
         slapd.modify(&tree.beginning());
