@@ -1646,7 +1646,9 @@ fn an_agent_of_this_host_is_let_in_by_what_the_advice_says() {
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
 
 /// What no case here can break, and the test that does.
-const ELSEWHERE: [(&str, &str, &str); 9] = [
+const ELSEWHERE: [(&str, &str, &str); 10] = [
+    // With a directory that has them.
+    ("nested-groups", include_str!("eligible.rs"), "contains(\"nested-groups\")"),
     // A machine made over another has that one's clock.
     (
         "clock-sync",

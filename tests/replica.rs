@@ -825,7 +825,7 @@ fn a_lookup_copy_may_have_nobody_in_it_and_a_directory_may_not() {
         assert_eq!(site.sync(), "0 changed, 0 removed, 0 people");
     }
     assert_eq!(site.keys("dave"), site.line("dave", "dave"));
-    lookup(config("filter = '(uid=nobody.at.all)'"));
+    suite.host.write("/etc/authkeys/config.toml", config("filter = '(uid=nobody.at.all)'"), 0o644);
     site.refused("authkeys-sync", "source-empty");
     // And from a file, which the second sync does not parse.
     let file = "[directory]\nfile = 'people.toml'\n[keys]\nmode = 'lookup'\n";

@@ -522,7 +522,7 @@ fn check_config(file: &Path, path: &Path, text: &[u8]) -> Result<(), FileError> 
     if let Some(uncovered) = config.rules.uncovered().filter(|_| !config.rules.rules.is_empty()) {
         say(&format!("{}: note: {uncovered}", file.display()));
     }
-    for remark in config.remarks(now()) {
+    for remark in config.remarks(now()).into_iter().chain(names::unfollowed(&config)) {
         say(&format!("{}: note: {remark}", file.display()));
     }
     Ok(())

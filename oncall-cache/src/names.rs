@@ -10,10 +10,11 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use host::config::references::{Kind, Reference, references};
-use host::config::{Directory, KeysMode, Provider, Source};
+use host::config::{Directory, KeysMode, Provider, Source, unfollowed_groups};
 use host::toml_file::nearest;
 use host::{Config, accounts};
 use policy::Timestamp;
+use store::keys::noted_groups;
 
 use crate::providers::rota::Rota;
 use crate::sync;
@@ -39,6 +40,14 @@ pub fn remarks(config: &Config, text: &[u8], now: Timestamp) -> Vec<Remark> {
     let all = references(text);
     let remark = |one: &Reference| Some(Remark { line: one.line, text: known.trouble(config, one)? });
     all.iter().filter_map(remark).collect()
+}
+
+/// Groups in the eligible group, as far as the last sync has seen some that it does not follow; and we may know.
+pub fn unfollowed(config: &Config) -> Option<String> {
+    let Some(Directory::Ldap(ldap)) = &config.directory else { return None };
+    let eligible = ldap.eligible_group.as_ref().filter(|_| !ldap.nested_groups)?;
+    let groups = noted_groups(&config.paths.keys);
+    Some(unfollowed_groups(eligible, groups.len(), groups.first()?))
 }
 
 /// What there is on this host; `None` where that cannot be told.

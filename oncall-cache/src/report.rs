@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use store::{StoreError, replace};
 use trust::Owner;
 
+use crate::names;
 use crate::sync::{Ahead, Outcome, State, Summary, SyncError};
 
 /// The only form so far.
@@ -45,6 +46,9 @@ pub struct Report {
     /// Why the groups of `[[nss.group]]` are not what the roster says, if they could not be written.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub groups_problem: Option<String>,
+    /// Groups in the eligible group that the directory's sync did not follow, if there were any: a line.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unfollowed: Option<String>,
 }
 
 /// What became of one schedule.
@@ -105,6 +109,7 @@ impl Report {
             ahead: Vec::new(),
             unmapped: 0,
             groups_problem: None,
+            unfollowed: names::unfollowed(config),
         }
     }
 

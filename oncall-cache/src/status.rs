@@ -347,6 +347,7 @@ impl<'a> Status<'a> {
         facts.extend(self.troubles().map(|trouble| ("trouble", trouble)));
         if let Ok(report) = &self.report {
             facts.extend(report.ahead.iter().map(|ahead| ("ahead", ahead.line(self.at).to_string())));
+            facts.extend(report.unfollowed.iter().map(|told| ("eligible", told.clone())));
             if report.unmapped > 0 {
                 let text = format!(
                     "{} of the sources' users are nobody here; who: oncall-cache map --check, as root",
@@ -382,6 +383,7 @@ impl<'a> Status<'a> {
                 "published": report.published,
                 "problem": report.problem,
                 "people_synced": report.people_synced.map(instant),
+                "unfollowed_groups": report.unfollowed,
                 "unmapped": report.unmapped,
                 "groups_problem": report.groups_problem,
                 "ahead": report.ahead.iter().map(|ahead| json!({

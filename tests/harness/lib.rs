@@ -21,6 +21,7 @@ pub mod samba;
 mod site;
 pub mod slapd;
 pub mod suite;
+pub mod table;
 
 pub use booted::{Booted, Debian};
 pub use host::Host;

@@ -14,6 +14,7 @@ mod discover;
 mod dn;
 mod dns;
 mod fault;
+mod groups;
 mod marks;
 mod person;
 mod received;
@@ -24,10 +25,11 @@ mod slices;
 mod watch;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use host::config::{Bind, Ldap, LdapServer, LdapUrl, Membership, Referrals};
+use host::config::{Bind, Ldap, LdapServer, LdapUrl, Referrals};
 use host::secret::Secret;
 use ldap3::{LdapConnAsync, LdapError, LdapResult, Scope};
 use tokio::task::JoinHandle;
@@ -37,17 +39,15 @@ use crate::replica::News;
 use crate::witnesses::Witnesses;
 pub use connect::Deadline;
 use connect::{CLOSED, Line, Tls, handshake_fault, stream_fault};
+use dn::Dn;
 use fault::one_line;
 pub use fault::{DirectoryError, Fault, GroupFault, Reply, Step};
+use groups::Members;
 pub use person::Eligible;
 use person::{Reader, readable};
 use received::Received;
 use search::{Search, Tally};
 use server::Server;
-
-/// What is asked about the eligible group: who is in a groupOfNames, groupOfUniqueNames, posixGroup, and which
-/// of these it is.
-const GROUP: [&str; 4] = ["member", "uniqueMember", "memberUid", "objectClass"];
 
 /// RFC 4511's way to ask for no attribute at all.
 const NOTHING: [&str; 1] = ["1.1"];
@@ -70,6 +70,8 @@ pub struct Answer {
     pub next: Option<Since>,
     /// Who may ever become root.
     pub eligible: Eligible,
+    /// Groups in the eligible group, which are not followed.
+    pub groups: Vec<String>,
     /// Another server, of which this one says that it has more people.
     pub elsewhere: Option<String>,
     /// The servers that were asked before and gave no answer.
@@ -102,12 +104,30 @@ pub struct Found {
 }
 
 /// Everybody whom the directory lists, or what changed `since`; or the reason why that is not
-/// known, before `deadline`.
+/// known, before `deadline`. At the DNs `copied` are people by the copy, if there is one, and no groups.
 ///
 /// # Errors
 /// Whatever keeps the answer from being whole; nothing of it is returned then.
-pub fn fetch(ldap: &Ldap, since: &Since, deadline: Deadline) -> Result<Answer, DirectoryError> {
-    ask_servers(ldap, &[], deadline, Question::Everybody(since))
+pub fn fetch(
+    ldap: &Ldap,
+    since: &Since,
+    copied: &[String],
+    deadline: Deadline,
+) -> Result<Answer, DirectoryError> {
+    ask_servers(ldap, &[], deadline, Question::Everybody(since, &read_all(copied)))
+}
+
+/// As [`fetch`], but eligible people alone, and whoever goes by their names: asked for one by one, so that it takes no
+/// right to list everybody.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_eligible(ldap: &Ldap, copied: &[String], deadline: Deadline) -> Result<Answer, DirectoryError> {
+    ask_servers(ldap, &[], deadline, Question::Eligible(&read_all(copied)))
+}
+
+fn read_all(dns: &[String]) -> BTreeSet<Dn> {
+    dns.iter().filter_map(|dn| Dn::read(dn)).collect()
 }
 
 /// What the directory shows for `name`, within `limit`. The servers `resting` are asked last.
@@ -124,8 +144,10 @@ pub fn find(ldap: &Ldap, name: &str, resting: &[String], limit: Duration) -> Res
 /// What is asked of a server.
 #[derive(Clone, Copy)]
 enum Question<'a> {
-    /// Who is there, or what changed since; and who of them is eligible.
-    Everybody(&'a Since),
+    /// Who is there, or what changed since; and who of them is eligible. These are people.
+    Everybody(&'a Since, &'a BTreeSet<Dn>),
+    /// Who is eligible. These are people.
+    Eligible(&'a BTreeSet<Dn>),
     /// Whom this filter finds.
     Person(&'a str),
 }
@@ -245,35 +267,38 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         session.enter(Step::Bind);
         session.bind(login).await?;
     }
-    if let Question::Everybody(_) = question {
+    if !matches!(question, Question::Person(_)) {
         session.enter(Step::Root);
         session.server = session.ask_server().await?;
     }
-    let mut eligible = Eligible::default();
-    if let (Question::Everybody(_), Some(dn)) = (question, &ldap.eligible_group) {
+    let mut members = Members::default();
+    if let (Question::Everybody(_, copied) | Question::Eligible(copied), Some(dn)) =
+        (question, &ldap.eligible_group)
+    {
         session.enter(Step::Group);
-        eligible = session.eligible(ldap, dn).await?;
+        members = session.members(ldap, dn, copied).await?;
     }
+    let Members { eligible, unsure } = members;
     session.enter(Step::People);
     let reader = Reader::new(ldap, &eligible);
     let attributes = reader.attributes();
-    let (filter, since) = match question {
-        Question::Everybody(since) => (ldap.filter.as_str(), Some(since)),
-        Question::Person(filter) => (filter, None),
-    };
+    let filter = if let Question::Person(filter) = question { filter } else { &ldap.filter };
     let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &attributes };
-    let (news, next) = match since {
-        Some(since) if session.server.tells_changes() => session.people(&wanted, since, &reader).await?,
-        _ => (session.everybody(&wanted, &reader).await?, None),
+    let (news, next) = match question {
+        Question::Everybody(since, _) if session.server.tells_changes() => {
+            session.people(&wanted, since, &reader).await?
+        }
+        Question::Everybody(..) | Question::Person(_) => (session.everybody(&wanted, &reader).await?, None),
+        Question::Eligible(_) => (session.eligible_people(ldap, &eligible, &reader).await?, None),
     };
-    if watch::has_strayed().await {
-        return Err(Fault::Stray(session.step.get()));
-    }
     let elsewhere = session.tally.elsewhere.take().filter(|_| ldap.referrals == Referrals::Refuse);
+    session.has_no_stray().await?;
+    let groups = session.unfollowed(unsure, &news).await?;
+    session.has_no_stray().await?;
     match (question, elsewhere) {
         // Somebody of that name may be there too.
         (Question::Person(_), Some(url)) => Err(Fault::Elsewhere(url)),
-        (_, elsewhere) => Ok(Answer { news, next, eligible, elsewhere, silent: Vec::new() }),
+        (_, elsewhere) => Ok(Answer { news, next, eligible, groups, elsewhere, silent: Vec::new() }),
     }
 }
 
@@ -326,47 +351,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Who is in the eligible group `dn`. A missing group is a fault; an empty one is an answer,
-    /// where a group of its class can be empty.
-    async fn eligible(&mut self, ldap: &Ldap, dn: &str) -> Result<Eligible, Fault> {
-        let wanted = match ldap.membership {
-            Membership::Group => &GROUP[..],
-            Membership::Person => &NOTHING[..],
-        };
-        let group = self.group(dn, wanted).await?;
-        if ldap.membership == Membership::Group {
-            return Eligible::from_group(group).map_err(|fault| Fault::Group(dn.to_string(), fault));
-        }
-        // Asked for as a search, and not read from each person: servers that compute memberOf do not tell
-        // by RFC 4533 that it changed.
-        let filter = format!("(&{}(memberOf={}))", ldap.filter, ldap3::ldap_escape(dn));
-        let members =
-            Search { base: &ldap.base, scope: Scope::Subtree, filter: &filter, attributes: &NOTHING };
-        let mut eligible = Eligible::default();
-        self.search(&members, |found| eligible.add(&found.dn)).await?;
-        Ok(eligible)
-    }
-
-    /// Exactly the group `dn`, with all its members if these are asked for.
-    async fn group(&mut self, dn: &str, attributes: &[&str]) -> Result<Received, Fault> {
-        let (slice, is_cut) = (slices::first("member"), self.server.is_active_directory());
-        let name =
-            |name: &&str| if is_cut && *name == "member" { slice.clone() } else { (*name).to_string() };
-        let wanted: Vec<String> = attributes.iter().map(name).collect();
-        let attributes: Vec<&str> = wanted.iter().map(String::as_str).collect();
-        let itself =
-            Search { base: dn, scope: Scope::Base, filter: "(objectClass=*)", attributes: &attributes };
-        let fault = |fault| Err(Fault::Group(dn.to_string(), fault));
-        let mut groups = Vec::new();
-        match self.search(&itself, |found| groups.push(found)).await {
-            Err(Fault::Partial { reply, .. }) => return fault(GroupFault::Refused(reply)),
-            searched => searched?,
-        }
-        match (groups.pop(), groups.is_empty()) {
-            (None, _) => fault(GroupFault::Missing),
-            (Some(_), false) => fault(GroupFault::Several),
-            (Some(group), true) => self.joined(dn, group).await,
-        }
+    /// A server that has sent what nobody asked for has given no answer.
+    async fn has_no_stray(&self) -> Result<(), Fault> {
+        if watch::has_strayed().await { Err(Fault::Stray(self.step.get())) } else { Ok(()) }
     }
 
     /// What the server said. One that repeats what it was told must not bring the password into our log.
@@ -442,7 +429,8 @@ pub(crate) mod tests {
             ca_file: PathBuf::from("/nonexistent"),
             filter: "(objectClass=*)".to_string(),
             eligible_group: None,
-            membership: Membership::Group,
+            membership: host::config::Membership::Group,
+            nested_groups: false,
             referrals: Referrals::Refuse,
             attributes: host::config::Attributes::default(),
             fold_case: false,
@@ -456,7 +444,7 @@ pub(crate) mod tests {
     #[test]
     fn a_file_that_is_missing_keeps_every_packet_at_home() {
         let ldap = Ldap { ca_file: PathBuf::from("/nonexistent/ca.pem"), ..example() };
-        let error = fetch(&ldap, &Since::default(), Deadline::new(ldap.deadline)).unwrap_err();
+        let error = fetch(&ldap, &Since::default(), &[], Deadline::new(ldap.deadline)).unwrap_err();
         assert!(matches!(error, DirectoryError::CaFile(_)));
         assert_eq!(error.reason(), "file-untrusted");
     }

@@ -128,7 +128,7 @@ fn replicate(
         KeysMode::Replica => Keep::Everybody,
         KeysMode::Lookup => Keep::Eligible,
     };
-    let Fetched { draft, note, refers } = match directory {
+    let Fetched { draft, note, refers, groups } = match directory {
         Directory::Ldap(ldap) => from_ldap(ldap, base, keep, asked)?,
         Directory::File(path) => from_file(path, base, keep, asked)?,
     };
@@ -136,10 +136,8 @@ fn replicate(
     dropped.iter().for_each(|line| complain(format_args!("dropped {line}")));
     let effect = change.effect();
     replica::guard(effect, shows_nobody, config.max_shrink, accept)?;
-    if let Directory::Ldap(ldap) = directory
-        && let Some(why) = without_eligible(ldap, effect)
-    {
-        complain(why);
+    if let Directory::Ldap(ldap) = directory {
+        told_of_eligible(ldap, keep, effect, &groups).into_iter().for_each(complain);
     }
     let note = note.map(|note| note.write());
     let path = &config.paths.keys;
@@ -149,7 +147,7 @@ fn replicate(
         Refers::Nowhere => keys::note_elsewhere(path, None),
         Refers::Untold => Ok(()),
     };
-    if let Err(error) = noted {
+    if let Err(error) = noted.and_then(|()| keys::note_groups(path, &groups)) {
         complain(error);
     }
     let seen = Proven::seen(asked, None, clock::uptime(), asked);
@@ -164,20 +162,30 @@ fn replicate(
     Ok(effect)
 }
 
-/// What to look at where a group is named and nobody is eligible by it.
-fn without_eligible(ldap: &Ldap, effect: Effect) -> Option<String> {
+/// What there is to say about who is eligible: groups that are not followed, and where to look if nobody is.
+fn told_of_eligible(ldap: &Ldap, keep: Keep, effect: Effect, groups: &[String]) -> Vec<String> {
+    let Some(group) = &ldap.eligible_group else {
+        let nothing = "mode = \"lookup\" copies eligible people alone, and [directory] names no eligible_group: there is \
+                       nothing to fetch; keys are asked for at each login";
+        return if keep == Keep::Eligible { vec![nothing.to_string()] } else { Vec::new() };
+    };
     let Effect { eligible_before, gained, deprived, .. } = effect;
-    let group = ldap.eligible_group.as_ref().filter(|_| eligible_before + gained == deprived)?;
-    Some(match ldap.membership {
-        Membership::Group => format!(
-            "nobody is eligible: no member of {group} is a person below `base` whom `filter` finds; members of groups in it \
-             do not count"
-        ),
-        Membership::Person => format!(
-            "nobody is eligible: nobody below `base` has {group} as memberOf. The entries of an OpenLDAP that were loaded by \
-             slapadd have none until the group is written again; eligible_group_by = \"member\" reads the group itself"
-        ),
-    })
+    let mut told = Vec::new();
+    if let Some(first) = groups.first() {
+        told.push(host::config::unfollowed_groups(group, groups.len(), first));
+    }
+    if eligible_before + gained == deprived {
+        told.push(match ldap.membership {
+            Membership::Group => format!(
+                "nobody is eligible: no member of {group} is a person below `base` whom `filter` finds"
+            ),
+            Membership::Person => format!(
+                "nobody is eligible: nobody below `base` has {group} as memberOf. The entries of an OpenLDAP that were loaded by \
+                 slapadd have none until the group is written again; eligible_group_by = \"member\" reads the group itself"
+            ),
+        });
+    }
+    told
 }
 
 /// What a source says.
@@ -188,6 +196,15 @@ struct Fetched {
     note: Option<Note>,
     /// Does it refer to another server for more people?
     refers: Refers,
+    /// Groups in the eligible group that are not followed.
+    groups: Vec<String>,
+}
+
+impl Fetched {
+    /// Of a source that has neither other servers nor groups.
+    fn alone(draft: Draft, note: Option<Note>) -> Self {
+        Self { draft, note, refers: Refers::Nowhere, groups: Vec::new() }
+    }
 }
 
 /// What a directory said of other servers.
@@ -214,13 +231,13 @@ fn from_file(
     {
         // A copy of eligible people alone may have nobody in it.
         let draft = Draft { change: base.kept(), dropped: Vec::new(), shows_nobody: false };
-        return Ok(Fetched { draft, note: Some(old), refers: Refers::Nowhere });
+        return Ok(Fetched::alone(draft, Some(old)));
     }
     match replica::whole(base, people::parse(path, &text)?, keep)? {
         // What was dropped is said again by each sync, so the next one has to look again.
         Plan::Publish(draft) => {
             let note = draft.dropped.is_empty().then_some(note);
-            Ok(Fetched { draft, note, refers: Refers::Nowhere })
+            Ok(Fetched::alone(draft, note))
         }
         Plan::FetchEverything => Err("people.toml is read whole or not at all".into()),
     }
@@ -233,6 +250,13 @@ fn from_ldap(
     keep: Keep,
     asked: Timestamp,
 ) -> Result<Fetched, Box<dyn Error>> {
+    if keep == Keep::Eligible && ldap.eligible_group.is_none() {
+        let Plan::Publish(draft) = replica::whole(base, Vec::new(), keep)? else {
+            return Err("nobody is read whole".into());
+        };
+        let draft = Draft { shows_nobody: false, ..draft };
+        return Ok(Fetched { refers: Refers::Untold, ..Fetched::alone(draft, None) });
+    }
     let deadline = Deadline::new(ldap.deadline);
     let view = replica::view(ldap);
     let old = base.and_then(|base| Note::read(base.resume()?));
@@ -245,9 +269,14 @@ fn from_ldap(
     if let Some(note) = &old {
         since = Since { cookie: Some(note.cookie.clone()), witnesses: note.witnesses.clone() };
     }
+    let copied = base.map(Base::eligible_dns).transpose()?.unwrap_or_default();
     loop {
-        let mut answer = directory::fetch(ldap, &since, deadline)
-            .map_err(|error| format!("{error} ({}), nothing published", error.reason()))?;
+        let answer = match keep {
+            Keep::Everybody => directory::fetch(ldap, &since, &copied, deadline),
+            Keep::Eligible => directory::fetch_eligible(ldap, &copied, deadline),
+        };
+        let mut answer =
+            answer.map_err(|error| format!("{error} ({}), nothing published", error.reason()))?;
         answer.news.forget_beginnings(asked);
         if let Some(url) = &answer.elsewhere {
             complain(format_args!(
@@ -262,13 +291,16 @@ fn from_ldap(
         };
         let refers = refers(ldap, &answer);
         let (next, group) = (answer.next.clone(), answer.eligible.digest());
+        let groups = std::mem::take(&mut answer.groups);
         match replica::plan(base, answer, old.map(|note| note.group.as_str()), keep)? {
-            Plan::Publish(draft) => {
+            Plan::Publish(mut draft) => {
+                // Of eligible people alone there may be none.
+                draft.shows_nobody &= keep == Keep::Everybody;
                 let note = next.and_then(|Since { cookie, mut witnesses }| {
                     witnesses.lose(draft.change.removed());
                     Some(Note { full, view, group, witnesses, cookie: cookie? })
                 });
-                return Ok(Fetched { draft, note, refers });
+                return Ok(Fetched { draft, note, refers, groups });
             }
             Plan::FetchEverything if since.cookie.is_some() => since = since.of_everybody(),
             Plan::FetchEverything => {

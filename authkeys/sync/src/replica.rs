@@ -35,6 +35,12 @@ pub enum News {
 
 impl News {
     /// The entries that are told.
+    pub fn entries(&self) -> &[Entry] {
+        let (Self::Everything(entries) | Self::Part { set: entries, .. }) = self;
+        entries
+    }
+
+    /// The same, to have.
     pub fn into_entries(self) -> Vec<Entry> {
         match self {
             Self::Everything(entries) | Self::Part { set: entries, .. } => entries,

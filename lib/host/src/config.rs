@@ -25,7 +25,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
-pub use directory::{Attributes, Bind, ClientFiles, Directory, Ldap, Lockout, Mark, Membership, Referrals};
+pub use directory::{
+    Attributes, Bind, ClientFiles, Directory, Ldap, Lockout, Mark, Membership, Referrals, unfollowed_groups,
+};
 use directory::{DirectorySection, MAX_SHRINK};
 pub use key_rule::{Allowance, KeyAccounts, KeyRule};
 use keys::KeysSection;
@@ -602,6 +604,7 @@ mod tests {
             "filter = '(a=b)'",
             "eligible_group = 'cn=x'",
             "eligible_group_by = 'memberOf'",
+            "nested_groups = true",
             "[directory.attributes]\nuser = 'sAMAccountName'",
             "[directory.attributes]\nkeys = 'altSecurityIdentities'",
             "[directory.disabled]\nemployeeType = ['former']",

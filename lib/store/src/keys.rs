@@ -12,6 +12,7 @@
 //! readers judge it by their own clock, so that neither waits for a sync. The form has no column for the beginning: it
 //! stands where a reason to be disabled does, which to a reader that knows no beginnings it is.
 
+mod groups;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use trust::Owner;
 use crate::lookups::Known;
 use crate::schema::{Form, Schema, one_more};
 use crate::{KeyProblem, PublicKey, Rejected, StoreError, fingerprint};
+pub use groups::{note_groups, noted_groups};
 pub use writer::{Base, Change, Effect, Flag, Lookup, Record, publish};
 
 const SCHEMA: Schema = Schema {

@@ -266,7 +266,8 @@ pub fn keys(config: &Config, now: Timestamp) -> Vec<Finding> {
                 "every login asks the directory live, and keys that were taken away open accounts still"
             };
             let old = is_old.then(|| found.why(why).run("authkeys-sync"));
-            old.into_iter().chain(elsewhere(config)).chain(refused_keys(&copy, &place)).collect()
+            let more = elsewhere(config).into_iter().chain(groups_in_the_group(config));
+            old.into_iter().chain(more).chain(refused_keys(&copy, &place)).collect()
         }
     }
 }
@@ -279,6 +280,18 @@ fn elsewhere(config: &Config) -> Option<Finding> {
     let why = "they are not copied; and a live lookup, which is asked where the copy is old or mode is \"lookup\", is no answer for anybody";
     let advice = "in [directory], then `authkeys-sync`: a narrower `base`, or referrals = \"ignore\" if nobody there needs a key here";
     Some(found.why(why).advise(advice))
+}
+
+/// Groups in the eligible group that are not followed.
+fn groups_in_the_group(config: &Config) -> Option<Finding> {
+    let what = names::unfollowed(config)?;
+    let found = Finding::warning("nested-groups", what).at(Place::file(config.path.display()));
+    let why = "who is on call and eligible by such a group alone is refused";
+    Some(
+        found
+            .why(why)
+            .advise("nested_groups = true in [directory], then authkeys-sync and oncall-cache sync"),
+    )
 }
 
 /// The most of the refused keys of one kind that are named.

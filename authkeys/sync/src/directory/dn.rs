@@ -41,6 +41,13 @@ impl Dn {
         &self.0
     }
 
+    /// A filter (RFC 4515) that finds this entry, and others of the same name elsewhere.
+    pub fn first_as_filter(&self) -> String {
+        // Commas and pluses in values are numbers here, and so is every backslash: the rest means itself.
+        let first = self.0.split([',', '+']).next().unwrap_or_default();
+        format!("({})", first.replace('(', "\\28").replace(')', "\\29").replace('*', "\\2a"))
+    }
+
     /// Is this the entry `base`, or one below it?
     pub fn is_within(&self, base: &Self) -> bool {
         base.0.is_empty()
@@ -201,5 +208,13 @@ mod tests {
             assert!(!dn(elsewhere).is_within(&base), "{elsewhere}");
         }
         assert!(dn("uid=a").is_within(&dn("")));
+    }
+
+    #[test]
+    fn the_first_part_of_a_dn_is_a_filter_whatever_stands_in_it() {
+        let filter = |text: &str| Dn::read(text).unwrap().first_as_filter();
+        assert_eq!(filter("UID=alice,dc=x"), "(uid=alice)");
+        assert_eq!(filter("cn=A+uid=b,dc=x"), "(cn=a)");
+        assert_eq!(filter(r"cn=*)(uid\=\2a\,\5c,dc=x"), r"(cn=\2a\29\28uid\3d\2a\2c\5c)");
     }
 }

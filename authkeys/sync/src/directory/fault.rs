@@ -104,6 +104,8 @@ pub enum GroupFault {
     Range,
     /// Its members changed while they were read.
     Changing,
+    /// Groups in it have groups in them, and so on, deeper than is followed; which one is too deep.
+    TooDeep(String),
     /// It shows no member, and a group of its class has one, or its class is not shown either.
     Hidden,
 }
@@ -302,6 +304,11 @@ impl fmt::Display for GroupFault {
             Self::Several => f.write_str("is more than one entry; what is this server?"),
             Self::Range => f.write_str("comes in slices that do not fit together; what is this server?"),
             Self::Changing => f.write_str("changed while it was read; the next sync reads it again"),
+            Self::TooDeep(inner) => write!(
+                f,
+                "has groups in groups deeper than 8 levels, which are not followed: {}; make it flatter",
+                one_line(inner)
+            ),
             Self::Hidden => f.write_str(
                 "shows no member, which a group of its class must have; let who binds read `member` and `objectClass`",
             ),
@@ -371,6 +378,11 @@ fn is_about_us(alert: AlertDescription) -> bool {
 impl Reply {
     pub(super) fn new(code: u32, text: &str) -> Self {
         Self { code, text: one_line(text) }
+    }
+
+    /// Is the entry not there, or not for us (referral, noSuchObject, invalidDNSyntax, insufficientAccessRights)?
+    pub(super) fn is_about_the_entry(&self) -> bool {
+        matches!(self.code, 10 | 32 | 34 | 50)
     }
 
     /// Has the server no time for anybody (busy, unavailable)?

@@ -14,6 +14,16 @@ use crate::entry::Entry;
 /// Classes of groups that have a member, by RFC 4519.
 const NEVER_EMPTY: [&str; 2] = ["groupOfNames", "groupOfUniqueNames"];
 
+/// Classes of groups: RFC 4519, RFC 2307 and its successor (draft-howard-rfc2307bis), Active Directory, dynamic groups.
+const GROUPS: [&str; 6] =
+    ["groupOfNames", "groupOfUniqueNames", "posixGroup", "groupOfMembers", "group", "groupOfURLs"];
+
+/// Is this the entry of a group, by its classes?
+pub(super) fn is_group(found: &Received) -> bool {
+    let is = |class: &Vec<u8>| GROUPS.iter().any(|known| class.eq_ignore_ascii_case(known.as_bytes()));
+    found.values("objectClass").iter().any(is)
+}
+
 /// Who may ever become root by being on call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Eligible {
@@ -45,6 +55,27 @@ impl Eligible {
         }
         let is_empty = eligible.dns.is_empty() && eligible.uids.is_empty();
         if is_empty && can_be_empty != Some(true) { Err(GroupFault::Hidden) } else { Ok(eligible) }
+    }
+
+    /// Where members stand, people or not.
+    pub(super) fn dns(&self) -> impl Iterator<Item = &Dn> {
+        self.dns.iter()
+    }
+
+    /// The user names of members.
+    pub(super) fn uids(&self) -> impl Iterator<Item = &String> {
+        self.uids.iter()
+    }
+
+    /// Is what stands at `dn` a member?
+    pub(super) fn names(&self, dn: &Dn) -> bool {
+        self.dns.contains(dn)
+    }
+
+    /// Adds all of `others`.
+    pub(super) fn extend(&mut self, others: Self) {
+        self.dns.extend(others.dns);
+        self.uids.extend(others.uids);
     }
 
     /// Adds the person whose entry stands at `dn`.

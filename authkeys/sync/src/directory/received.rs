@@ -55,6 +55,14 @@ impl Received {
         taken
     }
 
+    /// The values of an attribute; none if it is not there.
+    pub fn values(&self, name: &str) -> &[Vec<u8>] {
+        self.attributes
+            .get(&name.to_ascii_lowercase())
+            .map(|(_, values)| values.as_slice())
+            .unwrap_or_default()
+    }
+
     /// The bytes that it takes, about.
     pub fn size(&self) -> usize {
         let values = self.attributes.values().flat_map(|(_, values)| values);

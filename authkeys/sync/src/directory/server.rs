@@ -6,12 +6,14 @@
 
 use ldap3::Scope;
 
+use super::dn::Dn;
 use super::person::readable;
 use super::received::Received;
 use super::{Fault, Search, Session};
 
 /// What is asked of the root entry.
-const ROOT: [&str; 4] = ["supportedControl", "supportedCapabilities", "vendorName", "vendorVersion"];
+const ROOT: [&str; 5] =
+    ["supportedControl", "supportedCapabilities", "vendorName", "vendorVersion", "namingContexts"];
 
 /// RFC 4533's request for changes.
 const SYNC_REQUEST: &str = "1.3.6.1.4.1.4203.1.9.1.1";
@@ -26,6 +28,8 @@ pub(super) struct Server {
     offers_changes: bool,
     is_389: bool,
     is_active_directory: bool,
+    /// The trees that it has.
+    contexts: Vec<String>,
 }
 
 impl Server {
@@ -43,6 +47,13 @@ impl Server {
         self.is_active_directory
     }
 
+    /// The tree that the entry `dn` is in.
+    pub(super) fn context_of(&self, dn: &str) -> Option<&str> {
+        let dn = Dn::read(dn)?;
+        let holds = |context: &&String| Dn::read(context).is_some_and(|context| dn.is_within(&context));
+        self.contexts.iter().filter(holds).max_by_key(|context| context.len()).map(String::as_str)
+    }
+
     /// Notes one attribute of the root entry.
     fn note(&mut self, name: &str, values: Vec<Vec<u8>>) {
         let mut values = readable(values);
@@ -52,6 +63,8 @@ impl Server {
             self.is_active_directory |= values.any(|capability| capability == ACTIVE_DIRECTORY);
         } else if name.eq_ignore_ascii_case("vendorName") || name.eq_ignore_ascii_case("vendorVersion") {
             self.is_389 |= values.any(|vendor| vendor.starts_with("389"));
+        } else if name.eq_ignore_ascii_case("namingContexts") {
+            self.contexts.extend(values);
         }
     }
 }
@@ -104,5 +117,15 @@ mod tests {
         for cookie in [slapds, "", "#", "##", "a#b:c#1", "a:1#b#1", "a:1#b:c#", "a:1#1"] {
             assert!(!is_cookie_of_389(cookie.as_bytes()), "{cookie}");
         }
+    }
+
+    #[test]
+    fn the_tree_of_an_entry_is_the_narrowest_that_holds_it() {
+        let mut server = Server::default();
+        let trees = ["DC=example,DC=com", "CN=Configuration,DC=example,DC=com", "DC=example,DC=org"];
+        server.note("namingContexts", trees.map(|tree| tree.as_bytes().to_vec()).into());
+        assert_eq!(server.context_of("cn=g, dc=EXAMPLE,dc=com"), Some("DC=example,DC=com"));
+        assert_eq!(server.context_of("cn=g,cn=configuration,dc=example,dc=com"), Some(trees[1]));
+        assert_eq!(server.context_of("cn=g,dc=example,dc=net"), None);
     }
 }

@@ -38,6 +38,9 @@ impl Directory {
                 if ldap.fold_case {
                     scope += " fold_case";
                 }
+                if ldap.nested_groups {
+                    scope += " nested";
+                }
                 for Mark { attribute, values } in disabled {
                     scope += &format!(" disabled={attribute}:{values:?}");
                 }
@@ -72,6 +75,8 @@ pub struct Ldap {
     pub eligible_group: Option<String>,
     /// How it is known who is in that group.
     pub membership: Membership,
+    /// Are members of groups in that group members of it?
+    pub nested_groups: bool,
     /// What a reference to another server means.
     pub referrals: Referrals,
     /// What attributes of people are called.
@@ -206,6 +211,16 @@ impl fmt::Display for Lockout {
     }
 }
 
+/// What is said where `count` groups are members of the eligible group and are not followed; `first` is one of them.
+pub fn unfollowed_groups(eligible_group: &str, count: usize, first: &str) -> String {
+    let (groups, first) = (if count == 1 { "a group" } else { "groups" }, first.escape_debug());
+    let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+    format!(
+        "{eligible_group} has {groups} as members ({first}{more}), and whoever is in there alone is not eligible; set \
+         nested_groups = true in [directory], or list the people in the group itself"
+    )
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DirectorySection {
@@ -223,6 +238,8 @@ pub(super) struct DirectorySection {
     eligible_group: Option<String>,
     #[serde(default)]
     eligible_group_by: Membership,
+    #[serde(default)]
+    nested_groups: bool,
     #[serde(default)]
     referrals: Referrals,
     #[serde(default)]
@@ -289,6 +306,7 @@ impl DirectorySection {
             filter: this.people_filter()?,
             eligible_group: this.eligible_group.clone(),
             membership: this.eligible_group_by,
+            nested_groups: this.nested_groups,
             referrals: this.referrals,
             attributes: this.attributes.check()?,
             fold_case,

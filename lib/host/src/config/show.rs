@@ -104,6 +104,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         filter,
         eligible_group,
         membership,
+        nested_groups,
         referrals,
         attributes,
         disabled,
@@ -129,6 +130,7 @@ fn show_directory(directory: &Directory, max_shrink: u8) -> Option<Value> {
         ("filter", text(filter)),
         ("eligible_group", eligible_group.as_ref().and_then(text)),
         ("eligible_group_by", text(membership)),
+        ("nested_groups", Some(Value::Boolean(*nested_groups))),
         ("referrals", text(referrals)),
         ("attributes", table([("user", text(user)), ("keys", text(keys)), ("mail", text(mail))])),
         ("lockout", text(lockout)),
@@ -415,6 +417,7 @@ ca_file = "ca.pem"
 filter = "(uid=*)"
 eligible_group = "cn=g"
 eligible_group_by = "memberOf"
+nested_groups = true
 referrals = "ignore"
 attributes = { user = "sAMAccountName", keys = "altSecurityIdentities", mail = "proxyAddresses" }
 disabled = { employeeType = ["former", "*"], title = ["x"] }

@@ -358,6 +358,15 @@ impl Base {
         Ok(flags)
     }
 
+    /// Where the entries of eligible people stand.
+    pub fn eligible_dns(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT dn FROM entry JOIN person USING (principal) WHERE eligible";
+        let read = || -> rusqlite::Result<Vec<String>> {
+            self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+        };
+        read().map_err(|error| self.corrupt(error))
+    }
+
     /// The change that changes nothing.
     pub fn kept(&self) -> Change {
         Change { effect: self.unchanged(), ..Change::default() }
