@@ -453,3 +453,16 @@ fn a_roster_that_cannot_be_read_is_not_called_damaged_and_hints_name_its_writer(
     says(&format!("{failing} who"), &["cannot be read"]);
     assert!(suite.run_as("nobody", "oncall-cache check alice").status.success(), "it was as it should");
 }
+
+#[test]
+fn how_long_a_login_waits_for_a_directory_that_does_not_answer_is_told() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    assert!(status(&suite).1["outage_wait_seconds"].is_null() && !table(&suite).contains("a login waits"));
+    let server = "urls = ['ldaps://ldap.example.com']\nbase = 'dc=example,dc=com'\n[keys]\ndeadline = '4s'";
+    let config = harness::suite::CONFIG.replace("file = \"people.toml\"", server);
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    assert_eq!(status(&suite).1["outage_wait_seconds"], 8);
+    assert!(table(&suite).contains("a login waits up to 8 seconds: twice `deadline`"), "{}", table(&suite));
+}
