@@ -240,7 +240,7 @@ fn base(module: &str) -> String {
 }
 
 #[test]
-fn the_module_allows_what_the_socket_and_the_first_decision_after_a_boot_need() {
+fn the_module_allows_what_the_socket_the_chain_and_the_first_decision_after_a_boot_need() {
     let host = Host::start();
     let source = "/run/suite/source/packaging/selinux";
     host.write("/run/base.te", base(include_str!("../packaging/selinux/authkeys.te")), 0o644);
@@ -260,6 +260,9 @@ fn the_module_allows_what_the_socket_and_the_first_decision_after_a_boot_need() 
         ("oncall_sync_t", "oncall_sync_t", "unix_stream_socket", "accept", true),
         ("oncall_sync_t", "init_t", "unix_stream_socket", "accept", true),
         ("sshd_t", "authkeys_run_t", "dir", "create", true),
+        ("authkeys_t", "bin_t", "file", "execute_no_trans", true),
+        ("authkeys_sync_t", "bin_t", "file", "execute", false),
+        ("oncall_sync_t", "bin_t", "file", "execute", false),
         ("authkeys_sync_t", "init_t", "unix_stream_socket", "accept", false),
         ("oncall_sync_t", "authkeys_lib_t", "file", "write", false),
         ("authkeys_t", "oncall_lib_t", "file", "write", false),
