@@ -275,33 +275,46 @@ fn in_sshd_the_session_line_is_before_all_that_end_the_stack() {
     }
 }
 
-/// By the program itself, pam_oncall.so itself and a host that enforces: bob is off call, alice on call.
+/// Stacks in which a line at the end would not count.
+const ENDING: [&str; 7] = [
+    "account sufficient pam_localuser.so\n@include common-account\n",
+    "account [success=done default=ignore] pam_unix.so\naccount required pam_deny.so\n",
+    "account include ends-early\naccount required pam_unix.so\n",
+    "account [default=1] pam_permit.so\naccount required pam_deny.so\naccount required pam_unix.so\n",
+    "account sufficient pam_unix.so\n",
+    "",
+    "account [success=1 default=ignore] pam_unix.so\naccount requisite pam_deny.so\naccount [default=reset] pam_permit.so\naccount sufficient pam_unix.so\n",
+];
+
+/// By libpam, pam_oncall.so itself and a host that enforces: bob is off call, alice on call. sshd and su ask themselves, since
+/// what counts there is who calls, or whose key it is.
 #[test]
 fn what_it_says_that_counts_refuses_whoever_is_off_call() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
     suite.sync();
-    for stack in [
-        "account sufficient pam_localuser.so\n@include common-account\n",
-        "account [success=done default=ignore] pam_unix.so\naccount required pam_deny.so\n",
-        "account [default=1] pam_permit.so\naccount required pam_deny.so\naccount required pam_unix.so\n",
-        "account include ends-early\naccount required pam_unix.so\n",
-        "account sufficient pam_unix.so\n",
-        "auth required pam_permit.so\n",
-        "account [success=1 default=ignore] pam_unix.so\naccount requisite pam_deny.so\naccount [default=reset] pam_permit.so\naccount sufficient pam_unix.so\n",
-    ] {
-        suite.host.write("/etc/pam.d/ends-early", ENDS_EARLY, 0o644);
-        suite.host.write("/etc/pam.d/sudo", stack, 0o644);
-        let ask = |person: &str| {
-            let said =
-                suite.host.must(&format!("/usr/libexec/authkeys/pam-probe sudo {person} ruser={person}"));
-            said.starts_with("0 ")
-        };
-        assert!(ask("bob") && ask("alice"), "{stack}");
-        let said = suite.host.must("sh /run/suite/source/packaging/pam/enable.sh sudo");
-        assert!(said.contains("It counts from now on for sudo:"), "{said}");
-        assert!(!ask("bob") && ask("alice"), "{stack}{}", suite.host.read("/etc/pam.d/sudo"));
-        suite.host.must("sh /run/suite/source/packaging/pam/enable.sh --undo sudo");
-        assert_eq!(suite.host.read("/etc/pam.d/sudo"), stack);
+    suite.host.write("/etc/pam.d/ends-early", ENDS_EARLY, 0o644);
+    let probe = |service: &str, person: &str, words: &str| {
+        let said = suite.host.must(&format!("/usr/libexec/authkeys/pam-probe {service} {person} {words}"));
+        said.starts_with("0 ")
+    };
+    let enters = |service: &str, person: &str| match service {
+        "sshd" => suite.ssh(person, person, "true").status.success(),
+        "su" => suite.run_as(person, "su root -c true").status.success(),
+        "sudo" => probe(service, person, &format!("ruser={person}")),
+        _ => probe(service, person, "tty=/dev/pts/7"),
+    };
+    for (service, shapes) in [("sudo", 7), ("su", 3), ("sshd", 3), ("login", 3), ("polkit-1", 3)] {
+        for shape in &ENDING[..shapes] {
+            let stack = format!("auth required pam_permit.so\n{shape}session required pam_permit.so\n");
+            suite.host.write(&format!("/etc/pam.d/{service}"), &stack, 0o644);
+            assert!(enters(service, "bob") && enters(service, "alice"), "{service}: {stack}");
+            let said = suite.host.must(&format!("sh /run/suite/source/packaging/pam/enable.sh {service}"));
+            assert!(said.contains(&format!("It counts from now on for {service}:")), "{said}");
+            let now = suite.host.read(&format!("/etc/pam.d/{service}"));
+            assert!(!enters(service, "bob") && enters(service, "alice"), "{service}: {now}");
+            suite.host.must(&format!("sh /run/suite/source/packaging/pam/enable.sh --undo {service}"));
+            assert_eq!(suite.host.read(&format!("/etc/pam.d/{service}")), stack);
+        }
     }
 }
