@@ -379,20 +379,28 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
             "cp /etc/pam.d/other /etc/pam.d/cockpit",
             "warning pam-door",
             "/etc/pam.d/cockpit",
-            Advice("pam_listfile", "rm /etc/pam.d/cockpit"),
+            Advice("pam_listfile", "rm /etc/pam.d/cockpit /etc/authkeys/not-here"),
+        ),
+        // The command keeps out whoever is guarded, not root alone, and one who is new is told.
+        case(
+            "cp /etc/pam.d/other /etc/pam.d/cockpit && echo root >/etc/authkeys/not-here && \
+             sed -i '1i account requisite pam_listfile.so onerr=fail item=user sense=deny file=/etc/authkeys/not-here' /etc/pam.d/cockpit",
+            "warning pam-door",
+            "/etc/pam.d/cockpit",
+            Advice(" alice bob ", "rm /etc/pam.d/cockpit /etc/authkeys/not-here"),
         ),
         // A file that comes with login is a door where a program asks by it.
         case(
             "cp /etc/pam.d/other /etc/pam.d/remote && touch /usr/sbin/in.telnetd",
             "warning pam-door",
             "/etc/pam.d/remote",
-            Advice("remove the program", "rm /usr/sbin/in.telnetd"),
+            Advice("pam_listfile", "rm /usr/sbin/in.telnetd /etc/authkeys/not-here"),
         ),
         case(
             "cp /etc/pam.d/other /etc/pam.d/xrdp-sesman && echo root:secret | chpasswd",
             "open pam-door",
             "/etc/pam.d/xrdp-sesman",
-            Advice("remove the program", "rm /etc/pam.d/xrdp-sesman"),
+            Advice("pam_listfile", "rm /etc/pam.d/xrdp-sesman /etc/authkeys/not-here"),
         ),
     ]);
 }
@@ -411,6 +419,19 @@ fn what_keeps_everybody_out_of_a_stack_is_named() {
             "lock-out pam-absent",
             "/etc/pam.d/sshd#pam_absent",
             Advice("or take the line out", "true"),
+        ),
+        // Measured: `account include` of such a line refuses everybody, and in auth it refuses whoever has to prove anything.
+        case(
+            "sed -i 's/^@include common-auth/@includes common-auth/' /etc/pam.d/sudo",
+            "lock-out pam-line",
+            "/etc/pam.d/sudo#@includes",
+            Advice("`@include`", "true"),
+        ),
+        case(
+            "printf '@account-lines\n' >/etc/pam.d/ours && sed -i '1i account include ours' /etc/pam.d/sudo",
+            "lock-out pam-line",
+            "/etc/pam.d/ours#@account-lines",
+            Advice("take the line out", "rm /etc/pam.d/ours"),
         ),
         case(
             "sed -i '/^account required pam_oncall/a account [success=ok ignore=ignore user_unknown=9 default=bad] pam_localuser.so' /etc/pam.d/sudo",
@@ -440,6 +461,18 @@ fn what_keeps_everybody_out_of_a_stack_is_named() {
             Mend,
         ),
     ]);
+}
+
+/// dpkg keeps the configuration of a package that is removed and not purged. No program asks by it any more.
+#[test]
+fn what_is_left_of_a_removed_package_is_no_door() {
+    let suite = suite();
+    suite.host.must("cp /etc/pam.d/other /etc/pam.d/vsftpd");
+    let is_told = || ask(&suite).findings.iter().any(|one| word(one, "what").starts_with("vsftpd: "));
+    assert!(is_told());
+    let left = "\nPackage: vsftpd\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 3\nMaintainer: x\nConffiles:\n /etc/pam.d/vsftpd 0123456789abcdef0123456789abcdef\nDescription: x\n";
+    suite.host.must(&format!("printf '{left}' >>/var/lib/dpkg/status"));
+    assert!(!is_told());
 }
 
 /// Where libpam does not mind a carriage return, nothing is told of it: alice gets in, and bob does not.
@@ -586,6 +619,19 @@ fn a53_an_sshd_that_does_not_ask_is_named_by_the_line_that_wins() {
         case("chmod g+w /usr/bin/authkeys", "lock-out sshd-command-path", "/usr/bin/authkeys", Mend),
         case("chmod 777 /usr/bin", "lock-out sshd-command-path", "/usr/bin", Mend),
         case("chmod 700 /usr/bin/authkeys", "lock-out sshd-command-path", "/usr/bin/authkeys", Mend),
+        // Measured: it is run in place of a key's own command.
+        case(
+            "printf 'Match User root\n  ForceCommand /usr/local/bin/audit-shell\n' >>/etc/ssh/sshd_config",
+            "warning sshd-forcecommand",
+            "/etc/ssh/sshd_config#ForceCommand /usr",
+            Advice("explain = false", "true"),
+        ),
+        case(
+            "printf 'Match Address 10.0.0.0/8 User root\n  ForceCommand /usr/local/bin/audit-shell\n' >>/etc/ssh/sshd_config",
+            "warning sshd-forcecommand",
+            "/etc/ssh/sshd_config#ForceCommand /usr",
+            Advice("explain = false", "true"),
+        ),
         case(
             "printf 'PermitTunnel yes\\n' >/etc/ssh/sshd_config.d/05-tunnel.conf",
             "warning sshd-tunnel",
@@ -1349,13 +1395,25 @@ fn sudo_and_polkit_that_ask_nobody_and_people_whom_sudo_will_refuse_are_named() 
         ),
         case(
             "echo 'polkit.addRule(function(a, s) { return polkit.Result.YES; });' >/etc/polkit-1/rules.d/10-ops.rules",
+            "open polkit-yes",
+            "/etc/polkit-1/rules.d/10-ops.rules#YES",
+            Advice("AUTH_ADMIN", "rm /etc/polkit-1/rules.d/10-ops.rules"),
+        ),
+        case(
+            "printf 'polkit.addRule(function(a, s) {\\n  if (a.id == \"org.freedesktop.machine1.host-shell\") { return polkit.Result.YES; }\\n});\\n' >/etc/polkit-1/rules.d/10-ops.rules",
+            "open polkit-yes",
+            "/etc/polkit-1/rules.d/10-ops.rules#YES",
+            Advice("AUTH_ADMIN", "sed -i s/YES/AUTH_ADMIN/ /etc/polkit-1/rules.d/10-ops.rules"),
+        ),
+        case(
+            "printf 'polkit.addRule(function(a, s) {\\n  if (a.id == \"org.freedesktop.login1.reboot\") { return polkit.Result.YES; }\\n});\\n' >/etc/polkit-1/rules.d/10-ops.rules",
             "warning polkit-yes",
             "/etc/polkit-1/rules.d/10-ops.rules#YES",
             Advice("AUTH_ADMIN", "rm /etc/polkit-1/rules.d/10-ops.rules"),
         ),
         case(
             "mkdir -p /etc/polkit-1/localauthority/50-local.d && printf '[ops]\\nIdentity=unix-group:ops\\nAction=*\\nResultAny=yes\\n' >/etc/polkit-1/localauthority/50-local.d/ops.pkla",
-            "warning polkit-yes",
+            "open polkit-yes",
             "/etc/polkit-1/localauthority/50-local.d/ops.pkla#ResultAny",
             Advice("AUTH_ADMIN", "rm -r /etc/polkit-1/localauthority"),
         ),

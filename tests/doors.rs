@@ -128,7 +128,9 @@ fn doors_of_debian_13() {
     let site = Site::start();
     let host = host(&site, Debian::Trixie);
     every_door(&site, &host);
+    polkit_of_the_next_release(&site, &host);
     sudo_rs_without_sudo(&host);
+    sudo_rs_of_the_next_release(&host);
 }
 
 fn every_door(site: &Site, host: &Booted) {
@@ -145,6 +147,7 @@ fn every_door(site: &Site, host: &Booted) {
     what_the_configuration_leaves_out_is_named(host);
     a_second_ssh_server_is_named(site, host);
     root_needs_nobody(host);
+    a_program_that_is_gone_is_no_door(host);
 }
 
 /// The ways by which polkit lets an administrator do what root does.
@@ -193,6 +196,33 @@ fn polkit(site: &Site, host: &Booted) {
             assert_eq!(records[before]["verdict"], verdict, "{name}: {command}");
         }
     }
+}
+
+/// polkit 128's helper asks PAM in a unit that may write nowhere: our package says where it may. Where that is
+/// missing, doctor names it, and what could not be written down is read from the log.
+fn polkit_of_the_next_release(site: &Site, host: &Booted) {
+    host.add("next-polkit");
+    assert_eq!(found(host, "audit"), []);
+    polkit(site, host);
+
+    let drop_in = "/usr/lib/systemd/system/polkit-agent-helper@.service.d/10-authkeys.conf";
+    host.must(&format!("mv {drop_in} /root/ && systemctl daemon-reload"));
+    let before = records(host, "polkit-1", "olga").len();
+    let enter = || {
+        let command = "python3 /usr/local/bin/type.py olga secret-olga '' systemctl start enter";
+        text(&site.ssh(host, "carol", "olga", command))
+    };
+    let said = enter();
+    assert!(said.contains("AUTHENTICATION COMPLETE"), "{said}");
+    assert_eq!(records(host, "polkit-1", "olga").len(), before, "it is as doctor says");
+    let report = text(&host.sh("oncall-cache report --since 1h"));
+    assert!(report.contains("in the log alone: olga by polkit-1, allow, 1 times"), "{report}");
+    let told = found(host, "audit");
+    assert!(told.len() == 1 && told[0].0.starts_with("warning polkit's helper may not write"), "{told:?}");
+    host.must(&told[0].1);
+    assert_eq!(found(host, "audit"), []);
+    let said = enter();
+    assert_eq!(records(host, "polkit-1", "olga").len(), before + 1, "{said}");
 }
 
 /// The decisions about `name` by `service` that were written down.
@@ -244,6 +274,15 @@ fn a_second_ssh_server_is_named(site: &Site, host: &Booted) {
     assert!(!enters());
     assert!(found(host, "second-sshd")[0].0.starts_with("note "));
     host.must("rm /root/.ssh/authorized_keys");
+}
+
+/// dpkg keeps the stack of a program that is removed.
+fn a_program_that_is_gone_is_no_door(host: &Booted) {
+    host.must("pam-oncall-enable --undo doas");
+    let is_told = || found(host, "pam-missing").iter().any(|(what, _)| what.contains("doas"));
+    assert!(is_told());
+    host.must("apt-get -q remove opendoas && test -e /etc/pam.d/doas && test -e /etc/doas.conf");
+    assert!(!is_told());
 }
 
 /// A list of services from before a door was known.
@@ -306,4 +345,24 @@ fn sudo_rs_without_sudo(host: &Booted) {
     assert_eq!(found(host, "pam-missing"), []);
     host.must("pam-oncall-enable --undo");
     host.must("test ! -e /etc/pam.d/sudo && test ! -e /etc/pam.d/sudo-i");
+}
+
+/// 0.2.15 asks by `sudo-i` for -i, asks PAM before it lists and validates, and has a su that is setuid.
+fn sudo_rs_of_the_next_release(host: &Booted) {
+    host.add("next-sudo-rs");
+    let said = host.must("pam-oncall-enable 2>&1");
+    for service in ["sudo", "sudo-i"] {
+        assert!(said.contains(&format!("/etc/pam.d/{service}: written")), "{said}");
+    }
+    for words in ["", "-i ", "-u root "] {
+        admits(host, SUDOERS, None, &format!("sudo-rs {words}id -un"));
+    }
+    assert!(!records(host, "sudo-i", "alice").is_empty() && !records(host, "sudo-i", "bob").is_empty());
+    for command in ["sudo-rs -l", "sudo-rs -v"] {
+        let (alice, bob) = (types(host, "alice", None, command), types(host, "bob", None, command));
+        assert!(alice.status.success() && !bob.status.success(), "{command}: {}{}", text(&alice), text(&bob));
+    }
+    admits(host, SUDOERS, Some("secret-root"), "su-rs -c \"id -un\"");
+    admits(host, SUDOERS, Some("secret-root"), "su-rs - -c \"id -un\"");
+    assert_eq!(found(host, "pam-missing"), []);
 }

@@ -8,6 +8,7 @@ mod lines;
 mod logins;
 mod numbers;
 mod show;
+mod unwritten;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -98,6 +99,7 @@ impl Usage {
         let names = Names::read(config, now);
         let (logins, told) = read_logins(config, period, &names, period.contains(now));
         gaps.extend(told);
+        gaps.extend(unwritten::read(period));
         let history = sync::history_path(config);
         let could = Could::read(Files::of(&history, Keeper::Service, &mut gaps), period, &mut gaps);
         Ok(Self { host: config.rules.host.name.clone(), period, could, logins, gaps })

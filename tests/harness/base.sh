@@ -23,20 +23,35 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/lists/partial" "$base/opt/debs"
 echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $release main" >"$scratch/sources.list"
 about() {
-    "$@" -q -o Dir::State::status="$base/var/lib/dpkg/status" -o Dir::State::lists="$scratch/lists" \
+    tool=$1
+    shift
+    "$tool" -q -o Dir::State::status="$base/var/lib/dpkg/status" -o Dir::State::lists="$scratch/lists" \
         -o Dir::Etc::sourcelist="$scratch/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null -o APT::Default-Release= \
-        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root
+        -o Dir::Etc::preferences="$scratch/preferences" -o Dir::Etc::preferencesparts=/dev/null -o APT::Default-Release= \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root "$@"
 }
+put_by() { # directory, package
+    debs=$base/opt/debs/$1
+    mkdir -p "$debs/partial"
+    about apt-get install --yes --no-install-recommends --download-only -o APT::Default-Release="$release" \
+        -o Dir::Cache::archives="$debs" "$2"
+    rm -rf "$debs/partial" "$debs/lock"
+}
+: >"$scratch/preferences"
 about apt-get update
 for program in pkexec opendoas dropbear-bin systemd-container sudo-rs; do
-    debs=$base/opt/debs/$program
     # Not every release has each.
-    about apt-cache show "$program" >/dev/null || continue
-    mkdir -p "$debs/partial"
-    about apt-get install --yes --no-install-recommends --download-only -o Dir::Cache::archives="$debs" "$program"
-    rm -rf "$debs/partial" "$debs/lock"
+    ! about apt-cache show "$program" >/dev/null || put_by "$program" "$program"
 done
+# What asks PAM in another way from the next release on, with as little else of that as can be.
+if [ "$release" = trixie ]; then
+    sed 's/ trixie main/ forky main/' "$scratch/sources.list" >"$scratch/next"
+    cat "$scratch/next" >>"$scratch/sources.list"
+    printf 'Package: polkitd pkexec libpolkit-* sudo-rs\nPin: release n=forky\nPin-Priority: 995\n' >"$scratch/preferences"
+    about apt-get update
+    put_by next-polkit pkexec
+    put_by next-sudo-rs sudo-rs
+fi
 
 # Each host has its own at its first boot; its name it is told.
 : >"$base/etc/machine-id"

@@ -57,6 +57,40 @@ pub fn check(file: &Path, accounts: &Accounts) -> Vec<Finding> {
     findings
 }
 
+/// The unit in which polkit 128's helper asks PAM.
+const HELPER: &str = "/usr/lib/systemd/system/polkit-agent-helper@.service";
+
+/// What systemd says of that unit: `NAME=VALUE` lines. `None`: there is no such unit, or nothing that starts it.
+pub fn helper() -> Option<String> {
+    if !machine::exists(HELPER) || !machine::exists("/run/systemd/system") {
+        return None;
+    }
+    let words = ["show", "--property=ProtectSystem,ReadWritePaths", "polkit-agent-helper@doctor.service"];
+    machine::run("/usr/bin/systemctl", &words).filter(|said| said.succeeded).map(|said| said.out)
+}
+
+/// May polkit's helper write the audit file, if systemd says `shown` of its unit?
+pub fn helper_writes(file: &Path, shown: &str) -> bool {
+    let of = |name: &str| shown.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let may_write = |path: &str| file.starts_with(path.trim_start_matches(['-', '+']));
+    of("ProtectSystem") != Some("strict")
+        || of("ReadWritePaths").unwrap_or_default().split(' ').any(|path| !path.is_empty() && may_write(path))
+}
+
+/// Says of polkit's helper that it may not write the audit file.
+pub fn unwritten_by_polkit(file: &Path) -> Option<Finding> {
+    helper().filter(|shown| !helper_writes(file, shown))?;
+    let what = format!("polkit's helper may not write {}", file.display());
+    let directory = file.parent()?.display().to_string();
+    let drop_in = "/etc/systemd/system/polkit-agent-helper@.service.d";
+    let mend = format!(
+        "mkdir -p {drop_in} && printf '[Service]\\nReadWritePaths=-%s -/run/authkeys\\n' {} >{drop_in}/authkeys.conf && systemctl daemon-reload",
+        quoted(&directory)
+    );
+    let why = "who becomes root by pkexec, run0 and systemctl is in the log alone (`unwritten=`); `oncall-cache report` looks there";
+    Some(Finding::warning("audit", what).at(Place::file(HELPER)).why(why).run(mend))
+}
+
 fn of_file(file: &Path, accounts: &Accounts) -> Option<Finding> {
     let metadata = std::fs::symlink_metadata(file).ok()?;
     let name = quoted(&file.display().to_string());
@@ -87,4 +121,24 @@ fn of_file(file: &Path, accounts: &Accounts) -> Option<Finding> {
 /// `zoe's, mode 0664`.
 fn state(metadata: &Metadata, accounts: &Accounts) -> String {
     format!("{}'s, mode {:04o}", accounts.user_name(metadata.uid()), metadata.mode() & 0o7777)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_that_may_write_nowhere_is_told_unless_it_has_the_place() {
+        let file = Path::new("/var/log/authkeys/decisions.jsonl");
+        for (shown, writes) in [
+            ("ProtectSystem=strict\nReadWritePaths=\n", false),
+            ("ReadWritePaths=-/var/log/authkeys -/run/authkeys\nProtectSystem=strict\n", true),
+            ("ReadWritePaths=/var/log\nProtectSystem=strict\n", true),
+            ("ReadWritePaths=-/var/log/authkeys.old /srv\nProtectSystem=strict\n", false),
+            ("ProtectSystem=full\nReadWritePaths=\n", true),
+            ("", true),
+        ] {
+            assert_eq!(helper_writes(file, shown), writes, "{shown}");
+        }
+    }
 }

@@ -100,7 +100,7 @@ pub const DOORS: [Door; 17] = [
         programs: SU,
         needs: None,
         asked: "the target; the caller is known by the real uid",
-        measured: "util-linux 2.38, 2.41; su-rs 0.2.5 is not setuid",
+        measured: "util-linux 2.38, 2.41; su-rs 0.2.15 (0.2.5 is not setuid)",
         guard: Guard::Line,
     },
     Door {
@@ -136,7 +136,7 @@ pub const DOORS: [Door; 17] = [
         programs: POLKIT,
         needs: None,
         asked: "the administrator who proves to be one; whom polkit's rules call so, or root",
-        measured: "polkit 122, 126",
+        measured: "polkit 122, 126, 128",
         guard: Guard::Line,
     },
     Door {
@@ -271,6 +271,31 @@ mod tests {
     fn the_page_has_every_door() {
         let page = include_str!("../../../docs/operations.md");
         assert!(page.contains(&table()), "docs/operations.md, \"The doors\", should have:\n{}", table());
+    }
+
+    #[test]
+    fn the_roles_guard_the_same_doors() {
+        let (commas, blanks) = (services().join(", "), services().join(" "));
+        for (text, words) in [
+            (
+                include_str!("../../../packaging/ansible/roles/authkeys/defaults/main.yml"),
+                format!("\nauthkeys_pam_services: [{commas}]\n"),
+            ),
+            (
+                include_str!("../../../packaging/ansible/roles/authkeys/meta/argument_specs.yml"),
+                format!("        choices: [{commas}]\n        default: [{commas}]\n"),
+            ),
+            (
+                include_str!("../../../packaging/chef/authkeys/attributes/default.rb"),
+                format!("['pam_services'] = %w[{blanks}]\n"),
+            ),
+            (
+                include_str!("../../../packaging/chef/authkeys/resources/pam.rb"),
+                format!("property :services, Array, default: %w[{blanks}]\n"),
+            ),
+        ] {
+            assert!(text.contains(&words), "no {words} in {text}");
+        }
     }
 
     #[test]

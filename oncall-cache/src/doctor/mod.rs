@@ -7,12 +7,13 @@
 mod accounts;
 mod audit;
 mod doors;
+mod dpkg;
 mod dropbear;
 mod entry;
 mod files;
 mod finding;
 mod keys_before;
-mod machine;
+pub mod machine;
 mod names;
 mod nss;
 mod pam;
@@ -146,17 +147,21 @@ impl<'a> Host<'a> {
 
     fn pam(&self) -> Vec<Finding> {
         let module = pam::Module::read();
-        let guarded = self.accounts.guarded(&self.rules).map(|user| user.name.as_str());
+        let guarded = || self.accounts.guarded(&self.rules).map(|user| user.name.as_str());
+        let packages = machine::run("/usr/bin/dpkg-query", &dpkg::QUERY).map(|said| said.out);
+        let left_over = dpkg::left_over(&packages.unwrap_or_default());
         let pam = pam::Pam {
             read: &machine::text,
             has: &machine::exists,
+            is_left_over: &|file| left_over.contains(file),
             has_module: &pam::is_installed,
             services: &self.rules.services,
             config: self.path,
             has_shared: !self.rules.shared.is_empty(),
             robots: self.robots(),
             is_ready: module.is_there() && self.config.is_some(),
-            with_password: guarded.filter(|name| self.accounts.has_password(name)).collect(),
+            with_password: guarded().filter(|name| self.accounts.has_password(name)).collect(),
+            guarded: guarded().collect(),
             administrators: self.administrators(),
         };
         let mut findings = pam::check(&pam);
@@ -201,6 +206,13 @@ impl<'a> Host<'a> {
             real: &|path| machine::real(path),
             config: self.path,
             shared: self.shared(),
+            explained: self
+                .rules
+                .shared
+                .iter()
+                .filter(|one| one.explain)
+                .map(|one| one.account.as_str())
+                .collect(),
             keys,
             chain: self.config.map_or(&[], |config| &config.keys.chain),
         };
@@ -260,6 +272,7 @@ impl<'a> Host<'a> {
         // The module writes there without a readable configuration too.
         let file = self.config.map_or(Path::new(DEFAULT_AUDIT), |config| &config.paths.audit);
         findings.extend(audit::check(file, &self.accounts));
+        findings.extend(audit::unwritten_by_polkit(file));
         findings.extend(state::probe());
         findings
     }

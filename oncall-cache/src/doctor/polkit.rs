@@ -89,12 +89,59 @@ pub fn unguarded(file: &str, text: &str, policy: &Policy<'_>) -> Vec<Finding> {
     administrators(text).into_iter().filter_map(tell).collect()
 }
 
+/// Actions that are worth root whoever is let do them: to run a program as root (pkexec(1)); to start, change and
+/// furnish units (org.freedesktop.systemd1(5)), which process 1 runs as root; a shell on the host
+/// (org.freedesktop.machine1(5)); to install a package that nobody vouches for, whose scripts root runs; to make
+/// anybody an administrator.
+const WORTH_ROOT: [&str; 7] = [
+    "org.freedesktop.policykit.exec",
+    "org.freedesktop.systemd1.manage-units",
+    "org.freedesktop.systemd1.manage-unit-files",
+    "org.freedesktop.systemd1.set-environment",
+    "org.freedesktop.machine1.host-shell",
+    "org.freedesktop.packagekit.package-install-untrusted",
+    "org.freedesktop.accounts.user-administration",
+];
+
+/// May a rule be about an action that is worth root? Of a rule's program no more is known than the words in it: one that
+/// names no action is about every one, and a part of a name, or a pattern, is about all that begin so.
+fn is_worth_root(rule: &str) -> bool {
+    let words = rule.split(['"', '\'', '=', ';', '`', '\n']).map(str::trim);
+    let names: Vec<&str> = words
+        .filter(|word| word.matches('.').count() > 1 || *word == "*")
+        .filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric() || ".-*_".contains(c)))
+        // The program's own words.
+        .filter(|word| !["polkit.", "action.", "subject."].iter().any(|own| word.starts_with(own)))
+        .collect();
+    let covers = |name: &&str| {
+        let begin = name.split('*').next().unwrap_or_default();
+        WORTH_ROOT.iter().any(|action| action.starts_with(begin))
+    };
+    names.is_empty() || names.iter().any(covers)
+}
+
+/// The rules of a file, each with the number of the line before it: what stands from one `addRule(` or `[section]` to
+/// the next.
+fn rules(text: &str) -> Vec<(usize, Vec<String>)> {
+    let mut rules: Vec<(usize, Vec<String>)> = vec![(0, Vec::new())];
+    for (at, line) in text.lines().enumerate() {
+        let line = line.split("//").next().unwrap_or_default().trim();
+        let line = if line.starts_with('#') { "" } else { line };
+        if line.contains("addRule(")
+            || line.contains("addAdminRule(")
+            || (line.starts_with('[') && line.ends_with(']'))
+        {
+            rules.push((at, Vec::new()));
+        }
+        if let Some((_, lines)) = rules.last_mut() {
+            lines.push(line.to_string());
+        }
+    }
+    rules
+}
+
 /// Judges one file of rules or of local authority.
 pub fn check(file: &str, text: &str) -> Vec<Finding> {
-    let numbered = text
-        .lines()
-        .enumerate()
-        .map(|(at, line)| (at + 1, line.split("//").next().unwrap_or_default().trim()));
     let says_yes = |line: &str| {
         let plain: String = line.chars().filter(|c| !c.is_whitespace()).collect();
         let told = plain.to_ascii_lowercase();
@@ -103,15 +150,27 @@ pub fn check(file: &str, text: &str) -> Vec<Finding> {
                 && told.ends_with("=yes");
         plain.contains("polkit.Result.YES") || plain.contains("return\"yes\"") || authority
     };
-    let tell = |(line, _): (usize, &str)| {
-        // What a package brought is its distribution's decision.
-        let severity = if file.contains("/10-vendor.d/") { Severity::Note } else { Severity::Warning };
-        let found = Finding::new(severity, "polkit-yes", "a rule answers YES: nobody is asked who they are");
+    let mut findings = Vec::new();
+    for (before, lines) in rules(text) {
+        let is_worth_root = is_worth_root(&lines.join("\n"));
+        let (severity, what) = match is_worth_root {
+            // What a package brought is its distribution's decision.
+            _ if file.contains("/10-vendor.d/") => {
+                (Severity::Note, "a rule answers YES: nobody is asked who they are")
+            }
+            true => {
+                (Severity::Open, "a rule answers YES for what is worth root: nobody is asked who they are")
+            }
+            false => (Severity::Warning, "a rule answers YES: nobody is asked who they are"),
+        };
         let why = "what it covers (mounts, units, packages, pkexec) is root without PAM, on call or not";
         let advice = "answer AUTH_ADMIN, which asks by the service polkit-1; or delete the rule";
-        found.at(Place::line(file, line)).why(why).advise(advice)
-    };
-    numbered.filter(|(_, line)| !line.starts_with('#') && says_yes(line)).map(tell).collect()
+        for (at, _) in lines.iter().enumerate().filter(|(_, line)| says_yes(line)) {
+            let found = Finding::new(severity, "polkit-yes", what).at(Place::line(file, before + at + 1));
+            findings.push(found.why(why).advise(advice));
+        }
+    }
+    findings
 }
 
 #[cfg(test)]
@@ -155,5 +214,46 @@ mod tests {
             lines("[x]\nIdentity=unix-group:ops\nAction=*\nResultAny=auth_admin\nResultActive = yes\n"),
             [5]
         );
+    }
+
+    #[test]
+    fn a_yes_for_what_is_worth_root_is_open() {
+        let severity = |text: &str| {
+            let found = check("/r", text);
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            found[0].severity
+        };
+        let rule = |condition: &str| {
+            format!(
+                "polkit.addRule(function(action, subject) {{\n  if ({condition}) {{\n    return polkit.Result.YES;\n  }}\n}});\n"
+            )
+        };
+        for open in [
+            "action.id == \"org.freedesktop.machine1.host-shell\"",
+            "action.id == 'org.freedesktop.systemd1.manage-units' && subject.isInGroup('ops')",
+            "action.id.indexOf('org.freedesktop.systemd1.') == 0",
+            "action.id.indexOf('org.freedesktop.') === 0",
+            "subject.isInGroup('ops')",
+        ] {
+            assert_eq!(severity(&rule(open)), Severity::Open, "{open}");
+        }
+        for other in [
+            "action.id == \"org.freedesktop.login1.reboot\"",
+            "action.id.indexOf('org.freedesktop.udisks2.') == 0",
+        ] {
+            assert_eq!(severity(&rule(other)), Severity::Warning, "{other}");
+        }
+        // Each rule by itself.
+        let two = rule("action.id == 'org.freedesktop.login1.reboot'")
+            + "polkit.addRule(function(a) { if (a.id == 'org.freedesktop.policykit.exec') return polkit.Result.AUTH_ADMIN; });\n";
+        assert_eq!(severity(&two), Severity::Warning);
+        let section =
+            |action: &str| format!("[x]\nIdentity=unix-group:ops\nAction={action}\nResultActive=yes\n");
+        assert_eq!(severity(&section("*")), Severity::Open);
+        assert_eq!(
+            severity(&section("org.freedesktop.NetworkManager.*;org.freedesktop.systemd1.*")),
+            Severity::Open
+        );
+        assert_eq!(severity(&section("org.freedesktop.NetworkManager.*")), Severity::Warning);
     }
 }

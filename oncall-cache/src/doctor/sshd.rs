@@ -183,6 +183,8 @@ pub struct Sshd<'a> {
     pub config: &'a str,
     /// Accounts that several people enter with their own keys, root if it is one.
     pub shared: Vec<&'a str>,
+    /// Those of them where people who are off call have keys that lead to an explanation.
+    pub explained: Vec<&'a str>,
     /// The copy of the directory, which the command has to read.
     pub keys: Option<Stat>,
     /// The other commands that ours asks.
@@ -243,6 +245,7 @@ pub fn check(sshd: &Sshd<'_>) -> Vec<Finding> {
         findings.extend(sshd.shut_out(account, settings));
         findings.extend(sshd.key_files(account, settings));
         findings.extend(sshd.tunnels(account, settings));
+        findings.extend(sshd.forced_command(account, settings));
     }
     findings.extend(sshd.root(settings));
     findings.extend(sshd.certificates(settings));
@@ -573,6 +576,30 @@ impl Sshd<'_> {
         Some(self.mended(found.why(why), "PermitTunnel", value, "no"))
     }
 
+    /// A command of sshd's own comes before that of a key (sshd_config(5)): people off call, whose keys lead to an
+    /// explanation and no further, reach it wherever PAM refuses nobody.
+    fn forced_command(&self, account: &str, settings: &Settings) -> Option<Finding> {
+        if !self.explained.contains(&account) {
+            return None;
+        }
+        let of_some = |line: &&Line| {
+            let criteria = line.criteria.as_deref();
+            line.keyword == "forcecommand" && criteria.is_some_and(|criteria| may_match(criteria, account))
+        };
+        let command = settings.get("forcecommand");
+        let line = match settings.forces_command() {
+            true => self.line("forcecommand", command),
+            false => Some(self.lines.iter().find(of_some)?),
+        };
+        let command = line.map_or(command, |line| line.value.as_str());
+        let what = format!("ForceCommand {command} comes before the command of a key of {account}");
+        let why = "while the host observes or is suspended, people off call whose keys are printed to explain the refusal run it";
+        let advice =
+            format!("in config.toml, under [[policy.shared]] account = \"{account}\": explain = false");
+        let place = line.map_or_else(|| Place::file(CONFIG), Line::place);
+        Some(Finding::warning("sshd-forcecommand", what).at(place).why(why).advise(advice))
+    }
+
     /// Lines that hold for some connections alone, and make them what nobody asked about.
     fn matches(&self) -> Vec<Finding> {
         let bad = |line: &&Line| {
@@ -758,6 +785,7 @@ mod tests {
             real: &|path| path.to_path_buf(),
             config: "/c",
             shared: vec!["root"],
+            explained: vec![],
             keys: None,
             chain: &[],
         };

@@ -1,8 +1,9 @@
 //! Services that nothing of ours decides for, and by which a guarded account can be entered.
 
 use super::super::doors::{self, asks_here};
-use super::super::finding::{Finding, Place, Severity};
-use super::{Pam, anything, flow, listed, stack};
+use super::super::finding::{Finding, Place, Severity, quoted};
+use super::stack::Entry;
+use super::{Pam, anything, edit_stack, flow, listed, stack};
 
 /// Services that our lines do not guard. Programs that open a session for whoever logs in, by their PAM services.
 const OTHERS: [&str; 28] = [
@@ -63,7 +64,11 @@ pub fn doors(pam: &Pam<'_>, services: &[String]) -> Vec<Finding> {
     let ours =
         doors::services().into_iter().filter(|service| is_outside(service) && asks_here(service, pam.has));
     let mut findings: Vec<Finding> = ours.map(|service| left_out(pam, service)).collect();
-    let others = services.iter().filter(|service| is_outside(service) && !is_idle(pam, service));
+    let is_idle = |service: &str| {
+        is_idle(pam, service)
+            || stack::find(service, pam.read).is_some_and(|(file, _)| (pam.is_left_over)(&file))
+    };
+    let others = services.iter().filter(|service| is_outside(service) && !is_idle(service));
     findings.extend(others.filter_map(|service| door(pam, service)));
     findings
 }
@@ -81,33 +86,54 @@ fn left_out(pam: &Pam<'_>, service: &str) -> Finding {
     ))
 }
 
+/// Whom pam_listfile keeps out of such a service: guarded accounts, by name. An exempt one may come in.
+const NOT_HERE: &str = "/etc/authkeys/not-here";
+
+/// Is it a line by which every guarded account is refused, as the mend below writes it?
+fn keeps_guarded_out(pam: &Pam<'_>, entry: &Entry) -> bool {
+    let has = |word: &str| entry.arguments.iter().any(|argument| argument == word);
+    let file = entry.arguments.iter().find_map(|argument| argument.strip_prefix("file="));
+    if entry.name() != "pam_listfile.so" || !has("item=user") || !has("sense=deny") {
+        return false;
+    }
+    let text = file.and_then(|file| (pam.read)(file)).unwrap_or_default();
+    !pam.guarded.is_empty() && pam.guarded.iter().all(|name| text.lines().any(|line| line == *name))
+}
+
 fn door(pam: &Pam<'_>, service: &str) -> Option<Finding> {
     let (file, _) = stack::find(service, pam.read)?;
     let account = stack::expand(service, "account", pam.read)?;
-    if !flow::ends(&account, &|entry| anything(entry, &[])).iter().any(|end| end.passes) {
+    let answers = |entry: &Entry| match keeps_guarded_out(pam, entry) {
+        true => vec!["auth_err".to_string()],
+        false => anything(entry, &[]),
+    };
+    if !flow::ends(&account, &answers).iter().any(|end| end.passes) {
+        return None;
+    }
+    if service == "other" {
+        let what = "other: every program without a stack of its own lets in whom pam_unix.so lets in";
+        let found = Finding::note("pam-door", what).at(Place::file(file)).why(WHY);
+        return Some(
+            found.advise("let `other` hold pam_deny.so alone, if all your programs have stacks of their own"),
+        );
+    }
+    if !OTHERS.contains(&service) {
         return None;
     }
     let (severity, what) = match pam.with_password.as_slice() {
-        _ if service == "other" => {
-            let what = "other: every program without a stack of its own lets in whom pam_unix.so lets in";
-            (Severity::Note, what.to_string())
-        }
-        _ if !OTHERS.contains(&service) => return None,
         [] => {
             (Severity::Warning, format!("{service}: members of guarded groups enter whether on call or not"))
         }
         names => (Severity::Open, format!("{service}: a password enters {}, on call or not", listed(names))),
     };
-    let line =
-        "account requisite pam_listfile.so onerr=fail item=user sense=deny file=/etc/authkeys/not-here";
-    let advice = match service {
-        "other" => {
-            "let `other` hold pam_deny.so alone, if all your programs have stacks of their own".to_string()
-        }
-        _ => format!(
-            "remove the program, or shut root out there: list root in /etc/authkeys/not-here and write `{line}` at the top of {file}"
-        ),
-    };
-    let why = "this release does not decide for it";
-    Some(Finding::new(severity, "pam-door", what).at(Place::file(file)).why(why).advise(advice))
+    let line = format!("account requisite pam_listfile.so onerr=fail item=user sense=deny file={NOT_HERE}");
+    let names: Vec<String> = pam.guarded.iter().map(|name| quoted(name)).collect();
+    let mend = format!(
+        "printf '%s\\n' {} >{NOT_HERE} && {}",
+        names.join(" "),
+        edit_stack(&file, &[format!("1i {line}")])
+    );
+    Some(Finding::new(severity, "pam-door", what).at(Place::file(file)).why(WHY).run(mend))
 }
+
+const WHY: &str = "this release does not decide for it. Remove the program, or shut every guarded account out there; doctor tells when one is added";

@@ -13,7 +13,7 @@ pub use module::{Module, is_installed, module};
 use place::{Insertion, Left, session_line};
 pub use place::{Plan, plan};
 pub use stack::DIRECTORIES;
-use stack::{Entry, MISSING, Reader, SUBSTACK};
+use stack::{Entry, MISSING, Reader, SUBSTACK, UNKNOWN};
 
 use super::doors::asks_here;
 use super::finding::{Finding, Place, Severity, edit, quoted};
@@ -24,6 +24,8 @@ pub struct Pam<'a> {
     pub read: Reader<'a>,
     /// Is there a program of this path?
     pub has: &'a dyn Fn(&str) -> bool,
+    /// Is this file left of a package that was removed?
+    pub is_left_over: &'a dyn Fn(&str) -> bool,
     /// Would libpam find this module, by its name or its path?
     pub has_module: &'a dyn Fn(&str) -> bool,
     /// The services that are decided for.
@@ -36,6 +38,8 @@ pub struct Pam<'a> {
     pub robots: Vec<&'a str>,
     /// Can our lines be put in: is there a module, and a configuration that can be read?
     pub is_ready: bool,
+    /// Guarded accounts, without those that are exempt.
+    pub guarded: Vec<&'a str>,
     /// Guarded accounts that can be entered by a password.
     pub with_password: Vec<&'a str>,
     /// Whom polkit takes for administrators, where a password could prove it.
@@ -104,6 +108,7 @@ pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
     findings.extend(nologin(&stacks, pam));
     for stack in &stacks {
         findings.extend(stack.missing_includes());
+        findings.extend(stack.unknown_lines(pam));
         findings.extend(absent(stack, pam));
         findings.extend(stack.jumps_too_far());
         match stack.ours() {
@@ -129,7 +134,7 @@ pub fn check(pam: &Pam<'_>) -> Vec<Finding> {
 /// it, and from nothing else. Ours is judged with its file.
 fn absent(stack: &Stack<'_>, pam: &Pam<'_>) -> Option<Finding> {
     let is_absent = |entry: &Entry| {
-        let is_module = entry.module != MISSING && entry.module != SUBSTACK && !entry.is_ours();
+        let is_module = ![MISSING, SUBSTACK, UNKNOWN].contains(&entry.module.as_str()) && !entry.is_ours();
         is_module && !entry.module.contains('$') && !(pam.has_module)(&entry.module)
     };
     let name = if stack.is_own { stack.service } else { stack::OTHER };
@@ -188,6 +193,9 @@ impl<'a> Stack<'a> {
     /// The stack of `service`; `other`'s, if it has none and its program is here.
     fn read(service: &'a str, pam: &Pam<'_>) -> Option<Self> {
         let own = stack::find(service, pam.read).map(|(file, _)| (service, file));
+        if own.as_ref().is_some_and(|(_, file)| (pam.is_left_over)(file)) {
+            return None;
+        }
         let is_own = own.is_some();
         let of_other = || {
             let file = stack::find("other", pam.read)?.0;
@@ -211,6 +219,18 @@ impl<'a> Stack<'a> {
         );
         let why = "libpam refuses everybody where a file is missing, exempt accounts included";
         Some(found.at(place(entry)).why(why).advise(format_args!("put {name} back, or take the line out")))
+    }
+
+    /// Lines that begin with no type of libpam's: `@includes common-account`. What they were meant to do nobody does.
+    fn unknown_lines(&self, pam: &Pam<'_>) -> Option<Finding> {
+        let name = if self.is_own { self.service } else { stack::OTHER };
+        let auth = stack::expand(name, "auth", pam.read).unwrap_or_default();
+        let entry = self.account.iter().chain(&auth).find(|entry| entry.module == UNKNOWN)?;
+        let word = entry.arguments.first().map(String::as_str).unwrap_or_default();
+        let what = format!("{}: `{word}` is no type of line that libpam knows", self.service);
+        let why = "libpam refuses by such a line: whoever has to prove themselves by this stack, and everybody where a file is included for one type";
+        let advice = "`auth`, `account`, `password`, `session` or `@include`, in the place of that word; or take the line out";
+        Some(Finding::lock_out("pam-line", what).at(place(entry)).why(why).advise(advice))
     }
 
     fn jumps_too_far(&self) -> Option<Finding> {
@@ -280,7 +300,8 @@ impl<'a> Stack<'a> {
         let can_pass = |answer: &&str| {
             flow::ends(&self.account, &|entry| anything(entry, &[*answer])).iter().any(|end| end.passes)
         };
-        if CONSENTS.iter().all(can_pass) || self.account.iter().any(|entry| entry.module == MISSING) {
+        let is_told = |entry: &Entry| entry.module == MISSING || entry.module == UNKNOWN;
+        if CONSENTS.iter().all(can_pass) || self.account.iter().any(is_told) {
             return None;
         }
         let ours = self.ours()?;
@@ -486,6 +507,7 @@ fn anything(entry: &Entry, ours: &[&str]) -> Vec<String> {
     match entry.name() {
         _ if entry.is_ours() && !ours.is_empty() => fixed(ours),
         "pam_deny.so" | MISSING => fixed(&["acct_expired"]),
+        UNKNOWN => fixed(&["perm_denied"]),
         "pam_permit.so" => fixed(&["success"]),
         SUBSTACK => fixed(&["ignore"]),
         // It always says something about an account.

@@ -114,6 +114,12 @@ pub const MISSING: &str = "(missing file)";
 /// What stands before the lines of a substack: libpam asks nothing there (PAM_HT_SUBSTACK), and counts it.
 pub const SUBSTACK: &str = "(substack)";
 
+/// What stands for a line of a type that there is none of, where libpam refuses by it.
+pub const UNKNOWN: &str = "(line of no known type)";
+
+/// The types of lines.
+const KINDS: [&str; 4] = ["auth", "account", "password", "session"];
+
 /// A file's text, by its path.
 pub type Reader<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -145,7 +151,8 @@ pub fn expand(service: &str, kind: &str, read: Reader<'_>) -> Option<Vec<Entry>>
 fn own_lines(service: &str, kind: &str, read: Reader<'_>) -> Option<Vec<Entry>> {
     let (file, text) = find(service, read)?;
     let mut entries = Vec::new();
-    Expansion { kind, read, through: Vec::new(), entries: &mut entries }.file(&file, &text, 0, None);
+    let by_type = false;
+    Expansion { kind, read, through: Vec::new(), by_type, entries: &mut entries }.file(&file, &text, 0, None);
     Some(entries)
 }
 
@@ -205,6 +212,8 @@ struct Expansion<'a> {
     read: Reader<'a>,
     /// The files that are being read, each included by the one before it.
     through: Vec<String>,
+    /// Is a file being read for lines of one type alone, as `account include` asks for?
+    by_type: bool,
     entries: &'a mut Vec<Entry>,
 }
 
@@ -222,6 +231,13 @@ impl Expansion<'_> {
                 continue;
             }
             let kind = first.strip_prefix('-').unwrap_or(first);
+            if !KINDS.iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+                // Measured: 1.5.2, 1.7.0. Where one type is asked for it refuses, else in auth.
+                if self.by_type || self.kind == "auth" {
+                    self.push(&place, words.next().unwrap_or_default(), UNKNOWN, vec![first.to_string()]);
+                }
+                continue;
+            }
             if !kind.eq_ignore_ascii_case(self.kind) {
                 continue;
             }
@@ -243,7 +259,12 @@ impl Expansion<'_> {
     fn include(&mut self, place: &Line<'_>, word: &str, name: &str, level: usize) {
         // A file that includes itself is one that libpam gives up at.
         match find(name, self.read).filter(|(file, _)| !self.through.contains(file)) {
-            Some((file, text)) => self.file(&file, &text, level, Some(place.own_line)),
+            Some((file, text)) => {
+                let before = self.by_type;
+                self.by_type |= word != "@include";
+                self.file(&file, &text, level, Some(place.own_line));
+                self.by_type = before;
+            }
             None => self.push(place, word, MISSING, vec![name.to_string()]),
         }
     }

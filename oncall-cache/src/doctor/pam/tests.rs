@@ -27,12 +27,14 @@ fn told(changes: &[(&str, &str)], with_password: Vec<&str>) -> Vec<(String, Stri
     let pam = Pam {
         read: &|path| files.get(path).cloned(),
         has: &|_| false,
+        is_left_over: &|_| false,
         has_module: &|name| name != "pam_absent.so",
         services: &services,
         config: "/etc/authkeys/config.toml",
         has_shared: true,
         robots: Vec::new(),
         is_ready: true,
+        guarded: vec!["root"],
         with_password,
         administrators: vec![],
     };
@@ -282,12 +284,14 @@ fn services_that_are_not_decided_for_are_doors() {
         let pam = Pam {
             read: &|path| files.get(path).cloned(),
             has: &|_| false,
+            is_left_over: &|_| false,
             has_module: &|_| true,
             services: &services,
             config: "/c",
             has_shared: true,
             robots: Vec::new(),
             is_ready: true,
+            guarded: vec!["root"],
             with_password,
             administrators: vec![],
         };
@@ -309,12 +313,14 @@ fn a_module_that_cannot_be_loaded_locks_out_or_opens() {
         let pam = Pam {
             read: &|path| files.get(path).cloned(),
             has: &|_| false,
+            is_left_over: &|_| false,
             has_module: &|_| true,
             services: &services,
             config: "/c",
             has_shared: true,
             robots: Vec::new(),
             is_ready: true,
+            guarded: vec![],
             with_password: vec![],
             administrators: vec![],
         };

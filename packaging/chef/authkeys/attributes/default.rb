@@ -16,8 +16,8 @@ default['authkeys']['nss'] = nil
 # Put /etc/ssh/sshd_config.d/10-authkeys.conf there.
 default['authkeys']['sshd'] = true
 
-# The services whose stacks get lines of pam_oncall.so; also su, su-l, login, doas, polkit-1.
-default['authkeys']['pam_services'] = %w[sshd sudo sudo-i]
+# The services whose stacks get lines of pam_oncall.so, where they are asked on the host.
+default['authkeys']['pam_services'] = %w[sshd sudo sudo-i su su-l login doas polkit-1]
 
 # Run authkeys-metrics.timer, for node_exporter.
 default['authkeys']['metrics'] = false

@@ -3,7 +3,7 @@ unified_mode true
 provides :authkeys_pam
 description 'Puts pam_oncall.so into PAM stacks, or takes it out of all'
 
-property :services, Array, default: %w[sshd sudo sudo-i]
+property :services, Array, default: %w[sshd sudo sudo-i su su-l login doas polkit-1]
 
 default_action :enable
 
