@@ -19,7 +19,7 @@ use crate::rules::{self, Candidate, Dropped, Owner, Printed, Standing, Why};
 use crate::shared;
 
 /// The most lines of one answer: a shared account has many owners of few keys.
-const MOST_LINES: usize = 1024;
+pub const MOST_LINES: usize = 1024;
 
 /// A known answer: what is printed, and why nothing else is.
 #[derive(Debug)]
@@ -227,7 +227,8 @@ impl Offered {
         }
     }
 
-    fn matches(&self, other: &PublicKey) -> bool {
+    /// Is it this one?
+    pub fn matches(&self, other: &PublicKey) -> bool {
         self.key() == Some(other)
     }
 }
@@ -356,15 +357,16 @@ impl Question<'_> {
     }
 
     fn of_shared(&self, directory: &Directory, now: Timestamp) -> Result<Answer, Problem> {
-        let Self { config, account, revoked, .. } = self;
+        let Self { config, account, revoked, offered, .. } = self;
         let mut age = Span::seconds(0);
         let open = || {
             let copy = person::open_copy(config, directory, now);
             copy.inspect(|copy| age = now.since(copy.synced())).map_err(Problem::Store)
         };
         let wanted = self.programs.wanted();
-        let shared::Owned { mut keys, dropped, found, people, undecided } =
-            shared::keys(config, account, revoked, &wanted, open, now)?;
+        let (offered, wanted) = (*offered, wanted.as_slice());
+        let question = shared::Question { config, account, revoked, offered, wanted, now };
+        let shared::Owned { mut keys, dropped, found, people, undecided } = shared::keys(&question, open)?;
         keys.extend(found.into_iter().map(|key| self.programs.own(key)));
         let mut answer = self.select(keys, now)?;
         match undecided {

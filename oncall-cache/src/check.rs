@@ -13,7 +13,8 @@ use policy::{
     mode_in_force, stretches, told_on_call,
 };
 use serde_json::{Value, json};
-use store::roster;
+use store::StoreError;
+use store::roster::{self, Part};
 
 use crate::advice;
 use crate::cli::Question;
@@ -61,22 +62,38 @@ pub struct World {
     pub revoked: Result<Revoked, (Fault, String)>,
     /// What root has said about enforcing, or why that cannot be told.
     pub switch: Result<Switch, String>,
-    /// How the roster's people were found.
+    /// How the person in question was found.
     pub mappings: Mappings,
 }
 
 impl World {
     /// Reads the configuration at `path`, and what it names, by a clock that shows `now`.
     pub fn load(path: &Path, now: Timestamp) -> Self {
+        Self::with_roster(path, |config| (roster::read(&config.paths.roster, now), Mappings::default()))
+    }
+
+    /// The same, of the roster only what it says about whoever is called so, and who is on call at `at`.
+    pub fn load_about(path: &Path, name: &str, at: Timestamp) -> Self {
+        Self::with_roster(path, |config| {
+            let (schedules, person) = (config.rules.schedules(), config.rules.person_of(name).ok());
+            let part = Part { schedules: &schedules, people: person.as_slice(), on_call: Some(at) };
+            let mappings = person.as_ref().map(|person| Mappings::read(config, person)).unwrap_or_default();
+            (roster::read_part(&config.paths.roster, part, at), mappings)
+        })
+    }
+
+    fn with_roster(
+        path: &Path,
+        read: impl FnOnce(&Config) -> (Result<Roster, StoreError>, Mappings),
+    ) -> Self {
         let revoked = revoked::read(&Config::revoked_beside(path))
             .map_err(|unreadable| (unreadable.fault(), unreadable.to_string()));
         let config = Config::load(path).map_err(|error| error.to_string());
         let config_problem = config.as_ref().err().cloned();
         let (rules, roster, mappings) = match config {
             Ok(config) => {
-                let roster = roster::read(&config.paths.roster, now);
+                let (roster, mappings) = read(&config);
                 let roster = roster.map_err(|error| (error.fault(), error.to_string()));
-                let mappings = Mappings::read(&config);
                 (config.rules, roster, mappings)
             }
             Err(problem) => (Rules::compiled(), Err((Fault::Config, problem)), Mappings::default()),

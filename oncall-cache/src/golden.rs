@@ -71,7 +71,7 @@ fn world() -> World {
                 synced,
                 horizon: at(82),
             }],
-            shifts: vec![shift("alice", 9, 18), shift("bob", 18, 21), shift("carol", 9, 21)],
+            shifts: vec![shift("alice", 9, 18), shift("bob", 18, 21), shift("carol", 9, 21)].into(),
             eligible: ["alice", "bob", "carol"].map(|person| (name(person), true)).into(),
         }),
         revoked: Ok([(name("carol"), revocation)].into_iter().collect::<Revoked>()),

@@ -102,12 +102,14 @@ pub struct Mappings {
 }
 
 impl Mappings {
-    /// Reads what the last sync found out. One that cannot be read tells nothing.
-    pub fn read(config: &Config) -> Self {
+    /// Reads what the last sync found out about a person. A roster that cannot be read tells nothing.
+    pub fn read(config: &Config, person: &Principal) -> Self {
+        let sources = &config.oncall.sources;
+        let names = sources.iter().map(|source| source.name.as_str());
         let named = |source: &Source| (source.name.clone(), source.provider.label());
         Self {
-            found: roster::mappings(&config.paths.roster).unwrap_or_default(),
-            providers: config.oncall.sources.iter().map(named).collect(),
+            found: roster::mappings_of(&config.paths.roster, person, names).unwrap_or_default(),
+            providers: sources.iter().map(named).collect(),
         }
     }
 

@@ -455,7 +455,7 @@ fn ask(config: &Path, question: &Question, print: fn(&check::Answer) -> String) 
         Ok(at) => at,
         Err(problem) => return usage(problem),
     };
-    let world = check::World::load(config, at);
+    let world = check::World::load_about(config, &question.person, at);
     let principal = match world.person(&question.person) {
         Ok(principal) => principal,
         Err(error) => {

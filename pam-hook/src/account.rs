@@ -10,6 +10,7 @@
 //! the same words, where a session line is shown to decide first ([`crate::stack`]).
 
 use std::path::Path;
+use std::slice;
 
 use host::audit::Line;
 use host::{Config, accounts, config, revoked, switch};
@@ -20,8 +21,9 @@ use policy::{
 };
 use policy::{ModeSource, Revoked, Roster, Rules, Subject, Switch, Timestamp};
 use policy::{anyone, decide, mode_in_force, names_its_caller};
+use store::PublicKey;
 use store::keys::{KeyCopy, KeyOwner};
-use store::{PublicKey, roster};
+use store::roster::{self, Part};
 
 use crate::pam::Request;
 use crate::record::{Decided, Entry, Kept};
@@ -99,20 +101,45 @@ impl World {
         mode_in_force(self.rules().mode, self.switch.as_ref().ok(), now)
     }
 
-    /// Reads who is on call: only of logins that are guarded, and of people who are revoked.
+    /// Reads what the roster says of one person; or who is on call, where it is not known who asks. Only of logins that
+    /// are guarded, and of people who are revoked.
     fn read_roster(&mut self, human: &Human, now: Timestamp) {
-        if let Ok(config) = &self.config {
-            let person = if let Human::Named(person) = human { Some(person) } else { None };
-            let roster = roster::read_for(&config.paths.roster, person, now);
-            self.roster = roster.map_err(|error| error.fault());
-        }
+        self.roster = match human {
+            Human::Named(person) => self.part(slice::from_ref(person), None, now),
+            _ => self.part(&[], Some(now), now),
+        };
+    }
+
+    /// What the roster says of some people, and of whoever is on call at an instant.
+    fn part(
+        &self,
+        people: &[Principal],
+        on_call: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Roster, Fault> {
+        let config = self.config.as_ref().map_err(|_| Fault::Config)?;
+        let schedules = &config.rules.schedules();
+        let part = Part { schedules, people, on_call };
+        roster::read_part(&config.paths.roster, part, now).map_err(|error| error.fault())
     }
 
     fn evidence(&self) -> Evidence<'_> {
+        self.evidence_of(self.roster.as_ref())
+    }
+
+    fn evidence_of<'r>(&'r self, roster: Result<&'r Roster, &Fault>) -> Evidence<'r> {
         Evidence {
-            roster: self.roster.as_ref().map_err(|fault| *fault),
+            roster: roster.map_err(|fault| *fault),
             revoked: self.revoked.as_ref().map_err(revoked::Unreadable::fault),
         }
+    }
+
+    /// What a person reads who is refused: who is on call is read for that alone.
+    fn refusal(&self, login: &Login<'_>, decision: &Decision, now: Timestamp) -> String {
+        let known = if let Person::Known(person) = login.person { slice::from_ref(person) } else { &[] };
+        let roster = self.part(known, Some(now), now);
+        let evidence = self.evidence_of(roster.as_ref());
+        Refusal::new(login, decision, &evidence, self.rules(), now).to_string()
     }
 
     /// What is wrong with the files that root wrote, for the log.
@@ -443,9 +470,7 @@ fn finish(
     let (mode, source) = world.mode(now);
     let effect = decision.effect(mode);
     let tell = match &decision.ground {
-        _ if effect.refuses() => {
-            Some(Refusal::new(login, decision, &world.evidence(), world.rules(), now).to_string())
-        }
+        _ if effect.refuses() => Some(world.refusal(login, decision, now)),
         Ground::OnCall(ground) if ground.is_old => Some(format!("on call: {}", ground.old_news())),
         _ => None,
     };

@@ -5,6 +5,7 @@
 //! minima and the processor time.
 
 mod decision;
+mod growth;
 mod login;
 mod lookup;
 mod machine;
@@ -17,12 +18,12 @@ mod tools;
 use machine::Machine;
 
 const USAGE: &str =
-    "make bench [BENCH='[--rounds N] [--logins N] [--large] [lookup] [decision] [nss] [login] [sync]']
+    "make bench [BENCH='[--rounds N] [--logins N] [--large] [lookup] [decision] [nss] [login] [sync] [growth]']
 
 --rounds N   rounds of lookups (200)
 --logins N   logins per server (40)
 --large      sync 100,000 people as well
-A word measures that part alone.";
+A word measures that part alone; growth is measured only when it is named.";
 
 /// People in the directory.
 const PEOPLE: usize = 10_000;
@@ -44,7 +45,7 @@ impl Options {
                 "--large" => options.large = true,
                 // What `cargo bench` adds.
                 "--bench" => {}
-                "lookup" | "decision" | "nss" | "login" | "sync" => options.parts.push(word),
+                "lookup" | "decision" | "nss" | "login" | "sync" | "growth" => options.parts.push(word),
                 _ => return None,
             }
         }
@@ -75,6 +76,9 @@ fn main() {
     }
     if options.wants("login") {
         login::measure(&machine, options.logins);
+    }
+    if options.parts.iter().any(|part| part == "growth") {
+        growth::measure(&machine, options.rounds.div_ceil(8));
     }
     drop(machine);
     if options.wants("sync") {

@@ -1,8 +1,10 @@
 //! The decision: scope, guard, exemption, eligibility, shift, age. In that order, here and nowhere else.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use core::fmt;
 
 use crate::{
@@ -329,34 +331,109 @@ impl Decision {
 /// its own, and no roster; everybody else needs to be eligible and on call by a rule that covers this host, and
 /// the evidence must be whole and young enough.
 pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> Decision {
-    if !rules.covers_service(login.service) {
-        return Decision::plain(Verdict::NotOurs, Reason::OutOfScope);
+    Judge::new(evidence, rules).decide(login, now)
+}
+
+/// [`decide`] about several logins by the same evidence, which is weighed once.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    evidence: Evidence<'a>,
+    rules: &'a Rules,
+    counted: OnceCell<Counted<'a>>,
+}
+
+impl<'a> Judge<'a> {
+    /// Looks at nothing yet.
+    pub fn new(evidence: &Evidence<'a>, rules: &'a Rules) -> Self {
+        Self { evidence: *evidence, rules, counted: OnceCell::new() }
     }
-    let guard = rules.guard(login.service, login.account, login.facts);
-    let guarded = guard.is_some();
-    let decision = match (login.person, evidence.revoked) {
-        (Person::Superuser, _) if guarded => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
-        (Person::Known(person) | Person::Taken(person), Ok(revoked)) if revoked.names(person) => {
-            shut_out(revoked.get(person))
+
+    /// See [`decide`].
+    pub fn decide(&self, login: &Login<'_>, now: Timestamp) -> Decision {
+        let Self { evidence, rules, .. } = self;
+        if !rules.covers_service(login.service) {
+            return Decision::plain(Verdict::NotOurs, Reason::OutOfScope);
         }
-        // An account that has its own name revoked, in whichever spelling, is closed to its programs too.
-        (Person::Program(_), Ok(revoked))
-            if revoked.get_by_name(&rules.names.plain(login.account)).is_some() =>
-        {
-            shut_out(revoked.get_by_name(&rules.names.plain(login.account)))
+        let guard = rules.guard(login.service, login.account, login.facts);
+        let guarded = guard.is_some();
+        let decision = match (login.person, evidence.revoked) {
+            (Person::Superuser, _) if guarded => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
+            (Person::Known(person) | Person::Taken(person), Ok(revoked)) if revoked.names(person) => {
+                shut_out(revoked.get(person))
+            }
+            // An account that has its own name revoked, in whichever spelling, is closed to its programs too.
+            (Person::Program(_), Ok(revoked))
+                if revoked.get_by_name(&rules.names.plain(login.account)).is_some() =>
+            {
+                shut_out(revoked.get_by_name(&rules.names.plain(login.account)))
+            }
+            _ if !guarded => Decision::plain(Verdict::NotOurs, Reason::NotGuarded),
+            _ if rules.exempts_login(login) => Decision::plain(Verdict::Allow, Reason::Exempt),
+            (_, Err(_)) => unreadable(evidence),
+            (Person::Program(entry), Ok(_)) => decide_program(entry, login, now),
+            (Person::Known(person), Ok(_)) => self.decide_caller(person, login, now),
+            (Person::Unknown, _) => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
+            (Person::Ambiguous, _) => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
+            (Person::CannotTell(fault), _) => Decision::plain(Verdict::CannotTell, fault.into()),
+            (Person::Unusable | Person::Taken(_), _) => Decision::unusable_name(),
+            (Person::Superuser, _) => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
+        };
+        Decision { guard, ..decision }
+    }
+
+    /// Why nobody at all can be judged by a roster now, if so.
+    pub fn cannot_tell(&self, now: Timestamp) -> Option<Decision> {
+        match believed(&self.evidence, now) {
+            Ok(_) if self.rules.uncovered().is_some() => None,
+            Ok(roster) => self.counted(roster).all_unbelieved(now),
+            Err(decision) => Some(decision),
         }
-        _ if !guarded => Decision::plain(Verdict::NotOurs, Reason::NotGuarded),
-        _ if rules.exempts_login(login) => Decision::plain(Verdict::Allow, Reason::Exempt),
-        (_, Err(_)) => unreadable(evidence),
-        (Person::Program(entry), Ok(_)) => decide_program(entry, login, now),
-        (Person::Known(person), Ok(_)) => decide_caller(person, login, evidence, rules, now),
-        (Person::Unknown, _) => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
-        (Person::Ambiguous, _) => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
-        (Person::CannotTell(fault), _) => Decision::plain(Verdict::CannotTell, fault.into()),
-        (Person::Unusable | Person::Taken(_), _) => Decision::unusable_name(),
-        (Person::Superuser, _) => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),
-    };
-    Decision { guard, ..decision }
+    }
+
+    fn counted(&self, roster: &'a Roster) -> &Counted<'a> {
+        self.counted.get_or_init(|| Counted::new(self.rules, roster))
+    }
+
+    /// A person; or under sudo and su a program, which these show by its account alone: neither key nor place.
+    fn decide_caller(&self, person: &Principal, login: &Login<'_>, now: Timestamp) -> Decision {
+        let as_person = |at| self.decide_person(person, login.account, at);
+        let longest = self.rules.programs(login.service, person.as_str()).max_by_key(|entry| entry.until);
+        let entry = longest.filter(|entry| asks_the_caller(login.service) && !entry.is_over(now));
+        let Some(entry) = entry else { return as_person(now) };
+        // Whoever keeps its account may be on call when its day is over.
+        let then = as_person(entry.until);
+        let until = if then.allows() { then.until } else { Some(entry.until) };
+        let ground = Ground::Program(entry.into());
+        Decision { ground, until, ..Decision::plain(Verdict::Allow, Reason::Automation) }
+    }
+
+    /// What the roster says to it: whether it tells anything at all, then of this person.
+    fn decide_person(&self, person: &Principal, account: &str, now: Timestamp) -> Decision {
+        let (evidence, rules) = (&self.evidence, self.rules);
+        let roster = match believed(evidence, now) {
+            Ok(roster) => roster,
+            Err(decision) => {
+                let until = healed(evidence, |then| self.decide_person(person, account, then));
+                return Decision { until, ..decision };
+            }
+        };
+        if rules.uncovered().is_some() {
+            return Decision::plain(Verdict::Refuse, Reason::NoRule);
+        }
+        let counted = self.counted(roster);
+        if let Some(decision) = counted.all_unbelieved(now) {
+            return decision;
+        }
+        let listed = match rules.shared(account).map(|shared| &shared.principals) {
+            Some(Who::Only(people)) => people.contains(person),
+            Some(Who::Everyone) | None => true,
+        };
+        if !listed || !roster.is_eligible(person) {
+            let until = counted.ends().max();
+            return Decision { until, ..Decision::plain(Verdict::Refuse, Reason::NotEligible) };
+        }
+        counted.by_shifts(roster.shifts.of(person), now)
+    }
 }
 
 /// It cannot be told who is revoked. Where the configuration cannot be read either, that comes first: it is what
@@ -432,19 +509,16 @@ pub fn admitted<'r>(
         return Err(unreadable(evidence));
     }
     let roster = believed(evidence, now)?;
-    let mut people: Vec<&Principal> = roster
-        .shifts
-        .iter()
-        .filter(|shift| shift.window.contains(now))
-        .map(|shift| &shift.principal)
-        .collect();
-    people.sort();
+    // In order of their people.
+    let on_call = roster.shifts.iter().filter(|shift| shift.window.contains(now));
+    let mut people: Vec<&Principal> = on_call.map(|shift| &shift.principal).collect();
     people.dedup();
+    let judge = Judge::new(evidence, rules);
     people.retain(|person| {
         let login = Login { service, account, facts, person: Person::Known(person), tty: "", place: "" };
-        decide(&login, evidence, rules, now).allows()
+        judge.decide(&login, now).allows()
     });
-    match Counted::new(rules, roster).unbelieved(now).next() {
+    match judge.counted(roster).unbelieved(now).next() {
         Some(decision) if people.is_empty() => Err(decision),
         _ => Ok(people),
     }
@@ -518,78 +592,6 @@ fn decide_program(entry: &Automation, login: &Login<'_>, now: Timestamp) -> Deci
     Decision { ground, ..decision }
 }
 
-/// A person; or under sudo and su a program, which these show by its account alone: neither key nor place.
-fn decide_caller(
-    person: &Principal,
-    login: &Login<'_>,
-    evidence: &Evidence<'_>,
-    rules: &Rules,
-    now: Timestamp,
-) -> Decision {
-    let as_person = |at| decide_person(person, login.account, evidence, rules, at);
-    let longest = rules.programs(login.service, person.as_str()).max_by_key(|entry| entry.until);
-    let entry = longest.filter(|entry| asks_the_caller(login.service) && !entry.is_over(now));
-    let Some(entry) = entry else { return as_person(now) };
-    // Whoever keeps its account may be on call when its day is over.
-    let then = as_person(entry.until);
-    let until = if then.allows() { then.until } else { Some(entry.until) };
-    let ground = Ground::Program(entry.into());
-    Decision { ground, until, ..Decision::plain(Verdict::Allow, Reason::Automation) }
-}
-
-fn decide_person(
-    person: &Principal,
-    account: &str,
-    evidence: &Evidence<'_>,
-    rules: &Rules,
-    now: Timestamp,
-) -> Decision {
-    let roster = match believed(evidence, now) {
-        Ok(roster) => roster,
-        Err(decision) => {
-            let until = healed(evidence, |then| decide_person(person, account, evidence, rules, then));
-            return Decision { until, ..decision };
-        }
-    };
-    if rules.uncovered().is_some() {
-        return Decision::plain(Verdict::Refuse, Reason::NoRule);
-    }
-    let counted = Counted::new(rules, roster);
-    if !counted.any_believed(now)
-        && let Some(decision) = counted.unbelieved(now).next()
-    {
-        return decision;
-    }
-    let listed = match rules.shared(account).map(|shared| &shared.principals) {
-        Some(Who::Only(people)) => people.contains(person),
-        Some(Who::Everyone) | None => true,
-    };
-    if !listed || !roster.is_eligible(person) {
-        let until = counted.ends().max();
-        return Decision { until, ..Decision::plain(Verdict::Refuse, Reason::NotEligible) };
-    }
-    let mut claims: Vec<Claim<'_>> = roster
-        .shifts
-        .iter()
-        .filter(|shift| shift.principal == *person)
-        .filter_map(|shift| counted.claim(shift))
-        .collect();
-    claims.sort_by_key(|claim| claim.window);
-    if let Some(claim) = claims.iter().find(|claim| claim.window.contains(now)) {
-        return Decision {
-            ground: Ground::OnCall(counted.on_call(claim, now)),
-            until: Some(covered_until(&claims, now)),
-            ..Decision::plain(Verdict::Allow, Reason::OnCall)
-        };
-    }
-    let next = claims.iter().map(|claim| claim.window.start()).filter(|&start| start > now).min();
-    if let Some(decision) = counted.unbelieved(now).next() {
-        return Decision { until: next, ..decision };
-    }
-    let until = next.into_iter().chain(counted.ends()).min();
-    Decision { until, ..Decision::plain(Verdict::Refuse, Reason::NotOnCall) }
-}
-
 /// When a clock that is behind the roster is no longer, or, if the answer is the same then, when that changes.
 fn healed(evidence: &Evidence<'_>, then: impl FnOnce(Timestamp) -> Decision) -> Option<Timestamp> {
     let at = evidence.roster.ok()?.floor.minus(Rules::SKEW);
@@ -609,6 +611,7 @@ fn covered_until(claims: &[Claim<'_>], now: Timestamp) -> Timestamp {
 }
 
 /// A roster as the rules of this host read it.
+#[derive(Debug)]
 pub(crate) struct Counted<'a> {
     roster: &'a Roster,
     ages: &'a Ages,
@@ -630,9 +633,11 @@ impl<'a> Counted<'a> {
     pub(crate) fn new(rules: &'a Rules, roster: &'a Roster) -> Self {
         let mut by_schedule: Vec<Vec<&Rule>> = alloc::vec![Vec::new(); roster.schedules.len()];
         let mut absent = Vec::new();
+        let numbered = roster.schedules.iter().enumerate().map(|(number, one)| (&one.reference, number));
+        let numbers: BTreeMap<&ScheduleRef, usize> = numbered.collect();
         for rule in rules.here() {
             for wanted in &rule.schedules {
-                match roster.find(wanted).and_then(|number| by_schedule.get_mut(number)) {
+                match numbers.get(wanted).and_then(|number| by_schedule.get_mut(*number)) {
                     Some(counting) => counting.push(rule),
                     None => absent.push(wanted),
                 }
@@ -656,6 +661,25 @@ impl<'a> Counted<'a> {
         Some(Claim { rule, schedule, shift, window })
     }
 
+    /// What follows from the shifts of somebody whom they may admit.
+    fn by_shifts(&self, own: &'a [Shift], now: Timestamp) -> Decision {
+        let mut claims: Vec<Claim<'_>> = own.iter().filter_map(|shift| self.claim(shift)).collect();
+        claims.sort_by_key(|claim| claim.window);
+        if let Some(claim) = claims.iter().find(|claim| claim.window.contains(now)) {
+            return Decision {
+                ground: Ground::OnCall(self.on_call(claim, now)),
+                until: Some(covered_until(&claims, now)),
+                ..Decision::plain(Verdict::Allow, Reason::OnCall)
+            };
+        }
+        let next = claims.iter().map(|claim| claim.window.start()).filter(|&start| start > now).min();
+        if let Some(decision) = self.unbelieved(now).next() {
+            return Decision { until: next, ..decision };
+        }
+        let until = next.into_iter().chain(self.ends()).min();
+        Decision { until, ..Decision::plain(Verdict::Refuse, Reason::NotOnCall) }
+    }
+
     /// What `claim` is to whoever reads of it at `now`.
     fn on_call(&self, claim: &Claim<'_>, now: Timestamp) -> OnCall {
         let Claim { rule, schedule, shift, .. } = claim;
@@ -676,10 +700,10 @@ impl<'a> Counted<'a> {
     /// ends later cuts nothing off: a sync comes before that, most likely.
     fn stretch(&self, claim: &Claim<'_>, now: Timestamp) -> Window {
         let joins = |shift: &&Shift| {
-            shift.principal == claim.shift.principal
-                && self.counts(shift).is_some_and(|(_, schedule)| now < self.believed_until(schedule))
+            self.counts(shift).is_some_and(|(_, schedule)| now < self.believed_until(schedule))
         };
-        let own = self.roster.shifts.iter().filter(joins).map(|shift| shift.window);
+        let own =
+            self.roster.shifts.of(&claim.shift.principal).iter().filter(joins).map(|shift| shift.window);
         let whole = stretches(own).into_iter().find(|stretch| stretch.join(claim.shift.window).is_some());
         whole.unwrap_or(claim.shift.window)
     }
@@ -710,8 +734,9 @@ impl<'a> Counted<'a> {
         }
     }
 
-    fn any_believed(&self, now: Timestamp) -> bool {
-        self.ends().any(|end| now < end)
+    /// The decision that says so, where no schedule that counts here is believed.
+    fn all_unbelieved(&self, now: Timestamp) -> Option<Decision> {
+        if self.ends().any(|end| now < end) { None } else { self.unbelieved(now).next() }
     }
 
     /// For each schedule that counts here and is not believed: the decision that says so.
@@ -761,6 +786,10 @@ mod tests {
         Shift { schedule: 0, principal: name(person), level, window: Window::new(from, to).unwrap() }
     }
 
+    fn add(roster: &mut Roster, shift: Shift) {
+        roster.shifts = roster.shifts.iter().cloned().chain([shift]).collect();
+    }
+
     /// alice 09–18, bob 18–21; alice, bob and carol are eligible, dave is not.
     fn roster() -> Roster {
         Roster {
@@ -778,7 +807,8 @@ mod tests {
                 shift("bob", 1, at(18, 0, 0), at(21, 0, 0)),
                 shift("carol", 2, at(9, 0, 0), at(21, 0, 0)),
                 shift("dave", 1, at(9, 0, 0), at(21, 0, 0)),
-            ],
+            ]
+            .into(),
             eligible: BTreeMap::from([
                 (name("alice"), true),
                 (name("bob"), true),
@@ -864,7 +894,11 @@ mod tests {
     #[test]
     fn old_news_cannot_tell_even_for_the_person_on_call() {
         let mut roster = roster();
-        roster.shifts[0].window = Window::new(at(9, 0, 0), at(200, 0, 0)).unwrap();
+        let long = Window::new(at(9, 0, 0), at(200, 0, 0)).unwrap();
+        let stays = |shift: &&Shift| shift.principal != name("alice");
+        let others = roster.shifts.iter().filter(stays).cloned();
+        let alices = Shift { window: long, ..roster.shifts[0].clone() };
+        roster.shifts = others.chain([alices]).collect();
         let reason = |now| {
             let decision = decision("alice", &roster, &rules(), now);
             (decision.verdict, decision.reason)
@@ -888,7 +922,7 @@ mod tests {
         let renamed =
             Schedule { reference: reference("P9"), name: "P1".into(), ..roster.schedules[0].clone() };
         roster.schedules.push(renamed);
-        roster.shifts.push(Shift { schedule: 1, ..shift("bob", 1, at(9, 0, 0), at(18, 0, 0)) });
+        add(&mut roster, Shift { schedule: 1, ..shift("bob", 1, at(9, 0, 0), at(18, 0, 0)) });
         assert_eq!(decision("bob", &roster, &rules(), at(10, 0, 0)).reason, Reason::NotOnCall);
         assert!(decision("alice", &roster, &rules(), at(10, 0, 0)).allows());
         // A name is what whoever edits the rota chooses.
@@ -926,7 +960,8 @@ mod tests {
         roster.shifts = vec![
             shift("alice", 1, at(9, 0, 0), at(18, 0, 0)),
             Shift { schedule: 1, ..shift("bob", 1, at(9, 0, 0), at(18, 0, 0)) },
-        ];
+        ]
+        .into();
         let limit = |hours| AgeLimit { warn_age: Span::minutes(30), max_age: Span::hours(hours) };
         let own = SourceAges { all: limit(24), schedules: BTreeMap::from([("P2".to_string(), limit(1))]) };
         let mut rules = rules();
@@ -1132,8 +1167,8 @@ mod tests {
     #[test]
     fn touching_shifts_are_one_cover() {
         let mut roster = roster();
-        roster.shifts.push(shift("alice", 1, at(18, 0, 0), at(19, 0, 0)));
-        roster.shifts.push(shift("alice", 1, at(19, 30, 0), at(20, 0, 0)));
+        add(&mut roster, shift("alice", 1, at(18, 0, 0), at(19, 0, 0)));
+        add(&mut roster, shift("alice", 1, at(19, 30, 0), at(20, 0, 0)));
         assert_eq!(decision("alice", &roster, &rules(), at(10, 0, 0)).until, Some(at(19, 0, 0)));
         assert_eq!(decision("alice", &roster, &rules(), at(19, 0, 0)).until, Some(at(19, 30, 0)));
     }

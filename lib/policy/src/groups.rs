@@ -19,8 +19,8 @@ use core::fmt;
 use crate::decision::Counted;
 use crate::principal::is_name;
 use crate::{
-    Evidence, Facts, Fault, GroupName, Login, Person, Principal, Revoked, Roster, Rule, Rules, Timestamp,
-    Window, decide,
+    Evidence, Facts, Fault, GroupName, Judge, Login, Person, Principal, Revoked, Roster, Rule, Rules,
+    Timestamp, Window,
 };
 
 /// The first two words of the text: its form. A release that brings a new one reads it and writes the old one, and the
@@ -98,7 +98,7 @@ impl Groups {
     pub const LARGEST: usize = 1024 * 1024;
 
     /// What `wanted` makes of a roster and of who is revoked. A group has exactly those members at an instant
-    /// whom [`decide`] admits then, to anything that is guarded, by the rules that the group names. Neither mode
+    /// whom [`decide`](crate::decide) admits then, to anything that is guarded, by the rules that the group names. Neither mode
     /// nor exemptions have a say in it: a group tells who is on call.
     pub fn new(
         wanted: &[GroupRule],
@@ -120,14 +120,14 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
         ages: rules.ages.clone(),
         ..Rules::compiled()
     };
-    let counted = Counted::new(&rules, roster);
+    let (counted, judge) = (Counted::new(&rules, roster), Judge::new(&evidence, &rules));
     let admits = |person: &Principal, window: Window| {
         // No earlier instant is believed. Inside the window time changes the answer no more.
         let at = window.start().max(roster.floor.minus(Rules::SKEW));
         let facts = Facts::default();
         let (account, person) = (person.as_str(), Person::Known(person));
         let login = Login { service: "sudo", account, facts: &facts, person, tty: "", place: "" };
-        window.contains(at) && decide(&login, &evidence, &rules, at).allows()
+        window.contains(at) && judge.decide(&login, at).allows()
     };
     let mut members: Vec<(Principal, Window)> = roster
         .shifts

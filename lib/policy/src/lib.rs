@@ -30,8 +30,8 @@ mod time;
 pub use automation::{Automation, Digest};
 pub use clock::{Proven, Uptime, floor};
 pub use decision::{
-    Decision, Evidence, Fault, Ground, Guard, Login, OnCall, Person, Program, Reason, Verdict, admitted,
-    anyone, decide, on_call_now, told_on_call,
+    Decision, Evidence, Fault, Ground, Guard, Judge, Login, OnCall, Person, Program, Reason, Verdict,
+    admitted, anyone, decide, on_call_now, told_on_call,
 };
 pub use from::FromPattern;
 pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};
@@ -42,7 +42,7 @@ pub use notice::Notice;
 pub use principal::{Account, GroupName, NameError, Principal};
 pub use refusal::Refusal;
 pub use revoked::{Revocation, Revoked};
-pub use roster::{Roster, Schedule, ScheduleRef, Shift};
+pub use roster::{Roster, Schedule, ScheduleRef, Shift, Shifts};
 pub use rules::{
     AgeLimit, Ages, Facts, Host, HostSelector, Rule, Rules, Shared, SourceAges, Subject, Who,
     asks_the_caller, is_su, matches_glob, names_its_caller,

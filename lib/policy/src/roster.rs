@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Deref;
 
 use crate::{OneLine, Principal, Rules, Span, Timestamp, Window};
 
@@ -62,6 +63,57 @@ pub struct Shift {
     pub window: Window,
 }
 
+/// Shifts in the order of their people, then of time; each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shifts(Vec<Shift>);
+
+impl Shifts {
+    /// The shifts of one person, in the order of time.
+    pub fn of(&self, person: &Principal) -> &[Shift] {
+        let start = self.0.partition_point(|shift| shift.principal < *person);
+        let own = self.0.get(start..).unwrap_or_default();
+        own.get(..own.partition_point(|shift| shift.principal == *person)).unwrap_or_default()
+    }
+}
+
+impl From<Vec<Shift>> for Shifts {
+    fn from(mut shifts: Vec<Shift>) -> Self {
+        let order = |one: &Shift, other: &Shift| {
+            let rest = |shift: &Shift| (shift.window, shift.schedule, shift.level);
+            one.principal.cmp(&other.principal).then_with(|| rest(one).cmp(&rest(other)))
+        };
+        // What a copy keeps is in order already.
+        if !shifts.is_sorted_by(|one, other| order(one, other).is_lt()) {
+            shifts.sort_by(order);
+            shifts.dedup();
+        }
+        Self(shifts)
+    }
+}
+
+impl FromIterator<Shift> for Shifts {
+    fn from_iter<T: IntoIterator<Item = Shift>>(shifts: T) -> Self {
+        shifts.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+impl Deref for Shifts {
+    type Target = [Shift];
+
+    fn deref(&self) -> &[Shift] {
+        &self.0
+    }
+}
+
+impl<'s> IntoIterator for &'s Shifts {
+    type Item = &'s Shift;
+    type IntoIter = core::slice::Iter<'s, Shift>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
 /// All shifts known to this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
@@ -72,7 +124,7 @@ pub struct Roster {
     /// Every configured schedule.
     pub schedules: Vec<Schedule>,
     /// Every shift in those schedules.
-    pub shifts: Vec<Shift>,
+    pub shifts: Shifts,
     /// Everyone known, and whether the directory lets them ever become root.
     pub eligible: BTreeMap<Principal, bool>,
 }

@@ -3,7 +3,7 @@
 //! `host` builds [`Rules`] from config.toml. [`Rules::compiled`] is what holds when that file
 //! cannot be read: the same guards, and nobody admitted.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
@@ -298,6 +298,11 @@ impl Rules {
     /// The rules that say something about this host.
     pub fn here(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| rule.covers(&self.host))
+    }
+
+    /// The schedules that count on this host.
+    pub fn schedules(&self) -> BTreeSet<&ScheduleRef> {
+        self.here().flat_map(|rule| &rule.schedules).collect()
     }
 
     /// That no rule says anything about this host, where that is so.

@@ -1,14 +1,16 @@
 //! The tables of a published database, read without SQLite.
 //!
-//! A decision reads the roster once, from its first row to its last, in the process of sshd or sudo. There it is
+//! A decision reads a few rows of the roster, in the process of sshd or sudo. There it is
 //! not the rows that cost: it is the start of SQLite, its parse of the schema and a compiled query for each
 //! table, in code that the process never touched before. And that code would run as root, on a file that a
 //! service wrote. What is read here of <https://sqlite.org/fileformat2.html> is a tree of pages with records in
-//! it; there is no SQL, no index, and nothing that a strange file could make run.
+//! it; there is no SQL, and nothing that a strange file could make run.
 //!
-//! Every offset and length is checked before it is used. A tree has no more pages than its file, so one that
+//! Every offset and length is checked before it is used. A walk comes to no more pages than the file has, so a tree that
 //! leads in a circle ends.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::error::Error;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -92,7 +94,8 @@ impl Tables {
                 return Ok(());
             }
             let expected = statements.get(roots.len()).copied().filter(|expected| {
-                row.text(0).is_ok_and(|kind| kind == "table") && row.text(4).is_ok_and(|sql| sql == *expected)
+                let kind = if expected.starts_with(INDEX) { "index" } else { "table" };
+                row.text(0).is_ok_and(|found| found == kind) && row.text(4).is_ok_and(|sql| sql == *expected)
             });
             let statement = expected.ok_or("its tables are not those of this version")?;
             roots.push((statement, u32::try_from(row.integer(3)?)?));
@@ -112,13 +115,43 @@ impl Tables {
         columns: usize,
         each: impl FnMut(&Row<'_>) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
+        let (statement, root) = self.root(name)?;
+        self.scan(root, is_keyed(statement), columns, each)
+    }
+
+    /// Shows `each` row of a range of `name`, a table WITHOUT ROWID or an index: whichever `place` calls equal. Rows are
+    /// kept in the order of their key, and `place` says of each whether the range comes after it (less), has it, or
+    /// comes before it (greater). An index has the columns that it names, then those of the table's key that it does not.
+    pub fn range(
+        &self,
+        name: &str,
+        columns: usize,
+        place: impl Fn(&Row<'_>) -> Result<Ordering, Damaged>,
+        each: impl FnMut(&Row<'_>) -> Result<(), Damaged>,
+    ) -> Result<(), Damaged> {
+        let (statement, root) = self.root(name)?;
+        if !is_keyed(statement) {
+            return Err("a table that has no order but its rows' numbers".into());
+        }
+        let place = Some(place);
+        let mut scan =
+            Scan { tables: self, is_index: true, columns, left: self.pages, place, over: false, each };
+        scan.tree(root, DEEPEST)
+    }
+
+    /// Is there a table or an index of this `name`?
+    pub fn has(&self, name: &str) -> bool {
+        self.root(name).is_ok()
+    }
+
+    /// What made `name`, and where its tree begins.
+    fn root(&self, name: &str) -> Result<(&'static str, u32), Damaged> {
         let made = |statement: &str| {
-            let rest = statement.strip_prefix("CREATE TABLE ").and_then(|rest| rest.strip_prefix(name));
-            rest.is_some_and(|rest| rest.starts_with(' '))
+            let rest = statement.strip_prefix(TABLE).or_else(|| statement.strip_prefix(INDEX));
+            rest.and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with(' '))
         };
-        let table = self.roots.iter().find(|(statement, _)| made(statement));
-        let (statement, root) = table.ok_or("its tables are not those of this version")?;
-        self.scan(*root, statement.ends_with("WITHOUT ROWID"), columns, each)
+        let found = self.roots.iter().find(|(statement, _)| made(statement));
+        found.copied().ok_or_else(|| "its tables are not those of this version".into())
     }
 
     fn scan(
@@ -128,9 +161,18 @@ impl Tables {
         columns: usize,
         each: impl FnMut(&Row<'_>) -> Result<(), Damaged>,
     ) -> Result<(), Damaged> {
-        let mut scan = Scan { tables: self, is_index, columns, left: self.pages, each };
+        let place = None::<fn(&Row<'_>) -> Result<Ordering, Damaged>>;
+        let mut scan = Scan { tables: self, is_index, columns, left: self.pages, place, over: false, each };
         scan.tree(root, DEEPEST)
     }
+}
+
+const TABLE: &str = "CREATE TABLE ";
+const INDEX: &str = "CREATE INDEX ";
+
+/// Is what `statement` made kept as an index is, by its key?
+fn is_keyed(statement: &str) -> bool {
+    statement.starts_with(INDEX) || statement.ends_with("WITHOUT ROWID")
 }
 
 /// Bytes of a page, how many of them are used, and the number of pages, from the file's header.
@@ -156,13 +198,17 @@ fn measures(header: &[u8; HEADER]) -> Result<(usize, usize, u32), Damaged> {
 }
 
 /// One walk through one tree.
-struct Scan<'t, F> {
+struct Scan<'t, P, F> {
     tables: &'t Tables,
-    /// Is it a table WITHOUT ROWID, which is kept as an index is?
+    /// Is it an index, or a table WITHOUT ROWID, which is kept as one?
     is_index: bool,
     columns: usize,
     /// Pages that it may still come to.
     left: u32,
+    /// Where a row is to the range that is wanted; without it, all are.
+    place: Option<P>,
+    /// Is it past that range?
+    over: bool,
     each: F,
 }
 
@@ -196,7 +242,11 @@ impl Kind {
     }
 }
 
-impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
+impl<P, F> Scan<'_, P, F>
+where
+    P: Fn(&Row<'_>) -> Result<Ordering, Damaged>,
+    F: FnMut(&Row<'_>) -> Result<(), Damaged>,
+{
     fn tree(&mut self, root: u32, depth: usize) -> Result<(), Damaged> {
         let depth = depth.checked_sub(1).ok_or("a tree that is too deep")?;
         let page = self.fetch(root)?;
@@ -205,16 +255,34 @@ impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
         if kind.is_index() != self.is_index {
             return Err("a page of another kind of tree".into());
         }
-        let cells = u16_at(&page, start + 3)?;
-        let pointers = start + if kind.is_leaf() { 8 } else { 12 };
-        for cell in 0..cells {
-            let at = u16_at(&page, pointers + 2 * cell)?;
-            self.cell(kind, page.get(at..).ok_or(CUT)?, depth)?;
+        let cells = Cells { page: &page, kind, start, count: u16_at(&page, start + 3)? };
+        for number in self.first(&cells)?..cells.count {
+            self.cell(kind, cells.get(number)?, depth)?;
+            if self.over {
+                return Ok(());
+            }
         }
         if !kind.is_leaf() {
             self.tree(u32_at(&page, start + 8)?, depth)?;
         }
         Ok(())
+    }
+
+    /// The first cell of a page that does not lie before the range.
+    fn first(&mut self, cells: &Cells<'_>) -> Result<usize, Damaged> {
+        let (mut low, mut high) = (0, cells.count);
+        while self.place.is_some() && low < high {
+            let middle = low.midpoint(high);
+            let cell = cells.get(middle)?;
+            let cell = if cells.kind.is_leaf() { cell } else { cell.get(4..).ok_or(CUT)? };
+            let (number, record) = self.record(cells.kind, cell)?;
+            let row = decoded(number, &record, self.columns)?;
+            match self.place.as_ref().map_or(Ok(Ordering::Equal), |place| place(&row))? {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal | Ordering::Greater => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// What one cell leads to, and the record in it.
@@ -224,23 +292,37 @@ impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
             cell = cell.get(4..).ok_or(CUT)?;
             self.tree(child, depth)?;
         }
-        if kind == Kind::TableInner {
+        if kind == Kind::TableInner || self.over {
             return Ok(());
         }
+        let (number, record) = self.record(kind, cell)?;
+        let row = decoded(number, &record, self.columns)?;
+        match self.place.as_ref().map_or(Ok(Ordering::Equal), |place| place(&row))? {
+            Ordering::Less => Err("rows that are not in the order of their key".into()),
+            Ordering::Equal => (self.each)(&row),
+            Ordering::Greater => {
+                self.over = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// The row's number and its record.
+    fn record<'c>(&mut self, kind: Kind, mut cell: &'c [u8]) -> Result<(u64, Cow<'c, [u8]>), Damaged> {
         let length = usize::try_from(varint(&mut cell)?)?;
-        let row = if kind == Kind::TableLeaf { varint(&mut cell)? } else { 0 };
+        let number = if kind == Kind::TableLeaf { varint(&mut cell)? } else { 0 };
         if length > LONGEST_RECORD {
             return Err("a row that is longer than any".into());
         }
         let local = self.local(kind, length);
         let first = cell.get(..local).ok_or(CUT)?;
         if local == length {
-            return self.record(row, first);
+            return Ok((number, Cow::Borrowed(first)));
         }
         let mut record = Vec::with_capacity(length);
         record.extend_from_slice(first);
         self.overflow(u32_at(cell, local)?, &mut record, length)?;
-        self.record(row, &record)
+        Ok((number, Cow::Owned(record)))
     }
 
     /// How much of a record of this `length` stands in its cell.
@@ -277,22 +359,40 @@ impl<F: FnMut(&Row<'_>) -> Result<(), Damaged>> Scan<'_, F> {
         file.read_exact_at(&mut content, u64::from(number - 1) * *page as u64)?;
         Ok(content)
     }
+}
 
-    /// The types of all values, then the values.
-    fn record(&mut self, row: u64, record: &[u8]) -> Result<(), Damaged> {
-        let mut types = record;
-        let length = usize::try_from(varint(&mut types)?)?;
-        let (header, mut body) = record.split_at_checked(length).ok_or(CUT)?;
-        let mut types = header.get(record.len() - types.len()..).ok_or(CUT)?;
-        let mut values = [Value::Other; MOST_COLUMNS];
-        for value in values.get_mut(..self.columns).ok_or(CUT)? {
-            *value = take_value(varint(&mut types)?, &mut body)?;
-        }
-        if !types.is_empty() || !body.is_empty() {
-            return Err("a row with more in it than its table has columns".into());
-        }
-        (self.each)(&Row { number: row.cast_signed(), values })
+/// The cells of one page, in the order of their keys.
+struct Cells<'p> {
+    page: &'p [u8],
+    kind: Kind,
+    /// Where the page's header begins.
+    start: usize,
+    count: usize,
+}
+
+impl<'p> Cells<'p> {
+    fn get(&self, number: usize) -> Result<&'p [u8], Damaged> {
+        let pointers = self.start + if self.kind.is_leaf() { 8 } else { 12 };
+        let at = u16_at(self.page, pointers + 2 * number)?;
+        self.page.get(at..).ok_or_else(|| CUT.into())
     }
+}
+
+/// The row of a record: the types of all values, then the values.
+#[inline]
+fn decoded(number: u64, record: &[u8], columns: usize) -> Result<Row<'_>, Damaged> {
+    let mut types = record;
+    let length = usize::try_from(varint(&mut types)?)?;
+    let (header, mut body) = record.split_at_checked(length).ok_or(CUT)?;
+    let mut types = header.get(record.len() - types.len()..).ok_or(CUT)?;
+    let mut values = [Value::Other; MOST_COLUMNS];
+    for value in values.get_mut(..columns).ok_or(CUT)? {
+        *value = take_value(varint(&mut types)?, &mut body)?;
+    }
+    if !types.is_empty() || !body.is_empty() {
+        return Err("a row with more in it than its table has columns".into());
+    }
+    Ok(Row { number: number.cast_signed(), values })
 }
 
 const CUT: &str = "a length that leads out of its page";

@@ -3,10 +3,12 @@
 //! Its tables are an interface: `sqlite3 roster.db 'SELECT * FROM shift'` is something people do.
 //! Instants are seconds since the epoch. There are no mail addresses and no secrets in it.
 
+use std::cell::Cell;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use policy::{Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Timestamp, Window};
+use policy::{Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
 use rusqlite::params;
 
 use crate::StoreError;
@@ -17,20 +19,39 @@ use crate::schema::{Form, Schema, one_more};
 
 const SCHEMA: Schema = Schema {
     application: 0x414b_726f, // "AKro"
-    written: Form { version: 1, statements: &TABLES },
-    also: None,
+    written: Form { version: 2, statements: &TABLES },
+    also: Some(Form { version: 1, statements: &FIRST_TABLES }),
 }
-.with_next(Form { version: 2, statements: &NEXT_TABLES });
+.with_next(Form { version: 3, statements: &NEXT_TABLES });
 
-const NEXT_TABLES: [&str; 6] = one_more(TABLES);
+const NEXT_TABLES: [&str; 7] = one_more(TABLES);
 
-const TABLES: [&str; 5] = [
-    "CREATE TABLE meta (published INTEGER NOT NULL)",
-    "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, provider_id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL, UNIQUE (source, id))",
+const META: &str = "CREATE TABLE meta (published INTEGER NOT NULL)";
+const SCHEDULE: &str = "CREATE TABLE schedule (number INTEGER PRIMARY KEY NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, provider_id TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL, horizon INTEGER NOT NULL, UNIQUE (source, id))";
+const PERSON: &str =
+    "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID";
+/// For those who ask why; no decision reads it.
+const MAPPING: &str = "CREATE TABLE mapping (source TEXT NOT NULL, principal TEXT NOT NULL, user TEXT NOT NULL, ground TEXT NOT NULL, PRIMARY KEY (source, principal, user)) WITHOUT ROWID";
+
+/// A decision reads the rows of one person by the table's key, and those of whoever is on call at an instant by the
+/// index: shifts are sorted by the order of magnitude of their length, so that among those of one magnitude only the
+/// ones that start less than that before the instant can hold it.
+const TABLES: [&str; 6] = [
+    META,
+    SCHEDULE,
+    "CREATE TABLE shift (schedule INTEGER NOT NULL, principal TEXT NOT NULL, level INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL, magnitude INTEGER NOT NULL, PRIMARY KEY (principal, starts, ends, schedule, level)) WITHOUT ROWID",
+    PERSON,
+    MAPPING,
+    "CREATE INDEX shift_time ON shift (magnitude, starts)",
+];
+
+/// As they were before: shifts in no order.
+const FIRST_TABLES: [&str; 5] = [
+    META,
+    SCHEDULE,
     "CREATE TABLE shift (schedule INTEGER NOT NULL, principal TEXT NOT NULL, level INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL)",
-    "CREATE TABLE person (principal TEXT PRIMARY KEY NOT NULL, eligible INTEGER NOT NULL) WITHOUT ROWID",
-    // For those who ask why; no decision reads it.
-    "CREATE TABLE mapping (source TEXT NOT NULL, principal TEXT NOT NULL, user TEXT NOT NULL, ground TEXT NOT NULL, PRIMARY KEY (source, principal, user)) WITHOUT ROWID",
+    PERSON,
+    MAPPING,
 ];
 
 /// The most that a reader keeps of a roster, in bytes: some 200,000 shifts. Everything that decides reads it, inside sshd
@@ -61,7 +82,7 @@ pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Re
     replace(path, 0o644, |temporary| {
         write(temporary, roster, mappings).map_err(|error| error.to_string())?;
         let written = SCHEMA.open_written(temporary)?;
-        let read = read_rows(&written, |_| true).and_then(|read| Ok((read, read_mappings(&written)?)));
+        let read = read_rows(&written).and_then(|read| Ok((read, read_mappings(&written)?)));
         match read {
             Ok((back, _)) if back == *roster => Ok(()),
             Ok(_) => {
@@ -90,23 +111,23 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
             ],
         )?;
     }
-    for shift in &roster.shifts {
-        transaction.execute(
-            "INSERT INTO shift VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
+    {
+        let mut insert = transaction.prepare("INSERT INTO shift VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        for shift in &roster.shifts {
+            let (start, end) = (shift.window.start().unix(), shift.window.end().unix());
+            insert.execute(params![
                 shift.schedule as i64,
                 shift.principal.as_str(),
                 shift.level,
-                shift.window.start().unix(),
-                shift.window.end().unix()
-            ],
-        )?;
-    }
-    for (principal, eligible) in &roster.eligible {
-        transaction.execute(
-            "INSERT INTO person VALUES (?1, ?2)",
-            params![principal.as_str(), i64::from(*eligible)],
-        )?;
+                start,
+                end,
+                magnitude(start, end)
+            ])?;
+        }
+        let mut insert = transaction.prepare("INSERT INTO person VALUES (?1, ?2)")?;
+        for (principal, eligible) in &roster.eligible {
+            insert.execute(params![principal.as_str(), i64::from(*eligible)])?;
+        }
     }
     for Mapping { source, principal, user, ground } in mappings {
         transaction.execute(
@@ -114,26 +135,44 @@ fn write(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> rusqlite
             params![source, principal.as_str(), user, ground],
         )?;
     }
+    SCHEMA.index(&transaction)?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)
+}
+
+/// The binary digits of a shift's length in seconds.
+fn magnitude(start: i64, end: i64) -> i64 {
+    i64::from(u64::BITS - start.abs_diff(end).leading_zeros())
+}
+
+/// The earliest start of a shift of this magnitude that holds `now`; it starts at `now` at the latest.
+fn earliest_start(magnitude: i64, now: i64) -> i64 {
+    let longest =
+        u32::try_from(magnitude).ok().and_then(|digits| 1_i64.checked_shl(digits)).filter(|&it| it > 0);
+    longest.map_or(i64::MIN, |longest| now.saturating_sub(longest))
 }
 
 /// Reads the roster at `path`, believing nothing of it but what its types and names bear out. Whether a clock that
 /// shows `now` is one to believe it by, it says itself.
 pub fn read(path: &Path, now: Timestamp) -> Result<Roster, StoreError> {
-    opened(path, |tables| read_rows(tables, |_| true)).map(|roster| dated(path, roster, now))
+    opened(path, read_rows).map(|roster| dated(path, roster, now))
 }
 
-/// The same for a decision at `now` about `person`. Every row is judged as [`read`] judges it; kept are the shifts and people
-/// that the decision, and what is said about it, look at: theirs, and those of whoever has a shift now, which may go on
-/// in another one.
-pub fn read_for(path: &Path, person: Option<&Principal>, now: Timestamp) -> Result<Roster, StoreError> {
-    opened(path, |tables| {
-        let mut kept = on_call(tables, now)?;
-        kept.extend(person.map(ToString::to_string));
-        read_rows(tables, |name| kept.contains(name))
-    })
-    .map(|roster| dated(path, roster, now))
+/// What of a roster is wanted. Rows that are not are not looked at, and not judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Schedules; shifts of others are left out.
+    pub schedules: &'a BTreeSet<&'a ScheduleRef>,
+    /// These people: all of their shifts, and whether they are eligible.
+    pub people: &'a [Principal],
+    /// The same of everybody who has a shift at this instant.
+    pub on_call: Option<Timestamp>,
+}
+
+/// Reads a part of the roster at `path`. It decides about these people as the whole does, if `schedules` are those that rules
+/// here name, and with `on_call` it tells who is on call at that instant.
+pub fn read_part(path: &Path, part: Part<'_>, now: Timestamp) -> Result<Roster, StoreError> {
+    opened(path, |tables| read_rows_of(tables, part)).map(|roster| dated(path, roster, now))
 }
 
 /// `roster` by what its last sync knew of the time. A schedule that was read while the clock was ahead was read after the
@@ -156,136 +195,276 @@ fn opened<T>(path: &Path, read: impl FnOnce(&Tables) -> Result<T, Damaged>) -> R
         .map_err(|error| error.written_by("oncall-cache sync"))
 }
 
-/// Whoever has a shift at `now`. Nothing else is judged here: [`read_rows`] does that.
-fn on_call(tables: &Tables, now: Timestamp) -> Result<BTreeSet<String>, Damaged> {
-    let (mut people, mut room) = (BTreeSet::new(), Room::new());
-    // schedule, principal, level, starts, ends
-    tables.rows("shift", 5, |row| {
-        if row.integer(3)? <= now.unix() && now.unix() < row.integer(4)? {
-            let name = row.text(1)?;
-            if !people.contains(name) {
-                room.take(&[name])?;
-                people.insert(name.to_string());
-            }
-        }
-        Ok(())
-    })?;
-    Ok(people)
-}
-
 /// Reads how the people in the roster at `path` were found.
 pub fn mappings(path: &Path) -> Result<BTreeSet<Mapping>, StoreError> {
     opened(path, read_mappings)
+}
+
+/// The same of one person, in these sources.
+pub fn mappings_of<'s>(
+    path: &Path,
+    person: &Principal,
+    sources: impl IntoIterator<Item = &'s str>,
+) -> Result<BTreeSet<Mapping>, StoreError> {
+    opened(path, |tables| {
+        let (mut mappings, mut room) = (BTreeSet::new(), Room::new());
+        for source in sources {
+            let own = |row: &Row<'_>| Ok(row.text(0)?.cmp(source).then(row.text(1)?.cmp(person.as_str())));
+            tables.range("mapping", 4, own, |row| add_mapping(row, &mut mappings, &mut room))?;
+        }
+        Ok(mappings)
+    })
 }
 
 type Damaged = Box<dyn std::error::Error>;
 
 fn read_mappings(tables: &Tables) -> Result<BTreeSet<Mapping>, Damaged> {
     let (mut mappings, mut room) = (BTreeSet::new(), Room::new());
-    // source, principal, user, ground
-    tables.rows("mapping", 4, |row| {
-        bounded(mappings.len())?;
-        let principal = Principal::new(row.text(1)?)?;
-        let (source, user, ground) = (text(row, 0)?, text(row, 2)?, text(row, 3)?);
-        room.take(&[principal.as_str(), &source, &user, &ground])?;
-        mappings.insert(Mapping { source, principal, user, ground });
-        Ok(())
-    })?;
+    tables.rows("mapping", 4, |row| add_mapping(row, &mut mappings, &mut room))?;
     Ok(mappings)
 }
 
-/// `keeps` is asked about each person.
-fn read_rows(tables: &Tables, keeps: impl Fn(&str) -> bool) -> Result<Roster, Damaged> {
-    let mut room = Room::new();
-    let (published, schedules) = read_schedules(tables, &mut room)?;
-    let mut roster =
-        Roster { published, floor: published, schedules, shifts: Vec::new(), eligible: Default::default() };
-    let mut count = 0;
-    // schedule, principal, level, starts, ends
-    tables.rows("shift", 5, |row| {
-        bounded(count)?;
-        count += 1;
-        let (name, schedule, level, window) = shift(row, roster.schedules.len())?;
-        if keeps(name) {
-            room.take(&[name])?;
-            roster.shifts.push(Shift { schedule, principal: Principal::new(name)?, level, window });
-        }
-        Ok(())
-    })?;
-    let mut count = 0;
-    // principal, eligible
-    tables.rows("person", 2, |row| {
-        bounded(count)?;
-        count += 1;
-        let (name, eligible) = (name(row, 0)?, flag(row.integer(1)?)?);
-        if keeps(name) {
-            room.take(&[name])?;
-            roster.eligible.insert(Principal::new(name)?, eligible);
-        }
-        Ok(())
-    })?;
-    Ok(roster)
+fn add_mapping(row: &Row<'_>, mappings: &mut BTreeSet<Mapping>, room: &mut Room) -> Result<(), Damaged> {
+    bounded(mappings.len())?;
+    // source, principal, user, ground
+    let principal = Principal::new(row.text(1)?)?;
+    let (source, user, ground) = (text(row, 0)?, text(row, 2)?, text(row, 3)?);
+    room.take(&[principal.as_str(), &source, &user, &ground])?;
+    mappings.insert(Mapping { source, principal, user, ground });
+    Ok(())
 }
 
-/// When the roster was written, and its schedules.
-fn read_schedules(tables: &Tables, room: &mut Room) -> Result<(Timestamp, Vec<Schedule>), Damaged> {
-    let mut published = None;
-    // published
-    tables.rows("meta", 1, |row| {
-        let first = Timestamp::from_unix(row.integer(0)?);
-        published.get_or_insert(first);
-        Ok(())
-    })?;
-    let published = published.ok_or("it does not say when it was written")?;
-    let mut schedules = Vec::new();
-    // number, source, id, provider_id, name, synced, horizon: the first is the row's own number.
-    tables.rows("schedule", 7, |row| {
-        if row.number != schedules.len() as i64 {
+fn read_rows(tables: &Tables) -> Result<Roster, Damaged> {
+    let mut reader = Reader::new(tables, |_| true)?;
+    if reader.is_ordered {
+        tables.rows("shift", COLUMNS, |row| reader.keep_shift(&ShiftRow::new(row)?))?;
+    } else {
+        tables.rows("shift", FIRST_COLUMNS, |row| reader.keep_shift(&ShiftRow::first(row)?))?;
+    }
+    tables.rows("person", 2, |row| reader.keep_person(row))?;
+    Ok(reader.finish())
+}
+
+fn read_rows_of(tables: &Tables, part: Part<'_>) -> Result<Roster, Damaged> {
+    let mut reader = Reader::new(tables, |schedule| part.schedules.contains(schedule))?;
+    let mut people: BTreeSet<Principal> = part.people.iter().cloned().collect();
+    if let Some(now) = part.on_call {
+        reader.add_on_call(now.unix(), &mut people)?;
+    }
+    if !reader.is_ordered {
+        tables.rows("shift", FIRST_COLUMNS, |row| match ShiftRow::first(row)? {
+            row if people.iter().any(|person| person.as_str() == row.principal) => reader.keep_shift(&row),
+            _ => Ok(()),
+        })?;
+    }
+    for person in &people {
+        let own = |row: &Row<'_>| Ok(row.text(0)?.cmp(person.as_str()));
+        if reader.is_ordered {
+            tables.range("shift", COLUMNS, own, |row| reader.keep_shift(&ShiftRow::new(row)?))?;
+        }
+        tables.range("person", 2, own, |row| reader.keep_person(row))?;
+    }
+    Ok(reader.finish())
+}
+
+/// Reads rows into a roster.
+struct Reader<'t> {
+    tables: &'t Tables,
+    /// Are shifts kept in the order of their key, with an index of times?
+    is_ordered: bool,
+    roster: Roster,
+    /// For each schedule in the file where it is in the roster, if it is wanted.
+    numbers: Vec<Option<usize>>,
+    room: Room,
+    shifts: Vec<Shift>,
+    /// Rows of each kind that were met.
+    met: (usize, usize),
+}
+
+impl<'t> Reader<'t> {
+    /// Reads when the roster was written, and the schedules that are `wanted`.
+    fn new(tables: &'t Tables, wanted: impl Fn(&ScheduleRef) -> bool) -> Result<Self, Damaged> {
+        let mut published = None;
+        // published
+        tables.rows("meta", 1, |row| {
+            let first = Timestamp::from_unix(row.integer(0)?);
+            published.get_or_insert(first);
+            Ok(())
+        })?;
+        let published = published.ok_or("it does not say when it was written")?;
+        let roster = Roster {
+            published,
+            floor: published,
+            schedules: Vec::new(),
+            shifts: Shifts::default(),
+            eligible: Default::default(),
+        };
+        let is_ordered = tables.has("shift_time");
+        let (numbers, room) = (Vec::new(), Room::new());
+        let mut reader = Self { tables, is_ordered, roster, numbers, room, shifts: Vec::new(), met: (0, 0) };
+        // number, source, id, provider_id, name, synced, horizon: the first is the row's own number.
+        tables.rows("schedule", 7, |row| reader.add_schedule(row, &wanted))?;
+        Ok(reader)
+    }
+
+    fn add_schedule(&mut self, row: &Row<'_>, wanted: impl Fn(&ScheduleRef) -> bool) -> Result<(), Damaged> {
+        if row.number != self.numbers.len() as i64 {
             return Err("schedules are not numbered in order".into());
         }
-        bounded(schedules.len())?;
+        bounded(self.numbers.len())?;
         let synced = Timestamp::from_unix(row.integer(5)?);
-        if synced > published {
+        if synced > self.roster.published {
             return Err("a schedule that was read after the roster was written".into());
         }
-        let (source, id, provider_id, name) = (text(row, 1)?, text(row, 2)?, text(row, 3)?, text(row, 4)?);
-        room.take(&[&source, &id, &provider_id, &name])?;
-        schedules.push(Schedule {
-            reference: ScheduleRef { source, id },
-            provider_id,
-            name: name.into(),
-            synced,
-            horizon: Timestamp::from_unix(row.integer(6)?),
-        });
+        let (reference, horizon) =
+            (ScheduleRef { source: text(row, 1)?, id: text(row, 2)? }, row.integer(6)?);
+        if !wanted(&reference) {
+            self.numbers.push(None);
+            return Ok(());
+        }
+        let (provider_id, name) = (text(row, 3)?, text(row, 4)?);
+        self.room.take(&[&reference.source, &reference.id, &provider_id, &name])?;
+        self.numbers.push(Some(self.roster.schedules.len()));
+        let (name, horizon) = (name.into(), Timestamp::from_unix(horizon));
+        self.roster.schedules.push(Schedule { reference, provider_id, name, synced, horizon });
+        Ok(())
+    }
+
+    /// Keeps a shift, if it is of a schedule that is wanted.
+    fn keep_shift(&mut self, row: &ShiftRow<'_>) -> Result<(), Damaged> {
+        bounded(self.met.0)?;
+        self.met.0 += 1;
+        let number = usize::try_from(row.schedule)?;
+        let schedule = *self.numbers.get(number).ok_or("a shift of no schedule")?;
+        let (level, window) = (row.level()?, row.window()?);
+        Principal::check(row.principal)?;
+        if let Some(schedule) = schedule {
+            self.room.take(&[row.principal])?;
+            let principal = Principal::new(row.principal)?;
+            self.shifts.push(Shift { schedule, principal, level, window });
+        }
+        Ok(())
+    }
+
+    /// Keeps a person, and whether they are eligible.
+    fn keep_person(&mut self, row: &Row<'_>) -> Result<(), Damaged> {
+        bounded(self.met.1)?;
+        self.met.1 += 1;
+        // principal, eligible
+        let (name, eligible) = (row.text(0)?, flag(row.integer(1)?)?);
+        self.room.take(&[name])?;
+        self.roster.eligible.insert(Principal::new(name)?, eligible);
+        Ok(())
+    }
+
+    fn finish(self) -> Roster {
+        Roster { shifts: self.shifts.into(), ..self.roster }
+    }
+
+    /// Adds to `people` whoever has a shift at `now` in a schedule that is wanted.
+    fn add_on_call(&mut self, now: i64, people: &mut BTreeSet<Principal>) -> Result<(), Damaged> {
+        let Self { tables, is_ordered, numbers, room, .. } = self;
+        let mut add = |row: ShiftRow<'_>| {
+            let number = usize::try_from(row.schedule)?;
+            let is_wanted = numbers.get(number).ok_or("a shift of no schedule")?.is_some();
+            if is_wanted && row.starts <= now && now < row.ends {
+                let person = Principal::new(row.principal)?;
+                if !people.contains(&person) {
+                    room.take(&[row.principal])?;
+                    people.insert(person);
+                }
+            }
+            Ok(())
+        };
+        if !*is_ordered {
+            return tables.rows("shift", FIRST_COLUMNS, |row| add(ShiftRow::first(row)?));
+        }
+        let mut above = -1;
+        while let Some(magnitude) = next_magnitude(tables, above)? {
+            let earliest = earliest_start(magnitude, now);
+            let place = |row: &Row<'_>| {
+                let start = row.integer(1)?;
+                let within =
+                    if start < earliest { Ordering::Less } else { start.cmp(&now).max(Ordering::Equal) };
+                Ok(row.integer(0)?.cmp(&magnitude).then(within))
+            };
+            tables.range("shift_time", COLUMNS, place, |row| add(ShiftRow::by_time(row)?))?;
+            above = magnitude;
+        }
+        Ok(())
+    }
+}
+
+/// The least magnitude `above` this one that any shift has.
+fn next_magnitude(tables: &Tables, above: i64) -> Result<Option<i64>, Damaged> {
+    let found = Cell::new(None);
+    let place = |row: &Row<'_>| match found.get() {
+        _ if row.integer(0)? <= above => Ok(Ordering::Less),
+        None => Ok(Ordering::Equal),
+        Some(_) => Ok(Ordering::Greater),
+    };
+    tables.range("shift_time", COLUMNS, place, |row| {
+        found.set(Some(row.integer(0)?));
         Ok(())
     })?;
-    Ok((published, schedules))
+    Ok(found.get())
 }
 
-/// Whose shift it is, of which schedule and level, and when.
-fn shift<'p>(row: &Row<'p>, schedules: usize) -> Result<(&'p str, usize, u8, Window), Damaged> {
-    let schedule = usize::try_from(row.integer(0)?)?;
-    if schedule >= schedules {
-        return Err("a shift of no schedule".into());
-    }
-    let (start, end) = (Timestamp::from_unix(row.integer(3)?), Timestamp::from_unix(row.integer(4)?));
-    // Beside the open ends, which stand for themselves, a provider tells dates.
-    if !(start == Timestamp::MIN || start.has_date()) || !(end == Timestamp::MAX || end.has_date()) {
-        return Err("a shift at a time that no calendar has".into());
-    }
-    let level = match u8::try_from(row.integer(2)?)? {
-        0 => return Err("a shift of level 0".into()),
-        level => level,
-    };
-    let window = Window::new(start, end).ok_or("a shift that ends before it starts")?;
-    Ok((name(row, 1)?, schedule, level, window))
+/// Columns of the table of shifts, and of its index.
+const COLUMNS: usize = 6;
+
+/// The same in the first form, which has no index.
+const FIRST_COLUMNS: usize = 5;
+
+/// A row of the table of shifts, or of its index.
+struct ShiftRow<'p> {
+    schedule: i64,
+    principal: &'p str,
+    level: i64,
+    starts: i64,
+    ends: i64,
 }
 
-/// A name that can be a person's.
-fn name<'p>(row: &Row<'p>, column: usize) -> Result<&'p str, Damaged> {
-    let name = row.text(column)?;
-    Principal::check(name)?;
-    Ok(name)
+impl<'p> ShiftRow<'p> {
+    /// Of the table: its key comes first.
+    fn new(row: &Row<'p>) -> Result<Self, Damaged> {
+        // principal, starts, ends, schedule, level, magnitude
+        let (principal, starts, ends) = (row.text(0)?, row.integer(1)?, row.integer(2)?);
+        if row.integer(5)? != magnitude(starts, ends) {
+            return Err("a shift that is not as long as it says".into());
+        }
+        Ok(Self { schedule: row.integer(3)?, principal, level: row.integer(4)?, starts, ends })
+    }
+
+    /// Of the index: its columns, then what else is in the key.
+    fn by_time(row: &Row<'p>) -> Result<Self, Damaged> {
+        // magnitude, starts, principal, ends, schedule, level
+        let (starts, principal, ends) = (row.integer(1)?, row.text(2)?, row.integer(3)?);
+        Ok(Self { schedule: row.integer(4)?, principal, level: row.integer(5)?, starts, ends })
+    }
+
+    /// Of the table in the first form.
+    fn first(row: &Row<'p>) -> Result<Self, Damaged> {
+        // schedule, principal, level, starts, ends
+        let (schedule, principal, level) = (row.integer(0)?, row.text(1)?, row.integer(2)?);
+        Ok(Self { schedule, principal, level, starts: row.integer(3)?, ends: row.integer(4)? })
+    }
+
+    fn level(&self) -> Result<u8, Damaged> {
+        match u8::try_from(self.level)? {
+            0 => Err("a shift of level 0".into()),
+            level => Ok(level),
+        }
+    }
+
+    fn window(&self) -> Result<Window, Damaged> {
+        let (start, end) = (Timestamp::from_unix(self.starts), Timestamp::from_unix(self.ends));
+        // Beside the open ends, which stand for themselves, a provider tells dates.
+        if !(start == Timestamp::MIN || start.has_date()) || !(end == Timestamp::MAX || end.has_date()) {
+            return Err("a shift at a time that no calendar has".into());
+        }
+        Window::new(start, end).ok_or_else(|| "a shift that ends before it starts".into())
+    }
 }
 
 /// The longest name or id that a reader takes, in bytes.
@@ -325,6 +504,11 @@ mod tests {
     use rusqlite::Connection;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    fn first_shift() -> Shift {
+        let window = Window::new(Timestamp::MIN, Timestamp::from_unix(2000)).unwrap();
+        Shift { schedule: 0, principal: Principal::new("alice").unwrap(), level: 1, window }
+    }
+
     fn example() -> Roster {
         let alice = Principal::new("alice").unwrap();
         let at = Timestamp::from_unix;
@@ -338,12 +522,7 @@ mod tests {
                 synced: at(1000),
                 horizon: at(9000),
             }],
-            shifts: vec![Shift {
-                schedule: 0,
-                principal: alice.clone(),
-                level: 1,
-                window: Window::new(Timestamp::MIN, at(2000)).unwrap(),
-            }],
+            shifts: vec![first_shift()].into(),
             eligible: [(alice, true)].into(),
         }
     }
@@ -355,8 +534,20 @@ mod tests {
         publish(&path, &example(), &BTreeSet::new()).unwrap();
         spoil(&path);
         let fault = read(&path, Timestamp::MAX).unwrap_err().fault();
-        let dave = Principal::new("dave").unwrap();
-        assert_eq!(read_for(&path, Some(&dave), Timestamp::MAX).unwrap_err().fault(), fault);
+        let (alice, primary) = (&Principal::new("alice").unwrap(), &example().schedules[0].reference);
+        let schedules = &BTreeSet::from([primary]);
+        for (people, on_call) in [(vec![alice.clone()], None), (vec![], Some(Timestamp::from_unix(1500)))] {
+            // A part may not meet what is damaged; then it has nothing that was not there before.
+            match read_part(&path, Part { schedules, people: &people, on_call }, Timestamp::MAX) {
+                Err(error) => assert_eq!(error.fault(), fault, "{people:?}"),
+                Ok(part) => {
+                    assert!(part.shifts.iter().all(|shift| example().shifts.contains(shift)), "{part:?}");
+                    assert!(
+                        part.eligible.iter().all(|person| example().eligible.iter().any(|one| one == person))
+                    );
+                }
+            }
+        }
         fault
     }
 
@@ -378,6 +569,9 @@ mod tests {
         publish(&path, &example(), &found).unwrap();
         assert_eq!(read(&path, Timestamp::MAX).unwrap(), example());
         assert_eq!(mappings(&path).unwrap(), found);
+        let of = |name, source| mappings_of(&path, &Principal::new(name).unwrap(), [source]).unwrap();
+        assert_eq!(of("alice", "pd"), found);
+        assert!(of("alice", "rota").is_empty() && of("bob", "pd").is_empty());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     }
 
@@ -389,8 +583,10 @@ mod tests {
         type Change = fn(&mut Roster);
         let changes: [(&str, Change); 3] = [
             ("a name longer than any is", |roster| roster.schedules[0].name = "x".repeat(2000).into()),
-            ("a shift of no schedule", |roster| roster.shifts[0].schedule = 7),
-            ("a shift of level 0", |roster| roster.shifts[0].level = 0),
+            ("a shift of no schedule", |roster| {
+                roster.shifts = vec![Shift { schedule: 7, ..first_shift() }].into()
+            }),
+            ("a shift of level 0", |roster| roster.shifts = vec![Shift { level: 0, ..first_shift() }].into()),
         ];
         for (words, change) in changes {
             let mut roster = example();
@@ -402,31 +598,114 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_one_decision_needs_is_theirs_and_whoevers_shift_it_is_now() {
-        let directory = crate::scratch();
-        let path = directory.path().join("roster.db");
+    /// Writes `roster` in the form that came before.
+    fn publish_first(path: &Path, roster: &Roster) {
+        std::fs::write(path, "").unwrap();
+        let first = Schema {
+            application: SCHEMA.application,
+            written: Form { version: 1, statements: &FIRST_TABLES },
+            also: None,
+        };
+        let connection = first.create(path).unwrap();
+        let insert = |sql: &str, values: &[&dyn rusqlite::ToSql]| connection.execute(sql, values).unwrap();
+        insert("INSERT INTO meta VALUES (?1)", &[&roster.published.unix()]);
+        for (number, schedule) in roster.schedules.iter().enumerate() {
+            let ScheduleRef { source, id } = &schedule.reference;
+            let (name, synced, horizon) =
+                (schedule.name.as_str(), schedule.synced.unix(), schedule.horizon.unix());
+            let values: [&dyn rusqlite::ToSql; 7] =
+                [&(number as i64), source, id, &schedule.provider_id, &name, &synced, &horizon];
+            insert("INSERT INTO schedule VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", &values);
+        }
+        for shift in &roster.shifts {
+            let (start, end) = (shift.window.start().unix(), shift.window.end().unix());
+            let values: [&dyn rusqlite::ToSql; 5] =
+                [&(shift.schedule as i64), &shift.principal.as_str(), &shift.level, &start, &end];
+            insert("INSERT INTO shift VALUES (?1, ?2, ?3, ?4, ?5)", &values);
+        }
+        for (person, eligible) in &roster.eligible {
+            insert("INSERT INTO person VALUES (?1, ?2)", &[&person.as_str(), &i64::from(*eligible)]);
+        }
+    }
+
+    /// 40 people in five schedules, with shifts of every length from a second to for ever.
+    fn many() -> Roster {
         let mut roster = example();
         let at = Timestamp::from_unix;
-        let names = ["alice", "bob", "carol", "dave"].map(|name| Principal::new(name).unwrap());
-        for (person, from, to) in [(1, 1500, 2500), (2, 2500, 3500), (1, 3500, 4500)] {
-            let (principal, window) = (names[person].clone(), Window::new(at(from), at(to)).unwrap());
-            roster.shifts.push(Shift { schedule: 0, principal, level: 1, window });
-        }
-        roster.eligible = names.iter().map(|name| (name.clone(), *name != names[1])).collect();
-        publish(&path, &roster, &BTreeSet::new()).unwrap();
-        let read = |person: Option<&Principal>, now| {
-            let part = read_for(&path, person, at(now)).unwrap();
-            assert_eq!((part.published, &part.schedules), (roster.published, &roster.schedules));
-            let shifts = part.shifts.iter().map(|shift| shift.window.end().unix()).collect::<Vec<_>>();
-            let people = part.eligible.iter().map(|(name, may)| format!("{name} {may}")).collect::<Vec<_>>();
-            (shifts, people.join(","))
+        let first = roster.schedules[0].clone();
+        roster.schedules = (0..5)
+            .map(|number| {
+                let reference = ScheduleRef { source: "pd".into(), id: format!("P{number}") };
+                Schedule { reference, ..first.clone() }
+            })
+            .collect();
+        let names: Vec<Principal> =
+            (0..40).map(|number| Principal::new(&format!("p{number}")).unwrap()).collect();
+        let shift = |number: i64| {
+            let start = if number % 97 == 0 { Timestamp::MIN } else { at(number * 7919 % 100_000) };
+            let end = match number {
+                _ if number % 89 == 0 => Timestamp::MAX,
+                _ => at((number * 7919 % 100_000) + (1 << (number % 18)) + number % 3),
+            };
+            let principal = names[(number * 31 % 40) as usize].clone();
+            let (schedule, level) = ((number % 5) as usize, (1 + number % 2) as u8);
+            Shift { schedule, principal, level, window: Window::new(start, end).unwrap() }
         };
-        assert_eq!(read(Some(&names[1]), 1700), (vec![2000, 2500, 4500], "alice true,bob false".to_string()));
-        let both = (vec![2000, 2500, 4500], "alice true,bob false,dave true".to_string());
-        assert_eq!(read(Some(&names[3]), 1700), both);
-        assert_eq!(read(None, 2500), (vec![3500], "carol true".to_string()));
-        assert_eq!(read(None, 9000), (vec![], String::new()));
+        roster.shifts = (1..2_000).map(shift).collect();
+        roster.eligible = names.iter().map(|name| (name.clone(), name.as_str() != "p7")).collect();
+        roster
+    }
+
+    #[test]
+    fn a_part_is_what_the_whole_has_of_it_in_both_forms() {
+        let directory = crate::scratch();
+        let path = directory.path().join("roster.db");
+        let whole = many();
+        let forms: [fn(&Path, &Roster); 2] =
+            [|path, roster| publish(path, roster, &BTreeSet::new()).unwrap(), publish_first];
+        for write in forms {
+            write(&path, &whole);
+            assert_eq!(read(&path, Timestamp::MAX).unwrap(), whole);
+            for round in 0..120_i64 {
+                let counted = |number: &usize| round % 7 == 0 || (*number as i64 + round) % 3 != 0;
+                let wanted: Vec<usize> = (0..5).filter(counted).collect();
+                let schedules: BTreeSet<&ScheduleRef> =
+                    wanted.iter().map(|number| &whole.schedules[*number].reference).collect();
+                let name = |number: i64| Principal::new(&format!("p{}", number % 43)).unwrap();
+                let people: Vec<Principal> = (0..round % 4).map(|other| name(round + 5 * other)).collect();
+                let instants = [whole.shifts[round as usize].window.end(), Timestamp::from_unix(round * 977)];
+                let on_call = (round % 3 > 0).then_some(instants[round as usize % 2]);
+                let part = Part { schedules: &schedules, people: &people, on_call };
+                assert_eq!(
+                    read_part(&path, part, Timestamp::MAX).unwrap(),
+                    expected(&whole, &wanted, part),
+                    "{part:?}"
+                );
+            }
+        }
+    }
+
+    /// What a part must have, from the whole.
+    fn expected(whole: &Roster, wanted: &[usize], part: Part<'_>) -> Roster {
+        let counts = |shift: &&Shift| wanted.contains(&shift.schedule);
+        let is_on_call = |shift: &&Shift| part.on_call.is_some_and(|now| shift.window.contains(now));
+        let mut people: BTreeSet<&Principal> =
+            whole.shifts.iter().filter(counts).filter(is_on_call).map(|shift| &shift.principal).collect();
+        people.extend(part.people);
+        let number = |shift: &Shift| wanted.iter().position(|number| *number == shift.schedule).unwrap();
+        let own = whole.shifts.iter().filter(counts).filter(|shift| people.contains(&shift.principal));
+        Roster {
+            published: whole.published,
+            floor: whole.floor,
+            schedules: wanted.iter().map(|number| whole.schedules[*number].clone()).collect(),
+            shifts: own.map(|shift| Shift { schedule: number(shift), ..shift.clone() }).collect(),
+            eligible: whole
+                .eligible
+                .iter()
+                .filter(|(person, _)| people.contains(person))
+                .map(|(person, may)| (person.clone(), *may))
+                .collect(),
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use host::audit::Escaped;
 use host::config::Source;
-use policy::{OneLine, Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Timestamp, Window};
+use policy::{OneLine, Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
 use store::keys::Person;
 use store::roster::{self, Mapping};
 
@@ -484,15 +484,17 @@ impl<'a> Draft<'a> {
             published,
             floor: published,
             schedules: Vec::new(),
-            shifts: Vec::new(),
+            shifts: Shifts::default(),
             eligible: BTreeMap::new(),
         };
+        let mut shifts = Vec::new();
         for unit in self.units {
             let schedule = roster.schedules.len();
             roster.schedules.push(unit.schedule);
             let shift = |Slot { principal, level, window }| Shift { schedule, principal, level, window };
-            roster.shifts.extend(unit.slots.into_iter().map(shift));
+            shifts.extend(unit.slots.into_iter().map(shift));
         }
+        roster.shifts = shifts.into();
         roster.eligible = eligibility(people, roster.shifts.iter().map(|shift| &shift.principal));
         Summary {
             changes: Changes::between(self.previous.roster.as_ref(), &roster, self.now),

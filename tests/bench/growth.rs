@@ -1,0 +1,294 @@
+//! What decisions and syncs cost as rotas and directories grow, beside the build before they were made flat. Both builds
+//! run in one machine, in interleaved rounds, each on copies that it made itself.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::suite::{CONFIG, TEAM, instant, now};
+
+use crate::machine::{Machine, key, name, words};
+use crate::samples::{Sample, median};
+use crate::table::{Table, at_most, figure};
+use crate::tools::INSIDE;
+
+/// The commit before decisions read their own rows alone.
+const BEFORE: &str = "c29babc";
+
+/// How much there is to know.
+struct Size {
+    name: &'static str,
+    people: usize,
+    schedules: usize,
+    shifts: usize,
+}
+
+const SIZES: [Size; 2] = [
+    Size { name: "small", people: 100, schedules: 1, shifts: 10 },
+    Size { name: "large", people: 100_000, schedules: 200, shifts: 10_000 },
+];
+
+/// A build: its name, and where its programs are inside the machine.
+struct Build {
+    name: &'static str,
+    place: &'static str,
+}
+
+const BUILDS: [Build; 2] = [
+    Build { name: "before", place: "/run/suite/build/bench/before" },
+    Build { name: "now", place: "/run/suite/build" },
+];
+
+/// Programs that are measured; the last is the PAM module.
+const PROGRAMS: [&str; 4] = ["authkeys", "authkeys-sync", "oncall-cache", "libpam_oncall.so"];
+
+pub fn measure(machine: &Machine, rounds: usize) {
+    build_before();
+    for size in &SIZES {
+        write_size(machine, size);
+    }
+    let mut table = Table::new(
+        &format!("Growth: {rounds} rounds; before is {BEFORE}"),
+        &[
+            "",
+            "before small",
+            "large",
+            "now small",
+            "large",
+            "now/before small",
+            "large",
+            "now large/small",
+            "to reach",
+        ],
+    );
+    for_syncs(machine, rounds.min(5), &mut table);
+    for_logins(machine, rounds, &mut table);
+    for_decisions(machine, rounds, &mut table);
+    table.print();
+}
+
+/// Builds the earlier commit in a tree of its own, and puts its programs beside the tools of this one.
+fn build_before() {
+    let own = std::env::current_exe().expect("a program has a path");
+    let build = own.ancestors().nth(2).expect("target/PROFILE/deps").to_path_buf();
+    let (root, place) = (build.with_file_name("before"), build.join("bench/before"));
+    let source = root.join("source");
+    if PROGRAMS.iter().all(|program| place.join(program).exists()) {
+        return;
+    }
+    println!("building {BEFORE} for comparison");
+    std::fs::create_dir_all(&source).expect("the build directory can be written");
+    let script = format!("git archive {BEFORE} | tar -x -C '{}'", source.display());
+    run(Command::new("sh").args(["-c", &script]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
+    let mut make = Command::new("make");
+    make.arg("release").current_dir(&source).env("CARGO_TARGET_DIR", root.join("target"));
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            make.env_remove(&name);
+        }
+    }
+    run(&mut make);
+    std::fs::create_dir_all(&place).expect("the build directory can be written");
+    for program in PROGRAMS {
+        copy(&root.join("target/release").join(program), &place.join(program));
+    }
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().is_ok_and(|status| status.success()), "{command:?}");
+}
+
+fn copy(from: &Path, to: &PathBuf) {
+    std::fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+}
+
+/// The directory and rota of one size, the configuration and the copies of each build.
+fn write_size(machine: &Machine, size: &Size) {
+    let host = &machine.suite.host;
+    let counted: Vec<String> = (0..size.schedules).map(|number| format!("\"rota/s{number}\"")).collect();
+    host.write(&format!("/etc/authkeys/{}-people.toml", size.name), people(machine, size), 0o644);
+    host.write(&format!("/etc/authkeys/{}-rota.toml", size.name), rota(size), 0o644);
+    for build in BUILDS {
+        let place = format!("/var/lib/growth/{}-{}", size.name, build.name);
+        host.must(&format!(
+            "install -d -m 755 /var/lib/growth && install -d -m 755 -o authkeys-sync -g authkeys {place}-keys && \
+             install -d -m 755 -o oncall-cache -g oncall-cache {place}-roster"
+        ));
+        let config = CONFIG
+            .replace("people.toml", &format!("{}-people.toml", size.name))
+            .replace("rota.toml", &format!("{}-rota.toml", size.name))
+            .replace("\"rota/primary\"", &counted.join(", "))
+            + &format!("[paths]\nkeys = '{place}-keys/keys.db'\nroster = '{place}-roster/roster.db'\n");
+        let file = config_file(size, &build);
+        host.write(&file, config, 0o644);
+        for (user, program) in [("authkeys-sync", "authkeys-sync"), ("oncall-cache", "oncall-cache sync")] {
+            machine.suite.must_as(user, &format!("{}/{program} --config {file}", build.place));
+        }
+        host.write(
+            &format!("/run/bench/{}-{}/sshd", size.name, build.name),
+            format!("account required {}/libpam_oncall.so config={file} shared=session\n", build.place),
+            0o644,
+        );
+    }
+}
+
+fn config_file(size: &Size, build: &Build) -> String {
+    format!("/etc/authkeys/{}-{}.toml", size.name, build.name)
+}
+
+/// Everybody is eligible; the team comes first.
+fn people(machine: &Machine, size: &Size) -> String {
+    let mut text = String::new();
+    let team = TEAM.iter().map(|member| (member.name.to_string(), machine.suite.public_key(member.name)));
+    let others = (TEAM.len()..size.people).map(|number| (name(number), key(number)));
+    for (name, key) in team.chain(others) {
+        let _ = writeln!(
+            text,
+            "[[person]]\nprincipal='{name}'\nmail=['{name}@example.com']\nkeys=['{key}']\neligible=true"
+        );
+    }
+    text
+}
+
+/// In each schedule one shift after the other; alice has the first of all, and nobody else of the team has any.
+fn rota(size: &Size) -> String {
+    let (now, each) = (now(), size.shifts / size.schedules);
+    let mut text = String::new();
+    for schedule in 0..size.schedules {
+        let _ = writeln!(text, "[[schedule]]\nid = 's{schedule}'\nname = 'team {schedule}'");
+        for turn in 0..each {
+            let number = TEAM.len() + (schedule + turn * size.schedules) % (size.people - TEAM.len());
+            let person = if schedule + turn == 0 { "alice".to_string() } else { name(number) };
+            let start = now - 3_600 + turn as i64 * 5_000;
+            let (start, end) = (instant(start), instant(start + 5_000));
+            let _ = writeln!(text, "[[schedule.shift]]\nperson = '{person}'\nstart = {start}\nend = {end}");
+        }
+    }
+    text
+}
+
+/// One figure of each build at each size, in the order of the table's columns.
+type Four = [f64; 4];
+
+fn row(table: &mut Table, what: &str, four: Four, to_reach: &str) {
+    let [before_small, before_large, now_small, now_large] = four;
+    let ratios = [now_small / before_small, now_large / before_large, now_large / now_small];
+    let cells = four.into_iter().chain(ratios).map(figure);
+    let verdict = [to_reach.to_string()];
+    table.row([what.to_string()].into_iter().chain(cells).chain(verdict).collect());
+}
+
+/// Every command for each build and size, in the order of [`Four`].
+fn for_each(command: impl Fn(&Size, &Build) -> String) -> Vec<Vec<String>> {
+    let all = BUILDS.iter().flat_map(|build| SIZES.iter().map(move |size| (size, build)));
+    all.map(|(size, build)| words(&command(size, build))).collect()
+}
+
+fn four(of: impl Fn(usize) -> f64) -> Four {
+    [0, 1, 2, 3].map(of)
+}
+
+/// Whole processes, as sshd or a person starts them.
+fn for_logins(machine: &Machine, rounds: usize, table: &mut Table) {
+    let alice = machine.suite.public_key("alice");
+    let alice = alice.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let asked = [
+        ("check, on call; ms", "oncall-cache check alice", at_most as fn(f64, f64, &str) -> String, 1.5),
+        ("check, off call; ms", "oncall-cache check carol", at_most, 1.5),
+        ("authkeys root TYPE KEY; ms", &format!("authkeys root {alice}"), at_most, 2.0),
+        ("authkeys root; ms", "authkeys root", at_most, f64::NAN),
+    ];
+    for (what, command, reached, limit) in asked {
+        let (program, arguments) = command.split_once(' ').expect("a verb");
+        let plan = for_each(|size, build| {
+            format!("{}/{program} --config {} {arguments}", build.place, config_file(size, build))
+        });
+        let series = machine.run("authkeys", rounds, &plan);
+        let wall = four(|at| median(series[at].wall()));
+        let to_reach = if limit.is_nan() {
+            let lines = |at: usize| {
+                let printed = machine.suite.must_as("authkeys", &plan[at].join(" "));
+                printed.lines().count() as f64
+            };
+            let per_key = wall[3] / lines(3) / (wall[2] / lines(2));
+            format!(
+                "a key, large/small {}; {}",
+                figure(per_key),
+                at_most(wall[3] / wall[1], 0.1, "x before, large")
+            )
+        } else {
+            reached(wall[3] / wall[2], limit, "x small")
+        };
+        row(table, what, wall, &to_reach);
+        let memory = four(|at| series[at].rss());
+        row(table, &what.replace("; ms", "; MiB"), memory, &at_most(memory[3] / memory[2], 1.5, "x small"));
+    }
+}
+
+/// pam_oncall.so alone in a stack, in one process.
+fn for_decisions(machine: &Machine, rounds: usize, table: &mut Table) {
+    let host = &machine.suite.host;
+    for (what, user) in [("PAM, on call", "alice"), ("PAM, off call", "carol")] {
+        let mut figures = vec![[Vec::new(), Vec::new()]; 4];
+        for _ in 0..rounds {
+            for (at, build) in BUILDS.iter().enumerate() {
+                for (nth, size) in SIZES.iter().enumerate() {
+                    host.must("rm -f /run/authkeys/audit/*.*");
+                    let stack = format!("/run/bench/{}-{}", size.name, build.name);
+                    let line = host.must(&format!("{INSIDE}/decision {stack} sshd {user} 20"));
+                    let words: Vec<f64> =
+                        line.split_ascii_whitespace().map(|word| word.parse().expect("a figure")).collect();
+                    let [_, first, later, _] = words[..] else { panic!("{line}") };
+                    let [firsts, laters] = &mut figures[2 * at + nth];
+                    firsts.push(first / 1e3);
+                    laters.push(later / 1e3);
+                }
+            }
+        }
+        for (nth, when) in ["first", "later"].into_iter().enumerate() {
+            let four = four(|at| median(figures[at][nth].iter().copied()));
+            row(table, &format!("{what}, {when}; us"), four, &at_most(four[3] / four[2], 1.5, "x small"));
+        }
+    }
+}
+
+/// Whole runs of both syncs.
+fn for_syncs(machine: &Machine, rounds: usize, table: &mut Table) {
+    let mut measured = |what: &str, user: &str, command: &str, to_reach: fn(Four, Four) -> String| {
+        let plan = for_each(|size, build| {
+            format!("{}/{command} --config {}", build.place, config_file(size, build))
+        });
+        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); plan.len()];
+        for _ in 0..rounds {
+            machine
+                .suite
+                .host
+                .must("rm -f /var/lib/growth/*-keys/keys.db* /var/lib/growth/*-keys/keys.stamp");
+            if user != "authkeys-sync" {
+                machine.run(
+                    "authkeys-sync",
+                    1,
+                    &for_each(|size, build| {
+                        format!("{}/authkeys-sync --config {}", build.place, config_file(size, build))
+                    }),
+                );
+            }
+            for (own, series) in samples.iter_mut().zip(machine.run(user, 1, &plan)) {
+                own.extend(series.0.iter().filter(|sample| sample.status == 0));
+            }
+        }
+        let wall = four(|at| median(samples[at].iter().map(|sample| sample.wall_ms)));
+        let memory = four(|at| samples[at].iter().map(|sample| sample.rss_mib).fold(0.0, f64::max));
+        row(table, &format!("{what}; ms"), wall, &to_reach(wall, memory));
+        row(table, &format!("{what}; MiB"), memory, "");
+    };
+    measured("authkeys-sync, full", "authkeys-sync", "authkeys-sync", |_, memory| {
+        at_most(memory[3] / memory[1], 0.4, "x before's memory")
+    });
+    measured("oncall-cache sync", "oncall-cache", "oncall-cache sync", |wall, memory| {
+        let (time, size) =
+            (at_most(wall[3] / wall[1], 0.5, "x before"), at_most(memory[3] / memory[1], 0.5, "x MiB"));
+        format!("{time}; {size}")
+    });
+}
