@@ -684,7 +684,10 @@ fn whoever_reads_takes_no_more_memory_than_64_mib_whatever_the_file() {
          WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
          INSERT INTO schedule SELECT i, 's', i, 'p', hex(zeroblob(500)), 0, 0 FROM n;",
     );
+    // A decision does not look at schedules that no rule names.
     let (code, said) = peak("check", "oncall-cache check alice");
+    assert!(code == Some(2) && said.contains("source-incomplete"), "{said}");
+    let (code, said) = peak("who", "oncall-cache who");
     assert!(code == Some(2) && said.contains("larger than any roster is"), "{said}");
     // One person with more keys than anybody has.
     change(
