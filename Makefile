@@ -58,14 +58,14 @@ test-hosts:
 	sh tests/prerequisites.sh hosts
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --test hosts --test fleet --test doors --test penalties --test slapd26 --locked -- --test-threads 4
+	cargo test --workspace --test hosts --test fleet --test doors --test penalties --test newer --locked -- --test-threads 4
 
 # What a change must pass before it is tested.
 check:
 	@$(NEED) check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --test hosts --test fleet --test doors --test penalties --test slapd26 --locked -- -D warnings
+	cargo clippy --workspace --test hosts --test fleet --test doors --test penalties --test newer --locked -- -D warnings
 	sh .ci/boundaries
 
 # What lookups, decisions, logins and syncs cost beside floors in C, and which targets that reaches. Needs

@@ -1,5 +1,5 @@
-//! An Active Directory on a private machine: Debian's Samba as a domain controller, with a tree of people and one
-//! reader.
+//! An Active Directory on a private machine: Debian's Samba as a domain controller, this release's or Debian 13's, with a
+//! tree of people and one reader.
 //!
 //! Its packages are unpacked and not installed, and the domain is provisioned once; both are kept below the target
 //! directory, and made again when what they are made by changed. A machine gets a copy of each. Without TLS Samba takes
@@ -8,20 +8,20 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::directory::{self, Closing, Directory, ELIGIBLE};
 use crate::kept::kept;
 use crate::slapd::{authority, base64, certificate};
 use crate::suite::{Member, Suite, TEAM};
-use crate::{Host, wait_within};
+use crate::{Host, trixie, wait_within};
 
 const UNPACK: &str = include_str!("samba.sh");
 
 /// Makes a domain: the administrator's password does for people too, and wrong ones lock nobody out yet.
 const PROVISION: &str = "hostname dc1 && rm -f /etc/samba/smb.conf && \
-    samba-tool domain provision --use-rfc2307 --realm=EXAMPLE.COM --domain=EXAMPLE --server-role=dc \
+    START /usr/bin/samba-tool domain provision --use-rfc2307 --realm=EXAMPLE.COM --domain=EXAMPLE --server-role=dc \
     --dns-backend=NONE --adminpass='PASSWORD' --targetdir=/srv/ad --host-ip=127.0.0.1 --host-name=dc1 2>&1 && \
     rm -rf /srv/ad/private/tls";
 
@@ -57,11 +57,27 @@ const HOME: &str = "/srv/ad";
 const ROOT_DN: &str = "CN=Administrator,CN=Users,DC=example,DC=com";
 const PASSWORD: &str = "reader of the Directory, 1";
 
+/// What Debian 13's is made of. The module for ACLs is recommended alone, and provisioning needs it.
+const PACKAGES: [&str; 6] = [
+    "samba",
+    "samba-ad-dc",
+    "samba-ad-provision",
+    "samba-dsdb-modules",
+    "samba-vfs-modules",
+    "python3-samba",
+];
+
 /// A running domain controller.
 pub struct Samba<'a> {
     host: &'a Host,
     ca_pem: String,
+    /// What starts a program of its release.
+    start: &'static [&'static str],
 }
+
+/// How a program of this machine is started, and one of Debian 13.
+const OWN: &[&str] = &[];
+const NEWER: &[&str] = &["/usr/sbin/chroot", trixie::ROOT];
 
 impl<'a> Samba<'a> {
     /// TLS from the first byte.
@@ -79,52 +95,67 @@ impl<'a> Samba<'a> {
 
     /// Starts the domain controller on `host` with nobody in it but who is in every domain.
     pub fn start(host: &'a Host) -> Self {
-        let domain = domain();
-        unpack(&domain, host);
+        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let domain = kept("samba", (UNPACK, PROVISION, TREE, PASSWORD, release), |new| make(new, OWN));
+        Self::start_kept(host, &domain, OWN)
+    }
+
+    /// The same with Debian 13's, Samba 4.22.
+    pub fn start_newer(host: &'a Host) -> Self {
+        let from = (trixie::UNPACK, PACKAGES, PROVISION, TREE, PASSWORD);
+        let domain = kept("samba422", from, |new| make(new, NEWER));
+        Self::start_kept(host, &domain, NEWER)
+    }
+
+    fn start_kept(host: &'a Host, domain: &Path, start: &'static [&'static str]) -> Self {
+        unpack(domain, host, start);
         copy(&domain.join("ad"), host, HOME);
-        let samba = Self::equip(host);
+        let samba = Self::equip(host, start);
         samba.resume();
         samba
     }
 
+    /// What it says that it is.
+    pub fn version(&self) -> String {
+        crate::text(&self.host.sh(&format!("{} /usr/sbin/samba -V", self.start.join(" "))))
+    }
+
     /// A domain controller whose files are there, with a certificate.
-    fn equip(host: &'a Host) -> Self {
+    fn equip(host: &'a Host, start: &'static [&'static str]) -> Self {
         let authority = authority();
         let (certificate, key) = certificate(&authority, "dc1", &["dc1.example.com", "127.0.0.1"]);
         host.write(&format!("{HOME}/ca.pem"), authority.pem(), 0o644);
         host.write(&format!("{HOME}/server.pem"), certificate, 0o644);
         host.write(&format!("{HOME}/server.key"), key, 0o600);
         host.must("hostname dc1 && echo 127.0.0.1 dc1.example.com dc1 >>/etc/hosts");
-        Self { host, ca_pem: authority.pem() }
+        Self { host, ca_pem: authority.pem(), start }
     }
 
     /// Starts it again after [`Samba::stop`].
     pub fn resume(&self) {
-        self.host.must("mkdir -p /run/samba /var/cache/samba /var/lib/samba /var/log/samba");
+        self.host.must(&directories(""));
         let config = format!("{HOME}/etc/smb.conf");
         let files = ["keyfile=server.key", "certfile=server.pem", "cafile=ca.pem"].map(|file| {
             let (name, file) = file.split_once('=').expect("a setting");
             format!("--option=tls {name}={HOME}/{file}")
         });
         let [key, certificate, authority] = &files;
-        self.host.daemon(
-            &[
-                // It leads a process group.
-                "/usr/bin/setsid",
-                "/usr/sbin/samba",
-                "-F",
-                "--no-process-group",
-                "-s",
-                &config,
-                "--option=server services=ldap",
-                // It would count the machine's processors, and start as many workers.
-                "--option=prefork children=2",
-                key,
-                certificate,
-                authority,
-            ],
-            &format!("{HOME}/log"),
-        );
+        // It leads a process group.
+        let setsid: &[&str] = &["/usr/bin/setsid"];
+        let samba: &[&str] = &[
+            "/usr/sbin/samba",
+            "-F",
+            "--no-process-group",
+            "-s",
+            &config,
+            "--option=server services=ldap",
+            // It would count the machine's processors, and start as many workers.
+            "--option=prefork children=2",
+            key,
+            certificate,
+            authority,
+        ];
+        self.host.daemon(&[setsid, self.start, samba].concat(), &format!("{HOME}/log"));
         wait_within(30, "Samba answers", || {
             let mut asked = self.client("ldapsearch", ROOT_DN, &["-s", "base", "-b", "", "supportedControl"]);
             asked.output().is_ok_and(|output| output.status.success())
@@ -278,7 +309,20 @@ const OF_PEOPLE: [&str; 5] =
 impl<'a> Played<'a> {
     /// Starts the domain controller on `host`.
     pub fn start(host: &'a Host) -> Self {
-        let samba = Samba::start(host);
+        Self::with(Samba::start(host))
+    }
+
+    /// The same with Debian 13's.
+    pub fn start_newer(host: &'a Host) -> Self {
+        Self::with(Samba::start_newer(host))
+    }
+
+    /// What the server says that it is.
+    pub fn version(&self) -> String {
+        self.samba.version()
+    }
+
+    fn with(samba: Samba<'a>) -> Self {
         samba.modify(&format!(
             "dn: {}\nchangetype: modify\nreplace: lockoutThreshold\nlockoutThreshold: 2\n",
             Samba::SUFFIX
@@ -464,20 +508,19 @@ fn secret() -> String {
     base64(&quoted.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
 }
 
-/// The packages in `root`, and a domain in `ad`: made once.
-fn domain() -> PathBuf {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    kept("samba", (UNPACK, PROVISION, TREE, PASSWORD, release), make)
-}
-
-fn make(new: &Path) {
-    let output =
-        Command::new("/bin/sh").args(["-c", UNPACK, "samba.sh"]).arg(new).output().expect("sh starts");
-    assert!(output.status.success(), "Samba's packages: {}", crate::text(&output));
+/// Puts the packages into `root`, and a domain into `ad`.
+fn make(new: &Path, start: &'static [&'static str]) {
+    if start == NEWER {
+        trixie::unpack(&new.join("root"), &PACKAGES);
+    } else {
+        let output = Command::new("/bin/sh").args(["-c", UNPACK, "samba.sh"]).arg(new).output();
+        let output = output.expect("sh starts");
+        assert!(output.status.success(), "Samba's packages: {}", crate::text(&output));
+    }
     let host = Host::start();
-    unpack(new, &host);
-    host.must(&PROVISION.replace("PASSWORD", PASSWORD));
-    let samba = Samba::equip(&host);
+    unpack(new, &host, start);
+    host.must(&PROVISION.replace("PASSWORD", PASSWORD).replace("START", &start.join(" ")));
+    let samba = Samba::equip(&host, start);
     samba.resume();
     let tree = [("GROUP_DN", Samba::GROUP_DN), ("BIND_DN", Samba::BIND_DN), ("SECRET", &secret())];
     samba.modify(&tree.iter().fold(TREE.to_string(), |text, (name, value)| text.replace(name, value)));
@@ -486,9 +529,22 @@ fn make(new: &Path) {
 }
 
 /// Puts the packages into a machine.
-fn unpack(kept: &Path, host: &Host) {
-    copy(&kept.join("root/usr"), host, "/usr");
-    host.must("mkdir -p /etc/samba /run/samba /var/lib/samba /var/cache/samba /var/log/samba && ldconfig");
+fn unpack(kept: &Path, host: &Host, start: &[&str]) {
+    host.must(&directories(""));
+    if start == NEWER {
+        host.must("mkdir -p /srv && echo 127.0.0.1 dc1.example.com dc1 >>/etc/hosts");
+        trixie::install(&kept.join("root"), host);
+        host.must(&directories(trixie::ROOT));
+    } else {
+        copy(&kept.join("root/usr"), host, "/usr");
+        host.must("ldconfig");
+    }
+}
+
+/// Makes the directories that it keeps its state in, below `root`.
+fn directories(root: &str) -> String {
+    let places = ["/etc", "/run", "/var/cache", "/var/lib", "/var/log"];
+    places.iter().fold("mkdir -p".to_string(), |command, place| format!("{command} {root}{place}/samba"))
 }
 
 /// Copies what is in a directory into one of the machine.

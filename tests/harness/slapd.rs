@@ -4,12 +4,11 @@
 //! a program that forgets to encrypt or to bind finds no one. It ends with its machine.
 
 use std::cell::{Cell, RefCell};
-use std::process::Command;
 
 use crate::Host;
 use crate::directory::{self, Closing, Directory, Tree};
-use crate::kept::kept;
 use crate::suite::{Member, Suite, TEAM};
+use crate::trixie;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -20,11 +19,6 @@ const HOME: &str = "/run/slapd";
 
 /// The machine's own slapd.
 const OWN: &[&str] = &["/usr/sbin/slapd"];
-
-const UNPACK: &str = include_str!("slapd26.sh");
-
-/// Where another release has its root.
-const NEWER_ROOT: &str = "/srv/trixie";
 
 /// Who may change everything.
 const ROOT_DN: &str = "cn=admin,dc=example,dc=com";
@@ -163,18 +157,8 @@ impl<'a> Slapd<'a> {
 
     /// As [`Slapd::start_with_changes`], but Debian 13's, OpenLDAP 2.6.
     pub fn start_newer(host: &'a Host) -> Self {
-        let unpacked = kept("slapd26", UNPACK, |new| {
-            let output = Command::new("/bin/sh").args(["-c", UNPACK, "slapd26.sh"]).arg(new).output();
-            let output = output.expect("sh starts");
-            assert!(output.status.success(), "Debian 13's slapd: {}", crate::text(&output));
-        });
-        let root = host.path(NEWER_ROOT);
-        let copied = Command::new("cp").arg("-a").arg(&unpacked).arg(&root).status().expect("cp starts");
-        assert!(copied.success(), "{}: {copied}", unpacked.display());
-        host.must(&format!(
-            "mkdir -p {NEWER_ROOT}/dev {HOME} && mount --bind /dev {NEWER_ROOT}/dev && mount --bind {HOME} {NEWER_ROOT}{HOME}"
-        ));
-        Self::start_with(host, SYNCPROV, &["/usr/sbin/chroot", NEWER_ROOT, "/usr/sbin/slapd"])
+        trixie::install(&trixie::unpacked("slapd26", &["slapd"]), host);
+        Self::start_with(host, SYNCPROV, &["/usr/sbin/chroot", trixie::ROOT, "/usr/sbin/slapd"])
     }
 
     /// What it says that it is.

@@ -1,9 +1,10 @@
-# Unpacks Debian 13's slapd (OpenLDAP 2.6) with all that it needs into DIRECTORY, to be run by chroot.
+# Unpacks Debian 13's PACKAGES with all that they need into DIRECTORY, to be run by chroot.
 #
-#   sh slapd26.sh DIRECTORY
+#   sh trixie.sh DIRECTORY PACKAGE...
 set -eu
 umask 022
 root=$1
+shift
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/lists/partial" "$scratch/debs/partial"
@@ -22,7 +23,7 @@ about() {
         -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root
 }
 about apt-get update
-about apt-get install --yes --no-install-recommends --download-only -o Dir::Cache::archives="$scratch/debs" slapd
+about apt-get install --yes --no-install-recommends --download-only -o Dir::Cache::archives="$scratch/debs" "$@"
 mkdir -p "$root"
 for directory in bin lib lib64 sbin; do
     mkdir -p "$root/usr/$directory"
@@ -30,4 +31,4 @@ for directory in bin lib lib64 sbin; do
 done
 for package in "$scratch"/debs/*.deb; do dpkg -x "$package" "$root"; done
 rm -rf "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/locale" "$root/usr/share/perl" "$root"/usr/lib/*/perl
-mkdir -p "$root/run/slapd" "$root/tmp"
+mkdir -p "$root/tmp"
