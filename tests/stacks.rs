@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use harness::suite::{DAY, HOUR, Suite};
-use harness::text;
+use harness::{text, trixie};
 
 /// Lines as distributions and administrators write them, of which every order up to five is tried.
 const USUAL: [&str; 7] = [
@@ -157,15 +157,32 @@ fn answered(stack: &str, code: i32) -> String {
     stack.lines().map(ours).collect()
 }
 
+/// Whose libpam is asked: this machine's, or Debian 13's in a root of its own.
+#[derive(Clone, Copy)]
+enum Libpam {
+    Own,
+    Newer,
+}
+
+impl Libpam {
+    fn root(self) -> &'static str {
+        match self {
+            Self::Own => "/",
+            Self::Newer => trixie::ROOT,
+        }
+    }
+}
+
 /// What libpam says of each stack to each of the users.
-fn libpam(suite: &Suite, kind: &str, stacks: &[String]) -> Vec<Vec<i32>> {
-    let modules = suite.host.must(
-        "ls /usr/lib/*/security/pam_unix.so /usr/lib/*/security/pam_permit.so /usr/lib/*/security/pam_deny.so \
-         /usr/lib/*/security/pam_localuser.so /usr/lib/*/security/pam_succeed_if.so",
-    );
+fn libpam(suite: &Suite, whose: Libpam, kind: &str, stacks: &[String]) -> Vec<Vec<i32>> {
+    let modules = suite.host.must(&format!(
+        "cd {} && for name in unix permit deny localuser succeed_if; do echo /$(ls usr/lib/*/security/pam_$name.so); done",
+        whose.root()
+    ));
     let mut child = suite
         .host
-        .command(&format!("{PLACE}/stacks"))
+        .command("/usr/sbin/chroot")
+        .args([whose.root(), &format!("{PLACE}/stacks")])
         .args([&format!("{PLACE}/conf"), "tried", kind, USERS, &format!("{PLACE}/answer.so")])
         .args(modules.split_whitespace())
         .stdin(Stdio::piped())
@@ -190,7 +207,7 @@ fn enters(code: i32) -> bool {
 }
 
 /// Asks libpam about stacks before and after; how many were left as they are, by what was said.
-fn tried(suite: &Suite, stacks: &[String], refusals: &[i32]) -> BTreeMap<String, usize> {
+fn tried(suite: &Suite, whose: Libpam, stacks: &[String], refusals: &[i32]) -> BTreeMap<String, usize> {
     let mut left = BTreeMap::new();
     let mut changed: Vec<(&String, String)> = Vec::new();
     for (stack, plan) in stacks.iter().zip(plans(suite, stacks)) {
@@ -204,10 +221,10 @@ fn tried(suite: &Suite, stacks: &[String], refusals: &[i32]) -> BTreeMap<String,
     }
     let ask = |code: i32| {
         let stacks: Vec<String> = changed.iter().map(|(_, after)| answered(after, code)).collect();
-        libpam(suite, "account", &stacks)
+        libpam(suite, whose, "account", &stacks)
     };
     let before: Vec<String> = changed.iter().map(|(stack, _)| stack.to_string()).collect();
-    let before = libpam(suite, "account", &before);
+    let before = libpam(suite, whose, "account", &before);
     for refusal in refusals {
         for ((_, after), codes) in changed.iter().zip(ask(*refusal)) {
             assert!(!codes.iter().any(|&code| enters(code)), "{refusal} does not refuse: {codes:?}\n{after}");
@@ -226,10 +243,20 @@ fn tried(suite: &Suite, stacks: &[String], refusals: &[i32]) -> BTreeMap<String,
 fn every_order_of_lines_gets_ours_where_it_counts() {
     let suite = suite();
     let five = orders(&USUAL, 5);
-    let left = tried(&suite, &five, &[PERM_DENIED]);
+    let left = tried(&suite, Libpam::Own, &five, &[PERM_DENIED]);
     assert_eq!((five.len(), left), (3_619, BTreeMap::new()));
     let three = orders(&[&USUAL[..], &UNUSUAL].concat(), 3);
-    let left = tried(&suite, &three, &[PERM_DENIED, AUTHINFO_UNAVAIL, USER_UNKNOWN]);
+    let left = tried(&suite, Libpam::Own, &three, &[PERM_DENIED, AUTHINFO_UNAVAIL, USER_UNKNOWN]);
+    assert_eq!((three.len(), left), (5_220, BTreeMap::new()));
+}
+
+#[test]
+fn orders_of_lines_get_ours_where_it_counts_for_debian_13_too() {
+    let suite = suite();
+    trixie::put(&suite.host, "libpam13", &["libpam0g", "libpam-modules"]);
+    suite.host.must(&format!("cp -a /etc/shadow /etc/pam.d {}/etc", trixie::ROOT));
+    let three = orders(&[&USUAL[..], &UNUSUAL].concat(), 3);
+    let left = tried(&suite, Libpam::Newer, &three, &[PERM_DENIED]);
     assert_eq!((three.len(), left), (5_220, BTreeMap::new()));
 }
 
@@ -261,7 +288,7 @@ fn in_sshd_the_session_line_is_before_all_that_end_the_stack() {
             Some(code) => answered(after, code),
             None => before.clone(),
         });
-        libpam(&suite, "session", &texts.collect::<Vec<_>>())
+        libpam(&suite, Libpam::Own, "session", &texts.collect::<Vec<_>>())
     };
     for ((_, after), codes) in stacks.iter().zip(ask(Some(PERM_DENIED))) {
         assert!(!codes.iter().any(|&code| enters(code)), "does not refuse: {codes:?}\n{after}");

@@ -22,7 +22,7 @@ mod site;
 pub mod slapd;
 pub mod suite;
 pub mod table;
-mod trixie;
+pub mod trixie;
 
 pub use booted::{Booted, Debian};
 pub use host::Host;

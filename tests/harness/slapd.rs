@@ -157,7 +157,7 @@ impl<'a> Slapd<'a> {
 
     /// As [`Slapd::start_with_changes`], but Debian 13's, OpenLDAP 2.6.
     pub fn start_newer(host: &'a Host) -> Self {
-        trixie::install(&trixie::unpacked("slapd26", &["slapd"]), host);
+        trixie::put(host, "slapd26", &["slapd"]);
         Self::start_with(host, SYNCPROV, &["/usr/sbin/chroot", trixie::ROOT, "/usr/sbin/slapd"])
     }
 

@@ -1,20 +1,20 @@
-//! Servers of Debian 13 on a private machine: unpacked once into a root of their own, and run there by chroot.
+//! Programs of Debian 13 on a private machine: unpacked once into a root of their own, and run there by chroot.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::Host;
 use crate::kept::kept;
 
 /// Where that root is inside the machine. It shares /run and /srv with it.
-pub(crate) const ROOT: &str = "/opt/trixie";
+pub const ROOT: &str = "/opt/trixie";
 
 /// By what it is made.
 pub(crate) const UNPACK: &str = include_str!("trixie.sh");
 
-/// The root with these packages and what they need, kept under `name`.
-pub(crate) fn unpacked(name: &str, packages: &[&str]) -> PathBuf {
-    kept(name, (UNPACK, packages), |new| unpack(new, packages))
+/// Puts these packages and what they need into a machine; they are kept under `name`.
+pub fn put(host: &Host, name: &str, packages: &[&str]) {
+    install(&kept(name, (UNPACK, packages), |new| unpack(new, packages)), host);
 }
 
 /// Unpacks these packages and what they need into a directory that is not there yet.
