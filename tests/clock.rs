@@ -126,6 +126,10 @@ fn a42_a_clock_set_back_makes_no_copy_valid_again_and_no_reader_differs() {
     assert_eq!(stale[..4], ["check cache-stale", "who Some(2)", "sudo cache-stale", "session cache-stale"]);
     assert_eq!(stale[4..], ["root closed", "alice closed", "group \"\""]);
     assert_eq!(readers(&suite, BACK), ROLLBACK);
+    // Asked about that time by a clock that is right, what was known then is told.
+    let then = harness::suite::instant(harness::suite::now() + BACK);
+    let asked = suite.run_as("nobody", &format!("oncall-cache check alice --at {then}"));
+    assert_eq!(asked.status.code(), Some(0), "{}", text(&asked));
     // Within what clocks may differ it is one to believe.
     assert_eq!(readers(&suite, -110)[0], "check not-oncall");
     let said = |command: &str| text(&suite.run_ahead("root", BACK, command));

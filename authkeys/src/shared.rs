@@ -19,7 +19,7 @@ use crate::rules::{Candidate, Dropped, Owner, Standing, Why};
 /// What is known of a shared account's keys.
 #[derive(Debug, Default)]
 pub struct Owned {
-    /// The keys; of those who are admitted first.
+    /// The keys of those who are admitted, and of those who are told why not.
     pub keys: Vec<Candidate>,
     /// Keys of theirs that are nobody's.
     pub dropped: Vec<Dropped>,
@@ -131,14 +131,14 @@ impl Gathering<'_> {
     /// Adds the keys of a person who is admitted, or told.
     fn add(&mut self, person: &Principal) -> Result<(), Problem> {
         let decision = self.decide(person);
+        if decision.verdict == Verdict::CannotTell {
+            self.owned.undecided.get_or_insert(decision.reason);
+        }
         let standing = match decision.verdict {
             Verdict::Allow => Standing::Admitted(decision.until),
             _ if self.is_told(person, &decision) => Standing::Told,
             _ => return Ok(()),
         };
-        if decision.verdict == Verdict::CannotTell {
-            self.owned.undecided.get_or_insert(decision.reason);
-        }
         // The roster knows who is eligible as of its own last sync; the copy may know better.
         if !self.copy.is_eligible(person).map_err(Problem::Store)? {
             let (verdict, reason) = (Verdict::Refuse, Reason::NotEligible);

@@ -67,9 +67,11 @@ pub struct World {
 }
 
 impl World {
-    /// Reads the configuration at `path`, and what it names, by a clock that shows `now`.
-    pub fn load(path: &Path, now: Timestamp) -> Self {
-        Self::with_roster(path, |config| (roster::read(&config.paths.roster, now), Mappings::default()))
+    /// Reads the configuration at `path`, and what it names, to tell how it is at `at`.
+    pub fn load(path: &Path, at: Timestamp) -> Self {
+        Self::with_roster(path, |config| {
+            (as_of(at, |now| roster::read(&config.paths.roster, now)), Mappings::default())
+        })
     }
 
     /// The same, of the roster only what it says about whoever is called so, and who is on call at `at`.
@@ -78,7 +80,7 @@ impl World {
             let (schedules, person) = (config.rules.schedules(), config.rules.person_of(name).ok());
             let part = Part { schedules: &schedules, people: person.as_slice(), on_call: Some(at) };
             let mappings = person.as_ref().map(|person| Mappings::read(config, person)).unwrap_or_default();
-            (roster::read_part(&config.paths.roster, part, at), mappings)
+            (as_of(at, |now| roster::read_part(&config.paths.roster, part, now)), mappings)
         })
     }
 
@@ -145,6 +147,20 @@ impl World {
         };
         text.map(|(_, text)| text.clone())
     }
+}
+
+/// The roster as `read` makes of it by this host's clock. What is asked about the past is not this clock's to judge: of that
+/// the roster knows nothing before its own date, and no more.
+fn as_of(
+    at: Timestamp,
+    read: impl FnOnce(Timestamp) -> Result<Roster, StoreError>,
+) -> Result<Roster, StoreError> {
+    let now = host::clock::now();
+    let mut roster = read(now)?;
+    if at < now.minus(Rules::SKEW) {
+        roster.floor = roster.floor.min(roster.published);
+    }
+    Ok(roster)
 }
 
 /// Asks what PAM would ask.

@@ -14,8 +14,7 @@ use crate::entry::Entry;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    #[serde(default)]
-    person: Vec<Person>,
+    person: Option<Vec<Person>>,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +53,7 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<Vec<Entry>, FileError> {
 }
 
 fn entries(file: File) -> Vec<Entry> {
-    file.person.into_iter().map(Person::into_entry).collect()
+    file.person.into_iter().flatten().map(Person::into_entry).collect()
 }
 
 /// The least text that is read at once, in bytes.
@@ -70,7 +69,7 @@ fn by_pieces(text: &str) -> Option<Vec<Entry>> {
         let has_header = piece.start > 0 || text.starts_with("[[");
         let file: File = toml::from_str(text.get(piece)?).ok()?;
         // Those whom `person = […]` lists, before any header, are all that a file may have.
-        if is_cut && !has_header && !file.person.is_empty() {
+        if is_cut && !has_header && file.person.is_some() {
             return None;
         }
         people.extend(entries(file));
@@ -166,6 +165,7 @@ mod tests {
         }
         let inline = "person = [{ principal = 'x' }]\n".to_string();
         assert!(parse(Path::new("/p"), (inline.clone() + &many).as_bytes()).is_err());
+        assert!(parse(Path::new("/p"), ("person = []\n".to_string() + &many).as_bytes()).is_err());
         assert_eq!(parse(Path::new("/p"), inline.as_bytes()).unwrap().len(), 1);
     }
 }

@@ -52,6 +52,11 @@ pub fn proven(path: &Path) -> Option<Proven> {
     Proven::parse(std::str::from_utf8(&text).ok()?)
 }
 
+/// When something of a copy was read that has the date `synced`; see [`Proven::read_at`].
+pub fn read_at(proven: &Proven, synced: Timestamp, now: Timestamp) -> Timestamp {
+    proven.read_at(synced, now, uptime)
+}
+
 /// The instant before which the copy with the date `dated` is not believed, by what the last sync knew; see
 /// [`policy::floor`].
 pub fn floor(dated: Timestamp, proven: Option<&Proven>, now: Timestamp) -> Timestamp {

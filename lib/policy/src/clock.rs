@@ -139,6 +139,20 @@ impl Proven {
         uptime.after(&self.uptime).map_or(self.instant, |elapsed| self.instant.plus(span(elapsed)))
     }
 
+    /// When something was read that has the date `synced` by the clock of a sync, at a clock that shows `now`: where the
+    /// sync's was ahead, no later than what is proven. Once a clock has come to such a date, at least the time has passed
+    /// that this boot has counted. `uptime` is asked where a date is ahead of what is proven.
+    pub fn read_at(&self, synced: Timestamp, now: Timestamp, uptime: impl FnOnce() -> Uptime) -> Timestamp {
+        if synced <= self.instant.plus(Rules::SKEW) {
+            return synced;
+        }
+        if now.plus(Rules::SKEW) < synced {
+            return self.instant;
+        }
+        let elapsed = uptime().after(&self.uptime).map_or(Span::seconds(0), span);
+        synced.min(now.minus(elapsed))
+    }
+
     /// The latest that [`Proven::floor`] can be, whichever boot this is.
     fn latest(&self, since_boot: Duration) -> Timestamp {
         self.instant.plus(span(since_boot.saturating_sub(self.uptime.since)))
@@ -214,6 +228,25 @@ mod tests {
             self.0 ^= self.0 << 17;
             i64::try_from(self.0 % u64::try_from(sides).unwrap()).unwrap()
         }
+    }
+
+    #[test]
+    fn what_was_read_by_a_clock_that_was_ahead_gets_no_younger_when_time_comes_to_its_date() {
+        // Read at 0 by a clock that was three days ahead, ten minutes after the boot.
+        let (synced, proven) = (at(3 * DAY), Proven::seen(at(3 * DAY), Some(at(0)), up(1, 600), at(3 * DAY)));
+        let read_at = |now: i64, uptime| proven.read_at(synced, at(now), || uptime);
+        for now in [60, DAY, 3 * DAY - 121] {
+            assert_eq!(read_at(now, up(1, 600 + now)), at(0));
+        }
+        for now in [3 * DAY - 120, 3 * DAY, 5 * DAY] {
+            assert_eq!(read_at(now, up(1, 600 + now)), at(0), "{now}");
+        }
+        // A clock that was behind before, and set right by the same step: nothing is older than this boot can tell.
+        assert_eq!(read_at(3 * DAY + 60, up(1, 660)), at(3 * DAY));
+        assert_eq!(read_at(3 * DAY + 60, up(2, 50)), at(3 * DAY), "another boot");
+        // A date that is proven is as it is.
+        let right = Proven::seen(at(0), None, up(1, 600), at(0));
+        assert_eq!(right.read_at(at(60), at(DAY), || panic!("not asked")), at(60));
     }
 
     #[test]

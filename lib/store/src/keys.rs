@@ -260,9 +260,8 @@ impl KeyCopy {
         if now.plus(Rules::SKEW) < floor {
             return Err(StoreError::ClockBehind(path.into(), floor.since(now)));
         }
-        // The sync's clock was ahead, and what is proven says by how much.
-        if let Some(proven) = proven.filter(|_| now.plus(Rules::SKEW) < copy.synced) {
-            copy.synced = proven.instant();
+        if let Some(proven) = proven {
+            copy.synced = clock::read_at(&proven, copy.synced, now);
         }
         let age = now.since(copy.synced);
         if age > stale_for {

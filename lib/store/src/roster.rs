@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use policy::{Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
+use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
 use rusqlite::params;
 
 use crate::StoreError;
@@ -176,13 +176,14 @@ pub fn read_part(path: &Path, part: Part<'_>, now: Timestamp) -> Result<Roster, 
 }
 
 /// `roster` by what its last sync knew of the time. A schedule that was read while the clock was ahead was read after the
-/// instant that is proven, so no age is told too short by that one.
+/// instant that is proven.
 fn dated(path: &Path, mut roster: Roster, now: Timestamp) -> Roster {
     let proven = clock::proven(path);
     roster.floor = clock::floor(roster.published, proven.as_ref(), now);
     if let Some(proven) = proven.filter(|proven| proven.vouches_for(roster.published)) {
-        let ahead = roster.schedules.iter_mut().filter(|schedule| schedule.synced > now.plus(Rules::SKEW));
-        ahead.for_each(|schedule| schedule.synced = schedule.synced.min(proven.instant()));
+        for schedule in &mut roster.schedules {
+            schedule.synced = clock::read_at(&proven, schedule.synced, now);
+        }
     }
     roster
 }
