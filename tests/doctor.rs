@@ -379,28 +379,28 @@ fn a53_stacks_that_let_through_or_lock_out_are_named_by_their_line() {
             "cp /etc/pam.d/other /etc/pam.d/cockpit",
             "warning pam-door",
             "/etc/pam.d/cockpit",
-            Advice("pam_listfile", "rm /etc/pam.d/cockpit /etc/authkeys/not-here"),
+            Advice("pam_listfile", "rm /etc/pam.d/cockpit /etc/security/authkeys-not-here"),
         ),
         // The command keeps out whoever is guarded, not root alone, and one who is new is told.
         case(
-            "cp /etc/pam.d/other /etc/pam.d/cockpit && echo root >/etc/authkeys/not-here && \
-             sed -i '1i account requisite pam_listfile.so onerr=fail item=user sense=deny file=/etc/authkeys/not-here' /etc/pam.d/cockpit",
+            "cp /etc/pam.d/other /etc/pam.d/cockpit && echo root >/etc/security/authkeys-not-here && \
+             sed -i '1i account requisite pam_listfile.so onerr=fail item=user sense=deny file=/etc/security/authkeys-not-here' /etc/pam.d/cockpit",
             "warning pam-door",
             "/etc/pam.d/cockpit",
-            Advice(" alice bob ", "rm /etc/pam.d/cockpit /etc/authkeys/not-here"),
+            Advice(" alice bob ", "rm /etc/pam.d/cockpit /etc/security/authkeys-not-here"),
         ),
         // A file that comes with login is a door where a program asks by it.
         case(
             "cp /etc/pam.d/other /etc/pam.d/remote && touch /usr/sbin/in.telnetd",
             "warning pam-door",
             "/etc/pam.d/remote",
-            Advice("pam_listfile", "rm /usr/sbin/in.telnetd /etc/authkeys/not-here"),
+            Advice("pam_listfile", "rm /usr/sbin/in.telnetd /etc/security/authkeys-not-here"),
         ),
         case(
             "cp /etc/pam.d/other /etc/pam.d/xrdp-sesman && echo root:secret | chpasswd",
             "open pam-door",
             "/etc/pam.d/xrdp-sesman",
-            Advice("pam_listfile", "rm /etc/pam.d/xrdp-sesman /etc/authkeys/not-here"),
+            Advice("pam_listfile", "rm /etc/pam.d/xrdp-sesman /etc/security/authkeys-not-here"),
         ),
     ]);
 }

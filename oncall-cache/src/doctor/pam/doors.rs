@@ -86,14 +86,17 @@ fn left_out(pam: &Pam<'_>, service: &str) -> Finding {
     ))
 }
 
-/// Whom pam_listfile keeps out of such a service: guarded accounts, by name. An exempt one may come in.
-const NOT_HERE: &str = "/etc/authkeys/not-here";
+/// Whom pam_listfile keeps out of such a service: guarded accounts, by name. An exempt one may come in. Where SELinux
+/// confines the service, it may read what is in this directory.
+const NOT_HERE: &str = "/etc/security/authkeys-not-here";
 
 /// Is it a line by which every guarded account is refused, as the mend below writes it?
 fn keeps_guarded_out(pam: &Pam<'_>, entry: &Entry) -> bool {
     let has = |word: &str| entry.arguments.iter().any(|argument| argument == word);
     let file = entry.arguments.iter().find_map(|argument| argument.strip_prefix("file="));
-    if entry.name() != "pam_listfile.so" || !has("item=user") || !has("sense=deny") {
+    // With `apply=` it asks about some users alone.
+    let is_partial = entry.arguments.iter().any(|argument| argument.starts_with("apply="));
+    if entry.name() != "pam_listfile.so" || !has("item=user") || !has("sense=deny") || is_partial {
         return false;
     }
     let text = file.and_then(|file| (pam.read)(file)).unwrap_or_default();
@@ -128,11 +131,16 @@ fn door(pam: &Pam<'_>, service: &str) -> Option<Finding> {
     };
     let line = format!("account requisite pam_listfile.so onerr=fail item=user sense=deny file={NOT_HERE}");
     let names: Vec<String> = pam.guarded.iter().map(|name| quoted(name)).collect();
-    let mend = format!(
-        "printf '%s\\n' {} >{NOT_HERE} && {}",
-        names.join(" "),
-        edit_stack(&file, &[format!("1i {line}")])
+    // Whoever is on the list stays on it.
+    let list = format!(
+        "for name in {}; do grep -qsxF -- $name {NOT_HERE} || echo $name >>{NOT_HERE}; done",
+        names.join(" ")
     );
+    let named = format!("file={NOT_HERE}");
+    let mend = match account.iter().any(|entry| entry.arguments.contains(&named)) {
+        true => list,
+        false => format!("{list} && {}", edit_stack(&file, &[format!("1i {line}")])),
+    };
     Some(Finding::new(severity, "pam-door", what).at(Place::file(file)).why(WHY).run(mend))
 }
 
