@@ -7,7 +7,7 @@ use std::thread;
 use harness::packages::{self, LISTED, LOGINS, added};
 use harness::page;
 use harness::pagerduty::Reply;
-use harness::releases::{AFTER, NEXT, Release, THIS};
+use harness::releases::{AFTER, FIRST_FORMS, NEXT, Release, THIS};
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, instant, now};
 use harness::{Booted, Debian, Network, Site, text, wait_within};
@@ -28,10 +28,13 @@ fn install(host: &Booted, release: &Release) {
     host.must(&format!("apt-get install --allow-downgrades /root/{}/*.deb", release.version));
 }
 
-/// The forms of both databases: `PRAGMA user_version`, from the headers of the files.
+/// The forms of both databases, from this release's on: `PRAGMA user_version`, from the headers of the files.
 fn forms(host: &Booted) -> [u32; 2] {
-    ["/var/lib/oncall-cache/roster.db", "/var/lib/authkeys/keys.db"]
-        .map(|file| host.must(&format!("od -An -tu1 -j63 -N1 {file}")).trim().parse().expect("a number"))
+    let [roster, keys, _] = FIRST_FORMS;
+    [("/var/lib/oncall-cache/roster.db", roster), ("/var/lib/authkeys/keys.db", keys)].map(|(file, first)| {
+        let form = host.must(&format!("od -An -tu1 -j63 -N1 {file}"));
+        form.trim().parse::<u32>().expect("a number") + 1 - first
+    })
 }
 
 /// Makes of a host with the packages one that this site's team logs in to: observing first, then enforcing.

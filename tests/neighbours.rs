@@ -2,13 +2,10 @@
 
 use harness::oncalls::{oncall, schedule, user};
 use harness::pagerduty::PagerDuty;
-use harness::releases::{AFTER, NEXT, Release, THIS};
+use harness::releases::{AFTER, FIRST_FORMS, NEXT, Release, THIS};
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, Suite, now};
 use harness::text;
-
-/// What this release writes of roster.db, keys.db and group.
-const FIRST_FORMS: [u32; 3] = [2, 1, 1];
 
 const TOKEN: &str = "u+tokenOfTheNeighbours";
 

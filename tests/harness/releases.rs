@@ -15,9 +15,12 @@ pub struct Release {
     pub version: &'static str,
     /// What cargo is told beside what it is told for this one.
     feature: Option<&'static str>,
-    /// The form of the files that it publishes.
+    /// The form of the files that it publishes: 1 is this release's.
     pub writes: u32,
 }
+
+/// The forms that this release writes of roster.db, keys.db and group. [`Release::writes`] counts from them.
+pub const FIRST_FORMS: [u32; 3] = [2, 1, 1];
 
 pub const THIS: Release = Release { version: "0.1.0", feature: None, writes: 1 };
 pub const NEXT: Release = Release { version: "0.2.0", feature: Some("next-form"), writes: 1 };
