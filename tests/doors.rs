@@ -4,27 +4,9 @@
 
 use std::process::Output;
 
-use harness::suite::{HOUR, instant, now};
+use harness::suite::{CONFIG, HOUR, instant, now};
 use harness::{Booted, Debian, Site, packages, text, wait_until};
 use serde_json::Value;
-
-const CONFIG: &str = r#"
-[host]
-name = "testhost"
-[directory]
-file = "people.toml"
-[[oncall.source]]
-name = "rota"
-provider = "rota"
-file = "rota.toml"
-[policy]
-exempt_accounts = ["breakglass"]
-[[policy.rule]]
-name = "everywhere"
-schedules = ["rota/primary"]
-[[policy.shared]]
-account = "root"
-"#;
 
 /// alice and olga are on call, bob and oscar are not; all four are eligible. alice and bob may sudo, olga and oscar are
 /// in a group that no list of ours knows, and log in by the keys that the site has for two others.
