@@ -2,7 +2,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := build
-.PHONY: needs build release pages package demo test test-hosts check bench install
+.PHONY: needs build release pages package demo test test-hosts check bench fuzz miri install
 
 # Before anything takes minutes, each target says what this machine lacks for it, and which package has that.
 NEED = sh packaging/needs.sh
@@ -10,7 +10,7 @@ needs:
 	@$(NEED) $(or $(foreach goal,$(MAKECMDGOALS),$(WANTS_$(goal))),build)
 WANTS_package = package $(FORMATS)
 WANTS_install = install
-WANTS_bench = test
+WANTS_bench = bench
 
 build:
 	@$(NEED) build
@@ -31,7 +31,7 @@ release: needs
 pages: needs
 	cargo run -q --locked --target-dir $(TARGET) --manifest-path packaging/man/Cargo.toml -- $(BUILD)/share
 
-# Three .deb, three .rpm, and what Ansible and Chef are given, in target/packages. FORMATS=deb makes those alone;
+# Four .deb, four .rpm, and what Ansible and Chef are given, in target/packages. FORMATS=deb makes those alone;
 # BUILD=target/debug packages what is there and builds nothing.
 BUILD := $(TARGET)/release
 FORMATS := deb rpm tar
@@ -39,7 +39,9 @@ package: needs $(if $(filter file,$(origin BUILD)),release) pages
 	sh packaging/package.sh $(BUILD) $(TARGET)/packages $(FORMATS)
 
 # The main job on a private machine made over this one; see tests/demo.sh.
-demo: build
+demo:
+	@$(NEED) demo
+	cargo build --workspace --locked
 	sh tests/demo.sh $(TARGET)/debug
 
 # Unit tests, and end-to-end tests on a real sshd, slapd, sudo and libpam. Needs root; installs what is missing.
@@ -48,31 +50,51 @@ test:
 	sh tests/prerequisites.sh
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --locked
+	cargo test --workspace --locked $(CARGO_TEST)
 
 # The packages on hosts that systemd boots, in networks of their own: their whole life there, from installing to
 # purging. Needs root; the first run makes the roots that these hosts share, one for each release of Debian, below the
 # target directory, in a minute or two each. The tests mostly wait, for timers and shifts: more of them at once than there are processors.
 test-hosts:
-	@$(NEED) test
+	@$(NEED) test-hosts
 	sh tests/prerequisites.sh hosts
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --test hosts --test fleet --test doors --test penalties --test newer --locked -- --test-threads 4
+	cargo test --workspace --test hosts --test fleet --test doors --test penalties --test publish --test newer --locked -- --test-threads 4
 
 # What a change must pass before it is tested.
 check:
 	@$(NEED) check
 	cargo fmt --all --check
+	@# A crate's new dependency changes their lock files too.
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+	cargo metadata --locked --format-version 1 --manifest-path packaging/man/Cargo.toml >/dev/null
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --test hosts --test fleet --test doors --test penalties --test newer --locked -- -D warnings
+	cargo clippy --workspace --test hosts --test fleet --test doors --test penalties --test publish --test newer --locked -- -D warnings
 	sh .ci/boundaries
+	sh .ci/sizes
 
 # What lookups, decisions, logins and syncs cost beside floors in C, and which targets that reaches. Needs
-# root and gcc. BENCH=--large also syncs 100,000 people; BENCH=lookup measures that alone; see tests/bench/main.rs.
-bench: needs release
-	sh tests/prerequisites.sh
+# root and gcc. BENCH=--large also syncs 100,000 people; BENCH=lookup measures that alone, and
+# BENCH='live --go FILE' asks a slapd at each, beside a build of the Go authkeys; see tests/bench/main.rs.
+bench: needs prerequisites release
 	cargo bench -p end-to-end --bench bench --locked -- $(BENCH)
+
+.PHONY: prerequisites
+prerequisites:
+	sh tests/prerequisites.sh
+
+# Every parser of foreign bytes on samples that libFuzzer makes, each for FUZZ_SECONDS (20); FUZZ=key that one alone.
+# Stable Rust and a C++ compiler; see fuzz/README.md.
+fuzz:
+	@$(NEED) fuzz
+	sh fuzz/run.sh $(FUZZ)
+
+# nss-hook's raw pointers under Miri, which sees what no run on a processor shows. Nightly Rust. pam-hook's are libpam's,
+# and lib/trust is system calls: Miri has neither.
+miri:
+	@$(NEED) miri
+	cargo +nightly miri test -p nss-hook --locked buffer
 
 # Programs, modules, units, users and directories, where there is no package; changes no login.
 install: needs release pages

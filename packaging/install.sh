@@ -24,8 +24,8 @@ for directory in /usr/lib/*-linux-* /lib/*-linux-* /usr/lib64 /lib64 /usr/lib /l
     [ -e "$directory/libc.so.6" ] || continue
     [ "$(kind "$directory/libc.so.6")" = "$(kind "$build/libnss_oncall.so")" ] && { libraries=$directory; break; }
 done
-[ -n "$libraries" ] || { echo "packaging/install.sh: found no libc.so.6 of this build's kind; where are libraries here?" >&2; exit 1; }
-[ -n "$modules" ] || { echo "packaging/install.sh: found no pam_unix.so of this build's kind; where are PAM modules here?" >&2; exit 1; }
+[ -n "$libraries" ] || { echo "packaging/install.sh: found no libc.so.6 for this build's architecture; where are libraries here?" >&2; exit 1; }
+[ -n "$modules" ] || { echo "packaging/install.sh: found no pam_unix.so for this build's architecture; where are PAM modules here?" >&2; exit 1; }
 
 listed all | while read -r _ _ _ source _; do
     case $source in
@@ -51,25 +51,29 @@ user() {
     getent passwd "$1" >/dev/null ||
         useradd --system --gid "$1" --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin "$1"
 }
-while read -r type name group _; do
-    case $type in
-    u) user "$name" ;;
-    m) usermod -a -G "$group" "$name" ;;
-    esac
-done <packaging/sysusers.d/authkeys.conf
+for file in authkeys oncall-collector; do
+    while read -r type name group _; do
+        case $type in
+        u) user "$name" ;;
+        m) usermod -a -G "$group" "$name" ;;
+        esac
+    done <packaging/sysusers.d/$file.conf
+done
 install -d -m 755 -o root -g root /etc/authkeys
-while read -r type path mode owner group _; do
-    [ "$type" != d ] || install -d -m "$mode" -o "$owner" -g "$group" "$path"
-done <packaging/tmpfiles.d/authkeys.conf
+for file in authkeys oncall-collector; do
+    while read -r type path mode owner group _; do
+        [ "$type" != d ] || install -d -m "$mode" -o "$owner" -g "$group" "$path"
+    done <packaging/tmpfiles.d/$file.conf
+done
 [ -e /etc/authkeys/config.toml ] || install -m 644 -o root -g root packaging/examples/config.toml /etc/authkeys/config.toml
 now=
 [ ! -d /run/systemd/system ] || { now=--now && systemctl daemon-reload; }
 # Enabled they can be also where systemd does not run yet, as in an image.
 if $is_first && command -v systemctl >/dev/null; then
     systemctl --quiet enable $now $(sed -n 's/^enable //p' packaging/rpm/90-authkeys.preset) ||
-        echo "packaging/install.sh: not all timers run; see what oncall-cache doctor says" >&2
+        echo "packaging/install.sh: not all timers run; see oncall-cache doctor" >&2
 fi
 
 [ ! -e /var/lib/authkeys/keys.db ] ||
-    echo "Was the last release here not the one before this? Then run authkeys-sync && oncall-cache sync now: root logins need copies of a form that this one reads."
-echo "Installed in /usr/bin, $modules and $libraries. No login has changed: see docs/install.md for what comes next."
+    echo "Was the last release here not the one before this? Then run authkeys-sync && oncall-cache sync now: root logins need copies in a format that this release can read."
+echo "Installed in /usr/bin, $modules and $libraries. No login has changed; for the next steps see docs/install.md."

@@ -2,7 +2,7 @@
 # Says at once what a target of the Makefile lacks on this machine, and which package has it: not after the minutes that
 # building takes.
 #
-#   packaging/needs.sh build|check|install|test|package [deb|rpm|tar...]
+#   packaging/needs.sh build|check|demo|install|test|test-hosts|bench|fuzz|miri|package [deb|rpm|tar...]
 set -eu
 
 missing=
@@ -35,6 +35,19 @@ building() {
 }
 root() { [ "$(id -u)" = 0 ] || own "root: sudo make $1"; }
 
+# A private machine, as tests and demo make them.
+machine() {
+    need unshare util-linux util-linux
+    if [ "$(id -u)" = 0 ] && command -v unshare >/dev/null && ! unshare --mount --net --pid --fork true 2>/dev/null; then
+        own "namespaces: unshare fails here; in a container, it takes one that may make them (--privileged)"
+    fi
+}
+
+# What the target installs by itself where there is apt (tests/prerequisites.sh, tests/demo.sh).
+installs() {
+    command -v apt-get >/dev/null || own "apt-get: $1 takes programs by the names of Debian's packages, and tests run on Debian alone"
+}
+
 cd "$(dirname "$0")/.."
 target=${1:?usage: packaging/needs.sh TARGET}
 shift
@@ -47,7 +60,32 @@ check)
     done
     ;;
 install) root install ;;
-test) root test ;;
+test | test-hosts | bench)
+    root "$target"
+    machine
+    sh tests/prerequisites.sh --are-there "$target" || installs "$target"
+    ;;
+demo)
+    machine
+    # Without root it shows decisions alone, and takes nothing more.
+    if [ "$(id -u)" = 0 ]; then
+        for program in sshd:openssh-server ssh:openssh-client sudo:sudo useradd:passwd ip:iproute2; do
+            PATH=$PATH:/usr/sbin:/sbin command -v "${program%%:*}" >/dev/null || command -v apt-get >/dev/null ||
+                lacks "${program%%:*}" "${program#*:}" "${program#*:}"
+        done
+    fi
+    ;;
+fuzz)
+    # libFuzzer is C++.
+    need c++ g++ gcc-c++
+    need xargs findutils findutils
+    ;;
+miri)
+    for part in miri rust-src; do
+        rustup +nightly component list --installed 2>/dev/null | grep -q "^$part" ||
+            own "$part of nightly Rust: rustup toolchain install nightly --component miri,rust-src"
+    done
+    ;;
 package)
     need strip binutils binutils
     for format in "$@"; do
@@ -64,6 +102,6 @@ package)
         esac
     done
     ;;
-*) echo "packaging/needs.sh: $target: no target of the Makefile" >&2; exit 64 ;;
+*) echo "packaging/needs.sh: $target: not a target of the Makefile" >&2; exit 64 ;;
 esac
-[ -z "$missing" ] || { echo "make $target lacks:$missing" >&2; exit 1; }
+[ -z "$missing" ] || { echo "make $target needs:$missing" >&2; exit 1; }

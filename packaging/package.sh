@@ -4,7 +4,7 @@
 #
 #   packaging/package.sh BUILD_DIRECTORY OUTPUT_DIRECTORY deb|rpm|tar...
 #
-# Needs dpkg-deb and dpkg-shlibdeps for .deb, rpmbuild for .rpm. VERSION in the environment stands for that of Cargo.toml.
+# Needs dpkg-deb and dpkg-shlibdeps for .deb, rpmbuild for .rpm. VERSION in the environment replaces that of Cargo.toml.
 set -eu
 umask 022
 
@@ -33,7 +33,7 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What a package of `format` has, below a directory of its own. Symbols for debugging stay where it was built.
+# What a package of `format` has, below its own directory. Symbols for debugging stay where it was built.
 stage() { # format package root
     listed "$1" | while read -r package _ mode source destination; do
         [ "$package" = "$2" ] || continue
@@ -85,10 +85,10 @@ changelog() {
 
 # --- .rpm ---
 
-# One run of rpmbuild makes the three of a tree and three lists of what is in it.
+# One run of rpmbuild makes the four of a tree and four lists of what is in it.
 rpm() {
     modules=/usr/lib64/security libraries=/usr/lib64
-    for package in authkeys libpam-oncall libnss-oncall; do
+    for package in authkeys libpam-oncall libnss-oncall oncall-collector; do
         stage rpm "$package" "$work/rpm/root"
         listed rpm | awk -v package="$package" '$1 == package {
             words = "%attr(" $3 ", root, root) "
@@ -104,7 +104,7 @@ rpm() {
         --define "suite_date $(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" "+%a %b %d %Y")" --define "_buildhost localhost" \
         ${RPM_PAYLOAD:+--define "_binary_payload $RPM_PAYLOAD"} \
         --define "use_source_date_epoch_as_buildtime 1" --define "clamp_mtime_to_source_date_epoch 1" packaging/rpm/authkeys.spec
-    ls "$output"/*_oncall-"$version"-1."$machine".rpm "$output/authkeys-$version-1.$machine.rpm"
+    ls "$output"/*_oncall-"$version"-1."$machine".rpm "$output/authkeys-$version-1.$machine.rpm" "$output/oncall-collector-$version-1.$machine.rpm"
 }
 
 # --- Ansible, Chef ---
@@ -118,7 +118,7 @@ archive() { # directory below packaging
 
 for format in "$@"; do
     case $format in
-    deb) for package in authkeys libpam-oncall libnss-oncall; do deb $package; done ;;
+    deb) for package in authkeys libpam-oncall libnss-oncall oncall-collector; do deb $package; done ;;
     rpm) rpm ;;
     tar) for recipes in ansible chef; do archive $recipes; done ;;
     *) echo "packaging/package.sh: $format: deb, rpm or tar" >&2; exit 64 ;;

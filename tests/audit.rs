@@ -1,75 +1,14 @@
 //! What is written down of a login, by whom it can be held up, and what the user reads.
 
-use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::process::Output;
 use std::time::{Duration, Instant};
 
-use harness::suite::{DAY, HOUR, Suite, seconds};
-use harness::{text, wait_until};
+use harness::records::{
+    AUDIT, admitted, alone, numbers, one_login, open_session, phases, records, suite, suite_with, word,
+};
+use harness::suite::{HOUR, Suite, seconds};
+use harness::text;
 use serde_json::Value;
-
-const AUDIT: &str = "/var/log/authkeys/decisions.jsonl";
-
-/// alice is on call for `left` seconds, bob after her.
-fn suite_with(left: i64) -> Suite {
-    let suite = Suite::start();
-    suite.write_rota(&[("alice", -HOUR, left), ("bob", left, DAY)]);
-    suite.sync();
-    suite
-}
-
-fn suite() -> Suite {
-    suite_with(HOUR)
-}
-
-/// Every record so far.
-fn records(suite: &Suite) -> Vec<Value> {
-    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    suite
-        .host
-        .sh(&format!("cat {AUDIT} 2>/dev/null"))
-        .stdout
-        .lines_of_text()
-        .map(|line| parse(&line))
-        .collect()
-}
-
-trait Lines {
-    fn lines_of_text(&self) -> std::vec::IntoIter<String>;
-}
-
-impl Lines for Vec<u8> {
-    fn lines_of_text(&self) -> std::vec::IntoIter<String> {
-        let text = String::from_utf8_lossy(self);
-        // Two who write at once may leave an empty line between them.
-        let lines = text.lines().filter(|line| !line.is_empty());
-        lines.map(str::to_string).collect::<Vec<_>>().into_iter()
-    }
-}
-
-fn word<'v>(record: &'v Value, name: &str) -> &'v str {
-    record[name].as_str().unwrap_or_default()
-}
-
-/// The records since the file was last emptied, once the last of them is a `close`.
-fn one_login(suite: &Suite) -> Vec<Value> {
-    wait_until("the session is closed", || {
-        records(suite).last().is_some_and(|last| word(last, "phase") == "close")
-    });
-    let all = records(suite);
-    suite.host.must(&format!("rm {AUDIT}"));
-    all
-}
-
-fn phases(records: &[Value]) -> Vec<(&str, &str)> {
-    records.iter().map(|record| (word(record, "phase"), word(record, "account"))).collect()
-}
-
-fn admitted(output: &Output) {
-    assert!(output.status.success(), "was refused: {}", text(output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n", "{}", text(output));
-}
 
 #[test]
 fn the_records_of_a_login_share_an_id_from_the_decision_to_the_close() {
@@ -160,7 +99,7 @@ fn a_login_that_the_session_decides_is_on_record_once_whatever_account_managemen
         (
             "root",
             "cache-missing",
-            "oncall-cache suspend --for 1h --reason x && rm /var/lib/oncall-cache/roster.db",
+            "oncall-cache pause --for 1h --reason x && rm /var/lib/oncall-cache/roster.db",
         ),
     ] {
         suite.host.must(before);
@@ -277,37 +216,13 @@ fn who_has_minutes_left_reads_that_and_only_at_a_terminal() {
     let told = "in 9m ";
     let sudo = at_terminal(&suite, "alice", "sudo -n id -u");
     assert!(sudo.contains("0\n") && sudo.contains(told), "{sudo}");
-    assert!(sudo.contains(": sudo and new logins are refused then, what is open stays open\n"), "{sudo}");
+    assert!(sudo.contains(": then sudo and new logins are refused; open sessions stay open\n"), "{sudo}");
     let apart = at_terminal(&suite, "alice", "sudo -n id -u >/tmp/output");
     assert_eq!(suite.host.read("/tmp/output"), "0\n", "standard output is the command's: {apart}");
     let silent = suite.run_as("alice", "sudo -n id -u");
     admitted(&silent);
     assert!(silent.stderr.is_empty(), "{}", text(&silent));
     assert!(interactive(&suite, "root").contains(told));
-}
-
-/// A stack in which our module is alone: what other modules do with a log that nobody reads is theirs.
-fn alone(suite: &Suite, service: &str) {
-    let lines =
-        "account required pam_oncall.so\naccount required pam_permit.so\nsession required pam_oncall.so\n";
-    suite.host.write(&format!("/etc/pam.d/{service}"), lines, 0o644);
-}
-
-/// Opens and closes a session as sshd does for root, with alice's key; how long that took.
-fn open_session(suite: &Suite) -> Duration {
-    let key = suite.public_key("alice");
-    let key: Vec<&str> = key.split(' ').take(2).collect();
-    let start = Instant::now();
-    let output = suite
-        .host
-        .sh(&format!("pamtester -E 'SSH_AUTH_INFO_0=publickey {}\n' sshd root open_session", key.join(" ")));
-    assert!(output.status.success(), "{}", text(&output));
-    start.elapsed()
-}
-
-/// The numbers of all records.
-fn numbers(suite: &Suite) -> Vec<i64> {
-    records(suite).iter().map(|record| record["seq"].as_i64().expect("a number")).collect()
 }
 
 #[test]
@@ -339,7 +254,7 @@ fn a51_no_log_and_no_file_holds_a_session_up_and_what_was_lost_can_be_told() {
         let _ = suite.decisions();
         suite.host.must(spoil);
         let took = open_session(&suite);
-        assert!(took < Duration::from_secs(2), "{what}: {took:?}");
+        assert!(took < Duration::from_secs(20), "{what}: {took:?}");
         let lines = suite.decisions();
         assert!(lines.len() == 1 && lines[0].contains(" unwritten="), "{what}: {lines:#?}");
         suite.host.must(heal);
@@ -383,7 +298,7 @@ fn a46_the_name_that_pam_asks_about_now_decides_and_both_are_written_down() {
     let line = &suite.decisions()[0];
     assert!(line.contains(" account=root ") && line.contains(" was=dave"), "{line}");
 
-    // A real sshd: whoever logs in as themselves and is root by then is judged as root, by their key.
+    // A real sshd: people who log in as themselves and are root by then are judged as root, by their key.
     suite.host.must("sed -i '/^account required pam_oncall.so/a account required /root/pam_rewrite.so root' /etc/pam.d/sshd");
     suite.host.must(&format!("rm {AUDIT}"));
     let output = suite.ssh("dave", "dave", "echo in");
@@ -444,7 +359,7 @@ fn a65_who_asks_ten_thousand_times_pushes_out_nobody_and_the_host_process_is_as_
     assert_eq!((of("alice"), of("carol"), of("dave")), (3, 1, 1));
     let lines = suite.decisions();
     assert_eq!(lines.iter().filter(|line| line.contains("person=bob ")).count(), of("bob"), "as in the log");
-    // In a later minute whoever comes says what was dropped.
+    // In a later minute the next record says what was dropped.
     suite.host.must("cd /run/authkeys/audit && for f in *-.* *+.*; do mv $f ${f%.*}.$((${f##*.} - 1)); done");
     let _ = suite.run_as("alice", "sudo -n true");
     let later = suite.decisions();
@@ -512,273 +427,9 @@ fn a_limit_on_the_length_of_files_keeps_nobody_from_being_written_down() {
 fn check_writes_nothing_down() {
     let suite = suite();
     for _ in 0..20 {
-        suite.must_as("nobody", "oncall-cache check alice");
+        suite.must_as("nobody", "oncall-cache test-access alice");
         let _ = suite.must_as("root", "oncall-cache why alice");
     }
     assert_eq!(suite.decisions(), [""; 0]);
     assert_eq!(records(&suite).len(), 0);
-}
-
-/// `oncall-cache report`, as root, and its exit status.
-fn report(suite: &Suite, words: &str) -> (i32, String) {
-    let output = suite.host.sh(&format!("oncall-cache report {words}"));
-    assert!(output.stderr.is_empty(), "{}", text(&output));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.code().expect("an exit status"), said)
-}
-
-fn json_report(suite: &Suite, words: &str) -> Value {
-    serde_json::from_str(&report(suite, &format!("{words} --json")).1).expect("JSON")
-}
-
-#[test]
-fn a_report_says_who_could_who_did_who_was_refused_and_what_is_not_known() {
-    let suite = suite();
-    suite.host.must("useradd -m -G sudo breakglass");
-    admitted(&suite.ssh("alice", "root", "id -u"));
-    admitted(&suite.run_as("alice", "sudo -n id -u"));
-    admitted(&suite.run_as("breakglass", "sudo -n id -u"));
-    for _ in 0..3 {
-        assert!(!suite.run_as("bob", "sudo -n id -u").status.success());
-    }
-    suite.must_as("root", "oncall-cache revoke carol");
-    assert!(!suite.run_as("carol", "sudo -n id -u").status.success());
-    assert!(suite.ssh("dave", "dave", "true").status.success());
-    wait_until("all sessions are closed", || {
-        records(&suite).iter().filter(|record| word(record, "phase") == "close").count() == 3
-    });
-
-    let told = json_report(&suite, "--since 1h");
-    let list = |name: &str, fields: &[&str]| -> Vec<String> {
-        let rows = told[name].as_array().expect("a list").iter();
-        rows.map(|row| {
-            fields.iter().map(|field| row[field].to_string()).collect::<Vec<_>>().join(" ").replace('"', "")
-        })
-        .collect()
-    };
-    assert_eq!(
-        list("logins", &["class", "person", "account", "service", "reason"]),
-        [
-            "oncall alice root sshd oncall",
-            "oncall alice root sudo oncall",
-            "exempt breakglass root sudo exempt"
-        ]
-    );
-    for login in told["logins"].as_array().expect("a list") {
-        let [decided, opened, closed] =
-            ["decided", "opened", "closed"].map(|name| seconds(word(login, name)));
-        assert!(decided <= opened && opened <= closed, "{login}");
-    }
-    assert_eq!(
-        list("refused", &["who", "person", "service", "reason", "count"]),
-        ["bob true sudo not-oncall 3"]
-    );
-    assert_eq!(list("revoked", &["who", "reason", "count"]), ["carol revoked 1"]);
-    assert_eq!(list("could", &["person", "schedule", "level"]), ["alice rota/primary 1"]);
-    assert_eq!(told["not_ours"], 1);
-    assert_eq!((word(&told, "host"), told["version"].as_i64()), ("testhost", Some(1)));
-
-    let (code, table) = report(&suite, "--since 1h");
-    assert_eq!(code, 1, "{table}");
-    for words in [
-        "who could become root",
-        "by an exempt account",
-        "rota/primary by rule everywhere",
-        "the oldest record is of ",
-    ] {
-        assert!(table.contains(words), "{words}: {table}");
-    }
-    let (_, csv) = report(&suite, "--since 1h --csv");
-    assert!(csv.lines().all(|line| line.split(',').count() >= 13), "{csv}");
-    assert!(
-        csv.contains("\nrefused,bob,bob,sudo,")
-            && csv.contains("\noncall,alice,root,sshd,127.0.0.1,ssh,SHA256:"),
-        "{csv}"
-    );
-    // Now the oldest record is before the time that is asked about, and nothing is missing.
-    wait_until("a second is over", || harness::suite::now() > seconds(word(&records(&suite)[0], "time")) + 1);
-    let since = harness::suite::instant(seconds(word(&records(&suite)[0], "time")) + 1);
-    assert_eq!(report(&suite, &format!("--since {since}")).0, 0);
-    let by_user = suite.run_as("alice", "oncall-cache report");
-    assert_eq!(by_user.status.code(), Some(2), "{}", text(&by_user));
-    assert_eq!(suite.host.sh("oncall-cache report --since yesterday").status.code(), Some(64));
-}
-
-#[test]
-fn a_report_reads_rotated_and_damaged_files_and_says_what_is_gone() {
-    let suite = suite();
-    alone(&suite, "sshd");
-    for _ in 0..4 {
-        open_session(&suite);
-    }
-    suite.host.must(&format!("mv {AUDIT} {AUDIT}.1"));
-    open_session(&suite);
-    // One record taken out, one line damaged, one endless, and a rotated file that somebody compressed.
-    suite.host.must(&format!(
-        "sed -i 2d {AUDIT}.1 && printf 'garbled\n' >>{AUDIT}.1 && head -c 1000000 /dev/zero >>{AUDIT}.1 && touch {AUDIT}.2.gz {AUDIT}"
-    ));
-    let told = json_report(&suite, "");
-    assert_eq!(told["logins"].as_array().map(Vec::len), Some(4));
-    let gaps = told["gaps"].to_string();
-    for words in [
-        "1 records are missing between number 1 (",
-        ") and number 3 (",
-        "2 lines of the audit file are not understood",
-        "1 rotated files of",
-    ] {
-        assert!(gaps.contains(words), "{gaps}");
-    }
-    assert!(!gaps.contains("the last"), "{gaps}");
-    // What was written last is gone too, and the module has counted it.
-    suite.host.must(&format!("cp {AUDIT} /var/log/authkeys.kept && : >{AUDIT}"));
-    let gaps = json_report(&suite, "")["gaps"].to_string();
-    let last = "the last 1 records are missing: 5 were counted since the boot, and the last one that is there is number 4 (";
-    assert!(gaps.contains(last), "{gaps}");
-    suite.host.must(&format!("cat /var/log/authkeys.kept >{AUDIT}"));
-    // Whatever others could have written is not believed.
-    suite.host.must(&format!("chown dave {AUDIT}.1"));
-    let told = json_report(&suite, "");
-    assert_eq!(told["logins"].as_array().map(Vec::len), Some(1));
-    assert!(told["gaps"].to_string().contains("is not root's alone"), "{told}");
-}
-
-#[test]
-fn whoever_reads_takes_no_more_memory_than_64_mib_whatever_the_file() {
-    let suite = suite();
-    alone(&suite, "sshd");
-    open_session(&suite);
-    let peak = |what: &str, command: &str| {
-        let output = suite.host.sh(&format!("/usr/bin/time -f %M -o /run/rss {command} >/run/out 2>&1"));
-        let said = suite.host.read("/run/rss");
-        let kibibytes: u64 = said.trim().lines().last().and_then(|line| line.parse().ok()).expect("a number");
-        println!("{what}: {kibibytes} KiB");
-        assert!(kibibytes < 64 * 1024, "{what}: {kibibytes} KiB");
-        (output.status.code(), suite.host.must("head -c 4000 /run/out"))
-    };
-    // Each record is one that could be, and of a length that a line may have; each has an id of its own.
-    let first = records(&suite)[0].clone();
-    for (count, length) in [(9_000, 11_000), (60_000, 9)] {
-        let file = std::fs::OpenOptions::new().write(true).truncate(true).open(suite.host.path(AUDIT));
-        let mut file = std::io::BufWriter::new(file.expect("the audit file"));
-        for number in 0..count {
-            let mut record = first.clone();
-            record["id"] = number.to_string().into();
-            record["rhost"] = "x".repeat(length).into();
-            writeln!(file, "{record}").expect("room");
-        }
-        file.flush().expect("room");
-        for form in ["--json", "--csv", ""] {
-            let (code, _) = peak("report", &format!("oncall-cache report {form}"));
-            assert_eq!(code, Some(1));
-            suite.host.must("grep -q '[0-9]* records are too many' /run/out");
-        }
-    }
-    // A roster of which every row is as it should be.
-    let change = |file: &str, sql: &str| {
-        suite.host.write("/run/sql", sql, 0o644);
-        suite.host.must(&format!("sqlite3 {file} </run/sql"));
-    };
-    change(
-        "/var/lib/oncall-cache/roster.db",
-        "DELETE FROM schedule; DELETE FROM shift;
-         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-         INSERT INTO schedule SELECT i, 's', i, 'p', hex(zeroblob(500)), 0, 0 FROM n;",
-    );
-    // A decision does not look at schedules that no rule names.
-    let (code, said) = peak("check", "oncall-cache check alice");
-    assert!(code == Some(2) && said.contains("source-incomplete"), "{said}");
-    let (code, said) = peak("who", "oncall-cache who");
-    assert!(code == Some(2) && said.contains("larger than any roster is"), "{said}");
-    // One person with more keys than anybody has.
-    change(
-        "/var/lib/authkeys/keys.db",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
-         INSERT INTO public_key SELECT 'alice', i, (SELECT line FROM public_key WHERE principal = 'alice') FROM n;",
-    );
-    let _ = suite.lines_of("authkeys");
-    let (_, said) = peak("authkeys", "runuser -u authkeys -- authkeys alice");
-    // The directory is asked instead: it answers, or the copy is what is wrong.
-    let log = suite.lines_of("authkeys").join("\n");
-    assert!(log.contains("copy=cache-corrupt") || log.contains("reason=cache-corrupt"), "{said} {log}");
-}
-
-#[test]
-fn what_is_rotated_as_the_packages_do_it_is_in_the_report() {
-    let suite = suite();
-    alone(&suite, "sshd");
-    suite.host.must("chgrp adm /var/log/authkeys");
-    for _ in 0..2 {
-        open_session(&suite);
-        let before = harness::suite::now();
-        // time(2), by which logrotate names it, is behind by up to a tick.
-        wait_until("the next one gets another name", || harness::suite::now() > before + 1);
-        suite
-            .host
-            .must("logrotate --force --state /root/rotated /run/suite/source/packaging/logrotate.d/authkeys");
-    }
-    open_session(&suite);
-    assert_eq!(suite.host.must(&format!("ls {AUDIT}*")).lines().count(), 3);
-    assert_eq!(suite.host.must(&format!("stat -c %U:%G {AUDIT}")), "root:adm\n", "its directory's group");
-    let told = json_report(&suite, "");
-    assert_eq!(told["logins"].as_array().map(Vec::len), Some(3), "{told}");
-    assert!(!told["gaps"].to_string().contains("compressed"), "{told}");
-}
-
-#[test]
-fn whom_enforcing_would_refuse_is_told_before_it_does_people_and_programs_apart() {
-    let suite = suite();
-    suite
-        .host
-        .must("useradd --system -m nagios && echo 'nagios ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/nagios");
-    suite.host.must("sed -i 's/^\\[policy\\]/&\\nmode = \"observe\"/' /etc/authkeys/config.toml");
-    for person in ["alice", "bob", "dave", "nagios", "nagios"] {
-        admitted(&suite.run_as(person, "sudo -n id -u"));
-    }
-    let told = json_report(&suite, "--would-refuse --since 14d");
-    let rows: Vec<(String, bool, i64)> = told["would_refuse"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|row| (word(row, "who").to_string(), row["person"] == true, row["count"].as_i64().unwrap_or(0)))
-        .collect();
-    let row = |who: &str, is_person, count| (who.to_string(), is_person, count);
-    assert_eq!(rows, [row("nagios", false, 2), row("bob", true, 1), row("dave", true, 1)]);
-    let (code, table) = report(&suite, "--would-refuse --since 14d");
-    assert_eq!(code, 1, "{table}");
-    let (people, programs) = table.split_once("programs, and whoever else").expect("two parts");
-    assert!(people.contains("bob") && people.contains("dave") && !people.contains("nagios"), "{table}");
-    assert!(programs.contains("nagios") && !programs.contains("bob"), "{table}");
-}
-
-#[test]
-fn a_rotation_loses_no_record_and_a_report_meanwhile_counts_none_twice() {
-    const EACH: i64 = 40;
-    let suite = suite();
-    // Refusals alone: one record each, and fewer than a person has in a minute.
-    let refusals = format!(
-        "for i in $(seq {EACH}); do for who in bob carol dave; do runuser -u $who -- sudo -n true; done; done \
-         >/dev/null 2>&1; touch /run/done"
-    );
-    suite.host.daemon(&["/bin/sh", "-c", &refusals], "/dev/null");
-    let refused = |told: &Value| -> i64 {
-        let rows = told["refused"].as_array().expect("a list").iter();
-        rows.map(|row| row["count"].as_i64().expect("a number")).sum()
-    };
-    let mut before = 0;
-    let (mut rotations, mut is_over) = (0, false);
-    while !is_over {
-        is_over = suite.host.path("/run/done").exists();
-        let rotate = suite.host.sh("logrotate -f -s /run/rotated /etc/logrotate.d/authkeys");
-        rotations += u32::from(rotate.status.success());
-        let told = json_report(&suite, "--since 1h");
-        let gaps = told["gaps"].to_string();
-        assert!(!gaps.contains("missing") && !gaps.contains("not read"), "{told:#}");
-        let now = refused(&told);
-        assert!(now >= before && now <= 3 * EACH, "{before}, then {now}: {told:#}");
-        before = now;
-    }
-    assert_eq!(before, 3 * EACH, "after {rotations} rotations");
-    assert!(rotations > 2, "{rotations}");
-    let files = suite.host.must("cd /var/log/authkeys && ls && stat -c '%U:%G %a' * | sort -u");
-    assert!(!files.contains(".backup") && files.ends_with("root:root 640\n"), "{files}");
 }

@@ -81,9 +81,7 @@ impl Site {
             let all: Vec<&str> = std::iter::once(own.as_str()).chain(keys.iter().copied()).collect();
             people.replace(&format!("keys = ['{own}']"), &format!("keys = {all:?}"))
         } else {
-            format!(
-                "{people}[[person]]\nprincipal = '{name}'\nmail = []\neligible = false\nkeys = {keys:?}\n"
-            )
+            format!("{people}[[person]]\nusername = '{name}'\nmail = []\neligible = false\nkeys = {keys:?}\n")
         };
         self.0.host.write("/etc/authkeys/people.toml", people, 0o644);
         self.0.sync_keys();
@@ -174,8 +172,7 @@ fn a_key_that_is_listed_is_printed_by_no_other_route() {
         site.give(name, &[&robot]);
     }
     site.0.host.write("/opt/chained", format!("#!/bin/sh\necho '{robot}'\necho 'no-pty {robot}'\n"), 0o755);
-    let chain =
-        "explain = true\n[[keys.chain]]\nname = 'other'\ncommand = ['/opt/chained']\naccounts = ['*']\n";
+    let chain = "explain_refusals = true\n[[keys.chain]]\nname = 'other'\ncommand = ['/opt/chained']\naccounts = ['*']\n";
     let entry = || Entry { keys: site.named("robot"), ..site.entry() };
     for account in ["deploy", "backup"] {
         for until in [instant(now() + HOUR), instant(now() - HOUR)] {
@@ -194,7 +191,7 @@ fn a_key_that_is_listed_is_printed_by_no_other_route() {
     let words = "dave: ssh-ed25519 256 SHA256:";
     assert_eq!(explained.matches(words).count(), 2, "{explained}");
     assert!(
-        explained.contains(": dropped: [[policy.automation]] 1 lists it, for backup alone, until 20"),
+        explained.contains(": dropped: [[policy.automation]] 1 lists it, only for backup, until 20"),
         "{explained}"
     );
     // Without the entry each of them is printed, so it is the entry that keeps them back.
@@ -220,7 +217,8 @@ fn a_fingerprint_is_looked_for_in_the_accounts_own_entry_or_for_a_shared_account
     assert!(said.contains(&robot) && said.contains(&format!("{} deploy\n", site.key("other"))), "{said}");
     assert!(site.lets_in("robot", "deploy") && site.lets_in("other", "deploy"));
     // A shared account has no entry of its own.
-    let deploy_is_shared = "explain = false\n[[policy.shared]]\naccount = 'deploy'\nexplain = false\n";
+    let deploy_is_shared =
+        "explain_refusals = false\n[[policy.shared_account]]\naccount = 'deploy'\nexplain_refusals = false\n";
     site.configure(&[entry("root")], deploy_is_shared);
     let shared = |account: &str| {
         let robot = format!("from=\"127.0.0.0/8,::1\" {} automation {account}\n", site.key("robot"));
@@ -241,8 +239,10 @@ fn decision(site: &Site) -> String {
 
 /// What `check` says of the robot's key from here: verdict and reason.
 fn asked(site: &Site, account: &str, from: &str) -> (String, String) {
-    let command =
-        format!("oncall-cache check {account} --key {} --from {from} --json", site.fingerprint("robot"));
+    let command = format!(
+        "oncall-cache test-access {account} --key {} --from {from} --json",
+        site.fingerprint("robot")
+    );
     let output = site.0.run_as("nobody", &command);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let word = |name: &str| json[name].as_str().unwrap_or_default().to_string();
@@ -289,18 +289,21 @@ fn a_program_enters_a_guarded_account_by_its_key_and_place_and_nobody_else_does(
         assert!(!site.lets_in("robot", account), "{account}");
         let line = decision(&site);
         assert!(
-            line.starts_with("person=- decision=refuse reason=automation-elsewhere automation="),
+            line.starts_with("person=- decision=refuse reason=automation-out-of-scope automation="),
             "{line}"
         );
-        assert_eq!(asked(&site, account, "127.0.0.1").1, "automation-elsewhere");
+        assert_eq!(asked(&site, account, "127.0.0.1").1, "automation-out-of-scope");
         assert_eq!(asked(&site, account, "192.0.2.77").0, "allow");
         // A name, and a network in the entry.
-        assert_eq!(asked(&site, account, "ci.example.com").1, "automation-elsewhere");
+        assert_eq!(asked(&site, account, "ci.example.com").1, "automation-out-of-scope");
     }
     site.configure(&[over("deploy"), over("root"), over("alice")], "");
     for account in ["root", "alice"] {
         assert!(!site.lets_in("robot", account), "{account}");
-        assert!(decision(&site).starts_with("person=- decision=refuse reason=automation-over "), "{account}");
+        assert!(
+            decision(&site).starts_with("person=- decision=refuse reason=automation-expired "),
+            "{account}"
+        );
     }
     let status = site.0.run_as("nobody", "oncall-cache status");
     assert!(
@@ -310,7 +313,7 @@ fn a_program_enters_a_guarded_account_by_its_key_and_place_and_nobody_else_does(
     // Listed for deploy alone.
     site.configure(&[entry("deploy")], "");
     assert!(!site.lets_in("robot", "root"));
-    assert!(decision(&site).starts_with("person=- decision=refuse reason=automation-elsewhere "));
+    assert!(decision(&site).starts_with("person=- decision=refuse reason=automation-out-of-scope "));
 }
 
 #[test]
@@ -320,7 +323,7 @@ fn a_program_needs_no_roster_and_a_session_line_and_is_shut_out_by_its_accounts_
         .host
         .must("usermod -a -G sudo deploy; echo 'deploy ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy");
     let root = || Entry { account: "root", ..site.entry() };
-    let config = CONFIG.replace("[[policy.shared]]\naccount = \"root\"\n", "");
+    let config = CONFIG.replace("[[policy.shared_account]]\naccount = \"root\"\n", "");
     site.write(&config, &[site.entry(), root()]);
     site.0.host.must(
         "for home in /root /home/deploy; do mkdir -p $home/.ssh; cat /root/keys/robot.pub >$home/.ssh/authorized_keys; chown -R $(stat -c %U $home) $home/.ssh; done
@@ -377,7 +380,7 @@ fn under_sudo_a_program_is_told_by_the_account_that_calls() {
         );
         assert_eq!(output.status.success(), reason == "automation", "{list} {words}: {}", text(&output));
         let service = if words == "-i" { "sudo-i" } else { "sudo" };
-        let check = site.0.run_as("nobody", &format!("oncall-cache check deploy --service {service}"));
+        let check = site.0.run_as("nobody", &format!("oncall-cache test-access deploy --service {service}"));
         assert_eq!(check.status.success(), reason == "automation", "{}", text(&check));
     }
     site.configure(&[entry("'sudo'", HOUR)], "");
@@ -387,11 +390,12 @@ fn under_sudo_a_program_is_told_by_the_account_that_calls() {
     site.configure(&[entry("'login'", HOUR)], "");
     let checked = site.0.must_as("dave", "oncall-cache config check /etc/authkeys/config.toml");
     assert!(
-        checked.contains("admits nothing by login, which shows neither a key nor who called it"),
+        checked.contains("has no effect for login, which shows neither a key nor the caller"),
         "{checked}"
     );
-    let unlisted =
-        site.0.run_as("nobody", &format!("oncall-cache check deploy --key {}", site.fingerprint("other")));
+    let unlisted = site
+        .0
+        .run_as("nobody", &format!("oncall-cache test-access deploy --key {}", site.fingerprint("other")));
     assert_eq!(unlisted.status.code(), Some(64), "{}", text(&unlisted));
 }
 
@@ -419,7 +423,7 @@ fn keys_given_whole_need_no_directory_and_an_answer_is_whole_or_none() {
     cannot_tell(&site.0.run_as("authkeys", &format!("exec authkeys {robot}")));
     // A shared account whose roster is gone.
     site.0.host.must("rm /var/lib/oncall-cache/roster.db");
-    site.configure(&[site.entry()], "[[policy.shared]]\naccount = 'deploy'\n");
+    site.configure(&[site.entry()], "[[policy.shared_account]]\naccount = 'deploy'\n");
     cannot_tell(&site.0.run_as("authkeys", "exec authkeys deploy"));
     assert_eq!(site.printed(&robot), line);
     // No directory is named at all: then there is nothing else to know.

@@ -6,7 +6,7 @@ use harness::text;
 
 const OPERATIONS: &str = include_str!("../docs/operations.md");
 
-/// A command of the section, as it stands there.
+/// A command of the section, as it is there.
 fn documented(command: &str) -> &str {
     let section = OPERATIONS.split_once("\n## Getting in when nothing works\n").expect("the section").1;
     let section = section.split_once("\n## ").expect("another section").0;
@@ -78,7 +78,7 @@ fn from_a_cold_start_the_documented_commands_lead_back_to_a_host_that_enforces()
     lose_everything(&suite);
     suite.host.write("/etc/authkeys/config.toml", "[polcy]\n", 0o644);
     assert!(!sudo(&suite, "bob") && console(&suite, "root", "tty1"));
-    suite.host.must(documented("oncall-cache suspend --for 4h --reason \"cold start\""));
+    suite.host.must(documented("oncall-cache pause --for 4h --reason \"cold start\""));
     assert!(sudo(&suite, "bob"), "{:?}", suite.decisions());
     let output = suite.host.sh(documented("oncall-cache config check /etc/authkeys/config.toml"));
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
@@ -105,7 +105,7 @@ fn from_a_cold_start_the_documented_commands_lead_back_to_a_host_that_enforces()
     suite.host.must(documented("systemctl start oncall-cache-sync"));
     let output = suite.host.sh(documented("oncall-cache doctor"));
     assert!(text(&output).contains("switch  /etc/authkeys/switch:1"), "{}", text(&output));
-    suite.host.must(documented("oncall-cache suspend --end"));
+    suite.host.must(documented("oncall-cache pause --end"));
     assert!(sudo(&suite, "alice") && !sudo(&suite, "bob"));
     assert!(suite.ssh("alice", "root", "true").status.success());
     assert_eq!(suite.host.sh("oncall-cache status").status.code(), Some(0));
@@ -144,7 +144,7 @@ fn a_jump_that_counts_our_line_leads_where_it_led_when_the_line_goes() {
     let suite = suite();
     lose_everything(&suite);
     suite.host.must("mount --rbind / /mnt");
-    // Whoever is in /etc/passwd is spared two lines: ours, and one that refuses everybody else.
+    // Users in /etc/passwd skip two lines: ours, and one that refuses everybody else.
     let jump = "account [success=2 default=ignore] pam_localuser.so\naccount required pam_oncall.so\naccount requisite pam_deny.so\n";
     let stack = suite.host.read("/etc/pam.d/sudo").replace("account required pam_oncall.so\n", jump);
     assert!(stack.contains("pam_deny"), "{stack}");

@@ -20,7 +20,7 @@ const AGO: i64 = 400;
 /// A clock that is set back so far shows a time after those syncs, when alice was on call and nothing was too old.
 const BACK: i64 = -250;
 
-const LIMITS: &str = "[oncall]\nwarn_age = '4m'\nmax_age = '5m'\n[keys]\nfresh_for = '4m'\nstale_for = '5m'\n\
+const LIMITS: &str = "[oncall]\nwarn_age = '4m'\nmax_age = '5m'\n[keys]\ncache_ttl = '4m'\nmax_age = '5m'\n\
                       [[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['everywhere']\n";
 
 /// Seconds since the boot.
@@ -72,7 +72,7 @@ fn readers(suite: &Suite, ahead: i64) -> Vec<String> {
         let known = ["clock-rollback", "cache-stale", "not-oncall", "oncall"];
         known.into_iter().find(|reason| said.contains(reason)).unwrap_or("?").to_string()
     };
-    let check = ran("nobody", "oncall-cache check alice --json");
+    let check = ran("nobody", "oncall-cache test-access alice --json");
     let decided = |command: &str| {
         ran("root", command);
         let lines = suite.decisions();
@@ -128,7 +128,7 @@ fn a42_a_clock_set_back_makes_no_copy_valid_again_and_no_reader_differs() {
     assert_eq!(readers(&suite, BACK), ROLLBACK);
     // Asked about that time by a clock that is right, what was known then is told.
     let then = harness::suite::instant(harness::suite::now() + BACK);
-    let asked = suite.run_as("nobody", &format!("oncall-cache check alice --at {then}"));
+    let asked = suite.run_as("nobody", &format!("oncall-cache test-access alice --at {then}"));
     assert_eq!(asked.status.code(), Some(0), "{}", text(&asked));
     // Within what clocks may differ it is one to believe.
     assert_eq!(readers(&suite, -110)[0], "check not-oncall");
@@ -214,12 +214,12 @@ const TOKEN: &str = "u+tokenOfTheClocks";
 fn config() -> String {
     let (directory, api) = (Slapd::section(&[Slapd::LDAP_URL]), PagerDuty::API);
     format!(
-        "[host]\nname = 'testhost'\n{directory}deadline = '2s'\n[keys]\ndeadline = '2s'\n\
+        "[host]\nname = 'testhost'\n{directory}timeout = '2s'\n[keys]\ntimeout = '2s'\n\
          [[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\napi = '{api}'\ntoken_file = 'pagerduty-token'\n\
-         ca_file = 'pagerduty-ca.pem'\nschedules = ['PDB0001']\ndeadline = '2s'\n\
+         ca_file = 'pagerduty-ca.pem'\nschedules = ['PDB0001']\ntimeout = '2s'\n\
          [[oncall.source]]\nname = 'rota'\nprovider = 'rota'\nfile = 'rota.toml'\nallow_empty = true\n\
          [[policy.rule]]\nname = 'everywhere'\nschedules = ['pd/PDB0001', 'rota/primary']\n\
-         [[policy.shared]]\naccount = 'root'\n"
+         [[policy.shared_account]]\naccount = 'root'\n"
     )
 }
 
@@ -229,9 +229,7 @@ fn start_pagerduty(suite: &Suite) -> PagerDuty {
     pagerduty.set_users(TEAM.map(|member| user(member.name)).to_vec());
     let shift = |name| oncall(name, Some("PDB0001"), "PEP0001", 1, now() - HOUR, now() + HOUR);
     pagerduty.set_oncalls(vec![shift("alice"), shift("carol")]);
-    suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
-    suite.host.write("/etc/authkeys/pagerduty-token", format!("{TOKEN}\n"), 0o640);
-    suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
+    pagerduty.install(&suite.host, TOKEN);
     pagerduty
 }
 
@@ -244,7 +242,7 @@ fn a42_a_clock_that_was_ahead_heals_by_itself_when_everything_else_is_down() {
     suite.host.write("/etc/authkeys/config.toml", config(), 0o644);
     suite.host.write("/etc/authkeys/rota.toml", "[[schedule]]\nid = 'primary'\n", 0o644);
     suite.sync();
-    let check = |person: &str| suite.run_as("nobody", &format!("oncall-cache check {person} --json"));
+    let check = |person: &str| suite.run_as("nobody", &format!("oncall-cache test-access {person} --json"));
     let keys_of = |name: &str| suite.must_as("authkeys", &format!("authkeys {name}")).lines().count();
 
     // Two hours ahead, with PagerDuty in the right: nothing is published but that carol may not become root any more.
@@ -256,7 +254,7 @@ fn a42_a_clock_that_was_ahead_heals_by_itself_when_everything_else_is_down() {
     assert!(text(&skewed).contains("clock-skew"), "{}", text(&skewed));
     // A login asks for dave, whose key was taken away, while the clock is ahead.
     slapd.modify(&format!("dn: uid=dave,{}\nchangetype: modify\ndelete: sshPublicKey\n", Slapd::BASE));
-    suite.host.must("sed -i 's/^\\[keys\\]/[keys]\\nfresh_for = \"1s\"/' /etc/authkeys/config.toml");
+    suite.host.must("sed -i 's/^\\[keys\\]/[keys]\\ncache_ttl = \"1s\"/' /etc/authkeys/config.toml");
     let asked = suite.run_ahead("authkeys", ahead + 10, "authkeys dave");
     assert!(asked.status.success(), "{}", text(&asked));
     // The clock is right again, and nobody can be asked any more.
@@ -276,7 +274,7 @@ fn a42_a_clock_that_was_ahead_heals_by_itself_when_everything_else_is_down() {
     let json = text(&suite.run_as("nobody", "oncall-cache status --json"));
     assert!(!json.contains("\"age_seconds\": -"), "{json}");
 
-    // By its own clock alone, and with a part of it old, a sync makes no clock believed that is behind.
+    // By its own clock alone, and with a part of it old, a sync makes no clock trusted that is behind.
     edit(&suite, ROSTER, |[_, uptime, copy]| [instant(now() + HOUR), uptime.clone(), copy.clone()]);
     let partial = suite.run_as("oncall-cache", "oncall-cache sync");
     assert!(text(&partial).contains("2 schedules, 2 shifts"), "{}", text(&partial));
@@ -287,4 +285,87 @@ fn a42_a_clock_that_was_ahead_heals_by_itself_when_everything_else_is_down() {
     slapd.resume();
     suite.sync();
     assert_eq!(check("alice").status.code(), Some(0), "{}", text(&check("alice")));
+}
+
+/// The last instant that is proven by the file at `path`, in seconds from now.
+fn proven(suite: &Suite, path: &str) -> i64 {
+    let instant = suite.host.read(path).split(' ').nth(2).expect("an instant").to_string();
+    suite.host.must(&format!("date -d {instant} +%s")).trim().parse::<i64>().expect("seconds") - now()
+}
+
+/// rota.toml and people.toml are read whole, and tell no time.
+#[test]
+fn files_read_whole_by_a_clock_that_was_ahead_leave_nothing_of_it() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    for (user, command) in [("authkeys-sync", "authkeys-sync"), ("oncall-cache", "oncall-cache sync")] {
+        // Within the time for which the rota has somebody.
+        let output = suite.run_ahead(user, HOUR / 2, command);
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    for path in [KEYS, ROSTER] {
+        assert!((-60..=60).contains(&proven(&suite, path)), "{path}: {}", suite.host.read(path));
+    }
+    assert_eq!(suite.must_as("authkeys", "authkeys alice").lines().count(), 1);
+    let check = suite.run_as("nobody", "oncall-cache test-access alice");
+    assert_eq!(check.status.code(), Some(0), "{}", text(&check));
+}
+
+/// What ended stays ended by a clock that is set back, with either file that tells what the time was; nobody is told
+/// when such a clock will be right.
+#[test]
+fn a_clock_set_back_brings_no_programs_key_back() {
+    let suite = Suite::start();
+    suite.host.must("ssh-keygen -qt ed25519 -N '' -f /root/keys/robot");
+    let key = suite.public_key("robot");
+    let entry = |until: i64| {
+        let entry = format!(
+            "[[policy.automation]]\naccount = 'deploy'\nkeys = ['{key}']\nfrom = ['127.0.0.1']\nowner = 'ci'\nreason = 'x'\nuntil = {}\n",
+            instant(until)
+        );
+        suite.host.write("/etc/authkeys/config.toml", CONFIG.to_string() + &entry, 0o644);
+    };
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    entry(now() - HOUR);
+    suite.sync();
+    let keys = |ahead: i64| {
+        let output = suite.run_ahead("authkeys", ahead, "authkeys deploy");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for gone in [ROSTER, KEYS] {
+        assert_eq!(keys(-2 * HOUR), "", "without {gone}");
+        suite.host.must(&format!("mv {gone} {gone}.away"));
+    }
+    assert!(keys(-2 * HOUR).contains("ssh-ed25519 "), "nothing says what the time was");
+    for gone in [ROSTER, KEYS] {
+        suite.host.must(&format!("mv {gone}.away {gone}"));
+    }
+    entry(now() + HOUR);
+    assert!(keys(-2 * HOUR).contains("ssh-ed25519 "), "not over by any clock");
+    let check = suite.run_ahead("nobody", -2 * HOUR, "oncall-cache test-access alice --json");
+    let said = text(&check);
+    assert!(said.contains("clock-rollback") && said.contains("\"until\": null"), "{said}");
+}
+
+/// In a time namespace the clock that counts from the boot is another one, and the boot's name is the same.
+#[test]
+fn what_was_seen_outside_a_time_namespace_is_no_floor_inside() {
+    let suite = Suite::start();
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    suite.sync();
+    let inside = |user: &str, command: &str| {
+        suite.run_as(
+            "root",
+            &format!("unshare --time --boottime 864000 --fork runuser -u {user} -- {command}"),
+        )
+    };
+    let keys = inside("authkeys", "authkeys alice");
+    assert!(keys.status.success() && text(&keys).contains("ssh-ed25519 "), "{}", text(&keys));
+    let check = inside("nobody", "oncall-cache test-access alice");
+    assert_eq!(check.status.code(), Some(0), "{}", text(&check));
+    // What is seen inside holds there.
+    let sync = inside("authkeys-sync", "authkeys-sync");
+    assert!(sync.status.success(), "{}", text(&sync));
+    assert_eq!(suite.must_as("authkeys", "authkeys alice").lines().count(), 1);
 }

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use harness::Host;
+use harness::fleet::Fleet;
 use harness::oncalls::{oncall, schedule, user};
 use harness::pagerduty::PagerDuty;
 use harness::slapd::Slapd;
-use harness::suite::{HOUR, Suite, instant, now};
+use harness::suite::{HOUR, Suite, TEAM, instant, now};
 
 const TOKEN: &str = "u+tokenOfTheConfined";
 
@@ -17,9 +18,7 @@ fn configure(suite: &Suite, pagerduty: &PagerDuty) {
     pagerduty.set_users(vec![user("alice")]);
     let (start, end) = (now() - HOUR, now() + HOUR);
     pagerduty.set_oncalls(vec![oncall("alice", Some("PDB0001"), "PEP0001", 1, start, end)]);
-    suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
-    suite.host.write("/etc/authkeys/pagerduty-token", TOKEN, 0o640);
-    suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
+    pagerduty.install(&suite.host, TOKEN);
     let config = Slapd::section(&["ldaps://ldap.example.com:6360"])
         + "[host]\nname = 'testhost'\n[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\napi = 'API'\n\
            ca_file = 'pagerduty-ca.pem'\ntoken_file = 'pagerduty-token'\nschedules = ['PDB0001']\n\
@@ -56,6 +55,10 @@ fn wants(suite: &Suite, user: &str, command: &str) -> BTreeSet<String> {
     threads.flat_map(own).collect()
 }
 
+/// Ends of paths that are directories, of those that are opened as a file is: to sync what was renamed in them.
+const DIRECTORIES: [&str; 6] =
+    ["/var/lib/authkeys", "/oncall-cache", "/oncall-collector", "/authkeys-fleet", "/fleet", "/o"];
+
 fn wanted(line: &str) -> Vec<String> {
     let has = |word: &str| line.contains(word);
     let named = || line.split('"').nth(1).expect("a name").to_string();
@@ -73,7 +76,7 @@ fn wanted(line: &str) -> Vec<String> {
                 "r"
             };
             let mut path = open_file().expect("a file that was opened");
-            if has("O_DIRECTORY") || ["/var/lib/authkeys", "/var/lib/oncall-cache"].contains(&path.as_str()) {
+            if has("O_DIRECTORY") || DIRECTORIES.iter().any(|directory| path.ends_with(directory)) {
                 path += "/";
             }
             file(rights, path)
@@ -104,7 +107,7 @@ fn wanted(line: &str) -> Vec<String> {
     }
 }
 
-/// The rules of a profile that stand in it, without what it includes.
+/// The rules in a profile, without what it includes.
 struct Profile<'a> {
     files: Vec<(Vec<String>, &'a str)>,
     others: Vec<&'a str>,
@@ -205,6 +208,53 @@ fn real_syncs_touch_only_what_their_profiles_list() {
     }
 }
 
+/// What the profile of `command` does not allow, of what it does at first and after changes.
+fn denied(suite: &Suite, user: &str, command: &str, profile: &str, change: &dyn Fn(usize)) -> Vec<String> {
+    let profile = Profile::parse(profile);
+    let mut all = BTreeSet::new();
+    for round in 0..2 {
+        change(round);
+        all.extend(wants(suite, user, command));
+    }
+    assert!(
+        all.iter().any(|wish| wish.starts_with("rw /var/lib/") || wish.starts_with("w /var/lib/")),
+        "{all:#?}"
+    );
+    all.into_iter().filter(|wish| !profile.allows(wish)).collect()
+}
+
+#[test]
+fn what_a_fleet_runs_touches_only_what_its_profiles_list() {
+    let fleet = Fleet::start(1);
+    let host = &fleet.hosts[0];
+    let on_call = |round: usize| {
+        fleet.on_call(&[(["alice", "bob"][round], now() - HOUR, now() + HOUR)]);
+        fleet.collector.sync();
+    };
+    let publisher = include_str!("../packaging/apparmor/oncall-collector-publish");
+    let publish = "oncall-collector publish";
+    assert_eq!(denied(&fleet.collector, "oncall-collector", publish, publisher, &on_call), [""; 0]);
+    host.pull();
+    let changed = |round| {
+        on_call(1 - round);
+        fleet.publish();
+    };
+    let profile = include_str!("../packaging/apparmor/oncall-cache-sync");
+    assert_eq!(denied(host, "oncall-cache", "oncall-cache pull", profile, &changed), [""; 0]);
+    let profile = include_str!("../packaging/apparmor/authkeys-sync");
+    let eligible = |round: usize| {
+        fleet.collector.write_people(&TEAM[round..]);
+        fleet.collector.must_as("authkeys-sync", "authkeys-sync --accept");
+        fleet.publish();
+        host.must_as("oncall-cache", "oncall-cache pull");
+    };
+    assert_eq!(denied(host, "authkeys-sync", "authkeys-sync", profile, &eligible), [""; 0]);
+    for wish in ["r /etc/shadow", "w /etc/authkeys/fleet-signers", "w /var/lib/authkeys/keys.db", "r /root/x"]
+    {
+        assert!(!Profile::parse(publisher).allows(wish), "{wish}");
+    }
+}
+
 #[test]
 fn their_compilers_take_the_profiles_and_the_module() {
     let host = Host::start();
@@ -260,6 +310,7 @@ fn the_module_allows_what_the_socket_the_chain_and_the_first_decision_after_a_bo
         ("oncall_sync_t", "oncall_sync_t", "unix_stream_socket", "accept", true),
         ("oncall_sync_t", "init_t", "unix_stream_socket", "accept", true),
         ("sshd_t", "authkeys_run_t", "dir", "create", true),
+        ("sshd_t", "authkeys_run_t", "file", "rename", true),
         ("authkeys_t", "bin_t", "file", "execute_no_trans", true),
         ("authkeys_sync_t", "bin_t", "file", "execute", false),
         ("oncall_sync_t", "bin_t", "file", "execute", false),
@@ -267,6 +318,13 @@ fn the_module_allows_what_the_socket_the_chain_and_the_first_decision_after_a_bo
         ("oncall_sync_t", "authkeys_lib_t", "file", "write", false),
         ("authkeys_t", "oncall_lib_t", "file", "write", false),
         ("sshd_t", "authkeys_etc_t", "file", "write", false),
+        ("oncall_sync_t", "oncall_lib_t", "dir", "create", true),
+        ("authkeys_sync_t", "oncall_lib_t", "file", "read", true),
+        ("oncall_collector_t", "authkeys_store_t", "file", "rename", true),
+        ("oncall_collector_t", "authkeys_lib_t", "file", "read", true),
+        ("oncall_collector_t", "authkeys_lib_t", "file", "write", false),
+        ("oncall_collector_t", "oncall_lib_t", "file", "write", false),
+        ("oncall_sync_t", "authkeys_store_t", "file", "write", false),
     ] {
         assert_eq!(allows(from, to, class, right), allowed, "{from} {to}:{class} {right}");
     }

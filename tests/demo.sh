@@ -91,7 +91,7 @@ ROTA
 }
 
 write_person() {
-    printf '[[person]]\nprincipal = "%s"\nmail = ["%s@example.com"]\neligible = %s\nkeys = ["%s"]\n' \
+    printf '[[person]]\nusername = "%s"\nmail = ["%s@example.com"]\neligible = %s\nkeys = ["%s"]\n' \
         "$1" "$1" "$2" "$3" >>/etc/authkeys/people.toml
 }
 
@@ -253,7 +253,7 @@ show_answers() {
     heading "May they enter root by ssh? ($(date -u +%H:%M:%S) UTC)"
     for person in alice bob carol dave; do
         printf '%-7s' $person
-        oncall-cache check $person || true
+        oncall-cache test-access $person || true
     done
 }
 

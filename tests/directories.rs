@@ -1,12 +1,12 @@
 //! Every change that a directory can make, in every kind of directory: after each, the copy is what a full read would
 //! be, and both are what the directory means; in both modes. The table of changes is in harness/table.rs.
 
-use harness::Suite;
 use harness::directory::{Closing, Directory, ELIGIBLE};
 use harness::ds389::Ds389;
 use harness::samba;
 use harness::slapd::Played;
 use harness::table::{Table, every_change_leaves_what_a_full_read_would};
+use harness::{Suite, wait_within};
 
 #[test]
 fn slapd() {
@@ -40,10 +40,37 @@ fn a_389_with_content_synchronization_takes_nobody_away_that_is_there() {
     table.goes("p2");
     table.set_keys("p3", &[4]);
     table.check("one gone and another changed");
-    let said = suite.must_as("authkeys-sync", "authkeys-sync --config /etc/authkeys/replica-kept.toml");
+    let said = suite.must_as("authkeys-sync", "authkeys-sync --config /etc/authkeys/copy-kept.toml");
     assert!(said.starts_with("0 changed, 0 removed, 7 people"), "{said}");
-    let stamp = suite.host.read("/run/replica-kept/keys.stamp");
+    let stamp = suite.host.read("/run/copy-kept/keys.stamp");
     assert_eq!(stamp.trim().split(' ').count(), 2, "no cookie is kept: {stamp}");
+}
+
+/// A lock after wrong passwords has an attribute of its own there, and an end in it or none.
+#[test]
+fn a15_a_389_locks_after_wrong_passwords_where_any_lock_counts() {
+    let suite = Suite::start();
+    let server = Ds389::start(&suite.host);
+    server.hand_out(&suite);
+    let key = suite.public_key("alice");
+    for name in ["open", "passing", "lasting"] {
+        server.add(name, &[&key]);
+    }
+    server.lock_out("passing", 15);
+    server.lock_out("lasting", 0);
+    let printed = || {
+        let script = "for name in open passing lasting; do authkeys $name | wc -l; done";
+        suite.must_as("authkeys", script).split_whitespace().map(str::to_string).collect::<Vec<_>>()
+    };
+    for (locks, now) in [("permanent", ["1", "1", "1"]), ("any", ["1", "0", "0"])] {
+        let section =
+            server.section().replacen("[directory]", &format!("[directory]\ndisabling_locks = '{locks}'"), 1);
+        suite.host.write("/etc/authkeys/config.toml", section, 0o644);
+        suite.must_as("authkeys-sync", "authkeys-sync");
+        assert_eq!(printed(), now, "{locks}");
+    }
+    // No sync is waited for.
+    wait_within(30, "the lock has ended", || printed() == ["1", "1", "0"]);
 }
 
 #[test]

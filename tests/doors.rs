@@ -38,7 +38,7 @@ fn host(site: &Site, release: Debian) -> Booted {
         ));
         let key = site.public_key(key);
         people += &format!(
-            "[[person]]\nprincipal = '{name}'\nmail = ['{name}@example.com']\neligible = true\nkeys = ['{key}']\n"
+            "[[person]]\nusername = '{name}'\nmail = ['{name}@example.com']\neligible = true\nkeys = ['{key}']\n"
         );
     }
     host.must("useradd -m -s /bin/bash breakglass");
@@ -54,9 +54,9 @@ fn host(site: &Site, release: Debian) -> Booted {
     host.must("cp /usr/share/authkeys/10-authkeys.conf /etc/ssh/sshd_config.d/ && systemctl reload ssh");
     let said = host.must("pam-oncall-enable 2>&1");
     for service in ["sshd", "sudo", "sudo-i", "su", "login", "doas", "polkit-1"] {
-        assert!(said.contains(&format!("/etc/pam.d/{service}: pam_oncall.so put in\n")), "{service}: {said}");
+        assert!(said.contains(&format!("/etc/pam.d/{service}: pam_oncall.so added\n")), "{service}: {said}");
     }
-    assert!(said.contains("It counts from now on"), "{said}");
+    assert!(said.contains("Now in effect"), "{said}");
     host
 }
 
@@ -93,7 +93,7 @@ fn found(host: &Booted, id: &str) -> Vec<(String, String)> {
     let findings = all["findings"].as_array().expect("a list").iter();
     let one = |finding: &Value| {
         let told = |field: &str| finding[field].as_str().unwrap_or_default().to_string();
-        (format!("{} {}", told("severity"), told("what")), told("mend"))
+        (format!("{} {}", told("severity"), told("what")), told("fix"))
     };
     findings.filter(|finding| finding["id"] == id).map(one).collect()
 }
@@ -198,7 +198,7 @@ fn polkit_of_the_next_release(site: &Site, host: &Booted) {
     assert!(said.contains("AUTHENTICATION COMPLETE"), "{said}");
     assert_eq!(records(host, "polkit-1", "olga").len(), before, "it is as doctor says");
     let report = text(&host.sh("oncall-cache report --since 1h"));
-    assert!(report.contains("in the log alone: olga by polkit-1, allow, 1 times"), "{report}");
+    assert!(report.contains("in the log only: olga by polkit-1, allow, 1 times"), "{report}");
     let told = found(host, "audit");
     assert!(told.len() == 1 && told[0].0.starts_with("warning polkit's helper may not write"), "{told:?}");
     host.must(&told[0].1);
@@ -228,7 +228,7 @@ fn login_on_another_terminal(host: &Booted) {
     assert!(!entered(&bob, "bob"), "{}", text(&bob));
 }
 
-/// Root is root already, and so is whoever systemd starts for it.
+/// Root is root already, and so are users whom systemd starts for it.
 fn root_needs_nobody(host: &Booted) {
     for command in ["su - -c \"id -un\"", "sudo id -un", "machinectl shell .host /usr/bin/id -un"] {
         let output = host.sh(&format!("python3 /usr/local/bin/type.py root '' '' {command}"));
@@ -269,7 +269,8 @@ fn a_program_that_is_gone_is_no_door(host: &Booted) {
 
 /// A list of services from before a door was known.
 fn what_the_configuration_leaves_out_is_named(host: &Booted) {
-    let services = "services = [\"sshd\", \"login\", \"su\", \"su-l\", \"sudo\", \"sudo-i\", \"polkit-1\"]";
+    let services =
+        "pam_services = [\"sshd\", \"login\", \"su\", \"su-l\", \"sudo\", \"sudo-i\", \"polkit-1\"]";
     host.write(
         "/etc/authkeys/config.toml",
         CONFIG.replace("[policy]\n", &format!("[policy]\n{services}\n")),
@@ -277,7 +278,7 @@ fn what_the_configuration_leaves_out_is_named(host: &Booted) {
     );
     assert!(is_root(&types(host, "bob", None, "doas id -un")), "it is as open as doctor says");
     let said = text(&host.sh("pam-oncall-enable"));
-    assert!(said.contains("doas") && said.contains("policy.services"), "{said}");
+    assert!(said.contains("doas") && said.contains("policy.pam_services"), "{said}");
     let told = found(host, "pam-service");
     assert!(told.len() == 1 && told[0].0.starts_with("open doas "), "{told:?}");
     let setting =
@@ -310,8 +311,8 @@ fn sudo_rs_without_sudo(host: &Booted) {
         found(host, "sudo-refused").iter().any(|(what, _)| what.contains("walter")),
         "it reads sudoers-rs"
     );
-    for (_, mend) in &told {
-        host.must(mend);
+    for (_, fix) in &told {
+        host.must(fix);
     }
     assert_eq!(found(host, "pam-missing"), []);
     admits(host, SUDOERS, None, command);

@@ -1,6 +1,8 @@
 //! Who is eligible, on a real slapd and a real domain controller: groups in the eligible group are told, or followed to
-//! their end; and lookup mode asks for eligible people alone.
+//! their end; and with `source = "live"` the sync asks for eligible people alone.
 
+use harness::directory::{Directory as _, ELIGIBLE, Member};
+use harness::ds389::Ds389;
 use harness::samba::Samba;
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, Suite};
@@ -35,7 +37,7 @@ impl<'a> Site<'a> {
 
     fn configure(&self, more: &str) {
         let directory = Slapd::section(&[Slapd::LDAPS_URL]);
-        let text = format!("[host]\nname = 'testhost'\n{directory}deadline = '10s'\n{more}\n");
+        let text = format!("[host]\nname = 'testhost'\n{directory}timeout = '10s'\n{more}\n");
         self.suite.host.write("/etc/authkeys/config.toml", text, 0o644);
     }
 
@@ -67,6 +69,8 @@ fn eligible(suite: &Suite) -> String {
     let rows = suite.host.must(&format!("sqlite3 /var/lib/authkeys/keys.db '{query}'"));
     rows.lines().collect::<Vec<_>>().join(" ")
 }
+
+const EMPTY: &str = "a group in cn=root-eligible,ou=groups,dc=example,dc=com shows no member (cn=inner,ou=groups,dc=example,dc=com)";
 
 const TOLD: &str = "has a group as members (cn=operators,ou=groups,dc=example,dc=com)";
 
@@ -168,14 +172,14 @@ fn groups_are_followed_eight_levels_deep_and_no_sync_is_cut_short_below() {
         site.add_group(&name(level), &[member]);
     }
     site.change("root-eligible", "add", &group(&name(1)));
-    for mode in ["", "[keys]\nmode = 'lookup'"] {
-        site.configure(&format!("nested_groups = true\n{mode}"));
+    for source in ["", "[keys]\nsource = 'live'"] {
+        site.configure(&format!("nested_groups = true\n{source}"));
         site.sync();
         assert_eq!(site.eligible(), "bob");
     }
     site.change(&name(8), "add", &group(&name(9)));
-    for mode in ["[keys]\nmode = 'lookup'", ""] {
-        site.configure(&format!("nested_groups = true\n{mode}"));
+    for source in ["[keys]\nsource = 'live'", ""] {
+        site.configure(&format!("nested_groups = true\n{source}"));
         for _ in 0..2 {
             let output = suite.run_as("authkeys-sync", "authkeys-sync");
             let said = text(&output);
@@ -189,7 +193,7 @@ fn groups_are_followed_eight_levels_deep_and_no_sync_is_cut_short_below() {
 }
 
 #[test]
-fn inner_groups_that_show_no_member_keep_the_copy_and_what_is_not_shown_is_no_group() {
+fn inner_groups_that_show_no_member_count_as_empty_are_named_and_are_guarded() {
     let suite = Suite::start();
     let site = Site::start(&suite);
     site.add_group("inner", &[person("bob")]);
@@ -200,15 +204,153 @@ fn inner_groups_that_show_no_member_keep_the_copy_and_what_is_not_shown_is_no_gr
     site.sync();
     assert_eq!(site.eligible(), "alice bob");
     site.slapd.hide_from(&group("inner"), "member");
-    let output = suite.run_as("authkeys-sync", "authkeys-sync");
-    assert!(
-        text(&output).contains("cn=inner,ou=groups,dc=example,dc=com shows no member"),
-        "{}",
-        text(&output)
-    );
-    assert_eq!(site.eligible(), "alice bob");
+    let doctor = || text(&suite.run_as("root", "oncall-cache doctor")).contains("empty-group");
+    let check = || text(&suite.run_as("root", "oncall-cache config check /etc/authkeys/config.toml"));
+    assert!(!doctor());
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    let source = "[[oncall.source]]\nname = 'rota'\nprovider = 'rota'\nfile = 'rota.toml'";
+    for mode in ["", LOOKUP] {
+        site.configure(&format!("nested_groups = true\n{source}\n{mode}"));
+        let said = site.sync();
+        assert!(said.contains(EMPTY) && said.contains(" no longer eligible") == mode.is_empty(), "{said}");
+        assert_eq!(site.eligible(), "alice");
+        assert!(doctor() && check().contains(EMPTY), "{}", check());
+    }
+    suite.sync();
+    let status = text(&suite.run_as("nobody", "oncall-cache status"));
+    assert!(status.contains(EMPTY), "{status}");
+    // What is not shown at all is no group.
     site.slapd.hide_from(&group("inner"), "entry");
+    site.configure("nested_groups = true");
+    let said = site.sync();
+    assert!(!said.contains("no member") && !doctor(), "{said}");
+    assert_eq!(site.eligible(), "alice");
+
+    // Where rights take too many away, nothing is published.
+    site.add_group("team", &[person("alice"), person("carol")]);
+    site.change("root-eligible", "add", &group("team"));
+    site.change("root-eligible", "delete", &person("alice"));
     site.sync();
+    assert_eq!(site.eligible(), "alice carol");
+    site.slapd.hide_from(&group("team"), "member");
+    let refused = |why: &str| {
+        let output = suite.run_as("authkeys-sync", "authkeys-sync");
+        assert!(output.status.code() == Some(2) && text(&output).contains(why), "{}", text(&output));
+        assert_eq!(site.eligible(), "alice carol");
+    };
+    refused("guard-tripped");
+    // The eligible group itself is never taken for empty.
+    site.slapd.hide_from(Slapd::GROUP_DN, "member");
+    refused(&format!("{} shows no member", Slapd::GROUP_DN));
+}
+
+/// 389 Directory Server's groupOfNames may have no member, and FreeIPA's are of that class.
+#[test]
+fn a_group_of_389_without_members_stops_no_sync() {
+    let suite = Suite::start();
+    let server = Ds389::start(&suite.host);
+    server.hand_out(&suite);
+    suite.host.must("ssh-keygen -qt ed25519 -N '' -f /root/keys/k");
+    let key = suite.public_key("k");
+    ["alice", "bob"].iter().for_each(|name| server.add(name, &[&key]));
+    server.give(ELIGIBLE, Member::Person("alice"));
+    server.add_group("inner", &[Member::Person("bob")]);
+    server.give(ELIGIBLE, Member::Group("inner"));
+    let section = server.section().replacen("[directory]", "[directory]\nnested_groups = true", 1);
+    suite.host.write("/etc/authkeys/config.toml", format!("[host]\nname = 'testhost'\n{section}"), 0o644);
+    let sync = || suite.must_as("authkeys-sync", "authkeys-sync 2>&1");
+    assert!(!sync().contains("no member"));
+    assert_eq!(eligible(&suite), "alice bob");
+    server.modify(&format!("dn: {}\nchangetype: modify\ndelete: member\n", group("inner")));
+    let said = sync();
+    assert!(said.contains("shows no member (cn=inner,") && said.contains("1 no longer eligible"), "{said}");
+    assert_eq!(eligible(&suite), "alice");
+}
+
+/// Its plug-in writes the groups in which a group is into its members' entries, too, so nothing need be followed.
+#[test]
+fn a_389_with_its_member_of_plug_in_says_who_is_eligible() {
+    let suite = Suite::start();
+    let server = Ds389::start(&suite.host);
+    server.keep_member_of();
+    server.hand_out(&suite);
+    suite.host.must("ssh-keygen -qt ed25519 -N '' -f /root/keys/k");
+    let key = suite.public_key("k");
+    ["alice", "bob", "carol"].iter().for_each(|name| server.add(name, &[&key]));
+    server.add_group("inner", &[Member::Person("bob")]);
+    server.give(ELIGIBLE, Member::Person("alice"));
+    server.give(ELIGIBLE, Member::Group("inner"));
+    let check = |wanted: &str| {
+        for (nested, mode) in [("false", ""), ("true", ""), ("false", LOOKUP), ("true", LOOKUP)] {
+            let more = format!("[directory]\neligible_group_by = 'memberOf'\nnested_groups = {nested}");
+            let section = server.section().replacen("[directory]", &more, 1);
+            let text = format!("[host]\nname = 'testhost'\n{section}\n{mode}\n");
+            suite.host.write("/etc/authkeys/config.toml", text, 0o644);
+            suite.must_as("authkeys-sync", "authkeys-sync");
+            assert_eq!(eligible(&suite), wanted, "{more} {mode}");
+        }
+    };
+    check("alice bob");
+    server.give(ELIGIBLE, Member::Person("carol"));
+    server.take("inner", Member::Person("bob"));
+    check("alice carol");
+    server.take(ELIGIBLE, Member::Person("alice"));
+    check("carol");
+}
+
+/// What a sync asks the server, in searches.
+fn searches(site: &Site<'_>) -> usize {
+    site.slapd.log();
+    site.sync();
+    site.slapd.log().matches(" SRCH base=").count()
+}
+
+#[test]
+fn members_that_are_no_people_are_asked_about_together() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let service = |number: usize| format!("cn=service{number},ou=services,{}", Slapd::SUFFIX);
+    let services: String = (0..120)
+        .map(|number| format!("dn: {}\nchangetype: add\nobjectClass: device\n\n", service(number)))
+        .collect();
+    site.slapd.modify(&services);
+    let groups: Vec<String> = (0..60).map(|number| format!("g{number}")).collect();
+    for (name, who) in groups.iter().zip(["alice", "bob", "carol"].iter().cycle()) {
+        site.add_group(name, &[person(who)]);
+    }
+    let gone = (0..300).map(|number| format!("cn=gone{number},ou=groups,{}", Slapd::SUFFIX));
+    let all = (0..120).map(service).chain(groups.iter().map(|name| group(name))).chain(gone);
+    let members: String = all.map(|dn| format!("member: {dn}\n")).collect();
+    let change = format!("dn: {}\nchangetype: modify\nadd: member\n{members}", Slapd::GROUP_DN);
+    site.slapd.modify(&change);
+    for mode in ["", LOOKUP] {
+        site.configure(&format!("nested_groups = true\n{mode}"));
+        for _ in 0..2 {
+            let asked = searches(&site);
+            // 480 members in batches, and the first of those that are nowhere by themselves.
+            assert!(asked < 80, "{asked} searches");
+            assert_eq!(site.eligible(), "alice bob carol");
+        }
+        let said = site.sync();
+        assert!(said.contains("250 members of") && said.contains("were not looked up"), "{said}");
+    }
+    site.configure("");
+    let asked = searches(&site);
+    assert!(asked < 60, "{asked} searches");
+    assert!(!site.sync().contains("were not looked up"), "groups are not followed");
+}
+
+#[test]
+fn lookup_mode_asks_about_as_many_names_of_one_entry_as_it_looks_at() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    site.slapd.set_eligible(&["alice", "bob"]);
+    site.configure(LOOKUP);
+    let usual = searches(&site);
+    let names: String = (0..2_000).map(|number| format!("uid: other{number}\n")).collect();
+    site.slapd.modify(&format!("dn: {}\nchangetype: modify\nadd: uid\n{names}", person("bob")));
+    let asked = searches(&site);
+    assert!(asked <= usual + 1, "{asked} searches, {usual} before");
     assert_eq!(site.eligible(), "alice");
 }
 
@@ -224,8 +366,8 @@ fn by_member_of_each_inner_group_is_asked_for() {
     let said = site.sync();
     assert!(said.contains("cn=inner,"), "{said}");
     assert_eq!(site.eligible(), "alice");
-    for mode in ["", "[keys]\nmode = 'lookup'"] {
-        site.configure(&format!("eligible_group_by = 'memberOf'\nnested_groups = true\n{mode}"));
+    for source in ["", "[keys]\nsource = 'live'"] {
+        site.configure(&format!("eligible_group_by = 'memberOf'\nnested_groups = true\n{source}"));
         site.sync();
         assert_eq!(site.eligible(), "alice bob carol");
     }
@@ -277,10 +419,10 @@ fn a_domain_follows_groups_itself_and_primary_groups_count() {
     make_primary("carol", "inmost");
     make_primary("dave", "other");
     configure("nested_groups = true");
-    for mode in ["", "[keys]\nmode = 'lookup'"] {
-        configure(&format!("nested_groups = true\n{mode}"));
+    for source in ["", "[keys]\nsource = 'live'"] {
+        configure(&format!("nested_groups = true\n{source}"));
         sync();
-        assert_eq!(eligible(&suite), "alice bob carol", "{mode}");
+        assert_eq!(eligible(&suite), "alice bob carol", "{source}");
     }
     modify(&group("inmost"), &format!("delete: member\nmember: {}", Samba::dn("bob")));
     modify(&group("inner"), &format!("add: member\nmember: {}", group("other")));
@@ -291,7 +433,7 @@ fn a_domain_follows_groups_itself_and_primary_groups_count() {
     assert_eq!(eligible(&suite), "alice");
 }
 
-const LOOKUP: &str = "[keys]\nmode = 'lookup'";
+const LOOKUP: &str = "[keys]\nsource = 'live'";
 
 #[test]
 fn lookup_mode_needs_no_right_to_list_everybody() {
@@ -333,6 +475,21 @@ fn lookup_mode_needs_no_right_to_list_everybody() {
     assert_eq!(site.eligible(), "dave");
 }
 
+/// A person may be read by name and not be found by it: however many members are gone, nobody is left out.
+#[test]
+fn lookup_mode_asks_for_each_member_however_many_are_gone() {
+    let suite = Suite::start();
+    let site = Site::start(&suite);
+    let gone: Vec<String> = (0..120).map(|number| format!("gone{number}")).collect();
+    site.slapd.add_people([("zoe", "none")]);
+    let members: Vec<&str> = gone.iter().map(String::as_str).chain(["alice", "zoe"]).collect();
+    site.slapd.set_eligible(&members);
+    site.slapd.allow(&format!("to dn.base=\"{}\" attrs=uid by * =r", person("zoe")));
+    site.configure(LOOKUP);
+    site.sync();
+    assert_eq!(site.eligible(), "alice zoe");
+}
+
 #[test]
 fn lookup_mode_and_replica_mode_agree_on_who_is_nobody() {
     let suite = Suite::start();
@@ -352,11 +509,11 @@ fn lookup_mode_and_replica_mode_agree_on_who_is_nobody() {
     site.slapd
         .modify(&format!("dn: cn=Frank \\2c \\28F\\29 *,{unit}\nchangetype: add\n{classes}\nuid: frank\n"));
     site.change("root-eligible", "add", &format!("cn=Frank \\, (F) *,{unit}"));
-    for mode in ["", LOOKUP] {
-        site.configure(mode);
+    for source in ["", LOOKUP] {
+        site.configure(source);
         let said = site.sync();
-        assert!(said.contains("user name alice stands in several entries"), "{mode}: {said}");
-        assert_eq!(site.eligible(), "bob carol frank", "{mode}");
+        assert!(said.contains("user name alice is in several entries"), "{source}: {said}");
+        assert_eq!(site.eligible(), "bob carol frank", "{source}");
     }
     site.slapd.delete(&format!("cn=other,{unit}"));
     site.sync();

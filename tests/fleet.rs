@@ -81,7 +81,7 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     assert_eq!(secrets, "bind-password root:authkeys-sync 640\npagerduty-token root:oncall-cache 640\n");
     assert!(fleet.hosts[4].read("/etc/authkeys/config.toml").contains("labels = [ \"role=we\" ]"));
 
-    // They observe: the key of whoever is on call opens root, and nobody is refused.
+    // They observe: the key of the person on call opens root, and nobody is refused.
     assert_eq!(fleet.entered("alice", "root", "true"), everywhere);
     assert_eq!(fleet.entered("bob", "root", "true"), [""; 0]);
     assert_eq!(fleet.entered("bob", "bob", "sudo -n true"), everywhere);
@@ -102,7 +102,7 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     fleet.hosts[4].must("rm /etc/sudoers.d/late");
     a_sync_that_fails_is_made_again_until_it_is_good(&fleet);
     a_trial_that_shuts_ansible_out_is_not_made_final(&fleet);
-    // As runs leave them that end during the trial, and just behind it; and whoever upgraded by hand, and not all of it.
+    // As runs leave them that end during the trial, and just behind it; and after an upgrade by hand, and not of all of it.
     fleet.hosts[1].must("oncall-cache enforce --confirm-within 30m");
     fleet.hosts[2].must("oncall-cache enforce --confirm-within 30m");
     assert!(
@@ -159,10 +159,14 @@ fn a_slip_of_the_pen_in_another_file_reaches_no_host(fleet: &Fleet) {
 
 /// It ends at the first host, which is left as it was too; check mode finds it as well.
 fn a_slip_of_the_pen_changes_nothing(fleet: &Fleet) {
-    let slip = with_policy("sercives", "[]");
+    let slip = with_policy("pam_sercives", "[]");
     for words in [&["-e", r#"{"batches": [1, "50%"]}"#][..], &["--check", "--limit", "db1"]] {
         let run = fleet.play(&slip, words);
-        assert!(run.said.contains("unknown key `sercives`; did you mean `services`?"), "{}", run.said);
+        assert!(
+            run.said.contains("unknown key `pam_sercives`; did you mean `pam_services`?"),
+            "{}",
+            run.said
+        );
         run.must_count(1, 1, 0);
     }
 }
@@ -196,7 +200,7 @@ fn a_trial_that_shuts_ansible_out_is_not_made_final(fleet: &Fleet) {
 }
 
 /// What was written has to be read well once. What fails later is an outage, which ends no run while what is known is
-/// believed.
+/// trusted.
 fn a_sync_that_fails_is_made_again_until_it_is_good(fleet: &Fleet) {
     let (host, only) = (&fleet.hosts[0], ["--limit", "db1"]);
     let secrets = Site::SECRETS.map(|(name, content, group)| {

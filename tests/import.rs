@@ -162,7 +162,7 @@ fn import(suite: &Suite, source: &Source) {
     let written = suite.host.read("/etc/authkeys/config.toml");
     assert!(!written.contains(Slapd::BIND_PASSWORD), "{written}");
     let place = format!("# {file}:");
-    assert!(written.contains("the password stands here and is not copied") && written.contains(&place));
+    assert!(written.contains("the password is in this line and is not copied") && written.contains(&place));
     suite.host.write("/etc/authkeys/bind-password", format!("{}\n", Slapd::BIND_PASSWORD), 0o640);
     suite.host.must("chgrp authkeys-sync /etc/authkeys/bind-password");
     let checked = suite.host.must("oncall-cache config check /etc/authkeys/config.toml");

@@ -98,7 +98,7 @@ fn a_rule_names_this_host_as_dns_would_and_one_that_does_not_is_said() {
         refused(&login(&suite), words);
         assert!(one_decision(&suite).starts_with("person=alice decision=refuse reason=no-rule "));
     }
-    for verb in ["why alice", "check alice"] {
+    for verb in ["why alice", "test-access alice"] {
         let output = suite.host.sh(&format!("oncall-cache {verb}"));
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output).contains(words), "{}", text(&output));
@@ -114,7 +114,7 @@ fn sudo_is_for_the_person_on_call() {
     assert!(line.contains(" service=sudo account=alice asker=alice"), "{line}");
     refused(&sudo(&suite, "bob"), "sudo on testhost is for people on call: bob is not (alice is, until ");
     assert!(one_decision(&suite).contains("person=bob decision=refuse reason=not-oncall "));
-    refused(&sudo(&suite, "dave"), "dave is not among those the directory lets become root");
+    refused(&sudo(&suite, "dave"), "the directory does not list dave as eligible");
     assert!(one_decision(&suite).contains("person=dave decision=refuse reason=not-eligible "));
     refused(&suite.run_as("bob", "sudo -n -u dave id -u"), "bob is not (alice is, until ");
     let _ = one_decision(&suite);
@@ -125,7 +125,7 @@ fn sudo_is_for_the_person_on_call() {
 #[test]
 fn the_hand_over_happens_at_its_second_without_a_sync() {
     let suite = Suite::start();
-    let over = suite.write_rota(&[("alice", -HOUR, 9), ("bob", 9, HOUR)]) + 9;
+    let over = suite.write_rota(&[("alice", -HOUR, 25), ("bob", 25, HOUR)]) + 25;
     suite.sync();
     suite.host.must("rm /etc/authkeys/rota.toml /etc/authkeys/people.toml");
     admitted(&suite.ssh("alice", "root", "id -u"));
@@ -146,8 +146,8 @@ fn a_key_in_roots_own_file_opens_nothing_for_those_not_admitted() {
     suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/*.pub >/root/.ssh/authorized_keys");
     for (key, person, words, reason) in [
         ("bob", "bob", "root on testhost is for people on call: bob is not (alice is, until ", "not-oncall"),
-        ("dave", "dave", "dave is not among those the directory lets become root", "not-eligible"),
-        ("stranger", "-", "nobody in the directory owns what opened this session", "unknown-person"),
+        ("dave", "dave", "the directory does not list dave as eligible", "not-eligible"),
+        ("stranger", "-", "what opened this session belongs to nobody in the directory", "unknown-person"),
     ] {
         let command = suite.ssh(key, "root", "id -u");
         refused(&command, words);
@@ -193,7 +193,10 @@ fn with_nobody_admitted_root_is_refused_when_the_session_opens() {
 fn without_the_promise_of_a_session_line_root_is_refused_altogether() {
     let suite = suite();
     suite.host.must("sed -i 's/ shared=session//' /etc/pam.d/sshd");
-    refused(&suite.ssh("alice", "root", "id -u"), "nobody in the directory owns what opened this session");
+    refused(
+        &suite.ssh("alice", "root", "id -u"),
+        "what opened this session belongs to nobody in the directory",
+    );
     assert!(one_decision(&suite).starts_with("person=- decision=refuse reason=unknown-person "));
     assert!(suite.ssh("alice", "alice", "true").status.success(), "personal accounts need no such word");
 }
@@ -221,6 +224,10 @@ fn account_management_leaves_a_refusal_to_a_session_line_that_decides_first_and_
             stack.replace(ours, "session sufficient pam_permit.so\nsession requisite pam_oncall.so\n"),
         ),
         ("it is optional", stack.replace(ours, "session optional pam_oncall.so\n")),
+        (
+            "another takes its refusal back",
+            stack.replace(ours, "session required pam_oncall.so\nsession [default=reset] pam_permit.so\n"),
+        ),
         (
             "it is another configuration's",
             stack.replace(ours, "session requisite pam_oncall.so config=/other\n"),
@@ -319,7 +326,7 @@ fn a48_the_process_environment_is_no_evidence() {
 #[test]
 fn a48_nor_is_what_a_user_writes_into_the_environment_of_pam() {
     let suite = suite();
-    suite.host.must("useradd -m -s /bin/sh deploy; printf '[[policy.shared]]\naccount = \"deploy\"\n' >>/etc/authkeys/config.toml");
+    suite.host.must("useradd -m -s /bin/sh deploy; printf '[[policy.shared_account]]\naccount = \"deploy\"\n' >>/etc/authkeys/config.toml");
     suite.host.must("mkdir -p ~deploy/.ssh; cat /root/keys/*.pub >~deploy/.ssh/authorized_keys; chown -R deploy ~deploy/.ssh");
     // Our line behind pam_env's, which reads what deploy writes.
     let line = "session requisite pam_oncall.so";
@@ -341,7 +348,7 @@ fn a48_nor_is_what_a_user_writes_into_the_environment_of_pam() {
     }
 }
 
-/// Puts alice's key in the place of another's.
+/// Puts alice's key instead of another's.
 fn claim_alices_key(suite: &Suite, name: &str) {
     let (hers, theirs) = (suite.public_key("alice"), suite.public_key(name));
     let people = suite.host.read("/etc/authkeys/people.toml").replace(&theirs, &hers);
@@ -358,13 +365,13 @@ fn a_key_that_two_eligible_people_have_is_nobodys() {
     let lines = suite.lines_of("authkeys");
     assert!(lines[0].contains("reason=no-keys keys=0 dropped=2 ambiguous=alice,bob"), "{lines:?}");
     let explained = suite.must_as("root", "authkeys --explain root");
-    let words = ": dropped: it stands in the entries of alice,bob (ambiguous-person)\n";
+    let words = ": dropped: several people have it: alice,bob (ambiguous-person)\n";
     assert!(
         explained.contains("\nalice: ssh-ed25519 256 SHA256:") && explained.contains(words),
         "{explained}"
     );
     suite.host.must("mkdir -m 700 -p /root/.ssh && cat /root/keys/alice.pub >/root/.ssh/authorized_keys");
-    refused(&suite.ssh("alice", "root", "id -u"), "is not one person's key alone");
+    refused(&suite.ssh("alice", "root", "id -u"), "does not identify one person");
     let decision = one_decision(&suite);
     assert!(decision.starts_with("person=- decision=refuse reason=ambiguous-person "), "{decision}");
     assert!(decision.contains(" owners=alice,bob "), "{decision}");
@@ -433,7 +440,7 @@ fn a43_su_is_for_whoever_is_on_call_if_the_account_entered_is_guarded() {
     assert!(one_decision(&suite).contains(" service=su-l "));
     refused(&su("bob", "root"), "root on testhost is for people on call: bob is not (alice is, until ");
     assert!(one_decision(&suite).starts_with("person=bob decision=refuse reason=not-oncall "));
-    refused(&su("dave", "root"), "dave is not among those the directory lets become root");
+    refused(&su("dave", "root"), "the directory does not list dave as eligible");
     refused(&su("bob", "alice"), "alice on testhost is for people on call: bob is not");
     let _ = suite.decisions();
     entered(&su("bob", "dave"), "dave");
@@ -509,7 +516,7 @@ fn the_real_login_lets_in_who_is_on_call_and_on_an_exempt_terminal_whoever_has_t
     assert!(!login(&suite, "root").contains("role=root\r\n"));
     assert!(login(&suite, "dave").contains("role=dave\r\n"));
 
-    // A terminal stands for a console: with nothing left that could tell, it is open.
+    // A terminal is used as a console: with nothing left to decide by, it is open.
     let terminals: Vec<String> = (0..20).map(|number| format!("'pts/{number}'")).collect();
     let exempt = format!("[policy]\nexempt_ttys = [{}]\n", terminals.join(", "));
     suite.host.must("rm -rf /var/lib/oncall-cache /var/lib/authkeys");

@@ -64,7 +64,13 @@ fn written(suite: &Suite) -> BTreeMap<String, BTreeSet<String>> {
     samples.map(sample).collect()
 }
 
-/// A host with something of everything: a source that fails, a shift whose person will not be admitted, a program.
+/// What a pull leaves that has refused a head.
+const PULLED: &str = r#"{"version":1,"id":"example","checked":1,"url":"file:///srv/fleet","head":{"sequence":1,"issued":1,
+    "valid":2,"rota_read":1,"people_read":1,"revoked_read":1},"refused":{"reason":"head-replay","since":1,"text":"x",
+    "url":"file:///srv/fleet"}}"#;
+
+/// A host with something of everything: a source that fails, a shift whose person will not be admitted, a program, a
+/// fleet whose head is refused.
 fn suite() -> Suite {
     let suite = Suite::start();
     let key = suite.public_key("bob");
@@ -73,7 +79,9 @@ fn suite() -> Suite {
     );
     let gone =
         "[[oncall.source]]\nname = 'gone'\nprovider = 'rota'\nfile = 'gone.toml'\nschedules = ['gone']\n";
-    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{gone}{program}"), 0o644);
+    let fleet = "[fleet]\nid = 'example'\nurls = ['file:///srv/fleet']\n";
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{gone}{program}{fleet}"), 0o644);
+    suite.host.write("/var/lib/oncall-cache/fleet.json", PULLED, 0o644);
     suite.write_rota(&[("alice", -HOUR, HOUR), ("dave", HOUR, 2 * HOUR)]);
     suite.sync_keys();
     suite.run_as("oncall-cache", "oncall-cache sync");
@@ -174,7 +182,7 @@ fn a_self_test_is_silent_or_says_what_is_wrong_here_in_the_log_and_to_prometheus
     let module = "/usr/lib/x86_64-linux-gnu/security/pam_oncall.so";
     suite.host.must(&format!("mv {module} {module}.old && echo >{module}"));
     let said = test();
-    assert!(said.contains("LOGINS ARE NOT AS THEY SHOULD BE"), "{said}");
+    assert!(said.contains("LOGINS DO NOT WORK AS THEY SHOULD"), "{said}");
     for service in ["sudo", "sshd", "su"] {
         assert!(said.contains(&format!("PAM, {service}: root is not admitted: ")), "{said}");
     }
@@ -184,11 +192,11 @@ fn a_self_test_is_silent_or_says_what_is_wrong_here_in_the_log_and_to_prometheus
     suite.host.must(&format!("mv {module}.old {module}"));
     assert_eq!(test(), "");
 
-    // The policy admits her, and another module does not: nothing that we could be told mends that.
+    // The policy admits her, and another module does not: nothing that we could be told fixes that.
     suite.host.must("chage -E 2020-01-01 alice");
     let said = test();
     assert!(said.contains("PAM, sudo: alice is on call and not admitted: "), "{said}");
-    assert!(!said.contains("Until it is mended"), "{said}");
+    assert!(!said.contains("Until it is fixed"), "{said}");
     suite.host.must("chage -E -1 alice");
     assert_eq!(test(), "");
 
@@ -206,5 +214,5 @@ fn a_self_test_is_silent_or_says_what_is_wrong_here_in_the_log_and_to_prometheus
 
     // Nothing is configured, or the module stands nowhere: none of its business.
     suite.host.must("sh /run/suite/source/packaging/pam/enable.sh --undo && rm /run/authkeys/self-test");
-    assert_eq!(suite.host.must("/usr/libexec/authkeys/self-test; ls /run/authkeys"), "audit\n");
+    assert_eq!(suite.host.must("/usr/libexec/authkeys/self-test; ls /run/authkeys"), "audit\nsessions\n");
 }

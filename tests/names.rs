@@ -1,5 +1,5 @@
 //! Strings that a rota tells, in everything that is printed and logged: none begins a line, moves a cursor or turns
-//! letters round. Whoever edits a rota chooses them, and a line of a log is what a program said.
+//! letters round. The editors of a rota choose them, and a line of a log is what a program said.
 
 use std::process::Output;
 
@@ -43,9 +43,7 @@ impl Site {
         let suite = Suite::start();
         suite.sync_keys();
         let pagerduty = PagerDuty::start(&suite.host, "key");
-        suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
-        suite.host.write("/etc/authkeys/pagerduty-token", "key\n", 0o640);
-        suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
+        pagerduty.install(&suite.host, "key");
         let site = Self { suite, pagerduty };
         site.configure("");
         site
@@ -56,13 +54,13 @@ impl Site {
         let text = format!(
             "[host]\nname = 'testhost'\n[directory]\nfile = 'people.toml'\n[oncall]\n\
              [[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\nca_file = 'pagerduty-ca.pem'\napi = '{api}'\n\
-             token_file = 'pagerduty-token'\nschedules = ['PDB0001']\ndeadline = '5s'\n{more}\n\
-             [policy]\n[[policy.rule]]\nname = 'r'\nschedules = ['pd/PDB0001']\n[[policy.shared]]\naccount = 'root'\n"
+             token_file = 'pagerduty-token'\nschedules = ['PDB0001']\ntimeout = '5s'\n{more}\n\
+             [policy]\n[[policy.rule]]\nname = 'r'\nschedules = ['pd/PDB0001']\n[[policy.shared_account]]\naccount = 'root'\n"
         );
         self.suite.host.write("/etc/authkeys/config.toml", text, 0o644);
     }
 
-    /// What a verb says, and what stands in the log after it.
+    /// What a verb says, and what is in the log after it.
     fn judge(&self, user: &str, command: &str) -> Output {
         let output = self.suite.run_as(user, command);
         for said in [&output.stdout, &output.stderr] {
@@ -104,14 +102,21 @@ fn no_name_begins_a_line_in_what_any_verb_says() {
     assert!(said.status.success(), "{said:?}");
     assert!(
         String::from_utf8_lossy(&said.stderr).contains("FORGED"),
-        "the address stands in the log's line: {said:?}"
+        "the address is in the log's line: {said:?}"
     );
-    for verb in
-        ["who", "check alice", "why alice", "status", "map", "map --check", "report --since 1h", "doctor"]
-    {
+    for verb in [
+        "who",
+        "test-access alice",
+        "why alice",
+        "status",
+        "identities",
+        "identities --problems",
+        "report --since 1h",
+        "doctor",
+    ] {
         for form in ["", " --json"] {
             let said = site.judge("root", &format!("oncall-cache {verb}{form}"));
-            if !form.is_empty() && !verb.contains("--check") {
+            if !form.is_empty() && !verb.contains("--problems") {
                 serde_json::from_slice::<Value>(&said.stdout)
                     .unwrap_or_else(|error| panic!("{verb}: {error}"));
             }
@@ -248,7 +253,7 @@ fn no_command_begins_a_line() {
             format!("#!/bin/sh\ncat /usr/share/printed; cat /usr/share/complaint >&2; exit {exit}\n");
         site.suite.host.write("/usr/bin/rota", script, 0o755);
         site.judge("oncall-cache", "oncall-cache sync");
-        for verb in ["who", "status", "status --nagios", "status --json", "map"] {
+        for verb in ["who", "status", "status --nagios", "status --json", "identities"] {
             site.judge("root", &format!("oncall-cache {verb}"));
         }
     }

@@ -25,13 +25,11 @@ impl<'a> Site<'a> {
         pagerduty.set_users(vec![user("alice")]);
         let (start, end) = (now() - HOUR, now() + HOUR);
         pagerduty.set_oncalls(vec![oncall("alice", Some("PDB0001"), "PEP0001", 1, start, end)]);
-        suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
-        suite.host.write("/etc/authkeys/pagerduty-token", TOKEN, 0o640);
-        suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
+        pagerduty.install(&suite.host, TOKEN);
         let config = Slapd::section(&["ldaps://ldap.example.com:6360"])
             + "[host]\nname = 'testhost'\n[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\n\
-               ca_file = 'pagerduty-ca.pem'\ntoken_file = 'pagerduty-token'\nschedules = ['PDB0001']\ndeadline = '2s'\napi = 'API'\n\
-               [[policy.rule]]\nname = 'db'\nschedules = ['pd/PDB0001']\n[[policy.shared]]\naccount = 'root'\n\
+               ca_file = 'pagerduty-ca.pem'\ntoken_file = 'pagerduty-token'\nschedules = ['PDB0001']\ntimeout = '2s'\napi = 'API'\n\
+               [[policy.rule]]\nname = 'db'\nschedules = ['pd/PDB0001']\n[[policy.shared_account]]\naccount = 'root'\n\
                [[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['db']\n";
         suite.host.write("/etc/authkeys/config.toml", config.replace("API", PagerDuty::API), 0o644);
         suite.host.must("sh /run/suite/source/packaging/nss/enable.sh");
@@ -62,7 +60,7 @@ impl<'a> Site<'a> {
         self.pagerduty.hang(true);
     }
 
-    fn mend(&self) {
+    fn fix(&self) {
         self.slapd.resume();
         self.pagerduty.hang(false);
     }
@@ -99,7 +97,7 @@ impl<'a> Site<'a> {
         let suite = self.suite;
         assert_eq!(["alice", "bob"].map(|name| self.may_sudo(name)), [true, false], "sudo, {when}");
         assert_eq!(["alice", "bob"].map(|name| self.may_be_root(name)), [true, false], "root, {when}");
-        let check = |name| suite.run_as("nobody", &format!("oncall-cache check {name}")).status.code();
+        let check = |name| suite.run_as("nobody", &format!("oncall-cache test-access {name}")).status.code();
         assert_eq!(["alice", "bob"].map(check), [Some(0), Some(1)], "check, {when}");
         let keys = |account: &str| suite.must_as("authkeys", &format!("authkeys {account}"));
         let blob = |name| suite.public_key(name).split(' ').nth(1).expect("a key").to_string();
@@ -144,7 +142,7 @@ fn neighbours_are_exchanged_in_either_order_and_nobody_is_refused_for_it() {
         assert!(!suite.ssh("bob", "root", "id -u").status.success());
 
         // New programs beside the old modules, which go on reading.
-        site.mend();
+        site.fix();
         site.put(old, &MODULES);
         suite.sync();
         assert_eq!(site.form(), new.writes);
@@ -160,10 +158,10 @@ fn a_release_two_steps_away_cannot_tell_until_the_first_sync() {
     suite.sync();
     assert_eq!(site.form(), 2);
     site.install(&THIS);
-    let check = suite.run_as("nobody", "oncall-cache check alice");
+    let check = suite.run_as("nobody", "oncall-cache test-access alice");
     assert_eq!(check.status.code(), Some(2));
     assert!(
-        text(&check).contains("has form 3, which this release does not read; run `oncall-cache sync`"),
+        text(&check).contains("has format 3, which this release cannot read; run `oncall-cache sync`"),
         "{}",
         text(&check)
     );

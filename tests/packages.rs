@@ -25,7 +25,7 @@ fn debs(directory: &str) -> String {
     format!("{directory}/authkeys_*.deb {directory}/libpam-oncall_*.deb {directory}/libnss-oncall_*.deb")
 }
 
-const PEOPLE: &str = "[[person]]\nprincipal = 'alice'\nmail = ['alice@example.com']\neligible = true\nkeys = \
+const PEOPLE: &str = "[[person]]\nusername = 'alice'\nmail = ['alice@example.com']\neligible = true\nkeys = \
     ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6']\n";
 
 fn configure(host: &Host) {
@@ -64,8 +64,11 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
         "authkeys authkeys-sync\nauthkeys-sync authkeys\noncall-cache authkeys\n"
     );
     let enabled = "systemctl is-enabled authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path \
-                   oncall-cache-refresh.socket authkeys-metrics.timer";
-    assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\nenabled\ndisabled\n");
+                   oncall-cache-refresh.socket authkeys-metrics.timer oncall-cache-pull.timer authkeys-fleet.path oncall-cache-people.path";
+    assert_eq!(
+        host.sh(enabled).stdout,
+        b"enabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+    );
     assert!(host.must("grep ^group: /etc/nsswitch.conf").contains(" files oncall"));
     assert!(host.sh("getent group sudo").status.success());
     let units = host.sh("cd /usr/lib/systemd/system && echo 'exit' >/etc/authkeys/on-failure && chmod 755 /etc/authkeys/on-failure && \
@@ -97,7 +100,10 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
         "0.1.1-1 0.1.1-1 0.1.1-1 "
     );
     assert_eq!(host.read("/etc/pam.d/sshd"), stack);
-    assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\ndisabled\ndisabled\n");
+    assert_eq!(
+        host.sh(enabled).stdout,
+        b"enabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+    );
     assert!(!host.must("grep ^group: /etc/nsswitch.conf").contains("oncall"));
     assert!(host.read("/etc/logrotate.d/authkeys").ends_with("# ours\n"));
     assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
@@ -121,7 +127,10 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     // A link stays a link, and a directory of its own does not keep the package half there.
     host.must("mv /etc/nsswitch.conf /etc/nsswitch.site && ln -s nsswitch.site /etc/nsswitch.conf");
     host.must(&format!("apt-get install {}", debs(OLD)));
-    assert_eq!(host.sh(enabled).stdout, b"enabled\nenabled\nenabled\ndisabled\ndisabled\n");
+    assert_eq!(
+        host.sh(enabled).stdout,
+        b"enabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+    );
     assert!(host.must("grep ^group: /etc/nsswitch.site").contains(" files oncall"));
     host.must("printf 'initgroups: oncall\\nnetgroup: oncall-local\\n' >>/etc/nsswitch.site");
     host.must("mount -t tmpfs none /var/log/authkeys && touch /var/log/authkeys/decisions.jsonl");
@@ -141,8 +150,43 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     );
 }
 
+/// On the host that publishes for a fleet alone. Which host that is, is for the administrator to say.
+#[test]
+fn the_package_of_a_collector_runs_nothing_by_itself_and_leaves_the_signing_key() {
+    let host = machine();
+    let both = |directory: &str| format!("{directory}/authkeys_*.deb {directory}/oncall-collector_*.deb");
+    host.must(&format!("apt-get install {OLD}/authkeys_*.deb"));
+    let (files, logins) = (host.must(LISTED), host.must(LOGINS));
+    host.must(&format!("apt-get install {}", both(OLD)));
+    assert_eq!(
+        host.must(
+            "id -nG oncall-collector; id -nG oncall-hear; stat -c '%U:%G %a' /var/lib/oncall-collector"
+        ),
+        "oncall-collector authkeys\noncall-hear\noncall-collector:oncall-collector 750\n"
+    );
+    let enabled = "systemctl is-enabled oncall-collector-publish.timer oncall-collector-publish.path oncall-collector-hear.service";
+    assert_eq!(host.sh(enabled).stdout, b"disabled\ndisabled\ndisabled\n");
+    let units = host.sh("cd /usr/lib/systemd/system && systemd-analyze verify oncall-collector-*");
+    assert!(units.status.success() && units.stderr.is_empty(), "{}", text(&units));
+
+    host.must("oncall-collector key new >/etc/authkeys/fleet-signers");
+    assert_eq!(
+        host.must("stat -c '%U:%G %a' /etc/authkeys/fleet-key"),
+        "root:oncall-collector 640\n",
+        "nobody else reads it"
+    );
+    host.must("cp /usr/share/doc/oncall-collector/examples/collector.toml /etc/authkeys/ && systemctl enable oncall-collector-publish.timer");
+    host.must(&format!("apt-get install {}", both(NEW)));
+    assert_eq!(host.sh(enabled).stdout, b"enabled\ndisabled\ndisabled\n", "as it was left");
+    host.must("apt-get purge oncall-collector && rm /etc/authkeys/fleet-signers");
+    assert_eq!(host.must("ls /etc/authkeys"), "fleet-key\n");
+    host.must("rm /etc/authkeys/fleet-key");
+    assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
+    assert_eq!(added(&files, &host.must(LISTED)), [""; 0]);
+}
+
 /// The loud line of a self-test that found something.
-const LOUD: &str = "LOGINS ARE NOT AS THEY SHOULD BE ON THIS HOST";
+const LOUD: &str = "LOGINS DO NOT WORK AS THEY SHOULD ON THIS HOST";
 
 /// Installs again what the machine has, as an upgrade of it would: the same files, by the package manager.
 fn reinstall(host: &Host, packages: &str) -> String {
@@ -181,7 +225,7 @@ fn what_changes_sudo_or_pam_is_followed_by_a_self_test_and_installed_whatever_th
     host.must(&format!("mv {module} {module}.old && echo >{module}"));
     let said = reinstall(&host, "sudo");
     assert!(said.contains(LOUD) && said.contains("PAM, sudo: root is not admitted: 28"), "{said}");
-    assert!(said.contains("Until it is mended: pam-oncall-enable --undo"), "{said}");
+    assert!(said.contains("Until it is fixed: pam-oncall-enable --undo"), "{said}");
     assert_eq!(result().as_deref(), Some("1\n"));
     host.must(&format!("mv {module}.old {module}"));
 
@@ -189,23 +233,25 @@ fn what_changes_sudo_or_pam_is_followed_by_a_self_test_and_installed_whatever_th
     host.must("cp /etc/pam.d/sudo /run/stack && sed -i '1i -account required pam_absent.so' /etc/pam.d/sudo");
     let said = text(&host.sh("/usr/libexec/authkeys/self-test"));
     assert!(
-        said.contains("root is not admitted: 28") && said.contains("pam_absent.so is not there"),
+        said.contains("root is not admitted: 28") && said.contains("pam_absent.so does not exist"),
         "{said}"
     );
-    assert!(!said.contains("Until it is mended"), "{said}");
+    assert!(!said.contains("Until it is fixed"), "{said}");
     host.must("mv /run/stack /etc/pam.d/sudo");
 
     // Nobody is refused: what the doctor says is enough.
     host.must("chmod 777 /usr/bin/oncall-cache");
     let said = text(&host.sh("/usr/libexec/authkeys/self-test"));
-    assert!(said.contains("open      file-mode") && !said.contains("Until it is mended"), "{said}");
+    assert!(said.contains("open      file-mode") && !said.contains("Until it is fixed"), "{said}");
     host.must("chmod 755 /usr/bin/oncall-cache");
 
     // What is refused is refused by what is decided here.
     host.must("sed -i 's/pam_oncall.so$/pam_oncall.so debug/' /etc/pam.d/sudo");
     let said = text(&host.sh("/usr/libexec/authkeys/self-test"));
     assert!(said.contains("alice is on call and not admitted"), "{said}");
-    assert!(said.contains("Until it is mended: oncall-cache suspend"), "{said}");
+    assert!(said.contains("Until it is fixed: oncall-cache pause --for 4h --reason self-test\n"), "{said}");
+    // What it says to type is typed.
+    host.must("oncall-cache pause --for 4h --reason self-test && oncall-cache pause --end");
     host.must("sed -i 's/ debug$//' /etc/pam.d/sudo");
     assert_eq!(
         host.must("dpkg-query -W -f '${Status}' sudo libpam-oncall"),
@@ -219,9 +265,9 @@ fn a_package_alone_of_its_version_is_not_installed() {
     let output = host.sh(&format!("dpkg -i {OLD}/authkeys_*.deb {NEW}/libpam-oncall_*.deb"));
     assert!(text(&output).contains("libpam-oncall depends on authkeys (= 0.1.1-1)"), "{}", text(&output));
     let output = host.must(&format!(
-        "rpm -qp --requires {NEW}/pam_oncall*.rpm {NEW}/nss_oncall*.rpm | grep -c '^authkeys = 0.1.1-1$'"
+        "rpm -qp --requires {NEW}/pam_oncall*.rpm {NEW}/nss_oncall*.rpm {NEW}/oncall-collector*.rpm | grep -c '^authkeys = 0.1.1-1$'"
     ));
-    assert_eq!(output, "2\n");
+    assert_eq!(output, "3\n");
 }
 
 /// Not after the minutes that building takes; as root or not.
@@ -308,17 +354,19 @@ fn man_pages_and_completions_are_read_by_those_who_show_them() {
     host.must(&format!("for file in {share}/*.bash; do bash -n $file; done"));
     let page = host.must(&format!("mandoc -Tascii {share}/oncall-cache.8 | col -b"));
     let help = host.must(
-        "/run/suite/build/oncall-cache --help | sed -n '/^Commands:/,/^Options:/s/^  \\([a-z]*\\) .*/\\1/p'",
+        "/run/suite/build/oncall-cache --help | sed -n '/^Usage:/,/^Options:/s/^  \\([a-z-]*\\) .*/\\1/p'",
     );
     assert!(help.lines().count() > 8, "{help}");
-    for verb in help.lines().filter(|verb| *verb != "help") {
+    for verb in help.lines() {
         assert!(page.contains(&format!("oncall-cache {verb}")), "{verb} is not in its page");
     }
     for (page, words) in [
         ("authkeys.8", "--explain"),
         ("authkeys-sync.8", "--accept"),
         ("oncall-cache.8", "oncall-cache config import"),
+        ("oncall-collector.8", "oncall-collector revoke"),
         ("authkeys-config.5", "[[policy.rule]]"),
+        ("authkeys-config.5", "max_removed (default: 20%)"),
         ("pam_oncall.8", "shared=session"),
         ("libnss_oncall.8", "nss-oncall-enable"),
     ] {
@@ -379,7 +427,9 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     host.must(FEDORA);
     let logins = host.must(LOGINS);
     let dnf = |words: &str| host.must(&format!("HOME=/root dnf {words}"));
-    dnf(&format!("install {OLD}/authkeys-*.rpm {OLD}/pam_oncall-*.rpm {OLD}/nss_oncall-*.rpm"));
+    dnf(&format!(
+        "install {OLD}/authkeys-*.rpm {OLD}/pam_oncall-*.rpm {OLD}/nss_oncall-*.rpm {OLD}/oncall-collector-*.rpm"
+    ));
     assert_eq!(host.must("grep -c oncall /etc/nsswitch.conf; true"), "0\n", "that is for authselect to say");
     assert_eq!(
         host.must("stat -c '%U:%G %a' /var/lib/authkeys /usr/lib64/security/pam_oncall.so"),
@@ -393,8 +443,13 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     assert!(stack.contains(ours) && session == Some("session requisite pam_oncall.so"), "{stack}");
     assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
     host.must("sed -i 's/^group:.*/& oncall [SUCCESS=merge]/' /etc/nsswitch.conf && echo '# ours' >>/etc/logrotate.d/authkeys");
-    dnf(&format!("upgrade {NEW}/authkeys-*.rpm {NEW}/pam_oncall-*.rpm {NEW}/nss_oncall-*.rpm"));
-    assert_eq!(host.must("HOME=/root rpm -q authkeys pam_oncall nss_oncall | grep -c '0.1.1-1'"), "3\n");
+    dnf(&format!(
+        "upgrade {NEW}/authkeys-*.rpm {NEW}/pam_oncall-*.rpm {NEW}/nss_oncall-*.rpm {NEW}/oncall-collector-*.rpm"
+    ));
+    assert_eq!(
+        host.must("HOME=/root rpm -q authkeys pam_oncall nss_oncall oncall-collector | grep -c '0.1.1-1'"),
+        "4\n"
+    );
     assert_eq!(host.read("/etc/pam.d/sshd"), stack);
     assert!(host.read("/etc/logrotate.d/authkeys").ends_with("# ours\n"));
     assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
@@ -423,7 +478,7 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     assert!(may_sudo(&host, "bob"));
     host.must(METRICS);
     host.must("echo 'initgroups: oncall' >>/etc/nsswitch.conf");
-    dnf("remove authkeys nss_oncall");
+    dnf("remove authkeys nss_oncall oncall-collector");
     assert_eq!(host.must(METRICS_LEFT), "");
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
     assert_eq!(host.must("ls -A /etc/authkeys /usr/lib64 /usr/lib64/security /usr/libexec/authkeys /usr/share/authkeys 2>/dev/null; true").matches("oncall").count(), 0);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use harness::oncalls::{oncall, schedule, user};
 use harness::pagerduty::PagerDuty;
@@ -28,7 +29,7 @@ impl Page {
         rows.map(|row| row.split('|').map(str::trim).collect())
     }
 
-    /// What stands in backticks outside of boxes.
+    /// What is in backticks outside of boxes.
     fn code(&self) -> impl Iterator<Item = &str> {
         let lines = self.text.lines().filter(|line| !line.starts_with("    "));
         lines.flat_map(|line| line.split('`').skip(1).step_by(2))
@@ -208,6 +209,20 @@ fn contributing_names_each_crate_and_each_target() {
 }
 
 #[test]
+fn what_changes_pam_and_nss_says_what_it_does_before_it_does_it() {
+    for script in ["packaging/pam/enable.sh", "packaging/nss/enable.sh"] {
+        let output = Command::new("sh").arg(root().join(script)).arg("--help").output().expect("sh runs");
+        let help = text(&output);
+        assert!(output.status.success() && output.stderr.is_empty(), "{script}: {help}");
+        for part in ["Usage: ", "--undo", "Writes ", "Examples:", "Exit status: ", "More: man "] {
+            assert!(help.contains(part), "{script} does not say {part}: {help}");
+        }
+        assert!(help.lines().all(|line| line.len() <= 80), "{script}: {help}");
+        assert!(!script.contains("nss") || help.contains("after --undo 1 also"), "{script}: {help}");
+    }
+}
+
+#[test]
 fn readme_is_short_and_names_the_compiler_that_is_needed() {
     let readme = Page::of("README.md").text;
     assert!(readme.lines().count() < 120, "{} lines", readme.lines().count());
@@ -262,7 +277,7 @@ fn each_page_is_in_the_package_and_in_readme() {
     }
 }
 
-/// A directory and a PagerDuty of the test's, in the place of those that README names; nothing else of what it says to
+/// A directory and a PagerDuty of the test's, instead of those that README names; nothing else of what it says to
 /// type is another.
 #[test]
 fn what_readme_says_of_ldap_and_pagerduty_leads_to_the_keys_of_whoever_is_on_call() {
@@ -300,7 +315,7 @@ fn what_readme_says_of_ldap_and_pagerduty_leads_to_the_keys_of_whoever_is_on_cal
     let keys = suite.must_as("authkeys", "authkeys root");
     let opens = |line: &&str| line.starts_with("ssh-ed25519 ");
     assert_eq!(keys.lines().filter(opens).collect::<Vec<_>>(), [suite.public_key("alice")], "{keys}");
-    let would = suite.host.sh("oncall-cache check bob");
+    let would = suite.host.sh("oncall-cache test-access bob");
     assert!(text(&would).contains("would be refused"), "{}", text(&would));
 }
 
@@ -336,4 +351,27 @@ fn verbs_that_pages_name_are_those_of_the_program() {
         }
     }
     assert_eq!(unknown, [""; 0]);
+}
+
+/// The settings that the configuration knows: show.rs takes each part of it apart by its fields, so that a setting that is
+/// not there does not compile.
+fn settings() -> BTreeSet<String> {
+    let source = Page::of("lib/host/src/config/show.rs").text;
+    let shown = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let is_name =
+        |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let keys = shown
+        .split('(')
+        .filter_map(|part| part.trim_start().strip_prefix('"')?.split_once("\",").map(|(name, _)| name));
+    keys.filter(is_name).map(str::to_string).collect()
+}
+
+#[test]
+fn each_setting_is_in_the_example() {
+    let settings = settings();
+    assert!(settings.contains("max_removed") && settings.contains("fold_case"), "{settings:?}");
+    let example = Page::of("packaging/examples/config.toml").text;
+    let words = example.split(|c: char| !c.is_ascii_lowercase() && c != '_').map(str::to_string);
+    let missing: Vec<String> = settings.difference(&words.collect()).cloned().collect();
+    assert_eq!(missing, [""; 0], "the example");
 }

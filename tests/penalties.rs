@@ -26,7 +26,7 @@ fn host(release: Debian, network: &Network) -> Booted {
         host.must(&format!("useradd -m -s /bin/sh {groups} {name}"));
         let key = host.read(&format!("/root/keys/{name}.pub"));
         let (key, eligible) = (key.trim(), name != "dave");
-        people += &format!("[[person]]\nprincipal = '{name}'\neligible = {eligible}\nkeys = ['{key}']\n");
+        people += &format!("[[person]]\nusername = '{name}'\neligible = {eligible}\nkeys = ['{key}']\n");
     }
     host.write("/etc/authkeys/people.toml", people, 0o644);
     let (start, end) = (instant(now() - HOUR), instant(now() + HOUR));
@@ -89,7 +89,7 @@ fn whoever_is_off_call_costs_the_person_on_call_behind_their_address_nothing() {
     assert!(!enters(&host, there) && enters(&host, here));
 }
 
-/// Everything that a connection is good for, with what shows that it worked. `SSH` stands for ssh with its options,
+/// Everything that a connection is good for, with what shows that it worked. `SSH` is ssh with its options,
 /// `WHO` for the account on the host.
 const USES: [(&str, &str, &str); 9] = [
     ("a command", "SSH WHO 'echo in-$((40 + 2))'", "in-42"),
@@ -146,7 +146,7 @@ fn whom_the_session_refuses_gets_nothing_out_of_the_connection() {
     let network = Network::start();
     let try_all = |release: Debian| {
         let host = host(release, &network);
-        // Whoever connects there is greeted too.
+        // Clients that connect there are greeted too.
         let socket = "[Socket]\nListenStream=/run/greeting\nAccept=yes\n";
         let service = "[Service]\nExecStart=/bin/echo SSH-2.0\nStandardOutput=socket\n";
         host.write("/etc/systemd/system/greeting.socket", socket, 0o644);

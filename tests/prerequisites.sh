@@ -1,9 +1,16 @@
 #!/bin/sh
 # Installs what the end-to-end tests run: a real sshd, slapd, sudo and libpam. No service is started.
 #
-#   prerequisites.sh [hosts]     what booted hosts take, too
+#   prerequisites.sh [hosts]                      what booted hosts take, too
+#   prerequisites.sh --are-there test|test-hosts|bench    installs nothing: is there nothing to install?
 set -eu
 
+look=
+if [ "${1:-}" = --are-there ]; then
+    look=yes
+    [ "$2" != test-hosts ] || set -- --are-there hosts
+    shift
+fi
 missing=
 need() { command -v "$1" >/dev/null 2>&1 || [ -e "$1" ] || missing="$missing $2"; }
 need unshare util-linux
@@ -46,14 +53,20 @@ need valgrind 'valgrind libc6-dbg'
 need objdump binutils
 need ansible-playbook ansible-core
 need ansible-lint ansible-lint
+need /usr/sbin/nginx nginx
+need nft nftables
 need ruby ruby
 need rubocop rubocop
+# An S3 server: moto, which is not in Debian. Its versions differ in what they do with conditions; this one was measured.
+s3=/opt/authkeys-tests/s3
+moto='moto[s3,server]==5.2.1'
+need $s3/bin/python3 python3-venv
 if [ "${1:-}" = hosts ]; then
     need debootstrap debootstrap
     need systemd-nspawn systemd-container
-    need nft nftables
 fi
 [ -n "$missing" ] || exit 0
+[ -z "$look" ] || exit 1
 
 [ "$(id -u)" = 0 ] || { echo "make test: missing$missing, and root alone can install them: sudo make test" >&2; exit 1; }
 command -v apt-get >/dev/null || { echo "make test: install these first:$missing" >&2; exit 1; }
@@ -69,3 +82,6 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 # shellcheck disable=SC2086 # a list of words
 apt-get -qy install --no-install-recommends $missing
+case $missing in
+    *python3-venv*) /usr/bin/python3 -m venv $s3.new && $s3.new/bin/pip -q install "$moto" && rm -rf $s3 && mv $s3.new $s3 ;;
+esac

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use harness::suite::{DAY, HOUR, Suite};
+use harness::suite::{CONFIG, DAY, HOUR, Suite, instant, now};
 use harness::text;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ fn keys(suite: &Suite, account: &str) -> Output {
 }
 
 fn check(suite: &Suite, question: &str) -> (i32, String) {
-    let output = suite.run_as("nobody", &format!("oncall-cache check {question} --json"));
+    let output = suite.run_as("nobody", &format!("oncall-cache test-access {question} --json"));
     let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     (output.status.code().expect("ends"), json["reason"].as_str().expect("a reason").to_string())
 }
@@ -47,7 +47,7 @@ fn a_revoked_person_is_shut_out_everywhere_at_once() {
     let suite = suite();
     admitted(&suite.ssh("alice", "root", "true"));
     let said = suite.host.must("oncall-cache revoke alice --reason 'laptop stolen' 2>&1");
-    assert!(said.contains("alice was on call here; who remains: carol until "), "{said}");
+    assert!(said.contains("alice was on call here; still on call: carol until "), "{said}");
     assert!(said.contains("alice is revoked on this host (by root)"), "{said}");
     assert_eq!(suite.lines_of("oncall-cache").len(), 1);
     let _ = suite.decisions();
@@ -72,7 +72,7 @@ fn a_revoked_person_is_shut_out_everywhere_at_once() {
     let since = "alice is revoked on this host since ";
     refused(&suite.ssh("alice", "root", "true"), since);
     refused(&suite.ssh("alice", "alice", "true"), since);
-    refused(&suite.run_as("alice", "sudo -n true"), "(carol is, until ");
+    refused(&suite.run_as("alice", "sudo -n true"), "(on call: carol until ");
     assert_eq!(reasons(&suite), ["revoked"; 3]);
     assert_eq!(check(&suite, "alice"), (1, "revoked".to_string()));
     assert_eq!(check(&suite, "alice --service sudo"), (1, "revoked".to_string()));
@@ -121,8 +121,8 @@ fn a_list_that_is_not_understood_refuses_the_guarded_and_touches_nobody_else() {
     ] {
         suite.host.must(&format!("rm -rf {REVOKED}; {}", spoil.replace("REVOKED", REVOKED)));
         let _ = suite.decisions();
-        refused(&suite.ssh("alice", "root", "true"), "this host cannot tell who is revoked on it");
-        refused(&suite.run_as("alice", "sudo -n true"), "(alice is, until ");
+        refused(&suite.ssh("alice", "root", "true"), "this host cannot tell who is revoked");
+        refused(&suite.run_as("alice", "sudo -n true"), "(on call: alice until ");
         admitted(&suite.ssh("dave", "dave", "true"));
         admitted(&suite.ssh("bob", "breakglass", "sudo -n true"));
         suite.host.must("printf 'account required pam_oncall.so\\n' >/etc/pam.d/login; pamtester -I tty=/dev/tty1 login root acct_mgmt");
@@ -166,7 +166,7 @@ fn revoke_is_roots_and_writes_a_file_that_people_can_read_and_keep() {
     let suite = suite();
     for (command, code, words) in [
         ("revoke Alice", 64, "not a person's name"),
-        ("revoke root", 64, "root is an account and no person"),
+        ("revoke root", 64, "root is an account, not a person"),
         ("revoke alice --reason 'a\tb'", 64, "a reason is one line"),
         ("unrevoke alice", 1, "alice is not revoked on this host"),
     ] {
@@ -175,6 +175,19 @@ fn revoke_is_roots_and_writes_a_file_that_people_can_read_and_keep() {
         assert!(text(&output).contains(words), "{command}: {}", text(&output));
     }
     assert!(!suite.host.path(REVOKED).exists());
+    // Beside a configuration that is not there no login looks. At the default path it looks without one, too.
+    suite.host.must("mkdir /elsewhere");
+    for (verb, file) in [("revoke bob", "revoked"), ("pause --for 1h --reason x", "switch")] {
+        let output = suite.host.sh(&format!("cd /elsewhere && oncall-cache --config config.toml {verb}"));
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        let words = format!(
+            "there is no /elsewhere/config.toml, so no login would read /elsewhere/{file}; check --config"
+        );
+        assert!(text(&output).contains(&words), "{}", text(&output));
+    }
+    assert_eq!(suite.host.must("ls -A /elsewhere"), "");
+    let lost = "cd /etc/authkeys && mv config.toml lost && oncall-cache revoke bob";
+    suite.host.must(&format!("{lost} && oncall-cache unrevoke bob && mv lost config.toml"));
     let output = suite.run_as("alice", "SUDO_USER=root oncall-cache revoke bob");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("only root may"), "{}", text(&output));
@@ -192,7 +205,7 @@ fn revoke_is_roots_and_writes_a_file_that_people_can_read_and_keep() {
     // The last one on call, and a name that may be a slip of the pen.
     let said = suite.host.must("oncall-cache revoke carol 2>&1; oncall-cache revoke alcie 2>&1");
     assert!(
-        said.contains("warning: carol was the last on call here; nobody remains; next: bob, from "),
+        said.contains("warning: carol was the only one on call here; nobody is left; next: bob, from "),
         "{said}"
     );
     assert!(said.contains("the roster does not know alcie; is the name right?"), "{said}");
@@ -237,13 +250,147 @@ fn observing_refuses_nobody_opens_nothing_and_logs_every_decision() {
     suite.host.must("rm /var/lib/oncall-cache/roster.db");
     admitted(&suite.run_as("bob", "sudo -n true"));
     assert!(suite.decisions()[0].contains("decision=cannot-tell reason=cache-missing mode=observe "));
-    let check = suite.run_as("nobody", "oncall-cache check bob --json");
+    let check = suite.run_as("nobody", "oncall-cache test-access bob --json");
     let json: Value = serde_json::from_slice(&check.stdout).expect("JSON");
     assert_eq!((json["verdict"].as_str(), json["mode"].as_str()), (Some("cannot-tell"), Some("observe")));
     assert_eq!(check.status.code(), Some(2));
     let why = text(&suite.run_as("nobody", "oncall-cache why bob"));
-    assert!(why.contains("(would be refused; observe mode lets in)"), "{why}");
+    assert!(why.contains("(would be refused, but this host observes)"), "{why}");
     // Without a configuration the compiled rules hold, and they enforce.
     suite.host.must("rm /etc/authkeys/config.toml");
     refused(&suite.run_as("bob", "sudo -n true"), "cannot tell who is (config-invalid)");
+}
+
+/// What the last pull left of the fleet's revocations: this host's copy.
+fn pulled(suite: &Suite, lines: &str) {
+    let file = "/var/lib/oncall-cache/revoked";
+    suite.host.write(file, format!("revocations 1 {}\n{lines}", instant(now())), 0o644);
+    suite.host.must(&format!("chown oncall-cache: {file}"));
+}
+
+/// Lines about keys in the order of their digests, which is that of base64's letters and not of ASCII's.
+fn in_order(mut lines: [String; 2]) -> String {
+    let letters = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect::<String>();
+    lines.sort_by_key(|line| line.chars().map(|letter| letters.find(letter)).collect::<Vec<_>>());
+    lines.concat()
+}
+
+fn of_fleet(more: &str) -> Suite {
+    let suite = suite();
+    let fleet = format!("[fleet]\nid = 'example'\nurls = ['file:///srv/fleet']\n{more}");
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{fleet}"), 0o644);
+    suite
+}
+
+#[test]
+fn a75_a_person_whom_the_fleet_has_revoked_stays_shut_out_until_the_fleet_lifts_it() {
+    let suite = of_fleet("");
+    suite.host.must("oncall-cache revoke dave");
+    let roots = suite.host.read(REVOKED);
+    admitted(&suite.ssh("alice", "root", "true"));
+    let alice = |serial: u64, state: &str, until: &str| {
+        format!("person alice {serial} {state} 2026-11-20T09:00:00Z {until} eve laptop stolen\n")
+    };
+    pulled(&suite, &alice(7, "revoked", "-"));
+    let _ = suite.decisions();
+    refused(&suite.ssh("alice", "root", "true"), "Permission denied (publickey");
+    assert!(!text(&keys(&suite, "root")).contains(" alice") && keys(&suite, "alice").stdout.is_empty());
+    refused(&suite.run_as("alice", "sudo -n true"), "alice is revoked in the whole fleet since ");
+    let line = suite.decisions().join("\n");
+    assert!(line.contains("reason=revoked") && line.contains("by=fleet:eve"), "{line}");
+    assert_eq!(check(&suite, "alice"), (1, "revoked".to_string()));
+    let why = text(&suite.run_as("nobody", "oncall-cache why alice"));
+    assert!(why.contains("by eve: laptop stolen") && why.contains("oncall-collector unrevoke"), "{why}");
+    assert!(text(&suite.run_as("nobody", "oncall-cache who")).contains("alice (revoked), carol"));
+
+    // Root of this host has no say in it, whatever was said here before.
+    let said = suite.host.sh("oncall-cache unrevoke alice");
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    refused(&said, "oncall-collector unrevoke alice");
+    let said = suite.host.must("oncall-cache revoke alice && oncall-cache unrevoke alice 2>&1");
+    assert!(said.contains("alice stays shut out: revoked in the whole fleet since "), "{said}");
+    assert_eq!(check(&suite, "alice"), (1, "revoked".to_string()));
+
+    // Its own end, and the fleet's word, let her in again; the fleet does not take back what root of this host said.
+    pulled(&suite, &alice(8, "revoked", "2026-11-20T10:00:00Z"));
+    admitted(&suite.ssh("alice", "root", "true"));
+    pulled(&suite, &(alice(9, "lifted", "-") + "person dave 1 lifted 2026-11-20T09:00:00Z - eve\n"));
+    admitted(&suite.ssh("alice", "root", "true"));
+    refused(&suite.run_as("dave", "sudo -n true"), "dave is revoked on this host since ");
+    // A release that knows no fleet reads this file, as it was, and refuses nobody for the other.
+    assert_eq!(suite.host.read(REVOKED), roots);
+    suite.host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
+    pulled(&suite, "nothing that is understood\n");
+    admitted(&suite.ssh("alice", "root", "true"));
+}
+
+#[test]
+fn a75_a_key_that_the_fleet_has_revoked_opens_nothing_wherever_sshd_has_it_from() {
+    let suite = of_fleet("");
+    let print = |name: &str| {
+        let told = suite.host.must(&format!("ssh-keygen -lf /root/keys/{name}.pub"));
+        told.split(' ').nth(1).expect("a fingerprint").to_string()
+    };
+    let key = |name: &str, serial: u64, state: &str| {
+        format!("key {} {serial} {state} 2026-11-20T09:00:00Z - eve\n", print(name))
+    };
+    for (home, name) in [("/root", "carol"), ("/home/dave", "dave")] {
+        suite.host.must(&format!(
+            "mkdir -p {home}/.ssh && cp /root/keys/{name}.pub {home}/.ssh/authorized_keys && chown -R $(stat -c %U {home}) {home}/.ssh"
+        ));
+    }
+    admitted(&suite.ssh("carol", "root", "true"));
+    admitted(&suite.ssh("dave", "dave", "true"));
+    pulled(&suite, &in_order([key("carol", 1, "revoked"), key("dave", 1, "revoked")]));
+    assert!(
+        !text(&keys(&suite, "root")).contains(" carol") && text(&keys(&suite, "root")).contains(" alice")
+    );
+    assert!(
+        text(&suite.run_as("authkeys", "authkeys --explain carol"))
+            .contains("dropped: revoked in the whole fleet")
+    );
+    let _ = suite.decisions();
+    refused(
+        &suite.ssh("carol", "root", "true"),
+        "the key that opened this session is revoked in the whole fleet",
+    );
+    // Nothing guards that account.
+    refused(
+        &suite.ssh("dave", "dave", "true"),
+        "the key that opened this session is revoked in the whole fleet",
+    );
+    assert_eq!(reasons(&suite), ["revoked", "not-guarded", "revoked"]);
+    // The person is not: another key, and sudo, still open what they opened.
+    admitted(&suite.run_as("carol", "sudo -n true"));
+    let asked =
+        text(&suite.run_as("nobody", &format!("oncall-cache test-access root --key {}", print("carol"))));
+    assert!(asked.contains("is revoked in the whole fleet"), "{asked}");
+    pulled(&suite, &in_order([key("carol", 2, "lifted"), key("dave", 2, "lifted")]));
+    admitted(&suite.ssh("carol", "root", "true"));
+    admitted(&suite.ssh("dave", "dave", "true"));
+}
+
+#[test]
+fn a_list_of_the_fleet_that_is_too_old_or_is_not_understood_refuses_the_guarded_alone() {
+    let suite = of_fleet("revoked_age = '2m'\n");
+    suite.host.must(
+        "mkdir -p /home/dave/.ssh && cp /root/keys/dave.pub /home/dave/.ssh/authorized_keys && chown -R dave /home/dave/.ssh",
+    );
+    let stale = (2, "revoked-stale".to_string());
+    assert_eq!(check(&suite, "alice"), stale, "nothing was pulled yet");
+    refused(&suite.run_as("alice", "sudo -n true"), "too old (revoked-stale)");
+    admitted(&suite.ssh("dave", "dave", "true"));
+    pulled(&suite, "");
+    admitted(&suite.ssh("alice", "root", "true"));
+    suite.host.must("sed -i '1s/ 20.*/ 2026-11-20T09:00:00Z/' /var/lib/oncall-cache/revoked");
+    assert_eq!(check(&suite, "alice"), stale);
+    let status = suite.run_as("nobody", "oncall-cache status");
+    assert_eq!(status.status.code(), Some(2), "{}", text(&status));
+    refused(&status, "(revoked-stale)");
+    pulled(&suite, "people alice\n");
+    assert_eq!(check(&suite, "alice"), (2, "revoked-unreadable".to_string()));
+    admitted(&suite.ssh("dave", "dave", "true"));
+    pulled(&suite, "");
+    suite.host.must("chmod 666 /var/lib/oncall-cache/revoked");
+    assert_eq!(check(&suite, "alice"), (2, "revoked-unreadable".to_string()));
 }

@@ -1,4 +1,4 @@
-//! What `[[keys.rule]]` and `explain` put before keys, read by a real ssh-keygen and obeyed by a real sshd.
+//! What `[[keys.rule]]` and `explain_refusals` put before keys, read by a real ssh-keygen and obeyed by a real sshd.
 
 use std::process::Output;
 
@@ -165,7 +165,7 @@ fn what_a_rule_keeps_back_is_counted_and_explained() {
         ", behind verify-required\n",
         ": dropped by [[keys.rule]] 1: not in a security key (sk-...)\n",
         "\ndave: ssh-rsa 2048 SHA256:",
-        "\ndave: value 4 dropped: does not start with a key type (options are not taken from a directory) (no-key-type)\n",
+        "\ndave: value 4 dropped: does not start with a key type (options in a directory are not accepted) (no-key-type)\n",
         "\ndave: value 5 dropped: ",
     ] {
         assert!(explained.contains(words), "{words:?} in {explained}");
@@ -195,14 +195,13 @@ fn only_root_and_sshds_own_user_can_ask_for_reasons() {
         let explained = suite.must_as(user, "authkeys --explain dave");
         assert!(explained.starts_with("dave: 1 key (keys)\nanswer: copy, "), "{explained}");
     }
-    for mode in ["replica", "lookup"] {
-        configure(&suite, &format!("[keys]\nmode = '{mode}'\n"));
+    for source in ["copy", "live"] {
+        configure(&suite, &format!("[keys]\nsource = '{source}'\n"));
         for account in ["dave", "root"] {
             let output = suite.run_as("dave", &format!("authkeys --explain {account}"));
             assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{}", text(&output));
             let expected = format!(
-                "authkeys: {account}: you may not read /var/lib/authkeys/keys.db, so what sshd would get cannot be \
-                 explained; run it as root or as the AuthorizedKeysCommandUser of sshd_config\n"
+                "authkeys: {account}: you may not read /var/lib/authkeys/keys.db, so this cannot be explained; run it as root or as the AuthorizedKeysCommandUser of sshd_config\n"
             );
             assert!(text(&output).ends_with(&expected), "{}", text(&output));
         }
@@ -231,7 +230,7 @@ fn who_is_off_call_is_told_and_gets_no_further() {
     for words in [
         "root: 1 key (keys)\nanswer: copy, ",
         "\nalice: on call for rota/primary, level 1, ",
-        "\nbob: not admitted (not-oncall); their keys lead to `oncall-cache explain` alone\n",
+        "\nbob: not admitted (not-oncall); their keys only run `oncall-cache explain`\n",
         "\nalice: ssh-ed25519 256 SHA256:",
     ] {
         assert!(explained.contains(words), "{words:?} in {explained}");
@@ -310,10 +309,39 @@ fn who_is_on_call_being_unknown_is_told_and_opens_nothing() {
         let lines = suite.lines_of("authkeys");
         assert!(lines[0].contains(&format!("reason={reason} ")), "{lines:?}");
     };
-    let silent = CONFIG.replace("[host]", "[oncall]\nmax_age = '1s'\n[host]") + "explain = false\n";
+    let silent = CONFIG.replace("[host]", "[oncall]\nmax_age = '1s'\n[host]") + "explain_refusals = false\n";
     suite.host.write("/etc/authkeys/config.toml", silent, 0o644);
     nothing("cache-stale");
     configure(&suite, "");
     suite.host.must("rm /var/lib/oncall-cache/roster.db");
     nothing("cache-missing");
+}
+
+/// Where people who are not on call are not told so, nobody's keys are left to say that it cannot be told.
+#[test]
+fn one_schedule_that_is_not_believed_is_no_answer_about_who_is_on_it() {
+    let suite = Suite::start();
+    let config = CONFIG.replace(r#"["rota/primary"]"#, r#"["rota/primary", "rota/second"]"#);
+    suite.host.write("/etc/authkeys/config.toml", config + "explain_refusals = false\n", 0o644);
+    suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    let rota = suite.host.read("/etc/authkeys/rota.toml");
+    let second = rota.replace("primary", "second").replace("alice", "bob");
+    suite.host.write("/etc/authkeys/rota.toml", rota + &second, 0o644);
+    suite.sync();
+    for name in ["alice", "bob"] {
+        assert_eq!(printed(&suite, &format!("root {}", key_of(&suite, name))).lines().count(), 1, "{name}");
+    }
+    suite.host.must(&format!(
+        "sqlite3 /var/lib/oncall-cache/roster.db \"UPDATE schedule SET synced = synced - 9 * {DAY} WHERE id = 'primary'\""
+    ));
+    let _ = suite.lines_of("authkeys");
+    let asked = suite.run_as("authkeys", &format!("exec authkeys root {}", key_of(&suite, "alice")));
+    assert_eq!((asked.status.code(), asked.stdout.len()), (Some(2), 0), "{}", text(&asked));
+    let logged = suite.lines_of("authkeys");
+    assert!(logged[0].contains("reason=cache-stale "), "{logged:?}");
+    let bob = key_of(&suite, "bob");
+    for asked in [format!("root {bob}"), "root".to_string()] {
+        let lines = printed(&suite, &asked);
+        assert!(lines.lines().count() == 1 && lines.starts_with(&bob), "{asked}: {lines}");
+    }
 }

@@ -9,7 +9,7 @@ fn configure(suite: &Suite, more: &str) {
     let directory = Samba::section();
     suite.host.write(
         "/etc/authkeys/config.toml",
-        format!("{directory}deadline = '5s'\n{more}\n[host]\nname = 'testhost'\n[[policy.shared]]\naccount = 'root'\n"),
+        format!("{directory}timeout = '5s'\n{more}\n[host]\nname = 'testhost'\n[[policy.shared_account]]\naccount = 'root'\n"),
         0o644,
     );
 }
@@ -159,7 +159,7 @@ fn a15_accounts_that_are_disabled_locked_or_expired_have_no_keys() {
         "dn: {}\nchangetype: modify\nreplace: lockoutThreshold\nlockoutThreshold: 2\n",
         Samba::SUFFIX
     ));
-    let soon = now() + 10;
+    let soon = now() + 30;
     samba.set("alice", "accountExpires", &[&filetime(soon)]);
     samba.set("bob", "accountExpires", &["0"]);
     samba.set("carol", "accountExpires", &[&filetime(now() - 1)]);
@@ -174,7 +174,7 @@ fn a15_accounts_that_are_disabled_locked_or_expired_have_no_keys() {
     assert_eq!(open(), ["alice", "bob", "frank", "grace", "heidi"]);
 
     // By the clock, with nobody to ask: in the copy, and in what was remembered of a live answer.
-    let lookup = "[keys]\nmode = 'lookup'";
+    let lookup = "[keys]\nsource = 'live'";
     configure(&suite, lookup);
     assert_eq!(keys("alice") + keys("grace"), 2, "both are remembered");
     samba.stop();
@@ -184,7 +184,23 @@ fn a15_accounts_that_are_disabled_locked_or_expired_have_no_keys() {
     assert_eq!(open(), ["bob", "frank", "grace", "heidi"]);
 
     samba.resume();
-    configure(&suite, "lockout = 'any'");
+    configure(&suite, "disabling_locks = 'any'");
     sync(&suite);
     assert_eq!(open(), ["bob", "grace", "heidi"]);
+}
+
+#[test]
+fn a_domain_controller_tells_the_time() {
+    let suite = Suite::start();
+    let samba = Samba::start(&suite.host);
+    samba.furnish(&suite, |_| String::new());
+    configure(&suite, "");
+    // By a clock that is three days ahead, and nothing from before that could bear it out.
+    let synced = suite.run_ahead("authkeys-sync", 72 * HOUR, "authkeys-sync");
+    assert!(synced.status.success(), "{}", text(&synced));
+    let clock = suite.host.read("/var/lib/authkeys/keys.clock");
+    let seen = clock.split(' ').nth(2).expect("an instant");
+    let seen: i64 = suite.host.must(&format!("date -d {seen} +%s")).trim().parse().expect("seconds");
+    assert!((now() - 60..=now()).contains(&seen), "{clock}");
+    assert_eq!(suite.must_as("authkeys", "authkeys alice").lines().count(), 1);
 }

@@ -211,8 +211,8 @@ fn sources() -> Vec<Source> {
 fn configure(suite: &Suite, source: &Source, level: u8) {
     let config = format!(
         "[host]\nname = 'testhost'\n[directory]\nfile = 'people.toml'\n[oncall]\nlookahead = '90h'\nmax_age = '90h'\n\
-         [[oncall.source]]\nname = 'it'\n{}\nmax_level = {level}\n\
-         [[policy.rule]]\nname = 'primary'\nschedules = ['{}']\nmax_level = {level}\n[[policy.shared]]\naccount = 'root'\n",
+         [[oncall.source]]\nname = 'it'\n{}\nmax_escalation_level = {level}\n\
+         [[policy.rule]]\nname = 'primary'\nschedules = ['{}']\nmax_escalation_level = {level}\n[[policy.shared_account]]\naccount = 'root'\n",
         source.settings, source.primary
     );
     suite.host.write("/etc/authkeys/config.toml", config, 0o644);
@@ -224,7 +224,7 @@ fn configure(suite: &Suite, source: &Source, level: u8) {
 fn admitted(suite: &Suite, instants: &[&str]) -> Vec<Vec<&'static str>> {
     let people = TEAM.map(|member| member.name).join(" ");
     let script = format!(
-        "for at in {}; do for person in {people}; do oncall-cache check $person --at $at >/dev/null; echo $?; done; done",
+        "for at in {}; do for person in {people}; do oncall-cache test-access $person --at $at >/dev/null; echo $?; done; done",
         instants.join(" ")
     );
     let output = suite.run_as("nobody", &script);
@@ -257,9 +257,7 @@ fn start() -> (Suite, PagerDuty) {
     let named = |id: &str, name: &str| json!({"id": id, "type": "schedule", "summary": name, "name": name, "time_zone": "Etc/UTC"});
     pagerduty.set_schedules(vec![named("PPRIMARY", "primary"), named("PSECONDARY", "secondary")]);
     pagerduty.set_page_cap(3);
-    suite.host.write("/etc/authkeys/pagerduty-ca.pem", pagerduty.ca_pem(), 0o644);
-    suite.host.write("/etc/authkeys/pagerduty-token", format!("{TOKEN}\n"), 0o640);
-    suite.host.must("chgrp oncall-cache /etc/authkeys/pagerduty-token");
+    pagerduty.install(&suite.host, TOKEN);
     (suite, pagerduty)
 }
 

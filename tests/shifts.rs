@@ -1,5 +1,5 @@
 //! Shifts from rota.toml, a command and a file, through the real sync: their edges, their zones, whose they are,
-//! and what is not believed.
+//! and what is not trusted.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ const FILE: &str = "/var/lib/rota/rota.json";
 /// A source and how the three kinds of it are configured.
 const SOURCES: [(&str, &str); 3] = [
     ("rota", "provider = 'rota'\nfile = 'rota.toml'"),
-    ("exec", "provider = 'exec'\ncommand = ['/etc/authkeys/rota-command']\ndeadline = '2s'"),
+    ("exec", "provider = 'exec'\ncommand = ['/etc/authkeys/rota-command']\ntimeout = '2s'"),
     ("file", "provider = 'file'\nfile = '/var/lib/rota/rota.json'"),
 ];
 
@@ -28,7 +28,7 @@ fn configure(suite: &Suite, oncall: &str, source: &str) {
     let config = format!(
         "[host]\nname = 'testhost'\n[directory]\nfile = 'people.toml'\n[oncall]\n{oncall}\n\
          [[oncall.source]]\nname = 'it'\n{source}\n[[policy.rule]]\nname = 'primary'\nschedules = ['it/primary']\n\
-         [[policy.shared]]\naccount = 'root'\n"
+         [[policy.shared_account]]\naccount = 'root'\n"
     );
     suite.host.write("/etc/authkeys/config.toml", config, 0o644);
 }
@@ -42,7 +42,7 @@ fn document(now: i64, shifts: &[Told]) -> String {
     json!({"version": 1, "schedules": [{"id": "primary", "shifts": shifts}]}).to_string()
 }
 
-/// Writes what the source of this name tells; rota.toml names people by their addresses, or else principals.
+/// Writes what the source of this name tells; rota.toml names people by their addresses, or else usernames.
 fn tell(suite: &Suite, name: &str, now: i64, shifts: &[Told]) {
     let document = document(now, shifts);
     match name {
@@ -51,7 +51,7 @@ fn tell(suite: &Suite, name: &str, now: i64, shifts: &[Told]) {
         _ => {
             let mut text = "[[schedule]]\nid = 'primary'\n".to_string();
             for (user, start, end) in shifts {
-                let person = user.get("email").or(user.get("principal")).unwrap_or(&user["id"]);
+                let person = user.get("email").or(user.get("username")).unwrap_or(&user["id"]);
                 let (start, end) = (suite::instant(now + start), suite::instant(now + end));
                 let _ = writeln!(text, "[[schedule.shift]]\nperson = {person}\nstart = {start}\nend = {end}");
             }
@@ -72,7 +72,7 @@ fn sync(suite: &Suite) -> String {
 /// The exit status of `check PERSON` so many seconds after `now`.
 fn check(suite: &Suite, person: &str, now: i64, after: i64) -> Option<i32> {
     let at = suite::instant(now + after);
-    suite.run_as("nobody", &format!("oncall-cache check {person} --at {at}")).status.code()
+    suite.run_as("nobody", &format!("oncall-cache test-access {person} --at {at}")).status.code()
 }
 
 /// Who of the team is on call so many seconds after `now`.
@@ -224,10 +224,9 @@ fn a29_who_is_nobody_here_is_left_out_and_said_and_the_others_are_published() {
         let mut shifts = vec![
             (mail("1", "alice@example.com"), -HOUR, HOUR),
             (mail("2", "ghost@example.com"), -HOUR, HOUR),
-            (json!({"id": "zoe", "principal": "zoe"}), -HOUR, HOUR),
+            (json!({"id": "zoe", "username": "zoe"}), -HOUR, HOUR),
         ];
-        let mut expected =
-            vec!["nobody in the directory has ghost@example.com", "nobody in the directory is called zoe"];
+        let mut expected = vec!["no directory entry has ghost@example.com", "the directory has no user zoe"];
         if name != "rota" {
             // What they are called, and even their id, is a principal's name: that says nothing.
             shifts.push((json!({"id": "bob", "name": "carol"}), -HOUR, HOUR));
@@ -328,7 +327,7 @@ fn a_command_that_others_could_have_written_or_that_fails_gives_nothing() {
         ("chmod 775 COMMAND", "rota-command: refused, others can write it; chmod go-w it"),
         (
             "chmod 755 COMMAND; chown oncall-cache COMMAND",
-            "rota-command: refused, its owner is not the one who may write it",
+            "rota-command: refused, it belongs to the wrong user",
         ),
         (
             "chown root COMMAND; mv COMMAND COMMAND.real; ln -s COMMAND.real COMMAND",
@@ -339,10 +338,10 @@ fn a_command_that_others_could_have_written_or_that_fails_gives_nothing() {
             "chmod 755 COMMAND; echo 'echo no luck >&2; exit 4' >COMMAND",
             "rota-command: cannot be started: Exec format error",
         ),
-        ("sed -i '1i #!/bin/sh' COMMAND", "rota-command: ended with exit status 4; it said \"no luck\""),
+        ("sed -i '1i #!/bin/sh' COMMAND", "rota-command: ended with exit status 4; its output: \"no luck\""),
         (
             "printf '#!/bin/sh\\nsleep 61.5 & sleep 61.5\\n' >COMMAND",
-            "rota-command: not done after 2s and killed; see `deadline`",
+            "rota-command: not done after 2s and killed; see `timeout`",
         ),
         ("printf '#!/bin/sh\\nyes\\n' >COMMAND", "printed more than 4194304 bytes"),
         (
@@ -352,7 +351,7 @@ fn a_command_that_others_could_have_written_or_that_fails_gives_nothing() {
         ("rm COMMAND", "rota-command: no such file"),
         (
             "mkdir -m 1777 /etc/way; ln -s /etc/authkeys /etc/way/there; sed -i s:/etc/authkeys/rota-command:/etc/way/there/rota-command: /etc/authkeys/config.toml",
-            "/etc/way/there is a link that others could have made",
+            "/etc/way/there is a symbolic link that others could have made",
         ),
     ] {
         suite.host.must(&spoil.replace("COMMAND", COMMAND));
@@ -382,7 +381,7 @@ fn a_file_is_believed_if_root_or_the_owner_of_its_directory_wrote_it() {
         suite.must_as("oncall-cache", "oncall-cache sync");
     }
     for (spoil, words) in [
-        ("chown nobody FILE", "its owner is not the one who may write it"),
+        ("chown nobody FILE", "it belongs to the wrong user"),
         ("chown daemon FILE; chmod 666 FILE", "others can write it"),
         ("chmod 644 FILE; chmod 777 /var/lib/rota", "can be written by others"),
         (
@@ -395,7 +394,7 @@ fn a_file_is_believed_if_root_or_the_owner_of_its_directory_wrote_it() {
         fails(&suite, words);
     }
     for (written, words) in
-        [(now - 90_000, "was true 1d 1h ago, `max_age` is 1d"), (now + HOUR, "clock-skew")]
+        [(now - 90_000, "it was last written 1d 1h ago, `max_age` is 1d"), (now + HOUR, "clock-skew")]
     {
         let text = document(now, &good).replacen(
             '{',
@@ -463,7 +462,7 @@ fn shifts_of_one_person_that_touch_or_overlap_are_one_stretch_wherever_people_re
     assert_eq!(who["schedules"][0]["next"]["person"], "bob");
     // Who is refused reads the same, from PAM too, which reads no more of the roster than it needs.
     for refused in [
-        text(&suite.run_as("nobody", "oncall-cache check carol")),
+        text(&suite.run_as("nobody", "oncall-cache test-access carol")),
         text(&suite.run_as("carol", "sudo -n true")),
     ] {
         assert!(refused.contains("alice is, until ") && refused.contains(&until(end)), "{refused}");
@@ -488,14 +487,14 @@ fn the_advice_of_map_works_when_it_is_typed() {
         configure(&suite, "", &format!("{}\nallow_empty = true", SOURCES[2].1));
         tell(&suite, "file", now, &[(json!({"id": id}), -HOUR, HOUR)]);
         let map: Value =
-            serde_json::from_slice(&suite.host.sh("oncall-cache map --json").stdout).expect("JSON");
+            serde_json::from_slice(&suite.host.sh("oncall-cache identities --json").stdout).expect("JSON");
         let problem = map["users"][0]["problem"].as_str().expect("a problem");
         let line =
             problem.split("write ").nth(1).and_then(|rest| rest.split(" below").next()).expect(problem);
         let table = format!("[oncall.source.people]\n{}", line.replace("NAME", "alice"));
         configure(&suite, "", &format!("{}\n{table}", SOURCES[2].1));
         suite.must_as("oncall-cache", "oncall-cache sync");
-        assert!(suite.run_as("nobody", "oncall-cache check alice").status.success(), "{id}: {problem}");
+        assert!(suite.run_as("nobody", "oncall-cache test-access alice").status.success(), "{id}: {problem}");
         let checked = text(&suite.host.sh("oncall-cache config check /etc/authkeys/config.toml"));
         assert!(!checked.contains("warning"), "{checked}");
     }
@@ -509,12 +508,12 @@ fn ids_that_match_nobody_are_told_by_config_check() {
     for (source, key, words) in [
         (SOURCES[0].1, "b@example.com", ""),
         (SOURCES[0].1, "alice", ""),
-        (SOURCES[0].1, "B@example.com", "letter by letter; did you mean `b@example.com`?"),
-        (SOURCES[0].1, "alcie", "`alcie` is no user of source `it`; did you mean `alice`?"),
-        (SOURCES[0].1, "somebody", "`somebody` is no user of source `it`"),
+        (SOURCES[0].1, "B@example.com", "compared exactly; did you mean `b@example.com`?"),
+        (SOURCES[0].1, "alcie", "`alcie` is not a user of source `it`; did you mean `alice`?"),
+        (SOURCES[0].1, "somebody", "`somebody` is not a user of source `it`"),
         (pagerduty, "PUALICE", ""),
-        (pagerduty, "alice@example.com", "is a mail address and no id of PagerDuty's, so it never matches"),
-        (pagerduty, "pualice", "is no id of PagerDuty's, which are capitals and digits"),
+        (pagerduty, "alice@example.com", "is a mail address, not an id of PagerDuty, so it never matches"),
+        (pagerduty, "pualice", "is not an id of PagerDuty, which has capitals and digits"),
         (pagerduty, "", "it is empty or cannot be printed"),
     ] {
         configure(&suite, "", &format!("{source}\n[oncall.source.people]\n\"{key}\" = 'alice'"));

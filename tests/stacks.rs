@@ -1,6 +1,6 @@
 //! Where pam-oncall-enable puts its lines: every order of PAM's lines, each asked of a real libpam before and after.
 //!
-//! After it either whoever pam_oncall.so refuses is refused, and everybody else is told what they were told before, or
+//! After it either everybody whom pam_oncall.so refuses is refused, and everybody else gets the answer that they got before, or
 //! the stack is as it was and that was said.
 
 use std::collections::BTreeMap;
@@ -337,7 +337,7 @@ fn what_it_says_that_counts_refuses_whoever_is_off_call() {
             suite.host.write(&format!("/etc/pam.d/{service}"), &stack, 0o644);
             assert!(enters(service, "bob") && enters(service, "alice"), "{service}: {stack}");
             let said = suite.host.must(&format!("sh /run/suite/source/packaging/pam/enable.sh {service}"));
-            assert!(said.contains(&format!("It counts from now on for {service}:")), "{said}");
+            assert!(said.contains(&format!("Now in effect for {service}:")), "{said}");
             let now = suite.host.read(&format!("/etc/pam.d/{service}"));
             assert!(!enters(service, "bob") && enters(service, "alice"), "{service}: {now}");
             suite.host.must(&format!("sh /run/suite/source/packaging/pam/enable.sh --undo {service}"));

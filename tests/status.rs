@@ -6,6 +6,8 @@ use harness::suite::{DAY, HOUR, Suite};
 use harness::text;
 use serde_json::Value;
 
+const OPERATIONS: &str = include_str!("../docs/operations.md");
+
 /// Exit status, and what `oncall-cache status --json` says to somebody without any right.
 fn status(suite: &Suite) -> (Option<i32>, Value) {
     let output = suite.run_as("nobody", "oncall-cache status --json");
@@ -36,6 +38,10 @@ fn a_host_that_knows_is_well() {
     suite.sync();
     let (code, json) = status(&suite);
     assert_eq!((code, &json["version"], &json["health"]), (Some(0), &1.into(), &"well".into()), "{json:#}");
+    let row = OPERATIONS.lines().find(|line| line.starts_with("| `status` | `at`")).expect("a row");
+    let written: BTreeSet<&str> = row.split('`').skip(3).step_by(2).collect();
+    let fields = json.as_object().expect("an object").keys().map(String::as_str);
+    assert_eq!(written, fields.filter(|field| *field != "version").collect(), "docs/operations.md");
     let primary = &json["schedules"][0];
     assert_eq!(primary["schedule"], "rota/primary");
     assert_eq!(primary["state"], "read");
@@ -44,7 +50,7 @@ fn a_host_that_knows_is_well() {
     assert_eq!((&primary["warn_age_seconds"], &primary["max_age_seconds"]), (&3600.into(), &86_400.into()));
     assert_eq!((&json["last_sync"]["published"], &json["last_sync"]["unmapped"]), (&true.into(), &0.into()));
     let table = table(&suite);
-    assert!(table.starts_with("well: every schedule is known and believed\n"), "{table}");
+    assert!(table.starts_with("well: every schedule is known and valid\n"), "{table}");
     assert!(table.contains("\nprimary   read   "), "{table}");
     assert!(table.contains("  alice\n"), "{table}");
 }
@@ -100,7 +106,7 @@ fn what_is_not_believed_is_exit_status_2() {
     let (code, json) = status(&suite);
     assert_eq!((code, &json["schedules"][0]["believed"]), (Some(2), &false.into()), "{json:#}");
     assert!(table(&suite).contains("cannot tell"));
-    assert_eq!(suite.run_as("nobody", "oncall-cache check alice").status.code(), Some(2));
+    assert_eq!(suite.run_as("nobody", "oncall-cache test-access alice").status.code(), Some(2));
     suite.sync();
     assert_eq!(status(&suite).0, Some(0));
     suite.host.must("cp /var/lib/oncall-cache/roster.db /root/; echo x >/var/lib/oncall-cache/roster.db");
@@ -179,7 +185,7 @@ fn who_cannot_log_in_soon_is_shown() {
     assert_eq!(json["last_sync"]["ahead"][0]["who"], "dave");
     let table = table(&suite);
     assert!(table.contains("next on-caller cannot log in: dave, primary from "), "{table}");
-    assert!(table.contains("1 of the sources' users are nobody here"), "{table}");
+    assert!(table.contains("1 of the providers' users match nobody in the directory"), "{table}");
     assert!(!table.contains('@') && !json.to_string().contains('@'), "no mail address: {table}");
 }
 
@@ -242,7 +248,7 @@ fn prometheus_reads_the_same() {
     let old = run(2);
     assert!(!old.contains_key(&format!("oncall_cache_schedule_on_call_people{labels}")), "nobody can tell");
     assert_eq!((old["oncall_cache_status"], old[&format!("oncall_cache_schedule_believed{labels}")]), (2, 0));
-    suite.host.must("rm /var/lib/oncall-cache/*");
+    suite.host.must("rm -r /var/lib/oncall-cache/*");
     assert_eq!(run(2)["oncall_cache_roster_believed"], 0);
     suite.host.must("rm /etc/authkeys/config.toml");
     assert_eq!(run(2).into_iter().collect::<Vec<_>>(), [("oncall_cache_status".to_string(), 2)]);
@@ -360,7 +366,7 @@ fn a_monitoring_plugin_says_the_same_in_one_line() {
     let (code, told, numbers) = nagios(&suite);
     assert_eq!(
         (code, told.as_str()),
-        (Some(0), "OK - well: every schedule is known and believed; on call: alice")
+        (Some(0), "OK - well: every schedule is known and valid; on call: alice")
     );
     let shown = &numbers["age rota/primary"];
     assert!(shown.ends_with("s;3600;86400;0"), "{shown}");
@@ -381,7 +387,7 @@ fn a_monitoring_plugin_says_the_same_in_one_line() {
     age(&suite, 25 * HOUR);
     let (code, told, numbers) = nagios(&suite);
     assert_eq!((code, numbers["believed_for"].as_str()), (Some(2), "0s;;;0"), "{told}");
-    assert!(told.contains("not believed: read 1d 1h"), "{told}");
+    assert!(told.contains("not valid: read 1d 1h"), "{told}");
 }
 
 /// A sync that finds no rota, five seconds after the last good one.
@@ -396,11 +402,11 @@ fn a_plugin_that_may_not_look_does_not_know_and_a_broken_host_is_critical() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR)]);
     suite.sync();
-    suite.host.must("oncall-cache suspend --for 1h --reason 'a | b'");
+    suite.host.must("oncall-cache pause --for 1h --reason 'a | b'");
     let (code, told, _) = nagios(&suite);
     assert_eq!(code, Some(1), "{told}");
-    assert!(told.starts_with("WARNING - failing: enforcing is SUSPENDED until "), "{told}");
-    suite.host.must("oncall-cache suspend --end && chmod 700 /etc/authkeys");
+    assert!(told.starts_with("WARNING - failing: enforcing is PAUSED until "), "{told}");
+    suite.host.must("oncall-cache pause --end && chmod 700 /etc/authkeys");
     let (code, told, _) = nagios(&suite);
     assert_eq!(code, Some(3), "{told}");
     suite.host.must("chmod 755 /etc/authkeys && chmod 700 /var/lib/oncall-cache");
@@ -438,20 +444,23 @@ fn a_roster_that_cannot_be_read_is_not_called_damaged_and_hints_name_its_writer(
     says("oncall-cache who", &[&format!("no {roster}; run `oncall-cache sync`")]);
     suite.must_as("oncall-cache", "oncall-cache sync");
     suite.host.must(&format!("cp -p {roster} /root/good; truncate -s 4096 {roster}"));
-    says("oncall-cache check alice", &["cache-corrupt", "is damaged or not ours; run `oncall-cache sync`"]);
+    says(
+        "oncall-cache test-access alice",
+        &["cache-corrupt", "is damaged, or another program's; run `oncall-cache sync`"],
+    );
     suite.host.must(&format!("cat /root/good >{roster}"));
     let failing = format!("strace -o /dev/null -P {roster} -e inject=pread64:error=EIO oncall-cache");
     says(
-        &format!("{failing} check alice"),
+        &format!("{failing} test-access alice"),
         &[
             "cache-unreadable",
             &format!(
-                "{roster} cannot be read, and may be as it should; look at its disk: Input/output error"
+                "{roster} cannot be read, though its contents may be intact; check the disk: Input/output error"
             ),
         ],
     );
     says(&format!("{failing} who"), &["cannot be read"]);
-    assert!(suite.run_as("nobody", "oncall-cache check alice").status.success(), "it was as it should");
+    assert!(suite.run_as("nobody", "oncall-cache test-access alice").status.success(), "it was as it should");
 }
 
 #[test]
@@ -460,9 +469,9 @@ fn how_long_a_login_waits_for_a_directory_that_does_not_answer_is_told() {
     suite.write_rota(&[("alice", -HOUR, HOUR)]);
     suite.sync();
     assert!(status(&suite).1["outage_wait_seconds"].is_null() && !table(&suite).contains("a login waits"));
-    let server = "urls = ['ldaps://ldap.example.com']\nbase = 'dc=example,dc=com'\n[keys]\ndeadline = '4s'";
+    let server = "urls = ['ldaps://ldap.example.com']\nbase = 'dc=example,dc=com'\n[keys]\ntimeout = '4s'";
     let config = harness::suite::CONFIG.replace("file = \"people.toml\"", server);
     suite.host.write("/etc/authkeys/config.toml", config, 0o644);
     assert_eq!(status(&suite).1["outage_wait_seconds"], 8);
-    assert!(table(&suite).contains("a login waits up to 8 seconds: twice `deadline`"), "{}", table(&suite));
+    assert!(table(&suite).contains("a login waits up to 8 seconds: twice `timeout`"), "{}", table(&suite));
 }

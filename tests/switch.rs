@@ -1,4 +1,4 @@
-//! Root switches the mode: suspends enforcing for some hours, enforces where the configuration observes, on trial or for good.
+//! Root switches the mode: pauses enforcing for some hours, enforces where the configuration observes, on trial or for good.
 
 use std::process::Output;
 
@@ -60,7 +60,7 @@ fn line(suite: &Suite, verb: &str, ago: i64, left: i64, boot: &str) -> String {
 }
 
 #[test]
-fn a_suspension_refuses_nobody_until_its_end_and_is_said_everywhere() {
+fn a_pause_refuses_nobody_until_its_end_and_is_said_everywhere() {
     let suite = suite("enforce");
     assert!(!lets_bob_in(&suite, ""));
     let (code, json) = status(&suite);
@@ -68,14 +68,14 @@ fn a_suspension_refuses_nobody_until_its_end_and_is_said_everywhere() {
     assert_eq!(json["mode_source"], Value::Null);
 
     must_say(
-        &suite.host.sh("oncall-cache suspend --for 4h --reason 'the rota shows nobody'"),
+        &suite.host.sh("oncall-cache pause --for 4h --reason 'the rota shows nobody'"),
         0,
-        "enforcing is SUSPENDED until ",
+        "enforcing is PAUSED until ",
     );
     let logged = suite.lines_of("oncall-cache");
-    assert!(logged[0].starts_with("person=- decision=suspend reason=switch by=root until=20"), "{logged:?}");
+    assert!(logged[0].starts_with("person=- decision=pause reason=switch by=root until=20"), "{logged:?}");
     assert_eq!(suite.host.must(&format!("stat -c '%U %a' {SWITCH}")).trim(), "root 644");
-    assert!(lets_bob_in(&suite, "suspended"));
+    assert!(lets_bob_in(&suite, "paused"));
     // It opens nothing that authkeys prints, and who is admitted is admitted as ever.
     let printed = suite.must_as("authkeys", "authkeys root");
     let bobs = |line: &&str| line.ends_with(" bob");
@@ -85,38 +85,38 @@ fn a_suspension_refuses_nobody_until_its_end_and_is_said_everywhere() {
     );
     let (code, json) = status(&suite);
     assert_eq!((code, json["health"].as_str(), json["mode"].as_str()), (1, Some("failing"), Some("observe")));
-    assert_eq!(json["mode_source"], "suspended");
-    assert!(json["suspended_until"].as_str().is_some_and(|until| until > instant(now() + 3 * HOUR).as_str()));
-    must_say(&suite.run_as("nobody", "oncall-cache status"), 1, "failing: enforcing is SUSPENDED until ");
+    assert_eq!(json["mode_source"], "paused");
+    assert!(json["paused_until"].as_str().is_some_and(|until| until > instant(now() + 3 * HOUR).as_str()));
+    must_say(&suite.run_as("nobody", "oncall-cache status"), 1, "failing: enforcing is PAUSED until ");
     let metrics = suite.run_as("nobody", "oncall-cache status --prometheus");
     must_say(&metrics, 1, "\noncall_cache_enforcing 0\n");
-    assert!(!text(&metrics).contains("suspended_until_timestamp_seconds 0"), "{}", text(&metrics));
+    assert!(!text(&metrics).contains("paused_until_timestamp_seconds 0"), "{}", text(&metrics));
     must_say(
         &suite.run_as("nobody", "oncall-cache why bob"),
         1,
-        "(would be refused; enforcing is suspended)",
+        "(would be refused, but enforcing is paused)",
     );
     must_say(&suite.run_as("nobody", "oncall-cache why bob"), 1, "(by root: the rota shows nobody)");
     must_say(
         &suite.run_as("nobody", "oncall-cache config show"),
         0,
-        "# not by this file: enforcing is SUSPENDED",
+        "# not by this file: enforcing is PAUSED",
     );
     // The day on which this software is the problem.
     suite.host.must("mv /etc/authkeys/config.toml /root; rm -r /var/lib/oncall-cache");
     let sudo = suite.run_as("bob", "sudo -n id -u");
     assert!(sudo.status.success(), "{}", text(&sudo));
-    assert!(suite.decisions()[0].contains("reason=config-invalid mode=suspended "));
+    assert!(suite.decisions()[0].contains("reason=config-invalid mode=paused "));
     suite.host.must("mv /root/config.toml /etc/authkeys");
 
-    must_say(&suite.host.sh("oncall-cache suspend --end"), 0, "this host enforces, as config.toml says");
+    must_say(&suite.host.sh("oncall-cache pause --end"), 0, "this host enforces, as config.toml says");
     assert!(!suite.host.path(SWITCH).exists());
     must_say(&suite.run_as("bob", "sudo -n true"), 1, "this host cannot tell who is (cache-missing)");
-    must_say(&suite.host.sh("oncall-cache suspend --end"), 1, "is not suspended");
+    must_say(&suite.host.sh("oncall-cache pause --end"), 1, "is not paused");
 }
 
 #[test]
-fn a_suspension_ends_by_itself_and_no_clock_makes_it_longer() {
+fn a_pause_ends_by_itself_and_no_clock_makes_it_longer() {
     let suite = suite("enforce");
     let boot = suite.host.read("/proc/sys/kernel/random/boot_id").trim().to_string();
     let write = |line: String| suite.host.write(SWITCH, line, 0o644);
@@ -132,9 +132,9 @@ fn a_suspension_ends_by_itself_and_no_clock_makes_it_longer() {
         // A day and a second.
         (0, DAY + 1, boot.as_str(), false),
     ] {
-        write(line(&suite, "suspend", ago, left, boot));
+        write(line(&suite, "pause", ago, left, boot));
         let word = if open {
-            "suspended"
+            "paused"
         } else if left > DAY {
             "switch-unreadable"
         } else {
@@ -148,11 +148,11 @@ fn a_suspension_ends_by_itself_and_no_clock_makes_it_longer() {
     let length = uptime.min(3_600);
     let from = now() - length / 6;
     let (from, until) = (instant(from), instant(from + length));
-    write(format!("suspend {from} {until} {boot}:{} root\n", uptime - length));
+    write(format!("pause {from} {until} {boot}:{} root\n", uptime - length));
     assert!(!lets_bob_in(&suite, ""));
-    let over = now() + 9;
-    write(line(&suite, "suspend", 5, 9, &boot));
-    assert!(lets_bob_in(&suite, "suspended"));
+    let over = now() + 20;
+    write(line(&suite, "pause", 5, 20, &boot));
+    assert!(lets_bob_in(&suite, "paused"));
     wait_until("it is over", || now() > over);
     assert!(!lets_bob_in(&suite, ""));
 }
@@ -162,7 +162,7 @@ fn a_switch_that_cannot_be_read_enforces_whatever_the_configuration_says() {
     for mode in ["enforce", "observe"] {
         let suite = suite(mode);
         let boot = suite.host.read("/proc/sys/kernel/random/boot_id").trim().to_string();
-        let good = line(&suite, "suspend", 5, 600, &boot);
+        let good = line(&suite, "pause", 5, 600, &boot);
         for (text, spoil) in [
             (good.as_str(), "chmod 666 SWITCH"),
             (&good, "chown dave SWITCH"),
@@ -184,7 +184,7 @@ fn a_switch_that_cannot_be_read_enforces_whatever_the_configuration_says() {
                     .as_str()
                     .is_some_and(|told| told.contains("the switch cannot be read: /etc/"))
             );
-            must_say(&suite.host.sh("oncall-cache suspend --for 1h --reason x"), 2, SWITCH);
+            must_say(&suite.host.sh("oncall-cache pause --for 1h --reason x"), 2, SWITCH);
         }
         suite.host.must(&format!("rm -rf {SWITCH}"));
         assert_eq!(lets_bob_in(&suite, if mode == "observe" { "observe" } else { "" }), mode == "observe");
@@ -192,15 +192,15 @@ fn a_switch_that_cannot_be_read_enforces_whatever_the_configuration_says() {
 }
 
 #[test]
-fn suspend_and_enforce_are_roots_and_ask_for_what_they_need() {
+fn pause_and_enforce_are_roots_and_ask_for_what_they_need() {
     let suite = suite("enforce");
     for (command, code, words) in [
-        ("suspend --for 25h --reason x", 64, "is longer than 1d"),
-        ("suspend --for 4 --reason x", 64, "is not a duration"),
-        ("suspend --for 4h", 64, "--reason"),
-        ("suspend --for 4h --reason ''", 64, "a reason is one line"),
-        ("suspend --for 4h --reason 'a\tb'", 64, "a reason is one line"),
-        ("suspend --end", 1, "is not suspended"),
+        ("pause --for 25h --reason x", 64, "is longer than 1d"),
+        ("pause --for 4 --reason x", 64, "is not a duration"),
+        ("pause --for 4h", 64, "--reason"),
+        ("pause --for 4h --reason ''", 64, "a reason is one line"),
+        ("pause --for 4h --reason 'a\tb'", 64, "a reason is one line"),
+        ("pause --end", 1, "is not paused"),
         ("enforce --confirm-within 5s", 64, "a trial lasts"),
         ("enforce --confirm", 1, "there is no trial"),
         ("enforce --end", 1, "nothing to end"),
@@ -208,20 +208,20 @@ fn suspend_and_enforce_are_roots_and_ask_for_what_they_need() {
         must_say(&suite.host.sh(&format!("oncall-cache {command}")), code, words);
         assert!(!suite.host.path(SWITCH).exists(), "{command}");
     }
-    let other = "cp -r /etc/authkeys /root/other && cd /root/other && oncall-cache --config config.toml suspend --for 1h --reason x";
+    let other = "cp -r /etc/authkeys /root/other && cd /root/other && oncall-cache --config config.toml pause --for 1h --reason x";
     must_say(
         &suite.host.sh(other),
         0,
         "/root/other/switch counts for PAM lines with config= and a file beside it",
     );
-    for command in ["suspend --for 1h --reason x", "enforce", "enforce --confirm"] {
+    for command in ["pause --for 1h --reason x", "enforce", "enforce --confirm"] {
         must_say(&suite.run_as("alice", &format!("oncall-cache {command}")), 2, "only root may");
     }
     // Where the configuration enforces there is nothing to switch, and what holds is tried all the same.
     must_say(&suite.host.sh("oncall-cache enforce"), 0, "config.toml enforces already");
     suite.host.must("sed -i /pam_oncall/d /etc/pam.d/sudo");
     let wrong = suite.host.sh("oncall-cache enforce");
-    must_say(&wrong, 2, "this host enforces as before, and that goes wrong: sudo lets bob in");
+    must_say(&wrong, 2, "this host enforces as before, and its test failed: sudo lets in bob");
     assert!(!suite.host.path(SWITCH).exists());
 }
 
@@ -252,7 +252,7 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     must_say(
         &suite.host.sh("oncall-cache enforce --confirm"),
         2,
-        "not confirmed: this is no login by sshd or login (inside tmux or screen it cannot be seen); log in anew",
+        "not confirmed: this is not a login by sshd or login (inside tmux or screen that cannot be seen); log in again",
     );
 
     // Its end comes without anybody doing anything: the same file, an hour later.
@@ -260,7 +260,7 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     let file = suite.host.read(SWITCH);
     suite.host.write(SWITCH, line(&suite, "enforce", 3_600, -3_540, &boot), 0o644);
     assert!(lets_bob_in(&suite, "observe"));
-    must_say(&suite.ssh("alice", "root", "oncall-cache enforce --confirm"), 1, "or it is over");
+    must_say(&suite.ssh("alice", "root", "oncall-cache enforce --confirm"), 1, "or it has ended");
     suite.host.write(SWITCH, file, 0o644);
     assert!(!lets_bob_in(&suite, "trial"));
 
@@ -290,7 +290,7 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
         let stale = stale.join().expect("it ends");
         (stale, suite.ssh("alice", "alice", "sudo -n oncall-cache enforce --confirm"))
     });
-    must_say(&stale, 2, "and the trial began after it; log in anew");
+    must_say(&stale, 2, "and the trial began after it; log in again");
     must_say(&fresh, 0, "enforced since ");
     assert!(text(&fresh).contains("by root") || text(&fresh).contains("by alice"), "{}", text(&fresh));
     assert!(suite.host.read(SWITCH).contains(" - "), "{}", suite.host.read(SWITCH));
@@ -305,11 +305,7 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     assert_eq!(suite.host.sh("oncall-cache enforce; echo code $?").stdout, b"code 137\n");
     suite.host.must(&format!("mv /root/pam-probe {PROBE}"));
     must_say(&suite.host.sh("oncall-cache status"), 0, "while it is tested");
-    must_say(
-        &suite.ssh("alice", "root", "oncall-cache enforce --confirm"),
-        1,
-        "did not come to its end; run",
-    );
+    must_say(&suite.ssh("alice", "root", "oncall-cache enforce --confirm"), 1, "did not finish; run");
     suite.host.write(SWITCH, &confirmed, 0o644);
 
     // What is confirmed stays so, also if somebody tries once more and is cut off in the middle.
@@ -326,11 +322,11 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     suite.host.must(&format!("mv /root/pam-probe {PROBE}"));
     assert_eq!(suite.host.read(SWITCH), confirmed);
 
-    // A suspension goes before it, and leaves it as it was.
-    suite.host.must("oncall-cache suspend --for 1h --reason 'rota is wrong'");
-    assert!(lets_bob_in(&suite, "suspended"));
-    must_say(&suite.host.sh("oncall-cache enforce"), 2, "end that first: oncall-cache suspend --end");
-    suite.host.must("oncall-cache suspend --end");
+    // A pause goes before it, and leaves it as it was.
+    suite.host.must("oncall-cache pause --for 1h --reason 'rota is wrong'");
+    assert!(lets_bob_in(&suite, "paused"));
+    must_say(&suite.host.sh("oncall-cache enforce"), 2, "end that first: oncall-cache pause --end");
+    suite.host.must("oncall-cache pause --end");
     assert!(!lets_bob_in(&suite, ""));
     must_say(&suite.host.sh("oncall-cache enforce --end"), 0, "this host observes, as config.toml says");
     assert!(lets_bob_in(&suite, "observe"));
@@ -343,7 +339,7 @@ fn nothing_is_enforced_that_would_shut_out_or_let_in_the_wrong_people() {
     for (spoil, words) in [
         (
             "sed -i /pam_oncall/d /etc/pam.d/sudo",
-            "sudo lets bob in, who is off call: its stack has no line of ours",
+            "sudo lets in bob, who is off call: our line is missing from its stack",
         ),
         ("sed -i '1i account requisite pam_deny.so' /etc/pam.d/login", "login refuses root on tty1: "),
         ("sed -i '1i account requisite pam_deny.so' /etc/pam.d/sudo", "sudo refuses alice, who is on call: "),
@@ -358,11 +354,11 @@ fn nothing_is_enforced_that_would_shut_out_or_let_in_the_wrong_people() {
         assert!(!suite.host.path(SWITCH).exists(), "{spoil}");
         suite.host.must("cp -r /root/pam.d /root/authkeys /etc; cp -rp /root/cache/. /var/lib/oncall-cache/");
     }
-    suite.host.must("oncall-cache suspend --for 1h --reason 'cold start'");
-    must_say(&suite.host.sh("oncall-cache status"), 1, "enforcing is SUSPENDED until ");
+    suite.host.must("oncall-cache pause --for 1h --reason 'cold start'");
+    must_say(&suite.host.sh("oncall-cache status"), 1, "enforcing is PAUSED until ");
     for command in ["enforce", "enforce --confirm-within 5m"] {
-        must_say(&suite.host.sh(&format!("oncall-cache {command}")), 2, "enforcing is suspended until ");
+        must_say(&suite.host.sh(&format!("oncall-cache {command}")), 2, "enforcing is paused until ");
     }
-    suite.host.must("oncall-cache suspend --end; echo nonsense >>/etc/authkeys/config.toml");
+    suite.host.must("oncall-cache pause --end; echo nonsense >>/etc/authkeys/config.toml");
     must_say(&suite.host.sh("oncall-cache enforce"), 2, "/etc/authkeys/config.toml:");
 }

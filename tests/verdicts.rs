@@ -1,4 +1,4 @@
-//! `oncall-cache check`, asked by nobody in particular, and PAM give the same verdict for the same reason.
+//! `oncall-cache test-access`, asked by nobody in particular, and PAM give the same verdict for the same reason.
 
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ const fn case(what: &'static str, spoil: &'static str, expected: [&'static str; 
 
 /// What `check` says to an ordinary user.
 fn by_check(suite: &Suite, (person, account, service): (&str, &str, &str)) -> String {
-    let command = format!("oncall-cache check {person} --account {account} --service {service} --json");
+    let command = format!("oncall-cache test-access {person} --account {account} --service {service} --json");
     let output = suite.run_as("nobody", &command);
     let json: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)));
@@ -169,7 +169,7 @@ fn agree(suite: &Suite, cases: &[Case]) {
 #[test]
 fn a32_on_the_roster_and_not_eligible_is_a_no() {
     let suite = suite();
-    let check = suite.run_as("nobody", "oncall-cache check dave");
+    let check = suite.run_as("nobody", "oncall-cache test-access dave");
     assert_eq!(check.status.code(), Some(1), "{}", text(&check));
     assert_eq!(by_check(&suite, ("dave", "root", "sshd")), "refuse not-eligible");
     assert_eq!(by_pam(&suite, ("dave", "root", "sshd")), "refuse not-eligible");
@@ -296,11 +296,11 @@ fn a42_news_that_are_too_old_or_from_the_future_tell_nothing() {
         case("two hours without a sync", "sqlite3 ROSTER 'UPDATE schedule SET synced = synced - 7200'", GOOD),
     ];
     agree(&suite, &cases);
-    // The last of them is older than warn_age: believed, and that is said by everything that answers.
-    let said = "but last sync 2h";
-    for verb in ["check alice", "why alice", "who", "check alice --service sudo"] {
+    // The last of them is older than warn_age: valid, and that is said by everything that answers.
+    let said = "but last synced 2h";
+    for verb in ["test-access alice", "why alice", "who", "test-access alice --service sudo"] {
         let output = text(&suite.run_as("nobody", &format!("oncall-cache {verb}")));
-        assert!(output.contains("believed") && output.contains(said), "{verb}: {output}");
+        assert!(output.contains("valid") && output.contains(said), "{verb}: {output}");
     }
     let sudo = suite.run_as("alice", "sudo -n id -u");
     assert!(sudo.status.success() && sudo.stdout == b"0\n", "not on its output: {}", text(&sudo));

@@ -1,26 +1,31 @@
 //! `[[policy.automation]]`: keys of programs, and nobody else's.
 //!
+//! A key that the fleet has revoked is dropped here as well, whoever's it was.
+//!
 //! They open the account that lists them, from the places that it lists and until its day, and nothing otherwise:
 //! every key that is about to be printed passes here, and one that is listed anywhere loses whatever it was good
 //! for by the directory, for every account and also after that day.
 
-use policy::{Account, Automation, Digest, Rules, Timestamp};
+use policy::{Account, Automation, Digest, Revoked, Rules, Timestamp};
 use store::PublicKey;
 
-use crate::lookup::Offered;
+use crate::offered::Offered;
 use crate::rules::{Candidate, Dropped, Owner, Standing, Why};
 
 /// The programs that may enter one account.
 pub struct Programs<'a> {
     rules: &'a Rules,
     account: &'a Account,
+    revoked: &'a Revoked,
+    /// Is the account's own name revoked? Then it is closed to its programs too.
+    is_revoked: bool,
     now: Timestamp,
 }
 
 impl<'a> Programs<'a> {
-    /// Those of `account` at `now`.
-    pub fn new(rules: &'a Rules, account: &'a Account, now: Timestamp) -> Self {
-        Self { rules, account, now }
+    /// Those of `account` at `now`, on a host where these people and keys are `revoked`.
+    pub fn new(rules: &'a Rules, account: &'a Account, revoked: &'a Revoked, now: Timestamp) -> Self {
+        Self { rules, account, revoked, is_revoked: revoked.names(&account.owner(), now), now }
     }
 
     /// The entries of this account over sshd. An exempt account has none: its keys are in its own files.
@@ -31,8 +36,8 @@ impl<'a> Programs<'a> {
     }
 
     fn in_force(&self) -> impl Iterator<Item = &'a Automation> {
-        let now = self.now;
-        self.entries().filter(move |one| !one.is_over(now))
+        let (now, is_revoked) = (self.now, self.is_revoked);
+        self.entries().filter(move |one| !is_revoked && !one.is_over(now))
     }
 
     /// Are there any, now or earlier?
@@ -77,15 +82,22 @@ impl<'a> Programs<'a> {
 
     fn judge(&self, candidate: Candidate) -> Result<Candidate, Dropped> {
         let digest = candidate.key.sha256();
+        if let Some(revocation) = self.revoked.key(&digest, self.now) {
+            return Err(Dropped { candidate, why: Why::RevokedKey(Box::new(revocation)) });
+        }
         if let Some(one) = self.in_force().find(|one| one.lists(&digest)) {
             let standing = Standing::Automation(one.from.clone());
             return Ok(Candidate { standing, ..self.own(candidate.key) });
         }
-        let listed = self.entries().find(|one| one.lists(&digest)).or_else(|| self.rules.automation(&digest));
-        match listed {
-            None => Ok(candidate),
-            Some(one) => Err(Dropped { candidate, why: Why::Automation(Box::new(one.clone())) }),
-        }
+        let own = self.entries().find(|one| one.lists(&digest));
+        let why = match own.or_else(|| self.rules.automation(&digest)) {
+            None => return Ok(candidate),
+            Some(one) if self.is_revoked && own.is_some() && !one.is_over(self.now) => {
+                Why::Revoked(self.account.clone())
+            }
+            Some(one) => Why::Automation(Box::new(one.clone())),
+        };
+        Err(Dropped { candidate, why })
     }
 
     /// What people should know of the entries, when `printed` is all that opens the account: a line each.
@@ -118,7 +130,7 @@ fn has_key(candidates: &[Candidate], key: &PublicKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use policy::Principal;
+    use policy::{Principal, Revocation};
     use std::path::Path;
 
     const LISTED: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
@@ -138,9 +150,13 @@ mod tests {
 
     /// What becomes of alice's two keys for `account` at `now`, and of what the configuration gives.
     fn sorted(config: &str, account: &str, now: i64) -> (Vec<String>, usize) {
+        sorted_with(config, account, &Revoked::nobody(), now)
+    }
+
+    fn sorted_with(config: &str, account: &str, revoked: &Revoked, now: i64) -> (Vec<String>, usize) {
         let rules = host::Config::parse(Path::new("/c"), config.as_bytes()).unwrap().rules;
         let account = Account::new(account).unwrap();
-        let programs = Programs::new(&rules, &account, Timestamp::from_unix(now));
+        let programs = Programs::new(&rules, &account, revoked, Timestamp::from_unix(now));
         let owner = Owner::Person(Principal::new("alice").unwrap());
         let theirs = [LISTED, OTHER, LISTED].map(|line| Candidate {
             key: key(line),
@@ -171,11 +187,42 @@ mod tests {
     }
 
     #[test]
+    fn an_account_whose_own_name_is_revoked_is_closed_to_its_programs_as_pam_has_it() {
+        let config = entry(&format!("keys = ['{LISTED}']"));
+        let revocation = Revocation::by_root(Timestamp::from_unix(0), "root".to_string(), String::new());
+        let revoked =
+            |name: &str| [(Principal::new(name).unwrap(), revocation.clone())].into_iter().collect();
+        assert_eq!(sorted_with(&config, "deploy", &revoked("deploy"), 0), (vec!["alice Told".into()], 2));
+        assert_eq!(sorted_with(&config, "deploy", &revoked("alice"), 0).0.len(), 2);
+    }
+
+    #[test]
+    fn a_key_that_the_fleet_has_revoked_is_dropped_whoevers_it_is() {
+        let text = format!(
+            "revocations 1\nkey {PRINT} 1 revoked 1970-01-01T00:00:00Z 1970-01-01T00:01:00Z eve lost\n"
+        );
+        let list = policy::revocations::Revocations::parse(&text).unwrap();
+        let revoked = Revoked::nobody().with_fleet(list, None);
+        let (kept, dropped) = sorted_with("", "alice", &revoked, 0);
+        assert_eq!(
+            (kept, dropped),
+            (vec!["alice Told".to_string()], 1),
+            "the same key again is not counted twice"
+        );
+        // Nor does the configuration give it to a program.
+        let config = entry(&format!("keys = ['{LISTED}']"));
+        assert_eq!(sorted_with(&config, "deploy", &revoked, 0).0, ["alice Told"]);
+        assert_eq!(sorted_with("", "alice", &revoked, 60).0.len(), 3, "its end has come");
+    }
+
+    #[test]
     fn an_offered_key_is_decided_without_a_directory_where_it_is_given_whole() {
         let decided = |keys: &str, offered: &str| {
             let rules = host::Config::parse(Path::new("/c"), entry(keys).as_bytes()).unwrap().rules;
             let account = Account::new("deploy").unwrap();
-            Programs::new(&rules, &account, Timestamp::from_unix(0)).decide(Some(&Offered::Key(key(offered))))
+            let nobody = Revoked::nobody();
+            let programs = Programs::new(&rules, &account, &nobody, Timestamp::from_unix(0));
+            programs.decide(Some(&Offered::Key(key(offered))))
         };
         let whole = format!("keys = ['{LISTED}']");
         assert!(decided(&whole, LISTED) && !decided(&whole, OTHER));

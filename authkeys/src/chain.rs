@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 
 use host::Config;
 use host::accounts::{facts_in, lists};
+use host::child::{Child, Ending, Trouble};
 use host::config::{Chained, KeyRule, Piece};
-use policy::{Account, Rules};
+use policy::{Account, Revoked, Rules};
+use state::HostState;
 use store::PublicKey;
 use trust::{Owner, Refusal};
 
-use crate::child::{Child, Ending, Trouble};
 use crate::foreign::{ForeignKey, Line};
-use crate::lookup::{Answer, Offered};
+use crate::lookup::Answer;
 use crate::memory::Memory;
+use crate::offered::Offered;
 use crate::person::Clock;
 use crate::rules::{self, Candidate, Standing};
 
@@ -108,11 +110,13 @@ impl fmt::Display for Failure {
 /// `answer`, and what the commands that are configured for `account` add to it. With `offered` that key alone.
 pub fn extend(
     mut answer: Answer,
-    config: &Config,
+    state: &HostState,
     account: &Account,
     offered: Option<&Offered>,
     clock: Clock,
 ) -> Answer {
+    // Whoever cannot tell which keys are revoked names none.
+    let (Ok(config), Ok(revoked)) = (state.config(), state.revoked()) else { return answer };
     let wanted = wanted(config, account);
     if wanted.is_empty() || !answer.leaves_open(offered) {
         return answer;
@@ -123,7 +127,7 @@ pub fn extend(
     let now = Instant::now();
     let end = now.checked_add(TOTAL).unwrap_or(now);
     let (offered, policy) = (offered.and_then(Offered::key), &config.rules);
-    let question = Question { account, offered, rules, policy, clock, memory };
+    let question = Question { account, offered, rules, policy, revoked, clock, memory };
     let permitted = permitted(config, account, || question.name_services());
     for command in wanted {
         match permitted.and_then(|()| question.ask(command, end)) {
@@ -150,9 +154,9 @@ pub fn foretell(mut answer: Answer, config: &Config, account: &Account) -> Answe
             _ if !answer.leaves_open(None) => format!("{name}: not run ({})", answer.reason),
             (_, Err(refusal)) => format!("{name}: not run ({}): {refusal}", Failure::of(&refusal)),
             (_, Ok(program)) if command.wants_key() => {
-                format!("{name}: sshd's run asks {} too, if it tells the key", program.display())
+                format!("{name}: sshd's run also asks {}, if sshd passes the key", program.display())
             }
-            (_, Ok(program)) => format!("{name}: sshd's run asks {} too", program.display()),
+            (_, Ok(program)) => format!("{name}: sshd's run also asks {}", program.display()),
         };
         answer.add("", told);
     }
@@ -183,15 +187,15 @@ fn permitted(
     }
     let rules = &config.rules;
     let guarded = |facts| rules.guard("sshd", account.as_str(), facts).is_some();
-    match facts_in(&passwd, &group, account.as_str(), &rules.groups) {
-        // Whoever enters an exempt account needs no shift: nobody else may say who that is.
+    match facts_in(&passwd, &group, account.as_str(), &rules.privileged_groups) {
+        // Nobody needs a shift to enter an exempt account: no other command may say who that is.
         Some(facts) if guarded(&facts) || rules.exempts(account.as_str()) => Err(Failure::Guarded),
         Some(_) => Ok(()),
         None => Err(Failure::UnknownAccount),
     }
 }
 
-/// What the host's name services say of `account`, as getent(1) prints it: they run in a process of their own, which
+/// What the host's name services say of `account`, as getent(1) prints it: they run in a separate process, which
 /// ends when they have taken too long.
 fn look_up(account: &Account) -> Result<Vec<u8>, Failure> {
     let path = trust::follow_directories(Path::new(GETENT)).map_err(|_| Failure::UnknownAccount)?;
@@ -208,10 +212,12 @@ fn look_up(account: &Account) -> Result<Vec<u8>, Failure> {
 struct Question<'a> {
     account: &'a Account,
     offered: Option<&'a PublicKey>,
-    /// What is asked of keys for this account, whoever names them.
+    /// What is asked of keys for this account, wherever they come from.
     rules: Vec<&'a KeyRule>,
     /// Which keys are programs'.
     policy: &'a Rules,
+    /// Which keys the fleet has revoked.
+    revoked: &'a Revoked,
     clock: Clock,
     /// Which commands stalled a moment ago.
     memory: Option<Memory>,
@@ -234,7 +240,7 @@ impl Question<'_> {
         if now >= end {
             return Err(Failure::NoTimeLeft);
         }
-        let own = Duration::from_secs(u64::try_from(command.deadline.as_seconds()).unwrap_or(0));
+        let own = Duration::from_secs(u64::try_from(command.timeout.as_seconds()).unwrap_or(0));
         let own_end = now.checked_add(own).unwrap_or(end);
         let said = hear(&program, &arguments, own_end.min(end), LONGEST_OUTPUT).inspect_err(|failure| {
             // One that had less than its own time has not shown that it stalls.
@@ -302,14 +308,15 @@ impl Question<'_> {
         gained
     }
 
-    /// The line of a key that is wanted and that the rules let through. Their options come first: what stands
+    /// The line of a key that is wanted and that the rules let through. Their options come first: what comes
     /// behind them can only restrict further.
     fn ruled(&self, foreign: &ForeignKey) -> Option<String> {
         if self.offered.is_some_and(|offered| foreign.key != *offered) {
             return None;
         }
-        // A program's key is good from its own places alone, whoever else names it.
-        if self.policy.automation(&foreign.key.sha256()).is_some() {
+        // A program's key is good only from its own places, wherever else it is listed.
+        let digest = foreign.key.sha256();
+        if self.policy.automation(&digest).is_some() || self.revoked.key(&digest, self.clock.now).is_some() {
             return None;
         }
         let owner = rules::Owner::Person(self.account.owner());
@@ -363,10 +370,10 @@ mod tests {
 
     fn with<T>(offered: Option<&PublicKey>, action: impl FnOnce(&Question<'_>) -> T) -> T {
         let account = Account::new("ec2-user").unwrap();
-        let policy = Rules::compiled();
+        let (policy, revoked) = (Rules::compiled(), &Revoked::nobody());
         let clock = Clock { now: Timestamp::from_unix(0), start: Instant::now() };
         let rules = Vec::new();
-        action(&Question { account: &account, offered, rules, policy: &policy, clock, memory: None })
+        action(&Question { account: &account, offered, rules, policy: &policy, revoked, clock, memory: None })
     }
 
     #[test]

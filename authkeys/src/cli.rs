@@ -7,31 +7,46 @@ use clap::Parser;
 
 /// Print the SSH public keys that open an account, for sshd's AuthorizedKeysCommand.
 ///
-/// In sshd_config: `AuthorizedKeysCommand /usr/bin/authkeys %u %t %k` and
-/// `AuthorizedKeysCommandUser authkeys`.
-///
-/// Exit status: 0, the output is the whole answer (no output: no keys); 2, the answer is not known and
-/// nothing is printed; 64, wrong usage.
+/// It prints only public keys. To read the copies, run it as root or as the user
+/// `authkeys`; the same applies to --explain.
 #[derive(Debug, PartialEq, Eq, Parser)]
-#[command(name = "authkeys", version, disable_help_subcommand = true)]
+#[command(
+    name = "authkeys",
+    version,
+    disable_help_subcommand = true,
+    verbatim_doc_comment,
+    after_help = "\
+In sshd_config:
+  AuthorizedKeysCommand /usr/bin/authkeys %u %t %k
+  AuthorizedKeysCommandUser authkeys
+It then runs the commands of [[keys.chain]] in config.toml, never for a guarded
+account; --explain names them and runs none.
+
+Examples:
+  sudo authkeys alice              what sshd would get
+  sudo authkeys --explain root     whose keys open root now, and why not others
+
+Exit status: 0, the output is complete (no output: no keys); 2, cannot tell,
+nothing is printed; 64, wrong usage"
+)]
 pub struct Arguments {
     /// Read this configuration
     #[arg(long, value_name = "FILE", default_value = host::config::DEFAULT_PATH)]
     pub config: PathBuf,
 
-    /// Say for people which keys are printed, which are not, and why; not for sshd
+    /// Say which keys are printed, which are not, and why; for people, not for sshd
     #[arg(long, conflicts_with = "kind")]
     pub explain: bool,
 
-    /// The account that is being entered (sshd's %u)
+    /// The account to enter (sshd's %u)
     #[arg(allow_hyphen_values = true)]
     pub user: String,
 
-    /// Type of the key that is offered (sshd's %t): then only that key is printed, if it is among the answer
+    /// Type of the offered key (sshd's %t): print only that key, if it is accepted
     #[arg(value_name = "TYPE", requires = "key")]
     pub kind: Option<String>,
 
-    /// The key that is offered, in base64 (sshd's %k)
+    /// The offered key, in base64 (sshd's %k)
     pub key: Option<String>,
 }
 

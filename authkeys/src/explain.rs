@@ -5,18 +5,20 @@
 
 use std::fmt::Write as _;
 
+use host::output::counted;
 use policy::{Decision, Ground, OnCall, Reason, Timestamp};
 use store::keys::Refused;
 
 use crate::lookup::Answer;
 use crate::person::Origin;
+use crate::reason::Outcome;
 use crate::rules::Candidate;
 
 /// The report about `account`, whose name was checked before anything was read.
 pub fn report(account: &str, answer: &Answer, now: Timestamp) -> String {
-    let mut text = format!("{account}: {} ({})\n", counted(answer.opening()), answer.reason);
-    if answer.reason == "revoked" {
-        text.push_str("this host has shut them out: oncall-cache why says since when and by whom\n");
+    let mut text = format!("{account}: {} ({})\n", counted(answer.opening(), "key"), answer.reason);
+    if answer.reason == Outcome::Revoked {
+        text.push_str("revoked: oncall-cache why says since when and by whom\n");
         return text;
     }
     let _ = writeln!(text, "answer: {}", origin(&answer.origin));
@@ -46,7 +48,7 @@ pub fn report(account: &str, answer: &Answer, now: Timestamp) -> String {
 /// The values that never were keys.
 fn rejected(text: &mut String, answer: &Answer) {
     let Some(rejected) = &answer.rejected else {
-        text.push_str("what was dropped of the directory's values is not remembered\n");
+        text.push_str("which values of the directory were dropped is not recorded\n");
         return;
     };
     for Refused { principal, which, problem } in rejected {
@@ -68,27 +70,23 @@ fn standing(decision: &Decision, now: Timestamp) -> String {
             window.end().near(now)
         )),
         _ if decision.reason == Reason::NotEligible => {
-            "not eligible any more by keys.db; the roster follows with its next sync".to_string()
+            "no longer eligible, by keys.db; the roster follows at its next sync".to_string()
         }
         _ if decision.allows() => format!("admitted ({})", decision.reason),
-        _ => format!("not admitted ({}); their keys lead to `oncall-cache explain` alone", decision.reason),
+        _ => format!("not admitted ({}); their keys only run `oncall-cache explain`", decision.reason),
     }
 }
 
 fn origin(origin: &Origin) -> String {
     match origin {
         Origin::Compiled => {
-            "root is an account and no person; [[policy.shared]] does not list it".to_string()
+            "root is an account, not a person; no [[policy.shared_account]] lists it".to_string()
         }
         Origin::Configuration => "config.toml alone".to_string(),
         Origin::Copy(age) => format!("copy, {age} old"),
         Origin::Directory => "live, from the directory".to_string(),
-        Origin::Memory(age) => format!("memory of an earlier question, {age} old"),
+        Origin::Memory(age) => format!("an earlier live answer, {age} old"),
     }
-}
-
-fn counted(keys: usize) -> String {
-    format!("{keys} key{}", if keys == 1 { "" } else { "s" })
 }
 
 /// `text` as a terminal may get it.

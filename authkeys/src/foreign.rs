@@ -361,7 +361,7 @@ mod tests {
         assert!(written.len() <= line.len() + 32, "{written}");
         let options = written.strip_suffix(&foreign.key.line()).expect("the key comes last");
         assert_eq!(options.is_empty(), !foreign.is_restricted());
-        // Between options no other comma or blank can stand than in a value, and values have no quotes.
+        // Between options no other comma or blank can be than in a value, and values have no quotes.
         let outside: String = options.trim_end().split('"').step_by(2).collect();
         for option in outside.split(',').filter(|_| !options.is_empty()) {
             assert!(FLAGS.contains(&option) || ["from=", "expiry-time="].contains(&option), "{written}");

@@ -1,18 +1,20 @@
 //! The directory's answer about one person, from `authkeys-sync --user NAME` run as a child.
 //!
-//! The child speaks LDAP and may be made to crash, stall, flood or lie by whoever it speaks to. It gets no
-//! environment, no input and one deadline, and nothing that it says is believed unchecked: an answer that is
+//! The child speaks LDAP and may be made to crash, stall, flood or lie by its server. It gets no
+//! environment, no input and one deadline, and nothing that it says is trusted unchecked: an answer that is
 //! not whole, is about somebody else, or holds anything but plain keys is the same as a directory that is down.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use host::child::{Child, Ending, Trouble};
+use host::unanswered::{Concerns, Unanswered};
 use policy::{Principal, Span, Timestamp};
 use store::lookups::{Known, Unusable};
 use store::{KeyProblem, MOST_REJECTED, PublicKey, Rejected};
 
-use crate::child::{Child, Ending, Trouble};
+use crate::reason::LiveReason;
 
 /// The most that is read from the child, in bytes.
 const LONGEST_ANSWER: u64 = 1024 * 1024;
@@ -48,46 +50,36 @@ impl Answer {
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LiveError {
-    /// The token for the log.
-    pub reason: &'static str,
+    /// Why, for the log.
+    pub reason: LiveReason,
     /// Whose questions will fail like this.
     pub concerns: Concerns,
     /// What happened: one line of printable ASCII.
     pub text: String,
 }
 
-/// Whose questions fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Concerns {
-    /// Everybody's: the directory is down.
-    Everybody,
-    /// Perhaps this person's alone.
-    Person,
-    /// It is not the directory's fault, or not certain that it was asked.
-    ThisHost,
-}
-
 impl LiveError {
     /// The directory did not answer a question about this person.
     pub fn unavailable(concerns: Concerns, text: impl Into<String>) -> Self {
-        Self { reason: "ldap-unavailable", concerns, text: text.into() }
+        Self { reason: LiveReason::Said(Unanswered::Unavailable), concerns, text: text.into() }
     }
 
     /// Did the directory answer, and leave no doubt that there are no keys to be had? Then nothing that it
     /// said before counts.
     pub fn unusable(&self) -> Option<Unusable> {
-        Unusable::from_token(self.reason)
+        self.reason.unusable()
     }
 
-    /// The same, where the directory's last word was `reason`, so long ago.
-    pub fn after(self, reason: &'static str, age: Span) -> Self {
-        Self { reason, text: format!("{}; {age} ago its answer was {reason}", self.text), ..self }
+    /// The same, where the directory's last word was `unusable`, so long ago.
+    pub fn after(self, unusable: Unusable, age: Span) -> Self {
+        let reason = LiveReason::from(unusable);
+        Self { reason, text: format!("{}; its answer {age} ago was {reason}", self.text), ..self }
     }
 
     /// The question that failed with `reason` and `text`, so long ago, rests for so long.
     pub fn resting(reason: &str, text: &str, age: Span, rest: Span) -> Self {
-        let reason = REASONS.into_iter().find(|known| *known == reason).unwrap_or("ldap-unavailable");
-        let text = format!("found down {age} ago, rests for {rest}: {text}");
+        let reason = LiveReason::from_token(reason).unwrap_or(LiveReason::Said(Unanswered::Unavailable));
+        let text = format!("found down {age} ago, not asked again for {rest}: {text}");
         Self { reason, concerns: Concerns::ThisHost, text }
     }
 
@@ -96,12 +88,18 @@ impl LiveError {
     }
 
     fn nonsense(what: &str) -> Self {
-        Self::unavailable(Concerns::Person, format!("authkeys-sync's answer is not believed: {what}"))
+        Self::unavailable(Concerns::Person, format!("authkeys-sync's answer is not accepted: {what}"))
     }
 }
 
-/// Asks about `person`, the servers `resting` last; takes until `end` at most.
-pub fn ask(config: &Path, person: &Principal, resting: &[String], end: Instant) -> Result<Answer, LiveError> {
+/// Asks about `person`, the servers `resting` last; takes until `end` at most. Dropping the child waits for its end,
+/// which comes by itself while the answer is kept.
+pub fn ask(
+    config: &Path,
+    person: &Principal,
+    resting: &[String],
+    end: Instant,
+) -> Result<(Answer, Child), LiveError> {
     let left = childs_share(end.saturating_duration_since(Instant::now()));
     if left.is_zero() {
         return Err(LiveError::late());
@@ -111,7 +109,7 @@ pub fn ask(config: &Path, person: &Principal, resting: &[String], end: Instant) 
     let mut arguments = vec![
         OsStr::new("--config"),
         config.as_os_str(),
-        OsStr::new("--deadline"),
+        OsStr::new("--timeout"),
         OsStr::new(&deadline),
         OsStr::new("--user"),
         OsStr::new(person.as_str()),
@@ -121,7 +119,8 @@ pub fn ask(config: &Path, person: &Principal, resting: &[String], end: Instant) 
         LiveError::unavailable(Concerns::ThisHost, format!("{}: {error}", program.display()))
     })?;
     let said = child.listen(end, LONGEST_ANSWER).map_err(LiveError::from)?;
-    understand(&said, person, || ending(&child, end))
+    let answer = understand(&said, person, || ending(&child, end))?;
+    Ok((answer, child))
 }
 
 /// The part of what is `left` that the child gets. It ends before our own deadline, so that the child can say
@@ -154,7 +153,7 @@ fn ending(child: &Child, end: Instant) -> String {
     match child.ending(end.min(Instant::now() + FAREWELL)) {
         Some(Ending::Signal(signal)) => format!("authkeys-sync was ended by signal {signal}"),
         Some(Ending::Exit(code)) => format!("authkeys-sync ended with {code}"),
-        None => "authkeys-sync broke off".to_string(),
+        None => "authkeys-sync ended early".to_string(),
     }
 }
 
@@ -173,7 +172,7 @@ pub fn understand(
     };
     let mut lines = text.split('\n');
     if lines.next() != Some("authkeys-answer 1") {
-        return Err(LiveError::nonsense("another form; is authkeys-sync of the same release?"));
+        return Err(LiveError::nonsense("another format; is authkeys-sync of the same release?"));
     }
     let mut silent = Vec::new();
     let (kind, name) = loop {
@@ -209,7 +208,7 @@ const UNTIL: &str = "until ";
 /// The instant of that line.
 fn instant(line: &str) -> Result<Timestamp, LiveError> {
     let seconds = line.strip_prefix(UNTIL).and_then(|seconds| seconds.parse().ok());
-    seconds.map(Timestamp::from_unix).ok_or_else(|| LiveError::nonsense("an instant that cannot be"))
+    seconds.map(Timestamp::from_unix).ok_or_else(|| LiveError::nonsense("an impossible time"))
 }
 
 /// The lines after `person NAME`.
@@ -244,30 +243,15 @@ fn rejected_value(words: &str) -> Option<Rejected> {
     Some(Rejected { number, problem: KeyProblem::from_token(token)? })
 }
 
-/// The reasons that a child may give.
-const REASONS: [&str; 7] = [
-    "ldap-unavailable",
-    "ldap-ambiguous",
-    "ldap-partial",
-    "too-many-keys",
-    "file-untrusted",
-    "config-invalid",
-    "bad-user",
-];
-
 /// `REASON CONCERNS TEXT\n`.
 fn error(words: &str) -> LiveError {
     let mut parts = words.trim_end().splitn(3, ' ');
     let (reason, concerns) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let text = parts.next().unwrap_or_default();
-    let Some(reason) = REASONS.into_iter().find(|known| *known == reason) else {
+    let Some(reason) = LiveReason::from_token(reason) else {
         return LiveError::nonsense("an unknown reason");
     };
-    let concerns = match concerns {
-        "directory" => Concerns::Everybody,
-        "this-host" => Concerns::ThisHost,
-        _ => Concerns::Person,
-    };
+    let concerns = Concerns::from_token(concerns).unwrap_or(Concerns::Person);
     let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
     LiveError { reason, concerns, text: text.chars().take(600).map(plain).collect() }
 }
@@ -322,7 +306,11 @@ mod tests {
         let whole = format!("authkeys-answer 1\nperson alice\nkey {KEY}\nrejected 2 weak-rsa\nend\n");
         for end in 0..whole.len() {
             let error = heard(&whole[..end]).unwrap_err();
-            assert_eq!((error.reason, error.text.as_str()), ("ldap-unavailable", "broke off"), "{end}");
+            assert_eq!(
+                (error.reason, error.text.as_str()),
+                (LiveReason::Said(Unanswered::Unavailable), "broke off"),
+                "{end}"
+            );
         }
     }
 
@@ -354,7 +342,7 @@ mod tests {
             ),
             "error no-such-reason person x\n".to_string(),
         ] {
-            assert_eq!(heard(&said).unwrap_err().reason, "ldap-unavailable", "{said}");
+            assert_eq!(heard(&said).unwrap_err().reason, LiveReason::Said(Unanswered::Unavailable), "{said}");
         }
     }
 
@@ -384,13 +372,13 @@ mod tests {
                 Ok(Answer { known, rejected, .. }) => {
                     assert!(rejected.len() <= MOST_REJECTED && rejected.is_sorted());
                     let Known::Keys(keys) = known else { return };
-                    // Each stands in what was said, once.
+                    // Each is in the answer, once.
                     let text = String::from_utf8_lossy(said);
                     assert!(keys.iter().all(|key| text.contains(key.line().split(' ').next_back().unwrap())));
                     assert!(keys.windows(2).all(|pair| pair[0].digest() < pair[1].digest()));
                 }
                 Err(LiveError { reason, text, .. }) => {
-                    assert!(REASONS.contains(&reason), "{reason}");
+                    assert_eq!(LiveReason::from_token(reason.token()), Some(reason));
                     assert!(
                         text.len() <= 700 && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()),
                         "{text}"
@@ -403,7 +391,7 @@ mod tests {
     #[test]
     fn errors_carry_their_reason_and_one_line_of_text() {
         let error = heard("error ldap-partial person limit\x1b[2J of 3\nmore\n").unwrap_err();
-        assert_eq!((error.reason, error.concerns), ("ldap-partial", Concerns::Person));
+        assert_eq!((error.reason, error.concerns), (LiveReason::Said(Unanswered::Partial), Concerns::Person));
         assert_eq!(error.text, "limit?[2J of 3?more");
         let error = heard("error ldap-unavailable directory down\n").unwrap_err();
         assert_eq!((error.concerns, error.text.as_str()), (Concerns::Everybody, "down"));

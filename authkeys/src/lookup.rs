@@ -1,25 +1,23 @@
 //! Which keys open an account: all of them or none, and why.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use host::audit::Line;
-use host::config::{Directory, KeyRule, KeysMode};
-use host::revoked::{self, Unreadable};
-use host::{Config, FileError};
-use policy::{Account, Decision, Digest, Principal, Reason, Revoked, Span, Timestamp};
+use host::Config;
+use host::config::{Directory, KeyRule, KeysSource};
+use policy::{Account, Decision, Digest, Principal, Span, Timestamp};
+use record::Line;
+use state::HostState;
+use store::Rejected;
 use store::keys::{MOST_KEYS, Refused, Which};
 use store::lookups::Known;
-use store::{KeyProblem, PublicKey, Rejected, StoreError};
 
 use crate::automation::Programs;
-use crate::live::LiveError;
+use crate::offered::Offered;
 use crate::person::{self, Clock, Found, Origin};
+use crate::problem::Problem;
+use crate::reason::Outcome;
 use crate::rules::{self, Candidate, Dropped, Owner, Printed, Standing, Why};
-use crate::shared;
-
-/// The most lines of one answer: a shared account has many owners of few keys.
-pub const MOST_LINES: usize = 1024;
+use crate::shared::{self, MOST_LINES};
 
 /// A known answer: what is printed, and why nothing else is.
 #[derive(Debug)]
@@ -36,90 +34,16 @@ pub struct Answer {
     pub rejected: Option<Vec<Refused>>,
     /// Where it came from.
     pub origin: Origin,
-    /// The token for the log.
-    pub reason: &'static str,
+    /// What it comes to.
+    pub reason: Outcome,
     /// Fields for the log.
     pub evidence: Vec<(&'static str, String)>,
     /// Lines of other commands.
     pub chained: String,
 }
 
-/// Why the answer is not known.
-#[derive(Debug)]
-pub enum Problem {
-    /// The account's name cannot be looked up.
-    Name(policy::NameError),
-    /// `TYPE KEY` is no key.
-    Offer(&'static str),
-    /// The configuration says nothing that can be followed.
-    Config(FileError),
-    /// The configuration names no directory.
-    NoDirectory,
-    /// Who is revoked on this host cannot be told, so this person may be.
-    Revoked(Unreadable),
-    /// A copy is missing or not believed.
-    Store(StoreError),
-    /// The directory does not answer, and what it said before is not believed, or there is nothing of it.
-    Unknown(Option<StoreError>, LiveError),
-    /// The roster does not tell who may enter a shared account.
-    Undecided(Reason),
-    /// More keys than are printed; the number and the limit.
-    TooMany(usize, usize),
-    /// The caller may not read what sshd's answer is made from.
-    Denied(PathBuf),
-}
-
-impl Problem {
-    /// The token for the log.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Name(_) | Self::Offer(_) => "bad-user",
-            Self::Config(FileError::File(refusal)) if !refusal.is_missing() => "file-untrusted",
-            Self::Config(_) | Self::NoDirectory => "config-invalid",
-            Self::Revoked(_) => Reason::RevokedUnreadable.token(),
-            Self::Store(error) => Reason::from(error.fault()).token(),
-            // That nothing was there before is no news.
-            Self::Unknown(None | Some(StoreError::Missing(_)), live) => live.reason,
-            Self::Unknown(Some(copy), _) => Reason::from(copy.fault()).token(),
-            Self::Undecided(reason) => reason.token(),
-            Self::TooMany(..) => "too-many-keys",
-            Self::Denied(_) => "file-untrusted",
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(error) => write!(f, "not a name that is looked up: {error}"),
-            Self::Offer(what) => f.write_str(what),
-            Self::Config(error) => error.fmt(f),
-            Self::NoDirectory => f.write_str("config.toml has no [directory]; say where people are"),
-            Self::Revoked(unreadable) => unreadable.fmt(f),
-            Self::Store(error) => error.fmt(f),
-            Self::Unknown(None, live) => f.write_str(&live.text),
-            Self::Unknown(Some(copy), live) => write!(f, "{}; and {copy}", live.text),
-            Self::Undecided(reason) => {
-                write!(f, "cannot tell who may enter this shared account ({reason}); see `oncall-cache who`")
-            }
-            Self::Denied(path) => write!(
-                f,
-                "you may not read {}, so what sshd would get cannot be explained; run it as root or as the \
-                 AuthorizedKeysCommandUser of sshd_config",
-                path.display()
-            ),
-            Self::TooMany(count, limit) => {
-                write!(
-                    f,
-                    "{count} keys, limit {limit}; let sshd pass `%t %k`, or remove keys from the directory"
-                )
-            }
-        }
-    }
-}
-
 impl Answer {
-    /// The lines for sshd, each `TYPE BASE64 PERSON`, behind options if a rule or `explain` adds them; and those
+    /// The lines for sshd, each `TYPE BASE64 PERSON`, behind options if a rule or `explain_refusals` adds them; and those
     /// of other commands.
     pub fn text(&self) -> String {
         let line = |Printed { candidate, options }: &Printed| {
@@ -129,7 +53,7 @@ impl Answer {
         self.printed.iter().map(line).chain([self.chained.clone()]).collect()
     }
 
-    /// May another command have more to say? Not about a person whom the directory or this host has shut out, nor about a
+    /// May another command have more to say? Not about a person whom the directory or this host has blocked, nor about a
     /// key that opens nothing, or is in the answer already, or that a rule keeps back.
     pub fn leaves_open(&self, offered: Option<&Offered>) -> bool {
         let answered = match offered {
@@ -137,8 +61,7 @@ impl Answer {
             Some(Offered::Unacceptable) => true,
             Some(Offered::Key(_)) => !self.printed.is_empty() || !self.dropped.is_empty(),
         };
-        let shut_out = ["account-disabled", "revoked"].contains(&self.reason);
-        !shut_out && !answered
+        !self.reason.is_shut_out() && !answered
     }
 
     /// Adds the lines of another command, and what it did for the log.
@@ -194,50 +117,11 @@ impl Answer {
     }
 }
 
-/// The key that sshd says is offered, from `%t %k`.
-///
-/// A certificate, a weak key, or a type that is not accepted, is no mistake of usage: such a key opens nothing, and
-/// the answer without it is the whole one.
-pub fn offered(kind: Option<&str>, key: Option<&str>) -> Result<Option<Offered>, Problem> {
-    let (Some(kind), Some(key)) = (kind, key) else { return Ok(None) };
-    match PublicKey::parse_words(kind, key) {
-        Ok(key) => Ok(Some(Offered::Key(key))),
-        Err(problem) if problem == KeyProblem::TypeNotAccepted || problem.is_weakness() => {
-            Ok(Some(Offered::Unacceptable))
-        }
-        Err(_) => Err(Problem::Offer("TYPE KEY is not a public key; in sshd_config write `%u %t %k`")),
-    }
-}
-
-/// What sshd says is offered.
-#[derive(Debug)]
-pub enum Offered {
-    /// This key.
-    Key(PublicKey),
-    /// A key that opens nothing.
-    Unacceptable,
-}
-
-impl Offered {
-    /// The key, unless it opens nothing.
-    pub fn key(&self) -> Option<&PublicKey> {
-        match self {
-            Self::Key(key) => Some(key),
-            Self::Unacceptable => None,
-        }
-    }
-
-    /// Is it this one?
-    pub fn matches(&self, other: &PublicKey) -> bool {
-        self.key() == Some(other)
-    }
-}
-
 /// May the caller read what an answer is made from? One who may not would get another answer than sshd, or none.
 pub fn may_explain(config: &Config) -> Result<(), Problem> {
-    let read = match config.keys.mode {
-        KeysMode::Replica => vec![&config.paths.keys],
-        KeysMode::Lookup => vec![&config.paths.keys, &config.paths.lookups],
+    let read = match config.keys.source {
+        KeysSource::Copy => vec![&config.paths.keys],
+        KeysSource::Live => vec![&config.paths.keys, &config.paths.lookups],
     };
     let denied =
         |path: &&PathBuf| trust::open(path, trust::Owner::Service).is_err_and(|refusal| refusal.is_denied());
@@ -249,21 +133,27 @@ pub fn may_explain(config: &Config) -> Result<(), Problem> {
 
 /// The keys that open `account` now; with `offered` only that one, if it is among them.
 pub fn answer(
-    config: &Config,
+    state: &HostState,
     account: &Account,
     offered: Option<&Offered>,
     clock: Clock,
 ) -> Result<Answer, Problem> {
+    let config = state.config()?;
     let shared = config.rules.shared(account.as_str()).is_some();
-    let revoked = match revoked::read(&config.paths.revoked) {
-        Ok(revoked) if !shared && revoked.names(&account.owner()) => return Ok(Answer::none("revoked")),
+    let revoked = match state.revoked() {
+        Ok(revoked) if !shared && revoked.names(&account.owner(), clock.now) => {
+            return Ok(Answer::none(Outcome::Revoked));
+        }
         Ok(revoked) => revoked,
         // An account that is open whatever happens stays open.
-        Err(_) if !shared && config.rules.exempts(account.as_str()) => return Ok(Answer::none("exempt")),
-        Err(unreadable) => return Err(Problem::Revoked(unreadable)),
+        Err(_) if !shared && config.rules.exempts(account.as_str()) => {
+            return Ok(Answer::none(Outcome::Exempt));
+        }
+        Err(unreadable) => return Err(unreadable.into()),
     };
-    let programs = Programs::new(&config.rules, account, clock.now);
-    let question = Question { config, account, revoked, offered, programs };
+    let reached = host::clock::reached([&config.paths.roster, &config.paths.keys], clock.now);
+    let programs = Programs::new(&config.rules, account, revoked, reached);
+    let question = Question { state, config, account, offered, programs };
     match question.with_directory(clock) {
         // What config.toml says of this key, or of an account that no directory is named for, is all there is.
         Err(problem) if question.needs_no_directory(&problem) => {
@@ -295,9 +185,9 @@ pub fn with_rejected(
 }
 
 struct Question<'a> {
+    state: &'a HostState,
     config: &'a Config,
     account: &'a Account,
-    revoked: Revoked,
     offered: Option<&'a Offered>,
     programs: Programs<'a>,
 }
@@ -309,9 +199,9 @@ impl Question<'_> {
             return self.of_shared(directory, clock.now);
         }
         if self.config.rules.exempts(self.account.as_str()) {
-            // Whoever enters it needs no shift, so its keys are this host's own files' matter: a directory
+            // Nobody needs a shift to enter it, so its keys come from this host's own files alone: a directory
             // entry of that name must not be a way round the rota.
-            return Ok(Answer::none("exempt"));
+            return Ok(Answer::none(Outcome::Exempt));
         }
         self.of_person(directory, clock)
     }
@@ -339,14 +229,14 @@ impl Question<'_> {
         let mut answer = match known {
             Known::Keys(keys) => self.select(keys.into_iter().map(own).collect(), clock.now)?,
             // Nobody enters an account that is shut, programs neither.
-            Known::Disabled => Answer::none("account-disabled"),
+            Known::Disabled => Answer::none(Outcome::AccountDisabled),
             Known::Absent => match self.select(Vec::new(), clock.now)? {
-                nothing if nothing.printed.is_empty() => Answer { reason: "no-such-user", ..nothing },
+                nothing if nothing.printed.is_empty() => Answer { reason: Outcome::NoSuchUser, ..nothing },
                 programs => programs,
             },
         };
-        if stale && answer.reason == "keys" {
-            answer.reason = "keys-stale";
+        if stale && answer.reason == Outcome::Keys {
+            answer.reason = Outcome::StaleKeys;
         }
         let refused = |Rejected { number, problem }| {
             let (principal, which) = (owner.clone(), Which::Value(number));
@@ -357,7 +247,7 @@ impl Question<'_> {
     }
 
     fn of_shared(&self, directory: &Directory, now: Timestamp) -> Result<Answer, Problem> {
-        let Self { config, account, revoked, offered, .. } = self;
+        let Self { state, config, account, offered, .. } = self;
         let mut age = Span::seconds(0);
         let open = || {
             let copy = person::open_copy(config, directory, now);
@@ -365,13 +255,13 @@ impl Question<'_> {
         };
         let wanted = self.programs.wanted();
         let (offered, wanted) = (*offered, wanted.as_slice());
-        let question = shared::Question { config, account, revoked, offered, wanted, now };
+        let question = shared::Question { state, account, offered, wanted, now };
         let shared::Owned { mut keys, dropped, found, people, undecided } = shared::keys(&question, open)?;
         keys.extend(found.into_iter().map(|key| self.programs.own(key)));
         let mut answer = self.select(keys, now)?;
         match undecided {
             Some(reason) if answer.printed.is_empty() => return Err(Problem::Undecided(reason)),
-            Some(reason) if answer.opening() == 0 => answer.reason = reason.token(),
+            Some(reason) if answer.opening() == 0 => answer.reason = Outcome::Undecided(reason),
             _ => {}
         }
         let asked = |one: &Dropped| self.offered.is_none_or(|offered| offered.matches(&one.candidate.key));
@@ -386,7 +276,7 @@ impl Question<'_> {
             keys.retain(|candidate| offered.matches(&candidate.key));
             dropped.retain(|dropped| offered.matches(&dropped.candidate.key));
         }
-        let mut answer = Answer { dropped, ..Answer::none("no-keys") };
+        let mut answer = Answer { dropped, ..Answer::none(Outcome::NoKeys) };
         answer.print(self.config, self.account, keys, now)?;
         let is_printed = |key: &Digest| answer.printed.iter().any(|one| one.candidate.key.sha256() == *key);
         answer.remarks = self.programs.remarks(is_printed);
@@ -395,7 +285,7 @@ impl Question<'_> {
 }
 
 impl Answer {
-    fn none(reason: &'static str) -> Self {
+    fn none(reason: Outcome) -> Self {
         Self {
             printed: Vec::new(),
             dropped: Vec::new(),
@@ -435,7 +325,7 @@ impl Answer {
         }
         self.printed.truncate(limit);
         if opening > 0 {
-            self.reason = "keys";
+            self.reason = Outcome::Keys;
         }
         Ok(())
     }
@@ -444,7 +334,10 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use policy::{Revoked, Switch};
+    use state::StateError;
     use std::path::Path;
+    use store::PublicKey;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
 
@@ -457,20 +350,22 @@ mod tests {
             std::iter::repeat_n(Candidate { key, owner, standing }, *count)
         });
         let (account, now) = (Account::new(account).unwrap(), Timestamp::from_unix(0));
-        let programs = Programs::new(&config.rules, &account, now);
-        let revoked = Revoked::nobody();
-        let question = Question { config: &config, account: &account, revoked, offered: None, programs };
+        let state =
+            HostState::of(config, Ok(Revoked::nobody()), Ok(Switch::untouched()), Err(StateError::NotAsked));
+        let (config, revoked) = (state.config().unwrap(), state.revoked().unwrap());
+        let programs = Programs::new(&config.rules, &account, revoked, now);
+        let question = Question { state: &state, config, account: &account, offered: None, programs };
         question.select(keys.collect(), now)
     }
 
     #[test]
     fn who_is_only_told_never_crowds_out_who_is_admitted() {
-        let shared = "[[policy.shared]]\naccount = 'root'\nexplain = true";
+        let shared = "[[policy.shared_account]]\naccount = 'root'\nexplain_refusals = true";
         let answer =
             selected(shared, "root", &[(Standing::Admitted(None), 3), (Standing::Told, 2000)]).unwrap();
-        assert_eq!((answer.opening(), answer.printed.len(), answer.reason), (3, MOST_LINES, "keys"));
+        assert_eq!((answer.opening(), answer.printed.len(), answer.reason), (3, MOST_LINES, Outcome::Keys));
         let answer = selected(shared, "root", &[(Standing::Told, 5)]).unwrap();
-        assert_eq!((answer.opening(), answer.printed.len(), answer.reason), (0, 5, "no-keys"));
+        assert_eq!((answer.opening(), answer.printed.len(), answer.reason), (0, 5, Outcome::NoKeys));
         let many = selected(shared, "root", &[(Standing::Admitted(None), MOST_LINES + 1)]);
         assert!(matches!(many, Err(Problem::TooMany(1025, 1024))));
     }
@@ -483,7 +378,7 @@ mod tests {
         let answer = selected(rule, "alice", &own).unwrap();
         assert_eq!(
             (answer.printed.len(), answer.dropped.len(), answer.reason),
-            (0, MOST_KEYS + 1, "no-keys")
+            (0, MOST_KEYS + 1, Outcome::NoKeys)
         );
     }
 }

@@ -13,7 +13,10 @@ mod foreign;
 mod live;
 mod lookup;
 mod memory;
+mod offered;
 mod person;
+mod problem;
+mod reason;
 mod rules;
 mod shared;
 
@@ -22,15 +25,16 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use host::Config;
-use host::audit::{Escaped, Line};
-use host::child;
+use host::child::wait_for;
 use host::clock::now;
 use nix::poll::PollFlags;
 use nix::unistd::geteuid;
+use record::{Escaped, Line};
+use state::HostState;
 
-use lookup::{Answer, Problem};
+use lookup::Answer;
 use person::Clock;
+use problem::Problem;
 
 /// The answer is not known.
 const CANNOT_TELL: u8 = 2;
@@ -71,20 +75,21 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
         Err(error) if !policy::is_account(&arguments.user) => return Err(Problem::Name(error)),
         account => account.ok(),
     };
-    let offered = lookup::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
-    let config = Config::load(&arguments.config).map_err(Problem::Config)?;
+    let offered = offered::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
+    let state = HostState::load(&arguments.config);
+    let config = state.config()?;
     let by_names = plain.is_none();
     let account = match plain {
         Some(account) => account,
         None => config.rules.person_of(&arguments.user).map_err(Problem::Name)?.personal_account(),
     };
     if arguments.explain {
-        lookup::may_explain(&config)?;
+        lookup::may_explain(config)?;
     }
-    let answer = lookup::answer(&config, &account, offered.as_ref(), clock)?;
+    let answer = lookup::answer(&state, &account, offered.as_ref(), clock)?;
     if arguments.explain {
-        let answer = lookup::with_rejected(answer, &config, &account, clock.now)?;
-        return Ok(if by_names { answer } else { chain::foretell(answer, &config, &account) });
+        let answer = lookup::with_rejected(answer, config, &account, clock.now)?;
+        return Ok(if by_names { answer } else { chain::foretell(answer, config, &account) });
     }
     if by_names {
         // Other commands know the account by another name than this, which may be somebody else's.
@@ -94,7 +99,7 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
         // Root asks by hand; other commands are for sshd's user to run.
         return Ok(answer);
     }
-    Ok(chain::extend(answer, &config, &account, offered.as_ref(), clock))
+    Ok(chain::extend(answer, &state, &account, offered.as_ref(), clock))
 }
 
 /// How long sshd may take to read an answer.
@@ -103,12 +108,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A pipe that can be written at all takes this much without waiting (pipe(7), PIPE_BUF).
 const AT_ONCE: usize = 4096;
 
-/// Writes to whoever reads, and does not wait for ever for one who does not.
+/// Writes to the reader, and does not wait for ever for one that does not read.
 fn write_whole(text: &str) -> ExitCode {
     let Some(end) = Instant::now().checked_add(PATIENCE) else { return ExitCode::from(CANNOT_TELL) };
     let mut stdout = io::stdout().lock();
     for part in text.as_bytes().chunks(AT_ONCE) {
-        let written = child::wait_for(stdout.as_fd(), PollFlags::POLLOUT, end)
+        let written = wait_for(stdout.as_fd(), PollFlags::POLLOUT, end)
             .and_then(|()| stdout.write_all(part))
             .and_then(|()| stdout.flush());
         match written {

@@ -1,7 +1,7 @@
 //! What one run of `authkeys` leaves for the next ones: answers, locks, and marks of outages and stalls.
 //!
 //! All of it is in the directory of lookups.db, which belongs to the uid that sshd runs us as. Root, who runs the
-//! program by hand, reads the answers there and nothing else; whoever else runs it takes nothing from there, and
+//! program by hand, reads the answers there and nothing else; another user who runs it takes nothing from there, and
 //! neither leaves anything. Where it cannot be written, each question is asked anew, and nothing outlives its answer.
 
 use std::fs::{self, File, OpenOptions};
@@ -10,13 +10,14 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use host::child::pause;
+use host::unanswered::Concerns;
 use nix::fcntl::OFlag;
 use policy::{Account, Principal, Span, Timestamp};
 use store::StoreError;
 use store::lookups::Lookups;
 
-use crate::child::pause;
-use crate::live::{Concerns, LiveError};
+use crate::live::LiveError;
 
 /// How long a directory or server that was found down, or a command that stalled, is not asked again.
 const REST: Span = Span::seconds(30);
@@ -82,15 +83,15 @@ impl Answers {
 }
 
 /// The right to ask the directory about a person; ends when dropped.
-pub struct Turn {
+pub struct AskLock {
     /// Did somebody else have it first, whose answer is there now?
     pub waited: bool,
     path: PathBuf,
     _lock: File,
 }
 
-impl Drop for Turn {
-    /// A name that nobody asks about has no file. Whoever waits for this lock looks for the file again.
+impl Drop for AskLock {
+    /// A name that nobody asks about has no file. A process that waits for this lock looks for the file again.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
@@ -113,15 +114,15 @@ impl Memory {
             Err(StoreError::Missing(_) | StoreError::Corrupt(..) | StoreError::Version(..)) => {}
             opened => return opened,
         }
-        let _lock = self.lock("lookups.lock", end).ok_or_else(|| StoreError::Busy(self.lookups.clone()))?;
+        let _lock = self.lock("lookups.lock", end).ok_or_else(|| StoreError::busy(&self.lookups))?;
         Lookups::open_or_make(&self.lookups, scope)
     }
 
     /// Waits until nobody else asks about `person`, not longer than `end`.
-    pub fn turn(&self, person: &Principal, end: Instant) -> Option<Turn> {
+    pub fn turn(&self, person: &Principal, end: Instant) -> Option<AskLock> {
         let name = of_name("turn", person.as_str());
         let (lock, waited) = self.lock(&name, end)?;
-        Some(Turn { waited, path: self.directory.join(name), _lock: lock })
+        Some(AskLock { waited, path: self.directory.join(name), _lock: lock })
     }
 
     fn lock(&self, name: &str, end: Instant) -> Option<(File, bool)> {
@@ -130,7 +131,7 @@ impl Memory {
             let file = self.file(name, OpenOptions::new().write(true).create(true)).ok()?;
             match file.try_lock() {
                 Ok(()) if self.is_at(&file, name) => return Some((file, waited)),
-                // Whoever had it took the file away with it.
+                // Its last holder removed the file.
                 Ok(()) => {}
                 Err(fs::TryLockError::WouldBlock) => pause(TURN),
                 Err(fs::TryLockError::Error(_)) => return None,
@@ -162,13 +163,12 @@ impl Memory {
 
     /// Lets the next runs spare themselves the question that failed with `error`.
     pub fn mark(&self, person: &Principal, error: &LiveError, now: Timestamp) {
-        let (name, whose) = match (error.reason, error.concerns) {
-            ("ldap-unavailable" | "ldap-partial", Concerns::Everybody) => (EVERYBODY.to_string(), "-"),
+        let (name, whose) = match error.concerns {
+            _ if !error.reason.is_outage() => return,
+            Concerns::Everybody => (EVERYBODY.to_string(), "-"),
             // Not everybody's: a person's own entry may be made to choke the child.
-            ("ldap-unavailable" | "ldap-partial", Concerns::Person) => {
-                (of_name("down", person.as_str()), person.as_str())
-            }
-            _ => return,
+            Concerns::Person => (of_name("down", person.as_str()), person.as_str()),
+            Concerns::ThisHost => return,
         };
         self.write_mark(&name, whose, &format!("{} {}", error.reason, error.text), now);
     }
@@ -178,7 +178,7 @@ impl Memory {
         self.read_mark(&stall_of(name, account), account.as_str(), now).is_some()
     }
 
-    /// Lets the next runs spare themselves that command. For this account alone: whoever can make it stall for
+    /// Lets the next runs spare themselves that command. For this account alone: a person who can make it stall for
     /// one must not take it away from all.
     pub fn mark_stalled(&self, name: &str, account: &Account, now: Timestamp) {
         self.write_mark(&stall_of(name, account), account.as_str(), "- -", now);
@@ -300,6 +300,8 @@ fn stall_of(name: &str, account: &Account) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::LiveReason;
+    use host::unanswered::Unanswered;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
 
@@ -334,9 +336,10 @@ mod tests {
         memory.mark(&alice, &LiveError::unavailable(Concerns::Person, "crashed"), NOW);
         assert!(memory.rest(&alice, NOW).is_some());
         assert_eq!(memory.rest(&person("bob"), NOW), None);
-        for (reason, concerns) in
-            [("ldap-ambiguous", Concerns::Person), ("ldap-unavailable", Concerns::ThisHost)]
-        {
+        for (reason, concerns) in [
+            (LiveReason::Said(Unanswered::Ambiguous), Concerns::Person),
+            (LiveReason::Said(Unanswered::Unavailable), Concerns::ThisHost),
+        ] {
             memory.unmark(&alice);
             memory.mark(&alice, &LiveError { reason, concerns, text: String::new() }, NOW);
             assert_eq!(memory.rest(&alice, NOW), None, "{reason}");
@@ -347,11 +350,18 @@ mod tests {
     fn a_mark_says_what_was_wrong() {
         let (_directory, memory) = memory();
         let alice = person("alice");
-        let busy = LiveError { reason: "ldap-partial", concerns: Concerns::Person, text: "busy (51)".into() };
+        let busy = LiveError {
+            reason: LiveReason::Said(Unanswered::Partial),
+            concerns: Concerns::Person,
+            text: "busy (51)".into(),
+        };
         memory.mark(&alice, &busy, NOW);
         let resting = memory.rest(&alice, NOW.plus(Span::seconds(7))).unwrap();
-        assert_eq!((resting.reason, resting.concerns), ("ldap-partial", Concerns::ThisHost));
-        assert_eq!(resting.text, "found down 7s ago, rests for 30s: busy (51)");
+        assert_eq!(
+            (resting.reason, resting.concerns),
+            (LiveReason::Said(Unanswered::Partial), Concerns::ThisHost)
+        );
+        assert_eq!(resting.text, "found down 7s ago, not asked again for 30s: busy (51)");
     }
 
     #[test]

@@ -5,16 +5,18 @@
 
 use std::time::{Duration, Instant};
 
-use host::config::{Directory, KeysMode};
+use host::child::Child;
+use host::config::{Directory, KeysSource};
+use host::unanswered::Concerns;
 use host::{Config, clock};
 use policy::{Principal, Proven, Reason, Span, Timestamp};
 use store::keys::KeyCopy;
 use store::lookups::{Asked, Heard, Known, Lookups, Unusable};
 use store::{Rejected, StoreError};
 
-use crate::live::{self, Answer, Concerns, LiveError};
-use crate::lookup::Problem;
+use crate::live::{self, Answer, LiveError};
 use crate::memory::Answers;
+use crate::problem::Problem;
 
 /// The time, as the program's shell read it when it started.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +98,7 @@ impl Found {
         let age = self.age();
         Self { stale: true, ..self }
             .and("age", format!("{}s", age.as_seconds()))
-            .and("directory", error.reason)
+            .and("directory", error.reason.token())
             .and("problem", error.text.as_str())
     }
 
@@ -129,18 +131,18 @@ pub fn find(
         directory,
         person,
         clock,
-        end: clock.end(config.keys.deadline),
+        end: clock.end(config.keys.timeout),
         memory: Answers::at(&config.paths.lookups),
     };
-    match config.keys.mode {
-        KeysMode::Replica => question.by_copy(),
-        KeysMode::Lookup => question.by_memory(),
+    match config.keys.source {
+        KeysSource::Copy => question.by_copy(),
+        KeysSource::Live => question.by_memory(),
     }
 }
 
-/// The copy of `directory`, if it may be believed at `now`.
+/// The copy of `directory`, if it may be trusted at `now`.
 pub fn open_copy(config: &Config, directory: &Directory, now: Timestamp) -> Result<KeyCopy, StoreError> {
-    KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)
+    KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.max_age, now)
 }
 
 /// What is left when the directory gives no answer: what it said earlier, with its age.
@@ -148,9 +150,7 @@ fn without_answer(error: LiveError, earlier: Result<Option<Earlier>, StoreError>
     match earlier {
         _ if error.unusable().is_some() => Err(Problem::Unknown(None, error)),
         Ok(Some(Earlier::Found(found))) => Ok(found.stale(&error)),
-        Ok(Some(Earlier::Unusable(unusable, age))) => {
-            Err(Problem::Unknown(None, error.after(unusable.token(), age)))
-        }
+        Ok(Some(Earlier::Unusable(unusable, age))) => Err(Problem::Unknown(None, error.after(unusable, age))),
         Ok(None) => Err(Problem::Unknown(None, error)),
         Err(fault) => Err(Problem::Unknown(Some(fault), error)),
     }
@@ -200,7 +200,7 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Replica mode: the copy of everybody, which the login path cannot write. What is answered live meanwhile
+    /// `source = "copy"`: the copy of everybody, which the login path cannot write. What is answered live meanwhile
     /// is remembered: an outage must not bring back what an older copy says.
     fn by_copy(&self) -> Result<Found, Problem> {
         let now = self.clock.now;
@@ -208,24 +208,29 @@ impl Question<'_> {
             let known = copy.known(self.person)?;
             Ok(Found::new(known, Origin::Copy(now.since(copy.synced())), None))
         });
+        if matches!(self.directory, Directory::Fleet(_)) {
+            // The fleet's copy is all there is: nobody can be asked, and nothing was ever remembered.
+            return copied.map_err(Problem::Store);
+        }
         let fault = match copied {
-            Ok(found) if found.age() <= self.config.keys.fresh_for => return Ok(found),
+            Ok(found) if found.age() <= self.config.keys.cache_ttl => return Ok(found),
             Ok(_) => None,
             Err(ref fault) => Some(fault),
         };
         let mut lookups = self.open();
         let asked = self.moment();
+        let standing = copied.as_ref().ok().map(|found| &found.known);
         match self.ask() {
-            Ok(answer) => Ok(self.keep(answer, asked, lookups).and_fault("copy", fault)),
+            Ok((answer, _child)) => Ok(self.keep(answer, asked, lookups, standing).and_fault("copy", fault)),
             Err(error) => {
                 let remembered = self.recall(&mut lookups);
-                self.keep_unusable(&error, asked, lookups);
+                self.keep_unusable(&error, asked, lookups, standing);
                 without_answer(error, newer(copied, remembered))
             }
         }
     }
 
-    /// Lookup mode: each person is asked for, and the answer remembered.
+    /// `source = "live"`: each person is asked for, and the answer remembered.
     fn by_memory(&self) -> Result<Found, Problem> {
         let mut lookups = self.open();
         let mut remembered = self.recall(&mut lookups);
@@ -241,9 +246,9 @@ impl Question<'_> {
         }
         let asked = self.moment();
         match self.ask() {
-            Ok(answer) => Ok(self.keep(answer, asked, lookups)),
+            Ok((answer, _child)) => Ok(self.keep(answer, asked, lookups, None)),
             Err(error) => {
-                self.keep_unusable(&error, asked, lookups);
+                self.keep_unusable(&error, asked, lookups, None);
                 without_answer(error, remembered)
             }
         }
@@ -252,7 +257,7 @@ impl Question<'_> {
     /// Takes out what is remembered if it needs no question.
     fn fresh(&self, remembered: &mut Result<Option<Earlier>, StoreError>) -> Option<Found> {
         let fresh = |earlier: &mut Earlier| {
-            matches!(earlier, Earlier::Found(_)) && earlier.age() <= self.config.keys.fresh_for
+            matches!(earlier, Earlier::Found(_)) && earlier.age() <= self.config.keys.cache_ttl
         };
         match remembered.as_mut().ok()?.take_if(fresh)? {
             Earlier::Found(found) => Some(found),
@@ -281,41 +286,49 @@ impl Question<'_> {
                 return Ok(None);
             }
         };
-        let (path, now, stale_for) = (&self.config.paths.lookups, self.clock.now, self.config.keys.stale_for);
+        let (path, now, max_age) = (&self.config.paths.lookups, self.clock.now, self.config.keys.max_age);
         let (uptime, proven) = (clock::uptime(), self.proven());
         match asked.age(now, &uptime, proven.as_ref()) {
             None => {
                 let floor = proven.map_or(asked.at, |proven| proven.floor(&uptime).max(asked.at));
                 Err(StoreError::ClockBehind(path.clone().into(), floor.since(now)))
             }
-            Some(age) if age > stale_for => Err(StoreError::Stale(path.clone().into(), age, stale_for)),
+            Some(age) if age > max_age => Err(StoreError::Stale(path.clone().into(), age, max_age)),
             Some(age) => Ok(heard.at(now).map(|heard| Earlier::remembered(heard, age))),
         }
     }
 
-    fn keep(&self, answer: Answer, asked: Asked, lookups: Opened) -> Found {
-        let kept = self.remember(&Heard::new(answer.known.clone(), answer.changes), asked, lookups);
+    fn keep(&self, answer: Answer, asked: Asked, lookups: Opened, copied: Option<&Known>) -> Found {
+        let kept = self.remember(&Heard::new(answer.known.clone(), answer.changes), asked, lookups, copied);
         Found::live(answer).and_fault("memory", kept.err().flatten().as_ref())
     }
 
     /// Keeps that the directory has answered for certain what is of no use. Should that not be possible, the
     /// next question is asked as if nothing had been said.
-    fn keep_unusable(&self, error: &LiveError, asked: Asked, lookups: Opened) {
+    fn keep_unusable(&self, error: &LiveError, asked: Asked, lookups: Opened, copied: Option<&Known>) {
         if let Some(unusable) = error.unusable() {
-            let _ = self.remember(&Heard::Unusable(unusable), asked, lookups);
+            let _ = self.remember(&Heard::Unusable(unusable), asked, lookups, copied);
         }
     }
 
-    /// An answer counts from when it was asked for: a slow one may be older than a sync that ended meanwhile.
-    fn remember(&self, heard: &Heard, asked: Asked, lookups: Opened) -> Result<(), Option<StoreError>> {
+    /// An answer counts from when it was asked for: a slow one may be older than a sync that ended meanwhile. `copied` is
+    /// what the copy says, where that is served when nothing later is known.
+    fn remember(
+        &self,
+        heard: &Heard,
+        asked: Asked,
+        lookups: Opened,
+        copied: Option<&Known>,
+    ) -> Result<(), Option<StoreError>> {
         if self.memory.own().is_none() {
             return Ok(());
         }
         // A clock that is ahead takes nobody's answer away.
         let reached = self.proven().zip(asked.uptime).map(|(proven, uptime)| proven.floor(&uptime));
         let forget =
-            reached.map_or(asked.at, |reached| reached.min(asked.at)).minus(self.config.keys.stale_for);
-        lookups.and_then(|mut lookups| lookups.remember(self.person, heard, asked, forget).map_err(Some))
+            reached.map_or(asked.at, |reached| reached.min(asked.at)).minus(self.config.keys.max_age);
+        lookups
+            .and_then(|mut lookups| lookups.remember(self.person, heard, asked, forget, copied).map_err(Some))
     }
 
     /// Now, by both clocks.
@@ -328,8 +341,8 @@ impl Question<'_> {
         clock::proven(&self.config.paths.keys)
     }
 
-    /// Asks the directory, unless it was found down a moment ago.
-    fn ask(&self) -> Result<Answer, LiveError> {
+    /// Asks the directory, unless it was found down a moment ago; who said the answer ends while it is kept.
+    fn ask(&self) -> Result<(Answer, Child), LiveError> {
         let (path, person) = (&self.config.path, self.person);
         let Some(memory) = self.memory.own() else { return live::ask(path, person, &[], self.end) };
         if let Some(resting) = memory.rest(person, self.clock.later()) {
@@ -338,13 +351,13 @@ impl Question<'_> {
         let hurried = self.is_hurried();
         let answer = live::ask(path, person, &memory.resting_servers(self.clock.later()), self.end);
         match &answer {
-            Ok(Answer { silent, .. }) => {
+            Ok((Answer { silent, .. }, _)) => {
                 memory.unmark(person);
                 if !silent.is_empty() {
                     memory.mark_servers(silent, self.clock.later());
                 }
             }
-            // Whoever had little time has not shown that the directory is down.
+            // A lookup that had little time has not shown that the directory is down.
             Err(error) if hurried && error.concerns == Concerns::Everybody => {}
             Err(error) => memory.mark(person, error, self.clock.later()),
         }
@@ -353,14 +366,14 @@ impl Question<'_> {
 
     /// Has less than half of the deadline been left, by waiting for others or on a busy host?
     fn is_hurried(&self) -> bool {
-        let whole = u64::try_from(self.config.keys.deadline.as_seconds()).unwrap_or(0);
+        let whole = u64::try_from(self.config.keys.timeout.as_seconds()).unwrap_or(0);
         self.end.saturating_duration_since(Instant::now()) < Duration::from_secs(whole) / 2
     }
 }
 
 /// Which of what the copy and the memory say is the later word; of two that were asked for in
 /// the same second the one without keys, else the copy. A clock that is behind either of them tells no
-/// age, so neither is believed then.
+/// age, so neither is trusted then.
 fn newer(
     copied: Result<Found, StoreError>,
     remembered: Result<Option<Earlier>, StoreError>,

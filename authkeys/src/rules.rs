@@ -1,15 +1,15 @@
 //! `[[keys.rule]]`: which keys of an answer are printed, and behind which options.
 //!
 //! Options are written from values that the configuration was checked to hold, never from what the directory
-//! says. sshd reads them from the left, so the words that take something back stand behind `restrict`.
+//! says. sshd reads them from the left, so the words that relax something come after `restrict`.
 
 use std::fmt;
 
 use host::config::{Allowance, KeyRule};
-use policy::{Account, Automation, FromPattern, Principal, Span, Timestamp};
+use policy::{Account, Automation, FromPattern, Principal, Revocation, Span, Timestamp};
 use store::PublicKey;
 
-/// What runs for a person who is known and not admitted now. Nothing foreign may ever stand in it.
+/// What runs for a person who is known and not admitted now. Nothing foreign may ever be in it.
 const EXPLAIN: &str = "/usr/bin/oncall-cache explain";
 
 /// A key that may open the account.
@@ -59,7 +59,7 @@ pub enum Standing {
 pub struct Printed {
     /// The key, whose it is, and what it is good for.
     pub candidate: Candidate,
-    /// What stands before it.
+    /// The options before it.
     pub options: Options,
 }
 
@@ -79,6 +79,10 @@ pub enum Why {
     Rule(usize, Objection),
     /// This entry lists it, for another account or until a day that is over.
     Automation(Box<Automation>),
+    /// The fleet has revoked it.
+    RevokedKey(Box<Revocation>),
+    /// It is a program's of this account, whose own name is revoked on this host.
+    Revoked(Account),
     /// All of these have it, and more than one of them, or none, may become root.
     Owners(Vec<Principal>),
 }
@@ -91,11 +95,18 @@ impl fmt::Display for Why {
                 let Automation { number, account, until, .. } = entry.as_ref();
                 write!(
                     f,
-                    "dropped: [[policy.automation]] {number} lists it, for {account} alone, until {until}"
+                    "dropped: [[policy.automation]] {number} lists it, only for {account}, until {until}"
                 )
             }
+            Self::RevokedKey(revocation) => {
+                let (place, since) = (revocation.authority.place(), revocation.since);
+                write!(f, "dropped: revoked {place} since {since} by {} (revoked)", revocation.by)
+            }
+            Self::Revoked(account) => {
+                write!(f, "dropped: {account} is revoked on this host, and closed to its programs (revoked)")
+            }
             Self::Owners(people) => {
-                write!(f, "dropped: it stands in the entries of {} (ambiguous-person)", listed(people))
+                write!(f, "dropped: several people have it: {} (ambiguous-person)", listed(people))
             }
         }
     }

@@ -1,20 +1,23 @@
-//! Shared accounts: the keys of the people whom the policy admits now, and, unless `explain` is false, those of
+//! Shared accounts: the keys of the people whom the policy admits now, and, unless `explain_refusals` is false, those of
 //! the people who could be admitted and are not, to tell them. sshd 9.8 and later count a key that is not printed
 //! against the address it came from (`PerSourcePenalties`), and one that leads to a refusal in the session against nobody.
 
 use std::collections::BTreeSet;
 
-use host::Config;
 use policy::{
-    Account, Decision, Digest, Evidence, Facts, Ground, Judge, Login, Person, Principal, Reason, Revoked,
-    Roster, Timestamp, Verdict,
+    Account, Actor, Decision, Digest, Facts, Ground, Judge, Login, Principal, Reason, Roster, Rules,
+    Timestamp, Verdict,
 };
+use state::{HostState, Others, RosterReader};
 use store::keys::{KeyCopy, KeyOwner};
-use store::roster::{self, Part};
 use store::{PublicKey, StoreError};
 
-use crate::lookup::{MOST_LINES, Offered, Problem};
+use crate::offered::Offered;
+use crate::problem::Problem;
 use crate::rules::{Candidate, Dropped, Owner, Standing, Why};
+
+/// The most lines of one answer: a shared account has many owners of few keys.
+pub const MOST_LINES: usize = 1024;
 
 /// What is known of a shared account's keys.
 #[derive(Debug, Default)]
@@ -33,12 +36,11 @@ pub struct Owned {
 
 /// What is asked.
 pub struct Question<'a> {
-    pub config: &'a Config,
+    pub state: &'a HostState,
     pub account: &'a Account,
-    pub revoked: &'a Revoked,
     /// The key that sshd says is offered: nothing else is looked for then.
     pub offered: Option<&'a Offered>,
-    /// Keys of programs, which are looked for whoever has them.
+    /// Keys of programs, which are looked for in the whole directory.
     pub wanted: &'a [Digest],
     pub now: Timestamp,
 }
@@ -49,26 +51,24 @@ pub fn keys(
     question: &Question<'_>,
     open: impl FnOnce() -> Result<KeyCopy, Problem>,
 ) -> Result<Owned, Problem> {
-    let Question { config, revoked, wanted, now, .. } = question;
+    let Question { state, wanted, now, .. } = question;
     let copy = open()?;
     let owners = match question.offered {
         Some(offered) => Some(owners(&copy, offered).map_err(Problem::Store)?),
         None => None,
     };
-    let roster = match &owners {
-        Some(owners) => roster_of(config, owners, *now),
-        None => roster::read(&config.paths.roster, *now),
-    };
-    let roster = roster.map_err(Problem::Store)?;
-    let evidence = Evidence { roster: Ok(&roster), revoked: Ok(revoked) };
-    let judge = Judge::new(&evidence, &config.rules);
-    let mut gathered =
-        Gathering { question, copy: &copy, roster: &roster, judge: &judge, owned: Owned::default() };
+    let mut reader = state.roster_reader(*now)?;
+    let mut gathered = Gathering { question, copy: &copy, owned: Owned::default() };
     match &owners {
-        Some(owners) => owners.iter().try_for_each(|owner| gathered.add(owner))?,
-        None => gathered.add_everybody()?,
+        Some(owners) => {
+            reader.read(owners, Others::Nobody)?;
+            gathered.add_all(owners, &reader, usize::MAX)?;
+        }
+        None => gathered.add_everybody(&mut reader)?,
     }
     let mut owned = gathered.owned;
+    let evidence = reader.evidence();
+    let judge = Judge::new(&evidence, question.rules());
     owned.undecided = judge.cannot_tell(*now).map(|decision| decision.reason).or(owned.undecided);
     let explains = question.explains();
     if let Some(reason) = owned.undecided.filter(|_| !explains && owned.keys.is_empty()) {
@@ -80,7 +80,7 @@ pub fn keys(
     Ok(owned)
 }
 
-/// Whoever has the key in the directory: several, if it is nobody's.
+/// Who has the key in the directory; with several owners it opens nothing.
 fn owners(copy: &KeyCopy, offered: &Offered) -> Result<Vec<Principal>, StoreError> {
     let Some(key) = offered.key() else { return Ok(Vec::new()) };
     Ok(match copy.owner_of(key)? {
@@ -90,16 +90,21 @@ fn owners(copy: &KeyCopy, offered: &Offered) -> Result<Vec<Principal>, StoreErro
     })
 }
 
-/// What the roster says of these people.
-fn roster_of(config: &Config, people: &[Principal], now: Timestamp) -> Result<Roster, StoreError> {
-    let schedules: BTreeSet<_> = config.rules.schedules();
-    roster::read_part(&config.paths.roster, Part { schedules: &schedules, people, on_call: None }, now)
-}
-
 impl Question<'_> {
+    fn rules(&self) -> &Rules {
+        self.state.rules()
+    }
+
     /// Are those who are not admitted told so?
     fn explains(&self) -> bool {
-        self.config.rules.shared(self.account.as_str()).is_some_and(|shared| shared.explain)
+        self.rules().shared(self.account.as_str()).is_some_and(|shared| shared.explain_refusals)
+    }
+
+    /// Is this somebody who is told why they are not admitted?
+    fn is_told(&self, person: &Principal, decision: &Decision, roster: &Roster) -> bool {
+        let is_off_call = matches!(decision.reason, Reason::NotOnCall | Reason::NoRule);
+        let is_either = is_off_call || decision.verdict == Verdict::CannotTell;
+        is_either && self.explains() && roster.is_eligible(person)
     }
 }
 
@@ -107,36 +112,57 @@ impl Question<'_> {
 struct Gathering<'a> {
     question: &'a Question<'a>,
     copy: &'a KeyCopy,
-    roster: &'a Roster,
-    judge: &'a Judge<'a>,
     owned: Owned,
 }
 
 impl Gathering<'_> {
-    /// Whoever is on call, then those who are told that they are not, as many as there are lines to print.
-    fn add_everybody(&mut self) -> Result<(), Problem> {
-        let (now, roster) = (self.question.now, self.roster);
-        let current = roster.shifts.iter().filter(|shift| shift.window.contains(now));
-        let on_call: BTreeSet<&Principal> = current.map(|shift| &shift.principal).collect();
-        on_call.iter().try_for_each(|person| self.add(person))?;
-        let mut others = roster.eligible.keys().filter(|person| !on_call.contains(person));
+    /// Those who are on call, then those who are shown that they are not, as many as there are lines to print. Of a
+    /// large roster no more is held at once than what it says of so many people.
+    fn add_everybody(&mut self, reader: &mut RosterReader<'_>) -> Result<(), Problem> {
+        let now = self.question.now;
+        reader.read(&[], Others::All)?;
+        let current = reader.roster().shifts.iter().filter(|shift| shift.window.contains(now));
+        let on_call: BTreeSet<Principal> = current.map(|shift| shift.principal.clone()).collect();
+        self.add_all(&on_call, reader, usize::MAX)?;
         let enough = self.owned.keys.len() + MOST_LINES;
+        let mut last = None;
         while self.question.explains() && self.owned.keys.len() < enough {
-            let Some(person) = others.next() else { break };
-            self.add(person)?;
+            let mut people = reader.eligible(last.as_ref(), MOST_LINES)?;
+            let Some(end) = people.last() else { break };
+            last = Some(end.clone());
+            people.retain(|person| !on_call.contains(person));
+            reader.read(&people, Others::Nobody)?;
+            self.add_all(&people, reader, enough)?;
         }
         Ok(())
     }
 
-    /// Adds the keys of a person who is admitted, or told.
-    fn add(&mut self, person: &Principal) -> Result<(), Problem> {
-        let decision = self.decide(person);
+    /// Adds the keys of those of `people` who are admitted, or shown a refusal, by what was read of the roster; until
+    /// there are `enough` keys.
+    fn add_all<'p>(
+        &mut self,
+        people: impl IntoIterator<Item = &'p Principal>,
+        reader: &RosterReader<'_>,
+        enough: usize,
+    ) -> Result<(), Problem> {
+        let evidence = reader.evidence();
+        let judge = Judge::new(&evidence, self.question.rules());
+        let mut people = people.into_iter();
+        while self.owned.keys.len() < enough {
+            let Some(person) = people.next() else { break };
+            self.add(person, reader.roster(), &judge)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, person: &Principal, roster: &Roster, judge: &Judge<'_>) -> Result<(), Problem> {
+        let decision = self.decide(person, judge);
         if decision.verdict == Verdict::CannotTell {
             self.owned.undecided.get_or_insert(decision.reason);
         }
         let standing = match decision.verdict {
             Verdict::Allow => Standing::Admitted(decision.until),
-            _ if self.is_told(person, &decision) => Standing::Told,
+            _ if self.question.is_told(person, &decision, roster) => Standing::Told,
             _ => return Ok(()),
         };
         // The roster knows who is eligible as of its own last sync; the copy may know better.
@@ -169,20 +195,13 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    fn decide(&self, person: &Principal) -> Decision {
+    fn decide(&self, person: &Principal, judge: &Judge<'_>) -> Decision {
         let Question { account, now, .. } = self.question;
-        // What sshd asks about is an account in [[policy.shared]]; that alone makes it guarded, so its uid
+        // What sshd asks about is an account in [[policy.shared_account]]; that alone makes it guarded, so its uid
         // and groups need not be looked up.
         let facts = Facts::default();
-        let (account, person) = (account.as_str(), Person::Known(person));
+        let (account, person) = (account.as_str(), Actor::Known(person));
         let login = Login { service: "sshd", account, facts: &facts, person, tty: "", place: "" };
-        self.judge.decide(&login, *now)
-    }
-
-    /// Is this somebody who is told why they are not admitted?
-    fn is_told(&self, person: &Principal, decision: &Decision) -> bool {
-        let is_off_call = matches!(decision.reason, Reason::NotOnCall | Reason::NoRule);
-        let is_either = is_off_call || decision.verdict == Verdict::CannotTell;
-        is_either && self.question.explains() && self.roster.is_eligible(person)
+        judge.decide(&login, *now)
     }
 }

@@ -166,16 +166,17 @@ mod tests {
     use super::*;
     use std::ffi::CStr;
 
-    /// The group `oncall` with alice and bob, in `size` bytes of memory that has guards before and behind.
-    fn put(size: usize, shift: usize) -> Option<(String, u32, Vec<String>)> {
-        let mut memory = vec![0xa5_u8; 16 + shift + size + 16];
-        let start = 16 + shift;
+    /// The group `oncall` with these members, in `size` bytes of memory that has guards before and behind, `shift` bytes after
+    /// an address that is a multiple of 16.
+    fn put(size: usize, shift: usize, with: &[&str]) -> Option<(String, u32, Vec<String>)> {
+        let mut memory = vec![0xa5_u8; 15 + 16 + shift + size + 16];
+        let start = memory.as_ptr().align_offset(16) + 16 + shift;
         let mut group =
             RawGroup { name: ptr::null_mut(), password: ptr::null_mut(), gid: 7, members: ptr::null_mut() };
         // SAFETY: the memory lives to the end of this function.
         let put = unsafe {
             let buffer = Buffer::new(memory.as_mut_ptr().add(start).cast(), size);
-            buffer.put(&raw mut group, "oncall", 9100, ["alice", "bob"].into_iter())
+            buffer.put(&raw mut group, "oncall", 9100, with.iter().copied())
         };
         assert!(memory[..start].iter().all(|byte| *byte == 0xa5), "written before the start");
         assert!(memory[start + size..].iter().all(|byte| *byte == 0xa5), "written past the end");
@@ -200,14 +201,20 @@ mod tests {
 
     #[test]
     fn a56_a_group_fits_whole_or_nothing_is_written() {
-        for shift in 0..8 {
-            let fits: Vec<bool> = (0..100).map(|size| put(size, shift).is_some()).collect();
+        for (members, shift) in [&[][..], &["alice"], &["alice", "bob"]]
+            .iter()
+            .flat_map(|members| (0..8).map(move |shift| (*members, shift)))
+        {
+            let fits: Vec<bool> = (0..100).map(|size| put(size, shift, members).is_some()).collect();
             let first = fits.iter().position(|fits| *fits).unwrap();
             assert!(fits[first..].iter().all(|fits| *fits), "more memory fits less: {fits:?}");
-            // Three pointers, and "alice", "bob", "oncall", "*" with their NULs.
-            assert!((24 + 6 + 4 + 7 + 2..=24 + 19 + 7).contains(&first), "{first}");
-            let expected = ("oncall".to_string(), 9100, vec!["alice".to_string(), "bob".to_string()]);
-            assert_eq!(put(first, shift), Some(expected));
+            // A pointer for each and one more; the members, "oncall" and "*" with their NULs.
+            let least =
+                8 * (members.len() + 1) + members.iter().map(|name| name.len() + 1).sum::<usize>() + 7 + 2;
+            assert_eq!(first, least + (8 - shift) % 8);
+            let members: Vec<String> = members.iter().map(ToString::to_string).collect();
+            let names: Vec<&str> = members.iter().map(String::as_str).collect();
+            assert_eq!(put(first, shift, &names), Some(("oncall".to_string(), 9100, members)));
         }
     }
 

@@ -10,7 +10,7 @@ use trust::Owner;
 /// Written by `oncall-cache sync`. Fixed: every process reads it, and none of them has our configuration.
 const PUBLISHED: &str = "/var/lib/oncall-cache/group";
 
-/// The host's own groups, which come first: what stands there is never served from here.
+/// The host's own groups, which come first: what is there is never served from here.
 const LOCAL: &str = "/etc/group";
 
 /// The largest /etc/group that is searched, in bytes.

@@ -16,7 +16,7 @@ use group::{Absent, Published};
 use nix::errno::Errno;
 use policy::{PublishedGroup, PublishedGroups};
 
-/// The line of the file at which an enumeration stands. glibc serialises the calls of one process.
+/// The line of the file that an enumeration has reached. glibc serialises the calls of one process.
 static CURSOR: AtomicUsize = AtomicUsize::new(0);
 
 /// What a call comes to.
@@ -79,13 +79,13 @@ unsafe fn ask(errno: *mut c_int, look: impl FnOnce(&Published, PublishedGroups<'
 }
 
 /// The place for a group, and memory for its strings, as glibc lends them.
-struct Room {
+struct CallerBuffer {
     result: *mut RawGroup,
     memory: *mut c_char,
     length: usize,
 }
 
-impl Room {
+impl CallerBuffer {
     /// # Safety
     /// `result` is a place for a group, and `length` bytes at `memory` may be written.
     unsafe fn fill(self, published: &Published, group: &PublishedGroup<'_>) -> Answer {
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn _nss_oncall_getgrnam_r(
             return Answer::NotFound;
         };
         // SAFETY: passed on as glibc gave them.
-        unsafe { Room { result, memory, length }.fill(published, &group) }
+        unsafe { CallerBuffer { result, memory, length }.fill(published, &group) }
     };
     // SAFETY: glibc passes where errno is.
     unsafe { ask(errno, look) }
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn _nss_oncall_getgrgid_r(
             return Answer::NotFound;
         };
         // SAFETY: passed on as glibc gave them.
-        unsafe { Room { result, memory, length }.fill(published, &group) }
+        unsafe { CallerBuffer { result, memory, length }.fill(published, &group) }
     };
     // SAFETY: glibc passes where errno is.
     unsafe { ask(errno, look) }
@@ -188,7 +188,7 @@ pub unsafe extern "C" fn _nss_oncall_getgrent_r(
         };
         for (at, group) in groups.iter().enumerate().skip(from) {
             // SAFETY: passed on as glibc gave them.
-            match unsafe { Room { result, memory, length }.fill(published, &group) } {
+            match unsafe { CallerBuffer { result, memory, length }.fill(published, &group) } {
                 Answer::Found => {
                     CURSOR.store(at.saturating_add(1), Ordering::Relaxed);
                     return Answer::Found;

@@ -1,61 +1,73 @@
 //! What to do about an answer: one step that exists, for each reason.
 
-use policy::Reason;
+use policy::{Authority, Decision, Ground, Reason};
 
 /// The next step of `person`, who asked for `account`.
-pub fn step(reason: Reason, person: &str, account: &str) -> String {
-    let text = match reason {
-        Reason::OnCall => "none needed; the right ends by itself",
+pub fn step(decision: &Decision, person: &str, account: &str) -> String {
+    let text = match decision.reason {
+        Reason::OnCall => "none needed; access ends by itself",
         Reason::Automation => {
             "none needed; [[policy.automation]] says which programs are admitted, and until when"
         }
-        Reason::AutomationOver => {
-            "extend the entry's `until` if the program is still wanted, or take entry and key away"
+        Reason::AutomationExpired => {
+            "extend the entry's `until` if the program is still needed, or remove the entry and the key"
         }
-        Reason::AutomationElsewhere => {
-            "use the key from where its entry lists, for that account and service; or change the entry"
+        Reason::AutomationOutOfScope => {
+            "use the key from an address, for an account and a service that its entry lists; or change the entry"
         }
         Reason::Exempt => "none needed; policy.exempt_accounts and policy.exempt_ttys say who is exempt",
         Reason::AwaitsKey => "log in with your own key: it says who you are",
-        Reason::OutOfScope => "to guard this login, list its service in policy.services",
-        Reason::NotGuarded => "none needed; policy.accounts, groups and shared say what is guarded",
-        Reason::AlreadyRoot => "none needed",
-        Reason::Revoked => {
-            return format!("ask who revoked {person}; root takes it back: oncall-cache unrevoke {person}");
+        Reason::OutOfScope => "to guard this login, list its service in policy.pam_services",
+        Reason::NotGuarded => {
+            "none needed; policy.guarded_accounts, privileged_groups and shared_account say what is guarded"
         }
-        Reason::RevokedUnreadable => "as root, mend what the first line names, then ask again",
+        Reason::AlreadyRoot => "none needed",
+        Reason::Revoked => return revoked(decision, person),
+        Reason::RevokedUnreadable => "as root, fix what the first line names, then ask again",
+        Reason::RevokedStale => {
+            "as root, run oncall-cache pull, and read what it says; more: oncall-cache status"
+        }
         Reason::NoRule => {
             "in config.toml, name this host or a label of it in a [[policy.rule]]'s `hosts`, or set [host] name to what the rules name"
         }
         Reason::NotOnCall => {
-            "ask who is; or take the shift over where the rota is kept, then run oncall-cache refresh"
+            "ask the person on call; or take over the shift in the rota, then run oncall-cache refresh"
         }
         Reason::NotEligible => {
-            "ask who keeps the directory to list them as eligible; then, as root, run authkeys-sync and oncall-cache sync"
+            "ask the directory's administrators to list them as eligible; then, as root, run authkeys-sync and oncall-cache sync"
         }
         Reason::UnknownPerson => {
-            return format!("log in as yourself; whose keys open it shows: authkeys --explain {account}");
+            return format!("log in as yourself; to see whose keys open it: authkeys --explain {account}");
         }
-        Reason::AmbiguousPerson => {
-            "give each person a key of their own in the directory, then run authkeys-sync"
-        }
-        Reason::BadUser => "log in as yourself, by a name that the directory has",
+        Reason::AmbiguousPerson => "give each person a separate key in the directory, then run authkeys-sync",
+        Reason::BadUser => "log in as yourself, with a name that the directory has",
         Reason::CacheMissing => "as root, run authkeys-sync, then oncall-cache sync",
         Reason::CacheCorrupt | Reason::CacheVersion | Reason::BeyondHorizon => {
             "as root, run oncall-cache sync"
         }
         Reason::CacheUnreadable => {
-            "as root, see what the kernel says of the disk (dmesg); a good oncall-cache sync writes the file anew"
+            "as root, check dmesg for disk errors; the next good oncall-cache sync rewrites the file"
         }
         Reason::CacheStale => "run oncall-cache refresh, or as root oncall-cache sync, and read what it says",
         Reason::FileUntrusted => {
-            "find out who changed it; then, as root, mend owner and mode, and run oncall-cache sync"
+            "find out who changed it; then, as root, fix owner and mode, and run oncall-cache sync"
         }
         Reason::ClockRollback => "as root, set this host's clock, then run oncall-cache sync",
         Reason::SourceIncomplete => {
-            "as root, run oncall-cache sync; if it stays, the [[policy.rule]] names a schedule that is not there"
+            "as root, run oncall-cache sync; if this persists, the [[policy.rule]] names a schedule that does not exist"
         }
-        Reason::ConfigInvalid => "run oncall-cache config check on the configuration, and mend what it names",
+        Reason::ConfigInvalid => "run oncall-cache config check on the configuration, and fix what it names",
     };
     text.to_string()
+}
+
+/// Only those who have said so can take it back.
+fn revoked(decision: &Decision, person: &str) -> String {
+    match &decision.ground {
+        Ground::Revoked(revocation) if revocation.authority == Authority::Fleet => {
+            "ask the person who revoked it; only a collector can undo it: oncall-collector unrevoke"
+                .to_string()
+        }
+        _ => format!("ask the person who revoked {person}; root can undo it: oncall-cache unrevoke {person}"),
+    }
 }

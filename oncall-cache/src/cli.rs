@@ -1,16 +1,14 @@
 //! Arguments and help text, nothing else.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use policy::Span;
 
-/// Who is on call, on this host, also when the network is gone.
-///
-/// Exit status: 0, yes; 1, no; 2, cannot tell; 3, nothing is guarded there, so there is nothing to
-/// decide; 64, wrong usage.
+/// Who is on call, and what that opens, on this host; also without a network.
 #[derive(Debug, Parser)]
-#[command(name = "oncall-cache", version)]
+#[command(name = "oncall-cache", version, after_help = EXAMPLES)]
 pub struct Arguments {
     /// Read this configuration
     #[arg(long, global = true, value_name = "FILE", default_value = host::config::DEFAULT_PATH)]
@@ -20,31 +18,121 @@ pub struct Arguments {
     pub verb: Verb,
 }
 
+/// What a reader of `--help` looks for, and the verbs for it, in this order.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Ask (anybody)", &["who", "test-access", "why", "status", "refresh"]),
+    ("Operate (root, except config)", &["sync", "pull", "identities", "report", "doctor", "config"]),
+    ("Emergency (root)", &["revoke", "unrevoke", "pause", "enforce"]),
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  oncall-cache why alice                        may she be root here, and why?
+  oncall-cache test-access bob --service sudo   may he use sudo now?
+  oncall-cache refresh                          the rota has just been changed
+  sudo oncall-cache doctor                      what would lock out or let in?
+  sudo oncall-cache pause --for 2h --reason \"cold start\"
+
+Exit status: see COMMAND --help; wrong usage is 64 everywhere.
+More: man oncall-cache, man authkeys-config";
+
+impl Arguments {
+    /// Reads the command line.
+    pub fn read() -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&Self::definition().try_get_matches()?)
+    }
+
+    /// The command as people see it: verbs in groups, and no option where it means nothing.
+    pub fn definition() -> Command {
+        let command = Self::command();
+        let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
+        for (heading, names) in GROUPS {
+            let _ = write!(text, "\n{heading}:\n");
+            for verb in names.iter().filter_map(|name| command.find_subcommand(name)) {
+                let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+                let _ = writeln!(text, "  {:<12} {about}", verb.get_name());
+            }
+        }
+        text += "\nOptions:\n{options}{after-help}";
+        // They read the file that they are given.
+        let reads_a_file = |verb: Command| verb.arg(Arg::new("config").long("config").hide(true));
+        command.help_template(text).disable_help_subcommand(true).mut_subcommand("config", |config| {
+            config.mut_subcommand("check", reads_a_file).mut_subcommand("import", reads_a_file)
+        })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Copy who is on call into the roster: exit status 0, all of it is new; 1, a schedule could not be read or
-    /// was refused and stays as it was; 2, nothing is new, and why
-    Sync(SyncArguments),
-    /// Ask for a sync now; anybody may, and twice a minute one is done: exit status 0, all of it is new; 1, some of
-    /// it, or it is too early, and when the next may be; 2, nothing is new, and why
-    Refresh(RefreshArguments),
     /// Show who is on call now and next, for each schedule
+    #[command(after_help = "\
+This is the rota, not access to this host: for that, use test-access.
+
+Exit status: 0, somebody is on call; 1, nobody; 2, cannot tell")]
     Who {
         #[command(flatten)]
-        moment: Moment,
+        at: AtArguments,
     },
-    /// Say how well this host knows who is on call: exit status 0, well; 1, something fails and is still believed;
-    /// 2, something that admits to this host is not believed; with --nagios 3, that cannot be told
+    /// Would PERSON be admitted, by default as root over ssh?
+    #[command(
+        override_usage = "oncall-cache test-access [OPTIONS] PERSON\n       \
+                          oncall-cache test-access [OPTIONS] --key FINGERPRINT --from ADDRESS ACCOUNT",
+        after_help = ADMITTED
+    )]
+    TestAccess(TestAccessArguments),
+    /// As test-access, with every fact that the answer rests on
+    #[command(
+        override_usage = "oncall-cache why [OPTIONS] PERSON\n       \
+                          oncall-cache why [OPTIONS] --key FINGERPRINT --from ADDRESS ACCOUNT",
+        after_help = ADMITTED
+    )]
+    Why(TestAccessArguments),
+    /// Show how old each copy is, until when it is valid, and what fails
+    #[command(after_help = "\
+Exit status: 0, all is well; 1, something fails and the copies are still valid;
+2, a copy that decides here is not valid; with --nagios also 3, unknown")]
     Status(StatusArguments),
-    /// For root: ask the sources who their users are and show who each is here; nothing is published. Exit status 2
-    /// if not all could be asked
-    Map(MapArguments),
-    /// For root: say who could become root in a time, who did and on what ground, who was refused, and what of that
-    /// is not known. Exit status 0, nothing is missing; 1, something is; with --would-refuse: 0, nobody would be
-    /// refused; 1, somebody would; always 2 where that cannot be told
+    /// Ask for a sync now, after the rota has been changed; once in 30 s
+    #[command(after_help = "\
+Exit status: 0, all of it is new; 1, some of it, or too early: it says when the
+next sync may begin; 2, nothing is new: it says why")]
+    Refresh(RefreshArguments),
+    /// Copy the rota to this host; the timer runs it every five minutes
+    #[command(after_help = "\
+Look first: sudo oncall-cache sync --dry-run
+One schedule: sudo oncall-cache sync --accept rota/primary
+--accept without a schedule accepts EVERYTHING that a limit refuses.
+
+Exit status: 0, all of it is new; 1, a schedule could not be read or was refused
+and stays as it was; 2, nothing is new: it says why")]
+    Sync(SyncArguments),
+    /// Copy what the fleet's collector publishes, and sync; by a timer
+    #[command(after_help = "\
+After failures the store is left alone for up to 10 minutes; --now asks it at
+once.
+
+Exit status: 0, this host has what the store has; 1, a schedule of it could not
+be read and stays as it was; 2, nothing is new: it says why")]
+    Pull(PullArguments),
+    /// Show which directory user each of the providers' users is
+    #[command(after_help = "\
+It asks the providers, and publishes nothing.
+
+Exit status: 0; with --problems 0, there are none; 1, there are some. In any
+case 2, not all providers could be asked")]
+    Identities(IdentitiesArguments),
+    /// Who could become root, who did and why, who was refused
+    #[command(after_help = "\
+Exit status: 0, nothing is missing; 1, something is, and it is named. With
+--would-refuse: 0, nobody would be refused; 1, somebody would. In any case 2,
+cannot tell")]
     Report(ReportArguments),
-    /// For root: look at sshd, PAM, sudo, files and ages, and say what would lock out or let through, and what mends
-    /// it; nothing is changed. Exit status 0, nothing is wrong; 1, warnings; 2, something locks out or lets through
+    /// Look for what locks people out or lets them in, with remedies
+    #[command(after_help = "\
+It looks at sshd, PAM, sudo, NSS, files and clocks, and changes nothing.
+
+Exit status: 0, nothing is wrong; 1, warnings; 2, something locks people out or
+lets people in, or you are not root")]
     Doctor {
         /// Print JSON
         #[arg(long)]
@@ -64,50 +152,94 @@ pub enum Verb {
         #[arg(long)]
         table: bool,
     },
-    /// Answer whether PERSON would be admitted: exit status 0 yes, 1 no, 2 cannot tell, 3 nothing is guarded there
-    Check(Question),
-    /// As check, with every fact that the answer rests on
-    Why(Question),
-    /// Tell somebody who is not on call who is; sshd runs it for those whom `explain = true` lets as far as that
+    /// For sshd: tell people off call who is on call, where `explain_refusals` has their keys printed
+    #[command(hide = true)]
     Explain,
-    /// Shut USER out of this host, now and without a network, whatever the rota says; for root
+    /// Check, show or import a configuration (anybody)
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+    /// Block PERSON on this host now, without a network
+    #[command(after_help = "\
+From the next login on, PERSON cannot enter any account here, whatever the rota
+says: neither their own nor an exempt one. None of their keys is printed.
+
+What it does not do:
+  Open sessions stay open: loginctl terminate-user PERSON.
+  While this host observes or is paused, PAM refuses nobody; only keys are withheld.
+  Other hosts do not know. For all of them, distribute /etc/authkeys/revoked.
+
+Exit status: 0; 2, nothing was changed: it says why")]
     Revoke {
         /// The person, by the directory's user name
-        #[arg(allow_hyphen_values = true)]
+        #[arg(value_name = "PERSON", allow_hyphen_values = true)]
         user: String,
 
         /// Why: one line, which everybody on this host can read
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
     },
-    /// Take a revocation back; exit status 1 if there is none; for root
+    /// Undo a revocation
+    #[command(after_help = "\
+Exit status: 0; 1, there is none; 2, nothing was changed: it says why")]
     Unrevoke {
         /// The person, by the directory's user name
-        #[arg(allow_hyphen_values = true)]
+        #[arg(value_name = "PERSON", allow_hyphen_values = true)]
         user: String,
     },
-    /// Refuse nobody on this host for some hours: decisions are taken and logged, loudly; for root. Exit status 1 if
-    /// there is nothing to end
-    Suspend(SuspendArguments),
-    /// Enforce where the configuration observes, after real PAM transactions for the console, for somebody on call
-    /// and for somebody off call have shown that it can be done; for root. Exit status 2: it was not done, and why
+    /// Refuse nobody on this host for some hours; decisions are logged
+    #[command(
+        override_usage = "oncall-cache pause --for LENGTH --reason TEXT\n       oncall-cache pause --end",
+        after_help = "\
+It works without a network, copies or a readable configuration.
+
+What it does not do:
+  It prints no keys: people still need a key that sshd accepts.
+  It blocks nobody: revoked people are let in too.
+  It affects only this host, and ends by itself, after 24h at most.
+
+Exit status: 0; with --end 1, it was not paused; 2, nothing was changed: it says
+why"
+    )]
+    Pause(PauseArguments),
+    /// Enforce where the configuration observes, after trying it
+    #[command(after_help = "\
+It runs real PAM transactions first: for the console, for somebody on call and
+for somebody off call. It stops if one of them does not end as it should.
+
+  sudo oncall-cache enforce --confirm-within 10m    # ends in 10 minutes, unless
+  sudo oncall-cache enforce --confirm               # typed in a NEW login
+  sudo oncall-cache enforce --end                   # as config.toml says again
+
+Exit status: 0; 1, there is nothing to end (--end), or no trial to confirm
+(--confirm); 2, it was not done: it says why")]
     Enforce(EnforceArguments),
-    /// Look at a configuration
-    Config {
-        #[command(subcommand)]
-        verb: ConfigVerb,
-    },
 }
+
+/// Behind the help of the two verbs that answer for one login.
+const ADMITTED: &str = "\
+It takes the same decision as PAM. It does not look at keys or sudoers:
+for keys see authkeys --explain ACCOUNT.
+
+Exit status: 0, yes; 1, no; 2, cannot tell; 3, nothing is guarded there";
 
 #[derive(Debug, Args)]
 pub struct SyncArguments {
-    /// Say who would gain and who would lose what, and change nothing
+    /// Show who would gain and who would lose what, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Take over what a guard refuses, this once: of the schedules named (source/schedule), or of all
+    /// Accept once what a limit refuses: for SCHEDULE (source/schedule) or, without one, for ALL
     #[arg(long, value_name = "SCHEDULE", num_args = 0..)]
     pub accept: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub struct PullArguments {
+    /// Ask the store though the last pulls failed
+    #[arg(long)]
+    pub now: bool,
 }
 
 #[derive(Debug, Args)]
@@ -116,16 +248,16 @@ pub struct RefreshArguments {
     #[arg(long)]
     pub json: bool,
 
-    /// Answer whoever connects to the socket that systemd passes
+    /// Answer connections to the socket that systemd passes
     #[arg(long, hide = true)]
     pub serve: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct MapArguments {
-    /// Show only those who would not be admitted: exit status 0, there is none; 1, there is somebody
+pub struct IdentitiesArguments {
+    /// Show only users who would not be admitted, and why
     #[arg(long)]
-    pub check: bool,
+    pub problems: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -134,7 +266,7 @@ pub struct MapArguments {
 
 #[derive(Debug, Args)]
 pub struct ReportArguments {
-    /// From when on: 30d, 12h or 90m ago, or an instant (2026-11-20T18:00:00Z)
+    /// Since when: 30d, 12h or 90m ago, or 2026-11-20T18:00:00Z
     #[arg(long, value_name = "TIME", default_value = "30d")]
     pub since: String,
 
@@ -142,7 +274,7 @@ pub struct ReportArguments {
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 
-    /// Show only whom `mode = "enforce"` would have refused, people and programs apart
+    /// Show only those whom mode = "enforce" would have refused
     #[arg(long)]
     pub would_refuse: bool,
 
@@ -156,7 +288,7 @@ pub struct ReportArguments {
 }
 
 #[derive(Debug, Args)]
-pub struct SuspendArguments {
+pub struct PauseArguments {
     /// How long: 90s, 30m, 4h; at most 24h
     #[arg(long = "for", value_name = "LENGTH", value_parser = host::config::duration, required_unless_present = "end")]
     pub length: Option<Span>,
@@ -172,11 +304,11 @@ pub struct SuspendArguments {
 
 #[derive(Debug, Args)]
 pub struct EnforceArguments {
-    /// Go back by itself after this time (1m to 24h), unless it is confirmed from a new login
+    /// End by itself after 1m to 24h, unless it is confirmed from a new login
     #[arg(long, value_name = "LENGTH", value_parser = host::config::duration)]
     pub confirm_within: Option<Span>,
 
-    /// Make a trial last; from a login that began after the trial did
+    /// Keep a trial; typed in a login that began after the trial did
     #[arg(long, conflicts_with = "confirm_within")]
     pub confirm: bool,
 
@@ -195,41 +327,52 @@ pub struct StatusArguments {
     #[arg(long, conflicts_with = "json")]
     pub prometheus: bool,
 
-    /// Print one line for Nagios, Icinga and their kin: state, text and performance data
+    /// Print one line for Nagios or Icinga
     #[arg(long, conflicts_with_all = ["json", "prometheus"])]
     pub nagios: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Say whether FILE is a configuration that the programs accept, and if not, which line is wrong
+    /// Is FILE accepted, and if not, which line is wrong?
+    #[command(after_help = "\
+It also names people, accounts, groups and schedules that do not exist.
+
+Exit status: 0, accepted; 2, not")]
     Check {
-        /// What it is; a people.toml is checked by `authkeys-sync --check`
+        /// What the file is; to check a people.toml, use `authkeys-sync --check-people`
         #[arg(long = "as", value_name = "KIND", value_enum, default_value_t = Kind::Config)]
         kind: Kind,
 
-        /// The file; any owner and mode, so that one can be checked before it is installed
+        /// The file, before you install it; any owner and mode
         file: PathBuf,
     },
-    /// Print the configuration as it holds, every default filled in; it is a configuration again, and the same
+    /// Print the configuration with every default filled in
+    #[command(after_help = "\
+The output is a valid configuration with the same meaning.
+
+Exit status: 0; 2, it cannot be read")]
     Show {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Write another tool's configuration down as ours, on standard output, with a comment for
-    /// whatever has no counterpart; exit status 1 if [directory] is not complete
+    /// Translate the configuration of another tool
+    #[command(after_help = "\
+It goes to standard output, with a comment for each setting that has no
+counterpart.
+
+Exit status: 0; 1, servers or base are missing; 2, FILE is not understood")]
     Import {
         /// authkeys.json, olak.yml, sssd.conf or nslcd.conf
         file: PathBuf,
 
-        /// Whose configuration it is [default: told by its content]
+        /// Its format [default: recognised by the content]
         #[arg(long, value_enum)]
         format: Option<Format>,
     },
 }
 
-/// The tools that people move in from.
 /// A file that somebody writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -237,10 +380,11 @@ pub enum Kind {
     Config,
     /// A rota.toml
     Rota,
-    /// The list of those who are shut out
+    /// The list of revoked people
     Revoked,
 }
 
+/// The tools that people move in from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Threat Stack's authkeys: authkeys.json
@@ -254,16 +398,16 @@ pub enum Format {
 }
 
 #[derive(Debug, Args)]
-pub struct Question {
-    /// The person, by the directory's user name
+pub struct TestAccessArguments {
+    /// The person, by the directory's user name; with --key the account
     #[arg(allow_hyphen_values = true)]
     pub person: String,
 
-    /// The account entered [default: root; with sudo the person's own]
+    /// The account to enter [default: root; with --service sudo PERSON's own]
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
 
-    /// The PAM service it is entered by
+    /// The PAM service: sshd, login, su, su-l, sudo, sudo-i, doas, polkit-1
     #[arg(long, value_name = "NAME", default_value = "sshd")]
     pub service: String,
 
@@ -271,26 +415,102 @@ pub struct Question {
     #[arg(long, value_name = "NAME")]
     pub tty: Option<String>,
 
-    /// The key of a program (SHA256:…, as ssh-keygen -l prints it) that enters in PERSON's place; PERSON is
-    /// then the account
+    /// A program's key (SHA256:…, as ssh-keygen -l prints it) that enters ACCOUNT
     #[arg(long, value_name = "FINGERPRINT", conflicts_with_all = ["account", "tty"])]
     pub key: Option<String>,
 
-    /// From where, with --key: an address, or a name where sshd has UseDNS
+    /// Where the program connects from: an address, or a name if sshd has UseDNS
     #[arg(long, value_name = "ADDRESS", requires = "key")]
     pub from: Option<String>,
 
     #[command(flatten)]
-    pub moment: Moment,
+    pub at: AtArguments,
 }
 
 #[derive(Debug, Args)]
-pub struct Moment {
-    /// Answer for this instant, in RFC 3339 (2026-11-20T18:00:00Z), from what is known now
+pub struct AtArguments {
+    /// Answer for this time (2026-11-20T18:00:00Z), from what is known now
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
 
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page of help, as `words` ask for it.
+    fn help(words: &[&str]) -> String {
+        let asked = ["oncall-cache"].iter().chain(words).chain(&["--help"]);
+        Arguments::definition().try_get_matches_from(asked).unwrap_err().to_string()
+    }
+
+    fn pages() -> Vec<(Vec<String>, String)> {
+        let (command, mut pages) = (Arguments::definition(), vec![(Vec::new(), help(&[]))]);
+        for verb in command.get_subcommands() {
+            let name = verb.get_name();
+            let below: Vec<&str> = verb.get_subcommands().map(Command::get_name).collect();
+            for words in below.iter().map(|below| vec![name, below]).chain([vec![name]]) {
+                pages.push((words.iter().map(ToString::to_string).collect(), help(&words)));
+            }
+        }
+        pages
+    }
+
+    #[test]
+    fn every_verb_is_in_one_group_or_hidden() {
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        let command = Arguments::definition();
+        let seen = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(Command::get_name);
+        let mut seen: Vec<&str> = seen.collect();
+        let mut sorted = grouped.clone();
+        sorted.sort_unstable();
+        seen.sort_unstable();
+        assert_eq!(sorted, seen);
+        let hidden = command.get_subcommands().filter(|verb| verb.is_hide_set()).map(Command::get_name);
+        assert_eq!(hidden.collect::<Vec<_>>(), ["pam-lines", "pam-doors", "explain"]);
+    }
+
+    #[test]
+    fn a_page_of_help_fits_a_terminal_and_ends_with_its_exit_status() {
+        for (words, page) in pages() {
+            let verbs = Arguments::definition();
+            let verb = words.first().and_then(|name| verbs.find_subcommand(name));
+            if verb.is_some_and(Command::is_hide_set) {
+                continue;
+            }
+            let has_verbs = words == ["config"];
+            assert!(has_verbs || page.contains("\nExit status: "), "{words:?}: {page}");
+            for line in page.lines().filter(|line| !line.starts_with("      --")) {
+                assert!(line.chars().count() <= 100, "{words:?}: {line}");
+                let is_option = line.starts_with("  -");
+                assert!(!words.is_empty() || is_option || line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn verbs_that_end_something_say_what_it_means_that_there_is_nothing_to_end() {
+        for (verb, says) in [("pause", "with --end 1,"), ("enforce", "1, there is nothing to end")] {
+            let page = help(&[verb]);
+            assert!(page.contains(says), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_verb_that_reads_the_file_it_is_given_shows_no_other_configuration() {
+        for (words, page) in pages() {
+            let reads_a_file = words == ["config", "check"] || words == ["config", "import"];
+            assert_eq!(page.contains("--config"), !reads_a_file, "{words:?}: {page}");
+        }
+        let words = ["oncall-cache", "--config", "/c", "who"];
+        let matches = Arguments::definition().try_get_matches_from(words).unwrap();
+        assert_eq!(Arguments::from_arg_matches(&matches).unwrap().config, PathBuf::from("/c"));
+        let words = ["oncall-cache", "who", "--config", "/c"];
+        let matches = Arguments::definition().try_get_matches_from(words).unwrap();
+        assert_eq!(Arguments::from_arg_matches(&matches).unwrap().config, PathBuf::from("/c"));
+    }
 }

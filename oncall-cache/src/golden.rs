@@ -1,4 +1,4 @@
-//! For every reason there is, what `why` prints and what whoever is refused reads, as files in tests/golden.
+//! For every reason there is, what `why` prints and what a refused person reads, as files in tests/golden.
 //!
 //! A text that changes is a change that somebody looks at: `REWRITE_GOLDEN=1 cargo test -p oncall-cache golden`
 //! writes them anew. What must hold of each of them is asked as well.
@@ -7,14 +7,21 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use policy::{
-    Account, Automation, Decision, Facts, Fault, FromPattern, Host, HostSelector, Login, Person, Principal,
-    Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Timestamp, Window,
+    Account, Actor, Automation, Decision, Facts, FromPattern, Host, HostSelector, Login, Principal, Reason,
+    Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Switch, Timestamp, Window,
     anyone, decide,
 };
 
-use crate::check::{Answer, World};
-use crate::identity::Mappings;
+use policy::revocations::Revocations;
+
+use host::orders::OrdersError;
+use host::{Config, revoked};
+use state::{HostState, StateError};
+use store::StoreError;
 use store::roster::Mapping;
+
+use crate::mappings::Mappings;
+use crate::verbs::test_access::Answer;
 
 const HELP: &str = "https://wiki.example.com/break-glass";
 
@@ -30,6 +37,30 @@ fn reference(id: &str) -> ScheduleRef {
     ScheduleRef { source: "pd".to_string(), id: id.to_string() }
 }
 
+/// What a host knows, before it is put together.
+struct World {
+    rules: Rules,
+    roster: Result<Roster, StateError>,
+    revoked: Result<Revoked, StateError>,
+    mappings: Mappings,
+    /// Why it has no configuration, if it has none.
+    config_problem: Option<&'static str>,
+}
+
+impl World {
+    fn known(self) -> (HostState, Mappings) {
+        if let Some(problem) = self.config_problem {
+            return (
+                HostState::misnamed(Path::new("/nonexistent/config.toml"), problem.to_string()),
+                self.mappings,
+            );
+        }
+        let config = Config::parse(Path::new("/etc/authkeys/config.toml"), b"").unwrap();
+        let config = Config { rules: self.rules, ..config };
+        (HostState::of(config, self.revoked, Ok(Switch::untouched()), self.roster), self.mappings)
+    }
+}
+
 /// Ten o'clock: alice is on call until 18:00, bob after her; carol is revoked, and dave is not eligible.
 fn world() -> World {
     let shift = |person: &str, from, to| Shift {
@@ -39,7 +70,7 @@ fn world() -> World {
         window: Window::new(at(from), at(to)).unwrap(),
     };
     let synced = at(10).minus(Span::minutes(5));
-    let revocation = Revocation { since: at(9), by: "root".to_string(), reason: "laptop stolen".to_string() };
+    let revocation = Revocation::by_root(at(9), "root".to_string(), "laptop stolen".to_string());
     let mapping = Mapping {
         source: "pd".to_string(),
         principal: name("alice"),
@@ -55,7 +86,7 @@ fn world() -> World {
                 name: "db".to_string(),
                 hosts: vec![HostSelector::parse("db*")],
                 schedules: vec![reference("PDB0001")],
-                max_level: 1,
+                max_escalation_level: 1,
             }],
             automation: vec![robot()],
             help: Some(HELP.to_string()),
@@ -75,7 +106,6 @@ fn world() -> World {
             eligible: ["alice", "bob", "carol"].map(|person| (name(person), true)).into(),
         }),
         revoked: Ok([(name("carol"), revocation)].into_iter().collect::<Revoked>()),
-        switch: Ok(Default::default()),
         mappings: Mappings { found: [mapping].into(), providers: [("pd".to_string(), "PagerDuty")].into() },
     }
 }
@@ -102,10 +132,10 @@ struct Scene {
     account: &'static str,
     facts: Facts,
     asks: &'static str,
-    person: Option<Person<'static>>,
+    person: Option<Actor<'static>>,
     /// The program whose key it is, and from where it comes.
     program: Option<(Automation, &'static str)>,
-    decide: fn(&Login<'_>, &World) -> Decision,
+    decide: fn(&Login<'_>, &HostState) -> Decision,
 }
 
 /// alice enters root by sshd.
@@ -118,7 +148,7 @@ fn plain() -> Scene {
         asks: "alice",
         person: None,
         program: None,
-        decide: |login, world| decide(login, &world.evidence(), &world.rules, at(10)),
+        decide: |login, state| decide(login, &state.evidence(), state.rules(), at(10)),
     }
 }
 
@@ -126,9 +156,12 @@ fn admin() -> Facts {
     Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] }
 }
 
-/// The roster cannot be read, and that is said in `words`.
-fn without_roster(fault: Fault, words: &str) -> Scene {
-    Scene { world: World { roster: Err((fault, words.to_string())), ..world() }, ..plain() }
+const ROSTER: &str = "/var/lib/oncall-cache/roster.db";
+
+/// The roster cannot be read.
+fn without_roster(error: StoreError) -> Scene {
+    let roster = Err(StateError::Roster(error.written_by("oncall-cache sync")));
+    Scene { world: World { roster, ..world() }, ..plain() }
 }
 
 /// The roster as `change` leaves it.
@@ -143,29 +176,31 @@ fn scene(reason: Reason) -> Scene {
     match reason {
         Reason::OnCall => plain(),
         Reason::Automation => Scene { program: Some((robot(), "10.1.2.3")), asks: "root", ..plain() },
-        Reason::AutomationOver => {
+        Reason::AutomationExpired => {
             let over = Automation { until: at(9), ..robot() };
             Scene { program: Some((over, "10.1.2.3")), asks: "root", ..plain() }
         }
-        Reason::AutomationElsewhere => {
+        Reason::AutomationOutOfScope => {
             Scene { program: Some((robot(), "192.0.2.1")), asks: "root", ..plain() }
         }
         Reason::Exempt => Scene { account: "breakglass", facts: admin(), asks: "breakglass", ..plain() },
         Reason::AwaitsKey => Scene {
-            person: Some(Person::Unknown),
-            decide: |login, world| anyone(login, &world.evidence(), &world.rules, at(10)),
+            person: Some(Actor::Unknown),
+            decide: |login, state| anyone(login, &state.evidence(), state.rules(), at(10)),
             ..plain()
         },
         Reason::OutOfScope => Scene { service: "cron", ..plain() },
         Reason::NotGuarded => Scene { account: "dave", facts: Facts::default(), asks: "dave", ..plain() },
         Reason::AlreadyRoot => {
-            Scene { service: "sudo", asks: "root", person: Some(Person::Superuser), ..plain() }
+            Scene { service: "sudo", asks: "root", person: Some(Actor::Superuser), ..plain() }
         }
         Reason::Revoked => Scene { asks: "carol", ..plain() },
         Reason::RevokedUnreadable => {
-            let words = "/etc/authkeys/revoked:2: not a revocation; write `name 2026-11-20T09:00:00Z who why`, or take the line out";
-            Scene { world: World { revoked: Err((Fault::Corrupt, words.to_string())), ..world() }, ..plain() }
+            let (path, advice) = ("/etc/authkeys/revoked".into(), revoked::FILE.advice);
+            let error = StateError::Orders(OrdersError::Line { path, line: 2, advice });
+            Scene { world: World { revoked: Err(error), ..world() }, ..plain() }
         }
+        Reason::RevokedStale => with_fleet("revocations 1 2026-11-20T09:00:00Z\n", Some(Span::minutes(10))),
         Reason::NoRule => {
             let mut scene = plain();
             scene.world.rules.host.name = "db1.example.com".to_string();
@@ -174,36 +209,25 @@ fn scene(reason: Reason) -> Scene {
         }
         Reason::NotOnCall => Scene { asks: "bob", ..plain() },
         Reason::NotEligible => Scene { asks: "dave", ..plain() },
-        Reason::UnknownPerson => Scene { service: "login", person: Some(Person::Unknown), ..plain() },
-        Reason::AmbiguousPerson => Scene { person: Some(Person::Ambiguous), ..plain() },
-        Reason::BadUser => {
-            Scene { account: "Eve", facts: admin(), person: Some(Person::Unusable), ..plain() }
-        }
-        Reason::CacheMissing => {
-            without_roster(Fault::Missing, "no /var/lib/oncall-cache/roster.db; run `oncall-cache sync`")
-        }
-        Reason::CacheCorrupt => without_roster(
-            Fault::Corrupt,
-            "/var/lib/oncall-cache/roster.db is damaged or not ours; run `oncall-cache sync`: file is not a database",
-        ),
-        Reason::CacheUnreadable => without_roster(
-            Fault::Unreadable,
-            "/var/lib/oncall-cache/roster.db cannot be read, and may be as it should; look at its disk: Input/output error (os error 5)",
-        ),
-        Reason::CacheVersion => without_roster(
-            Fault::Version,
-            "/var/lib/oncall-cache/roster.db has form 99, which this release does not read; run `oncall-cache sync`",
-        ),
-        Reason::FileUntrusted => without_roster(
-            Fault::Untrusted,
-            "/var/lib/oncall-cache/roster.db: refused, others can write it; chmod go-w it",
-        ),
+        Reason::UnknownPerson => Scene { service: "login", person: Some(Actor::Unknown), ..plain() },
+        Reason::AmbiguousPerson => Scene { person: Some(Actor::Ambiguous), ..plain() },
+        Reason::BadUser => Scene { account: "Eve", facts: admin(), person: Some(Actor::Unusable), ..plain() },
+        Reason::CacheMissing => without_roster(StoreError::Missing(Path::new(ROSTER).into())),
+        Reason::CacheCorrupt => without_roster(StoreError::Corrupt(
+            Path::new(ROSTER).into(),
+            "file is not a database".to_string(),
+        )),
+        Reason::CacheUnreadable => without_roster(StoreError::Unreadable(
+            ROSTER.into(),
+            "Input/output error (os error 5)".to_string(),
+        )),
+        Reason::CacheVersion => without_roster(StoreError::Version(Path::new(ROSTER).into(), 99)),
+        Reason::FileUntrusted => without_roster(StoreError::Untrusted(trust::Refusal {
+            path: ROSTER.into(),
+            why: trust::Why::Untrusted(ROSTER.into(), "others can write it; chmod go-w it"),
+        })),
         Reason::ConfigInvalid => Scene {
-            world: World {
-                rules: Rules { host: world().rules.host, ..Rules::compiled() },
-                roster: Err((Fault::Config, "/etc/authkeys/config.toml: no such file".to_string())),
-                ..world()
-            },
+            world: World { config_problem: Some("/etc/authkeys/config.toml: no such file"), ..world() },
             ..plain()
         },
         Reason::CacheStale => with_roster(|roster| roster.schedules[0].synced = at(-15)),
@@ -217,20 +241,29 @@ fn scene(reason: Reason) -> Scene {
     }
 }
 
-fn answer(scene: &Scene) -> (Reason, Answer) {
+/// The fleet says this as well.
+fn with_fleet(text: &str, limit: Option<Span>) -> Scene {
+    let mut scene = plain();
+    let list = Revocations::parse(text).unwrap();
+    scene.world.revoked = scene.world.revoked.map(|revoked| revoked.with_fleet(list, limit));
+    scene
+}
+
+fn answer(scene: Scene) -> (Reason, Answer) {
     let principal = name(scene.asks);
     let (person, place) = match &scene.program {
-        Some((entry, place)) => (Person::Program(entry), *place),
-        None => (scene.person.unwrap_or(Person::Known(&principal)), ""),
+        Some((entry, place)) => (Actor::Program(entry), *place),
+        None => (scene.person.unwrap_or(Actor::Known(&principal)), ""),
     };
     let Scene { world, service, account, facts, .. } = scene;
-    let login = Login { service, account, facts, person, tty: "", place };
-    let decision = (scene.decide)(&login, world);
-    (decision.reason, Answer::new(world, &login, &principal, decision, at(10)))
+    let (state, mappings) = world.known();
+    let login = Login { service, account, facts: &facts, person, tty: "", place };
+    let decision = (scene.decide)(&login, &state);
+    (decision.reason, Answer::new((&state, &mappings), &login, &principal, decision, at(10)))
 }
 
 /// Compares with the file, or writes it.
-#[allow(clippy::disallowed_methods, reason = "a test is told by whoever runs it to write its files anew")]
+#[allow(clippy::disallowed_methods, reason = "the person who runs the test asks it to write its files anew")]
 fn compare(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(file);
     if std::env::var_os("REWRITE_GOLDEN").is_some() {
@@ -244,7 +277,7 @@ fn compare(file: &str, text: &str) {
 fn for_each_reason_why_and_the_refusal_say_who_is_on_call_and_what_to_do() {
     for &reason in Reason::ALL {
         let scene = scene(reason);
-        let (given, answer) = answer(&scene);
+        let (given, answer) = answer(scene);
         assert_eq!(given, reason);
         let why = answer.chain(&TimeZone::UTC);
         let told = answer.refusal().unwrap_or("(is not refused)");
@@ -269,7 +302,10 @@ fn for_each_reason_why_and_the_refusal_say_who_is_on_call_and_what_to_do() {
         assert!(why.contains("\n  next step   "), "{reason}: {why}");
         let Some(line) = answer.refusal() else { continue };
         if believed {
-            assert!(line.contains("alice is, until 18:00 UTC"), "{reason}: {line}");
+            assert!(
+                line.contains("alice until 18:00 UTC") || line.contains("alice is, until 18:00 UTC"),
+                "{reason}: {line}"
+            );
         }
         let (before, help) = line.split_once("; help: ").unwrap_or((line, HELP));
         assert_eq!(help, HELP, "{reason}: {line}");
@@ -279,12 +315,30 @@ fn for_each_reason_why_and_the_refusal_say_who_is_on_call_and_what_to_do() {
 }
 
 #[test]
-fn old_news_are_believed_and_that_is_said() {
+fn old_news_count_and_that_is_said() {
     let scene = with_roster(|roster| roster.schedules[0].synced = at(7));
-    let (reason, answer) = answer(&scene);
+    let (reason, answer) = answer(scene);
     assert_eq!(reason, Reason::OnCall);
-    assert!(answer.line().contains("(believed, but last sync 3h ago; run `oncall-cache refresh`)"));
+    assert!(answer.line().contains("(still valid, but last synced 3h ago; run `oncall-cache refresh`)"));
     compare("oncall-old-news.txt", &format!("$ why\n{}\n", answer.chain(&TimeZone::UTC)));
+}
+
+#[test]
+fn what_the_fleet_has_revoked_is_said_to_be_the_fleets() {
+    let scene = with_fleet(
+        "revocations 1\nperson alice 1 revoked 2026-11-20T09:00:00Z 2026-11-20T15:00:00Z eve laptop stolen\n",
+        None,
+    );
+    let (reason, answer) = answer(scene);
+    assert_eq!(reason, Reason::Revoked);
+    let refused = answer.refusal().unwrap();
+    assert!(refused.contains("alice is revoked in the whole fleet since 09:00 UTC"), "{refused}");
+    let why = answer.chain(&TimeZone::UTC);
+    assert!(
+        why.contains("15:00:00 UTC, then allow (oncall)") && !why.contains("oncall-cache unrevoke"),
+        "{why}"
+    );
+    compare("revoked-fleet.txt", &format!("$ why\n{why}\n\n$ refused\n{refused}\n"));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 //! What has a counterpart becomes a setting, everything else a comment with its line and what to do
 //! instead. The text is a proposal for a person to read, not a file to install unseen; but it is
 //! always one that the programs accept. Passwords are never repeated, nor are values of settings
-//! nobody here knows, as those may be passwords.
+//! are unknown, as those may be passwords.
 
 mod authkeys_json;
-mod draft;
+mod directory;
 mod nslcd;
 mod olak;
+mod setting;
 mod sssd;
 
 use std::fmt;
@@ -20,48 +21,10 @@ use host::Config;
 use host::config::DEFAULT_PATH;
 
 use crate::cli::Format;
-use draft::Draft;
+use setting::Problem;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
-
-/// The most settings in one file.
-const MOST: usize = 10_000;
-
-/// One setting as it stands in a foreign file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Setting {
-    name: String,
-    value: String,
-    line: usize,
-}
-
-impl Setting {
-    /// The value, if there is one.
-    fn text(&self) -> Option<&str> {
-        Some(self.value.trim()).filter(|value| !value.is_empty())
-    }
-
-    /// What the four tools take for yes.
-    fn is_on(&self) -> bool {
-        ["true", "yes", "on", "1"].iter().any(|word| self.value.trim().eq_ignore_ascii_case(word))
-    }
-}
-
-/// What is wrong with a foreign file; the line, or 0 for all of it.
-#[derive(Debug)]
-pub struct Problem {
-    /// Line, counted from 1.
-    pub line: usize,
-    /// What is wrong and what to do.
-    pub text: String,
-}
-
-impl Problem {
-    fn new(line: usize, text: impl Into<String>) -> Self {
-        Self { line, text: text.into() }
-    }
-}
 
 /// Our configuration, made from another.
 #[derive(Debug)]
@@ -140,7 +103,7 @@ pub fn translate(file: &str, bytes: &[u8], format: Option<Format>) -> Result<Imp
         Err(error) => Err(Problem::new(
             0,
             format!(
-                "what it came to is not a configuration ({error}); that is a fault of oncall-cache, report it"
+                "what it came to is not a configuration ({error}); that is a bug in oncall-cache, please report it"
             ),
         )),
     }
@@ -175,42 +138,6 @@ fn detect(text: &str) -> Result<Format, Problem> {
             Err(Problem::new(0, format!("could be {}; say which with --format", names.join(" or "))))
         }
     }
-}
-
-/// Refuses more settings than anybody writes.
-fn few_enough(count: usize, line: usize) -> Result<(), Problem> {
-    if count < MOST {
-        return Ok(());
-    }
-    Err(Problem::new(line, format!("more than {MOST} settings; is it a configuration?")))
-}
-
-/// The advice on `name` in `table`, where a name that ends with * is the beginning of one.
-fn advice(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
-    let fits = |pattern: &str| match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => pattern == name,
-    };
-    table.iter().find(|(pattern, _)| fits(pattern)).map(|(_, advice)| *advice)
-}
-
-/// Keeps the last of settings with one name, as the tools do, and remarks on the others.
-fn last_wins(settings: Vec<Setting>, repeats: &[&str], draft: &mut Draft) -> Vec<Setting> {
-    let mut last = std::collections::HashMap::new();
-    for setting in &settings {
-        last.insert(setting.name.clone(), setting.line);
-    }
-    let counts = |setting: &Setting| {
-        repeats.contains(&setting.name.as_str())
-            || last.get(&setting.name).is_none_or(|line| *line == setting.line)
-    };
-    let (kept, dropped): (Vec<_>, Vec<_>) = settings.into_iter().partition(counts);
-    for setting in dropped {
-        let line = last.get(&setting.name).copied().unwrap_or_default();
-        let text = format!("`{}` stands again in line {line}, which counts", draft::shown(&setting.name));
-        draft.note(setting.line, text);
-    }
-    kept
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Names in the configuration that stand for nothing on this host: told by `config check` and the doctor, with what was
+//! Names in the configuration that do not exist on this host: reported by `config check` and the doctor, with what was
 //! probably meant.
 //!
 //! Nothing of it is an error: an account may be made later, on another host, or be known to a directory that is down.
@@ -10,19 +10,22 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use host::config::references::{Kind, Reference, references};
-use host::config::{Directory, KeysMode, Provider, Source, unfollowed_groups};
+use host::config::{Directory, KeysSource, Provider, Source};
 use host::toml_file::nearest;
 use host::{Config, accounts};
 use policy::Timestamp;
-use store::keys::noted_groups;
 
-use crate::providers::rota::Rota;
 use crate::sync;
+use sources::fetch;
+use sources::rota::Rota;
 
-/// A name that stands for nothing, or can have no effect.
+/// Hears what is being waited for.
+pub type Progress<'a> = &'a dyn Fn(fmt::Arguments<'_>);
+
+/// A name that does not exist, or can have no effect.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// Where it stands, from 1.
+    /// Its line, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub text: String,
@@ -34,20 +37,12 @@ impl fmt::Display for Remark {
     }
 }
 
-/// Looks up every name in `text`, which is that of `config`.
-pub fn remarks(config: &Config, text: &[u8], now: Timestamp) -> Vec<Remark> {
-    let known = Known::read(config, now);
+/// Looks up every name in `text`, which is that of `config`; `progress` hears which source is asked meanwhile.
+pub fn remarks(config: &Config, text: &[u8], now: Timestamp, progress: Progress<'_>) -> Vec<Remark> {
+    let known = Known::read(config, now, progress);
     let all = references(text);
     let remark = |one: &Reference| Some(Remark { line: one.line, text: known.trouble(config, one)? });
     all.iter().filter_map(remark).collect()
-}
-
-/// Groups in the eligible group, as far as the last sync has seen some that it does not follow; and we may know.
-pub fn unfollowed(config: &Config) -> Option<String> {
-    let Some(Directory::Ldap(ldap)) = &config.directory else { return None };
-    let eligible = ldap.eligible_group.as_ref().filter(|_| !ldap.nested_groups)?;
-    let groups = noted_groups(&config.paths.keys);
-    Some(unfollowed_groups(eligible, groups.len(), groups.first()?))
 }
 
 /// What there is on this host; `None` where that cannot be told.
@@ -89,47 +84,48 @@ impl Users {
         let folded = key.to_ascii_lowercase();
         if let Some(meant) = self.known.iter().find(|known| known.to_ascii_lowercase() == folded) {
             return Some(format!(
-                "no user of source `{}`: ids are compared letter by letter; did you mean `{meant}`?",
+                "not a user of source `{}`: ids are compared exactly; did you mean `{meant}`?",
                 source.name
             ));
         }
         let is_plain = !key.is_empty() && key.chars().all(policy::is_printable);
         match &source.provider {
-            _ if !is_plain => Some("no user's id: it is empty or cannot be printed".to_string()),
+            _ if !is_plain => Some("not an id of a user: it is empty or cannot be printed".to_string()),
             Provider::PagerDuty(_) if key.contains('@') => Some(format!(
-                "a mail address and no id of {provider}'s, so it never matches; `oncall-cache map`, as root, tells ids"
+                "a mail address, not an id of {provider}, so it never matches; as root, `oncall-cache identities` lists ids"
             )),
             // They are capitals and digits in all that the API's documentation shows.
             Provider::PagerDuty(_)
                 if !key.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()) =>
             {
                 Some(format!(
-                    "no id of {provider}'s, which are capitals and digits, so it never matches; `oncall-cache map`, as root, tells ids"
+                    "not an id of {provider}, which has capitals and digits, so it never matches; as root, `oncall-cache identities` lists ids"
                 ))
             }
             _ if self.are_all => {
                 let meant = close(key, &self.known).map(|known| format!("; did you mean `{known}`?"));
-                Some(format!("no user of source `{}`{}", source.name, meant.unwrap_or_default()))
+                Some(format!("not a user of source `{}`{}", source.name, meant.unwrap_or_default()))
             }
             _ => close(key, &self.known).map(|known| {
-                format!("no user whom source `{}` has told of; did you mean `{known}`?", source.name)
+                format!("not a user that source `{}` has sent; did you mean `{known}`?", source.name)
             }),
         }
     }
 }
 
 impl Known {
-    fn read(config: &Config, now: Timestamp) -> Self {
+    fn read(config: &Config, now: Timestamp, progress: Progress<'_>) -> Self {
         let copies_all = matches!(config.directory, Some(Directory::File(_)))
-            || matches!(config.keys.mode, KeysMode::Replica);
-        let people = sync::read_people(config, now).ok().filter(|_| copies_all);
+            || matches!(config.keys.source, KeysSource::Copy);
+        let people = sync::read_names(config, now).filter(|_| copies_all);
         Self {
             accounts: names_in("/etc/passwd"),
-            groups: names_in("/etc/group"),
-            people: people
-                .map(|(people, _)| people.into_iter().map(|one| one.principal.to_string()).collect()),
+            groups: host::accounts::groups(&fs::read("/etc/group").unwrap_or_default())
+                .map(|group| String::from_utf8_lossy(group.name).into_owned())
+                .collect(),
+            people: people.map(|names| names.into_iter().collect()),
             schedules: (config.oncall.sources.iter())
-                .filter_map(|source| Some((source.name.clone(), schedules(config, source, now)?)))
+                .filter_map(|source| Some((source.name.clone(), schedules(config, source, now, progress)?)))
                 .collect(),
             users: (config.oncall.sources.iter())
                 .map(|source| (source.name.clone(), Users::of(config, source)))
@@ -141,10 +137,10 @@ impl Known {
         let Reference { kind, name, setting, .. } = one;
         let is_exempt = || config.rules.exempts(name);
         match kind {
-            Kind::Account if *setting == "[[policy.shared]] account" && is_exempt() => Some(format!(
+            Kind::Account if *setting == "[[policy.shared_account]] account" && is_exempt() => Some(format!(
                 "{setting}: `{name}` is in policy.exempt_accounts: authkeys prints no keys for it, and nobody is refused"
             )),
-            // Whoever else knows accounts, such as sssd, is asked as well.
+            // Other services that know accounts, such as sssd, are asked as well.
             Kind::Account if accounts::facts(name, &[]).uid.is_some() => None,
             Kind::Account => Some(told(setting, "account of this host", name, &self.accounts)),
             // `sudo` or `wheel` is missing on every host: only what looks like a slip is told.
@@ -189,7 +185,7 @@ fn file_trouble(config: &Path, name: &str, is_secret: bool) -> Option<String> {
         |unseen: &&str| path.starts_with(unseen) && (is_absolute || !directory.starts_with(unseen));
     if UNSEEN.iter().any(is_unseen) {
         return Some(format!(
-            "the units of the syncs do not see {}; put it into /etc/authkeys, or use `authkeys-sync` and `oncall-cache sync` from cron",
+            "the units of the syncs cannot see {}; move it to /etc/authkeys, or run `authkeys-sync` and `oncall-cache sync` from cron",
             path.display()
         ));
     }
@@ -235,12 +231,17 @@ fn names_in(table: &str) -> BTreeSet<String> {
 }
 
 /// What may name a schedule of a source that is a file: its id; and its name, where the source lists schedules.
-fn schedules(config: &Config, source: &Source, now: Timestamp) -> Option<BTreeSet<String>> {
+fn schedules(
+    config: &Config,
+    source: &Source,
+    now: Timestamp,
+    progress: Progress<'_>,
+) -> Option<BTreeSet<String>> {
     if !matches!(source.provider, Provider::Rota(_) | Provider::File(_)) {
         return None;
     }
     let all = [Source { schedules: Vec::new(), ..source.clone() }];
-    let fetched = sync::fetch::all(&all, sync::window(config, now).ok()?, now).into_iter().next()?;
+    let fetched = fetch::all(&all, sync::window(config, now).ok()?, now, progress).into_iter().next()?;
     let answer = fetched.answer.ok()?;
     let by_name = !source.schedules.is_empty();
     Some(

@@ -4,7 +4,7 @@ use policy::OneLine;
 
 /// Columns as wide as their widest cell, a line for each row.
 pub fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    // A name that goes on to the next line must not look like a row of its own.
+    // A name that goes on to the next line must not look like another row.
     let rows: Vec<[OneLine; COLUMNS]> =
         rows.iter().map(|row| row.each_ref().map(|cell| OneLine::new(cell))).collect();
     let mut widths = [0; COLUMNS];

@@ -29,10 +29,21 @@ impl When {
     }
 }
 
-/// Reads what `--at` was given.
+/// The instant that `--at` names; without it, now.
+///
+/// # Errors
+/// Text that says how to write one.
+pub fn asked(at: Option<&str>, now: Timestamp) -> Result<Timestamp, String> {
+    at.map_or(Ok(now), parse)
+}
+
+/// Reads an instant.
+///
+/// # Errors
+/// Text that says how to write one.
 pub fn parse(text: &str) -> Result<Timestamp, String> {
-    let at: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no instant; write date, time and zone: 2026-11-20T18:00:00Z"))?;
+    let at: jiff::Timestamp = text.parse().map_err(|_| {
+        format!("`{text}` is not a valid time; write date, time and zone: 2026-11-20T18:00:00Z")
+    })?;
     Ok(Timestamp::from_unix(at.as_second()))
 }

@@ -9,6 +9,31 @@ set -eu
 case $#:${1:-} in
 0:) undo=false ;;
 1:--undo) undo=true ;;
+1:-h | 1:--help)
+    cat <<'END'
+Make the groups of [[nss.group]] groups of this host: puts oncall behind files
+on the group: line of /etc/nsswitch.conf.
+
+Usage: nss-oncall-enable [--undo]
+
+Options:
+  --undo       remove it again, from an initgroups: line too
+  -h, --help   print this
+
+Writes /etc/nsswitch.conf, nothing else; a second run changes nothing. Programs
+that run already see the groups when they read the file next.
+
+Examples:
+  nss-oncall-enable && getent group oncall
+  nss-oncall-enable --undo
+
+Exit status: 0; 1, nothing was changed: it says why (authselect writes the file,
+or an action follows files); after --undo 1 also if the file still names oncall,
+in a line that it does not edit, although others may be edited; 64, wrong usage.
+More: man nss-oncall-enable
+END
+    exit 0
+    ;;
 *)
     echo "usage: $0 [--undo]" >&2
     exit 64
@@ -26,7 +51,7 @@ lists() { grep -qsE "$1([^#]*[][:space:]])?oncall([[:space:]#[]|\$)" "$switch"; 
 change() {
     case $switch in
     */authselect/*)
-        echo "$switch is written anew by authselect; nothing changed, change its profile, see docs/install.md" >&2
+        echo "$switch is rewritten by authselect; nothing changed, change its profile, see docs/install.md" >&2
         exit 1
         ;;
     esac
@@ -43,9 +68,9 @@ if $undo; then
             s/^([^#]*)([[:space:]]|([]:]))oncall(([[:space:]]*\\[[^]]*\\])+|([[:space:]#]|\$))/\\1\\3\\6/
             /$line[[:space:]]*(#.*)?\$/d
         }"
-        echo "$switch: oncall taken out of ${line##*\]\*}"
+        echo "$switch: oncall removed from ${line##*\]\*}"
     done
-    ! lists '^[[:space:]]*[a-z_]+:' || { echo "$switch still names oncall; take it out before the library goes" >&2; exit 1; }
+    ! lists '^[[:space:]]*[a-z_]+:' || { echo "$switch still names oncall; remove it before you remove the library" >&2; exit 1; }
     exit 0
 fi
 
@@ -58,11 +83,11 @@ done
 if ! lists "$line"; then
     # What is to follow from the answer of `files` is the administrator's to say, for two services as for one.
     grep -qsE "$line([^#]*[[:space:]])?files([[:space:]]+[^[:space:][][^#]*)?[[:space:]]*(#.*)?\$" "$switch" || {
-        echo "$switch has no group: line with a plain \`files\`; nothing changed, put \`oncall\` behind it by hand, see docs/operations.md" >&2
+        echo "$switch has no group: line with a plain \`files\`; nothing changed, add \`oncall\` after it by hand, see docs/operations.md" >&2
         exit 1
     }
     change "/$line/s/^([^#]*[[:space:]:])files([[:space:]#]|\$)/\\1files oncall\\2/"
-    echo "$switch: oncall put behind files in group:"
+    echo "$switch: oncall added after files in group:"
 fi
 ! grep -qsE '^[[:space:]]*initgroups:' "$switch" || lists '^[[:space:]]*initgroups:' ||
-    echo "$switch has an initgroups: line, which says whose groups a login gets: see docs/operations.md" >&2
+    echo "$switch has an initgroups: line, which decides the groups of a login: see docs/operations.md" >&2

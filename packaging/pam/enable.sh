@@ -2,7 +2,8 @@
 # Puts pam_oncall.so into the PAM stacks of every service that it guards (`oncall-cache pam-doors`), those that are asked
 # on this host, or into those that are named; a second run changes nothing. Where a program asks by a service that has no
 # stack, as sudo-rs does without sudo, the one that decided until then (other) is copied and gets the lines. Takes effect at once: try it in a second session before you close the first.
-# A stack in which they would not count is left as it is, and that is said: exit status 1.
+# A stack in which they would not count is left as it is, and that is said: exit status 1. So is a service that is named and
+# left out; without names that is no failure, because policy.pam_services and the console may say so.
 # --dry-run says what would change.
 #
 #   pam-oncall-enable [--dry-run] [--undo] [sshd|sudo|sudo-i|su|su-l|login|doas|polkit-1...]
@@ -13,11 +14,46 @@ usage() {
     exit 64
 }
 
+help() {
+    cat <<'END'
+Put pam_oncall.so into the PAM stacks of this host. KEEP A ROOT SHELL OPEN until
+a second session has shown that you can log in: it takes effect at once.
+
+Usage: pam-oncall-enable [--dry-run] [--undo] [SERVICE...]
+
+Without SERVICE: all of sshd, sudo, sudo-i, su, su-l, login, doas and polkit-1
+that this host uses. A second run changes nothing.
+
+Options:
+  --dry-run    say what would change, and change nothing
+  --undo       remove the lines from every stack
+  -h, --help   print this
+
+Writes files in /etc/pam.d, nothing else. A service without its own file
+gets a copy of the one that decides until then (other), which --undo removes.
+
+Examples:
+  pam-oncall-enable --dry-run     what would it write?
+  pam-oncall-enable sudo          only sudo, to begin with
+  pam-oncall-enable --undo        remove it from PAM
+
+Without SERVICE it leaves out, and names, services that are not in
+policy.pam_services, and login while root could not log in on the console.
+
+Exit status: 0, also if it left those out; 1, a stack was left as it is, a
+SERVICE that you named was left out, or nothing could be done: it says which and
+why; 64, wrong usage. A SERVICE that this host does not use is no failure.
+More: man pam-oncall-enable
+END
+    exit 0
+}
+
 undo=false dry_run=false would='' services=
 for word in "$@"; do
     case $word in
     --undo) undo=true ;;
     --dry-run) dry_run=true would='would be ' ;;
+    -h | --help) help ;;
     '' | -* | *[!a-z0-9-]*) usage ;;
     *) services="$services $word" ;;
     esac
@@ -38,7 +74,7 @@ if ! $undo; then
     [ -n "$module" ] || { echo "no pam_oncall.so beside pam_unix.so; nothing changed, install it first" >&2; exit 1; }
     [ -x $probe ] || { echo "no $probe; nothing changed, install it first" >&2; exit 1; }
     oncall-cache config check $config >/dev/null ||
-        { echo "nothing changed; mend the configuration first" >&2; exit 1; }
+        { echo "nothing changed; fix the configuration first" >&2; exit 1; }
     # A line each: SERVICE here|absent decided|undecided.
     doors=$(oncall-cache --config $config pam-doors)
     known=" $(printf '%s\n' "$doors" | cut -d ' ' -f 1 | paste -sd ' ') "
@@ -87,7 +123,7 @@ take_out() { # stack
     elif grep -qE "$ours" "$1"; then
         # Written beside its place and renamed: no login meets half a stack.
         $dry_run || { cp -p "$1" "$1.authkeys-new" && sed -i -E "/$ours/d" "$1.authkeys-new" && mv -f "$1.authkeys-new" "$1"; }
-        echo "$1: pam_oncall.so ${would}taken out"
+        echo "$1: pam_oncall.so ${would}removed"
     fi
 }
 
@@ -101,13 +137,13 @@ if $undo; then
         for stack in $(grep -lE "$ours" /etc/pam.d/* 2>/dev/null); do stacks="$stacks $(readlink -f "$stack")"; done
     fi
     for stack in $(printf '%s\n' $stacks | sort -u); do take_out "$stack"; done
-    # Lines in another spelling of libpam's, over two lines or in capitals, are for whoever wrote them. The module has to stay until then.
+    # Lines in another spelling of libpam's, over two lines or in capitals, are for their author to change. The module has to stay until then.
     if [ -z "$services" ] && ! $dry_run; then
         left="$left $(grep -lE '^[^#]*pam_oncall\.so' /etc/pam.d/* 2>/dev/null || true)"
     fi
     left=$(for stack in $left; do readlink -f "$stack"; done | sort -u | paste -sd ' ')
     [ -z "$left" ] || {
-        echo "${left}: lines of pam_oncall.so that were written by hand, and others that count them; take them out by hand, before the module goes" >&2
+        echo "${left}: lines of pam_oncall.so that were edited by hand, and others that count them; remove them by hand, before you remove the module" >&2
         exit 1
     }
     exit 0
@@ -160,6 +196,13 @@ leave() { # stack, why
     refused=true
 }
 
+# Without names, what is left out by the configuration is no failure.
+leave_out() { # service, why
+    echo "$2" >&2
+    skipped="$skipped $1"
+    [ -z "$services" ] || refused=true
+}
+
 # The lines go before every line that can end the stack in success. Which that is, oncall-cache knows, as its doctor does.
 put_in() { # service
     stack=$(stack_of "$1") service=$1 planned=
@@ -202,9 +245,9 @@ put_in() { # service
     [ "$stack" = "$place" ] || sed -i "1i $mark$stack" "$new"
     if $dry_run; then rm "$new"; else mv -f "$new" "$place"; fi
     if [ "$planned" = other ]; then
-        echo "$place: ${would}written, as other with pam_oncall.so"
+        echo "$place: ${would}written, a copy of other with pam_oncall.so"
     else
-        echo "$place: pam_oncall.so ${would}put in"
+        echo "$place: pam_oncall.so ${would}added"
     fi
     counts="$counts $1"
 }
@@ -216,8 +259,7 @@ for service in ${services:-$known}; do
     # Nobody asks by it.
     :absent*) continue ;;
     *:here\ undecided:*)
-        echo "$service: policy.services does not name it, so nobody is asked there" >&2
-        skipped="$skipped $service"
+        leave_out "$service" "$service: not in policy.pam_services, so no decision is taken there"
         continue
         ;;
     :*) ;;
@@ -225,15 +267,14 @@ for service in ${services:-$known}; do
     esac
     seen="$seen$stack "
     if [ "$service" = login ] && [ -n "$(shut_console)" ]; then
-        echo "$stack: left as it is: root could not log in on this machine's console; add \"$(shut_console)\" to policy.exempt_ttys and run this again" >&2
-        skipped="$skipped login"
+        leave_out login "$stack: left as it is: root could not log in on this machine's console; add \"$(shut_console)\" to policy.exempt_ttys and run this again"
         continue
     fi
     put_in "$service"
 done
 
 if ! $dry_run && [ -n "$counts" ]; then
-    echo "It counts from now on for${counts}: log in from a second session before you close this one."
+    echo "Now in effect for${counts}: log in from a second session before you close this one."
     # Named or not.
     for service in $(printf '%s\n' "$doors" | sed -n 's/ here .*//p'); do
         case " $counts $skipped :$(oncall-cache pam-lines "$service")" in
@@ -241,7 +282,7 @@ if ! $dry_run && [ -n "$counts" ]; then
         *) skipped="$skipped $service" ;;
         esac
     done
-    [ -z "$skipped" ] || echo "It does not count for${skipped}: who enters there is not asked; \`oncall-cache doctor\` says more."
+    [ -z "$skipped" ] || echo "Not in effect for${skipped}: nobody is checked there; \`oncall-cache doctor\` says more."
     echo "On the console, login refuses nobody on: ${consoles:-no terminal at all}"
 fi
 ! $refused

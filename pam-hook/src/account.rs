@@ -4,33 +4,27 @@
 //! people share, or that programs enter too: there the key says who it is, and sshd tells the key only
 //! when the session opens (measured: during account management `SSH_AUTH_INFO_0` is set and empty). So
 //! account management passes it on if its stack line promises `shared=session`, and session management
-//! decides. And whoever would be refused: sshd 9.8 and later count a refusal by account management
-//! against the address (`PerSourcePenalties`: `EXIT_AUTH_ATTEMPTED` in sshd.c), and shut out everybody
+//! decides. And people who would be refused: sshd 9.8 and later count a refusal by account management
+//! against the address (`PerSourcePenalties`: `EXIT_AUTH_ATTEMPTED` in sshd.c), and block everybody
 //! behind it; one when the session opens counts against nobody. So these are refused there, with
 //! the same words, where a session line is shown to decide first ([`crate::stack`]).
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::slice;
 
-use host::audit::Line;
-use host::{Config, accounts, config, revoked, switch};
-use nix::unistd::{Uid, getppid, getuid};
+use host::accounts;
+use host::config::DEFAULT_AUDIT;
+use nix::unistd::{Uid, getuid};
 use policy::{
-    Automation, Decision, Effect, Evidence, Facts, Fault, Ground, Login, Mode, Person, Principal, Reason,
-    Refusal,
+    Actor, Decision, Effect, Facts, Fault, Ground, Login, Mode, ModeSource, Reason, Refusal, Subject,
+    Timestamp, anyone, decide, names_its_caller,
 };
-use policy::{ModeSource, Revoked, Roster, Rules, Subject, Switch, Timestamp};
-use policy::{anyone, decide, mode_in_force, names_its_caller};
+use state::{Asked, HostState, Others};
 use store::PublicKey;
-use store::keys::{KeyCopy, KeyOwner};
-use store::roster::{self, Part};
 
+use crate::human::{Human, is_asked_by_systemd, key_owner, named_caller, offered_keys, program, su_caller};
 use crate::pam::Request;
-use crate::record::{Decided, Entry, Kept};
-use crate::stack;
-
-/// The word by which an account line promises that a session line of ours stands as well.
-const SESSION_DECIDES: &str = "shared=session";
+use crate::stack::{self, config_path, is_known_word, promises_session};
 
 /// What follows for the user and the log.
 #[derive(Debug)]
@@ -39,18 +33,74 @@ pub struct Answer {
     pub effect: Effect,
     /// One line for the user: why they are refused, or that they are admitted on old news.
     pub tell: Option<String>,
-    /// The audit line, if this was a decision of ours.
-    pub log: Option<Line>,
-    /// The same for programs.
-    pub record: Option<Box<Entry>>,
+    /// What was decided, if it was ours to decide, and is written down now.
+    pub decided: Option<Box<Decided>>,
     /// Is it a refusal that may wait until the session opens?
     pub can_wait: bool,
 }
 
+/// A decision, and all that is written down with it.
+#[derive(Debug)]
+pub struct Decided {
+    /// What was decided.
+    pub decision: Decision,
+    /// The mode that was in force.
+    pub mode: Mode,
+    /// Where the mode comes from, as a word for the log; empty where the configuration says `enforce`.
+    pub mode_word: &'static str,
+    /// The human being, where one is known.
+    pub person: String,
+    /// By which name they came, where that is a person's: the same, or that of somebody who is meant otherwise.
+    pub named: String,
+    /// The key that opened the session.
+    pub key: Option<PublicKey>,
+    /// The people whose key it is, where that is not one.
+    pub owners: String,
+    /// The host, as rules match it.
+    pub host: String,
+    /// What is wrong with the files that root wrote.
+    pub problem: String,
+    /// The file that records are in.
+    pub audit: PathBuf,
+}
+
+impl Decided {
+    fn new(state: &HostState, login: &Login<'_>, decision: &Decision, now: Timestamp) -> Self {
+        let (mode, source) = state.mode(now);
+        let (person, named) = match login.person {
+            Actor::Known(principal) => (principal.as_str(), principal.as_str()),
+            Actor::Taken(principal) => ("", principal.as_str()),
+            _ => ("", ""),
+        };
+        Self {
+            decision: decision.clone(),
+            mode,
+            mode_word: mode_word(mode, source),
+            person: person.to_string(),
+            named: named.to_string(),
+            key: None,
+            owners: String::new(),
+            host: state.rules().host.name.clone(),
+            problem: state.problem().map(ToString::to_string).unwrap_or_default(),
+            audit: state.config().map_or_else(|_| DEFAULT_AUDIT.into(), |config| config.paths.audit.clone()),
+        }
+    }
+}
+
+/// What account management has done about a login whose session opens now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// Has somebody been let in? What was refused, or left to the session, is decided there.
+    pub was_decided: bool,
+    /// Has account management left it to the session?
+    pub was_left: bool,
+    /// Has account management said why the session will refuse?
+    pub was_told: bool,
+}
+
 impl Answer {
     /// Not ours, and nothing to say.
-    pub const NONE: Self =
-        Self { effect: Effect::Ignore, tell: None, log: None, record: None, can_wait: false };
+    pub const NONE: Self = Self { effect: Effect::Ignore, tell: None, decided: None, can_wait: false };
 
     /// Account management says why, and the session refuses.
     fn left_to_the_session(tell: Option<String>) -> Self {
@@ -58,160 +108,16 @@ impl Answer {
     }
 }
 
-/// What holds where the configuration cannot be read, and why it cannot.
-pub struct Unconfigured {
-    rules: Rules,
-    problem: String,
-}
-
-/// What this host knows at the moment of one decision.
-pub struct World {
-    pub config: Result<Config, Unconfigured>,
-    revoked: Result<Revoked, revoked::Unreadable>,
-    switch: Result<Switch, switch::Unreadable>,
-    roster: Result<Roster, Fault>,
-}
-
-impl World {
-    /// Reads the configuration, and no more: what else is needed is read once that is clear.
-    fn load(request: &Request) -> Self {
-        let config = configuration(&request.arguments);
-        let config = config.map_err(|problem| Unconfigured { rules: Rules::compiled(), problem });
-        let (revoked, switch) = (Ok(Revoked::nobody()), Ok(Switch::untouched()));
-        Self { config, revoked, switch, roster: Err(Fault::Config) }
-    }
-
-    /// What is decided by.
-    pub fn rules(&self) -> &Rules {
-        match &self.config {
-            Ok(config) => &config.rules,
-            Err(unconfigured) => &unconfigured.rules,
+/// What this host knows, by the configuration that the stack line names. A word that we do not know is a fault of the line: it may have
+/// been meant to name another configuration.
+fn known(request: &Request) -> HostState {
+    let (arguments, path) = (&request.arguments, config_path(&request.arguments));
+    match arguments.iter().find(|word| !is_known_word(word)) {
+        Some(word) => {
+            let problem = format!("unknown word `{word}` in the stack line of pam_oncall.so");
+            HostState::misnamed(path, problem)
         }
-    }
-
-    /// Reads who is revoked, and whether root has switched the mode: of every login in scope.
-    fn read_orders(&mut self, request: &Request) {
-        let path = config_path(&request.arguments);
-        self.revoked = revoked::read(&Config::revoked_beside(path));
-        self.switch = switch::read(&switch::beside(path));
-    }
-
-    /// What follows from decisions now: as the configuration says, or root since then.
-    fn mode(&self, now: Timestamp) -> (Mode, ModeSource<'_>) {
-        mode_in_force(self.rules().mode, self.switch.as_ref().ok(), now)
-    }
-
-    /// Reads what the roster says of one person; or who is on call, where it is not known who asks. Only of logins that
-    /// are guarded, and of people who are revoked.
-    fn read_roster(&mut self, human: &Human, now: Timestamp) {
-        self.roster = match human {
-            Human::Named(person) => self.part(slice::from_ref(person), None, now),
-            _ => self.part(&[], Some(now), now),
-        };
-    }
-
-    /// What the roster says of some people, and of whoever is on call at an instant.
-    fn part(
-        &self,
-        people: &[Principal],
-        on_call: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Roster, Fault> {
-        let config = self.config.as_ref().map_err(|_| Fault::Config)?;
-        let schedules = &config.rules.schedules();
-        let part = Part { schedules, people, on_call };
-        roster::read_part(&config.paths.roster, part, now).map_err(|error| error.fault())
-    }
-
-    fn evidence(&self) -> Evidence<'_> {
-        self.evidence_of(self.roster.as_ref())
-    }
-
-    fn evidence_of<'r>(&'r self, roster: Result<&'r Roster, &Fault>) -> Evidence<'r> {
-        Evidence {
-            roster: roster.map_err(|fault| *fault),
-            revoked: self.revoked.as_ref().map_err(revoked::Unreadable::fault),
-        }
-    }
-
-    /// What a person reads who is refused: who is on call is read for that alone.
-    fn refusal(&self, login: &Login<'_>, decision: &Decision, now: Timestamp) -> String {
-        let known = if let Person::Known(person) = login.person { slice::from_ref(person) } else { &[] };
-        let roster = self.part(known, Some(now), now);
-        let evidence = self.evidence_of(roster.as_ref());
-        Refusal::new(login, decision, &evidence, self.rules(), now).to_string()
-    }
-
-    /// What is wrong with the files that root wrote, for the log.
-    pub fn problem(&self) -> String {
-        let (config, revoked) = (self.config.as_ref().err(), self.revoked.as_ref().err());
-        let switch = || self.switch.as_ref().err().map(ToString::to_string);
-        config
-            .map(|one| one.problem.clone())
-            .or_else(|| revoked.map(ToString::to_string))
-            .or_else(switch)
-            .unwrap_or_default()
-    }
-}
-
-/// The configuration file that the stack line names.
-pub fn config_path(arguments: &[String]) -> &Path {
-    let named = arguments.iter().rev().find_map(|argument| argument.strip_prefix("config="));
-    Path::new(named.unwrap_or(config::DEFAULT_PATH))
-}
-
-/// Is this a word that a stack line of ours may have?
-pub fn is_known_word(word: &str) -> bool {
-    word.starts_with("config=") || word == SESSION_DECIDES
-}
-
-/// What stands in that file. A word that we do not know is a fault of the line: it may have been meant to name
-/// another configuration.
-fn configuration(arguments: &[String]) -> Result<Config, String> {
-    let is_known = |word: &&String| is_known_word(word);
-    if let Some(unknown) = arguments.iter().find(|word| !is_known(word)) {
-        return Err(format!("unknown word `{unknown}` in the stack line of pam_oncall.so"));
-    }
-    Config::load(config_path(arguments)).map_err(|error| error.to_string())
-}
-
-/// The human being, as far as this call can tell.
-enum Human {
-    Named(Principal),
-    /// The keys are these people's.
-    Several(Vec<Principal>),
-    /// The keys are a program's.
-    Program(Box<Automation>),
-    /// Nobody, by whose name the configuration means something else.
-    Taken(Principal),
-    Other(Person<'static>),
-}
-
-impl Human {
-    fn of_account(name: &str, rules: &Rules) -> Self {
-        match (rules.person_of(name), rules.taken_from(name)) {
-            (Ok(person), _) => Self::Named(person),
-            (Err(_), Some(person)) => Self::Taken(person),
-            (Err(_), None) => Self::Other(Person::Unusable),
-        }
-    }
-
-    fn person(&self) -> Person<'_> {
-        match self {
-            Self::Named(principal) => Person::Known(principal),
-            Self::Several(_) => Person::Ambiguous,
-            Self::Program(entry) => Person::Program(entry),
-            Self::Taken(principal) => Person::Taken(principal),
-            Self::Other(person) => *person,
-        }
-    }
-
-    /// Who it may be, for those who read the log.
-    fn names(&self) -> String {
-        match self {
-            Self::Several(people) => people.iter().map(Principal::as_str).collect::<Vec<_>>().join(","),
-            Self::Named(_) | Self::Program(_) | Self::Taken(_) | Self::Other(_) => String::new(),
-        }
+        None => HostState::load(path),
     }
 }
 
@@ -223,7 +129,7 @@ fn is_usable(name: &str) -> bool {
 /// Account management.
 pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
     let promised = is_promised(request);
-    let answer = judge(request, caller, promised, now);
+    let answer = judge(known(request), request, caller, promised, now);
     // For a password that is over sshd runs passwd(1) before it looks at what the session said.
     let can_wait = promised && answer.can_wait && accounts::password_is_current(&request.user, now);
     if can_wait && stack::session_line_is_first(&request.arguments) {
@@ -234,221 +140,138 @@ pub fn account(request: &Request, caller: Uid, now: Timestamp) -> Answer {
 
 /// Does the stack line promise that the session hook is asked too, and will sshd tell it the key?
 fn is_promised(request: &Request) -> bool {
-    let is_written = request.arguments.iter().any(|argument| argument == SESSION_DECIDES);
-    request.service == "sshd" && is_written && request.authentication.is_some()
+    request.service == "sshd" && promises_session(&request.arguments) && request.authentication.is_some()
 }
 
 /// Whom it is asked about, and what follows. Where the session hook is promised, only whether anybody could be admitted
 /// to an account at which the key tells.
-fn judge(request: &Request, caller: Uid, promised: bool, now: Timestamp) -> Answer {
-    let mut world = World::load(request);
-    if !world.rules().covers_service(&request.service) {
+fn judge(mut state: HostState, request: &Request, caller: Uid, promised: bool, now: Timestamp) -> Answer {
+    if !state.rules().covers_service(&request.service) {
         return Answer::NONE;
     }
-    world.read_orders(request);
     // sudo and doas ask about the user who called them; that user's name is in PAM_RUSER.
     let names_caller = names_its_caller(&request.service);
     let account = if names_caller && !request.asker.is_empty() { &request.asker } else { &request.user };
     if !is_usable(&request.user) || !is_usable(account) {
-        let (facts, human) = (Facts::default(), Human::Other(Person::Unusable));
+        let (facts, human) = (Facts::default(), Human::Other(Actor::Unusable));
         let login = login(request, account, &facts, &human);
-        return finish(request, &world, &login, &Decision::unusable_name(), now, None);
+        return finish(&mut state, &login, &Decision::unusable_name(), now);
     }
-    let (account, facts) = accounts::look_up(account, &world.rules().groups);
+    let (account, facts) = accounts::look_up(account, &state.rules().privileged_groups);
     let account = account.as_str();
-    let subject = world.rules().subject(&request.service, account, &facts);
+    let subject = state.rules().subject(&request.service, account, &facts);
     let human = match subject {
-        _ if is_asked_by_systemd(request, caller, world.rules()) => Human::Other(Person::Superuser),
-        Subject::Caller if names_caller => named_caller(request, caller, &facts, world.rules()),
-        Subject::Caller => su_caller(caller, world.rules()),
-        Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account, world.rules()),
-        Subject::KeyOwner | Subject::Nobody => Human::Other(Person::Unknown),
+        _ if is_asked_by_systemd(request, caller, state.rules()) => Human::Other(Actor::Superuser),
+        Subject::Caller if names_caller => named_caller(request, caller, &facts, state.rules()),
+        Subject::Caller => su_caller(caller, state.rules()),
+        Subject::Owner | Subject::OwnerOrProgram => Human::of_account(account, state.rules()),
+        Subject::KeyOwner | Subject::Nobody => Human::Other(Actor::Unknown),
     };
-    let is_revoked = |revoked: &Revoked| matches!(human.person(), Person::Known(who) | Person::Taken(who) if revoked.names(who));
-    if world.rules().guard(&request.service, account, &facts).is_some()
-        || world.revoked.as_ref().is_ok_and(is_revoked)
-    {
-        world.read_roster(&human, now);
+    let is_revoked =
+        || matches!(human.person(), Actor::Known(who) | Actor::Taken(who) if state.revokes(who, now));
+    if state.rules().guard(&request.service, account, &facts).is_some() || is_revoked() {
+        state.read_roster(about(&human, account), now, now);
     }
     let login = login(request, account, &facts, &human);
     if promised && subject.goes_by_key() {
-        let decision = anyone(&login, &world.evidence(), world.rules(), now);
-        let answer = finish(request, &world, &login, &decision, now, None);
+        let decision = anyone(&login, &state.evidence(), state.rules(), now);
+        let answer = finish(&mut state, &login, &decision, now);
         // Whom the session decides about is on record there, with the key, and only once.
-        return if answer.effect.refuses() { answer } else { Answer { log: None, record: None, ..answer } };
+        return if answer.effect.refuses() { answer } else { Answer { decided: None, ..answer } };
     }
-    let decision = decide(&login, &world.evidence(), world.rules(), now);
-    finish(request, &world, &login, &decision, now, None)
+    let decision = decide(&login, &state.evidence(), state.rules(), now);
+    finish(&mut state, &login, &decision, now)
+}
+
+/// What of the roster decides about them; where it is not known who asks, about one whom `account` admits.
+fn about<'a>(human: &'a Human, account: &'a str) -> Asked<'a> {
+    match human {
+        Human::Named(person) => Asked::About(slice::from_ref(person), Others::Nobody),
+        _ => Asked::About(&[], Others::One(account)),
+    }
 }
 
 /// Session management, when a session opens: decides over sshd where the key tells, and what account management has
 /// not decided in this process. That is what it left to the session, and everything after keyboard-interactive: sshd
 /// asks it in a child then, which takes its decision with it.
-pub fn open_session(request: &Request, earlier: Option<&Kept>, now: Timestamp) -> Answer {
+pub fn open_session(request: &Request, earlier: Earlier, now: Timestamp) -> Answer {
     let mut answer = session(request, earlier, now);
-    if answer.record.is_none() && earlier.is_some_and(|kept| kept.was_left) {
+    if answer.decided.is_none() && earlier.was_left {
         // It was guarded a moment ago: configuration or name services are being changed.
         answer = undecided(request, now);
     }
     // Account management has said why, where ssh shows it on standard error.
-    let was_told = answer.effect.refuses() && earlier.is_some_and(|kept| kept.was_told);
+    let was_told = answer.effect.refuses() && earlier.was_told;
     if was_told { Answer { tell: None, ..answer } } else { answer }
 }
 
-fn session(request: &Request, earlier: Option<&Kept>, now: Timestamp) -> Answer {
+fn session(request: &Request, earlier: Earlier, now: Timestamp) -> Answer {
     if request.service != "sshd" || !is_usable(&request.user) {
         return Answer::NONE;
     }
-    let mut world = World::load(request);
-    if !world.rules().covers_service("sshd") {
+    let state = known(request);
+    if !state.rules().covers_service("sshd") {
         return Answer::NONE;
     }
-    let (account, facts) = accounts::look_up(&request.user, &world.rules().groups);
-    let subject = world.rules().subject("sshd", &account, &facts);
-    if !subject.goes_by_key() {
-        let guarded = world.rules().guard("sshd", &account, &facts).is_some();
-        let was_decided = earlier.is_some_and(|kept| kept.was_decided);
-        return if guarded && !was_decided { judge(request, getuid(), false, now) } else { Answer::NONE };
-    }
-    world.read_orders(request);
+    let (account, facts) = accounts::look_up(&request.user, &state.rules().privileged_groups);
     let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
-    let human = match (&world.config, program(world.rules(), &account, &keys)) {
-        (Err(_), _) => Human::Other(Person::CannotTell(Fault::Config)),
+    if let Some(human) = revoked_key(&state, &keys, now) {
+        return by_key(state, request, (&account, &facts), &human, keys, now);
+    }
+    let subject = state.rules().subject("sshd", &account, &facts);
+    if !subject.goes_by_key() {
+        let guarded = state.rules().guard("sshd", &account, &facts).is_some();
+        let is_open = !guarded || earlier.was_decided;
+        return if is_open { Answer::NONE } else { judge(state, request, getuid(), false, now) };
+    }
+    let human = match (state.config(), program(state.rules(), &account, &keys)) {
+        (Err(_), _) => Human::Other(Actor::CannotTell(Fault::Config)),
         (Ok(_), Some(program)) => program,
         (Ok(config), None) if subject == Subject::KeyOwner => key_owner(config, &keys, now),
-        (Ok(_), None) => Human::of_account(&account, world.rules()),
+        (Ok(_), None) => Human::of_account(&account, state.rules()),
     };
-    world.read_roster(&human, now);
-    let login = login(request, &account, &facts, &human);
-    let decision = decide(&login, &world.evidence(), world.rules(), now);
-    let answer = finish(request, &world, &login, &decision, now, keys.first());
-    let (log, record) = (answer.log, answer.record);
-    Answer {
-        log: log.map(|line| line.field("owners", &human.names())),
-        record: record.map(|entry| Box::new(entry.with_owners(human.names()))),
-        ..answer
+    by_key(state, request, (&account, &facts), &human, keys, now)
+}
+
+/// Is one of the keys revoked? It opens no account then, guarded or not, wherever sshd had it from. Only a fleet revokes
+/// keys: without one nothing is read for this.
+fn revoked_key(state: &HostState, keys: &[PublicKey], now: Timestamp) -> Option<Human> {
+    state.config().ok()?.fleet.as_ref()?;
+    let revocation = state.revoked().ok()?.any_key(keys.iter().map(PublicKey::sha256), now)?;
+    Some(Human::Revoked(Box::new(revocation)))
+}
+
+/// What follows for the human being whose key opened the session.
+fn by_key(
+    mut state: HostState,
+    request: &Request,
+    (account, facts): (&str, &Facts),
+    human: &Human,
+    keys: Vec<PublicKey>,
+    now: Timestamp,
+) -> Answer {
+    state.read_roster(about(human, account), now, now);
+    let login = login(request, account, facts, human);
+    let decision = decide(&login, &state.evidence(), state.rules(), now);
+    let mut answer = finish(&mut state, &login, &decision, now);
+    if let Some(decided) = &mut answer.decided {
+        decided.key = keys.into_iter().next();
+        decided.owners = human.names();
     }
+    answer
 }
 
 /// Refuses what two answers about one login contradict each other on.
 fn undecided(request: &Request, now: Timestamp) -> Answer {
-    let mut world = World::load(request);
-    world.read_orders(request);
-    let (facts, human) = (Facts::default(), Human::Other(Person::CannotTell(Fault::Config)));
+    let mut state = known(request);
+    let (facts, human) = (Facts::default(), Human::Other(Actor::CannotTell(Fault::Config)));
     let login = login(request, &request.user, &facts, &human);
-    finish(request, &world, &login, &Decision::undecided(), now, None)
+    finish(&mut state, &login, &Decision::undecided(), now)
 }
 
 fn login<'a>(request: &'a Request, account: &'a str, facts: &'a Facts, human: &'a Human) -> Login<'a> {
     let (service, tty, place) = (&request.service, &request.tty, &request.remote_host);
     Login { service, account, facts, person: human.person(), tty, place }
-}
-
-/// The user who called su: su shows its real uid, and no more that can be believed.
-fn su_caller(caller: Uid, rules: &Rules) -> Human {
-    if caller.is_root() {
-        return Human::Other(Person::Superuser);
-    }
-    accounts::name_of(caller).map_or(Human::Other(Person::Unknown), |name| Human::of_account(&name, rules))
-}
-
-/// Does systemd ask, for a unit that logs somebody in, as `machinectl shell` has it start one? Whoever makes it do so is
-/// root, or polkit has let them: where `polkit-1` is decided here, by asking us, unless a rule of the site's says yes
-/// without asking (which doctor names). It asks in a child of process 1: by its own program up to release 254, and by a
-/// helper since then.
-fn is_asked_by_systemd(request: &Request, caller: Uid, rules: &Rules) -> bool {
-    const PROGRAMS: [&str; 4] = [
-        "/usr/lib/systemd/systemd-executor",
-        "/lib/systemd/systemd-executor",
-        "/usr/lib/systemd/systemd",
-        "/lib/systemd/systemd",
-    ];
-    let is_init = || {
-        let program = std::fs::read_link("/proc/self/exe");
-        getppid().as_raw() == 1
-            && program.is_ok_and(|program| PROGRAMS.iter().any(|it| program == Path::new(it)))
-    };
-    let is_login = request.service == "login" && request.remote_host.is_empty() && caller.is_root();
-    is_login && rules.covers_service("polkit-1") && is_init()
-}
-
-/// The user who called sudo or doas. A real uid that is not root's proves the name; a caller who is root by both
-/// is root already.
-fn named_caller(request: &Request, caller: Uid, facts: &Facts, rules: &Rules) -> Human {
-    if request.asker.is_empty() {
-        return Human::Other(Person::Unknown);
-    }
-    if caller.is_root() {
-        let root_asks = facts.uid == Some(0);
-        let person = Human::of_account(&request.asker, rules);
-        return if root_asks { Human::Other(Person::Superuser) } else { person };
-    }
-    match accounts::name_of(caller) {
-        Some(name) if name == request.asker => Human::of_account(&name, rules),
-        _ => Human::Other(Person::Unknown),
-    }
-}
-
-/// The keys in sshd's account of how the user authenticated: lines of `publickey TYPE BASE64`, among lines
-/// for other methods. None at all if one of them is not a plain key: beside a certificate, a key is not the
-/// whole truth. sshd ends each line, and pam_env cannot: where that stands before us and reads ~/.pam_environment
-/// (Debian's does), no user can say whose key it was.
-fn offered_keys(authentication: &str) -> Vec<PublicKey> {
-    let key = |line: &str| {
-        let mut words = line.split(' ').skip(1);
-        let (kind, body, None) = (words.next()?, words.next()?, words.next()) else { return None };
-        PublicKey::parse_words(kind, body).ok()
-    };
-    let whole = if authentication.ends_with('\n') { authentication } else { "" };
-    let lines = whole.lines().filter(|line| line.split(' ').next() == Some("publickey"));
-    lines.map(key).collect::<Option<Vec<_>>>().unwrap_or_default()
-}
-
-/// The program whose keys these are, if one of them is any program's: it is no person's then, whoever else lists
-/// it, and beside another's it is nobody's.
-fn program(rules: &Rules, account: &str, keys: &[PublicKey]) -> Option<Human> {
-    let entries = keys.iter().map(|key| rules.program(&key.sha256(), account));
-    let entries: Vec<Option<&Automation>> = entries.collect();
-    let first = entries.iter().find_map(|entry| *entry)?;
-    let is_one = entries.iter().all(|entry| entry.is_some_and(|entry| entry.number == first.number));
-    Some(if is_one { Human::Program(Box::new(first.clone())) } else { Human::Other(Person::Unknown) })
-}
-
-/// The one person who owns every key that opened the session.
-fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
-    let Some(directory) = &config.directory else { return Human::Other(Person::Unknown) };
-    if keys.is_empty() {
-        return Human::Other(Person::Unknown);
-    }
-    let owners = || -> Result<Vec<KeyOwner>, store::StoreError> {
-        let copy =
-            KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.stale_for, now)?;
-        keys.iter().map(|key| copy.owner_of(key)).collect()
-    };
-    match owners() {
-        Err(error) => Human::Other(Person::CannotTell(error.fault())),
-        Ok(owners) => one_human(owners),
-    }
-}
-
-/// The one of whom all these say that the key is theirs.
-fn one_human(owners: Vec<KeyOwner>) -> Human {
-    match owners.split_first() {
-        Some((KeyOwner::Nobody, _)) | None => Human::Other(Person::Unknown),
-        Some((KeyOwner::One(first), rest))
-            if rest.iter().all(|owner| *owner == KeyOwner::One(first.clone())) =>
-        {
-            Human::Named(first.clone())
-        }
-        Some(_) => {
-            let names = owners.into_iter().flat_map(|owner| match owner {
-                KeyOwner::Nobody => Vec::new(),
-                KeyOwner::One(one) => vec![one],
-                KeyOwner::Several(several) => several,
-            });
-            Human::Several(names.collect())
-        }
-    }
 }
 
 /// The mode, for the log, where it is not simply to enforce.
@@ -459,45 +282,35 @@ fn mode_word(mode: Mode, source: ModeSource<'_>) -> &'static str {
     }
 }
 
-fn finish(
-    request: &Request,
-    world: &World,
-    login: &Login<'_>,
-    decision: &Decision,
-    now: Timestamp,
-    key: Option<&PublicKey>,
-) -> Answer {
-    let (mode, source) = world.mode(now);
-    let effect = decision.effect(mode);
+/// What a person reads who is refused: of those on call as many are read as it names.
+fn refusal(state: &mut HostState, login: &Login<'_>, decision: &Decision, now: Timestamp) -> String {
+    let known = if let Actor::Known(person) = login.person { slice::from_ref(person) } else { &[] };
+    state.read_roster(Asked::About(known, Others::Named), now, now);
+    Refusal::new(login, decision, &state.evidence(), state.rules(), now).to_string()
+}
+
+fn finish(state: &mut HostState, login: &Login<'_>, decision: &Decision, now: Timestamp) -> Answer {
+    let effect = decision.effect(state.mode(now).0);
     let tell = match &decision.ground {
-        _ if effect.refuses() => Some(world.refusal(login, decision, now)),
+        _ if effect.refuses() => Some(refusal(state, login, decision, now)),
         Ground::OnCall(ground) if ground.is_old => Some(format!("on call: {}", ground.old_news())),
         _ => None,
     };
-    let ours = decision.reason != Reason::OutOfScope;
-    let log = ours.then(|| {
-        let person = match login.person {
-            Person::Known(principal) | Person::Taken(principal) => principal.as_str(),
-            _ => "-",
-        };
-        Line::of(person, decision)
-            .field("mode", mode_word(mode, source))
-            .field("service", &request.service)
-            .field("account", &request.user)
-            .field("asker", &request.asker)
-            .field("rhost", &request.remote_host)
-            .field("tty", &request.tty)
-            .field("fingerprint", &key.map(PublicKey::fingerprint).unwrap_or_default())
-            .field("problem", &world.problem())
-    });
-    let entry = || Box::new(Entry::new(request, world, &Decided { login, decision, mode, key }));
-    let can_wait = effect.refuses() && decision.can_wait();
-    Answer { effect, tell, log, record: ours.then(entry), can_wait }
+    let decided = || Box::new(Decided::new(state, login, decision, now));
+    let decided = (decision.reason != Reason::OutOfScope).then(decided);
+    Answer { effect, tell, decided, can_wait: effect.refuses() && decision.can_wait() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    use host::Config;
+    use policy::{
+        Principal, Revocation, Revoked, Roster, Schedule, ScheduleRef, Shift, Span, Switch, Window,
+    };
+    use state::StateError;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
     const NO_CONFIG: &str = "config=/nonexistent/config.toml";
@@ -513,8 +326,7 @@ mod tests {
     }
 
     fn reason(answer: &Answer) -> String {
-        let line = answer.log.as_ref().map(|line| line.as_str().to_string()).unwrap_or_default();
-        line.split(' ').find_map(|field| field.strip_prefix("reason=")).unwrap_or("none").to_string()
+        answer.decided.as_ref().map_or("none", |decided| decided.decision.reason.token()).to_string()
     }
 
     #[test]
@@ -526,7 +338,8 @@ mod tests {
         assert_eq!((nobody.effect, reason(&nobody).as_str()), (Effect::Ignore, "not-guarded"));
         let cron = account(&request("cron", "root"), caller, NOW);
         assert_eq!((cron.effect, reason(&cron).as_str()), (Effect::Ignore, "none"));
-        let open = |service: &str, user: &str| open_session(&request(service, user), None, NOW).effect;
+        let open =
+            |service: &str, user: &str| open_session(&request(service, user), Earlier::default(), NOW).effect;
         assert_eq!(open("sshd", "root"), Effect::CannotTell);
         assert_eq!(open("sshd", "nobody"), Effect::Ignore);
         assert_eq!(open("sudo", "root"), Effect::Ignore);
@@ -538,7 +351,7 @@ mod tests {
         request.arguments.push("conf=/etc/authkeys/strict.toml".to_string());
         let answer = account(&request, Uid::from_raw(0), NOW);
         assert_eq!((answer.effect, reason(&answer).as_str()), (Effect::CannotTell, "config-invalid"));
-        assert!(answer.log.is_some_and(|line| line.as_str().contains("unknown\\x20word")));
+        assert!(answer.decided.is_some_and(|decided| decided.problem.contains("unknown word")));
     }
 
     #[test]
@@ -610,80 +423,175 @@ mod tests {
         assert_eq!(reason(&account(&unset, Uid::from_raw(0), NOW)), "unknown-person");
     }
 
-    #[test]
-    fn a_programs_key_beside_any_other_is_nobodys() {
-        let key = |body: &str| {
-            PublicKey::parse_words("ssh-ed25519", &format!("AAAAC3NzaC1lZDI1NTE5AAAAI{body}")).unwrap()
-        };
-        let deploys = key("K/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6");
-        let backups = key("JqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5o");
-        let persons = PublicKey::parse(made_keys::numbered(1).as_bytes()).unwrap();
-        let entry = |number, key: &PublicKey| Automation {
-            number,
-            account: policy::Account::new("root").unwrap(),
-            digests: vec![key.sha256()],
-            keys: Vec::new(),
-            from: Vec::new(),
-            services: vec!["sshd".to_string()],
-            owner: String::new(),
-            reason: String::new(),
-            until: NOW,
-        };
-        let automation = vec![entry(1, &deploys), entry(2, &backups)];
-        let rules = Rules { automation, ..Rules::compiled() };
-        let number = |keys: &[&PublicKey]| {
-            let keys: Vec<PublicKey> = keys.iter().map(|&key| key.clone()).collect();
-            program(&rules, "root", &keys).map(|human| match human.person() {
-                Person::Program(entry) => Some(entry.number),
-                _ => None,
-            })
-        };
-        assert_eq!(number(&[&deploys, &deploys]), Some(Some(1)));
-        for pair in [[&deploys, &persons], [&persons, &deploys], [&deploys, &backups]] {
-            assert_eq!(number(&pair), Some(None));
+    const CONFIG: &str = "[host]\nname = 'db1'\n[[oncall.source]]\nname = 'rota'\nprovider = 'rota'\n\
+        file = 'rota.toml'\n[policy]\nguarded_accounts = ['root', 'daemon', 'nobody']\n\
+        [[policy.rule]]\nname = 'db'\nschedules = ['rota/primary']\n";
+
+    fn name(text: &str) -> Principal {
+        Principal::new(text).unwrap()
+    }
+
+    /// db1, where daemon is on call for an hour more, and nobody, who is eligible, is not. Both have accounts on any host.
+    fn roster() -> Roster {
+        let window = Window::new(NOW.minus(Span::hours(1)), NOW.plus(Span::hours(1))).unwrap();
+        Roster {
+            published: NOW,
+            floor: NOW,
+            schedules: vec![Schedule {
+                reference: ScheduleRef { source: "rota".to_string(), id: "primary".to_string() },
+                provider_id: "primary".to_string(),
+                name: "Primary".into(),
+                synced: NOW,
+                horizon: NOW.plus(Span::hours(72)),
+            }],
+            shifts: vec![Shift { schedule: 0, principal: name("daemon"), level: 1, window }].into(),
+            eligible: ["daemon", "nobody"].map(|person| (name(person), true)).into(),
         }
-        assert_eq!(number(&[&persons]), None, "a person's");
+    }
+
+    fn host_of(config: &str, revoked: Result<Revoked, StateError>, roster: Roster) -> HostState {
+        let config = Config::parse(Path::new("/nonexistent/config.toml"), config.as_bytes()).unwrap();
+        HostState::of(config, revoked, Ok(Switch::untouched()), Ok(roster))
+    }
+
+    fn host() -> HostState {
+        host_of(CONFIG, Ok(Revoked::nobody()), roster())
+    }
+
+    fn revoked(person: &str) -> Result<Revoked, StateError> {
+        let revocation = Revocation::by_root(NOW, "root".to_string(), String::new());
+        Ok([(name(person), revocation)].into_iter().collect())
+    }
+
+    fn unreadable() -> Result<Revoked, StateError> {
+        let path = Path::new("/nonexistent/revoked");
+        Err(StateError::Orders(host::revoked::parse(path, b"x").unwrap_err()))
+    }
+
+    /// What follows where `user` is asked about, and `who` is the caller by name and uid.
+    fn by(state: HostState, service: &str, user: &str, who: &str) -> Answer {
+        let request = Request { asker: who.to_string(), ..request(service, user) };
+        let caller = nix::unistd::User::from_name(who).unwrap().unwrap().uid;
+        judge(state, &request, caller, false, NOW)
+    }
+
+    fn told(answer: &Answer) -> (Effect, String) {
+        (answer.effect, reason(answer))
+    }
+
+    fn admitted() -> (Effect, String) {
+        (Effect::Allow, "oncall".to_string())
+    }
+
+    fn refused(reason: &str) -> (Effect, String) {
+        (Effect::Refuse, reason.to_string())
     }
 
     #[test]
-    fn keys_are_one_persons_if_every_one_of_them_is() {
-        let owner = |name: &str| KeyOwner::One(Principal::new(name).unwrap());
-        let told = |owners: &[KeyOwner]| {
-            let human = one_human(owners.to_vec());
-            let name = if let Human::Named(person) = &human { person.as_str() } else { "" };
-            (name.to_string(), human.names())
-        };
-        let words = |name: &str, names: &str| (name.to_string(), names.to_string());
-        assert_eq!(told(&[owner("alice"), owner("alice")]), words("alice", ""));
-        for others in [vec![owner("bob"), owner("alice")], vec![owner("alice"), owner("bob")]] {
-            let (_, names) = told(&[vec![owner("alice")], others].concat());
-            assert!(names.contains("alice") && names.contains("bob"), "{names}");
+    fn whoever_is_on_call_is_admitted_by_each_door_and_nobody_else() {
+        for (service, user) in
+            [("sudo", None), ("sudo-i", None), ("doas", None), ("su", Some("root")), ("login", None)]
+        {
+            let answer = |who| by(host(), service, user.unwrap_or(who), who);
+            assert_eq!(told(&answer("daemon")), admitted(), "{service}");
+            let off_call = answer("nobody");
+            assert_eq!(told(&off_call), refused("not-oncall"), "{service}");
+            let line = off_call.tell.unwrap();
+            assert!(line.contains("nobody is not (daemon is, until "), "{service}: {line}");
+            assert!(off_call.can_wait && off_call.decided.is_some(), "{service}");
         }
-        assert_eq!(told(&[owner("alice"), KeyOwner::Nobody]), words("", "alice"));
-        assert_eq!(told(&[KeyOwner::Nobody, owner("alice")]), words("", ""));
-        assert_eq!(told(&[]), words("", ""));
+        // Asked by another name than the caller's.
+        let request = Request { asker: "daemon".to_string(), ..request("sudo", "daemon") };
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid;
+        assert_eq!(told(&judge(host(), &request, nobody, false, NOW)), refused("unknown-person"));
     }
 
     #[test]
-    fn only_whole_publickey_lines_are_keys() {
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
-        assert_eq!(offered_keys(&format!("publickey {key}\n")).len(), 1);
-        assert_eq!(offered_keys(&format!("password\npublickey {key}\n")).len(), 1);
-        for other in [
-            "",
-            "password\n",
-            "publickey\n",
-            "publickey ssh-ed25519 SHA256:abc\n",
-            &format!("hostbased {key}\n"),
-            // Beside what is no plain key, a key is not the whole truth.
-            &format!("publickey {key}\npublickey ssh-ed25519-cert-v01@openssh.com AAAA\n"),
-            &format!("publickey\npublickey {key}\n"),
-            // As pam_env could make it.
-            &format!("publickey {key}"),
-            &format!("publickey {key} publickey {key}\n"),
-            &format!("publickey {key}\npublickey {key}"),
-        ] {
-            assert_eq!(offered_keys(other).len(), 0, "{other}");
+    fn a_shared_account_awaits_the_key_while_somebody_is_on_call() {
+        let root = Uid::from_raw(0);
+        let asked = |state| judge(state, &request("sshd", "root"), root, true, NOW);
+        let answer = asked(host());
+        assert!(answer.effect == Effect::Allow && answer.decided.is_none());
+        let off_call = Roster { shifts: Vec::new().into(), ..roster() };
+        assert_eq!(told(&asked(host_of(CONFIG, Ok(Revoked::nobody()), off_call))), refused("not-oncall"));
+        assert_eq!(told(&asked(host_of(CONFIG, revoked("daemon"), roster()))), refused("not-oncall"));
+    }
+
+    #[test]
+    fn the_owner_of_the_key_is_judged_when_the_session_opens() {
+        let facts = Facts { uid: Some(0), root_groups: Vec::new() };
+        let key = PublicKey::parse(made_keys::numbered(1).as_bytes()).unwrap();
+        let by_key = |state, human: &Human| {
+            super::by_key(state, &request("sshd", "root"), ("root", &facts), human, vec![key.clone()], NOW)
+        };
+        let daemon = by_key(host(), &Human::Named(name("daemon")));
+        assert_eq!((told(&daemon), daemon.tell.as_deref()), (admitted(), None));
+        assert_eq!(daemon.decided.unwrap().key.as_ref(), Some(&key));
+        assert_eq!(told(&by_key(host(), &Human::Named(name("nobody")))), refused("not-oncall"));
+        assert_eq!(told(&by_key(host(), &Human::Other(Actor::Unknown))), refused("unknown-person"));
+        let several = by_key(host(), &Human::Several(vec![name("daemon"), name("nobody")]));
+        assert_eq!(told(&several), refused("ambiguous-person"));
+        assert_eq!(several.decided.unwrap().owners, "daemon,nobody");
+        // Read two hours ago: trusted, and that is said.
+        let mut old = roster();
+        old.schedules[0].synced = NOW.minus(Span::hours(2));
+        let answer = by_key(host_of(CONFIG, Ok(Revoked::nobody()), old), &Human::Named(name("daemon")));
+        assert_eq!(told(&answer), admitted());
+        assert!(answer.tell.unwrap().contains("last synced 2h ago"));
+    }
+
+    #[test]
+    fn a_revocation_wins_and_one_that_cannot_be_read_refuses_all_but_the_exempt() {
+        let shut_out = || host_of(CONFIG, revoked("daemon"), roster());
+        assert_eq!(told(&by(shut_out(), "sudo", "daemon", "daemon")), refused("revoked"));
+        let exempt = CONFIG.replace("[policy]", "[policy]\nexempt_accounts = ['daemon']");
+        let state = || host_of(&exempt, unreadable(), roster());
+        assert_eq!(told(&by(state(), "login", "daemon", "daemon")), (Effect::Allow, "exempt".to_string()));
+        let other = by(state(), "login", "nobody", "nobody");
+        assert_eq!(told(&other), (Effect::CannotTell, "revoked-unreadable".to_string()));
+        assert!(other.decided.unwrap().problem.starts_with("/nonexistent/revoked:1:"));
+        // Not guarded, and still revoked.
+        let open = CONFIG.replace("['root', 'daemon', 'nobody']", "['root']");
+        assert_eq!(
+            told(&by(host_of(&open, revoked("daemon"), roster()), "login", "daemon", "daemon")),
+            refused("revoked")
+        );
+        let nobody = by(host_of(&open, unreadable(), roster()), "login", "nobody", "nobody");
+        assert_eq!(told(&nobody), (Effect::Ignore, "not-guarded".to_string()));
+    }
+
+    #[test]
+    fn a_key_that_the_fleet_has_revoked_is_nobodys() {
+        let keys = [PublicKey::parse(made_keys::numbered(1).as_bytes()).unwrap()];
+        let print = keys[0].fingerprint();
+        let text = format!("revocations 1\nkey {print} 1 revoked 2026-11-20T08:00:00Z - eve lost\n");
+        let list = policy::revocations::Revocations::parse(&text).unwrap();
+        let state =
+            |config: &str| host_of(config, Ok(Revoked::nobody().with_fleet(list.clone(), None)), roster());
+        let fleet = format!("[fleet]\nid = 'x'\nurls = ['https://h']\n{CONFIG}");
+        assert!(revoked_key(&state(CONFIG), &keys, NOW).is_none(), "without a fleet nobody looks");
+        assert!(revoked_key(&state(&fleet), &[], NOW).is_none());
+        let human = revoked_key(&state(&fleet), &keys, NOW).unwrap();
+        for (account, facts) in
+            [("root", Facts { uid: Some(0), root_groups: Vec::new() }), ("eve", Facts::default())]
+        {
+            let request = request("sshd", account);
+            let answer =
+                super::by_key(state(&fleet), &request, (account, &facts), &human, keys.to_vec(), NOW);
+            assert_eq!(told(&answer), refused("revoked"), "{account}");
+            let line = answer.tell.unwrap();
+            assert!(
+                line.contains("the key that opened this session is revoked in the whole fleet since"),
+                "{line}"
+            );
         }
+    }
+
+    #[test]
+    fn where_nothing_is_enforced_nobody_is_refused_and_the_log_says_who_would_be() {
+        let observing = CONFIG.replace("[policy]", "[policy]\nmode = 'observe'");
+        let answer = by(host_of(&observing, Ok(Revoked::nobody()), roster()), "sudo", "nobody", "nobody");
+        assert_eq!((told(&answer), answer.tell), ((Effect::Ignore, "not-oncall".to_string()), None));
+        assert_eq!(answer.decided.unwrap().mode_word, "observe");
     }
 }

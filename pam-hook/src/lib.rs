@@ -4,6 +4,7 @@
 //! phase it has nothing to say about must keep working (guest-oslogin#123 is what happens otherwise).
 
 mod account;
+mod human;
 mod pam;
 mod record;
 mod stack;
@@ -14,8 +15,8 @@ use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ::record::Phase;
 use account::Answer;
-use host::audit::Phase;
 use host::clock::now;
 use host::switch::is_probe;
 use policy::Effect;
@@ -96,8 +97,8 @@ entry_points! {
         record::decided(call, request, answer, phase, now())
     };
     /// Session management, opening: decides over sshd what account management left to it, and records who came in.
-    pam_sm_open_session(SUCCESS) => |call: &pam::Call, request| {
-        let answer = account::open_session(request, call.kept().as_ref(), now());
+    pam_sm_open_session(SUCCESS) => |call, request| {
+        let answer = account::open_session(request, record::earlier(call), now());
         record::opened(call, request, answer, now())
     };
     /// Session management, closing: records that.

@@ -3,11 +3,10 @@
 //! Everything that a decision needs is copied out of the transaction at once, into plain strings:
 //! what libpam lends may change under our feet, and need not be UTF-8.
 
+use std::any::Any;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-
-use crate::record::Kept;
 
 /// libpam's handle; opaque.
 #[repr(C)]
@@ -57,6 +56,9 @@ unsafe extern "C" {
         ...
     ) -> c_int;
 }
+
+/// What libpam keeps for us: a pointer to it is thin, and it knows its own type.
+type Kept = Box<dyn Any>;
 
 type Cleanup = unsafe extern "C" fn(*mut Raw, *mut c_void, c_int);
 
@@ -149,8 +151,8 @@ impl Call {
         unsafe { copy(value) }
     }
 
-    /// What an earlier call of this login has kept.
-    pub fn kept(&self) -> Option<Kept> {
+    /// What an earlier call of this login has kept, if that is a `T`.
+    pub fn kept<T: Any + Clone>(&self) -> Option<T> {
         let mut data: *const c_void = ptr::null();
         // SAFETY: the handle is live, the name NUL-terminated, and `data` is a place to write a pointer to.
         let status = unsafe { pam_get_data(self.handle, data_name().as_ptr(), &raw mut data) };
@@ -158,11 +160,13 @@ impl Call {
             return None;
         }
         // SAFETY: under this name there is only what `keep` put there, a Kept that lives until it is replaced.
-        Some(unsafe { &*data.cast::<Kept>() }.clone())
+        let kept = unsafe { &*data.cast::<Kept>() };
+        (**kept).downcast_ref::<T>().cloned()
     }
 
-    /// Keeps `kept` for later calls of this login, in the place of what was kept before.
-    pub fn keep(&self, kept: Kept) {
+    /// Keeps `kept` for later calls of this login, instead of what was kept before.
+    pub fn keep<T: Any>(&self, kept: T) {
+        let kept: Kept = Box::new(kept);
         let data = Box::into_raw(Box::new(kept)).cast::<c_void>();
         // SAFETY: the handle is live and the name NUL-terminated; libpam gives `data` to `forget`, once.
         let status = unsafe { pam_set_data(self.handle, data_name().as_ptr(), data, Some(forget)) };

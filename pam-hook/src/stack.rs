@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::account::{config_path, is_known_word};
+use host::config;
 
 /// Where libpam looks for the file of a service, in this order: pam.conf(5).
 const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
@@ -18,6 +18,25 @@ const LONGEST: u64 = 64 * 1024;
 
 /// How deep `@include` is followed.
 const DEEPEST: usize = 8;
+
+/// The word by which an account line promises that there is also a session line of ours.
+const SESSION_DECIDES: &str = "shared=session";
+
+/// The configuration file that a line with these words names.
+pub fn config_path(arguments: &[String]) -> &Path {
+    let named = arguments.iter().rev().find_map(|argument| argument.strip_prefix("config="));
+    Path::new(named.unwrap_or(config::DEFAULT_PATH))
+}
+
+/// Do these words promise that there is also a session line of ours?
+pub fn promises_session(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| argument == SESSION_DECIDES)
+}
+
+/// Is this a word that a line of ours may have?
+pub fn is_known_word(word: &str) -> bool {
+    word.starts_with("config=") || word == SESSION_DECIDES
+}
 
 /// Does the stack of sshd begin its session with a line of ours that refuses, and that reads the configuration which
 /// `arguments`, those of the account line, name?
@@ -62,11 +81,12 @@ fn first(name: &str, read: &dyn Fn(&str) -> Option<String>, depth: usize) -> Opt
     Some(Session::None)
 }
 
-/// Does this line refuse whom we refuse, by the configuration at `config`? One with a leading `-` is none if the module is gone.
+/// Does this line end the stack for whom we refuse, by the configuration at `config`? Behind one that is `required` another
+/// may take the refusal back (`reset`); one with a leading `-` is none if the module is gone.
 fn decides(line: &[String], config: &Path) -> bool {
     let [kind, control, module, arguments @ ..] = line else { return false };
-    let refuses = ["requisite", "required"].iter().any(|word| control.eq_ignore_ascii_case(word));
-    let is_ours = kind.eq_ignore_ascii_case("session") && refuses && module == "pam_oncall.so";
+    let is_final = control.eq_ignore_ascii_case("requisite");
+    let is_ours = kind.eq_ignore_ascii_case("session") && is_final && module == "pam_oncall.so";
     is_ours && arguments.iter().all(|word| is_known_word(word)) && config_path(arguments) == config
 }
 
@@ -93,8 +113,8 @@ mod tests {
         for stack in [
             OURS,
             "# x\n@include common-auth\naccount required pam_oncall.so shared=session\n\n session requisite pam_oncall.so # ours\n@include common-session\n",
-            "Session\tRequired pam_oncall.so\nsession optional pam_x.so\n",
-            "auth include other\nsession required pam_oncall.so shared=session",
+            "Session\tRequisite pam_oncall.so\nsession optional pam_x.so\n",
+            "auth include other\nsession requisite pam_oncall.so shared=session",
         ] {
             assert!(is_first(stack, &[]), "{stack}");
         }
@@ -104,6 +124,7 @@ mod tests {
             "account required pam_oncall.so shared=session",
             "-session requisite pam_oncall.so",
             "session optional pam_oncall.so",
+            "session required pam_oncall.so",
             "session sufficient pam_oncall.so",
             "session [default=ignore] pam_oncall.so",
             "session requisite pam_oncall.so.off",

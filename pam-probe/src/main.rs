@@ -123,10 +123,7 @@ fn arguments() -> Option<(CString, CString, Vec<More>)> {
 
 fn main() -> ExitCode {
     let Some((service, user, more)) = arguments() else {
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "words of its own, in a program without any of our crates"
-        )]
+        #[allow(clippy::disallowed_methods, reason = "its own words, in a program without any of our crates")]
         let _ = writeln!(
             std::io::stderr(),
             "usage: pam-probe SERVICE USER [tty=TTY] [ruser=USER] [confdir=DIRECTORY]"

@@ -9,24 +9,23 @@ use crate::samples::{median, quantile};
 use crate::table::{Table, at_most, figure};
 use crate::tools::INSIDE;
 
-const RULES: usize = 50;
-const SHIFTS: usize = 200;
+pub const RULES: usize = 50;
+pub const SHIFTS: usize = 200;
 
 /// Calls after the first one in a process: with it, no more than are written down of one person in a minute.
-const CALLS: usize = 50;
+pub const CALLS: usize = 50;
 
 /// libpam's codes.
-const SUCCESS: f64 = 0.0;
-const PERM_DENIED: f64 = 6.0;
+pub const SUCCESS: f64 = 0.0;
+pub const PERM_DENIED: f64 = 6.0;
 
 /// The first decision of a process, in microseconds.
 const MOST_COLD: f64 = 300.0;
 
 pub fn measure(machine: &Machine, rounds: usize) {
     write_policy(machine);
-    let host = &machine.suite.host;
     let stack = |name: &str, line: &str| {
-        host.write(
+        machine.suite.host.write(
             &format!("/run/bench/{name}/sshd"),
             format!("{line}account required pam_permit.so\n"),
             0o644,
@@ -44,12 +43,7 @@ pub fn measure(machine: &Machine, rounds: usize) {
     let mut figures = vec![Vec::new(); cases.len()];
     for _ in 0..rounds {
         for ((what, stack, user, expected), figures) in cases.iter().zip(&mut figures) {
-            // Each process is the first of its minute, or its decisions would not be written down.
-            host.must("rm -f /run/authkeys/audit/*.*");
-            let line = host.must(&format!("{INSIDE}/decision /run/bench/{stack} sshd {user} {CALLS}"));
-            let words: Vec<f64> =
-                line.split_ascii_whitespace().map(|word| word.parse().expect("a figure")).collect();
-            let [start, first, later, code] = words[..] else { panic!("{line}") };
+            let [start, first, later, code] = process(machine, &format!("/run/bench/{stack}"), user, CALLS);
             assert_eq!(code, *expected, "{what}: the stack's answer");
             figures.push([start / 1e3, first / 1e3, later / 1e3]);
         }
@@ -74,8 +68,31 @@ pub fn measure(machine: &Machine, rounds: usize) {
     table.print();
 }
 
-/// A rota with a schedule and a rule for each team; alice is on call in the last.
+/// Decisions about `user` in one process, the first and then `calls` more: what loading took, the first and the median of
+/// the others in nanoseconds, and the stack's answer. `stack` is a directory of stacks.
+pub fn process(machine: &Machine, stack: &str, user: &str, calls: usize) -> [f64; 4] {
+    let host = &machine.suite.host;
+    // Each process is the first of its minute, or its decisions would not be written down.
+    host.must("rm -f /run/authkeys/audit/*.*");
+    let line = host.must(&format!("{INSIDE}/decision {stack} sshd {user} {calls}"));
+    let words: Vec<f64> = line.split_ascii_whitespace().map(|word| word.parse().expect("a figure")).collect();
+    words.try_into().unwrap_or_else(|_| panic!("{line}"))
+}
+
+/// Writes the configuration of many rules, and its roster.
 fn write_policy(machine: &Machine) {
+    let (rota, config) = many();
+    let config = config + "[paths]\nroster = '/var/lib/oncall-many/roster.db'\n";
+    let host = &machine.suite.host;
+    host.write("/etc/authkeys/many-rota.toml", rota, 0o644);
+    host.write("/etc/authkeys/many.toml", config, 0o644);
+    host.must("install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-many");
+    machine.suite.must_as("oncall-cache", "oncall-cache sync --config /etc/authkeys/many.toml");
+}
+
+/// many-rota.toml, with a schedule for each team, and a configuration with a rule for each, without paths. alice is on
+/// call in the last.
+pub fn many() -> (String, String) {
     let now = now();
     let (mut rota, mut rules) = (String::new(), String::new());
     for schedule in 0..RULES {
@@ -89,12 +106,7 @@ fn write_policy(machine: &Machine) {
         }
     }
     let one = "[[policy.rule]]\nname = \"everywhere\"\nschedules = [\"rota/primary\"]\n";
-    let config = CONFIG.replace(one, &rules).replace("rota.toml", "many-rota.toml")
-        + "[paths]\nroster = '/var/lib/oncall-many/roster.db'\n";
+    let config = CONFIG.replace(one, &rules).replace("rota.toml", "many-rota.toml");
     assert!(!config.contains("rota/primary"), "the suite's configuration is not as it was");
-    let host = &machine.suite.host;
-    host.write("/etc/authkeys/many-rota.toml", rota, 0o644);
-    host.write("/etc/authkeys/many.toml", config, 0o644);
-    host.must("install -d -m 755 -o oncall-cache -g oncall-cache /var/lib/oncall-many");
-    machine.suite.must_as("oncall-cache", "oncall-cache sync --config /etc/authkeys/many.toml");
+    (rota, config)
 }

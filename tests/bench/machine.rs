@@ -33,14 +33,14 @@ impl Machine {
             let (name, key) = (member.name, self.suite.public_key(member.name));
             let _ = writeln!(
                 text,
-                "[[person]]\nprincipal='{name}'\nmail=['{name}@example.com']\nkeys=['{key}']\neligible={}",
+                "[[person]]\nusername='{name}'\nmail=['{name}@example.com']\nkeys=['{key}']\neligible={}",
                 member.eligible
             );
         }
         for number in TEAM.len()..people {
             let (name, key) = (name(number), key(number));
             let _ =
-                writeln!(text, "[[person]]\nprincipal='{name}'\nmail=['{name}@example.com']\nkeys=['{key}']");
+                writeln!(text, "[[person]]\nusername='{name}'\nmail=['{name}@example.com']\nkeys=['{key}']");
             // One in fifty may become root.
             text.push_str(if number % 50 == 0 { "eligible=true\n" } else { "" });
         }

@@ -5,7 +5,9 @@
 //! minima and the processor time.
 
 mod decision;
+mod fleet;
 mod growth;
+mod live;
 mod login;
 mod lookup;
 mod machine;
@@ -15,15 +17,19 @@ mod sync;
 mod table;
 mod tools;
 
+use std::path::PathBuf;
+
 use machine::Machine;
 
 const USAGE: &str =
-    "make bench [BENCH='[--rounds N] [--logins N] [--large] [lookup] [decision] [nss] [login] [sync] [growth]']
+    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [lookup] [live] [decision] [nss] [login] [sync] [fleet] [store] [growth]']
 
 --rounds N   rounds of lookups (200)
 --logins N   logins per server (40)
 --large      sync 100,000 people as well
-A word measures that part alone; growth is measured only when it is named.";
+--pullers N  hosts that pull from a fleet's store (2000); 20,000 take two minutes more and both cores
+--go FILE    a build of github.com/threatstack/authkeys, to measure live lookups beside
+A word measures that part alone; growth is measured only when it is named; store is the part of fleet with many hosts.";
 
 /// People in the directory.
 const PEOPLE: usize = 10_000;
@@ -32,20 +38,27 @@ struct Options {
     rounds: usize,
     logins: usize,
     large: bool,
+    pullers: usize,
+    go: Option<PathBuf>,
     parts: Vec<String>,
 }
 
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
-        let mut options = Self { rounds: 200, logins: 40, large: false, parts: Vec::new() };
+        let (rounds, logins, pullers, parts) = (200, 40, 2_000, Vec::new());
+        let mut options = Self { rounds, logins, large: false, pullers, go: None, parts };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--rounds" => options.rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
                 "--logins" => options.logins = words.next()?.parse().ok().filter(|&logins| logins > 0)?,
+                "--pullers" => options.pullers = words.next()?.parse().ok().filter(|&count| count > 0)?,
                 "--large" => options.large = true,
+                "--go" => options.go = Some(std::path::absolute(words.next()?).ok()?),
                 // What `cargo bench` adds.
                 "--bench" => {}
-                "lookup" | "decision" | "nss" | "login" | "sync" | "growth" => options.parts.push(word),
+                "lookup" | "live" | "decision" | "nss" | "login" | "sync" | "fleet" | "store" | "growth" => {
+                    options.parts.push(word)
+                }
                 _ => return None,
             }
         }
@@ -63,6 +76,17 @@ fn main() {
         std::process::exit(64);
     };
     println!("Load average before: {}", load());
+    if options.wants("fleet") {
+        fleet::measure(options.rounds.div_ceil(4), options.pullers);
+    } else if options.wants("store") {
+        fleet::measure_store(options.pullers);
+    }
+    // The others need a machine, which takes a while to start.
+    if options.parts.iter().all(|part| ["fleet", "store"].contains(&part.as_str()))
+        && !options.parts.is_empty()
+    {
+        return;
+    }
     let machine = Machine::start(PEOPLE);
     println!("{}", machine.suite.host.must("uname -sr; grep -m1 'model name' /proc/cpuinfo; nproc").trim());
     if options.wants("lookup") {
@@ -81,6 +105,9 @@ fn main() {
         growth::measure(&machine, options.rounds.div_ceil(8));
     }
     drop(machine);
+    if options.wants("live") {
+        live::measure(&Machine::start(PEOPLE), PEOPLE, options.rounds, options.go.as_deref());
+    }
     if options.wants("sync") {
         sync::measure(&Machine::start(PEOPLE), PEOPLE, 7);
         if options.large {

@@ -138,7 +138,7 @@ fn row(table: &mut Table, what: &str, samples: &[Sample], target: String) {
 }
 
 /// A slapd with the same people as the file.
-fn fill_slapd(machine: &Machine, people: usize) -> Slapd<'_> {
+pub fn fill_slapd(machine: &Machine, people: usize) -> Slapd<'_> {
     let slapd = Slapd::start_with_changes(&machine.suite.host);
     let team = TEAM.map(|member| (member.name.to_string(), machine.suite.public_key(member.name)));
     let numbered = (TEAM.len()..people).map(|number| (name(number), key(number)));

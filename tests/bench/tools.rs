@@ -48,7 +48,8 @@ pub fn install(host: &Host) {
     let suite = build.parent().expect("target/PROFILE");
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir(&fresh).expect("the build directory can be written");
-    for program in ["bench/print", "bench/sqlite", "authkeys", "oncall-cache"].map(|name| suite.join(name)) {
+    let programs = ["bench/print", "bench/sqlite", "authkeys", "authkeys-sync", "oncall-cache"];
+    for program in programs.map(|name| suite.join(name)) {
         fs::copy(&program, fresh.join(program.file_name().expect("a name"))).expect("built by make release");
     }
 }

@@ -24,7 +24,10 @@ class Chef
 end
 
 COOKBOOK, NODE, RUN, WHY_RUN = ARGV
-SYNCS = { 'authkeys-sync' => 'authkeys-sync', 'oncall-cache-sync' => 'oncall-cache sync' }.freeze
+SYNCS = {
+  'authkeys-sync' => 'authkeys-sync', 'oncall-cache-sync' => 'oncall-cache sync', 'oncall-cache-pull' => 'oncall-cache pull',
+  'oncall-collector-publish' => 'oncall-collector publish'
+}.freeze
 BOOLEAN = [true, false].freeze
 # The properties and actions of Chef's own resources; the first action is what happens unless something is said.
 FILE = {

@@ -35,7 +35,7 @@ pub struct Dns {
 
 struct State {
     manner: Manner,
-    /// A name as it stands in a question, and the data of a record for it.
+    /// A name as it is in a question, and the data of a record for it.
     records: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -55,7 +55,7 @@ impl Dns {
             listener.set_nonblocking(true).expect("a socket");
             thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    // Whoever asks and goes away is answered for nothing.
+                    // A client that asks and goes away is answered for nothing.
                     let _ = by_datagram(&socket, &known);
                     let _ = listener.accept().and_then(|(client, _)| by_tcp(client, &known));
                 }

@@ -215,6 +215,28 @@ impl<'a> Ds389<'a> {
         ))
     }
 
+    /// Starts it again with its MemberOf plug-in, as `dsconf plugin memberof enable` and a class that the attribute
+    /// may stand in make it.
+    pub fn keep_member_of(&self) {
+        let change = "replace: nsslapd-pluginEnabled\nnsslapd-pluginEnabled: on\n-\nadd: memberOfAutoAddOC\nmemberOfAutoAddOC: nsMemberOf";
+        self.modify(&format!("dn: cn=MemberOf Plugin,cn=plugins,cn=config\nchangetype: modify\n{change}\n"));
+        self.stop();
+        self.resume();
+    }
+
+    /// Binds as a person with passwords that are wrong, as often as its password policy takes before it locks them out
+    /// for `seconds`, or, with 0, until an administrator ends that.
+    pub fn lock_out(&self, name: &str, seconds: u32) {
+        self.set("passwordLockout", "on");
+        self.set("passwordUnlock", if seconds == 0 { "off" } else { "on" });
+        self.set("passwordLockoutDuration", &seconds.max(1).to_string());
+        self.modify(&self.tree.modify(name, "replace: userPassword\nuserPassword: right"));
+        let bind = format!("ldapwhoami -x -H {} -D {} -w wrong", Self::LDAPS_URL, self.tree.dn(name));
+        self.host.must(&format!(
+            "export LDAPTLS_CACERT={HOME}/ca.pem; for i in 1 2 3 4; do ! {bind} || exit 1; done; {bind} 2>&1 | grep -q 'retry limit'"
+        ));
+    }
+
     /// Changes a setting of the whole server.
     pub fn set(&self, setting: &str, value: &str) {
         let change = format!("replace: {setting}\n{setting}: {value}");

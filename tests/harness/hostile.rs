@@ -306,10 +306,12 @@ impl Write for Wire<'_> {
             wait_for_end(&self.stream)?;
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let count = self.stream.write(&bytes[..bytes.len().min(left)])?;
-        self.said += count;
+        let bytes = &bytes[..bytes.len().min(left)];
+        self.said += bytes.len();
+        // Before they are there: the client may be gone, and the test ask, at once after.
         lock(self.state).said_on_wire = self.said;
-        Ok(count)
+        self.stream.write_all(bytes)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -345,13 +347,15 @@ fn proxy(client: &mut Tls<'_>, state: &Mutex<State>) -> io::Result<()> {
             let answer = read_message(&mut server)?;
             let last = matches!(operation_of(&answer), 0x61 | 0x65 | 0x78);
             turn.extend_from_slice(&answer);
-            say(client, &answer)?;
             if last {
+                // Before it is said: the client may be gone, and the test ask, at once after.
+                turns.push(turn);
+                lock(state).recorded = turns.clone();
+                say(client, &answer)?;
                 break;
             }
+            say(client, &answer)?;
         }
-        turns.push(turn);
-        lock(state).recorded = turns.clone();
     }
 }
 

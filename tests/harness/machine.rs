@@ -40,12 +40,26 @@ impl Machine {
 
     /// Runs `script` with sh inside and waits for it, a minute at most.
     pub fn sh(&self, script: &str) -> Output {
-        self.command("/usr/bin/timeout").args(["60", "/bin/sh", "-c", script]).output().expect("nsenter runs")
+        self.sh_within(60, script)
+    }
+
+    /// As [`Machine::sh`], for what takes long on a busy machine: so many seconds at most.
+    pub fn sh_within(&self, seconds: u32, script: &str) -> Output {
+        let limit = seconds.to_string();
+        self.command("/usr/bin/timeout")
+            .args([&limit, "/bin/sh", "-c", script])
+            .output()
+            .expect("nsenter runs")
     }
 
     /// As [`Machine::sh`], and the script must succeed; its standard output.
     pub fn must(&self, script: &str) -> String {
-        let output = self.sh(script);
+        self.must_within(60, script)
+    }
+
+    /// As [`Machine::must`], in so many seconds.
+    pub fn must_within(&self, seconds: u32, script: &str) -> String {
+        let output = self.sh_within(seconds, script);
         assert!(
             output.status.success(),
             "{script}\n{}\n{}{}",
@@ -122,9 +136,9 @@ impl Machine {
     }
 }
 
-/// Waits, ten seconds at most, until `condition` holds.
+/// Waits, a minute at most, until `condition` holds.
 pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
-    wait_within(10, what, condition);
+    wait_within(60, what, condition);
 }
 
 /// Waits, so many seconds at most, until `condition` holds.

@@ -39,7 +39,7 @@ impl Network {
         address
     }
 
-    /// Lets nothing pass any more between `machine` and the others; whoever waits for an answer waits in vain. This
+    /// Lets nothing pass any more between `machine` and the others; a process that waits for an answer waits in vain. This
     /// network's own machine reaches it still, as a console does.
     pub fn cut(&self, machine: Ipv4Addr) {
         self.hub.must(&format!(

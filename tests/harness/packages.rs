@@ -17,12 +17,13 @@ pub const LISTED: &str = "find /etc /usr /var/lib /var/cache /var/log /run -xdev
     -path /run/suite -prune -o -path /var/lib/dpkg -prune -o -path /var/lib/apt -prune -o -path /var/cache/apt -prune -o \
     -path /var/log/apt -prune -o -path /var/cache/debconf -prune -o -path /var/cache/man -prune -o -path /usr/src -prune -o -path /usr/local -prune -o \
     -path /var/log/journal -prune -o -path /run/user -prune -o -path /run/sudo -prune -o -name motd.dynamic -o -name agetty.reload -o \
-    -name dpkg.log -o -name user.log -o -name alternatives.log -o -name '*.cache' -o -path /var/cache/ldconfig/aux-cache -o -name '*-' -o \
+    -name dpkg.log -o -name user.log -o -name cron.log -o -name alternatives.log -o -name '*.cache' -o -path /var/cache/ldconfig/aux-cache -o \
+    -name '*-' -o \
     -path '/var/lib/systemd/deb-systemd-*' -o -name .pwd.lock -o -path /run/systemd -prune -o -print | sort";
 
 /// Files that say who gets in.
 pub const LOGINS: &str = "cd /etc && sha256sum nsswitch.conf pam.d/* ssh/sshd_config; ls -la /etc/pam.d | sed 1d | awk '{ print $1, $3, $4, $NF }'; \
-    grep -hvE '^(authkeys|authkeys-sync|oncall-cache):' /etc/passwd /etc/group /etc/shadow /etc/gshadow; ls /etc/ssh/sshd_config.d";
+    grep -hvE '^(authkeys|authkeys-sync|oncall-cache|oncall-collector|oncall-hear):' /etc/passwd /etc/group /etc/shadow /etc/gshadow; ls /etc/ssh/sshd_config.d";
 
 /// Where the packages of `version` are. Both versions are made once, in both formats.
 pub fn of(version: &str) -> PathBuf {

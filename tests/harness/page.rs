@@ -3,7 +3,7 @@
 use crate::packages::{LOGINS, added};
 use crate::{Machine, text, wait_until};
 
-/// Stands for systemctl on a machine that systemd did not boot, and where there is nobody to ask.
+/// Replaces systemctl on a machine that systemd did not boot, and where there is nobody to ask.
 pub const SYSTEMCTL: &str = "#!/bin/sh
 case \"$*\" in
 'start oncall-cache-sync') runuser -u authkeys-sync -- authkeys-sync && runuser -u oncall-cache -- oncall-cache sync ;;

@@ -519,7 +519,7 @@ fn make(new: &Path, start: &'static [&'static str]) {
     }
     let host = Host::start();
     unpack(new, &host, start);
-    host.must(&PROVISION.replace("PASSWORD", PASSWORD).replace("START", &start.join(" ")));
+    host.must_within(600, &PROVISION.replace("PASSWORD", PASSWORD).replace("START", &start.join(" ")));
     let samba = Samba::equip(&host, start);
     samba.resume();
     let tree = [("GROUP_DN", Samba::GROUP_DN), ("BIND_DN", Samba::BIND_DN), ("SECRET", &secret())];

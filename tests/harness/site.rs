@@ -13,7 +13,7 @@ use crate::{Booted, Host, Machine, Network};
 const TOKEN: &str = "u+keyOfTheSite";
 
 /// What every host's config.toml says after where its directory is: PagerDuty's schedule and a rota of its own.
-const CONFIG: &str = r#"deadline = "5s"
+const CONFIG: &str = r#"timeout = "5s"
 
 [[oncall.source]]
 name = "pd"
@@ -22,7 +22,7 @@ api = "API"
 ca_file = "pagerduty-ca.pem"
 token_file = "pagerduty-token"
 schedules = ["PDB0001"]
-deadline = "5s"
+timeout = "5s"
 
 [[oncall.source]]
 name = "rota"
@@ -37,7 +37,7 @@ exempt_accounts = ["breakglass"]
 name = "everywhere"
 schedules = ["pd/PDB0001", "rota/local"]
 
-[[policy.shared]]
+[[policy.shared_account]]
 account = "root"
 "#;
 

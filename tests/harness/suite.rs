@@ -73,7 +73,7 @@ exempt_accounts = ["breakglass"]
 [[policy.rule]]
 name = "everywhere"
 schedules = ["rota/primary"]
-[[policy.shared]]
+[[policy.shared_account]]
 account = "root"
 "#;
 
@@ -130,7 +130,7 @@ impl Suite {
             let key = self.public_key(name);
             let _ = writeln!(
                 text,
-                "[[person]]\nprincipal = '{name}'\nmail = ['{name}@example.com']\neligible = {eligible}\nkeys = ['{key}']"
+                "[[person]]\nusername = '{name}'\nmail = ['{name}@example.com']\neligible = {eligible}\nkeys = ['{key}']"
             );
         }
         self.host.write("/etc/authkeys/people.toml", text, 0o644);

@@ -27,7 +27,7 @@ pub struct Table<'a> {
     eligible: Vec<&'static str>,
 }
 
-const MODES: [&str; 2] = ["replica", "lookup"];
+const SOURCES: [&str; 2] = ["copy", "live"];
 
 /// More than a copy may lose before it is guarded, and more than the limit of [`Directory::limit`].
 const CROWD: usize = 12;
@@ -35,17 +35,17 @@ const CROWD: usize = 12;
 impl<'a> Table<'a> {
     pub fn new(suite: &'a Suite, server: &'a dyn Directory) -> Self {
         server.hand_out(suite);
-        for mode in MODES {
+        for source in SOURCES {
             for kind in ["kept", "full"] {
-                let place = format!("/run/{mode}-{kind}");
+                let place = format!("/run/{source}-{kind}");
                 suite.host.must(&format!(
                     "install -d -o authkeys-sync -g authkeys -m 755 {place} && install -d -o authkeys -g authkeys -m 700 {place}/lookups"
                 ));
                 let config = format!(
-                    "[host]\nname = 'testhost'\n[paths]\nkeys = '{place}/keys.db'\nlookups = '{place}/lookups/lookups.db'\n[keys]\nmode = '{mode}'\n{}",
+                    "[host]\nname = 'testhost'\n[paths]\nkeys = '{place}/keys.db'\nlookups = '{place}/lookups/lookups.db'\n[keys]\nsource = '{source}'\n{}",
                     server.section().replacen("[directory]", "[directory]\nnested_groups = true", 1)
                 );
-                suite.host.write(&format!("/etc/authkeys/{mode}-{kind}.toml"), config, 0o644);
+                suite.host.write(&format!("/etc/authkeys/{source}-{kind}.toml"), config, 0o644);
             }
         }
         suite.host.must("for n in $(seq 8); do ssh-keygen -qt ed25519 -N '' -C k$n -f /root/keys/k$n; done");
@@ -114,12 +114,12 @@ impl<'a> Table<'a> {
         let eligible: Vec<&str> = (self.people.iter())
             .filter_map(|(name, person)| self.is_eligible(person).then_some(name.as_str()))
             .collect();
-        for mode in MODES {
-            let row = format!("{row}, {mode}");
-            self.sync(&row, mode, "kept");
-            let file = |kind: &str| format!("/run/{mode}-{kind}/keys.db");
-            self.suite.host.must(&format!("rm -f /run/{mode}-full/keys.* /run/{mode}-*/lookups/*"));
-            self.sync(&row, mode, "full");
+        for source in SOURCES {
+            let row = format!("{row}, {source}");
+            self.sync(&row, source, "kept");
+            let file = |kind: &str| format!("/run/{source}-{kind}/keys.db");
+            self.suite.host.must(&format!("rm -f /run/{source}-full/keys.* /run/{source}-*/lookups/*"));
+            self.sync(&row, source, "full");
             let [kept, full] = ["kept", "full"].map(|kind| self.content(&file(kind)));
             let without = |these: &[String], those: &[String]| -> Vec<String> {
                 these.iter().filter(|line| !those.contains(line)).cloned().collect()
@@ -130,12 +130,12 @@ impl<'a> Table<'a> {
             let query = "SELECT principal FROM person WHERE eligible AND disabled IS NULL AND ifnull(expires, 1e12) > unixepoch() ORDER BY 1";
             let copied = self.suite.host.must(&format!("sqlite3 {} '{query}'", file("kept")));
             assert_eq!(copied.lines().collect::<Vec<_>>(), eligible, "{row}: who is eligible");
-            assert_eq!(self.printed(mode), self.meant(), "{row}: what authkeys prints");
+            assert_eq!(self.printed(source), self.meant(), "{row}: what authkeys prints");
         }
     }
 
-    fn sync(&self, row: &str, mode: &str, kind: &str) {
-        let command = format!("authkeys-sync --config /etc/authkeys/{mode}-{kind}.toml");
+    fn sync(&self, row: &str, source: &str, kind: &str) {
+        let command = format!("authkeys-sync --config /etc/authkeys/{source}-{kind}.toml");
         let output = self.suite.run_as("authkeys-sync", &command);
         assert!(output.status.success(), "{row}, {kind}: {}", text(&output));
     }
@@ -150,9 +150,9 @@ impl<'a> Table<'a> {
     }
 
     /// What `authkeys` says about everybody who was ever there, a line each.
-    fn printed(&self, mode: &str) -> Vec<String> {
+    fn printed(&self, source: &str) -> Vec<String> {
         let script = format!(
-            "for name in {}; do echo \"$name: $(authkeys --config /etc/authkeys/{mode}-kept.toml $name | cut -d ' ' -f 2 | sort | tr '\\n' ' ')\"; done",
+            "for name in {}; do echo \"$name: $(authkeys --config /etc/authkeys/{source}-kept.toml $name | cut -d ' ' -f 2 | sort | tr '\\n' ' ')\"; done",
             self.names.join(" ")
         );
         self.suite.must_as("authkeys", &script).lines().map(|line| line.trim_end().to_string()).collect()

@@ -1,39 +1,13 @@
-//! One person as a directory describes them, before anything is believed of it.
-//!
-//! LDAP and `people.toml` both end here; what follows is the same for both.
+//! What is published of the entries of a directory, whether LDAP or `people.toml`: which of them are people.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use host::audit::Escaped;
-use policy::{Principal, Timestamp};
-use store::keys::{Person, Record};
+use ldap::{Entry, MOST_VALUES};
+use policy::Principal;
+use record::Escaped;
+use store::keys::{DirectoryPerson, Record};
 use store::{MOST_REJECTED, PublicKey, Rejected};
-
-/// One entry, unchecked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Entry {
-    /// What stays the same when the person is renamed: LDAP's entryUUID, or the name in a file.
-    pub id: String,
-    /// Where it stands in the directory; empty in a file.
-    pub dn: String,
-    /// Why it is nobody whatever it says, if so; it has no names then.
-    pub nobody: Option<&'static str>,
-    /// Every value of the user name attribute.
-    pub names: Vec<String>,
-    /// Every mail address.
-    pub mails: Vec<String>,
-    /// Every value of the key attribute, as bytes: a value may be anything.
-    pub keys: Vec<Vec<u8>>,
-    /// Does the directory let this person ever become root?
-    pub eligible: bool,
-    /// Why the directory calls the account disabled, if it does.
-    pub disabled: Option<String>,
-    /// The instant before which the account may not be used.
-    pub begins: Option<Timestamp>,
-    /// The instant from which the account is expired.
-    pub expires: Option<Timestamp>,
-}
 
 /// What became of the entries of one sync.
 #[derive(Debug, Default)]
@@ -43,10 +17,6 @@ pub struct Believed {
     /// One line for each entry or value that is not, and why.
     pub dropped: Vec<String>,
 }
-
-/// The most mail addresses and user names of one entry that are looked at. People have a handful; whoever may write their
-/// own entry must not make the copy larger than its readers take.
-const MOST_VALUES: usize = 64;
 
 /// The most lines about values of one person.
 const MOST_LINES: usize = 64;
@@ -121,16 +91,18 @@ fn name_of(entry: &Entry, contested: &HashSet<String>) -> Result<Principal, Stri
         [] => return Err("no readable user name".to_string()),
         [name] => name,
         // A second name would let its owner in as somebody else.
-        several => return Err(format!("{} user names, so none of them (ldap-ambiguous)", several.len())),
+        several => {
+            return Err(format!("has {} user names, so it is ignored (ldap-ambiguous)", several.len()));
+        }
     };
     if contested.contains(name) {
         return Err(format!(
-            "user name {} stands in several entries, so in none (ldap-ambiguous)",
+            "user name {} is in several entries, so all are ignored (ldap-ambiguous)",
             Escaped(name)
         ));
     }
     if name == "root" {
-        return Err("root is an account and no person".to_string());
+        return Err("root is an account, not a person".to_string());
     }
     Principal::new(name).map_err(|error| format!("user name {}: {error}", Escaped(name)))
 }
@@ -142,7 +114,7 @@ fn is_mail(text: &str) -> bool {
     text.len() <= 254 && text.contains('@') && text.chars().all(fits)
 }
 
-fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) -> Person {
+fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) -> DirectoryPerson {
     let mut lines = Lines { dropped, left: MOST_LINES };
     let (mut keys, mut rejected) = (Vec::with_capacity(entry.keys.len()), Vec::new());
     for (number, value) in (1..).zip(std::mem::take(&mut entry.keys)) {
@@ -169,14 +141,12 @@ fn person(principal: Principal, entry: &mut Entry, dropped: &mut Vec<String>) ->
             mails.push(mail);
         } else {
             lines.add(|| {
-                format!(
-                    "{principal}: mail address {number}: is none that a provider could have (mail-rejected)"
-                )
+                format!("{principal}: mail address {number}: cannot be a mail address (mail-rejected)")
             });
         }
     }
     lines.end(&principal);
-    Person {
+    DirectoryPerson {
         principal,
         id: entry.id.clone(),
         mails,
@@ -205,7 +175,7 @@ impl Lines<'_> {
 
     fn end(self, principal: &Principal) {
         if self.left == 0 {
-            self.dropped.push(format!("{principal}: what else was dropped of this entry is not told"));
+            self.dropped.push(format!("{principal}: more was dropped from this entry, which is not listed"));
         }
     }
 }
@@ -225,7 +195,7 @@ mod tests {
         }
     }
 
-    fn people(entries: &[Entry]) -> Vec<Person> {
+    fn people(entries: &[Entry]) -> Vec<DirectoryPerson> {
         believe(entries.to_vec()).records.into_iter().filter_map(|record| record.person).collect()
     }
 
@@ -285,7 +255,7 @@ mod tests {
         assert_eq!(believed.records[2].names.len(), MOST_VALUES);
         assert_eq!(believed.dropped[0], "alice: 5000 mail addresses, of which 64 count (mail-rejected)");
         assert_eq!(believed.dropped.len(), 1 + MOST_LINES + 1 + 1, "{:?}", believed.dropped);
-        assert_eq!(believed.dropped[65], "bob: what else was dropped of this entry is not told");
+        assert_eq!(believed.dropped[65], "bob: more was dropped from this entry, which is not listed");
         // So many of one's own, and no more, are all there.
         let mut with_mails = entry("1", &["alice"], &[KEY]);
         with_mails.mails = (0..MOST_VALUES).map(|number| format!("a{number}@x")).collect();

@@ -13,27 +13,30 @@
 //! end
 //! ```
 //!
-//! or the one line `error REASON directory|person|this-host TEXT`, which says whose fault it is.
+//! or the one line `error REASON CONCERNS TEXT`, whose words are `host::unanswered`'s.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use host::accounts::OwnerError;
 use host::config::Directory;
+use host::unanswered::{Concerns, Unanswered};
 use host::{Config, FileError, accounts};
+use ldap::{DirectoryError, Entry, Found};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
-use nix::unistd::alarm;
+use nix::unistd::{alarm, dup2_stdout};
 use policy::{Principal, Timestamp};
 use store::Rejected;
 use store::keys::Record;
 
 use crate::cli::Arguments;
-use crate::directory::{self, DirectoryError, Found};
-use crate::entry::{Believed, Entry, believe, claims};
+use crate::entry::{Believed, believe, claims};
 use crate::people;
 
 /// Address space, in bytes.
@@ -53,9 +56,11 @@ enum Problem {
     /// The configuration cannot be followed.
     Config(FileError),
     /// This process cannot become the user whom the memory belongs to.
-    Owner(String),
+    Owner(OwnerError),
     /// It names no directory.
     NoDirectory,
+    /// People are those that a fleet's collector publishes: there is nobody to ask.
+    OfFleet,
     /// The directory does not answer.
     Directory(DirectoryError),
     /// Its answer is about more than one person, or about another one.
@@ -65,24 +70,26 @@ enum Problem {
 }
 
 impl Problem {
-    fn reason(&self) -> &'static str {
+    fn reason(&self) -> Unanswered {
         match self {
-            Self::Name(_) => "bad-user",
-            Self::Config(FileError::File(refusal)) if !refusal.is_missing() => "file-untrusted",
-            Self::Config(_) | Self::Owner(_) | Self::NoDirectory => "config-invalid",
+            Self::Name(_) => Unanswered::BadUser,
+            Self::Config(FileError::File(refusal)) if !refusal.is_missing() => Unanswered::FileUntrusted,
+            Self::Config(_) | Self::Owner(_) | Self::NoDirectory | Self::OfFleet => Unanswered::ConfigInvalid,
             Self::Directory(error) => error.reason(),
-            Self::Ambiguous(_) => "ldap-ambiguous",
-            Self::TooMany(_) => "too-many-keys",
+            Self::Ambiguous(_) => Unanswered::Ambiguous,
+            Self::TooMany(_) => Unanswered::TooManyKeys,
         }
     }
 
     /// Would everybody's question fail like this, or this person's, and is it the directory's fault at all?
-    fn concerns(&self) -> &'static str {
+    fn concerns(&self) -> Concerns {
         match self {
-            Self::Directory(error) if error.reason() == "file-untrusted" => "this-host",
-            Self::Directory(error) if error.concerns_everybody() => "directory",
-            Self::Directory(_) | Self::Ambiguous(_) | Self::TooMany(_) => "person",
-            Self::Name(_) | Self::Config(_) | Self::Owner(_) | Self::NoDirectory => "this-host",
+            Self::Directory(error) if error.reason() == Unanswered::FileUntrusted => Concerns::ThisHost,
+            Self::Directory(error) if error.concerns_everybody() => Concerns::Everybody,
+            Self::Directory(_) | Self::Ambiguous(_) | Self::TooMany(_) => Concerns::Person,
+            Self::Name(_) | Self::Config(_) | Self::Owner(_) | Self::NoDirectory | Self::OfFleet => {
+                Concerns::ThisHost
+            }
         }
     }
 
@@ -90,8 +97,11 @@ impl Problem {
         match self {
             Self::Name(error) => error.to_string(),
             Self::Config(error) => error.to_string(),
-            Self::Owner(what) => what.clone(),
-            Self::NoDirectory => "config.toml has no [directory]; say where people are".to_string(),
+            Self::Owner(error) => error.to_string(),
+            Self::NoDirectory => "config.toml has no [directory]; set where people are".to_string(),
+            Self::OfFleet => {
+                "this host reads people from its fleet and knows no directory to ask".to_string()
+            }
             Self::Directory(error) => error.to_string(),
             Self::Ambiguous(why) => why.clone(),
             Self::TooMany(count) => format!("{count} keys are more than an answer holds"),
@@ -101,7 +111,7 @@ impl Problem {
 
 /// Prints the answer about `name`, or why there is none.
 pub fn run(arguments: &Arguments, name: &str, now: Timestamp) -> ExitCode {
-    confine(arguments.deadline);
+    confine(arguments.timeout);
     let (text, code) = match answer(arguments, name, now) {
         Ok(text) => (text, ExitCode::SUCCESS),
         Err(problem) => {
@@ -111,8 +121,18 @@ pub fn run(arguments: &Arguments, name: &str, now: Timestamp) -> ExitCode {
     };
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => code,
+        Ok(()) => {
+            let_go();
+            code
+        }
         Err(_) => ExitCode::from(2),
+    }
+}
+
+/// Gives standard output away: its reader has everything, and need not wait until this process is taken down.
+fn let_go() {
+    if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
+        let _ = dup2_stdout(nowhere);
     }
 }
 
@@ -136,9 +156,10 @@ fn answer(arguments: &Arguments, name: &str, now: Timestamp) -> Result<String, P
     let found = match config.directory.as_ref().ok_or(Problem::NoDirectory)? {
         Directory::Ldap(ldap) => {
             let _ = setrlimit(Resource::RLIMIT_DATA, MOST_DATA, MOST_DATA);
-            let left = arguments.deadline.saturating_sub(start.elapsed());
-            directory::find(ldap, name.as_str(), &arguments.last, left).map_err(Problem::Directory)?
+            let left = arguments.timeout.saturating_sub(start.elapsed());
+            ldap::find(ldap, name.as_str(), &arguments.last, left).map_err(Problem::Directory)?
         }
+        Directory::Fleet(_) => return Err(Problem::OfFleet),
         Directory::File(path) => {
             let mut everybody = people::read(path).map_err(Problem::Config)?;
             everybody.retain(|entry| claims(entry).any(|claimed| claimed == name.as_str()));
@@ -182,7 +203,7 @@ fn judge(name: &str, found: &Found, now: Timestamp) -> Result<String, Problem> {
             }
         }
         [Entry { nobody: Some(why), dn, .. }] => {
-            let dn = host::audit::Escaped(dn);
+            let dn = record::Escaped(dn);
             return Err(Problem::Ambiguous(format!("asked for {name}, the directory shows {dn}: {why}")));
         }
         [Entry { names, .. }] => {
@@ -190,7 +211,7 @@ fn judge(name: &str, found: &Found, now: Timestamp) -> Result<String, Problem> {
                 format!("asked for {name}, the directory shows an entry with {} user names", names.len());
             let other = names.first().filter(|_| names.len() == 1);
             return Err(Problem::Ambiguous(other.map_or(why, |other| {
-                format!("asked for {name}, the directory shows {}", host::audit::Escaped(other))
+                format!("asked for {name}, the directory shows {}", record::Escaped(other))
             })));
         }
         several => {
@@ -260,7 +281,7 @@ mod tests {
             vec![entry(&["alice"], &[KEY]), entry(&["alice"], &[KEY])],
         ] {
             let problem = judge("alice", &entries, NOW).unwrap_err();
-            assert_eq!((problem.reason(), problem.concerns()), ("ldap-ambiguous", "person"));
+            assert_eq!((problem.reason(), problem.concerns()), (Unanswered::Ambiguous, Concerns::Person));
         }
     }
 

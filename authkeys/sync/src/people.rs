@@ -5,11 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use host::{FileError, toml_file};
+use ldap::Entry;
 use serde::Deserialize;
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
-
-use crate::entry::Entry;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,7 +19,7 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Person {
-    principal: String,
+    username: String,
     #[serde(default)]
     mail: Vec<String>,
     #[serde(default)]
@@ -40,7 +39,7 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<Vec<Entry>, FileError> {
         Some(entries) => entries,
         None => entries(toml_file::parse(path, text)?),
     };
-    // The name is the id; the second of one name is another entry, and neither is believed.
+    // The name is the id; the second of one name is another entry, and neither is accepted.
     let mut seen = HashMap::new();
     for entry in &mut entries {
         let times: &mut usize = seen.entry(entry.id.clone()).or_default();
@@ -109,8 +108,8 @@ fn pieces(text: &str) -> Vec<Range<usize>> {
 impl Person {
     fn into_entry(self) -> Entry {
         Entry {
-            id: self.principal.clone(),
-            names: vec![self.principal],
+            id: self.username.clone(),
+            names: vec![self.username],
             mails: self.mail,
             keys: self.keys.into_iter().map(String::into_bytes).collect(),
             eligible: self.eligible,
@@ -126,13 +125,13 @@ mod tests {
     /// A file of `count` people, written in several of the ways that TOML has.
     fn file(count: usize) -> String {
         let person = |number: usize| match number % 4 {
-            0 => format!("[[person]]\nprincipal='p{number}'\nkeys=['{}']\n", "k".repeat(200)),
-            1 => format!("  [[ person ]] # [[person]]\nkeys=[\n'x'\n,]\nprincipal='p{number}'\n"),
-            2 => format!(
-                "[[person]]\nprincipal='p{number}'\nmail=[\"\"\"\n[[person]]\nprincipal='x'\n\"\"\"]\n"
-            ),
+            0 => format!("[[person]]\nusername='p{number}'\nkeys=['{}']\n", "k".repeat(200)),
+            1 => format!("  [[ person ]] # [[person]]\nkeys=[\n'x'\n,]\nusername='p{number}'\n"),
+            2 => {
+                format!("[[person]]\nusername='p{number}'\nmail=[\"\"\"\n[[person]]\nusername='x'\n\"\"\"]\n")
+            }
             _ => format!(
-                "[[\"person\"]]\r\nprincipal = 'p{number}'\r\nmail = ['''\n[[person]]''',\r\n] \r\neligible = true\r\n"
+                "[[\"person\"]]\r\nusername = 'p{number}'\r\nmail = ['''\n[[person]]''',\r\n] \r\neligible = true\r\n"
             ),
         };
         "# people\n".to_string() + &(0..count).map(person).collect::<String>()
@@ -154,16 +153,16 @@ mod tests {
         let many = file(4_000);
         let lines = many.matches('\n').count();
         for (text, line) in [
-            ("[[person]]\nprincipal='x'\nkey=[]\n", 3),
-            ("[person]\nprincipal='x'\n", 1),
-            ("[[people]]\nprincipal='x'\n", 1),
-            ("[[person]]\nprincipal='x'\nkeys=[[\n", 3),
+            ("[[person]]\nusername='x'\nkey=[]\n", 3),
+            ("[person]\nusername='x'\n", 1),
+            ("[[people]]\nusername='x'\n", 1),
+            ("[[person]]\nusername='x'\nkeys=[[\n", 3),
             ("[[person.mail]]\n", 1),
         ] {
             let error = parse(Path::new("/p"), (many.clone() + text).as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(&format!("/p:{}: ", lines + line)), "{text} {lines} {error}");
         }
-        let inline = "person = [{ principal = 'x' }]\n".to_string();
+        let inline = "person = [{ username = 'x' }]\n".to_string();
         assert!(parse(Path::new("/p"), (inline.clone() + &many).as_bytes()).is_err());
         assert!(parse(Path::new("/p"), ("person = []\n".to_string() + &many).as_bytes()).is_err());
         assert_eq!(parse(Path::new("/p"), inline.as_bytes()).unwrap().len(), 1);

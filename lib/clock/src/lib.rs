@@ -1,7 +1,7 @@
 //! The one place that reads clocks, for the shells of programs and hooks: everything else takes time as an argument.
 //! And what the last sync left about them beside its copy, `roster.clock` beside `roster.db`.
 //!
-//! That file only ever takes something from what is believed. So one that is not there, as an earlier release leaves
+//! That file only ever takes something from what is trusted. So one that is not there, as an earlier release leaves
 //! it, that others could have written or that is not understood is as none: who can spoil it can write the copy too.
 
 #![forbid(unsafe_code)]
@@ -12,14 +12,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
-use policy::{Proven, Timestamp, Uptime};
+use policy::{Proven, Rules, Timestamp, Uptime};
 use trust::Owner;
 
 /// The kernel's name for this boot. A container may see another one, or none: then restarts are all that it sees.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
+/// The time namespace of this process.
+const TIME_NAMESPACE: &str = "/proc/self/ns/time";
+
+/// The host's own: PROC_TIME_INIT_INO in the kernel's include/linux/proc_ns.h, the same on every host.
+const INITIAL_TIME_NAMESPACE: u128 = 0xEFFF_FFFA;
+
 /// The instant it is. A clock before 1970 reads as 1970, which is before every publication: nothing is
-/// believed then.
+/// trusted then.
 #[allow(clippy::disallowed_methods, reason = "this is the place")]
 pub fn now() -> Timestamp {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -38,7 +44,16 @@ fn since_boot() -> Duration {
 fn boot() -> Option<u128> {
     let mut name = [0; 64];
     let length = File::open(BOOT).ok()?.read(&mut name).ok()?;
-    Uptime::boot(std::str::from_utf8(name.get(..length)?).ok()?.trim())
+    let boot = Uptime::boot(std::str::from_utf8(name.get(..length)?).ok()?.trim())?;
+    Some(boot ^ time_namespace().unwrap_or(0))
+}
+
+/// The number of the time namespace that this process is in, if it is not the host's own: the clock since the boot is
+/// shifted there (time_namespaces(7)), so that it is compared with nothing from outside. A kernel without them has one.
+fn time_namespace() -> Option<u128> {
+    let link = std::fs::read_link(TIME_NAMESPACE).ok()?;
+    let number = link.to_str()?.strip_prefix("time:[")?.strip_suffix(']')?.parse().ok()?;
+    (number != INITIAL_TIME_NAMESPACE).then_some(number)
 }
 
 /// Where a sync writes what it knows of the time, for the copy at `path`.
@@ -52,12 +67,20 @@ pub fn proven(path: &Path) -> Option<Proven> {
     Proven::parse(std::str::from_utf8(&text).ok()?)
 }
 
+/// The instant that ends in the configuration are judged by at a clock that shows `now`: that, or what the last syncs of these
+/// `copies` show that it should be at least.
+pub fn reached(copies: [&Path; 2], now: Timestamp) -> Timestamp {
+    let seen = copies.into_iter().filter_map(proven);
+    let floors = seen.map(|proven| floor(proven.instant(), Some(&proven), now).minus(Rules::SKEW));
+    floors.fold(now, Timestamp::max)
+}
+
 /// When something of a copy was read that has the date `synced`; see [`Proven::read_at`].
 pub fn read_at(proven: &Proven, synced: Timestamp, now: Timestamp) -> Timestamp {
     proven.read_at(synced, now, uptime)
 }
 
-/// The instant before which the copy with the date `dated` is not believed, by what the last sync knew; see
+/// The instant before which the copy with the date `dated` is not trusted, by what the last sync knew; see
 /// [`policy::floor`].
 pub fn floor(dated: Timestamp, proven: Option<&Proven>, now: Timestamp) -> Timestamp {
     policy::floor(dated, proven, now, since_boot(), boot)

@@ -1,12 +1,15 @@
 //! What an account can do on this host: its uid and its root-conferring groups.
 //!
 //! Membership is read from /etc/group, so that a login never waits for a directory: sudoers rules
-//! name local groups, and sudo itself is guarded whoever calls it.
+//! name local groups, and sudo is guarded for every caller.
 
-use std::ffi::CString;
+use std::ffi::{CString, NulError};
+use std::fmt;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::{Uid, User, geteuid, getuid, initgroups, setgid, setuid};
 use policy::{Facts, Timestamp};
 
@@ -110,51 +113,98 @@ pub fn operator() -> String {
     name.unwrap_or_else(|| format!("uid={uid}"))
 }
 
-/// Gives up root for the user whom `directory` belongs to, so that a sync which root runs by hand works as
-/// the timer's does: whoever owns a directory can exchange what root is about to write in it.
+/// Why this process could not become the owner of a directory.
+#[derive(Debug)]
+pub struct OwnerError {
+    directory: PathBuf,
+    why: NotOwner,
+}
+
+#[derive(Debug)]
+enum NotOwner {
+    /// The directory cannot be looked at.
+    Unseen(io::Error),
+    /// No user has this number.
+    NoUser(u32),
+    /// The user's name cannot be passed on.
+    Name(NulError),
+    /// The system refused.
+    Change(Errno),
+}
+
+impl fmt::Display for OwnerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.directory.display())?;
+        match &self.why {
+            NotOwner::Unseen(error) => write!(f, "cannot be looked at: {error}"),
+            NotOwner::NoUser(uid) => write!(f, "no user has the uid {uid} that owns it"),
+            NotOwner::Name(error) => write!(f, "the name of its owner cannot be used: {error}"),
+            NotOwner::Change(error) => write!(f, "cannot become its owner: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OwnerError {}
+
+/// Gives up root for the user that `directory` belongs to, so that a sync which root runs by hand works as
+/// the timer's does: the owner of a directory can exchange what root is about to write in it.
 ///
 /// # Errors
-/// Text that says what could not be done.
-pub fn become_owner_of(directory: &Path) -> Result<(), String> {
+/// The owner is not known, or the system refuses.
+pub fn become_owner_of(directory: &Path) -> Result<(), OwnerError> {
     if !geteuid().is_root() {
         return Ok(());
     }
-    let told =
-        |what: &str, error: &dyn std::fmt::Display| format!("{}: {what}: {error}", directory.display());
-    let owner =
-        std::fs::symlink_metadata(directory).map_err(|error| told("cannot be looked at", &error))?.uid();
+    let failed = |why| OwnerError { directory: directory.to_path_buf(), why };
+    let metadata = std::fs::symlink_metadata(directory).map_err(|error| failed(NotOwner::Unseen(error)))?;
+    let owner = metadata.uid();
     if owner == 0 {
         return Ok(());
     }
     let user = User::from_uid(Uid::from_raw(owner)).ok().flatten();
-    let user = user.ok_or_else(|| told("belongs to nobody known", &format_args!("uid {owner}")))?;
-    let name = CString::new(user.name.as_str()).map_err(|error| told("belongs to a strange name", &error))?;
+    let user = user.ok_or_else(|| failed(NotOwner::NoUser(owner)))?;
+    let name = CString::new(user.name.as_str()).map_err(|error| failed(NotOwner::Name(error)))?;
     initgroups(&name, user.gid)
         .and_then(|()| setgid(user.gid))
         .and_then(|()| setuid(user.uid))
-        .map_err(|error| told("cannot become its owner", &error))
+        .map_err(|error| failed(NotOwner::Change(error)))
 }
 
-/// One line of group(5): its name, gid, and members, as bytes: other people's group names may be anything.
-struct Group<'a> {
-    name: &'a [u8],
-    gid: u32,
+/// One line of group(5), as bytes: other people's group names may be anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its number.
+    pub gid: u32,
     members: &'a [u8],
 }
 
-fn parse_group(line: &[u8]) -> Option<Group<'_>> {
-    let mut fields = line.split(|&byte| byte == b':');
-    let (name, _, gid, members) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    Some(Group { name, gid: std::str::from_utf8(gid).ok()?.trim().parse().ok()?, members })
+impl<'a> Group<'a> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut fields = line.split(|&byte| byte == b':');
+        let (name, _, gid, members) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        Some(Self { name, gid: std::str::from_utf8(gid).ok()?.trim().parse().ok()?, members })
+    }
+
+    /// Whom it lists.
+    pub fn members(&self) -> impl Iterator<Item = &'a [u8]> {
+        let members = self.members.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        members.filter(|member| !member.is_empty())
+    }
+}
+
+/// The lines of this text of group(5) that are understood: the one reader of that file, but for libnss_oncall's, which
+/// is in every process.
+pub fn groups(table: &[u8]) -> impl Iterator<Item = Group<'_>> {
+    table.split(|&byte| byte == b'\n').filter_map(Group::parse)
 }
 
 /// Which of `wanted` have `account` as a member: by the list of any group with the same number, as the
 /// kernel sees it, or by the account's primary `gid`.
 fn memberships(table: &[u8], account: &str, gid: Option<u32>, wanted: &[String]) -> Vec<String> {
-    let groups: Vec<Group<'_>> = table.split(|&byte| byte == b'\n').filter_map(parse_group).collect();
-    let lists = |group: &Group<'_>| {
-        group.members.split(|&byte| byte == b',').any(|member| member.trim_ascii() == account.as_bytes())
-    };
+    let groups: Vec<Group<'_>> = groups(table).collect();
+    let lists = |group: &Group<'_>| group.members().any(|member| member == account.as_bytes());
     let effective =
         |number: u32| gid == Some(number) || groups.iter().any(|group| group.gid == number && lists(group));
     let confers =

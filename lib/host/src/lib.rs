@@ -1,4 +1,4 @@
-//! The plain files of this host: configuration, revocations, switch, secrets, accounts and the audit line; and its clocks.
+//! The plain files of this host: configuration, revocations, switch, secrets and accounts; and its clocks.
 //!
 //! No SQL and no network. Everything is read through [`trust`], which refuses files that
 //! others could have written.
@@ -6,14 +6,17 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
-pub mod audit;
 pub mod child;
 pub mod config;
+pub mod orders;
 pub mod output;
+pub mod program;
 pub mod revoked;
+pub mod said;
 pub mod secret;
 pub mod switch;
 pub mod toml_file;
+pub mod unanswered;
 
 pub use ::clock;
 pub use config::Config;

@@ -1,6 +1,6 @@
 //! What our programs say on standard error: for people at a terminal, and, when a timer starts them, for the log.
 //!
-//! Each call is a line. Names that a rota or a directory tells stand in what is said, and whoever typed them may not
+//! Each call is a line. It may contain names from a rota or a directory, and the people who typed them may not
 //! begin a line of the log: so nothing else in the suite writes there (clippy.toml).
 
 use std::fmt;
@@ -13,6 +13,11 @@ pub fn complain(program: &str, text: impl fmt::Display) {
     let line = OneLine::from(format_args!("{program}: {text}"));
     #[allow(clippy::disallowed_methods, reason = "this is the one place that writes there")]
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// So many of what one is called `one`: `1 schedule`, `2 schedules`.
+pub fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Is somebody looking on?

@@ -1,4 +1,4 @@
-//! `/etc/authkeys/revoked`: who is shut out on this host, whatever all else says.
+//! `/etc/authkeys/revoked`: who is blocked on this host, whatever all else says.
 //!
 //! `oncall-cache revoke` writes it, and so may whatever manages /etc: one line for each person, `#` before a
 //! comment.
@@ -9,132 +9,93 @@
 //!
 //! Name, since when (UTC), who said so, and the rest of the line is why. A file that is not there revokes nobody. One
 //! that others could have written, or with a line that is not understood, tells nothing: half a list of
-//! those who are shut out is no list.
+//! those who are blocked is no list.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use policy::{Fault, Principal, Revocation, Revoked, Timestamp};
+use policy::revocations::{self, Revocations, RevocationsError};
+use policy::{Principal, Revocation, Revoked, Timestamp};
 use trust::Owner;
 
-/// The largest file that is read, in bytes.
-const LARGEST: u64 = 1024 * 1024;
+use crate::Config;
+use crate::orders::{self, OrderFile, OrdersError};
 
-/// The longest reason, in bytes.
-pub const LONGEST_REASON: usize = 200;
+/// The file.
+pub const FILE: OrderFile = OrderFile {
+    name: "revoked",
+    largest: 1024 * 1024,
+    advice: "not a revocation; write `name 2026-11-20T09:00:00Z who why` with one blank between words, `# ...` for a comment, or delete the line",
+};
 
-/// Why the file tells nothing.
-#[derive(Debug)]
-pub enum Unreadable {
-    /// It cannot be read, or others could have written it.
-    File(trust::Refusal),
-    /// A line is not understood; its number, from 1.
-    Line(PathBuf, usize),
+/// Who is revoked on the host of `config`: by root, and by the fleet, where it belongs to one.
+///
+/// # Errors
+/// Why it cannot be told.
+pub fn all(config: &Config) -> Result<Revoked, OrdersError> {
+    let here = read(&config.paths.revoked)?;
+    let Some(fleet) = &config.fleet else { return Ok(here) };
+    Ok(here.with_fleet(read_fleet(&fleet.revoked)?, fleet.revoked_age))
 }
 
-impl Unreadable {
-    /// The same for a decision.
-    pub fn fault(&self) -> Fault {
-        match self {
-            Self::File(_) => Fault::Untrusted,
-            Self::Line(..) => Fault::Corrupt,
-        }
-    }
-}
+/// What is wrong with this host's copy of the fleet's list, and what to do.
+const FLEET_ADVICE: &str =
+    "not a list of the fleet's revocations; as root, run `oncall-cache pull`, which writes it anew";
 
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(refusal) => refusal.fmt(f),
-            Self::Line(path, line) => write!(
-                f,
-                "{}:{line}: not a revocation; write `name 2026-11-20T09:00:00Z who why`, or take the line out",
-                path.display()
-            ),
-        }
-    }
+/// Reads this host's copy of the fleet's list at `path`, which a pull writes; before the first one there is none, and
+/// nobody is on it.
+///
+/// # Errors
+/// It cannot be read, others than its service could have written it, or a line is not understood.
+pub fn read_fleet(path: &Path) -> Result<Revocations, OrdersError> {
+    let text = match trust::read(path, Owner::Service, revocations::LARGEST as u64) {
+        Err(refusal) if refusal.is_missing() => return Ok(Revocations::none()),
+        outcome => outcome.map_err(OrdersError::File)?,
+    };
+    let list = std::str::from_utf8(&text).map_err(|_| RevocationsError::Form).and_then(Revocations::parse);
+    list.map_err(|error| {
+        let line = if let RevocationsError::Line(line) = error { line } else { 1 };
+        OrdersError::Line { path: path.to_path_buf(), line, advice: FLEET_ADVICE }
+    })
 }
-
-impl std::error::Error for Unreadable {}
 
 /// Reads the file at `path`.
 ///
 /// # Errors
 /// Why it cannot be told who is revoked.
-pub fn read(path: &Path) -> Result<Revoked, Unreadable> {
-    parse(path, &text(path)?)
-}
-
-/// The file's text, for whoever changes it; empty where there is none.
-///
-/// # Errors
-/// Why it is not to be believed.
-pub fn text(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    match trust::read(path, Owner::Root, LARGEST) {
-        Err(refusal) if refusal.is_missing() => Ok(Vec::new()),
-        outcome => outcome.map_err(Unreadable::File),
-    }
+pub fn read(path: &Path) -> Result<Revoked, OrdersError> {
+    parse(path, &FILE.text(path)?)
 }
 
 /// Reads `text` as the content of `path`.
 ///
 /// # Errors
 /// The first line that is not understood.
-pub fn parse(path: &Path, text: &[u8]) -> Result<Revoked, Unreadable> {
-    let lines = text.split(|&byte| byte == b'\n').enumerate();
-    lines
-        .filter(|(_, line)| is_entry(line))
-        .map(|(number, line)| {
-            let entry = std::str::from_utf8(line).ok().and_then(entry);
-            entry.ok_or_else(|| Unreadable::Line(path.to_path_buf(), number.saturating_add(1)))
-        })
-        .collect()
+pub fn parse(path: &Path, text: &[u8]) -> Result<Revoked, OrdersError> {
+    let mut revoked = Vec::new();
+    FILE.parse(path, text, |line| {
+        revoked.push(revocation(line)?);
+        Some(())
+    })?;
+    Ok(revoked.into_iter().collect())
 }
 
-/// Does a line say anything?
-fn is_entry(line: &[u8]) -> bool {
-    let line = line.trim_ascii();
-    !line.is_empty() && !line.starts_with(b"#")
-}
-
-fn entry(line: &str) -> Option<(Principal, Revocation)> {
+fn revocation(line: &str) -> Option<(Principal, Revocation)> {
     let (name, rest) = line.split_once(' ')?;
     let (since, rest) = rest.split_once(' ')?;
-    let (by, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-    let revocation =
-        Revocation { since: Timestamp::parse(since)?, by: by.to_string(), reason: reason.trim().to_string() };
-    let fits = !by.is_empty() && by.bytes().all(|byte| byte.is_ascii_graphic()) && is_reason(reason);
-    fits.then_some((Principal::new(name).ok()?, revocation))
+    let (by, reason) = orders::said(rest)?;
+    Some((Principal::new(name).ok()?, Revocation::by_root(Timestamp::parse(since)?, by, reason)))
 }
 
-/// Can `text` stand as a reason: one line, of a length that a log can hold?
-pub fn is_reason(text: &str) -> bool {
-    text.len() <= LONGEST_REASON && !text.chars().any(char::is_control)
-}
-
-/// `text` without the lines about `person`, and with `revocation` as their line if there is one. Whatever else
-/// stands in it stays as it is.
+/// `text` without the lines about `person`, and with `revocation` as their line if there is one.
 pub fn with(text: &[u8], person: &Principal, revocation: Option<&Revocation>) -> Vec<u8> {
-    let theirs = |line: &[u8]| {
-        is_entry(line) && line.split(|&byte| byte == b' ').next() == Some(person.as_str().as_bytes())
-    };
-    let mut changed: Vec<u8> = Vec::new();
-    for line in text.split_inclusive(|&byte| byte == b'\n').filter(|line| !theirs(line)) {
-        changed.extend_from_slice(line);
-    }
-    if let Some(Revocation { since, by, reason }) = revocation {
-        if !changed.is_empty() && !changed.ends_with(b"\n") {
-            changed.push(b'\n');
-        }
-        changed.extend_from_slice(format!("{person} {since} {by} {reason}").trim_end().as_bytes());
-        changed.push(b'\n');
-    }
-    changed
+    let line = |Revocation { since, by, reason, .. }: &Revocation| format!("{person} {since} {by} {reason}");
+    orders::with(text, person.as_str(), revocation.map(line).as_deref())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use policy::Fault;
 
     const LINES: &str =
         "# kept\n\nalice 2026-11-20T09:00:00Z root laptop stolen\nbob 2026-11-20T10:00:00Z eve\n";
@@ -183,7 +144,7 @@ mod tests {
     #[test]
     fn one_persons_lines_change_and_all_others_stay() {
         let since = Timestamp::parse("2026-11-21T00:00:00Z").unwrap();
-        let again = Revocation { since, by: "root".to_string(), reason: String::new() };
+        let again = Revocation::by_root(since, "root".to_string(), String::new());
         let changed = with(LINES.as_bytes(), &name("alice"), Some(&again));
         let bob = "bob 2026-11-20T10:00:00Z eve\n";
         let expected = format!("# kept\n\n{bob}alice 2026-11-21T00:00:00Z root\n");
@@ -200,9 +161,44 @@ mod tests {
         let path = directory.path().join("revoked");
         assert_eq!(read(&path).unwrap(), Revoked::nobody());
         std::fs::write(&path, LINES).unwrap();
-        assert!(read(&path).unwrap().names(&name("alice")));
+        assert!(read(&path).unwrap().names(&name("alice"), Timestamp::MIN));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         std::fs::set_permissions(&path, mode).unwrap();
         assert_eq!(read(&path).unwrap_err().fault(), Fault::Untrusted);
+    }
+
+    #[test]
+    fn the_fleets_list_counts_beside_roots_where_there_is_a_fleet() {
+        let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+        let at = |name: &str| directory.path().join(name);
+        let config = |text: &str| {
+            let text = format!("{text}[paths]\nroster = 'state/roster.db'\n");
+            Config::parse(&at("config.toml"), text.as_bytes()).unwrap()
+        };
+        let (plain, member) =
+            (config(""), config("[fleet]\nid = 'x'\nurls = ['https://h']\nrevoked_age = '2m'\n"));
+        let now = Timestamp::parse("2026-11-20T09:00:00Z").unwrap();
+        std::fs::write(at("revoked"), LINES).unwrap();
+        std::fs::create_dir(at("state")).unwrap();
+        let before = all(&member).unwrap();
+        assert!(before.names(&name("alice"), now) && before.is_stale(now), "nothing was pulled yet");
+
+        let list =
+            "revocations 1 2026-11-20T08:59:00Z\nperson dave 1 revoked 2026-11-20T08:00:00Z - eve left\n";
+        std::fs::write(at("state/revoked"), list).unwrap();
+        let both = all(&member).unwrap();
+        assert!(both.names(&name("alice"), now) && both.names(&name("dave"), now) && !both.is_stale(now));
+        assert!(!all(&plain).unwrap().names(&name("dave"), now));
+
+        std::fs::write(at("state/revoked"), list.replace("person", "people")).unwrap();
+        let problem = all(&member).unwrap_err();
+        assert_eq!(problem.fault(), Fault::Corrupt);
+        assert!(
+            problem.to_string().contains("state/revoked:2: not a list of the fleet's revocations"),
+            "{problem}"
+        );
+        assert!(all(&plain).is_ok(), "without a fleet it is not looked at");
+        std::fs::write(at("state/revoked"), b"\xff").unwrap();
+        assert!(all(&member).unwrap_err().to_string().contains("state/revoked:1: "));
     }
 }

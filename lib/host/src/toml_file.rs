@@ -40,7 +40,7 @@ impl fmt::Display for FileError {
 impl std::error::Error for FileError {}
 
 impl FileError {
-    /// A complaint about what stands at byte `offset` of `text`.
+    /// A complaint about the text at byte `offset` of `text`.
     pub fn at(path: &Path, text: &[u8], offset: usize, problem: impl Into<String>) -> Self {
         Self::Content { path: path.to_path_buf(), line: line_at(text, offset), problem: problem.into() }
     }

@@ -118,8 +118,8 @@ impl KeyProblem {
         }
     }
 
-    /// The problem that a token stands for. Another release may have more of them: whatever looks like one is
-    /// [`KeyProblem::Other`], because a reason that is not known must not cost the answer that it stands beside.
+    /// The problem that a token names. Another release may have more of them: whatever looks like one is
+    /// [`KeyProblem::Other`], because a reason that is not known must not cost the answer beside it.
     pub fn from_token(token: &str) -> Option<Self> {
         let known = Self::ALL.into_iter().find(|problem| problem.token() == token);
         let is_token = |text: &str| {
@@ -154,16 +154,16 @@ impl fmt::Display for KeyProblem {
         f.write_str(match self {
             Self::TooLong => "longer than 16 KiB",
             Self::SeveralLines => "a line break or NUL inside the value",
-            Self::NoKeyType => "does not start with a key type (options are not taken from a directory)",
+            Self::NoKeyType => "does not start with a key type (options in a directory are not accepted)",
             Self::TypeNotAccepted => "key type not accepted",
             Self::Malformed => "not a key of the type it names",
             Self::WeakRsa => "RSA key outside 2048 to 16384 bits",
             Self::RsaExponent => "RSA exponent is even, 1, or longer than 33 bits",
             Self::RsaModulus => "RSA modulus is even or has a small factor, so anybody can sign",
             Self::SmallOrder => "Ed25519 point of small order, so anybody can sign",
-            Self::NotCanonical => "point not written in the one way that sshd reads",
+            Self::NotCanonical => "point not encoded in the one form that sshd reads",
             Self::NotOnCurve => "not a point of its curve",
-            Self::Other => "dropped by another release, for a reason unknown to this one",
+            Self::Other => "dropped by another release, for a reason that this one does not know",
         })
     }
 }
@@ -205,7 +205,7 @@ impl PublicKey {
         };
         let line = key.to_openssh().map_err(|_| KeyProblem::Malformed)?;
         // A key that is written otherwise than it was read is none for sshd: ssh-key does not look at every
-        // length inside an sk- key. It is not for us to mend.
+        // length inside an sk- key. It is not for us to fix.
         if line.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')) != Some(blob) {
             return Err(KeyProblem::Malformed);
         }
@@ -251,6 +251,15 @@ impl PublicKey {
     /// `SHA256:…` as ssh-keygen prints it.
     pub fn fingerprint(&self) -> String {
         fingerprint(self.digest)
+    }
+}
+
+/// The SHA-256 fingerprint of a key on a line, without a judgement of what it is worth, which takes longer; `None` if the
+/// line has not the form of a key.
+pub fn digest_of(line: &str) -> Option<[u8; 32]> {
+    match ssh_key::PublicKey::from_openssh(line).ok()?.fingerprint(HashAlg::Sha256) {
+        Fingerprint::Sha256(digest) => Some(digest),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Keys of programs: deploy tools, backup, scanners.
 //!
-//! Such a key is nobody's. It opens one account, from the places that are listed, until a day; whoever else's
+//! Such a key is nobody's. It opens one account, from the places that are listed, until a day; no matter who else's
 //! it may be by the directory, it opens nothing for them. `authkeys` prints by this, and for accounts that are
 //! guarded [`decide`](crate::decide) admits by it.
 

@@ -1,4 +1,4 @@
-//! A clock that was set back: what a host has seen of the time, and the floor below which it is not believed.
+//! A clock that was set back: what a host has seen of the time, and the floor below which it is not trusted.
 //!
 //! Each sync leaves, beside its copy, the last instant that is proven and the reading of the clock that nobody can
 //! set. A reader adds what that one has counted since. So a clock set back shows, whatever the copy says, and one
@@ -49,7 +49,7 @@ impl Uptime {
     }
 }
 
-/// What stands for the name of a boot that has none.
+/// In place of the name of a boot that has none.
 const UNKNOWN: &str = "unknown";
 
 /// The longest name of a boot: a UUID as the kernel writes it.
@@ -119,6 +119,13 @@ impl Proven {
         jumped.map_or(self, |(instant, uptime)| Self { instant, uptime, ..self })
     }
 
+    /// The same, or what the sync before knew, of this copy: whichever shows that it is later by now. What is only known to
+    /// be over must not replace what a clock counts on from.
+    pub fn or_later(self, before: Option<Self>) -> Self {
+        let later = before.filter(|before| before.floor(&self.uptime) > self.instant);
+        later.map_or(self, |before| before.of(self.copy))
+    }
+
     /// The same of the copy with the date `copy`, which proves nothing new.
     pub const fn of(self, copy: Timestamp) -> Self {
         Self { copy, ..self }
@@ -136,7 +143,12 @@ impl Proven {
 
     /// What a clock shows at least at `uptime`. After a restart, or where no boot has a name, only what it showed then.
     pub fn floor(&self, uptime: &Uptime) -> Timestamp {
-        uptime.after(&self.uptime).map_or(self.instant, |elapsed| self.instant.plus(span(elapsed)))
+        self.reached(uptime).unwrap_or(self.instant)
+    }
+
+    /// What a clock shows at `uptime`, if it was right then and goes right; `None`: this is not known to be the same boot.
+    pub fn reached(&self, uptime: &Uptime) -> Option<Timestamp> {
+        uptime.after(&self.uptime).map(|elapsed| self.instant.plus(span(elapsed)))
     }
 
     /// When something was read that has the date `synced` by the clock of a sync, at a clock that shows `now`: where the
@@ -174,7 +186,7 @@ impl fmt::Display for Proven {
     }
 }
 
-/// The instant before which a copy with the date `dated` is not believed, but for [`Rules::SKEW`]: what is proven,
+/// The instant before which a copy with the date `dated` is not trusted, but for [`Rules::SKEW`]: what is proven,
 /// and the copy's own date where nothing vouches for it, as an earlier release leaves it.
 ///
 /// `now` only spares a question: `boot` is asked, which costs three system calls, where the answer depends on it.
@@ -213,9 +225,25 @@ mod tests {
         Uptime::new(Some(boot), Duration::from_secs(u64::try_from(seconds).unwrap()))
     }
 
-    /// Is a copy dated `dated` believed by a clock that shows `now`, `uptime` after the boot?
+    /// Is a copy dated `dated` trusted by a clock that shows `now`, `uptime` after the boot?
     fn holds(dated: Timestamp, proven: Option<&Proven>, now: Timestamp, uptime: &Uptime) -> bool {
         floor(dated, proven, now, uptime.since, || uptime.boot) <= now.plus(Rules::SKEW)
+    }
+
+    #[test]
+    fn an_instant_that_is_over_takes_nothing_from_what_is_proven() {
+        let before = Proven::seen(at(0), Some(at(0)), up(1, 600), at(0));
+        let seen = |issued, boot, uptime| {
+            Proven::seen(at(DAY), Some(at(issued)), up(boot, uptime), at(500)).or_later(Some(before))
+        };
+        // An hour later by the clock that counts, a head of then is news, and an old one is not.
+        assert_eq!(seen(3_590, 1, 600 + 3_600), before.of(at(500)));
+        assert_eq!(seen(3_601, 1, 600 + 3_600).instant(), at(3_601));
+        // After a restart what was proven is all that is known.
+        assert_eq!(seen(-1, 2, 60), before.of(at(500)));
+        assert_eq!(seen(1, 2, 60).instant(), at(1));
+        let first = Proven::seen(at(9), Some(at(5)), up(1, 1), at(9));
+        assert_eq!(first.or_later(None), first);
     }
 
     /// The same numbers at each run.
@@ -273,7 +301,7 @@ mod tests {
             }
             let (proven, uptime) = (proven.unwrap(), up(boot, time - booted));
             let read = |now| holds(dated, Some(&proven), at(now), &uptime);
-            assert!(read(time) && read(time + dice.roll(DAY)), "world {seed}: the right time is believed");
+            assert!(read(time) && read(time + dice.roll(DAY)), "world {seed}: the right time is trusted");
             healed += usize::from(at(time).plus(Rules::SKEW) < dated);
             // Within the boot of the last sync what has passed since counts, after it what the sync saw.
             let least = if booted <= seen { time } else { seen };

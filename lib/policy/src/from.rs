@@ -1,4 +1,4 @@
-//! From where a key is taken: what may stand in sshd's `from=`.
+//! From where a key is taken: what sshd's `from=` may contain.
 //!
 //! It is printed between quotes and commas into lines that sshd obeys, so nothing is one that could end them.
 
@@ -8,7 +8,7 @@ use core::net::IpAddr;
 /// The longest host pattern: as long as a DNS name.
 const LONGEST: usize = 253;
 
-/// An address, a network or a pattern of host names, which can stand between quotes and commas.
+/// An address, a network or a pattern of host names, which can be put between quotes and commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FromPattern(String);
 
@@ -20,14 +20,14 @@ impl FromPattern {
     pub fn new(text: &str) -> Result<Self, &'static str> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_*?/".contains(&byte);
         if text.is_empty() || text.len() > LONGEST || !text.bytes().all(fits) {
-            return Err("is no address, network or host pattern");
+            return Err("is not an address, network or host pattern");
         }
         if let Some((address, length)) = text.split_once('/') {
             return network(address, length).map(|()| Self(text.to_string()));
         }
         let numeric = text.contains(':') || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if numeric && !text.contains(['*', '?']) && text.parse::<IpAddr>().is_err() {
-            return Err("is no address");
+            return Err("is not an address");
         }
         Ok(Self(text.to_string()))
     }
@@ -42,7 +42,11 @@ impl FromPattern {
         }
         let pattern = Self::new(text)?;
         let is_number = text.contains('/') || text.parse::<IpAddr>().is_ok();
-        if is_number || is_host_name(text) { Ok(pattern) } else { Err("is no address and no host name") }
+        if is_number || is_host_name(text) {
+            Ok(pattern)
+        } else {
+            Err("is neither an address nor a host name")
+        }
     }
 
     /// Is `place` this one? An address is compared with addresses and networks, a name with names: which of them
@@ -89,15 +93,19 @@ fn is_inside(place: IpAddr, network: IpAddr, length: u32) -> bool {
 
 /// sshd refuses everybody over a network with bits set behind its length.
 fn network(address: &str, length: &str) -> Result<(), &'static str> {
-    let address: IpAddr = address.parse().map_err(|_| "is no network")?;
+    let address: IpAddr = address.parse().map_err(|_| "is not a network")?;
     let (bits, width) = bits(address);
     let plain = !length.is_empty() && length.len() <= 3 && length.bytes().all(|byte| byte.is_ascii_digit());
-    let length: u32 = plain.then(|| length.parse().ok()).flatten().ok_or("is no network")?;
+    let length: u32 = plain.then(|| length.parse().ok()).flatten().ok_or("is not a network")?;
     if length > width {
-        return Err("is no network");
+        return Err("is not a network");
     }
     let behind = bits.checked_shl(length).unwrap_or(0);
-    if behind == 0 { Ok(()) } else { Err("is an address inside a network; write the network's first") }
+    if behind == 0 {
+        Ok(())
+    } else {
+        Err("is an address inside the network; write the network's first address")
+    }
 }
 
 #[cfg(test)]

@@ -16,10 +16,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::decision::Counted;
 use crate::principal::is_name;
+use crate::roster_view::RosterView;
 use crate::{
-    Evidence, Facts, Fault, GroupName, Judge, Login, Person, Principal, Revoked, Roster, Rule, Rules,
+    Actor, Evidence, Facts, Fault, GroupName, Judge, Login, Principal, Revoked, Roster, Rule, Rules,
     Timestamp, Window,
 };
 
@@ -112,6 +112,9 @@ impl Groups {
 }
 
 fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Revoked, Fault>) -> Group {
+    // How old the fleet's list will be at an instant that has not come, nobody knows.
+    let revoked = revoked.map(|revoked| revoked.clone().of_any_age());
+    let revoked = revoked.as_ref().map_err(|fault| *fault);
     let evidence = Evidence { roster: Ok(roster), revoked };
     let names = &rules.names;
     let rules = Rules {
@@ -120,19 +123,19 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
         ages: rules.ages.clone(),
         ..Rules::compiled()
     };
-    let (counted, judge) = (Counted::new(&rules, roster), Judge::new(&evidence, &rules));
+    let (view, judge) = (RosterView::new(&rules, roster), Judge::new(&evidence, &rules));
     let admits = |person: &Principal, window: Window| {
-        // No earlier instant is believed. Inside the window time changes the answer no more.
+        // No earlier instant is trusted. Inside the window time changes the answer no more.
         let at = window.start().max(roster.floor.minus(Rules::SKEW));
         let facts = Facts::default();
-        let (account, person) = (person.as_str(), Person::Known(person));
+        let (account, person) = (person.as_str(), Actor::Known(person));
         let login = Login { service: "sudo", account, facts: &facts, person, tty: "", place: "" };
         window.contains(at) && judge.decide(&login, at).allows()
     };
     let mut members: Vec<(Principal, Window)> = roster
         .shifts
         .iter()
-        .filter_map(|shift| Some((&shift.principal, counted.claim(shift)?.window())))
+        .filter_map(|shift| Some((&shift.principal, view.claim(shift)?.window())))
         .filter(|&(person, window)| admits(person, window))
         .map(|(person, window)| (person.clone(), window))
         .collect();
@@ -140,7 +143,7 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
     Group {
         name: wanted.name.clone(),
         gid: wanted.gid,
-        known_until: revoked.map_or(Timestamp::MIN, |_| counted.known_until()),
+        known_until: revoked.map_or(Timestamp::MIN, |_| view.known_until()),
         members: joined(members)
             .into_iter()
             .flat_map(|(person, window)| {

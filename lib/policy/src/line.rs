@@ -1,6 +1,6 @@
 //! Text that others typed, as it may be printed: names of schedules and people, what a service says of its troubles.
 //!
-//! Whoever edits the rota chooses those. None may move a terminal's cursor, turn the letters after it round, or begin a
+//! The editor of the rota chooses those. None may move a terminal's cursor, turn the letters after it round, or begin a
 //! line of its own: in a log, a line is what a program said.
 
 use alloc::string::{String, ToString};
@@ -13,7 +13,7 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')
 }
 
-/// May `c` stand in a line as it is? The separators are no control characters to Unicode.
+/// May `c` be in a line as it is? The separators are no control characters to Unicode.
 pub fn is_printable(c: char) -> bool {
     !c.is_control() && !is_invisible(c)
 }
@@ -31,6 +31,10 @@ pub struct OneLine(String);
 impl OneLine {
     /// `text`, each character that may not be printed replaced by U+FFFD.
     pub fn new(text: &str) -> Self {
+        // What nearly all text is, at the cost of a copy.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Self(text.to_string());
+        }
         Self(text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect())
     }
 

@@ -5,7 +5,7 @@ use crate::{Decision, Verdict};
 /// `policy.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Whoever is not admitted is refused.
+    /// People who are not admitted are refused.
     Enforce,
     /// Decisions are taken and logged, and nobody is refused. It opens nothing either.
     Observe,

@@ -11,7 +11,7 @@ use alloc::{format, vec};
 
 use crate::{NameError, Principal, Rules};
 
-/// What stands before or after a person's name in an account's.
+/// What comes before or after a person's name in an account's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Affix {
     /// `EXAMPLE\`
@@ -108,7 +108,7 @@ impl Rules {
         Principal::new(&plain)
     }
 
-    /// Whose account `account` would be by `[names]`, if the configuration did not give that name a right of its own.
+    /// Whose account `account` would be by `[names]`, if the configuration did not give that name another right.
     pub fn taken_from(&self, account: &str) -> Option<Principal> {
         match self.person_of(account) {
             Err(NameError::Taken) => Principal::new(&self.names.plain(account)).ok(),
@@ -116,7 +116,7 @@ impl Rules {
         }
     }
 
-    /// Does an account of that name have a right of its own?
+    /// Does an account of that name have another right?
     fn has_own_right(&self, name: &str) -> bool {
         name == "root" || self.exempts(name) || self.shared(name).is_some()
     }
@@ -171,7 +171,7 @@ mod tests {
         let mut rules = rules(&["@example.com"], true);
         rules.exempt_accounts = vec![Account::new("breakglass").unwrap()];
         let account = Account::new("deploy").unwrap();
-        rules.shared = vec![Shared { account, principals: Who::Everyone, explain: false }];
+        rules.shared = vec![Shared { account, people: Who::Everyone, explain_refusals: false }];
         for name in ["root", "breakglass", "deploy"] {
             assert!(rules.person_of(name).is_ok() && rules.taken_from(name).is_none(), "{name}");
             for spelling in [format!("{name}@example.com"), name.to_ascii_uppercase()] {

@@ -7,7 +7,7 @@ use crate::{Decision, Ground, OneLine, Span, Timestamp};
 /// A right that ends sooner is worth a word also to those who only call sudo.
 const SOON: Span = Span::minutes(15);
 
-/// One line for whoever is admitted by a shift.
+/// One line for a person who is admitted by a shift.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     schedule: OneLine,
@@ -40,7 +40,7 @@ impl fmt::Display for Notice {
         write!(f, "on call for {} until {}", self.schedule, self.end.near(self.now))?;
         if self.is_soon() {
             let left = self.left();
-            write!(f, ", in {left}: sudo and new logins are refused then, what is open stays open")?;
+            write!(f, ", in {left}: then sudo and new logins are refused; open sessions stay open")?;
         }
         Ok(())
     }
@@ -79,7 +79,7 @@ mod tests {
         assert!(told(at(2), NINE).unwrap().ends_with(" until 18:00 UTC"));
         assert_eq!(
             told(at(9), at(9).minus(Span::seconds(90))).unwrap(),
-            "on call for db\u{fffd} primary until 18:00 UTC, in 1m 30s: sudo and new logins are refused then, what is open stays open"
+            "on call for db\u{fffd} primary until 18:00 UTC, in 1m 30s: then sudo and new logins are refused; open sessions stay open"
         );
         assert_eq!(told(Timestamp::MAX, NINE), None);
         let other = Decision { ground: Ground::None, ..decision(at(9)) };

@@ -32,7 +32,9 @@ impl fmt::Display for NameError {
                 "byte {} (0x{byte:02x}) does not fit [a-z_][a-z0-9_.-]{{0,31}}",
                 at.saturating_add(1)
             ),
-            Self::Taken => f.write_str("without what [names] strips it is an account that config.toml names"),
+            Self::Taken => {
+                f.write_str("without what [names] strips, it is an account that config.toml names")
+            }
         }
     }
 }

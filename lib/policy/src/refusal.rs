@@ -4,12 +4,15 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
-    Decision, Evidence, Ground, Guard, Login, Person, Principal, Reason, Rules, Timestamp, asks_the_caller,
-    told_on_call,
+    Actor, Decision, Evidence, Ground, Guard, Login, Principal, Reason, Revocation, Rules, Timestamp,
+    asks_the_caller, told_on_call,
 };
 
 /// The most names in one line.
 const MOST_NAMES: usize = 5;
+
+/// So many of those on call are enough to know: whether there are more than are named shows with one more.
+pub const ENOUGH_NAMES: usize = MOST_NAMES + 1;
 
 /// The line for one refused login.
 #[derive(Debug)]
@@ -34,88 +37,99 @@ impl<'a> Refusal<'a> {
         Self { login, decision, rules, now, on_call: told_on_call(evidence, rules, now) }
     }
 
-    /// `alice is, until 18:00 UTC`.
+    /// `alice is, until 18:00 UTC`: what follows "is for people on call".
     fn on_call_now(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(people) = &self.on_call else { return f.write_str("who is cannot be told") };
+        let Some(people) = &self.on_call else { return f.write_str("who is on call is not known") };
         if people.is_empty() {
             return match self.rules.uncovered() {
                 Some(uncovered) => write!(f, "{uncovered}"),
                 None => f.write_str("nobody is now"),
             };
         }
-        for (index, (person, until)) in people.iter().take(MOST_NAMES).enumerate() {
-            let before = if index > 0 { ", " } else { "" };
-            write!(f, "{before}{person} is, until {}", until.near(self.now))?;
-        }
-        match people.len().saturating_sub(MOST_NAMES) {
-            0 => Ok(()),
-            more => write!(f, ", and {more} more"),
-        }
+        self.named(f, people, " is,")
     }
 
-    /// Who else is on call, where only a part of the evidence is missing.
-    fn anybody_else(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.on_call.as_ref().is_none_or(Vec::is_empty) {
-            return Ok(());
-        }
-        f.write_str(" (")?;
-        self.on_call_now(f)?;
+    /// ` (on call: alice until 18:00 UTC)`, behind a cause that is not about being on call; nothing where nobody is.
+    fn people_on_call(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(people) = self.on_call.as_ref().filter(|people| !people.is_empty()) else { return Ok(()) };
+        f.write_str(" (on call: ")?;
+        self.named(f, people, "")?;
         f.write_str(")")
+    }
+
+    /// `alice until 18:00 UTC, carol until 21:00 UTC, and others`; `verb` comes behind each name.
+    fn named(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        people: &[(&Principal, Timestamp)],
+        verb: &str,
+    ) -> fmt::Result {
+        for (index, (person, until)) in people.iter().take(MOST_NAMES).enumerate() {
+            let before = if index > 0 { ", " } else { "" };
+            write!(f, "{before}{person}{verb} until {}", until.near(self.now))?;
+        }
+        if people.len() > MOST_NAMES { f.write_str(", and others") } else { Ok(()) }
     }
 
     /// Why not, in words, with who is on call.
     fn cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.decision.reason, self.login.person) {
-            (Reason::NotOnCall, Person::Known(person)) => write!(f, "{person} is not")?,
+            (Reason::NotOnCall, Actor::Known(person)) => {
+                write!(f, "{person} is not (")?;
+                self.on_call_now(f)?;
+                return f.write_str(")");
+            }
             (Reason::NotOnCall | Reason::NoRule, _) => return self.on_call_now(f),
             (Reason::Revoked, person) => {
-                let name = match person {
-                    Person::Known(person) => person.as_str(),
-                    _ => self.login.account,
-                };
-                write!(f, "{name} is revoked on this host")?;
-                if let Ground::Revoked(revocation) = &self.decision.ground {
-                    write!(f, " since {}", revocation.since.near(self.now))?;
+                match person {
+                    Actor::Known(person) => write!(f, "{person} is revoked")?,
+                    Actor::RevokedKey(_) => f.write_str("the key that opened this session is revoked")?,
+                    _ => write!(f, "{} is revoked", self.login.account)?,
+                }
+                if let Ground::Revoked(Revocation { authority, since, .. }) = &self.decision.ground {
+                    write!(f, " {} since {}", authority.place(), since.near(self.now))?;
                 }
             }
-            (Reason::NotEligible, Person::Known(person)) => {
-                write!(f, "{person} is not among those the directory lets become root")?;
+            (Reason::NotEligible, Actor::Known(person)) => {
+                write!(f, "the directory does not list {person} as eligible")?;
             }
             (Reason::UnknownPerson, _) if asks_the_caller(self.login.service) => {
                 f.write_str("the caller's name and uid do not belong together")?;
             }
             (Reason::UnknownPerson, _) if self.login.service == "sshd" => {
-                f.write_str("nobody in the directory owns what opened this session; log in with your own key")?;
+                f.write_str("what opened this session belongs to nobody in the directory; log in with your own key")?;
             }
             (Reason::UnknownPerson, _) => {
-                f.write_str("this door does not tell who you are; log in as yourself and use sudo")?;
+                f.write_str("this service does not tell who you are; log in as yourself and use sudo")?;
             }
             (Reason::AmbiguousPerson, _) => f.write_str(
-                "what opened this session is not one person's key alone, so it is nobody's; log in with a key of your own",
+                "what opened this session does not identify one person; log in with a key that is yours alone",
             )?,
-            (Reason::AutomationOver | Reason::AutomationElsewhere, _) => self.program(f)?,
+            (Reason::AutomationExpired | Reason::AutomationOutOfScope, _) => self.program(f)?,
             (Reason::BadUser, _) => {
-                f.write_str("this account's name cannot be a person's; log in as yourself")?;
+                f.write_str("this account name cannot belong to a person; log in as yourself")?;
             }
-            (reason, _) => return self.doubt(f, reason),
+            (reason, _) => self.doubt(f, reason)?,
         }
-        f.write_str(" (")?;
-        self.on_call_now(f)?;
-        f.write_str(")")
+        self.people_on_call(f)
     }
 
     /// Why a program's key does not open this.
     fn program(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this key is a program's")?;
+        f.write_str("this key belongs to a program")?;
         let Ground::Program(program) = &self.decision.ground else { return Ok(()) };
         let number = program.number;
         match self.decision.reason {
-            Reason::AutomationOver => {
-                write!(f, ", and its [[policy.automation]] {number} ended {}", program.until.near(self.now))
+            Reason::AutomationExpired => {
+                write!(
+                    f,
+                    ", and its [[policy.automation]] {number} expired: {}",
+                    program.until.near(self.now)
+                )
             }
             _ => write!(
                 f,
-                ", and its [[policy.automation]] {number} is for another account, service or place than this"
+                ", and its [[policy.automation]] {number} does not cover this account, service or address"
             ),
         }
     }
@@ -124,18 +138,21 @@ impl<'a> Refusal<'a> {
     fn doubt(&self, f: &mut fmt::Formatter<'_>, reason: Reason) -> fmt::Result {
         match (reason, &self.decision.ground) {
             (Reason::RevokedUnreadable, _) => {
-                f.write_str("this host cannot tell who is revoked on it (revoked-unreadable)")?;
+                f.write_str("this host cannot tell who is revoked (revoked-unreadable)")?;
+            }
+            (Reason::RevokedStale, _) => {
+                f.write_str("this host's list of who is revoked in the fleet is too old (revoked-stale)")?;
             }
             (Reason::CacheStale, Ground::Unbelieved(_, age, limit)) => {
                 write!(f, "who is on call was last known {age} ago, limit {limit}")?;
             }
             (Reason::CacheStale, _) => f.write_str("what this host knows is too old")?,
             (Reason::ClockRollback, _) => f.write_str(
-                "what this host knows is from after that time; set its clock, or wait for the next sync",
+                "what this host knows is newer than its clock; set the clock, or wait for the next sync",
             )?,
             (reason, _) => write!(f, "this host cannot tell who is ({reason})")?,
         }
-        self.anybody_else(f)
+        Ok(())
     }
 }
 
@@ -157,7 +174,7 @@ impl fmt::Display for Refusal<'_> {
         match (self.decision.reason, self.login.person) {
             (
                 Reason::NotOnCall | Reason::NoRule | Reason::NotEligible | Reason::Revoked,
-                Person::Known(person),
+                Actor::Known(person),
             ) => {
                 write!(f, "; more: oncall-cache why {person}")?;
             }
@@ -181,7 +198,7 @@ mod tests {
             service: "sshd",
             account: "root",
             facts: &facts,
-            person: Person::Known(&carol),
+            person: Actor::Known(&carol),
             tty: "",
             place: "",
         };

@@ -1,11 +1,12 @@
 //! The roster: who is on call, for which schedule, between which instants.
 //!
 //! This is the roster in memory, as a reader gets it from `store`. Each schedule carries its own
-//! age and horizon, because each is fetched, refused and believed on its own.
+//! age and horizon, because each is fetched, refused and trusted on its own.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::{Cell, OnceCell};
 use core::fmt;
 use core::ops::Deref;
 
@@ -28,6 +29,39 @@ impl fmt::Display for ScheduleRef {
     }
 }
 
+/// Finds what names schedules among others. Rules, rosters and the configuration mostly have them in one order, so the
+/// next is looked at first; only where that fails are they sorted.
+#[derive(Debug)]
+pub struct ScheduleIndex<'a> {
+    names: Vec<&'a ScheduleRef>,
+    next: Cell<usize>,
+    sorted: OnceCell<BTreeMap<(&'a str, &'a str), usize>>,
+}
+
+impl<'a> ScheduleIndex<'a> {
+    /// Where in `names` the schedule `id` of `source` is.
+    pub fn find(&self, source: &str, id: &str) -> Option<usize> {
+        let next = self.next.get();
+        let found = match self.names.get(next) {
+            Some(name) if name.source == source && name.id == id => Some(next),
+            _ => self.sorted.get_or_init(|| self.sort()).get(&(source, id)).copied(),
+        };
+        self.next.set(found.map_or(next, |found| found + 1));
+        found
+    }
+
+    fn sort(&self) -> BTreeMap<(&'a str, &'a str), usize> {
+        let numbered = self.names.iter().enumerate();
+        numbered.map(|(number, name)| ((&*name.source, &*name.id), number)).collect()
+    }
+}
+
+impl<'a> FromIterator<&'a ScheduleRef> for ScheduleIndex<'a> {
+    fn from_iter<T: IntoIterator<Item = &'a ScheduleRef>>(names: T) -> Self {
+        Self { names: names.into_iter().collect(), next: Cell::new(0), sorted: OnceCell::new() }
+    }
+}
+
 /// What is known of one schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
@@ -44,7 +78,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The first instant at which this schedule is no longer believed.
+    /// The first instant at which this schedule is no longer trusted.
     pub fn believed_until(&self, max_age: Span) -> Timestamp {
         self.synced.plus(max_age).min(self.horizon)
     }
@@ -119,7 +153,7 @@ impl<'s> IntoIterator for &'s Shifts {
 pub struct Roster {
     /// When it was written, by the clock of then.
     pub published: Timestamp,
-    /// Before this, but for the skew that is borne, no reader believes it: a clock went back.
+    /// Before this, but for the tolerated skew, no reader trusts it: a clock went back.
     pub floor: Timestamp,
     /// Every configured schedule.
     pub schedules: Vec<Schedule>,
@@ -130,7 +164,7 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Is a clock that shows `now` one to believe it by?
+    /// Does a clock that shows `now` allow it to be trusted?
     pub fn clock_holds(&self, now: Timestamp) -> bool {
         self.floor <= now.plus(Rules::SKEW)
     }

@@ -3,13 +3,14 @@
 //! `host` builds [`Rules`] from config.toml. [`Rules::compiled`] is what holds when that file
 //! cannot be read: the same guards, and nobody admitted.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use crate::{
-    Account, Automation, Guard, Login, Mode, Names, Person, Principal, Schedule, ScheduleRef, Span, plain,
+    Account, Actor, Automation, Guard, Login, Mode, Names, Principal, Schedule, ScheduleRef, Span, Timestamp,
+    plain,
 };
 
 /// The machine a decision is for.
@@ -42,20 +43,27 @@ impl HostSelector {
     /// Does it select `host`?
     pub fn covers(&self, host: &Host) -> bool {
         match self {
-            Self::Name(glob) => matches_glob(as_dns(glob).as_bytes(), as_dns(&host.name).as_bytes()),
+            Self::Name(glob) => matches_by(whole_name(glob), whole_name(&host.name), |one, other| {
+                one.eq_ignore_ascii_case(&other)
+            }),
             Self::Label(label) => host.labels.iter().any(|own| own == label),
         }
     }
 }
 
-/// A host's name without what DNS does not look at: the case of letters (RFC 4343), and the dot that ends a whole name.
-fn as_dns(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+/// A host's name without the dot that ends a whole one. DNS does not look at the case of letters either (RFC 4343).
+fn whole_name(name: &str) -> &[u8] {
+    name.strip_suffix('.').unwrap_or(name).as_bytes()
 }
 
 /// Is `name` as a whole what `glob` says? `*` is any run of bytes, `?` one byte; linear but for one
 /// remembered `*`.
 pub fn matches_glob(glob: &[u8], name: &[u8]) -> bool {
+    matches_by(glob, name, |one, other| one == other)
+}
+
+/// The same, where `same` says which bytes are equal. Nothing is copied: a decision asks this of every rule.
+fn matches_by(glob: &[u8], name: &[u8], same: impl Fn(u8, u8) -> bool) -> bool {
     let (mut g, mut n) = (0, 0);
     let mut star = None;
     while let Some(&byte) = name.get(n) {
@@ -64,7 +72,7 @@ pub fn matches_glob(glob: &[u8], name: &[u8]) -> bool {
                 star = Some((g, n));
                 g += 1;
             }
-            Some(&wanted) if wanted == b'?' || wanted == byte => {
+            Some(&wanted) if wanted == b'?' || same(wanted, byte) => {
                 g += 1;
                 n += 1;
             }
@@ -81,7 +89,7 @@ pub fn matches_glob(glob: &[u8], name: &[u8]) -> bool {
     glob.iter().skip(g).all(|&byte| byte == b'*')
 }
 
-/// `[[policy.rule]]`: whoever is on call for one of these schedules is admitted on these hosts.
+/// `[[policy.rule]]`: people on call for one of these schedules are admitted on these hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// What logs and `why` call it.
@@ -91,7 +99,7 @@ pub struct Rule {
     /// Whose shifts admit.
     pub schedules: Vec<ScheduleRef>,
     /// The deepest escalation level that admits; 1 is paged first.
-    pub max_level: u8,
+    pub max_escalation_level: u8,
 }
 
 impl Rule {
@@ -104,21 +112,21 @@ impl Rule {
 /// Whose keys open a shared account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
-    /// `principals = "on-call"`: everyone eligible.
+    /// `people = "on-call"`: everyone eligible.
     Everyone,
     /// A list; being on call and eligible is asked of these as well.
     Only(Vec<Principal>),
 }
 
-/// `[[policy.shared]]`: an account that several people enter with their own keys.
+/// `[[policy.shared_account]]`: an account that several people enter with their own keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shared {
     /// The account.
     pub account: Account,
     /// Who is ever considered.
-    pub principals: Who,
+    pub people: Who,
     /// Are those who are not admitted now let as far as being told so?
-    pub explain: bool,
+    pub explain_refusals: bool,
 }
 
 /// What this host knows of an account: its effect, not its name.
@@ -126,7 +134,7 @@ pub struct Shared {
 pub struct Facts {
     /// The account's uid, where there is such an account.
     pub uid: Option<u32>,
-    /// Those of [`Rules::groups`] that it belongs to, as primary or supplementary group.
+    /// Those of [`Rules::privileged_groups`] that it belongs to, as primary or supplementary group.
     pub root_groups: Vec<String>,
 }
 
@@ -138,11 +146,11 @@ pub struct Rules {
     /// The host that decides.
     pub host: Host,
     /// Accounts guarded whatever the service.
-    pub accounts: Vec<Account>,
+    pub guarded_accounts: Vec<Account>,
     /// Groups whose members are root-capable.
-    pub groups: Vec<String>,
+    pub privileged_groups: Vec<String>,
     /// PAM services in scope.
-    pub services: Vec<String>,
+    pub pam_services: Vec<String>,
     /// Accounts never refused: under sudo, doas and su the invoking user, elsewhere the account entered.
     pub exempt_accounts: Vec<Account>,
     /// Terminals on which `login` refuses nobody: the console.
@@ -155,7 +163,7 @@ pub struct Rules {
     pub automation: Vec<Automation>,
     /// How old news may be.
     pub ages: Ages,
-    /// What stands at the end of each refusal: where to find help.
+    /// The end of each refusal: where to find help.
     pub help: Option<String>,
     /// Which person an account is of.
     pub names: Names,
@@ -164,9 +172,9 @@ pub struct Rules {
 /// How old the news of a schedule may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AgeLimit {
-    /// Older than this is said everywhere, and still believed.
+    /// Older than this is said everywhere, and still trusted.
     pub warn_age: Span,
-    /// Older than this is not believed.
+    /// Older than this is not trusted.
     pub max_age: Span,
 }
 
@@ -212,9 +220,9 @@ impl Rules {
         Self {
             mode: Mode::Enforce,
             host: Host::default(),
-            accounts: Account::new("root").into_iter().collect(),
-            groups: vec!["sudo".to_string(), "wheel".to_string()],
-            services: Self::SERVICES.map(String::from).to_vec(),
+            guarded_accounts: Account::new("root").into_iter().collect(),
+            privileged_groups: vec!["sudo".to_string(), "wheel".to_string()],
+            pam_services: Self::SERVICES.map(String::from).to_vec(),
             exempt_accounts: Vec::new(),
             exempt_ttys: Self::CONSOLES.map(String::from).to_vec(),
             rules: Vec::new(),
@@ -231,7 +239,7 @@ impl Rules {
 
     /// Is `service` one whose logins are decided here?
     pub fn covers_service(&self, service: &str) -> bool {
-        self.services.iter().any(|own| own == service)
+        self.pam_services.iter().any(|own| own == service)
     }
 
     /// Is this an account that several people enter with their own keys? Any uid 0 is one (P21).
@@ -239,7 +247,7 @@ impl Rules {
         facts.uid == Some(0) || self.shared.iter().any(|shared| shared.account.as_str() == account)
     }
 
-    /// The `[[policy.shared]]` entry of `account`.
+    /// The `[[policy.shared_account]]` entry of `account`.
     pub fn shared(&self, account: &str) -> Option<&Shared> {
         self.shared.iter().find(|shared| shared.account.as_str() == account)
     }
@@ -253,7 +261,7 @@ impl Rules {
     /// is exempt: the rest is what he says of himself.
     pub fn exempts_login(&self, login: &Login<'_>) -> bool {
         if asks_the_caller(login.service) {
-            return matches!(login.person, Person::Known(caller) if self.exempts(caller.as_str()));
+            return matches!(login.person, Actor::Known(caller) if self.exempts(caller.as_str()));
         }
         let tty = login.tty.strip_prefix("/dev/").unwrap_or(login.tty);
         let is_console = login.service == "login" && self.exempt_ttys.iter().any(|exempt| exempt == tty);
@@ -291,7 +299,8 @@ impl Rules {
             return Some(Guard::Shared);
         }
         let plain = self.names.plain(account);
-        let named = self.accounts.iter().any(|guarded| [account, &*plain].contains(&guarded.as_str()));
+        let named =
+            self.guarded_accounts.iter().any(|guarded| [account, &*plain].contains(&guarded.as_str()));
         named.then_some(Guard::Named)
     }
 
@@ -300,9 +309,34 @@ impl Rules {
         self.rules.iter().filter(|rule| rule.covers(&self.host))
     }
 
-    /// The schedules that count on this host.
-    pub fn schedules(&self) -> BTreeSet<&ScheduleRef> {
+    /// The schedules that count on this host, as often as rules name them.
+    pub fn schedules(&self) -> Vec<&ScheduleRef> {
         self.here().flat_map(|rule| &rule.schedules).collect()
+    }
+
+    /// Does `account` admit this person, if they are on call?
+    pub(crate) fn lists(&self, account: &str, person: &Principal) -> bool {
+        match self.shared(account).map(|shared| &shared.people) {
+            Some(Who::Only(people)) => people.contains(person),
+            Some(Who::Everyone) | None => true,
+        }
+    }
+
+    /// Would a shift of this `level` in `schedule` admit `person` here, if it holds at `now` and the directory lets them
+    /// become root? By `account`, where it is one account that is asked about. Readers of a roster choose by this
+    /// whom of those on call they read; [`decide`](crate::decide) judges whom they chose.
+    pub fn shift_admits(
+        &self,
+        account: Option<&str>,
+        (schedule, level): (&Schedule, u8),
+        person: &Principal,
+        now: Timestamp,
+    ) -> bool {
+        let counts =
+            |rule: &Rule| level <= rule.max_escalation_level && rule.schedules.contains(&schedule.reference);
+        now < schedule.believed_until(self.ages.of(schedule).max_age)
+            && account.is_none_or(|account| self.lists(account, person))
+            && self.here().any(counts)
     }
 
     /// That no rule says anything about this host, where that is so.
@@ -359,8 +393,8 @@ impl Subject {
     }
 }
 
-/// Does whoever passes `service` become root, whatever account it asks about? polkit asks its administrators to prove
-/// who they are, whichever group its rules say those are, and does not tell libpam that it does: so whoever it asks.
+/// Does a user who passes `service` become root, whatever account it asks about? polkit asks its administrators to prove
+/// who they are, whichever group its rules say those are, and does not tell libpam that it does: so everybody it asks.
 fn leads_to_root(service: &str) -> Option<Guard> {
     match service {
         "sudo" | "sudo-i" => Some(Guard::Sudo),
@@ -370,18 +404,18 @@ fn leads_to_root(service: &str) -> Option<Guard> {
     }
 }
 
-/// Does `service` ask about its caller? sudo, doas and su show nothing else that can be believed.
+/// Does `service` ask about its caller? sudo, doas and su show nothing else that can be trusted.
 pub fn asks_the_caller(service: &str) -> bool {
     names_its_caller(service) || is_su(service)
 }
 
-/// Is `service` one of those through which su asks? `su -` has a name of its own.
+/// Is `service` one of those through which su asks? `su -` has a separate name.
 pub fn is_su(service: &str) -> bool {
     matches!(service, "su" | "su-l")
 }
 
 /// Does `service` say who called it, in PAM_RUSER, and ask account management about them and the session about the
-/// account that they enter? sudo, whose `sudo -i` has a name of its own, sudo-rs and opendoas do (measured: sudo 1.9.13
+/// account that they enter? sudo, whose `sudo -i` has a separate name, sudo-rs and opendoas do (measured: sudo 1.9.13
 /// and 1.9.16, sudo-rs 0.2.5, opendoas 6.8.2).
 pub fn names_its_caller(service: &str) -> bool {
     matches!(service, "sudo" | "sudo-i" | "doas")
@@ -418,7 +452,7 @@ mod tests {
 
     #[test]
     fn what_leads_to_root_is_guarded_whatever_the_groups_are() {
-        let rules = Rules { groups: vec![], ..Rules::compiled() };
+        let rules = Rules { privileged_groups: vec![], ..Rules::compiled() };
         let guard = |service| rules.guard(service, "operator", &Facts::default());
         assert_eq!(
             ["sudo", "sudo-i", "doas", "polkit-1"].map(guard),
@@ -452,7 +486,7 @@ mod tests {
                 name: "db".into(),
                 hosts: hosts.iter().map(|one| HostSelector::parse(one)).collect(),
                 schedules: Vec::new(),
-                max_level: 1,
+                max_escalation_level: 1,
             }];
             rules.uncovered().map(|uncovered| uncovered.to_string())
         };

@@ -1,8 +1,8 @@
 //! Which mode holds: the word in the configuration, or what root has said since then by a switch of this host.
 //!
-//! A suspension turns enforcing into observing for some hours. An enforcement turns observing into enforcing: on
+//! A pause turns enforcing into observing for some hours. An enforcement turns observing into enforcing: on
 //! trial until an instant, or, once it is confirmed, until root ends it. What they say is data, and what follows
-//! from it is decided here, so that a trial ends and a suspension is over without anybody doing anything.
+//! from it is decided here, so that a trial ends and a pause is over without anybody doing anything.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -25,7 +25,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// The longest that enforcing is suspended.
+    /// The longest that enforcing is paused.
     pub const LONGEST: Span = Span::hours(24);
 
     /// Does it hold at `now`? Not before it was said: a clock that went back must not make it longer; nor, by
@@ -41,8 +41,8 @@ impl Order {
 /// What the switch of this host says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Switch {
-    /// Enforcing is suspended.
-    pub suspension: Option<Order>,
+    /// Enforcing is paused.
+    pub pause: Option<Order>,
     /// Observing is over, or on trial to be.
     pub enforcement: Option<Order>,
 }
@@ -50,7 +50,7 @@ pub struct Switch {
 impl Switch {
     /// Nobody has said anything.
     pub const fn untouched() -> Self {
-        Self { suspension: None, enforcement: None }
+        Self { pause: None, enforcement: None }
     }
 }
 
@@ -59,8 +59,8 @@ impl Switch {
 pub enum ModeSource<'a> {
     /// The configuration says so.
     Config,
-    /// Enforcing is suspended.
-    Suspended(&'a Order),
+    /// Enforcing is paused.
+    Paused(&'a Order),
     /// Enforcing is on trial; the configuration observes.
     Trial(&'a Order),
     /// Enforcing was tried and confirmed; the configuration observes.
@@ -74,7 +74,7 @@ impl ModeSource<'_> {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Config | Self::Confirmed(_) => "",
-            Self::Suspended(_) => "suspended",
+            Self::Paused(_) => "paused",
             Self::Trial(_) => "trial",
             Self::Unreadable => "switch-unreadable",
         }
@@ -93,9 +93,9 @@ pub fn mode_in_force(written: Mode, switch: Option<&Switch>, now: Timestamp) -> 
         }
         (written, _) => (written, ModeSource::Config),
     };
-    match &switch.suspension {
+    match &switch.pause {
         // Where nothing is enforced yet as well: what is to be enforced would not be.
-        Some(order) if order.holds(now) => (Mode::Observe, ModeSource::Suspended(order)),
+        Some(order) if order.holds(now) => (Mode::Observe, ModeSource::Paused(order)),
         _ => (mode, source),
     }
 }
@@ -118,21 +118,21 @@ mod tests {
         }
     }
 
-    fn mode(written: Mode, suspension: Option<Order>, enforcement: Option<Order>, now: i64) -> Mode {
-        mode_in_force(written, Some(&Switch { suspension, enforcement }), at(now)).0
+    fn mode(written: Mode, pause: Option<Order>, enforcement: Option<Order>, now: i64) -> Mode {
+        mode_in_force(written, Some(&Switch { pause, enforcement }), at(now)).0
     }
 
     #[test]
-    fn a_suspension_observes_until_its_second_and_no_clock_makes_it_longer() {
-        let suspended = |elapsed, now| mode(Mode::Enforce, Some(order(Some(3_600), elapsed)), None, now);
-        assert_eq!(suspended(None, 0), Mode::Observe);
-        assert_eq!(suspended(None, 3_599), Mode::Observe);
-        assert_eq!(suspended(None, 3_600), Mode::Enforce);
+    fn a_pause_observes_until_its_second_and_no_clock_makes_it_longer() {
+        let paused = |elapsed, now| mode(Mode::Enforce, Some(order(Some(3_600), elapsed)), None, now);
+        assert_eq!(paused(None, 0), Mode::Observe);
+        assert_eq!(paused(None, 3_599), Mode::Observe);
+        assert_eq!(paused(None, 3_600), Mode::Enforce);
         // A clock that went back: a little, before its start, and inside of it.
-        assert_eq!(suspended(None, -120), Mode::Observe);
-        assert_eq!(suspended(None, -121), Mode::Enforce);
-        assert_eq!(suspended(Some(3_599), 10), Mode::Observe);
-        assert_eq!(suspended(Some(3_600), 10), Mode::Enforce);
+        assert_eq!(paused(None, -120), Mode::Observe);
+        assert_eq!(paused(None, -121), Mode::Enforce);
+        assert_eq!(paused(Some(3_599), 10), Mode::Observe);
+        assert_eq!(paused(Some(3_600), 10), Mode::Enforce);
     }
 
     #[test]
@@ -148,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn a_suspension_goes_before_all_else_and_where_it_comes_from_is_told() {
-        let switch = Switch { suspension: Some(order(Some(60), None)), enforcement: Some(order(None, None)) };
+    fn a_pause_goes_before_all_else_and_where_it_comes_from_is_told() {
+        let switch = Switch { pause: Some(order(Some(60), None)), enforcement: Some(order(None, None)) };
         for written in [Mode::Enforce, Mode::Observe] {
             let (mode, source) = mode_in_force(written, Some(&switch), at(0));
-            assert!(mode == Mode::Observe && matches!(source, ModeSource::Suspended(_)));
+            assert!(mode == Mode::Observe && matches!(source, ModeSource::Paused(_)));
             assert_eq!(mode_in_force(written, Some(&switch), at(60)).0, Mode::Enforce);
             assert_eq!(mode_in_force(written, None, at(0)), (Mode::Enforce, ModeSource::Unreadable));
             assert_eq!(
@@ -164,10 +164,7 @@ mod tests {
         assert_eq!(mode_in_force(Mode::Enforce, Some(&switch), at(60)).1, ModeSource::Config);
         let alone = Switch { enforcement: None, ..switch };
         let (mode, source) = mode_in_force(Mode::Observe, Some(&alone), at(0));
-        assert!(
-            mode == Mode::Observe && matches!(source, ModeSource::Suspended(_)),
-            "told before it matters"
-        );
+        assert!(mode == Mode::Observe && matches!(source, ModeSource::Paused(_)), "told before it matters");
         assert_eq!(mode_in_force(Mode::Observe, Some(&alone), at(60)), (Mode::Observe, ModeSource::Config));
     }
 }

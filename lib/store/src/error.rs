@@ -1,10 +1,11 @@
-//! Why a copy is not believed, or could not be written.
+//! Why a copy is not trusted, or could not be written.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use policy::{Fault, Span};
+use publish::PublishError;
 
 /// A file that one of our programs writes, whatever the configuration calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl fmt::Display for Published {
     }
 }
 
-/// Why a copy is not believed, or could not be written.
+/// Why a copy is not trusted, or could not be written.
 #[derive(Debug)]
 pub enum StoreError {
     /// There is no such file.
@@ -50,10 +51,14 @@ pub enum StoreError {
     ClockBehind(Published, Span),
     /// It was made from another directory than the configuration names.
     OtherDirectory(Published),
-    /// Another sync holds the lock.
-    Busy(PathBuf),
-    /// It could not be written; what failed.
-    Write(PathBuf, String),
+    /// It could not be written, or may not be now.
+    Publish(PublishError),
+}
+
+impl From<PublishError> for StoreError {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(error)
+    }
 }
 
 impl StoreError {
@@ -63,7 +68,7 @@ impl StoreError {
             Self::Missing(_) => Fault::Missing,
             Self::Untrusted(_) => Fault::Untrusted,
             Self::Unreadable(..) => Fault::Unreadable,
-            Self::Corrupt(..) | Self::Busy(_) | Self::Write(..) => Fault::Corrupt,
+            Self::Corrupt(..) | Self::Publish(_) => Fault::Corrupt,
             Self::Version(..) => Fault::Version,
             Self::Stale(..) | Self::OtherDirectory(_) => Fault::Stale,
             Self::ClockBehind(..) => Fault::ClockRollback,
@@ -73,7 +78,7 @@ impl StoreError {
     pub(crate) fn from_trust(refusal: trust::Refusal) -> Self {
         match &refusal.why {
             trust::Why::Missing => Self::Missing(refusal.path.into()),
-            // Who may not read it is another matter: that is for the administrator to mend.
+            // Who may not read it is another matter: that is for the administrator to fix.
             trust::Why::Unreadable(error) if !refusal.is_denied() => {
                 Self::Unreadable(refusal.path.clone(), error.to_string())
             }
@@ -106,12 +111,17 @@ impl StoreError {
         }
     }
 
+    /// Somebody else holds what has to be held while `path` is changed.
+    pub fn busy(path: &Path) -> Self {
+        Self::Publish(PublishError::Busy(path.to_path_buf()))
+    }
+
     pub(crate) fn write(path: &Path, what: impl fmt::Display) -> Self {
-        Self::Write(path.to_path_buf(), what.to_string())
+        Self::Publish(PublishError::write(path, what))
     }
 
     /// Of a file that `program` writes; the files of authkeys-sync need not say so.
-    pub(crate) fn written_by(mut self, program: &'static str) -> Self {
+    pub fn written_by(mut self, program: &'static str) -> Self {
         match &mut self {
             Self::Missing(file)
             | Self::Corrupt(file, _)
@@ -119,7 +129,7 @@ impl StoreError {
             | Self::Stale(file, ..)
             | Self::ClockBehind(file, _)
             | Self::OtherDirectory(file) => file.writer = program,
-            Self::Untrusted(_) | Self::Unreadable(..) | Self::Busy(_) | Self::Write(..) => {}
+            Self::Untrusted(_) | Self::Unreadable(..) | Self::Publish(_) => {}
         }
         self
     }
@@ -133,37 +143,30 @@ impl fmt::Display for StoreError {
             Self::Unreadable(path, what) => {
                 write!(
                     f,
-                    "{} cannot be read, and may be as it should; look at its disk: {what}",
+                    "{} cannot be read, though its contents may be intact; check the disk: {what}",
                     path.display()
                 )
             }
             Self::Corrupt(file, what) => {
-                write!(f, "{file} is damaged or not ours; run `{}`: {what}", file.writer)
+                write!(f, "{file} is damaged, or another program's; run `{}`: {what}", file.writer)
             }
             Self::Version(file, found) => {
-                write!(f, "{file} has form {found}, which this release does not read; run `{}`", file.writer)
+                write!(f, "{file} has format {found}, which this release cannot read; run `{}`", file.writer)
             }
             Self::Stale(file, age, limit) => {
                 write!(f, "{file} is {age} old, limit {limit}; run `{}`", file.writer)
             }
             Self::ClockBehind(file, behind) => write!(
                 f,
-                "this host's clock is {behind} behind what {file} tells of the time; set the clock, or run `{}`",
+                "this host's clock is {behind} behind the time that {file} proves; set the clock, or run `{}`",
                 file.writer
             ),
             Self::OtherDirectory(file) => write!(
                 f,
-                "{file} was made from another directory than [directory] names; run `{}`",
+                "{file} was copied from a directory other than the one in [directory]; run `{}`",
                 file.writer
             ),
-            Self::Busy(path) => write!(
-                f,
-                "another sync is at work (it holds {}), nothing was done; wait for its end, or run this again then",
-                path.display()
-            ),
-            Self::Write(path, what) => {
-                write!(f, "cannot write {}, nothing published: {what}", path.display())
-            }
+            Self::Publish(error) => error.fmt(f),
         }
     }
 }

@@ -18,7 +18,6 @@ mod schema;
 
 pub use error::StoreError;
 pub use key::{KeyProblem, MOST_REJECTED, PublicKey, Rejected, fingerprint, parse_fingerprint};
-pub use publish::{SyncLock, prove, replace};
 
 /// A directory that nobody else can write, for tests: those below /tmp are refused.
 #[cfg(test)]

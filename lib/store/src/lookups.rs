@@ -2,14 +2,18 @@
 //!
 //! Unlike the published copies it is written in the login path, by the uid that reads it, in a directory of
 //! its own; NSS, PAM and the syncs never look at it. It is a memory and no source: one that is damaged is
-//! thrown away, and one that cannot be written costs a question and never an answer.
+//! thrown away, and one that cannot be written costs a question and never an answer. sshd waits while an answer is
+//! kept: the journal undoes what a killed process left, and only an answer that takes something back waits for the disk
+//! ([`Keeping`]). What a host that lost its power left is begun anew where it is damaged.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use policy::{Principal, Proven, Rules, Span, Timestamp, Uptime};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use trust::Owner;
 
 use crate::keys::unless_weak;
@@ -32,6 +36,9 @@ const SCHEMA: Schema = Schema {
 /// How long another run of the same program may keep us from reading or writing.
 const BUSY: Duration = Duration::from_millis(200);
 
+/// The first answer of such a while that is kept looks for old ones: that reads the whole file, while sshd waits.
+const SWEEP: Span = Span::hours(1);
+
 /// What is known about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
@@ -44,6 +51,17 @@ pub enum Known {
 }
 
 impl Known {
+    /// Is it the same? Directories tell values in any order.
+    fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Keys(keys), Self::Keys(others)) => {
+                let lines = |keys: &[PublicKey]| keys.iter().map(PublicKey::line).collect::<BTreeSet<_>>();
+                lines(keys) == lines(others)
+            }
+            _ => self == other,
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::Keys(_) => "keys",
@@ -70,6 +88,23 @@ impl Heard {
         match changes {
             Some(instant) => Self::Passing(known, instant),
             None => Self::Answer(known),
+        }
+    }
+
+    /// What is known by it, as long as it holds.
+    fn known(&self) -> Option<&Known> {
+        match self {
+            Self::Answer(known) | Self::Passing(known, _) => Some(known),
+            Self::Unusable(_) => None,
+        }
+    }
+
+    /// Is it the same, and for as long?
+    fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Answer(known), Self::Answer(others)) => known.is_as(others),
+            (Self::Passing(known, end), Self::Passing(others, until)) => known.is_as(others) && end == until,
+            _ => self == other,
         }
     }
 
@@ -183,10 +218,7 @@ impl Lookups {
         // A journal that was left behind belongs to no file any more.
         Self::remove(path)?;
         replace(path, 0o600, |temporary| {
-            SCHEMA
-                .create(temporary)
-                .and_then(|connection| connection.close().map_err(|(_, error)| error))
-                .map_err(|error| error.to_string())
+            SCHEMA.create(temporary).and_then(|connection| connection.close().map_err(|(_, error)| error))
         })
     }
 
@@ -217,9 +249,10 @@ impl Lookups {
             .map_err(|error| self.failed(error))?;
         let Some((asked, kind, keys)) = row else { return Ok(None) };
         let (kind, uptime) = match kind.split_once(AT) {
-            Some((kind, uptime)) => {
-                (kind, Some(Uptime::parse(uptime).ok_or_else(|| self.corrupt("no time since a boot"))?))
-            }
+            Some((kind, uptime)) => (
+                kind,
+                Some(Uptime::parse(uptime).ok_or_else(|| self.corrupt("a time since boot that is none"))?),
+            ),
             None => (kind.as_str(), None),
         };
         let (kind, changes) = match kind.split_once(UNTIL) {
@@ -237,7 +270,9 @@ impl Lookups {
             }
             ("disabled", "") => Heard::new(Known::Disabled, changes),
             ("absent", "") => Heard::Answer(Known::Absent),
-            ("disabled" | "absent", _) => return Err(self.corrupt("an answer without keys that has some")),
+            ("disabled" | "absent", _) => {
+                return Err(self.corrupt("an answer with keys that should have none"));
+            }
             (token, keys) => match Unusable::from_token(token) {
                 Some(unusable) if keys.is_empty() => Heard::Unusable(unusable),
                 // It may say that the person has no account any more, which the copy may be older than. Nor is the rest
@@ -249,15 +284,16 @@ impl Lookups {
         Ok(Some((heard, Asked { at: Timestamp::from_unix(asked), uptime })))
     }
 
-    /// Keeps `heard` as the answer to a question about `principal` that was asked at `asked`, and forgets what was asked
-    /// before `forget`. What was asked later and answered sooner stays; further ahead than any question takes, it
-    /// is of a clock that was wrong.
+    /// Keeps `heard` as the answer to a question about `principal` that was asked at `asked`, and forgets once an hour what
+    /// was asked before `forget`. What was asked later and answered sooner stays; further ahead than any question takes, it
+    /// is of a clock that was wrong. `copied` is what the copy says of them, where an outage would ask that.
     pub fn remember(
         &mut self,
         principal: &Principal,
         heard: &Heard,
         asked: Asked,
         forget: Timestamp,
+        copied: Option<&Known>,
     ) -> Result<(), StoreError> {
         let (kind, changes) = match heard {
             Heard::Answer(known) => (known.kind(), None),
@@ -272,9 +308,20 @@ impl Lookups {
             }
             _ => String::new(),
         };
-        let mut write = || {
-            let transaction = self.connection.transaction()?;
-            transaction.execute("DELETE FROM answer WHERE asked < ?1", [forget.unix()])?;
+        let write = |keeping: Keeping| {
+            self.connection.pragma_update(None, "synchronous", keeping.synchronous())?;
+            let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+            // What another run has kept meanwhile counts. Nothing is written yet, and no journal begun.
+            let needed = match self.recall(principal) {
+                Ok(before) => Keeping::of(heard, before.as_ref().map(|(before, _)| before), copied),
+                Err(_) => Keeping::Lasting,
+            };
+            if needed > keeping {
+                return Ok(Some(needed));
+            }
+            if self.is_to_be_swept(asked.at) {
+                transaction.execute("DELETE FROM answer WHERE asked < ?1", [forget.unix()])?;
+            }
             transaction.execute(
                 "INSERT INTO answer VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
                  SET asked = excluded.asked, kind = excluded.kind, keys = excluded.keys
@@ -288,9 +335,20 @@ impl Lookups {
                     asked.at.plus(Rules::SKEW).unix()
                 ],
             )?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok(None)
         };
-        write().map_err(|error| self.failed(error))
+        let mut keeping = Keeping::Passing;
+        while let Some(needed) = write(keeping).map_err(|error| self.failed(error))? {
+            keeping = needed;
+        }
+        Ok(())
+    }
+
+    /// Was the last answer kept in another hour than that of `now`?
+    fn is_to_be_swept(&self, now: Timestamp) -> bool {
+        let hour = |seconds: i64| seconds.div_euclid(SWEEP.as_seconds());
+        fs::metadata(&self.path).is_ok_and(|file| hour(file.mtime()) != hour(now.unix()))
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {
@@ -304,6 +362,34 @@ impl Lookups {
     /// Throws the memory away: for one that turned out to be damaged.
     pub fn discard(self) {
         let _ = Self::remove(&self.path);
+    }
+}
+
+/// Whether an answer has to outlive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Keeping {
+    /// It says what is known without it, or there is nothing that would be served in its place: sshd need not wait for a
+    /// disk.
+    Passing,
+    /// Without it an outage would bring back what it has taken away.
+    Lasting,
+}
+
+impl Keeping {
+    /// What is due to `heard`, where the memory has `before` and the copy `copied`.
+    fn of(heard: &Heard, before: Option<&Heard>, copied: Option<&Known>) -> Self {
+        let is_news = before.is_some_and(|before| !before.is_as(heard))
+            || copied.is_some_and(|copied| !heard.known().is_some_and(|known| known.is_as(copied)));
+        if is_news { Self::Lasting } else { Self::Passing }
+    }
+
+    /// SQLite's word for it. With FULL the journal's end may be lost, and the old answer is put back from it; EXTRA
+    /// syncs the directory as well (sqlite.org/pragma.html#pragma_synchronous).
+    fn synchronous(self) -> &'static str {
+        match self {
+            Self::Passing => "OFF",
+            Self::Lasting => "EXTRA",
+        }
     }
 }
 
@@ -332,203 +418,9 @@ impl Schema {
         };
         let connection = prepare().map_err(|error| failed(path, error))?;
         self.check(&connection, path, |error| failed(path, error))?;
-        // sshd waits for the answer that is being kept. The journal undoes what a killed process left; what a host that
-        // lost its power left is begun anew where it is damaged.
-        connection.pragma_update(None, "synchronous", "OFF").map_err(|error| failed(path, error))?;
         Ok(connection)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
-    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
-    const DAY: Span = Span::hours(24);
-
-    /// Asked at `at`, by the one clock or by both.
-    fn asked(at: Timestamp, uptime: &str) -> Asked {
-        Asked { at, uptime: Uptime::parse(uptime) }
-    }
-
-    fn name(name: &str) -> Principal {
-        Principal::new(name).unwrap()
-    }
-
-    fn keys() -> Heard {
-        Heard::Answer(Known::Keys(vec![PublicKey::parse(KEY.as_bytes()).unwrap()]))
-    }
-
-    fn keys_until(instant: Timestamp) -> Heard {
-        let Heard::Answer(known) = keys() else { panic!() };
-        Heard::Passing(known, instant)
-    }
-
-    #[test]
-    fn a15_an_answer_holds_until_the_account_expires_or_begins() {
-        let (before, later) = (NOW.minus(Span::seconds(1)), NOW.plus(Span::seconds(1)));
-        assert_eq!(keys_until(NOW).at(before), Some(keys()));
-        for over in [NOW, later] {
-            assert_eq!(keys_until(NOW).at(over), Some(Heard::Answer(Known::Disabled)));
-            assert_eq!(Heard::Passing(Known::Disabled, NOW).at(over), None);
-            assert_eq!(ABSENT.at(over), Some(ABSENT));
-        }
-        assert_eq!(Heard::Passing(Known::Disabled, NOW).at(before), Some(Heard::Answer(Known::Disabled)));
-    }
-
-    const ABSENT: Heard = Heard::Answer(Known::Absent);
-
-    #[test]
-    fn answers_of_every_kind_are_remembered_with_their_instant() {
-        let directory = crate::scratch();
-        let path = directory.path().join("lookups.db");
-        let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
-        for (person, heard) in [
-            ("alice", keys()),
-            ("bob", Heard::Answer(Known::Disabled)),
-            ("zoe", ABSENT),
-            ("eve", Heard::Unusable(Unusable::Ambiguous)),
-            ("many", Heard::Unusable(Unusable::TooManyKeys)),
-            ("old", keys_until(NOW)),
-            ("young", Heard::Passing(Known::Disabled, NOW)),
-        ] {
-            for asked in [asked(NOW, ""), asked(NOW, "b0:51000.25")] {
-                lookups.remember(&name(person), &heard, asked, NOW.minus(DAY)).unwrap();
-                let again = Lookups::open_or_make(&path, "test").unwrap();
-                assert_eq!(again.recall(&name(person)).unwrap(), Some((heard.clone(), asked)));
-            }
-        }
-        assert_eq!(lookups.recall(&name("dave")).unwrap(), None);
-        lookups.remember(&name("alice"), &ABSENT, asked(NOW, ""), NOW.minus(DAY)).unwrap();
-        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((ABSENT, asked(NOW, ""))));
-    }
-
-    #[test]
-    fn what_was_asked_later_stays_whatever_is_answered_last() {
-        let directory = crate::scratch();
-        let mut lookups = Lookups::open_or_make(&directory.path().join("lookups.db"), "test").unwrap();
-        let alice = name("alice");
-        let mut after = |seconds: i64, heard: &Heard| {
-            let asked = asked(NOW.plus(Span::seconds(seconds)), "");
-            lookups.remember(&alice, heard, asked, NOW.minus(DAY)).unwrap();
-            let (heard, asked) = lookups.recall(&alice).unwrap().unwrap();
-            (heard, asked.at.since(NOW).as_seconds())
-        };
-        assert_eq!(after(5, &ABSENT), (ABSENT, 5));
-        assert_eq!(after(3, &keys()), (ABSENT, 5), "an older word");
-        assert_eq!(after(5, &keys()), (keys(), 5));
-        assert_eq!(after(-200, &ABSENT), (ABSENT, -200), "the clock was ahead");
-    }
-
-    #[test]
-    fn the_clock_that_nobody_sets_tells_the_age_where_the_other_one_was_set() {
-        let at = |seconds| NOW.plus(Span::seconds(seconds));
-        let proven = |seconds| Proven::seen(at(seconds), None, Uptime::parse("b0:1000").unwrap(), NOW);
-        let age = |asked: Asked, now, uptime: &str, proven: Option<Proven>| {
-            let age = asked.age(at(now), &Uptime::parse(uptime).unwrap(), proven.as_ref());
-            age.map(Span::as_seconds)
-        };
-        let (kept, old) = (asked(NOW, "b0:1000"), asked(NOW, ""));
-        for asked in [kept, old] {
-            assert_eq!(age(asked, 50, "b0:1050", None), Some(50));
-            assert_eq!(age(asked, -120, "b0:1000", None), Some(if asked == kept { 0 } else { -120 }));
-            assert_eq!(age(asked, -121, "b0:1000", None), None, "one of the two, and nothing says which");
-            assert_eq!(age(asked, 50, "b0:1171", Some(proven(0))), None, "set back");
-            assert_eq!(age(asked, 9, "b1:9", Some(proven(130))), None, "set back before this boot");
-        }
-        assert_eq!(age(kept, 50, "b0:90000", None), Some(89_000), "set back, and old all the same");
-        assert_eq!(age(kept, 90_000, "b0:1050", None), Some(90_000));
-        assert_eq!(age(kept, -5000, "b0:1050", Some(proven(-5050))), Some(50), "it was ahead then");
-        assert_eq!(age(old, -5000, "b0:1050", Some(proven(-5050))), None);
-        assert_eq!(age(kept, -5000, "b1:1050", Some(proven(-5050))), None);
-    }
-
-    #[test]
-    fn another_directory_sees_nothing_and_old_answers_are_forgotten() {
-        let directory = crate::scratch();
-        let path = directory.path().join("lookups.db");
-        let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
-        lookups.remember(&name("alice"), &keys(), asked(NOW, ""), NOW.minus(DAY)).unwrap();
-        let mut other = Lookups::open_or_make(&path, "another").unwrap();
-        assert_eq!(other.recall(&name("alice")).unwrap(), None);
-        other.remember(&name("bob"), &keys(), asked(NOW.plus(DAY), ""), NOW.plus(Span::seconds(1))).unwrap();
-        assert_eq!(lookups.recall(&name("alice")).unwrap(), None);
-    }
-
-    #[test]
-    fn a_damaged_memory_is_made_anew() {
-        let directory = crate::scratch();
-        let path = directory.path().join("lookups.db");
-        for damage in [&b""[..], b"not a database, and longer than sixteen bytes", &[0; 8192]] {
-            let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
-            lookups.remember(&name("alice"), &keys(), asked(NOW, ""), NOW.minus(DAY)).unwrap();
-            fs::write(&path, damage).unwrap();
-            let lookups = Lookups::open_or_make(&path, "test").unwrap();
-            assert_eq!(lookups.recall(&name("alice")).unwrap(), None);
-        }
-        // A table more is somebody else's doing.
-        Connection::open(&path).unwrap().execute("CREATE TABLE x (y)", []).unwrap();
-        let mut lookups = Lookups::open_or_make(&path, "test").unwrap();
-        lookups.remember(&name("alice"), &keys(), asked(NOW, ""), NOW.minus(DAY)).unwrap();
-    }
-
-    #[test]
-    fn a_weak_key_that_an_earlier_release_remembered_is_none() {
-        let directory = crate::scratch();
-        let lookups = Lookups::open_or_make(&directory.path().join("lookups.db"), "test").unwrap();
-        let weak = made_keys::small_order().into_iter().map(|weak| weak.line);
-        let lines: Vec<String> = weak.chain([KEY.to_string()]).collect();
-        let row = params![lines.join("\n")];
-        let statement = "INSERT INTO answer VALUES ('test', 'alice', 0, 'keys', ?1)";
-        lookups.connection.execute(statement, row).unwrap();
-        assert_eq!(
-            lookups.recall(&name("alice")).unwrap(),
-            Some((keys(), asked(Timestamp::from_unix(0), "")))
-        );
-    }
-
-    #[test]
-    fn what_a_later_release_kept_closes_one_person_and_leaves_the_others() {
-        let directory = crate::scratch();
-        let mut lookups = Lookups::open_or_make(&directory.path().join("lookups.db"), "test").unwrap();
-        lookups
-            .remember(&name("bob"), &Heard::Answer(Known::Disabled), asked(NOW, ""), NOW.minus(DAY))
-            .unwrap();
-        for kind in ["of-next-year", "of-next-year until 1795165200"] {
-            let statement = "INSERT OR REPLACE INTO answer VALUES ('test', 'alice', ?1, ?2, 'x')";
-            lookups.connection.execute(statement, params![NOW.unix(), kind]).unwrap();
-            let unusable = Heard::Unusable(Unusable::OfLaterRelease);
-            assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((unusable, asked(NOW, ""))), "{kind}");
-        }
-        assert_eq!(
-            lookups.recall(&name("bob")).unwrap(),
-            Some((Heard::Answer(Known::Disabled), asked(NOW, "")))
-        );
-        lookups.remember(&name("alice"), &keys(), asked(NOW, ""), NOW.minus(DAY)).unwrap();
-        assert_eq!(lookups.recall(&name("alice")).unwrap(), Some((keys(), asked(NOW, ""))));
-    }
-
-    #[test]
-    fn a_row_that_makes_no_sense_is_no_answer() {
-        let directory = crate::scratch();
-        let path = directory.path().join("lookups.db");
-        let lookups = Lookups::open_or_make(&path, "test").unwrap();
-        for (kind, keys) in [
-            ("keys", "command=\"id\" x"),
-            ("absent", KEY),
-            ("ldap-ambiguous", KEY),
-            ("", ""),
-            ("keys until x", KEY),
-        ] {
-            lookups
-                .connection
-                .execute(
-                    "INSERT OR REPLACE INTO answer VALUES ('test', 'alice', 0, ?1, ?2)",
-                    params![kind, keys],
-                )
-                .unwrap();
-            assert!(matches!(lookups.recall(&name("alice")), Err(StoreError::Corrupt(..))), "{kind}");
-        }
-    }
-}
+mod tests;

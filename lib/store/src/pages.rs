@@ -10,10 +10,13 @@
 //! leads in a circle ends.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 
 type Damaged = Box<dyn Error>;
 
@@ -29,7 +32,11 @@ const LONGEST_RECORD: usize = 16 * 1024;
 /// The most columns of a table of ours.
 const MOST_COLUMNS: usize = 8;
 
+/// The most pages that are kept once they are read.
+const MOST_KEPT: usize = 16;
+
 /// The tables of one file, by the statements that made them.
+#[derive(Debug)]
 pub struct Tables {
     file: File,
     /// Bytes of a page, and how many of them SQLite uses.
@@ -39,6 +46,8 @@ pub struct Tables {
     pages: u32,
     /// The statement that made each table, and where its tree begins.
     roots: Vec<(&'static str, u32)>,
+    /// Pages that lead to others, with their numbers: each question about a person comes by the same ones.
+    kept: RefCell<VecDeque<(u32, Rc<Vec<u8>>)>>,
 }
 
 /// A value as it is stored.
@@ -62,7 +71,7 @@ impl<'p> Row<'p> {
     pub fn integer(&self, column: usize) -> Result<i64, Damaged> {
         match self.values.get(column) {
             Some(Value::Integer(integer)) => Ok(*integer),
-            _ => Err("a value that is no integer, where one belongs".into()),
+            _ => Err("a value that is not an integer, as its column requires".into()),
         }
     }
 
@@ -70,7 +79,7 @@ impl<'p> Row<'p> {
     pub fn text(&self, column: usize) -> Result<&'p str, Damaged> {
         match self.values.get(column) {
             Some(Value::Text(text)) => Ok(text),
-            _ => Err("a value that is no text, where one belongs".into()),
+            _ => Err("a value that is not text, as its column requires".into()),
         }
     }
 }
@@ -82,9 +91,9 @@ impl Tables {
         file.read_exact_at(&mut header, 0)?;
         let (page, usable, pages) = measures(&header)?;
         if file.metadata()?.len() < u64::from(pages) * page as u64 {
-            return Err("it is shorter than it says".into());
+            return Err("it is shorter than its header says".into());
         }
-        let mut tables = Self { file, page, usable, pages, roots: Vec::new() };
+        let mut tables = Self { file, page, usable, pages, roots: Vec::new(), kept: RefCell::default() };
         let mut roots = Vec::with_capacity(statements.len());
         // type, name, tbl_name, rootpage, sql
         tables.scan(1, false, 5, |row| {
@@ -97,12 +106,12 @@ impl Tables {
                 let kind = if expected.starts_with(INDEX) { "index" } else { "table" };
                 row.text(0).is_ok_and(|found| found == kind) && row.text(4).is_ok_and(|sql| sql == *expected)
             });
-            let statement = expected.ok_or("its tables are not those of this version")?;
+            let statement = expected.ok_or("its tables are not those of this format")?;
             roots.push((statement, u32::try_from(row.integer(3)?)?));
             Ok(())
         })?;
         if roots.len() < statements.len() {
-            return Err("its tables are not those of this version".into());
+            return Err("its tables are not those of this format".into());
         }
         tables.roots = roots;
         Ok(tables)
@@ -131,12 +140,27 @@ impl Tables {
     ) -> Result<(), Damaged> {
         let (statement, root) = self.root(name)?;
         if !is_keyed(statement) {
-            return Err("a table that has no order but its rows' numbers".into());
+            return Err("a table without a key to search by".into());
         }
         let place = Some(place);
         let mut scan =
             Scan { tables: self, is_index: true, columns, left: self.pages, place, over: false, each };
         scan.tree(root, DEEPEST)
+    }
+
+    fn kept(&self, number: u32) -> Option<Rc<Vec<u8>>> {
+        self.kept.borrow().iter().find(|(kept, _)| *kept == number).map(|(_, page)| Rc::clone(page))
+    }
+
+    /// Keeps a page in place of the one that is kept longest, if it is not kept already.
+    fn keep(&self, number: u32, page: &Rc<Vec<u8>>) {
+        if self.kept(number).is_none() {
+            let mut kept = self.kept.borrow_mut();
+            if kept.len() == MOST_KEPT {
+                kept.pop_front();
+            }
+            kept.push_back((number, Rc::clone(page)));
+        }
     }
 
     /// Is there a table or an index of this `name`?
@@ -151,7 +175,7 @@ impl Tables {
             rest.and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with(' '))
         };
         let found = self.roots.iter().find(|(statement, _)| made(statement));
-        found.copied().ok_or_else(|| "its tables are not those of this version".into())
+        found.copied().ok_or_else(|| "its tables are not those of this format".into())
     }
 
     fn scan(
@@ -192,7 +216,7 @@ fn measures(header: &[u8; HEADER]) -> Result<(usize, usize, u32), Damaged> {
     // The number of pages counts for the change by which it was written.
     let is_current = u32_at(header, 24)? == u32_at(header, 92)?;
     if !is_plain || !page.is_power_of_two() || page < 512 || usable < 480 || pages == 0 || !is_current {
-        return Err("it is no database that a sync wrote".into());
+        return Err("it is not a database written by a sync".into());
     }
     Ok((page, usable, pages))
 }
@@ -229,7 +253,7 @@ impl Kind {
             5 => Ok(Self::TableInner),
             10 => Ok(Self::IndexLeaf),
             13 => Ok(Self::TableLeaf),
-            _ => Err("a page that is of no tree".into()),
+            _ => Err("a page of an unknown type".into()),
         }
     }
 
@@ -248,12 +272,15 @@ where
     F: FnMut(&Row<'_>) -> Result<(), Damaged>,
 {
     fn tree(&mut self, root: u32, depth: usize) -> Result<(), Damaged> {
-        let depth = depth.checked_sub(1).ok_or("a tree that is too deep")?;
+        let depth = depth.checked_sub(1).ok_or("a tree with too many levels")?;
         let page = self.fetch(root)?;
         let start = if root == 1 { HEADER } else { 0 };
         let kind = Kind::at(&page, start)?;
         if kind.is_index() != self.is_index {
-            return Err("a page of another kind of tree".into());
+            return Err("a page of the wrong type".into());
+        }
+        if !kind.is_leaf() {
+            self.tables.keep(root, &page);
         }
         let cells = Cells { page: &page, kind, start, count: u16_at(&page, start + 3)? };
         for number in self.first(&cells)?..cells.count {
@@ -298,7 +325,7 @@ where
         let (number, record) = self.record(kind, cell)?;
         let row = decoded(number, &record, self.columns)?;
         match self.place.as_ref().map_or(Ok(Ordering::Equal), |place| place(&row))? {
-            Ordering::Less => Err("rows that are not in the order of their key".into()),
+            Ordering::Less => Err("rows out of the order of their key".into()),
             Ordering::Equal => (self.each)(&row),
             Ordering::Greater => {
                 self.over = true;
@@ -312,7 +339,7 @@ where
         let length = usize::try_from(varint(&mut cell)?)?;
         let number = if kind == Kind::TableLeaf { varint(&mut cell)? } else { 0 };
         if length > LONGEST_RECORD {
-            return Err("a row that is longer than any".into());
+            return Err("a row longer than the limit".into());
         }
         let local = self.local(kind, length);
         let first = cell.get(..local).ok_or(CUT)?;
@@ -325,7 +352,7 @@ where
         Ok((number, Cow::Owned(record)))
     }
 
-    /// How much of a record of this `length` stands in its cell.
+    /// How much of a record of this `length` is in its cell.
     fn local(&self, kind: Kind, length: usize) -> usize {
         let usable = self.tables.usable;
         let most = if kind == Kind::TableLeaf { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
@@ -337,7 +364,7 @@ where
         if even <= most { even } else { least }
     }
 
-    /// The rest of a record, on pages of its own, each of which begins with the number of the next.
+    /// The rest of a record, on overflow pages, each of which begins with the number of the next.
     fn overflow(&mut self, mut next: u32, record: &mut Vec<u8>, length: usize) -> Result<(), Damaged> {
         while record.len() < length {
             let page = self.fetch(next)?;
@@ -349,15 +376,18 @@ where
     }
 
     /// The part of a page that is used.
-    fn fetch(&mut self, number: u32) -> Result<Vec<u8>, Damaged> {
+    fn fetch(&mut self, number: u32) -> Result<Rc<Vec<u8>>, Damaged> {
         let Tables { file, page, usable, pages, .. } = self.tables;
-        self.left = self.left.checked_sub(1).ok_or("a tree of more pages than the file has")?;
+        self.left = self.left.checked_sub(1).ok_or("a tree with more pages than the file has")?;
         if number == 0 || number > *pages {
-            return Err("a page that is not in the file".into());
+            return Err("a reference to a page outside the file".into());
+        }
+        if let Some(kept) = self.tables.kept(number) {
+            return Ok(kept);
         }
         let mut content = vec![0; *usable];
         file.read_exact_at(&mut content, u64::from(number - 1) * *page as u64)?;
-        Ok(content)
+        Ok(Rc::new(content))
     }
 }
 
@@ -390,12 +420,12 @@ fn decoded(number: u64, record: &[u8], columns: usize) -> Result<Row<'_>, Damage
         *value = take_value(varint(&mut types)?, &mut body)?;
     }
     if !types.is_empty() || !body.is_empty() {
-        return Err("a row with more in it than its table has columns".into());
+        return Err("a row with more values than its table has columns".into());
     }
     Ok(Row { number: number.cast_signed(), values })
 }
 
-const CUT: &str = "a length that leads out of its page";
+const CUT: &str = "a length that points outside its page";
 
 /// Takes a value of the type `code` off `body`.
 #[inline]
@@ -405,7 +435,7 @@ fn take_value<'p>(code: u64, body: &mut &'p [u8]) -> Result<Value<'p>, &'static 
         1..=4 => code,
         5 => 6,
         6 | 7 => 8,
-        10 | 11 => return Err("a value of a type that there is not"),
+        10 | 11 => return Err("a value of an unknown type"),
         _ => (code - 12) / 2,
     };
     let length = usize::try_from(length).map_err(|_| CUT)?;
@@ -469,129 +499,4 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rusqlite::{Connection, params};
-    use std::path::{Path, PathBuf};
-
-    const STATEMENTS: [&str; 2] = [
-        "CREATE TABLE plain (number INTEGER PRIMARY KEY NOT NULL, size INTEGER NOT NULL, name TEXT NOT NULL)",
-        "CREATE TABLE keyed (name TEXT PRIMARY KEY NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID",
-    ];
-
-    type Rows = Vec<(i64, i64, String)>;
-
-    /// Integers of every length that SQLite stores, and texts that fit a page or need more of them.
-    fn example() -> Rows {
-        let sizes = (0..64).flat_map(|bits| {
-            let power = 1_i64.wrapping_shl(bits);
-            [power, power.wrapping_sub(1), power.wrapping_neg()]
-        });
-        let row = |(number, size): (usize, i64)| {
-            let length = number * number * 7 % 2_500;
-            (number as i64, size, format!("{number}{}", "\u{e9}".repeat(length / 2)))
-        };
-        sizes.cycle().take(1_500).enumerate().map(row).collect()
-    }
-
-    fn write(directory: &Path, page: u32, rows: &Rows) -> PathBuf {
-        let path = directory.join(format!("{page}.db"));
-        let mut connection = Connection::open(&path).unwrap();
-        connection.pragma_update(None, "page_size", page).unwrap();
-        let transaction = connection.transaction().unwrap();
-        for statement in STATEMENTS {
-            transaction.execute(statement, []).unwrap();
-        }
-        for (number, size, name) in rows {
-            transaction
-                .execute("INSERT INTO plain VALUES (?1, ?2, ?3)", params![number, size, name])
-                .unwrap();
-            transaction.execute("INSERT INTO keyed VALUES (?1, ?2)", params![name, size]).unwrap();
-        }
-        transaction.commit().unwrap();
-        path
-    }
-
-    fn read(path: &Path) -> Result<(Rows, Rows), Damaged> {
-        let tables = Tables::open(File::open(path)?, &STATEMENTS)?;
-        let (mut plain, mut keyed) = (Rows::new(), Rows::new());
-        tables.rows("plain", 3, |row| {
-            plain.push((row.number, row.integer(1)?, row.text(2)?.to_string()));
-            Ok(())
-        })?;
-        tables.rows("keyed", 2, |row| {
-            keyed.push((0, row.integer(1)?, row.text(0)?.to_string()));
-            Ok(())
-        })?;
-        Ok((plain, keyed))
-    }
-
-    fn read_by_sqlite(path: &Path) -> rusqlite::Result<(Rows, Rows)> {
-        let connection = Connection::open(path)?;
-        let all = |query| -> rusqlite::Result<Rows> {
-            let mut query = connection.prepare(query)?;
-            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            rows.collect()
-        };
-        Ok((
-            all("SELECT * FROM plain ORDER BY number")?,
-            all("SELECT 0, size, name FROM keyed ORDER BY name")?,
-        ))
-    }
-
-    #[test]
-    fn every_row_is_read_as_sqlite_reads_it() {
-        let directory = crate::scratch();
-        for page in [512, 1024, 4096, 65_536] {
-            let path = write(directory.path(), page, &example());
-            let (plain, keyed) = read(&path).unwrap();
-            assert_eq!(plain, example(), "pages of {page}");
-            assert_eq!((plain, keyed), read_by_sqlite(&path).unwrap(), "pages of {page}");
-        }
-        let path = write(directory.path(), 2048, &Rows::new());
-        assert_eq!(read(&path).unwrap(), (Rows::new(), Rows::new()), "of no rows");
-    }
-
-    #[test]
-    fn what_a_damaged_file_still_tells_is_what_sqlite_reads_there() {
-        let directory = crate::scratch();
-        let rows = example().into_iter().take(60).collect();
-        let path = write(directory.path(), 512, &rows);
-        let whole = std::fs::read(&path).unwrap();
-        let (mut refused, mut same) = (0, 0);
-        for round in 0..3_000_usize {
-            let mut bytes = whole.clone();
-            // Most of it happens where the structure is: at the beginnings of pages.
-            let page = round * 7 % (whole.len() / 512) * 512;
-            let at = page + if round % 3 == 0 { round * 31 % 512 } else { round * 13 % 40 };
-            bytes[at] = bytes[at].wrapping_add((1 + round * 37 % 255) as u8);
-            std::fs::write(&path, &bytes).unwrap();
-            match read(&path) {
-                Err(_) => refused += 1,
-                Ok(found) => {
-                    same += 1;
-                    let expected = read_by_sqlite(&path);
-                    assert_eq!(Some(found), expected.ok(), "byte {at} is {} for {}", bytes[at], whole[at]);
-                }
-            }
-        }
-        assert!(refused > 500 && same > 500, "{refused} refused, {same} the same");
-    }
-
-    #[test]
-    fn a_tree_that_leads_in_a_circle_ends() {
-        let directory = crate::scratch();
-        let path = write(directory.path(), 512, &example());
-        let root: u32 = Connection::open(&path)
-            .and_then(|it| {
-                it.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'plain'", [], |row| row.get(0))
-            })
-            .unwrap();
-        let mut bytes = std::fs::read(&path).unwrap();
-        let start = (root as usize - 1) * 512;
-        assert_eq!(bytes[start], 5, "the root of a tree with more than one page");
-        bytes[start + 8..start + 12].copy_from_slice(&root.to_be_bytes());
-        std::fs::write(&path, bytes).unwrap();
-        assert!(read(&path).is_err());
-    }
-}
+mod tests;

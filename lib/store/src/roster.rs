@@ -3,8 +3,9 @@
 //! Its tables are an interface: `sqlite3 roster.db 'SELECT * FROM shift'` is something people do.
 //! Instants are seconds since the epoch. There are no mail addresses and no secrets in it.
 
-use std::cell::Cell;
-use std::cmp::Ordering;
+mod part;
+mod reread;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -16,6 +17,8 @@ use crate::keys::flag;
 use crate::pages::{Row, Tables};
 use crate::publish::replace;
 use crate::schema::{Form, Schema, one_more};
+pub use part::{OnCall, Part, RosterFile, Who, read_part};
+pub use reread::Reread;
 
 const SCHEMA: Schema = Schema {
     application: 0x414b_726f, // "AKro"
@@ -33,7 +36,7 @@ const PERSON: &str =
 /// For those who ask why; no decision reads it.
 const MAPPING: &str = "CREATE TABLE mapping (source TEXT NOT NULL, principal TEXT NOT NULL, user TEXT NOT NULL, ground TEXT NOT NULL, PRIMARY KEY (source, principal, user)) WITHOUT ROWID";
 
-/// A decision reads the rows of one person by the table's key, and those of whoever is on call at an instant by the
+/// A decision reads the rows of one person by the table's key, and those of the people on call at an instant by the
 /// index: shifts are sorted by the order of magnitude of their length, so that among those of one magnitude only the
 /// ones that start less than that before the instant can hold it.
 const TABLES: [&str; 6] = [
@@ -79,16 +82,14 @@ pub struct Mapping {
 
 /// Replaces the roster at `path`, if readers will take the new one: one that they refuse would shut everybody out.
 pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {
-    replace(path, 0o644, |temporary| {
-        write(temporary, roster, mappings).map_err(|error| error.to_string())?;
+    replace(path, 0o644, |temporary| -> Result<(), Damaged> {
+        write(temporary, roster, mappings)?;
         let written = SCHEMA.open_written(temporary)?;
         let read = read_rows(&written).and_then(|read| Ok((read, read_mappings(&written)?)));
         match read {
             Ok((back, _)) if back == *roster => Ok(()),
-            Ok(_) => {
-                Err("it would be read back otherwise than it was written; please report this".to_string())
-            }
-            Err(error) => Err(format!("readers would refuse it: {error}")),
+            Ok(_) => Err("it does not read back as it was written; please report this".into()),
+            Err(error) => Err(format!("readers would refuse it: {error}").into()),
         }
     })
 }
@@ -145,56 +146,45 @@ fn magnitude(start: i64, end: i64) -> i64 {
     i64::from(u64::BITS - start.abs_diff(end).leading_zeros())
 }
 
-/// The earliest start of a shift of this magnitude that holds `now`; it starts at `now` at the latest.
-fn earliest_start(magnitude: i64, now: i64) -> i64 {
-    let longest =
-        u32::try_from(magnitude).ok().and_then(|digits| 1_i64.checked_shl(digits)).filter(|&it| it > 0);
-    longest.map_or(i64::MIN, |longest| now.saturating_sub(longest))
-}
-
 /// Reads the roster at `path`, believing nothing of it but what its types and names bear out. Whether a clock that
-/// shows `now` is one to believe it by, it says itself.
+/// shows `now` allows it to be trusted, it says itself.
 pub fn read(path: &Path, now: Timestamp) -> Result<Roster, StoreError> {
-    opened(path, read_rows).map(|roster| dated(path, roster, now))
+    let mut roster = opened(path, read_rows)?;
+    date(&mut roster, path, now);
+    Ok(roster)
 }
 
-/// What of a roster is wanted. Rows that are not are not looked at, and not judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
-    /// Schedules; shifts of others are left out.
-    pub schedules: &'a BTreeSet<&'a ScheduleRef>,
-    /// These people: all of their shifts, and whether they are eligible.
-    pub people: &'a [Principal],
-    /// The same of everybody who has a shift at this instant.
-    pub on_call: Option<Timestamp>,
-}
-
-/// Reads a part of the roster at `path`. It decides about these people as the whole does, if `schedules` are those that rules
-/// here name, and with `on_call` it tells who is on call at that instant.
-pub fn read_part(path: &Path, part: Part<'_>, now: Timestamp) -> Result<Roster, StoreError> {
-    opened(path, |tables| read_rows_of(tables, part)).map(|roster| dated(path, roster, now))
-}
-
-/// `roster` by what its last sync knew of the time. A schedule that was read while the clock was ahead was read after the
-/// instant that is proven.
-fn dated(path: &Path, mut roster: Roster, now: Timestamp) -> Roster {
+/// Dates `roster`, read from `path`, by later readings of the same, and by what its last sync knew of the time. A schedule that was read while the clock was ahead was read after
+/// the instant that is proven.
+fn date(roster: &mut Roster, path: &Path, now: Timestamp) {
+    if let Some(reread) = Reread::read(path) {
+        reread.apply(roster);
+    }
     let proven = clock::proven(path);
-    roster.floor = clock::floor(roster.published, proven.as_ref(), now);
+    let proven = proven.as_ref();
+    roster.floor = clock::floor(roster.published, proven, now);
     if let Some(proven) = proven.filter(|proven| proven.vouches_for(roster.published)) {
         for schedule in &mut roster.schedules {
-            schedule.synced = clock::read_at(&proven, schedule.synced, now);
+            schedule.synced = clock::read_at(proven, schedule.synced, now);
         }
     }
-    roster
 }
 
 /// What `read` makes of the roster at `path`.
 fn opened<T>(path: &Path, read: impl FnOnce(&Tables) -> Result<T, Damaged>) -> Result<T, StoreError> {
-    let tables = SCHEMA.open_tables(path);
-    tables
-        .and_then(|tables| read(&tables).map_err(|error| StoreError::reading(path, error)))
-        .map_err(|error| error.written_by("oncall-cache sync"))
+    read(&open(path)?).map_err(|error| damaged(path, error))
 }
+
+fn open(path: &Path) -> Result<Tables, StoreError> {
+    SCHEMA.open_tables(path).map_err(|error| error.written_by(WRITER))
+}
+
+fn damaged(path: &Path, error: Damaged) -> StoreError {
+    StoreError::reading(path, error).written_by(WRITER)
+}
+
+/// What writes a roster, for those who read that there is none.
+const WRITER: &str = "oncall-cache sync";
 
 /// Reads how the people in the roster at `path` were found.
 pub fn mappings(path: &Path) -> Result<BTreeSet<Mapping>, StoreError> {
@@ -208,7 +198,7 @@ pub fn mappings_of<'s>(
     sources: impl IntoIterator<Item = &'s str>,
 ) -> Result<BTreeSet<Mapping>, StoreError> {
     opened(path, |tables| {
-        let (mut mappings, mut room) = (BTreeSet::new(), Room::new());
+        let (mut mappings, mut room) = (BTreeSet::new(), SizeLimit::new());
         for source in sources {
             let own = |row: &Row<'_>| Ok(row.text(0)?.cmp(source).then(row.text(1)?.cmp(person.as_str())));
             tables.range("mapping", 4, own, |row| add_mapping(row, &mut mappings, &mut room))?;
@@ -220,71 +210,51 @@ pub fn mappings_of<'s>(
 type Damaged = Box<dyn std::error::Error>;
 
 fn read_mappings(tables: &Tables) -> Result<BTreeSet<Mapping>, Damaged> {
-    let (mut mappings, mut room) = (BTreeSet::new(), Room::new());
+    let (mut mappings, mut room) = (BTreeSet::new(), SizeLimit::new());
     tables.rows("mapping", 4, |row| add_mapping(row, &mut mappings, &mut room))?;
     Ok(mappings)
 }
 
-fn add_mapping(row: &Row<'_>, mappings: &mut BTreeSet<Mapping>, room: &mut Room) -> Result<(), Damaged> {
+fn add_mapping(row: &Row<'_>, mappings: &mut BTreeSet<Mapping>, room: &mut SizeLimit) -> Result<(), Damaged> {
     bounded(mappings.len())?;
     // source, principal, user, ground
     let principal = Principal::new(row.text(1)?)?;
     let (source, user, ground) = (text(row, 0)?, text(row, 2)?, text(row, 3)?);
-    room.take(&[principal.as_str(), &source, &user, &ground])?;
+    room.take(&[principal.as_str(), source, user, ground])?;
+    let [source, user, ground] = [source, user, ground].map(str::to_string);
     mappings.insert(Mapping { source, principal, user, ground });
     Ok(())
 }
 
 fn read_rows(tables: &Tables) -> Result<Roster, Damaged> {
-    let mut reader = Reader::new(tables, |_| true)?;
+    let mut reader = Reader::new(tables, |_, _| true)?;
     if reader.is_ordered {
         tables.rows("shift", COLUMNS, |row| reader.keep_shift(&ShiftRow::new(row)?))?;
     } else {
         tables.rows("shift", FIRST_COLUMNS, |row| reader.keep_shift(&ShiftRow::first(row)?))?;
     }
     tables.rows("person", 2, |row| reader.keep_person(row))?;
-    Ok(reader.finish())
+    reader.finish();
+    Ok(reader.roster)
 }
 
-fn read_rows_of(tables: &Tables, part: Part<'_>) -> Result<Roster, Damaged> {
-    let mut reader = Reader::new(tables, |schedule| part.schedules.contains(schedule))?;
-    let mut people: BTreeSet<Principal> = part.people.iter().cloned().collect();
-    if let Some(now) = part.on_call {
-        reader.add_on_call(now.unix(), &mut people)?;
-    }
-    if !reader.is_ordered {
-        tables.rows("shift", FIRST_COLUMNS, |row| match ShiftRow::first(row)? {
-            row if people.iter().any(|person| person.as_str() == row.principal) => reader.keep_shift(&row),
-            _ => Ok(()),
-        })?;
-    }
-    for person in &people {
-        let own = |row: &Row<'_>| Ok(row.text(0)?.cmp(person.as_str()));
-        if reader.is_ordered {
-            tables.range("shift", COLUMNS, own, |row| reader.keep_shift(&ShiftRow::new(row)?))?;
-        }
-        tables.range("person", 2, own, |row| reader.keep_person(row))?;
-    }
-    Ok(reader.finish())
-}
-
-/// Reads rows into a roster.
-struct Reader<'t> {
-    tables: &'t Tables,
+/// Puts rows into a roster.
+#[derive(Debug)]
+struct Reader {
     /// Are shifts kept in the order of their key, with an index of times?
     is_ordered: bool,
     roster: Roster,
     /// For each schedule in the file where it is in the roster, if it is wanted.
     numbers: Vec<Option<usize>>,
-    room: Room,
+    room: SizeLimit,
     shifts: Vec<Shift>,
     /// Rows of each kind that were met.
     met: (usize, usize),
 }
 
-impl<'t> Reader<'t> {
+impl Reader {
     /// Reads when the roster was written, and the schedules that are `wanted`.
-    fn new(tables: &'t Tables, wanted: impl Fn(&ScheduleRef) -> bool) -> Result<Self, Damaged> {
+    fn new(tables: &Tables, wanted: impl Fn(&str, &str) -> bool) -> Result<Self, Damaged> {
         let mut published = None;
         // published
         tables.rows("meta", 1, |row| {
@@ -292,7 +262,7 @@ impl<'t> Reader<'t> {
             published.get_or_insert(first);
             Ok(())
         })?;
-        let published = published.ok_or("it does not say when it was written")?;
+        let published = published.ok_or("it has no time of writing")?;
         let roster = Roster {
             published,
             floor: published,
@@ -301,32 +271,33 @@ impl<'t> Reader<'t> {
             eligible: Default::default(),
         };
         let is_ordered = tables.has("shift_time");
-        let (numbers, room) = (Vec::new(), Room::new());
-        let mut reader = Self { tables, is_ordered, roster, numbers, room, shifts: Vec::new(), met: (0, 0) };
+        let (numbers, room) = (Vec::new(), SizeLimit::new());
+        let mut reader = Self { is_ordered, roster, numbers, room, shifts: Vec::new(), met: (0, 0) };
         // number, source, id, provider_id, name, synced, horizon: the first is the row's own number.
         tables.rows("schedule", 7, |row| reader.add_schedule(row, &wanted))?;
         Ok(reader)
     }
 
-    fn add_schedule(&mut self, row: &Row<'_>, wanted: impl Fn(&ScheduleRef) -> bool) -> Result<(), Damaged> {
+    fn add_schedule(&mut self, row: &Row<'_>, wanted: impl Fn(&str, &str) -> bool) -> Result<(), Damaged> {
         if row.number != self.numbers.len() as i64 {
             return Err("schedules are not numbered in order".into());
         }
         bounded(self.numbers.len())?;
         let synced = Timestamp::from_unix(row.integer(5)?);
         if synced > self.roster.published {
-            return Err("a schedule that was read after the roster was written".into());
+            return Err("a schedule that was read later than the roster was written".into());
         }
-        let (reference, horizon) =
-            (ScheduleRef { source: text(row, 1)?, id: text(row, 2)? }, row.integer(6)?);
-        if !wanted(&reference) {
+        let (source, id, horizon) = (text(row, 1)?, text(row, 2)?, row.integer(6)?);
+        if !wanted(source, id) {
             self.numbers.push(None);
             return Ok(());
         }
         let (provider_id, name) = (text(row, 3)?, text(row, 4)?);
-        self.room.take(&[&reference.source, &reference.id, &provider_id, &name])?;
+        self.room.take(&[source, id, provider_id, name])?;
         self.numbers.push(Some(self.roster.schedules.len()));
-        let (name, horizon) = (name.into(), Timestamp::from_unix(horizon));
+        let reference = ScheduleRef { source: source.to_string(), id: id.to_string() };
+        let (provider_id, name) = (provider_id.to_string(), name.into());
+        let horizon = Timestamp::from_unix(horizon);
         self.roster.schedules.push(Schedule { reference, provider_id, name, synced, horizon });
         Ok(())
     }
@@ -336,7 +307,7 @@ impl<'t> Reader<'t> {
         bounded(self.met.0)?;
         self.met.0 += 1;
         let number = usize::try_from(row.schedule)?;
-        let schedule = *self.numbers.get(number).ok_or("a shift of no schedule")?;
+        let schedule = *self.numbers.get(number).ok_or("a shift without a schedule")?;
         let (level, window) = (row.level()?, row.window()?);
         Principal::check(row.principal)?;
         if let Some(schedule) = schedule {
@@ -358,57 +329,10 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn finish(self) -> Roster {
-        Roster { shifts: self.shifts.into(), ..self.roster }
+    /// Puts the shifts that were kept in order.
+    fn finish(&mut self) {
+        self.roster.shifts = std::mem::take(&mut self.shifts).into();
     }
-
-    /// Adds to `people` whoever has a shift at `now` in a schedule that is wanted.
-    fn add_on_call(&mut self, now: i64, people: &mut BTreeSet<Principal>) -> Result<(), Damaged> {
-        let Self { tables, is_ordered, numbers, room, .. } = self;
-        let mut add = |row: ShiftRow<'_>| {
-            let number = usize::try_from(row.schedule)?;
-            let is_wanted = numbers.get(number).ok_or("a shift of no schedule")?.is_some();
-            if is_wanted && row.starts <= now && now < row.ends {
-                let person = Principal::new(row.principal)?;
-                if !people.contains(&person) {
-                    room.take(&[row.principal])?;
-                    people.insert(person);
-                }
-            }
-            Ok(())
-        };
-        if !*is_ordered {
-            return tables.rows("shift", FIRST_COLUMNS, |row| add(ShiftRow::first(row)?));
-        }
-        let mut above = -1;
-        while let Some(magnitude) = next_magnitude(tables, above)? {
-            let earliest = earliest_start(magnitude, now);
-            let place = |row: &Row<'_>| {
-                let start = row.integer(1)?;
-                let within =
-                    if start < earliest { Ordering::Less } else { start.cmp(&now).max(Ordering::Equal) };
-                Ok(row.integer(0)?.cmp(&magnitude).then(within))
-            };
-            tables.range("shift_time", COLUMNS, place, |row| add(ShiftRow::by_time(row)?))?;
-            above = magnitude;
-        }
-        Ok(())
-    }
-}
-
-/// The least magnitude `above` this one that any shift has.
-fn next_magnitude(tables: &Tables, above: i64) -> Result<Option<i64>, Damaged> {
-    let found = Cell::new(None);
-    let place = |row: &Row<'_>| match found.get() {
-        _ if row.integer(0)? <= above => Ok(Ordering::Less),
-        None => Ok(Ordering::Equal),
-        Some(_) => Ok(Ordering::Greater),
-    };
-    tables.range("shift_time", COLUMNS, place, |row| {
-        found.set(Some(row.integer(0)?));
-        Ok(())
-    })?;
-    Ok(found.get())
 }
 
 /// Columns of the table of shifts, and of its index.
@@ -432,7 +356,7 @@ impl<'p> ShiftRow<'p> {
         // principal, starts, ends, schedule, level, magnitude
         let (principal, starts, ends) = (row.text(0)?, row.integer(1)?, row.integer(2)?);
         if row.integer(5)? != magnitude(starts, ends) {
-            return Err("a shift that is not as long as it says".into());
+            return Err("a shift whose length does not match its times".into());
         }
         Ok(Self { schedule: row.integer(3)?, principal, level: row.integer(4)?, starts, ends })
     }
@@ -460,9 +384,9 @@ impl<'p> ShiftRow<'p> {
 
     fn window(&self) -> Result<Window, Damaged> {
         let (start, end) = (Timestamp::from_unix(self.starts), Timestamp::from_unix(self.ends));
-        // Beside the open ends, which stand for themselves, a provider tells dates.
+        // Apart from open ends, a provider gives dates.
         if !(start == Timestamp::MIN || start.has_date()) || !(end == Timestamp::MAX || end.has_date()) {
-            return Err("a shift at a time that no calendar has".into());
+            return Err("a shift at a time outside the calendar".into());
         }
         Window::new(start, end).ok_or_else(|| "a shift that ends before it starts".into())
     }
@@ -471,17 +395,18 @@ impl<'p> ShiftRow<'p> {
 /// The longest name or id that a reader takes, in bytes.
 const LONGEST_TEXT: usize = 1024;
 
-fn text(row: &Row<'_>, column: usize) -> Result<String, Damaged> {
+fn text<'p>(row: &Row<'p>, column: usize) -> Result<&'p str, Damaged> {
     match row.text(column)? {
-        text if text.len() <= LONGEST_TEXT => Ok(text.to_string()),
-        _ => Err("a name longer than any is".into()),
+        text if text.len() <= LONGEST_TEXT => Ok(text),
+        _ => Err("a name longer than the limit".into()),
     }
 }
 
 /// What is left of [`MOST_BYTES`].
-struct Room(usize);
+#[derive(Debug, Clone, Copy)]
+struct SizeLimit(usize);
 
-impl Room {
+impl SizeLimit {
     fn new() -> Self {
         Self(MOST_BYTES)
     }
@@ -489,326 +414,14 @@ impl Room {
     /// Takes what a row with these texts costs.
     fn take(&mut self, texts: &[&str]) -> Result<(), &'static str> {
         let bytes = texts.iter().map(|text| text.len()).sum::<usize>() + ROW_BYTES;
-        self.0 = self.0.checked_sub(bytes).ok_or("it is larger than any roster is")?;
+        self.0 = self.0.checked_sub(bytes).ok_or("it is larger than a roster may be")?;
         Ok(())
     }
 }
 
 fn bounded(rows: usize) -> Result<(), &'static str> {
-    if rows < MOST_ROWS { Ok(()) } else { Err("more rows than any roster has") }
+    if rows < MOST_ROWS { Ok(()) } else { Err("more rows than a roster may have") }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use policy::{Fault, Proven, Span};
-    use rusqlite::Connection;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn first_shift() -> Shift {
-        let window = Window::new(Timestamp::MIN, Timestamp::from_unix(2000)).unwrap();
-        Shift { schedule: 0, principal: Principal::new("alice").unwrap(), level: 1, window }
-    }
-
-    fn example() -> Roster {
-        let alice = Principal::new("alice").unwrap();
-        let at = Timestamp::from_unix;
-        Roster {
-            published: at(1000),
-            floor: at(1000),
-            schedules: vec![Schedule {
-                reference: ScheduleRef { source: "pd".into(), id: "P1".into() },
-                provider_id: "P1".into(),
-                name: "primary".into(),
-                synced: at(1000),
-                horizon: at(9000),
-            }],
-            shifts: vec![first_shift()].into(),
-            eligible: [(alice, true)].into(),
-        }
-    }
-
-    /// Reads an example roster after `spoil` did something to its file.
-    fn fault_after(spoil: impl FnOnce(&Path)) -> Fault {
-        let directory = crate::scratch();
-        let path = directory.path().join("roster.db");
-        publish(&path, &example(), &BTreeSet::new()).unwrap();
-        spoil(&path);
-        let fault = read(&path, Timestamp::MAX).unwrap_err().fault();
-        let (alice, primary) = (&Principal::new("alice").unwrap(), &example().schedules[0].reference);
-        let schedules = &BTreeSet::from([primary]);
-        for (people, on_call) in [(vec![alice.clone()], None), (vec![], Some(Timestamp::from_unix(1500)))] {
-            // A part may not meet what is damaged; then it has nothing that was not there before.
-            match read_part(&path, Part { schedules, people: &people, on_call }, Timestamp::MAX) {
-                Err(error) => assert_eq!(error.fault(), fault, "{people:?}"),
-                Ok(part) => {
-                    assert!(part.shifts.iter().all(|shift| example().shifts.contains(shift)), "{part:?}");
-                    assert!(
-                        part.eligible.iter().all(|person| example().eligible.iter().any(|one| one == person))
-                    );
-                }
-            }
-        }
-        fault
-    }
-
-    fn sql(statement: &'static str) -> impl FnOnce(&Path) {
-        move |path| Connection::open(path).unwrap().execute_batch(statement).unwrap()
-    }
-
-    #[test]
-    fn what_was_published_is_read_back() {
-        let directory = crate::scratch();
-        let path = directory.path().join("roster.db");
-        let mapping = Mapping {
-            source: "pd".into(),
-            principal: Principal::new("alice").unwrap(),
-            user: "PUALICE".into(),
-            ground: "mail".into(),
-        };
-        let found = BTreeSet::from([mapping]);
-        publish(&path, &example(), &found).unwrap();
-        assert_eq!(read(&path, Timestamp::MAX).unwrap(), example());
-        assert_eq!(mappings(&path).unwrap(), found);
-        let of = |name, source| mappings_of(&path, &Principal::new(name).unwrap(), [source]).unwrap();
-        assert_eq!(of("alice", "pd"), found);
-        assert!(of("alice", "rota").is_empty() && of("bob", "pd").is_empty());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
-    }
-
-    #[test]
-    fn what_readers_would_refuse_is_not_published() {
-        let directory = crate::scratch();
-        let path = directory.path().join("roster.db");
-        publish(&path, &example(), &BTreeSet::new()).unwrap();
-        type Change = fn(&mut Roster);
-        let changes: [(&str, Change); 3] = [
-            ("a name longer than any is", |roster| roster.schedules[0].name = "x".repeat(2000).into()),
-            ("a shift of no schedule", |roster| {
-                roster.shifts = vec![Shift { schedule: 7, ..first_shift() }].into()
-            }),
-            ("a shift of level 0", |roster| roster.shifts = vec![Shift { level: 0, ..first_shift() }].into()),
-        ];
-        for (words, change) in changes {
-            let mut roster = example();
-            change(&mut roster);
-            let error = publish(&path, &roster, &BTreeSet::new()).unwrap_err().to_string();
-            assert!(error.contains("readers would refuse it") && error.contains(words), "{error}");
-            assert_eq!(read(&path, Timestamp::MAX).unwrap(), example(), "the old one stays");
-            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-        }
-    }
-
-    /// Writes `roster` in the form that came before.
-    fn publish_first(path: &Path, roster: &Roster) {
-        std::fs::write(path, "").unwrap();
-        let first = Schema {
-            application: SCHEMA.application,
-            written: Form { version: 1, statements: &FIRST_TABLES },
-            also: None,
-        };
-        let connection = first.create(path).unwrap();
-        let insert = |sql: &str, values: &[&dyn rusqlite::ToSql]| connection.execute(sql, values).unwrap();
-        insert("INSERT INTO meta VALUES (?1)", &[&roster.published.unix()]);
-        for (number, schedule) in roster.schedules.iter().enumerate() {
-            let ScheduleRef { source, id } = &schedule.reference;
-            let (name, synced, horizon) =
-                (schedule.name.as_str(), schedule.synced.unix(), schedule.horizon.unix());
-            let values: [&dyn rusqlite::ToSql; 7] =
-                [&(number as i64), source, id, &schedule.provider_id, &name, &synced, &horizon];
-            insert("INSERT INTO schedule VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", &values);
-        }
-        for shift in &roster.shifts {
-            let (start, end) = (shift.window.start().unix(), shift.window.end().unix());
-            let values: [&dyn rusqlite::ToSql; 5] =
-                [&(shift.schedule as i64), &shift.principal.as_str(), &shift.level, &start, &end];
-            insert("INSERT INTO shift VALUES (?1, ?2, ?3, ?4, ?5)", &values);
-        }
-        for (person, eligible) in &roster.eligible {
-            insert("INSERT INTO person VALUES (?1, ?2)", &[&person.as_str(), &i64::from(*eligible)]);
-        }
-    }
-
-    /// 40 people in five schedules, with shifts of every length from a second to for ever.
-    fn many() -> Roster {
-        let mut roster = example();
-        let at = Timestamp::from_unix;
-        let first = roster.schedules[0].clone();
-        roster.schedules = (0..5)
-            .map(|number| {
-                let reference = ScheduleRef { source: "pd".into(), id: format!("P{number}") };
-                Schedule { reference, ..first.clone() }
-            })
-            .collect();
-        let names: Vec<Principal> =
-            (0..40).map(|number| Principal::new(&format!("p{number}")).unwrap()).collect();
-        let shift = |number: i64| {
-            let start = if number % 97 == 0 { Timestamp::MIN } else { at(number * 7919 % 100_000) };
-            let end = match number {
-                _ if number % 89 == 0 => Timestamp::MAX,
-                _ => at((number * 7919 % 100_000) + (1 << (number % 18)) + number % 3),
-            };
-            let principal = names[(number * 31 % 40) as usize].clone();
-            let (schedule, level) = ((number % 5) as usize, (1 + number % 2) as u8);
-            Shift { schedule, principal, level, window: Window::new(start, end).unwrap() }
-        };
-        roster.shifts = (1..2_000).map(shift).collect();
-        roster.eligible = names.iter().map(|name| (name.clone(), name.as_str() != "p7")).collect();
-        roster
-    }
-
-    #[test]
-    fn a_part_is_what_the_whole_has_of_it_in_both_forms() {
-        let directory = crate::scratch();
-        let path = directory.path().join("roster.db");
-        let whole = many();
-        let forms: [fn(&Path, &Roster); 2] =
-            [|path, roster| publish(path, roster, &BTreeSet::new()).unwrap(), publish_first];
-        for write in forms {
-            write(&path, &whole);
-            assert_eq!(read(&path, Timestamp::MAX).unwrap(), whole);
-            for round in 0..120_i64 {
-                let counted = |number: &usize| round % 7 == 0 || (*number as i64 + round) % 3 != 0;
-                let wanted: Vec<usize> = (0..5).filter(counted).collect();
-                let schedules: BTreeSet<&ScheduleRef> =
-                    wanted.iter().map(|number| &whole.schedules[*number].reference).collect();
-                let name = |number: i64| Principal::new(&format!("p{}", number % 43)).unwrap();
-                let people: Vec<Principal> = (0..round % 4).map(|other| name(round + 5 * other)).collect();
-                let instants = [whole.shifts[round as usize].window.end(), Timestamp::from_unix(round * 977)];
-                let on_call = (round % 3 > 0).then_some(instants[round as usize % 2]);
-                let part = Part { schedules: &schedules, people: &people, on_call };
-                assert_eq!(
-                    read_part(&path, part, Timestamp::MAX).unwrap(),
-                    expected(&whole, &wanted, part),
-                    "{part:?}"
-                );
-            }
-        }
-    }
-
-    /// What a part must have, from the whole.
-    fn expected(whole: &Roster, wanted: &[usize], part: Part<'_>) -> Roster {
-        let counts = |shift: &&Shift| wanted.contains(&shift.schedule);
-        let is_on_call = |shift: &&Shift| part.on_call.is_some_and(|now| shift.window.contains(now));
-        let mut people: BTreeSet<&Principal> =
-            whole.shifts.iter().filter(counts).filter(is_on_call).map(|shift| &shift.principal).collect();
-        people.extend(part.people);
-        let number = |shift: &Shift| wanted.iter().position(|number| *number == shift.schedule).unwrap();
-        let own = whole.shifts.iter().filter(counts).filter(|shift| people.contains(&shift.principal));
-        Roster {
-            published: whole.published,
-            floor: whole.floor,
-            schedules: wanted.iter().map(|number| whole.schedules[*number].clone()).collect(),
-            shifts: own.map(|shift| Shift { schedule: number(shift), ..shift.clone() }).collect(),
-            eligible: whole
-                .eligible
-                .iter()
-                .filter(|(person, _)| people.contains(person))
-                .map(|(person, may)| (person.clone(), *may))
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn what_is_no_roster_is_refused_and_nothing_is_made() {
-        let directory = crate::scratch();
-        let path = directory.path().join("roster.db");
-        assert_eq!(read(&path, Timestamp::MAX).unwrap_err().fault(), Fault::Missing);
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-        assert_eq!(fault_after(|path| std::fs::write(path, "").unwrap()), Fault::Corrupt);
-        assert_eq!(fault_after(|path| std::fs::write(path, [0x5a; 9000]).unwrap()), Fault::Corrupt);
-        assert_eq!(
-            fault_after(|path| {
-                let whole = std::fs::read(path).unwrap();
-                std::fs::write(path, &whole[..whole.len() / 2]).unwrap();
-            }),
-            Fault::Corrupt
-        );
-        assert_eq!(fault_after(sql("PRAGMA user_version = 9")), Fault::Version);
-        assert_eq!(fault_after(sql("PRAGMA application_id = 7")), Fault::Corrupt);
-    }
-
-    #[test]
-    fn foreign_sql_and_wrong_types_are_refused() {
-        for spoil in [
-            "CREATE TRIGGER t AFTER INSERT ON shift BEGIN DELETE FROM shift; END",
-            "CREATE VIEW v AS SELECT 1",
-            "CREATE TABLE extra (x)",
-            "CREATE INDEX i ON shift (abs(level))",
-            "UPDATE shift SET level = 'x'",
-            "UPDATE shift SET level = 900",
-            "UPDATE shift SET level = 0",
-            "UPDATE schedule SET synced = 2000",
-            "UPDATE schedule SET name = hex(zeroblob(600))",
-            "UPDATE shift SET principal = 'A*'",
-            "UPDATE shift SET schedule = 7",
-            "UPDATE shift SET ends = starts",
-            "UPDATE shift SET ends = 253402300800",
-            "UPDATE shift SET ends = 9223372036854775806",
-            "UPDATE shift SET starts = -62135596801",
-            // More bytes than a reader keeps, in rows that each are as they should be.
-            "DELETE FROM schedule; WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
-             INSERT INTO schedule SELECT i, 's', i, 'p', hex(zeroblob(500)), 0, 0 FROM n",
-            "UPDATE person SET eligible = 2",
-            "DELETE FROM meta",
-            "UPDATE meta SET published = 'x'",
-        ] {
-            assert_eq!(fault_after(sql(spoil)), Fault::Corrupt, "{spoil}");
-        }
-    }
-
-    #[test]
-    fn a_roster_that_others_could_have_written_is_refused() {
-        let set =
-            |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-        assert_eq!(fault_after(|path| set(path, 0o664)), Fault::Untrusted);
-        assert_eq!(fault_after(|path| set(path, 0o646)), Fault::Untrusted);
-        assert_eq!(fault_after(|path| set(path.parent().unwrap(), 0o777)), Fault::Untrusted);
-        assert_eq!(
-            fault_after(|path| {
-                let moved = path.with_extension("moved");
-                std::fs::rename(path, &moved).unwrap();
-                symlink(&moved, path).unwrap();
-            }),
-            Fault::Untrusted
-        );
-    }
-
-    #[test]
-    fn one_sync_at_a_time() {
-        let directory = crate::scratch();
-        let path = directory.path().join("roster.db");
-        let first = crate::SyncLock::take(&path).unwrap();
-        assert!(matches!(crate::SyncLock::take(&path), Err(StoreError::Busy(_))));
-        drop(first);
-        assert!(crate::SyncLock::take(&path).is_ok());
-    }
-
-    #[test]
-    fn what_was_read_by_a_clock_that_was_ahead_is_as_old_as_what_is_proven() {
-        let (directory, at) = (crate::scratch(), Timestamp::from_unix);
-        let path = directory.path().join("roster.db");
-        let mut roster = example();
-        (roster.published, roster.floor) = (at(90_000), at(90_000));
-        let kept = Schedule {
-            reference: ScheduleRef { source: "pd".into(), id: "P2".into() },
-            ..roster.schedules[0].clone()
-        };
-        roster.schedules[0].synced = at(90_000);
-        roster.schedules.push(kept);
-        publish(&path, &roster, &BTreeSet::new()).unwrap();
-        let synced = |now| {
-            read(&path, at(now)).unwrap().schedules.iter().map(|one| one.synced.unix()).collect::<Vec<_>>()
-        };
-        let holds = |now| read(&path, at(now)).unwrap().clock_holds(at(now));
-        assert!(!holds(1100) && holds(90_000), "nothing vouches for it");
-        let uptime = clock::uptime();
-        crate::prove(&path, 0o644, &Proven::seen(at(900), None, uptime, at(90_000))).unwrap();
-        assert_eq!((synced(1100), holds(1100)), (vec![900, 1000], true));
-        assert_eq!(synced(90_000), [90_000, 1000]);
-        crate::prove(&path, 0o644, &Proven::seen(at(900), None, uptime, at(1)).of(at(89_999))).unwrap();
-        assert_eq!((synced(1100), holds(1100)), (vec![90_000, 1000], false), "of another copy");
-        crate::prove(&path, 0o644, &Proven::seen(at(99_000), None, uptime, at(90_000))).unwrap();
-        assert!(!holds(98_000) && holds(98_999) && read(&path, at(98_999).minus(Span::hours(9))).is_ok());
-    }
-}
+mod tests;

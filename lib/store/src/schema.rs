@@ -1,4 +1,4 @@
-//! Tables, versions, and how a database is opened by someone who does not believe it.
+//! Tables, versions, and how a database is opened that is not trusted.
 
 use std::fs::{self, File};
 use std::io;
@@ -76,20 +76,19 @@ impl Schema {
         Tables::open(file, form.statements).map_err(|error| StoreError::reading(path, error))
     }
 
-    /// Opens what was just written, before it is published: whoever reads it then is as strict.
-    pub fn open_written(&self, path: &Path) -> Result<Tables, String> {
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        Tables::open(file, self.written.statements).map_err(|error| error.to_string())
+    /// Opens what was just written, before it is published, as strictly as readers will.
+    pub fn open_written(&self, path: &Path) -> Result<Tables, Box<dyn std::error::Error>> {
+        Tables::open(File::open(path)?, self.written.statements)
     }
 
-    /// The file at `path` and its form, if it may be believed, is ours, and was not changed since it was published.
+    /// The file at `path` and its form, if it may be trusted, is ours, and was not changed since it was published.
     fn judge(&self, path: &Path) -> Result<(File, &Form), StoreError> {
         let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
         let form =
             self.identify(path, identity(&file).map_err(|error| StoreError::reading(path, error.into()))?)?;
         // An immutable database is read without its journal: half of somebody's change would be taken for all.
         if journals(path).any(|journal| fs::symlink_metadata(journal).is_ok_and(|found| found.len() > 0)) {
-            return Err(StoreError::corrupt(path, "a journal is beside it: it was changed in place"));
+            return Err(StoreError::corrupt(path, "there is a journal beside it: it was changed in place"));
         }
         Ok((file, form))
     }
@@ -113,7 +112,7 @@ impl Schema {
 
     fn identify(&self, path: &Path, (application, version): (i64, i64)) -> Result<&Form, StoreError> {
         if application != self.application {
-            return Err(StoreError::corrupt(path, "it is another program's database"));
+            return Err(StoreError::corrupt(path, "it is the database of another program"));
         }
         let mut forms = [Some(&self.written), self.also.as_ref()].into_iter().flatten();
         let form = forms.find(|form| form.version == version);
@@ -181,7 +180,7 @@ impl Form {
         failed: impl Fn(rusqlite::Error) -> StoreError,
     ) -> Result<(), StoreError> {
         if !self.matches(connection).map_err(failed)? {
-            return Err(StoreError::corrupt(path, "its tables are not those of its form"));
+            return Err(StoreError::corrupt(path, "its tables are not those of its format"));
         }
         Ok(())
     }

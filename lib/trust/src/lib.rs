@@ -2,13 +2,13 @@
 //!
 //! Programs that run as root, as sshd's helper or inside other processes read files that other
 //! users write. They open a file once, without following links and without waiting, and judge the
-//! open descriptor: a regular file with one name, an owner who may be believed, no write permission
+//! open descriptor: a regular file with one name, an owner who may be trusted, no write permission
 //! for group or others. Every directory above it is judged too: all but the last are root's, the
 //! last and the file have one owner. No user or group name is looked up, so that a module loaded
 //! by every process can apply the rule.
 //!
 //! Between the judgement of a path and a later open by name (SQLite opens by name) only root and
-//! that one owner can exchange the file, and those two are believed anyway.
+//! that one owner can exchange the file, and those two are trusted anyway.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-/// Who may own a file that is believed.
+/// Who may own a file that is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// Root alone: configuration, secrets, whatever says what is allowed.
@@ -29,7 +29,7 @@ pub enum Owner {
     Service,
 }
 
-/// Why a file is not believed.
+/// Why a file is not trusted.
 #[derive(Debug)]
 pub struct Refusal {
     /// The file that was asked for.
@@ -117,7 +117,7 @@ pub fn judge_socket(path: &Path) -> Result<(), Refusal> {
         return untrusted("it is not a socket");
     }
     if metadata.uid() != 0 && metadata.uid() != keeper {
-        return untrusted("its owner is neither root nor the owner of its directory");
+        return untrusted("it belongs neither to root nor to the owner of its directory");
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ pub fn judge_socket(path: &Path) -> Result<(), Refusal> {
 const MOST_LINKS: usize = 8;
 
 /// `path` with the links among its directories followed, for programs: /bin is one on most systems. Root alone
-/// can have made them: each stands in a directory that is root's and that nobody else can write. Its last name
+/// can have made them: each is in a directory that is root's and that nobody else can write. Its last name
 /// is left as it is. What comes out is still to be judged, by [`open`].
 pub fn follow_directories(path: &Path) -> Result<PathBuf, Refusal> {
     resolve_parents(path).map_err(|why| Refusal { path: path.to_path_buf(), why })
@@ -134,7 +134,7 @@ pub fn follow_directories(path: &Path) -> Result<PathBuf, Refusal> {
 
 fn resolve_parents(path: &Path) -> Result<PathBuf, Why> {
     let (Some(parent), Some(name)) = (path.parent().filter(|_| path.is_absolute()), path.file_name()) else {
-        return Err(Why::Untrusted(path.to_path_buf(), "it is not an absolute path of a file"));
+        return Err(Why::Untrusted(path.to_path_buf(), "it is not an absolute path"));
     };
     if parent.components().any(|part| part == Component::ParentDir) {
         return Err(Why::Untrusted(path.to_path_buf(), "its path has .. in it"));
@@ -175,11 +175,11 @@ fn judge_link(directory: &Path, at: &Path, link: &Metadata) -> Result<(), Why> {
     for above in directory.ancestors() {
         let metadata = look_at(above)?;
         if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
-            return Err(Why::Untrusted(at.to_path_buf(), "is a link that others could have made"));
+            return Err(Why::Untrusted(at.to_path_buf(), "is a symbolic link that others could have made"));
         }
     }
     if link.uid() != 0 {
-        return Err(Why::Untrusted(at.to_path_buf(), "is a link that is not root's"));
+        return Err(Why::Untrusted(at.to_path_buf(), "is a symbolic link that is not root's"));
     }
     Ok(())
 }
@@ -188,19 +188,47 @@ fn look_at(path: &Path) -> Result<Metadata, Why> {
     std::fs::symlink_metadata(path).map_err(Why::from_system)
 }
 
-fn read_bounded(file: &File, metadata: &Metadata, largest: u64) -> Result<Vec<u8>, Why> {
+/// Reads the first `most` bytes of the regular file at `path`, by whomever they were written: what is read is checked by what it
+/// says, as by a signature or a digest, or no harm comes of it. No link is followed, and no FIFO waited for. Whether a file
+/// is longer than `n` bytes shows who asks for `n + 1`.
+///
+/// # Errors
+/// There is no regular file of this name, or it cannot be read.
+pub fn read_start(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open_itself(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        start_of(&file, &metadata, most)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
+
+fn start_of(file: &File, metadata: &Metadata, most: u64) -> io::Result<Vec<u8>> {
     // One byte more than the file has: the read that finds its end needs no larger buffer.
-    let expected = metadata.len().min(largest).saturating_add(1);
+    let expected = metadata.len().saturating_add(1).min(most);
     let mut content = Vec::new();
     // A host that has no memory left must not be ended by a file's size.
     content
         .try_reserve_exact(usize::try_from(expected).unwrap_or(usize::MAX))
-        .map_err(|_| Why::Unreadable(io::ErrorKind::OutOfMemory.into()))?;
-    file.take(largest.saturating_add(1)).read_to_end(&mut content).map_err(Why::Unreadable)?;
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    file.take(most).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn read_bounded(file: &File, metadata: &Metadata, largest: u64) -> Result<Vec<u8>, Why> {
+    let content = start_of(file, metadata, largest.saturating_add(1)).map_err(Why::Unreadable)?;
     if content.len() as u64 > largest {
         return Err(Why::TooLarge(largest));
     }
     Ok(content)
+}
+
+/// Opens what has this name and not what a link there points to.
+fn open_itself(path: &Path) -> io::Result<File> {
+    // O_NONBLOCK: a FIFO in the file's place must not hold up a login (Linux-PAM CVE-2024-22365).
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
 fn judge(path: &Path, owner: Owner) -> Result<(File, Metadata), Why> {
@@ -208,16 +236,12 @@ fn judge(path: &Path, owner: Owner) -> Result<(File, Metadata), Why> {
     if owner == Owner::Root && keeper != 0 {
         return Err(Why::Untrusted(path.to_path_buf(), "its directory is not root's"));
     }
-    // O_NONBLOCK: a FIFO in the file's place must not hold up a login (Linux-PAM CVE-2024-22365).
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(|error| {
-        match error.raw_os_error() {
-            Some(code) if code == nix::errno::Errno::ELOOP as i32 => {
-                Why::Untrusted(path.to_path_buf(), "it is a symbolic link; name the file itself")
-            }
-            _ if error.kind() == io::ErrorKind::NotFound => Why::Missing,
-            _ => Why::Unreadable(error),
+    let file = open_itself(path).map_err(|error| match error.raw_os_error() {
+        Some(code) if code == nix::errno::Errno::ELOOP as i32 => {
+            Why::Untrusted(path.to_path_buf(), "it is a symbolic link; name the file itself")
         }
+        _ if error.kind() == io::ErrorKind::NotFound => Why::Missing,
+        _ => Why::Unreadable(error),
     })?;
     let metadata = file.metadata().map_err(Why::Unreadable)?;
     let untrusted = |why| Err(Why::Untrusted(path.to_path_buf(), why));
@@ -229,7 +253,7 @@ fn judge(path: &Path, owner: Owner) -> Result<(File, Metadata), Why> {
         return untrusted("it has more than one name (hard links)");
     }
     if metadata.uid() != 0 && metadata.uid() != keeper {
-        return untrusted("its owner is not the one who may write it; see chown(1)");
+        return untrusted("it belongs to the wrong user; see chown(1)");
     }
     if metadata.mode() & 0o022 != 0 {
         return untrusted("others can write it; chmod go-w it");
@@ -241,7 +265,7 @@ fn judge(path: &Path, owner: Owner) -> Result<(File, Metadata), Why> {
 fn judge_parents(path: &Path) -> Result<u32, Why> {
     let parent = path.parent().filter(|_| path.is_absolute());
     let Some(parent) = parent else {
-        return Err(Why::Untrusted(path.to_path_buf(), "it is not an absolute path of a file"));
+        return Err(Why::Untrusted(path.to_path_buf(), "it is not an absolute path"));
     };
     let mut directory = PathBuf::new();
     let mut keeper = 0;
@@ -307,7 +331,7 @@ mod tests {
         assert!(refused(&file, Owner::Service).contains("can be written by others"));
         mode(directory.path(), 0o755);
         chown(&file, Some(65_534), None).unwrap();
-        assert!(refused(&file, Owner::Service).contains("its owner is not the one"));
+        assert!(refused(&file, Owner::Service).contains("it belongs to the wrong user"));
         chown(directory.path(), Some(65_534), None).unwrap();
         assert!(read(&file, Owner::Service, 100).is_ok(), "a service's file in the service's directory");
         assert!(refused(&file, Owner::Root).contains("its directory is not root's"));
@@ -334,6 +358,22 @@ mod tests {
     }
 
     #[test]
+    fn of_a_file_that_nobody_vouches_for_the_start_is_read_and_nothing_else_is_waited_for() {
+        let (directory, _) = scratch();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("anybodys"), "abc").unwrap();
+        mode(&at("anybodys"), 0o666);
+        for (most, start) in [(0, ""), (2, "ab"), (3, "abc"), (u64::MAX, "abc")] {
+            assert_eq!(read_start(&at("anybodys"), most).unwrap(), start.as_bytes());
+        }
+        symlink(at("anybodys"), at("link")).unwrap();
+        std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+        for name in ["link", "pipe", "", "none"] {
+            assert!(read_start(&at(name), 9).is_err(), "{name}");
+        }
+    }
+
+    #[test]
     fn a_socket_is_roots_or_the_services_whose_directory_it_is_in() {
         let (directory, file) = scratch();
         let socket = directory.path().join("socket");
@@ -346,7 +386,7 @@ mod tests {
         assert!(refused(&directory.path().join("link")).contains("it is not a socket"));
         assert!(judge_socket(&directory.path().join("none")).unwrap_err().is_missing());
         chown(&socket, Some(65_534), None).unwrap();
-        assert!(refused(&socket).contains("its owner is neither root nor"));
+        assert!(refused(&socket).contains("it belongs neither to root nor"));
         chown(directory.path(), Some(65_534), None).unwrap();
         assert!(judge_socket(&socket).is_ok());
         mode(directory.path(), 0o777);
@@ -381,7 +421,7 @@ mod tests {
         assert_eq!(follow_directories(&file).unwrap(), file);
 
         lchown(at("bin"), Some(65_534), None).unwrap();
-        assert!(followed("bin/x").unwrap_err().contains("is a link that is not root's"));
+        assert!(followed("bin/x").unwrap_err().contains("is a symbolic link that is not root's"));
         lchown(at("bin"), Some(0), None).unwrap();
         for bits in [0o775, 0o1777] {
             mode(directory.path(), bits);

@@ -8,8 +8,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::draft::{Attribute, Draft};
-use super::{Problem, Setting, few_enough};
+use super::directory::{Attribute, ImportedDirectory};
+use super::setting::{Problem, Setting, few_enough};
 
 /// Every name, as Go's program spells it.
 const NAMES: [&str; 9] = [
@@ -32,9 +32,9 @@ pub fn resembles(text: &str) -> bool {
 }
 
 /// Understands `text`.
-pub fn read(text: &str) -> Result<Draft, Problem> {
+pub fn read(text: &str) -> Result<ImportedDirectory, Problem> {
     let settings = settings(text)?;
-    let mut draft = Draft::default();
+    let mut draft = ImportedDirectory::default();
     for setting in &settings {
         take(&mut draft, setting)?;
     }
@@ -48,11 +48,11 @@ pub fn read(text: &str) -> Result<Draft, Problem> {
              selects, here all who have {keys}"
         ),
     );
-    draft.note(0, "the Go authkeys printed what the directory holds; ours prints only what parses as a key");
+    draft.note(0, "the Go authkeys printed every value of the attribute; this one prints only valid keys");
     Ok(draft)
 }
 
-fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
+fn take(draft: &mut ImportedDirectory, setting: &Setting) -> Result<(), Problem> {
     match setting.name.as_str() {
         "BaseDN" => draft.base(setting),
         "BindDN" => draft.bind_dn(setting),
@@ -63,19 +63,19 @@ fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
         "LDAPServer" | "LDAPPort" => {}
         "DialTimeout" => draft.has_none(
             setting,
-            "there it was the time to connect, at each login; here `deadline` is the time of a whole sync, 60s",
+            "it limited the connection at each login; here `timeout` limits a whole sync (60s)",
         ),
         _ => draft.unknown(setting),
     }
     Ok(())
 }
 
-fn take_server(draft: &mut Draft, settings: &[Setting]) {
+fn take_server(draft: &mut ImportedDirectory, settings: &[Setting]) {
     let named = |name: &str| settings.iter().find(|s| s.name == name).filter(|s| s.text().is_some());
     let Some(server) = named("LDAPServer") else { return };
     let port = named("LDAPPort").map(|port| port.value.as_str()).filter(|port| *port != "0");
     if port.is_none() {
-        draft.note(server.line, "there is no LDAPPort; 389 is taken");
+        draft.note(server.line, "there is no LDAPPort; 389 is used");
     }
     draft.server(server.line, &format!("ldap://{}:{}", server.value.trim(), port.unwrap_or("389")));
 }
@@ -88,7 +88,7 @@ fn settings(text: &str) -> Result<Vec<Setting>, Problem> {
             serde_json::error::Category::Data => "not a JSON object",
             _ => message.split(" at line ").next().unwrap_or("not JSON"),
         };
-        Problem::new(error.line(), format!("{what}; mend it (`jq . FILE` shows where) and import again"))
+        Problem::new(error.line(), format!("{what}; fix it (`jq . FILE` shows where) and import again"))
     })?;
     let mut settings: Vec<Setting> = Vec::new();
     let (mut offset, mut line) = (0, 1);
@@ -102,10 +102,7 @@ fn settings(text: &str) -> Result<Vec<Setting>, Problem> {
         if let Some(first) = settings.iter().find(|setting| known.is_some() && setting.name == name) {
             return Err(Problem::new(
                 line,
-                format!(
-                    "{name} stands in line {} already; Go takes the last, so delete the other",
-                    first.line
-                ),
+                format!("{name} is also in line {}; Go uses the last one, so delete the other", first.line),
             ));
         }
         settings.push(Setting { value: value(&name, raw, known.is_some(), line)?, name, line });

@@ -1,63 +1,63 @@
 //! `nslcd.conf` of nss-pam-ldapd: a keyword and its arguments on each line.
 //!
 //! nslcd serves accounts and no SSH keys, so what is imported is the way to the directory and who
-//! the people are. `uri` and `base` may stand several times, and all of them count.
+//! the people are. `uri` and `base` may occur several times, and all of them count.
 
-use super::draft::{Attribute, Draft};
-use super::{Problem, Setting, advice, few_enough, last_wins};
+use super::directory::{Attribute, ImportedDirectory, last_wins};
+use super::setting::{Problem, Setting, advice, few_enough};
 
-const OWN: &str = "concerns accounts (NSS, PAM), which nslcd goes on serving";
+const OWN: &str = "is about accounts (NSS, PAM), which nslcd still serves";
 
 /// What is known and has no counterpart.
 const ADVICE: &[(&str, &str)] = &[
     ("threads", "nslcd's own"),
-    ("uid", "nslcd's own user; authkeys-sync runs as authkeys-sync"),
-    ("gid", "nslcd's own group; authkeys-sync runs as authkeys-sync"),
-    ("log", "the system's log, always; nothing to set"),
+    ("uid", "the user of nslcd; authkeys-sync runs as authkeys-sync"),
+    ("gid", "the group of nslcd; authkeys-sync runs as authkeys-sync"),
+    ("log", "always the system's log; there is no setting"),
     ("ldap_version", "version 3, always"),
     ("deref", "aliases are not followed"),
     ("referrals", "referrals are not followed; name the server that has the people in `urls`"),
-    ("bind_timelimit", "there it was the time to connect; here `deadline` is the time of a whole sync, 60s"),
-    ("timelimit", "there it was the time of one search; here `deadline` is the time of a whole sync, 60s"),
+    ("bind_timelimit", "it limited the connection; here `timeout` limits a whole sync (60s)"),
+    ("timelimit", "it limited one search; here `timeout` limits a whole sync (60s)"),
     ("idle_timelimit", "authkeys-sync keeps no connection open"),
-    ("reconnect_*", "a sync that fails is tried again when its timer fires; the copy is served until then"),
+    ("reconnect_*", "a failed sync is repeated by its timer; the copy is used until then"),
     ("tls_cacertdir", "join its files into one (cat) and name that in `ca_file`"),
     ("tls_randfile", "not needed"),
-    ("tls_ciphers", "not needed: TLS 1.2 and 1.3 with good ciphers only"),
+    ("tls_ciphers", "not needed: TLS 1.2 and 1.3 with strong ciphers only"),
     (
         "tls_cert",
-        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+        "set `client_cert_file` and `client_key_file`; with `bind = \"external\"` it is also the identity",
     ),
     (
         "tls_key",
-        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+        "set `client_cert_file` and `client_key_file`; with `bind = \"external\"` it is also the identity",
     ),
-    ("tls_crlcheck", "revocation lists are not read; give the directory short-lived certificates"),
-    ("tls_crlfile", "revocation lists are not read; give the directory short-lived certificates"),
+    ("tls_crlcheck", "revocation lists are not read; use short-lived certificates for the directory"),
+    ("tls_crlfile", "revocation lists are not read; use short-lived certificates for the directory"),
     (
         "sasl_*",
-        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+        "only a bind by name and password or by client certificate (`bind = \"external\"`); no Kerberos",
     ),
     (
         "krb5_ccname",
-        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+        "only a bind by name and password or by client certificate (`bind = \"external\"`); no Kerberos",
     ),
     (
         "use_sasl",
-        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+        "only a bind by name and password or by client certificate (`bind = \"external\"`); no Kerberos",
     ),
     ("pagesize", "500, always"),
-    ("cache", "the copy is served until it is `[keys] stale_for` old, 24h"),
+    ("cache", "the copy is used until it is older than `[keys] max_age` (24h)"),
     (
         "pam_authz_search",
-        "a condition at login, by pam_ldap: keep its account line; what must hold for keys, too, goes into `filter`",
+        "a condition that pam_ldap checks at login: keep its account line; put what also applies to keys into `filter`",
     ),
     ("pam_*", OWN),
     ("nss_*", OWN),
     ("rootpwmoddn", OWN),
-    ("validnames", "names are [a-z_][a-z0-9_.-]{0,31}, always"),
-    ("ignorecase", "names are compared exactly, always"),
-    ("scope", "searches go through the whole subtree; narrow `base`"),
+    ("validnames", "names are always [a-z_][a-z0-9_.-]{0,31}"),
+    ("ignorecase", "names are always compared exactly"),
+    ("scope", "searches always cover the whole subtree; narrow `base`"),
 ];
 
 /// Does `text` name a server the way nslcd does, and a base or nothing but keywords?
@@ -73,8 +73,8 @@ pub fn resembles(text: &str) -> bool {
 }
 
 /// Understands `text`.
-pub fn read(text: &str) -> Result<Draft, Problem> {
-    let mut draft = Draft::default();
+pub fn read(text: &str) -> Result<ImportedDirectory, Problem> {
+    let mut draft = ImportedDirectory::default();
     let settings = last_wins(settings(text)?, &["uri", "base", "pam_authz_search", "scope"], &mut draft);
     for setting in &settings {
         take(&mut draft, setting)?;
@@ -87,20 +87,25 @@ pub fn read(text: &str) -> Result<Draft, Problem> {
     if draft.begins_without_tls() && !said {
         draft.note(
             0,
-            "nslcd used no TLS with ldap://; here StartTLS always is, so the server needs a certificate",
+            "nslcd used no TLS with ldap://; here ldap:// always means StartTLS, so the server needs a certificate",
         );
     }
-    draft.note(0, "nslcd serves no SSH keys: whatever did, in sshd_config's AuthorizedKeysCommand, is what authkeys replaces");
+    draft.note(
+        0,
+        "nslcd serves no SSH keys: authkeys replaces what AuthorizedKeysCommand in sshd_config runs now",
+    );
     Ok(draft)
 }
 
-fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
+fn take(draft: &mut ImportedDirectory, setting: &Setting) -> Result<(), Problem> {
     match setting.name.as_str() {
         "uri" => setting.value.split_ascii_whitespace().for_each(|url| draft.server(setting.line, url)),
         "base" | "base passwd" => {}
         "binddn" => draft.bind_dn(setting),
         "bindpw" => draft.password(setting),
-        "rootpwmodpw" => draft.note(setting.line, "`rootpwmodpw` is nslcd's own and is not repeated"),
+        "rootpwmodpw" => {
+            draft.note(setting.line, "`rootpwmodpw` is only for nslcd, and its value is not shown")
+        }
         "tls_cacertfile" => draft.ca_file(setting),
         "ssl" => take_ssl(draft, setting),
         "tls_reqcert" if matches!(setting.value.as_str(), "demand" | "hard") => {}
@@ -120,34 +125,34 @@ fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
     Ok(())
 }
 
-fn take_ssl(draft: &mut Draft, setting: &Setting) {
+fn take_ssl(draft: &mut ImportedDirectory, setting: &Setting) {
     if setting.value.eq_ignore_ascii_case("start_tls") {
         return;
     }
     let advice = if setting.is_on() {
-        "TLS from the first byte is ldaps:// in `urls`; ldap:// means StartTLS"
+        "for TLS from the first byte write ldaps:// in `urls`; ldap:// means StartTLS"
     } else {
-        "there is no way without TLS: ldap:// means StartTLS, so the server needs a certificate"
+        "TLS cannot be switched off: ldap:// means StartTLS, so the server needs a certificate"
     };
     draft.has_none(setting, advice);
 }
 
 /// The bases of people, else those of everything; there can be one only.
-fn take_base(draft: &mut Draft, settings: &[Setting]) {
+fn take_base(draft: &mut ImportedDirectory, settings: &[Setting]) {
     let named = |name: &str| settings.iter().filter(|s| s.name == name).collect::<Vec<_>>();
     let (own, general) = (named("base passwd"), named("base"));
     let (used, unused) = if own.is_empty() { (general, own) } else { (own, general) };
     for setting in unused {
-        draft.has_none(setting, "not used for people, who have a base of their own");
+        draft.has_none(setting, "not used: there is another base for people");
     }
     match used.as_slice() {
         [one] if one.value.eq_ignore_ascii_case("domain") => {
-            draft.has_none(one, "not guessed from the host's domain; write the DN into `base`");
+            draft.has_none(one, "not derived from the host's domain; write the DN into `base`");
         }
         [one] => draft.base(one),
         several => {
             for setting in several {
-                draft.has_none(setting, "one of several; write the DN above them all into `base`");
+                draft.has_none(setting, "one of several bases; write a DN above all of them into `base`");
             }
         }
     }

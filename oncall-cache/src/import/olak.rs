@@ -1,48 +1,42 @@
 //! openssh-ldap-authkeys' `olak.yml`, read by PyYAML.
 //!
-//! Only plain YAML: no aliases, no tags, no second document, little depth. A key that stands twice
+//! Only plain YAML: no aliases, no tags, no second document, little depth. A key that occurs twice
 //! is refused, because PyYAML silently takes the second and drops all that is below the first.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::draft::{Attribute, Draft, attribute_name, filter_value};
-use super::{Problem, Setting, advice, few_enough};
+use super::directory::{Attribute, ImportedDirectory, attribute_name, filter_value};
+use super::setting::{Problem, Setting, advice, few_enough};
 
 /// The deepest nesting; the program's own settings need four.
 const DEEPEST: usize = 16;
 
 /// What is known and has no counterpart.
 const ADVICE: &[(&str, &str)] = &[
-    (
-        "ldap.default_realm",
-        "there is one `base` and no realm; a name with @REALM in authmap finds nobody here",
-    ),
+    ("ldap.default_realm", "there is one `base` and no realm; a name with @REALM in authmap matches nobody"),
     (
         "ldap.srv_discovery_domain",
-        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may name",
     ),
     (
         "ldap.sasl_method",
-        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+        "only a bind by name and password or by client certificate (`bind = \"external\"`); no Kerberos",
     ),
-    ("ldap.timeout", "there it was the time to connect; here `deadline` is the time of a whole sync, 60s"),
-    (
-        "ldap.filters.group",
-        "groups are not searched; name the one that counts in `eligible_group`, by its DN",
-    ),
+    ("ldap.timeout", "it limited the connection; here `timeout` limits a whole sync (60s)"),
+    ("ldap.filters.group", "groups are not searched; write the DN of the group into `eligible_group`"),
     ("ldap.group_membership", "not needed: members are known by memberUid, member and uniqueMember"),
     ("ldap.attributes.group_name", "not needed: `eligible_group` is a DN"),
     ("ldap.attributes.group_member", "not needed: members are known by memberUid, member and uniqueMember"),
     ("tls.ca_dir", "join its files into one (cat) and name that in `ca_file`"),
     (
         "tls.client_credentials.*",
-        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+        "set `client_cert_file` and `client_key_file`; with `bind = \"external\"` it is also the identity",
     ),
-    ("cache.lifetime", "how often the directory is asked is up to the timer that runs authkeys-sync"),
+    ("cache.lifetime", "the timer that runs authkeys-sync determines how often the directory is asked"),
     ("cache.dir", "the copy is /var/lib/authkeys/keys.db, see `[paths] keys`"),
-    ("cache.allow_stale_cache_on_failure", "a copy is served until it is `[keys] stale_for` old, 24h"),
-    ("output.username_env_var", "sessions get no variable; who entered a shared account is in the log"),
-    ("logging.*", "the system's log, always; nothing to set"),
+    ("cache.allow_stale_cache_on_failure", "the copy is used until it is older than `[keys] max_age` (24h)"),
+    ("output.username_env_var", "sessions get no variable; the log shows who entered a shared account"),
+    ("logging.*", "always the system's log; there is no setting"),
 ];
 
 /// Does `text` have a mapping `ldap`?
@@ -54,9 +48,9 @@ pub fn resembles(text: &str) -> bool {
 }
 
 /// Understands `text`.
-pub fn read(text: &str) -> Result<Draft, Problem> {
+pub fn read(text: &str) -> Result<ImportedDirectory, Problem> {
     let settings = settings(text)?;
-    let mut draft = Draft::default();
+    let mut draft = ImportedDirectory::default();
     for setting in settings.iter().filter(|setting| setting.text().is_some()) {
         take(&mut draft, setting)?;
     }
@@ -70,13 +64,13 @@ pub fn read(text: &str) -> Result<Draft, Problem> {
     take_disabled(&mut draft, &settings)?;
     draft.note(
         0,
-        "authmap, beside it, is not read: make a line such as `root:&admins` a [[policy.shared]] with `account = \
+        "the authmap beside it is not read: make a line such as `root:&admins` a [[policy.shared_account]] with `account = \
          \"root\"`, and the group's DN `eligible_group`; `@all:~self` is what authkeys does by itself",
     );
     Ok(draft)
 }
 
-fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
+fn take(draft: &mut ImportedDirectory, setting: &Setting) -> Result<(), Problem> {
     match setting.name.as_str() {
         "ldap.basedn" => draft.base(setting),
         "ldap.server_uri" => draft.server(setting.line, &setting.value),
@@ -91,7 +85,7 @@ fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
         "ldap.use_dns_srv" => {
             draft.has_none(
                 setting,
-                "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+                "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may name",
             );
         }
         name if name.starts_with("ldap.attributes.user_disabled.") => {}
@@ -103,14 +97,14 @@ fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
     Ok(())
 }
 
-fn take_tls(draft: &mut Draft, setting: &Setting) {
+fn take_tls(draft: &mut ImportedDirectory, setting: &Setting) {
     if setting.value != "require" {
-        draft.has_none(setting, "TLS, and a certificate that `ca_file` vouches for, are never optional here");
+        draft.has_none(setting, "TLS and a certificate by an authority in `ca_file` are always required");
     }
 }
 
 /// Disabled people are kept out by the filter.
-fn take_disabled(draft: &mut Draft, settings: &[Setting]) -> Result<(), Problem> {
+fn take_disabled(draft: &mut ImportedDirectory, settings: &[Setting]) -> Result<(), Problem> {
     let part = |name: &str| {
         let name = format!("ldap.attributes.user_disabled.{name}");
         settings.iter().find(|setting| setting.name == name && setting.text().is_some())
@@ -120,8 +114,7 @@ fn take_disabled(draft: &mut Draft, settings: &[Setting]) -> Result<(), Problem>
         (None, None, None) => return Ok(()),
         (attribute, op, value) => {
             for setting in [attribute, op, value].into_iter().flatten() {
-                draft
-                    .has_none(setting, "user_disabled needs attribute, op and value, and was without effect");
+                draft.has_none(setting, "user_disabled without attribute, op and value has no effect");
             }
             return Ok(());
         }
@@ -132,10 +125,10 @@ fn take_disabled(draft: &mut Draft, settings: &[Setting]) -> Result<(), Problem>
         "eq" | "=" | "==" => format!("(!({name}={wanted}))"),
         "ne" | "neq" | "!=" => format!("({name}={wanted})"),
         "bitmask" | "and" | "&" => format!("(!({name}:1.2.840.113556.1.4.803:={wanted}))"),
-        _ => return Err(Problem::new(op.line, "user_disabled.op is eq, ne or bitmask; mend it")),
+        _ => return Err(Problem::new(op.line, "user_disabled.op is eq, ne or bitmask; fix it")),
     };
     draft.filter(attribute.line, &filter)?;
-    draft.note(attribute.line, "user_disabled became a part of `filter`: whoever is disabled is not copied");
+    draft.note(attribute.line, "user_disabled became part of `filter`: disabled people are not copied");
     Ok(())
 }
 
@@ -146,7 +139,7 @@ fn settings(text: &str) -> Result<Vec<Setting>, Problem> {
         let (event, span) = event.map_err(|error| {
             Problem::new(
                 error.marker().line(),
-                format!("not YAML: {}; mend it and import again", error.info()),
+                format!("not YAML: {}; fix it and import again", error.info()),
             )
         })?;
         reader.take(event, span.start.line())?;
@@ -177,16 +170,16 @@ impl Reader {
                 if self.documents > 1 {
                     return Err(Problem::new(
                         line,
-                        "a second document; olak.yml is one, so delete the others",
+                        "a second document; olak.yml has only one, so delete the others",
                     ));
                 }
             }
             Event::Alias(_) => {
-                return Err(Problem::new(line, "a YAML alias (*name); write out what it stands for"));
+                return Err(Problem::new(line, "a YAML alias (*name); write its value instead"));
             }
             Event::Scalar(value, style, _, tag) => {
                 if tag.is_some() {
-                    return Err(Problem::new(line, "a YAML tag (!name); write the value without"));
+                    return Err(Problem::new(line, "a YAML tag (!name); write the value without it"));
                 }
                 let null = style == ScalarStyle::Plain && matches!(&*value, "~" | "null" | "Null" | "NULL");
                 self.scalar(if null { "" } else { &value }, line)?;
@@ -218,7 +211,7 @@ impl Reader {
             Some(Level::Mapping { path, open, .. }) => match open.take() {
                 Some(key) if path.is_empty() => Ok(key),
                 Some(key) => Ok(format!("{path}.{key}")),
-                None => Err(Problem::new(line, "a mapping or a list as a key; keys are words")),
+                None => Err(Problem::new(line, "a mapping or a list as a key; keys are plain words")),
             },
         }
     }
@@ -232,7 +225,7 @@ impl Reader {
             if keys.iter().any(|key| key == value) {
                 return Err(Problem::new(
                     line,
-                    "a key that stands above already; olak takes the last, so delete the other",
+                    "a key that is set twice; olak uses the last one, so delete the other",
                 ));
             }
             keys.push(value.to_string());

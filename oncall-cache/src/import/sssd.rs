@@ -3,10 +3,10 @@
 //! As sssd reads it: comments begin with # or ;, a value is the rest of the line, sections of one
 //! name are one, the last of two settings counts, and an empty value is none.
 
-use super::draft::{Attribute, Draft, shown};
-use super::{Problem, Setting, advice, few_enough, last_wins};
+use super::directory::{Attribute, ImportedDirectory, last_wins, shown};
+use super::setting::{Problem, Setting, advice, few_enough};
 
-const OWN: &str = "concerns accounts (NSS, PAM), which sssd goes on serving";
+const OWN: &str = "is about accounts (NSS, PAM), which sssd still serves";
 
 /// What is known and has no counterpart.
 const ADVICE: &[(&str, &str)] = &[
@@ -14,88 +14,79 @@ const ADVICE: &[(&str, &str)] = &[
     ("chpass_provider", OWN),
     ("sudo_provider", OWN),
     ("autofs_provider", OWN),
-    ("entry_cache_timeout", "how often the directory is asked is up to the timer that runs authkeys-sync"),
-    ("entry_cache_*", "how often the directory is asked is up to the timer that runs authkeys-sync"),
+    ("entry_cache_timeout", "the timer that runs authkeys-sync determines how often the directory is asked"),
+    ("entry_cache_*", "the timer that runs authkeys-sync determines how often the directory is asked"),
     (
         "cache_credentials",
-        "passwords are not ours; keys are served from the copy until it is `[keys] stale_for` old",
+        "passwords are not handled; keys are served from the copy until it is older than `[keys] max_age`",
     ),
-    ("account_cache_expiration", "a copy is served until it is `[keys] stale_for` old, 24h"),
-    ("offline_*", "the directory is asked by the timer; a copy is served until it is `[keys] stale_for` old"),
+    ("account_cache_expiration", "the copy is used until it is older than `[keys] max_age` (24h)"),
+    ("offline_*", "the timer asks the directory; the copy is used until it is older than `[keys] max_age`"),
     ("enumerate", "authkeys-sync always copies everybody whom `filter` selects"),
     (
         "refresh_expired_interval",
-        "how often the directory is asked is up to the timer that runs authkeys-sync",
+        "the timer that runs authkeys-sync determines how often the directory is asked",
     ),
     ("ldap_tls_cacertdir", "join its files into one (cat) and name that in `ca_file`"),
     (
         "ldap_tls_cert",
-        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+        "set `client_cert_file` and `client_key_file`; with `bind = \"external\"` it is also the identity",
     ),
     (
         "ldap_tls_key",
-        "name it in `client_cert_file` and its key in `client_key_file`; `bind = \"external\"` makes it the login",
+        "set `client_cert_file` and `client_key_file`; with `bind = \"external\"` it is also the identity",
     ),
-    ("ldap_tls_cipher_suite", "not needed: TLS 1.2 and 1.3 with good ciphers only"),
+    ("ldap_tls_cipher_suite", "not needed: TLS 1.2 and 1.3 with strong ciphers only"),
     (
         "ldap_sasl_*",
-        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+        "only a bind by name and password or by client certificate (`bind = \"external\"`); no Kerberos",
     ),
     (
         "ldap_krb5_*",
-        "a bind is by name and password, or by a client certificate (`bind = \"external\"`); Kerberos has no counterpart",
+        "only a bind by name and password or by client certificate (`bind = \"external\"`); no Kerberos",
     ),
-    (
-        "ldap_network_timeout",
-        "there it was the time to connect; here `deadline` is the time of a whole sync, 60s",
-    ),
-    (
-        "ldap_opt_timeout",
-        "there it was the time of one request; here `deadline` is the time of a whole sync, 60s",
-    ),
-    (
-        "ldap_search_timeout",
-        "there it was the time of one search; here `deadline` is the time of a whole sync, 60s",
-    ),
+    ("ldap_network_timeout", "it limited the connection; here `timeout` limits a whole sync (60s)"),
+    ("ldap_opt_timeout", "it limited one request; here `timeout` limits a whole sync (60s)"),
+    ("ldap_search_timeout", "it limited one search; here `timeout` limits a whole sync (60s)"),
     ("ldap_page_size", "500, always"),
     ("ldap_referrals", "referrals are not followed; name the server that has the people in `urls`"),
     (
         "ldap_dns_service_name",
-        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may name",
     ),
     (
         "dns_discovery_domain",
-        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+        "write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may name",
     ),
-    (
-        "ldap_group_search_base",
-        "groups are not searched; name the one that counts in `eligible_group`, by its DN",
-    ),
+    ("ldap_group_search_base", "groups are not searched; write the DN of the group into `eligible_group`"),
     (
         "ldap_account_expire_policy",
-        "not asked by authkeys; keep pam_sss's account line, or say it in `filter`",
+        "not checked by authkeys; keep pam_sss's account line, or put it into `filter`",
     ),
-    ("ldap_user_authorized_*", "not asked by authkeys; keep pam_sss's account line, or say it in `filter`"),
-    ("ldap_pwd_policy", "passwords are not ours; keep pam_sss"),
-    ("simple_*", "not asked by authkeys; keep pam_sss's account line, or select these people in `filter`"),
-    ("ad_access_filter", "not asked by authkeys; keep pam_sss's account line, or say it in `filter`"),
+    (
+        "ldap_user_authorized_*",
+        "not checked by authkeys; keep pam_sss's account line, or put it into `filter`",
+    ),
+    ("ldap_pwd_policy", "passwords are not handled; keep pam_sss"),
+    ("simple_*", "not checked by authkeys; keep pam_sss's account line, or select these people in `filter`"),
+    ("ad_access_filter", "not checked by authkeys; keep pam_sss's account line, or put it into `filter`"),
     ("case_sensitive", "names are compared exactly, unless `[names] fold_case = true`"),
     ("ad_*", "name the domain's LDAP servers in `urls`"),
     ("ipa_*", "name the domain's LDAP servers in `urls`"),
-    ("debug_level", "the system's log, always; nothing to set"),
+    ("debug_level", "always the system's log; there is no setting"),
     ("description", "a remark"),
     ("override_*", OWN),
     ("full_name_format", OWN),
     ("re_expression", OWN),
     (
         "use_fully_qualified_names",
-        "people are known by their plain names; write what accounts have besides into `[names] strip`",
+        "people have plain names; write the prefix or suffix of account names into `[names] strip`",
     ),
     ("min_id", OWN),
     ("max_id", OWN),
     ("krb5_*", OWN),
     ("dyndns_*", OWN),
-    ("lookup_family_order", "addresses are tried as the resolver gives them"),
+    ("lookup_family_order", "addresses are tried in the resolver's order"),
     ("ldap_user_*", OWN),
     ("ldap_group_*", OWN),
     ("ldap_netgroup_*", OWN),
@@ -116,8 +107,8 @@ pub fn resembles(text: &str) -> bool {
 }
 
 /// Understands `text`.
-pub fn read(text: &str) -> Result<Draft, Problem> {
-    let mut draft = Draft::default();
+pub fn read(text: &str) -> Result<ImportedDirectory, Problem> {
+    let mut draft = ImportedDirectory::default();
     let domain = choose(sections(text)?, &mut draft)?;
     let settings: Vec<_> = domain.settings.into_iter().filter(|setting| setting.text().is_some()).collect();
     let settings = last_wins(settings, &[], &mut draft);
@@ -134,7 +125,7 @@ pub fn read(text: &str) -> Result<Draft, Problem> {
     domain.take_password(&mut draft);
     domain.take_access(&mut draft)?;
     if draft.begins_without_tls() && !domain.get("ldap_id_use_start_tls").is_some_and(Setting::is_on) {
-        draft.note(0, "sssd used TLS with ldap:// for passwords only; here StartTLS always is, so the server needs a certificate");
+        draft.note(0, "sssd used TLS with ldap:// only for passwords; here ldap:// always means StartTLS, so the server needs a certificate");
     }
     draft.note(
         0,
@@ -144,7 +135,7 @@ pub fn read(text: &str) -> Result<Draft, Problem> {
     Ok(draft)
 }
 
-fn take(draft: &mut Draft, setting: &Setting) -> Result<(), Problem> {
+fn take(draft: &mut ImportedDirectory, setting: &Setting) -> Result<(), Problem> {
     match setting.name.as_str() {
         "ldap_uri"
         | "ldap_backup_uri"
@@ -192,7 +183,7 @@ impl Domain {
     }
 
     /// What sssd takes where the file is silent; it depends on the schema.
-    fn take_defaults(&self, draft: &mut Draft) -> Result<(), Problem> {
+    fn take_defaults(&self, draft: &mut ImportedDirectory) -> Result<(), Problem> {
         let is_ad = self.says("ldap_schema", "ad") || self.says("id_provider", "ad");
         let is_ipa = self.says("ldap_schema", "ipa") || self.says("id_provider", "ipa");
         if is_ad {
@@ -207,17 +198,17 @@ impl Domain {
         let name = class.map_or(usual, |class| class.value.trim());
         draft.filter(
             class.map_or(0, |class| class.line),
-            &format!("(objectClass={})", super::draft::filter_value(name)),
+            &format!("(objectClass={})", super::directory::filter_value(name)),
         )
     }
 
-    fn take_servers(&self, draft: &mut Draft, name: &str) {
+    fn take_servers(&self, draft: &mut ImportedDirectory, name: &str) {
         let Some(setting) = self.get(name) else { return };
         for url in setting.value.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             if url == "_srv_" {
                 draft.note(
                     setting.line,
-                    "`_srv_`: write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may lead to",
+                    "`_srv_`: write `srv://DOMAIN` into `urls`, and into `srv_hosts` the servers that DNS may name",
                 );
             } else {
                 draft.server(setting.line, url);
@@ -226,20 +217,20 @@ impl Domain {
     }
 
     /// `base[?scope?[filter]]`, possibly several times.
-    fn take_base(&self, draft: &mut Draft) -> Result<(), Problem> {
+    fn take_base(&self, draft: &mut ImportedDirectory) -> Result<(), Problem> {
         let (own, general) = (self.get("ldap_user_search_base"), self.get("ldap_search_base"));
         if let (Some(_), Some(general)) = (own, general) {
-            draft.has_none(general, "not used for people, who have a base of their own");
+            draft.has_none(general, "not used: there is another base for people");
         }
         let Some(setting) = own.or(general) else { return Ok(()) };
         let mut parts = setting.value.split('?').map(str::trim);
         let (base, scope, filter) = (parts.next().unwrap_or(""), parts.next(), parts.next());
         if parts.next().is_some() {
-            draft.has_none(setting, "several bases; write the DN above them all into `base`");
+            draft.has_none(setting, "several bases; write a DN above all of them into `base`");
             return Ok(());
         }
         if scope.is_some_and(|scope| !scope.is_empty() && !scope.to_ascii_lowercase().starts_with("sub")) {
-            draft.has_none(setting, "searches go through the whole subtree; narrow `base` or `filter`");
+            draft.has_none(setting, "searches always cover the whole subtree; narrow `base` or `filter`");
         }
         if let Some(filter) = filter.filter(|filter| !filter.is_empty()) {
             draft.filter(setting.line, filter)?;
@@ -248,41 +239,39 @@ impl Domain {
         Ok(())
     }
 
-    fn take_password(&self, draft: &mut Draft) {
+    fn take_password(&self, draft: &mut ImportedDirectory) {
         let Some(token) = self.get("ldap_default_authtok") else { return };
         draft.password(token);
         if let Some(kind) = self.get("ldap_default_authtok_type").filter(|kind| kind.value != "password") {
-            draft.has_none(
-                kind,
-                "stored in another form: what goes into `bind-password` is the password itself",
-            );
+            draft.has_none(kind, "stored in another form; write the plain password into `bind-password`");
         }
     }
 
     /// A filter on who may log in becomes one on whose keys are copied.
-    fn take_access(&self, draft: &mut Draft) -> Result<(), Problem> {
+    fn take_access(&self, draft: &mut ImportedDirectory) -> Result<(), Problem> {
         let by_ldap = self.says("access_provider", "ldap");
         if let Some(provider) = self.get("access_provider").filter(|_| !by_ldap) {
             draft.has_none(
                 provider,
-                "not asked by authkeys; keep pam_sss's account line, or say it in `filter`",
+                "not checked by authkeys; keep pam_sss's account line, or put it into `filter`",
             );
         }
         let order = self.get("ldap_access_order");
         let by_filter = order.is_none_or(|order| order.value.split(',').any(|word| word.trim() == "filter"));
         if let Some(order) = order {
-            draft.has_none(order, "but for a filter, not asked by authkeys; keep pam_sss's account line");
+            draft
+                .has_none(order, "not checked by authkeys, except for a filter; keep pam_sss's account line");
         }
         match self.get("ldap_access_filter") {
             Some(filter) if by_ldap && by_filter => {
                 draft.filter(filter.line, &filter.value)?;
                 draft.note(
                     filter.line,
-                    "`ldap_access_filter` became a part of `filter`: whoever does not match gets no key from authkeys; \
+                    "`ldap_access_filter` became part of `filter`: people who do not match get no keys from authkeys; \
                      keep pam_sss's account line for other ways in",
                 );
             }
-            Some(filter) => draft.has_none(filter, "was without effect and was left out; see access_provider"),
+            Some(filter) => draft.has_none(filter, "had no effect and was left out; see access_provider"),
             None if by_ldap && by_filter => draft.note(
                 0,
                 "access_provider is ldap without ldap_access_filter: sssd lets nobody in; keep pam_sss's account line",
@@ -300,7 +289,7 @@ struct Section {
 }
 
 /// The one LDAP domain, with a remark on every other section.
-fn choose(sections: Vec<Section>, draft: &mut Draft) -> Result<Section, Problem> {
+fn choose(sections: Vec<Section>, draft: &mut ImportedDirectory) -> Result<Section, Problem> {
     let enabled = |section: &Section| !section.settings.iter().any(|s| s.name == "enabled" && !s.is_on());
     let (mut domains, others): (Vec<_>, Vec<_>) =
         sections.into_iter().partition(|section| section.name.starts_with("domain/") && enabled(section));
@@ -315,7 +304,7 @@ fn choose(sections: Vec<Section>, draft: &mut Draft) -> Result<Section, Problem>
     };
     draft.note(domain.line, format!("[{}] is what was read", shown(&domain.name)));
     for section in others {
-        draft.note(section.line, format!("[{}] is sssd's own and stays there", shown(&section.name)));
+        draft.note(section.line, format!("[{}] is only for sssd", shown(&section.name)));
     }
     Ok(domain)
 }
@@ -339,7 +328,7 @@ fn sections(text: &str) -> Result<Vec<Section>, Problem> {
             continue;
         }
         let (name, value) = content.split_once('=').ok_or_else(|| {
-            Problem::new(line, "neither a section nor `name = value`; mend it or make it a comment")
+            Problem::new(line, "neither a section nor `name = value`; fix it or make it a comment")
         })?;
         let section = sections
             .get_mut(current)

@@ -163,7 +163,7 @@ fn passwords_are_named_by_their_line_and_never_repeated() {
     for ((name, text, format), line) in SAMPLES.into_iter().zip([10, 8, 15, 10]) {
         let out = translate("FILE", text.as_bytes(), Some(format)).unwrap().text;
         assert!(!out.contains(SECRET), "{name}: {out}");
-        has_note(&out, line, "the password stands here and is not copied");
+        has_note(&out, line, "the password is in this line and is not copied");
         has(&out, "bind_password_file = \"bind-password\"");
     }
     // Not even by a complaint, whatever is wrong with the line.
@@ -248,16 +248,16 @@ fn the_go_program_s_json_becomes_a_directory() {
     has(&other, "filter = \"(sshKey=*)\"");
     has(&other, "keys = \"sshKey\"");
     has_note(&other, 2, "no LDAPPort");
-    has_note(&other, 4, "without a name to bind as");
-    has_note(&other, 5, "`New` is not known here");
+    has_note(&other, 4, "without a bind name");
+    has_note(&other, 5, "`New` is an unknown setting");
 }
 
 #[test]
 fn json_that_is_none_is_refused_with_its_line() {
     let json = |text: &str| complaint(text, Format::AuthkeysJson);
-    assert!(json("{\n\"BaseDN\": \"\",\n}").starts_with("3: trailing comma; mend it"));
+    assert!(json("{\n\"BaseDN\": \"\",\n}").starts_with("3: trailing comma; fix it"));
     assert!(json("[]").starts_with("1: not a JSON object"));
-    assert!(json("{\"BaseDN\":\"a\",\n\"basedn\":\"b\"}").starts_with("2: BaseDN stands in line 1 already"));
+    assert!(json("{\"BaseDN\":\"a\",\n\"basedn\":\"b\"}").starts_with("2: BaseDN is also in line 1"));
     assert!(json("{\n\"LDAPPort\": [389]}").starts_with("2: LDAPPort is a text or a number"));
     assert!(json("{\"KeyAttribute\": \"a)(b\"}").starts_with("1: not the name of an LDAP attribute"));
     let deep = format!("{{\"BaseDN\": {}", "[".repeat(400_000));
@@ -281,15 +281,15 @@ fn olak_becomes_a_directory() {
         (4, "ldap.default_realm = EXAMPLE.COM"),
         (5, "srv://DOMAIN"),
         (12, "eligible_group"),
-        (17, "whoever is disabled"),
-        (19, "never optional"),
+        (17, "disabled people are not copied"),
+        (19, "always required"),
         (21, "cat"),
         (23, "timer"),
         (26, "OLAK_USER"),
     ] {
         has_note(&out, line, part);
     }
-    assert!(out.contains("authmap, beside it, is not read"));
+    assert!(out.contains("the authmap beside it is not read"));
     let bare = imported("ldap:\n  basedn: dc=x\n  server_uri: ldap://h\n  authdn: ~\n  authpw: null\n");
     has(&bare, "filter = \"(&(objectClass=posixAccount)(sshPublicKey=*))\"");
     assert!(!bare.contains("bind_dn"), "{bare}");
@@ -298,13 +298,13 @@ fn olak_becomes_a_directory() {
 #[test]
 fn yaml_beyond_a_plain_file_is_refused_with_its_line() {
     let yaml = |text: &str| complaint(text, Format::Olak);
-    assert!(yaml("ldap:\n  a: 1\nldap:\n  b: 2").starts_with("3: a key that stands above already"));
+    assert!(yaml("ldap:\n  a: 1\nldap:\n  b: 2").starts_with("3: a key that is set twice"));
     assert!(yaml("a: &x [1]\nldap: *x").starts_with("2: a YAML alias"));
     assert!(yaml("ldap: !!python/object x").starts_with("1: a YAML tag"));
     assert!(yaml("ldap: {}\n---\nldap: {}").contains("a second document"));
     assert!(yaml("ldap:\n\t- x: [").contains("not YAML"));
     assert!(yaml("just text").contains("no mapping"));
-    assert!(yaml("? [a]\n: b").contains("keys are words"));
+    assert!(yaml("? [a]\n: b").contains("keys are plain words"));
     for deep in [
         "[".repeat(500_000),
         "- ".repeat(500_000),
@@ -333,13 +333,13 @@ fn a_domain_of_sssd_becomes_a_directory() {
     has(&out, "keys = \"sshKey\"");
     has(&out, "mail = \"mailbox\"");
     for (line, part) in [
-        (1, "[sssd] is sssd's own"),
-        (11, "not used for people"),
+        (1, "[sssd] is only for sssd"),
+        (11, "there is another base for people"),
         (17, "always checked"),
         (22, "keep pam_sss"),
-        (23, "became a part of `filter`"),
+        (23, "became part of `filter`"),
         (24, "timer"),
-        (26, "`ldap_default_authtokk` is not known here"),
+        (26, "`ldap_default_authtokk` is an unknown setting"),
         (28, "[ssh]"),
     ] {
         has_note(&out, line, part);
@@ -353,14 +353,14 @@ fn sssd_is_read_as_sssd_reads_it() {
         imported(&format!("{domain}LDAP_URI=ldaps://b\nldap_uri =\n[domain/a]\nldap_user_name = cn\n"));
     has(&twice, "urls = [\"ldaps://b\"]");
     has(&twice, "user = \"cn\"");
-    has_note(&twice, 3, "stands again in line 5");
+    has_note(&twice, 3, "is set again in line 5");
     let plain = imported(domain);
-    assert!(plain.contains("StartTLS always is"), "{plain}");
+    assert!(plain.contains("always means StartTLS"), "{plain}");
     let closed = imported(&format!("{domain}access_provider = ldap\n"));
     assert!(closed.contains("sssd lets nobody in"));
     let idle = imported(&format!("{domain}ldap_access_filter = (a=b)\nldap_default_authtok = x\n"));
     assert_eq!(ldap(&idle).filter, "(objectClass=posixAccount)");
-    has_note(&idle, 5, "was without effect");
+    has_note(&idle, 5, "had no effect");
     let ad = imported(&format!("{domain}ldap_schema = AD\n"));
     has(&ad, "keys = \"altSecurityIdentities\"");
     has(&ad, "filter = \"(&(objectClass=user)(!(objectClass=computer)))\"");
@@ -386,20 +386,20 @@ fn nslcd_becomes_a_directory() {
     has(&out, "user = \"sAMAccountName\"");
     for (line, part) in [
         (2, "authkeys-sync runs as authkeys-sync"),
-        (6, "not used for people"),
-        (8, "nslcd goes on serving"),
-        (11, "not repeated"),
-        (17, "nslcd goes on serving"),
+        (6, "there is another base for people"),
+        (8, "nslcd still serves"),
+        (11, "not shown"),
+        (17, "nslcd still serves"),
         (18, "pam_authz_search"),
-        (19, "`bindpwd` is not known here"),
-        (20, "deadline"),
+        (19, "`bindpwd` is an unknown setting"),
+        (20, "timeout"),
     ] {
         has_note(&out, line, part);
     }
     let two = imported("uri ldapi:///\nuri ldap://h\nbase dc=a\nbase dc=b\nssl off\n");
     has_note(&two, 1, "this address has no counterpart");
     has_note(&two, 4, "one of several");
-    has_note(&two, 5, "no way without TLS");
+    has_note(&two, 5, "TLS cannot be switched off");
     assert!(complaint("uri ldap://h\nbase", Format::Nslcd).starts_with("2: not a keyword"));
 }
 
@@ -430,14 +430,14 @@ fn a_directory_that_is_not_complete_is_commented_out() {
 
 #[test]
 fn hostile_values_stay_inside_their_string_or_comment() {
-    let evil = "dc=\\\"]\\n[policy]\\naccounts = []\\n#\\u202e\\u0000é😀";
+    let evil = "dc=\\\"]\\n[policy]\\nguarded_accounts = []\\n#\\u202e\\u0000é😀";
     let json = format!(
         "{{\"BaseDN\":\"{evil}\",\"LDAPServer\":\"h\",\"LDAPPort\":1,\"x\\n[policy]\":1,\"BindDN\":\"a\\\"\\nb\"}}"
     );
     let out = translate("a\n[policy]", json.as_bytes(), None).unwrap().text;
     let is_setting = |line: &&str| line.starts_with("[policy]") || line.starts_with("accounts");
     assert_eq!(out.lines().filter(is_setting).collect::<Vec<_>>(), ["[policy]"], "{out}");
-    assert_eq!(ldap(&out).base, "dc=\"]\n[policy]\naccounts = []\n#\u{202e}\u{0}é😀");
+    assert_eq!(ldap(&out).base, "dc=\"]\n[policy]\nguarded_accounts = []\n#\u{202e}\u{0}é😀");
     let sssd = format!("[domain/x\"]\nldap_uri = ldap://h\nldap_search_base = {}\n", "o=é\"\\'".repeat(1000));
     assert_eq!(ldap(&imported(&sssd)).base, "o=é\"\\'".repeat(1000));
     let injected = "uri ldap://h\"]\nuri ldap://a b@c\nuri ldap://ok\nbase \"\"\"\nmystery\u{1b}[2J x\n";

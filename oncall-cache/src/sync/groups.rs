@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use host::{Config, clock, revoked};
 use policy::{Groups, Roster, Timestamp};
-use store::{replace, roster};
+use store::roster;
 
 /// Where they are: beside the roster.
 fn path(config: &Config) -> PathBuf {
@@ -14,7 +14,7 @@ fn path(config: &Config) -> PathBuf {
 }
 
 /// Publishes the groups as they follow from the roster that stands, who is revoked now and the configuration;
-/// none, if none is configured. Where no roster is believed, no group is.
+/// none, if none is configured. Where no roster is trusted, no group is.
 ///
 /// # Errors
 /// Text that says what could not be written; the groups stay as they were.
@@ -22,8 +22,8 @@ pub fn publish(config: &Config, now: Timestamp) -> Result<(), String> {
     let path = path(config);
     let written = match roster::read(&config.paths.roster, now) {
         Ok(roster) => {
-            let revoked = revoked::read(&config.paths.revoked);
-            let revoked = revoked.as_ref().map_err(revoked::Unreadable::fault);
+            let revoked = revoked::all(config);
+            let revoked = revoked.as_ref().map_err(host::orders::OrdersError::fault);
             put(&path, &Groups::new(&config.groups, &config.rules, &roster, revoked).to_string())
                 .and_then(|()| prove(config, &path, &roster))
         }
@@ -39,14 +39,13 @@ fn put(path: &Path, text: &str) -> Result<(), String> {
             "they take {size} bytes, and readers take {limit}; ask for fewer, or a shorter `lookahead`"
         ));
     }
-    let write = |temporary: &Path| fs::write(temporary, text).map_err(|error| error.to_string());
-    replace(path, 0o644, write).map_err(|error| error.to_string())
+    publish::replace(path, 0o644, |temporary| fs::write(temporary, text)).map_err(|error| error.to_string())
 }
 
 /// What is proven of the time to readers of the roster is so to readers of the groups.
 fn prove(config: &Config, path: &Path, roster: &Roster) -> Result<(), String> {
     let proven = clock::proven(&config.paths.roster).filter(|proven| proven.vouches_for(roster.published));
-    let written = proven.map(|proven| store::prove(path, 0o644, &proven));
+    let written = proven.map(|proven| publish::prove(path, 0o644, &proven));
     written.unwrap_or(Ok(())).map_err(|error| error.to_string())
 }
 

@@ -9,37 +9,38 @@ use std::collections::BTreeMap;
 use host::config::Guards;
 use policy::{Principal, Timestamp, Window};
 
-use super::draft::{Trouble, Unit};
-use crate::providers::ProviderSchedule;
+use super::outcome::{Trouble, TroubleKind};
+use super::shifts::ScheduleShifts;
+use sources::ProviderSchedule;
 
-/// May `unit`, which came as `told`, take the place of `previous`?
+/// May `offered`, which came as `told`, take the place of `previous`?
 pub fn check(
     guards: &Guards,
-    previous: Option<&Unit>,
-    unit: &Unit,
+    previous: Option<&ScheduleShifts>,
+    offered: &ScheduleShifts,
     told: &ProviderSchedule,
     now: Timestamp,
 ) -> Result<(), Trouble> {
-    check_identity(previous, unit)?;
-    check_empty(guards, previous, unit, told, now)?;
+    check_identity(previous, offered)?;
+    check_empty(guards, previous, offered, told, now)?;
     let most = most_at_once(told.shifts.iter().map(|shift| (shift.window, shift.user.id.as_str())));
     // What stands was accepted; the same again is no news.
     let stands = previous.map_or(0, |previous| {
-        most_at_once(previous.slots.iter().map(|slot| (slot.window, slot.principal.as_str())))
+        most_at_once(previous.shifts.iter().map(|shift| (shift.window, shift.principal.as_str())))
     });
     if most > guards.max_oncall.max(stands) {
         let limit = guards.max_oncall;
         let text = format!(
-            "{most} people would be on call at once, `max_oncall` is {limit}; if it is to stay so, raise that"
+            "{most} people would be on call at once, `max_oncall` is {limit}; if that will stay so, raise the limit"
         );
-        return Err(trouble("guard-tripped", text));
+        return Err(trouble(TroubleKind::GuardTripped, text));
     }
-    let changed = previous.map_or(0, |previous| changed_share(previous, unit, now));
+    let changed = previous.map_or(0, |previous| changed_share(previous, offered, now));
     if changed > u64::from(guards.max_change) {
         return Err(trouble(
-            "guard-tripped",
+            TroubleKind::GuardTripped,
             format!(
-                "{changed}% of the time known before would change, `max_change` is {}%",
+                "{changed}% of the known on-call time would change, `max_change` is {}%",
                 guards.max_change
             ),
         ));
@@ -47,18 +48,32 @@ pub fn check(
     Ok(())
 }
 
-fn trouble(reason: &'static str, text: String) -> Trouble {
-    Trouble::acceptable(reason, text)
+/// What holds for a schedule that a collector's guards let pass: what changed, and whether it may be empty, was judged
+/// there. How many people may be root here at once is this host's own limit, whatever stands.
+pub fn check_collected(guards: &Guards, told: &ProviderSchedule) -> Result<(), Trouble> {
+    let most = most_at_once(told.shifts.iter().map(|shift| (shift.window, shift.user.id.as_str())));
+    if most <= guards.max_oncall {
+        return Ok(());
+    }
+    let limit = guards.max_oncall;
+    let text = format!(
+        "{most} people would be on call at once, `max_oncall` is {limit} on this host; if that will stay so, raise the limit"
+    );
+    Err(trouble(TroubleKind::GuardTripped, text))
+}
+
+fn trouble(kind: TroubleKind, text: String) -> Trouble {
+    Trouble::acceptable(kind, text)
 }
 
 /// A text in the configuration goes on to mean what it meant: whoever edits the rota can give a schedule the name,
 /// or even what was the id, of another one that is gone.
-fn check_identity(previous: Option<&Unit>, unit: &Unit) -> Result<(), Trouble> {
-    let (was, is) = (previous.map(|previous| &previous.schedule.provider_id), &unit.schedule.provider_id);
+fn check_identity(previous: Option<&ScheduleShifts>, offered: &ScheduleShifts) -> Result<(), Trouble> {
+    let (was, is) = (previous.map(|previous| &previous.schedule.provider_id), &offered.schedule.provider_id);
     match was {
         Some(was) if was != is => {
-            let text = &unit.schedule.reference.id;
-            Err(trouble("guard-tripped", format!("`{text}` was {was} and would be {is} now")))
+            let text = &offered.schedule.reference.id;
+            Err(trouble(TroubleKind::GuardTripped, format!("`{text}` was {was} and would now be {is}")))
         }
         _ => Ok(()),
     }
@@ -69,38 +84,38 @@ fn check_identity(previous: Option<&Unit>, unit: &Unit) -> Result<(), Trouble> {
 /// away that somebody here still has: so it looks when a directory has lost its mail addresses.
 fn check_empty(
     guards: &Guards,
-    previous: Option<&Unit>,
-    unit: &Unit,
+    previous: Option<&ScheduleShifts>,
+    offered: &ScheduleShifts,
     told: &ProviderSchedule,
     now: Timestamp,
 ) -> Result<(), Trouble> {
-    let was_empty = previous.is_some_and(|previous| previous.slots.is_empty());
-    if !unit.slots.is_empty() || was_empty {
+    let was_empty = previous.is_some_and(|previous| previous.shifts.is_empty());
+    if !offered.shifts.is_empty() || was_empty {
         return Ok(());
     }
     match told.shifts.first() {
         None if guards.allow_empty => Ok(()),
         Some(_) if guards.allow_empty && !is_on_call_after(previous, now) => Ok(()),
         None => Err(trouble(
-            "source-empty",
-            "it shows nobody on call in the whole window; check `max_level` and the rota, or say \
+            TroubleKind::SourceEmpty,
+            "it shows nobody on call at any time; check `max_escalation_level` and the rota, or set \
              `allow_empty = true`"
                 .to_string(),
         )),
         Some(shift) => Err(trouble(
-            "source-empty",
+            TroubleKind::SourceEmpty,
             format!(
-                "none of the people on call is anybody in the directory, {} for one; see `oncall-cache map`, as root{}",
+                "none of the people on call is in the directory, {} for example; as root, see `oncall-cache identities`{}",
                 shift.user.shown(),
-                if guards.allow_empty { "" } else { ", or say `allow_empty = true`" }
+                if guards.allow_empty { "" } else { ", or set `allow_empty = true`" }
             ),
         )),
     }
 }
 
 /// Has somebody here a shift that is not over?
-fn is_on_call_after(previous: Option<&Unit>, now: Timestamp) -> bool {
-    previous.is_some_and(|previous| previous.slots.iter().any(|slot| slot.window.end() > now))
+fn is_on_call_after(previous: Option<&ScheduleShifts>, now: Timestamp) -> bool {
+    previous.is_some_and(|previous| previous.shifts.iter().any(|shift| shift.window.end() > now))
 }
 
 /// The most different people on call at one instant.
@@ -130,10 +145,10 @@ fn most_at_once<'a>(shifts: impl Iterator<Item = (Window, &'a str)>) -> usize {
 
 /// How much of the time that both know about belongs to others than before, in percent of the person-seconds
 /// that either knows. Nothing where there was nobody before.
-fn changed_share(previous: &Unit, unit: &Unit, now: Timestamp) -> u64 {
-    let end = previous.schedule.horizon.min(unit.schedule.horizon);
+fn changed_share(previous: &ScheduleShifts, offered: &ScheduleShifts, now: Timestamp) -> u64 {
+    let end = previous.schedule.horizon.min(offered.schedule.horizon);
     let Some(both) = Window::new(now, end) else { return 0 };
-    let (old, new) = (cover(previous, both), cover(unit, both));
+    let (old, new) = (cover(previous, both), cover(offered, both));
     let seconds = |cover: &Cover<'_>| cover.values().flatten().map(|window| length(*window)).sum::<u64>();
     let (before, after) = (seconds(&old), seconds(&new));
     if before == 0 {
@@ -154,13 +169,13 @@ fn changed_share(previous: &Unit, unit: &Unit, now: Timestamp) -> u64 {
 type Cover<'a> = BTreeMap<(&'a Principal, u8), Vec<Window>>;
 
 /// Who is on call when inside `both`; a person's shifts that overlap or touch are one.
-fn cover(unit: &Unit, both: Window) -> Cover<'_> {
+fn cover(one: &ScheduleShifts, both: Window) -> Cover<'_> {
     let mut cover = Cover::new();
-    let mut slots: Vec<_> = unit.slots.iter().collect();
-    slots.sort_by_key(|slot| slot.window);
-    for slot in slots {
-        let Some(window) = slot.window.intersect(both) else { continue };
-        let windows = cover.entry((&slot.principal, slot.level)).or_default();
+    let mut shifts: Vec<_> = one.shifts.iter().collect();
+    shifts.sort_by_key(|shift| shift.window);
+    for shift in shifts {
+        let Some(window) = shift.window.intersect(both) else { continue };
+        let windows = cover.entry((&shift.principal, shift.level)).or_default();
         match windows.last_mut() {
             Some(last) if window.start() <= last.end() => {
                 *last = Window::new(last.start(), last.end().max(window.end())).unwrap_or(window);
@@ -178,9 +193,9 @@ fn length(window: Window) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::{ProviderShift, User};
-    use crate::sync::draft::Slot;
+    use crate::sync::shifts::MappedShift;
     use policy::{Schedule, ScheduleRef};
+    use sources::{ProviderShift, User};
 
     fn window(start: i64, end: i64) -> Window {
         Window::new(Timestamp::from_unix(start), Timestamp::from_unix(end)).unwrap()
@@ -197,11 +212,12 @@ mod tests {
             id: "P1".into(),
             name: "P1".into(),
             shifts: shifts.iter().map(shift).collect(),
+            reading: None,
         }
     }
 
-    fn unit(shifts: &[(&str, i64, i64)]) -> Unit {
-        let slot = |(person, start, end): &(&str, i64, i64)| Slot {
+    fn unit(shifts: &[(&str, i64, i64)]) -> ScheduleShifts {
+        let shift = |(person, start, end): &(&str, i64, i64)| MappedShift {
             principal: Principal::new(person).unwrap(),
             level: 1,
             window: window(*start, *end),
@@ -213,13 +229,13 @@ mod tests {
             synced: Timestamp::from_unix(0),
             horizon: Timestamp::from_unix(1000),
         };
-        Unit { schedule, slots: shifts.iter().map(slot).collect() }
+        ScheduleShifts { schedule, shifts: shifts.iter().map(shift).collect() }
     }
 
     fn verdict(guards: &Guards, old: Option<&[(&str, i64, i64)]>, new: &[(&str, i64, i64)]) -> &'static str {
         let previous = old.map(unit);
         let outcome = check(guards, previous.as_ref(), &unit(new), &told(new), Timestamp::from_unix(0));
-        outcome.err().map_or("ok", |trouble| trouble.reason)
+        outcome.err().map_or("ok", |trouble| trouble.kind.token())
     }
 
     #[test]
@@ -237,7 +253,7 @@ mod tests {
         let relaxed = Guards { allow_empty: true, ..Guards::default() };
         let (old, strangers) = (unit(&[("alice", 0, 10)]), told(&[("mallory", 0, 10)]));
         let outcome = check(&relaxed, Some(&old), &unit(&[]), &strangers, Timestamp::from_unix(0));
-        assert_eq!(outcome.unwrap_err().reason, "source-empty");
+        assert_eq!(outcome.unwrap_err().kind, TroubleKind::SourceEmpty);
         let later = check(&relaxed, Some(&old), &unit(&[]), &strangers, Timestamp::from_unix(10));
         assert_eq!(later, Ok(()), "her shift is over");
         for previous in [None, Some(unit(&[]))] {
@@ -247,7 +263,7 @@ mod tests {
         let usual = check(&Guards::default(), None, &unit(&[]), &strangers, Timestamp::from_unix(0));
         let trouble = usual.unwrap_err();
         assert!(
-            trouble.reason == "source-empty" && trouble.text.contains("`allow_empty = true`"),
+            trouble.kind == TroubleKind::SourceEmpty && trouble.text.contains("`allow_empty = true`"),
             "{trouble:?}"
         );
     }

@@ -10,9 +10,9 @@ use host::Config;
 use nix::fcntl::OFlag;
 use policy::Timestamp;
 use serde_json::json;
+use status::SyncStatus;
 
 use super::changes::Changes;
-use crate::report::{self, Report};
 
 /// The size after which a new file is begun, in bytes: some years of an ordinary team.
 const LARGEST: u64 = 8 * 1024 * 1024;
@@ -31,8 +31,8 @@ pub fn path(config: &Config) -> PathBuf {
 /// # Errors
 /// Text that says what could not be written.
 pub fn append(config: &Config, changes: &Changes, now: Timestamp) -> Result<(), String> {
-    let policy = report::policy_digest(config);
-    let before = Report::read(&report::path(config)).ok().map(|report| report.policy);
+    let policy = status::policy_digest(config);
+    let before = SyncStatus::read(&status::path(config)).ok().map(|report| report.policy);
     let more =
         [("seen", now.to_string()), ("host", config.rules.host.name.clone()), ("policy", policy.clone())];
     let mut records = changes.records(&more);

@@ -2,7 +2,7 @@ name 'authkeys'
 maintainer 'The authkeys authors'
 maintainer_email 'authkeys@example.org'
 license 'MIT OR Apache-2.0'
-description 'SSH keys from LDAP, and root for whoever is on call'
+description 'SSH keys from LDAP, and root for the people on call'
 version '0.1.0'
 chef_version '>= 16.0'
 

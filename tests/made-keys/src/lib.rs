@@ -53,7 +53,26 @@ pub fn numbered(number: u32) -> String {
     line("ssh-ed25519", &[&point_of(number)])
 }
 
-/// The same as a security key might have it.
+/// As [`numbered`], of bytes that look random: it compresses as little as a real key.
+pub fn scattered(number: u32) -> String {
+    // SplitMix64, by Steele, Lea and Flood (2014).
+    let mut state = u64::from(number) << 32;
+    let mut next = move || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)).to_be_bytes()
+    };
+    loop {
+        let mut bytes = [0; 32];
+        bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&next()));
+        if CompressedEdwardsY(bytes).decompress().is_some() {
+            return line("ssh-ed25519", &[&bytes]);
+        }
+    }
+}
+
+/// As [`numbered`], as a security key might have it.
 pub fn numbered_sk(number: u32) -> String {
     line("sk-ssh-ed25519@openssh.com", &[&point_of(number), b"ssh:"])
 }

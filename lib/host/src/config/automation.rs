@@ -9,8 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::{Date, Datetime, Offset, Time};
 
-use super::rules::services;
-use super::values::{Problem, named, problem};
+use super::values::{Problem, named, problem, services};
 
 /// The longest owner or reason, in bytes: both go into reports, a line each.
 const LONGEST_TEXT: usize = 200;
@@ -37,7 +36,7 @@ pub(super) fn check(sections: Vec<AutomationSection>) -> Result<Vec<Automation>,
         let account = named(&section.account, Account::new)?;
         let services = match &section.services {
             None => vec!["sshd".to_string()],
-            Some(written) => services(written)?,
+            Some(written) => services(written, "services")?,
         };
         // sudo and su show neither a key nor a place: an agent that they admit needs none.
         let by_key = services.iter().any(|service| !policy::asks_the_caller(service));
@@ -70,7 +69,7 @@ impl AutomationSection {
             let other = earlier.iter().find(|other| other.account == *account && other.lists(&digest));
             if let Some(other) = other {
                 let text =
-                    format!("[[policy.automation]] {} lists this key for `{account}` too", other.number);
+                    format!("[[policy.automation]] {} also lists this key for `{account}`", other.number);
                 return Err(problem(written, text));
             }
             digests.push(digest);
@@ -81,13 +80,13 @@ impl AutomationSection {
                 let text = written.get_ref().escape_default();
                 problem(
                     written,
-                    format!("`{text}` is no fingerprint; write what `ssh-keygen -l` prints, SHA256:…"),
+                    format!("`{text}` is not a fingerprint; write what `ssh-keygen -l` prints, SHA256:…"),
                 )
             };
             add(written, parse_fingerprint(written.get_ref()).ok_or_else(wrong)?)?;
         }
         for written in &self.keys {
-            let wrong = |why| problem(written, format!("no key: {why}; write `ssh-ed25519 AAAA…`"));
+            let wrong = |why| problem(written, format!("not a key: {why}; write `ssh-ed25519 AAAA…`"));
             let key = PublicKey::parse(written.get_ref().as_bytes()).map_err(wrong)?;
             add(written, key.sha256())?;
             if !lines.contains(&key.line()) {
@@ -102,7 +101,7 @@ impl AutomationSection {
         match &self.from {
             Some(written) => places(written),
             None if has_keys => {
-                Err(problem(&self.account, "missing field `from`: where the keys are taken from"))
+                Err(problem(&self.account, "missing field `from`: the addresses that the keys may come from"))
             }
             None => Ok(Vec::new()),
         }
@@ -111,7 +110,7 @@ impl AutomationSection {
 
 fn places(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<FromPattern>, Problem> {
     if written.get_ref().is_empty() {
-        return Err(problem(written, "`from` lists no address, so nobody gets in"));
+        return Err(problem(written, "`from` is empty, so nobody gets in"));
     }
     let place = |text: &Spanned<String>| {
         let wrong = |why| problem(text, format!("`{}` {why}", text.get_ref().escape_default()));
@@ -132,7 +131,7 @@ fn text(written: &Spanned<String>, name: &str) -> Result<String, Problem> {
 fn instant(written: &Spanned<Datetime>) -> Result<Timestamp, Problem> {
     let wrong = || {
         let text = "write a date, or date, time and zone: 2027-06-30, 2027-06-30T18:00:00Z";
-        problem(written, format!("`{}` is no instant; {text}", written.get_ref()))
+        problem(written, format!("`{}` is not a valid time; {text}", written.get_ref()))
     };
     let Datetime { date: Some(Date { year, month, day }), time, offset } = *written.get_ref() else {
         return Err(wrong());
@@ -155,7 +154,7 @@ pub(super) fn remarks(rules: &Rules, now: Timestamp) -> Vec<String> {
         let Automation { number, account, owner, reason, until, .. } = one;
         let about = format!("[[policy.automation]] {number} (account {account}; {owner}: {reason})");
         if one.is_over(now) {
-            return Some(format!("{about} ended {until}: its keys open nothing; extend it or take it out"));
+            return Some(format!("{about} ended {until}: its keys open nothing; extend it or remove it"));
         }
         if rules.exempts(account.as_str()) {
             return Some(format!(
@@ -164,7 +163,7 @@ pub(super) fn remarks(rules: &Rules, now: Timestamp) -> Vec<String> {
         }
         let keyless = |service: &&String| service.as_str() != "sshd" && !policy::asks_the_caller(service);
         let keyless = one.services.iter().find(keyless)?;
-        Some(format!("{about} admits nothing by {keyless}, which shows neither a key nor who called it"))
+        Some(format!("{about} has no effect for {keyless}, which shows neither a key nor the caller"))
     };
     rules.automation.iter().filter_map(remark).collect()
 }
@@ -244,12 +243,12 @@ mod tests {
             (
                 "ssh-ed25519 AAAA",
                 "command=\"id\" ssh-ed25519 AAAA",
-                "3: no key: does not start with a key type",
+                "3: not a key: does not start with a key type",
             ),
-            ("ssh-ed25519 AAAA", "ssh-ed25519 BAAA", "3: no key: not a key of the type it names"),
+            ("ssh-ed25519 AAAA", "ssh-ed25519 BAAA", "3: not a key: not a key of the type it names"),
             ("keys", "fingerprints", "3: `ssh-ed25519 AAAA"),
-            ("'10.0.0.0/8', '::1'", "", "4: `from` lists no address"),
-            ("10.0.0.0/8", "10.0.0.1/8", "4: `10.0.0.1/8` is an address inside a network"),
+            ("'10.0.0.0/8', '::1'", "", "4: `from` is empty"),
+            ("10.0.0.0/8", "10.0.0.1/8", "4: `10.0.0.1/8` is an address inside the network"),
             ("10.0.0.0/8", "10.*", "4: `10.*` has a wildcard"),
             ("10.0.0.0/8", "a\\u0022", "4: `a"),
             ("from = ['10.0.0.0/8', '::1']\n", "", "2: missing field `from`"),
@@ -257,7 +256,11 @@ mod tests {
             ("'platform team'", "' '", "5: `owner` is one line of 1 to 200 bytes"),
             ("'ansible'", "\"a\\nb\"", "6: `reason` is one line"),
             ("until = 2027-06-30\n", "", "1: missing field `until`"),
-            ("reason", "services = ['cron']\nreason", "6: this release does not decide for service `cron`"),
+            (
+                "reason",
+                "services = ['cron']\nreason",
+                "6: this release takes no decisions for service `cron`",
+            ),
             ("reason", "services = []\nreason", "6: `services` is empty"),
             ("reason", "host = 'db1'\nreason", "6: unknown key `host`"),
         ] {
@@ -266,13 +269,13 @@ mod tests {
         }
         for weak in made_keys::small_order() {
             let error = parse(&entry().replace(KEY, &weak.line)).unwrap_err();
-            assert!(error.starts_with("/c:3: no key: Ed25519 point of small order"), "{error}");
+            assert!(error.starts_with("/c:3: not a key: Ed25519 point of small order"), "{error}");
         }
         let twice = format!("{}{}", entry(), entry());
         assert!(
             parse(&twice)
                 .unwrap_err()
-                .contains(":10: [[policy.automation]] 1 lists this key for `deploy` too")
+                .contains(":10: [[policy.automation]] 1 also lists this key for `deploy`")
         );
         assert_eq!(
             parse(&format!("{}{}", entry(), entry().replace("'deploy'", "'backup'"))).unwrap().len(),

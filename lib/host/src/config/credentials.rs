@@ -1,9 +1,10 @@
 //! Secrets that systemd passes to a sync (`LoadCredential=`), in place of files beside the configuration.
 //!
-//! Only the two syncs ask, so that no environment reaches a login. A credential stands for the secret of the same
+//! Only the two syncs ask, so that no environment reaches a login. A credential replaces the secret of the same
 //! name beside the configuration; a secret that the configuration keeps elsewhere is read there and nowhere else.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Access, Config, Directory, Provider};
 use crate::secret::CREDENTIALS;
@@ -23,7 +24,7 @@ impl Config {
     }
 
     fn take_credentials(&mut self, directory: &Path) {
-        // What systemd makes is a directory of its own for each unit; whatever else is named there is not from it.
+        // systemd makes a separate directory for each unit; any other name there is not from it.
         if directory.parent() != Some(Path::new(CREDENTIALS)) || directory.file_name().is_none() {
             return;
         }
@@ -33,7 +34,7 @@ impl Config {
                 continue;
             };
             let credential = directory.join(name);
-            // Whether it is to be believed is judged when it is read.
+            // Whether it is to be trusted is judged when it is read.
             if credential.symlink_metadata().is_ok() {
                 *secret = credential;
             }
@@ -43,6 +44,9 @@ impl Config {
     /// The files with secrets that this configuration names.
     fn secrets(&mut self) -> Vec<&mut PathBuf> {
         let mut secrets = Vec::new();
+        if let Some(fleet) = &mut self.fleet {
+            secrets.extend(&mut Arc::make_mut(fleet).header_file);
+        }
         if let Some(Directory::Ldap(ldap)) = &mut self.directory {
             let ldap = ldap.as_mut();
             secrets.extend(&mut ldap.bind_password_file);
@@ -128,6 +132,6 @@ mod tests {
         chown(&file, Some(65_533), None).unwrap();
         let secrets = found(directory.path());
         assert_eq!(secrets[0], file.display().to_string());
-        assert!(Secret::read(&file).unwrap_err().to_string().contains("its owner is not the one"));
+        assert!(Secret::read(&file).unwrap_err().to_string().contains("it belongs to the wrong user"));
     }
 }

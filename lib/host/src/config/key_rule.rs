@@ -1,7 +1,7 @@
-//! `[[keys.rule]]`: what is asked of keys, and what stands before them, account by account.
+//! `[[keys.rule]]`: requirements for keys, and options before them, account by account.
 //!
 //! What comes out of here is printed into lines that sshd obeys, so every value is checked to be a word of ours
-//! or an address, whoever wrote the file.
+//! or an address, no matter who wrote the file.
 
 use key::KEY_TYPES;
 use policy::{Account, FromPattern, Shared, Span};
@@ -43,14 +43,14 @@ pub struct KeyRule {
 pub struct KeyAccounts {
     /// Every account.
     pub all: bool,
-    /// Every account in `[[policy.shared]]`.
+    /// Every account in `[[policy.shared_account]]`.
     pub shared: bool,
     /// These accounts.
     pub names: Vec<Account>,
 }
 
 impl KeyAccounts {
-    /// Is the rule for `account`, which is in `[[policy.shared]]` or not?
+    /// Is the rule for `account`, which is in `[[policy.shared_account]]` or not?
     pub fn covers(&self, account: &Account, is_shared: bool) -> bool {
         self.all || (self.shared && is_shared) || self.names.contains(account)
     }
@@ -69,7 +69,7 @@ impl KeyAccounts {
     }
 }
 
-/// A word that may stand behind `restrict`.
+/// A word that may follow `restrict`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Allowance {
     /// A terminal.
@@ -157,7 +157,7 @@ impl KeyRuleSection {
             return Err(Problem { at, text: text.to_string() });
         }
         if let Some(allow) = self.allow.as_ref().filter(|_| !self.restrict) {
-            return Err(problem(allow, "`allow` gives back what `restrict = true` takes; write that too"));
+            return Err(problem(allow, "`allow` only makes exceptions from `restrict = true`; set that too"));
         }
         let rule = KeyRule {
             number,
@@ -172,7 +172,7 @@ impl KeyRuleSection {
             min_rsa_bits: self.min_rsa_bits.as_ref().map(rsa_bits).transpose()?,
         };
         if rule.does_nothing() {
-            return Err(Problem { at, text: "the rule asks for nothing".to_string() });
+            return Err(Problem { at, text: "the rule sets no requirement".to_string() });
         }
         Ok(rule)
     }
@@ -199,7 +199,7 @@ fn accounts(written: &[Spanned<String>], shared: bool) -> Result<KeyAccounts, Pr
 
 fn patterns(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<FromPattern>, Problem> {
     if written.get_ref().is_empty() {
-        return Err(problem(written, "`from` lists no address, so nobody gets in"));
+        return Err(problem(written, "`from` is empty, so nobody gets in"));
     }
     let pattern = |text: &Spanned<String>| {
         let wrong = |why| problem(text, format!("`{}` {why}", text.get_ref().escape_default()));
@@ -210,13 +210,13 @@ fn patterns(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<FromPattern>,
 
 fn types(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Problem> {
     if written.get_ref().is_empty() {
-        return Err(problem(written, "`types` lists no type, so nobody gets in"));
+        return Err(problem(written, "`types` is empty, so nobody gets in"));
     }
     let known = |kind: &Spanned<String>| match KEY_TYPES.contains(&kind.get_ref().as_str()) {
         true => Ok(kind.get_ref().clone()),
         false => Err(problem(
             kind,
-            format!("`{}` is no key type; there are {}", kind.get_ref(), KEY_TYPES.join(", ")),
+            format!("`{}` is not a key type; use {}", kind.get_ref(), KEY_TYPES.join(", ")),
         )),
     };
     written.get_ref().iter().map(known).collect()
@@ -248,14 +248,14 @@ mod tests {
     fn a_rule_that_cannot_hold_is_named_with_its_line() {
         for (rule, expected) in [
             ("restrict = true", "the rule is for no account"),
-            ("shared = true", "the rule asks for nothing"),
+            ("shared = true", "the rule sets no requirement"),
             ("accounts = ['Root']\nrestrict = true", "`Root`: "),
-            ("shared = true\nallow = ['pty']", "`allow` gives back"),
+            ("shared = true\nallow = ['pty']", "`allow` only makes exceptions"),
             ("shared = true\nrestrict = true\nallow = ['command']", "unknown variant `command`"),
-            ("shared = true\nfrom = []", "`from` lists no address"),
-            ("shared = true\nfrom = ['a\",command=\"id']", "is no address, network or host pattern"),
-            ("shared = true\ntypes = ['ssh-dss']", "`ssh-dss` is no key type"),
-            ("shared = true\ntypes = []", "`types` lists no type"),
+            ("shared = true\nfrom = []", "`from` is empty"),
+            ("shared = true\nfrom = ['a\",command=\"id']", "is not an address, network or host pattern"),
+            ("shared = true\ntypes = ['ssh-dss']", "`ssh-dss` is not a key type"),
+            ("shared = true\ntypes = []", "`types` is empty"),
             ("shared = true\nmin_rsa_bits = 1024", "`min_rsa_bits` is from 2048 to 16384"),
             ("shared = true\nexpiry = '0s'", "is not a duration"),
             ("shared = true\ncommand = 'id'", "unknown key `command`"),
@@ -270,7 +270,7 @@ mod tests {
         let rules = |first: &str, second: &str| {
             complaint(&format!(
                 "[[keys.rule]]\n{first}\nfrom = ['10.0.0.1']\n[[keys.rule]]\n{second}\nfrom = ['10.0.0.2']\n\
-                 [[policy.shared]]\naccount = 'root'"
+                 [[policy.shared_account]]\naccount = 'root'"
             ))
         };
         for (first, second) in [

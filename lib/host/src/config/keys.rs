@@ -6,6 +6,7 @@ use policy::{Account, Shared, Span};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::directory::Directory;
 use super::key_rule::{self, KeyRule, KeyRuleSection};
 use super::values::{Duration, Problem, problem};
 
@@ -13,32 +14,32 @@ use super::values::{Duration, Problem, problem};
 #[derive(Debug, Clone)]
 pub struct Keys {
     /// Who is copied, and who is asked about at a login.
-    pub mode: KeysMode,
+    pub source: KeysSource,
     /// Age up to which an answer needs no question to the directory.
-    pub fresh_for: Span,
+    pub cache_ttl: Span,
     /// Age after which an answer is no longer served, whatever the directory's state.
-    pub stale_for: Span,
+    pub max_age: Span,
     /// Longest time that one run of `authkeys` takes, with its question to the directory.
-    pub deadline: Span,
-    /// What is asked of keys, and what stands before them.
+    pub timeout: Span,
+    /// Requirements for keys, and options before them.
     pub rules: Vec<KeyRule>,
     /// Other commands that are asked after the directory, in the file's order.
     pub chain: Vec<Chained>,
 }
 
 impl Keys {
-    /// The longest deadline that can be set: sshd lets nobody in while `authkeys` runs.
-    pub const LONGEST_DEADLINE: Span = Span::seconds(10);
+    /// The longest timeout that can be set: sshd lets nobody in while `authkeys` runs.
+    pub const LONGEST_TIMEOUT: Span = Span::seconds(10);
 }
 
-/// `[keys] mode`.
+/// `[keys] source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum KeysMode {
+pub enum KeysSource {
     /// Everybody is copied to this host.
-    Replica,
+    Copy,
     /// Everybody is asked about at their login and remembered; eligible people alone are copied.
-    Lookup,
+    Live,
 }
 
 /// `[[keys.chain]]`: another AuthorizedKeysCommand.
@@ -53,12 +54,12 @@ pub struct Chained {
     /// Globs; it is asked about accounts that match one of them.
     pub accounts: Vec<String>,
     /// Longest time that it may take.
-    pub deadline: Span,
+    pub timeout: Span,
 }
 
 impl Chained {
-    /// The longest deadline of one command.
-    pub const LONGEST_DEADLINE: Span = Span::seconds(5);
+    /// The longest timeout of one command.
+    pub const LONGEST_TIMEOUT: Span = Span::seconds(5);
 
     /// Is it asked about `account`?
     pub fn covers(&self, account: &Account) -> bool {
@@ -91,10 +92,10 @@ pub enum Piece {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct KeysSection {
-    mode: KeysMode,
-    fresh_for: Spanned<Duration>,
-    stale_for: Duration,
-    deadline: Spanned<Duration>,
+    source: Spanned<KeysSource>,
+    cache_ttl: Spanned<Duration>,
+    max_age: Duration,
+    timeout: Spanned<Duration>,
     rule: Vec<Spanned<KeyRuleSection>>,
     chain: Vec<ChainSection>,
 }
@@ -106,7 +107,7 @@ struct ChainSection {
     command: Spanned<Vec<Spanned<String>>>,
     accounts: Spanned<Vec<Spanned<String>>>,
     #[serde(default = "two_seconds")]
-    deadline: Spanned<Duration>,
+    timeout: Spanned<Duration>,
 }
 
 fn two_seconds() -> Spanned<Duration> {
@@ -116,10 +117,10 @@ fn two_seconds() -> Spanned<Duration> {
 impl Default for KeysSection {
     fn default() -> Self {
         Self {
-            mode: KeysMode::Replica,
-            fresh_for: Spanned::new(0..0, Duration(Span::minutes(5))),
-            stale_for: Duration(Span::hours(24)),
-            deadline: Spanned::new(0..0, Duration(Span::seconds(3))),
+            source: Spanned::new(0..0, KeysSource::Copy),
+            cache_ttl: Spanned::new(0..0, Duration(Span::minutes(5))),
+            max_age: Duration(Span::hours(24)),
+            timeout: Spanned::new(0..0, Duration(Span::seconds(3))),
             rule: Vec::new(),
             chain: Vec::new(),
         }
@@ -127,27 +128,46 @@ impl Default for KeysSection {
 }
 
 impl KeysSection {
-    pub(super) fn check(self, shared: &[Shared]) -> Result<Keys, Problem> {
-        let (fresh_for, stale_for) = (self.fresh_for.get_ref().0, self.stale_for.0);
-        // Unwritten, it follows a shorter `stale_for`.
-        if fresh_for > stale_for && !self.fresh_for.span().is_empty() {
+    pub(super) fn check(self, shared: &[Shared], directory: Option<&Directory>) -> Result<Keys, Problem> {
+        let of_fleet = matches!(directory, Some(Directory::Fleet(_)));
+        if of_fleet {
+            self.check_fleet()?;
+        }
+        let (cache_ttl, max_age) = (self.cache_ttl.get_ref().0, self.max_age.0);
+        // Unwritten, it follows a shorter `max_age`.
+        if cache_ttl > max_age && !self.cache_ttl.span().is_empty() {
             return Err(problem(
-                &self.fresh_for,
-                format!("fresh_for ({fresh_for}) is longer than stale_for ({stale_for})"),
+                &self.cache_ttl,
+                format!("cache_ttl ({cache_ttl}) is longer than max_age ({max_age})"),
             ));
         }
-        let deadline = self.deadline.get_ref().0;
-        if deadline > Keys::LONGEST_DEADLINE {
-            let longest = Keys::LONGEST_DEADLINE;
+        let timeout = self.timeout.get_ref().0;
+        if timeout > Keys::LONGEST_TIMEOUT {
+            let longest = Keys::LONGEST_TIMEOUT;
             return Err(problem(
-                &self.deadline,
-                format!("deadline ({deadline}) is longer than {longest}: a login waits for it"),
+                &self.timeout,
+                format!("timeout ({timeout}) is longer than {longest}: a login waits for it"),
             ));
         }
         let chain = chain(self.chain)?;
         let rules = key_rule::check(self.rule, shared)?;
-        let fresh_for = fresh_for.min(stale_for);
-        Ok(Keys { mode: self.mode, fresh_for, stale_for, deadline, rules, chain })
+        // A fleet's copy is fresh as long as it counts: there is no directory to ask.
+        let cache_ttl = if of_fleet { max_age } else { cache_ttl.min(max_age) };
+        Ok(Keys { source: self.source.into_inner(), cache_ttl, max_age, timeout, rules, chain })
+    }
+
+    /// What would ask a directory at a login, where people come from a fleet.
+    fn check_fleet(&self) -> Result<(), Problem> {
+        if *self.source.get_ref() == KeysSource::Live {
+            let text = "`source = \"live\"` asks a directory at each login, and with [directory] fleet = true this host knows none";
+            return Err(problem(&self.source, text));
+        }
+        if !self.cache_ttl.span().is_empty() {
+            let text =
+                "`cache_ttl` only applies where a directory can be asked, not with [directory] fleet = true";
+            return Err(problem(&self.cache_ttl, text));
+        }
+        Ok(())
     }
 }
 
@@ -169,7 +189,7 @@ impl ChainSection {
         let name = self.name.get_ref();
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if name.is_empty() || name.len() > 32 || !name.bytes().all(fits) {
-            return Err(problem(&self.name, "a name is made of 1 to 32 letters, digits, - and _"));
+            return Err(problem(&self.name, "a name has 1 to 32 letters, digits, - and _"));
         }
         let Some((program, arguments)) = self.command.get_ref().split_first() else {
             return Err(problem(&self.command, format!("chain `{name}` names no command")));
@@ -178,29 +198,29 @@ impl ChainSection {
         if !path.is_absolute() || program.get_ref().contains('%') {
             return Err(problem(
                 program,
-                format!("`{}` is no absolute path of a program", program.get_ref()),
+                format!("`{}` is not an absolute path of a program", program.get_ref()),
             ));
         }
-        let deadline = self.deadline.get_ref().0;
-        if deadline > Chained::LONGEST_DEADLINE {
-            let longest = Chained::LONGEST_DEADLINE;
-            let text = format!("deadline ({deadline}) is longer than {longest}: a login waits for it");
-            return Err(problem(&self.deadline, text));
+        let timeout = self.timeout.get_ref().0;
+        if timeout > Chained::LONGEST_TIMEOUT {
+            let longest = Chained::LONGEST_TIMEOUT;
+            let text = format!("timeout ({timeout}) is longer than {longest}: a login waits for it");
+            return Err(problem(&self.timeout, text));
         }
         Ok(Chained {
             program: path.to_path_buf(),
             arguments: arguments.iter().map(pieces).collect::<Result<_, _>>()?,
             accounts: account_globs(&self.accounts)?,
-            deadline,
+            timeout,
             name: self.name.into_inner(),
         })
     }
 }
 
-/// Names of accounts in which `*` and `?` may stand; at least one.
+/// Names of accounts, with `*` and `?`; at least one.
 fn account_globs(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Problem> {
     if written.get_ref().is_empty() {
-        return Err(problem(written, "`accounts` names no account, so the command is never asked"));
+        return Err(problem(written, "`accounts` is empty, so the command is never run"));
     }
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-*?".contains(&byte);
     let check = |glob: &Spanned<String>| {
@@ -216,7 +236,7 @@ fn account_globs(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>,
 /// An argument with sshd's `%u`, `%t`, `%k`, `%f` and `%%`; the same letters as in sshd_config(5).
 fn pieces(argument: &Spanned<String>) -> Result<Vec<Piece>, Problem> {
     if argument.get_ref().contains('\0') {
-        return Err(problem(argument, "an argument cannot have a NUL in it"));
+        return Err(problem(argument, "an argument cannot contain a NUL"));
     }
     let (mut pieces, mut text) = (Vec::new(), String::new());
     let mut letters = argument.get_ref().chars();
@@ -236,7 +256,7 @@ fn pieces(argument: &Spanned<String>) -> Result<Vec<Piece>, Problem> {
             Some('f') => Piece::Fingerprint,
             other => {
                 let token: String = ['%'].into_iter().chain(other).collect();
-                let text = format!("`{token}` stands for nothing here; %u, %t, %k, %f and %% do");
+                let text = format!("`{token}` has no meaning here; %u, %t, %k, %f and %% do");
                 return Err(problem(argument, text));
             }
         };

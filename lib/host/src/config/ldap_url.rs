@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
-/// What stands in `urls`.
+/// An entry of `urls`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LdapUrl {
     /// A server.
@@ -33,22 +33,47 @@ pub struct LdapHost {
     pub port: u16,
 }
 
+/// Why a text names no server; prints as what is wrong and how to write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LdapUrlError {
+    /// This is no address, and why.
+    Url(String, &'static str),
+    /// This is no pattern of hosts.
+    Hosts(String),
+}
+
+impl fmt::Display for LdapUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(text, why) => write!(
+                f,
+                "`{text}` {why}; write ldaps://host or ldap://host, with :port if need be, \
+                 ldapi://%2Fpath%2Fof%2Fsocket or srv://domain"
+            ),
+            Self::Hosts(text) => write!(
+                f,
+                "`{text}` is not a host pattern; write a domain, with * or ? only before its first dot"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LdapUrlError {}
+
 impl LdapUrl {
     /// Reads `ldap://host`, `ldaps://host:port`, `ldaps://[::1]:636`, `ldapi://%2Frun%2Fslapd%2Fldapi`,
     /// `srv://example.com`; no path, no user, no query.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let bad = |why: &str| {
-            format!(
-                "`{text}` {why}; write ldaps://host or ldap://host, with :port if need be, \
-                 ldapi://%2Fpath%2Fof%2Fsocket or srv://domain"
-            )
-        };
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn parse(text: &str) -> Result<Self, LdapUrlError> {
+        let bad = |why| LdapUrlError::Url(text.to_string(), why);
         let server = match text.split_once("://") {
             Some(("ldaps", rest)) => LdapHost::parse(true, rest).map(LdapServer::Host),
             Some(("ldap", rest)) => LdapHost::parse(false, rest).map(LdapServer::Host),
             Some(("ldapi", rest)) => socket(rest).map(LdapServer::Socket),
             Some(("srv", rest)) => return domain(rest).map(Self::Domain).map_err(bad),
-            _ => Err("is no LDAP address"),
+            _ => Err("is not an LDAP address"),
         };
         server.map(Self::Server).map_err(bad)
     }
@@ -98,8 +123,8 @@ fn is_label(label: &str) -> bool {
 
 /// Which servers DNS may lead to: a name, with `*` and `?` in its first label if need be.
 ///
-/// DNS is believed by nobody here. Were it to choose the name that TLS asks the certificate for, whoever can forge its
-/// answers could pass off any machine with a certificate of its own as a directory.
+/// DNS is not trusted. If it chose the name that TLS asks the certificate for, an attacker who can forge its answers
+/// could pass off any machine that has a valid certificate as the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostGlob {
     first: String,
@@ -114,14 +139,15 @@ impl fmt::Display for HostGlob {
 
 impl HostGlob {
     /// Reads `ldap*.example.com`.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// It is no name of a host, or has a `*` or `?` elsewhere.
+    pub fn parse(text: &str) -> Result<Self, LdapUrlError> {
         let small = text.to_ascii_lowercase();
         let split = small.split_once('.').filter(|(first, rest)| {
             is_label(&first.replace(['*', '?'], "x")) && rest.split('.').all(is_label)
         });
-        let (first, rest) = split.ok_or_else(|| {
-            format!("`{text}` is no name of hosts; a domain, and * or ? at most before its first dot")
-        })?;
+        let (first, rest) = split.ok_or_else(|| LdapUrlError::Hosts(text.to_string()))?;
         Ok(Self { first: first.to_string(), rest: rest.to_string() })
     }
 
@@ -133,12 +159,12 @@ impl HostGlob {
     }
 }
 
-/// The path of a socket. Where a URL has its host, a path has to stand with its slashes encoded; unencoded it
+/// The path of a socket. In the place of a URL's host, a path has to have its slashes encoded; unencoded it
 /// would be a DN, and the socket whichever one the library was built with.
 fn socket(rest: &str) -> Result<PathBuf, &'static str> {
     let host = rest.strip_suffix('/').unwrap_or(rest);
     if host.contains('/') {
-        return Err("has slashes in its path, which are %2F there");
+        return Err("has slashes in its path; write them as %2F");
     }
     let path = decoded(host).filter(|path| !path.contains(char::is_control));
     let path = path.ok_or("has no readable path")?;
@@ -148,7 +174,7 @@ fn socket(rest: &str) -> Result<PathBuf, &'static str> {
     Ok(PathBuf::from(path))
 }
 
-/// What percent-encoded `text` stands for.
+/// The text that `text` encodes by percent signs.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();

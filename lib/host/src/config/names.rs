@@ -39,7 +39,7 @@ pub(super) fn remarks(names: &Names) -> Vec<String> {
         let list: Vec<&str> = affixes.iter().map(|affix| affix.as_str()).collect();
         (list.len() > 1).then(|| {
             format!(
-                "[names] strip has {}: whoever is called alike in two of these is one person here",
+                "[names] strip has {}: people with the same name in two of these are one person here",
                 list.join(" and ")
             )
         })

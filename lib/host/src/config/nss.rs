@@ -28,7 +28,7 @@ impl NssSection {
         for section in self.group {
             let gid = gid(&section.gid)?;
             if let Some(other) = groups.iter().find(|other| other.gid == gid) {
-                let text = format!("gid {} is that of group `{}` already", gid.get(), other.name);
+                let text = format!("gid {} already belongs to group `{}`", gid.get(), other.name);
                 return Err(problem(&section.gid, text));
             }
             let (name, rules) = (named(&section.name, GroupName::new)?, rules(&section.rules, known)?);
@@ -41,8 +41,8 @@ impl NssSection {
 fn gid(written: &Spanned<i64>) -> Result<Gid, Problem> {
     let gid = u32::try_from(*written.get_ref()).ok().and_then(Gid::new);
     gid.ok_or_else(|| {
-        let text = "is no gid for a group of ours: below 1000, 61184 to 65519, 65534, 65535 and from 4294967295 on \
-                    it means something else; see https://systemd.io/UIDS-GIDS/";
+        let text = "cannot be the gid of such a group: below 1000, 61184 to 65519, 65534, 65535 and from 4294967295 on \
+                    have other meanings; see https://systemd.io/UIDS-GIDS/";
         problem(written, format!("{} {text}", written.get_ref()))
     })
 }
@@ -94,14 +94,14 @@ mod tests {
     fn mistakes_are_named_with_their_line() {
         let group = "[[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['db']\n";
         for (old, new, expected) in [
-            ("9100", "27", "10: 27 is no gid for a group of ours"),
-            ("9100", "0", "10: 0 is no gid"),
-            ("9100", "-1", "10: -1 is no gid"),
-            ("9100", "61184", "10: 61184 is no gid"),
-            ("9100", "65519", "10: 65519 is no gid"),
-            ("9100", "65534", "10: 65534 is no gid"),
-            ("9100", "4294967295", "10: 4294967295 is no gid"),
-            ("9100", "4294976396", "10: 4294976396 is no gid"),
+            ("9100", "27", "10: 27 cannot be the gid of such a group"),
+            ("9100", "0", "10: 0 cannot be the gid"),
+            ("9100", "-1", "10: -1 cannot be the gid"),
+            ("9100", "61184", "10: 61184 cannot be the gid"),
+            ("9100", "65519", "10: 65519 cannot be the gid"),
+            ("9100", "65534", "10: 65534 cannot be the gid"),
+            ("9100", "4294967295", "10: 4294967295 cannot be the gid"),
+            ("9100", "4294976396", "10: 4294976396 cannot be the gid"),
             ("'oncall'", "'On call'", "9: `On call`: "),
             ("['db']", "['website']", "11: no [[policy.rule]] is named `website`"),
             ("['db']", "['bd']", "11: no [[policy.rule]] is named `bd`; did you mean `db`?"),
@@ -116,6 +116,6 @@ mod tests {
         let error = other("9100", "9101");
         assert!(error.starts_with("/c:13: a second [[nss.group]] for `oncall`"), "{error}");
         let error = other("'oncall'", "'other'");
-        assert!(error.starts_with("/c:14: gid 9100 is that of group `oncall` already"), "{error}");
+        assert!(error.starts_with("/c:14: gid 9100 already belongs to group `oncall`"), "{error}");
     }
 }

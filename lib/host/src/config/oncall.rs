@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::directory::system_authorities;
+use super::fleet::SharedFleet;
 use super::values::{Duration, Percent, Problem, first_level, level, named, problem, unique};
 
 /// `[oncall]`.
@@ -34,7 +35,7 @@ pub struct Source {
     /// the source tells of (not with PagerDuty).
     pub schedules: Vec<String>,
     /// The deepest escalation level that is stored.
-    pub max_level: u8,
+    pub max_escalation_level: u8,
     /// Provider's user id to principal, for people whose mail address does not tell.
     pub people: BTreeMap<String, Principal>,
     /// What a schedule must not exceed to be taken over, where [`Source::guards_of`] has nothing else.
@@ -44,22 +45,18 @@ pub struct Source {
 }
 
 impl Source {
-    /// The longest deadline of one source: all are asked at once, and a sync takes no longer.
-    pub const LONGEST_DEADLINE: Span = Span::seconds(60);
+    /// The longest timeout of one source: all are asked at once, and a sync takes no longer.
+    pub const LONGEST_TIMEOUT: Span = Span::seconds(60);
 
     /// The texts that name what is wanted of the source; none, if all that it tells of is.
     pub fn wanted(&self) -> impl Iterator<Item = &String> {
         let (policies, teams) = match &self.provider {
-            Provider::PagerDuty(settings) => (settings.policies.as_slice(), settings.teams.as_slice()),
+            Provider::PagerDuty(settings) => {
+                (settings.escalation_policies.as_slice(), settings.teams.as_slice())
+            }
             _ => Default::default(),
         };
         self.schedules.iter().chain(policies).chain(teams)
-    }
-
-    /// Is `text` something that a rule may name?
-    pub fn names(&self, text: &str) -> bool {
-        let mut wanted = self.wanted().peekable();
-        wanted.peek().is_none() || wanted.any(|known| known == text)
     }
 
     /// The guards of the schedule that `text` names.
@@ -97,6 +94,8 @@ pub enum Provider {
     Exec(Exec),
     /// A file with our JSON.
     File(PathBuf),
+    /// What a collector publishes of the source that it calls by the same name.
+    Fleet(SharedFleet),
 }
 
 impl Provider {
@@ -107,6 +106,7 @@ impl Provider {
             Self::Rota(_) => "rota",
             Self::Exec(_) => "exec",
             Self::File(_) => "file",
+            Self::Fleet(_) => "fleet",
         }
     }
 
@@ -117,6 +117,7 @@ impl Provider {
             Self::Rota(_) => "rota.toml",
             Self::Exec(_) => "exec",
             Self::File(_) => "file",
+            Self::Fleet(_) => "the fleet",
         }
     }
 }
@@ -129,13 +130,13 @@ pub struct PagerDuty {
     /// How it is known who asks.
     pub access: Access,
     /// Ids or exact names of escalation policies whose shifts are wanted, each as one schedule.
-    pub policies: Vec<String>,
+    pub escalation_policies: Vec<String>,
     /// Ids or exact names of teams; the shifts of all escalation policies of each, as one schedule.
     pub teams: Vec<String>,
     /// PEM file with the certificate authorities that may vouch for the API.
     pub ca_file: PathBuf,
-    /// Longest time that one sync of this source may take; at most [`Source::LONGEST_DEADLINE`].
-    pub deadline: Span,
+    /// Longest time that one sync of this source may take; at most [`Source::LONGEST_TIMEOUT`].
+    pub timeout: Span,
     /// `http://host:port` of the proxy in between: that of `[oncall]`.
     pub proxy: Option<String>,
 }
@@ -170,7 +171,7 @@ pub struct Exec {
     /// The program, an absolute path, and its arguments.
     pub command: Vec<String>,
     /// Longest time that it may take.
-    pub deadline: Span,
+    pub timeout: Span,
 }
 
 #[derive(Deserialize)]
@@ -205,16 +206,16 @@ struct SourceSection {
     region: Option<Spanned<String>>,
     token_file: Option<PathBuf>,
     oauth: Option<OAuthSection>,
-    policies: Option<Vec<String>>,
+    escalation_policies: Option<Vec<String>>,
     teams: Option<Vec<String>>,
     ca_file: Option<PathBuf>,
-    deadline: Option<Spanned<Duration>>,
+    timeout: Option<Spanned<Duration>>,
     file: Option<PathBuf>,
     command: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     schedules: Vec<String>,
     #[serde(default = "first_level")]
-    max_level: Spanned<u8>,
+    max_escalation_level: Spanned<u8>,
     #[serde(default)]
     people: BTreeMap<String, Spanned<String>>,
     // `flatten` would lose the line of a mistake.
@@ -248,8 +249,18 @@ struct OAuthSection {
 }
 
 impl OnCallSection {
+    /// The proxy as it is written.
+    pub(super) fn proxy(&self) -> Option<&String> {
+        self.proxy.as_ref().map(Spanned::get_ref)
+    }
+
     /// `roster` is the file that all sources end in.
-    pub(super) fn check(self, beside: &impl Fn(&Path) -> PathBuf, roster: &Path) -> Result<OnCall, Problem> {
+    pub(super) fn check(
+        self,
+        beside: &impl Fn(&Path) -> PathBuf,
+        roster: &Path,
+        fleet: Option<&SharedFleet>,
+    ) -> Result<OnCall, Problem> {
         let lookahead = self.lookahead.0;
         let all = age_limit(&self.warn_age, &self.max_age, lookahead)?;
         unique(self.source.iter().map(|section| &section.get_ref().name), "[[oncall.source]]")?;
@@ -263,7 +274,7 @@ impl OnCallSection {
         let mut sources = self
             .source
             .into_iter()
-            .map(|section| SourceSection::check(section, beside))
+            .map(|section| SourceSection::check(section, beside, fleet))
             .collect::<Result<Vec<_>, _>>()?;
         for Source { name, provider, .. } in &mut sources {
             let Provider::PagerDuty(settings) = provider else { continue };
@@ -280,7 +291,10 @@ fn check_proxy(written: Spanned<String>) -> Result<String, Problem> {
     let text = written.get_ref();
     let host = text.strip_prefix("http://").filter(|rest| !rest.is_empty() && !rest.contains(['/', '@']));
     host.is_some().then(|| text.clone()).ok_or_else(|| {
-        problem(&written, format!("`{text}` is no proxy; write http://host:port, without a name or password"))
+        problem(
+            &written,
+            format!("`{text}` is not a proxy; write http://host:port, without a name or password"),
+        )
     })
 }
 
@@ -295,7 +309,9 @@ fn age_limit(
     if max_age > lookahead {
         return Err(problem(
             max,
-            format!("max_age ({max_age}) is longer than lookahead ({lookahead}): past it nothing is known"),
+            format!(
+                "max_age ({max_age}) is longer than lookahead ({lookahead}); nothing is known beyond that"
+            ),
         ));
     }
     // Unwritten, it follows a shorter `max_age`.
@@ -314,15 +330,20 @@ impl SourceSection {
         Ok(ages)
     }
 
-    fn check(section: Spanned<Self>, beside: &impl Fn(&Path) -> PathBuf) -> Result<Source, Problem> {
+    fn check(
+        section: Spanned<Self>,
+        beside: &impl Fn(&Path) -> PathBuf,
+        fleet: Option<&SharedFleet>,
+    ) -> Result<Source, Problem> {
         let at = section.span();
         let this = section.into_inner();
         let name = this.name.get_ref();
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if name.is_empty() || !name.bytes().all(fits) {
-            return Err(problem(&this.name, "a source's name is made of letters, digits, - and _"));
+            return Err(problem(&this.name, "a source's name has only letters, digits, - and _"));
         }
-        let provider = this.check_provider(at.start, beside)?;
+        let provider = this.check_provider(at.start, beside, fleet)?;
+        let usual = Guards { allow_empty: matches!(provider, Provider::Fleet(_)), ..Guards::default() };
         let mut people = BTreeMap::new();
         for (user, principal) in &this.people {
             people.insert(user.clone(), named(principal, Principal::new)?);
@@ -331,9 +352,9 @@ impl SourceSection {
         let mut source = Source {
             name: name.clone(),
             provider,
-            max_level: level(&this.max_level)?,
+            max_escalation_level: level(&this.max_escalation_level)?,
             people,
-            guards: guards(written, &Guards::default())?,
+            guards: guards(written, &usual)?,
             guards_of: BTreeMap::new(),
             schedules: this.schedules,
         };
@@ -342,11 +363,12 @@ impl SourceSection {
             let text = format!("source `{}` lists `{text}` twice: a rule could mean either", source.name);
             return Err(Problem { at: at.start, text });
         }
+        let is_unknown = |text: &str| !texts.is_empty() && !texts.contains(text);
+        if let Some(schedule) = this.schedule.keys().find(|schedule| is_unknown(schedule.get_ref())) {
+            let text = format!("`schedules` of source `{}` has no `{}`", source.name, schedule.get_ref());
+            return Err(problem(schedule, text));
+        }
         for (schedule, section) in this.schedule {
-            if !source.names(schedule.get_ref()) {
-                let text = format!("`schedules` of source `{}` has no `{}`", source.name, schedule.get_ref());
-                return Err(problem(&schedule, text));
-            }
             let written = (section.allow_empty, section.max_oncall.as_ref(), section.max_change);
             let guards = guards(written, &source.guards)?;
             source.guards_of.insert(schedule.into_inner(), guards);
@@ -357,27 +379,40 @@ impl SourceSection {
     /// A setting of another provider's that would be read by nobody.
     fn foreign_setting(&self) -> Option<&'static str> {
         let ours = self.provider.get_ref().as_str();
-        let written: [(&str, bool, &[&str]); 10] = [
+        let own: &[&str] = &["pagerduty", "rota", "exec", "file"];
+        let limits = |limit: fn(&ScheduleSection) -> bool| self.schedule.values().any(limit);
+        let written: [(&str, bool, &[&str]); 13] = [
             ("file", self.file.is_some(), &["rota", "file"]),
             ("command", self.command.is_some(), &["exec"]),
-            ("deadline", self.deadline.is_some(), &["pagerduty", "exec"]),
+            ("timeout", self.timeout.is_some(), &["pagerduty", "exec"]),
             ("token_file", self.token_file.is_some(), &["pagerduty"]),
             ("oauth", self.oauth.is_some(), &["pagerduty"]),
             ("api", self.api.is_some(), &["pagerduty"]),
             ("region", self.region.is_some(), &["pagerduty"]),
             ("ca_file", self.ca_file.is_some(), &["pagerduty"]),
-            ("policies", self.policies.is_some(), &["pagerduty"]),
+            ("escalation_policies", self.escalation_policies.is_some(), &["pagerduty"]),
             ("teams", self.teams.is_some(), &["pagerduty"]),
+            // A fleet's collector has judged these, and shown whose is what.
+            ("allow_empty", self.allow_empty.is_some() || limits(|one| one.allow_empty.is_some()), own),
+            ("max_change", self.max_change.is_some() || limits(|one| one.max_change.is_some()), own),
+            ("people", !self.people.is_empty(), own),
         ];
         written.into_iter().find(|(_, set, read_by)| *set && !read_by.contains(&ours)).map(|(key, _, _)| key)
     }
 
-    fn check_provider(&self, at: usize, beside: &impl Fn(&Path) -> PathBuf) -> Result<Provider, Problem> {
+    fn check_provider(
+        &self,
+        at: usize,
+        beside: &impl Fn(&Path) -> PathBuf,
+        fleet: Option<&SharedFleet>,
+    ) -> Result<Provider, Problem> {
         let needs =
             |key: &str| Problem { at, text: format!("source `{}` needs `{key}`", self.name.get_ref()) };
         let provider = self.provider.get_ref();
-        if !["pagerduty", "rota", "exec", "file"].contains(&provider.as_str()) {
-            let text = format!("no provider `{provider}`; this release has pagerduty, rota, exec and file");
+        if !["pagerduty", "rota", "exec", "file", "fleet"].contains(&provider.as_str()) {
+            let text = format!(
+                "there is no provider `{provider}`; this release has pagerduty, rota, exec, file and fleet"
+            );
             return Err(problem(&self.provider, text));
         }
         if let Some(key) = self.foreign_setting() {
@@ -389,17 +424,21 @@ impl SourceSection {
             "file" => Ok(Provider::File(file()?)),
             "exec" => Ok(Provider::Exec(Exec {
                 command: self.check_command(self.command.as_ref().ok_or_else(|| needs("command"))?)?,
-                deadline: self.check_deadline()?,
+                timeout: self.check_timeout()?,
             })),
+            "fleet" if self.schedules.is_empty() => Err(needs("schedules")),
+            "fleet" => fleet.cloned().map(Provider::Fleet).ok_or_else(|| {
+                problem(&self.provider, "provider `fleet` needs [fleet], with the store's `id` and `urls`")
+            }),
             _ => self.check_pagerduty(at, beside).map(Provider::PagerDuty),
         }
     }
 
-    fn check_deadline(&self) -> Result<Span, Problem> {
-        let longest = Source::LONGEST_DEADLINE;
-        match &self.deadline {
+    fn check_timeout(&self) -> Result<Span, Problem> {
+        let longest = Source::LONGEST_TIMEOUT;
+        match &self.timeout {
             Some(written) if written.get_ref().0 > longest => {
-                Err(problem(written, format!("`deadline` of a source is at most {longest}")))
+                Err(problem(written, format!("`timeout` of a source is at most {longest}")))
             }
             Some(written) => Ok(written.get_ref().0),
             None => Ok(longest),
@@ -434,17 +473,17 @@ impl SourceSection {
             }
         };
         let (policies, teams) =
-            (self.policies.clone().unwrap_or_default(), self.teams.clone().unwrap_or_default());
+            (self.escalation_policies.clone().unwrap_or_default(), self.teams.clone().unwrap_or_default());
         if self.schedules.is_empty() && policies.is_empty() && teams.is_empty() {
             return Err(needs("schedules"));
         }
         Ok(PagerDuty {
             api: origin(self.api.as_ref(), api)?,
             access,
-            policies,
+            escalation_policies: policies,
             teams,
             ca_file: beside(&self.ca_file.clone().unwrap_or_else(system_authorities)),
-            deadline: self.check_deadline()?,
+            timeout: self.check_timeout()?,
             proxy: None,
         })
     }
@@ -455,7 +494,7 @@ impl OAuthSection {
         let subdomain = self.subdomain.get_ref();
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if subdomain.is_empty() || !subdomain.bytes().all(fits) {
-            return Err(problem(&self.subdomain, "`subdomain` is the word before .pagerduty.com"));
+            return Err(problem(&self.subdomain, "`subdomain` is the part before .pagerduty.com"));
         }
         Ok(OAuth {
             identity: origin(self.identity.as_ref(), "https://identity.pagerduty.com")?,

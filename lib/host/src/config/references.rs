@@ -1,4 +1,4 @@
-//! Names in a configuration that stand for something outside of it: accounts, groups, people, schedules, files.
+//! Names in a configuration that refer to something outside of it: accounts, groups, people, schedules, files.
 //!
 //! Whether they exist is no matter of the configuration's, and changes under it; so none of this makes a file wrong.
 //! `config check` and the doctor look them up and say what is not there. Read apart from the checks that every login
@@ -10,10 +10,10 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::rules::Principals;
+use super::rules::People;
 use crate::toml_file;
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// An account of this host.
@@ -32,10 +32,10 @@ pub enum Kind {
     Secret,
 }
 
-/// A name, and where it stands.
+/// A name, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    /// What it stands for.
+    /// What it refers to.
     pub kind: Kind,
     /// The name.
     pub name: String,
@@ -48,10 +48,19 @@ pub struct Reference {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct File {
+    fleet: Fleet,
     directory: Directory,
     keys: Keys,
     oncall: OnCall,
     policy: Policy,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Fleet {
+    signers: Option<Spanned<String>>,
+    ca_file: Option<Spanned<String>>,
+    header_file: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -103,11 +112,11 @@ struct OAuth {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Policy {
-    accounts: Vec<Spanned<String>>,
-    groups: Vec<Spanned<String>>,
+    guarded_accounts: Vec<Spanned<String>>,
+    privileged_groups: Vec<Spanned<String>>,
     exempt_accounts: Vec<Spanned<String>>,
     rule: Vec<Rule>,
-    shared: Vec<Shared>,
+    shared_account: Vec<Shared>,
     automation: Vec<Automation>,
 }
 
@@ -119,7 +128,7 @@ struct Rule {
 #[derive(Deserialize)]
 struct Shared {
     account: Spanned<String>,
-    principals: Option<Spanned<Principals>>,
+    people: Option<Spanned<People>>,
 }
 
 #[derive(Deserialize)]
@@ -132,7 +141,10 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
     // A file that says nothing is told by those who read it for what it says.
     let file: File = toml_file::parse(Path::new(""), text).unwrap_or_default();
     let mut found = Found { text, references: Vec::new() };
-    let File { directory, keys, oncall, policy } = &file;
+    let File { fleet, directory, keys, oncall, policy } = &file;
+    found.all(Kind::File, "[fleet] signers", &fleet.signers);
+    found.all(Kind::File, "[fleet] ca_file", &fleet.ca_file);
+    found.all(Kind::Secret, "[fleet] header_file", &fleet.header_file);
     found.all(Kind::File, "[directory] file", &directory.file);
     found.all(Kind::File, "[directory] ca_file", &directory.ca_file);
     found.all(Kind::File, "[directory] client_cert_file", &directory.client_cert_file);
@@ -145,41 +157,26 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
             rule.accounts.iter().filter(|one| one.get_ref() != "*"),
         );
     }
-    for source in &oncall.source {
-        for wanted in &source.schedules {
-            let name = format!("{}/{}", source.name, wanted.get_ref());
-            found.add(Kind::Schedule, "[[oncall.source]] schedules", name, wanted);
-        }
-        for user in source.people.keys() {
-            let name = format!("{}/{}", source.name, user.get_ref());
-            found.add(Kind::User, "[oncall.source.people]", name, user);
-        }
-        found.all(Kind::Person, "[oncall.source.people]", source.people.values());
-        found.all(Kind::File, "[[oncall.source]] file", &source.file);
-        found.all(Kind::File, "[[oncall.source]] ca_file", &source.ca_file);
-        found.all(Kind::Secret, "[[oncall.source]] token_file", &source.token_file);
-        let secret = source.oauth.as_ref().map(|oauth| &oauth.client_secret_file);
-        found.all(Kind::Secret, "[oncall.source.oauth] client_secret_file", secret);
-    }
-    found.all(Kind::Account, "policy.accounts", &policy.accounts);
-    found.all(Kind::Group, "policy.groups", &policy.groups);
+    oncall.source.iter().for_each(|source| found.source(source));
+    found.all(Kind::Account, "policy.guarded_accounts", &policy.guarded_accounts);
+    found.all(Kind::Group, "policy.privileged_groups", &policy.privileged_groups);
     found.all(Kind::Account, "policy.exempt_accounts", &policy.exempt_accounts);
     for rule in &policy.rule {
         // `source/*` is whatever the source lists.
         let named = rule.schedules.iter().filter(|one| !one.get_ref().ends_with("/*"));
         found.all(Kind::Schedule, "[[policy.rule]] schedules", named);
     }
-    for shared in &policy.shared {
+    for shared in &policy.shared_account {
         found.add(
             Kind::Account,
-            "[[policy.shared]] account",
+            "[[policy.shared_account]] account",
             shared.account.get_ref().clone(),
             &shared.account,
         );
-        let Some(written) = &shared.principals else { continue };
-        let Principals::List(names) = written.get_ref() else { continue };
+        let Some(written) = &shared.people else { continue };
+        let People::List(names) = written.get_ref() else { continue };
         for name in names {
-            found.add(Kind::Person, "[[policy.shared]] principals", name.clone(), written);
+            found.add(Kind::Person, "[[policy.shared_account]] people", name.clone(), written);
         }
     }
     found.all(
@@ -210,6 +207,24 @@ impl Found<'_> {
     ) {
         written.into_iter().for_each(|one| self.add(kind, setting, one.get_ref().clone(), one));
     }
+
+    /// What a source of shifts names.
+    fn source(&mut self, source: &Source) {
+        for wanted in &source.schedules {
+            let name = format!("{}/{}", source.name, wanted.get_ref());
+            self.add(Kind::Schedule, "[[oncall.source]] schedules", name, wanted);
+        }
+        for user in source.people.keys() {
+            let name = format!("{}/{}", source.name, user.get_ref());
+            self.add(Kind::User, "[oncall.source.people]", name, user);
+        }
+        self.all(Kind::Person, "[oncall.source.people]", source.people.values());
+        self.all(Kind::File, "[[oncall.source]] file", &source.file);
+        self.all(Kind::File, "[[oncall.source]] ca_file", &source.ca_file);
+        self.all(Kind::Secret, "[[oncall.source]] token_file", &source.token_file);
+        let secret = source.oauth.as_ref().map(|oauth| &oauth.client_secret_file);
+        self.all(Kind::Secret, "[oncall.source.oauth] client_secret_file", secret);
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +233,7 @@ mod tests {
 
     #[test]
     fn names_are_found_with_their_lines() {
-        let text = "[policy]\nexempt_accounts = ['a',\n 'b']\ngroups = ['sudo']\n[[policy.shared]]\naccount = 'root'\nprincipals = ['alice']\n\
+        let text = "[policy]\nexempt_accounts = ['a',\n 'b']\nprivileged_groups = ['sudo']\n[[policy.shared_account]]\naccount = 'root'\npeople = ['alice']\n\
                     [[policy.rule]]\nname = 'x'\nschedules = ['r/p', 'r/*']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
                     [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n\
                     [directory]\nfile = 'people.toml'\nbind_password_file = 'w'\n";
@@ -232,9 +247,9 @@ mod tests {
             [
                 "2 Account a policy.exempt_accounts",
                 "3 Account b policy.exempt_accounts",
-                "4 Group sudo policy.groups",
-                "6 Account root [[policy.shared]] account",
-                "7 Person alice [[policy.shared]] principals",
+                "4 Group sudo policy.privileged_groups",
+                "6 Account root [[policy.shared_account]] account",
+                "7 Person alice [[policy.shared_account]] people",
                 "10 Schedule r/p [[policy.rule]] schedules",
                 "13 Schedule r/p [[oncall.source]] schedules",
                 "14 User r/X [oncall.source.people]",

@@ -1,53 +1,34 @@
 //! `[policy]`: who is guarded, and who admits whom.
 
+use std::collections::HashSet;
+
 use policy::{Account, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Who};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::Source;
 use super::automation::{self, AutomationSection};
-use super::values::{Problem, all_named, first_level, level, meant, named, problem, unique};
+use super::values::{Problem, all_named, first_level, level, meant, named, problem, services, unique};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PolicySection {
     mode: PolicyMode,
-    accounts: Vec<Spanned<String>>,
-    groups: Vec<String>,
-    services: Spanned<Vec<Spanned<String>>>,
+    guarded_accounts: Option<Vec<Spanned<String>>>,
+    privileged_groups: Option<Vec<String>>,
+    pam_services: Option<Spanned<Vec<Spanned<String>>>>,
     exempt_accounts: Vec<Spanned<String>>,
-    exempt_ttys: Vec<Spanned<String>>,
+    exempt_ttys: Option<Vec<Spanned<String>>>,
     help: Option<Spanned<String>>,
     rule: Vec<RuleSection>,
-    shared: Vec<SharedSection>,
+    shared_account: Vec<SharedSection>,
     automation: Vec<AutomationSection>,
 }
 
-impl Default for PolicySection {
-    fn default() -> Self {
-        let compiled = Rules::compiled();
-        let unwritten = |text: &str| Spanned::new(0..0, text.to_string());
-        Self {
-            mode: PolicyMode::Enforce,
-            exempt_ttys: compiled.exempt_ttys.iter().map(|tty| unwritten(tty)).collect(),
-            help: None,
-            accounts: compiled.accounts.iter().map(|account| unwritten(account.as_str())).collect(),
-            services: Spanned::new(
-                0..0,
-                compiled.services.iter().map(|service| unwritten(service)).collect(),
-            ),
-            groups: compiled.groups,
-            exempt_accounts: Vec::new(),
-            rule: Vec::new(),
-            shared: Vec::new(),
-            automation: Vec::new(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 enum PolicyMode {
+    #[default]
     Enforce,
     Observe,
 }
@@ -68,16 +49,16 @@ struct RuleSection {
     hosts: Option<Vec<String>>,
     schedules: Spanned<Vec<Spanned<String>>>,
     #[serde(default = "first_level")]
-    max_level: Spanned<u8>,
+    max_escalation_level: Spanned<u8>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SharedSection {
     account: Spanned<String>,
-    principals: Option<Spanned<Principals>>,
+    people: Option<Spanned<People>>,
     #[serde(default = "explains")]
-    explain: bool,
+    explain_refusals: bool,
 }
 
 /// A refusal that explains itself is counted against nobody's address.
@@ -86,57 +67,51 @@ fn explains() -> bool {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "principals is \"on-call\" or a list of names")]
-pub(super) enum Principals {
+#[serde(untagged, expecting = "people is \"on-call\" or a list of names")]
+pub(super) enum People {
     Word(String),
     List(Vec<String>),
 }
 
 impl PolicySection {
     pub(super) fn check(self, sources: &[Source]) -> Result<Rules, Problem> {
+        let sources: Vec<Known<'_>> = sources.iter().map(Known::new).collect();
         unique(self.rule.iter().map(|rule| &rule.name), "[[policy.rule]]")?;
-        unique(self.shared.iter().map(|shared| &shared.account), "[[policy.shared]]")?;
+        unique(self.shared_account.iter().map(|shared| &shared.account), "[[policy.shared_account]]")?;
+        let compiled = Rules::compiled();
         Ok(Rules {
-            accounts: all_named(&self.accounts, Account::new)?,
-            groups: self.groups,
-            services: services(&self.services)?,
+            guarded_accounts: match &self.guarded_accounts {
+                Some(accounts) => all_named(accounts, Account::new)?,
+                None => compiled.guarded_accounts,
+            },
+            privileged_groups: self.privileged_groups.unwrap_or(compiled.privileged_groups),
+            pam_services: match &self.pam_services {
+                Some(written) => services(written, "pam_services")?,
+                None => compiled.pam_services,
+            },
             exempt_accounts: all_named(&self.exempt_accounts, Account::new)?,
             mode: self.mode.into(),
-            exempt_ttys: self.exempt_ttys.iter().map(terminal).collect::<Result<_, _>>()?,
+            exempt_ttys: match &self.exempt_ttys {
+                Some(ttys) => ttys.iter().map(terminal).collect::<Result<_, _>>()?,
+                None => compiled.exempt_ttys,
+            },
             help: self.help.as_ref().map(help).transpose()?,
-            rules: self.rule.into_iter().map(|rule| rule.check(sources)).collect::<Result<_, _>>()?,
-            shared: self.shared.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
+            rules: self.rule.into_iter().map(|rule| rule.check(&sources)).collect::<Result<_, _>>()?,
+            shared: self.shared_account.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
             automation: automation::check(self.automation)?,
-            ..Rules::compiled()
+            // Other sections say these.
+            host: compiled.host,
+            ages: compiled.ages,
+            names: compiled.names,
         })
     }
-}
-
-/// Those of the services that this release decides for; at least one.
-pub(super) fn services(written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Problem> {
-    if written.get_ref().is_empty() {
-        let text = "`services` is empty, so it is about nothing; leave it out for the usual ones";
-        return Err(problem(written, text));
-    }
-    let known = |service: &Spanned<String>| match Rules::SERVICES.contains(&service.get_ref().as_str()) {
-        true => Ok(service.get_ref().clone()),
-        false => Err(problem(
-            service,
-            format!(
-                "this release does not decide for service `{}`; it knows {}",
-                service.get_ref(),
-                Rules::SERVICES.join(", ")
-            ),
-        )),
-    };
-    written.get_ref().iter().map(known).collect()
 }
 
 /// A terminal as `login` names it, without /dev/.
 fn terminal(written: &Spanned<String>) -> Result<String, Problem> {
     let name = written.get_ref();
     if name.is_empty() || name.starts_with('/') || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(problem(written, format!("`{name}` is no terminal; write tty1, without /dev/")));
+        return Err(problem(written, format!("`{name}` is not a terminal; write tty1, without /dev/")));
     }
     Ok(name.clone())
 }
@@ -153,21 +128,33 @@ fn help(written: &Spanned<String>) -> Result<String, Problem> {
     Ok(text.clone())
 }
 
+/// A source that rules may name schedules of.
+struct Known<'a> {
+    source: &'a Source,
+    /// What it lists; where that is nothing, any name may be one of its schedules.
+    names: HashSet<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    fn new(source: &'a Source) -> Self {
+        Self { source, names: source.wanted().map(String::as_str).collect() }
+    }
+}
+
 impl RuleSection {
-    fn check(self, sources: &[Source]) -> Result<Rule, Problem> {
+    fn check(self, sources: &[Known<'_>]) -> Result<Rule, Problem> {
         if self.schedules.get_ref().is_empty() {
             return Err(problem(
                 &self.schedules,
-                format!("rule `{}` names no schedule, so it admits nobody", self.name.get_ref()),
+                format!("rule `{}` names no schedule, so it grants access to nobody", self.name.get_ref()),
             ));
         }
-        let mut schedules: Vec<ScheduleRef> = Vec::new();
+        let mut schedules = Vec::with_capacity(self.schedules.get_ref().len());
         for text in self.schedules.get_ref() {
-            for one in named_by(text, sources)? {
-                if !schedules.contains(&one) {
-                    schedules.push(one);
-                }
-            }
+            add_named(text, sources, &mut schedules)?;
+        }
+        if schedules.len() > 1 {
+            keep_first(&mut schedules);
         }
         Ok(Rule {
             name: self.name.into_inner(),
@@ -182,49 +169,63 @@ impl RuleSection {
                 None => vec![HostSelector::Name("*".to_string())],
             },
             schedules,
-            max_level: level(&self.max_level)?,
+            max_escalation_level: level(&self.max_escalation_level)?,
         })
     }
 }
 
+/// Each once, in the order in which they are written.
+fn keep_first(schedules: &mut Vec<ScheduleRef>) {
+    let mut met = HashSet::with_capacity(schedules.len());
+    let is_first: Vec<bool> = schedules.iter().map(|one| met.insert((&one.source, &one.id))).collect();
+    let mut is_first = is_first.into_iter();
+    schedules.retain(|_| is_first.next() == Some(true));
+}
+
 /// `source/schedule`, both known: a rule that names nothing would lock its people out. `source/*` is every schedule
 /// that the configuration lists there; not whatever a rota may tell of one day, which its editors decide.
-fn named_by(text: &Spanned<String>, sources: &[Source]) -> Result<Vec<ScheduleRef>, Problem> {
+fn add_named(
+    text: &Spanned<String>,
+    sources: &[Known<'_>],
+    schedules: &mut Vec<ScheduleRef>,
+) -> Result<(), Problem> {
     let Some((source, id)) = text.get_ref().split_once('/') else {
-        return Err(problem(text, format!("`{}` is no schedule; write source/schedule", text.get_ref())));
+        return Err(problem(text, format!("`{}` is not a schedule; write source/schedule", text.get_ref())));
     };
-    let Some(known) = sources.iter().find(|known| known.name == source) else {
-        let meant = meant(source, sources.iter().map(|known| known.name.as_str()));
+    let Some(known) = sources.iter().find(|known| known.source.name == source) else {
+        let meant = meant(source, sources.iter().map(|known| known.source.name.as_str()));
         return Err(problem(text, format!("no [[oncall.source]] is named `{source}`{meant}")));
     };
     if id == "*" {
-        let all: Vec<ScheduleRef> =
-            known.wanted().map(|id| ScheduleRef { source: source.to_string(), id: id.clone() }).collect();
+        let before = schedules.len();
+        let all = known.source.wanted();
+        schedules.extend(all.map(|id| ScheduleRef { source: source.to_string(), id: id.clone() }));
         let none = || {
             format!(
                 "source `{source}` lists no `schedules`, so `{source}/*` names none; list them there, or here one by one"
             )
         };
-        return if all.is_empty() { Err(problem(text, none())) } else { Ok(all) };
+        return if schedules.len() == before { Err(problem(text, none())) } else { Ok(()) };
     }
-    if !known.names(id) {
-        let meant = meant(id, known.wanted().map(String::as_str));
+    if !known.names.is_empty() && !known.names.contains(id) {
+        let meant = meant(id, known.source.wanted().map(String::as_str));
         let text_of = format!("source `{source}` does not list `{id}` in its `schedules`{meant}");
         return Err(problem(text, text_of));
     }
-    Ok(vec![ScheduleRef { source: source.to_string(), id: id.to_string() }])
+    schedules.push(ScheduleRef { source: source.to_string(), id: id.to_string() });
+    Ok(())
 }
 
 impl SharedSection {
     fn check(self) -> Result<Shared, Problem> {
-        let principals = match &self.principals {
+        let people = match &self.people {
             None => Who::Everyone,
             Some(written) => match written.get_ref() {
-                Principals::Word(word) if word == "on-call" => Who::Everyone,
-                Principals::Word(_) => {
-                    return Err(problem(written, "principals is \"on-call\" or a list of names"));
+                People::Word(word) if word == "on-call" => Who::Everyone,
+                People::Word(_) => {
+                    return Err(problem(written, "people is \"on-call\" or a list of names"));
                 }
-                Principals::List(names) => Who::Only(
+                People::List(names) => Who::Only(
                     names
                         .iter()
                         .map(|name| {
@@ -235,6 +236,10 @@ impl SharedSection {
                 ),
             },
         };
-        Ok(Shared { account: named(&self.account, Account::new)?, principals, explain: self.explain })
+        Ok(Shared {
+            account: named(&self.account, Account::new)?,
+            people,
+            explain_refusals: self.explain_refusals,
+        })
     }
 }

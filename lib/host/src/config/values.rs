@@ -1,8 +1,9 @@
 //! What sections are made of: lengths of time, shares, names; and complaints about them.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use policy::Span;
+use policy::{Rules, Span};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -33,11 +34,24 @@ impl<'de> Deserialize<'de> for Percent {
     }
 }
 
+/// A text that is no length of time; prints as how to write one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurationError(String);
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text) = self;
+        write!(f, "`{text}` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\"")
+    }
+}
+
+impl std::error::Error for DurationError {}
+
 /// Reads a length of time as the configuration writes it, for command lines.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn duration(text: &str) -> Result<Span, String> {
+/// It is none.
+pub fn duration(text: &str) -> Result<Span, DurationError> {
     text.parse().map(|Duration(span)| span)
 }
 
@@ -53,24 +67,11 @@ impl<'de> Deserialize<'de> for Duration {
 }
 
 impl std::str::FromStr for Duration {
-    type Err = String;
+    type Err = DurationError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad =
-            || format!("`{text}` is not a duration; write a whole number and s, m, h or d: \"90s\", \"6h\"");
-        let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return Err(bad()),
-        };
-        let plain =
-            !number.is_empty() && number.len() <= 6 && number.bytes().all(|byte| byte.is_ascii_digit());
-        let count: i64 =
-            plain.then(|| number.parse().ok()).flatten().filter(|&count| count > 0).ok_or_else(bad)?;
-        Ok(Self(Span::seconds(count.saturating_mul(seconds))))
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        let length = Span::parse(text, "smhd", 6).filter(|length| *length > Span::seconds(0));
+        length.map(Self).ok_or_else(|| DurationError(text.to_string()))
     }
 }
 
@@ -119,4 +120,27 @@ pub(super) fn unique<'a>(
 /// What was probably meant by a name that nothing has, as the end of a complaint.
 pub(super) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     toml_file::nearest(name, known).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
+}
+
+/// Those of the services that this release decides for, written as `setting`; at least one.
+pub(super) fn services(
+    written: &Spanned<Vec<Spanned<String>>>,
+    setting: &str,
+) -> Result<Vec<String>, Problem> {
+    if written.get_ref().is_empty() {
+        let text = format!("`{setting}` is empty, so it has no effect; leave it out for the defaults");
+        return Err(problem(written, text));
+    }
+    let known = |service: &Spanned<String>| match Rules::SERVICES.contains(&service.get_ref().as_str()) {
+        true => Ok(service.get_ref().clone()),
+        false => Err(problem(
+            service,
+            format!(
+                "this release takes no decisions for service `{}`; it knows {}",
+                service.get_ref(),
+                Rules::SERVICES.join(", ")
+            ),
+        )),
+    };
+    written.get_ref().iter().map(known).collect()
 }

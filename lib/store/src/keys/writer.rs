@@ -1,47 +1,40 @@
 //! Writing keys.db: whole, or by changing a few rows in a copy of it.
 //!
 //! Used by `authkeys-sync` alone. The published file is never changed in place: a change goes into a
-//! copy that is renamed over it. Each entry of the directory stands in the file with a digest of what
+//! copy that is renamed over it. Each entry of the directory is in the file with a digest of what
 //! is published of it, so that what changed is known without reading everybody.
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use policy::{Principal, Span, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 use sha2::{Digest, Sha256};
-use trust::Owner;
 
-use super::{OPEN, Person, SCHEMA, flag, read_stamp, stamp_path};
-use crate::publish::replace;
+use super::{DirectoryPerson, KeyCopy, OPEN, SCHEMA, flag, read_stamp, stamp_path};
 use crate::{PublicKey, Rejected, StoreError};
-
-/// Up to this many changes, or an eighth of all entries, a copy is changed; above, it is written anew.
-const FEW: usize = 64;
-
-/// The longest note for the next sync; a longer one is not kept.
-const LONGEST_RESUME: usize = 4096;
+pub use file::publish;
 
 /// One entry of the directory, and the person who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// What stays the same when the entry is renamed.
     pub id: String,
-    /// Where it stands in the directory.
+    /// Where it is in the directory.
     pub dn: String,
-    /// The user names it claims, also if none of them is believed.
+    /// The user names it claims, also if none of them is trusted.
     pub names: Vec<String>,
     /// The person; `None` if it is nobody.
-    pub person: Option<Person>,
+    pub person: Option<DirectoryPerson>,
     digest: [u8; 32],
     differs: bool,
 }
 
 impl Record {
     /// The entry `id` at `dn`, which claims `names` and is `person`.
-    pub fn new(id: String, dn: String, names: Vec<String>, person: Option<Person>) -> Self {
+    pub fn new(id: String, dn: String, names: Vec<String>, person: Option<DirectoryPerson>) -> Self {
         Self { id, dn, names, person, digest: [0; 32], differs: true }
     }
 
@@ -110,7 +103,7 @@ impl Record {
     }
 }
 
-/// An account that ends within this time has as good as ended when a sync learns of it: whoever let all of them end by
+/// An account that ends within this time counts as ended when a sync learns of it: a person who let all of them end by
 /// a slip would find out when nobody gets in. One whose end was known before is no news.
 const SOON: Span = Span::hours(7 * 24);
 
@@ -134,7 +127,7 @@ pub struct Flag {
     pub id: String,
     /// The person.
     pub principal: Principal,
-    /// Where their entry stands in the directory.
+    /// Where their entry is in the directory.
     pub dn: String,
     /// May they ever become root?
     pub eligible: bool,
@@ -161,7 +154,7 @@ pub struct Effect {
     pub eligible_before: usize,
 }
 
-/// What there is to publish, against the copy that stands.
+/// What there is to publish, against the published copy.
 #[derive(Debug, Default)]
 pub struct Change {
     /// Every record if `whole`, else those that differ.
@@ -170,7 +163,7 @@ pub struct Change {
     removed: Vec<String>,
     flags: Vec<Flag>,
     effect: Effect,
-    /// Whoever loses their entry, and whether they were eligible by it.
+    /// People who lose their entry, and whether they were eligible by it.
     without: BTreeMap<String, bool>,
 }
 
@@ -188,7 +181,7 @@ impl Known {
 }
 
 impl Change {
-    /// Everything, where no copy stands that this could be compared with.
+    /// Everything, where there is no copy to compare with.
     pub fn everything(mut records: Vec<Record>) -> Self {
         records.iter_mut().for_each(Record::prepare);
         let people = records.iter().filter(|new| new.person.is_some()).count();
@@ -270,53 +263,79 @@ impl Change {
     }
 }
 
-/// The copy that stands, as the next sync finds it: whatever its age.
+/// The published copy, as the next sync finds it: whatever its age.
 #[derive(Debug)]
 pub struct Base {
     path: PathBuf,
     connection: Connection,
     generation: String,
+    synced: Timestamp,
     people: usize,
     eligible: usize,
     resume: Option<Vec<u8>>,
     /// It has the form that is written: a few rows of it can be changed.
     stays: bool,
+    /// Its rows may be missing or wrong.
+    damaged: bool,
     /// When the change is made.
     now: Timestamp,
 }
 
 impl Base {
-    /// Opens the copy at `path` if it was made from the directory `scope`.
+    /// Opens the copy at `path` if it was made from the directory `scope`. One that says how many people it has, and does
+    /// not show who of them is eligible, is damaged.
     pub fn open(path: &Path, scope: &str) -> Result<Self, StoreError> {
         let corrupt = |error| StoreError::corrupt(path, error);
         let (connection, form) = SCHEMA.open_form(path)?;
         let stays = form.version == SCHEMA.written.version;
-        let (of, generation, people) = connection
-            .query_row("SELECT scope, generation, people FROM meta", [], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+        let (of, generation, people, synced) = connection
+            .query_row("SELECT scope, generation, people, synced FROM meta", [], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?, row.get(3)?))
             })
             .map_err(corrupt)?;
         if of != scope {
             return Err(StoreError::OtherDirectory(path.into()));
         }
         let eligible = connection
-            .query_row("SELECT count(*) FROM person WHERE eligible", [], |row| row.get::<_, i64>(0))
-            .map_err(corrupt)?;
+            .query_row("SELECT count(*) FROM person WHERE eligible", [], |row| row.get::<_, i64>(0));
+        let is_damaged = eligible.is_err();
         // A stamp that cannot be read costs a full refresh and nothing else.
         let stamp = read_stamp(&stamp_path(path)).ok().flatten();
+        let stamp = stamp.filter(|stamp| stamp.generation == generation);
+        let synced = stamp.as_ref().map_or(Timestamp::from_unix(synced), |stamp| stamp.synced);
         // Of the form before nothing is kept: everybody is fetched once more, and written in the new one.
-        let resume =
-            stamp.filter(|stamp| stays && stamp.generation == generation).and_then(|stamp| stamp.resume);
-        Ok(Self {
+        let resume = stamp.filter(|_| stays).and_then(|stamp| stamp.resume);
+        let base = Self {
             path: path.to_path_buf(),
             connection,
             generation,
+            synced,
             people: usize::try_from(people).unwrap_or(0),
-            eligible: usize::try_from(eligible).unwrap_or(0),
-            resume: resume.and_then(|digits| from_hex(&digits)),
+            eligible: usize::try_from(eligible.unwrap_or(0)).unwrap_or(0),
+            resume: resume.and_then(|digits| file::from_hex(&digits)),
             stays,
+            damaged: false,
             now: Timestamp::MIN,
-        })
+        };
+        Ok(if is_damaged { base.damaged() } else { base })
+    }
+
+    /// The same as one whose rows are not to be relied on: everybody is fetched, and it is written anew. What it knows
+    /// of people before still limits what may be taken away.
+    #[must_use]
+    pub fn damaged(self) -> Self {
+        Self { damaged: true, stays: false, resume: None, ..self }
+    }
+
+    /// Are its rows not to be relied on?
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// Can all of it be read by those who read it at logins? What has not changed is never written anew: a damaged row
+    /// would stay. Its stamp does not matter.
+    pub fn check(&self) -> Result<(), StoreError> {
+        KeyCopy::open_alone(&self.path, self.now)?.check()
     }
 
     /// For a change that is made at `now`: what it takes away depends on who has an account then.
@@ -328,6 +347,20 @@ impl Base {
     /// What the last sync left for this one.
     pub fn resume(&self) -> Option<&[u8]> {
         self.resume.as_deref()
+    }
+
+    /// When people were read whom it has, by the last sync that found it to be up to date.
+    pub fn synced(&self) -> Timestamp {
+        self.synced
+    }
+
+    /// The ids of entries from `first` to `last`, in order.
+    pub fn ids(&self, first: &str, last: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT id FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
+        let read = || -> rusqlite::Result<Vec<String>> {
+            self.connection.prepare(sql)?.query_map([first, last], |row| row.get(0))?.collect()
+        };
+        read().map_err(|error| self.corrupt(error))
     }
 
     /// How many people are in it.
@@ -358,8 +391,11 @@ impl Base {
         Ok(flags)
     }
 
-    /// Where the entries of eligible people stand.
+    /// Where the entries of eligible people are; nowhere, if it is damaged.
     pub fn eligible_dns(&self) -> Result<Vec<String>, StoreError> {
+        if self.damaged {
+            return Ok(Vec::new());
+        }
         let sql = "SELECT dn FROM entry JOIN person USING (principal) WHERE eligible";
         let read = || -> rusqlite::Result<Vec<String>> {
             self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
@@ -376,6 +412,36 @@ impl Base {
     pub fn replaced_by(&self, mut records: Vec<Record>) -> Result<Change, StoreError> {
         self.put_in_order(&mut records)?;
         let mut change = Change { whole: true, ..self.kept() };
+        let compared = self.compare(&mut records, &mut change);
+        change.records = records;
+        let compared = compared.and_then(|()| change.settle(&mut self.lookup()?));
+        if self.damaged {
+            return Ok(self.rewritten(change, compared.is_ok()));
+        }
+        compared.map(|()| change)
+    }
+
+    /// The change of a damaged copy, which is written anew. Where all rows could be `compared` they say who is lost, but
+    /// some may be missing; the number of people before and after shows the fewest who are.
+    fn rewritten(&self, change: Change, compared: bool) -> Change {
+        let known = if compared { change.effect } else { self.unchanged() };
+        let anew = Change::everything(change.records);
+        let Effect { people, gained: eligible, .. } = anew.effect;
+        let fewer = self.people.saturating_sub(people);
+        let effect = Effect {
+            removed: known.removed.max(fewer),
+            lost: known.lost.max(fewer),
+            gained: known.gained.max(eligible.saturating_sub(self.eligible)),
+            deprived: known.deprived.max(self.eligible.saturating_sub(eligible)),
+            before: self.people,
+            eligible_before: self.eligible,
+            ..anew.effect
+        };
+        Change { effect, ..anew }
+    }
+
+    /// Marks those of `records` that differ from the copy, and counts what they and those who are gone do.
+    fn compare(&self, records: &mut [Record], change: &mut Change) -> Result<(), StoreError> {
         let mut look = self.lookup()?;
         // Both are in the order of their ids, so that the copy need not be held in memory.
         let corrupt = |error| self.corrupt(error);
@@ -383,7 +449,7 @@ impl Base {
             self.connection.prepare(&format!("{} ORDER BY entry.id", Self::KNOWN)).map_err(corrupt)?;
         let mut rows = query.query_map([], read_known).map_err(corrupt)?.map(|row| row.map_err(corrupt));
         let mut next = rows.next().transpose()?;
-        for new in &mut records {
+        for new in records {
             new.prepare();
             while let Some((id, gone)) = next.take_if(|(id, _)| *id < new.id) {
                 change.remove(id, &gone);
@@ -403,9 +469,7 @@ impl Base {
             change.remove(id, &gone);
             next = rows.next().transpose()?;
         }
-        change.records = records;
-        change.settle(&mut look)?;
-        Ok(change)
+        Ok(())
     }
 
     /// What becomes of the copy if `records` are new or different, the entries `removed` are gone, and
@@ -441,7 +505,7 @@ impl Base {
         Ok(change)
     }
 
-    /// In the order of their ids, each of which may stand there once.
+    /// In the order of their ids, each of which may be there once.
     fn put_in_order(&self, records: &mut [Record]) -> Result<(), StoreError> {
         records.sort_unstable_by(|left, right| left.id.cmp(&right.id));
         let once = records.is_sorted_by(|left, right| left.id < right.id);
@@ -528,508 +592,5 @@ fn read_known(row: &rusqlite::Row<'_>) -> rusqlite::Result<(String, Known)> {
     Ok((row.get(0)?, Known { principal: row.get(1)?, digest: row.get(2)?, eligible }))
 }
 
-/// Makes `change` to the copy at `path`, and notes `resume` for the next sync. `base` is the copy that the
-/// change was made against. Where nothing changes only the stamp is written anew.
-pub fn publish(
-    path: &Path,
-    scope: &str,
-    base: Option<&Base>,
-    change: &Change,
-    resume: Option<&[u8]>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let size = change.size();
-    let generation = match base {
-        Some(base) if base.stays && size == 0 => base.generation.clone(),
-        Some(base) if base.stays && (!change.whole || size <= FEW.max(base.people / 8)) => {
-            let generation = generation(&base.generation, change);
-            replace(path, 0o640, |temporary| base.patch(temporary, &generation, change, now))?;
-            generation
-        }
-        _ => {
-            let generation = generation(scope, change);
-            replace(path, 0o640, |temporary| {
-                write(temporary, scope, &generation, change, now).map_err(|error| error.to_string())
-            })?;
-            generation
-        }
-    };
-    let resume = resume.filter(|bytes| bytes.len() <= LONGEST_RESUME);
-    let stamp = match resume {
-        Some(bytes) => format!("{generation} {} {}\n", now.unix(), to_hex(bytes)),
-        None => format!("{generation} {}\n", now.unix()),
-    };
-    replace(&stamp_path(path), 0o640, |temporary| {
-        std::fs::write(temporary, stamp).map_err(|error| error.to_string())
-    })
-}
-
-/// A name for the content that `change` makes of what `before` names; for a whole one, what it is tied to.
-fn generation(before: &str, change: &Change) -> String {
-    let mut digest = Sha256::new();
-    let mut add = |bytes: &[u8]| {
-        digest.update((bytes.len() as u64).to_be_bytes());
-        digest.update(bytes);
-    };
-    add(if change.whole { b"whole" } else { b"part" });
-    add(before.as_bytes());
-    for record in &change.records {
-        add(record.id.as_bytes());
-        add(&record.digest);
-        add(&[u8::from(record.is_eligible())]);
-    }
-    add(b"removed");
-    change.removed.iter().for_each(|id| add(id.as_bytes()));
-    add(b"flags");
-    for flag in &change.flags {
-        add(flag.principal.as_str().as_bytes());
-        add(&[u8::from(flag.eligible)]);
-    }
-    to_hex(&digest.finalize())
-}
-
-impl Base {
-    /// Makes of `temporary` a copy of the copy with `change` in it.
-    fn patch(
-        &self,
-        temporary: &Path,
-        generation: &str,
-        change: &Change,
-        now: Timestamp,
-    ) -> Result<(), String> {
-        let copy = || -> io::Result<()> {
-            let mut from = trust::open(&self.path, Owner::Service).map_err(io::Error::other)?;
-            io::copy(&mut from, &mut OpenOptions::new().write(true).open(temporary)?).map(drop)
-        };
-        copy().map_err(|error| error.to_string())?;
-        self.patch_rows(temporary, generation, change, now).map_err(|error| error.to_string())
-    }
-
-    fn patch_rows(
-        &self,
-        temporary: &Path,
-        generation: &str,
-        change: &Change,
-        now: Timestamp,
-    ) -> rusqlite::Result<()> {
-        let mut connection = SCHEMA.reopen(temporary)?;
-        let transaction = connection.transaction()?;
-        let differing_ids = change.differing().map(|new| &new.id);
-        remove(&transaction, differing_ids.chain(&change.removed))?;
-        let mut differing: Vec<&Record> = change.differing().collect();
-        insert(&transaction, &mut differing)?;
-        let mut set = transaction.prepare("UPDATE person SET eligible = ?2 WHERE principal = ?1")?;
-        for flag in &change.flags {
-            set.execute(params![flag.principal.as_str(), i64::from(flag.eligible)])?;
-        }
-        let people = i64::try_from(change.effect.people).unwrap_or(i64::MAX);
-        // The copy must still be the one that the change was made against.
-        let updated = transaction.execute(
-            "UPDATE meta SET generation = ?1, synced = ?2, people = ?3 WHERE generation = ?4",
-            params![generation, now.unix(), people, self.generation],
-        )?;
-        if updated != 1 {
-            return Err(rusqlite::Error::StatementChangedRows(updated));
-        }
-        drop(set);
-        transaction.commit()?;
-        connection.close().map_err(|(_, error)| error)
-    }
-}
-
-fn write(
-    path: &Path,
-    scope: &str,
-    generation: &str,
-    change: &Change,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let mut connection = SCHEMA.create(path)?;
-    let transaction = connection.transaction()?;
-    let people = i64::try_from(change.effect.people).unwrap_or(i64::MAX);
-    transaction.execute(
-        "INSERT INTO meta (scope, generation, synced, people) VALUES (?1, ?2, ?3, ?4)",
-        params![scope, generation, now.unix(), people],
-    )?;
-    insert(&transaction, &mut change.records.iter().collect::<Vec<_>>())?;
-    SCHEMA.index(&transaction)?;
-    transaction.commit()?;
-    connection.close().map_err(|(_, error)| error)
-}
-
-/// Takes out all rows of the entries `ids`.
-fn remove<'a>(transaction: &Transaction<'_>, ids: impl Iterator<Item = &'a String>) -> rusqlite::Result<()> {
-    let prepare = |statement| transaction.prepare(statement);
-    let mut statements = [
-        prepare("DELETE FROM mail WHERE principal = (SELECT principal FROM entry WHERE id = ?1)")?,
-        prepare("DELETE FROM public_key WHERE principal = (SELECT principal FROM entry WHERE id = ?1)")?,
-        prepare("DELETE FROM rejected WHERE principal = (SELECT principal FROM entry WHERE id = ?1)")?,
-        prepare("DELETE FROM person WHERE principal = (SELECT principal FROM entry WHERE id = ?1)")?,
-        prepare("DELETE FROM claim WHERE id = ?1")?,
-        prepare("DELETE FROM entry WHERE id = ?1")?,
-    ];
-    for id in ids {
-        for statement in &mut statements {
-            statement.execute([id])?;
-        }
-    }
-    Ok(())
-}
-
-/// Puts in all rows of `records`; each table in its own order, which is the fastest.
-fn insert(transaction: &Transaction<'_>, records: &mut [&Record]) -> rusqlite::Result<()> {
-    records.sort_unstable_by(|left, right| left.id.cmp(&right.id));
-    let mut entry_row = transaction.prepare("INSERT INTO entry VALUES (?1, ?2, ?3, ?4)")?;
-    let mut claim_row = transaction.prepare("INSERT INTO claim VALUES (?1, ?2)")?;
-    for record in records.iter() {
-        let principal = record.person.as_ref().map(|person| person.principal.as_str());
-        entry_row.execute(params![record.id, record.dn, principal, record.digest])?;
-        for name in record.stored_claims() {
-            claim_row.execute(params![record.id, name])?;
-        }
-    }
-    let mut people: Vec<&Person> = records.iter().filter_map(|new| new.person.as_ref()).collect();
-    people.sort_unstable_by(|left, right| left.principal.cmp(&right.principal));
-    insert_people(transaction, &people)
-}
-
-fn insert_people(transaction: &Transaction<'_>, people: &[&Person]) -> rusqlite::Result<()> {
-    let mut person_row = transaction.prepare("INSERT INTO person VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    let mut mail_row = transaction.prepare("INSERT INTO mail VALUES (?1, ?2)")?;
-    let mut key_row = transaction.prepare("INSERT INTO public_key VALUES (?1, ?2, ?3)")?;
-    let mut rejected_row = transaction.prepare("INSERT INTO rejected VALUES (?1, ?2, ?3)")?;
-    for person in people {
-        let principal = person.principal.as_str();
-        let expires = person.expires.map(Timestamp::unix);
-        person_row.execute(params![
-            principal,
-            person.id,
-            i64::from(person.eligible),
-            person.stored_standing(),
-            expires
-        ])?;
-        for mail in &person.mails {
-            mail_row.execute(params![principal, mail])?;
-        }
-        // Who is disabled has no keys (P15).
-        for key in person.keys.iter().filter(|_| person.disabled.is_none()) {
-            key_row.execute(params![principal, key.digest(), key.line()])?;
-        }
-        for Rejected { number, problem } in person.rejected.iter().filter(|_| person.disabled.is_none()) {
-            rejected_row.execute(params![principal, number, problem.token()])?;
-        }
-    }
-    Ok(())
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::KeyCopy;
-    use policy::Span;
-    use std::os::unix::fs::MetadataExt;
-
-    const ALICE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
-    const BOB: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnFMGpZIBdoJ51sSTzbGF+TPdJsyKHXxmErQvWJy5o";
-    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
-
-    fn record(id: &str, name: &str, keys: &[&str]) -> Record {
-        let person = Person {
-            principal: Principal::new(name).unwrap(),
-            id: id.to_string(),
-            mails: vec![format!("{name}@example.com")],
-            keys: keys.iter().map(|key| PublicKey::parse(key.as_bytes()).unwrap()).collect(),
-            rejected: Vec::new(),
-            eligible: name == "alice",
-            disabled: None,
-            begins: None,
-            expires: None,
-        };
-        Record::new(id.to_string(), format!("uid={name},dc=x"), vec![name.to_string()], Some(person))
-    }
-
-    /// A copy in a directory of its own.
-    struct Scratch {
-        directory: tempfile::TempDir,
-    }
-
-    impl Scratch {
-        fn with(records: Vec<Record>) -> Self {
-            let scratch = Self { directory: crate::scratch() };
-            publish(&scratch.path(), "test", None, &Change::everything(records), Some(b"first"), NOW)
-                .unwrap();
-            scratch
-        }
-
-        fn path(&self) -> PathBuf {
-            self.directory.path().join("keys.db")
-        }
-
-        fn base(&self) -> Base {
-            Base::open(&self.path(), "test").unwrap()
-        }
-
-        fn apply(&self, change: &Change) {
-            publish(&self.path(), "test", Some(&self.base()), change, Some(b"next"), NOW).unwrap();
-        }
-
-        fn people(&self) -> Vec<(String, usize, bool)> {
-            let copy = KeyCopy::open(&self.path(), "test", Span::hours(24), NOW).unwrap();
-            let people = copy.people().unwrap().into_iter();
-            people.map(|p| (p.principal.to_string(), p.keys.len(), p.eligible)).collect()
-        }
-    }
-
-    fn effect(changed: usize, removed: usize, lost: usize, before: usize, people: usize) -> Effect {
-        Effect { changed, removed, lost, before, people, ..Effect::default() }
-    }
-
-    #[test]
-    fn an_end_that_is_news_and_near_is_a_loss_and_one_that_was_known_is_none() {
-        let with = |begins: Option<i64>, expires: Option<i64>| {
-            let mut record = record("1", "alice", &[ALICE]);
-            if let Some(person) = &mut record.person {
-                person.begins = begins.map(|hours| NOW.plus(Span::hours(hours)));
-                person.expires = expires.map(|hours| NOW.plus(Span::hours(hours)));
-                person.mails = vec![format!("{begins:?}{expires:?}@x")];
-            }
-            record
-        };
-        let lost = |before: Record, after: Record, now: Timestamp| {
-            let scratch = Scratch::with(vec![before]);
-            let change = scratch.base().at(now).replaced_by(vec![after.clone()]).unwrap();
-            let part = scratch.base().at(now).changed_by(vec![after], &BTreeSet::new(), vec![]).unwrap();
-            assert_eq!(change.effect().lost, part.effect().lost);
-            change.effect().lost
-        };
-        let week = 7 * 24;
-        let open = || with(None, None);
-        for (after, expected) in [
-            (with(None, Some(-1000)), 1),
-            (with(None, Some(0)), 1),
-            (with(None, Some(week)), 1),
-            (with(None, Some(week + 1)), 0),
-            (with(Some(1), None), 1),
-            (with(Some(-1), None), 0),
-        ] {
-            assert_eq!(lost(open(), after.clone(), NOW), expected, "{after:?}");
-            // Known before: what comes to pass then is no news, whatever else changed.
-            let mut other = after.clone();
-            other.person.as_mut().unwrap().mails.clear();
-            assert_eq!(lost(after.clone(), other, NOW), 0, "{after:?}");
-        }
-        // An end far off that has come near since, and one that was put off.
-        let later = NOW.plus(Span::hours(1000));
-        assert_eq!(lost(with(None, Some(1001)), with(Some(-1), Some(1001)), later), 0);
-        assert_eq!(lost(with(None, Some(1)), with(None, Some(1001)), NOW), 0);
-        assert_eq!(lost(with(None, Some(1001)), with(None, Some(1)), NOW), 1);
-    }
-
-    /// What a change does, but for who may become root.
-    fn counted(change: &Change) -> Effect {
-        Effect { gained: 0, deprived: 0, eligible_before: 0, ..change.effect() }
-    }
-
-    #[test]
-    fn whoever_is_there_by_another_entry_is_not_gone() {
-        let scratch = Scratch::with(vec![
-            record("1", "alice", &[ALICE]),
-            record("2", "bob", &[ALICE]),
-            record("3", "zoe", &[]),
-        ]);
-        let base = scratch.base();
-        let after =
-            || vec![record("11", "alice", &[ALICE]), record("12", "bob", &[]), record("13", "zoe", &[])];
-        let gone = ["1", "2", "3"].map(str::to_string).into();
-        for change in [base.replaced_by(after()).unwrap(), base.changed_by(after(), &gone, vec![]).unwrap()] {
-            assert_eq!(counted(&change), effect(3, 0, 1, 3, 3), "bob has no key any more");
-            let Effect { gained, deprived, .. } = change.effect();
-            assert_eq!((gained, deprived), (0, 0));
-        }
-    }
-
-    #[test]
-    fn who_may_become_root_is_counted_whole_and_in_parts() {
-        let eligible = |id: &str, name: &str, eligible: bool| {
-            let mut record = record(id, name, &[]);
-            record.person.as_mut().unwrap().eligible = eligible;
-            record
-        };
-        let everybody = [("1", "alice", true), ("2", "bob", true), ("3", "zoe", false)];
-        let made = |team: &[(&str, &str, bool)]| -> Vec<Record> {
-            team.iter().map(|(id, name, flag)| eligible(id, name, *flag)).collect()
-        };
-        let counts = |change: &Change| {
-            let Effect { gained, deprived, eligible_before, .. } = change.effect();
-            (gained, deprived, eligible_before)
-        };
-        let first = Change::everything(made(&everybody));
-        assert_eq!(counts(&first), (2, 0, 0));
-        let scratch = Scratch::with(made(&everybody));
-        let base = scratch.base();
-        let whole = base.replaced_by(made(&[("1", "alice", false), ("3", "zoe", true)])).unwrap();
-        assert_eq!(counts(&whole), (1, 2, 2));
-        let gone = ["2".to_string()].into();
-        let part =
-            base.changed_by(made(&[("1", "alice", false), ("4", "eve", true)]), &gone, vec![]).unwrap();
-        assert_eq!(counts(&part), (1, 2, 2));
-        let flags = base.flags().unwrap().into_iter();
-        let turned = flags.map(|flag| Flag { eligible: !flag.eligible, ..flag }).collect();
-        let flagged = base.changed_by(vec![], &[].into(), turned).unwrap();
-        assert_eq!(counts(&flagged), (1, 2, 2));
-    }
-
-    fn team() -> Vec<Record> {
-        vec![record("1", "alice", &[ALICE]), record("2", "bob", &[BOB]), record("3", "zoe", &[])]
-    }
-
-    #[test]
-    fn a_part_and_the_whole_come_to_the_same() {
-        let after = || vec![record("1", "alice", &[ALICE, BOB]), record("3", "zoe", &[])];
-        let part = Scratch::with(team());
-        let removed = BTreeSet::from(["2".to_string(), "unknown".to_string()]);
-        let change = part.base().changed_by(after(), &removed, vec![]).unwrap();
-        assert_eq!(counted(&change), effect(1, 1, 1, 3, 2));
-        part.apply(&change);
-        let whole = Scratch::with(team());
-        let change = whole.base().replaced_by(after()).unwrap();
-        assert_eq!(counted(&change), effect(1, 1, 1, 3, 2));
-        whole.apply(&change);
-        let anew = Scratch::with(after());
-        assert_eq!(part.people(), [("alice".to_string(), 2, true), ("zoe".to_string(), 0, false)]);
-        assert_eq!(part.people(), whole.people());
-        assert_eq!(part.people(), anew.people());
-        for scratch in [&part, &whole, &anew] {
-            let base = scratch.base();
-            let dns = |flags: Vec<Flag>| flags.into_iter().map(|flag| flag.id).collect::<Vec<_>>();
-            assert_eq!(
-                (base.people(), dns(base.flags().unwrap())),
-                (2, vec!["1".to_string(), "3".to_string()])
-            );
-            assert!(base.lookup().unwrap().claimants("bob").unwrap().is_empty());
-            let again = base.replaced_by(after()).unwrap();
-            assert_eq!((again.size(), counted(&again)), (0, effect(0, 0, 0, 2, 2)));
-        }
-    }
-
-    #[test]
-    fn the_same_content_leaves_the_file_alone() {
-        let scratch = Scratch::with(team());
-        let inode = || std::fs::metadata(scratch.path()).unwrap().ino();
-        let (before, generation) = (inode(), scratch.base().generation);
-        let mut turned = team();
-        turned.reverse();
-        scratch.apply(&scratch.base().replaced_by(turned).unwrap());
-        scratch.apply(&scratch.base().changed_by(team(), &BTreeSet::new(), vec![]).unwrap());
-        assert_eq!((inode(), scratch.base().generation), (before, generation));
-        assert_eq!(scratch.base().resume(), Some(&b"next"[..]));
-    }
-
-    #[test]
-    fn two_people_may_exchange_their_names() {
-        let scratch = Scratch::with(team());
-        let turned = vec![record("1", "bob", &[ALICE]), record("2", "alice", &[BOB])];
-        let change = scratch.base().changed_by(turned, &BTreeSet::new(), vec![]).unwrap();
-        assert_eq!(counted(&change), effect(2, 0, 0, 3, 3));
-        scratch.apply(&change);
-        let copy = KeyCopy::open(&scratch.path(), "test", Span::hours(24), NOW).unwrap();
-        let keys = copy.keys_of(&Principal::new("alice").unwrap()).unwrap().unwrap();
-        assert_eq!(keys.iter().map(PublicKey::line).collect::<Vec<_>>(), [BOB]);
-    }
-
-    #[test]
-    fn eligibility_changes_alone() {
-        let scratch = Scratch::with(team());
-        let mut flags = scratch.base().flags().unwrap();
-        assert_eq!(flags[0].dn, "uid=alice,dc=x");
-        flags.retain(|flag| flag.principal.as_str() == "bob");
-        flags[0].eligible = true;
-        let change = scratch.base().changed_by(vec![], &BTreeSet::new(), flags).unwrap();
-        assert_eq!(counted(&change), effect(1, 0, 0, 3, 3));
-        scratch.apply(&change);
-        assert_eq!(scratch.people()[1], ("bob".to_string(), 1, true));
-        // A full refresh that says the same finds nothing to do.
-        let mut same = team();
-        same[1].person.as_mut().unwrap().eligible = true;
-        assert_eq!(scratch.base().replaced_by(same).unwrap().size(), 0);
-    }
-
-    #[test]
-    fn who_loses_every_key_is_lost_and_who_never_had_one_is_not() {
-        let scratch = Scratch::with(team());
-        let without = vec![record("1", "alice", &[]), record("3", "zoe2", &[])];
-        let change = scratch.base().changed_by(without, &BTreeSet::new(), vec![]).unwrap();
-        assert_eq!(counted(&change), effect(2, 0, 1, 3, 3));
-        let mut disabled = record("2", "bob", &[BOB]);
-        disabled.person.as_mut().unwrap().disabled = Some("nsAccountLock".to_string());
-        let change = scratch.base().changed_by(vec![disabled], &BTreeSet::new(), vec![]).unwrap();
-        assert_eq!(counted(&change), effect(1, 0, 1, 3, 3));
-    }
-
-    #[test]
-    fn nobody_stands_in_the_copy_with_what_they_claim() {
-        let mut twice = [record("1", "alice", &[ALICE]), record("2", "alice", &[BOB])];
-        twice.iter_mut().for_each(|record| record.person = None);
-        let scratch = Scratch::with([twice.to_vec(), vec![record("3", "zoe", &[])]].concat());
-        assert_eq!(scratch.people().len(), 1);
-        let base = scratch.base();
-        assert_eq!(base.lookup().unwrap().claimants("alice").unwrap(), ["1", "2"]);
-        assert_eq!(base.lookup().unwrap().names_of("2").unwrap(), ["alice"]);
-        let change = base.replaced_by(vec![record("2", "alice", &[BOB]), record("3", "zoe", &[])]).unwrap();
-        assert_eq!(counted(&change), effect(1, 0, 0, 1, 2));
-        scratch.apply(&change);
-        assert_eq!(scratch.people()[0], ("alice".to_string(), 1, true));
-    }
-
-    #[test]
-    fn a_note_counts_only_for_the_content_it_was_left_for() {
-        let scratch = Scratch::with(team());
-        assert_eq!(scratch.base().resume(), Some(&b"first"[..]));
-        let stamp = stamp_path(&scratch.path());
-        let old = std::fs::read(&stamp).unwrap();
-        scratch
-            .apply(&scratch.base().changed_by(vec![], &BTreeSet::from(["1".to_string()]), vec![]).unwrap());
-        assert_eq!(scratch.base().resume(), Some(&b"next"[..]));
-        std::fs::write(&stamp, old).unwrap();
-        assert_eq!(scratch.base().resume(), None);
-        std::fs::write(&stamp, "nonsense").unwrap();
-        assert_eq!(scratch.base().resume(), None);
-        assert!(matches!(Base::open(&scratch.path(), "other"), Err(StoreError::OtherDirectory(_))));
-    }
-
-    #[test]
-    fn a_copy_that_is_not_the_one_compared_with_is_not_changed() {
-        let scratch = Scratch::with(team());
-        let (base, before) = (scratch.base(), scratch.people());
-        scratch.apply(&base.changed_by(vec![record("2", "bob", &[])], &BTreeSet::new(), vec![]).unwrap());
-        let late = base.changed_by(vec![record("1", "alice", &[])], &BTreeSet::new(), vec![]).unwrap();
-        let refused = publish(&scratch.path(), "test", Some(&base), &late, None, NOW);
-        assert!(matches!(refused, Err(StoreError::Write(..))));
-        assert_ne!(scratch.people(), before);
-        assert_eq!(scratch.people()[0], ("alice".to_string(), 1, true));
-    }
-
-    #[test]
-    fn many_changes_write_the_file_anew() {
-        let many = |key: &str| (0..200).map(|n| record(&n.to_string(), &format!("p{n}"), &[key])).collect();
-        let scratch = Scratch::with(many(ALICE));
-        scratch.apply(&scratch.base().replaced_by(many(BOB)).unwrap());
-        assert_eq!(scratch.people().len(), 200);
-        assert_eq!(scratch.base().replaced_by(many(BOB)).unwrap().size(), 0);
-    }
-
-    #[test]
-    fn hexadecimal_digits_are_read_back() {
-        assert_eq!(from_hex(&to_hex(b"\x00\xffa")).unwrap(), b"\x00\xffa");
-        assert_eq!(from_hex("zz"), None);
-    }
-}
+mod tests;

@@ -7,6 +7,9 @@ default['authkeys']['config'] = {}
 # Files beside config.toml that everybody may read: { 'rota.toml' => "..." }.
 default['authkeys']['files'] = {}
 
+# collector.toml, with the names that it has there. Not empty: this host publishes for a fleet.
+default['authkeys']['collector'] = {}
+
 # The version of the packages to have; nil: the newest at first, and then what is there.
 default['authkeys']['version'] = nil
 
@@ -16,8 +19,8 @@ default['authkeys']['nss'] = nil
 # Put /etc/ssh/sshd_config.d/10-authkeys.conf there.
 default['authkeys']['sshd'] = true
 
-# The services whose stacks get lines of pam_oncall.so, where they are asked on the host.
-default['authkeys']['pam_services'] = %w[sshd sudo sudo-i su su-l login doas polkit-1]
+# The services whose stacks get lines of pam_oncall.so: all that the host uses, or exactly those that are named.
+default['authkeys']['pam_services'] = %w[all]
 
 # Run authkeys-metrics.timer, for node_exporter.
 default['authkeys']['metrics'] = false

@@ -11,7 +11,7 @@ module Authkeys
       people = [config.dig('directory', 'file')]
       checks = { 'config.toml' => CONFIG + ['config'], 'revoked' => CONFIG + ['revoked'] }
       rotas.compact.each { |file| checks[name(file)] = CONFIG + ['rota'] }
-      people.compact.each { |file| checks[name(file)] = %w[/usr/bin/authkeys-sync --check] }
+      people.compact.each { |file| checks[name(file)] = %w[/usr/bin/authkeys-sync --check-people] }
       checks
     end
 

@@ -15,11 +15,19 @@ module Authkeys
       nss = node['authkeys']['nss']
       nss = node['authkeys']['config'].key?('nss') if nss.nil?
       names = authkeys_all_packages
-      nss ? names : names.first(2)
+      names -= [names[2]] unless nss
+      names -= ['oncall-collector'] if node['authkeys']['collector'].empty?
+      names
     end
 
     def authkeys_all_packages
-      platform_family?('debian') ? %w[authkeys libpam-oncall libnss-oncall] : %w[authkeys pam_oncall nss_oncall]
+      modules = platform_family?('debian') ? %w[libpam-oncall libnss-oncall] : %w[pam_oncall nss_oncall]
+      ['authkeys', *modules, 'oncall-collector']
+    end
+
+    # Does this host read what a fleet's collector publishes?
+    def authkeys_follows?
+      node['authkeys']['config'].key?('fleet')
     end
 
     def authkeys_sshd

@@ -1,5 +1,6 @@
 # After authkeys::observe, and only if the doctor finds nothing. A host that enforces already is not asked again.
 enforces = authkeys_enforces?
+follows = authkeys_follows?
 authkeys_doctor 'before enforcing' do
   ignores node['authkeys']['doctor_ignores'].to_a
   not_if { enforces }
@@ -11,4 +12,6 @@ authkeys_config 'enforce' do
   mode 'enforce'
 end
 
-authkeys_sync 'copies of it'
+authkeys_sync 'copies of it' do
+  fleet follows
+end

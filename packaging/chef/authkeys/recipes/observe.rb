@@ -14,11 +14,22 @@ end
   end
 end
 
+follows = authkeys_follows?
+%w[authkeys-fleet.path oncall-cache-people.path oncall-cache-pull.timer].each do |name|
+  systemd_unit name do
+    action follows ? %i[enable start] : %i[stop disable]
+  end
+end
+
 systemd_unit 'authkeys-metrics.timer' do
   action node['authkeys']['metrics'] ? %i[enable start] : %i[stop disable]
 end
 
-authkeys_sync 'copies'
+authkeys_sync 'copies' do
+  fleet follows
+end
+
+include_recipe 'authkeys::collector' unless node['authkeys']['collector'].empty?
 
 # What nobody writes any more would be read for ever.
 %w[/var/lib/prometheus/node-exporter /var/lib/node_exporter/textfile_collector].each do |directory|

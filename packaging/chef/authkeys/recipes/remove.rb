@@ -31,7 +31,10 @@ package authkeys_all_packages.reverse do
   action removal
 end
 
-%w[/etc/authkeys /var/lib/authkeys /var/lib/oncall-cache /var/cache/authkeys /var/log/authkeys].each do |path|
+%w[
+  /etc/authkeys /var/lib/authkeys /var/lib/oncall-cache /var/lib/oncall-collector /var/cache/authkeys /var/log/authkeys
+  /run/authkeys
+].each do |path|
   directory path do
     recursive true
     action :delete

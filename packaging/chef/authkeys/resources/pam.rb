@@ -3,15 +3,17 @@ unified_mode true
 provides :authkeys_pam
 description 'Puts pam_oncall.so into PAM stacks, or takes it out of all'
 
-property :services, Array, default: %w[sshd sudo sudo-i su su-l login doas polkit-1]
+property :services, Array, default: %w[all]
 
 default_action :enable
 
 action :enable do
-  words = new_resource.services
+  # Without names it takes those that the host uses.
+  services = new_resource.services
+  words = services.include?('all') ? [] : services
   execute 'put pam_oncall.so into the PAM stacks' do
     command ['/usr/sbin/pam-oncall-enable', *words]
-    not_if { words.empty? || nothing_to_do?(*words) }
+    not_if { services.empty? || nothing_to_do?(*words) }
   end
 end
 

@@ -4,13 +4,17 @@ unified_mode true
 provides :authkeys_sync
 description 'Makes both syncs where they are owed'
 
+# Is what they copy a fleet's? Then one pull fetches it.
+property :fleet, [true, false], default: false
+
 default_action :make
 
 # Ends the run of a host that does not know who is on call; one that still knows and hears nothing new is warned about.
 action :make do
   if authkeys_ready?
     # Started anew: a sync that runs already may have read the files as they were before.
-    (owed? ? %w[authkeys-sync oncall-cache-sync] : []).each do |name|
+    units = new_resource.fleet ? %w[oncall-cache-pull authkeys-sync] : %w[authkeys-sync oncall-cache-sync]
+    (owed? ? units : []).each do |name|
       service name do
         action :restart
       end
@@ -33,7 +37,9 @@ action_class do
     asked = status
     last = asked['last_sync'] || {}
     unread = asked.fetch('schedules', []).reject { |one| one['state'] == 'read' }
-    reads = [last['attempted'], last['people_synced'], *unread.map { |one| one['synced'] }]
+    reads = [last['attempted']]
+    # What comes from a fleet is as old as the collector's reading, which this host cannot hurry.
+    reads += [last['people_synced'], *unread.map { |one| one['synced'] }] unless new_resource.fleet
     asked['health'] == 'not-believed' || reads.any? { |at| at.nil? || at < changed }
   end
 

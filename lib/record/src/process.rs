@@ -1,0 +1,154 @@
+//! Which process a record is of: what the kernel says of the one that PAM is asked in.
+//!
+//! Five small files, some microseconds each. What a kernel or a container does not show stays empty.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::Record;
+
+/// Where the start of a process is among the words behind its name in /proc/PID/stat: field 22, and the first behind the
+/// name is field 3 (proc_pid_stat(5)).
+const START: usize = 22 - 3;
+
+/// The most that is read of a file, in bytes: names of cgroups have no limit.
+const LONGEST: u64 = 64 * 1024;
+
+/// What the kernel writes where no login uid or audit session was set: (u32) -1.
+const UNSET: u32 = u32::MAX;
+
+impl Record {
+    /// The same as this process writes it now.
+    #[must_use]
+    pub fn by_this_process(self) -> Self {
+        Self {
+            pid: Some(std::process::id()),
+            pid_start: start_of(Path::new("/proc/self")),
+            boot_id: boot_id(),
+            loginuid: number("/proc/self/loginuid"),
+            audit_session: number("/proc/self/sessionid"),
+            cgroup: read("/proc/self/cgroup").map(|text| cgroup(&text).to_string()).unwrap_or_default(),
+            ..self
+        }
+    }
+
+    /// Does the process that wrote this live? `false` only where that is certain.
+    pub(crate) fn process_lives(&self) -> bool {
+        if self.is_of_another_boot() {
+            return false;
+        }
+        let Some(pid) = self.pid.and_then(|pid| i32::try_from(pid).ok()) else { return true };
+        // Signal 0 is sent to nobody. A kernel that shows only a user's own processes in /proc answers it all the same.
+        if kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+            return false;
+        }
+        let starts = self.pid_start.zip(start_of(Path::new(&format!("/proc/{pid}"))));
+        starts.is_none_or(|(then, now)| then == now)
+    }
+
+    fn is_of_another_boot(&self) -> bool {
+        let now = boot_id();
+        !now.is_empty() && !self.boot_id.is_empty() && now != self.boot_id
+    }
+}
+
+fn boot_id() -> String {
+    read("/proc/sys/kernel/random/boot_id").map(|text| text.trim_end().to_string()).unwrap_or_default()
+}
+
+fn read(path: &str) -> Option<String> {
+    String::from_utf8(read_bytes(Path::new(path))?).ok()
+}
+
+/// The kernel says that its files are empty. Room for all of one spares asking for it in ever larger pieces.
+fn read_bytes(path: &Path) -> Option<Vec<u8>> {
+    let mut content = Vec::with_capacity(1024);
+    File::open(path).ok()?.take(LONGEST).read_to_end(&mut content).ok()?;
+    Some(content)
+}
+
+fn number(path: &str) -> Option<u32> {
+    read(path)?.trim_end().parse().ok().filter(|number| *number != UNSET)
+}
+
+/// When the process with this directory in /proc began.
+fn start_of(directory: &Path) -> Option<u64> {
+    start(&read_bytes(&directory.join("stat"))?)
+}
+
+/// The same of the text of `stat`. The name of the program is anybody's choice: any bytes, blanks and brackets too.
+fn start(stat: &[u8]) -> Option<u64> {
+    let behind = stat.iter().rposition(|&byte| byte == b')')? + 1;
+    let words = std::str::from_utf8(stat.get(behind..)?).ok()?;
+    words.split_ascii_whitespace().nth(START)?.parse().ok()
+}
+
+/// The cgroup that systemd goes by: its own hierarchy of version 1, where there is one, or version 2 (cgroups(7)).
+fn cgroup(text: &str) -> &str {
+    let of = |hierarchy: &str| {
+        text.lines().find_map(|line| line.split_once(':')?.1.strip_prefix(hierarchy)?.strip_prefix(':'))
+    };
+    of("name=systemd").or_else(|| of("")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy::Timestamp;
+
+    #[test]
+    fn a_process_is_known_by_its_number_and_its_start() {
+        let own = Record::at(Timestamp::from_unix(0)).by_this_process();
+        assert!(own.pid == Some(std::process::id()) && own.pid_start.is_some() && own.boot_id.len() == 36);
+        assert!(own.process_lives());
+        let with = |change: &dyn Fn(&mut Record)| {
+            let mut other = own.clone();
+            change(&mut other);
+            other.process_lives()
+        };
+        assert!(
+            !with(&|other| other.pid_start = own.pid_start.map(|start| start + 1)),
+            "another process by now"
+        );
+        assert!(!with(&|other| other.pid = Some(0x3FFF_FFFF)), "beyond what a kernel gives");
+        assert!(!with(&|other| other.boot_id = "0".repeat(36)), "another boot");
+        assert!(with(&|other| other.pid_start = None) && with(&|other| other.boot_id.clear()), "not certain");
+        assert!(with(&|other| other.pid = None), "not certain either");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(!with(&|other| other.pid = Some(pid)), "gone");
+    }
+
+    #[test]
+    fn the_name_of_a_program_does_not_move_its_start() {
+        let rest = "S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 8812 9 10";
+        for name in ["sudo", ") S 1 1 1", "a b (c", ""] {
+            assert_eq!(start(format!("7 ({name}) {rest}\n").as_bytes()), Some(8812), "{name}");
+        }
+        assert_eq!(start(&[b"7 (\xff\xfe) ", rest.as_bytes()].concat()), Some(8812));
+        for bad in ["", "7 (sudo)", "7 (sudo) S 1 2", "8812"] {
+            assert_eq!(start(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_cgroup_is_the_one_that_systemd_made() {
+        for (text, path) in [
+            (
+                "0::/user.slice/user-1000.slice/session-3.scope\n",
+                "/user.slice/user-1000.slice/session-3.scope",
+            ),
+            ("12:pids:/x\n1:name=systemd:/user.slice/a:b\n0::/\n", "/user.slice/a:b"),
+            ("4:cpu,cpuacct:/x\n", ""),
+            ("", ""),
+        ] {
+            assert_eq!(cgroup(text), path, "{text}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The sessions that are open: a file each, by the id of their records, in a directory of root's in /run.
+//!
+//! The record of decisions says who came in; which of them are still there is told by what is in this directory. A file
+//! is the record of its session's opening. It goes when the session closes; where a process was killed before it could
+//! close its session, a later one that opens removes it. So there are about as many files as processes that hold a
+//! session, and they need no limit.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::PathBuf;
+
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use policy::Timestamp;
+
+use crate::Record;
+use crate::files::{FLAGS, SizeLimit, open_directory, open_or_make};
+
+/// Where they are on a host.
+const DIRECTORY: &str = "/run/authkeys/sessions";
+
+/// How many files each opening looks at. Each leaves one file behind at most, so that in the long run those whose process
+/// is gone are fewer than a third of those that are open.
+const MOST_LOOKED_AT: usize = 4;
+
+/// The most names that are read to choose them.
+const MOST_NAMES: usize = 4_096;
+
+/// A file is a line; what we write is shorter.
+const LONGEST: u64 = 16 * 1024;
+
+/// How long a file may be unfinished, in seconds: a caller of sudo can stop it, and end it, at any point.
+const MOST_UNFINISHED: i64 = 60;
+
+/// The directory of open sessions.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    directory: PathBuf,
+}
+
+impl Sessions {
+    /// Those of this host.
+    pub fn of_this_host() -> Self {
+        Self { directory: DIRECTORY.into() }
+    }
+
+    /// Writes the file of the session that `record` is the opening of, whole or not at all. Looks at a few others.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn open(&self, record: &Record) -> io::Result<()> {
+        let no_id = || io::Error::new(io::ErrorKind::InvalidInput, "there is no id to name it by");
+        let id = Some(record.id.as_str()).filter(|id| is_id(id)).ok_or_else(no_id)?;
+        let limit = SizeLimit::lift();
+        let directory = open_or_make(&self.directory)?;
+        self.sweep(&directory, id, record.time);
+        let unfinished = format!(".{id}");
+        let written = write(&directory, &unfinished, &record.line(), &limit)
+            .and_then(|()| Ok(renameat(&directory, unfinished.as_str(), &directory, id)?));
+        if written.is_err() {
+            let _ = unlinkat(&directory, unfinished.as_str(), UnlinkatFlags::NoRemoveDir);
+        }
+        written
+    }
+
+    /// Removes the file of the session with this id, if there is one.
+    pub fn close(&self, id: &str) {
+        if let (true, Ok(directory)) = (is_id(id), open_directory(&self.directory)) {
+            let _ = unlinkat(&directory, id, UnlinkatFlags::NoRemoveDir);
+        }
+    }
+
+    /// Removes those of a few whose process is gone: the next ones behind `id` on a ring. Ids are random, and so all are
+    /// looked at in time.
+    fn sweep(&self, directory: &File, id: &str, now: Timestamp) {
+        let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
+        let names =
+            entries.flatten().take(MOST_NAMES).filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        let place = |name: &String| {
+            let place = name.trim_start_matches('.');
+            (place < id, place.to_string())
+        };
+        names.sort_by_cached_key(place);
+        for name in names.iter().take(MOST_LOOKED_AT).filter(|name| is_over(directory, name, now)) {
+            let _ = unlinkat(directory, name.as_str(), UnlinkatFlags::NoRemoveDir);
+        }
+    }
+}
+
+/// Can this be the name of a session's file?
+fn is_id(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Is the session of this file over, or will the file never be finished? What is not understood may be a newer release's.
+fn is_over(directory: &File, name: &str, now: Timestamp) -> bool {
+    let is_unfinished = name.strip_prefix('.').is_some_and(is_id);
+    if !is_unfinished && !is_id(name) {
+        return false;
+    }
+    let Ok(file) = open(directory, name.as_ref(), OFlag::O_RDONLY, Mode::empty()) else { return false };
+    if is_unfinished {
+        return file.metadata().is_ok_and(|metadata| metadata.mtime() + MOST_UNFINISHED < now.unix());
+    }
+    let mut line = String::new();
+    let is_read = file.take(LONGEST).read_to_string(&mut line).is_ok();
+    is_read && Record::read(&line).is_some_and(|record| !record.process_lives())
+}
+
+fn write(directory: &File, name: &str, line: &str, limit: &SizeLimit) -> io::Result<()> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+    let mut file = open(directory, name.as_ref(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    // The caller's group and umask are anybody's.
+    fchown(&file, Some(0), Some(0))?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    limit.admits(&file, line.len() as u64)?;
+    file.write_all(line.as_bytes())
+}
+
+fn open(directory: &File, name: &OsStr, flags: OFlag, mode: Mode) -> io::Result<File> {
+    Ok(File::from(openat(directory, name, FLAGS | flags, mode)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+    use std::process::Command;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
+
+    fn scratch() -> (tempfile::TempDir, Sessions) {
+        let above = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+        let directory = above.path().join("a/sessions");
+        (above, Sessions { directory })
+    }
+
+    fn record(id: u64) -> Record {
+        Record { id: format!("{id:016x}"), person: "alice".to_string(), ..Record::at(NOW) }.by_this_process()
+    }
+
+    /// The record of a process that is gone.
+    fn gone(id: u64) -> Record {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = Some(child.id());
+        child.wait().unwrap();
+        Record { pid, ..record(id) }
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_session_has_a_file_of_roots_alone_until_it_closes() {
+        let (_above, sessions) = scratch();
+        sessions.open(&record(1)).unwrap();
+        let file = sessions.directory.join("0000000000000001");
+        let metadata = fs::metadata(&file).unwrap();
+        assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid()), (0o600, 0, 0));
+        assert_eq!(fs::metadata(&sessions.directory).unwrap().mode() & 0o7777, 0o700);
+        assert_eq!(Record::read(&fs::read_to_string(&file).unwrap()), Some(record(1)));
+        sessions.open(&record(2)).unwrap();
+        sessions.close("0000000000000001");
+        sessions.close("0000000000000001");
+        sessions.close("../sessions/0000000000000002");
+        assert_eq!(names(&sessions.directory), ["0000000000000002"]);
+        assert!(sessions.open(&Record::at(NOW)).is_err(), "without an id");
+        fs::set_permissions(&sessions.directory, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(sessions.open(&record(3)).is_err(), "others can write there");
+    }
+
+    #[test]
+    fn files_of_processes_that_are_gone_are_removed_a_few_at_a_time() {
+        let (_above, sessions) = scratch();
+        sessions.open(&record(0x10)).unwrap();
+        for id in 0x20..0x26 {
+            let line = gone(id).line();
+            fs::write(sessions.directory.join(format!("{id:016x}")), line).unwrap();
+        }
+        let left = |sessions: &Sessions| names(&sessions.directory).len();
+        sessions.open(&record(0x1f)).unwrap();
+        assert_eq!(left(&sessions), 2 + 6 - MOST_LOOKED_AT);
+        // The ring ends behind the last and goes on at the first.
+        sessions.open(&record(0x25_0000)).unwrap();
+        assert_eq!(left(&sessions), 3 + 6 - MOST_LOOKED_AT - 2, "the first two are of one that lives");
+        sessions.open(&record(0x1e)).unwrap();
+        assert_eq!(left(&sessions), 4);
+    }
+
+    #[test]
+    fn what_others_write_there_stays_and_what_is_unfinished_only_for_a_minute() {
+        let (_above, sessions) = scratch();
+        sessions.open(&record(1)).unwrap();
+        let put = |name: &str, text: &str| fs::write(sessions.directory.join(name), text).unwrap();
+        let next_form = gone(2).line().replace("\"version\":1", "\"version\":2");
+        put("0000000000000002", &next_form);
+        put("0000000000000003", "garbled");
+        put("notes", "");
+        let clock = fs::metadata(sessions.directory.join("notes")).unwrap().mtime();
+        let open = |after: i64| {
+            put(".00000000000000ff", "");
+            let time = Timestamp::from_unix(clock + after);
+            sessions.open(&Record { time, ..record(0xf) }).unwrap();
+            names(&sessions.directory)
+        };
+        assert_eq!(open(30).len(), 6);
+        fs::remove_file(sessions.directory.join("notes")).unwrap();
+        let others = ["0000000000000001", "0000000000000002", "0000000000000003", "000000000000000f"];
+        assert_eq!(open(90), others);
+        // Looks at all of them.
+        sessions.open(&record(1)).unwrap();
+        assert_eq!(names(&sessions.directory), others);
+    }
+}

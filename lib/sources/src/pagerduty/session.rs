@@ -1,0 +1,282 @@
+//! One sync's conversation with PagerDuty: who asks, what is asked, and what a refusal means.
+
+use std::time::{Duration, Instant};
+
+use host::clock::now;
+use host::config::Access;
+use host::secret::Secret;
+use http::{ACCEPT, CONTENT_TYPE};
+use policy::{Timestamp, Window};
+
+use super::api::{self, Entry, Named, Policy};
+use super::oauth::{self, App};
+use super::source;
+use crate::ProviderError;
+use crate::gather::Description;
+use crate::pages::{Asked, Page, Whole};
+use http::{Client, HttpError, Reply, Route};
+
+/// What requests are sent by.
+pub trait Ask {
+    /// Asks for `path` with `query`.
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError>;
+
+    /// Says who asks from now on.
+    fn authorize(&mut self, value: &str) -> Result<(), HttpError>;
+}
+
+impl Ask for Client {
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError> {
+        Self::get(self, path, query)
+    }
+
+    fn authorize(&mut self, value: &str) -> Result<(), HttpError> {
+        Self::authorize(self, value)
+    }
+}
+
+/// The requests of one fetch.
+pub struct Session<'a> {
+    settings: &'a host::config::PagerDuty,
+    client: Box<dyn Ask + 'a>,
+    /// The app that can ask for another token, once, and the way to it.
+    renewal: Option<(App<'a>, Route<'a>)>,
+    /// What the first answer's `Date` said: the one closest to the instant that the window was made from.
+    clock: Option<Timestamp>,
+}
+
+/// Why a schedule's own shifts are not known.
+pub enum Trouble {
+    /// This one cannot be had; others may.
+    Schedule(ProviderError),
+    /// Nothing can be had.
+    Source(ProviderError),
+}
+
+impl From<ProviderError> for Trouble {
+    fn from(error: ProviderError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl<'a> Session<'a> {
+    /// Finds out who asks; no more is sent than what a token takes.
+    pub fn open(settings: &'a host::config::PagerDuty) -> Result<Self, ProviderError> {
+        let limit = u64::try_from(settings.timeout.as_seconds()).unwrap_or_default();
+        let route = Route {
+            agent: concat!("oncall-cache/", env!("CARGO_PKG_VERSION")),
+            ca_file: &settings.ca_file,
+            proxy: settings.proxy.as_deref(),
+            deadline: Instant::now() + Duration::from_secs(limit),
+        };
+        let (authorization, renewal) = match &settings.access {
+            Access::Key(file) => {
+                let key = Secret::read(file).map_err(|error| source(&format!("token_file: {error}")))?;
+                (format!("Token token={}", key.expose()), None)
+            }
+            Access::OAuth(app) => {
+                let app = App::new(settings, app);
+                match app.kept(now()) {
+                    Some(token) => (bearer(&token), Some(app)),
+                    // One that was asked for just now is not asked for again.
+                    None => (bearer(&app.ask(route, now())?), None),
+                }
+            }
+        };
+        let headers = [
+            (ACCEPT, "application/vnd.pagerduty+json;version=2"),
+            // Required for GET as well, says the API's schema.
+            (CONTENT_TYPE, "application/json"),
+        ];
+        let mut client = Client::new(&settings.api, route, &headers)?;
+        client.authorize(&authorization)?;
+        let renewal = renewal.map(|app| (app, route));
+        Ok(Self { renewal, ..Self::with(settings, Box::new(client)) })
+    }
+
+    /// A conversation by `client`, which says by itself who asks.
+    pub fn with(settings: &'a host::config::PagerDuty, client: Box<dyn Ask + 'a>) -> Self {
+        Self { settings, client, renewal: None, clock: None }
+    }
+
+    /// The service's clock, once it has answered.
+    pub fn clock(&self) -> Option<Timestamp> {
+        self.clock
+    }
+
+    /// A page of the schedules made of layers.
+    pub fn schedules(&mut self, asked: Asked) -> Result<Page<Named>, ProviderError> {
+        api::schedules(&self.page("/schedules", asked)?)
+    }
+
+    /// A page of the shift-based schedules, which the other list does not show. An account that has none may
+    /// not have the list either.
+    pub fn shift_based_schedules(&mut self, asked: Asked) -> Result<Page<Named>, ProviderError> {
+        let (path, (limit, offset)) = ("/v3/schedules", texts(asked));
+        let reply = self.reply(path, &[("limit", &limit), ("offset", &offset)])?;
+        match reply.status {
+            200 => api::schedules(&reply.body),
+            400 | 402..=404 => Ok(nothing(asked)),
+            _ => Err(source(&self.refusal(path, &reply))),
+        }
+    }
+
+    /// A page of the escalation policies.
+    pub fn policies(&mut self, asked: Asked) -> Result<Page<Policy>, ProviderError> {
+        api::policies(&self.page("/escalation_policies", asked)?)
+    }
+
+    /// A page of the teams.
+    pub fn teams(&mut self, asked: Asked) -> Result<Page<Named>, ProviderError> {
+        api::teams(&self.page("/teams", asked)?)
+    }
+
+    /// A page of the account's users.
+    pub fn users(&mut self, asked: Asked) -> Result<Page<Description>, ProviderError> {
+        api::users(&self.page("/users", asked)?)
+    }
+
+    /// One user, unless there is none any more.
+    pub fn user(&mut self, id: &str) -> Result<Option<Description>, ProviderError> {
+        let path = format!("/users/{}", segment(id)?);
+        let reply = self.reply(&path, &[])?;
+        match reply.status {
+            200 => api::user(id, &reply.body).map(Some),
+            404 => Ok(None),
+            _ => Err(source(&self.refusal(&path, &reply))),
+        }
+    }
+
+    /// A page of the shifts that `filter`, a parameter and ids for it, lets through. The same window on every
+    /// page, or the pages would not be of one list.
+    pub fn oncalls(
+        &mut self,
+        window: Window,
+        (parameter, ids): (&str, &[&str]),
+        asked: Asked,
+    ) -> Result<Page<Entry>, ProviderError> {
+        let (since, until) = (window.start().to_string(), window.end().to_string());
+        let (limit, offset) = texts(asked);
+        let mut query = vec![("since", &*since), ("until", &*until), ("time_zone", "UTC")];
+        query.extend([("limit", &*limit), ("offset", &*offset), ("include[]", "users")]);
+        query.extend(ids.iter().map(|id| (parameter, *id)));
+        api::oncalls(&self.body("/oncalls", &query)?)
+    }
+
+    /// The shifts of one schedule by itself. The two kinds of schedules have an address each, an id may move
+    /// from one to the other, and the wrong address answers 400.
+    pub fn rendered(&mut self, id: &str, shift_based: bool, window: Window) -> Result<Whole<Entry>, Trouble> {
+        let (since, until) = (window.start().to_string(), window.end().to_string());
+        let common = [("since", &*since), ("until", &*until), ("time_zone", "UTC"), ("overflow", "true")];
+        let mut refusal = None;
+        for shift_based in [shift_based, !shift_based] {
+            let (path, query, read): (_, _, fn(&str, &[u8]) -> _) = if shift_based {
+                let query = [&common[..], &[("include[]", "final_schedule")]].concat();
+                (
+                    format!("/v3/schedules/{}", segment(id).map_err(Trouble::Schedule)?),
+                    query,
+                    api::shift_based,
+                )
+            } else {
+                (
+                    format!("/schedules/{}", segment(id).map_err(Trouble::Schedule)?),
+                    common.to_vec(),
+                    api::layered,
+                )
+            };
+            let reply = self.reply(&path, &query)?;
+            let said = |this: &Self| this.refusal(&path, &reply);
+            match reply.status {
+                200 => return read(id, &reply.body).map_err(Trouble::Schedule),
+                400 => refusal = refusal.or(Some(said(self))),
+                // These are about the key, whatever is asked for.
+                401 | 429 => return Err(Trouble::Source(source(&said(self)))),
+                403 | 404 => return Err(Trouble::Schedule(ProviderError::incomplete(&said(self)))),
+                _ => return Err(Trouble::Schedule(source(&said(self)))),
+            }
+        }
+        Err(Trouble::Schedule(ProviderError::incomplete(&refusal.unwrap_or_default())))
+    }
+
+    fn page(&mut self, path: &str, asked: Asked) -> Result<Vec<u8>, ProviderError> {
+        let (limit, offset) = texts(asked);
+        self.body(path, &[("limit", &limit), ("offset", &offset)])
+    }
+
+    /// The body of an answer with status 200.
+    fn body(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, ProviderError> {
+        let reply = self.reply(path, query)?;
+        if reply.status != 200 {
+            return Err(source(&self.refusal(path, &reply)));
+        }
+        Ok(reply.body)
+    }
+
+    /// The answer, whatever its status. A token that is not taken any more is renewed once.
+    fn reply(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, ProviderError> {
+        let mut reply = self.client.get(path, query)?;
+        if reply.status == 401
+            && let Some((app, route)) = self.renewal.take()
+        {
+            self.client.authorize(&bearer(&app.ask(route, now())?))?;
+            reply = self.client.get(path, query)?;
+        }
+        if let (200, None, Some(_)) = (reply.status, self.clock, &reply.date) {
+            let unread = || source(&format!("{path}: the answer's `Date` is not a date"));
+            self.clock = Some(reply.clock().ok_or_else(unread)?);
+        }
+        Ok(reply)
+    }
+
+    /// What a status other than 200 means, and what to check.
+    fn refusal(&self, path: &str, reply: &Reply) -> String {
+        let api = &self.settings.api;
+        let needed = oauth::permissions(self.settings).join(", ");
+        let next = match (reply.status, &self.settings.access) {
+            (300..=399, _) => "a redirect, which is not followed; check `api`".to_string(),
+            (400, _) => "the request was not understood; is `lookahead` longer than 90 days?".to_string(),
+            (401, Access::Key(file)) => format!(
+                "the key is not known; check that {} holds a valid API key of an account in this `region`",
+                file.display()
+            ),
+            (401, Access::OAuth(app)) => format!(
+                "the token from {} is not accepted here; check `region` and `subdomain`",
+                app.identity
+            ),
+            (403, Access::Key(file)) => {
+                format!("the key in {} may not read this; it needs {needed}", file.display())
+            }
+            (403, Access::OAuth(app)) => {
+                format!("app {} may not read this; it needs {needed}", app.client_id)
+            }
+            (404, _) => "not found; check `api`, and that the account is in that region".to_string(),
+            (429, _) => format!("too many requests with this key; try again {}", reply.retry()),
+            (500..=599, _) => {
+                "the service fails; the next sync tries again, see status.pagerduty.com".to_string()
+            }
+            _ => "this answer is not documented; check `api`".to_string(),
+        };
+        format!("{api}{path}: status {}: {next}", reply.status)
+    }
+}
+
+/// `limit` and `offset` as they are written.
+fn texts(Asked { offset, limit }: Asked) -> (String, String) {
+    (limit.to_string(), offset.to_string())
+}
+
+/// The page of a list that is not there.
+fn nothing<T>(Asked { offset, limit }: Asked) -> Page<T> {
+    let (offset, limit) = (Some(offset as u64), Some(limit as u64));
+    Page { entries: Vec::new(), more: false, offset, limit, total: None }
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// An id as a part of a path, where a dot or a slash would lead elsewhere.
+fn segment(id: &str) -> Result<&str, ProviderError> {
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    plain.then_some(id).ok_or_else(|| source(&format!("{id:?} is an id that cannot be asked for")))
+}

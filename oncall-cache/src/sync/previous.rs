@@ -1,0 +1,90 @@
+//! What the sync before published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use policy::{Principal, Roster, ScheduleRef, Shift, Timestamp};
+use store::keys::Contact;
+use store::roster::{self, Mapping};
+
+use super::shifts::{MappedShift, ScheduleShifts};
+
+/// The roster that stands, if one does.
+pub struct Previous {
+    roster: Option<Roster>,
+    mappings: BTreeSet<Mapping>,
+}
+
+impl Previous {
+    /// Reads what was published before; a copy that is not trusted tells nothing.
+    pub fn read(path: &Path, now: Timestamp) -> Self {
+        Self { roster: roster::read(path, now).ok(), mappings: roster::mappings(path).unwrap_or_default() }
+    }
+
+    /// The schedule that the configuration calls `text`.
+    pub fn find(&self, source: &str, text: &str) -> Option<ScheduleShifts> {
+        let roster = self.roster.as_ref()?;
+        let wanted = ScheduleRef { source: source.to_string(), id: text.to_string() };
+        self.numbered(roster.find(&wanted)?)
+    }
+
+    /// What stands of `source`.
+    pub fn of_source(&self, source: &str) -> Vec<ScheduleShifts> {
+        let schedules = self.roster.iter().flat_map(|roster| roster.schedules.iter().enumerate());
+        let ours = schedules.filter(|(_, schedule)| schedule.reference.source == source);
+        ours.filter_map(|(number, _)| self.numbered(number)).collect()
+    }
+
+    fn numbered(&self, number: usize) -> Option<ScheduleShifts> {
+        let roster = self.roster.as_ref()?;
+        let mapped = |shift: &Shift| MappedShift {
+            principal: shift.principal.clone(),
+            level: shift.level,
+            window: shift.window,
+        };
+        Some(ScheduleShifts {
+            schedule: roster.schedules.get(number)?.clone(),
+            shifts: roster.shifts.iter().filter(|shift| shift.schedule == number).map(mapped).collect(),
+        })
+    }
+
+    /// The roster that stands with who may become root by now, if that is news: it counts before a schedule can
+    /// be read again. Not where this host's clock is behind the roster that stands: then its age cannot be told.
+    pub fn with_eligibility(&self, people: &[Contact], now: Timestamp) -> Option<Roster> {
+        let old = self.roster.as_ref().filter(|old| old.clock_holds(now))?;
+        let published = old.schedules.iter().map(|schedule| schedule.synced).fold(now, Timestamp::max);
+        let mut new = Roster { published, floor: published, ..old.clone() };
+        new.eligible = eligibility(people, new.shifts.iter().map(|shift| &shift.principal));
+        (new.eligible != old.eligible).then_some(new)
+    }
+
+    /// The schedules that stand.
+    pub fn schedules(&self) -> impl Iterator<Item = &ScheduleRef> {
+        self.roster.iter().flat_map(|roster| roster.schedules.iter().map(|schedule| &schedule.reference))
+    }
+
+    /// What stands.
+    pub fn roster(&self) -> Option<&Roster> {
+        self.roster.as_ref()
+    }
+
+    /// How its people were found.
+    pub fn mappings(&self) -> &BTreeSet<Mapping> {
+        &self.mappings
+    }
+}
+
+/// Everyone who could ever be admitted stands in the roster, and everyone who has a shift: eligibility travels
+/// with it.
+pub fn eligibility<'p>(
+    people: &[Contact],
+    shifts: impl Iterator<Item = &'p Principal>,
+) -> BTreeMap<Principal, bool> {
+    let listed = people.iter().filter(|person| person.eligible);
+    let mut eligible: BTreeMap<Principal, bool> =
+        listed.map(|person| (person.principal.clone(), true)).collect();
+    for principal in shifts {
+        eligible.entry(principal.clone()).or_insert(false);
+    }
+    eligible
+}

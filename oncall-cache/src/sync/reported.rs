@@ -1,0 +1,42 @@
+//! What status.json says of a sync.
+
+use status::{ScheduleState, ScheduleStatus, SyncStatus};
+
+use super::error::SyncError;
+use super::outcome::{Outcome, State};
+use super::summary::Summary;
+
+/// It went like this.
+pub fn published(status: &mut SyncStatus, summary: &Summary) {
+    status.published = true;
+    status.schedules = summary.outcomes.iter().map(schedule).collect();
+    status.ahead.clone_from(&summary.ahead);
+    status.unmapped = summary.unmapped;
+}
+
+/// It failed; `policy` is that of what stands, so that the next one that publishes sees the change.
+pub fn failed(status: &mut SyncStatus, error: &SyncError, policy: Option<String>) {
+    status.policy = policy.unwrap_or_default();
+    match error {
+        SyncError::NothingRead(outcomes, _) => {
+            status.schedules = outcomes.iter().map(schedule).collect();
+            status.problem = Some("no schedule was read".to_string());
+        }
+        other => status.problem = Some(other.public()),
+    }
+}
+
+fn schedule(outcome: &Outcome) -> ScheduleStatus {
+    let (state, trouble) = match &outcome.state {
+        State::Read => (ScheduleState::Read, None),
+        State::Kept(_, trouble) => (ScheduleState::Kept, Some(trouble)),
+        State::Absent(trouble) => (ScheduleState::Absent, Some(trouble)),
+    };
+    ScheduleStatus {
+        schedule: outcome.schedule.to_string(),
+        name: outcome.name.to_string(),
+        state,
+        reason: trouble.map(|trouble| trouble.kind.token().to_string()),
+        problem: trouble.map(|_| outcome.public()),
+    }
+}

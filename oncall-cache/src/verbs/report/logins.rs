@@ -1,0 +1,481 @@
+//! Who became root, who was refused, and who would be: the records of the PAM module, put together by their ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy::{Reason, Timestamp, Verdict};
+use record::{Effect, Phase, Record, Token};
+
+use super::lines::Files;
+use super::names::Names;
+use super::numbers::{Behind, Numbered, Numbers, RecordCount};
+use super::period::Period;
+
+/// The most people of whom records were dropped.
+const MOST_DROPPED: usize = 1_000;
+
+/// The most logins that are held open for their end.
+const MOST_OPEN: usize = 20_000;
+
+/// The most bytes of logins and refusals that are kept, and of logins that are open: a line of somebody else's making may
+/// be long, and what is kept is written out once more.
+const MOST_BYTES: usize = 6 * 1024 * 1024;
+const MOST_OPEN_BYTES: usize = 3 * 1024 * 1024;
+
+/// How somebody got in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// By their shift.
+    OnCall,
+    /// By an exempt account or console.
+    Exempt,
+    /// As a program that is listed.
+    Automation,
+    /// Because nobody is refused while observing.
+    Observed,
+}
+
+impl Class {
+    /// As tables and JSON have it.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::OnCall => "oncall",
+            Self::Exempt => "exempt",
+            Self::Automation => "automation",
+            Self::Observed => "observed",
+        }
+    }
+
+    fn of(record: &Record) -> Self {
+        match record.reason() {
+            _ if record.verdict() != Some(Verdict::Allow) => Self::Observed,
+            Some(Reason::Exempt) => Self::Exempt,
+            Some(Reason::Automation) => Self::Automation,
+            _ => Self::OnCall,
+        }
+    }
+}
+
+/// One login that was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    pub class: Class,
+    pub id: String,
+    pub person: String,
+    pub account: String,
+    pub service: String,
+    pub remote_host: String,
+    pub tty: String,
+    pub fingerprint: String,
+    pub reason: String,
+    /// The shift's schedule and rule, or who answers for the program.
+    pub ground: String,
+    /// When it was decided.
+    pub decided: Timestamp,
+    /// Its place among those that were decided.
+    pub place: usize,
+    /// When its session opened, where a session line is in the stack.
+    pub opened: Option<Timestamp>,
+    /// When that closed.
+    pub closed: Option<Timestamp>,
+}
+
+/// What is counted together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// Is it somebody whom the directory knows?
+    pub is_person: bool,
+    /// The person; where none is known the key, or the name that asked.
+    pub who: String,
+    pub account: String,
+    pub service: String,
+    pub reason: String,
+}
+
+/// How often, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    pub count: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
+}
+
+/// All that the records tell of a period.
+#[derive(Debug, Default)]
+pub struct Logins {
+    /// In order of their decisions.
+    pub logins: Vec<Login>,
+    pub refused: BTreeMap<Kind, Count>,
+    /// Revoked people who tried to log in, admitted or not.
+    pub revoked: BTreeMap<Kind, Count>,
+    /// People who were admitted only because nothing was enforced.
+    pub would_refuse: BTreeMap<Kind, Count>,
+    /// Decisions about logins that nothing guards, or by root itself.
+    pub not_ours: u64,
+    /// The last record of all.
+    last: Option<Numbered>,
+}
+
+impl Login {
+    /// What it takes in memory.
+    fn bytes(&self) -> usize {
+        let Self { id, person, account, service, remote_host, tty, fingerprint, reason, ground, .. } = self;
+        let texts = [id, id, person, account, service, remote_host, tty, fingerprint, reason, ground];
+        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+}
+
+impl Kind {
+    fn bytes(&self) -> usize {
+        let Self { who, account, service, reason, .. } = self;
+        size_of::<(Self, Count)>() + [who, account, service, reason].map(String::len).iter().sum::<usize>()
+    }
+}
+
+impl Logins {
+    /// Reads all records.
+    pub fn read(files: Files, period: Period, names: &Names, gaps: &mut Vec<String>) -> Self {
+        let mut replay = Replay::new(period, names);
+        files.each(gaps, |line| replay.take(line));
+        replay.end(gaps)
+    }
+
+    /// What is missing behind the last record, by what was counted before and after the reading.
+    pub fn missing_behind(&self, counted: &RecordCount) -> Option<Behind> {
+        counted.behind(self.last)
+    }
+}
+
+/// What has been read so far.
+struct Replay<'a> {
+    period: Period,
+    names: &'a Names,
+    told: Logins,
+    /// Logins whose session may still open or close, by id.
+    open: BTreeMap<String, Login>,
+    /// The same in order of their decisions, so that those which never close make room.
+    ages: BTreeSet<(Timestamp, String)>,
+    open_bytes: usize,
+    kept_bytes: usize,
+    numbers: Numbers,
+    /// Was there a record of the period?
+    has_begun: bool,
+    /// When the first record is of.
+    oldest: Option<Timestamp>,
+    begun: usize,
+    unread: u64,
+    unnumbered: u64,
+    dropped: BTreeMap<String, u64>,
+    lost: u64,
+}
+
+impl<'a> Replay<'a> {
+    fn new(period: Period, names: &'a Names) -> Self {
+        Self {
+            period,
+            names,
+            told: Logins::default(),
+            open: BTreeMap::new(),
+            ages: BTreeSet::new(),
+            open_bytes: 0,
+            kept_bytes: 0,
+            numbers: Numbers::default(),
+            has_begun: false,
+            oldest: None,
+            begun: 0,
+            unread: 0,
+            unnumbered: 0,
+            dropped: BTreeMap::new(),
+            lost: 0,
+        }
+    }
+
+    fn take(&mut self, line: Option<&str>) {
+        let Some(record) = line.and_then(Record::read) else {
+            self.unread += 1;
+            return;
+        };
+        let at = record.time;
+        self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
+        self.told.last = record.seq.map(|number| Numbered { number, at }).or(self.told.last);
+        if at < self.period.until {
+            self.count_gaps(&record, at);
+            self.take_record(record, at);
+        }
+    }
+
+    /// What was lost before this record.
+    fn count_gaps(&mut self, record: &Record, at: Timestamp) {
+        self.has_begun |= self.period.contains(at);
+        if !self.has_begun {
+            // Numbers are counted from the last record before the period: before its first, not of a clock set back.
+            self.numbers = Numbers::default();
+        }
+        match record.seq {
+            Some(number) => self.numbers.take(Numbered { number, at }),
+            None if self.period.contains(at) => self.unnumbered += 1,
+            None => {}
+        }
+        if !self.period.contains(at) {
+            return;
+        }
+        for (who, count) in &record.dropped.0 {
+            // Any person, admitted or not; a name may end like that itself.
+            let who = who.strip_suffix(['+', '-']).unwrap_or(who);
+            if self.dropped.len() < MOST_DROPPED {
+                let dropped = self.dropped.entry(who.to_string()).or_default();
+                *dropped = dropped.saturating_add(*count);
+            }
+        }
+    }
+
+    fn take_record(&mut self, record: Record, at: Timestamp) {
+        match record.phase() {
+            // Nobody logged in.
+            Some(Phase::Test) => return,
+            Some(Phase::Close) => {
+                if let Some(login) = self.open.remove(&record.id) {
+                    self.ages.remove(&(login.decided, record.id));
+                    self.open_bytes = self.open_bytes.saturating_sub(login.bytes());
+                    self.keep(Login { closed: Some(at), ..login });
+                }
+                return;
+            }
+            Some(Phase::Account | Phase::Session) | None => {}
+        }
+        if let Some(login) = self.open.get_mut(&record.id).filter(|_| !record.id.is_empty()) {
+            login.opened = Some(at);
+            self.open_bytes = (self.open_bytes + record.account.len()).saturating_sub(login.account.len());
+            login.account = record.account;
+            return;
+        }
+        let is_let_in = record.effect() == Some(Effect::Pass) && record.guard.is_some();
+        let is_ours = record.verdict() != Some(Verdict::NotOurs);
+        self.count(&record, at);
+        if is_let_in && is_ours {
+            self.begin(record, at);
+        }
+    }
+
+    /// Counts a decision that admits nobody.
+    fn count(&mut self, record: &Record, at: Timestamp) {
+        if !self.period.contains(at) || record.verdict() == Some(Verdict::Allow) {
+            return;
+        }
+        if record.verdict() == Some(Verdict::NotOurs) {
+            self.told.not_ours += 1;
+            return;
+        }
+        let first_of = |names: [&String; 3]| {
+            names.into_iter().find(|name| !name.is_empty()).cloned().unwrap_or_else(|| "-".to_string())
+        };
+        let kind = Kind {
+            is_person: !record.person.is_empty() && self.names.is_person(&record.person),
+            who: first_of([&record.person, &record.fingerprint, &record.asker]),
+            account: record.account.clone(),
+            service: record.service.clone(),
+            reason: reason(record),
+        };
+        let told = &mut self.told;
+        let counts = match (record.reason(), record.effect()) {
+            (Some(Reason::Revoked), _) => &mut told.revoked,
+            (_, Some(Effect::Pass)) => &mut told.would_refuse,
+            _ => &mut told.refused,
+        };
+        if !counts.contains_key(&kind) {
+            if self.kept_bytes + kind.bytes() > MOST_BYTES {
+                self.lost += 1;
+                return;
+            }
+            self.kept_bytes += kind.bytes();
+        }
+        let count = counts.entry(kind).or_insert(Count { count: 0, first: at, last: at });
+        count.count += 1;
+        count.last = at;
+    }
+
+    fn begin(&mut self, record: Record, at: Timestamp) {
+        self.begun += 1;
+        let parts =
+            [&record.schedule, &record.rule, &record.owner].into_iter().filter(|part| !part.is_empty());
+        let login = Login {
+            class: Class::of(&record),
+            ground: parts.cloned().collect::<Vec<_>>().join(" by rule "),
+            reason: reason(&record),
+            opened: (record.phase() == Some(Phase::Session)).then_some(at),
+            id: record.id,
+            person: record.person,
+            account: record.account,
+            service: record.service,
+            remote_host: record.rhost,
+            tty: record.tty,
+            fingerprint: record.fingerprint,
+            decided: at,
+            place: self.begun,
+            closed: None,
+        };
+        while (self.open.len() >= MOST_OPEN || self.open_bytes + login.bytes() > MOST_OPEN_BYTES)
+            && let Some((_, oldest)) = self.ages.pop_first()
+        {
+            if let Some(login) = self.open.remove(&oldest) {
+                self.open_bytes = self.open_bytes.saturating_sub(login.bytes());
+                self.keep(login);
+            }
+        }
+        self.ages.insert((at, login.id.clone()));
+        self.open_bytes += login.bytes();
+        if let Some(other) = self.open.insert(login.id.clone(), login) {
+            // Without ids they cannot be distinguished.
+            self.open_bytes = self.open_bytes.saturating_sub(other.bytes());
+        }
+    }
+
+    /// A login is over, or as good as: it belongs to the period if any of it does.
+    fn keep(&mut self, login: Login) {
+        let last = login.closed.or(login.opened).unwrap_or(login.decided);
+        if last < self.period.since {
+            return;
+        }
+        if self.kept_bytes + login.bytes() > MOST_BYTES {
+            self.lost += 1;
+            return;
+        }
+        self.kept_bytes += login.bytes();
+        self.told.logins.push(login);
+    }
+
+    fn end(mut self, gaps: &mut Vec<String>) -> Logins {
+        for login in std::mem::take(&mut self.open).into_values() {
+            self.keep(login);
+        }
+        self.told.logins.sort_by_key(|login| (login.decided, login.place));
+        gaps.extend(self.numbers.told());
+        let mut say = |count: u64, what: &str| {
+            if count > 0 {
+                gaps.push(format!("{count} {what}"));
+            }
+        };
+        say(self.unread, "lines of the audit file could not be read");
+        say(self.unnumbered, "records have no number: others may be missing among them");
+        say(self.lost, "records are too many to show; ask for a shorter time");
+        for (who, count) in &self.dropped {
+            gaps.push(format!("{count} records of {who} were dropped: too many in a minute"));
+        }
+        if let Some(oldest) = self.oldest.filter(|oldest| *oldest > self.period.since) {
+            gaps.push(format!("the oldest record is from {oldest}; nothing is known from before"));
+        }
+        self.told
+    }
+}
+
+/// Why, as it is written: a newer release's reasons too.
+fn reason(record: &Record) -> String {
+    record.reason.as_ref().map(Token::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NINE: i64 = 1_795_165_200;
+
+    fn names() -> Names {
+        Names { known: BTreeSet::from(["alice".to_string(), "bob".to_string()]), is_whole: true }
+    }
+
+    fn record(seq: u64, at: i64, id: &str, phase: &str, more: &str) -> String {
+        let time = Timestamp::from_unix(NINE + at);
+        format!(
+            "{{\"version\":1,\"seq\":{seq},\"time\":\"{time}\",\"id\":\"{id}\",\"phase\":\"{phase}\"{more}}}"
+        )
+    }
+
+    fn told(lines: &[String]) -> (Logins, Vec<String>) {
+        let (names, mut gaps) = (names(), Vec::new());
+        let since = Timestamp::from_unix(NINE);
+        let mut replay = Replay::new(Period { since, until: Timestamp::from_unix(NINE + 1_000) }, &names);
+        lines.iter().for_each(|line| replay.take(Some(line)));
+        (replay.end(&mut gaps), gaps)
+    }
+
+    const ALICE: &str = r#","person":"alice","account":"alice","service":"sudo","verdict":"allow","reason":"oncall","effect":"pass","guard":"sudo","schedule":"pd/P1","rule":"db""#;
+
+    #[test]
+    fn the_records_of_a_login_become_one_with_its_beginning_and_end() {
+        let root = ALICE.replace("\"account\":\"alice\"", "\"account\":\"root\"");
+        let (logins, gaps) = told(&[
+            record(1, -5, "a", "account", ALICE),
+            record(2, 10, "b", "account", ALICE),
+            record(3, 11, "b", "session", &root),
+            record(4, 12, "c", "account", ALICE),
+            record(5, 20, "b", "close", ""),
+            record(6, 2_000, "c", "close", ""),
+        ]);
+        let list: Vec<_> = logins
+            .logins
+            .iter()
+            .map(|it| {
+                (it.id.as_str(), it.account.as_str(), it.opened.is_some(), it.closed.map(Timestamp::unix))
+            })
+            .collect();
+        assert_eq!(list, [("b", "root", true, Some(NINE + 20)), ("c", "alice", false, None)]);
+        assert_eq!(logins.logins[0].ground, "pd/P1 by rule db");
+        assert_eq!(gaps, [""; 0]);
+    }
+
+    #[test]
+    fn refused_revoked_and_observed_logins_are_counted_apart_and_people_from_programs() {
+        let other = |person: &str, verdict: &str, reason: &str, effect: &str| {
+            format!(
+                ",\"person\":\"{person}\",\"account\":\"root\",\"service\":\"sudo\",\"guard\":\"sudo\",\"verdict\":\"{verdict}\",\"reason\":\"{reason}\",\"effect\":\"{effect}\""
+            )
+        };
+        let (logins, _) = told(&[
+            record(1, 1, "a", "account", &other("bob", "refuse", "not-oncall", "refuse")),
+            record(2, 2, "b", "account", &other("bob", "refuse", "not-oncall", "refuse")),
+            record(3, 3, "c", "account", &other("bob", "refuse", "revoked", "refuse")),
+            record(4, 4, "d", "account", &other("bob", "refuse", "not-oncall", "pass")),
+            record(5, 5, "d", "session", &other("bob", "refuse", "not-oncall", "pass")),
+            record(6, 6, "e", "account", &other("nagios", "refuse", "not-eligible", "pass")),
+            record(7, 7, "f", "account", &other("", "not-ours", "already-root", "pass")),
+            record(8, 8, "g", "account", &other("", "allow", "exempt", "pass")),
+            record(9, 9, "h", "account", &other("deploy", "allow", "automation", "pass")),
+        ]);
+        let list = |counts: &BTreeMap<Kind, Count>| {
+            let one = |(kind, count): (&Kind, &Count)| (kind.who.clone(), kind.is_person, count.count);
+            counts.iter().map(one).collect::<Vec<_>>()
+        };
+        assert_eq!(list(&logins.refused), [("bob".to_string(), true, 2)]);
+        assert_eq!(list(&logins.revoked), [("bob".to_string(), true, 1)]);
+        assert_eq!(
+            list(&logins.would_refuse),
+            [("nagios".to_string(), false, 1), ("bob".to_string(), true, 1)]
+        );
+        assert_eq!(logins.not_ours, 1);
+        let classes: Vec<&str> = logins.logins.iter().map(|login| login.class.token()).collect();
+        assert_eq!(classes, ["observed", "observed", "exempt", "automation"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let (_, gaps) = told(&[
+            record(4, 5, "a", "account", ALICE),
+            "{\"version\":1,\"seq\":5,\"time".to_string(),
+            "[]".to_string(),
+            record(8, 6, "b", "account", &format!("{ALICE},\"dropped\":\"bob-:9940,uid=7+:3,bob--:1\"")),
+            // A clock that was set back hides nothing.
+            record(9, -500, "c", "account", ALICE),
+            "{\"version\":1,\"time\":\"2026-11-20T09:00:07Z\"}".to_string(),
+        ]);
+        assert_eq!(
+            gaps,
+            [
+                "3 records are missing between number 4 (2026-11-20T09:00:05Z) and number 8 (2026-11-20T09:00:06Z): they could not be written, or were removed",
+                "2 lines of the audit file could not be read",
+                "1 records have no number: others may be missing among them",
+                "9940 records of bob were dropped: too many in a minute",
+                "1 records of bob- were dropped: too many in a minute",
+                "3 records of uid=7 were dropped: too many in a minute",
+            ]
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! `why`: the answer of `test-access`, and each fact that it rests on.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use policy::{Ground, Mode, OneLine, Revocation, Timestamp};
+use state::Others;
+
+use super::test_access::{Answer, answer};
+use crate::advice;
+use crate::cli::TestAccessArguments;
+use crate::said::Said;
+use crate::when::When;
+
+/// The line of `test-access`, and a line for each fact.
+pub fn run(config: &Path, arguments: &TestAccessArguments, now: Timestamp) -> Said {
+    answer(config, arguments, Others::All, |answer| answer.chain(&TimeZone::system()), now)
+}
+
+/// What a fact is called, and what it is.
+type Fact = (&'static str, String);
+
+impl Answer {
+    /// The line, and below it each fact; local times are those of `zone`.
+    pub fn chain(&self, zone: &TimeZone) -> String {
+        let mut text = self.line();
+        for (name, value) in self.facts(&|at| When(at, self.at).full(zone)) {
+            let _ = write!(text, "\n  {name:<12}{}", OneLine::from(value));
+        }
+        text
+    }
+
+    /// Every fact; `full` writes an instant.
+    fn facts(&self, full: &dyn Fn(Timestamp) -> String) -> Vec<Fact> {
+        // Without a configuration the host has no name.
+        let host = if self.host.is_empty() { String::new() } else { format!(" on {}", self.host) };
+        let login = format!("{} enters {} by {}{host}", self.person, self.account, self.service);
+        let mut facts = vec![("login", login), ("at", full(self.at))];
+        facts.extend(self.decision.guard.as_ref().map(|guard| ("guarded", format!("yes, {guard}"))));
+        facts.extend(self.mappings.iter().map(|mapping| ("known as", mapping.clone())));
+        facts.extend(self.eligible.map(|eligible| {
+            let says = if eligible {
+                "yes, the directory allows them to become root"
+            } else {
+                "no, the directory does not list them"
+            };
+            ("eligible", says.to_string())
+        }));
+        facts.extend(self.ground_facts(full));
+        facts.push(("on call now", self.others()));
+        facts.push(("reason", self.decision.reason.to_string()));
+        match &self.mode_by {
+            Some(told) => facts.push(("mode", told.clone())),
+            None if self.mode == Mode::Observe => {
+                facts.push(("mode", "observe: decisions are logged, nobody is refused".to_string()));
+            }
+            None => {}
+        }
+        facts.push(("next step", advice::step(&self.decision, &self.person, &self.account)));
+        let next = match (self.decision.until, self.then) {
+            (Some(until), Some((verdict, reason))) => format!("{}, then {verdict} ({reason})", full(until)),
+            _ => "none known".to_string(),
+        };
+        facts.push(("next change", next));
+        facts
+    }
+
+    /// What the decision rests on.
+    fn ground_facts(&self, full: &dyn Fn(Timestamp) -> String) -> Vec<Fact> {
+        match &self.decision.ground {
+            Ground::OnCall(ground) => {
+                let by = format!("{} ({}), level {}", ground.schedule_name, ground.schedule, ground.level);
+                let (whole, part) = (ground.stretch, ground.window);
+                let mut facts = vec![
+                    ("on call", by),
+                    ("shift", format!("{} to {}", full(whole.start()), full(whole.end()))),
+                ];
+                if whole != part {
+                    facts.push(("part of it", format!("{} to {}", full(part.start()), full(part.end()))));
+                }
+                facts.push(("rule", ground.rule.clone()));
+                let old = if ground.is_old { ", longer than warn_age; still valid" } else { "" };
+                facts.push(("last read", format!("{} ago{old}", ground.age)));
+                facts
+            }
+            Ground::Unbelieved(schedule, age, limit) => {
+                vec![("last read", format!("{schedule}: {age} ago, limit {limit}"))]
+            }
+            Ground::Program(policy::Program { number, owner, reason, until }) => vec![
+                ("program", format!("[[policy.automation]] {number}, until {}", full(*until))),
+                ("for", format!("{reason}; owner: {owner}")),
+            ],
+            Ground::Revoked(revocation) => {
+                let why = if revocation.reason.is_empty() { "no reason given" } else { &revocation.reason };
+                let Revocation { authority, since, until, by, .. } = revocation;
+                let until = until.map(|until| format!(" until {}", full(until))).unwrap_or_default();
+                vec![(
+                    "revoked",
+                    format!("{} since {}{until}, by {by}: {why}", authority.place(), full(*since)),
+                )]
+            }
+            Ground::None => Vec::new(),
+        }
+    }
+
+    /// Who is on call, until when; where that is not trusted, who was.
+    fn others(&self) -> String {
+        let named = |people: &[(String, Timestamp)]| {
+            let told =
+                |(person, until): &(String, Timestamp)| format!("{person} until {}", When(*until, self.at));
+            people.iter().map(told).collect::<Vec<_>>().join(", ")
+        };
+        match &self.on_call {
+            Some(_) if self.uncovered.is_some() => {
+                format!("nobody: {}", self.uncovered.as_deref().unwrap_or_default())
+            }
+            Some(people) if people.is_empty() => "nobody".to_string(),
+            Some(people) => named(people),
+            None if self.last_known.is_empty() => "unknown".to_string(),
+            None => format!("unknown; last known: {}", named(&self.last_known)),
+        }
+    }
+}

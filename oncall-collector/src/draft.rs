@@ -1,0 +1,266 @@
+//! What is published next: what this host knows, and of the last publication what was read later than that.
+
+use std::collections::BTreeMap;
+
+use fleet::{Digest, FleetShift, Head, Part, ReadSchedule, RotaIndex, ScheduleShifts, later};
+use policy::revocations::{Revocations, RevocationsError};
+use policy::{Roster, Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::current::Signed;
+use crate::objects::{Objects, ObjectsError};
+use crate::own::{Own, Stamp};
+
+/// How long a revocation stays in the list after its end: the clock of a host may be behind.
+const ENDED: Span = Span::hours(24);
+
+/// The largest list of revocations in a store, in bytes.
+const LARGEST_REVOCATIONS: u32 = 4 * 1024 * 1024;
+
+/// What is published next.
+#[derive(Debug)]
+pub struct Draft {
+    /// All of the head but its sequence and padding.
+    pub head: Head,
+    /// The revocations that it has.
+    pub revoked: Revocations,
+    /// How many schedules are in it.
+    pub schedules: usize,
+    /// What could not be used, a line each.
+    pub problems: Vec<String>,
+    /// What is left out by a rule of the form, a line each: it is for who cares for those people, and no failure.
+    pub notes: Vec<String>,
+    /// Its people, if they are this host's copy of the directory.
+    pub built: Option<BuiltPeople>,
+}
+
+/// The people that were published before, and from which content of the copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltPeople {
+    /// The content.
+    pub content: Stamp,
+    /// The tree made of it.
+    pub root: Part,
+}
+
+/// What a draft is made of.
+pub struct Sources<'a> {
+    /// What this host knows.
+    pub own: &'a Own,
+    /// The fleet's revocations as this collector has them.
+    pub revoked: &'a Revocations,
+    /// The last publication.
+    pub last: Option<&'a Signed>,
+    /// Did this collector publish that, and has it a list that is sure to have the revocations in it?
+    pub has_orders: bool,
+    /// People that need not be built again.
+    pub built: Option<BuiltPeople>,
+}
+
+impl Sources<'_> {
+    /// Drafts the publication at `now` of the fleet `id`, valid for so long. Its objects are in `objects` then.
+    ///
+    /// # Errors
+    /// It cannot be known now what hosts would lose; or an object cannot be made.
+    pub fn draft(
+        &self,
+        objects: &mut Objects<'_>,
+        id: &str,
+        valid: Span,
+        now: Timestamp,
+    ) -> Result<Draft, ObjectsError> {
+        let last = self.last;
+        let mut problems = self.own.problems.clone();
+        let revoked = self.revocations(objects, last, now, &mut problems)?;
+        let revoked_part = objects.part(revoked.to_string().as_bytes())?;
+        let (index, rota_read) = self.rota(objects, last, now, &mut problems)?;
+        let rota = rota_read.map(|_| objects.part(&index.to_bytes())).transpose()?;
+        let mut notes = Vec::new();
+        let people = self.people(objects, last, (&mut problems, &mut notes))?;
+        let head = Head {
+            fleet: id.to_string(),
+            sequence: 0,
+            issued: now,
+            valid: now.plus(valid),
+            scope: people.scope,
+            rota_read,
+            people_read: people.tree.map(|(read, _)| read),
+            revoked_read: now,
+            rota,
+            people: people.tree.map(|(_, root)| root),
+            revoked: revoked_part,
+            pack: last.and_then(|last| last.head.pack),
+            pad: 1,
+        };
+        let built = people.content.zip(head.people).map(|(content, root)| BuiltPeople { content, root });
+        Ok(Draft { head, revoked, schedules: index.schedules().len(), problems, notes, built })
+    }
+
+    fn revocations(
+        &self,
+        objects: &mut Objects<'_>,
+        last: Option<&Signed>,
+        now: Timestamp,
+        problems: &mut Vec<String>,
+    ) -> Result<Revocations, ObjectsError> {
+        let mut revoked = self.revoked.clone();
+        if let Some(last) = last {
+            match published_revocations(objects, last) {
+                Ok(theirs) => {
+                    revoked.merge(&theirs).map_err(unusable)?;
+                    objects.reuse([last.head.revoked]);
+                }
+                Err(problem) if problem.may_pass() => return Err(problem),
+                // What this collector published it has; what another did might be lifted by not having it.
+                Err(problem) if self.has_orders => problems.push(problem.to_string()),
+                Err(problem) => return Err(ObjectsError::Orders(Box::new(problem))),
+            }
+        }
+        revoked.drop_ended(now.minus(ENDED));
+        Ok(revoked.read_at(None))
+    }
+
+    fn rota(
+        &self,
+        objects: &mut Objects<'_>,
+        last: Option<&Signed>,
+        now: Timestamp,
+        problems: &mut Vec<String>,
+    ) -> Result<(RotaIndex, Option<Timestamp>), ObjectsError> {
+        let mut theirs = Vec::new();
+        if let Some((last, rota)) = last.and_then(|last| Some((last, last.head.rota.as_ref()?)))
+            && let Some(index) = or_none(objects.index(rota), problems)?
+        {
+            let read = last.head.rota_read.unwrap_or(Timestamp::MIN);
+            theirs.extend(index.schedules().iter().map(|schedule| schedule.resolve(read)));
+            objects.reuse([*rota]);
+            objects.reuse(theirs.iter().map(|schedule| schedule.shifts));
+        }
+        let own = match &self.own.roster {
+            Some(roster) => schedules(roster, &theirs, objects, problems)?,
+            None => Vec::new(),
+        };
+        RotaIndex::new(later(own, theirs, now)).map_err(ObjectsError::Form)
+    }
+
+    fn people(
+        &self,
+        objects: &mut Objects<'_>,
+        last: Option<&Signed>,
+        (problems, notes): (&mut Vec<String>, &mut Vec<String>),
+    ) -> Result<ChosenPeople, ObjectsError> {
+        let theirs = last.and_then(|last| Some((last.head.people_read?, last.head.people?)));
+        let scope = last.map_or(self.own.scope, |last| last.head.scope);
+        let kept = ChosenPeople { scope, tree: theirs, content: None };
+        let Some(own) = &self.own.people else {
+            // A collector without a directory: then nothing says which settings chose its people.
+            let scope = if theirs.is_some() { scope } else { self.own.scope };
+            return Ok(ChosenPeople { scope, ..kept });
+        };
+        // Also where other settings chose them: new settings take a sync, which is later.
+        if theirs.is_some_and(|(read, _)| read > own.read) {
+            return Ok(kept);
+        }
+        let chosen =
+            |root| ChosenPeople { scope: self.own.scope, tree: Some((own.read, root)), content: own.content };
+        let is_built = |built: &BuiltPeople| {
+            Some(built.content) == own.content && theirs.map(|(_, root)| root) == Some(built.root)
+        };
+        if let Some(built) = self.built.filter(|built| scope == self.own.scope && is_built(built)) {
+            return Ok(chosen(built.root));
+        }
+        if let Some((_, root)) = theirs {
+            let parts = or_none(objects.tree(&root), problems)?;
+            objects.reuse(parts.unwrap_or_default());
+        }
+        match own.everybody() {
+            Ok(people) => objects.build(people, notes).map(chosen),
+            Err(problem) => {
+                problems.push(format!("people are not read: {problem}"));
+                Ok(kept)
+            }
+        }
+    }
+}
+
+/// What was read of the last publication; none, with a line in `problems`, if that is lost for good.
+///
+/// # Errors
+/// It may be there, and cannot be read now.
+fn or_none<T>(read: Result<T, ObjectsError>, problems: &mut Vec<String>) -> Result<Option<T>, ObjectsError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(problem) if problem.may_pass() => Err(problem),
+        Err(problem) => {
+            problems.push(problem.to_string());
+            Ok(None)
+        }
+    }
+}
+
+/// The people of a draft.
+struct ChosenPeople {
+    scope: Digest,
+    tree: Option<(Timestamp, Part)>,
+    content: Option<Stamp>,
+}
+
+fn unusable(error: RevocationsError) -> ObjectsError {
+    ObjectsError::Revocations(error)
+}
+
+/// The revocations that a head has.
+///
+/// # Errors
+/// They cannot be read.
+pub fn published_revocations(objects: &Objects<'_>, last: &Signed) -> Result<Revocations, ObjectsError> {
+    let text = objects.read(&last.head.revoked.object, LARGEST_REVOCATIONS)?;
+    let text = std::str::from_utf8(&text).map_err(|_| unusable(RevocationsError::Form))?;
+    Revocations::parse(text).map_err(unusable)
+}
+
+/// The schedules of this host's roster, with their objects, but for those that were published as read later. One that cannot
+/// be published is named in `problems`.
+fn schedules(
+    roster: &Roster,
+    published: &[ReadSchedule],
+    objects: &mut Objects<'_>,
+    problems: &mut Vec<String>,
+) -> Result<Vec<ReadSchedule>, ObjectsError> {
+    let mut shifts: Vec<Vec<FleetShift>> = vec![Vec::new(); roster.schedules.len()];
+    for shift in &roster.shifts {
+        if let Some(own) = shifts.get_mut(shift.schedule) {
+            own.push(FleetShift {
+                principal: shift.principal.clone(),
+                window: shift.window,
+                level: shift.level,
+            });
+        }
+    }
+    let published: BTreeMap<(&str, &str), Timestamp> =
+        published.iter().map(|one| ((&*one.source, &*one.id), one.read)).collect();
+    let mut read = Vec::new();
+    for (schedule, shifts) in roster.schedules.iter().zip(shifts) {
+        let name = (&*schedule.reference.source, &*schedule.reference.id);
+        if published.get(&name).is_some_and(|later| *later > schedule.synced) {
+            continue;
+        }
+        let shifts = match ScheduleShifts::new(shifts) {
+            Ok(shifts) => objects.part(&shifts.to_bytes())?,
+            Err(error) => {
+                problems.push(format!("{} is not published: {error}", schedule.reference));
+                continue;
+            }
+        };
+        read.push(ReadSchedule {
+            source: schedule.reference.source.clone(),
+            id: schedule.reference.id.clone(),
+            provider_id: schedule.provider_id.clone(),
+            name: schedule.name.clone(),
+            read: schedule.synced,
+            horizon: schedule.horizon,
+            shifts,
+        });
+    }
+    Ok(read)
+}

@@ -1,0 +1,68 @@
+//! `oncall-collector`: publishes, signed, what the two syncs of this host know, for a fleet of hosts to read.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod config;
+mod current;
+mod draft;
+mod hear;
+mod local;
+mod objects;
+mod own;
+mod pack;
+mod publisher;
+mod signing;
+mod stores;
+mod sweep;
+mod turn;
+mod verbs;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use host::clock::now;
+use host::said::{Live, Said, USAGE};
+
+use cli::{Arguments, KeyVerb, Verb};
+
+fn main() -> ExitCode {
+    let said = match Arguments::read() {
+        Ok(arguments) => answer(&arguments),
+        Err(error) => {
+            let _ = error.print();
+            Said::default().exit(if error.use_stderr() { USAGE } else { 0 })
+        }
+    };
+    said.print(PROGRAM);
+    ExitCode::from(said.code)
+}
+
+const PROGRAM: &str = "oncall-collector";
+
+fn answer(arguments: &Arguments) -> Said {
+    let live = Live { note: &complain, progress: &progress };
+    // What is trusted is named from the root on.
+    let config = std::path::absolute(&arguments.config);
+    let config = config.unwrap_or_else(|_| arguments.config.clone());
+    match &arguments.verb {
+        Verb::Publish(arguments) => verbs::publish::run(&config, arguments, live),
+        Verb::Status(arguments) => verbs::status::run(&config, arguments, now()),
+        Verb::Revoke(arguments) => verbs::revoke::run(&config, arguments, live),
+        Verb::Unrevoke { what } => verbs::revoke::take_back(&config, what, live),
+        Verb::Hear => verbs::hear::run(&config),
+        Verb::Key { verb: KeyVerb::New { file, name, group } } => {
+            verbs::key_new::run(file, name.as_deref(), group)
+        }
+    }
+}
+
+fn complain(text: fmt::Arguments<'_>) {
+    host::output::complain(PROGRAM, text);
+}
+
+fn progress(text: fmt::Arguments<'_>) {
+    if host::output::is_watched() {
+        complain(text);
+    }
+}

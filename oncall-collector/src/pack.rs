@@ -1,0 +1,109 @@
+//! The pack: all objects of the people's tree in one, for hosts that have none of them. It lags: it is made anew once more
+//! than a twentieth of the tree is not in it, and a host fetches the rest one by one.
+
+use std::collections::BTreeSet;
+
+use fleet::{Digest, LARGEST_OBJECT, ObjectRef, Part, unpack};
+
+use crate::local::{Memory, Packed};
+use crate::objects::{Objects, ObjectsError};
+
+/// Fewer objects than this are fetched one by one.
+const FEWEST: usize = 16;
+
+/// One object in so many may be missing in a pack.
+const LAG: usize = 20;
+
+/// The pack to be named beside the tree at `root`, if there is to be one. `last` is the tree and the pack that were named before.
+///
+/// # Errors
+/// An object of the tree cannot be read, or the pack not be kept.
+pub fn pack(
+    objects: &mut Objects<'_>,
+    root: &Part,
+    last: (Option<&Part>, Option<ObjectRef>),
+    memory: &mut Memory,
+) -> Result<Option<ObjectRef>, ObjectsError> {
+    if let (Some(before), Some(pack)) = last
+        && before == root
+    {
+        return Ok(Some(pack));
+    }
+    let tree = objects.tree(root)?;
+    if tree.len() < FEWEST {
+        return Ok(None);
+    }
+    if let Some(pack) = last.1
+        && lacks(&tree, holds(objects, &pack, memory)) * LAG <= tree.len()
+    {
+        return Ok(Some(pack));
+    }
+    let stored = tree.iter().map(|part| objects.stored(&part.object)).collect::<Result<Vec<_>, _>>()?;
+    let pack = objects.part(&fleet::pack(stored))?.object;
+    holds(objects, &pack, memory);
+    Ok(Some(pack))
+}
+
+/// How many of these parts are not in it?
+fn lacks(tree: &[Part], holds: &BTreeSet<Digest>) -> usize {
+    tree.iter().filter(|part| !holds.contains(&part.object.digest)).count()
+}
+
+/// What is in `pack`, as remembered or by looking; nothing, if it cannot be read.
+fn holds<'m>(objects: &Objects<'_>, pack: &ObjectRef, memory: &'m mut Memory) -> &'m BTreeSet<Digest> {
+    let is_known = memory.packed.as_ref().is_some_and(|packed| packed.pack == pack.digest);
+    if !is_known {
+        let bytes = objects.read(pack, LARGEST_OBJECT).unwrap_or_default();
+        let holds = unpack(&bytes).unwrap_or_default().into_iter().map(Digest::of).collect();
+        memory.packed = Some(Packed { pack: pack.digest, holds });
+    }
+    &memory.packed.get_or_insert_with(|| Packed { pack: pack.digest, holds: BTreeSet::new() }).holds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::{Access, Directory};
+    use fleet::people::FleetPerson;
+    use policy::Principal;
+
+    fn people(count: usize, changed: usize) -> Vec<FleetPerson> {
+        let person = |number: usize| FleetPerson {
+            principal: Principal::new(&format!("person{number}")).unwrap(),
+            eligible: number < changed,
+            disabled: None,
+            begins: None,
+            expires: None,
+            keys: vec![format!("ssh-ed25519 {number}")],
+        };
+        (0..count).map(person).collect()
+    }
+
+    #[test]
+    fn a_pack_has_the_whole_tree_and_may_lag_a_little() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [here, there] = [&here, &there].map(|at| Directory::open(at.path(), Access::Write).unwrap());
+        let (lost, mut memory) = (BTreeSet::new(), Memory::default());
+        let mut objects = Objects::new(&here, &there, &lost);
+        let mut tree = |count, changed| objects.build(people(count, changed), &mut Vec::new()).unwrap();
+        let [few, many, other, more] = [tree(200, 0), tree(4_000, 0), tree(4_000, 2), tree(4_000, 900)];
+        let mut next = |root: &Part, last| pack(&mut objects, root, last, &mut memory).unwrap();
+        assert_eq!(next(&few, (None, None)), None);
+        let first = next(&many, (None, None)).unwrap();
+        assert_eq!(next(&many, (Some(&many), Some(first))), Some(first));
+        assert_eq!(next(&other, (Some(&many), Some(first))), Some(first));
+        let second = next(&more, (Some(&other), Some(first))).unwrap();
+        assert_ne!(second, first);
+        // Another collector's, of which nothing is remembered.
+        memory.packed = None;
+        assert_eq!(
+            pack(&mut objects, &more, (Some(&other), Some(second)), &mut memory).unwrap(),
+            Some(second)
+        );
+        let bytes = objects.read(&second, LARGEST_OBJECT).unwrap();
+        let packed: BTreeSet<Digest> = unpack(&bytes).unwrap().into_iter().map(Digest::of).collect();
+        let tree: BTreeSet<Digest> =
+            objects.tree(&more).unwrap().iter().map(|part| part.object.digest).collect();
+        assert_eq!(packed, tree);
+    }
+}

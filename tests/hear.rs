@@ -1,0 +1,173 @@
+//! `oncall-collector hear`: a webhook of the provider's, and the rota is read, published and in force on a host.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use harness::fleet::Fleet;
+use harness::suite::{HOUR, Suite, now};
+use harness::wait_until;
+
+/// As PagerDuty shows it once, when a subscription is made.
+const SECRET: &str = "GSyNUx5s9z2b7Ml2TqQ8hVJ1rO4kWc6d";
+
+const SOCKET: &str = "/run/oncall-cache/refresh.sock";
+const HEARD: &str = "/run/oncall-hear/heard";
+const LOG: &str = "/run/hear.log";
+
+/// What systemd does with the socket unit: it starts what answers as often as somebody asks.
+const ACTIVATE: &str = "exec 3<&0 </dev/null; while :; do \
+    sh -c 'export LISTEN_FDS=1 LISTEN_PID=$$; exec oncall-cache refresh --serve'; done";
+
+/// One request, and the first line of its answer.
+const SEND: &str = "exec 3<>/dev/tcp/127.0.0.1/9461 && cat /tmp/request >&3 && head -n 1 <&3";
+
+/// The collector's units for webhooks, as a test plays them.
+struct Hearing<'f> {
+    collector: &'f Suite,
+    refresh: Child,
+}
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.collector.host.read(LOG));
+        }
+        let _ = self.refresh.kill();
+        let _ = self.refresh.wait();
+    }
+}
+
+impl<'f> Hearing<'f> {
+    fn start(collector: &'f Suite) -> Self {
+        let host = &collector.host;
+        host.must(
+            "mkdir -p /run/oncall-cache && install -d -o oncall-hear -g oncall-hear -m 755 /run/oncall-hear && \
+             cd /etc/authkeys && printf '[hear]\\nsecret_files = [\"next-secret\", \"webhook-secret\"]\\n' >>collector.toml",
+        );
+        for (name, secret) in [("webhook-secret", SECRET), ("next-secret", "not used yet")] {
+            let file = format!("/etc/authkeys/{name}");
+            host.write(&file, format!("{secret}\n"), 0o640);
+            host.must(&format!("chgrp oncall-hear {file}"));
+        }
+        let listener = UnixListener::bind(host.path(SOCKET)).expect("a socket can be made");
+        host.must(&format!("chmod 666 {SOCKET}"));
+        let mut command = host.command("/usr/sbin/runuser");
+        command.args(["-u", "oncall-cache", "--", "/bin/sh", "-c", ACTIVATE]);
+        let refresh = command.stdin(OwnedFd::from(listener)).spawn().expect("nsenter runs");
+        host.daemon(&["runuser", "-u", "oncall-hear", "--", "oncall-collector", "hear"], LOG);
+        host.wait_for_port(9461);
+        Self { collector, refresh }
+    }
+
+    /// Writes the request that is sent next, with this header after those that each has.
+    fn request(&self, header: &str, body: &[u8]) {
+        let head = format!(
+            "POST /webhook HTTP/1.1\r\nHost: collector\r\nUser-Agent: PagerDuty-Webhook/V3.0\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n{header}\r\n",
+            body.len()
+        );
+        self.collector.host.write("/tmp/request", [head.as_bytes(), body].concat(), 0o644);
+    }
+
+    /// The header that PagerDuty adds, by openssl.
+    fn signature(&self, secret: &str, body: &[u8]) -> String {
+        self.collector.host.write("/tmp/body", body, 0o644);
+        let digest = self.collector.host.must(&format!("openssl dgst -sha256 -hmac '{secret}' /tmp/body"));
+        let hex = digest.trim().rsplit(' ').next().expect("a digest");
+        format!("X-PagerDuty-Signature: v1={},v1={hex}\r\n", "0".repeat(64))
+    }
+
+    /// The status of the answer.
+    fn send(&self) -> String {
+        let output = self.collector.host.sh(&format!("bash -c '{SEND}'"));
+        String::from_utf8_lossy(&output.stdout).split(' ').nth(1).unwrap_or_default().to_string()
+    }
+
+    /// How many answers have this status, of `count` requests at once.
+    fn send_many(&self, count: usize, status: &str) -> usize {
+        let all = format!("for i in $(seq {count}); do ({SEND}) & done; wait");
+        let output = self.collector.host.sh(&format!("bash -c '{all}'"));
+        String::from_utf8_lossy(&output.stdout).matches(&format!("HTTP/1.1 {status} ")).count()
+    }
+
+    /// How many syncs began because of webhooks.
+    fn syncs(&self) -> usize {
+        self.collector.host.read(LOG).matches("hear: a webhook: ").count()
+    }
+}
+
+#[test]
+fn a76_only_a_signed_webhook_starts_a_sync_and_not_more_than_one_in_two_seconds() {
+    let fleet = Fleet::start(1);
+    fleet.on_call(&[("alice", now() - HOUR, now() + HOUR)]);
+    fleet.collect();
+    fleet.pull();
+    let host = &fleet.hosts[0];
+    assert!(host.ssh("alice", "root", "true").status.success());
+    assert!(!host.ssh("bob", "root", "true").status.success());
+    let hearing = Hearing::start(&fleet.collector);
+    let _ = fleet.pagerduty.requests();
+
+    let body = br#"{"event":{"id":"01EXAMPLE","event_type":"pagey.ping","resource_type":"pagey"}}"#;
+    hearing.request("", body);
+    assert_eq!(hearing.send(), "401");
+    assert_eq!(hearing.send_many(100, "401"), 100);
+    hearing.request(&hearing.signature("another secret", body), body);
+    assert_eq!(hearing.send(), "401");
+    hearing.request(&hearing.signature(SECRET, body), b"{}");
+    assert_eq!(hearing.send(), "401");
+    let large = vec![b'x'; 10 * 1024 * 1024];
+    hearing.request(&hearing.signature(SECRET, &large), &large);
+    assert_eq!(hearing.send(), "413");
+    assert_eq!(fleet.pagerduty.requests().len(), 0, "no sync for any of these");
+    assert!(!fleet.collector.host.path(HEARD).exists());
+
+    // An override, and its webhook: the last sync began a moment ago, and nobody else would have another one yet.
+    fleet.on_call(&[("bob", now() - HOUR, now() + HOUR)]);
+    hearing.request(&hearing.signature(SECRET, body), body);
+    let start = Instant::now();
+    assert_eq!(hearing.send(), "202");
+    wait_until("the sync is done", || fleet.collector.host.path(HEARD).exists());
+    // What the path unit and the host's timer do.
+    fleet.publish();
+    host.pull();
+    assert!(host.ssh("bob", "root", "true").status.success());
+    assert!(!host.ssh("alice", "root", "true").status.success());
+    let freshness = Duration::from_secs(60);
+    assert!(start.elapsed() < freshness + Duration::from_secs(5), "{:?}", start.elapsed());
+
+    // Again and again: none is lost, and the provider is asked no more often for it.
+    let (before, start) = (hearing.syncs(), Instant::now());
+    for _ in 0..3 {
+        assert_eq!(hearing.send_many(100, "202"), 100);
+    }
+    wait_until("a sync after the last one", || hearing.syncs() > before + 1);
+    let syncs = hearing.syncs() - before;
+    let most = usize::try_from(start.elapsed().as_secs()).expect("seconds") / 2 + 2;
+    assert!(syncs <= most, "{syncs} syncs in {:?}", start.elapsed());
+}
+
+#[test]
+fn a_collector_that_stands_by_publishes_after_a_webhook() {
+    let fleet = Fleet::start(1);
+    fleet.on_call(&[("alice", now() - HOUR, now() + HOUR)]);
+    fleet.collect();
+    // The same host as another collector: by another key.
+    let other = fleet.new_key("other-key");
+    let signers = fleet.collector.host.read("/etc/authkeys/fleet-signers");
+    fleet.trust(&format!("{signers}{other}"));
+    fleet.sign_with(&["other-key"], "fleet-signers");
+    assert!(fleet.publish().contains("standing by: fleet-key"), "another one is at work");
+
+    let hearing = Hearing::start(&fleet.collector);
+    fleet.on_call(&[("bob", now() - HOUR, now() + HOUR)]);
+    hearing.request(&hearing.signature(SECRET, b"{}"), b"{}");
+    assert_eq!(hearing.send(), "202");
+    wait_until("the sync is done", || fleet.collector.host.path(HEARD).exists());
+    let said = fleet.publish();
+    assert!(!said.contains("standing by"), "{said}");
+    fleet.pull();
+    assert!(fleet.hosts[0].ssh("bob", "root", "true").status.success());
+}

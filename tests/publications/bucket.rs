@@ -1,0 +1,108 @@
+//! Two collectors on one bucket: neither holds a lock there, so one may be stopped at any moment of its publication while
+//! the other goes on. The server is moto behind a check of each signature.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::*;
+
+const STORE: &str = r#"[store.s3]
+endpoint = "https://localhost:9000"
+region = "eu-central-1"
+bucket = "fleet-bucket"
+prefix = "prod"
+credentials_file = "s3-credentials"
+ca_file = "s3.pem"
+"#;
+
+/// How often the first collector is stopped.
+const STOPS: u32 = 8;
+
+/// Starts the server on the collector's machine, and has the collector publish there.
+fn use_bucket(fleet: &Fleet) {
+    let host = &fleet.collector.host;
+    host.must(
+        "cd /etc/authkeys && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+         -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
+         -keyout s3.key -out s3.pem 2>/dev/null && echo fleetid:fleetsecret >s3-credentials &&
+         chgrp oncall-collector s3-credentials && chmod 640 s3-credentials && chmod 644 s3.pem",
+    );
+    let config = host.read("/etc/authkeys/collector.toml");
+    let (before, _) = config.split_once("[store]").expect("a store");
+    host.write("/etc/authkeys/collector.toml", before.to_string() + STORE, 0o644);
+    let server = format!(
+        "cd /etc/authkeys && exec {} /run/suite/source/tests/harness/s3.py 9000 s3.pem s3.key fleet-bucket fleetid fleetsecret",
+        python()
+    );
+    host.daemon(&["/bin/sh", "-c", &server], "/var/log/s3.log");
+    host.wait_for_port(9000);
+}
+
+/// The interpreter that has moto: what tests/prerequisites.sh made, or the one of whoever runs the tests.
+fn python() -> String {
+    let made = "/opt/authkeys-tests/s3/bin/python3";
+    if Path::new(made).exists() {
+        return made.to_string();
+    }
+    let own = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    String::from_utf8(own.expect("python3 runs").stdout).expect("a path").trim().to_string()
+}
+
+/// What is published: its sequence, and when each schedule was read.
+fn published(fleet: &Fleet) -> (u64, Vec<String>) {
+    let said = fleet.collector.run_as("oncall-collector", "oncall-collector status --json");
+    let status: Value =
+        serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&said)));
+    let head = &status["head"];
+    let schedules = head["schedules"].as_array().unwrap_or_else(|| panic!("{status}"));
+    let read = schedules.iter().map(|one| one["read"].as_str().expect("an instant").to_string());
+    (head["sequence"].as_u64().expect("a number"), read.collect())
+}
+
+/// Starts a publication of the first collector and stops it so long afterwards; was it at work still?
+fn stop(host: &Host, after: Duration) -> bool {
+    host.must(&format!(
+        "setpriv --reuid=oncall-collector --regid=oncall-collector --init-groups \
+            oncall-collector publish --now >/run/first.log 2>&1 & echo $! >/run/first.pid
+         sleep {:.3}; kill -STOP $! 2>/dev/null; true",
+        after.as_secs_f64()
+    ));
+    let state = host.sh("sed -n 's/^State:[[:space:]]*//p' /proc/$(cat /run/first.pid)/status");
+    text(&state).starts_with('T')
+}
+
+/// Lets it go on, to its end.
+fn go_on(host: &Host) {
+    host.must("pid=$(cat /run/first.pid); kill -CONT $pid 2>/dev/null; while kill -0 $pid 2>/dev/null; do sleep 0.02; done");
+}
+
+#[test]
+fn a72_on_a_bucket_a_collector_that_was_stopped_overwrites_nothing() {
+    let fleet = start();
+    use_bucket(&fleet);
+    let second = Second::start(&fleet, 60);
+    let host = &fleet.collector.host;
+    fleet.collect();
+    let mut took = timed(|| drop(fleet.publish()));
+    let (mut stopped, mut tries) = (0, 0);
+    while stopped < STOPS {
+        tries += 1;
+        assert!(tries < 5 * STOPS, "stopped {stopped} times of {STOPS}");
+        fleet.collector.sync();
+        if !stop(host, took * stopped / STOPS) {
+            took = took.mul_f64(0.8);
+            continue;
+        }
+        stopped += 1;
+        let (before, _) = published(&fleet);
+        second.sync("bob");
+        second.publish("--now");
+        let (between, read) = published(&fleet);
+        assert!(between > before, "{stopped}: {between} after {before}");
+        go_on(host);
+        let (after, still) = published(&fleet);
+        assert!(after >= between, "{stopped}: {after} after {between}");
+        // The second's reading is the later one, by its clock too.
+        assert_eq!(still, read, "{stopped}: {}", host.read("/run/first.log"));
+    }
+}

@@ -1,0 +1,166 @@
+//! A collector and two hosts of its fleet, booted, set up from packages by the Ansible role; what runs there by itself.
+
+use harness::nginx::Nginx;
+use harness::packages;
+use harness::pagerduty::{self, PagerDuty};
+use harness::playbook::Run;
+use harness::slapd::Slapd;
+use harness::suite::{HOUR, now};
+use harness::{Booted, Site, text, wait_within};
+use serde_json::{Value, json};
+
+const NAMES: [&str; 3] = ["collector", "web1", "web2"];
+
+/// What all hosts have: rules, and Ansible's own key.
+fn policy(site: &Site) -> Value {
+    json!({
+        "exempt_accounts": ["breakglass"],
+        "rule": [{ "name": "everywhere", "schedules": ["pd/PDB0001"] }],
+        "shared_account": [{ "account": "root" }],
+        "automation": [{
+            "account": "ansible", "keys": [site.public_key("ansible")], "from": ["192.0.2.0/24"],
+            "services": ["sshd", "sudo"], "owner": "us", "reason": "ansible", "until": "2100-01-01",
+        }],
+    })
+}
+
+/// The one that asks and publishes.
+fn collector(site: &Site, slapd: &Slapd, key: &str, signers: &str) -> Value {
+    let secret =
+        |name: &str, content: &str, group: &str| json!({ "name": name, "content": content, "group": group });
+    let mut secrets = Site::SECRETS.map(|(name, content, group)| secret(name, content, group)).to_vec();
+    secrets.push(secret("fleet-key", key, "oncall-collector"));
+    json!({
+        "authkeys_collector": { "fleet": "example", "store": { "directory": Nginx::DIRECTORY } },
+        "authkeys_secrets": secrets,
+        "authkeys_files": [
+            { "name": "ldap-ca.pem", "content": slapd.ca_pem() },
+            { "name": "pagerduty-ca.pem", "content": site.pagerduty.ca_pem() },
+            { "name": "fleet-signers", "content": signers },
+        ],
+        "authkeys_config": {
+            "directory": {
+                "urls": [Slapd::LDAPS_URL], "base": Slapd::BASE, "ca_file": "ldap-ca.pem", "eligible_group": Slapd::GROUP_DN,
+                "bind_dn": Slapd::BIND_DN, "bind_password_file": "bind-password", "timeout": "5s",
+            },
+            "oncall": { "source": [{
+                "name": "pd", "provider": "pagerduty", "api": PagerDuty::API, "ca_file": "pagerduty-ca.pem",
+                "token_file": "pagerduty-token", "schedules": ["PDB0001"], "timeout": "5s",
+            }] },
+            "policy": policy(site),
+        },
+    })
+}
+
+/// One that reads what it publishes.
+fn follower(site: &Site, ca_pem: &str, signers: &str) -> Value {
+    json!({
+        "authkeys_secrets": [{ "name": "store-header", "content": Nginx::HEADER, "group": "oncall-cache" }],
+        "authkeys_files": [
+            { "name": "store-ca.pem", "content": ca_pem },
+            { "name": "fleet-signers", "content": signers },
+        ],
+        "authkeys_config": {
+            "fleet": { "id": "example", "urls": [Nginx::URL], "ca_file": "store-ca.pem", "header_file": "store-header" },
+            "directory": { "fleet": true },
+            "oncall": { "source": [{ "name": "pd", "provider": "fleet", "schedules": ["PDB0001"] }] },
+            "policy": policy(site),
+        },
+    })
+}
+
+/// Runs the example play, the collector first, then the others.
+fn play(site: &Site, mode: &str) -> Run {
+    let variables = json!({ "authkeys_mode": mode, "batches": [1, "100%"] });
+    site.play(&json!({}), &["-e", &variables.to_string()])
+}
+
+fn play_well(site: &Site, hosts: &[Booted], mode: &str) {
+    let run = play(site, mode);
+    let came = (run.recap.len(), run.count("failed") + run.count("unreachable"));
+    let log = "journalctl -b -q -n 30 -o cat -u 'oncall-*' -u 'authkeys-*'";
+    let logs = || hosts.iter().map(|host| text(&host.sh(log))).collect::<String>();
+    assert_eq!(came, (3, 0), "{}\n{}", run.gist(), logs());
+}
+
+fn write_inventory(site: &Site, hosts: &[Booted], variables: [Value; 3]) {
+    let mut inventory = json!({ "oncall": { "hosts": {}, "vars": {
+        "ansible_user": "ansible",
+        "ansible_ssh_private_key_file": "/root/keys/ansible",
+        "authkeys_package_dir": "/run/suite/build/packages/debs",
+    }}});
+    for ((name, host), mut own) in NAMES.iter().zip(hosts).zip(variables) {
+        own["ansible_host"] = host.address().to_string().into();
+        inventory["oncall"]["hosts"][*name] = own;
+    }
+    site.network.write("/root/inventory.json", inventory.to_string(), 0o600);
+}
+
+/// Does the key of `name` open root on each host?
+fn opens_root(site: &Site, hosts: &[Booted], name: &str) -> Vec<bool> {
+    hosts.iter().map(|host| site.ssh(host, name, "root", "true").status.success()).collect()
+}
+
+#[test]
+fn a66_a_collector_and_two_hosts_from_packages_go_on_by_themselves() {
+    let site = Site::start();
+    let slapd = site.directory();
+    let key_file = "/root/keys/fleet";
+    site.network.must(&format!("ssh-keygen -qt ed25519 -N '' -C collector -f {key_file}"));
+    let signers = format!("collector namespaces=\"head@authkeys\" {}\n", site.public_key("fleet"));
+    let hosts = NAMES.map(|name| site.host(name));
+    packages::debs();
+    let [asks, follow @ ..] = &hosts;
+    hosts.iter().for_each(|host| site.let_ansible_in(host));
+    asks.add("nginx");
+    let ca_pem = Nginx::configure(asks);
+    asks.must("systemctl restart nginx");
+    follow.iter().for_each(|host| host.knows(&[(asks.address(), Nginx::NAME)]));
+    let variables = [
+        collector(&site, &slapd, &site.network.read(key_file), &signers),
+        follower(&site, &ca_pem, &signers),
+        follower(&site, &ca_pem, &signers),
+    ];
+    write_inventory(&site, &hosts, variables);
+
+    let start = now();
+    site.on_call(&[("alice", start - HOUR, start + HOUR)]);
+    play_well(&site, &hosts, "observe");
+    play_well(&site, &hosts, "enforce");
+    play(&site, "enforce").must_count(3, 0, 0);
+    assert_eq!(opens_root(&site, follow, "alice"), [true; 2]);
+    assert_eq!(opens_root(&site, follow, "bob"), [false; 2]);
+
+    // An override, once the collector has heard of it.
+    site.on_call(&[("bob", start - HOUR, start + HOUR)]);
+    asks.must("systemctl start oncall-cache-sync");
+    let saved = now();
+    wait_within(65, "bob becomes root on both", || opens_root(&site, follow, "bob") == [true; 2]);
+    assert_eq!(opens_root(&site, follow, "alice"), [false; 2], "{} s after it", now() - saved);
+
+    for host in follow {
+        wait_within(65, "it says that all is well", || host.sh("oncall-cache status").status.success());
+    }
+
+    // A person is shut out while provider and directory are down.
+    site.pagerduty.hang(true);
+    slapd.stop();
+    asks.must("oncall-collector revoke bob --reason 'laptop lost'");
+    wait_within(65, "bob is refused on both", || opens_root(&site, follow, "bob") == [false; 2]);
+
+    for host in follow {
+        for (_, secret, _) in Site::SECRETS {
+            host.must(&format!(
+                "! grep -raslF '{secret}' /etc /var /root /home /srv /run/authkeys /run/oncall-cache"
+            ));
+        }
+        for name in [pagerduty::NAMES[0], "ldap.example.com"] {
+            let asked = host.must(
+                "journalctl --boot --quiet --output=cat --identifier=oncall-cache --identifier=authkeys-sync",
+            );
+            assert!(!asked.contains(name), "{asked}");
+        }
+        assert_eq!(host.must("systemctl is-system-running"), "running\n");
+        assert!(!host.path("/usr/bin/oncall-collector").exists());
+    }
+}

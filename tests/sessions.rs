@@ -1,0 +1,175 @@
+//! Which guarded sessions are open: a file each, as long as the process lives that holds it.
+
+use std::process::Output;
+
+use harness::records::{admitted, records, suite, word};
+use harness::suite::Suite;
+use harness::{text, wait_until};
+use serde_json::Value;
+
+const SESSIONS: &str = "/run/authkeys/sessions";
+
+/// Run as root inside a session: each file, with what the process is that it names, whether that is above the session's
+/// own shell, and when it began.
+const SHOW: &str = r#"#!/bin/sh
+cd /run/authkeys/sessions || exit 1
+words() { sed 's/.*) //' /proc/$1/stat; }
+for file in *; do
+    pid=$(sed 's/.*"pid":\([0-9]*\).*/\1/' $file) above=no one=$$
+    while [ $one -gt 1 ]; do
+        [ $one != $pid ] || above=yes
+        one=$(words $one | cut -d ' ' -f 2)
+    done
+    echo "$file $(cat /proc/$pid/comm) $above $(words $pid | cut -d ' ' -f 20) $(stat -c %U:%G:%a $file)"
+    cat $file
+done
+"#;
+
+/// alice is on call; su asks for no password.
+fn shown_suite() -> Suite {
+    let suite = suite();
+    suite.host.write("/usr/local/bin/show", SHOW, 0o755);
+    suite.host.must("sed -i -e '1i auth sufficient pam_permit.so' /etc/pam.d/su");
+    suite
+}
+
+fn files(suite: &Suite) -> Vec<String> {
+    suite.host.must(&format!("ls -A {SESSIONS}")).lines().map(str::to_string).collect()
+}
+
+/// The one session that is shown: what is said of its process, and its file.
+fn one(output: &Output) -> (Vec<String>, Value) {
+    let shown = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    let lines: Vec<&str> = shown.lines().filter(|line| !line.is_empty()).collect();
+    // su says at a terminal until when the right lasts.
+    let [.., process, file] = lines[..] else { panic!("one session: {}", text(output)) };
+    // script(1) may show the end of its input first.
+    let process = process.trim_start_matches(['^', '@', 'D', '\u{8}']);
+    let file = serde_json::from_str(file).unwrap_or_else(|error| panic!("{error}: {file}"));
+    (process.split(' ').map(str::to_string).collect(), file)
+}
+
+#[test]
+fn a_session_by_any_door_has_a_file_with_the_process_that_holds_it() {
+    let suite = shown_suite();
+    let at_terminal =
+        |command: &str| suite.run_as("alice", &format!("script -qec \"{command}\" /dev/null </dev/null"));
+    let boot = suite.host.must("cat /proc/sys/kernel/random/boot_id");
+    for (service, program, open) in [
+        ("sshd", "sshd", &|| suite.ssh("alice", "root", "show") as _),
+        ("sudo", "sudo", &|| suite.run_as("alice", "sudo -n show")),
+        ("sudo", "sudo", &|| at_terminal("sudo -n show")),
+        ("su", "su", &|| suite.run_as("alice", "su root -c show")),
+        ("su", "su", &|| at_terminal("su root -c show")),
+    ] as [(&str, &str, &dyn Fn() -> Output); 5]
+    {
+        let output = open();
+        let (process, file) = one(&output);
+        let [id, name, above, start, owner] = &process[..] else { panic!("{process:?}") };
+        assert!(name.starts_with(program) && above == "yes" && owner == "root:root:600", "{process:?}");
+        assert_eq!((word(&file, "id"), file["pid_start"].to_string()), (id.as_str(), start.clone()));
+        assert_eq!((word(&file, "boot_id"), word(&file, "service")), (boot.trim(), service));
+        assert_eq!((word(&file, "person"), word(&file, "account")), ("alice", "root"));
+        assert_eq!((word(&file, "reason"), word(&file, "rule")), ("oncall", "everywhere"));
+        assert_eq!((word(&file, "phase"), word(&file, "until")), ("session", word(&file, "end")));
+        wait_until("the session is closed", || files(&suite).is_empty());
+        // Its records say the same, with numbers.
+        wait_until("that is recorded", || {
+            records(&suite).last().is_some_and(|last| word(last, "phase") == "close")
+        });
+        let all = records(&suite);
+        let of = |phase: &str| {
+            let record = all.iter().rfind(|record| word(record, "phase") == phase);
+            record.unwrap_or_else(|| panic!("{phase}: {all:#?}"))
+        };
+        let mut session = of("session").clone();
+        session.as_object_mut().expect("an object").remove("seq");
+        assert_eq!(session, file);
+        for name in ["id", "pid", "pid_start", "boot_id"] {
+            assert_eq!(of("close")[name], file[name], "{name}");
+        }
+    }
+    assert_eq!(suite.host.must(&format!("stat -c %U:%G:%a {SESSIONS}")), "root:root:700\n");
+    // Whom nothing guards has none, and is not looked at closer.
+    assert!(suite.ssh("dave", "dave", "true").status.success());
+    let all = records(&suite);
+    let dave = all.last().expect("a record");
+    assert!(word(dave, "person") == "dave" && dave.get("pid").is_some(), "{dave}");
+    assert!(dave.get("pid_start").is_none() && dave.get("boot_id").is_none(), "{dave}");
+    assert_eq!(files(&suite), [""; 0]);
+}
+
+/// Has sudo hold a session for alice; the file of it.
+fn hold(suite: &Suite) -> (String, Value) {
+    let before = files(suite);
+    suite
+        .host
+        .daemon(&["/usr/sbin/runuser", "-u", "alice", "--", "sudo", "-n", "sleep", "1000"], "/dev/null");
+    let new = || files(suite).into_iter().find(|file| !file.starts_with('.') && !before.contains(file));
+    wait_until("the session is open", || new().is_some());
+    let name = new().expect("a file");
+    let file = suite.host.read(&format!("{SESSIONS}/{name}"));
+    (name, serde_json::from_str(&file).unwrap_or_else(|error| panic!("{error}: {file}")))
+}
+
+#[test]
+fn a_session_whose_process_was_killed_is_removed_when_another_one_opens() {
+    let suite = shown_suite();
+    let (kept, _) = hold(&suite);
+    let (_, killed) = hold(&suite);
+    suite.host.must(&format!("kill -KILL {}", killed["pid"]));
+    wait_until("it is gone", || !suite.host.sh(&format!("kill -0 {}", killed["pid"])).status.success());
+    assert_eq!(files(&suite).len(), 2, "nobody was there to remove it");
+    admitted(&suite.run_as("alice", "sudo -n id -u"));
+    assert_eq!(files(&suite).concat(), kept);
+    // The number of the process is another's by now.
+    let line = suite.host.read(&format!("{SESSIONS}/{kept}"));
+    let start =
+        line.split_once("\"pid_start\":").and_then(|(_, rest)| rest.split_once(',')).expect("a start").0;
+    let other = line.replace(&format!("\"pid_start\":{start},"), "\"pid_start\":1,");
+    suite.host.write(&format!("{SESSIONS}/ffffffffffffffff"), other, 0o600);
+    admitted(&suite.run_as("alice", "sudo -n id -u"));
+    assert_eq!(files(&suite), [kept]);
+}
+
+#[test]
+fn open_sessions_are_not_limited_and_what_is_said_of_them_is() {
+    let suite = shown_suite();
+    // More than are recorded in a minute.
+    suite.run_as("alice", "for i in $(seq 65); do sudo -n true; done");
+    let (_, file) = one(&suite.run_as("alice", "sudo -n show"));
+    assert_eq!(word(&file, "person"), "alice");
+    assert_eq!(files(&suite), [""; 0]);
+    // Of those that cannot be written as many are in the log as decisions.
+    let _ = suite.decisions();
+    suite.host.must("chmod 777 /run/authkeys/sessions");
+    suite.run_as("alice", "for i in $(seq 65); do sudo -n true; done");
+    let lines = suite.decisions();
+    let unlisted = lines.iter().filter(|line| line.contains(" unlisted=")).count();
+    assert_eq!(unlisted * 2, lines.len(), "{lines:#?}");
+}
+
+#[test]
+fn a_session_that_cannot_be_written_is_not_refused_and_is_in_the_log() {
+    let suite = shown_suite();
+    admitted(&suite.ssh("alice", "root", "id -u"));
+    let _ = suite.decisions();
+    for (what, spoil, heal) in [
+        ("for all to write", "chmod 777 /run/authkeys/sessions", "chmod 700 /run/authkeys/sessions"),
+        (
+            "a file",
+            "rmdir /run/authkeys/sessions && touch /run/authkeys/sessions",
+            "rm /run/authkeys/sessions",
+        ),
+    ] {
+        suite.host.must(spoil);
+        admitted(&suite.ssh("alice", "root", "id -u"));
+        let lines = suite.decisions();
+        let told = lines.iter().filter(|line| line.contains(" unlisted=")).count();
+        assert_eq!(told, 1, "{what}: {lines:#?}");
+        suite.host.must(heal);
+    }
+    // Made again where it is not there.
+    let (process, _) = one(&suite.ssh("alice", "root", "show"));
+    assert_eq!(process[4], "root:root:600");
+}
