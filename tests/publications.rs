@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use harness::fleet::{Fleet, Follower};
 use harness::nginx::Nginx;
 use harness::suite::{DAY, HOUR, Suite, TEAM, instant, now};
-use harness::{text, wait_within};
+use harness::{Host, text, wait_within};
 use serde_json::Value;
 
 /// The collector: one source with two schedules, of which each publication here says the same.

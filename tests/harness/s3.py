@@ -13,6 +13,8 @@ GET of /_test counts requests; its query sets what goes wrong from then on:
 """
 
 import datetime
+import io
+import ssl
 import sys
 import threading
 from urllib.parse import parse_qsl, quote, urlencode
@@ -23,7 +25,7 @@ from botocore.credentials import Credentials
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, run_simple
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 REGION = "eu-central-1"
 PORT, CERTIFICATE, KEY, BUCKET, ID, SECRET = sys.argv[1:]
@@ -72,6 +74,8 @@ class Server:
             self.wrong.update((name, int(value)) for name, value in parse_qsl(query))
             start_response("200 OK", [])
             return [repr(self.counts).encode()]
+        # Whole before anybody is kept waiting: a client may be stopped in the middle of what it sends.
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
         # One at a time, as if each were atomic; moto looks and writes in two steps.
         with self.lock:
             return self.answer(method, query, environ, start_response)
@@ -109,7 +113,13 @@ class Handler(WSGIRequestHandler):
 def main():
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(BUCKET, REGION)
     app = DomainDispatcherApplication(create_backend_app)
-    run_simple("127.0.0.1", int(PORT), Server(app), threaded=True, ssl_context=(CERTIFICATE, KEY), request_handler=Handler)
+    server = make_server("127.0.0.1", int(PORT), Server(app), threaded=True, request_handler=Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    # Each connection shakes hands in its own thread; by werkzeug's own way one that is stopped there keeps out all others.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.ssl_context = context
+    server.serve_forever()
 
 
 main()

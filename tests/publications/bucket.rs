@@ -59,16 +59,21 @@ fn published(fleet: &Fleet) -> (u64, Vec<String>) {
     (head["sequence"].as_u64().expect("a number"), read.collect())
 }
 
-/// Starts a publication of the first collector and stops it so long afterwards; was it at work still?
+/// Starts a publication of the first collector and stops it so long afterwards; was it at work still? In a session of its
+/// own: a stopped process whose group loses its parent is sent SIGHUP.
 fn stop(host: &Host, after: Duration) -> bool {
     host.must(&format!(
-        "setpriv --reuid=oncall-collector --regid=oncall-collector --init-groups \
+        "setsid setpriv --reuid=oncall-collector --regid=oncall-collector --init-groups \
             oncall-collector publish --now >/run/first.log 2>&1 & echo $! >/run/first.pid
          sleep {:.3}; kill -STOP $! 2>/dev/null; true",
         after.as_secs_f64()
     ));
-    let state = host.sh("sed -n 's/^State:[[:space:]]*//p' /proc/$(cat /run/first.pid)/status");
-    text(&state).starts_with('T')
+    // A signal that was sent takes effect a moment later.
+    let state = host.must(
+        "state() { sed -n 's/^State:[[:space:]]*//p' /proc/$(cat /run/first.pid)/status 2>/dev/null; }
+         while now=$(state); do case $now in T* | Z* | '') break ;; esac; sleep 0.01; done; echo $now",
+    );
+    state.starts_with('T')
 }
 
 /// Lets it go on, to its end.
@@ -89,7 +94,7 @@ fn a72_on_a_bucket_a_collector_that_was_stopped_overwrites_nothing() {
         tries += 1;
         assert!(tries < 5 * STOPS, "stopped {stopped} times of {STOPS}");
         fleet.collector.sync();
-        if !stop(host, took * stopped / STOPS) {
+        if !stop(host, took * (stopped + 1) / (STOPS + 1)) {
             took = took.mul_f64(0.8);
             continue;
         }
