@@ -110,6 +110,32 @@ fn a66_what_changes_at_the_collector_reaches_hosts_that_hold_no_secret() {
     assert_eq!(secrets_on(&fleet.hosts[0], start), "/var/lib/oncall-cache/left\n");
 }
 
+#[test]
+fn a66_who_leaves_the_directory_is_refused_also_where_nobody_can_be_asked_before_hosts_pull() {
+    let fleet = Fleet::start(2);
+    let slapd = fleet.directory();
+    let begin = now();
+    fleet.on_call(&[("alice", begin - HOUR, begin + HOUR), ("carol", begin - HOUR, begin + HOUR)]);
+    fleet.collect();
+    fleet.pull();
+    must_be_roots(&fleet, &["alice", "carol"], "both are on call");
+
+    slapd.delete(&format!("uid=carol,{}", Slapd::BASE));
+    fleet.collector.sync_keys();
+    slapd.stop();
+    fleet.pagerduty.hang(true);
+    // As the units go on: both syncs fail from now on, and each publication has what the last good ones knew.
+    let failed = fleet.collector.run_as("authkeys-sync", "authkeys-sync");
+    assert!(!failed.status.success(), "{}", text(&failed));
+    fleet.publish();
+    must_be_roots(&fleet, &["alice", "carol"], "no host has pulled");
+    fleet.pull();
+    must_be_roots(&fleet, &["alice"], "carol has left");
+    for host in &fleet.hosts {
+        assert!(!enters(host, "carol") && enters(host, "dave"), "on {}", host.address);
+    }
+}
+
 /// Signs what `change`, for sed, makes of the head's text with the collector's key, as whoever has that can.
 fn sign_another(fleet: &Fleet, change: &str) -> String {
     fleet.collector.host.must(&format!(
@@ -338,6 +364,90 @@ fn a77_a_signing_key_is_rolled_over_and_no_host_stops() {
         assert_eq!(host.host.must(state), before);
     }
     must_be_roots(&fleet, &["carol"], "after the old key has signed");
+}
+
+/// Hosts take nothing over, and say why by these words; they decide by what they had.
+fn all_refuse(fleet: &Fleet, before: &[String], why: &str, roots: &[&'static str]) {
+    for (host, before) in fleet.hosts.iter().zip(before) {
+        refuses(host, "head-signature", before);
+        let said = host.fleet_status()["refused"]["text"].to_string();
+        assert!(said.contains(why), "{why}: {said}");
+        let status = text(&host.host.sh("oncall-cache status"));
+        assert!(status.contains(why), "{why}: {status}");
+    }
+    must_be_roots(fleet, roots, why);
+}
+
+#[test]
+fn a69_hosts_that_ask_for_two_signers_take_what_two_have_signed_and_nothing_less() {
+    let fleet = Fleet::start(2);
+    let collector = &fleet.collector.host;
+    let on_call = |name: &str| fleet.on_call(&[(name, now() - HOUR, now() + HOUR)]);
+    let listed = collector.read("/etc/authkeys/fleet-signers") + &fleet.new_key("second-key");
+    fleet.trust(&listed);
+    for host in &fleet.hosts {
+        host.host.must("sed -i 's/^id = \"example\"/&\\nsignatures = 2/' /etc/authkeys/config.toml");
+        assert!(host.host.must("oncall-cache config show").contains("signatures = 2"));
+    }
+    on_call("alice");
+    fleet.collect();
+    for host in &fleet.hosts {
+        let said = text(&host.try_pull());
+        assert!(said.contains("signed by 1 of the 2 signers that it takes"), "{said}");
+        assert!(said.contains("(head-signature)"), "{said}");
+        assert!(!host.host.path("/var/lib/oncall-cache/fleet/head").exists());
+    }
+    fleet.sign_with(&["fleet-key", "second-key"], "fleet-signers");
+    fleet.publish();
+    fleet.pull();
+    must_be_roots(&fleet, &["alice"], "both have signed");
+    let before: Vec<String> = fleet.hosts.iter().map(decides).collect();
+
+    // Another collector, with either of the two keys, or with a key more that hosts do not know, or know by the same name.
+    collector.must("install -d -o oncall-collector -g oncall-collector /var/lib/oncall-collector-2");
+    let stranger = fleet.new_key("third-key");
+    collector.write("/etc/authkeys/all-signers", listed.clone() + &stranger, 0o644);
+    let again = fleet.new_key("again-key").replacen("again-key", "second-key", 1);
+    fleet.trust(&(listed + &again));
+    let few = "signed by 1 of the 2 signers that it takes";
+    on_call("bob");
+    fleet.collector.sync();
+    for (keys, why) in [
+        (&["fleet-key"][..], few),
+        (&["second-key"], few),
+        (&["second-key", "second-key"], few),
+        (&["second-key", "again-key"], few),
+        (&["fleet-key", "third-key"], "which no line of the signers lists"),
+    ] {
+        fleet.sign_with(keys, "all-signers");
+        if keys.contains(&"again-key") {
+            fleet.sign_with(keys, "fleet-signers");
+        }
+        let own = format!(
+            "state = \"/var/lib/oncall-collector-2\"\n{}",
+            collector.read("/etc/authkeys/collector.toml")
+        );
+        collector.write("/etc/authkeys/collector-2.toml", own, 0o644);
+        fleet.at_collector("--config /etc/authkeys/collector-2.toml publish --now");
+        all_refuse(&fleet, &before, why, &["alice"]);
+    }
+
+    fleet.sign_with(&["second-key", "fleet-key"], "fleet-signers");
+    fleet.at_collector("publish --now");
+    fleet.pull();
+    must_be_roots(&fleet, &["bob"], "both have signed again");
+    // What has come already is judged again by each sync.
+    let host = &fleet.hosts[0];
+    host.host.must("sed -i '/^second-key /d' /etc/authkeys/fleet-signers");
+    for (user, command) in [("authkeys-sync", "authkeys-sync"), ("oncall-cache", "oncall-cache sync")] {
+        let said = host.run_as(user, command);
+        assert!(
+            !said.status.success() && text(&said).contains("head-signature"),
+            "{command}: {}",
+            text(&said)
+        );
+    }
+    assert_eq!(roots(host), [["bob"]; 2], "what it has counts for as long as it is not too old");
 }
 
 /// The boxes below a heading of docs/fleet.md.

@@ -96,6 +96,12 @@ fn write_inventory(site: &Site, hosts: &[Booted], variables: [Value; 3]) {
     site.network.write("/root/inventory.json", inventory.to_string(), 0o600);
 }
 
+/// Does `name` become root by sudo, in an account of their own, on each host?
+fn may_sudo(hosts: &[Booted], name: &str) -> Vec<bool> {
+    let may = |host: &Booted| host.sh(&format!("runuser -u {name} -- sudo -n true")).status.success();
+    hosts.iter().map(may).collect()
+}
+
 /// Does the key of `name` open root on each host?
 fn opens_root(site: &Site, hosts: &[Booted], name: &str) -> Vec<bool> {
     hosts.iter().map(|host| site.ssh(host, name, "root", "true").status.success()).collect()
@@ -132,7 +138,7 @@ fn a66_a_collector_and_two_hosts_from_packages_go_on_by_themselves() {
     assert_eq!(opens_root(&site, follow, "bob"), [false; 2]);
 
     // An override, once the collector has heard of it.
-    site.on_call(&[("bob", start - HOUR, start + HOUR)]);
+    site.on_call(&[("bob", start - HOUR, start + HOUR), ("carol", start - HOUR, start + HOUR)]);
     asks.must("systemctl start oncall-cache-sync");
     let saved = now();
     wait_within(65, "bob becomes root on both", || opens_root(&site, follow, "bob") == [true; 2]);
@@ -142,9 +148,25 @@ fn a66_a_collector_and_two_hosts_from_packages_go_on_by_themselves() {
         wait_within(65, "it says that all is well", || host.sh("oncall-cache status").status.success());
     }
 
-    // A person is shut out while provider and directory are down.
+    // Whoever leaves the directory is refused, also where provider and directory are down before anybody could read of it:
+    // nothing is published before they are.
+    assert_eq!(
+        (opens_root(&site, follow, "carol"), may_sudo(follow, "carol")),
+        (vec![true; 2], vec![true; 2])
+    );
+    asks.must("systemctl stop 'oncall-collector-publish.*'");
+    slapd.delete(&format!("uid=carol,{}", Slapd::BASE));
+    asks.must("systemctl start authkeys-sync");
     site.pagerduty.hang(true);
     slapd.stop();
+    assert_eq!(opens_root(&site, follow, "carol"), [true; 2], "nobody was told");
+    asks.must("systemctl start oncall-collector-publish.timer oncall-collector-publish.path");
+    wait_within(65, "carol is refused on both, as root and by sudo", || {
+        (opens_root(&site, follow, "carol"), may_sudo(follow, "carol")) == (vec![false; 2], vec![false; 2])
+    });
+    assert_eq!((opens_root(&site, follow, "bob"), may_sudo(follow, "bob")), (vec![true; 2], vec![true; 2]));
+
+    // A person is shut out while they are down.
     asks.must("oncall-collector revoke bob --reason 'laptop lost'");
     wait_within(65, "bob is refused on both", || opens_root(&site, follow, "bob") == [false; 2]);
 
