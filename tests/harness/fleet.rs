@@ -10,6 +10,7 @@ use std::thread;
 
 use serde_json::Value;
 
+use crate::bucket::Bucket;
 use crate::nginx::{self, Nginx};
 use crate::oncalls::{oncall, schedule, user};
 use crate::pagerduty::{self, PagerDuty};
@@ -85,6 +86,7 @@ pub struct Fleet {
     directory: Host,
     pub network: Network,
     pub collector_at: Ipv4Addr,
+    provider_at: Ipv4Addr,
     directory_at: Ipv4Addr,
 }
 
@@ -119,8 +121,6 @@ impl Fleet {
         let followers = suites.split_off(1);
         let collector = suites.pop().expect("one was started for it");
         let collector_at = network.join(&collector.host);
-        know(&collector.host, provider_at, pagerduty::NAMES[0]);
-        know(&collector.host, directory_at, "ldap.example.com");
         let nginx = Nginx::start(&collector.host);
         let mut fleet = Self {
             hosts: Vec::new(),
@@ -131,6 +131,7 @@ impl Fleet {
             directory,
             network,
             collector_at,
+            provider_at,
             directory_at,
         };
         fleet.make_collector();
@@ -144,13 +145,34 @@ impl Fleet {
     }
 
     fn make_collector(&self) {
-        let host = &self.collector.host;
+        self.let_sync(&self.collector.host);
+        self.sign_with(&["fleet-key"], "fleet-signers");
+        let make = format!("install -d -o oncall-collector -g oncall-collector {}", Nginx::DIRECTORY);
+        self.collector.host.must(&make);
+    }
+
+    /// A host like the collector before it is one: its two syncs know what the collector's know, and it does not publish.
+    pub fn another_collector(&self) -> Suite {
+        let suite = Suite::start();
+        self.network.join(&suite.host);
+        self.let_sync(&suite.host);
+        self.share_keys(&suite.host);
+        suite.host.write(
+            "/etc/authkeys/people.toml",
+            self.collector.host.read("/etc/authkeys/people.toml"),
+            0o644,
+        );
+        suite
+    }
+
+    /// What the syncs of a collector have.
+    fn let_sync(&self, host: &Host) {
+        know(host, self.provider_at, pagerduty::NAMES[0]);
+        know(host, self.directory_at, "ldap.example.com");
         let config = COLLECTOR.replace("API", PagerDuty::API);
         let people = "[directory]\nfile = \"people.toml\"\n";
         host.write("/etc/authkeys/config.toml", people.to_string() + &config, 0o644);
         self.pagerduty.install(host, TOKEN);
-        self.sign_with(&["fleet-key"], "fleet-signers");
-        host.must(&format!("install -d -o oncall-collector -g oncall-collector {}", Nginx::DIRECTORY));
     }
 
     fn make_follower(&self, suite: Suite, name: &str) -> Follower {
@@ -167,13 +189,28 @@ impl Fleet {
             self.collector.host.read("/etc/authkeys/fleet-signers"),
             0o644,
         );
-        // One team: the collector's keys.
+        self.share_keys(host);
+        Follower { suite, address }
+    }
+
+    /// One team: the collector's keys.
+    fn share_keys(&self, host: &Host) {
         for entry in std::fs::read_dir(self.collector.host.path("/root/keys")).expect("keys").flatten() {
             let file = entry.file_name().into_string().expect("a plain name");
             let mode = if file.ends_with(".pub") { 0o644 } else { 0o600 };
             host.install(&entry.path(), &format!("/root/keys/{file}"), mode);
         }
-        Follower { suite, address }
+    }
+
+    /// Publishes to a bucket from now on.
+    pub fn use_bucket(&self) -> Bucket {
+        let bucket = Bucket::start(&self.network);
+        let host = &self.collector.host;
+        bucket.let_publish(host);
+        let config = host.read("/etc/authkeys/collector.toml");
+        let (before, _) = config.split_once("[store]").expect("a store");
+        host.write("/etc/authkeys/collector.toml", format!("{before}{}", Bucket::STORE), 0o644);
+        bucket
     }
 
     /// Which keys sign from now on: names of files in /etc/authkeys of the collector; and which list it takes itself.
@@ -276,6 +313,15 @@ impl Follower {
         self.sync_keys();
         self.must_as("oncall-cache", "oncall-cache sync");
         text(&said)
+    }
+
+    /// Reads a bucket from now on, as anybody.
+    pub fn read_bucket(&self, bucket: &Bucket) {
+        bucket.let_read(&self.host);
+        let config = self.host.read("/etc/authkeys/config.toml");
+        let config = config.replace(Nginx::URL, Bucket::URL).replace("store-ca.pem", "s3-ca.pem");
+        let config = config.replace("header_file = \"store-header\"\n", "");
+        self.host.write("/etc/authkeys/config.toml", config, 0o644);
     }
 
     /// What the last pull reported.

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: private machines, and the services played on them.
 
 mod booted;
+pub mod bucket;
 pub mod directory;
 pub mod dns;
 pub mod ds389;

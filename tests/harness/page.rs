@@ -1,4 +1,5 @@
-//! docs/install.md and README.md, typed in on machines with the sudoers of their distribution.
+//! docs/install.md and README.md, typed in on machines with the sudoers of their distribution; and the boxes of
+//! docs/fleet.md.
 
 use crate::packages::{LOGINS, added};
 use crate::{Machine, text, wait_until};
@@ -12,6 +13,24 @@ case \"$*\" in
 *) exec /usr/bin/systemctl \"$@\" ;;
 esac
 ";
+
+/// Replaces systemctl on a machine that systemd did not boot: what a timer or a path starts runs at once, as its user, and
+/// must succeed.
+pub const UNITS: &str = r#"#!/bin/sh
+set -eu
+case "$1 $2" in
+'enable --now') shift 2 ;;
+start\ *) shift ;;
+*) exec /usr/bin/systemctl "$@" ;;
+esac
+for unit; do
+    case $unit in *.*) ;; *) unit=$unit.service ;; esac
+    cd /usr/lib/systemd/system
+    service=$(sed -n 's/^Unit=//p' "$unit")
+    service=${service:-${unit%.*}.service}
+    runuser -u "$(sed -n 's/^User=//p' "$service")" -- $(sed -n 's/^ExecStart=//p' "$service")
+done
+"#;
 
 /// Adds alice and bob, who are administrators by `group`, as the distribution's sudoers have it: with their password.
 pub fn add_administrators(host: &Machine, group: &str) {
@@ -111,4 +130,23 @@ pub fn quick_start(host: &Machine, directory: &str) {
 /// May `name`, whose password is as [`add_administrators`] sets it, become root, who may as far as sudoers go?
 pub fn may_sudo(host: &Machine, name: &str) -> bool {
     host.sh(&format!("echo secret | runuser -u {name} -- sudo -S -k -p '' id -u")).status.success()
+}
+
+/// The boxes of docs/fleet.md below a heading of either size, up to the next heading.
+pub fn boxes(heading: &str) -> Vec<String> {
+    let page = include_str!("../../docs/fleet.md");
+    let is_heading = |line: &str| line.starts_with("## ") || line.starts_with("### ");
+    let is_this = |line: &&str| is_heading(line) && line.trim_start_matches('#').trim() == heading;
+    assert_eq!(page.lines().filter(is_this).count(), 1, "one heading {heading}");
+    let section = page.lines().skip_while(|line| !is_this(line)).skip(1).take_while(|line| !is_heading(line));
+    let mut boxes = vec![String::new()];
+    for line in section {
+        match line.strip_prefix("    ") {
+            Some(line) => *boxes.last_mut().expect("one") += &format!("{line}\n"),
+            None if boxes.last().is_some_and(|one| !one.is_empty()) => boxes.push(String::new()),
+            None => {}
+        }
+    }
+    boxes.retain(|one| !one.is_empty());
+    boxes
 }

@@ -4,7 +4,12 @@
 moto itself takes any signature in a query. Here each request must be signed as Amazon's own library would sign it, for this
 region, not before its time and not after it, with the headers that matter among those signed.
 
-usage: s3.py PORT CERTIFICATE KEY BUCKET ID SECRET
+A request without a signature is anybody's, and gets what the bucket's policy gives everybody: a single object, by GET or
+HEAD. As with S3 an object that is not there is refused like one that is, for nobody may list the bucket.
+
+usage: s3.py PORT CERTIFICATE KEY BUCKET ID SECRET [POLICY]
+POLICY is a file, which may be empty and may change. Of the language of policies it is understood as much as `reads` says; by
+one with anything else in it nobody reads anything.
 GET of /_test counts requests; its query sets what goes wrong from then on:
   busy=N    the next N requests are answered 503 and not carried out
   lost=N    the next N are carried out, and answered 500
@@ -14,6 +19,9 @@ GET of /_test counts requests; its query sets what goes wrong from then on:
 
 import datetime
 import io
+import ipaddress
+import json
+import os
 import ssl
 import sys
 import threading
@@ -28,7 +36,45 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 REGION = "eu-central-1"
-PORT, CERTIFICATE, KEY, BUCKET, ID, SECRET = sys.argv[1:]
+PORT, CERTIFICATE, KEY, BUCKET, ID, SECRET = sys.argv[1:7]
+POLICY = sys.argv[7] if len(sys.argv) > 7 else os.devnull
+
+
+def reads(policy):
+    """What everybody may read by a policy: pairs of a resource, which may end in *, and networks."""
+    version, statements = policy.pop("Version"), policy.pop("Statement")
+    if version != "2012-10-17" or policy:
+        raise ValueError("policy: only Version 2012-10-17 and Statement")
+    found = []
+    for statement in statements:
+        given = {name: statement.pop(name) for name in ("Effect", "Principal", "Action")}
+        if given != {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}:
+            raise ValueError(f"policy: not understood: {given}")
+        resource, condition = statement.pop("Resource"), statement.pop("Condition", {})
+        networks = condition.pop("IpAddress", {"aws:SourceIp": ["0.0.0.0/0"]})
+        networks = [ipaddress.ip_network(network) for network in networks.pop("aws:SourceIp")]
+        if statement or condition or "*" in resource[:-1] or "?" in resource or "$" in resource:
+            raise ValueError(f"policy: not understood: {statement} {condition} {resource}")
+        found.append((resource, networks))
+    return found
+
+
+def anybodys(method, query, environ):
+    """Why somebody without a signature is refused; None if the policy lets them read this."""
+    if any(name.startswith("HTTP_X_AMZ_") for name in environ) or query:
+        return "more than an object"
+    if method not in ("GET", "HEAD"):
+        return method + " by nobody"
+    with open(POLICY, encoding="utf-8") as file:
+        text = file.read()
+    bucket, _, key = environ["PATH_INFO"].removeprefix("/").partition("/")
+    name, address = f"arn:aws:s3:::{bucket}/{key}", ipaddress.ip_address(environ["REMOTE_ADDR"])
+    for resource, networks in reads(json.loads(text)) if text else []:
+        is_meant = name.startswith(resource[:-1]) if resource.endswith("*") else name == resource
+        if is_meant and any(address in network for network in networks):
+            is_there = bucket == BUCKET and s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(bucket, key)
+            return None if is_there else "not there, which nobody may know"
+    return "nothing allows it"
 
 
 def refusal(method, query, environ):
@@ -82,14 +128,20 @@ class Server:
 
     def answer(self, method, query, environ, start_response):
         self.counts[method] = self.counts.get(method, 0) + 1
+        is_signed = "HTTP_AUTHORIZATION" in environ or "X-Amz-" in query
         try:
-            why = refusal(method, query, environ)
+            why = (refusal if is_signed else anybodys)(method, query, environ)
         except (KeyError, ValueError) as error:
             why = f"cannot be read: {error!r}"
         if why:
             print("refused:", method, environ["PATH_INFO"], why, file=sys.stderr, flush=True)
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [why.encode()]
+        # By any other name of the server moto would take its first part for a bucket.
+        environ["HTTP_HOST"] = "s3.amazonaws.com"
+        if not is_signed:
+            # moto wants to see a signature, or policies of its own, which have no conditions.
+            environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 Credential=x/20260101/{REGION}/s3/aws4_request"
         if self.wrong["busy"] > 0:
             self.wrong["busy"] -= 1
             start_response("503 Slow Down", [])
@@ -109,11 +161,14 @@ class Server:
 class Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def log_request(self, code="-", size="-"):
+        print(self.address_string(), self.command, self.path, code, file=sys.stderr, flush=True)
+
 
 def main():
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(BUCKET, REGION)
     app = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", int(PORT), Server(app), threaded=True, request_handler=Handler)
+    server = make_server("0.0.0.0", int(PORT), Server(app), threaded=True, request_handler=Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE, KEY)
     # Each connection shakes hands in its own thread; by werkzeug's own way one that is stopped there keeps out all others.

@@ -1,52 +1,10 @@
 //! Two collectors on one bucket: neither holds a lock there, so one may be stopped at any moment of its publication while
 //! the other goes on. The server is moto behind a check of each signature.
 
-use std::path::Path;
-use std::process::Command;
-
 use super::*;
-
-const STORE: &str = r#"[store.s3]
-endpoint = "https://localhost:9000"
-region = "eu-central-1"
-bucket = "fleet-bucket"
-prefix = "prod"
-credentials_file = "s3-credentials"
-ca_file = "s3.pem"
-"#;
 
 /// How often the first collector is stopped.
 const STOPS: u32 = 8;
-
-/// Starts the server on the collector's machine, and has the collector publish there.
-fn use_bucket(fleet: &Fleet) {
-    let host = &fleet.collector.host;
-    host.must(
-        "cd /etc/authkeys && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-         -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
-         -keyout s3.key -out s3.pem 2>/dev/null && echo fleetid:fleetsecret >s3-credentials &&
-         chgrp oncall-collector s3-credentials && chmod 640 s3-credentials && chmod 644 s3.pem",
-    );
-    let config = host.read("/etc/authkeys/collector.toml");
-    let (before, _) = config.split_once("[store]").expect("a store");
-    host.write("/etc/authkeys/collector.toml", before.to_string() + STORE, 0o644);
-    let server = format!(
-        "cd /etc/authkeys && exec {} /run/suite/source/tests/harness/s3.py 9000 s3.pem s3.key fleet-bucket fleetid fleetsecret",
-        python()
-    );
-    host.daemon(&["/bin/sh", "-c", &server], "/var/log/s3.log");
-    host.wait_for_port(9000);
-}
-
-/// The interpreter that has moto: what tests/prerequisites.sh made, or the one of whoever runs the tests.
-fn python() -> String {
-    let made = "/opt/authkeys-tests/s3/bin/python3";
-    if Path::new(made).exists() {
-        return made.to_string();
-    }
-    let own = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
-    String::from_utf8(own.expect("python3 runs").stdout).expect("a path").trim().to_string()
-}
 
 /// What is published: its sequence, and when each schedule was read.
 fn published(fleet: &Fleet) -> (u64, Vec<String>) {
@@ -84,7 +42,7 @@ fn go_on(host: &Host) {
 #[test]
 fn a72_on_a_bucket_a_collector_that_was_stopped_overwrites_nothing() {
     let fleet = start();
-    use_bucket(&fleet);
+    let _bucket = fleet.use_bucket();
     let second = Second::start(&fleet, 60);
     let host = &fleet.collector.host;
     fleet.collect();

@@ -47,7 +47,11 @@ impl fmt::Display for StoreError {
                 write!(f, "a redirect ({status}), which is not followed; check `urls` in [fleet]")
             }
             Self::Status(status @ (401 | 403)) => {
-                write!(f, "status {status}; check `header_file` in [fleet]")
+                write!(
+                    f,
+                    "status {status}; check `header_file` in [fleet], or the bucket's policy \
+                     (S3 says so of what is not there, too)"
+                )
             }
             Self::Status(status) => write!(f, "status {status}"),
             Self::Http(HttpError::Deadline(url)) => {
