@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use harness::fleet::{Fleet, Follower, TOKEN};
 use harness::slapd::Slapd;
-use harness::suite::{HOUR, Suite, TEAM, instant, now};
+use harness::suite::{HOUR, TEAM, instant, now};
 use harness::{text, wait_until};
 
 /// Whose key opens root on this host, of those who may ever: by ssh, and by sudo in an account of their own.
@@ -448,58 +448,4 @@ fn a69_hosts_that_ask_for_two_signers_take_what_two_have_signed_and_nothing_less
         );
     }
     assert_eq!(roots(host), [["bob"]; 2], "what it has counts for as long as it is not too old");
-}
-
-/// The boxes below a heading of docs/fleet.md.
-fn boxes(heading: &str) -> Vec<String> {
-    let page = include_str!("../docs/fleet.md");
-    let section = page.split_once(&format!("\n## {heading}\n")).expect("the section").1;
-    let section = section.split_once("\n## ").expect("another section").0;
-    let mut boxes = vec![String::new()];
-    for line in section.lines() {
-        match line.strip_prefix("    ") {
-            Some(line) => *boxes.last_mut().expect("one") += &format!("{line}\n"),
-            None if boxes.last().is_some_and(|one| !one.is_empty()) => boxes.push(String::new()),
-            None => {}
-        }
-    }
-    boxes.retain(|one| !one.is_empty());
-    boxes
-}
-
-#[test]
-fn what_the_page_says_to_type_on_one_machine_shows_who_is_on_call_and_is_removed() {
-    let suite = Suite::start();
-    suite.write_rota(&[("alice", -HOUR, HOUR)]);
-    suite.sync();
-    let boxes = boxes("Try it on one machine");
-    let [type_this, remove] = boxes.as_slice() else { panic!("{boxes:#?}") };
-    let said = suite.host.must(&format!("set -e\n{type_this}"));
-    assert!(said.contains("\nprimary   1      alice    "), "{said}");
-    // What this host synced is later than what the collector read; that is no failure.
-    let status = suite.host.must("oncall-cache --config /etc/authkeys/try.toml status");
-    assert!(status.starts_with("well: "), "{status}");
-
-    // Root reads a key that the unit's user cannot: status says what publishing will.
-    suite.host.must("chmod 600 /etc/authkeys/fleet-key");
-    let status = suite.host.sh("oncall-collector status");
-    assert!(text(&status).contains("Permission denied (os error 13); the unit's user reads it: chown root:"));
-    assert_eq!(status.status.code(), Some(1), "{}", text(&status));
-    suite.host.must("chmod 640 /etc/authkeys/fleet-key && chown -R root:root /srv/authkeys-fleet");
-    for verb in ["status", "publish"] {
-        let said = text(&suite.host.sh(&format!("oncall-collector {verb}")));
-        let what = "oncall-collector, as which this runs, cannot write there; chown -R oncall-collector it";
-        assert!(said.contains(what), "{verb}: {said}");
-    }
-    let said = text(&suite.host.sh("oncall-collector revoke alcie"));
-    assert!(said.contains("the directory has no person alcie; is the name right?"), "{said}");
-
-    // Also with both copies in one directory.
-    for mark in ["/run/fleet-try/fleet.mark", "/run/fleet-try/keys.mark"] {
-        assert!(suite.host.path(mark).exists(), "each of the two has a mark: {mark}");
-    }
-    suite.host.must(remove);
-    for left in ["/etc/authkeys/fleet-key", "/var/lib/oncall-collector/mark", "/run/fleet-try"] {
-        assert!(!suite.host.path(left).exists(), "{left}");
-    }
 }

@@ -139,7 +139,8 @@ Exit status: 0; 2, nothing was written: it says why")]
         #[arg(default_value = "/etc/authkeys/fleet-key")]
         file: PathBuf,
 
-        /// Who signs with it, as fleet-signers calls them [default: the name of this host]
+        /// Who signs with it, as fleet-signers calls them, which lists nobody else of this name
+        /// [default: the name of this host, with -2 or the next number where that is listed]
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
 

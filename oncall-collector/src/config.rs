@@ -119,6 +119,11 @@ impl Config {
     }
 }
 
+/// Where the list of signers is unless the configuration `path` names another one.
+pub fn signers_beside(path: &Path) -> PathBuf {
+    beside(path, Path::new("fleet-signers"))
+}
+
 fn beside(path: &Path, name: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("/")).join(name)
 }
@@ -152,7 +157,7 @@ impl File {
             path: path.to_path_buf(),
             fleet,
             signing_keys: signing_keys(self.signing_keys)?.iter().map(|name| beside(name)).collect(),
-            signers: beside(&self.signers.unwrap_or_else(|| "fleet-signers".into())),
+            signers: self.signers.as_deref().map_or_else(|| signers_beside(path), beside),
             valid,
             keep,
             heartbeat,

@@ -52,7 +52,7 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Unrevoke { what } => verbs::revoke::take_back(&config, what, live),
         Verb::Hear => verbs::hear::run(&config),
         Verb::Key { verb: KeyVerb::New { file, name, group } } => {
-            verbs::key_new::run(file, name.as_deref(), group)
+            verbs::key_new::run(&config, file, name.as_deref(), group)
         }
     }
 }
