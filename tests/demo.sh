@@ -21,7 +21,7 @@ outside() {
     if [ "$(id -u)" = 0 ]; then
         exec unshare --mount --pid --ipc --uts --fork --kill-child sh "$0" machine "$source" "$build"
     fi
-    say "Without root there are no logins to show: here are the decisions alone. For logins: sudo make demo"
+    say "Without root there are no logins to show: here are the decisions alone. For logins: sudo sh $0 $1"
     unshare --user --map-root-user --mount true 2>/dev/null || {
         say "demo: this system does not let users make namespaces either; run it as root" >&2
         exit 1

@@ -159,7 +159,7 @@ fn links_lead_to_files_and_headings_that_are_there() {
 
 #[test]
 fn paths_of_the_tree_that_pages_name_are_there() {
-    const ROOMS: [&str; 10] = [
+    const ROOMS: [&str; 11] = [
         ".ci/",
         "authkeys/",
         "docs/",
@@ -167,6 +167,7 @@ fn paths_of_the_tree_that_pages_name_are_there() {
         "lib/",
         "nss-hook/",
         "oncall-cache/",
+        "oncall-collector/",
         "packaging/",
         "pam-hook/",
         "tests/",
@@ -178,6 +179,8 @@ fn paths_of_the_tree_that_pages_name_are_there() {
         "docs/threat-model.md",
         "docs/glossary.md",
         "docs/compatibility.md",
+        "docs/architecture.md",
+        "docs/install.md",
     ] {
         let page = Page::of(page);
         for path in page.code() {
@@ -302,7 +305,7 @@ fn what_readme_says_of_ldap_and_pagerduty_leads_to_the_keys_of_whoever_is_on_cal
     assert!(typed.contains("ldap1.example.com") && typed.contains("pagerduty-token"), "{typed}");
     let site = typed
         .replace("ldaps://ldap1.example.com", Slapd::LDAPS_URL)
-        .replace("directory.base", "directory.ca_file = \"ca.pem\"\ndirectory.base")
+        .replace("base = ", "ca_file = \"ca.pem\"\nbase = ")
         .replace("token_file", &format!("ca_file = \"ca.pem\", api = \"{}\", token_file", PagerDuty::API))
         .replace("/etc/authkeys/bind-password ", "/etc/authkeys/bind-password <<<\"$PASSWORD\"")
         .replace("/etc/authkeys/pagerduty-token ", "/etc/authkeys/pagerduty-token <<<u+keyOfThePage");
@@ -317,6 +320,19 @@ fn what_readme_says_of_ldap_and_pagerduty_leads_to_the_keys_of_whoever_is_on_cal
     assert_eq!(keys.lines().filter(opens).collect::<Vec<_>>(), [suite.public_key("alice")], "{keys}");
     let would = suite.host.sh("oncall-cache test-access bob");
     assert!(text(&would).contains("would be refused"), "{}", text(&would));
+
+    // install.md goes on from here.
+    suite.host.must("useradd -m breakglass");
+    let install = Page::of("docs/install.md").text;
+    let changes = |word: &str| {
+        let changed = install.lines().filter(|line| line.starts_with("sed -i ") && line.contains(word));
+        suite.host.must(&changed.collect::<Vec<_>>().join("\n"));
+        suite.host.must("oncall-cache config show")
+    };
+    let shown = changes("exempt_accounts");
+    assert!(shown.contains("exempt_accounts = [\"breakglass\"]"), "{shown}");
+    let shown = changes("mode = ");
+    assert!(shown.contains("mode = \"enforce\""), "{shown}");
 }
 
 #[test]
