@@ -226,9 +226,13 @@ fn what_changes_pam_and_nss_says_what_it_does_before_it_does_it() {
 }
 
 #[test]
-fn readme_is_short_and_names_the_compiler_that_is_needed() {
+fn readme_is_short_answers_ten_questions_and_names_the_compiler_that_is_needed() {
     let readme = Page::of("README.md").text;
     assert!(readme.lines().count() < 120, "{} lines", readme.lines().count());
+    // links_lead_to_files_and_headings_that_are_there follows them.
+    let questions = readme.split_once("\n## Ten questions\n").expect("the section").1;
+    let questions = questions.split_once("\n## ").expect("another section").0;
+    assert_eq!(questions.matches(")?").count(), 10, "{questions}");
     let manifest = Page::of("Cargo.toml").text;
     let version = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next());
     assert!(

@@ -184,7 +184,7 @@ fn who_cannot_log_in_soon_is_shown() {
     assert_eq!(json["last_sync"]["unmapped"], 1);
     assert_eq!(json["last_sync"]["ahead"][0]["who"], "dave");
     let table = table(&suite);
-    assert!(table.contains("next on-caller cannot log in: dave, primary from "), "{table}");
+    assert!(table.contains("dave will be on call for primary from "), "{table}");
     assert!(table.contains("1 of the providers' users match nobody in the directory"), "{table}");
     assert!(!table.contains('@') && !json.to_string().contains('@'), "no mail address: {table}");
 }

@@ -106,10 +106,10 @@ One schedule: sudo oncall-cache sync --accept rota/primary
 Exit status: 0, all of it is new; 1, a schedule could not be read or was refused
 and stays as it was; 2, nothing is new: it says why")]
     Sync(SyncArguments),
-    /// Copy what the fleet's collector publishes, and sync; by a timer
+    /// Copy what the fleet's collector publishes; a timer runs it every 30 s
     #[command(after_help = "\
-After failures the store is left alone for up to 10 minutes; --now asks it at
-once.
+It verifies all of it first, then syncs. After failures the store is left alone
+for up to 10 minutes; --now asks it at once.
 
 Exit status: 0, this host has what the store has; 1, a schedule of it could not
 be read and stays as it was; 2, nothing is new: it says why")]
@@ -168,7 +168,8 @@ says: neither their own nor an exempt one. None of their keys is printed.
 What it does not do:
   Open sessions stay open: loginctl terminate-user PERSON.
   While this host observes or is paused, PAM refuses nobody; only keys are withheld.
-  Other hosts do not know. For all of them, distribute /etc/authkeys/revoked.
+  Other hosts do not know. In a fleet, type oncall-collector revoke on the
+  collector; otherwise distribute /etc/authkeys/revoked.
 
 Exit status: 0; 2, nothing was changed: it says why")]
     Revoke {

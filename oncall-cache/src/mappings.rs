@@ -40,7 +40,7 @@ impl Mappings {
         let by = match ground.as_str() {
             "table" => "by [oncall.source.people]",
             "mail" => "by mail address",
-            _ => "by the directory's name",
+            _ => "by user name",
         };
         format!("{provider} {user} of source {source}, {by}")
     }

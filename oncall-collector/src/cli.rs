@@ -25,7 +25,7 @@ Examples:
   sudo oncall-collector status                              what do hosts get?
 
 Exit status: see COMMAND --help; wrong usage is 64 everywhere.
-More: man oncall-collector, man oncall-cache, docs/fleet.md";
+More: man oncall-collector, /usr/share/doc/authkeys/fleet.md";
 
 impl Arguments {
     /// Reads the command line.
@@ -41,7 +41,7 @@ impl Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Publish what the two syncs and `revoke` have written, if it is this collector's turn
+    /// Publish what this host knows, unless another collector is at work
     #[command(after_help = "\
 The units run it whenever a copy has changed, and every 30 s. A collector
 publishes if the last publication is its own, or is older than three of these
@@ -73,7 +73,7 @@ which; 2, nothing was changed: it says why")]
         #[arg(value_name = "WHAT", allow_hyphen_values = true)]
         what: String,
     },
-    /// Take PagerDuty's webhooks, and let the rota be read again at once
+    /// Take PagerDuty's webhooks, and read the rota again at once
     #[command(after_help = "\
 A unit runs it. It listens on the loopback (listen of [hear], 127.0.0.1:9461)
 behind the site's proxy, and takes what a secret of `secret_files` has signed:
@@ -94,7 +94,7 @@ pub struct PublishArguments {
     #[arg(long)]
     pub now: bool,
 
-    /// Say nothing of a publication with nothing new
+    /// Print nothing if nothing is new
     #[arg(long)]
     pub quiet: bool,
 }

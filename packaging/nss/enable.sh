@@ -51,7 +51,7 @@ lists() { grep -qsE "$1([^#]*[][:space:]])?oncall([[:space:]#[]|\$)" "$switch"; 
 change() {
     case $switch in
     */authselect/*)
-        echo "$switch is rewritten by authselect; nothing changed, change its profile, see docs/install.md" >&2
+        echo "$switch is rewritten by authselect; nothing changed, change its profile, see install.md" >&2
         exit 1
         ;;
     esac
@@ -83,11 +83,11 @@ done
 if ! lists "$line"; then
     # What is to follow from the answer of `files` is the administrator's to say, for two services as for one.
     grep -qsE "$line([^#]*[[:space:]])?files([[:space:]]+[^[:space:][][^#]*)?[[:space:]]*(#.*)?\$" "$switch" || {
-        echo "$switch has no group: line with a plain \`files\`; nothing changed, add \`oncall\` after it by hand, see docs/operations.md" >&2
+        echo "$switch has no group: line with a plain \`files\`; nothing changed, add \`oncall\` after it by hand, see operations.md" >&2
         exit 1
     }
     change "/$line/s/^([^#]*[[:space:]:])files([[:space:]#]|\$)/\\1files oncall\\2/"
     echo "$switch: oncall added after files in group:"
 fi
 ! grep -qsE '^[[:space:]]*initgroups:' "$switch" || lists '^[[:space:]]*initgroups:' ||
-    echo "$switch has an initgroups: line, which decides the groups of a login: see docs/operations.md" >&2
+    echo "$switch has an initgroups: line, which decides the groups of a login: see operations.md" >&2

@@ -66,16 +66,20 @@ fn who_will_not_be_admitted_is_told_three_days_ahead() {
     suite.sync_keys();
     let said = sync(&suite, "", 0);
     for line in [
-        "next on-caller cannot log in: priya, one from ",
+        "priya will be on call for one from ",
         "no directory entry has the mail address; add it there",
-        "next on-caller cannot log in: dave, two from ",
+        "dave will be on call for two from ",
         "dave is not in the eligible group",
-        "next on-caller cannot log in: carol, three from ",
+        "carol will be on call for three from ",
         "carol has no usable key in the directory",
     ] {
         assert!(said.contains(line), "{line:?} is not in {said}");
     }
-    assert_eq!(said.matches("cannot log in: dave").count(), 1, "the first of several shifts is told: {said}");
+    assert_eq!(
+        said.matches("dave will be on call").count(),
+        1,
+        "the first of several shifts is told: {said}"
+    );
     let report = report(&suite);
     assert_eq!(report["ahead"].as_array().map(Vec::len), Some(3), "{report}");
     assert!(!report.to_string().contains('@'), "a mail address where anybody reads it: {report}");

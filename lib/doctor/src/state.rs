@@ -419,7 +419,7 @@ fn sync_failed(report: &SyncStatus, place: &Place) -> Option<Finding> {
 fn upcoming(refusal: &UpcomingRefusal, now: Timestamp) -> Finding {
     let found = Finding::warning("ahead", refusal.line(now));
     let advice = "fix it in the directory or the rota, then authkeys-sync and oncall-cache sync";
-    found.why("when the shift begins, nobody on that schedule can become root").advise(advice)
+    found.why("in that shift they are refused").advise(advice)
 }
 
 /// Does something keep the clock right? `timedatectl`'s answer.

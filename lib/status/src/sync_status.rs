@@ -154,7 +154,11 @@ impl fmt::Display for Line<'_> {
         if start <= *now {
             write!(f, "{who} is on call for {schedule} and cannot log in: {problem}")
         } else {
-            write!(f, "next on-caller cannot log in: {who}, {schedule} from {}: {problem}", start.near(*now))
+            write!(
+                f,
+                "{who} will be on call for {schedule} from {} and cannot log in: {problem}",
+                start.near(*now)
+            )
         }
     }
 }

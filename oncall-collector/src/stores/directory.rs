@@ -31,9 +31,7 @@ impl Directory {
     /// It is no directory, another publisher does not come to its end, or it cannot be written.
     pub fn open(root: &Path, access: Access) -> Result<Self, StoreError> {
         let found = fs::metadata(root).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                failed(root, "no such directory; make it, for the user of this service")
-            }
+            io::ErrorKind::NotFound => failed(root, "no such directory; make it, owned by oncall-collector"),
             _ => failed(root, error),
         })?;
         if !found.is_dir() {

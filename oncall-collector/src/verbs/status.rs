@@ -165,11 +165,11 @@ impl Status {
     fn note_problems(&mut self) {
         for dead in &self.dead {
             self.problems
-                .push(format!("line {} of the signers counts for nothing: {}", dead.line, dead.problem));
+                .push(format!("line {} of fleet-signers lets nobody sign: {}", dead.line, dead.problem));
         }
         if let Some(ends) = self.key_ends.filter(|ends| ends.since(self.at) < ROLL_OVER) {
             self.problems
-                .push(format!("the signing key of this collector ends {ends}; replace it: docs/fleet.md, \"Change the signing key\""));
+                .push(format!("the signing key of this collector ends {ends}; replace it: fleet.md, \"Change the signing key\""));
         }
         let Ok(Signed { head, .. }) = &self.head else { return };
         let late = [

@@ -117,7 +117,7 @@ impl Provider {
             Self::Rota(_) => "rota.toml",
             Self::Exec(_) => "exec",
             Self::File(_) => "file",
-            Self::Fleet(_) => "the fleet",
+            Self::Fleet(_) => "fleet",
         }
     }
 }

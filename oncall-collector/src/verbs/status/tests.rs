@@ -65,7 +65,7 @@ fn what_is_to_be_done_is_named() {
     soon.note_problems();
     assert_eq!(soon.health(), 1);
     let text = table::table(&soon);
-    assert!(text.contains("problem    line 3 of the signers counts for nothing: no namespaces"), "{text}");
+    assert!(text.contains("problem    line 3 of fleet-signers lets nobody sign: no namespaces"), "{text}");
     assert!(text.contains("problem    the signing key of this collector ends 2026-"), "{text}");
     let old = table::table(&status(1_000));
     assert!(old.contains("the publication is 16m 40s old"), "{old}");
