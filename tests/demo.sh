@@ -184,7 +184,7 @@ logins() {
     heading 'People from people.toml, shifts from rota.toml, once, into SQLite'
     say "alice is on call now, bob from $(date -u -d "@$handover" +%H:%M:%S) UTC; carol may become root and is never"
     say "on call; dave is an ordinary user. alice, bob and carol are in group sudo, so their own accounts are"
-    say "root-capable too. This machine has no network."
+    say "guarded too. This machine has no network."
     say
     printf '$ authkeys-sync\n' && runuser -u authkeys-sync -- authkeys-sync
     printf '$ oncall-cache sync\n' && runuser -u oncall-cache -- oncall-cache sync

@@ -210,9 +210,38 @@ fn length(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const LEAST: &str = "fleet = 'example'\n[store]\ndirectory = '/srv/fleet'\n";
+
+    /// The settings of a section, which its reader lists when it complains of one that it does not know.
+    fn settings<Section: serde::de::DeserializeOwned>() -> BTreeSet<String> {
+        let complaint = toml::from_str::<Section>("nothing_of_ours = 1").err().expect("a complaint");
+        let (_, known) = complaint.message().split_once("expected").expect("what is known");
+        known.split('`').skip(1).step_by(2).map(str::to_string).collect()
+    }
+
+    #[test]
+    fn each_setting_has_a_row_in_the_page_and_is_in_the_example() {
+        let page = include_str!("../../docs/configuration.md");
+        let example = include_str!("../../packaging/examples/collector.toml");
+        for (head, known) in [
+            ("collector.toml", settings::<File>()),
+            ("`[store]` of collector.toml", settings::<StoreSection>()),
+            ("`[store.s3]` of collector.toml", settings::<S3Section>()),
+            ("`[hear]` of collector.toml", settings::<HearSection>()),
+        ] {
+            let table = page.split_once(&format!("\n| {head} | default | meaning |\n")).expect(head).1;
+            let table = table.split_once("\n\n").map_or(table, |(table, _)| table);
+            let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+            assert_eq!(rows.map(str::to_string).collect::<BTreeSet<_>>(), known, "{head}");
+            for name in known {
+                assert!(example.contains(&name), "the example has no {name}");
+            }
+        }
+    }
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse(Path::new("/etc/authkeys/collector.toml"), text.as_bytes())

@@ -1,4 +1,4 @@
-//! pam_oncall.so: root-capable logins are for people on call.
+//! pam_oncall.so: guarded logins are for people on call.
 //!
 //! All six entry points of a PAM module are exported, for ever: a stack that names this module in a
 //! phase it has nothing to say about must keep working (guest-oslogin#123 is what happens otherwise).

@@ -147,7 +147,7 @@ pub struct Rules {
     pub host: Host,
     /// Accounts guarded whatever the service.
     pub guarded_accounts: Vec<Account>,
-    /// Groups whose members are root-capable.
+    /// Groups whose members are guarded.
     pub privileged_groups: Vec<String>,
     /// PAM services in scope.
     pub pam_services: Vec<String>,
