@@ -107,6 +107,13 @@ fn a_pause_refuses_nobody_until_its_end_and_is_said_everywhere() {
     let sudo = suite.run_as("bob", "sudo -n id -u");
     assert!(sudo.status.success(), "{}", text(&sudo));
     assert!(suite.decisions()[0].contains("reason=config-invalid mode=paused "));
+    let status = suite.run_as("nobody", "oncall-cache status");
+    must_say(&status, 2, "enforcing is PAUSED until ");
+    must_say(
+        &status,
+        2,
+        "cannot tell: /etc/authkeys/config.toml: no such file; the packages have an example",
+    );
     suite.host.must("mv /root/config.toml /etc/authkeys");
 
     must_say(&suite.host.sh("oncall-cache pause --end"), 0, "this host enforces, as config.toml says");

@@ -227,7 +227,12 @@ fn scene(reason: Reason) -> Scene {
             why: trust::Why::Untrusted(ROSTER.into(), "others can write it; chmod go-w it"),
         })),
         Reason::ConfigInvalid => Scene {
-            world: World { config_problem: Some("/etc/authkeys/config.toml: no such file"), ..world() },
+            world: World {
+                config_problem: Some(
+                    "/etc/authkeys/config.toml: no such file; the packages have an example below /usr/share/doc",
+                ),
+                ..world()
+            },
             ..plain()
         },
         Reason::CacheStale => with_roster(|roster| roster.schedules[0].synced = at(-15)),

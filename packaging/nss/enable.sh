@@ -42,6 +42,7 @@ esac
 
 # A link stays a link.
 root=${DPKG_ROOT:-}
+[ -n "$root" ] || [ "$(id -u)" = 0 ] || { echo "nothing changed; run it as root" >&2; exit 1; }
 switch=$(readlink -f "$root/etc/nsswitch.conf")
 line='^[[:space:]]*group:'
 # As glibc reads it: a name begins behind a blank, the colon or an action, and ends before a blank or an action.

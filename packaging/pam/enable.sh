@@ -59,6 +59,8 @@ for word in "$@"; do
     esac
 done
 
+[ "$(id -u)" = 0 ] || { echo "nothing changed; run it as root" >&2; exit 1; }
+
 config=/etc/authkeys/config.toml
 probe=/usr/libexec/authkeys/pam-probe
 ours='^[[:space:]]*-?(auth|account|password|session)[[:space:]].*pam_oncall\.so'

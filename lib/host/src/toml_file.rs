@@ -31,6 +31,9 @@ pub enum FileError {
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::File(refusal) if refusal.is_missing() => {
+                write!(f, "{refusal}; the packages have an example below /usr/share/doc")
+            }
             Self::File(refusal) => refusal.fmt(f),
             Self::Content { path, line, problem } => write!(f, "{}:{line}: {problem}", path.display()),
         }

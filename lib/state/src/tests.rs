@@ -62,7 +62,7 @@ fn without_a_configuration_the_compiled_rules_and_roots_orders_count() {
     assert_eq!(state.mode(NOW), (Mode::Enforce, ModeSource::Unreadable));
     assert_eq!(state.evidence().roster.err(), Some(Fault::Config));
     let problem = state.problem().unwrap().to_string();
-    assert!(problem.ends_with("config.toml: no such file"), "{problem}");
+    assert!(problem.contains("config.toml: no such file; the packages have an example"), "{problem}");
     assert_eq!(state.cause(Reason::ConfigInvalid).unwrap().to_string(), problem);
 }
 

@@ -32,7 +32,7 @@ fn pause(
     let reason = arguments.reason.as_deref().unwrap_or_default().trim();
     if length > Order::LONGEST {
         return Err(Failure::Wrong(format!(
-            "{length} is longer than {}; pause it again tomorrow",
+            "{length} is longer than {}, the longest pause; when it ends, pause again",
             Order::LONGEST
         )));
     }

@@ -23,7 +23,7 @@ pub fn run(path: &Path, arguments: &StatusArguments, at: Timestamp) -> Said {
     state.read_roster(Asked::Everything, at, at);
     let config = match state.config() {
         Ok(config) => config,
-        Err(problem) => return without_config(problem, arguments, at),
+        Err(problem) => return without_config(&state, problem, arguments, at),
     };
     if let (true, Err(problem)) = (arguments.nagios, state.roster())
         && is_denied(problem)
@@ -64,7 +64,12 @@ fn is_denied(problem: &StateError) -> bool {
 }
 
 /// Guarded logins are refused while the configuration cannot be read; or this user alone may not read it.
-fn without_config(problem: &StateError, arguments: &StatusArguments, at: Timestamp) -> Said {
+fn without_config(
+    state: &HostState,
+    problem: &StateError,
+    arguments: &StatusArguments,
+    at: Timestamp,
+) -> Said {
     if arguments.nagios {
         if is_denied(problem) {
             return unknown_to_nagios(&problem.to_string());
@@ -78,7 +83,8 @@ fn without_config(problem: &StateError, arguments: &StatusArguments, at: Timesta
     } else if arguments.prometheus {
         Said::text(prometheus::unknown())
     } else {
-        Said::default()
+        // A pause holds without a configuration: then nobody is refused.
+        status::mode::of(state, at).map_or_else(Said::default, Said::text)
     };
     said.note(format_args!("cannot tell: {problem}")).exit(CANNOT_TELL)
 }
