@@ -126,6 +126,16 @@ fn each_property_that_is_cited_is_explained() {
     assert!(cited > 8, "{cited}");
 }
 
+/// The names by which links reach the headings of a page: what stands in a box is none.
+fn anchors(page: &str) -> Vec<String> {
+    let mut is_box = false;
+    let headings = page.lines().filter(|line| {
+        is_box ^= line.starts_with("```");
+        !is_box && line.trim_start_matches('#').starts_with(' ') && line.starts_with('#')
+    });
+    headings.map(anchor_of).collect()
+}
+
 /// The name by which a link reaches a heading.
 fn anchor_of(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
@@ -144,9 +154,11 @@ fn links_lead_to_files_and_headings_that_are_there() {
                 continue;
             }
             let target = if file.is_empty() { root().join(&page.path) } else { directory.join(file) };
-            let is_heading = |line: &str| line.starts_with('#') && anchor_of(line) == anchor;
+            // Of two headings of one name only the first is reached.
             let leads = match fs::read_to_string(&target) {
-                Ok(text) => anchor.is_empty() || text.lines().any(is_heading),
+                Ok(text) => {
+                    anchor.is_empty() || anchors(&text).iter().filter(|name| *name == anchor).count() == 1
+                }
                 Err(_) => anchor.is_empty() && target.is_dir(),
             };
             if !leads {
