@@ -78,7 +78,7 @@ check:
 # root and gcc. BENCH=--large also syncs 100,000 people; BENCH=lookup measures that alone, and
 # BENCH='live --go FILE' asks a slapd at each, beside a build of the Go authkeys; see tests/bench/main.rs.
 bench: needs prerequisites release
-	cargo bench -p end-to-end --bench bench --locked -- $(BENCH)
+	cargo bench --workspace --bench bench --locked -- $(BENCH)
 
 .PHONY: prerequisites
 prerequisites:
