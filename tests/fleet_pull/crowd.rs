@@ -57,6 +57,12 @@ impl Crowd {
         self.work(machine, hosts.map(|host| Reverse((now, host))).collect(), |_| None)
     }
 
+    /// Each of `hosts` has what the first of all has, as if it had pulled when that did.
+    pub fn follow_the_first(&self, hosts: Range<usize>) {
+        let first = self.puller(0).clone();
+        hosts.for_each(|host| *self.puller(host) = first.clone());
+    }
+
     /// Each pulls at its pace, from anywhere between two pulls on, until none is due before `until`. Each pulls at least once.
     pub fn run(&self, machine: &Host, pace: Pace, until: Instant) -> Vec<Pull> {
         let now = Instant::now();
@@ -104,9 +110,12 @@ impl Crowd {
 
     fn pull(&self, host: usize, due: Instant) -> Pull {
         let began = Instant::now();
-        let mut puller = self.pullers[host].lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = puller.pull(&self.store);
+        let outcome = self.puller(host).pull(&self.store);
         Pull { host, due, began, ended: Instant::now(), outcome }
+    }
+
+    fn puller(&self, host: usize) -> MutexGuard<'_, Puller> {
+        self.pullers[host].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

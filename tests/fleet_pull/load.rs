@@ -79,12 +79,15 @@ fn many_hosts_ask_each_for_itself_and_for_nothing_else() {
     let site = site();
     site.publish(&publication());
     let expected = [real(&site), real(&site)];
-    let crowd = Crowd::new(store(&site), HOSTS);
+    let crowd = Crowd::new(store(&site), 2 * HOSTS);
     let pace = Pace { every: Duration::from_millis(200), spread: Duration::from_millis(200) };
     let mut pulls = crowd.at_once(&site.suite.host, 0..HOSTS);
+    crowd.follow_the_first(HOSTS..2 * HOSTS);
     pulls.extend(crowd.run(&site.suite.host, pace, Instant::now() + Duration::from_secs(1)));
     assert!(pulls.iter().all(|pull| pull.due <= pull.began && pull.began < pull.ended));
     let asked = site.store.requests();
+    let mut given = pulls.iter().filter(|pull| pull.host >= HOSTS);
+    assert!(given.all(|pull| pull.outcome.as_ref().expect("the store answers").requests == 1));
     for number in 0..HOSTS {
         let own: Vec<_> = pulls.iter().filter(|pull| pull.host == number).collect();
         let outcome = |at: usize| *own[at].outcome.as_ref().expect("the store answers");

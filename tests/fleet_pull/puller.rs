@@ -198,7 +198,7 @@ pub struct Pulled {
 }
 
 /// What one host has.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Puller {
     /// The tag of the head, and its sequence.
     tag: Option<String>,

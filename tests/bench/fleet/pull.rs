@@ -70,7 +70,7 @@ pub fn measure(rounds: usize) {
     };
     row(&mut table, "nothing new (304)", &idle, limits(&idle));
     row(&mut table, "a head with later instants", &again, limits(&again));
-    row(&mut table, "all shifts new", &new, at_most(cpu(&new), 1.5 * cpu(&file), "ms"));
+    row(&mut table, "all shifts new", &new, at_most(cpu(&new) / cpu(&file), 1.5, "x a sync from a file"));
     row(&mut table, "peer: sync of the same from a file", &file, String::new());
     table.print();
 }

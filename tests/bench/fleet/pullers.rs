@@ -40,6 +40,13 @@ const AFTER: Duration = Duration::from_secs(40);
 /// So many hosts are to cost nginx one core.
 const TARGET: usize = 20_000;
 
+/// In how many seconds an override is to be on 99 of 100 hosts.
+const SOON: f64 = 60.0;
+
+/// From when on the load, behind its timers, says nothing of how soon a host has something.
+const LATE: Duration = Duration::from_secs(5);
+const LATE_LOAD: &str = "<= 60 s: this machine is too busy to tell, see the load";
+
 pub fn measure(pullers: usize) {
     let site = Site::start(pullers);
     let mut table = Table::new(
@@ -49,9 +56,8 @@ pub fn measure(pullers: usize) {
     let one_host = site.calls_of_a_sync();
     fresh(&site, &mut table);
     idle(&site, &mut table);
-    let (pulls, calls) = heartbeats(&site, &mut table);
+    let calls = heartbeats(&site, &mut table);
     a_change(&site, &mut table);
-    lateness(&pulls, &mut table);
     let ratio = calls as f64 / one_host as f64;
     let reach = at_most(ratio, 1.0, "of one host's");
     table.row(cells("provider calls of a sync, all hosts : none", &[ratio], reach));
@@ -125,7 +131,7 @@ fn write_people(fleet: &Fleet) {
     host.write("/etc/authkeys/people.toml", text, 0o644);
 }
 
-/// Hosts that have nothing yet, as many as pull at the same moment; the others after them.
+/// Hosts that have nothing yet, as many as pull at the same moment; then the others have the same.
 fn fresh(site: &Site, table: &mut Table) {
     let count = FRESH.min(site.pullers);
     let begun = Instant::now();
@@ -135,7 +141,7 @@ fn fresh(site: &Site, table: &mut Table) {
     table.row(cells(&format!("{count} fresh hosts at once, s"), &[seconds], String::new()));
     table.row(cells("  nginx, ms for each", &[cost], String::new()));
     table.row(spread("  KiB to each", all.iter().map(|pulled| kib(pulled.received)), String::new()));
-    outcomes(&site.crowd.at_once(site.host(), count..site.pullers));
+    site.crowd.follow_the_first(count..site.pullers);
 }
 
 /// Hosts that find the head that they have.
@@ -148,8 +154,8 @@ fn idle(site: &Site, table: &mut Table) {
     table.row(cells("  nginx, ms for each", &[cost], String::new()));
 }
 
-/// What the fleet does all day: a heartbeat, which is a new head for each host. The pulls, and the provider's calls.
-fn heartbeats(site: &Site, table: &mut Table) -> (Vec<Pull>, usize) {
+/// What the fleet does all day: a heartbeat, which is a new head for each host. The provider's calls.
+fn heartbeats(site: &Site, table: &mut Table) -> usize {
     let calls = site.calls_of_a_sync();
     let until = Instant::now() + HEARTBEAT;
     let (cost, pulls) = site.cost(|| site.crowd.run(site.host(), Pace::TIMER, until));
@@ -161,7 +167,7 @@ fn heartbeats(site: &Site, table: &mut Table) -> (Vec<Pull>, usize) {
     let limit = site.pullers as f64 / TARGET as f64;
     let reach = format!("{} (1 for {TARGET} hosts)", at_most(cores, limit, "cores"));
     table.row(cells("  nginx, cores for all at 30 s", &[cores], reach));
-    (pulls, calls)
+    calls
 }
 
 /// An override, from the moment at which it is saved at the provider.
@@ -187,18 +193,25 @@ fn a_change(site: &Site, table: &mut Table) {
         }
     }
     let (p99, last) = (quantile(arrived.clone(), 0.99), quantile(arrived.clone(), 1.0));
-    let reach = at_most(p99, 60.0, "s");
+    let is_late = quantile(lateness(&pulls), 0.99) > LATE.as_secs_f64() * 1e3;
+    // What is in time in spite of a late load is in time.
+    let reach = if is_late && p99 > SOON { LATE_LOAD.to_string() } else { at_most(p99, SOON, "s") };
     table.row(row("override saved -> a host has it, s", median(arrived), p99, last, reach));
     table.row(cells("  of it sync and publication, s", &[published.as_secs_f64()], String::new()));
     let with_it = outcomes(&pulls).into_iter().filter(|pulled| pulled.requests > 1);
     let kib = with_it.map(|pulled| kib(pulled.received + pulled.sent));
     table.row(spread("  KiB on the wire of the pull with it", kib, String::new()));
+    the_load(&pulls, table);
+}
+
+/// How many ms after its timer each pull began.
+fn lateness(pulls: &[Pull]) -> impl Iterator<Item = f64> {
+    pulls.iter().map(|pull| pull.began.duration_since(pull.due).as_secs_f64() * 1e3)
 }
 
 /// How late the load itself was: a figure above is the store's only as far as this one is small.
-fn lateness(pulls: &[Pull], table: &mut Table) {
-    let late = pulls.iter().map(|pull| pull.began.duration_since(pull.due).as_secs_f64() * 1e3);
-    table.row(spread("the load: ms behind its timers", late, String::new()));
+fn the_load(pulls: &[Pull], table: &mut Table) {
+    table.row(spread("the load: ms behind its timers", lateness(pulls), String::new()));
     let took = pulls.iter().map(|pull| pull.ended.duration_since(pull.began).as_secs_f64() * 1e3);
     table.row(spread("  ms of a pull", took, String::new()));
 }
