@@ -1,7 +1,7 @@
 //! Groups whose members are on call, as real programs see them through glibc: members at each second, faults, small
 //! memory, threads, and what a membership is worth after the shift.
 
-use harness::suite::{CONFIG, DAY, HOUR, Suite, now};
+use harness::suite::{CONFIG, DAY, HOUR, Suite, now, soon};
 use harness::{text, wait_until};
 
 const GROUP: &str = "/var/lib/oncall-cache/group";
@@ -78,6 +78,12 @@ fn ask(suite: &Suite) -> Vec<String> {
     suite.must_as("nobody", "nss ask oncall 9100 alice").lines().map(String::from).collect()
 }
 
+/// The same at one second, since the epoch.
+fn ask_at(suite: &Suite, at: i64) -> Vec<String> {
+    let output = suite.run_at("nobody", at, "nss ask oncall 9100 alice");
+    String::from_utf8_lossy(&output.stdout).lines().map(String::from).collect()
+}
+
 const UNAVAILABLE: [&str; 4] = ["name -1 2", "gid -1 2", "next -1 2", "user -1 2"];
 const NOT_FOUND: [&str; 4] = ["name 0 0", "gid 0 0", "next 0 0", "user 0 0"];
 
@@ -121,31 +127,29 @@ fn a54_by_name_by_gid_enumerated_and_of_a_user_the_members_are_those_on_call() {
 #[test]
 fn a54_members_change_at_the_second_of_the_hand_over() {
     let suite = suite();
-    let start = rota(&suite, &[("alice", -HOUR, 8), ("bob", 8, DAY), ("carol", 8, 14)]);
+    let start = rota(&suite, &[("alice", -HOUR, HOUR), ("bob", HOUR, DAY), ("carol", HOUR, 2 * HOUR)]);
     suite.sync();
     let published = suite.host.read(GROUP);
-    let mut seen = Vec::new();
-    while now() < start + 20 {
-        let (before, answer, after) = (now(), ask(&suite), now());
-        // An answer of two seconds may be that of either.
-        if before == after {
-            seen.push((before - start, answer));
-        }
-    }
-    for (second, answer) in &seen {
-        let (names, gids) = match second {
-            ..8 => ("alice", " 9100"),
-            8..14 => ("bob,carol", ""),
-            _ => ("bob", ""),
-        };
+    for (second, names, gids) in [
+        (HOUR - 1, "alice", " 9100"),
+        (HOUR, "bob,carol", ""),
+        (HOUR + 1, "bob,carol", ""),
+        (2 * HOUR - 1, "bob,carol", ""),
+        (2 * HOUR, "bob", ""),
+    ] {
+        let answer = ask_at(&suite, start + second);
         assert_eq!(answer[0], format!("name 1 0 oncall 9100 {names}"), "second {second}");
         let user = format!("user {} 0{gids}", i32::from(!gids.is_empty()));
         assert_eq!(answer.last(), Some(&user), "second {second}");
     }
-    for seconds in [0..8, 8..14, 14..20] {
-        assert!(seen.iter().any(|(at, _)| seconds.contains(at)), "nothing was asked in seconds {seconds:?}");
-    }
     assert_eq!(suite.host.read(GROUP), published, "nobody had to write");
+    // And by the machine's own clock.
+    soon(5, |seconds| {
+        let start = rota(&suite, &[("alice", -HOUR, seconds), ("bob", seconds, DAY)]);
+        suite.sync();
+        assert_eq!(ask(&suite)[0], "name 1 0 oncall 9100 alice");
+        start + seconds
+    });
     assert_eq!(members(&suite, "oncall", 9100), some(["bob"]));
 }
 
@@ -305,13 +309,14 @@ fn a57_a_clock_that_is_behind_and_a_group_too_old_are_unavailable_and_others_are
     assert_eq!(answer.lines().collect::<Vec<_>>(), expected);
     assert_eq!(ask(&suite)[4], "user 1 0 9100", "a group that is known counts");
     // By a real roster: nobody is known to be on call once the only schedule is too old.
-    let config = config().replace("[policy]", "[oncall]\nwarn_age = '1s'\nmax_age = '4s'\n[policy]");
+    let config = config().replace("[policy]", "[oncall]\nwarn_age = '4m'\nmax_age = '5m'\n[policy]");
     suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    let before = now();
     suite.sync();
-    let synced = now();
+    let after = now();
     assert_eq!(members(&suite, "oncall", 9100), some(["alice", "carol"]));
-    wait_until("the roster is too old", || now() > synced + 4);
-    assert_eq!(ask(&suite), UNAVAILABLE);
+    assert_eq!(ask_at(&suite, before + 299)[0], "name 1 0 oncall 9100 alice,carol");
+    assert_eq!(ask_at(&suite, after + 300), UNAVAILABLE);
 }
 
 #[test]
@@ -512,21 +517,39 @@ fn a_program_that_is_setuid_believes_the_group() {
     }
 }
 
+/// A session of `name` that does one thing before a hand-over, which is told to the host only then, and another one after
+/// it; what it said.
+fn over_a_hand_over(suite: &Suite, name: &str, before: &str, after: &str) -> String {
+    let wait = "touch /tmp/before; until [ -e /tmp/after ]; do sleep 0.05; done";
+    let mut ssh = suite.ssh_command(name, &[], name, &format!("{before}; {wait}; {after}"));
+    std::thread::scope(|scope| {
+        let session = scope.spawn(move || ssh.output().expect("nsenter runs"));
+        wait_until("the session is open", || suite.host.path("/tmp/before").exists());
+        let begin = rota(suite, &[("alice", -HOUR, 3), ("bob", 3, DAY)]) + 3;
+        suite.sync();
+        wait_until("the shift of bob begins", || now() >= begin);
+        suite.host.must("rm /tmp/before && touch /tmp/after");
+        let said = text(&session.join().expect("it ends"));
+        suite.host.must("rm /tmp/after");
+        said
+    })
+}
+
 /// The group is who may try; who may is asked again at each sudo.
 #[test]
 fn a_rule_of_sudoers_for_the_group_ends_with_the_shift_although_the_session_keeps_the_group() {
     let suite = suite();
     suite.host.must("rm /etc/sudoers.d/team; printf 'alice:secret\\nbob:secret\\n' | chpasswd");
     suite.host.write("/etc/sudoers.d/oncall", "%oncall ALL=(ALL) ALL\n", 0o440);
-    let start = rota(&suite, &[("alice", -HOUR, 20), ("bob", 20, DAY)]);
+    rota(&suite, &[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
     suite.sync();
     let sudo = "printf 'secret\\n' | sudo -S -p '' id -u";
-    let session = format!(
-        "id -Gn; {sudo} && echo in; while [ $(date +%s) -lt {} ]; do sleep 0.1; done; id -Gn; sudo -n id -u && echo in; \
-         {sudo} && echo in; true",
-        start + 20
+    let said = over_a_hand_over(
+        &suite,
+        "alice",
+        &format!("id -Gn; {sudo} && echo in"),
+        &format!("id -Gn; sudo -n id -u && echo in; {sudo} && echo in; true"),
     );
-    let said = text(&suite.ssh("alice", "alice", &session));
     assert_eq!(said.matches("\n0\nin\n").count(), 1, "{said}");
     assert_eq!(said.matches("alice oncall\n").count(), 2, "the session keeps its groups: {said}");
     assert_eq!(said.matches("alice is not (bob is, until ").count(), 2, "ticket or password: {said}");
@@ -544,14 +567,10 @@ fn a_session_older_than_the_shift_gets_the_group_where_sudo_asks_for_it() {
     suite.host.must("rm /etc/sudoers.d/team");
     let session = |group_source: &str| {
         suite.host.write("/etc/sudo.conf", group_source, 0o644);
-        let start = rota(&suite, &[("alice", -HOUR, HOUR), ("bob", 15, DAY)]);
+        rota(&suite, &[("alice", -HOUR, DAY)]);
         suite.sync();
-        let wait = format!("while [ $(date +%s) -lt {} ]; do sleep 0.1; done", start + 15);
-        text(&suite.ssh(
-            "bob",
-            "bob",
-            &format!("id -Gn; sudo -n id -u; {wait}; sudo -n id -u && echo in; sg oncall -c 'sudo -n id -u'"),
-        ))
+        let after = "sudo -n id -u && echo in; sg oncall -c 'sudo -n id -u'";
+        over_a_hand_over(&suite, "bob", "id -Gn; sudo -n id -u", after)
     };
     let said = session("");
     assert!(!said.contains("\n0\nin\n"), "sudo goes by the session's groups: {said}");

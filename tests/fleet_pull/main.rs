@@ -123,7 +123,12 @@ impl Site {
 
     /// May they become root now, by a clock that is so many seconds ahead? `None`: it cannot be told.
     fn may(&self, person: &str, ahead: i64) -> Option<bool> {
-        let output = self.suite.run_ahead("root", ahead, &format!("oncall-cache test-access {person}"));
+        self.may_at(person, harness::suite::now() + ahead)
+    }
+
+    /// The same at one second, since the epoch.
+    fn may_at(&self, person: &str, at: i64) -> Option<bool> {
+        let output = self.suite.run_at("root", at, &format!("oncall-cache test-access {person}"));
         match output.status.code() {
             Some(0) => Some(true),
             Some(1) => Some(false),

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::Host;
+use crate::{Host, wait_within};
 
 /// A private machine with the suite on it and a real sshd.
 ///
@@ -41,6 +42,24 @@ pub fn instant(unix: i64) -> String {
 /// Seconds since the epoch of an instant as JSON writes it.
 pub fn seconds(written: &str) -> i64 {
     written.parse::<jiff::Timestamp>().expect("an instant").as_second()
+}
+
+/// Lets something happen soon, and waits for it: `before` arranges it for so many seconds from now, sees what holds before
+/// it, and returns its instant, which is what this returns. Where a busy machine was too slow to see that in time, it is
+/// arranged anew with twice the time.
+pub fn soon(seconds: i64, mut before: impl FnMut(i64) -> i64) -> i64 {
+    for seconds in (0..6).map(|tries| seconds << tries) {
+        let earliest = now() + seconds;
+        match catch_unwind(AssertUnwindSafe(|| before(seconds))) {
+            Ok(at) if now() < at => {
+                wait_within(at.abs_diff(now()) + 60, "it is time", || now() >= at);
+                return at;
+            }
+            Err(failure) if now() < earliest => resume_unwind(failure),
+            _ => println!("{seconds} s were too few on this machine: once more, with twice as many"),
+        }
+    }
+    panic!("this machine is too slow to see what holds before an instant");
 }
 
 /// A person of `people.toml`, with a key pair in /root/keys inside.
@@ -183,6 +202,14 @@ impl Suite {
         )
     }
 
+    /// As [`Suite::run_as`], by a clock that stands at `at`, in seconds since the epoch: however long a busy machine takes
+    /// to start a program, it runs at that second. Otherwise as [`Suite::run_ahead`].
+    pub fn run_at(&self, user: &str, at: i64, command: &str) -> Output {
+        let preload = "LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketime.so.1)";
+        let clock = format!("FAKETIME={at} FAKETIME_FMT=%s FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1");
+        self.run_as(user, &format!("export {clock} {preload}; {command}"))
+    }
+
     /// As [`Suite::run_as`], and it must succeed; its standard output.
     pub fn must_as(&self, user: &str, command: &str) -> String {
         let output = self.run_as(user, command);
@@ -197,17 +224,20 @@ impl Suite {
 
     /// As [`Suite::ssh`], with more options for ssh.
     pub fn ssh_with(&self, key: &str, options: &[&str], account: &str, command: &str) -> Output {
+        self.ssh_command(key, options, account, command).output().expect("nsenter runs")
+    }
+
+    /// As [`Suite::ssh_with`], to be started: what it runs waits for what the test does meanwhile.
+    pub fn ssh_command(&self, key: &str, options: &[&str], account: &str, command: &str) -> Command {
         let identity = format!("/root/keys/{key}");
         let port = SSH_PORT.to_string();
-        self.host
-            .command("/usr/bin/timeout")
-            .args(["20", "ssh", "-F", "none", "-i", &identity, "-p", &port])
+        let mut ssh = self.host.command("/usr/bin/timeout");
+        ssh.args(["60", "ssh", "-F", "none", "-i", &identity, "-p", &port])
             .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
             .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=INFO"])
             .args(options)
-            .args([&format!("{account}@127.0.0.1"), command])
-            .output()
-            .expect("nsenter runs")
+            .args([&format!("{account}@127.0.0.1"), command]);
+        ssh
     }
 
     /// The decisions of `pam_oncall` since the last look at the log, without priority and process id.
