@@ -11,7 +11,7 @@ use ::fleet::people::{Node, difference};
 use ::fleet::{Digest, Head, LARGEST_INDEX, LARGEST_OBJECT, ObjectRef, RotaIndex, ScheduleShifts};
 use harness::fleet::Fleet;
 use harness::suite::{CONFIG, HOUR, Suite, TEAM, now};
-use harness::text;
+use harness::{Moments, text};
 
 const STORE: &str = "/srv/fleet";
 
@@ -213,21 +213,28 @@ fn a_person_with_more_keys_than_are_published_is_a_note_and_no_failure() {
 fn a73_killed_at_any_moment_the_store_has_a_head_whose_objects_exist() {
     let collector = Collector::start();
     collector.at("publish");
+    let mut moments = Moments::of(60, 3, || drop(collector.at("revoke p0")));
     let mut sequence = collector.published().head.sequence;
-    for round in 0..60 {
-        // Something new each time, so that objects are written.
-        let revoke = format!("timeout -s KILL 0.0{:02} oncall-collector revoke p{round}", round % 45 + 5);
+    while let Some(after) = moments.next_kill() {
+        // Something new each time, so that objects are written. No time at all would be no limit.
+        let seconds = after.as_secs_f64().max(0.0005);
+        let revoke = format!("timeout -s KILL {seconds:.4} oncall-collector revoke p{sequence}");
         collector.suite.run_as("oncall-collector", &revoke);
         let now = collector.published().head.sequence;
         assert!(now >= sequence);
+        moments.struck(now > sequence);
         sequence = now;
     }
-    assert_eq!(collector.suite.host.must(&format!("find {STORE} -name '*.new' | wc -l")).trim().len(), 1);
+    // What was begun goes as what is old and not named does.
+    let host = &collector.suite.host;
+    host.must(&format!("find {STORE} -name '*.new' -exec touch -d '-9 days' {{}} +"));
+    host.must("rm -f /var/lib/oncall-collector/memory.json");
     let said = collector.at("publish");
     let kept = collector.suite.host.read("/var/lib/oncall-collector/revocations");
     let count = kept.lines().count() - 1;
     assert!(count > 0 && said.contains(&format!(", {count} revocations;")), "{said}{kept}");
     assert!(collector.published().head.sequence > sequence);
+    assert_eq!(host.must(&format!("find {STORE} -name '*.new'")), "");
 }
 
 #[test]

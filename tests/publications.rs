@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use harness::fleet::{Fleet, Follower};
 use harness::nginx::Nginx;
 use harness::suite::{DAY, HOUR, Suite, TEAM, instant, now};
-use harness::{Host, text, wait_within};
+use harness::{Host, Moments, text, wait_until, wait_within};
 use serde_json::Value;
 
 /// The collector: one source with two schedules, of which each publication here says the same.
@@ -213,12 +213,13 @@ fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
             cp /run/rota.$person /etc/authkeys/rota.toml
             runuser -u oncall-cache -- oncall-cache sync >/dev/null || echo failed
         done
-    done";
+    done; echo done";
     let publish = "while [ ! -e /run/stop ]; do
         runuser -u oncall-collector -- oncall-collector publish && echo published
-    done";
-    for (script, log) in [(sync, "sync"), (publish, "publish.1"), (publish, "publish.2")] {
-        collector.host.daemon(&["/bin/sh", "-c", script], &format!("/run/{log}.log"));
+    done; echo done";
+    let publishers = ["/run/publish.1.log", "/run/publish.2.log"];
+    for (script, log) in [(sync, "/run/sync.log"), (publish, publishers[0]), (publish, publishers[1])] {
+        collector.host.daemon(&["/bin/sh", "-c", script], log);
     }
     for host in &hosts {
         let (pull, who, name) = (host.pull_command(), host.who_command(), &host.name);
@@ -231,18 +232,28 @@ fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
         machine.host.daemon(&["/bin/sh", "-c", &script], "/dev/null");
     }
     let start = Instant::now();
-    wait_within(120, "time has passed, and each host has pulled some times", || {
-        let whole = |host: &One| machine.host.path(&format!("/run/{}.whole", host.name));
-        let count = |host: &One| std::fs::read_to_string(whole(host)).map_or(0, |text| text.lines().count());
-        start.elapsed() > time && hosts.iter().all(|host| count(host) >= 3)
+    let of_host = |host: &One, what: &str| {
+        let path = machine.host.path(&format!("/run/{}.{what}", host.name));
+        std::fs::read_to_string(path).unwrap_or_default()
+    };
+    let have_seen = |person: &str| hosts.iter().any(|host| of_host(host, "seen").contains(person));
+    wait_within(600, "time has passed, enough was published, and each host has pulled some times", || {
+        let published = publishers.map(|log| collector.host.read(log).matches("published\n").count());
+        start.elapsed() > time
+            && published.iter().sum::<usize>() > 20
+            && hosts.iter().all(|host| of_host(host, "whole").lines().count() >= 3)
+            && have_seen("alice")
+            && have_seen("bob")
     });
     [collector, &**machine].iter().for_each(|suite| suite.host.write("/run/stop", "", 0o644));
+    // Whoever is at work still would publish an older rota after what comes below.
+    for log in ["/run/sync.log", publishers[0], publishers[1]] {
+        wait_until("the collector has stopped", || collector.host.read(log).ends_with("done\n"));
+    }
     let mut shown = BTreeSet::new();
     for host in &hosts {
-        wait_within(60, "a host has stopped", || {
-            machine.host.read(&format!("/run/{}.whole", host.name)).ends_with("done\n")
-        });
-        let seen = machine.host.read(&format!("/run/{}.seen", host.name));
+        wait_until("a host has stopped", || of_host(host, "whole").ends_with("done\n"));
+        let seen = of_host(host, "seen");
         for who in serde_json::Deserializer::from_str(&seen).into_iter::<Value>() {
             let people = people(&who.expect("JSON"));
             assert_eq!(people.len(), 1, "{}: a mixture of two publications", host.name);
@@ -250,8 +261,6 @@ fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
         }
     }
     assert_eq!(shown.len(), 2, "hosts have seen both: {shown:?}");
-    let published = collector.host.must("cat /run/publish.*.log | grep -c ^published$");
-    assert!(published.trim().parse::<usize>().expect("a number") > 20, "{published}");
     // Nobody is left behind.
     self::publish(&fleet, "carol");
     for host in &hosts {
@@ -263,18 +272,14 @@ fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
 /// At so many moments a run is killed.
 const MOMENTS: u32 = 40;
 
-/// Runs a command as `user`, and kills it after this part of the time that it takes.
-fn kill_during(suite: &Suite, user: &str, command: &str, took: Duration, moment: u32) {
-    let after = took.mul_f64(1.1) * moment / MOMENTS;
+/// So many of them strike before what counts is done, and so many after it, at least.
+const LEAST: u32 = 3;
+
+/// Runs a command as `user`, and kills it so long afterwards.
+fn kill_after(suite: &Suite, user: &str, command: &str, after: Duration) {
     let (seconds, user) = (after.as_secs_f64(), format!("--reuid={user} --regid={user} --init-groups"));
     // No time at all would be no limit.
     suite.host.sh(&format!("timeout -s KILL {:.4} setpriv {user} {command}", seconds.max(0.0005)));
-}
-
-fn timed(run: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    run();
-    start.elapsed()
 }
 
 #[test]
@@ -287,29 +292,28 @@ fn a73_a_publish_that_is_killed_leaves_a_head_whose_objects_exist() {
     host.settle();
     write_rota(collector, "/etc/authkeys/rota.toml", "carol");
     collector.sync();
-    let took = timed(|| drop(fleet.publish()));
-    let (mut known, mut done) = ("carol", 0);
-    for moment in 0..MOMENTS {
-        let person = ["alice", "bob"][moment as usize % 2];
+    let mut moments = Moments::of(MOMENTS, LEAST, || drop(fleet.publish()));
+    let (mut known, mut kills) = ("carol", 0);
+    while let Some(after) = moments.next_kill() {
+        let person = if known == "alice" { "bob" } else { "alice" };
         write_rota(collector, "/etc/authkeys/rota.toml", person);
         collector.sync();
-        kill_during(collector, "oncall-collector", "oncall-collector publish", took, moment);
+        kill_after(collector, "oncall-collector", "oncall-collector publish", after);
         host.pull();
         let shown = host.on_call();
         assert!(
             shown == only(known) || shown == only(person),
             "{known} became {person} and shown is {shown:?}"
         );
-        if shown == only(person) {
-            (known, done) = (person, done + 1);
-        }
-        if moment % 8 == 7 {
+        moments.struck(shown == only(person));
+        known = if shown == only(person) { person } else { known };
+        kills += 1;
+        if kills % 8 == 0 {
             fresh.forget();
             fresh.settle();
             assert_eq!(fresh.on_call(), only(known));
         }
     }
-    assert!((2..MOMENTS - 2).contains(&done), "{done} of {MOMENTS} publications came in time");
     publish(&fleet, "alice");
     host.pull();
     assert_eq!(host.on_call(), only("alice"));
@@ -322,24 +326,23 @@ fn a73_a_pull_that_is_killed_leaves_the_old_state_or_the_new() {
     let host = One::new(&fleet.hosts[0], "h", Nginx::URL);
     host.settle();
     publish(&fleet, "bob");
-    let took = timed(|| drop(host.try_pull()));
+    let mut moments = Moments::of(MOMENTS, LEAST, || drop(host.try_pull()));
     host.pull();
-    let (mut known, mut done) = ("bob", 0);
-    for moment in 0..MOMENTS {
-        let person = ["alice", "bob"][moment as usize % 2];
+    let mut known = "bob";
+    while let Some(after) = moments.next_kill() {
+        let person = if known == "bob" { "alice" } else { "bob" };
         publish(&fleet, person);
-        kill_during(host.machine, "oncall-cache", &host.pull_command(), took, moment);
+        kill_after(host.machine, "oncall-cache", &host.pull_command(), after);
         let shown = host.on_call();
         assert!(
             shown == only(known) || shown == only(person),
             "{known} became {person} and shown is {shown:?}"
         );
-        done += u32::from(shown == only(person));
+        moments.struck(shown == only(person));
         host.pull();
         assert_eq!(host.on_call(), only(person));
         known = person;
     }
-    assert!((2..MOMENTS - 2).contains(&done), "{done} of {MOMENTS} pulls came in time");
 }
 
 /// Puts a file system of so many KiB at `directory` of a machine, with what was there.
@@ -444,8 +447,8 @@ impl<'f> Second<'f> {
         let first = host.read("/etc/authkeys/collector.toml");
         assert!(first.contains("\"fleet-key\""), "{first}");
         let own = first.replace("\"fleet-key\"", "\"second-key\"");
-        // Before every table: whatever the store is.
-        let own = format!("state = '/var/lib/second-collector'\n{own}");
+        // Before every table: whatever the store is. However slow this machine is, the first one is not late.
+        let own = format!("state = '/var/lib/second-collector'\nheartbeat = '30m'\n{own}");
         host.write(&format!("{etc}/collector.toml"), own, 0o644);
         Self { fleet, ahead }
     }
@@ -546,7 +549,9 @@ fn a72_two_collectors_at_once_only_go_on() {
     collector.host.daemon(&["/bin/sh", "-c", &first], "/run/first.log");
     collector.host.daemon(&["/bin/bash", "-c", stop], "/run/stop.log");
     let (start, mut last, mut own) = (Instant::now(), sequence(), 0);
-    while start.elapsed() < Duration::from_secs(20) {
+    let others = || collector.host.read("/run/first.log").matches("published ").count();
+    while start.elapsed() < Duration::from_secs(20) || own < 3 || others() < 3 {
+        assert!(start.elapsed() < Duration::from_secs(600), "{own} and {} publications", others());
         second.sync(["alice", "bob"][own % 2]);
         // It may find that the other has the store for too long.
         own +=
@@ -560,9 +565,6 @@ fn a72_two_collectors_at_once_only_go_on() {
     }
     collector.host.write("/run/stop", "", 0o644);
     wait_within(60, "the first has ended", || collector.host.read("/run/first.log").ends_with("done\n"));
-    let others = collector.host.read("/run/first.log").matches("published ").count();
-    assert!(own >= 3 && others >= 3, "{own} and {others} publications");
-
     // What is read from now on is what hosts get: by the clock that is ahead, nothing is later than its own reading.
     second.sync("carol");
     second.publish("--now");

@@ -1,27 +1,16 @@
 //! Syncs that are killed, and two at once.
 
-use std::time::{Duration, Instant};
-
 use harness::suite::{DAY, HOUR, Suite};
-use harness::text;
+use harness::{Moments, text};
 
 use super::{on_call, sync};
-
-/// Where `kill` struck, by what was left behind.
-#[derive(Default, Debug)]
-struct Struck {
-    old: usize,
-    new: usize,
-}
 
 #[test]
 fn a35_a_sync_that_is_killed_leaves_the_old_state_or_the_new_one() {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, DAY)]);
     suite.sync();
-    let started = Instant::now();
-    suite.must_as("oncall-cache", "oncall-cache sync");
-    let whole = started.elapsed().max(Duration::from_millis(20));
+    let mut moments = Moments::of(200, 10, || drop(suite.must_as("oncall-cache", "oncall-cache sync")));
     // Readers ask all the while.
     suite.host.must(
         "cat >/run/reader <<'END'
@@ -33,30 +22,22 @@ done
 END
          (sh /run/reader >/run/readings 2>&1; touch /run/read) >/dev/null 2>&1 &",
     );
-    let mut struck = Struck::default();
-    let mut seed: u64 = 0x5eed;
     let mut old = "alice";
-    for round in 0..200 {
+    while let Some(after) = moments.next_kill() {
         let next = if old == "alice" { "bob" } else { "alice" };
         suite.write_rota(&[(next, -HOUR, DAY)]);
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = whole.as_secs_f64() * ((seed >> 33) as f64 / f64::from(1u32 << 31));
+        let moment = after.as_secs_f64();
         suite.run_as(
             "oncall-cache",
             &format!("oncall-cache sync >/dev/null 2>&1 & p=$!; sleep {moment:.4}; kill -9 $p; wait $p"),
         );
         let now = on_call(&suite);
-        let [(_, people)] = now.as_slice() else { panic!("round {round}: {now:?}") };
-        match people.as_slice() {
-            [one] if one == old => struck.old += 1,
-            [one] if one == next => {
-                struck.new += 1;
-                old = next;
-            }
-            other => panic!("round {round}: neither {old} nor {next}: {other:?}"),
-        }
+        let [(_, people)] = now.as_slice() else { panic!("{now:?} {moments:?}") };
+        let [one] = people.as_slice() else { panic!("neither {old} nor {next}: {people:?} {moments:?}") };
+        assert!(one == old || one == next, "neither {old} nor {next}: {one} {moments:?}");
+        moments.struck(one == next);
+        old = if one == next { next } else { old };
     }
-    assert!(struck.old > 10 && struck.new > 10, "the moments do not cover a sync: {struck:?}");
     suite.host.must("touch /run/stop; while [ ! -e /run/read ]; do sleep 0.05; done");
     assert_eq!(suite.host.read("/run/readings"), "", "a reader saw neither state");
     // Whatever was left behind does not keep the next one from its work.
