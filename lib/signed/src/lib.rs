@@ -25,7 +25,7 @@ mod verify;
 pub use armour::{LARGEST_DOCUMENT, MOST_SIGNATURES, split};
 pub use signers::{DeadLine, LineProblem, Signer, Signers};
 pub use signing::{SigningKey, SigningKeyError};
-pub use verify::{SignatureError, verify, verify_document};
+pub use verify::{SignatureError, signing_key, verify, verify_document};
 
 /// What a signature is for. Each has a namespace of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

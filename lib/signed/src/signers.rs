@@ -13,6 +13,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use base64ct::{Base64, Encoding};
 use key::{KeyProblem, PublicKey};
 use policy::Timestamp;
 use ssh_key::public::KeyData;
@@ -138,11 +139,29 @@ impl Signer {
         self.verify_required
     }
 
+    /// Whoever has the key that is in a signature, if it is a plain one that signs here; `name` is only what messages
+    /// call him.
+    pub(crate) fn unlisted(
+        name: &str,
+        purpose: Purpose,
+        kind: &[u8],
+        blob: &[u8],
+    ) -> Result<Self, LineProblem> {
+        let kind = core::str::from_utf8(kind).unwrap_or_default();
+        let key = PublicKey::parse_words(kind, &Base64::encode_string(blob)).map_err(LineProblem::Key)?;
+        let options = Options { purposes: Vec::from([purpose]), ..Options::default() };
+        Self::with_key(name, options, key)
+    }
+
     fn of(name: &str, options: Options, key: PublicKey) -> Result<Self, LineProblem> {
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._+@-".contains(&byte);
         if !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(is_letter) {
             return Err(LineProblem::Name);
         }
+        Self::with_key(name, options, key)
+    }
+
+    fn with_key(name: &str, options: Options, key: PublicKey) -> Result<Self, LineProblem> {
         if key.is_rsa() {
             return Err(LineProblem::Rsa);
         }

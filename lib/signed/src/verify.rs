@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use ed25519_dalek::VerifyingKey;
+use key::PublicKey;
 use policy::Timestamp;
 use sha2::{Digest, Sha256};
 use ssh_key::public::{Ed25519PublicKey, KeyData};
-use ssh_key::{PublicKey, Signature, SshSig};
+use ssh_key::{Signature, SshSig};
 
 use crate::envelope::Envelope;
-use crate::{MOST_SIGNATURES, Purpose, Signer, Signers, armour, shown, split};
+use crate::{LineProblem, MOST_SIGNATURES, Purpose, Signer, Signers, armour, shown, split};
 
 /// Flags of a security key (PROTOCOL.u2f, after FIDO's "authenticator data"): somebody touched it; it knew who.
 const USER_PRESENT: u8 = 0x01;
@@ -45,6 +46,8 @@ pub enum SignatureError {
     Certificate,
     /// By a key that no line lists: its fingerprint.
     UnknownKey(String),
+    /// By a key that signs nothing here, whoever has it: its fingerprint, and why.
+    Unfit(String, LineProblem),
     /// By a key that may not sign this: its name.
     Purpose(String),
     /// By a key whose period has not begun.
@@ -83,6 +86,7 @@ impl fmt::Display for SignatureError {
             Self::UnknownKey(fingerprint) => {
                 write!(f, "signed by {fingerprint}, which no line of the signers lists")
             }
+            Self::Unfit(fingerprint, problem) => write!(f, "signed by {fingerprint}: {problem}"),
             Self::Purpose(name) => write!(f, "{name} may not sign this"),
             Self::NotYet(name, begins) => write!(f, "the key of {name} signs from {begins} on"),
             Self::Ended(name, ends) => write!(f, "the key of {name} signed until {ends}"),
@@ -107,17 +111,52 @@ pub fn verify<'s>(
     at: Timestamp,
 ) -> Result<&'s Signer, SignatureError> {
     let blob = armour::read(armour)?;
-    let envelope = Envelope::read(&blob)?;
-    if envelope.namespace != purpose.namespace().as_bytes() {
-        let namespace = String::from_utf8_lossy(envelope.namespace);
-        return Err(SignatureError::Namespace(shown(&namespace)));
+    let envelope = envelope_for(purpose, &blob)?;
+    let signer = (signers.find(envelope.key, purpose, at))
+        .map_err(|problem| problem.unwrap_or_else(|| unknown(&envelope, SignatureError::UnknownKey)))?;
+    counts(signer, purpose, text, &envelope)?;
+    Ok(signer)
+}
+
+/// The key that signed `text` for this purpose, as the signature itself names it. It says nothing about whose key that
+/// is: for whoever goes by another list of keys than a signers file, and for showing what has been signed.
+pub fn signing_key(purpose: Purpose, text: &[u8], armour: &[u8]) -> Result<PublicKey, SignatureError> {
+    let blob = armour::read(armour)?;
+    let envelope = envelope_for(purpose, &blob)?;
+    let name = fingerprint(&envelope);
+    let signer = Signer::unlisted(&name, purpose, envelope.key_kind(), envelope.key)
+        .map_err(|problem| unknown(&envelope, |name| SignatureError::Unfit(name, problem)))?;
+    counts(&signer, purpose, text, &envelope)?;
+    Ok(signer.key)
+}
+
+/// What is in the armour, if it is for this purpose.
+fn envelope_for(purpose: Purpose, blob: &[u8]) -> Result<Envelope<'_>, SignatureError> {
+    let envelope = Envelope::read(blob)?;
+    if envelope.namespace == purpose.namespace().as_bytes() {
+        return Ok(envelope);
     }
-    let signer = (signers.find(envelope.key, purpose, at)).map_err(|problem| {
-        let is_certificate = envelope.key_kind().ends_with(b"-cert-v01@openssh.com");
-        let unknown = || SignatureError::UnknownKey(key::fingerprint(Sha256::digest(envelope.key).into()));
-        problem.unwrap_or_else(|| if is_certificate { SignatureError::Certificate } else { unknown() })
-    })?;
-    if !is_signed(&signer.public, purpose, text, &envelope) {
+    Err(SignatureError::Namespace(shown(&String::from_utf8_lossy(envelope.namespace))))
+}
+
+fn fingerprint(envelope: &Envelope<'_>) -> String {
+    key::fingerprint(Sha256::digest(envelope.key).into())
+}
+
+/// That the key is none of ours: a certificate, or else as `other` says of its fingerprint.
+fn unknown(envelope: &Envelope<'_>, other: impl FnOnce(String) -> SignatureError) -> SignatureError {
+    let is_certificate = envelope.key_kind().ends_with(b"-cert-v01@openssh.com");
+    if is_certificate { SignatureError::Certificate } else { other(fingerprint(envelope)) }
+}
+
+/// Is it this signer's signature, as his line asks for it?
+fn counts(
+    signer: &Signer,
+    purpose: Purpose,
+    text: &[u8],
+    envelope: &Envelope<'_>,
+) -> Result<(), SignatureError> {
+    if !is_signed(&signer.public, purpose, text, envelope) {
         return Err(SignatureError::Wrong(signer.name.clone()));
     }
     if signer.key.is_security_key() {
@@ -129,7 +168,7 @@ pub fn verify<'s>(
             return Err(SignatureError::NotVerified(signer.name.clone()));
         }
     }
-    Ok(signer)
+    Ok(())
 }
 
 /// The text of a document that at least `wanted` different signers signed, and their names in order. One person's two keys
@@ -159,7 +198,12 @@ pub fn verify_document<'d>(
 }
 
 /// Is what is in the envelope this key's signature of the text for this purpose? Says nothing about flags.
-pub(crate) fn is_signed(key: &PublicKey, purpose: Purpose, text: &[u8], envelope: &Envelope<'_>) -> bool {
+pub(crate) fn is_signed(
+    key: &ssh_key::PublicKey,
+    purpose: Purpose,
+    text: &[u8],
+    envelope: &Envelope<'_>,
+) -> bool {
     if envelope.algorithm != key.algorithm().as_str().as_bytes() {
         return false;
     }
@@ -183,7 +227,12 @@ fn ed25519(Ed25519PublicKey(point): &Ed25519PublicKey, signed: &[u8], signature:
     key.and_then(|key| key.verify_strict(signed, &signature?)).is_ok()
 }
 
-fn ecdsa(key: &PublicKey, purpose: Purpose, text: &[u8], envelope: &Envelope<'_>) -> ssh_key::Result<()> {
+fn ecdsa(
+    key: &ssh_key::PublicKey,
+    purpose: Purpose,
+    text: &[u8],
+    envelope: &Envelope<'_>,
+) -> ssh_key::Result<()> {
     let bytes = [envelope.signature, envelope.trailer].concat();
     let signature = Signature::new(key.algorithm(), bytes)?;
     let signature = SshSig::new(key.key_data().clone(), purpose.namespace(), envelope.hash, signature)?;

@@ -37,9 +37,9 @@ impl Made<'_> {
         Self { key, flags: None, namespace: "head@authkeys", hash: HashAlg::Sha512, text: TEXT }
     }
 
-    fn public(&self) -> PublicKey {
+    fn public(&self) -> ssh_key::PublicKey {
         let point = Ed25519PublicKey(self.key.verifying_key().to_bytes());
-        PublicKey::from(match self.flags {
+        ssh_key::PublicKey::from(match self.flags {
             None => KeyData::Ed25519(point),
             Some(_) => KeyData::SkEd25519(SkEd25519::new(point, "ssh:")),
         })
@@ -140,6 +140,42 @@ fn a_security_key_was_touched_and_verified_whom_where_that_is_asked() {
 }
 
 #[test]
+fn the_key_in_a_signature_is_named_if_it_made_it_and_signs_here() {
+    let key_of =
+        |made: &Made| signing_key(Purpose::Head, TEXT, made.armour().as_bytes()).map(|key| key.line());
+    for flags in [None, Some(0x01), Some(0x05)] {
+        let made = Made { flags, ..Made::new() };
+        assert_eq!(key_of(&made), Ok(made.public().to_openssh().unwrap()));
+    }
+    let (made, sk) = (Made::new(), Made { flags: Some(0x04), ..Made::new() });
+    let name = |made: &Made| format!("{}", made.public().fingerprint(HashAlg::Sha256));
+    assert_eq!(key_of(&sk), Err(SignatureError::NotTouched(name(&sk))));
+    let other = Made { text: b"form: 1\nfleet: other\n", ..made.clone() };
+    assert_eq!(key_of(&other), Err(SignatureError::Wrong(name(&other))));
+    let namespace = "grant@authkeys";
+    let problem = Err(SignatureError::Namespace(namespace.into()));
+    assert_eq!(key_of(&Made { namespace, ..made.clone() }), problem);
+    // A key that no signers file can list says why.
+    for weak in made_keys::weak() {
+        let key = mutate::from_base64(weak.line.split(' ').nth(1).unwrap());
+        let problem = signing_key(Purpose::Head, TEXT, with_key(&made, &key).as_bytes()).unwrap_err();
+        assert!(matches!(problem, SignatureError::Unfit(_, LineProblem::Key(_))), "{problem} {}", weak.line);
+    }
+    let rsa = mutate::keys().into_iter().find(|key| key.starts_with("ssh-rsa ")).unwrap();
+    let rsa = mutate::from_base64(rsa.split(' ').nth(1).unwrap());
+    let problem = signing_key(Purpose::Head, TEXT, with_key(&made, &rsa).as_bytes()).unwrap_err();
+    assert!(matches!(problem, SignatureError::Unfit(_, LineProblem::Rsa)), "{problem}");
+}
+
+/// The armour of `made` with another key in it.
+fn with_key(made: &Made, key: &[u8]) -> String {
+    let plain = made.public().to_bytes().unwrap();
+    let blob = armour::read(made.armour().as_bytes()).unwrap();
+    let at = blob.windows(plain.len()).position(|bytes| bytes == plain).unwrap();
+    armour::write(&[&blob[..at - 4], &string(key), &blob[at + plain.len()..]].concat())
+}
+
+#[test]
 fn a_nonce_of_small_order_signs_nothing() {
     // R is the neutral element and s = k * a: the rule of RFC 8032 takes it, the strict one does not.
     let made = Made::new();
@@ -163,12 +199,10 @@ fn a_certificate_signs_nothing() {
     let line = mutate::keys().into_iter().find(|key| key.contains("-cert-v01@")).unwrap();
     let certificate = mutate::from_base64(line.split(' ').nth(1).unwrap());
     let made = Made::new();
-    let plain = made.public().to_bytes().unwrap();
-    let blob = armour::read(made.armour().as_bytes()).unwrap();
-    let at = blob.windows(plain.len()).position(|bytes| bytes == plain).unwrap();
-    let blob = [&blob[..at - 4], &string(&certificate), &blob[at + plain.len()..]].concat();
-    let problem =
-        verify(&made.listed(""), Purpose::Head, TEXT, armour::write(&blob).as_bytes(), now()).unwrap_err();
+    let armour = with_key(&made, &certificate);
+    let problem = verify(&made.listed(""), Purpose::Head, TEXT, armour.as_bytes(), now()).unwrap_err();
+    assert_eq!(problem, SignatureError::Certificate);
+    let problem = signing_key(Purpose::Head, TEXT, armour.as_bytes()).unwrap_err();
     assert_eq!(problem, SignatureError::Certificate);
 }
 
