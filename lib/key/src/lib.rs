@@ -194,6 +194,10 @@ impl PublicKey {
         if !KEY_TYPES.contains(&kind) {
             return Err(KeyProblem::TypeNotAccepted);
         }
+        // ssh-key takes what follows a blank for a comment, keeps it, and prints it again.
+        if !blob.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')) {
+            return Err(KeyProblem::Malformed);
+        }
         let key =
             ssh_key::PublicKey::from_openssh(&format!("{kind} {blob}")).map_err(|_| KeyProblem::Malformed)?;
         // The label must say what the blob is: a reader that goes by either must see the same key.
@@ -388,6 +392,17 @@ mod tests {
             .map(|key| key.kind().to_string())
             .collect();
         assert_eq!(kinds, KEY_TYPES.iter().map(ToString::to_string).collect());
+    }
+
+    #[test]
+    fn two_words_are_two_words() {
+        let (kind, blob) = ED25519.split_once(' ').unwrap();
+        assert_eq!(PublicKey::parse_words(kind, blob).map(|key| key.line()), Ok(ED25519.to_string()));
+        for more in [" ", " me", "\tme", "\n", "\nssh-rsa", "\r", "\0", "\u{a0}", ",", "-"] {
+            for blob in [format!("{blob}{more}x"), format!("{blob}{more}"), format!("{more}{blob}")] {
+                assert_eq!(PublicKey::parse_words(kind, &blob), Err(KeyProblem::Malformed), "{blob:?}");
+            }
+        }
     }
 
     #[test]
