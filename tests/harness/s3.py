@@ -10,7 +10,7 @@ HEAD. As with S3 an object that is not there is refused like one that is, for no
 usage: s3.py PORT CERTIFICATE KEY BUCKET ID SECRET [POLICY]
 POLICY is a file, which may be empty and may change. Of the language of policies it is understood as much as `reads` says; by
 one with anything else in it nobody reads anything.
-GET of /_test counts requests; its query sets what goes wrong from then on:
+Says `ready` on its standard error once it answers. GET of /_test counts requests; its query sets what goes wrong from then on:
   busy=N    the next N requests are answered 503 and not carried out
   lost=N    the next N are carried out, and answered 500
   deaf=1    conditions are taken and ignored
@@ -174,6 +174,7 @@ def main():
     # Each connection shakes hands in its own thread; by werkzeug's own way one that is stopped there keeps out all others.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.ssl_context = context
+    print("ready", file=sys.stderr, flush=True)
     server.serve_forever()
 
 

@@ -59,7 +59,7 @@ impl Server {
             .expect("tests/prerequisites.sh installs moto");
         let mut said = String::new();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
-        while !said.contains("Running on") {
+        while !said.contains("ready\n") {
             let length = lines.read_line(&mut said).unwrap();
             assert!(length > 0, "no server: {said}");
         }
