@@ -3,6 +3,8 @@
 
 #[path = "publications/bucket.rs"]
 mod bucket;
+#[path = "publications/orders.rs"]
+mod orders;
 
 use std::collections::BTreeSet;
 use std::process::Output;

@@ -99,7 +99,8 @@ pub fn pull(
     let mirror = Mirror::at(&fleet.mirror);
     let files = Files::of(&mirror);
     let failed = Backoff::read(&files.backoff);
-    if let Some((failed, until)) = failed.and_then(|failed| Some((failed, failed.until(now)?)))
+    if let Some((failed, until)) =
+        failed.and_then(|failed| Some((failed, failed.until(now, fleet.revoked_age)?)))
         && !at_once
     {
         return Err(PullError::Waits(failed.failures, until));
@@ -219,18 +220,25 @@ fn take_over(
     Ok(())
 }
 
-/// Writes this host's copy of the fleet's revocations, if it is not that.
+/// Brings this host's copy of the fleet's revocations up to what the collector had `read` then.
 ///
-/// A list that was read later stays, as a schedule and people do: where the mark is lost, an earlier head is taken while it is
-/// valid, and must lift nothing. A list from what has not come yet says nothing about which is later.
+/// An order holds until it is over or a later one about the same takes its place, never because a list lacks it: one that a
+/// store or a collector has lost, or that is older than what is here, lets nobody back in. So the copy is as young as the
+/// younger of the two. One from what has not come yet says nothing about which is later.
 fn revoke(path: &Path, revoked: &Revocations, read: Timestamp, now: Timestamp) -> Result<(), PullError> {
-    let text = revoked.clone().read_at(Some(read)).to_string();
-    if let Some(known) = read_own(path, revocations::LARGEST as u64) {
-        let known_read = Revocations::parse(&known).ok().and_then(|known| known.read());
-        let is_later = known_read.is_some_and(|known| known > read && known <= now.plus(Rules::SKEW));
-        if known == text || is_later {
-            return Ok(());
+    let known = read_own(path, revocations::LARGEST as u64);
+    let mut list = revoked.clone().read_at(Some(read));
+    if let Some(mut before) = known.as_deref().and_then(|text| Revocations::parse(text).ok()) {
+        before.drop_ended(now);
+        // Together more than a list may have: then the collector's word alone.
+        let _ = list.merge(&before);
+        if let Some(at) = before.read().filter(|at| *at > read && *at <= now.plus(Rules::SKEW)) {
+            list = list.read_at(Some(at));
         }
+    }
+    let text = list.to_string();
+    if known.is_some_and(|known| known == text) {
+        return Ok(());
     }
     publish::replace(path, 0o644, |temporary| fs::write(temporary, &text)).map_err(PullError::Write)
 }
@@ -270,27 +278,58 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_revocations_that_was_read_earlier_lifts_nothing() {
+    fn a_revocation_holds_until_it_is_over_or_lifted_whatever_a_list_lacks() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("revoked");
         let at = |seconds: i64| Timestamp::from_unix(1_795_165_200 + seconds);
-        let alice = "revocations 1\nperson alice 1 revoked 2026-11-20T08:00:00Z - eve left\n";
-        let (before, after) = (Revocations::none(), Revocations::parse(alice).unwrap());
+        let list = |text: &str| Revocations::parse(&format!("revocations 1\n{text}")).unwrap();
+        let none = Revocations::none();
+        let alice = list("person alice 1 revoked 2026-11-20T08:00:00Z 2026-11-21T08:00:00Z eve left\n");
+        let bob = list("person bob 7 revoked 2026-11-20T08:00:00Z - eve\n");
+        let both = {
+            let mut both = alice.clone();
+            both.merge(&bob).unwrap();
+            both
+        };
         let kept = || Revocations::parse(&fs::read_to_string(&path).unwrap()).unwrap();
-        revoke(&path, &after, at(60), at(60)).unwrap();
+        let pull = |list: &Revocations, read, now| {
+            revoke(&path, list, at(read), at(now)).unwrap();
+            (kept().read_at(None), kept().read().unwrap().since(at(0)).as_seconds())
+        };
+        assert_eq!(pull(&alice, 60, 60), (alice.clone(), 60));
         // As a store shows it to a host that has lost its mark.
-        revoke(&path, &before, at(0), at(90)).unwrap();
-        assert_eq!(kept(), after.clone().read_at(Some(at(60))));
-        revoke(&path, &after, at(90), at(90)).unwrap();
-        assert_eq!(kept().read(), Some(at(90)));
-        revoke(&path, &before, at(120), at(120)).unwrap();
-        assert_eq!(kept(), before.clone().read_at(Some(at(120))), "lifted by a later list");
-        // A clock that was wrong left a list from the future: it must not keep the next ones away.
-        revoke(&path, &before, at(7200), at(7200)).unwrap();
-        revoke(&path, &after, at(150), at(150)).unwrap();
-        assert_eq!(kept(), after.clone().read_at(Some(at(150))));
+        assert_eq!(pull(&none, 0, 90), (alice.clone(), 60));
+        // By a collector that never had it, and by one whose clock is behind.
+        assert_eq!(pull(&none, 90, 90), (alice.clone(), 90));
+        assert_eq!(pull(&bob, 30, 90), (both.clone(), 90));
+        // Lifted by a later order alone.
+        let lifted = list("person alice 2 lifted 2026-11-20T09:01:00Z 2026-11-21T08:00:00Z eve\n");
+        let (now, _) = pull(&lifted, 120, 120);
+        assert_eq!((now.in_force(at(120)).count(), now.iter().count()), (1, 2));
+        assert_eq!(pull(&both, 100, 130).0, now, "an older copy");
+        // Over, it is forgotten once nobody tells of it any more.
+        assert_eq!(pull(&none, 90_000, 90_000).0, bob);
+        // A clock that was wrong left a list from the future: the next ones are not kept away.
+        assert_eq!(pull(&bob, 97_200, 97_200).1, 97_200);
+        assert_eq!(pull(&bob, 90_150, 90_150).1, 90_150);
         fs::write(&path, "not a list").unwrap();
-        revoke(&path, &before, at(160), at(160)).unwrap();
-        assert_eq!(kept().read(), Some(at(160)));
+        assert_eq!(pull(&alice, 90_160, 90_160), (alice, 90_160));
+    }
+
+    #[test]
+    fn more_than_a_list_may_have_together_is_what_the_collector_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("revoked");
+        let at = Timestamp::from_unix(1_795_165_200);
+        let lines = |first: usize| {
+            let line = |number| format!("grant {number:09} 1 revoked 2026-11-20T08:00:00Z - eve\n");
+            let lines: String = (first..first + revocations::MOST).map(line).collect();
+            Revocations::parse(&format!("revocations 1\n{lines}")).unwrap()
+        };
+        for first in [0, 5] {
+            revoke(&path, &lines(first), at, at).unwrap();
+            let kept = Revocations::parse(&fs::read_to_string(&path).unwrap()).unwrap();
+            assert_eq!(kept.read_at(None), lines(first));
+        }
     }
 }

@@ -3,19 +3,14 @@
 use std::collections::BTreeMap;
 
 use fleet::{Digest, FleetShift, Head, Part, ReadSchedule, RotaIndex, ScheduleShifts, later};
-use policy::revocations::{Revocations, RevocationsError};
+use policy::revocations::Revocations;
 use policy::{Roster, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::current::Signed;
 use crate::objects::{Objects, ObjectsError};
+use crate::orders::Orders;
 use crate::own::{Own, Stamp};
-
-/// How long a revocation stays in the list after its end: the clock of a host may be behind.
-const ENDED: Span = Span::hours(24);
-
-/// The largest list of revocations in a store, in bytes.
-const LARGEST_REVOCATIONS: u32 = 4 * 1024 * 1024;
 
 /// What is published next.
 #[derive(Debug)]
@@ -47,12 +42,10 @@ pub struct BuiltPeople {
 pub struct Sources<'a> {
     /// What this host knows.
     pub own: &'a Own,
-    /// The fleet's revocations as this collector has them.
-    pub revoked: &'a Revocations,
+    /// The fleet's revocations.
+    pub orders: &'a Orders,
     /// The last publication.
     pub last: Option<&'a Signed>,
-    /// Did this collector publish that, and has it a list that is sure to have the revocations in it?
-    pub has_orders: bool,
     /// People that need not be built again.
     pub built: Option<BuiltPeople>,
 }
@@ -61,7 +54,7 @@ impl Sources<'_> {
     /// Drafts the publication at `now` of the fleet `id`, valid for so long. Its objects are in `objects` then.
     ///
     /// # Errors
-    /// It cannot be known now what hosts would lose; or an object cannot be made.
+    /// What was published cannot be read now; or an object cannot be made.
     pub fn draft(
         &self,
         objects: &mut Objects<'_>,
@@ -71,7 +64,7 @@ impl Sources<'_> {
     ) -> Result<Draft, ObjectsError> {
         let last = self.last;
         let mut problems = self.own.problems.clone();
-        let revoked = self.revocations(objects, last, now, &mut problems)?;
+        let revoked = self.revocations(objects, &mut problems);
         let revoked_part = objects.part(revoked.to_string().as_bytes())?;
         let (index, rota_read) = self.rota(objects, last, now, &mut problems)?;
         let rota = rota_read.map(|_| objects.part(&index.to_bytes())).transpose()?;
@@ -96,28 +89,12 @@ impl Sources<'_> {
         Ok(Draft { head, revoked, schedules: index.schedules().len(), problems, notes, built })
     }
 
-    fn revocations(
-        &self,
-        objects: &mut Objects<'_>,
-        last: Option<&Signed>,
-        now: Timestamp,
-        problems: &mut Vec<String>,
-    ) -> Result<Revocations, ObjectsError> {
-        let mut revoked = self.revoked.clone();
-        if let Some(last) = last {
-            match published_revocations(objects, last) {
-                Ok(theirs) => {
-                    revoked.merge(&theirs).map_err(unusable)?;
-                    objects.reuse([last.head.revoked]);
-                }
-                Err(problem) if problem.may_pass() => return Err(problem),
-                // What this collector published it has; what another did might be lifted by not having it.
-                Err(problem) if self.has_orders => problems.push(problem.to_string()),
-                Err(problem) => return Err(ObjectsError::Orders(Box::new(problem))),
-            }
+    fn revocations(&self, objects: &mut Objects<'_>, problems: &mut Vec<String>) -> Revocations {
+        match &self.orders.lost {
+            Some(problem) => problems.push(problem.to_string()),
+            None => objects.reuse(self.last.map(|last| last.head.revoked)),
         }
-        revoked.drop_ended(now.minus(ENDED));
-        Ok(revoked.read_at(None))
+        self.orders.list.clone()
     }
 
     fn rota(
@@ -203,20 +180,6 @@ struct ChosenPeople {
     scope: Digest,
     tree: Option<(Timestamp, Part)>,
     content: Option<Stamp>,
-}
-
-fn unusable(error: RevocationsError) -> ObjectsError {
-    ObjectsError::Revocations(error)
-}
-
-/// The revocations that a head has.
-///
-/// # Errors
-/// They cannot be read.
-pub fn published_revocations(objects: &Objects<'_>, last: &Signed) -> Result<Revocations, ObjectsError> {
-    let text = objects.read(&last.head.revoked.object, LARGEST_REVOCATIONS)?;
-    let text = std::str::from_utf8(&text).map_err(|_| unusable(RevocationsError::Form))?;
-    Revocations::parse(text).map_err(unusable)
 }
 
 /// The schedules of this host's roster, with their objects, but for those that were published as read later. One that cannot

@@ -9,6 +9,7 @@ mod draft;
 mod hear;
 mod local;
 mod objects;
+mod orders;
 mod own;
 mod pack;
 mod publisher;

@@ -19,10 +19,11 @@ use signed::SigningKeyError;
 
 use crate::config::Config;
 use crate::current::{Current, CurrentError, Signed};
-use crate::draft::{Draft, Sources, published_revocations};
+use crate::draft::{Draft, Sources};
 use crate::hear;
 use crate::local::{Local, LocalError};
 use crate::objects::{Objects, ObjectsError};
+use crate::orders::{self, Orders};
 use crate::own::{Own, Stamps};
 use crate::pack::pack;
 use crate::signing::{Signing, SigningError};
@@ -108,6 +109,10 @@ pub enum CollectorError {
     TooLarge(usize),
     /// An order is impossible.
     Order(RevocationsError),
+    /// No order about this can follow what is known of it.
+    Last(Subject),
+    /// The store's head says nothing here, why, and this collector has no list of revocations of its own.
+    Unknown(FleetError),
     /// Others published each time.
     Outrun,
 }
@@ -129,6 +134,17 @@ impl fmt::Display for CollectorError {
                 "the head has {size} bytes with its signatures, and hosts read {LARGEST_HEAD}; use fewer `signing_keys`"
             ),
             Self::Order(error) => error.fmt(f),
+            Self::Last(subject) => write!(
+                f,
+                "{subject}: what is known has the highest serial that there is, so nothing can follow it; stop publishing, and take its \
+                 line out of `revocations` of each collector and of /var/lib/oncall-cache/revoked on each host"
+            ),
+            Self::Unknown(problem) => write!(
+                f,
+                "the store has a head that does not count here: {problem}; and this collector has no list of revocations, so \
+                 publishing could lift some: add the lines of the other collectors to fleet-signers, bring the file \
+                 `revocations` back from a backup, revoke everybody anew, or remove `head` from the store if nobody was"
+            ),
             Self::Outrun => write!(
                 f,
                 "others published before this collector {ROUNDS} times; see `oncall-collector status` for who"
@@ -178,23 +194,35 @@ impl<'a> Publisher<'a> {
             .publish(is_asked)
     }
 
-    /// Changes what the fleet's revocations say about `subject`: `make` gets what is known, here and in the store, and the
-    /// serial of a new order. It is kept here; publishing is another matter, and may fail. Was there anything to change?
+    /// The instant it is by this host's clock or, where that is behind, by what its syncs have proven: what is revoked must
+    /// not be over by the time that the clock is set.
+    pub fn now(&self) -> Timestamp {
+        let copies = host::Config::load(&self.config.syncs()).map(|syncs| syncs.paths);
+        copies.map_or_else(|_| now(), |paths| clock::reached([&paths.roster, &paths.keys], now()))
+    }
+
+    /// Changes what the fleet's revocations say about `subject` at `at`: `make` gets what is known, here and in the store,
+    /// and the serial of a new order. It is kept here; publishing is another matter, and may fail. Was there anything to
+    /// change?
     ///
     /// # Errors
     /// Nothing was changed.
     pub fn order(
         &self,
         subject: &Subject,
+        at: Timestamp,
         make: impl FnOnce(Option<&Order>, u64) -> Option<Order>,
     ) -> Result<bool, CollectorError> {
         let mut list = self.local.revocations()?;
         if let Some(theirs) = self.published_revocations() {
             list.merge(&theirs)?;
         }
-        let serial = list.next_serial(subject, now());
+        let serial = list.next_serial(subject, at);
         let Some(order) = make(list.get(subject), serial) else { return Ok(false) };
-        list.insert(subject.clone(), order)?;
+        list.insert(subject.clone(), order.clone())?;
+        if list.get(subject) != Some(&order) {
+            return Err(CollectorError::Last(subject.clone()));
+        }
         self.local.keep_revocations(&list)?;
         Ok(true)
     }
@@ -212,7 +240,7 @@ impl<'a> Publisher<'a> {
         let (signers, _) = mirror::read_signers(&self.config.signers).ok()?;
         let store = stores::open(self.config, Access::Read).ok()?;
         let last = Current::read(&*store, &self.config.fleet, &signers, now()).ok()?.head?;
-        published_revocations(&Objects::new(&self.local.copies, &*store, &BTreeSet::new()), &last).ok()
+        orders::published(&Objects::new(&self.local.copies, &*store, &BTreeSet::new()), &last).ok()
     }
 }
 
@@ -240,30 +268,27 @@ impl Session<'_> {
     fn round(&self, is_asked: bool, lost: &BTreeSet<Digest>) -> Result<Round, CollectorError> {
         let at = now();
         let own = Own::read(&self.syncs, at);
-        let revoked = self.local.revocations()?;
         let current = Current::read(&*self.store, &self.config.fleet, &self.signing.signers, at)?;
         judge_clock(at, &uptime(), &own.proven, current.date)?;
+        let last = current.head.as_ref();
+        let mut objects = self.objects(lost);
+        let mut orders = Orders::gather(self.local.revocations()?, last, &objects, at)?;
         let is_newer = |last: &Signed| hear::came_since(last.head.issued, at);
-        let is_asked = is_asked || current.head.as_ref().is_some_and(is_newer);
-        let why = match turn(self.last(current.head.as_ref()).as_ref(), self.config.patience(), is_asked, at)
-        {
-            Turn::StandBy(who, age) => return Ok(Round::StandsBy(who, age)),
+        let is_asked = is_asked || orders.is_ahead || last.is_some_and(is_newer);
+        let why = match turn(self.last(last).as_ref(), self.config.patience(), is_asked, at) {
+            Turn::StandBy(who, age) => {
+                if orders.lost.is_none() {
+                    self.local.keep_revocations(&orders.list)?;
+                }
+                return Ok(Round::StandsBy(who, age));
+            }
             Turn::Publish(why) => why,
         };
-        if let Some(problem) = &current.problem {
-            (self.live.note)(format_args!(
-                "what the store has is replaced, for no host takes it over: {problem}"
-            ));
-        }
+        self.see_that_nothing_is_lifted(&current, &mut orders)?;
         let started = uptime();
         let mut memory = self.local.memory();
-        let mut objects = self.objects(lost);
-        let last = current.head.as_ref();
-        // What this collector published, it has; unless its disk was lost meanwhile.
-        let is_own = last.is_some_and(|last| self.signing.is_own(&last.names));
-        let has_orders = is_own && self.local.has_revocations();
         let built = memory.built.filter(|_| lost.is_empty());
-        let sources = Sources { own: &own, revoked: &revoked, last, has_orders, built };
+        let sources = Sources { own: &own, orders: &orders, last, built };
         let mut draft = sources.draft(&mut objects, &self.config.fleet, self.config.valid, at)?;
         draft.head.pack = match &draft.head.people {
             Some(root) => {
@@ -292,6 +317,29 @@ impl Session<'_> {
         let Draft { head, revoked, schedules, problems, notes, .. } = draft;
         let published = Published { head, why, schedules, revoked, written, is_new, problems, notes };
         Ok(Round::Published(Box::new(published), own.stamps))
+    }
+
+    /// Whoever is revoked in a head that cannot be built upon must not be let in again by a list that never had them.
+    fn see_that_nothing_is_lifted(
+        &self,
+        current: &Current,
+        orders: &mut Orders,
+    ) -> Result<(), CollectorError> {
+        let has_list = self.local.has_revocations();
+        // What this collector published, it has; unless its disk was lost meanwhile.
+        let is_own = |last: &Signed| self.signing.is_own(&last.names);
+        let has_orders = has_list && current.head.as_ref().is_some_and(is_own);
+        if !has_orders && let Some(problem) = orders.lost.take() {
+            return Err(ObjectsError::Orders(Box::new(problem)).into());
+        }
+        let Some(problem) = &current.problem else { return Ok(()) };
+        if !has_list {
+            return Err(CollectorError::Unknown(problem.clone()));
+        }
+        (self.live.note)(format_args!(
+            "what the store has is replaced, for no host takes it over: {problem}"
+        ));
+        Ok(())
     }
 
     fn objects<'o>(&'o self, lost: &'o BTreeSet<Digest>) -> Objects<'o> {

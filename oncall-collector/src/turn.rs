@@ -22,7 +22,7 @@ pub enum Why {
     Own,
     /// The last publication is another's, and is old.
     TakesOver,
-    /// It was asked to.
+    /// It was asked to, or knows of a revocation that hosts do not know.
     Asked,
 }
 

@@ -85,6 +85,31 @@ fn a_first_pull_goes_by_the_url_whose_clock_is_this_hosts() {
 }
 
 #[test]
+fn a_store_that_cannot_prove_its_name_is_asked_and_told_nothing() {
+    let site = Site::start();
+    site.publish(&Publication::new());
+    let host = &site.suite.host;
+    host.write("/etc/authkeys/store-header", "Fleet-Access: secret\n", 0o640);
+    host.must(
+        "chgrp oncall-cache /etc/authkeys/store-header && echo 127.0.0.1 store.example.com >>/etc/hosts",
+    );
+    let with_header = "header_file = \"store-header\"";
+    // Somebody in between, with a good certificate of another host.
+    site.configure(&[&format!("https://store.example.com:{PORT}/fleet")], with_header);
+    site.refuses("store-unreachable");
+    // And one with the right name, by an authority that root does not name.
+    let other = HostileStore::start(host, PORT + 1);
+    host.write("/etc/authkeys/store-ca.pem", other.ca_pem(), 0o644);
+    site.configure(&[&site.store.url()], with_header);
+    site.refuses("store-unreachable");
+    assert_eq!(site.store.requests(), []);
+    host.write("/etc/authkeys/store-ca.pem", site.store.ca_pem(), 0o644);
+    assert!(site.pull().contains("taken over"));
+    let asked = site.store.requests();
+    assert!(asked[0].headers.contains(&"fleet-access: secret".to_string()), "{asked:?}");
+}
+
+#[test]
 fn a68_a_head_far_ahead_is_refused_and_the_next_good_one_is_taken() {
     let site = Site::start();
     let first = Publication::new().later(-30);

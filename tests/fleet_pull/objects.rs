@@ -4,6 +4,13 @@ use super::*;
 use harness::store::Lie;
 use std::time::{Duration, Instant};
 
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
+
+/// 200 with this behind it, and the end of the connection.
+fn raw(rest: &str) -> Lie {
+    Lie::Raw(format!("HTTP/1.1 200 OK\r\n{rest}").into_bytes())
+}
+
 #[test]
 fn a70_an_object_that_is_not_the_one_named_is_refused_and_the_old_state_stays() {
     let site = Site::start();
@@ -44,6 +51,14 @@ fn a70_an_object_that_is_not_the_one_named_is_refused_and_the_old_state_stays() 
             (Lie::Answer(304, Vec::new(), Vec::new()), "object-missing"),
             (Lie::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 900000000000\r\n\r\n".to_vec()), "object-size"),
             (Lie::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab".to_vec()), "object-missing"),
+            (raw("Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef"), "object-missing"),
+            (raw(&"X-A: b\r\n".repeat(100_000)), "object-missing"),
+            (raw(&format!("X-A: {}", "b".repeat(4 << 20))), "object-missing"),
+            (raw(&format!("{CHUNKED}5;{}", "b".repeat(4 << 20))), "object-missing"),
+            (raw(&format!("{CHUNKED}0\r\n{}", "X-A: b\r\n".repeat(500_000))), "object-missing"),
+            (raw(&format!("{CHUNKED}ffffffffffffffff\r\nx")), "object-missing"),
+            (Lie::Raw(b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100_000)), "object-missing"),
+            (Lie::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), "object-missing"),
             (Lie::Flood, "object-size"),
         ] {
             site.store.lie(path, Some(lie.clone()));

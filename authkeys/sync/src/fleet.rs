@@ -10,7 +10,7 @@ use fleet::{HeadRefusal, Origin, Standing};
 use host::clock;
 use host::config::Fleet;
 use mirror::{FleetError, Mirror, Opened, Trusted, open, read_mark, read_signers};
-use policy::Timestamp;
+use policy::{Rules, Timestamp};
 use store::keys::Base;
 
 use crate::complain;
@@ -95,8 +95,10 @@ fn taken_over(
         let time = Some(proven_time(keys, head.issued, asked));
         Fetched { time, read, mark: Some(*mark), ..Fetched::alone(pending, note, asked) }
     };
-    // As after a collector was set up anew from what an older one left.
-    if let Some(base) = base.filter(|base| !base.is_damaged() && read < base.synced()) {
+    // As after a collector was set up anew from what an older one left. A copy from what has not come was read by a clock that
+    // was wrong, and says nothing about which is later.
+    let is_later = |base: &&Base| read < base.synced() && base.synced() <= asked.plus(Rules::SKEW);
+    if let Some(base) = base.filter(|base| !base.is_damaged()).filter(is_later) {
         let since = base.synced();
         complain(format_args!(
             "the fleet's people were read at {read}, before those of this host at {since}; these stay"

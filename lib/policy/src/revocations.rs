@@ -301,6 +301,15 @@ impl Revocations {
         Ok(())
     }
 
+    /// Does it say something about a subject that `other` does not know yet, and that is not over at `now`?
+    pub fn is_ahead_of(&self, other: &Self, now: Timestamp) -> bool {
+        let lasts = |order: &Order| order.until.is_none_or(|until| now < until);
+        let is_news = |(subject, order): (&Subject, &Order)| {
+            other.get(subject).is_none_or(|theirs| theirs.rank() < order.rank())
+        };
+        self.iter().filter(|(_, order)| lasts(order)).any(is_news)
+    }
+
     /// Leaves out what ended before `now`: it would hold on no host any more, whichever copy is older.
     pub fn drop_ended(&mut self, now: Timestamp) {
         self.orders.retain(|_, order| order.until.is_none_or(|until| now < until));
@@ -492,5 +501,24 @@ mod tests {
         assert_eq!(list.iter().count(), 4);
         list.drop_ended(at("2026-11-21T09:00:00Z"));
         assert_eq!((list.get(&person("alice")), list.iter().count()), (None, 3));
+    }
+
+    #[test]
+    fn a_list_is_ahead_by_an_order_that_lasts_and_that_the_other_does_not_know() {
+        let (now, end) = (at("2026-11-20T09:00:00Z"), at("2026-11-20T10:00:00Z"));
+        let list = |serial, lifted, until| {
+            let mut list = Revocations::none();
+            list.insert(person("alice"), Order { until, ..order(serial, lifted) }).unwrap();
+            list
+        };
+        let none = Revocations::none();
+        let one = list(5, false, Some(end));
+        assert!(one.is_ahead_of(&none, now) && !none.is_ahead_of(&one, now) && !one.is_ahead_of(&one, now));
+        assert!(!one.is_ahead_of(&none, end), "over");
+        for (other, is_ahead) in
+            [(list(6, true, Some(end)), true), (list(4, false, None), false), (list(5, true, None), false)]
+        {
+            assert_eq!(other.is_ahead_of(&one, now), is_ahead, "{other}");
+        }
     }
 }

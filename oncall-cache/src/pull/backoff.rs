@@ -54,10 +54,14 @@ impl Backoff {
         Self { failures, since, last: now }
     }
 
-    /// When the store is to be asked again, if that is not yet. A failure that has not come is no reason to wait.
-    pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
+    /// When the store is to be asked again, if that is not yet. A failure that has not come is no reason to wait. Where
+    /// guarded logins are refused once revocations are as old as `revoked_age`, half of that is the longest wait: a host
+    /// must not be closed long after the store is back.
+    pub fn until(&self, now: Timestamp, revoked_age: Option<Span>) -> Option<Timestamp> {
+        let half = |age: Span| Span::seconds(age.as_seconds() / 2);
+        let longest = revoked_age.map_or(LONGEST_WAIT, |age| half(age).min(LONGEST_WAIT));
         let doubled = FIRST.checked_shl(self.failures.saturating_sub(1)).filter(|_| self.failures < 10);
-        let wait = doubled.map_or(LONGEST_WAIT, |seconds| Span::seconds(seconds).min(LONGEST_WAIT));
+        let wait = doubled.map_or(longest, |seconds| Span::seconds(seconds).min(longest));
         let until = self.last.plus(wait);
         (self.last <= now && now < until).then_some(until)
     }
@@ -88,18 +92,27 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..40 {
             let one = Backoff::after(backoff, at(1000));
-            waits.push(one.until(at(1000)).map(|until| until.since(at(1000)).as_seconds()));
+            waits.push(one.until(at(1000), None).map(|until| until.since(at(1000)).as_seconds()));
             backoff = Some(one);
         }
         let known: Vec<i64> = waits.iter().map(|wait| wait.unwrap()).collect();
         assert_eq!(known[..6], [30, 60, 120, 240, 480, 600]);
         assert!(known[6..].iter().all(|wait| *wait == 600));
         let one = Backoff::after(None, at(1000));
-        assert_eq!(
-            (one.until(at(1029)), one.until(at(1030)), one.until(at(999))),
-            (Some(at(1030)), None, None)
-        );
+        let until = |now: i64| one.until(at(now), None);
+        assert_eq!((until(1029), until(1030), until(999)), (Some(at(1030)), None, None));
         assert_eq!(Backoff::after(Some(one), at(500)).since, at(500));
+    }
+
+    #[test]
+    fn a_host_that_is_closed_by_old_revocations_asks_twice_as_often_as_they_may_be_old() {
+        let many = Backoff { failures: 20, since: Timestamp::from_unix(0), last: Timestamp::from_unix(1000) };
+        let wait = |age| {
+            let until = many.until(Timestamp::from_unix(1000), age).unwrap();
+            until.since(many.last).as_seconds()
+        };
+        let ages = [Some(Span::minutes(2)), Some(Span::minutes(20)), Some(Span::hours(4)), None];
+        assert_eq!(ages.map(wait), [60, 600, 600, 600]);
     }
 
     #[test]

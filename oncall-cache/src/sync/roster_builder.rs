@@ -258,7 +258,7 @@ impl<'a> RosterBuilder<'a> {
             return Ok(());
         }
         if let Some(previous) = &previous {
-            not_before(previous, taken)?;
+            not_before(previous, taken, self.now)?;
         }
         guards::check_collected(guards, told)
     }
@@ -352,10 +352,11 @@ impl<'a> RosterBuilder<'a> {
 }
 
 /// Of two readings the later one stands, whichever came later: collectors differ. Where both say the same, what is known
-/// is as young as the younger one.
-fn not_before(previous: &ScheduleShifts, taken: &mut ScheduleShifts) -> Result<(), Trouble> {
+/// is as young as the younger one. One from what has not come was read by a clock that was wrong, and says nothing about
+/// which is later.
+fn not_before(previous: &ScheduleShifts, taken: &mut ScheduleShifts, now: Timestamp) -> Result<(), Trouble> {
     let (was, is) = (previous.schedule.synced, taken.schedule.synced);
-    if is >= was {
+    if is >= was || was > now.plus(SKEW) {
         return Ok(());
     }
     let set = |one: &ScheduleShifts| one.shifts.iter().cloned().collect::<BTreeSet<_>>();
@@ -394,10 +395,16 @@ mod tests {
             [(500, "bob", Some(500)), (501, "bob", Some(501)), (499, "alice", Some(500)), (499, "bob", None)]
         {
             let mut taken = read_at(at, person);
-            let outcome = not_before(&stands, &mut taken).ok();
+            let outcome = not_before(&stands, &mut taken, Timestamp::from_unix(600)).ok();
             let known = outcome.map(|()| taken.schedule.synced.unix());
             assert_eq!(known, expected, "{at} {person}");
             assert!(known.is_none() || taken.schedule.horizon.unix() == known.unwrap() + 100);
+        }
+        // Two minutes are borne; what is further ahead was read by a wrong clock.
+        for (now, expected) in [(380, None), (379, Some(370))] {
+            let mut taken = read_at(370, "bob");
+            let outcome = not_before(&stands, &mut taken, Timestamp::from_unix(now)).ok();
+            assert_eq!(outcome.map(|()| taken.schedule.synced.unix()), expected, "{now}");
         }
     }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use std::path::Path;
 
 use host::accounts;
-use host::clock::now;
 use host::said::{CANNOT_TELL, Live, Said, USAGE};
 use policy::Span;
 use policy::revocations::{LONGEST_REASON, Order, Subject};
@@ -105,8 +104,8 @@ fn change(
     let by = accounts::operator();
     let config = Config::load(config).map_err(CollectorError::from)?;
     let publisher = Publisher::begin(&config, live)?;
-    let at = now();
-    let is_changed = publisher.order(subject, |known, serial| {
+    let at = publisher.now();
+    let is_changed = publisher.order(subject, at, |known, serial| {
         let order = |lifted, until, reason: &str| Order {
             serial,
             lifted,

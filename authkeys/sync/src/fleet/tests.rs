@@ -234,6 +234,21 @@ fn a_copy_ages_from_the_collectors_reading_and_an_earlier_one_never_replaces_it(
 }
 
 #[test]
+fn a_copy_from_when_all_clocks_were_ahead_keeps_nobody_in_once_root_has_raised_the_epoch() {
+    let mut world = World::new();
+    let ahead = NOW.plus(Span::hours(24));
+    world.publish(&crowd(10), ahead);
+    world.sync(ahead).unwrap();
+    // The clocks are right again, and root lets the sequence start below the one that is here.
+    world.publish(&crowd(9), NOW);
+    assert!(world.sync(NOW).unwrap_err().contains("(head-replay)"));
+    let text = String::from_utf8(world.config.text.clone()).unwrap().replace("urls =", "epoch = 1\nurls =");
+    world.config = Config::parse(&world.directory.path().join("config.toml"), text.as_bytes()).unwrap();
+    assert_eq!(world.sync(NOW).unwrap().people, 9);
+    assert_eq!((world.people(NOW).len(), world.copy(NOW).synced()), (9, NOW));
+}
+
+#[test]
 fn a_clock_that_was_set_back_shows_until_there_is_a_later_head() {
     let mut world = World::new();
     world.publish(&crowd(3), NOW);
