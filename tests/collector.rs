@@ -464,6 +464,18 @@ fn a_head_that_no_host_takes_over_is_replaced_and_another_fleets_is_not() {
     assert!(collector.refused("status", 2).contains("no host takes over what is published"));
     let output = collector.try_at("publish");
     assert!(text(&output).contains("what the store has is replaced"), "{}", text(&output));
+    // Nor do hosts take one that is larger than any, also where it is more than a collector reads.
+    for bytes in [5_000, 70_000] {
+        host.must(&format!("head -c {bytes} /dev/zero >{STORE}/head"));
+        assert!(collector.refused("status", 2).contains("no host takes over what is published"));
+        let output = collector.try_at("publish");
+        let said = text(&output);
+        assert!(
+            output.status.success() && said.contains("what the store has is replaced"),
+            "{bytes}: {said}"
+        );
+        collector.published();
+    }
     let json: serde_json::Value = serde_json::from_str(&collector.at("status --json")).unwrap();
     assert_eq!((&json["health"], &json["publishes"]), (&"well".into(), &true.into()));
 

@@ -31,6 +31,8 @@ fn the_demo_shows_the_hand_over_and_leaves_nothing_behind() {
     let output =
         Command::new("timeout").args(["300", "sh", SCRIPT]).arg(build_directory()).output().expect("sh runs");
     assert!(output.status.success(), "{}", text(&output));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("warning"), "{said}");
     let lines = lines(&output);
     let rows = |person: &str| -> Vec<&String> {
         lines.iter().filter(|line| line.starts_with(&format!("{person:<8}")) && line.len() > 30).collect()

@@ -170,6 +170,8 @@ logins() {
     for person in alice bob carol; do usermod -a -G sudo $person; done
     echo '%sudo ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/demo
     chmod 440 /etc/sudoers.d/demo
+    # What the configuration names is there by now: whoever sets a host up is warned otherwise.
+    write_rota
     sh /run/suite/source/packaging/pam/enable.sh >/dev/null
     mkdir -p /etc/ssh/sshd_config.d
     cp /run/suite/source/packaging/sshd_config.d/10-authkeys.conf /etc/ssh/sshd_config.d/
@@ -179,6 +181,7 @@ logins() {
     rm -f /etc/update-motd.d/*
     ssh-keygen -A >/dev/null
     /usr/sbin/sshd -p 2222 -o ListenAddress=127.0.0.1
+    # Once more: the hand-over is twenty seconds from here.
     write_rota
 
     heading 'People from people.toml, shifts from rota.toml, once, into SQLite'

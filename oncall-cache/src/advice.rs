@@ -1,9 +1,12 @@
 //! What to do about an answer: one step that exists, for each reason.
 
-use policy::{Authority, Decision, Ground, Reason};
+use policy::{Authority, Decision, Ground, Reason, Verdict};
 
-/// The next step of `person`, who asked for `account`.
-pub fn step(decision: &Decision, person: &str, account: &str) -> String {
+/// The next step of `person`, who asked for `account`; `first` is the command that comes before every sync, if one does.
+pub fn step(decision: &Decision, person: &str, account: &str, first: Option<&str>) -> String {
+    if let (Some(first), Verdict::CannotTell, true) = (first, decision.verdict, is_by_sync(decision.reason)) {
+        return format!("as root, run {first}, then authkeys-sync and oncall-cache sync");
+    }
     let text = match decision.reason {
         Reason::OnCall => "none needed; access ends by itself",
         Reason::Automation => {
@@ -59,6 +62,19 @@ pub fn step(decision: &Decision, person: &str, account: &str) -> String {
         Reason::ConfigInvalid => "run oncall-cache config check on the configuration, and fix what it names",
     };
     text.to_string()
+}
+
+/// Is it mended by a sync that has something to read?
+const fn is_by_sync(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::CacheMissing
+            | Reason::CacheCorrupt
+            | Reason::CacheVersion
+            | Reason::CacheStale
+            | Reason::BeyondHorizon
+            | Reason::SourceIncomplete
+    )
 }
 
 /// Only those who have said so can take it back.

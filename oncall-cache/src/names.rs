@@ -15,6 +15,8 @@ use host::toml_file::nearest;
 use host::{Config, accounts};
 use policy::Timestamp;
 
+use trust::Owner;
+
 use crate::sync;
 use sources::fetch;
 use sources::rota::Rota;
@@ -164,12 +166,46 @@ impl Known {
                 let trouble = self.users.get(&source.name)?.trouble(source, key)?;
                 Some(format!("{setting}: `{key}` is {trouble}"))
             }
+            Kind::Store => store_trouble(name).map(|trouble| format!("{setting}: {trouble}")),
             Kind::File | Kind::Secret => {
                 let trouble = file_trouble(&config.path, name, *kind == Kind::Secret)?;
                 Some(format!("{setting}: {trouble}"))
             }
         }
     }
+}
+
+/// Files that `config`, of the text `text`, names and that those who have to cannot read: by owner and mode, where it is in
+/// its place and no draft; and secrets that are not there. The doctor looks at these by itself.
+pub fn unreadable(config: &Config, text: &[u8]) -> Vec<Remark> {
+    let is_in_place = trust::open(&config.path, Owner::Root).is_ok();
+    let judged = if is_in_place { doctor::unreadable(config) } else { BTreeMap::new() };
+    let beside = config.path.parent().unwrap_or(Path::new("/"));
+    let trouble = |one: &Reference| {
+        let path = beside.join(&one.name);
+        let can_be_there = Path::new(&one.name).is_absolute() || config.path.is_file();
+        let is_missing = can_be_there && path.try_exists().is_ok_and(|is_there| !is_there);
+        match one.kind {
+            Kind::Secret if is_missing => Some(format!(
+                "there is no {}, unless systemd passes it to the unit (LoadCredential=)",
+                path.display()
+            )),
+            Kind::File | Kind::Secret => {
+                judged.get(&path).map(|what| format!("{} is {what}", path.display()))
+            }
+            _ => None,
+        }
+    };
+    let remark = |one: &Reference| {
+        Some(Remark { line: one.line, text: format!("{}: {}", one.setting, trouble(one)?) })
+    };
+    references(text).iter().filter_map(remark).collect()
+}
+
+/// Why a url of a store is hardly meant: hosts ask for `/head` and `/o/…` below it.
+fn store_trouble(url: &str) -> Option<String> {
+    let end = ["/head", "/o"].into_iter().find(|end| url.ends_with(end))?;
+    Some(format!("{url} ends in {end}, which hosts add by themselves; leave that out"))
 }
 
 /// What the units of the syncs do not see: ProtectHome= and PrivateTmp= of systemd.exec(5).
@@ -255,6 +291,16 @@ fn schedules(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_ends_where_hosts_go_on() {
+        for (url, end) in [("https://h/fleet/head", "/head"), ("file:///srv/fleet/o", "/o")] {
+            assert!(store_trouble(url).unwrap().contains(&format!("ends in {end},")), "{url}");
+        }
+        for url in ["https://h/fleet", "https://h/overhead", "https://h/head/fleet", "https://hello"] {
+            assert_eq!(store_trouble(url), None, "{url}");
+        }
+    }
 
     #[test]
     fn a_file_is_judged_by_where_its_name_leads() {

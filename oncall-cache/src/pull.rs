@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fleet::{Digest, Head, Standing};
-use host::Config;
 use host::config::Fleet;
+use host::{Config, clock};
 use mirror::{Mirror, Trusted, read_mark, read_signers, write_mark};
 use policy::revocations::{self, Revocations};
 use policy::{Rules, Timestamp};
@@ -28,7 +28,7 @@ use publish::PublishError;
 use status::{FleetStatus, HeadStatus, RefusedHead};
 
 use crate::said::Live;
-use crate::sync::SyncLockHeld;
+use crate::sync::{SyncLockHeld, groups_path};
 use backoff::Backoff;
 pub use error::PullError;
 use heads::{Found, Judge};
@@ -155,6 +155,9 @@ fn look(
         tags.write(&files.tags).map_err(PullError::Write)?;
     }
     let mut notes = found.notes;
+    if is_new && mark.is_some() {
+        notes.extend(correct_clock(config, &found.opened.head, now).err().map(|error| error.to_string()));
+    }
     if is_new {
         notes.extend(
             dead.iter().map(|dead| format!("{}:{}: {}", fleet.signers.display(), dead.line, dead.problem)),
@@ -215,6 +218,19 @@ fn take_over(
         write_mark(&fleet.mark, &found.opened.mark).map_err(PullError::Mirror)?;
         if let Some(keep) = &whole.keep {
             mirror.sweep(keep).map_err(PullError::Mirror)?;
+        }
+    }
+    Ok(())
+}
+
+/// A head that is later than those before it puts right what the clock of this boot has counted too much: without that, nothing
+/// of the rota would be trusted until a restart.
+fn correct_clock(config: &Config, head: &Head, now: Timestamp) -> Result<(), PublishError> {
+    let uptime = clock::uptime();
+    for copy in [&config.paths.roster, &groups_path(config)] {
+        let before = clock::proven(copy);
+        if let Some(corrected) = before.and_then(|before| before.corrected(head.issued, now, uptime)) {
+            publish::prove(copy, 0o644, &corrected)?;
         }
     }
     Ok(())

@@ -32,6 +32,7 @@ use store::roster::{self, Mapping};
 use crate::said::Live;
 use changes::Changes;
 pub use error::SyncError;
+pub use groups::path as groups_path;
 pub use history::path as history_path;
 pub use lock::SyncLockHeld;
 pub use options::{Accept, SyncOptions};
@@ -98,7 +99,7 @@ pub fn read_people(config: &Config, now: Timestamp) -> Result<(KeyCopy, Vec<Cont
             let people = copy.contacts()?;
             Ok((copy, people))
         })
-        .map_err(SyncError::People)
+        .map_err(|error| SyncError::People(error.after(config.first_step())))
 }
 
 /// How many usable keys each person has in `copy`. What cannot be read there opens nothing.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fleet::{Head, HeadRefusal, LARGEST_HEAD, Mark, Origin};
+use fleet::{Head, HeadError, HeadRefusal, LARGEST_HEAD, Mark, Origin};
 use mirror::{FleetError, Trusted};
 use policy::Timestamp;
 use signed::{Purpose, Signers};
@@ -70,9 +70,14 @@ impl Current {
         signers: &Signers,
         now: Timestamp,
     ) -> Result<Self, CurrentError> {
-        // What is larger is no head, and is replaced as such.
         let found = match store.get(HEAD, 16 * LARGEST_HEAD as u64) {
             Ok(found) => found,
+            // What is larger is no head, and is replaced as such.
+            Err(StoreError::TooLarge(..)) => {
+                let version = store.version(HEAD).map_err(CurrentError::Store)?;
+                let problem = version.as_ref().map(|_| FleetError::Form(HeadError::TooLong));
+                return Ok(Self { version, date: None, head: None, problem });
+            }
             Err(error) => return Err(CurrentError::Store(error)),
         };
         let Some(found) = found else {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fleet::{Digest, LARGEST_OBJECT, ObjectRef, Part, unpack};
+use fleet::{Digest, LARGEST_OBJECT, LARGEST_PACK, ObjectRef, Part, packed_size, unpack};
 
 use crate::local::{Memory, Packed};
 use crate::objects::{Objects, ObjectsError};
@@ -14,7 +14,8 @@ const FEWEST: usize = 16;
 /// One object in so many may be missing in a pack.
 const LAG: usize = 20;
 
-/// The pack to be named beside the tree at `root`, if there is to be one. `last` is the tree and the pack that were named before.
+/// The pack to be named beside the tree at `root`, if there is to be one. `last` is the tree and the pack that were named
+/// before. That there are too many people for one is said in `notes`; it ends no publication.
 ///
 /// # Errors
 /// An object of the tree cannot be read, or the pack not be kept.
@@ -23,11 +24,22 @@ pub fn pack(
     root: &Part,
     last: (Option<&Part>, Option<ObjectRef>),
     memory: &mut Memory,
+    notes: &mut Vec<String>,
 ) -> Result<Option<ObjectRef>, ObjectsError> {
-    if let (Some(before), Some(pack)) = last
-        && before == root
-    {
-        return Ok(Some(pack));
+    within(LARGEST_PACK, objects, root, last, memory, notes)
+}
+
+/// The same with packs of at most `largest` bytes.
+fn within(
+    largest: usize,
+    objects: &mut Objects<'_>,
+    root: &Part,
+    last: (Option<&Part>, Option<ObjectRef>),
+    memory: &mut Memory,
+    notes: &mut Vec<String>,
+) -> Result<Option<ObjectRef>, ObjectsError> {
+    if last.0 == Some(root) {
+        return Ok(last.1);
     }
     let tree = objects.tree(root)?;
     if tree.len() < FEWEST {
@@ -38,8 +50,22 @@ pub fn pack(
     {
         return Ok(Some(pack));
     }
-    let stored = tree.iter().map(|part| objects.stored(&part.object)).collect::<Result<Vec<_>, _>>()?;
-    let pack = objects.part(&fleet::pack(stored))?.object;
+    let size = packed_size(tree.iter().map(|part| part.object.size));
+    let packed = if size <= largest as u64 {
+        let stored = tree.iter().map(|part| objects.stored(&part.object)).collect::<Result<Vec<_>, _>>()?;
+        fleet::pack(stored)
+    } else {
+        None
+    };
+    let Some(packed) = packed else {
+        let count = tree.len();
+        notes.push(format!(
+            "people take {size} bytes in {count} objects, and a pack has at most {largest}: none is published, and a host that \
+             has no people yet fetches the objects one by one"
+        ));
+        return Ok(None);
+    };
+    let pack = objects.part(&packed)?.object;
     holds(objects, &pack, memory);
     Ok(Some(pack))
 }
@@ -87,7 +113,8 @@ mod tests {
         let mut objects = Objects::new(&here, &there, &lost);
         let mut tree = |count, changed| objects.build(people(count, changed), &mut Vec::new()).unwrap();
         let [few, many, other, more] = [tree(200, 0), tree(4_000, 0), tree(4_000, 2), tree(4_000, 900)];
-        let mut next = |root: &Part, last| pack(&mut objects, root, last, &mut memory).unwrap();
+        let mut notes = Vec::new();
+        let mut next = |root: &Part, last| pack(&mut objects, root, last, &mut memory, &mut notes).unwrap();
         assert_eq!(next(&few, (None, None)), None);
         let first = next(&many, (None, None)).unwrap();
         assert_eq!(next(&many, (Some(&many), Some(first))), Some(first));
@@ -97,13 +124,49 @@ mod tests {
         // Another collector's, of which nothing is remembered.
         memory.packed = None;
         assert_eq!(
-            pack(&mut objects, &more, (Some(&other), Some(second)), &mut memory).unwrap(),
+            pack(&mut objects, &more, (Some(&other), Some(second)), &mut memory, &mut notes).unwrap(),
             Some(second)
         );
+        assert_eq!(notes, [""; 0]);
         let bytes = objects.read(&second, LARGEST_OBJECT).unwrap();
         let packed: BTreeSet<Digest> = unpack(&bytes).unwrap().into_iter().map(Digest::of).collect();
         let tree: BTreeSet<Digest> =
             objects.tree(&more).unwrap().iter().map(|part| part.object.digest).collect();
         assert_eq!(packed, tree);
+    }
+
+    #[test]
+    fn with_more_people_than_a_pack_has_room_for_all_else_goes_on() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [here, there] = [&here, &there].map(|at| Directory::open(at.path(), Access::Write).unwrap());
+        let (lost, mut memory) = (BTreeSet::new(), Memory::default());
+        let mut objects = Objects::new(&here, &there, &lost);
+        let mut tree = |changed| objects.build(people(4_000, changed), &mut Vec::new()).unwrap();
+        let [first, second, third] = [tree(0), tree(2), tree(900)];
+        let size = packed_size(objects.tree(&first).unwrap().iter().map(|part| part.object.size));
+        let size = usize::try_from(size).unwrap();
+        let mut next = |largest, root: &Part, last| {
+            let mut notes = Vec::new();
+            let pack = within(largest, &mut objects, root, last, &mut memory, &mut notes).unwrap();
+            (pack, notes)
+        };
+        let (none, told) = next(size - 1, &first, (None, None));
+        assert_eq!(none, None);
+        let expected = format!("people take {size} bytes in ");
+        assert!(
+            told.len() == 1 && told[0].starts_with(&expected) && told[0].contains("one by one"),
+            "{told:?}"
+        );
+        assert_eq!(
+            next(size - 1, &first, (Some(&first), None)),
+            (None, Vec::new()),
+            "told once, not at each heartbeat"
+        );
+        let (pack, told) = next(size, &first, (None, None));
+        assert!(pack.is_some() && told.is_empty());
+        // One that lags a little stays; one that lags more goes.
+        assert_eq!(next(10, &second, (Some(&first), pack)), (pack, Vec::new()));
+        let (gone, told) = next(10, &third, (Some(&second), pack));
+        assert_eq!((gone, told.len()), (None, 1));
     }
 }

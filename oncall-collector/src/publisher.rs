@@ -293,7 +293,7 @@ impl Session<'_> {
         draft.head.pack = match &draft.head.people {
             Some(root) => {
                 let before = (last.and_then(|last| last.head.people.as_ref()), draft.head.pack);
-                pack(&mut objects, root, before, &mut memory)?
+                pack(&mut objects, root, before, &mut memory, &mut draft.notes)?
             }
             None => None,
         };

@@ -1,6 +1,6 @@
 //! Files, users and configurations that are not as installed.
 
-use harness::suite::CONFIG;
+use harness::suite::{CONFIG, Suite};
 use harness::text;
 
 use super::After::{Advice, Fix};
@@ -307,6 +307,54 @@ fn config_check_names_what_stands_for_nothing_with_what_was_meant() {
     suite.host.write("/etc/authkeys/new.toml", config, 0o644);
     let output = suite.run_as("nobody", "oncall-cache config check /etc/authkeys/new.toml");
     assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
+}
+
+/// What `[fleet]` names: a store where hosts would ask for something else, signers and a header that a sync cannot read.
+#[test]
+fn config_check_names_what_of_a_fleet_cannot_be_read() {
+    let suite = Suite::start();
+    let check = |fleet: &str| {
+        let config = format!("[fleet]\nid = 'example'\n{fleet}{CONFIG}");
+        suite.host.write("/etc/authkeys/new.toml", config, 0o644);
+        let output = suite.host.sh("oncall-cache config check /etc/authkeys/new.toml");
+        assert!(output.status.success(), "{}", text(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let lines =
+            said.lines().filter_map(|line| line.strip_prefix("oncall-cache: /etc/authkeys/new.toml:"));
+        lines.filter(|line| line.contains("[fleet]")).map(str::to_string).collect::<Vec<_>>()
+    };
+    let is_right = "urls = ['https://store.example.com/fleet']\n";
+    let header = "header_file = 'header'\n";
+    assert_eq!(check(is_right), ["1: warning: [fleet] signers: there is no /etc/authkeys/fleet-signers"]);
+    assert_eq!(
+        check("urls = ['https://a/head', 'file:///srv/fleet']\nsigners = 'gone'\nheader_file = 'header'\n"),
+        [
+            "3: warning: [fleet] urls: https://a/head ends in /head, which hosts add by themselves; leave that out",
+            "4: warning: [fleet] signers: there is no /etc/authkeys/gone",
+            "5: warning: [fleet] header_file: there is no /etc/authkeys/header, unless systemd passes it to the unit (LoadCredential=)",
+        ]
+    );
+    suite.host.must(
+        "cd /etc/authkeys && install -m 600 /dev/null fleet-signers && install -m 640 /dev/null header",
+    );
+    let (signers, secret) = (
+        "1: warning: [fleet] signers: /etc/authkeys/fleet-signers is root:root 0600, in place of root:root 0644; authkeys-sync, \
+         oncall-cache cannot read it",
+        "4: warning: [fleet] header_file: /etc/authkeys/header is root:root 0640, in place of root:oncall-cache 0640; oncall-cache \
+         cannot read it",
+    );
+    assert_eq!(check(&format!("{is_right}{header}")), [signers, secret]);
+    suite.host.must("cd /etc/authkeys && chmod 644 fleet-signers && chgrp oncall-cache header");
+    assert_eq!(check(&format!("{is_right}{header}")), [""; 0]);
+    // Beside a draft nobody has to read it yet.
+    suite.host.must("mkdir /srv/draft && chown dave /srv/draft && cd /srv/draft && touch fleet-signers header rota.toml people.toml");
+    suite.host.write(
+        "/srv/draft/new.toml",
+        format!("[fleet]\nid = 'example'\n{is_right}{header}{CONFIG}"),
+        0o644,
+    );
+    let output = suite.host.sh("chown dave /srv/draft/* && oncall-cache config check /srv/draft/new.toml");
+    assert!(output.status.success() && !text(&output).contains("[fleet]"), "{}", text(&output));
 }
 
 #[test]

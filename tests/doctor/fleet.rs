@@ -6,6 +6,8 @@ use super::After::{Advice, Fix};
 use super::{case, each_on, keep, suite};
 
 const REPORT: &str = "/var/lib/oncall-cache/fleet.json";
+const MARK: &str = "/var/lib/oncall-cache/fleet.mark";
+const KEYS_MARK: &str = "/var/lib/authkeys/keys.mark";
 
 /// The shipped set-up on a host of a fleet that has just pulled.
 fn suite_of_fleet() -> Suite {
@@ -20,6 +22,12 @@ fn suite_of_fleet() -> Suite {
         now()
     );
     suite.host.write(REPORT, report, 0o644);
+    suite.host.must(
+        "cd /var/lib && install -d -o oncall-cache -g authkeys -m 750 oncall-cache/fleet oncall-cache/fleet/o && \
+         install -o oncall-cache -g authkeys -m 640 /dev/null oncall-cache/fleet/head && \
+         install -o oncall-cache -g oncall-cache -m 640 /dev/null oncall-cache/fleet.mark && \
+         install -o authkeys-sync -g authkeys -m 640 /dev/null authkeys/keys.mark",
+    );
     suite.host.must(&format!(
         "chown oncall-cache: {REPORT} && echo '* * * * * oncall-cache /usr/bin/oncall-cache pull' >>/etc/cron.d/authkeys"
     ));
@@ -81,6 +89,17 @@ fn a_host_of_a_fleet_needs_signers_something_that_pulls_and_no_secret() {
                 "warning fleet-secret",
                 "/etc/authkeys/token",
                 Advice("shred -u /etc/authkeys/token", "rm /etc/authkeys/token"),
+            ),
+            case("chmod 600 /etc/authkeys/fleet-signers", "lock-out file-mode", SIGNERS, Fix),
+            case("chmod 666 /var/lib/oncall-cache/fleet.mark", "lock-out file-mode", MARK, Fix),
+            case("chown dave /var/lib/oncall-cache/fleet.mark", "lock-out file-mode", MARK, Fix),
+            case("chmod 660 /var/lib/authkeys/keys.mark", "lock-out file-mode", KEYS_MARK, Fix),
+            case("chown root: /var/lib/authkeys/keys.mark", "lock-out file-mode", KEYS_MARK, Fix),
+            case(
+                "chmod 777 /var/lib/oncall-cache/fleet",
+                "warning file-mode",
+                "/var/lib/oncall-cache/fleet",
+                Fix,
             ),
             case(
                 "sed -i '/pull/d' /etc/cron.d/authkeys",

@@ -1,8 +1,10 @@
 //! `oncall-cache pull` on a real nginx and on stores that lie: what is taken over, what is refused, and that whatever is
 //! refused leaves this host's state as it is, byte for byte.
 
+mod clocks;
 mod crowd;
 mod cut;
+mod first;
 mod heads;
 mod load;
 mod objects;

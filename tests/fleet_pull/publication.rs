@@ -128,7 +128,7 @@ impl Publication {
             let put = |bytes: &[u8]| Ok::<_, std::convert::Infallible>(keep(&mut stored, bytes).object);
             people::build(self.people.clone(), &BTreeMap::new(), put).expect("a tree").root
         });
-        let pack = self.has_pack.then(|| keep(&mut objects, &pack(stored.values())).object);
+        let pack = self.has_pack.then(|| keep(&mut objects, &pack(stored.values()).expect("a pack")).object);
         objects.extend(stored);
         let at = Timestamp::from_unix;
         let head = Head {

@@ -6,11 +6,11 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use fleet::{HeadRefusal, Origin, Standing};
+use fleet::{HeadRefusal, Mark, Origin, Standing};
 use host::clock;
 use host::config::Fleet;
-use mirror::{FleetError, Mirror, Opened, Trusted, open, read_mark, read_signers};
-use policy::{Rules, Timestamp};
+use mirror::{FleetError, Mirror, MirrorError, Opened, Trusted, open, read_mark, read_signers};
+use policy::{Proven, Rules, Timestamp, Uptime};
 use store::keys::Base;
 
 use crate::complain;
@@ -38,10 +38,10 @@ pub fn fetch(
     let mut tries = 0;
     loop {
         let document = mirror.head_document().map_err(|error| {
-            format!("nothing of fleet `{}` is here: {error}; run `oncall-cache pull`", fleet.id)
+            format!("nothing of fleet `{}` is here: {error}; as root, run `oncall-cache pull`", fleet.id)
         })?;
         let fetched = verified(keys, fleet, &document, asked)
-            .and_then(|opened| taken_over(keys, &mirror, &opened, base, asked));
+            .and_then(|opened| taken_over(&mirror, &opened, base, asked));
         tries += 1;
         // A pull puts another head in place, and removes what only the last one named.
         match fetched {
@@ -79,7 +79,6 @@ fn verified(keys: &Path, fleet: &Fleet, document: &[u8], asked: Timestamp) -> Re
 }
 
 fn taken_over(
-    keys: &Path,
     mirror: &Mirror,
     opened: &Opened,
     base: Option<&Base>,
@@ -91,9 +90,10 @@ fn taken_over(
     };
     let old = base.and_then(|base| Note::read(base.resume()?));
     let note = Note::of_fleet(root, asked);
-    let fetched = |pending, note, read| {
-        let time = Some(proven_time(keys, head.issued, asked));
-        Fetched { time, read, mark: Some(*mark), ..Fetched::alone(pending, note, asked) }
+    let fetched = |pending, note, read| Fetched {
+        time: Some(head.issued),
+        mark: Some(*mark),
+        ..Fetched::alone(pending, note, read)
     };
     // As after a collector was set up anew from what an older one left. A copy from what has not come was read by a clock that
     // was wrong, and says nothing about which is later.
@@ -118,10 +118,23 @@ fn taken_over(
     Ok(fetched(pending, Some(Note { full, ..note }), read))
 }
 
-/// The time as it is proven: by the head, and by what earlier syncs have seen, as far as this host's clock agrees.
-fn proven_time(keys: &Path, issued: Timestamp, asked: Timestamp) -> Timestamp {
-    let before = clock::proven(keys).map(|proven| proven.floor(&clock::uptime()));
-    before.filter(|floor| *floor <= asked).map_or(issued, |floor| floor.max(issued))
+/// What is proven of the time by the head of `mark`, which says `seen`, and by what was proven for the copy at `keys` before.
+/// A head that was taken over before says nothing new: a clock that was set back since then shows still.
+///
+/// # Errors
+/// What was taken over before is not known.
+pub fn proven(
+    keys: &Path,
+    seen: Proven,
+    mark: &Mark,
+    asked: Timestamp,
+    uptime: &Uptime,
+) -> Result<Proven, MirrorError> {
+    let is_later = read_mark(&mark_path(keys))?.is_some_and(|known| known != *mark);
+    let before = clock::proven(keys);
+    let corrected =
+        before.filter(|_| is_later).and_then(|before| before.corrected(seen.instant(), asked, *uptime));
+    Ok(seen.or_later(corrected.or(before)))
 }
 
 #[cfg(test)]

@@ -170,12 +170,13 @@ fn replicate(
     if let Err(error) = noted.and_then(|()| keys::note_groups(path, &groups)) {
         complain(error);
     }
-    // Where the directory does not tell the time, and may be down at the next sync, the one before bears ours out.
-    let before = clock::proven(path).filter(|_| time.is_none());
-    let proven = Proven::seen(asked, time, clock::uptime(), read).borne_out(before.as_ref());
-    // A head that was taken over before says nothing new of the time: a clock that was set back since then shows still.
-    let is_known = mark.is_some() && mirror::read_mark(&fleet::mark_path(path))? == mark;
-    let proven = if is_known { proven.or_later(clock::proven(path)) } else { proven };
+    let uptime = clock::uptime();
+    let seen = Proven::seen(asked, time, uptime, read);
+    let proven = match &mark {
+        Some(mark) => fleet::proven(path, seen, mark, asked, &uptime)?,
+        // Where the directory does not tell the time, and may be down at the next sync, the one before bears ours out.
+        None => seen.borne_out(clock::proven(path).filter(|_| time.is_none()).as_ref()),
+    };
     if let Err(problem) = publish::prove(path, 0o640, &proven) {
         complain(format_args!("a clock that is set back will be noticed only later: {problem}"));
     }

@@ -1,15 +1,16 @@
 //! Owners and modes of the suite's own files, its users and their groups: docs/architecture.md's tables.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use host::Config;
-use host::config::{Access, Directory, Provider};
+use host::config::{Access, Directory, Fleet, Provider};
 
 use status::FleetStatus;
 
 use super::accounts::Accounts;
 use super::finding::{Finding, Place, Severity, listed, quoted};
-use super::machine::Stat;
+use super::machine::{self, Stat};
 
 /// How a file should be.
 #[derive(Debug)]
@@ -35,6 +36,11 @@ const WHY_OWNER: &str = "its proper owner cannot write it: syncs fail, the copy 
 const WHY_PROGRAM: &str = "anybody who can write it decides who is root";
 const WHY_CLOCK: &str =
     "a clock file that others could have written is ignored: a clock that is set back is noticed only later";
+const WHY_SIGNERS: &str = "a sync that cannot read whose signatures count takes nothing over: in the end the copies are too old, and people on call are refused";
+const WHY_MARK: &str = "who can write it can lead this host back to people and shifts of before; and where its program cannot read it, nothing new is taken over";
+const WHY_MIRROR: &str =
+    "what its readers cannot read of the fleet does not reach this host: in the end the copies are too old";
+const WHY_REREAD: &str = "a later reading of the rota that others could have written is ignored: shifts count as older than they are";
 const WHY_RECORD: &str = "what is only a record of others is no part of a decision";
 
 impl Wanted {
@@ -129,9 +135,9 @@ pub fn of_config(path: &Path) -> Vec<Wanted> {
     ]
 }
 
-/// Every file of the suite that this configuration has.
-pub fn wanted(config: &Config) -> Vec<Wanted> {
-    let mut wanted = of_config(&config.path);
+/// The files that this configuration names, and that a sync has to read.
+fn read_by_syncs(config: &Config) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
     let source = |path: &Path| Wanted {
         readers: SYNCS,
         everybody: false,
@@ -163,15 +169,61 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
             Provider::Exec(_) | Provider::Fleet(_) => {}
         }
     }
+    let header = config.fleet.as_ref().and_then(|fleet| fleet.header_file.as_ref());
+    wanted.extend(header.map(|path| Wanted::secret(path, "oncall-cache", &["oncall-cache"])));
+    wanted
+}
+
+/// The file of a fleet's signers.
+pub fn signers(path: &Path) -> Wanted {
+    Wanted { readers: SYNCS, ..Wanted::root(path, 0o644, WHY_SIGNERS) }
+}
+
+/// What is wrong with files that this configuration names, by owner and mode.
+pub fn unreadable(config: &Config, accounts: &Accounts) -> BTreeMap<PathBuf, String> {
+    let signers = config.fleet.as_ref().map(|fleet| signers(&fleet.signers));
+    let named = read_by_syncs(config).into_iter().chain(signers);
+    let judged = named.filter_map(|one| {
+        // A directory in its place is another matter.
+        let stat = machine::stat(&one.path).filter(|stat| !stat.is_directory)?;
+        let found = one.judge(accounts, stat)?;
+        Some((one.path, found.what))
+    });
+    judged.collect()
+}
+
+/// Every file of the suite that this configuration has.
+pub fn wanted(config: &Config) -> Vec<Wanted> {
+    let mut wanted = of_config(&config.path);
+    wanted.extend(read_by_syncs(config));
     wanted.extend(copies(config));
     if let Some(fleet) = &config.fleet {
-        let secret = fleet.header_file.as_ref();
-        wanted.extend(secret.map(|path| Wanted::secret(path, "oncall-cache", &["oncall-cache"])));
         wanted.push(Wanted::copy(&fleet.revoked, "oncall-cache", "oncall-cache", 0o644, &[]));
         let report = Wanted::copy(FleetStatus::path(fleet), "oncall-cache", "oncall-cache", 0o644, &[]);
         wanted.push(report.severity(Severity::Warning, WHY_RECORD));
+        wanted.extend(mirrored(config, fleet));
     }
     wanted
+}
+
+/// What a host of a fleet has of it: the mirror, and how far each of the two programs that verify it has come.
+fn mirrored(config: &Config, fleet: &Fleet) -> [Wanted; 5] {
+    let mark = |path: PathBuf, owner, group, readers| {
+        Wanted::copy(path, owner, group, 0o640, readers).severity(Severity::LockOut, WHY_MARK)
+    };
+    let readers: &[_] =
+        if matches!(config.directory, Some(Directory::Fleet(_))) { SYNCS } else { &["oncall-cache"] };
+    let part = |path: PathBuf, mode| {
+        Wanted::copy(path, "oncall-cache", "authkeys", mode, readers).severity(Severity::Warning, WHY_MIRROR)
+    };
+    let keys = config.paths.keys.with_extension("mark");
+    [
+        mark(fleet.mark.clone(), "oncall-cache", "oncall-cache", &["oncall-cache"]),
+        mark(keys, "authkeys-sync", "authkeys", &["authkeys-sync"]),
+        part(fleet.mirror.clone(), 0o750),
+        part(fleet.mirror.join("o"), 0o750),
+        part(fleet.mirror.join("head"), 0o640),
+    ]
 }
 
 fn copies(config: &Config) -> Vec<Wanted> {
@@ -200,6 +252,8 @@ fn copies(config: &Config) -> Vec<Wanted> {
         Wanted::copy(roster, "oncall-cache", "oncall-cache", 0o644, &[]),
         Wanted::copy(roster.with_extension("clock"), "oncall-cache", "oncall-cache", 0o644, &[])
             .severity(Severity::Warning, WHY_CLOCK),
+        Wanted::copy(roster.with_extension("reread"), "oncall-cache", "oncall-cache", 0o644, &[])
+            .severity(Severity::Warning, WHY_REREAD),
         Wanted::copy(records.join("group.clock"), "oncall-cache", "oncall-cache", 0o644, &[])
             .severity(Severity::Warning, WHY_CLOCK),
         Wanted::copy(records.join("group"), "oncall-cache", "oncall-cache", 0o644, &[])

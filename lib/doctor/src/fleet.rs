@@ -12,8 +12,9 @@ use signed::{Purpose, Signers};
 use status::FleetStatus;
 
 use super::accounts::Accounts;
+use super::files;
 use super::finding::{Finding, Place, quoted};
-use super::machine::Stat;
+use super::machine::{self, Stat};
 use super::timers::Systemd;
 
 /// What is asked of this host beside its configuration.
@@ -28,17 +29,20 @@ pub struct Around<'a> {
 /// Everything; nothing on a host of no fleet.
 pub fn check(config: &Config, around: &Around<'_>) -> Vec<Finding> {
     let Some(fleet) = config.fleet.as_deref() else { return Vec::new() };
-    let mut findings = signers(fleet, around.now);
+    let mut findings = signers(fleet, around);
     findings.extend(head(fleet, around.now));
     if matches!(config.directory, Some(Directory::Fleet(_))) {
-        findings.extend(path_unit(around.systemd));
+        findings.extend(path_unit(around.systemd, "authkeys-fleet.path", WHY_PEOPLE));
+        let has_rota = !config.oncall.sources.is_empty();
+        let rota = has_rota.then(|| path_unit(around.systemd, "oncall-cache-people.path", WHY_ELIGIBLE));
+        findings.extend(rota.flatten());
     }
     findings.extend(left_over(config, around));
     findings
 }
 
 /// Whose signatures count.
-fn signers(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
+fn signers(fleet: &Fleet, around: &Around<'_>) -> Vec<Finding> {
     let place = || Place::file(fleet.signers.display());
     let why = "what is not signed by enough signers is not taken over: in the end the copies are too old, and people on call are refused";
     let advice = "put the line there that `oncall-collector key new` printed at the collector; the file is root's, mode 0644";
@@ -53,8 +57,10 @@ fn signers(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
             }];
         }
     };
-    let mut findings = Vec::new();
-    let count = names(&signers, now);
+    // Root reads it here, and it is the syncs that have to.
+    let wanted = files::signers(&fleet.signers);
+    let mut findings = files::check(&[wanted], around.accounts, &machine::stat);
+    let count = names(&signers, around.now);
     if count < fleet.signatures {
         let (has, wants) = (signers_of(count), fleet.signatures);
         let what = format!("{has} may sign what the fleet publishes, and `signatures` asks for {wants}");
@@ -106,12 +112,17 @@ fn head(fleet: &Fleet, now: Timestamp) -> Option<Finding> {
     Some(found.why(why).advise(advice))
 }
 
-/// What starts `authkeys-sync` when a pull has brought people.
-fn path_unit(systemd: &Systemd<'_>) -> Option<Finding> {
-    const UNIT: &str = "authkeys-fleet.path";
-    let (what, fix) = systemd.trouble(UNIT)?;
-    let found = Finding::warning("timer", what).at(Place::file(format!("/usr/lib/systemd/system/{UNIT}")));
-    let why = "people and keys that a pull has brought wait for the next run of authkeys-sync by its timer";
+/// What `authkeys-fleet.path` is for: it starts authkeys-sync.
+const WHY_PEOPLE: &str =
+    "people and keys that a pull has brought wait for the next run of authkeys-sync by its timer";
+
+/// What `oncall-cache-people.path` is for: it starts a sync of the rota.
+const WHY_ELIGIBLE: &str = "who may become root by what authkeys-sync has brought, and who no longer may, waits for the next sync of the rota";
+
+/// What starts a sync when a file has changed, and why somebody would want that.
+fn path_unit(systemd: &Systemd<'_>, unit: &str, why: &'static str) -> Option<Finding> {
+    let (what, fix) = systemd.trouble(unit)?;
+    let found = Finding::warning("timer", what).at(Place::file(format!("/usr/lib/systemd/system/{unit}")));
     Some(Finding { fix, ..found.why(why) })
 }
 
@@ -174,15 +185,23 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_the_sync_of_people_has_to_be_enabled() {
-        let word = |word: &str| Some(word.to_string());
-        let told = |enabled: &'static str| path_unit(&Systemd { runs: false, says: &|_, _| word(enabled) });
-        assert!(told("enabled").is_none());
-        let found = told("disabled").unwrap();
-        assert_eq!(
-            (found.id, found.what.as_str()),
-            ("timer", "authkeys-fleet.path is disabled: the next boot does not start it")
-        );
+    fn what_starts_a_sync_after_a_pull_has_to_be_enabled() {
+        let rota = "[[oncall.source]]\nname = 'pd'\nprovider = 'fleet'\nschedules = ['P1']\n";
+        let accounts = Accounts::parse(String::new(), String::new(), "");
+        let told = |enabled: &'static str, rota: &str| {
+            let text = format!("[fleet]\nid = 'x'\nurls = ['https://h']\n[directory]\nfleet = true\n{rota}");
+            let config = Config::parse(Path::new("/nonexistent/config.toml"), text.as_bytes()).unwrap();
+            let systemd = Systemd { runs: false, says: &|_, _| Some(enabled.to_string()) };
+            let around =
+                Around { accounts: &accounts, systemd: &systemd, files: &[], now: Timestamp::from_unix(0) };
+            let found = check(&config, &around).into_iter().filter(|found| found.id == "timer");
+            found.map(|found| found.what).collect::<Vec<_>>()
+        };
+        assert_eq!(told("enabled", rota), [""; 0]);
+        let disabled = |unit: &str| format!("{unit} is disabled: the next boot does not start it");
+        let (people, eligible) = (disabled("authkeys-fleet.path"), disabled("oncall-cache-people.path"));
+        assert_eq!(told("disabled", rota), [people.clone(), eligible]);
+        assert_eq!(told("disabled", ""), [people], "without a rota there is nothing to sync it with");
     }
 
     #[test]

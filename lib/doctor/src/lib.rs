@@ -30,9 +30,9 @@ mod sudo_in_force;
 mod timers;
 mod ways_in;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::state::{Asked, HostState};
 use host::config::DEFAULT_AUDIT;
@@ -77,6 +77,11 @@ impl fmt::Display for NotRootError {
 }
 
 impl std::error::Error for NotRootError {}
+
+/// Files that `config` names and that those who have to read them cannot, or others can: what is wrong with owner and mode.
+pub fn unreadable(config: &Config) -> BTreeMap<PathBuf, String> {
+    files::unreadable(config, &Accounts::read())
+}
 
 /// For pam-oncall-enable: a line for each service that it could put lines in, `SERVICE here|absent decided|undecided`.
 ///

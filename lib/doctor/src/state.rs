@@ -77,11 +77,13 @@ pub fn config(config: &Config, known: &HostState, now: Timestamp) -> Vec<Finding
 /// with it. An argument, because the code that knows a source's schedules may link the network, and the doctor does not.
 pub type Names<'a> = &'a dyn Fn(&Config, &[u8]) -> Vec<(usize, String)>;
 
-/// Names in the configuration that do not exist here. (Exempt accounts are judged by what they are good for.)
+/// Names in the configuration that do not exist here. (Exempt accounts are judged by what they are good for, a fleet's signers
+/// with what is in them.)
 pub fn names(config: &Config, names: Names<'_>) -> Vec<Finding> {
     let text = machine::bytes(&config.path).unwrap_or_default();
-    let told =
-        names(config, &text).into_iter().filter(|(_, told)| !told.starts_with("policy.exempt_accounts"));
+    let elsewhere = ["policy.exempt_accounts", "[fleet] signers"];
+    let is_told_here = |told: &str| !elsewhere.iter().any(|setting| told.starts_with(setting));
+    let told = names(config, &text).into_iter().filter(|(_, told)| is_told_here(told));
     let why = "the line has no effect, and nothing else reports that";
     let found = |(line, told): (usize, String)| {
         let found = Finding::warning("config-name", told).at(Place::line(config.path.display(), line));
@@ -113,12 +115,21 @@ fn of_orders(error: &StateError) -> Option<&OrdersError> {
     if let StateError::Orders(error) = error { Some(error) } else { None }
 }
 
-const SYNC: &str = "authkeys-sync && oncall-cache sync";
+/// Both syncs, and what comes before them.
+fn syncs(config: &Config) -> String {
+    let first = config.first_step().map(|step| format!("{step} --now && "));
+    first.unwrap_or_default() + "authkeys-sync && oncall-cache sync"
+}
+
+/// The sync of the rota, and what comes before it.
+fn sync(config: &Config) -> String {
+    if config.first_step().is_some() { syncs(config) } else { "oncall-cache sync".to_string() }
+}
 
 /// Places a finding at what others could have written, and says how to shut it; otherwise a sync fixes it.
-fn fixed(found: Finding, error: &StoreError, path: &Path) -> Finding {
+fn fixed(found: Finding, error: &StoreError, (path, config): (&Path, &Config)) -> Finding {
     let StoreError::Untrusted(refusal) = error else {
-        return found.at(Place::file(path.display())).run(SYNC);
+        return found.at(Place::file(path.display())).run(syncs(config));
     };
     shut(found, refusal).unwrap_or_else(|found| {
         found.advise("find out who changed it, then fix owner and mode; a sync rewrites the file")
@@ -255,7 +266,8 @@ pub fn keys(config: &Config, now: Timestamp) -> Vec<Finding> {
     };
     match KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.max_age, now) {
         Err(error) => {
-            let found = fixed(Finding::lock_out("keys", &error), &error, &config.paths.keys);
+            let error = error.after(config.first_step());
+            let found = fixed(Finding::lock_out("keys", &error), &error, (&config.paths.keys, config));
             vec![
                 found.why(
                     "no keys are printed, and the owner of a key that opens a shared account is unknown",
@@ -352,7 +364,7 @@ const WHY_REFUSED: &str = "its shifts do not count: people on call are refused";
 fn roster_unreadable(config: &Config, error: &StateError) -> Finding {
     let found = Finding::lock_out("roster", error);
     let found = match error {
-        StateError::Roster(error) => fixed(found, error, &config.paths.roster),
+        StateError::Roster(error) => fixed(found, error, (&config.paths.roster, config)),
         _ => found.at(Place::file(config.paths.roster.display())),
     };
     found.why(WHY_REFUSED)
@@ -396,7 +408,7 @@ pub fn roster(
             } else {
                 "it is valid until it is too old; then its people are refused"
             };
-            Some(Finding::new(severity, "schedule", trouble).at(place()).why(why).run("oncall-cache sync"))
+            Some(Finding::new(severity, "schedule", trouble).at(place()).why(why).run(sync(config)))
         })
         .collect();
     if let Ok(report) = report {

@@ -26,7 +26,7 @@ pub use head::{Head, HeadError, LARGEST_HEAD, is_fleet_name};
 pub use judge::{HeadRefusal, Known, Mark, Origin, Standing};
 pub use merge::later;
 pub use object::{LARGEST_OBJECT, ObjectError, ObjectRef, Part};
-pub use pack::{pack, unpack};
+pub use pack::{LARGEST_PACK, pack, packed_size, unpack};
 pub use rota::{
     FleetShift, IndexedSchedule, LARGEST_INDEX, LARGEST_SHIFTS, ReadSchedule, RotaIndex, ScheduleShifts,
 };

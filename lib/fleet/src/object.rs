@@ -92,6 +92,21 @@ impl ObjectRef {
     }
 }
 
+impl Part {
+    /// Is this what the part says? `bytes` are decoded.
+    ///
+    /// # Errors
+    /// They have another digest.
+    pub fn check(&self, bytes: &[u8]) -> Result<(), ObjectError> {
+        let is_it = Digest::of(bytes) == self.content;
+        if is_it {
+            Ok(())
+        } else {
+            Err(ObjectError::Impossible("it has other content than what names it says"))
+        }
+    }
+}
+
 impl TryFrom<Names> for Part {
     type Error = &'static str;
 
@@ -230,5 +245,16 @@ mod tests {
         }
         let part = Part { content: digest, object: ObjectRef::new(digest, 1, LARGEST_OBJECT).unwrap() };
         assert_eq!(serde_json::from_slice::<Part>(&write(&part)).unwrap(), part);
+    }
+
+    #[test]
+    fn a_part_is_what_it_says_and_nothing_else() {
+        let part =
+            Part { content: Digest::of(b"text"), object: ObjectRef::new(Digest::of(b"zstd"), 4, 4).unwrap() };
+        assert_eq!(part.check(b"text"), Ok(()));
+        for other in [&b"texT"[..], b"zstd", b"", b"text "] {
+            let problem = part.check(other).unwrap_err().to_string();
+            assert!(problem.ends_with("it has other content than what names it says"), "{problem}");
+        }
     }
 }

@@ -99,6 +99,15 @@ impl Config {
         }
     }
 
+    /// The command that comes before every sync, on a host that copies from a fleet and has taken nothing over yet.
+    pub fn first_step(&self) -> Option<&'static str> {
+        let is_of_fleet = |source: &Source| matches!(source.provider, Provider::Fleet(_));
+        let copies = matches!(self.directory, Some(Directory::Fleet(_)))
+            || self.oncall.sources.iter().any(is_of_fleet);
+        let fleet = self.fleet.as_ref().filter(|fleet| copies && fleet.is_unread());
+        fleet.map(|_| "oncall-cache pull")
+    }
+
     /// Where the revocations are that belong to the configuration at `path`, readable or not.
     pub fn revoked_beside(path: &Path) -> PathBuf {
         crate::revoked::FILE.beside(path)

@@ -33,6 +33,11 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 /// How long a service that fails is left alone before it is asked the same once more.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Does an answer of this status lead elsewhere? Of those from 300 on some do not: 304 says that nothing has changed.
+pub const fn is_redirect(status: u16) -> bool {
+    matches!(status, 301..=303 | 307 | 308)
+}
+
 /// How an API is reached.
 #[derive(Clone, Copy)]
 pub struct Route<'a> {

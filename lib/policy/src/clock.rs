@@ -123,7 +123,19 @@ impl Proven {
     /// be over must not replace what a clock counts on from.
     pub fn or_later(self, before: Option<Self>) -> Self {
         let later = before.filter(|before| before.floor(&self.uptime) > self.instant);
-        later.map_or(self, |before| before.of(self.copy))
+        later.map_or(self, |before| before.counting_in(self.uptime).of(self.copy))
+    }
+
+    /// The same by a head that is later than all that were taken over before, `issued` then by a collector's clock; nothing
+    /// while what is proven is over by a clock that shows `now` too. Two that agree on an earlier time show that the clock
+    /// of this boot ran fast, and the head alone is left.
+    pub fn corrected(&self, issued: Timestamp, now: Timestamp, uptime: Uptime) -> Option<Self> {
+        (now < self.floor(&uptime)).then(|| Self::seen(now, Some(issued), uptime, self.copy))
+    }
+
+    /// The same in the boot of `uptime`: where that is another one, from now on its clock counts.
+    fn counting_in(self, uptime: Uptime) -> Self {
+        if self.reached(&uptime).is_some() { self } else { Self { uptime, ..self } }
     }
 
     /// The same of the copy with the date `copy`, which proves nothing new.
@@ -239,11 +251,24 @@ mod tests {
         // An hour later by the clock that counts, a head of then is news, and an old one is not.
         assert_eq!(seen(3_590, 1, 600 + 3_600), before.of(at(500)));
         assert_eq!(seen(3_601, 1, 600 + 3_600).instant(), at(3_601));
-        // After a restart what was proven is all that is known.
-        assert_eq!(seen(-1, 2, 60), before.of(at(500)));
+        // After a restart what was proven is all that is known, and the new boot counts on from there.
+        assert_eq!(seen(-1, 2, 60), Proven::seen(at(0), None, up(2, 60), at(500)));
         assert_eq!(seen(1, 2, 60).instant(), at(1));
         let first = Proven::seen(at(9), Some(at(5)), up(1, 1), at(9));
         assert_eq!(first.or_later(None), first);
+    }
+
+    #[test]
+    fn a_later_head_puts_right_what_a_boots_clock_has_counted_too_much() {
+        let before = Proven::seen(at(0), None, up(1, 600), at(500));
+        // An hour has passed, and this boot has counted ten minutes more.
+        let corrected = |issued, now, uptime| before.corrected(at(issued), at(now), uptime);
+        let head = Proven::seen(at(3_590), None, up(1, 4_800), at(500));
+        assert_eq!(corrected(3_590, 3_600, up(1, 4_800)), Some(head));
+        assert_eq!(corrected(3_610, 3_600, up(1, 4_800)).unwrap().instant(), at(3_600), "the smaller of two");
+        assert_eq!(corrected(3_590, 4_200, up(1, 4_800)), None, "what is proven is over by this clock too");
+        assert_eq!(corrected(3_590, 3_600, up(2, 60)), None, "of a boot that is over");
+        assert_eq!(corrected(-60, -30, up(2, 60)).unwrap().instant(), at(-60));
     }
 
     /// The same numbers at each run.

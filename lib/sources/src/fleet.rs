@@ -74,7 +74,7 @@ impl<'a> Fleet<'a> {
         let document = match mirror.head_document() {
             Err(MirrorError::Missing(_)) => {
                 return Err(ProviderError::source(&format!(
-                    "nothing was read of fleet `{}` yet; run `oncall-cache pull`",
+                    "nothing was read of fleet `{}` yet; as root, run `oncall-cache pull`",
                     settings.id
                 )));
             }
@@ -128,10 +128,9 @@ fn content(mirror: &Mirror, part: &Part, limit: u32) -> Result<Vec<u8>, Provider
     let bytes = mirror.object(&part.object, limit).map_err(|error| {
         ProviderError::source(&format!("{error} ({}); run `oncall-cache pull`", error.word()))
     })?;
-    if fleet::Digest::of(&bytes) == part.content {
-        return Ok(bytes);
-    }
-    Err(ProviderError::source(&format!("object {} has other content than its name says", part.object.digest)))
+    part.check(&bytes)
+        .map_err(|error| ProviderError::source(&format!("object {}: {error}", part.object.digest)))?;
+    Ok(bytes)
 }
 
 impl Provider for Fleet<'_> {

@@ -18,6 +18,7 @@ use policy::{
     ENOUGH_NAMES, Evidence, Mode, ModeSource, Principal, Reason, Revoked, Roster, Rules, Schedule, Switch,
     Timestamp, mode_in_force,
 };
+use store::StoreError;
 use store::roster::{self, OnCall, RosterFile, Who};
 
 pub use error::StateError;
@@ -191,7 +192,7 @@ impl HostState {
         match asked {
             Asked::Everything => {
                 let read = roster::read(&config.paths.roster, now);
-                let mut roster = read.map_err(|error| Rc::new(StateError::Roster(error)))?;
+                let mut roster = read.map_err(|error| of_roster(config, error))?;
                 as_of(&mut roster, at, now);
                 Ok(Read::Whole(roster))
             }
@@ -207,7 +208,7 @@ impl HostState {
     fn open(&self, now: Timestamp) -> Known<Box<RosterFile>> {
         let config = self.config().map_err(Rc::clone)?;
         let file = RosterFile::open(&config.paths.roster, &config.rules.schedules(), now);
-        file.map(Box::new).map_err(|error| Rc::new(StateError::Roster(error)))
+        file.map(Box::new).map_err(|error| of_roster(config, error))
     }
 
     fn read_part(
@@ -270,6 +271,11 @@ impl HostState {
         };
         error.map(Rc::as_ref)
     }
+}
+
+/// Why the roster is not known, with the command that comes first.
+fn of_roster(config: &Config, error: StoreError) -> Rc<StateError> {
+    Rc::new(StateError::Roster(error.after(config.first_step())))
 }
 
 /// `roster`, asked about `at`. What is asked about the past is not this host's clock's to judge: of that the roster knows

@@ -121,7 +121,9 @@ impl FleetStatus {
         let limit = Span::seconds(freshness.as_seconds().saturating_mul(3));
         match (&self.refused, self.lag(now)) {
             (Some(refused), _) => Some(format!("fleet {id}: {refused}")),
-            (None, None) => Some(format!("fleet {id}: nothing was read of it yet; run `oncall-cache pull`")),
+            (None, None) => {
+                Some(format!("fleet {id}: nothing was read of it yet; as root, run `oncall-cache pull`"))
+            }
             (None, Some(lag)) if lag > limit => Some(format!(
                 "fleet {id}: the newest head is {lag} old; look at the collector, `oncall-collector status`, and at \
                  `systemctl status oncall-cache-pull.timer` here"

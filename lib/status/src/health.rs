@@ -403,13 +403,15 @@ fn absent_rows<'a>(
     let told =
         of_report.iter().filter(|one| one.state == ScheduleState::Absent).map(|one| one.schedule.clone());
     let texts: BTreeSet<String> = missing.map(ToString::to_string).chain(told).collect();
+    let first_step = config.first_step();
     let row = |text: String| {
         let told = of_report.iter().find(|one| one.schedule == text);
+        let comes_first = |step| format!("schedule {text}: nothing is known of it; as root, run `{step}`");
         Row {
             name: told.map_or_else(|| text.clone(), |one| one.name.clone()),
             state: ScheduleState::Absent,
             reason: told.and_then(|one| one.reason.clone()).or(Some("source-incomplete".to_string())),
-            problem: told.and_then(|one| one.problem.clone()),
+            problem: told.and_then(|one| one.problem.clone()).or_else(|| first_step.map(comes_first)),
             counts: counted.iter().any(|wanted| wanted.to_string() == text),
             known: None,
             schedule: text,

@@ -133,6 +133,14 @@ impl StoreError {
         }
         self
     }
+
+    /// The same where a command comes `first`, before the one that writes the file.
+    pub fn after(self, first: Option<&'static str>) -> Self {
+        match first {
+            Some(first) => self.written_by(first),
+            None => self,
+        }
+    }
 }
 
 impl fmt::Display for StoreError {

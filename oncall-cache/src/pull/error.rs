@@ -43,9 +43,13 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("it is not there (404)"),
-            Self::Status(status @ 300..=399) => {
+            Self::Status(status) if http::is_redirect(*status) => {
                 write!(f, "a redirect ({status}), which is not followed; check `urls` in [fleet]")
             }
+            Self::Status(304) => f.write_str(
+                "it answers that nothing has changed (304), which this host did not ask; check the store's web server, and \
+                 caches in between",
+            ),
             Self::Status(status @ (401 | 403)) => {
                 write!(
                     f,
@@ -330,3 +334,17 @@ impl fmt::Display for PullError {
 }
 
 impl std::error::Error for PullError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_leads_elsewhere_is_called_a_redirect() {
+        let redirects =
+            (300..400).filter(|status| StoreError::Status(*status).to_string().contains("redirect"));
+        assert_eq!(redirects.collect::<Vec<_>>(), [301, 302, 303, 307, 308]);
+        let said = StoreError::Status(304).to_string();
+        assert!(said.contains("(304)") && said.contains("caches"), "{said}");
+    }
+}

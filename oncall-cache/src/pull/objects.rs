@@ -178,9 +178,7 @@ impl<'a, 'f> Objects<'a, 'f> {
             Ok(bytes) => (None, bytes),
             Err(_) => self.ask(object, limit).map(|(stored, bytes)| (Some(stored), bytes))?,
         };
-        if Digest::of(&bytes) != part.content {
-            return Err(malformed(object, ObjectError::Impossible("other content than its name says")));
-        }
+        part.check(&bytes).map_err(|error| malformed(object, error))?;
         if let Some(stored) = fetched {
             self.put(object, &stored)?;
         }

@@ -9,7 +9,7 @@ use policy::{Groups, Roster, Timestamp};
 use store::roster;
 
 /// Where they are: beside the roster.
-fn path(config: &Config) -> PathBuf {
+pub fn path(config: &Config) -> PathBuf {
     config.paths.roster.with_file_name("group")
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use host::clock;
 use policy::{Principal, Roster, ScheduleRef, Shift, Timestamp};
 use store::keys::Contact;
 use store::roster::{self, Mapping};
@@ -13,12 +14,25 @@ use super::shifts::{MappedShift, ScheduleShifts};
 pub struct Previous {
     roster: Option<Roster>,
     mappings: BTreeSet<Mapping>,
+    is_clock_behind: bool,
 }
 
 impl Previous {
     /// Reads what was published before; a copy that is not trusted tells nothing.
     pub fn read(path: &Path, now: Timestamp) -> Self {
-        Self { roster: roster::read(path, now).ok(), mappings: roster::mappings(path).unwrap_or_default() }
+        let roster = roster::read(path, now).ok();
+        let proven = roster
+            .as_ref()
+            .filter(|roster| !roster.clock_holds(now))
+            .and_then(|roster| clock::proven(path).filter(|proven| proven.vouches_for(roster.published)));
+        let mappings = roster::mappings(path).unwrap_or_default();
+        Self { roster, mappings, is_clock_behind: proven.is_some() }
+    }
+
+    /// Is this host's clock behind by what is proven? Then what seems to be from the future is not, and nothing is trusted
+    /// by that clock, whatever stands.
+    pub fn is_clock_behind(&self) -> bool {
+        self.is_clock_behind
     }
 
     /// The schedule that the configuration calls `text`.

@@ -290,7 +290,8 @@ impl<'a> RosterBuilder<'a> {
         let Some(taken) = self.previous.find(source, text) else {
             return self.absent(source, text, trouble);
         };
-        if taken.schedule.synced > self.now.plus(SKEW) {
+        // By a clock that is behind it stays for when that is right again.
+        if taken.schedule.synced > self.now.plus(SKEW) && !self.previous.is_clock_behind() {
             let why = format!("{}; it was last read at a time in the future", trouble.text);
             return self.absent(
                 source,

@@ -41,7 +41,9 @@ fn rota(file: &Path, path: &Path, text: &[u8], now: Timestamp) -> Result<Said, F
 /// As a configuration, with what is no mistake and is hardly meant.
 fn config(file: &Path, path: &Path, text: &[u8], live: Live<'_>, now: Timestamp) -> Result<Said, FileError> {
     let config = Config::parse(path, text)?;
-    let remarks = names::remarks(&config, text, now, live.progress);
+    let mut remarks = names::remarks(&config, text, now, live.progress);
+    remarks.extend(names::unreadable(&config, text));
+    remarks.sort_by_key(|remark| remark.line);
     let warnings = remarks.into_iter().map(|remark| format!("{}:{remark}", file.display()));
     // A file for another host, or for keys alone, is no mistake.
     let uncovered = config.rules.uncovered().filter(|_| !config.rules.rules.is_empty());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use host::Config;
 use host::clock::now;
-use host::config::{Directory, Provider};
+use host::config::Directory;
 use host::output::counted;
 use mirror::Mirror;
 use policy::{Span, Timestamp};
@@ -65,8 +65,7 @@ pub fn pull_and_sync(
             Err(problem) => pulled.notes.push(problem.to_string()),
         }
     }
-    let is_foreign = |provider: &Provider| matches!(provider, Provider::PagerDuty(_) | Provider::Exec(_));
-    let asks_others = config.oncall.sources.iter().any(|source| is_foreign(&source.provider));
+    let asks_others = config.oncall.sources.iter().any(|source| source.provider.is_asked());
     let has_sources = !config.oncall.sources.is_empty();
     let outcome = (has_sources && (pulled.is_new || !asks_others))
         .then(|| sync::sync(lock, config, &SyncOptions::default(), now, live));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::slice;
 
-use host::accounts;
+use host::{Config, accounts};
 use policy::{
     Actor, Authority, Decision, Digest, Ground, Login, Mode, Principal, Reason, Refusal, Rules, Subject,
     Timestamp, Verdict, Window, decide, stretches, told_on_call,
@@ -82,6 +82,8 @@ pub struct Answer {
     pub(super) then: Option<(Verdict, Reason)>,
     /// Why the roster, or the list of those who are revoked, is not trusted, for those who may read file names.
     pub(super) fault: Option<String>,
+    /// The command that comes before every sync, if one does.
+    pub(super) first_step: Option<&'static str>,
 }
 
 /// Eligible people with a shift at `at`, whatever its age: for the eye, never for a decision.
@@ -193,6 +195,7 @@ impl Answer {
             mappings: mappings.of(principal),
             uncovered: rules.uncovered().map(|uncovered| uncovered.to_string()),
             fault: state.cause(decision.reason).map(ToString::to_string),
+            first_step: state.config().ok().and_then(Config::first_step),
             then: decision.until.map(|until| {
                 let then = decide(login, &evidence, rules, until);
                 (then.verdict, then.reason)

@@ -57,7 +57,7 @@ impl Answer {
             }
             None => {}
         }
-        facts.push(("next step", advice::step(&self.decision, &self.person, &self.account)));
+        facts.push(("next step", advice::step(&self.decision, &self.person, &self.account, self.first_step)));
         let next = match (self.decision.until, self.then) {
             (Some(until), Some((verdict, reason))) => format!("{}, then {verdict} ({reason})", full(until)),
             _ => "none known".to_string(),

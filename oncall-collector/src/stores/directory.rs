@@ -47,16 +47,13 @@ impl Directory {
         Ok(Self { root: root.to_path_buf(), mode: found.mode() & 0o644 | 0o600, _lock: lock })
     }
 
-    fn read(&self, path: &Path, largest: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    /// What is at `path`, of which no more than `most` bytes are read.
+    fn start(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
         // Nobody but the publisher should write here; what others put in its place must not hold it up.
-        let bytes = match trust::read_start(path, largest.saturating_add(1)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            outcome => outcome.map_err(|error| failed(path, error))?,
-        };
-        if bytes.len() as u64 > largest {
-            return Err(StoreError::TooLarge(path.display().to_string(), largest));
+        match trust::read_start(path, most) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            outcome => outcome.map(Some).map_err(|error| failed(path, error)),
         }
-        Ok(Some(bytes))
     }
 }
 
@@ -93,15 +90,25 @@ fn share(path: &Path, found: &Metadata) -> io::Result<()> {
     directory.set_permissions(Permissions::from_mode(found.mode() & 0o755 | 0o700))
 }
 
+/// The version of what begins with these bytes: what lies behind [`VERSIONED`] makes no difference.
 fn version(bytes: &[u8]) -> Version {
-    Version(Digest::of(bytes).to_string())
+    Version(Digest::of(bytes.get(..VERSIONED).unwrap_or(bytes)).to_string())
 }
 
 impl Store for Directory {
     fn get(&self, name: &str, largest: u64) -> Result<Option<Found>, StoreError> {
-        let bytes = self.read(&self.root.join(name), largest)?;
+        let path = self.root.join(name);
+        let Some(bytes) = self.start(&path, largest.saturating_add(1))? else { return Ok(None) };
+        if bytes.len() as u64 > largest {
+            return Err(StoreError::TooLarge(path.display().to_string(), largest));
+        }
         // One clock for the file system and for this program.
-        Ok(bytes.map(|bytes| Found { version: version(&bytes), bytes, date: None }))
+        Ok(Some(Found { version: version(&bytes), bytes, date: None }))
+    }
+
+    fn version(&self, name: &str) -> Result<Option<Version>, StoreError> {
+        let start = self.start(&self.root.join(name), VERSIONED as u64)?;
+        Ok(start.map(|bytes| version(&bytes)))
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
@@ -115,8 +122,7 @@ impl Store for Directory {
 
     fn put_if(&self, name: &str, bytes: &[u8], expected: Option<&Version>) -> Result<bool, StoreError> {
         // The lock is held: nothing comes in between.
-        let found = self.read(&self.root.join(name), LARGEST_SWAPPED)?.map(|bytes| version(&bytes));
-        if found.as_ref() != expected {
+        if self.version(name)?.as_ref() != expected {
             return Ok(false);
         }
         self.put(name, bytes).map(|()| true)
@@ -161,8 +167,8 @@ impl Store for Directory {
     }
 }
 
-/// The most bytes that are compared before they are swapped.
-const LARGEST_SWAPPED: u64 = 64 * 1024;
+/// By so many bytes at the start a file is known: more than any head has.
+const VERSIONED: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -186,6 +192,16 @@ mod tests {
         assert!(!store.put_if(HEAD, b"three", Some(&one.version)).unwrap());
         assert_eq!(store.get(HEAD, 10).unwrap().unwrap().bytes, b"two");
         assert!(matches!(store.get(HEAD, 2), Err(StoreError::TooLarge(_, 2))));
+        // Whatever is there, it can be replaced.
+        let (large, larger) = (vec![b'x'; VERSIONED + 1], vec![b'y'; 3 * VERSIONED]);
+        store.put(HEAD, &large).unwrap();
+        let version = store.version(HEAD).unwrap();
+        assert_eq!(store.get(HEAD, 1 << 20).unwrap().map(|found| found.version), version);
+        store.put(HEAD, &larger).unwrap();
+        assert!(!store.put_if(HEAD, b"four", version.as_ref()).unwrap());
+        let version = store.version(HEAD).unwrap();
+        assert!(store.put_if(HEAD, b"four", version.as_ref()).unwrap());
+        assert_eq!(store.get(HEAD, 10).unwrap().unwrap().bytes, b"four");
     }
 
     #[test]

@@ -48,6 +48,12 @@ pub trait Store {
     /// The store does not answer, or has more than that.
     fn get(&self, name: &str, largest: u64) -> Result<Option<Found>, StoreError>;
 
+    /// By what the store knows what is at `name`, however much that is: the same as [`Store::get`] finds; `None`: nothing.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn version(&self, name: &str) -> Result<Option<Version>, StoreError>;
+
     /// Writes `bytes` to `name`, so that readers see them whole, and whoever sees what is put later sees them too.
     ///
     /// # Errors
@@ -84,7 +90,7 @@ pub struct Found {
     pub date: Option<Timestamp>,
 }
 
-/// By which a store knows what is at a name: a bucket's ETag, or a digest.
+/// By which a store knows what is at a name: a bucket's ETag, or a digest of what it begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(pub String);
 

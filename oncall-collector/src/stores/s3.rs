@@ -35,6 +35,9 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1
 /// The longest page of a list, in bytes: it has a thousand names.
 const LARGEST_PAGE: u64 = 4 * 1024 * 1024;
 
+/// The most pages of a list: four times as many as [`MOST_NAMES`] fill. A list whose pages have nothing in them ends too.
+const MOST_PAGES: usize = 4 * MOST_NAMES / 1_000;
+
 /// The longest answer to a write, in bytes.
 const LARGEST_WORDS: u64 = 64 * 1024;
 
@@ -265,6 +268,7 @@ impl S3 {
         }
     }
 
+    /// One page of what is below `prefix`, and by what the next one is asked for.
     fn page(
         &self,
         prefix: &str,
@@ -284,6 +288,41 @@ impl S3 {
         let page = page.ok_or_else(|| self.failed("", "answered a list that cannot be read"))?;
         Ok((page.contents, page.next_continuation_token))
     }
+
+    /// A name of the list of `prefix`.
+    fn entry(&self, prefix: &str, content: &ListObjectsContent) -> Result<Entry, StoreError> {
+        let name = content.key.strip_prefix(&self.prefix).filter(|name| name.starts_with(prefix));
+        let modified = content.last_modified.as_deref().and_then(Timestamp::read);
+        match (name, content.size, modified) {
+            (Some(name), Some(size), Some(modified)) => Ok(Entry { name: name.to_string(), size, modified }),
+            _ => Err(self.failed("", "answered a list of something else")),
+        }
+    }
+}
+
+/// What is on all pages of a list. `page` gives one by the token of the page before it, and the next one's; what is wrong
+/// with the list becomes an error by `failed`.
+fn all_pages<T>(
+    failed: impl Fn(String) -> StoreError,
+    mut page: impl FnMut(Option<&str>) -> Result<(Vec<T>, Option<String>), StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let (mut all, mut token) = (Vec::new(), None);
+    for _ in 0..MOST_PAGES {
+        let (found, next) = page(token.as_deref())?;
+        all.extend(found);
+        if all.len() > MOST_NAMES {
+            return Err(failed(format!("more than {MOST_NAMES} names")));
+        }
+        match next {
+            None => return Ok(all),
+            // The same again would never end.
+            Some(next) if token.as_ref() == Some(&next) => {
+                return Err(failed("answered a list that does not go on".to_string()));
+            }
+            next => token = next,
+        }
+    }
+    Err(failed(format!("answered a list of more than {MOST_PAGES} pages")))
 }
 
 impl<'a> Question<'a> {
@@ -333,6 +372,16 @@ impl Store for S3 {
         }
     }
 
+    fn version(&self, name: &str) -> Result<Option<Version>, StoreError> {
+        let reply = self.ask(Question::of(Method::Head, name))?;
+        match (reply.status, reply.etag) {
+            (200, Some(tag)) => Ok(Some(Version(tag))),
+            (200, None) => Err(self.failed(name, "answered without an ETag")),
+            (404, _) => Ok(None),
+            (status, _) => Err(self.unexpected(name, status)),
+        }
+    }
+
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         match self.ask(Question::put(name, bytes, None))?.status {
             200 => Ok(()),
@@ -342,8 +391,7 @@ impl Store for S3 {
 
     fn put_if(&self, name: &str, bytes: &[u8], expected: Option<&Version>) -> Result<bool, StoreError> {
         if !self.is_conditional {
-            let found = self.get(name, LARGEST_WORDS)?;
-            if found.as_ref().map(|found| &found.version) != expected {
+            if self.version(name)?.as_ref() != expected {
                 return Ok(false);
             }
             return self.put(name, bytes).map(|()| true);
@@ -353,28 +401,12 @@ impl Store for S3 {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::new();
-        let mut token = None;
-        loop {
-            let (contents, next) = self.page(prefix, token.as_deref())?;
-            for content in contents {
-                let name = content.key.strip_prefix(&self.prefix).filter(|name| name.starts_with(prefix));
-                let modified = content.last_modified.as_deref().and_then(Timestamp::read);
-                let (Some(name), Some(size), Some(modified)) = (name, content.size, modified) else {
-                    return Err(self.failed("", "answered a list of something else"));
-                };
-                entries.push(Entry { name: name.to_string(), size, modified });
-            }
-            if entries.len() > MOST_NAMES {
-                return Err(self.failed(prefix, format_args!("more than {MOST_NAMES} names")));
-            }
-            match next {
-                // The same again would never end.
-                Some(next) if token.as_ref() != Some(&next) => token = Some(next),
-                Some(_) => return Err(self.failed("", "answered a list that does not go on")),
-                None => return Ok(entries),
-            }
-        }
+        let failed = |what| self.failed(prefix, what);
+        all_pages(failed, |token| {
+            let (contents, next) = self.page(prefix, token)?;
+            let entries = contents.iter().map(|content| self.entry(prefix, content));
+            Ok((entries.collect::<Result<_, _>>()?, next))
+        })
     }
 
     fn delete(&self, name: &str) -> Result<(), StoreError> {

@@ -104,7 +104,7 @@ fn packed(pages: &[Node], buckets: &[Node], directory: &Path) -> f64 {
         std::fs::read(directory.join("fleet/o").join(node.part.object.digest.to_string()))
             .expect("it is there")
     };
-    let packed = pack(pages.iter().chain(buckets).map(stored));
+    let packed = pack(pages.iter().chain(buckets).map(stored)).expect("a pack");
     let (part, _) = fresh(&packed, None).expect("it is no larger than an object");
     f64::from(part.object.size) / 1024.0
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Bucket, Entry, Kind, Page, Place};
-use crate::{Digest, ObjectError, Part};
+use crate::{ObjectError, Part};
 
 /// The most pages and buckets that are looked at: of [`MOST_PEOPLE`](super::MOST_PEOPLE) there are a fifth of it.
 const MOST_NODES: usize = 1 << 17;
@@ -61,7 +61,7 @@ impl Entry {
     /// # Errors
     /// The bytes are not those whose digest it has, or no such page.
     pub fn page(&self, bytes: &[u8]) -> Result<Page, ObjectError> {
-        self.is_content(bytes)?;
+        self.part.check(bytes)?;
         Page::parse(bytes, self.place)
     }
 
@@ -70,13 +70,8 @@ impl Entry {
     /// # Errors
     /// The bytes are not those whose digest it has, or no such bucket.
     pub fn bucket(&self, bytes: &[u8]) -> Result<Bucket, ObjectError> {
-        self.is_content(bytes)?;
+        self.part.check(bytes)?;
         Bucket::parse(bytes, self.place)
-    }
-
-    fn is_content(&self, bytes: &[u8]) -> Result<(), ObjectError> {
-        let is = Digest::of(bytes) == self.part.content;
-        if is { Ok(()) } else { Err(ObjectError::Impossible("other content than its page or head says")) }
     }
 }
 

@@ -48,6 +48,13 @@ pub struct Fleet {
     pub revoked: PathBuf,
 }
 
+impl Fleet {
+    /// Has this host taken nothing of it over yet?
+    pub fn is_unread(&self) -> bool {
+        self.mark.try_exists().is_ok_and(|is_there| !is_there)
+    }
+}
+
 /// Where a store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FleetUrl {
@@ -109,6 +116,9 @@ pub(super) struct FleetSection {
     revoked_age: Option<Spanned<Duration>>,
 }
 
+/// The file of signers, where the configuration names none.
+pub(super) const SIGNERS: &str = "fleet-signers";
+
 /// The most urls: each that fails costs time.
 const MOST_URLS: usize = 8;
 
@@ -145,7 +155,7 @@ impl FleetSection {
             signatures: this.signatures()?,
             freshness,
             revoked_age: this.revoked_age(freshness)?,
-            signers: beside(this.signers.as_deref().unwrap_or(Path::new("fleet-signers"))),
+            signers: beside(this.signers.as_deref().unwrap_or(Path::new(SIGNERS))),
             epoch: this.epoch,
             ca_file: beside(&this.ca_file.unwrap_or_else(system_authorities)),
             header_file: this.header_file.as_deref().map(beside),

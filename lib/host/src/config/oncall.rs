@@ -120,6 +120,14 @@ impl Provider {
             Self::Fleet(_) => "fleet",
         }
     }
+
+    /// Is somebody asked, a service or a command, by each sync? The others are files of this host.
+    pub const fn is_asked(&self) -> bool {
+        match self {
+            Self::PagerDuty(_) | Self::Exec(_) => true,
+            Self::Rota(_) | Self::File(_) | Self::Fleet(_) => false,
+        }
+    }
 }
 
 /// How PagerDuty is reached.

@@ -30,6 +30,8 @@ pub enum Kind {
     File,
     /// One with a secret: systemd may pass another in its place.
     Secret,
+    /// A place of a fleet's store.
+    Store,
 }
 
 /// A name, and where it is.
@@ -48,7 +50,7 @@ pub struct Reference {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct File {
-    fleet: Fleet,
+    fleet: Option<Spanned<Fleet>>,
     directory: Directory,
     keys: Keys,
     oncall: OnCall,
@@ -58,6 +60,7 @@ struct File {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Fleet {
+    urls: Vec<Spanned<String>>,
     signers: Option<Spanned<String>>,
     ca_file: Option<Spanned<String>>,
     header_file: Option<Spanned<String>>,
@@ -142,9 +145,7 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
     let file: File = toml_file::parse(Path::new(""), text).unwrap_or_default();
     let mut found = Found { text, references: Vec::new() };
     let File { fleet, directory, keys, oncall, policy } = &file;
-    found.all(Kind::File, "[fleet] signers", &fleet.signers);
-    found.all(Kind::File, "[fleet] ca_file", &fleet.ca_file);
-    found.all(Kind::Secret, "[fleet] header_file", &fleet.header_file);
+    fleet.iter().for_each(|fleet| found.fleet(fleet));
     found.all(Kind::File, "[directory] file", &directory.file);
     found.all(Kind::File, "[directory] ca_file", &directory.ca_file);
     found.all(Kind::File, "[directory] client_cert_file", &directory.client_cert_file);
@@ -188,6 +189,9 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
     found.references
 }
 
+/// The setting of a fleet's signers, as people call it.
+const SIGNERS: &str = "[fleet] signers";
+
 struct Found<'a> {
     text: &'a [u8],
     references: Vec<Reference>,
@@ -206,6 +210,18 @@ impl Found<'_> {
         written: impl IntoIterator<Item = &'a Spanned<String>>,
     ) {
         written.into_iter().for_each(|one| self.add(kind, setting, one.get_ref().clone(), one));
+    }
+
+    /// What `[fleet]` names, and the file of signers that it has where it names none.
+    fn fleet(&mut self, section: &Spanned<Fleet>) {
+        let Fleet { urls, signers, ca_file, header_file } = section.get_ref();
+        self.all(Kind::Store, "[fleet] urls", urls);
+        match signers {
+            Some(signers) => self.add(Kind::File, SIGNERS, signers.get_ref().clone(), signers),
+            None => self.add(Kind::File, SIGNERS, super::fleet::SIGNERS.to_string(), section),
+        }
+        self.all(Kind::File, "[fleet] ca_file", ca_file);
+        self.all(Kind::Secret, "[fleet] header_file", header_file);
     }
 
     /// What a source of shifts names.
@@ -236,7 +252,8 @@ mod tests {
         let text = "[policy]\nexempt_accounts = ['a',\n 'b']\nprivileged_groups = ['sudo']\n[[policy.shared_account]]\naccount = 'root'\npeople = ['alice']\n\
                     [[policy.rule]]\nname = 'x'\nschedules = ['r/p', 'r/*']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
                     [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n\
-                    [directory]\nfile = 'people.toml'\nbind_password_file = 'w'\n";
+                    [directory]\nfile = 'people.toml'\nbind_password_file = 'w'\n\
+                    [fleet]\nurls = [\n'https://a',\n'https://b']\nheader_file = 'h'\n";
         let told = references(text.as_bytes());
         let told: Vec<String> = told
             .iter()
@@ -258,6 +275,10 @@ mod tests {
                 "18 Account deploy [[policy.automation]] account",
                 "20 File people.toml [directory] file",
                 "21 Secret w [directory] bind_password_file",
+                "22 File fleet-signers [fleet] signers",
+                "24 Store https://a [fleet] urls",
+                "25 Store https://b [fleet] urls",
+                "26 Secret h [fleet] header_file",
             ]
         );
         assert_eq!(references(b"nonsense"), []);

@@ -95,7 +95,9 @@ impl<'a> App<'a> {
         let (secret_file, account) = (self.app.client_secret_file.display(), &self.app.account);
         let next = match reply.status {
             200 => return self.granted(&url, &reply.body, now),
-            300..=399 => "a redirect, which is not followed; check `identity`".to_string(),
+            status if http::is_redirect(status) => {
+                "a redirect, which is not followed; check `identity`".to_string()
+            }
             400 | 401 | 403 => format!(
                 "the app was refused; check `client_id`, what {secret_file} holds, `subdomain` and `region`: it asked for {account}"
             ),

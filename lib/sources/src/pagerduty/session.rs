@@ -233,7 +233,9 @@ impl<'a> Session<'a> {
         let api = &self.settings.api;
         let needed = oauth::permissions(self.settings).join(", ");
         let next = match (reply.status, &self.settings.access) {
-            (300..=399, _) => "a redirect, which is not followed; check `api`".to_string(),
+            (status, _) if http::is_redirect(status) => {
+                "a redirect, which is not followed; check `api`".to_string()
+            }
             (400, _) => "the request was not understood; is `lookahead` longer than 90 days?".to_string(),
             (401, Access::Key(file)) => format!(
                 "the key is not known; check that {} holds a valid API key of an account in this `region`",

@@ -96,7 +96,7 @@ fn what_was_pulled_and_what_was_refused_is_shown_everywhere() {
     let state = host_of(&format!("{CONFIG}{fleet}{}'\n", roster.display()));
     let report = Err(SyncStatusError::File("none yet".to_string()));
     let ask = || Status::new(&state, state.config().unwrap(), &report, NOW);
-    let none = "fleet example: nothing was read of it yet; run `oncall-cache pull`";
+    let none = "fleet example: nothing was read of it yet; as root, run `oncall-cache pull`";
     assert_eq!((ask().fleet_trouble().as_deref(), ask().health()), (Some(none), status::Health::Failing));
 
     let at = |ago| NOW.unix() - ago;

@@ -124,6 +124,12 @@ fn the_head_is_swapped_only_for_the_one_that_was_read() {
     assert!(!store.put_if("none", b"three", Some(&one.version)).unwrap());
     assert_eq!(store.get("head", 10).unwrap().unwrap().bytes, b"two");
     assert!(matches!(store.get("head", 2), Err(StoreError::TooLarge(_, 2))));
+    // Whatever is there, it can be replaced.
+    store.put("head", &vec![b'x'; 3 * 64 * 1024]).unwrap();
+    let large = store.version("head").unwrap();
+    assert!(large.is_some() && store.version("none").unwrap().is_none());
+    assert!(store.put_if("head", b"two", large.as_ref()).unwrap());
+    assert!(!store.put_if("head", b"three", large.as_ref()).unwrap());
     // Many publishers, one winner a round.
     let two = store.get("head", 10).unwrap().unwrap().version;
     let winners: usize = std::thread::scope(|scope| {
@@ -172,6 +178,26 @@ fn a_list_goes_over_as_many_pages_as_it_has() {
 }
 
 #[test]
+fn a_list_without_an_end_is_given_up() {
+    let failed = |what: String| StoreError::Failed("s3://x/".to_string(), what);
+    let mut asked = 0;
+    let mut list = |names: usize, next: &dyn Fn(usize) -> Option<String>| {
+        asked = 0;
+        let found = all_pages(failed, |_| {
+            asked += 1;
+            Ok((vec![(); names], next(asked)))
+        });
+        (found.map(|all| all.len()).map_err(|error| error.to_string()), asked)
+    };
+    let problem = |text: &str| Err(format!("s3://x/: {text}"));
+    assert_eq!(list(3, &|page| (page < 5).then(|| page.to_string())), (Ok(15), 5));
+    assert_eq!(list(0, &|_| Some("same".into())), (problem("answered a list that does not go on"), 2));
+    let another = |page: usize| Some(page.to_string());
+    assert_eq!(list(0, &another), (problem("answered a list of more than 4000 pages"), 4_000));
+    assert_eq!(list(1_000, &another), (problem("more than 1000000 names"), 1_001));
+}
+
+#[test]
 fn a_busy_server_is_asked_again_a_few_times() {
     let server = Server::start();
     let store = server.open(Access::Write).unwrap();
@@ -209,8 +235,9 @@ fn a_server_that_ignores_conditions_is_found_out_and_one_that_keeps_them_is_reme
     assert!(!store.is_conditional);
     assert!(store.put_if("head", b"one", None).unwrap());
     assert!(!store.put_if("head", b"two", None).unwrap(), "it is looked at first");
-    let one = store.get("head", 10).unwrap().unwrap().version;
-    assert!(store.put_if("head", b"two", Some(&one)).unwrap());
+    store.put("head", &vec![b'x'; 3 * 64 * 1024]).unwrap();
+    let large = store.version("head").unwrap();
+    assert!(store.put_if("head", b"two", large.as_ref()).unwrap());
 
     server.wrong("deaf=0");
     assert!(server.open(Access::Write).unwrap().is_conditional);
