@@ -48,13 +48,32 @@ fn unprepared() -> (Suite, Value) {
     (suite, node)
 }
 
+/// All that the recipes write below /etc, with modes and times.
+fn state(suite: &Suite) -> String {
+    suite.host.must("cd /etc && ls -l --time-style=full-iso pam.d ssh/sshd_config.d authkeys")
+}
+
 #[test]
 fn the_cookbook_sets_a_host_up_and_back() {
-    let (suite, mut node) = unprepared();
-    let stat =
-        || suite.host.must("cd /etc && stat -c '%n %U:%G %a' authkeys/* ssh/sshd_config.d/10-authkeys.conf");
-    let state = || suite.host.must("cd /etc && ls -l --time-style=full-iso pam.d ssh/sshd_config.d authkeys");
+    let (suite, node) = unprepared();
     let before = suite.host.must("cat /etc/pam.d/*");
+    sets_up(&suite, &node);
+    keeps_what_is_there_where_programs_refuse(&suite, &node);
+    syncs_again_what_failed(&suite, &node);
+    let mut node = enforces_where_the_doctor_allows_it(&suite, node);
+
+    node["authkeys"]["purge"] = true.into();
+    let removed = changes(&suite, "remove", &node);
+    assert!(removed.contains(&"authkeys_pam[stacks] disable".to_string()), "{removed:?}");
+    assert_eq!(suite.host.must("cat /etc/pam.d/*"), before);
+    assert!(
+        !suite.host.path("/etc/authkeys").exists() && suite.run_as("bob", "sudo -n true").status.success()
+    );
+    assert_eq!(changes(&suite, "remove", &node), [""; 0]);
+}
+
+/// Sets up what is not there; a second run changes nothing.
+fn sets_up(suite: &Suite, node: &Value) {
     let set_up = [
         "file[/etc/authkeys/people.toml] create",
         "file[/etc/authkeys/rota.toml] create",
@@ -66,23 +85,26 @@ fn the_cookbook_sets_a_host_up_and_back() {
         "execute[put pam_oncall.so into the PAM stacks] run",
         "authkeys_pam[stacks] enable",
     ];
-    assert_eq!(changes(&suite, "default", &node), set_up);
+    assert_eq!(changes(suite, "default", node), set_up);
     let modes = "authkeys/config.toml root:root 644\nauthkeys/people.toml root:root 644\nauthkeys/rota.toml root:root 644\n\
                  ssh/sshd_config.d/10-authkeys.conf root:root 644\n";
-    assert_eq!(stat(), modes);
-    let after = state();
-    assert_eq!(changes(&suite, "default", &node), [""; 0]);
-    assert_eq!(state(), after);
+    let stat = "cd /etc && stat -c '%n %U:%G %a' authkeys/* ssh/sshd_config.d/10-authkeys.conf";
+    assert_eq!(suite.host.must(stat), modes);
+    let after = state(suite);
+    assert_eq!(changes(suite, "default", node), [""; 0]);
+    assert_eq!(state(suite), after);
+}
 
-    // What the host's own programs refuse is not put in its place, and nothing else is.
-    let right = node.clone();
+/// What the host's own programs refuse is not put in its place, and nothing else is.
+fn keeps_what_is_there_where_programs_refuse(suite: &Suite, right: &Value) {
+    let there = state(suite);
     let must_refuse = |slip: &dyn Fn(&mut Value), words: &str| {
         let mut node = right.clone();
         node["authkeys"]["files"]["people.toml"] = "".into();
         slip(&mut node["authkeys"]);
-        let output = converge(&suite, "default", &node);
+        let output = converge(suite, "default", &node);
         assert!(!output.status.success() && text(&output).contains(words), "{}", text(&output));
-        assert_eq!(state(), after);
+        assert_eq!(state(suite), there);
     };
     must_refuse(
         &|ours| ours["config"]["policy"]["sercives"] = json!(["sshd"]),
@@ -100,27 +122,31 @@ fn the_cookbook_sets_a_host_up_and_back() {
         &|ours| ours["files"]["people.toml"] = "[[persons]]\n".into(),
         "people.toml: authkeys-sync: /dev/stdin:1",
     );
+}
 
-    // A sync that failed is made again by the next run, and only then: an hour of nobody in the rota is refused by its guard.
+/// A sync that failed is made again by the next run, and only then: an hour of nobody in the rota is refused by its guard.
+fn syncs_again_what_failed(suite: &Suite, right: &Value) {
     let synced = |node: &Value| {
-        let output = converge(&suite, "default", node);
+        let output = converge(suite, "default", node);
         (output.status.success(), text(&output).contains("told service[oncall-cache-sync] restart"))
     };
-    assert_eq!(synced(&right), (true, false));
+    assert_eq!(synced(right), (true, false));
     // Instants are told to the second: what changes in that of a sync counts as read.
     suite.host.must("until [ $(date +%s) -gt $(stat -c %Z /var/lib/oncall-cache/roster.db) ]; do :; done");
-    node["authkeys"]["files"]["rota.toml"] = "[[schedule]]\nid = 'primary'\n".into();
-    assert_eq!([synced(&node), synced(&node)], [(false, true); 2]);
-    assert_eq!([synced(&right), synced(&right)], [(true, true), (true, false)]);
+    let mut nobody = right.clone();
+    nobody["authkeys"]["files"]["rota.toml"] = "[[schedule]]\nid = 'primary'\n".into();
+    assert_eq!([synced(&nobody), synced(&nobody)], [(false, true); 2]);
+    assert_eq!([synced(right), synced(right)], [(true, true), (true, false)]);
 
     // So it is after a secret, which may be in somebody else's recipe.
     let newer = "[ $(stat -c %Z /etc/authkeys/token) -gt $(stat -c %Z /var/lib/oncall-cache/roster.db) ]";
     suite.host.must(&format!("until touch /etc/authkeys/token; {newer}; do :; done"));
-    assert_eq!([synced(&right), synced(&right)], [(true, true), (true, false)]);
-    let after = state();
+    assert_eq!([synced(right), synced(right)], [(true, true), (true, false)]);
+}
 
-    // Enforced where the doctor finds nothing but what is told to be ignored.
-    node = right;
+/// Enforces where the doctor finds nothing but what is told to be ignored; the attributes of a host that enforces.
+fn enforces_where_the_doctor_allows_it(suite: &Suite, mut node: Value) -> Value {
+    let there = state(suite);
     node["authkeys"]["mode"] = "enforce".into();
     suite.sync();
     let found: Value =
@@ -129,7 +155,7 @@ fn the_cookbook_sets_a_host_up_and_back() {
         found["findings"].as_array().expect("a list").iter().map(|one| &one["id"]).collect();
     node["authkeys"]["doctor_ignores"] = json!(ids);
     suite.host.write("/etc/sudoers.d/late", "Defaults !pam_acct_mgmt\n", 0o440);
-    let output = converge(&suite, "default", &node);
+    let output = converge(suite, "default", &node);
     assert!(!output.status.success(), "{}", text(&output));
     assert!(
         text(&output)
@@ -137,24 +163,16 @@ fn the_cookbook_sets_a_host_up_and_back() {
         "{}",
         text(&output)
     );
-    assert_eq!(state(), after);
+    assert_eq!(state(suite), there);
     suite.host.must("rm /etc/sudoers.d/late");
     let enforced = ["template[/etc/authkeys/config.toml] create", "authkeys_config[enforce] create"];
-    assert_eq!(changes(&suite, "default", &node), enforced);
+    assert_eq!(changes(suite, "default", &node), enforced);
     assert!(
         suite.run_as("alice", "sudo -n true").status.success()
             && !suite.run_as("bob", "sudo -n true").status.success()
     );
-    assert_eq!(changes(&suite, "default", &node), [""; 0]);
-
-    node["authkeys"]["purge"] = true.into();
-    let removed = changes(&suite, "remove", &node);
-    assert!(removed.contains(&"authkeys_pam[stacks] disable".to_string()), "{removed:?}");
-    assert_eq!(suite.host.must("cat /etc/pam.d/*"), before);
-    assert!(
-        !suite.host.path("/etc/authkeys").exists() && suite.run_as("bob", "sudo -n true").status.success()
-    );
-    assert_eq!(changes(&suite, "remove", &node), [""; 0]);
+    assert_eq!(changes(suite, "default", &node), [""; 0]);
+    node
 }
 
 #[test]
