@@ -188,7 +188,7 @@ class Provider
   def run(action)
     case @it.type
     when :file, :template then action == :delete ? delete(&FileUtils.method(:rm)) : create(content)
-    when :directory then action == :delete && delete(&FileUtils.method(:rm_r))
+    when :directory then action == :delete ? delete(&FileUtils.method(:rm_r)) : make
     when :execute then execute
     else tell(action)
     end
@@ -225,6 +225,17 @@ class Provider
   def create(text)
     changed = !File.exist?(path) || File.read(path) != text
     put(text) if changed
+    owned(changed)
+  end
+
+  def make
+    changed = !File.directory?(path)
+    FileUtils.mkdir(path) if changed && !WHY_RUN
+    owned(changed)
+  end
+
+  # Has it the owner and mode that it should have? True if it, or they, changed.
+  def owned(changed)
     return changed if WHY_RUN
 
     owner = [Etc.getpwnam(@it.owner).uid, Etc.getgrnam(@it.group).gid, @it.mode.to_i(8)]

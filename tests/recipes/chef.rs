@@ -175,6 +175,34 @@ fn enforces_where_the_doctor_allows_it(suite: &Suite, mut node: Value) -> Value 
     node
 }
 
+/// Its key is there, as an `authkeys_secret` puts it there.
+#[test]
+fn the_cookbook_sets_up_a_collector_that_takes_webhooks_or_no_more() {
+    let (suite, mut node) = unprepared();
+    let file = "/etc/authkeys/fleet-key";
+    suite.host.must(&format!("ssh-keygen -qt ed25519 -N '' -C collector -f {file} && chown root:oncall-collector {file} && chmod 640 {file}"));
+    let signer =
+        format!("collector namespaces=\"head@authkeys\" {}", suite.host.read(&format!("{file}.pub")));
+    let ours = &mut node["authkeys"];
+    ours["files"]["fleet-signers"] = signer.into();
+    ours["collector"] = json!({
+        "fleet": "example", "signing_keys": ["fleet-key"], "store": {"directory": "/srv/authkeys-fleet"},
+        "hear": {"secret_files": ["webhook-secret"]},
+    });
+    let hear = |node: &Value| -> Vec<String> {
+        let output = converge(&suite, "default", node);
+        assert!(output.status.success(), "{}", text(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let told = said.lines().filter_map(|line| line.strip_prefix("told service[oncall-collector-hear] "));
+        told.map(String::from).collect()
+    };
+    assert_eq!(hear(&node), ["enable", "start", "restart"]);
+    assert!(suite.host.path("/srv/authkeys-fleet/head").exists(), "it has published");
+    assert_eq!(hear(&node), ["enable", "start"]);
+    node["authkeys"]["collector"].as_object_mut().expect("a table").remove("hear");
+    assert_eq!(hear(&node), ["stop", "disable"]);
+}
+
 #[test]
 fn the_cookbook_leaves_out_what_cannot_be_guarded_unless_it_is_named() {
     let (suite, mut node) = unprepared();

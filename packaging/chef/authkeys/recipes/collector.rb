@@ -8,6 +8,7 @@ directory 'the store' do
   only_if { store }
 end
 
+hears = node['authkeys']['collector'].key?('hear')
 toml = Authkeys::Toml.render(node['authkeys']['collector'].to_h)
 template '/etc/authkeys/collector.toml' do
   source 'config.toml.erb'
@@ -16,6 +17,7 @@ template '/etc/authkeys/collector.toml' do
   mode '0644'
   variables(toml: toml)
   notifies :restart, 'service[oncall-collector-publish]', :immediately
+  notifies :restart, 'service[oncall-collector-hear]' if hears
 end
 
 # It must succeed once: what the syncs wrote may be the first that there is to publish.
@@ -27,4 +29,9 @@ end
   systemd_unit name do
     action %i[enable start]
   end
+end
+
+# It reads collector.toml and its secrets when it starts.
+service 'oncall-collector-hear' do
+  action hears ? %i[enable start] : %i[stop disable]
 end
