@@ -2,7 +2,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := build
-.PHONY: needs build release pages package demo test test-hosts check bench fuzz miri install
+.PHONY: needs build release pages package demo test test-hosts test-long check bench fuzz miri install
 
 # Before anything takes minutes, each target says what this machine lacks for it, and which package has that.
 NEED = sh packaging/needs.sh
@@ -61,6 +61,15 @@ test-hosts:
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
 	cargo test --workspace --test hosts --test fleet --test doors --test penalties --test publish --test newer --locked -- --test-threads 4
+
+# The tests that `make test` runs in a small size, whole: hosts by the fifty, moments of a kill by the hundred, an hour of two
+# collectors. One at a time: each is as much as two processors do.
+LONG = --test publications --test collector --test fleet_pull
+test-long:
+	@$(NEED) test
+	sh tests/prerequisites.sh
+	cargo build --workspace --locked
+	AUTHKEYS_TEST_SIZE=full cargo test --workspace --locked $(LONG) -- --test-threads 1 a71 a72 a73 a78
 
 # What a change must pass before it is tested.
 check:

@@ -10,6 +10,7 @@ use std::process::Output;
 use ::fleet::people::{Node, difference};
 use ::fleet::{Digest, Head, LARGEST_INDEX, LARGEST_OBJECT, ObjectRef, RotaIndex, ScheduleShifts};
 use harness::fleet::Fleet;
+use harness::size::sized;
 use harness::suite::{CONFIG, HOUR, Suite, TEAM, now};
 use harness::{Moments, text};
 
@@ -213,7 +214,7 @@ fn a_person_with_more_keys_than_are_published_is_a_note_and_no_failure() {
 fn a73_killed_at_any_moment_the_store_has_a_head_whose_objects_exist() {
     let collector = Collector::start();
     collector.at("publish");
-    let mut moments = Moments::of(60, 3, || drop(collector.at("revoke p0")));
+    let mut moments = Moments::of(sized(60, 200), 3, || drop(collector.at("revoke p0")));
     let mut sequence = collector.published().head.sequence;
     while let Some(after) = moments.next_kill() {
         // Something new each time, so that objects are written. No time at all would be no limit.

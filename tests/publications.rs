@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use harness::fleet::{Fleet, Follower};
 use harness::nginx::Nginx;
+use harness::size::sized;
 use harness::suite::{DAY, HOUR, Suite, TEAM, instant, now};
 use harness::{Host, Moments, text, wait_until, wait_within};
 use serde_json::Value;
@@ -198,7 +199,8 @@ fn a71_ten_syncs_with_nothing_new_move_head_alone() {
 
 #[test]
 fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
-    let (count, time) = (12, Duration::from_secs(20));
+    // Whole, fifty hosts for a minute, with twenty publications a second as far as processors allow: for as many.
+    let (count, least, time) = sized((12, 20, MINUTE / 3), (50, 20 * 60, MINUTE));
     let fleet = start();
     let (collector, machine) = (&fleet.collector, &fleet.hosts[0]);
     for person in ["alice", "bob"] {
@@ -213,11 +215,11 @@ fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
     let sync = "while [ ! -e /run/stop ]; do
         for person in alice bob; do
             cp /run/rota.$person /etc/authkeys/rota.toml
-            runuser -u oncall-cache -- oncall-cache sync >/dev/null || echo failed
+            setpriv --reuid=oncall-cache --regid=oncall-cache --init-groups oncall-cache sync >/dev/null || echo failed
         done
     done; echo done";
     let publish = "while [ ! -e /run/stop ]; do
-        runuser -u oncall-collector -- oncall-collector publish && echo published
+        setpriv --reuid=oncall-collector --regid=oncall-collector --init-groups oncall-collector publish && echo published
     done; echo done";
     let publishers = ["/run/publish.1.log", "/run/publish.2.log"];
     for (script, log) in [(sync, "/run/sync.log"), (publish, publishers[0]), (publish, publishers[1])] {
@@ -227,7 +229,8 @@ fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
         let (pull, who, name) = (host.pull_command(), host.who_command(), &host.name);
         let script = format!(
             "while [ ! -e /run/stop ]; do
-                runuser -u oncall-cache -- {pull} >/run/{name}.pull 2>&1 && echo whole >>/run/{name}.whole
+                setpriv --reuid=oncall-cache --regid=oncall-cache --init-groups \
+                    {pull} >/run/{name}.pull 2>&1 && echo whole >>/run/{name}.whole
                 {who} >>/run/{name}.seen
             done; echo done >>/run/{name}.whole"
         );
@@ -238,15 +241,22 @@ fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
         let path = machine.host.path(&format!("/run/{}.{what}", host.name));
         std::fs::read_to_string(path).unwrap_or_default()
     };
+    let published = || {
+        publishers.iter().map(|log| collector.host.read(log).matches("published\n").count()).sum::<usize>()
+    };
     let have_seen = |person: &str| hosts.iter().any(|host| of_host(host, "seen").contains(person));
     wait_within(600, "time has passed, enough was published, and each host has pulled some times", || {
-        let published = publishers.map(|log| collector.host.read(log).matches("published\n").count());
         start.elapsed() > time
-            && published.iter().sum::<usize>() > 20
+            && published() > least
             && hosts.iter().all(|host| of_host(host, "whole").lines().count() >= 3)
             && have_seen("alice")
             && have_seen("bob")
     });
+    let (published, seconds) = (published(), start.elapsed().as_secs_f64());
+    println!(
+        "{count} hosts, {published} publications in {seconds:.1} s: {:.1} a second",
+        published as f64 / seconds
+    );
     [collector, &**machine].iter().for_each(|suite| suite.host.write("/run/stop", "", 0o644));
     // Whoever is at work still would publish an older rota after what comes below.
     for log in ["/run/sync.log", publishers[0], publishers[1]] {
@@ -271,10 +281,9 @@ fn a71_a_head_that_is_replaced_while_hosts_fetch_shows_no_mixture() {
     }
 }
 
-/// At so many moments a run is killed.
-const MOMENTS: u32 = 40;
+const MINUTE: Duration = Duration::from_secs(60);
 
-/// So many of them strike before what counts is done, and so many after it, at least.
+/// So many kills strike before what counts is done, and so many after it, at least.
 const LEAST: u32 = 3;
 
 /// Runs a command as `user`, and kills it so long afterwards.
@@ -294,7 +303,7 @@ fn a73_a_publish_that_is_killed_leaves_a_head_whose_objects_exist() {
     host.settle();
     write_rota(collector, "/etc/authkeys/rota.toml", "carol");
     collector.sync();
-    let mut moments = Moments::of(MOMENTS, LEAST, || drop(fleet.publish()));
+    let mut moments = Moments::of(sized(40, 200), LEAST, || drop(fleet.publish()));
     let (mut known, mut kills) = ("carol", 0);
     while let Some(after) = moments.next_kill() {
         let person = if known == "alice" { "bob" } else { "alice" };
@@ -328,7 +337,7 @@ fn a73_a_pull_that_is_killed_leaves_the_old_state_or_the_new() {
     let host = One::new(&fleet.hosts[0], "h", Nginx::URL);
     host.settle();
     publish(&fleet, "bob");
-    let mut moments = Moments::of(MOMENTS, LEAST, || drop(host.try_pull()));
+    let mut moments = Moments::of(sized(40, 200), LEAST, || drop(host.try_pull()));
     host.pull();
     let mut known = "bob";
     while let Some(after) = moments.next_kill() {
@@ -552,8 +561,10 @@ fn a72_two_collectors_at_once_only_go_on() {
     collector.host.daemon(&["/bin/bash", "-c", stop], "/run/stop.log");
     let (start, mut last, mut own) = (Instant::now(), sequence(), 0);
     let others = || collector.host.read("/run/first.log").matches("published ").count();
-    while start.elapsed() < Duration::from_secs(20) || own < 3 || others() < 3 {
-        assert!(start.elapsed() < Duration::from_secs(600), "{own} and {} publications", others());
+    // Whole, as often as their timers let them in an hour.
+    let (least, time) = sized((3, MINUTE / 3), (120, MINUTE));
+    while start.elapsed() < time || own < least || others() < least {
+        assert!(start.elapsed() < sized(10, 60) * MINUTE, "{own} and {} publications", others());
         second.sync(["alice", "bob"][own % 2]);
         // It may find that the other has the store for too long.
         own +=

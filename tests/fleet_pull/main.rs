@@ -5,6 +5,7 @@ mod clocks;
 mod crowd;
 mod cut;
 mod first;
+mod fresh;
 mod heads;
 mod load;
 mod objects;

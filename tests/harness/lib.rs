@@ -25,6 +25,7 @@ pub mod relay;
 pub mod releases;
 pub mod samba;
 mod site;
+pub mod size;
 pub mod slapd;
 pub mod store;
 pub mod suite;

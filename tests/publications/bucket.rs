@@ -3,9 +3,6 @@
 
 use super::*;
 
-/// How often the first collector is stopped.
-const STOPS: u32 = 8;
-
 /// What is published: its sequence, and when each schedule was read.
 fn published(fleet: &Fleet) -> (u64, Vec<String>) {
     let said = fleet.collector.run_as("oncall-collector", "oncall-collector status --json");
@@ -50,11 +47,12 @@ fn a72_on_a_bucket_a_collector_that_was_stopped_overwrites_nothing() {
     fleet.publish();
     let mut took = start.elapsed();
     let (mut stopped, mut tries) = (0, 0);
-    while stopped < STOPS {
+    let stops = sized(8, 40);
+    while stopped < stops {
         tries += 1;
-        assert!(tries < 5 * STOPS, "stopped {stopped} times of {STOPS}");
+        assert!(tries < 5 * stops, "stopped {stopped} times of {stops}");
         fleet.collector.sync();
-        if !stop(host, took * (stopped + 1) / (STOPS + 1)) {
+        if !stop(host, took * (stopped + 1) / (stops + 1)) {
             took = took.mul_f64(0.8);
             continue;
         }
