@@ -14,12 +14,13 @@ fn published(fleet: &Fleet) -> (u64, Vec<String>) {
     (head["sequence"].as_u64().expect("a number"), read.collect())
 }
 
-/// Starts a publication of the first collector and stops it so long afterwards; was it at work still? In a session of its
-/// own: a stopped process whose group loses its parent is sent SIGHUP.
+/// Starts a publication of the first collector and stops it so long after it has become that program; was it at work
+/// still? In a session of its own: a stopped process whose group loses its parent is sent SIGHUP.
 fn stop(host: &Host, after: Duration) -> bool {
     host.must(&format!(
         "setsid setpriv --reuid=oncall-collector --regid=oncall-collector --init-groups \
             oncall-collector publish --now >/run/first.log 2>&1 & echo $! >/run/first.pid
+         until read -r name </proc/$!/comm && [ $name = oncall-collecto ]; do :; done 2>/dev/null
          sleep {:.3}; kill -STOP $! 2>/dev/null; true",
         after.as_secs_f64()
     ));
