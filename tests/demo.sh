@@ -137,6 +137,7 @@ explain() { # door person
 
 # Stands where syslogd would; perl-base is on every Debian.
 keep_log() {
+    : >/tmp/keeper
     perl -MSocket -e '
         socket(LOG, AF_UNIX, SOCK_DGRAM, 0) or die "socket: $!";
         bind(LOG, sockaddr_un("/dev/log")) or die "bind: $!";
@@ -181,6 +182,13 @@ logins() {
     rm -f /etc/update-motd.d/*
     ssh-keygen -A >/dev/null
     /usr/sbin/sshd -p 2222 -o ListenAddress=127.0.0.1
+    # It goes into the background before it listens.
+    tries=100
+    until ssh-keyscan -p 2222 127.0.0.1 2>/dev/null | grep -q .; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || { echo 'demo: sshd does not answer' >&2; exit 1; }
+        sleep 0.1
+    done
     # Once more: the hand-over is twenty seconds from here.
     write_rota
 
