@@ -106,7 +106,7 @@ One schedule: sudo oncall-cache sync --accept rota/primary
 Exit status: 0, all of it is new; 1, a schedule could not be read or was refused
 and stays as it was; 2, nothing is new: it says why")]
     Sync(SyncArguments),
-    /// Copy what the fleet's collector publishes; a timer runs it every 30 s
+    /// Copy what the fleet's collector publishes; a timer runs it
     #[command(after_help = "\
 It verifies all of it first, then syncs. After failures the store is left alone
 for up to 10 minutes; --now asks it at once.
