@@ -103,6 +103,8 @@ impl Site {
             .env("ANSIBLE_NOCOLOR", "1")
             .env("ANSIBLE_PIPELINING", "1")
             .env("ANSIBLE_HOST_KEY_CHECKING", "0")
+            // For a connection and for sudo's prompt: a busy host takes longer than the ten seconds of the default.
+            .env("ANSIBLE_TIMEOUT", "300")
             .args(["-i", "/root/inventory.json", "/run/suite/source/packaging/ansible/site.yml"])
             .args(["-e", r#"{"batches": ["100%"]}"#, "-e", &variables.to_string()])
             .args(words)
