@@ -106,7 +106,7 @@ impl Booted {
             first.is_some()
         });
         self.running = first.map(Machine::of);
-        wait_within(60, "the host is up", || {
+        wait_within(300, "the host is up", || {
             let output = self.sh("systemctl is-system-running");
             let state = String::from_utf8_lossy(&output.stdout).trim().to_string();
             assert_ne!(

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// Seconds, more than anything takes on a machine with much else to do: they end what would wait for ever, and decide
+/// nothing.
+const PATIENCE: u32 = 300;
+
 /// A machine that runs: the namespaces of its first process.
 #[derive(Debug)]
 pub struct Machine {
@@ -38,9 +42,9 @@ impl Machine {
         command
     }
 
-    /// Runs `script` with sh inside and waits for it, a minute at most.
+    /// Runs `script` with sh inside and waits for it, five minutes at most.
     pub fn sh(&self, script: &str) -> Output {
-        self.sh_within(60, script)
+        self.sh_within(PATIENCE, script)
     }
 
     /// As [`Machine::sh`], for what takes long on a busy machine: so many seconds at most.
@@ -54,7 +58,7 @@ impl Machine {
 
     /// As [`Machine::sh`], and the script must succeed; its standard output.
     pub fn must(&self, script: &str) -> String {
-        self.must_within(60, script)
+        self.must_within(PATIENCE, script)
     }
 
     /// As [`Machine::must`], in so many seconds.
@@ -136,9 +140,9 @@ impl Machine {
     }
 }
 
-/// Waits, a minute at most, until `condition` holds.
+/// Waits, five minutes at most, until `condition` holds.
 pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
-    wait_within(60, what, condition);
+    wait_within(PATIENCE.into(), what, condition);
 }
 
 /// Waits, so many seconds at most, until `condition` holds.
