@@ -1,7 +1,6 @@
 //! One line of authorized_keys that another command printed.
 
 #![no_main]
-#![allow(dead_code, missing_docs, reason = "of a program's files this needs one function")]
 
 use libfuzzer_sys::fuzz_target;
 

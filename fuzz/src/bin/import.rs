@@ -1,7 +1,6 @@
 //! Another tool's configuration; the first byte says whose.
 
 #![no_main]
-#![allow(dead_code, missing_docs, reason = "of a program's files this needs one function")]
 
 use libfuzzer_sys::fuzz_target;
 

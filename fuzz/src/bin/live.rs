@@ -1,7 +1,6 @@
 //! What authkeys-sync, run as a child, says of alice.
 
 #![no_main]
-#![allow(dead_code, missing_docs, reason = "of a program's files this needs one function")]
 
 use libfuzzer_sys::fuzz_target;
 use policy::Principal;

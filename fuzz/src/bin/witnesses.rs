@@ -1,7 +1,6 @@
 //! What keys.stamp keeps of a server's past, and what is asked about it.
 
 #![no_main]
-#![allow(dead_code, missing_docs, reason = "of a program's files this needs one function")]
 
 use libfuzzer_sys::fuzz_target;
 
