@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fleet::{Digest, LARGEST_OBJECT, LARGEST_PACK, ObjectRef, Part, packed_size, unpack};
+use fleet::{Digest, LARGEST_OBJECT, ObjectRef, Part, packed_size, unpack};
 
 use crate::local::{Memory, Packed};
 use crate::objects::{Objects, ObjectsError};
@@ -15,22 +15,11 @@ const FEWEST: usize = 16;
 const LAG: usize = 20;
 
 /// The pack to be named beside the tree at `root`, if there is to be one. `last` is the tree and the pack that were named
-/// before. That there are too many people for one is said in `notes`; it ends no publication.
+/// before. That people take more than the `largest` bytes of one is said in `notes`; it ends no publication.
 ///
 /// # Errors
 /// An object of the tree cannot be read, or the pack not be kept.
 pub fn pack(
-    objects: &mut Objects<'_>,
-    root: &Part,
-    last: (Option<&Part>, Option<ObjectRef>),
-    memory: &mut Memory,
-    notes: &mut Vec<String>,
-) -> Result<Option<ObjectRef>, ObjectsError> {
-    within(LARGEST_PACK, objects, root, last, memory, notes)
-}
-
-/// The same with packs of at most `largest` bytes.
-fn within(
     largest: usize,
     objects: &mut Objects<'_>,
     root: &Part,
@@ -90,6 +79,7 @@ fn holds<'m>(objects: &Objects<'_>, pack: &ObjectRef, memory: &'m mut Memory) ->
 mod tests {
     use super::*;
     use crate::stores::{Access, Directory};
+    use fleet::LARGEST_PACK;
     use fleet::people::FleetPerson;
     use policy::Principal;
 
@@ -114,7 +104,9 @@ mod tests {
         let mut tree = |count, changed| objects.build(people(count, changed), &mut Vec::new()).unwrap();
         let [few, many, other, more] = [tree(200, 0), tree(4_000, 0), tree(4_000, 2), tree(4_000, 900)];
         let mut notes = Vec::new();
-        let mut next = |root: &Part, last| pack(&mut objects, root, last, &mut memory, &mut notes).unwrap();
+        let mut next = |root: &Part, last| {
+            pack(LARGEST_PACK, &mut objects, root, last, &mut memory, &mut notes).unwrap()
+        };
         assert_eq!(next(&few, (None, None)), None);
         let first = next(&many, (None, None)).unwrap();
         assert_eq!(next(&many, (Some(&many), Some(first))), Some(first));
@@ -124,7 +116,8 @@ mod tests {
         // Another collector's, of which nothing is remembered.
         memory.packed = None;
         assert_eq!(
-            pack(&mut objects, &more, (Some(&other), Some(second)), &mut memory, &mut notes).unwrap(),
+            pack(LARGEST_PACK, &mut objects, &more, (Some(&other), Some(second)), &mut memory, &mut notes)
+                .unwrap(),
             Some(second)
         );
         assert_eq!(notes, [""; 0]);
@@ -147,7 +140,7 @@ mod tests {
         let size = usize::try_from(size).unwrap();
         let mut next = |largest, root: &Part, last| {
             let mut notes = Vec::new();
-            let pack = within(largest, &mut objects, root, last, &mut memory, &mut notes).unwrap();
+            let pack = pack(largest, &mut objects, root, last, &mut memory, &mut notes).unwrap();
             (pack, notes)
         };
         let (none, told) = next(size - 1, &first, (None, None));

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clock::{now, uptime};
-use fleet::{Digest, Head, LARGEST_HEAD, Mark, Origin};
+use fleet::{Digest, Head, LARGEST_HEAD, LARGEST_PACK, Mark, Origin};
 use host::FileError;
 use host::said::Live;
 use mirror::{FleetError, Trusted};
@@ -293,7 +293,7 @@ impl Session<'_> {
         draft.head.pack = match &draft.head.people {
             Some(root) => {
                 let before = (last.and_then(|last| last.head.people.as_ref()), draft.head.pack);
-                pack(&mut objects, root, before, &mut memory, &mut draft.notes)?
+                pack(LARGEST_PACK, &mut objects, root, before, &mut memory, &mut draft.notes)?
             }
             None => None,
         };

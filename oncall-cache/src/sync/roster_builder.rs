@@ -236,26 +236,22 @@ impl<'a> RosterBuilder<'a> {
         let age = self.now.since(taken.schedule.synced);
         let guards = source.guards(&told.wanted);
         let previous = self.previous.find(&source.name, &told.wanted);
-        if told.reading.is_none() {
-            if age >= limit {
-                let text = format!(
-                    "it was last written {age} ago, `max_age` is {limit}; is its writer still running?"
-                );
-                return Err(Trouble::from(ProviderError::source(&text)));
-            }
-            if self.options.accept.covers(&taken.schedule.reference) {
-                return Ok(());
-            }
-            return guards::check(guards, previous.as_ref(), taken, told, self.now);
-        }
+        let is_collected = told.reading.is_some();
         if age >= limit {
-            let text = format!(
-                "the collector last read it {age} ago, `max_age` is {limit}; see `oncall-collector status` there"
-            );
+            let text = if is_collected {
+                format!(
+                    "the collector last read it {age} ago, `max_age` is {limit}; see `oncall-collector status` there"
+                )
+            } else {
+                format!("it was last written {age} ago, `max_age` is {limit}; is its writer still running?")
+            };
             return Err(Trouble::from(ProviderError::source(&text)));
         }
         if self.options.accept.covers(&taken.schedule.reference) {
             return Ok(());
+        }
+        if !is_collected {
+            return guards::check(guards, previous.as_ref(), taken, told, self.now);
         }
         if let Some(previous) = &previous {
             not_before(previous, taken, self.now)?;
