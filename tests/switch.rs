@@ -238,10 +238,9 @@ fn pause_and_enforce_are_roots_and_ask_for_what_they_need() {
     assert!(!suite.host.path(SWITCH).exists());
 }
 
-#[test]
-fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
-    let suite = suite("observe");
-    assert!(lets_bob_in(&suite, "observe"));
+/// A trial begins: what it would do is tried first, and nobody is said to have done it.
+fn a_trial_begins_with_a_test(suite: &Suite) {
+    assert!(lets_bob_in(suite, "observe"));
     let said = suite.host.sh("oncall-cache enforce --confirm-within 10m");
     must_say(&said, 0, "enforced on trial until ");
     for shown in
@@ -258,25 +257,31 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     assert!(logins.iter().all(|login| login["class"] == "observed"), "{report}");
     assert_eq!(report["refused"].as_array().map(Vec::len), Some(0), "{report}");
 
-    assert!(!lets_bob_in(&suite, "trial"));
+    assert!(!lets_bob_in(suite, "trial"));
     must_say(&suite.run_as("nobody", "oncall-cache status"), 0, "enforced on trial until ");
-    assert_eq!(status(&suite).1["mode_source"], "trial");
+    assert_eq!(status(suite).1["mode_source"], "trial");
     // From no login at all.
     must_say(
         &suite.host.sh("oncall-cache enforce --confirm"),
         2,
         "not confirmed: this is not a login by sshd or login (inside tmux or screen that cannot be seen); log in again",
     );
+}
 
+/// Its end comes by time alone, and who confirms it then is too late.
+fn it_ends_by_itself(suite: &Suite) {
     // Its end comes without anybody doing anything: the same file, an hour later.
     let boot = suite.host.read("/proc/sys/kernel/random/boot_id").trim().to_string();
     let file = suite.host.read(SWITCH);
-    suite.host.write(SWITCH, line(&suite, "enforce", 3_600, -3_540, &boot), 0o644);
-    assert!(lets_bob_in(&suite, "observe"));
+    suite.host.write(SWITCH, line(suite, "enforce", 3_600, -3_540, &boot), 0o644);
+    assert!(lets_bob_in(suite, "observe"));
     must_say(&suite.ssh("alice", "root", "oncall-cache enforce --confirm"), 1, "or it has ended");
     suite.host.write(SWITCH, file, 0o644);
-    assert!(!lets_bob_in(&suite, "trial"));
+    assert!(!lets_bob_in(suite, "trial"));
+}
 
+/// A new login confirms it, an old connection does not.
+fn a_login_that_began_after_it_confirms_it(suite: &Suite) {
     // A connection that was open before the trial began does not confirm it; one from now does.
     let old = "until [ -e /tmp/began ]; do sleep 0.05; done; oncall-cache enforce --confirm";
     suite.host.must("oncall-cache enforce --end");
@@ -307,10 +312,13 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     must_say(&fresh, 0, "enforced since ");
     assert!(text(&fresh).contains("by root") || text(&fresh).contains("by alice"), "{}", text(&fresh));
     assert!(suite.host.read(SWITCH).contains(" - "), "{}", suite.host.read(SWITCH));
-    assert!(!lets_bob_in(&suite, ""));
+    assert!(!lets_bob_in(suite, ""));
     must_say(&suite.run_as("nobody", "oncall-cache config show"), 0, "# not by this file: enforced since ");
-    assert_eq!(status(&suite).1["mode_source"], "confirmed");
+    assert_eq!(status(suite).1["mode_source"], "confirmed");
+}
 
+/// A command that is killed in the middle leaves what was confirmed.
+fn what_is_cut_off_changes_nothing(suite: &Suite) {
     // A test that was cut off is no trial.
     let confirmed = suite.host.read(SWITCH);
     suite.host.must(&format!("mv {PROBE} /root; rm {SWITCH}"));
@@ -334,15 +342,28 @@ fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
     assert_eq!(suite.host.sh("oncall-cache enforce; echo code $?").stdout, b"code 137\n");
     suite.host.must(&format!("mv /root/pam-probe {PROBE}"));
     assert_eq!(suite.host.read(SWITCH), confirmed);
+}
 
+/// A pause goes before what was confirmed, and leaves it.
+fn a_pause_goes_before_it(suite: &Suite) {
     // A pause goes before it, and leaves it as it was.
     suite.host.must("oncall-cache pause --for 1h --reason 'rota is wrong'");
-    assert!(lets_bob_in(&suite, "paused"));
+    assert!(lets_bob_in(suite, "paused"));
     must_say(&suite.host.sh("oncall-cache enforce"), 2, "end that first: oncall-cache pause --end");
     suite.host.must("oncall-cache pause --end");
-    assert!(!lets_bob_in(&suite, ""));
+    assert!(!lets_bob_in(suite, ""));
     must_say(&suite.host.sh("oncall-cache enforce --end"), 0, "this host observes, as config.toml says");
-    assert!(lets_bob_in(&suite, "observe"));
+    assert!(lets_bob_in(suite, "observe"));
+}
+
+#[test]
+fn enforcing_on_trial_goes_back_by_itself_unless_a_new_login_confirms_it() {
+    let suite = suite("observe");
+    a_trial_begins_with_a_test(&suite);
+    it_ends_by_itself(&suite);
+    a_login_that_began_after_it_confirms_it(&suite);
+    what_is_cut_off_changes_nothing(&suite);
+    a_pause_goes_before_it(&suite);
 }
 
 #[test]
