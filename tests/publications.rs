@@ -537,6 +537,25 @@ fn a72_a_collector_without_its_sources_brings_nothing_back() {
 }
 
 #[test]
+fn a_host_whose_clock_is_behind_the_collectors_takes_over_each_change_at_once() {
+    let fleet = start();
+    let ahead = Second::start(&fleet, 60);
+    let host = One::new(&fleet.hosts[0], "h", Nginx::URL);
+    fleet.collect();
+    host.settle();
+    for person in ["alice", "bob", "carol"] {
+        ahead.sync(person);
+        // Then the same, read again: the host only notes when.
+        for _ in 0..2 {
+            ahead.publish("--now");
+            host.pull();
+            assert_eq!(host.on_call(), only(person));
+            ahead.must("oncall-cache", "oncall-cache", "sync");
+        }
+    }
+}
+
+#[test]
 fn a72_two_collectors_at_once_only_go_on() {
     let fleet = start();
     let second = Second::start(&fleet, 60);

@@ -36,7 +36,7 @@ pub struct Stamp {
     at: Timestamp,
     /// The date of the roster that it published.
     published: Timestamp,
-    /// When the collector had read the rota.
+    /// When the collector had read the rota, as [`read`] has it.
     read: Timestamp,
     /// All that decides what comes of a sync, whatever instants a head has.
     inputs: Digest,
@@ -46,7 +46,7 @@ impl Stamp {
     /// Of the sync that came to `summary`; none where its outcome hangs on more than this host's files.
     pub fn of(config: &Config, head: &Head, summary: &Summary, now: Timestamp) -> Option<Self> {
         let published = summary.roster.published;
-        let read = head.rota_read.filter(|_| summary.is_whole())?;
+        let read = read(head, now).filter(|_| summary.is_whole())?;
         Some(Self { at: now, published, read, inputs: inputs(config, head)? })
     }
 
@@ -66,7 +66,7 @@ impl Stamp {
         let stamp = Self::parse(&read_own(&Self::path(mirror), LONGEST)?)?;
         let is_young = stamp.at <= now && now.since(stamp.at) < YOUNG;
         let has_no_rota = config.oncall.sources.is_empty();
-        let is_later = has_no_rota || head.rota_read.is_some_and(|read| stamp.read <= read);
+        let is_later = has_no_rota || read(head, now).is_some_and(|read| stamp.read <= read);
         (is_young && is_later && inputs(config, head) == Some(stamp.inputs)).then_some(stamp)
     }
 
@@ -98,7 +98,7 @@ impl Stamp {
             return Ok(());
         }
         let roster = &config.paths.roster;
-        let Some(again) = head.rota_read.filter(|again| *again > self.read) else { return Ok(()) };
+        let Some(again) = read(head, now).filter(|again| *again > self.read) else { return Ok(()) };
         let sources = config.oncall.sources.iter().filter(|source| is_of_fleet(&source.provider));
         let sources = sources.map(|source| source.name.clone()).collect();
         Reread { roster: self.published, read: self.read, again, sources }.write(roster)?;
@@ -120,6 +120,12 @@ impl fmt::Display for Stamp {
         let Self { at, published, read, inputs } = self;
         writeln!(f, "{FORM} {at} {published} {read} {inputs}")
     }
+}
+
+/// When the collector had read the rota, which by this host's clock was not later than `now`: so a sync takes it too, and
+/// the instants of both are compared.
+fn read(head: &Head, now: Timestamp) -> Option<Timestamp> {
+    head.rota_read.map(|read| read.min(now))
 }
 
 fn is_of_fleet(provider: &Provider) -> bool {
