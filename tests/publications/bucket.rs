@@ -1,6 +1,7 @@
 //! Two collectors on one bucket: neither holds a lock there, so one may be stopped at any moment of its publication while
 //! the other goes on. The server is moto behind a check of each signature.
 
+use super::second::Second;
 use super::*;
 
 /// What is published: its sequence, and when each schedule was read.

@@ -1,5 +1,6 @@
 //! What is revoked at one of two collectors stays revoked, whatever the store loses or shows again.
 
+use super::second::Second;
 use super::*;
 
 /// The store's head.
