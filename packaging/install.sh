@@ -38,6 +38,7 @@ done
 is_first=true
 [ ! -e /usr/lib/systemd/system/authkeys-sync.timer ] || is_first=false
 
+pages=$(links all)
 listed all | while read -r _ kind mode source destination; do
     source=$(source_of "$source")
     [ -e "$source" ] || continue

@@ -35,6 +35,7 @@ trap 'rm -rf "$work"' EXIT
 
 # What a package of `format` has, below its own directory. Symbols for debugging stay where it was built.
 stage() { # format package root
+    pages=$(links "$1")
     listed "$1" | while read -r package _ mode source destination; do
         [ "$package" = "$2" ] || continue
         put "$(source_of "$source")" "$mode" "$3$destination"

@@ -169,6 +169,61 @@ fn links_lead_to_files_and_headings_that_are_there() {
     assert_eq!(dangling, [""; 0]);
 }
 
+/// Puts the pages where packages of this format have them, below `machine`, uncompressed; all that these install.
+fn installed(format: &str, machine: &Path) -> BTreeSet<String> {
+    let install = format!(
+        "set -eu; modules=/modules libraries=/libraries; . packaging/stage.sh; pages=$(links {format}); \
+         listed {format} | while read -r _ _ mode source destination; do echo $destination; \
+         case $source in *.md) put $source $mode {0}$destination ;; *) continue ;; esac; \
+         case $destination in *.gz) gzip -d {0}$destination && mv {0}${{destination%.gz}} {0}$destination ;; esac; done",
+        machine.display()
+    );
+    let output = Command::new("sh").args(["-c", &install]).current_dir(root()).output().expect("sh runs");
+    assert!(output.status.success(), "{}", text(&output));
+    String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_string).collect()
+}
+
+#[test]
+fn links_of_installed_pages_lead_to_what_is_installed() {
+    for format in ["all", "deb", "rpm"] {
+        let machine = tempfile::tempdir().expect("a directory");
+        let installed = installed(format, machine.path());
+        let (mut dangling, mut followed) = (Vec::new(), 0);
+        for page in &installed {
+            let Ok(text) = fs::read_to_string(machine.path().join(&page[1..])) else { continue };
+            for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+                let beside = Path::new(page).parent().expect("a directory").join(file);
+                let target = if file.is_empty() { page.as_str() } else { beside.to_str().expect("UTF-8") };
+                let has_anchor = || {
+                    let text = fs::read_to_string(machine.path().join(&target[1..]));
+                    text.is_ok_and(|text| anchors(&text).iter().any(|name| name == anchor))
+                };
+                followed += 1;
+                let leads = installed.contains(target) && (anchor.is_empty() || has_anchor());
+                if !leads && !link.contains("://") {
+                    dangling.push(format!("{page}: {link}"));
+                }
+            }
+        }
+        assert_eq!(dangling, [""; 0], "{format}");
+        assert!(followed > 100, "{followed}");
+    }
+}
+
+#[test]
+fn what_a_pull_costs_on_the_wire_is_one_figure() {
+    let row = |page: &str, start: &str| -> String {
+        let text = Page::of(page).text;
+        text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{page}: {start}")).into()
+    };
+    let measured = row("docs/fleet.md", "| a pull that finds a new head");
+    let figure = measured.trim_end_matches([' ', '|']).rsplit("| ").next().expect("a cell");
+    assert!(figure.ends_with(" KiB"), "{measured}");
+    let told = row("docs/changes-on-host.md", "| a pull, on a host of a fleet");
+    assert!(told.contains(&format!(" {figure} ")), "{told}: {figure}");
+}
+
 #[test]
 fn paths_of_the_tree_that_pages_name_are_there() {
     const ROOMS: [&str; 11] = [
