@@ -70,7 +70,7 @@ pub fn run(config: Option<&HearConfig>) -> Result<(), HearError> {
         .spawn(move || pace::sync_when_asked(&asked, Path::new(pace::SOCKET), Path::new(HEARD)))
         .map_err(HearError::Setup)?;
     host::output::complain(PROGRAM, format_args!("listening on {}", config.listen));
-    server::serve(listener, secrets, move || _ = ask.try_send(())).map_err(HearError::Setup)
+    server::serve(listener, server::PLACES, secrets, move || _ = ask.try_send(())).map_err(HearError::Setup)
 }
 
 /// Has a webhook come since a head was `issued`, and a sync begun after it?

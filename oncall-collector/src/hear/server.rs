@@ -1,5 +1,6 @@
 //! HTTP/1.1 for one kind of request. Connections, their time and their bodies are bounded, whoever connects.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
@@ -14,17 +15,24 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::PROGRAM;
 use super::signature::{HEADER, Secrets};
 
-/// The most connections at once; the proxy's next ones wait.
-const MOST_CONNECTIONS: usize = 64;
+/// What connections may take, all together.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    /// The most at once.
+    most: usize,
+    /// How long one may last, which is one request.
+    longest: Duration,
+}
 
-/// How long one connection may last, which is one request.
-const LONGEST: Duration = Duration::from_secs(10);
+/// Anybody on this host can connect. With all places taken the oldest connection makes room: a webhook is answered at once
+/// when it is there, so the oldest is one that says little.
+pub const PLACES: Places = Places { most: 64, longest: Duration::from_secs(10) };
 
 /// The largest body that is taken, in bytes: PagerDuty's have some kilobytes.
 const LARGEST: usize = 1024 * 1024;
@@ -56,7 +64,7 @@ struct Refused {
 ///
 /// # Errors
 /// It cannot begin; once it has, it does not end.
-pub fn serve<F>(listener: TcpListener, secrets: Secrets, on_signed: F) -> io::Result<()>
+pub fn serve<F>(listener: TcpListener, places: Places, secrets: Secrets, on_signed: F) -> io::Result<()>
 where
     F: Fn() + Send + Sync + 'static,
 {
@@ -65,16 +73,18 @@ where
     let hearing = Arc::new(Hearing { secrets, on_signed, refused: Mutex::default() });
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let hearing = hearing.clone();
-                    tokio::spawn(async move {
-                        let _ = timeout(LONGEST, connection(stream, hearing)).await;
-                        drop(place);
-                    });
+                    open.retain(|connection| !connection.is_finished());
+                    if open.len() >= places.most
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    let connection = timeout(places.longest, connection(stream, hearing.clone()));
+                    open.push_back(tokio::spawn(connection).abort_handle());
                 }
                 // No more descriptors, say: others will end.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,

@@ -18,20 +18,24 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::with(PLACES)
+    }
+
+    fn with(places: Places) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let signed = Arc::new(AtomicUsize::new(0));
         let count = signed.clone();
         let secrets = Secrets::new([SECRET].into_iter());
         std::thread::spawn(move || {
-            serve(listener, secrets, move || _ = count.fetch_add(1, Ordering::SeqCst))
+            serve(listener, places, secrets, move || _ = count.fetch_add(1, Ordering::SeqCst))
         });
         Self { address, signed }
     }
 
     fn connect(&self) -> Stream {
         let stream = Stream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(300))).unwrap();
         stream
     }
 
@@ -117,11 +121,39 @@ fn a_large_body_is_answered_and_not_kept() {
 }
 
 #[test]
-fn who_says_nothing_holds_up_others_no_longer_than_a_connection_lasts() {
-    let server = Server::start();
-    let silent: Vec<Stream> = (0..MOST_CONNECTIONS).map(|_| server.connect()).collect();
+fn who_says_nothing_holds_nobody_up() {
+    // None of these connections ends by its time while the test lasts.
+    let places = Places { most: 4, longest: Duration::from_secs(3600) };
+    let server = Server::with(places);
+    let mut silent: Vec<Stream> = (0..places.most).map(|_| server.connect()).collect();
     let mut dripping = server.connect();
     dripping.write_all(b"POST / HTTP/1.1\r\nHost:").unwrap();
-    assert_eq!(server.status(&post(&signature(SECRET, b"{}"), b"{}")), 202);
-    drop(silent);
+    let right = post(&signature(SECRET, b"{}"), b"{}");
+    assert_eq!(server.status(&right), 202);
+    // Room was made by the oldest alone, which reads that its connection has ended.
+    for oldest in silent.drain(..2) {
+        let mut oldest = oldest;
+        assert!(matches!(oldest.read(&mut [0]), Ok(0) | Err(_)));
+    }
+    for (number, mut later) in silent.into_iter().enumerate() {
+        later.write_all(&right).unwrap();
+        assert_eq!(status(&mut later), 202, "{number}");
+    }
+    dripping.write_all(b" a\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert_eq!(status(&mut dripping), 401);
+    // One that has come to its end takes no room.
+    let kept = server.connect();
+    for _ in 0..2 * places.most {
+        assert_eq!(server.status(&right), 202);
+    }
+    let mut kept = kept;
+    kept.write_all(&right).unwrap();
+    assert_eq!(status(&mut kept), 202);
+}
+
+#[test]
+fn a_connection_ends_after_its_time() {
+    let server = Server::with(Places { most: 4, longest: Duration::from_millis(50) });
+    let mut silent = server.connect();
+    assert!(matches!(silent.read(&mut [0]), Ok(0)));
 }
