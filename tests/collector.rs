@@ -451,6 +451,18 @@ fn a_clock_that_is_off_publishes_nothing() {
     assert_eq!(collector.published().head, before);
 }
 
+/// What would make publishing fail, status says beforehand, in each of its forms.
+fn does_not_publish(collector: &Collector, why: &str) {
+    let said = collector.refused("status", 2);
+    let line = said.lines().find_map(|line| line.strip_prefix("this host  does not publish: "));
+    assert!(line.is_some_and(|line| line.contains(why)), "{said}");
+    let json = collector.try_at("status --json").stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["publishes"], false, "{json}");
+    let metrics = collector.refused("status --prometheus", 2);
+    assert!(metrics.contains("\noncall_collector_publishes 0\n"), "{metrics}");
+}
+
 #[test]
 fn a_head_that_no_host_takes_over_is_replaced_and_another_fleets_is_not() {
     let collector = Collector::start();
@@ -485,9 +497,20 @@ fn a_head_that_no_host_takes_over_is_replaced_and_another_fleets_is_not() {
     let said = collector.refused("publish", 2);
     assert!(said.contains("a publication of the fleet `example`"), "{said}");
     assert_eq!(fs::read(collector.store().join("head")).unwrap(), before);
+    does_not_publish(&collector, "a publication of the fleet `example`");
 
     // A key that no host would trust publishes nothing.
-    host.must("sed -i s/another/example/ /etc/authkeys/collector.toml && : >/etc/authkeys/fleet-signers");
+    host.must("sed -i s/another/example/ /etc/authkeys/collector.toml && cd /etc/authkeys && cp fleet-signers /root/signers && : >fleet-signers");
     assert!(collector.refused("publish", 2).contains("no host would take over what this collector signs"));
     assert_eq!(fs::read(collector.store().join("head")).unwrap(), before);
+
+    // Nor does one without a list of revocations, upon a head that says nothing to it.
+    host.must(
+        "cp /root/signers /etc/authkeys/fleet-signers && mv /var/lib/oncall-collector/revocations /root/",
+    );
+    host.must(&format!("sed -i 's/^sequence: 1/sequence: 2/' {STORE}/head"));
+    assert!(collector.refused("publish", 2).contains("has no list of revocations"));
+    does_not_publish(&collector, "has no list of revocations");
+    host.must(&format!("mv {STORE} /srv/away"));
+    does_not_publish(&collector, "no such directory");
 }

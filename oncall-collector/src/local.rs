@@ -89,6 +89,11 @@ impl fmt::Display for LocalError {
 
 impl std::error::Error for LocalError {}
 
+/// Has the collector whose directory this is a list of revocations, also an empty one?
+pub fn has_revocations(directory: &Path) -> bool {
+    directory.join("revocations").exists()
+}
+
 /// The revocations in `path`; none, if nothing was ever revoked here.
 fn revocations(path: &Path) -> Result<Revocations, LocalError> {
     let text = match trust::read(path, Owner::Service, revocations::LARGEST as u64) {
@@ -125,7 +130,7 @@ impl Local {
 
     /// Has it a list of them, also an empty one?
     pub fn has_revocations(&self) -> bool {
-        self.path("revocations").exists()
+        has_revocations(&self.directory)
     }
 
     /// Keeps them, if they are others than there were.

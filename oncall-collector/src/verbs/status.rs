@@ -16,7 +16,9 @@ use signed::DeadLine;
 use crate::cli::StatusArguments;
 use crate::config::{Config, StoreConfig};
 use crate::current::{Current, Signed};
+use crate::local;
 use crate::own::Own;
+use crate::publisher::CollectorError;
 use crate::signing::Signing;
 use crate::stores::{self, Access, OBJECTS, Store, object};
 use crate::turn::{Last, Turn, judge_clock, turn};
@@ -95,18 +97,24 @@ impl Status {
             dead,
             problems: Vec::new(),
         };
-        let mut date = None;
-        match stores::open(config, Access::Read) {
-            Err(problem) => status.head = Err(problem.to_string()),
-            Ok(store) => match Current::read(&*store, &config.fleet, &signers, at) {
-                Err(problem) => status.head = Err(problem.to_string()),
-                Ok(current) => {
-                    date = current.date;
-                    status.take(&*store, current);
-                }
-            },
-        }
-        status.publishes = match status.fit(config, date) {
+        let found = stores::open(config, Access::Read).map_err(|problem| problem.to_string());
+        let found = found.and_then(|store| {
+            let current = Current::read(&*store, &config.fleet, &signers, at);
+            current.map(|current| (store, current)).map_err(|problem| problem.to_string())
+        });
+        let (date, built_upon) = match found {
+            Ok((store, current)) => {
+                let (date, built_upon) = (current.date, built_upon(config, &current));
+                status.take(&*store, current);
+                (date, built_upon)
+            }
+            Err(problem) => {
+                status.head = Err(problem.clone());
+                (None, Err(problem))
+            }
+        };
+        let fit = status.fit(config, date);
+        status.publishes = match fit.and_then(|signing| built_upon.map(|()| signing)) {
             Ok(signing) => status.turn(&signing),
             Err(problem) => {
                 status.is_fit = false;
@@ -214,6 +222,16 @@ impl Status {
     /// Until when hosts take over what is published, if nobody publishes again.
     fn last_moment(&self) -> Option<Timestamp> {
         self.valid().ok().map(|head| head.head.valid)
+    }
+}
+
+/// Can what the store has be built upon, or be replaced?
+fn built_upon(config: &Config, current: &Current) -> Result<(), String> {
+    match &current.problem {
+        Some(problem) if !local::has_revocations(&config.state) => {
+            Err(CollectorError::Unknown(problem.clone()).to_string())
+        }
+        _ => Ok(()),
     }
 }
 
