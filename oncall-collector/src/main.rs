@@ -17,6 +17,7 @@ mod signing;
 mod stores;
 mod sweep;
 mod turn;
+mod upload;
 mod verbs;
 
 use std::fmt;

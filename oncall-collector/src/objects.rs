@@ -100,11 +100,20 @@ impl<'a> Objects<'a> {
         }
         let (part, stored) = mirror::fresh(content, None).map_err(ObjectsError::Content)?;
         if let Some(stored) = stored {
-            self.local.put(&object(&part.object.digest), &stored)?;
+            self.keep(&part.object, &stored)?;
         }
         self.fresh.insert(part.object.digest, part.object);
         self.known.insert(digest, part.object);
         Ok(part)
+    }
+
+    /// Keeps a copy here, unless a run that came to no head has left it.
+    fn keep(&self, named: &ObjectRef, stored: &[u8]) -> Result<(), StoreError> {
+        let name = object(&named.digest);
+        match self.local.get(&name, named.size.into()) {
+            Ok(Some(found)) if found.bytes == stored => Ok(()),
+            _ => self.local.put(&name, stored),
+        }
     }
 
     /// The tree of these people. Those of whom something is left out are named in `notes`.
@@ -196,6 +205,11 @@ impl<'a> Objects<'a> {
             parts.extend(self.tree(root)?);
         }
         Ok(parts)
+    }
+
+    /// Has the store lost it, though its head names it?
+    pub fn is_lost(&self, named: &ObjectRef) -> bool {
+        self.lost.contains(&named.digest)
     }
 
     /// From now on what one of these parts says is published as that object.

@@ -15,7 +15,8 @@ const FEWEST: usize = 16;
 const LAG: usize = 20;
 
 /// The pack to be named beside the tree at `root`, if there is to be one. `last` is the tree and the pack that were named
-/// before. That people take more than the `largest` bytes of one is said in `notes`; it ends no publication.
+/// before; a pack that the store has lost is made again, also of the same tree. That people take more than the `largest`
+/// bytes of one is said in `notes`; it ends no publication.
 ///
 /// # Errors
 /// An object of the tree cannot be read, or the pack not be kept.
@@ -27,14 +28,15 @@ pub fn pack(
     memory: &mut Memory,
     notes: &mut Vec<String>,
 ) -> Result<Option<ObjectRef>, ObjectsError> {
-    if last.0 == Some(root) {
+    let is_lost = last.1.is_some_and(|pack| objects.is_lost(&pack));
+    if last.0 == Some(root) && !is_lost {
         return Ok(last.1);
     }
     let tree = objects.tree(root)?;
     if tree.len() < FEWEST {
         return Ok(None);
     }
-    if let Some(pack) = last.1
+    if let Some(pack) = last.1.filter(|_| !is_lost)
         && lacks(&tree, holds(objects, &pack, memory)) * LAG <= tree.len()
     {
         return Ok(Some(pack));
@@ -78,7 +80,7 @@ fn holds<'m>(objects: &Objects<'_>, pack: &ObjectRef, memory: &'m mut Memory) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stores::{Access, Directory};
+    use crate::stores::{Access, Directory, Store, object};
     use fleet::LARGEST_PACK;
     use fleet::people::FleetPerson;
     use policy::Principal;
@@ -126,6 +128,29 @@ mod tests {
         let tree: BTreeSet<Digest> =
             objects.tree(&more).unwrap().iter().map(|part| part.object.digest).collect();
         assert_eq!(packed, tree);
+    }
+
+    #[test]
+    fn a_pack_that_is_lost_is_made_again_of_the_same_tree() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [here, there] = [&here, &there].map(|at| Directory::open(at.path(), Access::Write).unwrap());
+        let (none, mut memory) = (BTreeSet::new(), Memory::default());
+        let mut objects = Objects::new(&here, &there, &none);
+        let tree = objects.build(people(4_000, 0), &mut Vec::new()).unwrap();
+        let other = objects.build(people(4_000, 2), &mut Vec::new()).unwrap();
+        let mut next = |objects: &mut Objects<'_>, root: &Part, last| {
+            pack(LARGEST_PACK, objects, root, last, &mut memory, &mut Vec::new()).unwrap()
+        };
+        let first = next(&mut objects, &tree, (None, None)).unwrap();
+        // No copy is here, and the store has none: neither the tree that it was made of nor one that it nearly holds keeps it.
+        here.delete(&object(&first.digest)).unwrap();
+        let lost = BTreeSet::from([first.digest]);
+        for root in [&tree, &other] {
+            let mut objects = Objects::new(&here, &there, &lost);
+            let again = next(&mut objects, root, (Some(&tree), Some(first))).unwrap();
+            assert!(objects.fresh().any(|fresh| fresh.digest == again.digest), "it is written");
+            assert_eq!(again == first, root == &tree);
+        }
     }
 
     #[test]

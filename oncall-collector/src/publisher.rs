@@ -2,7 +2,7 @@
 //!
 //! A head is swapped for the one that was read before anything was built upon it; whoever comes second starts again. All
 //! that a head names and the one before did not is written first, also where it is there already: what was not named for
-//! long is about to be swept.
+//! long is about to be swept (upload.rs).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,9 +27,10 @@ use crate::orders::{self, Orders};
 use crate::own::{Own, Stamps};
 use crate::pack::pack;
 use crate::signing::{Signing, SigningError};
-use crate::stores::{self, Access, HEAD, Store, StoreError, object, past};
+use crate::stores::{self, Access, HEAD, Store, StoreError, past};
 use crate::sweep;
 use crate::turn::{ClockError, Last, Turn, Why, judge_clock, turn};
+use crate::upload::{MANY, upload};
 
 /// How often one run begins again because something changed meanwhile.
 const ROUNDS: usize = 5;
@@ -298,7 +299,7 @@ impl Session<'_> {
             None => None,
         };
         self.local.keep_revocations(&draft.revoked)?;
-        let written = self.put(&objects)?;
+        let written = upload(MANY, &objects, &*self.store, at)?;
         let (mark, document) = self.seal(&mut draft, last)?;
         // A host that was stopped in between, and goes on hours later.
         if uptime().after(&started).is_none_or(|elapsed| elapsed > SOON) {
@@ -352,16 +353,6 @@ impl Session<'_> {
             is_own: self.signing.is_own(&last.names),
             issued: last.head.issued,
         })
-    }
-
-    /// Writes what the next head names and the last did not; how much that is.
-    fn put(&self, objects: &Objects<'_>) -> Result<usize, CollectorError> {
-        let mut count = 0;
-        for fresh in objects.fresh() {
-            self.store.put(&object(&fresh.digest), &objects.stored(fresh)?)?;
-            count += 1;
-        }
-        Ok(count)
     }
 
     /// Numbers the head and signs it; and judges it as a host will.

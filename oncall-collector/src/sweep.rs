@@ -16,8 +16,8 @@ use crate::stores::{Entry, OBJECTS, PAST, Store, StoreError, object};
 /// How often it is done.
 const EVERY: Span = Span::hours(1);
 
-/// After so long an object that is still named is written again.
-const REFRESH: Span = Span::hours(24);
+/// After so long an object that is still named is written again, and one that is to be named is not taken for written.
+pub const REFRESH: Span = Span::hours(24);
 
 /// No object is taken away within this time after it was written.
 const SAFETY: Span = Span::hours(1);

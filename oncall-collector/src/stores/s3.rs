@@ -23,7 +23,8 @@ use rusty_s3::{Bucket, Credentials, UrlStyle, signing};
 use super::{Access, Entry, Found, MOST_NAMES, Store, StoreError, Version};
 pub use config::{S3Config, S3Section};
 
-/// How long one opened store may be used: a first publication writes some thousand objects.
+/// How long one opened store may be used: a first publication writes some thousand objects, one after another. What a run
+/// has written by then, the next one does not write again (upload.rs).
 const LONGEST: Duration = Duration::from_secs(20 * 60);
 
 /// For how long a signature holds, in seconds: the server's clock may differ from this one.
