@@ -169,6 +169,10 @@ fn a70_a_store_that_drips_ends_at_the_limit_of_a_pull_and_after_failures_is_left
         .output()
         .expect("it runs");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert!(text(&output).contains("no complete answer in the 120 seconds of a pull"), "{}", text(&output));
+    assert!(
+        text(&output).contains("no complete answer in its share of the 120 seconds of a pull"),
+        "{}",
+        text(&output)
+    );
     assert!(start.elapsed() < Duration::from_secs(150));
 }

@@ -238,6 +238,11 @@ impl Client {
         Ok(Self { inner, base, authorization: None, proxy, deadline: route.deadline })
     }
 
+    /// From now on, answers before `deadline`.
+    pub fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     /// From now on, sends `value` as `Authorization`.
     pub fn authorize(&mut self, value: &str) -> Result<(), HttpError> {
         self.authorization = Some(header_value(&AUTHORIZATION, value)?);

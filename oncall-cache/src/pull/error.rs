@@ -59,7 +59,7 @@ impl fmt::Display for StoreError {
             }
             Self::Status(status) => write!(f, "status {status}"),
             Self::Http(HttpError::Deadline(url)) => {
-                write!(f, "{url}: no complete answer in the {} seconds of a pull", TIME.as_secs())
+                write!(f, "{url}: no complete answer in its share of the {} seconds of a pull", TIME.as_secs())
             }
             Self::Http(HttpError::Name { host, cause }) => {
                 write!(
@@ -184,6 +184,11 @@ impl HeadTrouble {
             Self::Store(_) => UNREACHABLE,
             Self::Refused(error) => error.word(),
         }
+    }
+
+    /// Did it only take longer than it was waited for?
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Http(HttpError::Deadline(_))))
     }
 
     /// Of what several urls did wrong the gravest is shown: a mirror that lags is usual.

@@ -1,5 +1,7 @@
-//! Which head of the store is taken: of all urls in their order the first that is fresh, else the newest that counts.
+//! Which head of the store is taken: of all urls in their order the first that is fresh, else the newest that counts. One
+//! that is slow is asked again after all others, if none of these has any.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use fleet::{Digest, Head, LARGEST_HEAD, Mark, Origin};
@@ -7,7 +9,7 @@ use mirror::{Opened, Trusted, open};
 use policy::{Rules, Span, Timestamp};
 
 use super::error::{HeadTrouble, PullError};
-use super::session::Session;
+use super::session::{Patience, Session};
 use super::tags::Tags;
 
 /// Where a head is in a store.
@@ -56,9 +58,14 @@ impl Judge<'_> {
     pub fn newest(&self, session: &mut Session<'_>, tags: &mut Tags) -> Result<Found, PullError> {
         let mut best: Option<Found> = None;
         let (mut refused, mut wrong_clock) = (Vec::new(), None);
-        for place in session.places(0) {
+        let mut places: VecDeque<_> = session.places(0).map(|place| (place, Patience::Short)).collect();
+        while let Some((place, patience)) = places.pop_front() {
+            if patience == Patience::Whole && best.is_some() {
+                break;
+            }
+            let patience = if places.is_empty() { Patience::Whole } else { patience };
             let Some(url) = session.url(place).map(ToString::to_string) else { continue };
-            match self.at(place, &url, session, tags) {
+            match self.at(place, &url, session, tags, patience) {
                 Ok(found) => {
                     let is_fresh = self.now.since(found.opened.head.issued) <= self.freshness;
                     let sequence = |found: &Found| found.opened.head.sequence;
@@ -68,6 +75,9 @@ impl Judge<'_> {
                     if is_fresh {
                         break;
                     }
+                }
+                Err(Refusal::Trouble(trouble)) if patience == Patience::Short && trouble.is_late() => {
+                    places.push_back((place, Patience::Whole));
                 }
                 Err(Refusal::Trouble(trouble)) => refused.push((url, trouble)),
                 Err(Refusal::Clock(error)) => _ = wrong_clock.get_or_insert(error),
@@ -85,9 +95,11 @@ impl Judge<'_> {
         url: &str,
         session: &mut Session<'_>,
         tags: &mut Tags,
+        patience: Patience,
     ) -> Result<Found, Refusal> {
         let known = tags.get(url).filter(|_| self.document.is_some());
-        let answer = session.get(place, PATH, known, LARGEST_HEAD as u64).map_err(HeadTrouble::Store)?;
+        let answer = session.get(place, PATH, (known, LARGEST_HEAD as u64), patience);
+        let answer = answer.map_err(HeadTrouble::Store)?;
         if self.document.is_none() {
             self.clocks_agree(url, answer.date)?;
         }

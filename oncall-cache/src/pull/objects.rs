@@ -20,7 +20,7 @@ use policy::revocations::{self, Revocations, RevocationsError};
 use policy::{Span, Timestamp};
 
 use super::error::{ObjectFailure, ObjectTrouble, StoreError};
-use super::session::Session;
+use super::session::{Patience, Session};
 
 /// From which share of missing objects on, in percent, a pack of all is fetched instead, if there is one.
 const PACK_FROM: usize = 5;
@@ -190,7 +190,7 @@ impl<'a, 'f> Objects<'a, 'f> {
         let path = format!("/o/{}", object.digest);
         let mut failure = ObjectFailure::new(object, ObjectTrouble::Store(StoreError::Missing));
         for place in self.session.places(self.first) {
-            let answer = self.session.get(place, &path, None, object.size.into());
+            let answer = self.session.get(place, &path, (None, object.size.into()), Patience::Whole);
             let stored = answer.map(|answer| answer.bytes.unwrap_or_default());
             let outcome = stored.map_err(ObjectTrouble::Store).and_then(|stored| {
                 let bytes = extract(object, &stored, limit).map_err(ObjectTrouble::Wrong)?;

@@ -1,5 +1,5 @@
-//! The urls of the store during one pull: each is opened when it is first asked, has its share of the time, and is left
-//! alone after a few failures.
+//! The urls of the store during one pull: each is opened when it is first asked, has one share of the time from then on,
+//! and is left alone after a few failures.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,19 @@ use super::store::{Answer, Header, Store};
 
 /// How often one url may fail in a pull before it is asked no more.
 const MOST_FAILURES: u32 = 4;
+
+/// How long a url is waited for while another one can be asked the same: a head has less than two kilobytes, and who is
+/// refused by it should be so within half a minute.
+const SHORT: Duration = Duration::from_secs(5);
+
+/// How long an answer is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Another url can be asked the same.
+    Short,
+    /// As long as the url's share of the time lasts.
+    Whole,
+}
 
 /// All urls of a store.
 pub struct Session<'a> {
@@ -24,6 +37,8 @@ pub struct Session<'a> {
 #[derive(Default)]
 struct Url {
     store: Option<Store>,
+    /// When its share of the time is over; none before it is asked.
+    ends: Option<Instant>,
     failures: u32,
 }
 
@@ -62,22 +77,25 @@ impl<'a> Session<'a> {
         &mut self,
         place: usize,
         path: &str,
-        known: Option<&str>,
-        limit: u64,
+        (known, limit): (Option<&str>, u64),
+        patience: Patience,
     ) -> Result<Answer, StoreError> {
-        let left = self.share(place);
+        let until = self.until(place, patience, Instant::now());
         let (Some(address), Some(url)) = (self.fleet.urls.get(place), self.urls.get_mut(place)) else {
             return Err(StoreError::Missing);
         };
         if url.failures >= MOST_FAILURES {
             return Err(StoreError::GivenUp);
         }
-        let store = match &url.store {
+        let store = match &mut url.store {
             Some(store) => Ok(store),
-            None => Store::open(address, self.fleet, self.header.as_ref(), Instant::now() + left)
-                .map(|store| &*url.store.insert(store)),
+            None => Store::open(address, self.fleet, self.header.as_ref(), until)
+                .map(|store| url.store.insert(store)),
         };
-        let answer = store.and_then(|store| store.get(path, known, limit, &mut self.limits));
+        let answer = store.and_then(|store| {
+            store.until(until);
+            store.get(path, known, limit, &mut self.limits)
+        });
         // What is missing is often only not there yet, or not any more.
         if answer.as_ref().is_err_and(|error| !matches!(error, StoreError::Missing)) {
             url.failures += 1;
@@ -85,11 +103,18 @@ impl<'a> Session<'a> {
         answer
     }
 
-    /// The time that a url may take when it is opened: what is left, shared with those that were not asked yet.
-    fn share(&self, place: usize) -> Duration {
-        let others = self.urls.iter().enumerate().filter(|(at, url)| *at != place && url.store.is_none());
+    /// Until when the url at `place` may take to answer what it is asked at `now`. Its share begins when it is first asked,
+    /// also if it cannot be opened then: what was left, shared with those that were not asked yet.
+    fn until(&mut self, place: usize, patience: Patience, now: Instant) -> Instant {
+        let others = self.urls.iter().enumerate().filter(|(at, url)| *at != place && url.ends.is_none());
         let shares = u32::try_from(others.count() + 1).unwrap_or(u32::MAX);
-        self.ends.saturating_duration_since(Instant::now()) / shares
+        let share = self.ends.saturating_duration_since(now) / shares;
+        let Some(url) = self.urls.get_mut(place) else { return now };
+        let ends = *url.ends.get_or_insert(now + share);
+        match patience {
+            Patience::Short => ends.min(now + SHORT),
+            Patience::Whole => ends,
+        }
     }
 }
 
@@ -99,24 +124,51 @@ mod tests {
     use host::Config;
     use std::path::Path;
 
+    fn get(session: &mut Session<'_>, place: usize, path: &str) -> Result<Answer, StoreError> {
+        session.get(place, path, (None, 9), Patience::Whole)
+    }
+
+    fn config(urls: &str) -> Config {
+        let text = format!("[fleet]\nid = 'f'\nurls = [{urls}]\n");
+        Config::parse(Path::new("/etc/authkeys/config.toml"), text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn each_url_has_one_share_of_the_time_and_none_keeps_others_waiting_for_long() {
+        let config = config("'https://a.invalid/f', 'https://b.invalid/f', 'https://c.invalid/f'");
+        let mut session = Session::new(config.fleet.as_deref().unwrap()).unwrap();
+        let began = session.ends - TIME;
+        let mut until = |place, patience, after: u64| {
+            let until = session.until(place, patience, began + Duration::from_secs(after));
+            until.duration_since(began).as_secs()
+        };
+        assert_eq!(until(0, Patience::Short, 0), 5);
+        assert_eq!(
+            until(1, Patience::Short, 6),
+            11,
+            "the next one is asked before the first one's share is over"
+        );
+        assert_eq!(until(1, Patience::Whole, 11), 63, "half of what was left when it was first asked");
+        assert_eq!(until(0, Patience::Whole, 20), 40, "no other share because it failed");
+        assert_eq!(until(0, Patience::Short, 39), 40);
+        assert_eq!(until(2, Patience::Whole, 63), 120, "all that is left");
+    }
+
     #[test]
     fn a_url_that_fails_is_left_alone_and_the_next_one_is_asked() {
         let good = tempfile::tempdir().unwrap();
         std::fs::write(good.path().join("head"), b"x").unwrap();
         std::fs::create_dir(good.path().join("a")).unwrap();
-        let text = format!(
-            "[fleet]\nid = 'f'\nurls = ['file:///nonexistent', 'file://{}', 'file:///dev/null/x']\n",
-            good.path().display()
-        );
-        let config = Config::parse(Path::new("/etc/authkeys/config.toml"), text.as_bytes()).unwrap();
+        let good_url = good.path().display();
+        let config = config(&format!("'file:///nonexistent', 'file://{good_url}', 'file:///dev/null/x'"));
         let mut session = Session::new(config.fleet.as_deref().unwrap()).unwrap();
         assert_eq!(session.places(1).collect::<Vec<_>>(), [1, 2, 0]);
         for _ in 0..20 {
-            assert!(matches!(session.get(0, "/head", None, 9), Err(StoreError::Missing)));
-            assert_eq!(session.get(1, "/head", None, 9).unwrap().bytes.as_deref(), Some(b"x".as_slice()));
+            assert!(matches!(get(&mut session, 0, "/head"), Err(StoreError::Missing)));
+            assert_eq!(get(&mut session, 1, "/head").unwrap().bytes.as_deref(), Some(b"x".as_slice()));
         }
         for round in 0..6 {
-            let failed = session.get(1, "/a", None, 9).unwrap_err();
+            let failed = get(&mut session, 1, "/a").unwrap_err();
             assert_eq!(matches!(failed, StoreError::GivenUp), round >= 4, "{failed}");
         }
     }

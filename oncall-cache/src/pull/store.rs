@@ -83,6 +83,13 @@ impl Store {
         }
     }
 
+    /// From now on, it answers before `deadline`. A directory of this machine is not waited for.
+    pub fn until(&mut self, deadline: Instant) {
+        if let Self::Web(client) = self {
+            client.until(deadline);
+        }
+    }
+
     /// Asks for `path`, of `limit` bytes at most, unless it has still the tag `known`.
     ///
     /// # Errors
