@@ -46,6 +46,7 @@ need mandoc mandoc
 need cc gcc
 need gcc gcc
 need /usr/include/stdio.h libc6-dev
+need /usr/include/openssl/evp.h libssl-dev
 need script bsdutils
 need strace strace
 need nscd nscd

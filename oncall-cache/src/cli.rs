@@ -6,6 +6,12 @@ use std::path::PathBuf;
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use policy::Span;
 
+// By its path: packaging/man reads this file as a module of its own.
+#[path = "cli/grant.rs"]
+pub mod grant;
+
+use grant::GrantVerb;
+
 /// Who is on call, and what that opens, on this host; also without a network.
 #[derive(Debug, Parser)]
 #[command(name = "oncall-cache", version, after_help = EXAMPLES)]
@@ -19,10 +25,11 @@ pub struct Arguments {
 }
 
 /// What a reader of `--help` looks for, and the verbs for it, in this order.
-const GROUPS: [(&str, &[&str]); 3] = [
+const GROUPS: [(&str, &[&str]); 4] = [
     ("Ask (anybody)", &["who", "test-access", "why", "status", "refresh"]),
     ("Operate (root, except config)", &["sync", "pull", "identities", "report", "doctor", "config"]),
     ("Emergency (root)", &["revoke", "unrevoke", "pause", "enforce"]),
+    ("Ask colleagues (anybody, on any machine)", &["grant"]),
 ];
 
 const EXAMPLES: &str = "\
@@ -54,11 +61,15 @@ impl Arguments {
             }
         }
         text += "\nOptions:\n{options}{after-help}";
-        // They read the file that they are given.
+        // They read the file that they are given, and what is asked for may be asked for anywhere.
         let reads_a_file = |verb: Command| verb.arg(Arg::new("config").long("config").hide(true));
-        command.help_template(text).disable_help_subcommand(true).mut_subcommand("config", |config| {
-            config.mut_subcommand("check", reads_a_file).mut_subcommand("import", reads_a_file)
-        })
+        command
+            .help_template(text)
+            .disable_help_subcommand(true)
+            .mut_subcommand("config", |config| {
+                config.mut_subcommand("check", reads_a_file).mut_subcommand("import", reads_a_file)
+            })
+            .mut_subcommand("grant", |grant| reads_a_file(grant.mut_subcommands(reads_a_file)))
     }
 }
 
@@ -216,6 +227,11 @@ for somebody off call. It stops if one of them does not end as it should.
 Exit status: 0; 1, there is nothing to end (--end), or no trial to confirm
 (--confirm); 2, it was not done: it says why")]
     Enforce(EnforceArguments),
+    /// Ask for an hour as root; read what somebody asks for, and sign it
+    Grant {
+        #[command(subcommand)]
+        verb: GrantVerb,
+    },
 }
 
 /// Behind the help of the two verbs that answer for one login.
@@ -483,12 +499,14 @@ mod tests {
             if verb.is_some_and(Command::is_hide_set) {
                 continue;
             }
-            let has_verbs = words == ["config"];
+            let has_verbs = words == ["config"] || words == ["grant"];
             assert!(has_verbs || page.contains("\nExit status: "), "{words:?}: {page}");
-            for line in page.lines().filter(|line| !line.starts_with("      --")) {
+            let is_of_grant = words.first().is_some_and(|verb| verb == "grant");
+            for line in page.lines().filter(|line| is_of_grant || !line.starts_with("      --")) {
                 assert!(line.chars().count() <= 100, "{words:?}: {line}");
                 let is_option = line.starts_with("  -");
-                assert!(!words.is_empty() || is_option || line.chars().count() <= 80, "{line}");
+                let is_narrow = is_of_grant || words.is_empty() && !is_option;
+                assert!(!is_narrow || line.chars().count() <= 80, "{line}");
             }
         }
     }
@@ -504,7 +522,9 @@ mod tests {
     #[test]
     fn a_verb_that_reads_the_file_it_is_given_shows_no_other_configuration() {
         for (words, page) in pages() {
-            let reads_a_file = words == ["config", "check"] || words == ["config", "import"];
+            let reads_a_file = words == ["config", "check"]
+                || words == ["config", "import"]
+                || words.starts_with(&["grant".into()]);
             assert_eq!(page.contains("--config"), !reads_a_file, "{words:?}: {page}");
         }
         let words = ["oncall-cache", "--config", "/c", "who"];

@@ -64,6 +64,7 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Unrevoke { user } => verbs::revoke::take_back(config, user, live, now()),
         Verb::Pause(arguments) => verbs::pause::run(config, arguments, live, now()),
         Verb::Enforce(arguments) => verbs::enforce::run(config, arguments, live, now()),
+        Verb::Grant { verb } => verbs::grant::run(config, verb, live, now()),
         Verb::Config { verb: ConfigVerb::Check { kind, file } } => {
             verbs::config_check::run(*kind, file, live, now())
         }

@@ -7,6 +7,7 @@ pub mod config_show;
 pub mod doctor;
 pub mod enforce;
 pub mod explain;
+pub mod grant;
 pub mod identities;
 pub mod pam_doors;
 pub mod pam_lines;

@@ -1,0 +1,120 @@
+//! `grant request`: the text that colleagues are asked to sign.
+
+use std::path::Path;
+
+use grant::{Grant, GrantError, GrantId, may_be_signed};
+use host::{Config, accounts};
+use key::PublicKey;
+use policy::{Account, OneLine, Principal, Timestamp, Window};
+
+use super::{Failure, printed, random, read_file};
+use crate::cli::grant::RequestArguments;
+use crate::said::{Live, Said};
+use crate::when;
+
+/// The largest file of a public key that is read, in bytes.
+const LARGEST_KEY: u64 = 16 * 1024;
+
+/// Prints the text.
+pub fn run(
+    config: &Path,
+    arguments: &RequestArguments,
+    live: Live<'_>,
+    now: Timestamp,
+) -> Result<Said, Failure> {
+    let from = when::asked(arguments.from.as_deref(), now).map_err(Failure::Wrong)?;
+    let window = Window::new(from, from.plus(arguments.length))
+        .ok_or_else(|| Failure::Wrong("it ends before it begins".into()))?;
+    let account = Account::new(&arguments.account).map_err(|error| {
+        Failure::Wrong(format!("--account {}: {error}", OneLine::new(&arguments.account)))
+    })?;
+    let grant = Grant {
+        id: GrantId::new(random()?),
+        site: site(config, arguments.site.as_deref())?,
+        hosts: arguments.hosts.clone(),
+        account,
+        person: person(arguments.person.as_deref())?,
+        key: key(&arguments.key)?,
+        window,
+        issued: now,
+        reason: arguments.reason.clone(),
+    };
+    let text = grant.write().map_err(|error| Failure::Wrong(wrong(&error)))?;
+    may_be_signed(&grant, now).map_err(|refusal| Failure::Wrong(refusal.to_string()))?;
+    (live.progress)(format_args!("post it as it is; a colleague signs it by oncall-cache grant sign"));
+    Ok(printed(&text))
+}
+
+/// What cannot be in a text was typed, and is not in any yet.
+fn wrong(error: &GrantError) -> String {
+    let option = |name| match name {
+        "hosts" => "host",
+        "fleet" => "site",
+        "not-before" => "from",
+        "not-after" => "for",
+        other => other,
+    };
+    match error {
+        GrantError::Value(name, wanted) => format!("--{} is not {wanted}", option(*name)),
+        error => error.to_string(),
+    }
+}
+
+/// What was named, or this host's fleet, if it is a host of one.
+fn site(config: &Path, named: Option<&str>) -> Result<String, Failure> {
+    if let Some(site) = named {
+        return Ok(site.to_string());
+    }
+    let found = match Config::load(config) {
+        Ok(loaded) => loaded.fleet.map(|fleet| fleet.id.clone()).ok_or("it names no fleet".to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    found.map_err(|why| {
+        Failure::Wrong(format!(
+            "name the fleet whose hosts these are, --site NAME; {}: {why}",
+            config.display()
+        ))
+    })
+}
+
+fn person(named: Option<&str>) -> Result<Principal, Failure> {
+    let name = named.map_or_else(accounts::operator, ToString::to_string);
+    let person = Principal::new(&name).ok().filter(|person| person.as_str() != "root");
+    person.ok_or_else(|| {
+        let name = OneLine::new(&name);
+        Failure::Wrong(format!("{name} is not the name of a person; name who is to enter: --person NAME"))
+    })
+}
+
+fn key(file: &Path) -> Result<Option<PublicKey>, Failure> {
+    if file == Path::new("none") {
+        return Ok(None);
+    }
+    let text = read_file(file, LARGEST_KEY)?;
+    if text.starts_with(b"-----BEGIN") {
+        let file = file.display();
+        return Err(Failure::Wrong(format!(
+            "{file} is a private key; name the public one: --key {file}.pub"
+        )));
+    }
+    let text = text.strip_suffix(b"\n").unwrap_or(&text);
+    let key = PublicKey::parse(text);
+    key.map(Some).map_err(|problem| {
+        let file = file.display();
+        Failure::Wrong(format!("{file} is no public key ({problem}); name one, or --key none"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    /// What may be called a fleet by a collector may be by a grant.
+    #[test]
+    fn a_fleets_name_is_a_sites() {
+        let names = ["example", "a.b_c-D9", "", "a b", "a/b", "\u{e9}", &"x".repeat(64), &"x".repeat(65)];
+        for name in
+            names.map(String::from).into_iter().chain((0..=255u8).map(|byte| char::from(byte).to_string()))
+        {
+            assert_eq!(grant::is_site_name(&name), fleet::is_fleet_name(&name), "{name:?}");
+        }
+    }
+}
