@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let arguments = match cli::Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
+            host::output::page(&error, error.use_stderr());
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };

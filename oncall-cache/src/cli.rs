@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, value_parser};
 use policy::Span;
 
 // By its path: packaging/man reads this file as a module of its own.
@@ -62,7 +62,8 @@ impl Arguments {
         }
         text += "\nOptions:\n{options}{after-help}";
         // They read the file that they are given, and what is asked for may be asked for anywhere.
-        let reads_a_file = |verb: Command| verb.arg(Arg::new("config").long("config").hide(true));
+        let config = Arg::new("config").long("config").value_parser(value_parser!(PathBuf)).hide(true);
+        let reads_a_file = |verb: Command| verb.arg(config.clone());
         command
             .help_template(text)
             .disable_help_subcommand(true)
@@ -527,11 +528,18 @@ mod tests {
                 || words.starts_with(&["grant".into()]);
             assert_eq!(page.contains("--config"), !reads_a_file, "{words:?}: {page}");
         }
-        let words = ["oncall-cache", "--config", "/c", "who"];
-        let matches = Arguments::definition().try_get_matches_from(words).unwrap();
-        assert_eq!(Arguments::from_arg_matches(&matches).unwrap().config, PathBuf::from("/c"));
-        let words = ["oncall-cache", "who", "--config", "/c"];
-        let matches = Arguments::definition().try_get_matches_from(words).unwrap();
-        assert_eq!(Arguments::from_arg_matches(&matches).unwrap().config, PathBuf::from("/c"));
+        for words in [
+            &["--config", "/c", "who"][..],
+            &["who", "--config", "/c"],
+            &["--config", "/c", "config", "check", "file"],
+            &["config", "check", "--config", "/c", "file"],
+            &["--config", "/c", "grant", "show"],
+            &["grant", "--config", "/c", "show"],
+            &["grant", "show", "--config", "/c"],
+        ] {
+            let words = ["oncall-cache"].iter().chain(words);
+            let matches = Arguments::definition().try_get_matches_from(words).unwrap();
+            assert_eq!(Arguments::from_arg_matches(&matches).unwrap().config, PathBuf::from("/c"));
+        }
     }
 }

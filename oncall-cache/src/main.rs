@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             answer(&Arguments { config, ..arguments })
         }
         Err(error) => {
-            let _ = error.print();
+            host::output::page(&error, error.use_stderr());
             if error.use_stderr() { wrong_usage() } else { Said::default() }
         }
     };

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let said = match Arguments::read() {
         Ok(arguments) => answer(&arguments),
         Err(error) => {
-            let _ = error.print();
+            host::output::page(&error, error.use_stderr());
             Said::default().exit(if error.use_stderr() { USAGE } else { 0 })
         }
     };

@@ -6,13 +6,21 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-use policy::OneLine;
+use policy::{OneLine, plain};
 
 /// Says `text` as `program`, on one line. A reader that went away is no failure.
 pub fn complain(program: &str, text: impl fmt::Display) {
     let line = OneLine::from(format_args!("{program}: {text}"));
     #[allow(clippy::disallowed_methods, reason = "this is the one place that writes there")]
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Says what comes of a command line instead of an answer: help, or that it is not understood and which words of it are not.
+/// Those may be anybody's, where a program passes them on.
+pub fn page(text: &impl fmt::Display, is_error: bool) {
+    let text = plain(&text.to_string());
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that writes there")]
+    let _ = if is_error { write!(io::stderr(), "{text}") } else { write!(io::stdout(), "{text}") };
 }
 
 /// So many of what one is called `one`: `1 schedule`, `2 schedules`.

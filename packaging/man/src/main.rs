@@ -138,7 +138,8 @@ fn synopsis(command: &Command, name: &str) -> String {
         } else {
             Vec::new()
         };
-        let option = argument.get_long().map(|long| format!("\\fB\\-\\-{}\\fR", long.replace('-', "\\-")));
+        let long = argument.get_long().map(|long| format!("\\fB\\-\\-{}\\fR", long.replace('-', "\\-")));
+        let option = long.or_else(|| Some(format!("\\fB\\-{}\\fR", argument.get_short()?)));
         let word = option.into_iter().chain(values).collect::<Vec<_>>().join(" ");
         words.push(if argument.is_required_set() { word } else { format!("[{word}]") });
     }

@@ -66,15 +66,13 @@ fn site(config: &Path, named: Option<&str>) -> Result<String, Failure> {
         return Ok(site.to_string());
     }
     let found = match Config::load(config) {
-        Ok(loaded) => loaded.fleet.map(|fleet| fleet.id.clone()).ok_or("it names no fleet".to_string()),
+        Ok(loaded) => {
+            let none = || format!("{} names none", config.display());
+            loaded.fleet.map(|fleet| fleet.id.clone()).ok_or_else(none)
+        }
         Err(error) => Err(error.to_string()),
     };
-    found.map_err(|why| {
-        Failure::Wrong(format!(
-            "name the fleet whose hosts these are, --site NAME; {}: {why}",
-            config.display()
-        ))
-    })
+    found.map_err(|why| Failure::Wrong(format!("name the fleet whose hosts these are, --site NAME; {why}")))
 }
 
 fn person(named: Option<&str>) -> Result<Principal, Failure> {
