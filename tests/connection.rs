@@ -1,9 +1,9 @@
 //! The ways to a directory, through the real programs and a real slapd.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use harness::dns::{Dns, Manner};
-use harness::relay::relay;
+use harness::relay::Relay;
 use harness::slapd::Slapd;
 use harness::suite::Suite;
 use harness::text;
@@ -22,7 +22,12 @@ impl<'a> Site<'a> {
     }
 
     fn configure(&self, directory: &str) {
-        let config = format!("{directory}timeout = '3s'\n");
+        self.configure_within("6s", directory);
+    }
+
+    /// A question may take so long, whatever is waited for in vain.
+    fn configure_within(&self, timeout: &str, directory: &str) {
+        let config = format!("{directory}timeout = '{timeout}'\n");
         self.suite.host.write("/etc/authkeys/config.toml", config, 0o644);
     }
 
@@ -43,7 +48,7 @@ impl<'a> Site<'a> {
 
     /// Neither does; and the sync says `words`.
     fn refuses(&self, directory: &str, words: &str) {
-        self.configure(directory);
+        self.configure_within("3s", directory);
         self.forget();
         let output = self.suite.run_as("authkeys", "authkeys alice");
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{directory}{}", text(&output));
@@ -308,10 +313,7 @@ fn dns_that_is_dead_or_lies_is_survived() {
         ),
     ] {
         dns.behave(manner);
-        let start = Instant::now();
         site.refuses(&by_dns(&[]), words);
-        // Once by the login's deadline, once by the sync's, of three seconds each.
-        assert!(start.elapsed() < Duration::from_secs(30), "{manner:?}: {:?}", start.elapsed());
         // A server that is named is asked all the same.
         site.serves(&by_dns(&[Slapd::LDAPS_URL]));
     }
@@ -325,29 +327,25 @@ fn dns_that_is_dead_or_lies_is_survived() {
     site.serves(&by_dns(&[]));
 }
 
-/// How many round trips long a live answer took.
-fn round_trips(suite: &Suite, site: &Site, round_trip: Duration) -> u128 {
-    site.forget();
-    let start = Instant::now();
-    let output = suite.run_as("authkeys", "authkeys alice");
-    let took = start.elapsed();
-    assert!(output.status.success(), "{}", text(&output));
-    took.as_millis() / round_trip.as_millis()
-}
-
 #[test]
 fn a_live_answer_costs_four_round_trips_and_five_with_start_tls() {
     let suite = Suite::start();
     let site = Site::start(&suite);
-    let round_trip = Duration::from_millis(400);
-    relay(&suite.host, 7636, PORT, round_trip / 2);
-    relay(&suite.host, 7389, 3890, round_trip / 2);
+    let delay = Duration::from_millis(100);
     // TCP, TLS, bind, search; and the question for TLS.
-    for (url, expected) in [("ldaps://ldap.example.com:7636", 4), ("ldap://ldap.example.com:7389", 5)] {
+    for (url, port, server, expected) in
+        [("ldaps://ldap.example.com:7636", 7636, PORT, 4), ("ldap://ldap.example.com:7389", 7389, 3890, 5)]
+    {
+        let relay = Relay::start(&suite.host, port, server, delay);
         site.configure(&Slapd::section(&[url]));
-        // A busy machine takes longer; none is quicker than its round trips.
-        let tries = 0..10;
-        let least = tries.map(|_| round_trips(&suite, &site, round_trip)).find(|&trips| trips <= expected);
+        let round_trips = || {
+            site.forget();
+            let output = suite.run_as("authkeys", "authkeys alice");
+            assert!(output.status.success(), "{}", text(&output));
+            relay.round_trips()
+        };
+        // A client that was held up between two words of one turn may have been spoken to in between.
+        let least = (0..10).map(|_| round_trips()).find(|&trips| trips <= expected);
         assert_eq!(least, Some(expected), "{url}");
     }
 }

@@ -28,8 +28,11 @@ fn lines(output: &Output) -> Vec<String> {
 #[test]
 fn the_demo_shows_the_hand_over_and_leaves_nothing_behind() {
     let before = machine();
-    let output =
-        Command::new("timeout").args(["300", "sh", SCRIPT]).arg(build_directory()).output().expect("sh runs");
+    let output = Command::new("timeout")
+        .args(["3000", "sh", SCRIPT])
+        .arg(build_directory())
+        .output()
+        .expect("sh runs");
     assert!(output.status.success(), "{}", text(&output));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("warning"), "{said}");
@@ -71,7 +74,7 @@ fn without_root_the_demo_says_so_and_shows_the_decisions() {
     let script = format!(
         "cd {copy} && mkdir -p project/tests project/packaging/examples build && cp {SCRIPT} project/tests \
          && cp {source}/packaging/examples/config.toml project/packaging/examples && cp {build}/authkeys-sync {build}/oncall-cache build \
-         && runuser -u nobody -- timeout 300 sh project/tests/demo.sh build",
+         && runuser -u nobody -- timeout 3000 sh project/tests/demo.sh build",
         copy = copy.path().display(),
         source = concat!(env!("CARGO_MANIFEST_DIR"), "/.."),
         build = build_directory().display(),

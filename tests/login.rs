@@ -159,7 +159,7 @@ fn a_key_in_roots_own_file_opens_nothing_for_those_not_admitted() {
             one_decision(&suite).starts_with(&format!("person={person} decision=refuse reason={reason} "))
         );
         let sftp = suite.host.sh(&format!(
-            "echo 'ls /' | timeout 20 sftp -F none -i /root/keys/{key} -o IdentitiesOnly=yes -o BatchMode=yes \
+            "echo 'ls /' | timeout 300 sftp -F none -i /root/keys/{key} -o IdentitiesOnly=yes -o BatchMode=yes \
              -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -P 2222 root@127.0.0.1"
         ));
         assert!(!sftp.status.success() && !text(&sftp).contains("etc"), "{}", text(&sftp));
@@ -174,7 +174,7 @@ fn a_key_in_roots_own_file_opens_nothing_for_those_not_admitted() {
     // The same door lets the person on call through.
     admitted(&suite.ssh("alice", "root", "id -u"));
     let forward = suite.host.sh(
-        "echo | timeout 5 ssh -F none -i /root/keys/alice -o IdentitiesOnly=yes -o StrictHostKeyChecking=no \
+        "echo | timeout 300 ssh -F none -i /root/keys/alice -o IdentitiesOnly=yes -o StrictHostKeyChecking=no \
          -o UserKnownHostsFile=/dev/null -p 2222 -W 127.0.0.1:2222 root@127.0.0.1",
     );
     assert!(text(&forward).contains("SSH-2.0"), "forwarding works for those admitted: {}", text(&forward));

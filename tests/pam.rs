@@ -357,7 +357,7 @@ fn a52_valgrind_finds_no_mistake_and_no_leak() {
         let output = suite
             .host
             .command("/usr/bin/timeout")
-            .args(["400", "valgrind"])
+            .args(["3000", "valgrind"])
             .args(options)
             .args(leaks)
             .arg("pam-host")

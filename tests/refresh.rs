@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use harness::fleet::Fleet;
 use harness::suite::{DAY, HOUR, Suite, now};
-use harness::{text, wait_until, wait_within};
+use harness::{text, wait_until};
 use serde_json::Value;
 
 const SOCKET: &str = "/run/oncall-cache/refresh.sock";
@@ -74,7 +74,7 @@ impl Server {
     fn wait_for_end(&self, suite: &Suite) {
         let ended = || std::fs::read_to_string(suite.host.path("/tmp/ended")).unwrap_or_default();
         let before = ended().lines().count();
-        wait_within(120, "nobody is answered any more", || ended().lines().count() > before);
+        wait_until("nobody is answered any more", || ended().lines().count() > before);
         assert!(ended().lines().all(|status| status == "0"), "{}", ended());
     }
 

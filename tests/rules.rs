@@ -272,7 +272,7 @@ fn only_the_forced_command_runs(suite: &Suite) {
     let remote = ["-o", "ExitOnForwardFailure=yes", "-R", "9999:127.0.0.1:22"];
     assert!(!suite.ssh_with("bob", &remote, "root", "echo in").status.success());
     let sftp = suite.host.sh(
-        "echo 'ls /' | timeout 20 sftp -F none -i /root/keys/bob -o IdentitiesOnly=yes -o BatchMode=yes \
+        "echo 'ls /' | timeout 300 sftp -F none -i /root/keys/bob -o IdentitiesOnly=yes -o BatchMode=yes \
          -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -P 2222 root@127.0.0.1",
     );
     assert!(!sftp.status.success() && !text(&sftp).contains("etc"), "{}", text(&sftp));

@@ -3,7 +3,7 @@
 
 use crate::Host;
 use crate::slapd::{HOME, ROOT_DN, ROOT_PASSWORD, Slapd};
-use crate::wait_within;
+use crate::wait_until;
 
 /// Where everything of it is inside the machine.
 const OTHER_HOME: &str = "/run/slapd-b";
@@ -104,7 +104,7 @@ impl<'a> Mirror<'a> {
                 &format!("replace: olcSyncrepl\nolcSyncrepl: {follows}\n-\nreplace: olcMultiProvider\nolcMultiProvider: TRUE"),
             );
         }
-        wait_within(60, "both hold the same", || {
+        wait_until("both hold the same", || {
             let first = self.state(Side::First);
             !first.is_empty() && first == self.state(Side::Second)
         });

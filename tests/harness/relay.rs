@@ -3,40 +3,83 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Host;
 
-/// Lets `port` of `host` lead to its port `server`, with `delay` each way. It ends with the test.
-pub fn relay(host: &Host, port: u16, server: u16, delay: Duration) {
-    let in_network = || {
-        host.enter_network();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
-                for stream in [&client, &server] {
-                    stream.set_nodelay(true).expect("a socket");
+/// The way to one port. It ends with the test.
+#[derive(Debug, Default, Clone)]
+pub struct Relay(Arc<Mutex<Turns>>);
+
+#[derive(Debug, Default)]
+struct Turns {
+    /// The client has spoken, and was not answered yet.
+    is_asked: bool,
+    round_trips: usize,
+}
+
+impl Relay {
+    /// Lets `port` of `host` lead to its port `server`, with `delay` each way.
+    pub fn start(host: &Host, port: u16, server: u16, delay: Duration) -> Self {
+        let relay = Self::default();
+        let served = relay.clone();
+        let in_network = || {
+            host.enter_network();
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
+            thread::spawn(move || {
+                for client in listener.incoming().flatten() {
+                    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
+                    served.join(client, server, delay);
                 }
-                let (to, from) =
-                    (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
-                // The kernel has accepted the client at once: its first words wait for that round trip as well.
-                pump(client, server, delay, 2 * delay);
-                pump(from, to, delay, Duration::ZERO);
-            }
+            });
+        };
+        thread::scope(|scope| scope.spawn(in_network).join().expect("the relay starts"));
+        relay
+    }
+
+    /// How often, since the last look, a client could not go on before something came back over this way: what it asked
+    /// was answered, or its connection accepted. A busy machine is slower, and has as many.
+    pub fn round_trips(&self) -> usize {
+        std::mem::take(&mut self.turns().round_trips)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, client: TcpStream, server: TcpStream, delay: Duration) {
+        self.turns().round_trips += 1;
+        for stream in [&client, &server] {
+            stream.set_nodelay(true).expect("a socket");
+        }
+        let (to, from) = (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+        let (asks, answers) = (self.clone(), self.clone());
+        // The kernel has accepted the client at once: its first words wait for that round trip as well.
+        pump(client, server, delay, 2 * delay, move || asks.turns().is_asked = true);
+        pump(from, to, delay, Duration::ZERO, move || {
+            let mut turns = answers.turns();
+            turns.round_trips += usize::from(turns.is_asked);
+            turns.is_asked = false;
         });
-    };
-    thread::scope(|scope| scope.spawn(in_network).join().expect("the relay starts"));
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "to be slow is the point")]
-fn pump(mut from: TcpStream, mut to: TcpStream, delay: Duration, at_first: Duration) {
+fn pump(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    delay: Duration,
+    at_first: Duration,
+    mut on_word: impl FnMut() + Send + 'static,
+) {
     let (sender, receiver) = channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {
         let begun = Instant::now() + at_first;
         let mut buffer = [0; 65_536];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
+            on_word();
             let arrives = Instant::now().max(begun) + delay;
             if sender.send((arrives, buffer[..count].to_vec())).is_err() {
                 return;

@@ -15,7 +15,7 @@ use crate::directory::{self, Closing, Directory, ELIGIBLE};
 use crate::kept::kept;
 use crate::slapd::{authority, base64, certificate};
 use crate::suite::{Member, Suite, TEAM};
-use crate::{Host, trixie, wait_within};
+use crate::{Host, trixie, wait_until};
 
 const UNPACK: &str = include_str!("samba.sh");
 
@@ -156,7 +156,7 @@ impl<'a> Samba<'a> {
             authority,
         ];
         self.host.daemon(&[setsid, self.start, samba].concat(), &format!("{HOME}/log"));
-        wait_within(30, "Samba answers", || {
+        wait_until("Samba answers", || {
             let mut asked = self.client("ldapsearch", ROOT_DN, &["-s", "base", "-b", "", "supportedControl"]);
             asked.output().is_ok_and(|output| output.status.success())
         });

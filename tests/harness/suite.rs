@@ -232,7 +232,7 @@ impl Suite {
         let identity = format!("/root/keys/{key}");
         let port = SSH_PORT.to_string();
         let mut ssh = self.host.command("/usr/bin/timeout");
-        ssh.args(["60", "ssh", "-F", "none", "-i", &identity, "-p", &port])
+        ssh.args(["300", "ssh", "-F", "none", "-i", &identity, "-p", &port])
             .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
             .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=INFO"])
             .args(options)
@@ -300,7 +300,8 @@ impl Log {
     /// Everything that was sent since the last call, a line each.
     fn take(&self) -> Vec<String> {
         self.send(MARK);
-        std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(10)).ok())
+        let patience = Duration::from_secs(300);
+        std::iter::repeat_with(|| self.lines.recv_timeout(patience).expect("whoever reads /dev/log goes on"))
             .take_while(|line| line != MARK)
             .collect()
     }

@@ -51,8 +51,7 @@ dn: uid=ghost,{base}\nchangetype: add\nobjectClass: alias\nobjectClass: extensib
         let line = site.cannot_tell(name, "ldap-partial");
         assert!(line.contains("refers\\x20to"), "{line}");
     }
-    let ignoring =
-        |urls: &[&str]| config(urls, "timeout = '1s'").replace("[keys]", "referrals = 'ignore'\n[keys]");
+    let ignoring = |urls: &[&str]| config(urls, "").replace("[keys]", "referrals = 'ignore'\n[keys]");
     suite.host.write("/etc/authkeys/config.toml", ignoring(&[Slapd::LDAPS_URL]), 0o644);
     site.forget_outages();
     site.serves_alice();

@@ -88,14 +88,15 @@ fn an_outage_is_everybodys_also_on_a_host_that_starts_programs_slowly() {
     let site = Site::start(&suite);
     suite.sync_keys();
     site.age_copy(400);
-    site.configure(&[Hostile::LDAPS_URL], "timeout = '3s'");
+    // An eighth of the time is between the child's end of it and ours.
+    site.configure(&[Hostile::LDAPS_URL], "timeout = '10s'");
     site.hostile.play(Play::Silence);
     suite.host.must(
         "mv /usr/bin/authkeys-sync /usr/bin/authkeys-sync.real
          printf '#!/bin/sh\nsleep 0.25\nexec /usr/bin/authkeys-sync.real \"$@\"\n' >/usr/bin/authkeys-sync
          chmod 755 /usr/bin/authkeys-sync",
     );
-    let line = timed(2_000, || site.serves_alice());
+    let line = timed(8_500, || site.serves_alice());
     assert!(line.contains("setting\\x20up\\x20TLS"), "the child has said so itself: {line}");
     assert_eq!(suite.host.must(&format!("ls {MEMORY} | grep down")), "down\n");
     timed(0, || site.knows_none_for("nobody.here"));
@@ -106,7 +107,7 @@ fn an_outage_is_everybodys_also_on_a_host_that_starts_programs_slowly() {
 /// is printed is one run's exit status, milliseconds and output.
 fn storm(suite: &Suite, runs: usize, at_once: usize) -> Vec<(i32, u64, String)> {
     let script = format!(
-        "seq {runs} | xargs -P {at_once} -I@ sh -c 'start=$(date +%s%N); out=$(timeout 50 authkeys alice 2>/dev/null); code=$?; \
+        "seq {runs} | xargs -P {at_once} -I@ sh -c 'start=$(date +%s%N); out=$(timeout 300 authkeys alice 2>/dev/null); code=$?; \
          echo $code $((($(date +%s%N) - start) / 1000000)) $out'"
     );
     let said = suite.must_as("root", &script);
@@ -130,14 +131,14 @@ impl Site<'_> {
         let whole = format!("{} alice", key_of(self.suite, "alice"));
         let mut left: BTreeSet<usize> = (0..length).collect();
         let _ = self.hostile.stalled_at();
-        // A busy machine may end a run before it meets its offset: that one has another turn, with fewer others.
-        for at_once in [100, 50, 20, 10, 5, 2, 1] {
+        // A busy machine may end a run before it meets its offset: that one has another turn, with fewer others and more time.
+        for (at_once, seconds) in [(100, 1), (50, 1), (20, 2), (10, 3), (5, 6), (2, 10), (1, 10)] {
+            self.configure(&[Hostile::LDAPS_URL], &format!("timeout = '{seconds}s'"));
             let start = Instant::now();
             self.hostile.queue(left.iter().copied().map(play).collect(), Play::Silence);
             let runs = storm(self.suite, left.len(), at_once);
             let slowest = runs.iter().map(|(_, took, _)| *took).max().unwrap_or_default();
             println!("{} of {length} offsets in {:?}, the slowest {slowest} ms", left.len(), start.elapsed());
-            assert!(slowest < 30_000, "{slowest} ms");
             let (known, unknown): (Vec<_>, Vec<_>) = runs.into_iter().partition(|(code, _, _)| *code == 0);
             assert!(known.len() <= slack && known.iter().all(|(_, _, said)| *said == whole), "{known:?}");
             assert!(unknown.iter().all(|(code, _, said)| (*code, said.as_str()) == (2, "")), "{unknown:?}");
@@ -156,10 +157,10 @@ fn a14_a_server_that_stalls_or_leaves_at_any_byte_of_its_answer_is_down() {
     let suite = Suite::start();
     let site = Site::start(&suite);
     let length = site.record();
-    site.configure(&[Hostile::LDAPS_URL], "timeout = '1s'");
     site.left_at_every_offset(length, 0, Play::Stall);
     site.left_at_every_offset(length, 0, Play::Close);
     // And the whole answer is one.
+    site.configure(&[Hostile::LDAPS_URL], "");
     site.hostile.queue(vec![Play::Stall(length)], Play::Silence);
     assert_eq!(storm(&suite, 1, 1)[0].0, 0);
 }
@@ -169,7 +170,6 @@ fn a14_a_server_that_stalls_at_any_byte_on_the_wire_is_down() {
     let suite = Suite::start();
     let site = Site::start(&suite);
     site.record();
-    site.configure(&[Hostile::LDAPS_URL], "timeout = '1s'");
     site.hostile.queue(vec![Play::StallOnWire(usize::MAX)], Play::Silence);
     assert_eq!(storm(&suite, 1, 1)[0].0, 0);
     // From the first byte of the handshake, in which signatures differ in length by a few bytes.

@@ -1,7 +1,6 @@
 //! What becomes of one value of somebody's key attribute: kept, or dropped and counted.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use harness::hostile::{Hostile, Play, ber};
 use harness::slapd::Slapd;
@@ -283,9 +282,7 @@ fn a06_ten_thousand_keys_are_too_many_and_the_offered_one_is_found() {
     let keys: Vec<String> = (0..10_000u32).map(made_keys::numbered).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     site.slapd.add_person("many", "", &keys);
-    let start = Instant::now();
     let measured = suite.run_as("authkeys", "/usr/bin/time -f %M -o /tmp/rss authkeys many");
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     assert_eq!((measured.status.code(), stdout(&measured).as_str()), (Some(2), ""), "{}", text(&measured));
     assert!(text(&measured).contains("10000 keys, limit 64"), "{}", text(&measured));
     assert!(resident(&suite) < 64 * 1024, "{} KiB", resident(&suite));

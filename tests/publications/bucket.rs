@@ -18,18 +18,17 @@ fn published(fleet: &Fleet) -> (u64, Vec<String>) {
 /// Starts a publication of the first collector and stops it so long after it has become that program; was it at work
 /// still? In a session of its own: a stopped process whose group loses its parent is sent SIGHUP.
 fn stop(host: &Host, after: Duration) -> bool {
-    host.must(&format!(
+    let state = host.must(&format!(
         "setsid setpriv --reuid=oncall-collector --regid=oncall-collector --init-groups \
-            oncall-collector publish --now >/run/first.log 2>&1 & echo $! >/run/first.pid
-         until read -r name </proc/$!/comm && [ $name = oncall-collecto ]; do :; done 2>/dev/null
-         sleep {:.3}; kill -STOP $! 2>/dev/null; true",
+            oncall-collector publish --now >/run/first.log 2>&1 </dev/null & pid=$!; echo $pid >/run/first.pid
+         # What would become the program, and is stopped before, may hold what we read to its end.
+         until case $(cat /proc/$pid/comm 2>/dev/null) in oncall-c* | '') ;; *) false ;; esac; do :; done
+         sleep {:.3}; kill -STOP $pid 2>/dev/null
+         # A signal that was sent takes effect a moment later.
+         state() {{ sed -n 's/^State:[[:space:]]*//p' /proc/$pid/status 2>/dev/null; }}
+         while now=$(state); do case $now in T* | Z* | '') break ;; esac; sleep 0.01; done; echo $now",
         after.as_secs_f64()
     ));
-    // A signal that was sent takes effect a moment later.
-    let state = host.must(
-        "state() { sed -n 's/^State:[[:space:]]*//p' /proc/$(cat /run/first.pid)/status 2>/dev/null; }
-         while now=$(state); do case $now in T* | Z* | '') break ;; esac; sleep 0.01; done; echo $now",
-    );
     state.starts_with('T')
 }
 

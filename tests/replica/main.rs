@@ -6,6 +6,7 @@ mod pages;
 mod refresh;
 
 use std::os::unix::fs::MetadataExt;
+use std::process::Output;
 
 use harness::slapd::Slapd;
 use harness::suite::Suite;
@@ -26,6 +27,11 @@ fn config(more: &str) -> String {
 struct Site<'a> {
     suite: &'a Suite,
     slapd: Slapd<'a>,
+}
+
+/// What a run of `authkeys` printed that did not fail.
+fn printed(output: &Output) -> Option<String> {
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 impl<'a> Site<'a> {
@@ -97,14 +103,23 @@ impl<'a> Site<'a> {
 
     /// What `authkeys NAME` prints, if it says that this is the whole answer.
     fn keys(&self, name: &str) -> Option<String> {
-        let output = self.suite.run_as("authkeys", &format!("authkeys {name}"));
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        printed(&self.suite.run_as("authkeys", &format!("authkeys {name}")))
+    }
+
+    /// The same at one second, since the epoch.
+    fn keys_at(&self, at: i64, name: &str) -> Option<String> {
+        printed(&self.suite.run_at("authkeys", at, &format!("authkeys {name}")))
     }
 
     /// As [`Site::keys`], with the reason in the log.
     fn answer(&self, name: &str) -> (Option<String>, String) {
+        self.with_reason(|| self.keys(name))
+    }
+
+    /// What `keys` finds, with the reason in the log.
+    fn with_reason(&self, keys: impl FnOnce() -> Option<String>) -> (Option<String>, String) {
         self.suite.lines_of("authkeys");
-        let keys = self.keys(name);
+        let keys = keys();
         let lines = self.suite.lines_of("authkeys");
         assert_eq!(lines.len(), 1, "{lines:#?}");
         let reason = lines[0].split("reason=").nth(1).and_then(|rest| rest.split(' ').next());
