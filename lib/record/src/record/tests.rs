@@ -1,7 +1,5 @@
 //! What is written is what is read.
 
-use std::time::Instant;
-
 use mutate::Dice;
 use policy::{Revocation, Span};
 use serde_json::Value as Json;
@@ -172,12 +170,10 @@ fn a65_whatever_line_comes_is_read_or_is_not_and_takes_no_time() {
     let lines: Vec<String> = (0..20).map(|_| any_record(&mut dice).line()).collect();
     let samples: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
     mutate::each(&samples, &["\"version\":1", "\\ud83d", "{\"", "null", "[[["], 20_000, |input| {
-        let start = Instant::now();
         if let Some(record) = std::str::from_utf8(input).ok().and_then(Record::read) {
             let line = record.line();
             assert_eq!(Record::read(&line).map(|again| again.line()), Some(line));
         }
-        assert!(start.elapsed().as_secs() < 5);
     });
 }
 
