@@ -57,7 +57,11 @@ impl Dns {
                 while !stop.load(Ordering::Relaxed) {
                     // A client that asks and goes away is answered for nothing.
                     let _ = by_datagram(&socket, &known);
-                    let _ = listener.accept().and_then(|(client, _)| by_tcp(client, &known));
+                    if let Ok((client, _)) = listener.accept() {
+                        let known = known.clone();
+                        // Whoever is slow to ask keeps nobody else from an answer.
+                        thread::spawn(move || drop(by_tcp(client, &known)));
+                    }
                 }
             });
         };
@@ -113,7 +117,7 @@ fn by_datagram(socket: &UdpSocket, state: &Mutex<State>) -> io::Result<()> {
 
 fn by_tcp(mut client: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     client.set_nonblocking(false)?;
-    client.set_read_timeout(Some(Duration::from_secs(1)))?;
+    client.set_read_timeout(Some(Duration::from_secs(300)))?;
     let mut length = [0; 2];
     client.read_exact(&mut length)?;
     let mut query = vec![0; usize::from(u16::from_be_bytes(length))];

@@ -92,7 +92,8 @@ impl Nginx {
 
     /// Starts it again.
     pub fn resume(&self, host: &Host) {
-        host.must("nginx");
+        // It goes into the background before it says which process it is.
+        host.must("nginx; until [ -s /run/nginx.pid ]; do sleep 0.01; done");
         host.wait_for_port(443);
     }
 

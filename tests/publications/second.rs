@@ -166,7 +166,7 @@ fn a72_two_collectors_at_once_only_go_on() {
         assert_eq!(host.on_call().len(), 1);
     }
     collector.host.write("/run/stop", "", 0o644);
-    wait_within(60, "the first has ended", || collector.host.read("/run/first.log").ends_with("done\n"));
+    wait_until("the first has ended", || collector.host.read("/run/first.log").ends_with("done\n"));
     // What is read from now on is what hosts get: by the clock that is ahead, nothing is later than its own reading.
     second.sync("carol");
     second.publish("--now");
