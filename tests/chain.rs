@@ -170,11 +170,9 @@ fn whatever_a_command_does_our_own_keys_are_printed() {
         ("authority", "echo cert-authority $(cat /opt/guest.pub)", "keys=0,dropped=1"),
     ] {
         site.chain(&[(name, script)]);
-        let start = Instant::now();
         let (said, line) = site.run("dave");
         assert_eq!(said, site.own(), "{name}: {line}");
         assert!(line.contains(&format!(" keys=1 owners=dave chain={name}:{did}")), "{name}: {line}");
-        assert!(start.elapsed() < Duration::from_secs(30), "{name}: {:?}", start.elapsed());
         assert!(site.ran().contains(name), "{name} was run");
         wait_until("what it started is gone", || site.0.host.must("pgrep -x sleep || :").is_empty());
     }

@@ -37,7 +37,7 @@ impl<'a> Site<'a> {
 
     fn configure(&self, more: &str) {
         let directory = Slapd::section(&[Slapd::LDAPS_URL]);
-        let text = format!("[host]\nname = 'testhost'\n{directory}timeout = '10s'\n{more}\n");
+        let text = format!("[host]\nname = 'testhost'\n{directory}timeout = '30s'\n{more}\n");
         self.suite.host.write("/etc/authkeys/config.toml", text, 0o644);
     }
 

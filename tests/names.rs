@@ -54,7 +54,7 @@ impl Site {
         let text = format!(
             "[host]\nname = 'testhost'\n[directory]\nfile = 'people.toml'\n[oncall]\n\
              [[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\nca_file = 'pagerduty-ca.pem'\napi = '{api}'\n\
-             token_file = 'pagerduty-token'\nschedules = ['PDB0001']\ntimeout = '5s'\n{more}\n\
+             token_file = 'pagerduty-token'\nschedules = ['PDB0001']\ntimeout = '20s'\n{more}\n\
              [policy]\n[[policy.rule]]\nname = 'r'\nschedules = ['pd/PDB0001']\n[[policy.shared_account]]\naccount = 'root'\n"
         );
         self.suite.host.write("/etc/authkeys/config.toml", text, 0o644);

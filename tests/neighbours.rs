@@ -28,7 +28,7 @@ impl<'a> Site<'a> {
         pagerduty.install(&suite.host, TOKEN);
         let config = Slapd::section(&["ldaps://ldap.example.com:6360"])
             + "[host]\nname = 'testhost'\n[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\n\
-               ca_file = 'pagerduty-ca.pem'\ntoken_file = 'pagerduty-token'\nschedules = ['PDB0001']\ntimeout = '2s'\napi = 'API'\n\
+               ca_file = 'pagerduty-ca.pem'\ntoken_file = 'pagerduty-token'\nschedules = ['PDB0001']\ntimeout = '10s'\napi = 'API'\n\
                [[policy.rule]]\nname = 'db'\nschedules = ['pd/PDB0001']\n[[policy.shared_account]]\naccount = 'root'\n\
                [[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['db']\n";
         suite.host.write("/etc/authkeys/config.toml", config.replace("API", PagerDuty::API), 0o644);

@@ -19,7 +19,7 @@ impl Site<'_> {
             self.suite.host.must(&format!("install -d -o authkeys-sync -g authkeys -m 755 /run/{copy}"));
             let directory = Slapd::section(&[Slapd::LDAPS_URL, Mirror::LDAPS_URL]);
             let config = format!(
-                "[host]\nname = 'testhost'\n[paths]\nkeys = '/run/{copy}/keys.db'\n{directory}timeout = '5s'\n"
+                "[host]\nname = 'testhost'\n[paths]\nkeys = '/run/{copy}/keys.db'\n{directory}timeout = '20s'\n"
             );
             self.suite.host.write(&format!("/etc/authkeys/{copy}.toml"), config, 0o644);
         }

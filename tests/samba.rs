@@ -9,7 +9,7 @@ fn configure(suite: &Suite, more: &str) {
     let directory = Samba::section();
     suite.host.write(
         "/etc/authkeys/config.toml",
-        format!("{directory}timeout = '5s'\n{more}\n[host]\nname = 'testhost'\n[[policy.shared_account]]\naccount = 'root'\n"),
+        format!("{directory}timeout = '20s'\n{more}\n[host]\nname = 'testhost'\n[[policy.shared_account]]\naccount = 'root'\n"),
         0o644,
     );
 }

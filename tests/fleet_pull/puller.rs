@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Longer than an answer takes on a loopback, however busy the store is; the real program waits longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// From which share of missing objects on, in percent, the real program fetches a pack of all.
 const PACK_FROM: usize = 5;

@@ -36,7 +36,7 @@ ca_file = "pagerduty-ca.pem"
 token_file = "pagerduty-token"
 schedules = ["PDB0001"]
 allow_empty = true
-timeout = "5s"
+timeout = "20s"
 [policy]
 exempt_accounts = ["breakglass"]
 [[policy.rule]]

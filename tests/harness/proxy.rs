@@ -14,7 +14,7 @@ use crate::Host;
 const PORT: u16 = 3128;
 
 /// Longer than any test waits.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A proxy on one private machine; its thread ends with the test program.
 pub struct Proxy {

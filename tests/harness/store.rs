@@ -23,7 +23,7 @@ use crate::suite::now;
 pub const NAME: &str = "hostile-store.example.com";
 
 /// Longer than any test waits; ends a connection whose client is gone without a word.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The most that is read of what is sent.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;

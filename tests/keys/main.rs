@@ -166,14 +166,13 @@ fn key_of(suite: &Suite, name: &str) -> String {
     suite.public_key(name).rsplit_once(' ').map(|(key, _)| key.to_string()).expect("a comment")
 }
 
-/// Runs `action`, which must take `least` milliseconds or longer, and not as long as a server that is silent for a minute.
-/// How quick it is beyond that is the machine's: who was asked is counted, not timed.
+/// Runs `action`, which must take `least` milliseconds or longer. How quick it is beyond that is the machine's: who was
+/// asked is counted, not timed.
 fn timed<T>(least: u64, action: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = action();
     let took = start.elapsed();
-    let usual = Duration::from_millis(least)..Duration::from_secs(30);
-    assert!(usual.contains(&took), "took {took:?}, expected {usual:?}");
+    assert!(took >= Duration::from_millis(least), "took {took:?}, expected {least} ms");
     result
 }
 

@@ -1,7 +1,5 @@
 //! Which pages and rows count, and what becomes of those that do not.
 
-use std::time::Duration;
-
 use harness::pagerduty::Reply;
 use harness::suite::HOUR;
 use harness::text;
@@ -45,7 +43,7 @@ fn a_page_counts_only_as_the_one_that_was_asked_for() {
                 None => drop(page.as_object_mut().expect("an object").remove(field)),
             }
             site.pagerduty.script_at("/oncalls", vec![Reply::json(200, &page)]);
-            site.fails_within(Duration::from_secs(30), &["source-"]);
+            site.refuses(&["source-"]);
             assert_eq!(site.people(), ["PDB0001 alice 1"], "{page}");
         }
     }

@@ -20,7 +20,7 @@ const STAMP: &str = "/var/lib/authkeys/keys.stamp";
 
 fn config(more: &str) -> String {
     let directory = Slapd::section(&[Slapd::LDAPS_URL]);
-    format!("[host]\nname = \"testhost\"\n{directory}timeout = \"5s\"\n{more}\n")
+    format!("[host]\nname = \"testhost\"\n{directory}timeout = \"20s\"\n{more}\n")
 }
 
 /// A machine whose people are in a slapd.

@@ -17,7 +17,7 @@ fn config(url: &str) -> String {
         r#"
 [host]
 name = "testhost"
-{directory}timeout = "5s"
+{directory}timeout = "20s"
 [[oncall.source]]
 name = "pd"
 provider = "pagerduty"
@@ -26,7 +26,7 @@ token_file = "pagerduty-token"
 ca_file = "pagerduty-ca.pem"
 schedules = ["PSPRIM1", "SRE secondary"]
 max_escalation_level = 2
-timeout = "5s"
+timeout = "20s"
 [[policy.rule]]
 name = "sre"
 schedules = ["pd/PSPRIM1"]

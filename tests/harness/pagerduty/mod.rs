@@ -40,7 +40,7 @@ pub const NAMES: [&str; 5] = [
 const PORTS: [u16; 2] = [8443, 443];
 
 /// Longer than any test waits; ends a connection whose client is gone without a word.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A service on one private machine. It ends when dropped.
 pub struct PagerDuty {
