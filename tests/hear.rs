@@ -25,6 +25,9 @@ const ACTIVATE: &str = "exec 3<&0 </dev/null; while :; do \
 
 const PORT: u16 = 9461;
 
+/// So many connections have a place.
+const PLACES: usize = 64;
+
 /// The collector's units for webhooks, as a test plays them.
 struct Hearing<'f> {
     collector: &'f Suite,
@@ -86,7 +89,7 @@ impl<'f> Hearing<'f> {
         self.send_many(1, request).remove(0)
     }
 
-    /// Sends it so many times at once; the status of each answer.
+    /// Sends it so many times at once, and no more than are answered at once; the status of each answer.
     fn send_many(&self, count: usize, request: &[u8]) -> Vec<String> {
         let host = &self.collector.host;
         let send = || {
@@ -97,10 +100,14 @@ impl<'f> Hearing<'f> {
             stream.read_to_string(&mut answer).expect("an answer");
             answer.split(' ').nth(1).unwrap_or_default().to_string()
         };
-        thread::scope(|scope| {
-            let sent: Vec<_> = (0..count).map(|_| scope.spawn(send)).collect();
-            sent.into_iter().map(|one| one.join().expect("no panic")).collect()
-        })
+        let send_some = |count| -> Vec<String> {
+            thread::scope(|scope| {
+                let sent: Vec<_> = (0..count).map(|_| scope.spawn(send)).collect();
+                sent.into_iter().map(|one| one.join().expect("no panic")).collect()
+            })
+        };
+        let rounds = (0..count).step_by(PLACES).map(|sent| usize::min(PLACES, count - sent));
+        rounds.flat_map(send_some).collect()
     }
 
     /// How many syncs began because of webhooks.

@@ -15,8 +15,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{timeout, timeout_at};
 
 use super::PROGRAM;
 use super::signature::{HEADER, Secrets};
@@ -26,13 +26,16 @@ use super::signature::{HEADER, Secrets};
 pub struct Places {
     /// The most at once.
     most: usize,
+    /// How long one is kept while others wait for its place.
+    grace: Duration,
     /// How long one may last, which is one request.
     longest: Duration,
 }
 
-/// Anybody on this host can connect. With all places taken the oldest connection makes room: a webhook is answered at once
-/// when it is there, so the oldest is one that says little.
-pub const PLACES: Places = Places { most: 64, longest: Duration::from_secs(10) };
+/// Anybody on this host can connect. With all places taken the oldest connection makes room, once it has had the time that
+/// a proxy takes to send what it connected for: many webhooks may come at the same moment, and none of them ends another.
+pub const PLACES: Places =
+    Places { most: 64, grace: Duration::from_secs(1), longest: Duration::from_secs(10) };
 
 /// The largest body that is taken, in bytes: PagerDuty's have some kilobytes.
 const LARGEST: usize = 1024 * 1024;
@@ -73,24 +76,50 @@ where
     let hearing = Arc::new(Hearing { secrets, on_signed, refused: Mutex::default() });
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let mut open: VecDeque<AbortHandle> = VecDeque::new();
+        let mut open = Open::default();
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    open.retain(|connection| !connection.is_finished());
-                    if open.len() >= places.most
-                        && let Some(oldest) = open.pop_front()
-                    {
-                        oldest.abort();
-                    }
+                    open.make_room(places).await;
                     let connection = timeout(places.longest, connection(stream, hearing.clone()));
-                    open.push_back(tokio::spawn(connection).abort_handle());
+                    open.serve(async { _ = connection.await });
                 }
                 // No more descriptors, say: others will end.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
     })
+}
+
+/// The connections there are.
+#[derive(Default)]
+struct Open {
+    running: JoinSet<()>,
+    /// Since when each lasts, in their order.
+    order: VecDeque<(tokio::time::Instant, AbortHandle)>,
+}
+
+impl Open {
+    /// Waits for a place: until a connection has come to its end, or the oldest has had its time and is ended.
+    async fn make_room(&mut self, places: Places) {
+        loop {
+            // What has ended is not looked at again.
+            while self.running.try_join_next().is_some() {}
+            self.order.retain(|(_, connection)| !connection.is_finished());
+            let Some((since, oldest)) = self.order.front().filter(|_| self.order.len() >= places.most) else {
+                return;
+            };
+            if timeout_at(*since + places.grace, self.running.join_next()).await.is_err() {
+                oldest.abort();
+                self.order.pop_front();
+            }
+        }
+    }
+
+    fn serve(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        let running = self.running.spawn(connection);
+        self.order.push_back((tokio::time::Instant::now(), running));
+    }
 }
 
 async fn connection<F: Fn() + Send + Sync>(stream: TcpStream, hearing: Arc<Hearing<F>>) {

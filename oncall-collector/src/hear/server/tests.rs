@@ -11,6 +11,9 @@ use super::*;
 
 const SECRET: &str = "GSyNUx5s9z2b7Ml2";
 
+/// Longer than any test lasts.
+const LONG: Duration = Duration::from_secs(3600);
+
 struct Server {
     address: SocketAddr,
     signed: Arc<AtomicUsize>,
@@ -122,8 +125,8 @@ fn a_large_body_is_answered_and_not_kept() {
 
 #[test]
 fn who_says_nothing_holds_nobody_up() {
-    // None of these connections ends by its time while the test lasts.
-    let places = Places { most: 4, longest: Duration::from_secs(3600) };
+    // None of these connections ends by its time while the test lasts; each makes room at once.
+    let places = Places { most: 4, grace: Duration::ZERO, longest: LONG };
     let server = Server::with(places);
     let mut silent: Vec<Stream> = (0..places.most).map(|_| server.connect()).collect();
     let mut dripping = server.connect();
@@ -151,9 +154,24 @@ fn who_says_nothing_holds_nobody_up() {
     assert_eq!(status(&mut kept), 202);
 }
 
+/// Webhooks that come at the same moment are more than there are places; the proxy has connected before it sends.
+#[test]
+fn more_webhooks_at_once_than_there_are_places_are_all_answered() {
+    let server = Server::with(Places { most: 4, grace: LONG, longest: LONG });
+    let right = post(&signature(SECRET, b"{}"), b"{}");
+    let mut connected: Vec<Stream> = (0..40).map(|_| server.connect()).collect();
+    for stream in connected.iter_mut().rev() {
+        stream.write_all(&right).unwrap();
+    }
+    for (number, stream) in connected.iter_mut().enumerate() {
+        assert_eq!(status(stream), 202, "{number}");
+    }
+    assert_eq!(server.signed(), 40);
+}
+
 #[test]
 fn a_connection_ends_after_its_time() {
-    let server = Server::with(Places { most: 4, longest: Duration::from_millis(50) });
+    let server = Server::with(Places { most: 4, grace: LONG, longest: Duration::from_millis(50) });
     let mut silent = server.connect();
     assert!(matches!(silent.read(&mut [0]), Ok(0)));
 }
