@@ -18,7 +18,7 @@ events {}
 http {
     log_format fleet '$remote_addr $request_method $uri $status $body_bytes_sent $bytes_sent';
     access_log /var/log/nginx/fleet.log fleet;
-    include /etc/nginx/conf.d/fleet.conf;
+    include /etc/nginx/conf.d/*.conf;
     server {
         listen 127.0.0.1:8081;
         location / {
@@ -59,6 +59,9 @@ impl Nginx {
     /// Where hosts find the store: this name is to be the machine's.
     pub const URL: &'static str = "https://store.example.com/fleet";
     pub const NAME: &'static str = "store.example.com";
+    /// Where PagerDuty finds it, if it passes webhooks on: nginx-webhooks.conf of the examples.
+    pub const HOOKS_URL: &'static str = "https://hooks.example.com/pagerduty";
+    pub const HOOKS_NAME: &'static str = "hooks.example.com";
     /// The directory that it serves.
     pub const DIRECTORY: &'static str = "/srv/authkeys-fleet";
     /// What hosts send to be served.
@@ -74,12 +77,14 @@ impl Nginx {
     /// Writes all that it reads on a machine where it is installed; the authority that vouches for it.
     pub fn configure(host: &Machine) -> String {
         let authority = authority();
-        let (certificate, key) = certificate(&authority, Self::NAME, &[Self::NAME]);
         host.must("rm -rf /etc/nginx/conf.d /etc/nginx/sites-enabled && mkdir -p /var/log/nginx");
         host.write("/etc/nginx/nginx.conf", CONFIG, 0o644);
         host.write("/etc/nginx/conf.d/fleet.conf", EXAMPLE, 0o644);
-        host.write("/etc/nginx/fleet.pem", certificate, 0o644);
-        host.write("/etc/nginx/fleet.key", key, 0o600);
+        for (file, name) in [("fleet", Self::NAME), ("hooks", Self::HOOKS_NAME)] {
+            let (certificate, key) = certificate(&authority, name, &[name]);
+            host.write(&format!("/etc/nginx/{file}.pem"), certificate, 0o644);
+            host.write(&format!("/etc/nginx/{file}.key"), key, 0o600);
+        }
         let secret = Self::HEADER.split(' ').nth(1).expect("a value");
         host.write("/etc/nginx/fleet-access", format!("\"{secret}\" 1;\n"), 0o600);
         authority.pem()

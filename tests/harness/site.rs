@@ -47,7 +47,8 @@ pub struct Site {
     pub network: Network,
     pub pagerduty: PagerDuty,
     directory: Host,
-    _service: Host,
+    /// Where PagerDuty is.
+    service: Host,
     pub directory_at: Ipv4Addr,
     pub pagerduty_at: Ipv4Addr,
 }
@@ -65,7 +66,7 @@ impl Site {
         let pagerduty = PagerDuty::start(&service, TOKEN);
         pagerduty.set_schedules(vec![schedule("PDB0001", "db")]);
         pagerduty.set_users(TEAM.map(|member| user(member.name)).to_vec());
-        Self { network, pagerduty, directory, _service: service, directory_at, pagerduty_at }
+        Self { network, pagerduty, directory, service, directory_at, pagerduty_at }
     }
 
     /// Starts the directory with the team in it.
@@ -110,6 +111,16 @@ impl Site {
         Slapd::section(&[Slapd::LDAPS_URL]) + &CONFIG.replace("API", PagerDuty::API)
     }
 
+    /// PagerDuty sends `url`, which is at `address`, a webhook that is signed with `secret`; the status of the answer.
+    pub fn send_webhook(&self, address: Ipv4Addr, url: &str, ca_pem: &str, secret: &str) -> String {
+        let name = url.split('/').nth(2).expect("https://NAME/PATH");
+        self.service
+            .must(&format!("grep -q '{address} {name}' /etc/hosts || echo {address} {name} >>/etc/hosts"));
+        self.service.write("/root/webhook-ca.pem", ca_pem, 0o644);
+        let send = "/run/suite/source/tests/fixtures/webhook.py";
+        self.service.must(&format!("python3 {send} {url} /root/webhook-ca.pem '{secret}'")).trim().to_string()
+    }
+
     /// The secrets beside it: file, what is in it, whose program reads it.
     pub const SECRETS: [(&'static str, &'static str, &'static str); 2] = [
         ("bind-password", Slapd::BIND_PASSWORD, "authkeys-sync"),
@@ -136,7 +147,7 @@ impl Site {
     pub fn ssh_to(&self, host: &Booted, port: u16, key: &str, account: &str, command: &str) -> Output {
         self.network
             .command("/usr/bin/timeout")
-            .args(["30", "ssh", "-F", "none", "-p", &port.to_string(), "-i", &format!("/root/keys/{key}")])
+            .args(["120", "ssh", "-F", "none", "-p", &port.to_string(), "-i", &format!("/root/keys/{key}")])
             .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
             .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
             .args([&format!("{account}@{}", host.address()), command])
