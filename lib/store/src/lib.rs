@@ -2,7 +2,7 @@
 //!
 //! Both are written whole and renamed into place, and never changed where readers see them. A
 //! reader therefore opens them as immutable: it needs no lock, no write permission, and sees the
-//! state before a sync or after it. (The roster it reads without SQLite: see `pages`.) A third one,
+//! state before a sync or after it. (Readers do without SQLite: see `pages`.) A third one,
 //! lookups.db, is `authkeys`'s own memory, which it reads and writes in place. Nothing else in the suite
 //! speaks SQL.
 

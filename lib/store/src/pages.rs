@@ -1,7 +1,7 @@
 //! The tables of a published database, read without SQLite.
 //!
-//! A decision reads a few rows of the roster, in the process of sshd or sudo. There it is
-//! not the rows that cost: it is the start of SQLite, its parse of the schema and a compiled query for each
+//! A decision reads a few rows of the roster, in the process of sshd or sudo, and a lookup a few of the copy of the
+//! directory. There it is not the rows that cost: it is the start of SQLite, its parse of the schema and a compiled query for each
 //! table, in code that the process never touched before. And that code would run as root, on a file that a
 //! service wrote. What is read here of <https://sqlite.org/fileformat2.html> is a tree of pages with records in
 //! it; there is no SQL, and nothing that a strange file could make run.
@@ -18,7 +18,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
-type Damaged = Box<dyn Error>;
+pub type Damaged = Box<dyn Error>;
 
 /// The length of the header at the beginning of the first page.
 const HEADER: usize = 100;
@@ -26,8 +26,8 @@ const HEADER: usize = 100;
 /// The deepest tree; SQLite's own bound. One of this depth holds more than any file.
 const DEEPEST: usize = 20;
 
-/// The longest record, in bytes; no row of ours comes near it.
-const LONGEST_RECORD: usize = 16 * 1024;
+/// The longest record, in bytes; no row of ours comes near it, but a directory has long addresses.
+const LONGEST_RECORD: usize = 1024 * 1024;
 
 /// The most columns of a table of ours.
 const MOST_COLUMNS: usize = 8;
@@ -55,7 +55,9 @@ pub struct Tables {
 enum Value<'p> {
     Integer(i64),
     Text(&'p str),
-    /// NULL, a number with a fraction, a blob: of a type that no column of ours has.
+    Blob(&'p [u8]),
+    Null,
+    /// A number with a fraction: of a type that no column of ours has.
     Other,
 }
 
@@ -81,6 +83,25 @@ impl<'p> Row<'p> {
             Some(Value::Text(text)) => Ok(text),
             _ => Err("a value that is not text, as its column requires".into()),
         }
+    }
+
+    pub fn blob(&self, column: usize) -> Result<&'p [u8], Damaged> {
+        match self.values.get(column) {
+            Some(Value::Blob(bytes)) => Ok(bytes),
+            _ => Err("a value that is not bytes, as its column requires".into()),
+        }
+    }
+
+    pub fn integer_or_null(&self, column: usize) -> Result<Option<i64>, Damaged> {
+        if self.is_null(column) { Ok(None) } else { self.integer(column).map(Some) }
+    }
+
+    pub fn text_or_null(&self, column: usize) -> Result<Option<&'p str>, Damaged> {
+        if self.is_null(column) { Ok(None) } else { self.text(column).map(Some) }
+    }
+
+    fn is_null(&self, column: usize) -> bool {
+        matches!(self.values.get(column), Some(Value::Null))
     }
 }
 
@@ -444,9 +465,9 @@ fn take_value<'p>(code: u64, body: &mut &'p [u8]) -> Result<Value<'p>, &'static 
     Ok(match code {
         1..=6 => Value::Integer(signed(value)),
         8 | 9 => Value::Integer((code - 8).cast_signed()),
-        13.. if code % 2 == 1 => {
-            Value::Text(std::str::from_utf8(value).map_err(|_| "a text that is not UTF-8")?)
-        }
+        0 => Value::Null,
+        12.. if code.is_multiple_of(2) => Value::Blob(value),
+        13.. => Value::Text(std::str::from_utf8(value).map_err(|_| "a text that is not UTF-8")?),
         _ => Value::Other,
     })
 }

@@ -14,7 +14,7 @@ use rusqlite::params;
 
 use crate::StoreError;
 use crate::keys::flag;
-use crate::pages::{Row, Tables};
+use crate::pages::{Damaged, Row, Tables};
 use crate::publish::replace;
 use crate::schema::{Form, Schema, one_more};
 pub use part::{OnCall, Part, RosterFile, Who, read_part};
@@ -206,8 +206,6 @@ pub fn mappings_of<'s>(
         Ok(mappings)
     })
 }
-
-type Damaged = Box<dyn std::error::Error>;
 
 fn read_mappings(tables: &Tables) -> Result<BTreeSet<Mapping>, Damaged> {
     let (mut mappings, mut room) = (BTreeSet::new(), SizeLimit::new());

@@ -1,5 +1,7 @@
 use super::*;
-use policy::Proven;
+use crate::lookups::Known;
+use policy::{Proven, Span};
+use rusqlite::{Connection, params};
 use sha2::Digest as _;
 use std::os::unix::fs::MetadataExt;
 
@@ -358,4 +360,89 @@ fn everybody_is_read_in_order_of_name_as_they_are_stored() {
         assert!(matches!(read(), Err(StoreError::Corrupt(..))), "{sql}");
         std::fs::remove_file(&path).unwrap();
     }
+}
+
+#[test]
+fn each_answer_is_the_one_that_sqlite_gives() {
+    let directory = crate::scratch();
+    let path = directory.path().join("keys.db");
+    let keys: Vec<String> = (0..40).map(made_keys::numbered).collect();
+    let after = |hours: i64| NOW.plus(Span::hours(hours));
+    let people: Vec<DirectoryPerson> = (0..3_000)
+        .map(|number: usize| {
+            // Some keys belong to hundreds, others to one; and so with what closes an account.
+            let shared = keys.iter().skip(number % 41).take(number % 3).map(String::as_str);
+            let own = made_keys::numbered(1_000 + number as u32);
+            let mut person = person(&format!("p{number}"), &shared.chain([own.as_str()]).collect::<Vec<_>>());
+            person.eligible = number.is_multiple_of(7);
+            person.disabled = number.is_multiple_of(11).then(|| "locked".to_string());
+            person.begins = number.is_multiple_of(13).then(|| after(number as i64 % 5 - 2));
+            person.expires = number.is_multiple_of(17).then(|| after(number as i64 % 5 - 2));
+            person
+        })
+        .collect();
+    publish(&path, &people, NOW).unwrap();
+    let (copy, connection) = (open(&path, NOW).unwrap(), Connection::open(&path).unwrap());
+    let mut known = connection
+        .prepare(&format!(
+            "SELECT {OPEN}, eligible, (SELECT count(*) FROM public_key WHERE principal = ?1) FROM person WHERE principal = ?1"
+        ))
+        .unwrap();
+    for number in 0..people.len() + 10 {
+        let name = Principal::new(&format!("p{number}")).unwrap();
+        let row = known.query_row(params![name.as_str(), NOW.unix()], |row| {
+            Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?))
+        });
+        let expected = match row {
+            Ok((true, eligible, keys)) => (usize::try_from(keys).ok(), eligible),
+            Ok((false, ..)) => (Some(0), false),
+            Err(_) => (None, false),
+        };
+        let keys = copy.keys_of(&name).unwrap().map(|keys| keys.len());
+        assert_eq!((keys, copy.is_eligible(&name).unwrap()), expected, "{name}");
+    }
+    let mut owners = connection
+        .prepare(&format!(
+            "SELECT principal, eligible FROM public_key JOIN person USING (principal)
+             WHERE fingerprint = ?1 AND {OPEN} ORDER BY eligible DESC, principal LIMIT 8"
+        ))
+        .unwrap();
+    for line in keys.iter().chain(&[made_keys::numbered(1_001), made_keys::numbered(1_011), BOB.to_string()])
+    {
+        let key = PublicKey::parse(line.as_bytes()).unwrap();
+        let rows = owners.query_map(params![key.digest(), NOW.unix()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
+        });
+        let expected: Vec<(String, bool)> = rows.unwrap().map(Result::unwrap).collect();
+        let found = copy.owners(&key).unwrap();
+        let found: Vec<_> = found.iter().map(|(name, eligible)| (name.to_string(), *eligible)).collect();
+        assert_eq!(found, expected, "{line}");
+        assert_eq!(copy.key(&key.sha256()).unwrap(), (!expected.is_empty()).then_some(key));
+    }
+    assert_eq!(copy.names().unwrap().len(), people.len());
+}
+
+#[test]
+fn a_file_with_other_tables_is_no_copy_whatever_its_header_says() {
+    let directory = crate::scratch();
+    let path = directory.path().join("keys.db");
+    publish(&path, &[person("alice", &[ALICE])], NOW).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    for sql in [
+        "CREATE TABLE more (remark TEXT)",
+        "CREATE VIEW more AS SELECT * FROM person",
+        "CREATE TRIGGER more AFTER INSERT ON person BEGIN DELETE FROM mail; END",
+        "CREATE INDEX more ON mail (address)",
+        "DROP INDEX public_key_owner",
+        "DROP TABLE claim",
+        "ALTER TABLE person ADD COLUMN more TEXT",
+        "PRAGMA application_id = 1",
+    ] {
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        assert!(matches!(open(&path, NOW), Err(StoreError::Corrupt(..))), "{sql}");
+        std::fs::write(&path, &good).unwrap();
+        open(&path, NOW).unwrap();
+    }
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 9").unwrap();
+    assert!(matches!(open(&path, NOW), Err(StoreError::Version(_, 9))));
 }
