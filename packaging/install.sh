@@ -53,9 +53,12 @@ user() {
         useradd --system --gid "$1" --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin "$1"
 }
 for file in authkeys oncall-collector; do
-    while read -r type name group _; do
+    while read -r type name group rest; do
         case $type in
-        u) user "$name" ;;
+        u)
+            user "$name"
+            case $rest in */bin/sh) usermod --shell /bin/sh "$name" ;; esac
+            ;;
         m) usermod -a -G "$group" "$name" ;;
         esac
     done <packaging/sysusers.d/$file.conf

@@ -7,7 +7,7 @@ use harness::text;
 const UNITS: &str = "/run/suite/source/packaging/systemd";
 
 /// The unit of a site's own hook is not listed: what that may do is the site's to say.
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "authkeys-sync",
     "oncall-cache-sync",
     "oncall-cache-pull",
@@ -15,6 +15,7 @@ const PROGRAMS: [&str; 7] = [
     "authkeys-metrics",
     "oncall-collector-publish",
     "oncall-collector-hear",
+    "oncall-grant-accept",
 ];
 
 #[test]

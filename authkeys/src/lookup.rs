@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use host::Config;
 use host::config::{Directory, KeyRule, KeysSource};
-use policy::{Account, Decision, Digest, Principal, Span, Timestamp};
+use policy::{Account, Decision, Digest, Granted, Principal, Span, Timestamp};
 use record::Line;
 use state::HostState;
-use store::Rejected;
 use store::keys::{MOST_KEYS, Refused, Which};
 use store::lookups::Known;
+use store::{PublicKey, Rejected};
 
 use crate::automation::Programs;
 use crate::offered::Offered;
@@ -208,11 +208,13 @@ impl Question<'_> {
 
     fn needs_no_directory(&self, problem: &Problem) -> bool {
         let unnamed = matches!(problem, Problem::NoDirectory) && self.programs.are_listed();
-        unnamed || self.programs.decide(self.offered)
+        let by_grant =
+            || self.granted().iter().any(|one| self.offered.is_some_and(|it| it.matches(&one.key)));
+        unnamed || self.programs.decide(self.offered) || by_grant()
     }
 
     fn without_directory(&self, problem: &Problem, now: Timestamp) -> Result<Answer, Problem> {
-        let mut answer = self.select(Vec::new(), now)?;
+        let mut answer = self.select(self.granted(), now)?;
         answer.origin = Origin::Configuration;
         if !matches!(problem, Problem::NoDirectory) {
             answer.evidence.push(("without", problem.reason().to_string()));
@@ -227,7 +229,9 @@ impl Question<'_> {
             person::find(self.config, directory, &owner, clock)?;
         let own = |key| Candidate { key, owner: Owner::Person(owner.clone()), standing: Standing::Own };
         let mut answer = match known {
-            Known::Keys(keys) => self.select(keys.into_iter().map(own).collect(), clock.now)?,
+            Known::Keys(keys) => {
+                self.select(self.with_granted(keys.into_iter().map(own).collect()), clock.now)?
+            }
             // Nobody enters an account that is shut, programs neither.
             Known::Disabled => Answer::none(Outcome::AccountDisabled),
             Known::Absent => match self.select(Vec::new(), clock.now)? {
@@ -258,7 +262,7 @@ impl Question<'_> {
         let question = shared::Question { state, account, offered, wanted, now };
         let shared::Owned { mut keys, dropped, found, people, undecided } = shared::keys(&question, open)?;
         keys.extend(found.into_iter().map(|key| self.programs.own(key)));
-        let mut answer = self.select(keys, now)?;
+        let mut answer = self.select(self.with_granted(keys), now)?;
         match undecided {
             Some(reason) if answer.printed.is_empty() => return Err(Problem::Undecided(reason)),
             Some(reason) if answer.opening() == 0 => answer.reason = Outcome::Undecided(reason),
@@ -267,6 +271,34 @@ impl Question<'_> {
         let asked = |one: &Dropped| self.offered.is_none_or(|offered| offered.matches(&one.candidate.key));
         answer.dropped.extend(dropped.into_iter().filter(asked));
         Ok(Answer { people, origin: Origin::Copy(age), ..answer })
+    }
+
+    /// The keys in the grants that open this account: a personal one to its owner alone.
+    fn granted(&self) -> Vec<Candidate> {
+        let (rules, account) = (&self.config.rules, self.account);
+        let is_shared = rules.shared(account.as_str()).is_some();
+        let is_meant = |grant: &&Granted| {
+            !rules.exempts(account.as_str()) && (is_shared || grant.person == account.owner())
+        };
+        let candidate = |grant: &Granted| {
+            let key = PublicKey::parse(grant.key.as_ref()?.as_bytes()).ok()?;
+            let owner = Owner::Person(grant.person.clone());
+            Some(Candidate { key, owner, standing: Standing::Admitted(Some(grant.window.end())) })
+        };
+        let people = |grant: &&Granted| rules.lists(account.as_str(), &grant.person);
+        self.state.grants().iter().filter(is_meant).filter(people).filter_map(candidate).collect()
+    }
+
+    /// `keys`, and those in grants that are not among the ones that open the account anyway.
+    fn with_granted(&self, mut keys: Vec<Candidate>) -> Vec<Candidate> {
+        for granted in self.granted() {
+            let is_there = |one: &Candidate| one.key == granted.key && one.standing != Standing::Told;
+            if !keys.iter().any(is_there) {
+                keys.retain(|one| one.key != granted.key);
+                keys.push(granted);
+            }
+        }
+        keys
     }
 
     /// Those of `keys` that are printed, each as the rules for the account want it, and those of programs.
@@ -285,7 +317,8 @@ impl Question<'_> {
 }
 
 impl Answer {
-    fn none(reason: Outcome) -> Self {
+    /// No key.
+    pub fn none(reason: Outcome) -> Self {
         Self {
             printed: Vec::new(),
             dropped: Vec::new(),
@@ -337,7 +370,6 @@ mod tests {
     use policy::{Revoked, Switch};
     use state::StateError;
     use std::path::Path;
-    use store::PublicKey;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
 

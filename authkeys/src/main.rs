@@ -8,6 +8,7 @@
 mod automation;
 mod chain;
 mod cli;
+mod door;
 mod explain;
 mod foreign;
 mod live;
@@ -30,7 +31,7 @@ use host::clock::now;
 use nix::poll::PollFlags;
 use nix::unistd::geteuid;
 use record::{Escaped, Line};
-use state::HostState;
+use state::{HostState, Which};
 
 use lookup::Answer;
 use person::Clock;
@@ -76,15 +77,20 @@ fn run(arguments: cli::Arguments, clock: Clock) -> Result<Answer, Problem> {
         account => account.ok(),
     };
     let offered = offered::offered(arguments.kind.as_deref(), arguments.key.as_deref())?;
-    let state = HostState::load(&arguments.config);
+    let mut state = HostState::load(&arguments.config);
     let config = state.config()?;
     let by_names = plain.is_none();
     let account = match plain {
         Some(account) => account,
         None => config.rules.person_of(&arguments.user).map_err(Problem::Name)?.personal_account(),
     };
+    state.read_grants(Which::Into(account.as_str()), clock.now);
+    let config = state.config()?;
     if arguments.explain {
         lookup::may_explain(config)?;
+    }
+    if door::is_door(&account) {
+        return door::answer(&state, offered.as_ref(), clock.now);
     }
     let answer = lookup::answer(&state, &account, offered.as_ref(), clock)?;
     if arguments.explain {

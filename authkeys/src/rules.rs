@@ -12,6 +12,9 @@ use store::PublicKey;
 /// What runs for a person who is known and not admitted now. Nothing foreign may ever be in it.
 const EXPLAIN: &str = "/usr/bin/oncall-cache explain";
 
+/// What runs for everybody at the door for grants; their name follows.
+const BRING: &str = "/usr/bin/oncall-cache grant use --by";
+
 /// A key that may open the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -145,12 +148,19 @@ pub struct Options {
     restrict: Option<Vec<Allowance>>,
     /// `command`: ours and no other.
     told: bool,
+    /// The same, at the door for grants: who is at it.
+    brings: Option<Principal>,
     from: Vec<FromPattern>,
     expiry: Option<Timestamp>,
     verify_required: bool,
 }
 
 impl Options {
+    /// Those of the door for grants, where `person` is at it.
+    pub fn of_door(person: &Principal) -> Self {
+        Self { restrict: Some(Vec::new()), brings: Some(person.clone()), ..Self::default() }
+    }
+
     /// Are there none?
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -192,6 +202,10 @@ impl fmt::Display for Options {
         }
         if self.told {
             words.push(format!("command=\"{EXPLAIN}\""));
+        }
+        // A person's name has no byte that means anything in options or to a shell.
+        if let Some(person) = &self.brings {
+            words.push(format!("command=\"{BRING} {person}\""));
         }
         if !self.from.is_empty() {
             let patterns: Vec<&str> = self.from.iter().map(FromPattern::as_str).collect();

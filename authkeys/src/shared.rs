@@ -166,7 +166,8 @@ impl Gathering<'_> {
             _ => return Ok(()),
         };
         // The roster knows who is eligible as of its own last sync; the copy may know better.
-        if !self.copy.is_eligible(person).map_err(Problem::Store)? {
+        let by_grant = decision.reason == Reason::Grant;
+        if !by_grant && !self.copy.is_eligible(person).map_err(Problem::Store)? {
             let (verdict, reason) = (Verdict::Refuse, Reason::NotEligible);
             let decision = Decision { verdict, reason, ground: Ground::None, ..decision };
             self.owned.people.push((person.clone(), decision));

@@ -8,7 +8,7 @@ pub fn step(decision: &Decision, person: &str, account: &str, first: Option<&str
         return format!("as root, run {first}, then authkeys-sync and oncall-cache sync");
     }
     let text = match decision.reason {
-        Reason::OnCall => "none needed; access ends by itself",
+        Reason::OnCall | Reason::Grant => "none needed; access ends by itself",
         Reason::Automation => {
             "none needed; [[policy.automation]] says which programs are admitted, and until when"
         }

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use policy::{
-    Account, Actor, Automation, Decision, Facts, FromPattern, Host, HostSelector, Login, Principal, Reason,
-    Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Switch, Timestamp, Window,
-    anyone, decide,
+    Account, Actor, Automation, Decision, Facts, FromPattern, Granted, Host, HostSelector, Login, Principal,
+    Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Switch, Timestamp,
+    Window, anyone, decide,
 };
 
 use policy::revocations::Revocations;
@@ -43,6 +43,7 @@ struct World {
     roster: Result<Roster, StateError>,
     revoked: Result<Revoked, StateError>,
     mappings: Mappings,
+    grants: Vec<Granted>,
     /// Why it has no configuration, if it has none.
     config_problem: Option<&'static str>,
 }
@@ -57,7 +58,8 @@ impl World {
         }
         let config = Config::parse(Path::new("/etc/authkeys/config.toml"), b"").unwrap();
         let config = Config { rules: self.rules, ..config };
-        (HostState::of(config, self.revoked, Ok(Switch::untouched()), self.roster), self.mappings)
+        let state = HostState::of(config, self.revoked, Ok(Switch::untouched()), self.roster);
+        (state.with_grants(self.grants), self.mappings)
     }
 }
 
@@ -79,6 +81,7 @@ fn world() -> World {
     };
     World {
         config_problem: None,
+        grants: Vec::new(),
         rules: Rules {
             host: Host { name: "db1".to_string(), labels: Vec::new() },
             exempt_accounts: vec![Account::new("breakglass").unwrap()],
@@ -122,6 +125,20 @@ fn robot() -> Automation {
         owner: "platform team".to_string(),
         reason: "ansible".to_string(),
         until: at(12),
+    }
+}
+
+/// alice and eve let bob into root for an hour.
+fn granted() -> Granted {
+    Granted {
+        id: "00112233445566778899aabbccddeeff".to_string(),
+        rule: "night".to_string(),
+        person: name("bob"),
+        account: Account::new("root").unwrap(),
+        key: Some("ssh-ed25519 AAAA".to_string()),
+        window: Window::new(at(10), at(11)).unwrap(),
+        approvers: vec![name("alice"), name("eve")],
+        reason: "INC-42 disk full".to_string(),
     }
 }
 
@@ -175,6 +192,9 @@ fn with_roster(change: impl FnOnce(&mut Roster)) -> Scene {
 fn scene(reason: Reason) -> Scene {
     match reason {
         Reason::OnCall => plain(),
+        Reason::Grant => {
+            Scene { asks: "bob", world: World { grants: vec![granted()], ..world() }, ..plain() }
+        }
         Reason::Automation => Scene { program: Some((robot(), "10.1.2.3")), asks: "root", ..plain() },
         Reason::AutomationExpired => {
             let over = Automation { until: at(9), ..robot() };

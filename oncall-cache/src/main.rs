@@ -59,12 +59,12 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::PamDoors { table } => verbs::pam_doors::run(config, *table),
         Verb::TestAccess(arguments) => verbs::test_access::run(config, arguments, now()),
         Verb::Why(arguments) => verbs::why::run(config, arguments, now()),
+        Verb::Grant { verb } => verbs::grant::run(config, verb, live, now()),
         Verb::Explain => verbs::explain::run(config, now()),
         Verb::Revoke { user, reason } => verbs::revoke::run(config, user, reason, live, now()),
         Verb::Unrevoke { user } => verbs::revoke::take_back(config, user, live, now()),
         Verb::Pause(arguments) => verbs::pause::run(config, arguments, live, now()),
         Verb::Enforce(arguments) => verbs::enforce::run(config, arguments, live, now()),
-        Verb::Grant { verb } => verbs::grant::run(config, verb, live, now()),
         Verb::Config { verb: ConfigVerb::Check { kind, file } } => {
             verbs::config_check::run(*kind, file, live, now())
         }

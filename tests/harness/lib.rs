@@ -6,6 +6,7 @@ pub mod directory;
 pub mod dns;
 pub mod ds389;
 pub mod fleet;
+pub mod grants;
 mod host;
 pub mod hostile;
 mod kept;

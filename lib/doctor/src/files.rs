@@ -270,6 +270,17 @@ pub fn check(wanted: &[Wanted], accounts: &Accounts, stat: &dyn Fn(&Path) -> Opt
     wanted.iter().filter_map(|one| one.judge(accounts, stat(&one.path)?)).collect()
 }
 
+/// Who is meant to be in a group of the suite, and what anybody else in it could do.
+const INSIDERS: [(&str, &[&str], &str); 3] = [
+    ("authkeys-sync", &["authkeys", "authkeys-sync"], "they can read the secrets for the directory"),
+    (
+        "authkeys",
+        &["authkeys", "authkeys-sync", "oncall-cache", "oncall-collector", "oncall-grant-accept"],
+        "they can read everybody's mail address and keys",
+    ),
+    ("oncall-cache", &["oncall-cache"], "they can read the tokens for the providers"),
+];
+
 /// The suite's users, and the groups that let them read what they have to.
 pub fn users(accounts: &Accounts) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -295,6 +306,11 @@ pub fn users(accounts: &Accounts) -> Vec<Finding> {
             "authkeys",
             "it looks people up in the copy of the directory: every sync fails, and the roster gets too old",
         ),
+        (
+            "oncall-grant-accept",
+            "authkeys",
+            "it asks the copy of the directory whose keys are whose: no grant is accepted",
+        ),
     ] {
         if accounts.user(name).is_some() && !accounts.members(group).contains(name) {
             let found = Finding::warning("membership", format_args!("{name} is not in group {group}"));
@@ -306,15 +322,7 @@ pub fn users(accounts: &Accounts) -> Vec<Finding> {
             );
         }
     }
-    for (group, ours, why) in [
-        ("authkeys-sync", &["authkeys", "authkeys-sync"][..], "they can read the secrets for the directory"),
-        (
-            "authkeys",
-            &["authkeys", "authkeys-sync", "oncall-cache", "oncall-collector"][..],
-            "they can read everybody's mail address and keys",
-        ),
-        ("oncall-cache", &["oncall-cache"][..], "they can read the tokens for the providers"),
-    ] {
+    for (group, ours, why) in INSIDERS {
         for member in accounts.members(group).into_iter().filter(|member| !ours.contains(member)) {
             let found = Finding::warning("membership", format_args!("{member} is in group {group}"));
             findings.push(

@@ -75,7 +75,7 @@ impl WaysIn<'_> {
 
     /// Those on call now whom the policy admits, where that is known.
     fn on_call(&self) -> Option<Vec<&Principal>> {
-        let evidence = Evidence { roster: Ok(self.roster?), revoked: Ok(self.revoked?) };
+        let evidence = Evidence { roster: Ok(self.roster?), revoked: Ok(self.revoked?), grants: &[] };
         let people = told_on_call(&evidence, self.rules, self.now)?;
         Some(people.into_iter().map(|(person, _)| person).collect())
     }

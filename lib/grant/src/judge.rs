@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use policy::revocations::Subject;
-use policy::{Account, Digest, Host, HostSelector, Principal, Revoked, Rules, Span, Timestamp};
+use policy::{Account, Digest, GrantRule, Host, HostSelector, Principal, Revoked, Rules, Span, Timestamp};
 use signed::SignatureError;
 
 use crate::quorum::{approvals, people};
@@ -30,6 +30,19 @@ pub struct Rule {
     pub quorum: Quorum,
     /// The longest right; what is above [`LONGEST`] counts as that.
     pub max: Span,
+}
+
+impl Rule {
+    /// What the configuration says. A quorum that there is not counts as the larger one.
+    pub fn of(rule: &GrantRule) -> Self {
+        Self {
+            hosts: rule.hosts.clone(),
+            accounts: rule.accounts.iter().cloned().collect(),
+            approvers: rule.approvers.iter().cloned().collect(),
+            quorum: Quorum::new(rule.quorum).unwrap_or(Quorum::Two),
+            max: rule.max,
+        }
+    }
 }
 
 /// What a host knows when it judges.

@@ -1,7 +1,7 @@
 //! Grants: a short text by which colleagues let one person, who is not on call, into one account of some hosts for an hour.
 //!
-//! `oncall-cache grant` writes, shows and signs them; ssh-keygen does as well. A host will judge one by [`judge`] when it is
-//! brought there, and by [`Accepted::admits`] at each login after that. Nothing here reads a file or a clock.
+//! `oncall-cache grant` writes, shows and signs them; ssh-keygen does as well. A host judges one by [`judge`] when it is
+//! brought there, and by [`Stored::stands`] at each login after that. Nothing here reads a file or a clock.
 //!
 //! Two things are easily mixed up. Whether a signature is one by a certain key is looked at by `signed`; *whose* signature
 //! it is, and whether it counts, is judged here, by who is known to have that key ([`Holders`]).
@@ -19,6 +19,7 @@ mod id;
 mod judge;
 mod quorum;
 mod refusal;
+mod stored;
 mod text;
 
 pub use document::{Document, LARGEST_DOCUMENT};
@@ -27,4 +28,5 @@ pub use id::GrantId;
 pub use judge::{Accepted, Known, LONGEST, OLDEST, Rule, judge, may_be_signed};
 pub use quorum::{Approval, Quorum};
 pub use refusal::{Reason, Refusal};
+pub use stored::{LARGEST_STORED, Stored, stored_id, stored_name, write_stored};
 pub use text::{Grant, GrantError, LONGEST_REASON, MOST_HOSTS, is_site_name};

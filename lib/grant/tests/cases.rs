@@ -8,6 +8,7 @@
 )]
 
 mod site;
+mod stored;
 
 use grant::{Document, Grant, GrantId, Holders, Quorum, Reason, Refusal, is_site_name, may_be_signed};
 use policy::{Account, HostSelector, Principal, Span, Timestamp, Window};

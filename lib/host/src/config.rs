@@ -8,6 +8,7 @@ mod automation;
 mod credentials;
 mod directory;
 mod fleet;
+mod grant;
 mod key_rule;
 mod keys;
 mod ldap_url;
@@ -33,6 +34,8 @@ pub use directory::{
 use directory::{DirectorySection, MAX_REMOVED};
 use fleet::FleetSection;
 pub use fleet::{Fleet, FleetUrl, SharedFleet};
+use grant::GrantsSection;
+pub use grant::{ACCEPTED as ACCEPTED_GRANTS, Grants};
 pub use key_rule::{Allowance, KeyAccounts, KeyRule};
 use keys::KeysSection;
 pub use keys::{Chained, Keys, KeysSource, Piece};
@@ -68,6 +71,8 @@ pub struct Config {
     pub oncall: OnCall,
     /// What the decision is made by.
     pub rules: Rules,
+    /// Where grants are, and for which site; nothing where no rule takes any.
+    pub grants: Option<Grants>,
     /// Groups whose members are on call.
     pub groups: Vec<GroupRule>,
     /// Where databases are.
@@ -87,6 +92,8 @@ pub struct Paths {
     pub revoked: PathBuf,
     /// What the PAM module decided, a line of JSON for each decision.
     pub audit: PathBuf,
+    /// Accepted grants, a file each; no setting.
+    pub grants: PathBuf,
 }
 
 impl Config {
@@ -140,6 +147,7 @@ struct File {
     #[serde(default)]
     host: HostSection,
     fleet: Option<Spanned<FleetSection>>,
+    grant: Option<Spanned<GrantsSection>>,
     directory: Option<Spanned<DirectorySection>>,
     #[serde(default)]
     keys: KeysSection,
@@ -179,6 +187,8 @@ impl File {
         let fleet = self.fleet.map(|section| FleetSection::check(section, &beside, (path, &roster), proxy));
         let fleet = fleet.transpose()?;
         let oncall = self.oncall.check(&beside, &roster, fleet.as_ref())?;
+        let grants =
+            GrantsSection::check(self.grant.as_ref(), self.policy.grants(), fleet.as_ref(), &beside)?;
         let mut rules = self.policy.check(&oncall.sources)?;
         rules.host =
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
@@ -199,6 +209,7 @@ impl File {
             keys: self.keys.check(&rules.shared, directory.as_ref())?,
             directory,
             oncall,
+            grants,
             groups: self.nss.check(&rules.rules)?,
             rules,
             paths: Paths {
@@ -209,6 +220,7 @@ impl File {
                 ),
                 revoked: Config::revoked_beside(path),
                 audit: beside(&self.paths.audit.unwrap_or_else(|| DEFAULT_AUDIT.into())),
+                grants: grant::ACCEPTED.into(),
             },
         })
     }

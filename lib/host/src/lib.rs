@@ -12,6 +12,7 @@ pub mod orders;
 pub mod output;
 pub mod program;
 pub mod revoked;
+pub mod revoked_grants;
 pub mod said;
 pub mod secret;
 pub mod switch;

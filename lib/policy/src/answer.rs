@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-use crate::{Automation, OneLine, Revocation, ScheduleRef, Span, Timestamp, Window};
+use crate::{Automation, Granted, OneLine, Revocation, ScheduleRef, Span, Timestamp, Window};
 
 /// Why evidence is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,7 @@ tokens! {
     #[expect(missing_docs, reason = "the tokens say it; docs/operations.md has a heading for each")]
     Reason {
         OnCall => "oncall",
+        Grant => "grant",
         Automation => "automation",
         Exempt => "exempt",
         AwaitsKey => "awaits-key",
@@ -210,6 +211,8 @@ pub enum Ground {
     OnCall(OnCall),
     /// An exception for a program.
     Program(Program),
+    /// A grant.
+    Grant(Granted),
     /// A schedule that is not trusted, the time since it was read, and the limit.
     Unbelieved(ScheduleRef, Span, Span),
     /// The person is shut out, or the key.

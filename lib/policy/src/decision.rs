@@ -5,7 +5,10 @@ use core::cell::OnceCell;
 
 use crate::answer::{Decision, Fault, Ground, OnCall, Reason, Verdict};
 use crate::roster_view::{Claim, RosterView};
-use crate::{Automation, Facts, Principal, Revocation, Revoked, Roster, Rules, Timestamp, asks_the_caller};
+use crate::{
+    Automation, Facts, Granted, Principal, Revocation, Revoked, Roster, Rules, Timestamp, asks_the_caller,
+    entered,
+};
 
 /// Who is entering what, and by which door.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +59,8 @@ pub struct Evidence<'a> {
     pub roster: Result<&'a Roster, Fault>,
     /// Who is revoked on this host, or why that is not known.
     pub revoked: Result<&'a Revoked, Fault>,
+    /// The grants that stand on this host, as far as they may be about this login.
+    pub grants: &'a [Granted],
 }
 
 /// May this person enter this account now?
@@ -64,7 +69,8 @@ pub struct Evidence<'a> {
 /// ours. A revoked person enters nothing, guarded or not, exempt or not. Otherwise a login that is not guarded
 /// is never touched by any fault; an exempt account or console needs no evidence; a program needs an entry of
 /// its own, and no roster; everybody else needs to be eligible and on call by a rule that covers this host, and
-/// the evidence must be whole and young enough.
+/// the evidence must be whole and young enough. Or a grant lets them in, which needs no roster: it only ever adds
+/// to the answer, and takes nothing away.
 pub fn decide(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> Decision {
     Judge::new(evidence, rules).decide(login, now)
 }
@@ -108,7 +114,7 @@ impl<'a> Judge<'a> {
             (_, Err(_)) => unreadable(evidence),
             (_, Ok(revoked)) if revoked.is_stale(now) => stale(evidence),
             (Actor::Program(entry), Ok(_)) => decide_program(entry, login, reached(evidence, now)),
-            (Actor::Known(person), Ok(_)) => self.decide_caller(person, login, now),
+            (Actor::Known(person), Ok(_)) => self.decide_granted(person, login, now),
             (Actor::Unknown, _) => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
             (Actor::Ambiguous, _) => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
             (Actor::CannotTell(fault), _) => Decision::plain(Verdict::CannotTell, fault.into()),
@@ -132,6 +138,58 @@ impl<'a> Judge<'a> {
 
     fn view(&self, roster: &'a Roster) -> &RosterView<'a> {
         self.view.get_or_init(|| RosterView::new(self.rules, roster))
+    }
+
+    /// A person, by what they are here without a grant, and by the grants that stand for them.
+    fn decide_granted(&self, person: &Principal, login: &Login<'_>, now: Timestamp) -> Decision {
+        let plain = self.decide_caller(person, login, now);
+        let theirs = |grant: &&Granted| grant.person == *person && grant.opens(login.service, login.account);
+        let grants: Vec<&Granted> = self.evidence.grants.iter().filter(theirs).collect();
+        if grants.is_empty() || !self.rules.lists(entered(login.service, login.account), person) {
+            return plain;
+        }
+        let last_of = |at: Timestamp| {
+            grants.iter().filter(|grant| grant.window.contains(at)).max_by_key(|grant| grant.window.end())
+        };
+        let Some(grant) = last_of(now).filter(|_| !plain.allows()) else {
+            return self.joined(plain, person, login, now, &grants);
+        };
+        let ground = Ground::Grant((*grant).clone());
+        let granted = Decision { ground, ..Decision::plain(Verdict::Allow, Reason::Grant) };
+        let granted = Decision { until: Some(grant.window.end()), ..granted };
+        self.joined(granted, person, login, now, &grants)
+    }
+
+    /// `decision` with its end where shifts and grants together end; a refusal ends where the next grant begins.
+    fn joined(
+        &self,
+        decision: Decision,
+        person: &Principal,
+        login: &Login<'_>,
+        now: Timestamp,
+        grants: &[&Granted],
+    ) -> Decision {
+        if !decision.allows() {
+            let begins = grants.iter().map(|grant| grant.window.start()).filter(|start| now < *start);
+            let until = begins.chain(decision.until).min();
+            return Decision { until, ..decision };
+        }
+        let mut until = decision.until;
+        // Each turn ends later than the one before, at the end of a grant or of what a roster tells.
+        while let Some(end) = until {
+            let plain = self.decide_caller(person, login, end);
+            let by_grant = grants.iter().filter(|grant| grant.window.contains(end));
+            let next = match by_grant.map(|grant| grant.window.end()).max() {
+                _ if plain.allows() => plain.until,
+                Some(granted) => Some(granted),
+                None => break,
+            };
+            if next == until {
+                break;
+            }
+            until = next;
+        }
+        Decision { until, ..decision }
     }
 
     /// A person; or under sudo and su a program, which these show by its account alone: neither key nor place.
@@ -211,7 +269,7 @@ pub fn anyone(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Ti
         })
     };
     match keyless.reason {
-        Reason::OnCall => {}
+        Reason::OnCall | Reason::Grant => {}
         Reason::Exempt | Reason::NotGuarded | Reason::OutOfScope | Reason::AlreadyRoot => return keyless,
         Reason::Revoked | Reason::RevokedUnreadable | Reason::RevokedStale => return keyless,
         _ if has_program() => {}
@@ -230,9 +288,9 @@ fn anyone_on_call(
     now: Timestamp,
 ) -> Decision {
     let decision = match admitted(login.service, login.account, login.facts, evidence, rules, now) {
+        Ok(people) if !people.is_empty() => Decision::plain(Verdict::Allow, Reason::AwaitsKey),
         Ok(_) if rules.uncovered().is_some() => Decision::plain(Verdict::Refuse, Reason::NoRule),
-        Ok(people) if people.is_empty() => Decision::plain(Verdict::Refuse, Reason::NotOnCall),
-        Ok(_) => Decision::plain(Verdict::Allow, Reason::AwaitsKey),
+        Ok(_) => Decision::plain(Verdict::Refuse, Reason::NotOnCall),
         Err(decision) => decision,
     };
     Decision { guard: unknown.guard, ..decision }
@@ -255,20 +313,24 @@ pub fn admitted<'r>(
         Ok(revoked) if revoked.is_stale(now) => return Err(stale(evidence)),
         Ok(_) => {}
     }
-    let roster = believed(evidence, now)?;
-    // In order of their people.
-    let on_call = roster.shifts.iter().filter(|shift| shift.window.contains(now));
-    let mut people: Vec<&Principal> = on_call.map(|shift| &shift.principal).collect();
+    let granted = evidence.grants.iter().filter(|grant| grant.opens(service, account));
+    let mut people: Vec<&Principal> = granted.map(|grant| &grant.person).collect();
+    let roster = believed(evidence, now);
+    if let Ok(roster) = &roster {
+        let on_call = roster.shifts.iter().filter(|shift| shift.window.contains(now));
+        people.extend(on_call.map(|shift| &shift.principal));
+    }
+    people.sort();
     people.dedup();
     let judge = Judge::new(evidence, rules);
     people.retain(|person| {
         let login = Login { service, account, facts, person: Actor::Known(person), tty: "", place: "" };
         judge.decide(&login, now).allows()
     });
-    match judge.view(roster).unbelieved(now).next() {
-        Some(decision) if people.is_empty() => Err(decision),
-        _ => Ok(people),
+    if !people.is_empty() {
+        return Ok(people);
     }
+    judge.view(roster?).unbelieved(now).next().map_or(Ok(people), Err)
 }
 
 /// Everyone on call now by a rule that covers this host and a schedule that is trusted, eligible or not, with

@@ -115,7 +115,7 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
     // How old the fleet's list will be at an instant that has not come, nobody knows.
     let revoked = revoked.map(|revoked| revoked.clone().of_any_age());
     let revoked = revoked.as_ref().map_err(|fault| *fault);
-    let evidence = Evidence { roster: Ok(roster), revoked };
+    let evidence = Evidence { roster: Ok(roster), revoked, grants: &[] };
     let names = &rules.names;
     let rules = Rules {
         host: rules.host.clone(),

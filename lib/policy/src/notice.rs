@@ -2,27 +2,40 @@
 
 use core::fmt;
 
-use crate::{Decision, Ground, OneLine, Span, Timestamp};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::{Decision, Ground, Principal, Span, Timestamp};
 
 /// A right that ends sooner is worth a word also to those who only call sudo.
 const SOON: Span = Span::minutes(15);
 
-/// One line for a person who is admitted by a shift.
+/// One line for a person who is admitted by a shift or a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    schedule: OneLine,
+    /// By what.
+    right: String,
     end: Timestamp,
     now: Timestamp,
 }
 
 impl Notice {
-    /// What there is to say about `decision` at `now`; nothing where no shift admits, or where none ends.
+    /// What there is to say about `decision` at `now`; nothing where neither a shift nor a grant
+    /// admits, or where none ends.
     pub fn new(decision: &Decision, now: Timestamp) -> Option<Self> {
-        let Ground::OnCall(ground) = &decision.ground else { return None };
+        let (right, end) = match &decision.ground {
+            Ground::OnCall(ground) => (format!("on call for {}", ground.schedule_name), ground.stretch.end()),
+            Ground::Grant(grant) => {
+                let names: Vec<&str> = grant.approvers.iter().map(Principal::as_str).collect();
+                (format!("let in by {} (grant {})", names.join(" and "), grant.id), grant.window.end())
+            }
+            _ => return None,
+        };
         // The verdict may change before the shift ends, for want of a sync: one comes before that, most likely.
-        let end = decision.until.map_or(ground.stretch.end(), |until| until.max(ground.stretch.end()));
+        let end = decision.until.map_or(end, |until| until.max(end));
         let ends = decision.allows() && now < end && end < Timestamp::MAX;
-        ends.then(|| Self { schedule: ground.schedule_name.clone(), end, now })
+        ends.then_some(Self { right, end, now })
     }
 
     /// Does the right end within a quarter of an hour?
@@ -37,7 +50,7 @@ impl Notice {
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "on call for {} until {}", self.schedule, self.end.near(self.now))?;
+        write!(f, "{} until {}", self.right, self.end.near(self.now))?;
         if self.is_soon() {
             let left = self.left();
             write!(f, ", in {left}: then sudo and new logins are refused; open sessions stay open")?;

@@ -203,7 +203,7 @@ mod tests {
             place: "",
         };
         let nobody = Revoked::nobody();
-        let evidence = Evidence { roster: Err(Fault::Missing), revoked: Ok(&nobody) };
+        let evidence = Evidence { roster: Err(Fault::Missing), revoked: Ok(&nobody), grants: &[] };
         let mut rules = Rules::compiled();
         rules.host.name = "db1".to_string();
         let now = Timestamp::from_unix(1_795_165_200);

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use crate::{
-    Account, Actor, Automation, Guard, Login, Mode, Names, Principal, Schedule, ScheduleRef, Span, Timestamp,
-    plain,
+    Account, Actor, Automation, GrantRule, Guard, Login, Mode, Names, Principal, Schedule, ScheduleRef, Span,
+    Timestamp, plain,
 };
 
 /// The machine a decision is for.
@@ -161,6 +161,8 @@ pub struct Rules {
     pub shared: Vec<Shared>,
     /// Keys of programs.
     pub automation: Vec<Automation>,
+    /// Who may let people in who are not on call.
+    pub grants: Vec<GrantRule>,
     /// How old news may be.
     pub ages: Ages,
     /// The end of each refusal: where to find help.
@@ -228,6 +230,7 @@ impl Rules {
             rules: Vec::new(),
             shared: Vec::new(),
             automation: Vec::new(),
+            grants: Vec::new(),
             ages: Ages {
                 all: AgeLimit { warn_age: Span::hours(1), max_age: Span::hours(24) },
                 sources: BTreeMap::new(),
@@ -314,8 +317,13 @@ impl Rules {
         self.here().flat_map(|rule| &rule.schedules).collect()
     }
 
+    /// Does any rule take grants here? Where none does, nothing is read for them.
+    pub fn takes_grants(&self) -> bool {
+        self.grants.iter().any(|rule| rule.covers(&self.host))
+    }
+
     /// Does `account` admit this person, if they are on call?
-    pub(crate) fn lists(&self, account: &str, person: &Principal) -> bool {
+    pub fn lists(&self, account: &str, person: &Principal) -> bool {
         match self.shared(account).map(|shared| &shared.people) {
             Some(Who::Only(people)) => people.contains(person),
             Some(Who::Everyone) | None => true,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use policy::{
-    Account, Actor, AgeLimit, Ages, Automation, Evidence, Facts, Fault, FromPattern, Gid, GroupName,
+    Account, Actor, AgeLimit, Ages, Automation, Evidence, Facts, Fault, FromPattern, Gid, Granted, GroupName,
     GroupRule, Groups, Host, HostSelector, Login, Mode, Principal, PublishedGroups, Reason, Revocation,
     Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window,
     admitted, anyone, decide,
@@ -208,7 +208,7 @@ fn decide_agrees_with_a_reference_on_random_worlds() {
     for seed in 1..=WORLDS {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let world = world(&mut dice);
-        let evidence = Evidence { roster: Ok(&world.roster), revoked: Ok(&world.revoked) };
+        let evidence = Evidence { roster: Ok(&world.roster), revoked: Ok(&world.revoked), grants: &[] };
         let ask = |service: &str, person: &Principal, now| {
             let (account, facts) =
                 if service == "sudo" { (person.as_str(), &plain) } else { ("root", &root) };
@@ -344,7 +344,7 @@ fn a_group_as_it_is_published_has_those_whom_decide_admits_at_each_second() {
         world.rules.exempt_accounts = vec![Account::new("alice").unwrap()];
         world.rules.pam_services = vec!["login".to_string()];
         let revoked = if dice.one_in(10) { Err(Fault::Corrupt) } else { Ok(&world.revoked) };
-        let evidence = Evidence { roster: Ok(&world.roster), revoked };
+        let evidence = Evidence { roster: Ok(&world.roster), revoked, grants: &[] };
         let text = Groups::new(&[wanted], &world.rules, &world.roster, revoked).to_string();
         let published = PublishedGroups::parse(&text).unwrap();
         let served = published.iter().next().unwrap();
@@ -382,4 +382,122 @@ fn a_group_as_it_is_published_has_those_whom_decide_admits_at_each_second() {
         [full, empty, unknown, early].iter().all(|&count| count > 2_000),
         "{full} {empty} {unknown} {early}"
     );
+}
+
+/// Grants of people of the world, of root and of their own accounts.
+fn grants(dice: &mut Dice) -> Vec<Granted> {
+    let mut grants = Vec::new();
+    for number in 0..dice.roll(5) {
+        let person = dice.pick(&PEOPLE);
+        let account = dice.pick(&["root", "root", person, "alice"]);
+        let Some(window) = Window::new(dice.instant(), dice.instant()) else { continue };
+        grants.push(Granted {
+            id: format!("{number:032x}"),
+            rule: "night".to_string(),
+            person: Principal::new(person).unwrap(),
+            account: Account::new(account).unwrap(),
+            key: (!dice.one_in(3)).then(|| "ssh-ed25519 AAAA".to_string()),
+            window,
+            approvers: vec![Principal::new("eve").unwrap()],
+            reason: "disk full".to_string(),
+        });
+    }
+    grants
+}
+
+/// Does a grant speak for `person`, as plainly as it can be written?
+fn is_granted(world: &World, grants: &[Granted], service: &str, person: &Principal, now: Timestamp) -> bool {
+    let speaks = |grant: &Granted| {
+        grant.person == *person
+            && grant.account.as_str() == "root"
+            && grant.window.contains(now)
+            && (service == "sudo" || grant.key.is_some())
+    };
+    !world.revoked.names(person, now) && grants.iter().any(speaks)
+}
+
+#[test]
+fn grants_add_what_they_say_and_take_nothing_away() {
+    let (plain, root) = (Facts::default(), Facts { uid: Some(0), root_groups: vec![] });
+    let people = PEOPLE.map(|name| Principal::new(name).unwrap());
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in 1..=WORLDS {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let world = world(&mut dice);
+        let grants = grants(&mut dice);
+        let roster = if dice.one_in(8) { Err(Fault::Missing) } else { Ok(&world.roster) };
+        let revoked = if dice.one_in(10) { Err(Fault::Corrupt) } else { Ok(&world.revoked) };
+        let without = Evidence { roster, revoked, grants: &[] };
+        let with = Evidence { grants: &grants, ..without };
+        let ask = |evidence: &Evidence<'_>, service: &str, actor: Actor<'_>, now| {
+            let own = if let Actor::Known(person) = actor { person.as_str() } else { "root" };
+            let (account, facts) = if service == "sudo" { (own, &plain) } else { ("root", &root) };
+            let login = Login { service, account, facts, person: actor, tty: "", place: "" };
+            decide(&login, evidence, &world.rules, now)
+        };
+        for _ in 0..INSTANTS {
+            let now = Timestamp::from_unix(880 + 60 * dice.roll(26).cast_signed());
+            let mut allowed = Vec::new();
+            for (person, service) in people.iter().flat_map(|one| [(one, "sshd"), (one, "sudo")]) {
+                let asked = |evidence, at| ask(evidence, service, Actor::Known(person), at);
+                let (before, decision) = (asked(&without, now), asked(&with, now));
+                let told = format!("world {seed}, {person} by {service} at {now}: {decision:?}");
+                let granted = revoked.is_ok() && is_granted(&world, &grants, service, person, now);
+                assert_eq!(decision.allows(), before.allows() || granted, "{told}");
+                // What was allowed is so by the same, and lasts as long at least; what is refused is so for the same reason.
+                if before.allows() || !granted {
+                    assert_eq!(
+                        (decision.reason, &decision.ground),
+                        (before.reason, &before.ground),
+                        "{told}"
+                    );
+                } else {
+                    assert_eq!(decision.reason, Reason::Grant, "{told}");
+                }
+                *seen.entry(decision.reason.to_string()).or_default() += 1;
+                if decision.allows() {
+                    let until = decision.until.unwrap_or(Timestamp::MAX);
+                    assert!(until > now, "{told}");
+                    if before.allows() {
+                        assert!(until >= before.until.unwrap_or(Timestamp::MAX), "{told}");
+                    }
+                    let grid = (-3..60).map(|step| Timestamp::from_unix(1_000 + 60 * step));
+                    for later in grid.filter(|&later| now <= later && later < until) {
+                        assert!(asked(&with, later).allows(), "{told}, then {later}");
+                    }
+                    if until < Timestamp::MAX {
+                        assert!(!asked(&with, until).allows(), "{told}");
+                    }
+                }
+                if decision.allows() && service == "sshd" {
+                    allowed.push(person);
+                }
+            }
+            let told = format!("world {seed} at {now}");
+            match admitted("sshd", "root", &root, &with, &world.rules, now) {
+                Ok(people) => assert_eq!(people, allowed, "{told}"),
+                Err(_) => assert!(allowed.is_empty(), "{told}"),
+            }
+            let login = Login {
+                service: "sshd",
+                account: "root",
+                facts: &root,
+                person: Actor::Unknown,
+                tty: "",
+                place: "10.1.2.3",
+            };
+            let (before, passed) =
+                (anyone(&login, &without, &world.rules, now), anyone(&login, &with, &world.rules, now));
+            assert_eq!(passed.allows(), before.allows() || !allowed.is_empty(), "{told}");
+            // Nobody who is not known, or not one person, gets anything by a grant.
+            for actor in
+                [Actor::Unknown, Actor::Ambiguous, Actor::CannotTell(Fault::Missing), Actor::Unusable]
+            {
+                assert_eq!(ask(&with, "sshd", actor, now), ask(&without, "sshd", actor, now), "{told}");
+            }
+        }
+    }
+    for reason in ["grant", "oncall", "automation", "not-oncall", "cache-missing", "revoked-unreadable"] {
+        assert!(seen.get(reason).is_some_and(|&count| count > 200), "{reason} is rare: {seen:?}");
+    }
 }

@@ -64,6 +64,15 @@ impl Line {
                     .field("by", &revocation.speaker())
                     .field("why", &revocation.reason);
             }
+            Ground::Grant(grant) => {
+                let approvers: Vec<&str> = grant.approvers.iter().map(policy::Principal::as_str).collect();
+                line = line
+                    .field("rule", &grant.rule)
+                    .field("grant", &grant.id)
+                    .field("approvers", &approvers.join(","))
+                    .field("why", &grant.reason)
+                    .field("until", &grant.window.end().to_string());
+            }
             Ground::None => {}
         }
         line

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use policy::{Decision, Ground, Guard, Mode, Reason, Timestamp, Verdict};
+use policy::{Decision, Ground, Guard, Mode, Principal, Reason, Timestamp, Verdict};
 
 use crate::json::{Object, Value, each};
 use crate::line::LONGEST;
@@ -124,7 +124,7 @@ record! {
     mode: Option<Token<Mode>>,
     /// Why the account is guarded, where it is.
     guard: Option<Token<Guard>>,
-    /// The rule that counts the shift.
+    /// The rule that counts the shift, or takes the grant.
     rule: String,
     /// The shift's schedule.
     schedule: String,
@@ -132,7 +132,7 @@ record! {
     schedule_name: String,
     /// The shift's escalation level.
     level: Option<u8>,
-    /// When the shift starts.
+    /// When the shift or the grant starts.
     start: Option<Timestamp>,
     /// And when it ends.
     end: Option<Timestamp>,
@@ -146,9 +146,13 @@ record! {
     by: String,
     /// The `[[policy.automation]]` of a program, from 1.
     automation: Option<u64>,
+    /// The name of the grant.
+    grant: String,
+    /// Who signed it.
+    approvers: String,
     /// Who answers for the program.
     owner: String,
-    /// Why the person is revoked, or what the program is for.
+    /// Why the person is revoked, what the program is for, or why somebody asked for a grant.
     why: String,
     /// When the program's entry ends.
     ends: Option<Timestamp>,
@@ -216,6 +220,15 @@ impl Record {
                 ends: Some(program.until),
                 ..self
             },
+            Ground::Grant(grant) => Self {
+                rule: grant.rule.clone(),
+                grant: grant.id.clone(),
+                approvers: names(&grant.approvers),
+                start: Some(grant.window.start()),
+                end: Some(grant.window.end()),
+                why: grant.reason.clone(),
+                ..self
+            },
             Ground::None => self,
         }
     }
@@ -249,6 +262,11 @@ impl Record {
     pub fn effect(&self) -> Option<Effect> {
         self.effect.as_ref()?.known().copied()
     }
+}
+
+/// `alice,bob`.
+fn names(people: &[Principal]) -> String {
+    people.iter().map(Principal::as_str).collect::<Vec<_>>().join(",")
 }
 
 impl Field for String {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod grants;
 mod reader;
 
 use std::cell::OnceCell;
@@ -15,13 +16,14 @@ use std::rc::Rc;
 
 use host::{Config, revoked, switch};
 use policy::{
-    ENOUGH_NAMES, Evidence, Mode, ModeSource, Principal, Reason, Revoked, Roster, Rules, Schedule, Switch,
-    Timestamp, mode_in_force,
+    Digest, ENOUGH_NAMES, Evidence, Granted, Mode, ModeSource, Principal, Reason, Revoked, Roster, Rules,
+    Schedule, Switch, Timestamp, mode_in_force,
 };
 use store::StoreError;
 use store::roster::{self, OnCall, RosterFile, Who};
 
 pub use error::StateError;
+pub use grants::Which;
 pub use reader::RosterReader;
 
 /// A part of what this host knows, or why it is not known; shared, so that an answer may carry it.
@@ -64,6 +66,9 @@ pub struct HostState {
     revoked: OnceCell<Known<Revoked>>,
     switch: OnceCell<Known<Switch>>,
     roster: Known<Read>,
+    grants: Vec<Granted>,
+    /// Are they given, so that none are read?
+    has_given_grants: bool,
 }
 
 /// What was read of the roster.
@@ -104,6 +109,8 @@ impl HostState {
             revoked: OnceCell::new(),
             switch: OnceCell::new(),
             roster: Err(Rc::new(StateError::NotAsked)),
+            grants: Vec::new(),
+            has_given_grants: false,
         }
     }
 
@@ -121,6 +128,8 @@ impl HostState {
             revoked: OnceCell::from(revoked.map_err(Rc::new)),
             switch: OnceCell::from(switch.map_err(Rc::new)),
             roster: roster.map(Read::Whole).map_err(Rc::new),
+            grants: Vec::new(),
+            has_given_grants: false,
         }
     }
 
@@ -235,6 +244,35 @@ impl HostState {
         Ok(())
     }
 
+    /// Reads the grants that it is asked of; where it is not known who is revoked, none counts.
+    pub fn read_grants(&mut self, which: Which<'_>, now: Timestamp) {
+        if self.has_given_grants {
+            return;
+        }
+        let read = |config: &Config| {
+            let revoked = self.revoked().ok()?;
+            Some(grants::standing(config, revoked, which, now))
+        };
+        let is_asked = self.config().ok().filter(|config| config.rules.takes_grants());
+        self.grants = is_asked.and_then(read).unwrap_or_default();
+    }
+
+    /// Who has this key by root's list of those who may sign grants.
+    pub fn signers_with(&self, key: &Digest) -> Vec<Principal> {
+        self.config().map(|config| grants::signers_with(config, key)).unwrap_or_default()
+    }
+
+    /// The grants that were read.
+    pub fn grants(&self) -> &[Granted] {
+        &self.grants
+    }
+
+    /// The same host, where these grants stand: to try decisions without files.
+    #[must_use]
+    pub fn with_grants(self, grants: Vec<Granted>) -> Self {
+        Self { grants, has_given_grants: true, ..self }
+    }
+
     /// The roster, to be read for many people one after the other; opened once, and held no longer than the reader.
     ///
     /// # Errors
@@ -254,6 +292,7 @@ impl HostState {
         Evidence {
             roster: self.roster().map_err(|error| error.fault()),
             revoked: self.revoked().map_err(|error| error.fault()),
+            grants: &self.grants,
         }
     }
 

@@ -33,6 +33,40 @@ It prints the whole text with the new signature. The same without it:
 Exit status: 0, signed; 1, it is over, you said no, or the signature would not
 count; 2, it is not signed, and it says why")]
     Sign(SignArguments),
+    /// Bring a signed grant to this host, as standard input
+    #[command(after_help = "\
+Anybody may bring it; it lets in the person whom it names. No network is needed.
+
+Exit status: 0, it counts; 1, it does not: it says why; 2, that cannot be told")]
+    Use(UseArguments),
+    /// List the grants that count on this host; root
+    #[command(after_help = "\
+Exit status: 0; 1, no [[policy.grant]] covers this host; 2, cannot tell")]
+    List,
+    /// End a grant on this host, also before it is brought; root
+    #[command(after_help = "\
+It counts from the next login and the next sudo on, and cannot be taken back.
+
+Exit status: 0; 2, it was not done: it says why")]
+    Revoke(RevokeArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct UseArguments {
+    /// Who brings it: believed of the account oncall-grant alone
+    #[arg(long, value_name = "PERSON")]
+    pub by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeArguments {
+    /// Its name: what its line `grant` has
+    #[arg(value_name = "ID")]
+    pub id: String,
+
+    /// Why: one line, which everybody on this host can read
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
 }
 
 #[derive(Debug, Args)]

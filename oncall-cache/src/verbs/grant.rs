@@ -1,8 +1,11 @@
-//! `grant`: ask for an hour as root, read what somebody asks for, and sign it.
+//! `grant`: ask for an hour as root, read what somebody asks for, and sign it; and on a host bring it, list what counts
+//! there, and end it.
 //!
-//! None of it needs root, a configuration or a host of the fleet: an approver sits at a desk. Nothing here decides. What is
+//! The first three need no root, no configuration and no host of the fleet: an approver sits at a desk. Nothing here decides. What is
 //! signed is signed by ssh-keygen, so that keys, agents and security keys are those that people have.
 
+mod bring;
+mod hold;
 mod identity;
 mod request;
 mod show;
@@ -74,6 +77,9 @@ pub fn run(config: &Path, verb: &GrantVerb, live: Live<'_>, now: Timestamp) -> S
         GrantVerb::Request(arguments) => request::run(config, arguments, live, now),
         GrantVerb::Show(arguments) => show::run(arguments, live, now),
         GrantVerb::Sign(arguments) => sign::run(arguments, live, now),
+        GrantVerb::Use(arguments) => Ok(bring::run(arguments.by.as_deref())),
+        GrantVerb::List => Ok(hold::list(config, now)),
+        GrantVerb::Revoke(arguments) => Ok(hold::revoke(config, &arguments.id, &arguments.reason, live, now)),
     };
     said.unwrap_or_else(|failure| Said::failure(failure.exit_code(), &failure))
 }

@@ -11,7 +11,7 @@ use policy::{
 };
 use record::Escaped;
 use serde_json::{Value, json};
-use state::{Asked, HostState, Others};
+use state::{Asked, HostState, Others, Which};
 use status::mode;
 
 use crate::cli::TestAccessArguments;
@@ -47,6 +47,7 @@ pub fn answer(
         }
     };
     state.read_roster(Asked::About(slice::from_ref(&principal), others), at, now);
+    state.read_grants(Which::All, at);
     let mappings = state.config().map(|config| Mappings::read(config, &principal)).unwrap_or_default();
     let answer = match ask(&state, &mappings, arguments, &principal, at) {
         Ok(answer) => answer,
@@ -237,6 +238,11 @@ impl Answer {
                     "yes: [[policy.automation]] {number} admits a program to {account} until {until} ({owner}: {reason})"
                 )
             }
+            (Ground::Grant(grant), _) => {
+                let until = When(self.decision.until.unwrap_or(grant.window.end()), self.at);
+                let names: Vec<&str> = grant.approvers.iter().map(Principal::as_str).collect();
+                format!("yes: {} let {person} in until {until} (grant {})", names.join(" and "), grant.id)
+            }
             (_, Reason::Exempt) => {
                 format!("yes: {} by {} is exempt from the on-call check", self.account, self.service)
             }
@@ -278,42 +284,7 @@ impl Answer {
 
     /// The same for programs. `version` changes when a field changes its meaning or goes.
     fn json(&self) -> Value {
-        let ground = match &self.decision.ground {
-            Ground::OnCall(ground) => json!({
-                "rule": ground.rule,
-                "schedule": ground.schedule.to_string(),
-                "schedule_name": ground.schedule_name.as_str(),
-                "level": ground.level,
-                "start": ground.window.start().to_string(),
-                "end": ground.window.end().to_string(),
-                "stretch_start": ground.stretch.start().to_string(),
-                "stretch_end": ground.stretch.end().to_string(),
-                "age_seconds": ground.age.as_seconds(),
-                "old": ground.is_old,
-            }),
-            Ground::Unbelieved(schedule, age, limit) => json!({
-                "schedule": schedule.to_string(),
-                "age_seconds": age.as_seconds(),
-                "limit_seconds": limit.as_seconds(),
-            }),
-            Ground::Program(policy::Program { number, owner, reason, until }) => json!({
-                "automation": number,
-                "owner": owner,
-                "why": reason,
-                "until": until.to_string(),
-            }),
-            Ground::Revoked(revocation) => json!({
-                "since": revocation.since.to_string(),
-                "until": revocation.until.map(|until| until.to_string()),
-                "by": revocation.by,
-                "authority": match revocation.authority {
-                    Authority::Host => "host",
-                    Authority::Fleet => "fleet",
-                },
-                "why": revocation.reason,
-            }),
-            Ground::None => Value::Null,
-        };
+        let ground = ground_json(&self.decision);
         json!({
             "version": 1,
             "person": self.person,
@@ -333,6 +304,54 @@ impl Answer {
             "until": self.decision.until.map(|until| until.to_string()),
             "message": self.line(),
         })
+    }
+}
+
+/// What the decision rests on, for programs.
+fn ground_json(decision: &Decision) -> Value {
+    match &decision.ground {
+        Ground::OnCall(ground) => json!({
+            "rule": ground.rule,
+            "schedule": ground.schedule.to_string(),
+            "schedule_name": ground.schedule_name.as_str(),
+            "level": ground.level,
+            "start": ground.window.start().to_string(),
+            "end": ground.window.end().to_string(),
+            "stretch_start": ground.stretch.start().to_string(),
+            "stretch_end": ground.stretch.end().to_string(),
+            "age_seconds": ground.age.as_seconds(),
+            "old": ground.is_old,
+        }),
+        Ground::Unbelieved(schedule, age, limit) => json!({
+            "schedule": schedule.to_string(),
+            "age_seconds": age.as_seconds(),
+            "limit_seconds": limit.as_seconds(),
+        }),
+        Ground::Program(policy::Program { number, owner, reason, until }) => json!({
+            "automation": number,
+            "owner": owner,
+            "why": reason,
+            "until": until.to_string(),
+        }),
+        Ground::Revoked(revocation) => json!({
+            "since": revocation.since.to_string(),
+            "until": revocation.until.map(|until| until.to_string()),
+            "by": revocation.by,
+            "authority": match revocation.authority {
+                Authority::Host => "host",
+                Authority::Fleet => "fleet",
+            },
+            "why": revocation.reason,
+        }),
+        Ground::Grant(grant) => json!({
+            "grant": grant.id,
+            "rule": grant.rule,
+            "approvers": grant.approvers.iter().map(Principal::as_str).collect::<Vec<_>>(),
+            "start": grant.window.start().to_string(),
+            "end": grant.window.end().to_string(),
+            "why": grant.reason,
+        }),
+        Ground::None => Value::Null,
     }
 }
 

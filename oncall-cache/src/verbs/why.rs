@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use policy::{Ground, Mode, OneLine, Revocation, Timestamp};
+use policy::{Ground, Mode, OneLine, Principal, Revocation, Timestamp};
 use state::Others;
 
 use super::test_access::{Answer, answer};
@@ -99,6 +99,16 @@ impl Answer {
                     "revoked",
                     format!("{} since {}{until}, by {by}: {why}", authority.place(), full(*since)),
                 )]
+            }
+            Ground::Grant(grant) => {
+                let names: Vec<&str> = grant.approvers.iter().map(Principal::as_str).collect();
+                let (from, until) = (full(grant.window.start()), full(grant.window.end()));
+                vec![
+                    ("grant", format!("{}, from {from} until {until}", grant.id)),
+                    ("signed by", names.join(", ")),
+                    ("rule", format!("[[policy.grant]] {}", grant.rule)),
+                    ("for", grant.reason.clone()),
+                ]
             }
             Ground::None => Vec::new(),
         }

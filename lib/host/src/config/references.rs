@@ -121,6 +121,7 @@ struct Policy {
     rule: Vec<Rule>,
     shared_account: Vec<Shared>,
     automation: Vec<Automation>,
+    grant: Vec<Grant>,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +133,12 @@ struct Rule {
 struct Shared {
     account: Spanned<String>,
     people: Option<Spanned<People>>,
+}
+
+#[derive(Deserialize)]
+struct Grant {
+    accounts: Vec<Spanned<String>>,
+    approvers: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -185,6 +192,10 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
         "[[policy.automation]] account",
         policy.automation.iter().map(|one| &one.account),
     );
+    for rule in &policy.grant {
+        found.all(Kind::Account, "[[policy.grant]] accounts", &rule.accounts);
+        found.all(Kind::Person, "[[policy.grant]] approvers", &rule.approvers);
+    }
     found.references.sort_by_key(|reference| reference.line);
     found.references
 }
@@ -252,6 +263,7 @@ mod tests {
         let text = "[policy]\nexempt_accounts = ['a',\n 'b']\nprivileged_groups = ['sudo']\n[[policy.shared_account]]\naccount = 'root'\npeople = ['alice']\n\
                     [[policy.rule]]\nname = 'x'\nschedules = ['r/p', 'r/*']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
                     [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n\
+                    [[policy.grant]]\naccounts = ['root']\napprovers = ['carol']\n\
                     [directory]\nfile = 'people.toml'\nbind_password_file = 'w'\n\
                     [fleet]\nurls = [\n'https://a',\n'https://b']\nheader_file = 'h'\n";
         let told = references(text.as_bytes());
@@ -273,12 +285,14 @@ mod tests {
                 "14 Person bob [oncall.source.people]",
                 "16 Account web [[keys.rule]] accounts",
                 "18 Account deploy [[policy.automation]] account",
-                "20 File people.toml [directory] file",
-                "21 Secret w [directory] bind_password_file",
-                "22 File fleet-signers [fleet] signers",
-                "24 Store https://a [fleet] urls",
-                "25 Store https://b [fleet] urls",
-                "26 Secret h [fleet] header_file",
+                "20 Account root [[policy.grant]] accounts",
+                "21 Person carol [[policy.grant]] approvers",
+                "23 File people.toml [directory] file",
+                "24 Secret w [directory] bind_password_file",
+                "25 File fleet-signers [fleet] signers",
+                "27 Store https://a [fleet] urls",
+                "28 Store https://b [fleet] urls",
+                "29 Secret h [fleet] header_file",
             ]
         );
         assert_eq!(references(b"nonsense"), []);

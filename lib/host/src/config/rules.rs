@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::Source;
 use super::automation::{self, AutomationSection};
+use super::grant::{self, GrantSection};
 use super::values::{Problem, all_named, first_level, level, meant, named, problem, services, unique};
 
 #[derive(Deserialize, Default)]
@@ -23,6 +24,7 @@ pub(super) struct PolicySection {
     rule: Vec<RuleSection>,
     shared_account: Vec<SharedSection>,
     automation: Vec<AutomationSection>,
+    grant: Vec<GrantSection>,
 }
 
 #[derive(Deserialize, Default)]
@@ -74,6 +76,11 @@ pub(super) enum People {
 }
 
 impl PolicySection {
+    /// The sections about grants.
+    pub(super) fn grants(&self) -> &[GrantSection] {
+        &self.grant
+    }
+
     pub(super) fn check(self, sources: &[Source]) -> Result<Rules, Problem> {
         let sources: Vec<Known<'_>> = sources.iter().map(Known::new).collect();
         unique(self.rule.iter().map(|rule| &rule.name), "[[policy.rule]]")?;
@@ -99,6 +106,7 @@ impl PolicySection {
             rules: self.rule.into_iter().map(|rule| rule.check(&sources)).collect::<Result<_, _>>()?,
             shared: self.shared_account.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
             automation: automation::check(self.automation)?,
+            grants: grant::rules(&self.grant)?,
             // Other sections say these.
             host: compiled.host,
             ages: compiled.ages,

@@ -7,12 +7,13 @@ use std::path::Path;
 
 use key::{PublicKey, fingerprint};
 use policy::{
-    AgeLimit, Ages, Automation, Digest, GroupRule, Host, Mode, Names, Rule, Rules, Shared, Span, Who,
+    AgeLimit, Ages, Automation, Digest, GrantRule, GroupRule, Host, Mode, Names, Rule, Rules, Shared, Span,
+    Who,
 };
 use toml::{Table, Value};
 
 use super::{
-    Access, Attributes, Chained, Config, Directory, Exec, Fleet, Guards, KeyAccounts, KeyRule, Keys,
+    Access, Attributes, Chained, Config, Directory, Exec, Fleet, Grants, Guards, KeyAccounts, KeyRule, Keys,
     KeysSource, Ldap, Mark, OAuth, OnCall, PagerDuty, Paths, Piece, Provider, Source,
 };
 
@@ -64,9 +65,9 @@ fn show_names(names: &Names) -> Option<Value> {
 impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
-        let Self { path: _, text: _, fleet, directory, max_removed, keys, oncall, rules, groups, paths } =
-            self;
-        let Paths { keys: copy, roster, lookups, revoked: _, audit } = paths;
+        let Self { path: _, text: _, fleet, directory, max_removed, keys, oncall, .. } = self;
+        let Self { rules, grants, groups, paths, .. } = self;
+        let Paths { keys: copy, roster, lookups, revoked: _, audit, grants: _ } = paths;
         let Host { name, labels } = &rules.host;
         let show_paths = table([
             ("keys", file(copy)),
@@ -77,6 +78,7 @@ impl Config {
         let sections = table([
             ("host", table([("name", text(name)), ("labels", list(labels, text))])),
             ("fleet", fleet.as_deref().and_then(show_fleet)),
+            ("grant", grants.as_ref().and_then(show_grants)),
             ("directory", directory.as_ref().and_then(|directory| show_directory(directory, *max_removed))),
             ("keys", show_keys(keys, matches!(directory, Some(Directory::Fleet(_))))),
             ("oncall", show_oncall(oncall)),
@@ -116,6 +118,24 @@ fn show_fleet(fleet: &Fleet) -> Option<Value> {
         ("ca_file", file(ca_file)),
         ("header_file", header_file.as_deref().and_then(file)),
         ("revoked_age", revoked_age.and_then(span)),
+    ])
+}
+
+fn show_grants(grants: &Grants) -> Option<Value> {
+    // The files are beside the configuration, and the fleet's name is in its own section.
+    let Grants { site, is_of_fleet, copy_age, signers: _, revoked: _ } = grants;
+    table([("id", if *is_of_fleet { None } else { text(site) }), ("copy_age", span(*copy_age))])
+}
+
+fn show_grant(rule: &GrantRule) -> Option<Value> {
+    let GrantRule { name, hosts, accounts, approvers, quorum, max } = rule;
+    table([
+        ("name", text(name)),
+        ("hosts", list(hosts, text)),
+        ("accounts", list(accounts, |account| text(account.as_str()))),
+        ("approvers", list(approvers, |person| text(person.as_str()))),
+        ("quorum", number(*quorum)),
+        ("max", span(*max)),
     ])
 }
 
@@ -343,6 +363,7 @@ fn show_policy(rules: &Rules) -> Option<Value> {
         rules,
         shared,
         automation,
+        grants,
         mode,
         help,
         ages: _,
@@ -363,6 +384,7 @@ fn show_policy(rules: &Rules) -> Option<Value> {
         ("rule", list(rules, show_rule)),
         ("shared_account", list(shared, show_shared)),
         ("automation", list(automation, show_automation)),
+        ("grant", list(grants, show_grant)),
     ])
 }
 

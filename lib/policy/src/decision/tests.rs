@@ -78,7 +78,7 @@ fn root() -> Facts {
 static NOBODY: Revoked = Revoked::nobody();
 
 fn evidence(roster: Result<&Roster, Fault>) -> Evidence<'_> {
-    Evidence { roster, revoked: Ok(&NOBODY) }
+    Evidence { roster, revoked: Ok(&NOBODY), grants: &[] }
 }
 
 fn decision(person: &str, roster: &Roster, rules: &Rules, now: Timestamp) -> Decision {
@@ -228,7 +228,7 @@ fn a_revocation_wins_over_all_but_scope_and_being_root_already() {
     let rules = Rules { exempt_accounts: exempt, ..rules() };
     let ask = |service, account, facts, person, revoked| {
         let login = Login { service, account, facts, person, tty: "tty1", place: "" };
-        decide(&login, &Evidence { roster: Ok(&roster), revoked }, &rules, at(10, 0, 0)).reason
+        decide(&login, &Evidence { roster: Ok(&roster), revoked, grants: &[] }, &rules, at(10, 0, 0)).reason
     };
     let known = Actor::Known(&alice);
     for (service, account, facts) in [
@@ -318,7 +318,13 @@ fn a_revocation_reaches_an_account_whose_name_means_something_else_here() {
         let person = Actor::Taken(&breakglass);
         let account = "EXAMPLE\\breakglass";
         let login = Login { service: "sshd", account, facts, person, tty: "", place: "" };
-        decide(&login, &Evidence { roster: Err(Fault::Missing), revoked }, &rules(), at(10, 0, 0)).reason
+        decide(
+            &login,
+            &Evidence { roster: Err(Fault::Missing), revoked, grants: &[] },
+            &rules(),
+            at(10, 0, 0),
+        )
+        .reason
     };
     assert_eq!(ask(&plain, Ok(&NOBODY)), Reason::NotGuarded);
     assert_eq!(ask(&plain, Ok(&revoked)), Reason::Revoked);
@@ -336,7 +342,7 @@ fn a_revoked_account_is_closed_to_its_programs_too() {
     let rules = Rules { automation: vec![entry.clone()], ..rules() };
     let ask = |service, person, facts, revoked| {
         let login = Login { service, account: "deploy", facts, person, tty: "", place: "10.0.0.1" };
-        decide(&login, &Evidence { roster: Ok(&roster), revoked }, &rules, at(10, 0, 0)).reason
+        decide(&login, &Evidence { roster: Ok(&roster), revoked, grants: &[] }, &rules, at(10, 0, 0)).reason
     };
     for (service, person) in [("sshd", Actor::Program(&entry)), ("sudo", Actor::Known(&deploy))] {
         assert_eq!(ask(service, person, &facts, Ok(&revoked)), Reason::Revoked, "{service}");
@@ -358,7 +364,8 @@ fn a_revoked_key_opens_nothing_and_needs_no_list_to_be_read_again() {
     {
         let person = Actor::RevokedKey(&revocation);
         let login = Login { service: "sshd", account, facts, person, tty: "", place: "" };
-        let decision = decide(&login, &Evidence { roster: Ok(&roster), revoked }, &rules(), at(10, 0, 0));
+        let decision =
+            decide(&login, &Evidence { roster: Ok(&roster), revoked, grants: &[] }, &rules(), at(10, 0, 0));
         assert_eq!((decision.verdict, decision.reason), (Verdict::Refuse, Reason::Revoked), "{account}");
         assert_eq!((decision.until, decision.can_wait()), (until, false));
     }
@@ -371,7 +378,7 @@ fn a_list_of_the_fleet_that_is_too_old_refuses_the_guarded_and_still_names_who_i
     let revoked = Revoked::nobody().with_fleet(list, Some(Span::minutes(30)));
     let (roster, facts, plain) = (roster(), root(), Facts::default());
     let rules = Rules { exempt_accounts: vec![Account::new("toor").unwrap()], ..rules() };
-    let evidence = Evidence { roster: Ok(&roster), revoked: Ok(&revoked) };
+    let evidence = Evidence { roster: Ok(&roster), revoked: Ok(&revoked), grants: &[] };
     let ask = |account, facts, person: &Principal, now| {
         let person = Actor::Known(person);
         let login = Login { service: "sshd", account, facts, person, tty: "", place: "" };

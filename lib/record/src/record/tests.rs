@@ -54,7 +54,7 @@ fn some<T>(dice: &mut Dice, make: impl FnOnce(&mut Dice) -> T) -> Option<T> {
 fn word<T: Word + Clone>(dice: &mut Dice, all: &[T]) -> Option<Token<T>> {
     some(dice, |dice| match dice.below(all.len() + 1) {
         newer if newer == all.len() => {
-            Token::Other(["grant", "break-glass", "\u{e9}"][dice.below(3)].to_string())
+            Token::Other(["incident", "break-glass", "\u{e9}"][dice.below(3)].to_string())
         }
         known => Token::Known(all[known].clone()),
     })
@@ -104,6 +104,8 @@ fn any_record(dice: &mut Dice) -> Record {
         since: some(dice, any_time),
         by: any_text(dice),
         automation: some(dice, |_| 1),
+        grant: any_text(dice),
+        approvers: any_text(dice),
         owner: any_text(dice),
         why: any_text(dice),
         ends: some(dice, any_time),
@@ -141,13 +143,13 @@ fn a_record_of_an_earlier_release_or_a_later_one_is_read() {
     let earlier = "{\"version\":1,\"time\":\"2026-11-20T09:00:00Z\",\"id\":\"1\",\"phase\":\"account\"}";
     let read = Record::read(earlier).unwrap();
     assert_eq!((read.phase(), read.boot_id.as_str(), read.pid_start), (Some(Phase::Account), "", None));
-    let later = "{\"version\":1,\"time\":\"2026-11-20T09:00:00Z\",\"reason\":\"grant\",\"approvers\":[\"bob\"],\"x\":1.5,\"phase\":\"end\"}";
+    let later = "{\"version\":1,\"time\":\"2026-11-20T09:00:00Z\",\"reason\":\"incident\",\"responders\":[\"bob\"],\"x\":1.5,\"phase\":\"end\"}";
     let read = Record::read(later).unwrap();
     assert_eq!(
         (read.reason(), read.reason.as_ref().map(ToString::to_string)),
-        (None, Some("grant".to_string()))
+        (None, Some("incident".to_string()))
     );
-    assert!(read.line().contains("\"phase\":\"end\"") && read.line().contains("\"reason\":\"grant\""));
+    assert!(read.line().contains("\"phase\":\"end\"") && read.line().contains("\"reason\":\"incident\""));
     for other in [
         "",
         "{}",

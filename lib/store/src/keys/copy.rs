@@ -291,6 +291,12 @@ impl KeyCopy {
         })
     }
 
+    /// Everybody who has the key and is not disabled, who may become root first; not all if they are very many.
+    pub fn people_with(&self, key: &PublicKey) -> Result<Vec<Principal>, StoreError> {
+        let owners = self.owners(key).map_err(|error| self.damaged(error))?;
+        Ok(owners.into_iter().map(|(person, _)| person).collect())
+    }
+
     /// Those who have the key and are not disabled, and whether they are eligible; these first, and not all if
     /// they are very many.
     pub(super) fn owners(&self, key: &PublicKey) -> Result<Vec<(Principal, bool)>, Damaged> {

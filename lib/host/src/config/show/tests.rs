@@ -169,6 +169,15 @@ services = ["sshd", "sudo"]
 owner = "platform team"
 reason = "backups"
 until = 2027-06-30
+[grant]
+copy_age = "5d"
+[[policy.grant]]
+name = "db-night"
+hosts = ["db*", "label:role=db"]
+accounts = ["root", "postgres"]
+approvers = ["alice", "carol"]
+quorum = 2
+max = "3h"
 [[nss.group]]
 name = "oncall"
 gid = 9100
@@ -179,6 +188,9 @@ roster = "state/roster.db"
 lookups = "/srv/lookups.db"
 audit = "/srv/decisions.jsonl"
 "#;
+
+const GRANT: &str =
+    "[[policy.grant]]\nname = 'x'\naccounts = ['root']\napprovers = ['eve']\nquorum = 1\nmax = '1h'\n";
 
 #[test]
 fn what_is_shown_is_the_same_configuration() {
@@ -198,6 +210,7 @@ fn what_is_shown_is_the_same_configuration() {
     stays_the_same(
         "[fleet]\nid = 'e'\nurls = ['https://h']\n[directory]\nfleet = true\n[keys]\nmax_age = '2h'",
     );
+    stays_the_same(&format!("[grant]\nid = 'acme'\n{GRANT}"));
     stays_the_same("[keys]\nmax_age = '90s'\n[directory]\nfile = 'people.toml'\nmax_removed = '0%'");
 }
 
@@ -235,12 +248,16 @@ fn every_file_that_a_setting_names_is_looked_up() {
         .filter(|path| path.starts_with("/etc/authkeys"))
         .collect();
     // What the programs write themselves.
-    let Paths { keys, roster, lookups, revoked, audit } = &config.paths;
+    let Paths { keys, roster, lookups, revoked, audit, grants: _ } = &config.paths;
+    // What root writes beside it.
+    let Grants { signers, revoked: grants, .. } = config.grants.as_ref().unwrap();
     let tokens = beside("state/oauth-app.json");
     let fleet = config.fleet.as_deref().unwrap();
     let fleets = [&fleet.mirror, &fleet.mark, &fleet.revoked];
-    let own: Vec<_> =
-        [&config.path, keys, roster, lookups, revoked, audit, &tokens].into_iter().chain(fleets).collect();
+    let own: Vec<_> = [&config.path, keys, roster, lookups, revoked, audit, &tokens, signers, grants]
+        .into_iter()
+        .chain(fleets)
+        .collect();
     let shown = format!("{config:?}");
     let named = shown.split("\"/etc/authkeys/").skip(1).filter_map(|rest| rest.split('"').next()).map(beside);
     let named: BTreeSet<PathBuf> = named.filter(|path| !own.contains(&path)).collect();
@@ -303,6 +320,8 @@ fn each_setting_has_a_row_in_the_page_and_each_row_a_setting() {
     for text in ["[directory]\nfile = 'people.toml'", fleet] {
         settings("directory", &twice(text).0.effective()["directory"], &mut known);
     }
+    let site = format!("[grant]\nid = 'acme'\n{GRANT}");
+    settings("grant", &twice(&site).0.effective()["grant"], &mut known);
     known.insert("oncall.source oauth".to_string());
     let rows = documented();
     assert_eq!(

@@ -1,0 +1,155 @@
+//! `[grant]` and `[[policy.grant]]`: who may let people in who are not on call.
+//!
+//! Without a rule nothing of grants is looked at.
+
+use policy::{Account, GrantRule, HostSelector, Principal, Span};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+use super::fleet::SharedFleet;
+use super::values::{Duration, Problem, all_named, problem, unique};
+
+/// `[grant]`, where some rule takes grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    /// The name that grants for this host have in `fleet`: the fleet's, or that of a site without one.
+    pub site: String,
+    /// Is it the fleet's?
+    pub is_of_fleet: bool,
+    /// How old this host's copy of the directory may be when a grant is accepted.
+    pub copy_age: Span,
+    /// Whose signatures count: beside the configuration, and root's.
+    pub signers: PathBuf,
+    /// The grants that root of this host has revoked: beside the configuration.
+    pub revoked: PathBuf,
+}
+
+/// Where accepted grants are, one file each. They end with the boot, like everything below /run.
+pub const ACCEPTED: &str = "/run/authkeys/grants";
+
+/// The longest right that a rule may give.
+const LONGEST: Span = Span::hours(12);
+
+/// The longest name of a rule and of a site, in bytes.
+const LONGEST_NAME: usize = 64;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GrantsSection {
+    id: Option<Spanned<String>>,
+    copy_age: Option<Spanned<Duration>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantSection {
+    name: Spanned<String>,
+    hosts: Option<Spanned<Vec<String>>>,
+    accounts: Spanned<Vec<Spanned<String>>>,
+    approvers: Spanned<Vec<Spanned<String>>>,
+    quorum: Spanned<usize>,
+    max: Spanned<Duration>,
+}
+
+fn is_plain(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// The rules, each checked by itself and all by their names.
+pub(super) fn rules(sections: &[GrantSection]) -> Result<Vec<GrantRule>, Problem> {
+    unique(sections.iter().map(|section| &section.name), "[[policy.grant]]")?;
+    sections.iter().map(GrantSection::check).collect()
+}
+
+impl GrantSection {
+    fn check(&self) -> Result<GrantRule, Problem> {
+        let name = self.name.get_ref();
+        if !is_plain(name) {
+            return Err(problem(&self.name, "`name` is 1 to 64 letters, digits, `.`, `_` and `-`"));
+        }
+        let some = |list: &Spanned<Vec<Spanned<String>>>, what: &str| match list.get_ref().is_empty() {
+            true => Err(problem(list, format!("`{what}` is empty, so the rule `{name}` lets nobody in"))),
+            false => Ok(()),
+        };
+        some(&self.accounts, "accounts")?;
+        some(&self.approvers, "approvers")?;
+        let mut approvers = all_named(self.approvers.get_ref(), Principal::new)?;
+        approvers.sort();
+        approvers.dedup();
+        Ok(GrantRule {
+            name: name.clone(),
+            hosts: self.hosts()?,
+            accounts: all_named(self.accounts.get_ref(), Account::new)?,
+            quorum: self.quorum(approvers.len())?,
+            approvers,
+            max: self.max()?,
+        })
+    }
+
+    fn hosts(&self) -> Result<Vec<HostSelector>, Problem> {
+        match &self.hosts {
+            None => Ok(vec![HostSelector::Name("*".to_string())]),
+            Some(hosts) if hosts.get_ref().is_empty() => {
+                Err(problem(hosts, "`hosts` is empty, so the rule covers no host; leave it out for all"))
+            }
+            Some(hosts) => Ok(hosts.get_ref().iter().map(|text| HostSelector::parse(text)).collect()),
+        }
+    }
+
+    fn quorum(&self, approvers: usize) -> Result<usize, Problem> {
+        match *self.quorum.get_ref() {
+            quorum @ 1..=2 if quorum <= approvers => Ok(quorum),
+            quorum @ 1..=2 => {
+                let text = format!("`quorum` is {quorum}, and there is no more than {approvers} approver");
+                Err(problem(&self.quorum, text))
+            }
+            _ => Err(problem(&self.quorum, "`quorum` is 1 or 2")),
+        }
+    }
+
+    fn max(&self) -> Result<Span, Problem> {
+        let max = self.max.get_ref().0;
+        if max > LONGEST {
+            return Err(problem(&self.max, format!("`max` is at most {LONGEST}")));
+        }
+        Ok(max)
+    }
+}
+
+impl GrantsSection {
+    /// What holds for the rules, where there are any.
+    pub(super) fn check(
+        section: Option<&Spanned<Self>>,
+        sections: &[GrantSection],
+        fleet: Option<&SharedFleet>,
+        beside: &impl Fn(&Path) -> PathBuf,
+    ) -> Result<Option<Grants>, Problem> {
+        let own = section.and_then(|section| section.get_ref().id.as_ref());
+        let site = match (fleet, own) {
+            (Some(_), Some(id)) => {
+                return Err(problem(id, "a host of a fleet goes by the fleet's `id`; leave this one out"));
+            }
+            (None, Some(id)) if !is_plain(id.get_ref()) => {
+                return Err(problem(id, "`id` is 1 to 64 letters, digits, `.`, `_` and `-`"));
+            }
+            (None, Some(id)) => Some(id.get_ref().clone()),
+            (fleet, None) => fleet.map(|fleet| fleet.id.clone()),
+        };
+        let age = section.and_then(|section| section.get_ref().copy_age.as_ref());
+        let copy_age = age.map_or(Span::hours(30 * 24), |written| written.get_ref().0);
+        let Some(first) = sections.first() else { return Ok(None) };
+        let Some(site) = site else {
+            return Err(problem(&first.name, "grants name the site that they are for; set `id` in [grant]"));
+        };
+        let (signers, revoked) = (beside(Path::new(SIGNERS)), beside(Path::new(REVOKED)));
+        Ok(Some(Grants { site, is_of_fleet: fleet.is_some(), copy_age, signers, revoked }))
+    }
+}
+
+/// The file of those whose signatures count.
+const SIGNERS: &str = "grant-signers";
+
+/// The file of revoked grants.
+const REVOKED: &str = "revoked-grants";

@@ -1,0 +1,95 @@
+//! The grants that stand on this host. Whatever is wrong with them, they are none then: nobody is refused for that who is
+//! on call.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use grant::{GrantId, Holders, Known, LARGEST_STORED, Stored};
+use host::config::Grants;
+use host::{Config, clock, revoked_grants};
+use policy::{Digest, Granted, Principal, Revoked, Timestamp};
+use signed::Signers;
+use trust::Owner;
+
+/// The most files that are looked at: whoever accepts grants keeps fewer.
+const MOST: usize = 4096;
+
+/// The longest file of signers that is read, in bytes.
+const LARGEST_SIGNERS: u64 = 256 * 1024;
+
+/// Of which grants it is asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// Of all.
+    All,
+    /// Of those for this account.
+    Into(&'a str),
+    /// Of those for this account and person.
+    Of(&'a str, &'a Principal),
+}
+
+impl Which<'_> {
+    /// Is it asked of the one whose file has this name?
+    fn has(self, name: &str) -> bool {
+        let Some((account, rest)) = name.split_once('@') else { return false };
+        let Some((person, id)) = rest.rsplit_once('.') else { return false };
+        id.parse::<GrantId>().is_ok()
+            && match self {
+                Self::All => true,
+                Self::Into(into) => account == into,
+                Self::Of(into, of) => account == into && person == of.as_str(),
+            }
+    }
+}
+
+/// Those that stand at `now`, by the files of the configuration's directory. Nothing is read where no rule takes grants
+/// on this host.
+pub(crate) fn standing(config: &Config, revoked: &Revoked, which: Which<'_>, now: Timestamp) -> Vec<Granted> {
+    let (Some(grants), true) = (&config.grants, config.rules.takes_grants()) else { return Vec::new() };
+    let files = names(&config.paths.grants, which);
+    if files.is_empty() {
+        return Vec::new();
+    }
+    let Some(signers) = signers(grants) else { return Vec::new() };
+    let Ok(ids) = revoked_grants::read(&grants.revoked) else { return Vec::new() };
+    let revoked_grants: BTreeSet<GrantId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let holders = Holders::of(&signers);
+    let known = Known {
+        site: &grants.site,
+        host: &config.rules.host,
+        holders: &holders,
+        revoked,
+        revoked_grants: &revoked_grants,
+        // Whoever accepted it has looked at that.
+        memory: Timestamp::MIN,
+    };
+    let uptime = clock::uptime();
+    let read = |name: &String| {
+        let text =
+            trust::read(&config.paths.grants.join(name), Owner::Service, LARGEST_STORED as u64).ok()?;
+        let stored = Stored::read(&text).ok()?;
+        stored.stands(&config.rules.grants, &known, &signers, (now, &uptime)).ok()
+    };
+    files.iter().filter_map(read).collect()
+}
+
+/// Whose signatures count, by root's list.
+fn signers(grants: &Grants) -> Option<Signers> {
+    let text = trust::read(&grants.signers, Owner::Root, LARGEST_SIGNERS).ok()?;
+    Some(Signers::parse(&text).0)
+}
+
+/// Who has this key by root's list of signers.
+pub(crate) fn signers_with(config: &Config, key: &Digest) -> Vec<Principal> {
+    let signers = config.grants.as_ref().and_then(signers).unwrap_or_default();
+    Holders::of(&signers).of_key(key).cloned().collect()
+}
+
+/// The names of the files that it is asked of, in order.
+fn names(directory: &Path, which: Which<'_>) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let names = entries.take(MOST).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| which.has(name)).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,86 @@
+//! `grant list` and `grant revoke`: what counts on this host, and what no longer does.
+
+use std::path::Path;
+
+use host::orders::{LONGEST_REASON, is_reason};
+use host::{accounts, revoked_grants};
+use policy::{Principal, Timestamp};
+use record::Line;
+use state::{HostState, Which};
+
+use crate::held::{HeldOrders, Matter};
+use crate::said::{CANNOT_TELL, Live, Said};
+use crate::when::When;
+
+/// Each grant that counts now, a line.
+pub fn list(config: &Path, now: Timestamp) -> Said {
+    let mut state = HostState::load(config);
+    let known = match state.config() {
+        Ok(config) => config,
+        Err(problem) => return Said::failure(CANNOT_TELL, problem),
+    };
+    if !known.rules.takes_grants() {
+        let host = &known.rules.host.name;
+        return Said::failure(1, format_args!("no [[policy.grant]] covers this host ({host})"));
+    }
+    // Why somebody asked is not for everybody to read.
+    let directory = &known.paths.grants;
+    if let Err(error) = std::fs::read_dir(directory) {
+        let path = directory.display();
+        return Said::failure(CANNOT_TELL, format_args!("{path}: {error}; root may list grants"));
+    }
+    if let Some(problem) = state.revoked().err() {
+        return Said::failure(CANNOT_TELL, format_args!("no grant counts: {problem}"));
+    }
+    state.read_grants(Which::All, now);
+    let grants = state.grants();
+    let line = |grant: &policy::Granted| {
+        let names: Vec<&str> = grant.approvers.iter().map(Principal::as_str).collect();
+        format!(
+            "{} enters {} until {}, by {}: {} ({})",
+            grant.person,
+            grant.account,
+            When(grant.window.end(), now),
+            names.join(" and "),
+            grant.reason,
+            grant.id
+        )
+    };
+    match grants {
+        [] => Said::default().note("no grant counts on this host now"),
+        grants => Said::text(grants.iter().map(line).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+const MATTER: Matter = Matter { what: "revoke grants", verbs: "grant revoke" };
+
+/// Ends the grant `id` on this host, also before it is brought here; nothing takes that back.
+pub fn revoke(config: &Path, id: &str, reason: &str, live: Live<'_>, now: Timestamp) -> Said {
+    let reason = reason.trim();
+    if !revoked_grants::is_id(id) {
+        return Said::usage("a grant's name is 32 of the digits 0-9 and a-f: the text's line `grant`");
+    }
+    if !is_reason(reason) {
+        return Said::usage(format_args!("a reason is one line of at most {LONGEST_REASON} bytes"));
+    }
+    let held = match HeldOrders::take(&revoked_grants::FILE, config, MATTER, live) {
+        Ok(held) => held,
+        Err(problem) => return Said::failure(CANNOT_TELL, problem),
+    };
+    let by = accounts::operator();
+    let text = revoked_grants::with(&held.text, id, now, &by, reason);
+    match held.put(&text, revoked_grants::read) {
+        Ok(ids) if ids.contains(id) => {
+            Line::new("", "revoke", "grant")
+                .field("grant", id)
+                .field("by", &by)
+                .field("why", reason)
+                .send("oncall-cache");
+            Said::text(format!(
+                "the grant {id} counts no more on this host (by {by}); sessions that are open stay open"
+            ))
+        }
+        Ok(_) => Said::failure(CANNOT_TELL, "the list does not have it; nothing counts as revoked"),
+        Err(problem) => Said::failure(CANNOT_TELL, problem),
+    }
+}

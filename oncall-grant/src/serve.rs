@@ -1,0 +1,260 @@
+//! The socket: everybody may connect, each connection is one grant and one answer, and nobody waits for another.
+//!
+//! What is sent is `use 1` or `use 1 by PERSON`, a line, then the grant, then the end. The answer is a digit, the status
+//! that the caller ends with, a blank and a line of text. The person is believed of the door's account alone; of others
+//! the name of the account counts.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use grant::LARGEST_DOCUMENT;
+use host::{Config, accounts, clock};
+use listenfd::ListenFd;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::unistd::Uid;
+use policy::{OneLine, Principal};
+use record::Line;
+
+use crate::accept::{Moment, Outcome, Problem, accept};
+use crate::hold::Hold;
+use crate::limits::{Asker, Limits};
+
+/// How long one connection may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The longest first line, in bytes.
+const LONGEST_LINE: usize = 64;
+
+/// The account of the door, which says who is at it.
+const DOOR: &str = "oncall-grant";
+
+/// What all connections share.
+struct Shared {
+    config: PathBuf,
+    limits: Mutex<Limits>,
+    /// One grant is judged and kept at a time.
+    hold: Mutex<Hold>,
+}
+
+/// Answers everybody who connects, for ever.
+///
+/// # Errors
+/// Text that says why it cannot.
+pub fn serve(config: &Path) -> Result<(), String> {
+    let passed = ListenFd::from_env().take_unix_listener(0);
+    let listener = passed.map_err(|error| format!("what was passed is no socket to listen on: {error}"))?;
+    let listener =
+        listener.ok_or("no socket was passed; systemd runs this, people run `oncall-cache grant use`")?;
+    listener.set_nonblocking(false).map_err(|error| format!("the socket: {error}"))?;
+    let directory = Config::load(config)
+        .map_or_else(|_| PathBuf::from(host::config::ACCEPTED_GRANTS), |config| config.paths.grants);
+    let hold = Hold::open(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let shared = Arc::new(Shared {
+        config: config.to_path_buf(),
+        limits: Mutex::new(Limits::default()),
+        hold: Mutex::new(hold),
+    });
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => take(&shared, stream),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => breathe(),
+        }
+    }
+}
+
+/// No more descriptors or memory: those who have some are answered first.
+fn breathe() {
+    #[allow(clippy::disallowed_methods, reason = "nothing tells when there are descriptors again")]
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// Starts on one connection, if its user may have one more.
+fn take(shared: &Arc<Shared>, stream: UnixStream) {
+    let Ok(uid) = getsockopt(&stream, PeerCredentials).map(|peer| peer.uid()) else { return };
+    if !lock(&shared.limits).open(uid) {
+        answer(&stream, 2, BUSY);
+        return;
+    }
+    let own = Arc::clone(shared);
+    let started = std::thread::Builder::new().stack_size(512 * 1024).spawn(move || {
+        // What panics in here ends this connection alone.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one(&own, &stream, uid)));
+        lock(&own.limits).close(uid);
+    });
+    if started.is_err() {
+        lock(&shared.limits).close(uid);
+    }
+}
+
+/// What one reads who asks too often; the client asks again.
+const BUSY: &str = "busy: too many grants at once; try again in a second";
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answer(mut stream: &UnixStream, status: u8, text: &str) {
+    let line = format!("{status} {}\n", OneLine::from(text));
+    let _ = stream.set_nonblocking(true).and_then(|()| stream.write(line.as_bytes()));
+}
+
+/// One connection, to its end.
+fn one(shared: &Shared, stream: &UnixStream, uid: u32) {
+    let sent = match receive(stream) {
+        Ok(sent) => sent,
+        Err(problem) => return answer(stream, 2, problem),
+    };
+    let Some((said, text)) = first_line(&sent) else {
+        return answer(
+            stream,
+            2,
+            "not a request that this release understands; use `oncall-cache grant use`",
+        );
+    };
+    let name = accounts::name_of(Uid::from_raw(uid));
+    let by = said.filter(|_| name.as_deref() == Some(DOOR));
+    let asker: Asker = (uid, by.as_ref().map(ToString::to_string));
+    if !lock(&shared.limits).judge(&asker, Instant::now()) {
+        return answer(stream, 2, BUSY);
+    }
+    let by = by.map(|by| by.to_string()).or(name).unwrap_or_else(|| format!("uid={uid}"));
+    let outcome = {
+        let hold = lock(&shared.hold);
+        let moment = Moment { now: clock::now(), uptime: clock::uptime() };
+        accept(&shared.config, &hold, text, &moment)
+    };
+    let dropped = lock(&shared.limits).dropped(uid);
+    log(&outcome, &by, dropped);
+    match outcome {
+        Ok(outcome) => answer(stream, 0, &told(&outcome)),
+        Err(problem) => answer(stream, problem.exit_code(), &problem.to_string()),
+    }
+}
+
+/// All that is sent, until the end.
+fn receive(mut stream: &UnixStream) -> Result<Vec<u8>, &'static str> {
+    const TOO_LONG: &str = "refused: a grant with its signatures has at most 8192 bytes";
+    const LATE: &str = "nothing whole came within two seconds; send the grant at once";
+    let end = Instant::now() + PATIENCE;
+    let (mut sent, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            return Err(LATE);
+        }
+        match stream.read(&mut part) {
+            Ok(0) => return Ok(sent),
+            Ok(length) => sent.extend(part.iter().take(length)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(LATE),
+        }
+        if sent.len() > LARGEST_DOCUMENT + LONGEST_LINE {
+            return Err(TOO_LONG);
+        }
+    }
+}
+
+/// Who is said to bring it, and the grant.
+fn first_line(sent: &[u8]) -> Option<(Option<Principal>, &[u8])> {
+    let end = sent.iter().position(|&byte| byte == b'\n').filter(|end| *end < LONGEST_LINE)?;
+    let (line, rest) = sent.split_at_checked(end)?;
+    let by = match std::str::from_utf8(line).ok()?.strip_prefix("use 1")? {
+        "" => None,
+        said => Some(Principal::new(said.strip_prefix(" by ")?).ok()?),
+    };
+    Some((by, rest.get(1..)?))
+}
+
+fn told(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Accepted(accepted, _) => {
+            let grant = &accepted.grant;
+            let mut names: Vec<&str> = accepted.approvals.iter().map(|one| one.person.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            format!(
+                "accepted: {} may enter {} on this host until {} (signed by {}; grant {})",
+                grant.person,
+                grant.account,
+                accepted.until(),
+                names.join(" and "),
+                grant.id
+            )
+        }
+        Outcome::InForce(grant) => format!(
+            "in force until {}: {} may enter {} on this host (grant {})",
+            grant.window.end(),
+            grant.person,
+            grant.account,
+            grant.id
+        ),
+    }
+}
+
+/// A line for each judgement; how many were turned away without one is in the next.
+fn log(outcome: &Result<Outcome, Problem>, by: &str, dropped: u64) {
+    let (line, grant) = match outcome {
+        Ok(Outcome::Accepted(accepted, rule)) => {
+            let mut names: Vec<&str> = accepted.approvals.iter().map(|one| one.person.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            let line = Line::new(accepted.grant.person.as_str(), "accepted", "grant");
+            (line.field("rule", rule).field("approvers", &names.join(",")), Some(&accepted.grant))
+        }
+        Ok(Outcome::InForce(grant)) => {
+            (Line::new(grant.person.as_str(), "accepted", "in-force"), Some(grant))
+        }
+        Err(problem) => {
+            let grant = if let Problem::Refused(grant, _) = problem { Some(grant.as_ref()) } else { None };
+            let person = grant.map_or("", |grant| grant.person.as_str());
+            let line = Line::new(person, "refused", problem.token());
+            // Of what is no grant nothing is logged.
+            let told = matches!(problem, Problem::CannotTell(_)).then(|| problem.to_string());
+            (line.field("problem", &told.unwrap_or_default()), grant)
+        }
+    };
+    let line = match grant {
+        None => line,
+        Some(grant) => line
+            .field("grant", &grant.id.to_string())
+            .field("account", grant.account.as_str())
+            .field("until", &grant.window.end().to_string())
+            .field("why", &grant.reason),
+    };
+    let dropped = if dropped > 0 { dropped.to_string() } else { String::new() };
+    line.field("by", by).field("dropped", &dropped).send("oncall-grant-accept");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_says_who_and_nothing_else() {
+        let read = |sent: &'static [u8]| {
+            first_line(sent).map(|(by, text)| (by.map(|by| by.to_string()), text.to_vec()))
+        };
+        assert_eq!(read(b"use 1\nform: 1\n"), Some((None, b"form: 1\n".to_vec())));
+        assert_eq!(read(b"use 1 by alice\n"), Some((Some("alice".to_string()), Vec::new())));
+        for wrong in [
+            &b""[..],
+            b"use 1",
+            b"use 2\nx",
+            b"use 1 by \nx",
+            b"use 1 by A b\nx",
+            b"use 1  by alice\nx",
+            b"use 1 by alice\r\nx",
+            b"use 1 by \xff\nx",
+            b"form: 1\n",
+            b"use 1 by aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nx",
+        ] {
+            assert_eq!(first_line(wrong), None, "{wrong:?}");
+        }
+    }
+}
