@@ -242,7 +242,7 @@ fn somebody_without_rights_asks_for_the_news(site: &Site, host: &Booted) -> i64 
 fn a_handover_needs_no_network(site: &Site, host: &mut Booted, handover: i64) {
     site.network.cut(host.address());
     host.power_off();
-    host.boot();
+    host.boot_cut_off();
     let entered = |name: &str, has_right: fn(i64, i64) -> bool| {
         let before = now();
         let entered = enters_root(site, host, name);

@@ -4,7 +4,7 @@ use harness::nginx::Nginx;
 use harness::pagerduty::{self, PagerDuty};
 use harness::playbook::Run;
 use harness::slapd::Slapd;
-use harness::suite::{HOUR, now};
+use harness::suite::{HOUR, now, seconds};
 use harness::{Booted, Site, packages, page, text, wait_until};
 use serde_json::{Value, json};
 
@@ -114,6 +114,11 @@ fn wait_for_root(site: &Site, hosts: &[Booted], name: &str) {
     });
 }
 
+/// What `oncall-cache status` says, however well the host is.
+fn status(host: &Booted) -> Value {
+    serde_json::from_slice(&host.sh("oncall-cache status --json").stdout).expect("JSON")
+}
+
 #[test]
 fn a66_a_collector_and_two_hosts_from_packages_go_on_by_themselves() {
     let site = Site::start();
@@ -121,7 +126,7 @@ fn a66_a_collector_and_two_hosts_from_packages_go_on_by_themselves() {
     let key_file = "/root/keys/fleet";
     site.network.must(&format!("ssh-keygen -qt ed25519 -N '' -C collector -f {key_file}"));
     let signers = format!("collector namespaces=\"head@authkeys\" {}\n", site.public_key("fleet"));
-    let hosts = NAMES.map(|name| site.host(name));
+    let mut hosts = NAMES.map(|name| site.host(name));
     packages::debs();
     let [asks, follow @ ..] = &hosts;
     hosts.iter().for_each(|host| site.let_ansible_in(host));
@@ -157,6 +162,10 @@ fn a66_a_collector_and_two_hosts_from_packages_go_on_by_themselves() {
     variables[0]["authkeys_collector"]["hear"] = json!({ "secret_files": ["webhook-secret"] });
     write_inventory(&site, &hosts, &variables);
     the_role_takes_webhooks_too(&site, &hosts[0], &ca_pem);
+    let [asks, _, restarts] = &mut hosts;
+    a68_after_a_reboot_a_host_goes_by_its_copy_and_takes_nothing_older(&site, asks, restarts);
+
+    let [asks, follow @ ..] = &hosts;
     who_leaves_is_refused_while_nobody_can_be_asked(&site, &slapd, asks, follow);
 
     // A person is shut out while they are down.
@@ -251,4 +260,75 @@ fn the_role_takes_webhooks_too(site: &Site, asks: &Booted, ca_pem: &str) {
     asks.must("systemctl is-enabled oncall-collector-hear");
     asks.wait_for_port(9461);
     assert_eq!(site.send_webhook(asks.address(), Nginx::HOOKS_URL, ca_pem, WEBHOOK_SECRET), "202");
+}
+
+/// The store is out of reach from before the reboot on, and shows an older head when it is back.
+fn a68_after_a_reboot_a_host_goes_by_its_copy_and_takes_nothing_older(
+    site: &Site,
+    asks: &Booted,
+    host: &mut Booted,
+) {
+    asks.must(&format!("systemctl stop {PUBLISHES} && cp {}/head /root/older", Nginx::DIRECTORY));
+    asks.must("systemctl start oncall-collector-publish");
+    host.must("oncall-cache pull --now");
+    let boot = |host: &Booted| host.must("cat /proc/sys/kernel/random/boot_id");
+    let (before, first) = (status(host), boot(host));
+    site.network.cut(host.address());
+    host.power_off();
+    host.boot_anew_cut_off();
+    assert_ne!(boot(host), first);
+
+    assert_eq!(
+        ["carol", "alice"].map(|name| site.ssh(host, name, "root", "true").status.success()),
+        [true, false]
+    );
+    let after = status(host);
+    assert_eq!(after["fleet"]["head"], before["fleet"]["head"]);
+    let age = |said: &Value| said["fleet"]["lag_seconds"].as_i64().expect("seconds");
+    let at = |said: &Value| seconds(said["at"].as_str().expect("an instant"));
+    assert_eq!(age(&after) - age(&before), at(&after) - at(&before), "{before:#}{after:#}");
+    refuses_when_the_copy_is_older_than_it_may_be(site, host);
+    wait_until("a pull has failed", || {
+        host.sh("journalctl --boot --quiet --unit=oncall-cache-pull | grep -q Failed").status.success()
+    });
+
+    asks.must(&format!("cp -p /root/older {}/head", Nginx::DIRECTORY));
+    site.network.heal();
+    takes_nothing_older(host);
+    asks.must(&format!("systemctl start {PUBLISHES}"));
+    let sequence = |host: &Booted| status(host)["fleet"]["head"]["sequence"].as_u64();
+    let had = before["fleet"]["head"]["sequence"].as_u64();
+    wait_until("a newer head is taken over", || sequence(host) > had);
+    assert!(site.ssh(host, "carol", "root", "true").status.success());
+    host.must("systemctl reset-failed");
+}
+
+/// With a limit that the age of the copy, which no reboot makes younger, is past.
+fn refuses_when_the_copy_is_older_than_it_may_be(site: &Site, host: &Booted) {
+    let config = host.read("/etc/authkeys/config.toml");
+    let limit = "[oncall]\nwarn_age = \"1s\"\nmax_age = \"2s\"\n";
+    host.write("/etc/authkeys/config.toml", config.replace("[oncall]\n", limit), 0o644);
+    host.must("oncall-cache config check /etc/authkeys/config.toml");
+    let said = text(&site.ssh(host, "carol", "root", "true"));
+    assert!(said.contains("who is on call was last known "), "{said}");
+    assert!(site.ssh(host, "breakglass", "breakglass", "sudo -n true").status.success());
+    host.write("/etc/authkeys/config.toml", config, 0o644);
+    assert!(site.ssh(host, "carol", "root", "true").status.success());
+}
+
+/// The store shows a head from before this host's: all that decides here stays, byte for byte.
+fn takes_nothing_older(host: &Booted) {
+    let by_itself = "authkeys-sync.timer oncall-cache-sync.timer oncall-cache-pull.timer authkeys-fleet.path \
+                     oncall-cache-people.path authkeys-changed.path";
+    host.must(&format!(
+        "systemctl stop {by_itself}; systemctl stop oncall-cache-pull oncall-cache-sync authkeys-sync"
+    ));
+    let state = "cd /var/lib && find oncall-cache/fleet oncall-cache/fleet.mark oncall-cache/roster.db oncall-cache/revoked \
+                 authkeys/keys.db authkeys/keys.mark -type f ! -name lock ! -name backoff | sort | xargs sha256sum";
+    let before = host.must(state);
+    assert!(before.contains("oncall-cache/fleet/head") && before.contains("keys.db"), "{before}");
+    let said = host.sh("oncall-cache pull --now");
+    assert!(said.status.code() == Some(2) && text(&said).contains("head-replay"), "{}", text(&said));
+    assert_eq!(host.must(state), before);
+    host.must(&format!("systemctl start {by_itself}"));
 }

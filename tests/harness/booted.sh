@@ -39,9 +39,14 @@ echo ready
 
 while read -r order <&3; do
     case $order in
-    boot)
+    boot | boot-anew)
+        clock=
+        if [ "$order" = boot-anew ]; then
+            uptime=$(cut -d. -f1 /proc/uptime)
+            clock="unshare --time --monotonic -$uptime --boottime -$uptime"
+        fi
         # Without CAP_BPF systemd cannot enforce IPAddressDeny, and says nothing.
-        systemd-nspawn --quiet --boot --directory=/mnt/root --machine="$name" --hostname="$name" --register=no \
+        $clock systemd-nspawn --quiet --boot --directory=/mnt/root --machine="$name" --hostname="$name" --register=no \
             --keep-unit --settings=no --link-journal=no --resolv-conf=off --timezone=off \
             --network-namespace-path=/proc/self/ns/net --capability=CAP_BPF,CAP_NET_ADMIN --system-call-filter=bpf \
             --console=read-only </dev/null >>/mnt/console 2>&1 3<&- &

@@ -34,7 +34,7 @@ impl Machine {
         let mut command = Command::new("nsenter");
         command
             .args(["-t", &self.pid.to_string()])
-            .args(["-m", "-n", "-p", "-i", "-u", "-C", "-r", "-w", "--"])
+            .args(["-m", "-n", "-p", "-i", "-u", "-C", "-T", "-r", "-w", "--"])
             .arg(program)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
