@@ -134,7 +134,11 @@ pub fn may_sudo(host: &Machine, name: &str) -> bool {
 
 /// The boxes of docs/fleet.md below a heading of either size, up to the next heading.
 pub fn boxes(heading: &str) -> Vec<String> {
-    let page = include_str!("../../docs/fleet.md");
+    boxes_of(include_str!("../../docs/fleet.md"), heading)
+}
+
+/// The boxes of another page, as [`boxes`].
+pub fn boxes_of(page: &str, heading: &str) -> Vec<String> {
     let is_heading = |line: &str| line.starts_with("## ") || line.starts_with("### ");
     let is_this = |line: &&str| is_heading(line) && line.trim_start_matches('#').trim() == heading;
     assert_eq!(page.lines().filter(is_this).count(), 1, "one heading {heading}");

@@ -99,7 +99,7 @@ pub struct RequestArguments {
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
 
-    /// Whose hosts they are [default: this host's fleet]
+    /// Whose hosts they are [default: as this host's]
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
 }

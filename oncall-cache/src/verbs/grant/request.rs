@@ -60,15 +60,16 @@ fn wrong(error: &GrantError) -> String {
     }
 }
 
-/// What was named, or this host's fleet, if it is a host of one.
+/// What was named, or what a grant for this host has in its place, if it is a host.
 fn site(config: &Path, named: Option<&str>) -> Result<String, Failure> {
     if let Some(site) = named {
         return Ok(site.to_string());
     }
     let found = match Config::load(config) {
         Ok(loaded) => {
-            let none = || format!("{} names none", config.display());
-            loaded.fleet.map(|fleet| fleet.id.clone()).ok_or_else(none)
+            let site = loaded.grants.map(|grants| grants.site);
+            let fleet = loaded.fleet.as_ref().map(|fleet| fleet.id.clone());
+            site.or(fleet).ok_or_else(|| format!("{} names none", config.display()))
         }
         Err(error) => Err(error.to_string()),
     };
