@@ -337,6 +337,56 @@ fn a83_what_is_not_exactly_one_grant_is_refused_and_nothing_of_it_is_kept_or_log
     admitted(&sudo(suite, "bob"));
 }
 
+/// As it is once the clock was set back, in the file of a grant that was accepted earlier in this boot.
+#[test]
+fn a81_a_grant_that_is_over_by_the_time_since_the_boot_is_not_accepted_once_more() {
+    let host = Grants::start();
+    let suite = &host.suite;
+    let uptime = std::fs::read_to_string("/proc/uptime").expect("Linux");
+    let uptime = uptime.split('.').next().and_then(|seconds| seconds.parse::<i64>().ok()).expect("seconds");
+    let mut grant = Text::new(&suite.public_key("bob"));
+    grant.end = grant.begin + (uptime / 2).min(HOUR);
+    let signed = let_in(&host, &grant);
+    admitted(&sudo(suite, "bob"));
+    // Accepted just now, and in the first second of this boot.
+    suite.host.must(&format!("sed -i '1s/:[0-9.]*$/:1.00/' {ACCEPTED}/root@bob.*"));
+    refused(&sudo(suite, "bob"));
+    said(&host.bring(&signed), 1, "refused (grant-expired)");
+    // Nor once others have come, and what is over was looked at.
+    let_in(&host, &Text::new("none"));
+    said(&host.bring(&signed), 1, "refused (grant-expired)");
+}
+
+#[test]
+fn a82_a_key_that_the_directory_does_not_have_for_them_is_nobodys() {
+    let host = Grants::start();
+    let suite = &host.suite;
+    suite.host.must("ssh-keygen -qt ed25519 -N '' -C fresh -f /root/keys/fresh");
+    let fresh = Text::new(&suite.public_key("fresh"));
+    said(
+        &host.bring(&fresh.sign(suite, &["alice", "carol"])),
+        1,
+        "refused (person): the directory does not have the key",
+    );
+    let ghost = Text { person: "ghost", ..Text::new("none") };
+    said(
+        &host.bring(&ghost.sign(suite, &["alice", "carol"])),
+        1,
+        "refused (person): the directory has nobody of the name ghost",
+    );
+    // Eight for one person, and no more.
+    for _ in 0..8 {
+        let_in(&host, &Text::new("none"));
+    }
+    let more = Text::new("none").sign(suite, &["alice", "carol"]);
+    said(&host.bring(&more), 2, "too many grants for this person");
+    said(
+        &host.bring(&Text { person: "dave", ..Text::new("none") }.sign(suite, &["alice", "carol"])),
+        0,
+        "accepted: dave",
+    );
+}
+
 #[test]
 fn a85_the_door_takes_a_text_and_does_nothing_else() {
     let host = Grants::start();
@@ -407,10 +457,8 @@ fn a86_one_user_takes_nothing_from_others() {
         let grant = Text::new("none").sign(suite, &["alice", "carol"]);
         said(&host.bring_as("carol", &grant), 0, "accepted");
         suite.host.must("pkill -KILL -x oncall-grant-ac");
-        wait_until("it is there again", || {
-            let again = Text::new("none").sign(suite, &["alice", "carol"]);
-            host.bring_as("root", &again).status.success()
-        });
+        let again = Text { person: "dave", ..Text::new("none") }.sign(suite, &["alice", "carol"]);
+        wait_until("it is there again", || host.bring_as("root", &again).status.success());
     }
     drop(silent);
     let log = suite.lines_of("oncall-grant-accept");

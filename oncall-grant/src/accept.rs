@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use grant::{Accepted, Document, Grant, GrantError, GrantId, Holders, Known, Refusal, Rule, Stored};
+use grant::{Accepted, Document, Grant, GrantError, GrantId, Holders, Refusal, Rule, Stored};
 use grant::{judge, stored_name, write_stored};
 use host::config::Grants;
 use host::{Config, clock, revoked, revoked_grants};
 use policy::{GrantRule, Principal, Revoked, Timestamp, Uptime};
 use signed::{SignatureError, Signers};
 use store::keys::KeyCopy;
+use store::lookups::Known;
 use trust::Owner;
 
 use crate::hold::Hold;
@@ -37,6 +38,10 @@ pub enum Problem {
     Refused(Box<Grant>, Refusal),
     /// The directory has shut the person out.
     Disabled(Principal),
+    /// The directory does not know the person.
+    Stranger(Principal),
+    /// The directory does not have the key for the person.
+    NotTheirKey(Principal),
     /// A grant of the same name was accepted, and it says something else.
     Other,
     /// No rule takes grants on this host.
@@ -52,6 +57,7 @@ impl Problem {
             Self::Form(_) => "form",
             Self::Refused(_, refusal) => refusal.reason().token(),
             Self::Disabled(_) => "account-disabled",
+            Self::Stranger(_) | Self::NotTheirKey(_) => "person",
             Self::Other => "same-id",
             Self::NoRules(_) => "no-rule",
             Self::CannotTell(_) => "cannot-tell",
@@ -70,6 +76,14 @@ impl fmt::Display for Problem {
             Self::Form(error) => write!(f, "refused: this is no grant: {error}"),
             Self::Refused(_, refusal) => write!(f, "refused ({}): {refusal}", refusal.reason()),
             Self::Disabled(person) => write!(f, "refused: the directory has disabled {person}"),
+            Self::Stranger(person) => {
+                write!(f, "refused (person): the directory has nobody of the name {person}")
+            }
+            Self::NotTheirKey(person) => write!(
+                f,
+                "refused (person): the directory does not have the key in the grant for {person}; ask for one with a key that it has, or with \
+                 `key: none` for sudo"
+            ),
             Self::Other => f.write_str("refused: another grant has the same name; ask for a new one"),
             Self::NoRules(host) => write!(f, "refused: no [[policy.grant]] covers this host ({host})"),
             Self::CannotTell(why) => write!(f, "cannot tell: {why}"),
@@ -91,22 +105,25 @@ pub struct Moment {
 /// It does not; why.
 pub fn accept(path: &Path, hold: &Hold, text: &[u8], moment: &Moment) -> Result<Outcome, Problem> {
     let document = Document::read(text).map_err(Problem::Form)?;
-    let site = Site::read(path, moment)?;
-    let known = site.known(hold.since(site.now, &moment.uptime));
+    let mut site = Site::read(path, moment)?;
+    let memory = hold.since(site.now, &moment.uptime);
     if let Some(kept) = hold.get(document.grant.id) {
         let earlier = Stored::read(&kept).ok().filter(|earlier| earlier.document.text == document.text);
         let earlier = earlier.ok_or(Problem::Other)?;
-        if site.stands(&earlier, &known, moment) {
+        if site.stands(&earlier, moment) {
             return Ok(Outcome::InForce(document.grant));
         }
+        // By a clock that was set back it is not accepted once more.
+        site.now = earlier.instant(site.now, &moment.uptime).unwrap_or(site.now);
     }
+    let known = site.known(memory);
     let signatures = OnceCell::new();
     let (rule, accepted) = site.judge(&document, &known, &signatures)?;
     let content = write_stored(&rule.name, site.now, &moment.uptime, text);
     let cannot = |error: std::io::Error| {
         Problem::CannotTell(format!("{}: {error}; nothing was accepted", site.config.paths.grants.display()))
     };
-    hold.keep(&stored_name(&document.grant), &content, site.now).map_err(cannot)?;
+    hold.keep(&stored_name(&document.grant), &content, &moment.uptime).map_err(cannot)?;
     Ok(Outcome::Accepted(accepted, rule.name.clone()))
 }
 
@@ -147,10 +164,9 @@ impl Site {
     }
 
     /// Does a grant stand that was accepted earlier, as any login would see it?
-    fn stands(&self, earlier: &Stored<'_>, known: &KnownSite<'_>, moment: &Moment) -> bool {
-        let at = (moment.now, &moment.uptime);
-        let known = Known { memory: Timestamp::MIN, ..known.of_grants() };
-        earlier.stands(&self.config.rules.grants, &known, &self.signers, at).is_ok()
+    fn stands(&self, earlier: &Stored<'_>, moment: &Moment) -> bool {
+        let (at, known) = ((moment.now, &moment.uptime), self.known(Timestamp::MIN));
+        earlier.stands(&self.config.rules.grants, &known.of_grants(), &self.signers, at).is_ok()
     }
 
     /// By the first rule that takes it; where none does, the first one's reason that is about this grant.
@@ -162,7 +178,7 @@ impl Site {
     ) -> Result<(&GrantRule, Accepted), Problem> {
         let grant = &document.grant;
         let holders = self.holders(document, &known.holders)?;
-        let known = Known { holders: &holders, ..known.of_grants() };
+        let known = grant::Known { holders: &holders, ..known.of_grants() };
         let signatures = || {
             let look = || document.signatures(&self.signers, self.now).collect();
             looked.get_or_init(look).iter().cloned()
@@ -191,12 +207,17 @@ impl Site {
         let copy = KeyCopy::open(&self.config.paths.keys, &scope, self.grants.copy_age, self.now);
         let copy = copy.map_err(cannot)?;
         let person = &document.grant.person;
-        if matches!(copy.known(person).map_err(cannot)?, store::lookups::Known::Disabled) {
-            return Err(Problem::Disabled(person.clone()));
+        let own = match copy.known(person).map_err(cannot)? {
+            Known::Keys(keys) => keys,
+            Known::Disabled => return Err(Problem::Disabled(person.clone())),
+            Known::Absent => return Err(Problem::Stranger(person.clone())),
+        };
+        // One approver alone would let himself in under another's name by a key that nobody is known to have.
+        if document.grant.key.as_ref().is_some_and(|key| !own.contains(key)) {
+            return Err(Problem::NotTheirKey(person.clone()));
         }
         // Whose a signature is says root's list alone: who lists an approver's key in their own entry changes nothing. But
         // for the person themselves, who has it then.
-        let own = copy.keys_of(person).map_err(cannot)?.unwrap_or_default();
         holders.extend(own.iter().map(|key| (person.clone(), key.sha256())));
         if let Some(key) = &document.grant.key {
             let people = copy.people_with(key).map_err(cannot)?;
@@ -214,8 +235,8 @@ struct KnownSite<'a> {
 }
 
 impl KnownSite<'_> {
-    fn of_grants(&self) -> Known<'_> {
-        Known {
+    fn of_grants(&self) -> grant::Known<'_> {
+        grant::Known {
             site: &self.site.grants.site,
             host: &self.site.config.rules.host,
             holders: &self.holders,

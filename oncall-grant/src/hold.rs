@@ -5,13 +5,19 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use grant::{GrantId, LARGEST_STORED, Stored, stored_id};
+use grant::{GrantId, LARGEST_STORED, LONGEST, OLDEST, Stored, stored_id, stored_person};
 use host::clock;
 use policy::{Span, Timestamp, Uptime};
 use trust::Owner;
 
-/// The most grants that are kept at once.
+/// The most grants that are in force at once.
 const MOST: usize = 256;
+
+/// The most of them for one person.
+const MOST_OF_ONE: usize = 8;
+
+/// The most that are kept, with those that are over.
+const MOST_KEPT: usize = 1024;
 
 /// The file with the instant since which this host remembers.
 const MEMORY: &str = ".memory";
@@ -22,6 +28,16 @@ pub struct Hold {
     directory: PathBuf,
     /// Since when it remembers.
     since: Uptime,
+}
+
+/// What a file is, by the time since this boot.
+enum State {
+    /// A grant that is in force, or will be.
+    InForce,
+    /// One that is over, whose text could be brought again.
+    Over,
+    /// Nothing that is needed.
+    Gone,
 }
 
 impl Hold {
@@ -60,29 +76,39 @@ impl Hold {
         names.filter(|name| stored_id(name).is_some()).collect()
     }
 
-    /// Keeps a grant in the file `name`, whole or not at all; those that are over at `now` go.
+    /// Keeps a grant in the file `name`, whole or not at all. One that is over stays for as long as its text could be
+    /// brought again: by the time since the boot it shows that it is, whatever the clock is set to.
     ///
     /// # Errors
     /// It cannot be written, or too many are kept.
-    pub fn keep(&self, name: &str, content: &[u8], now: Timestamp) -> io::Result<()> {
-        if self.sweep(now) >= MOST {
+    pub fn keep(&self, name: &str, content: &[u8], uptime: &Uptime) -> io::Result<()> {
+        let (mut in_force, mut own, mut kept) = (0, 0, 0);
+        for other in self.names().iter().filter(|other| *other != name) {
+            let is_own = stored_person(other) == stored_person(name);
+            match self.state(other, uptime) {
+                State::InForce => (in_force, own) = (in_force + 1, own + usize::from(is_own)),
+                State::Over => kept += 1,
+                State::Gone => _ = fs::remove_file(self.directory.join(other)),
+            }
+        }
+        if own >= MOST_OF_ONE {
+            return Err(io::Error::other("too many grants for this person are in force on this host"));
+        }
+        if in_force >= MOST || in_force + kept >= MOST_KEPT {
             return Err(io::Error::other("too many grants are in force on this host"));
         }
         self.write(name, content)
     }
 
-    /// Removes what is over, and what is none; how many are left.
-    fn sweep(&self, now: Timestamp) -> usize {
-        let is_over = |name: &String| {
-            let text = trust::read(&self.directory.join(name), Owner::Service, LARGEST_STORED as u64);
-            let end = |text: Vec<u8>| Some(Stored::read(&text).ok()?.document.grant.window.end());
-            text.ok().and_then(end).is_none_or(|end| end <= now)
-        };
-        let (over, left): (Vec<_>, Vec<_>) = self.names().into_iter().partition(is_over);
-        for name in over {
-            let _ = fs::remove_file(self.directory.join(name));
+    fn state(&self, name: &str, uptime: &Uptime) -> State {
+        let text = trust::read(&self.directory.join(name), Owner::Service, LARGEST_STORED as u64);
+        let Ok(text) = text else { return State::Gone };
+        let Ok(stored) = Stored::read(&text) else { return State::Gone };
+        match stored.age(uptime) {
+            Ok(age) if stored.at.plus(age) < stored.document.grant.window.end() => State::InForce,
+            Ok(age) if age.as_seconds() < OLDEST.as_seconds() + LONGEST.as_seconds() => State::Over,
+            _ => State::Gone,
         }
-        left.len()
     }
 
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {

@@ -212,9 +212,8 @@ fn log(outcome: &Result<Outcome, Problem>, by: &str, dropped: u64) {
         }
         Err(problem) => {
             let grant = if let Problem::Refused(grant, _) = problem { Some(grant.as_ref()) } else { None };
-            let person = grant.map_or("", |grant| grant.person.as_str());
-            let line = Line::new(person, "refused", problem.token());
-            // Of what is no grant nothing is logged.
+            // Whoever is named in it may know nothing of it. Of what is no grant nothing is logged.
+            let line = Line::new("", "refused", problem.token());
             let told = matches!(problem, Problem::CannotTell(_)).then(|| problem.to_string());
             (line.field("problem", &told.unwrap_or_default()), grant)
         }

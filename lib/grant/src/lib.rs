@@ -28,5 +28,5 @@ pub use id::GrantId;
 pub use judge::{Accepted, Known, LONGEST, OLDEST, Rule, judge, may_be_signed};
 pub use quorum::{Approval, Quorum};
 pub use refusal::{Reason, Refusal};
-pub use stored::{LARGEST_STORED, Stored, stored_id, stored_name, write_stored};
+pub use stored::{LARGEST_STORED, Stored, stored_id, stored_name, stored_person, write_stored};
 pub use text::{Grant, GrantError, LONGEST_REASON, MOST_HOSTS, is_site_name};

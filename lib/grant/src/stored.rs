@@ -53,6 +53,11 @@ pub fn stored_name(grant: &crate::Grant) -> String {
     format!("{}@{}.{}", grant.account, grant.person, grant.id)
 }
 
+/// The person in the name of a file, if it is one that [`stored_name`] gives.
+pub fn stored_person(name: &str) -> Option<&str> {
+    Some(name.rsplit_once('.')?.0.split_once('@')?.1)
+}
+
 /// The grant whose file has this name, if it is one that [`stored_name`] gives.
 pub fn stored_id(name: &str) -> Option<GrantId> {
     name.rsplit_once('.')?.1.parse().ok()
@@ -87,9 +92,16 @@ impl<'d> Stored<'d> {
     /// # Errors
     /// It was accepted in another boot: of that nothing is known.
     pub fn instant(&self, now: Timestamp, uptime: &Uptime) -> Result<Timestamp, Refusal> {
-        let elapsed = uptime.after(&self.uptime).ok_or(Refusal::Forgotten(now))?;
-        let elapsed = Span::seconds(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX));
-        Ok(now.max(self.at.plus(elapsed)))
+        Ok(now.max(self.at.plus(self.age(uptime)?)))
+    }
+
+    /// How long ago it was accepted, by the clock that cannot be set.
+    ///
+    /// # Errors
+    /// It was accepted in another boot: of that nothing is known.
+    pub fn age(&self, uptime: &Uptime) -> Result<Span, Refusal> {
+        let elapsed = uptime.after(&self.uptime).ok_or(Refusal::Forgotten(self.at))?;
+        Ok(Span::seconds(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)))
     }
 
     /// Does it stand: by the rule of that name, as it was accepted, and with nothing of it revoked since? `holders` of
@@ -105,6 +117,11 @@ impl<'d> Stored<'d> {
         (now, uptime): (Timestamp, &Uptime),
     ) -> Result<Granted, Refusal> {
         let now = self.instant(now, uptime)?;
+        // First what costs nothing: one that is over stays in its place for a while.
+        let end = self.document.grant.window.end();
+        if now >= end {
+            return Err(Refusal::Ended(end));
+        }
         let none = || Refusal::NoRule(known.host.name.clone());
         let rule = rules.iter().find(|rule| rule.name == self.rule).ok_or_else(none)?;
         let signatures = self.document.signatures(signers, self.at);

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use policy::Principal;
@@ -25,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// As long as others, or the same person, ask too often, it is asked again.
 const PERSISTENCE: Duration = Duration::from_secs(8);
 
+/// What comes through the door has come whole in this time: anybody with a key can hold a connection there.
+const DOOR_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -34,10 +38,10 @@ pub fn run(by: Option<&str>) -> Said {
         Ok(by) => by,
         Err(error) => return Said::usage(format_args!("--by: not a person's name: {error}")),
     };
-    let mut text = Vec::new();
-    if let Err(error) = io::stdin().take(LONGEST).read_to_end(&mut text) {
-        return Said::failure(CANNOT_TELL, format_args!("standard input: {error}"));
-    }
+    let text = match read_within(io::stdin(), by.as_ref().map(|_| DOOR_PATIENCE)) {
+        Ok(text) => text,
+        Err(error) => return Said::failure(CANNOT_TELL, format_args!("standard input: {error}")),
+    };
     let line = by.map_or_else(|| "use 1\n".to_string(), |by| format!("use 1 by {by}\n"));
     let sent = [line.as_bytes(), &text].concat();
     let end = Instant::now() + PERSISTENCE;
@@ -49,6 +53,19 @@ pub fn run(by: Option<&str>) -> Said {
             Err(problem) => return Said::failure(CANNOT_TELL, problem),
         }
     }
+}
+
+/// All of `input`; where there is a `limit`, if it ends within that.
+fn read_within(input: impl Read + Send + 'static, limit: Option<Duration>) -> Result<Vec<u8>, String> {
+    let read = move || {
+        let mut text = Vec::new();
+        input.take(LONGEST).read_to_end(&mut text).map(|_| text).map_err(|error| error.to_string())
+    };
+    let Some(limit) = limit else { return read() };
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(read()));
+    let late = |_| format!("no end of it within {} seconds; send the grant at once", limit.as_secs());
+    receiver.recv_timeout(limit).map_err(late)?
 }
 
 /// Lets some of the second go by in which nothing more is judged.
@@ -70,9 +87,12 @@ fn ask(path: &Path, sent: &[u8]) -> Result<(u8, String), String> {
     stream.set_write_timeout(Some(PATIENCE)).map_err(cut)?;
     // One that takes no more has answered already.
     let _ = stream.write_all(sent).and_then(|()| stream.shutdown(Shutdown::Write));
-    let mut told = String::new();
-    (&stream).take(LONGEST_ANSWER).read_to_string(&mut told).map_err(cut)?;
-    understood(&told).ok_or_else(|| format!("{SOCKET}: closed without an answer; try again"))
+    let mut told = Vec::new();
+    // What is answered before all was read ends in a reset; the answer is whole then.
+    let read = (&stream).take(LONGEST_ANSWER).read_to_end(&mut told);
+    read.map(drop).or_else(|error| if told.ends_with(b"\n") { Ok(()) } else { Err(cut(error)) })?;
+    understood(&String::from_utf8_lossy(&told))
+        .ok_or_else(|| format!("{SOCKET}: closed without an answer; try again"))
 }
 
 /// `0 accepted: …`, one line.
@@ -85,6 +105,17 @@ fn understood(told: &str) -> Option<(u8, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_sends_no_end_is_waited_for_as_long_as_is_said() {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.write_all(b"form: 1\n").unwrap();
+        let late = read_within(there.try_clone().unwrap(), Some(Duration::from_millis(10))).unwrap_err();
+        assert!(late.starts_with("no end of it within 0 seconds"), "{late}");
+        let whole = |limit| read_within(&b"form: 1\n"[..], limit);
+        assert_eq!(whole(None), whole(Some(Duration::from_secs(600))));
+        assert_eq!(whole(None).unwrap(), b"form: 1\n");
+    }
 
     #[test]
     fn an_answer_is_a_status_and_a_line() {
