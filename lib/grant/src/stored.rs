@@ -92,7 +92,8 @@ impl<'d> Stored<'d> {
     /// # Errors
     /// It was accepted in another boot: of that nothing is known.
     pub fn instant(&self, now: Timestamp, uptime: &Uptime) -> Result<Timestamp, Refusal> {
-        Ok(now.max(self.at.plus(self.age(uptime)?)))
+        let age = self.age(uptime).map_err(|_| Refusal::Forgotten(now))?;
+        Ok(now.max(self.at.plus(age)))
     }
 
     /// How long ago it was accepted, by the clock that cannot be set.
