@@ -15,12 +15,9 @@ use crate::problem::Problem;
 use crate::reason::Outcome;
 use crate::rules::{Candidate, Options, Owner, Printed, Standing};
 
-/// The account.
-pub const ACCOUNT: &str = "oncall-grant";
-
 /// Is it the one that is asked about?
 pub fn is_door(account: &Account) -> bool {
-    account.as_str() == ACCOUNT
+    account.as_str() == host::config::GRANT_DOOR
 }
 
 /// The offered key, if somebody has it by the last copy of the directory or by grant-signers. Where no rule takes grants

@@ -85,7 +85,7 @@ impl Answer {
                 );
             }
         }
-        rules::listed(&people)
+        Principal::list(&people, ",")
     }
 
     /// How many keys open the account.

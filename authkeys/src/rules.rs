@@ -109,15 +109,14 @@ impl fmt::Display for Why {
                 write!(f, "dropped: {account} is revoked on this host, and closed to its programs (revoked)")
             }
             Self::Owners(people) => {
-                write!(f, "dropped: several people have it: {} (ambiguous-person)", listed(people))
+                write!(
+                    f,
+                    "dropped: several people have it: {} (ambiguous-person)",
+                    Principal::list(people, ",")
+                )
             }
         }
     }
-}
-
-/// `alice,bob`.
-pub fn listed(people: &[Principal]) -> String {
-    people.iter().map(Principal::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// Why a rule keeps a key back.

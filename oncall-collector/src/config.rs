@@ -132,7 +132,7 @@ impl File {
     fn check(self, path: &Path) -> Result<Config, Problem> {
         let beside = |name: &Path| beside(path, name);
         let fleet = self.fleet.get_ref().clone();
-        if !fleet::is_fleet_name(&fleet) {
+        if !policy::is_site_name(&fleet) {
             let text = format!("`{fleet}` is no name of a fleet; write up to 64 letters, digits, . _ and -");
             return Err((self.fleet.span().start, text));
         }

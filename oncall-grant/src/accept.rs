@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use grant::{Accepted, Document, Grant, GrantError, GrantId, Holders, Refusal, Rule, Stored};
+use grant::{Accepted, Document, Grant, GrantError, GrantId, Holders, Refusal, Stored};
 use grant::{judge, stored_name, write_stored};
 use host::config::Grants;
 use host::{Config, clock, revoked, revoked_grants};
@@ -16,9 +16,6 @@ use store::lookups::Known;
 use trust::Owner;
 
 use crate::hold::Hold;
-
-/// The longest file of signers that is read, in bytes.
-const LARGEST_SIGNERS: u64 = 256 * 1024;
 
 /// What became of a grant.
 #[derive(Debug)]
@@ -153,7 +150,7 @@ impl Site {
             return Err(cannot(&"what the fleet has revoked is too old; run oncall-cache pull"));
         }
         let ids = revoked_grants::read(&grants.revoked).map_err(|error| cannot(&error))?;
-        let signers = trust::read(&grants.signers, Owner::Root, LARGEST_SIGNERS);
+        let signers = trust::read(&grants.signers, Owner::Root, Signers::LARGEST as u64);
         let (signers, _) = Signers::parse(&signers.map_err(|error| cannot(&error))?);
         let revoked_grants = ids.iter().filter_map(|id| id.parse().ok()).collect();
         Ok(Self { config, grants, revoked, revoked_grants, signers, now })
@@ -186,7 +183,7 @@ impl Site {
         let mut refusals = Vec::new();
         for rule in &self.config.rules.grants {
             let lazily = std::iter::once_with(signatures).flatten();
-            match judge(grant, &known, &Rule::of(rule), lazily, self.now) {
+            match judge(grant, &known, rule, lazily, self.now) {
                 Ok(accepted) => return Ok((rule, accepted)),
                 Err(refusal) => refusals.push(refusal),
             }

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use grant::{GrantId, LARGEST_STORED, LONGEST, OLDEST, Stored, stored_id, stored_person};
+use grant::{GrantId, LARGEST_STORED, OLDEST, Stored, stored_id, stored_person};
 use host::clock;
-use policy::{Span, Timestamp, Uptime};
+use policy::{GrantRule, Span, Timestamp, Uptime};
 use trust::Owner;
 
 /// The most grants that are in force at once.
@@ -106,7 +106,9 @@ impl Hold {
         let Ok(stored) = Stored::read(&text) else { return State::Gone };
         match stored.age(uptime) {
             Ok(age) if stored.at.plus(age) < stored.document.grant.window.end() => State::InForce,
-            Ok(age) if age.as_seconds() < OLDEST.as_seconds() + LONGEST.as_seconds() => State::Over,
+            Ok(age) if age.as_seconds() < OLDEST.as_seconds() + GrantRule::LONGEST.as_seconds() => {
+                State::Over
+            }
             _ => State::Gone,
         }
     }

@@ -29,9 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest first line, in bytes.
 const LONGEST_LINE: usize = 64;
 
-/// The account of the door, which says who is at it.
-const DOOR: &str = "oncall-grant";
-
 /// What all connections share.
 struct Shared {
     config: PathBuf,
@@ -118,7 +115,7 @@ fn one(shared: &Shared, stream: &UnixStream, uid: u32) {
         );
     };
     let name = accounts::name_of(Uid::from_raw(uid));
-    let by = said.filter(|_| name.as_deref() == Some(DOOR));
+    let by = said.filter(|_| name.as_deref() == Some(host::config::GRANT_DOOR));
     let asker: Asker = (uid, by.as_ref().map(ToString::to_string));
     if !lock(&shared.limits).judge(&asker, Instant::now()) {
         return answer(stream, 2, BUSY);
@@ -175,15 +172,12 @@ fn told(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Accepted(accepted, _) => {
             let grant = &accepted.grant;
-            let mut names: Vec<&str> = accepted.approvals.iter().map(|one| one.person.as_str()).collect();
-            names.sort_unstable();
-            names.dedup();
             format!(
                 "accepted: {} may enter {} on this host until {} (signed by {}; grant {})",
                 grant.person,
                 grant.account,
                 accepted.until(),
-                names.join(" and "),
+                Principal::list(accepted.approvers(), " and "),
                 grant.id
             )
         }
@@ -201,11 +195,11 @@ fn told(outcome: &Outcome) -> String {
 fn log(outcome: &Result<Outcome, Problem>, by: &str, dropped: u64) {
     let (line, grant) = match outcome {
         Ok(Outcome::Accepted(accepted, rule)) => {
-            let mut names: Vec<&str> = accepted.approvals.iter().map(|one| one.person.as_str()).collect();
-            names.sort_unstable();
-            names.dedup();
             let line = Line::new(accepted.grant.person.as_str(), "accepted", "grant");
-            (line.field("rule", rule).field("approvers", &names.join(",")), Some(&accepted.grant))
+            (
+                line.field("rule", rule).field("approvers", &Principal::list(accepted.approvers(), ",")),
+                Some(&accepted.grant),
+            )
         }
         Ok(Outcome::InForce(grant)) => {
             (Line::new(grant.person.as_str(), "accepted", "in-force"), Some(grant))

@@ -52,7 +52,7 @@ impl Human {
     /// Who it may be, for those who read the log.
     pub fn names(&self) -> String {
         match self {
-            Self::Several(people) => people.iter().map(Principal::as_str).collect::<Vec<_>>().join(","),
+            Self::Several(people) => Principal::list(people, ","),
             Self::Named(_) | Self::Program(_) | Self::Revoked(_) | Self::Taken(_) | Self::Other(_) => {
                 String::new()
             }

@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use grant::{Document, Holders, Known, Quorum, Rule, judge};
+use grant::{Document, Holders, Known, judge};
 use libfuzzer_sys::fuzz_target;
-use policy::{Account, Host, HostSelector, Principal, Revoked, Span, Timestamp};
+use policy::{Account, GrantRule, Host, HostSelector, Principal, Quorum, Revoked, Span, Timestamp};
 use signed::{Purpose, Signer, Signers, SigningKey};
 
 /// What alice and carol have signed in the seeds: an hour of root on db7 for bob.
@@ -40,7 +40,8 @@ fuzz_target!(|bytes: &[u8]| {
         revoked_grants: &revoked_grants,
         memory: Timestamp::MIN,
     };
-    let rule = Rule {
+    let rule = GrantRule {
+        name: "night".into(),
         hosts: vec![HostSelector::parse("*")],
         accounts: Account::new("root").into_iter().collect(),
         approvers: ["alice", "carol"].into_iter().filter_map(|name| Principal::new(name).ok()).collect(),

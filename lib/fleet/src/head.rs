@@ -18,9 +18,6 @@ pub const LARGEST_HEAD: usize = 4096;
 /// The form that is written and read.
 const FORM: &str = "1";
 
-/// The longest name of a fleet, in bytes.
-const LONGEST_FLEET: usize = 64;
-
 /// The most characters of padding.
 const MOST_PAD: usize = 256;
 
@@ -97,12 +94,6 @@ impl From<TextError> for HeadError {
     }
 }
 
-/// May a fleet have this name: letters, digits, `.`, `_` and `-`, at most 64?
-pub fn is_fleet_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=LONGEST_FLEET).contains(&name.len()) && name.bytes().all(fits)
-}
-
 impl Head {
     /// Reads the text that is signed.
     ///
@@ -144,7 +135,7 @@ impl Head {
 
     fn check(&self) -> Result<(), HeadError> {
         let value = |is_possible: bool, name| if is_possible { Ok(()) } else { Err(HeadError::Value(name)) };
-        value(is_fleet_name(&self.fleet), "fleet")?;
+        value(policy::is_site_name(&self.fleet), "fleet")?;
         value(self.issued < self.valid, "valid")?;
         value(self.rota.is_some() == self.rota_read.is_some(), "rota-read")?;
         value(self.people.is_some() == self.people_read.is_some(), "people-read")?;

@@ -22,7 +22,7 @@ pub mod people;
 mod rota;
 
 pub use digest::Digest;
-pub use head::{Head, HeadError, LARGEST_HEAD, is_fleet_name};
+pub use head::{Head, HeadError, LARGEST_HEAD};
 pub use judge::{HeadRefusal, Known, Mark, Origin, Standing};
 pub use merge::later;
 pub use object::{LARGEST_OBJECT, ObjectError, ObjectRef, Part};

@@ -5,45 +5,14 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use policy::revocations::Subject;
-use policy::{Account, Digest, GrantRule, Host, HostSelector, Principal, Revoked, Rules, Span, Timestamp};
+use policy::{Account, Digest, GrantRule, Host, Principal, Quorum, Revoked, Rules, Span, Timestamp};
 use signed::SignatureError;
 
 use crate::quorum::{approvals, people};
-use crate::{Approval, Grant, GrantId, Holders, Quorum, Refusal};
-
-/// The longest right that any rule gives.
-pub const LONGEST: Span = Span::hours(12);
+use crate::{Approval, Grant, GrantId, Holders, Refusal};
 
 /// How long after it was issued a grant may be brought, and may begin: nobody keeps a stock of them.
 pub const OLDEST: Span = Span::hours(24);
-
-/// Who may let people in where, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// Which hosts it covers; any one entry is enough.
-    pub hosts: Vec<HostSelector>,
-    /// The accounts that may be entered.
-    pub accounts: BTreeSet<Account>,
-    /// Whose signatures count.
-    pub approvers: BTreeSet<Principal>,
-    /// How many of them it takes.
-    pub quorum: Quorum,
-    /// The longest right; what is above [`LONGEST`] counts as that.
-    pub max: Span,
-}
-
-impl Rule {
-    /// What the configuration says. A quorum that there is not counts as the larger one.
-    pub fn of(rule: &GrantRule) -> Self {
-        Self {
-            hosts: rule.hosts.clone(),
-            accounts: rule.accounts.iter().cloned().collect(),
-            approvers: rule.approvers.iter().cloned().collect(),
-            quorum: Quorum::new(rule.quorum).unwrap_or(Quorum::Two),
-            max: rule.max,
-        }
-    }
-}
 
 /// What a host knows when it judges.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +50,7 @@ pub struct Accepted {
 pub fn judge(
     grant: &Grant,
     known: &Known<'_>,
-    rule: &Rule,
+    rule: &GrantRule,
     signatures: impl IntoIterator<Item = Result<Digest, SignatureError>>,
     now: Timestamp,
 ) -> Result<Accepted, Refusal> {
@@ -94,7 +63,7 @@ pub fn judge(
     }
     own_key(grant, known, rule)?;
     known.is_revoked(grant, now)?;
-    length(grant, rule.max.min(LONGEST))?;
+    length(grant, rule.max.min(GrantRule::LONGEST))?;
     age(grant, now)?;
     if grant.issued < known.memory {
         return Err(Refusal::Forgotten(known.memory));
@@ -137,7 +106,7 @@ impl Known<'_> {
 
 /// The key in the grant is the person's, as far as this host knows: not an approver's, who would let himself in under
 /// another's name; and not somebody else's alone.
-fn own_key(grant: &Grant, known: &Known<'_>, rule: &Rule) -> Result<(), Refusal> {
+fn own_key(grant: &Grant, known: &Known<'_>, rule: &GrantRule) -> Result<(), Refusal> {
     let Some(key) = grant.key.as_ref().map(key::PublicKey::sha256) else { return Ok(()) };
     let others = || known.holders.of_key(&key).filter(|person| **person != grant.person);
     let approver = others().find(|person| rule.approvers.contains(person));
@@ -150,7 +119,7 @@ fn own_key(grant: &Grant, known: &Known<'_>, rule: &Rule) -> Result<(), Refusal>
 /// # Errors
 /// No host could; why.
 pub fn may_be_signed(grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
-    length(grant, LONGEST)?;
+    length(grant, GrantRule::LONGEST)?;
     age(grant, now)
 }
 
@@ -180,6 +149,11 @@ fn age(grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
 }
 
 impl Accepted {
+    /// Who let the person in, each once, in order.
+    pub fn approvers(&self) -> BTreeSet<&Principal> {
+        self.approvals.iter().map(|approval| &approval.person).collect()
+    }
+
     /// The first instant at which it is over.
     pub fn until(&self) -> Timestamp {
         self.grant.window.end()

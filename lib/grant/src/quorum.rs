@@ -4,38 +4,10 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use policy::revocations::Subject;
-use policy::{Digest, Principal, Timestamp};
+use policy::{Digest, GrantRule, Principal, Timestamp};
 use signed::{MOST_SIGNATURES, SignatureError};
 
-use crate::{Grant, Known, Refusal, Rule};
-
-/// How many different people must have signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quorum {
-    /// One.
-    One,
-    /// Two.
-    Two,
-}
-
-impl Quorum {
-    /// So many people.
-    pub const fn people(self) -> usize {
-        match self {
-            Self::One => 1,
-            Self::Two => 2,
-        }
-    }
-
-    /// A quorum of so many people, if there is one.
-    pub const fn new(people: usize) -> Option<Self> {
-        match people {
-            1 => Some(Self::One),
-            2 => Some(Self::Two),
-            _ => None,
-        }
-    }
-}
+use crate::{Grant, Known, Refusal};
 
 /// A signature that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +47,7 @@ enum Voice {
 
 /// A signature is an approver's if exactly one approver has the key, and the beneficiary has it not. Others who have it
 /// change nothing: anybody could write it into his own entry.
-fn voice(grant: &Grant, known: &Known<'_>, rule: &Rule, key: &Digest) -> Voice {
+fn voice(grant: &Grant, known: &Known<'_>, rule: &GrantRule, key: &Digest) -> Voice {
     let is_named = grant.key.as_ref().is_some_and(|own| own.sha256() == *key);
     if is_named || known.holders.has(&grant.person, key) {
         return Voice::Own;
@@ -93,7 +65,7 @@ fn voice(grant: &Grant, known: &Known<'_>, rule: &Rule, key: &Digest) -> Voice {
 pub(crate) fn approvals(
     grant: &Grant,
     known: &Known<'_>,
-    rule: &Rule,
+    rule: &GrantRule,
     signatures: impl Iterator<Item = Result<Digest, SignatureError>>,
     now: Timestamp,
 ) -> Result<Vec<Approval>, Refusal> {

@@ -19,7 +19,7 @@ use policy::{GrantRule, Granted, Span, Timestamp, Uptime};
 use signed::Signers;
 
 use crate::judge::judge;
-use crate::{Accepted, Document, GrantError, GrantId, Known, LARGEST_DOCUMENT, Refusal, Rule};
+use crate::{Document, GrantError, GrantId, Known, LARGEST_DOCUMENT, Refusal};
 
 /// The form that is written and read.
 const FORM: &str = "accepted 1";
@@ -126,12 +126,9 @@ impl<'d> Stored<'d> {
         let none = || Refusal::NoRule(known.host.name.clone());
         let rule = rules.iter().find(|rule| rule.name == self.rule).ok_or_else(none)?;
         let signatures = self.document.signatures(signers, self.at);
-        let accepted = judge(&self.document.grant, known, &Rule::of(rule), signatures, self.at)?;
-        let Accepted { grant, approvals, .. } = &accepted;
+        let accepted = judge(&self.document.grant, known, rule, signatures, self.at)?;
+        let grant = &accepted.grant;
         accepted.admits(&grant.person, &grant.account, known, now)?;
-        let mut approvers: Vec<_> = approvals.iter().map(|approval| approval.person.clone()).collect();
-        approvers.sort();
-        approvers.dedup();
         Ok(Granted {
             id: grant.id.to_string(),
             rule: rule.name.clone(),
@@ -139,7 +136,7 @@ impl<'d> Stored<'d> {
             account: grant.account.clone(),
             key: grant.key.as_ref().map(PublicKey::line),
             window: grant.window,
-            approvers,
+            approvers: accepted.approvers().into_iter().cloned().collect(),
             reason: grant.reason.clone(),
         })
     }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use key::{KeyProblem, PublicKey};
-use policy::{Account, Principal, Timestamp, Window};
+use policy::{Account, Principal, Timestamp, Window, is_plain_name, is_site_name};
 use signed::SignatureError;
 use signed::text::{Reader, TextError, Writer};
 
@@ -27,9 +27,8 @@ pub const MOST_HOSTS: usize = 16;
 /// The longest reason, in bytes.
 pub const LONGEST_REASON: usize = 120;
 
-/// The longest name of a host (RFC 1035, section 2.3.4) and of a site, in bytes.
+/// The longest name of a host, in bytes (RFC 1035, section 2.3.4).
 const LONGEST_HOST: usize = 253;
-const LONGEST_SITE: usize = 64;
 
 /// What a line without a beneficiary's key has in its place.
 const NO_KEY: &str = "none";
@@ -105,16 +104,6 @@ impl From<TextError> for GrantError {
     }
 }
 
-/// May a site have this name: letters, digits, `.`, `_` and `-`, at most 64? A fleet's name is one.
-pub fn is_site_name(name: &str) -> bool {
-    is_plain(name, LONGEST_SITE)
-}
-
-fn is_plain(name: &str, longest: usize) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=longest).contains(&name.len()) && name.bytes().all(fits)
-}
-
 fn is_reason(reason: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b" .,:;?!()/+=#%_-".contains(&byte);
     (1..=LONGEST_REASON).contains(&reason.len())
@@ -188,7 +177,7 @@ impl Grant {
         holds(is_site_name(&self.site), SITE)?;
         let different: BTreeSet<&String> = self.hosts.iter().collect();
         holds((1..=MOST_HOSTS).contains(&self.hosts.len()) && different.len() == self.hosts.len(), HOSTS)?;
-        holds(self.hosts.iter().all(|name| is_plain(name, LONGEST_HOST)), HOSTS)?;
+        holds(self.hosts.iter().all(|name| is_plain_name(name, LONGEST_HOST)), HOSTS)?;
         holds(self.person.as_str() != "root", PERSON)?;
         holds(self.window.start().has_date(), instant("not-before"))?;
         holds(self.window.end().has_date(), instant("not-after"))?;

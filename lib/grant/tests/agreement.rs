@@ -10,11 +10,13 @@
 
 use std::collections::BTreeSet;
 
-use grant::{Document, Grant, GrantId, Holders, Known, Quorum, Rule, judge};
+use grant::{Document, Grant, GrantId, Holders, Known, judge};
 use key::PublicKey;
 use mutate::Dice;
 use policy::revocations::{Order, Revocations, Subject};
-use policy::{Account, Digest, Host, HostSelector, Principal, Revoked, Span, Timestamp, Window};
+use policy::{
+    Account, Digest, GrantRule, Host, HostSelector, Principal, Quorum, Revoked, Span, Timestamp, Window,
+};
 use signed::SignatureError;
 
 const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
@@ -206,7 +208,8 @@ fn judged(text: &[u8], world: &World, keys: &Keys) -> Option<bool> {
         revoked_grants: &grants,
         memory: Timestamp::from_unix(world.memory),
     };
-    let rule = Rule {
+    let rule = GrantRule {
+        name: "night".into(),
         hosts: world.rule_hosts.iter().map(|name| HostSelector::parse(name)).collect(),
         accounts: world.accounts.iter().map(|name| Account::new(name).unwrap()).collect(),
         approvers: world.approvers.iter().map(|name| Principal::new(name).unwrap()).collect(),

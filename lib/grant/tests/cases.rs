@@ -10,8 +10,8 @@
 mod site;
 mod stored;
 
-use grant::{Document, Grant, GrantId, Holders, Quorum, Reason, Refusal, is_site_name, may_be_signed};
-use policy::{Account, HostSelector, Principal, Span, Timestamp, Window};
+use grant::{Document, Grant, GrantId, Holders, Reason, Refusal, may_be_signed};
+use policy::{Account, HostSelector, Principal, Quorum, Span, Timestamp, Window, is_site_name};
 use signed::{Purpose, SignatureError};
 use site::{Site, at, person, word};
 

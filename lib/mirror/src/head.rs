@@ -8,9 +8,6 @@ use policy::Timestamp;
 use signed::{DeadLine, Purpose, SignatureError, Signers};
 use trust::{Owner, Refusal};
 
-/// The largest file of signers, in bytes.
-const LARGEST_SIGNERS: u64 = 256 * 1024;
-
 /// Whom a host trusts with its fleet: `[fleet]`, and the file of signers that it names.
 #[derive(Debug, Clone, Copy)]
 pub struct Trusted<'a> {
@@ -79,7 +76,7 @@ impl std::error::Error for FleetError {}
 /// # Errors
 /// The file is missing, or somebody else could have written it.
 pub fn read_signers(path: &Path) -> Result<(Signers, Vec<DeadLine>), Refusal> {
-    Ok(Signers::parse(&trust::read(path, Owner::Root, LARGEST_SIGNERS)?))
+    Ok(Signers::parse(&trust::read(path, Owner::Root, Signers::LARGEST as u64)?))
 }
 
 /// Judges a head from a store or from this host's mirror; `mark` is the verifier's own.

@@ -3,6 +3,7 @@
 //! Whose signatures there are, and whether they are enough, is not asked here: `grant` judges that, and what comes
 //! out of it is a [`Granted`].
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -16,16 +17,47 @@ pub struct GrantRule {
     /// Which hosts it covers; any one entry is enough.
     pub hosts: Vec<HostSelector>,
     /// The accounts that may be entered.
-    pub accounts: Vec<Account>,
+    pub accounts: BTreeSet<Account>,
     /// Whose signatures count.
-    pub approvers: Vec<Principal>,
-    /// How many of them it takes: 1 or 2.
-    pub quorum: usize,
-    /// The longest right.
+    pub approvers: BTreeSet<Principal>,
+    /// How many of them it takes.
+    pub quorum: Quorum,
+    /// The longest right; what is above [`GrantRule::LONGEST`] counts as that.
     pub max: Span,
 }
 
+/// How many different people must have signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quorum {
+    /// One.
+    One,
+    /// Two.
+    Two,
+}
+
+impl Quorum {
+    /// So many people.
+    pub const fn people(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    /// A quorum of so many people, if there is one.
+    pub const fn new(people: usize) -> Option<Self> {
+        match people {
+            1 => Some(Self::One),
+            2 => Some(Self::Two),
+            _ => None,
+        }
+    }
+}
+
 impl GrantRule {
+    /// The longest right that any rule gives.
+    pub const LONGEST: Span = Span::hours(12);
+
     /// Does the rule say anything about `host`?
     pub fn covers(&self, host: &Host) -> bool {
         self.hosts.iter().any(|selector| selector.covers(host))
@@ -65,4 +97,33 @@ impl Granted {
 pub fn entered<'a>(service: &str, account: &'a str) -> &'a str {
     let leads_to_root = (asks_the_caller(service) && !is_su(service)) || service == "polkit-1";
     if leads_to_root { "root" } else { account }
+}
+
+/// Can this be the name of a fleet, of a site, or of a rule: 1 to 64 letters, digits, `.`, `_` and `-`?
+pub fn is_site_name(name: &str) -> bool {
+    is_plain_name(name, 64)
+}
+
+/// Is it letters, digits, `.`, `_` and `-`, at least one and at most `longest`?
+pub fn is_plain_name(name: &str, longest: usize) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=longest).contains(&name.len()) && name.bytes().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_site_has_a_plain_name() {
+        for good in ["example", "a.b_c-D9", &"x".repeat(64)] {
+            assert!(is_site_name(good), "{good:?}");
+        }
+        for wrong in ["", "a b", "a/b", "\u{e9}", &"x".repeat(65)] {
+            assert!(!is_site_name(wrong), "{wrong:?}");
+        }
+        let plain = (0..=255u8).map(char::from).filter(|letter| is_site_name(&letter.to_string()));
+        assert_eq!(plain.count(), 26 + 26 + 10 + 3);
+    }
 }

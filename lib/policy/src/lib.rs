@@ -37,7 +37,7 @@ pub use automation::{Automation, Digest};
 pub use clock::{Proven, Uptime, floor};
 pub use decision::{Actor, Evidence, Judge, Login, admitted, anyone, decide, on_call_now, told_on_call};
 pub use from::FromPattern;
-pub use grants::{GrantRule, Granted, entered};
+pub use grants::{GrantRule, Granted, Quorum, entered, is_plain_name, is_site_name};
 pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};
 pub use line::{OneLine, is_printable, plain};
 pub use mode::{Effect, Mode};

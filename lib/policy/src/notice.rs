@@ -4,7 +4,6 @@ use core::fmt;
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::{Decision, Ground, Principal, Span, Timestamp};
 
@@ -27,8 +26,8 @@ impl Notice {
         let (right, end) = match &decision.ground {
             Ground::OnCall(ground) => (format!("on call for {}", ground.schedule_name), ground.stretch.end()),
             Ground::Grant(grant) => {
-                let names: Vec<&str> = grant.approvers.iter().map(Principal::as_str).collect();
-                (format!("let in by {} (grant {})", names.join(" and "), grant.id), grant.window.end())
+                let names = Principal::list(&grant.approvers, " and ");
+                (format!("let in by {names} (grant {})", grant.id), grant.window.end())
             }
             _ => return None,
         };

@@ -4,6 +4,7 @@
 //! log lines and group files. A name outside it is refused before anything is read or sent.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// The longest name, in bytes: what `useradd` and utmp hold.
@@ -119,6 +120,11 @@ impl Account {
 }
 
 impl Principal {
+    /// Their names, with `between` between two of them: `alice,bob`.
+    pub fn list<'a>(people: impl IntoIterator<Item = &'a Self>, between: &str) -> String {
+        people.into_iter().map(Self::as_str).collect::<Vec<_>>().join(between)
+    }
+
     /// The personal account of this person.
     pub fn personal_account(&self) -> Account {
         Account(self.0.clone())

@@ -65,11 +65,10 @@ impl Line {
                     .field("why", &revocation.reason);
             }
             Ground::Grant(grant) => {
-                let approvers: Vec<&str> = grant.approvers.iter().map(policy::Principal::as_str).collect();
                 line = line
                     .field("rule", &grant.rule)
                     .field("grant", &grant.id)
-                    .field("approvers", &approvers.join(","))
+                    .field("approvers", &policy::Principal::list(&grant.approvers, ","))
                     .field("why", &grant.reason)
                     .field("until", &grant.window.end().to_string());
             }

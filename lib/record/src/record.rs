@@ -223,7 +223,7 @@ impl Record {
             Ground::Grant(grant) => Self {
                 rule: grant.rule.clone(),
                 grant: grant.id.clone(),
-                approvers: names(&grant.approvers),
+                approvers: Principal::list(&grant.approvers, ","),
                 start: Some(grant.window.start()),
                 end: Some(grant.window.end()),
                 why: grant.reason.clone(),
@@ -262,11 +262,6 @@ impl Record {
     pub fn effect(&self) -> Option<Effect> {
         self.effect.as_ref()?.known().copied()
     }
-}
-
-/// `alice,bob`.
-fn names(people: &[Principal]) -> String {
-    people.iter().map(Principal::as_str).collect::<Vec<_>>().join(",")
 }
 
 impl Field for String {

@@ -20,9 +20,6 @@ use ssh_key::public::KeyData;
 
 use crate::{Purpose, SignatureError, shown};
 
-/// The longest file, in bytes (256 KiB). Of a longer one nothing is taken.
-const LARGEST_FILE: usize = 256 * 1024;
-
 /// The most lines, with comments and empty ones.
 const MOST_LINES: usize = 2048;
 
@@ -97,7 +94,11 @@ impl fmt::Display for LineProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FileTooLong => {
-                write!(f, "more than {LARGEST_FILE} bytes or {MOST_LINES} lines; no line of the file counts")
+                write!(
+                    f,
+                    "more than {} bytes or {MOST_LINES} lines; no line of the file counts",
+                    Signers::LARGEST
+                )
             }
             Self::Bytes => f.write_str("bytes that are not printable ASCII (carriage returns?)"),
             Self::Name => f.write_str("the name is not one name of letters, digits and . _ + @ -"),
@@ -209,9 +210,12 @@ impl fmt::Display for Signer {
 }
 
 impl Signers {
+    /// The largest file of signers that is read, in bytes: 256 KiB.
+    pub const LARGEST: usize = 256 * 1024;
+
     /// Reads a signers file: who may sign, and the lines that count for nothing.
     pub fn parse(text: &[u8]) -> (Self, Vec<DeadLine>) {
-        if text.len() > LARGEST_FILE || text.split(|byte| *byte == b'\n').count() > MOST_LINES {
+        if text.len() > Self::LARGEST || text.split(|byte| *byte == b'\n').count() > MOST_LINES {
             return (Self::default(), Vec::from([DeadLine { line: 1, problem: LineProblem::FileTooLong }]));
         }
         let (mut alive, mut dead) = (Vec::new(), Vec::new());
@@ -511,7 +515,7 @@ mod tests {
     fn a_file_too_long_lets_nobody_sign() {
         let line = format!("alice namespaces=\"head@authkeys\" {}\n", made_keys::numbered(1));
         let dead = vec![DeadLine { line: 1, problem: LineProblem::FileTooLong }];
-        let long = format!("{line}{}", "#".repeat(LARGEST_FILE));
+        let long = format!("{line}{}", "#".repeat(Signers::LARGEST));
         assert_eq!(Signers::parse(long.as_bytes()), (Signers::default(), dead.clone()));
         let lines = format!("{line}{}", "\n".repeat(MOST_LINES));
         assert_eq!(Signers::parse(lines.as_bytes()), (Signers::default(), dead));

@@ -14,9 +14,6 @@ use trust::Owner;
 /// The most files that are looked at: whoever accepts grants keeps fewer.
 const MOST: usize = 4096;
 
-/// The longest file of signers that is read, in bytes.
-const LARGEST_SIGNERS: u64 = 256 * 1024;
-
 /// Of which grants it is asked.
 #[derive(Debug, Clone, Copy)]
 pub enum Which<'a> {
@@ -75,7 +72,7 @@ pub(crate) fn standing(config: &Config, revoked: &Revoked, which: Which<'_>, now
 
 /// Whose signatures count, by root's list.
 fn signers(grants: &Grants) -> Option<Signers> {
-    let text = trust::read(&grants.signers, Owner::Root, LARGEST_SIGNERS).ok()?;
+    let text = trust::read(&grants.signers, Owner::Root, Signers::LARGEST as u64).ok()?;
     Some(Signers::parse(&text).0)
 }
 

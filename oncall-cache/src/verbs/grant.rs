@@ -77,7 +77,7 @@ pub fn run(config: &Path, verb: &GrantVerb, live: Live<'_>, now: Timestamp) -> S
         GrantVerb::Request(arguments) => request::run(config, arguments, live, now),
         GrantVerb::Show(arguments) => show::run(arguments, live, now),
         GrantVerb::Sign(arguments) => sign::run(arguments, live, now),
-        GrantVerb::Use(arguments) => Ok(bring::run(arguments.by.as_deref())),
+        GrantVerb::Use(arguments) => Ok(bring::run(arguments.by.as_deref(), live)),
         GrantVerb::List => Ok(hold::list(config, now)),
         GrantVerb::Revoke(arguments) => Ok(hold::revoke(config, &arguments.id, &arguments.reason, live, now)),
     };
@@ -90,11 +90,8 @@ fn read(file: Option<&Path>, live: Live<'_>) -> Result<Vec<u8>, Failure> {
     let bytes = match file {
         Some(path) => read_file(path, longest)?,
         None => {
-            let input = io::stdin();
-            if input.is_terminal() {
-                (live.progress)(format_args!("paste the text of the grant, and then press Ctrl-D"));
-            }
-            let read = take(input.lock(), longest);
+            tell_how_to_paste(live);
+            let read = take(io::stdin().lock(), longest);
             read.map_err(|error| Failure::Unreadable("standard input".into(), error))?
         }
     };
@@ -103,6 +100,13 @@ fn read(file: Option<&Path>, live: Live<'_>) -> Result<Vec<u8>, Failure> {
         return Err(Failure::Failed(what.into()));
     }
     Ok(bytes)
+}
+
+/// Whoever typed the command alone sees what it waits for.
+fn tell_how_to_paste(live: Live<'_>) {
+    if io::stdin().is_terminal() {
+        (live.progress)(format_args!("paste the text of the grant, and then press Ctrl-D"));
+    }
 }
 
 /// At most one byte more than `longest`, by which a reader sees that it is too long.

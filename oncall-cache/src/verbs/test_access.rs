@@ -240,8 +240,8 @@ impl Answer {
             }
             (Ground::Grant(grant), _) => {
                 let until = When(self.decision.until.unwrap_or(grant.window.end()), self.at);
-                let names: Vec<&str> = grant.approvers.iter().map(Principal::as_str).collect();
-                format!("yes: {} let {person} in until {until} (grant {})", names.join(" and "), grant.id)
+                let names = Principal::list(&grant.approvers, " and ");
+                format!("yes: {names} let {person} in until {until} (grant {})", grant.id)
             }
             (_, Reason::Exempt) => {
                 format!("yes: {} by {} is exempt from the on-call check", self.account, self.service)

@@ -101,11 +101,10 @@ impl Answer {
                 )]
             }
             Ground::Grant(grant) => {
-                let names: Vec<&str> = grant.approvers.iter().map(Principal::as_str).collect();
                 let (from, until) = (full(grant.window.start()), full(grant.window.end()));
                 vec![
                     ("grant", format!("{}, from {from} until {until}", grant.id)),
-                    ("signed by", names.join(", ")),
+                    ("signed by", Principal::list(&grant.approvers, ", ")),
                     ("rule", format!("[[policy.grant]] {}", grant.rule)),
                     ("for", grant.reason.clone()),
                 ]

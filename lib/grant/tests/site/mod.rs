@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grant::{Accepted, Document, Grant, GrantId, Holders, Known, Quorum, Refusal, Rule, judge};
+use grant::{Accepted, Document, Grant, GrantId, Holders, Known, Refusal, judge};
 use key::PublicKey;
 use policy::{
-    Account, Host, HostSelector, Principal, Revocation, Revoked, Span, Timestamp, Window, revocations,
+    Account, GrantRule, Host, HostSelector, Principal, Quorum, Revocation, Revoked, Span, Timestamp, Window,
+    revocations,
 };
 use signed::{Purpose, Signer, Signers, SigningKey};
 
@@ -34,7 +35,7 @@ pub struct Site {
     /// Who has which key besides.
     pub holders: Holders,
     pub host: Host,
-    pub rule: Rule,
+    pub rule: GrantRule,
     pub revoked: Revoked,
     pub revoked_grants: BTreeSet<GrantId>,
     pub memory: Timestamp,
@@ -51,7 +52,8 @@ impl Site {
             listed: KEYS.into_iter().filter(|(_, person)| !person.is_empty()).collect(),
             holders: Holders::default(),
             host: Host { name: "db7".into(), labels: vec!["role=db".into()] },
-            rule: Rule {
+            rule: GrantRule {
+                name: "night".into(),
                 hosts: vec![HostSelector::parse("db*")],
                 accounts: ["root", "postgres"].map(|name| Account::new(name).unwrap()).into(),
                 approvers: ["alice", "bob", "carol"].map(person).into(),

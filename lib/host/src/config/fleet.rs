@@ -144,8 +144,7 @@ impl FleetSection {
         }
         let this = section.into_inner();
         let id = this.id.get_ref();
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !(1..=64).contains(&id.len()) || !id.bytes().all(fits) {
+        if !policy::is_site_name(id) {
             return Err(problem(&this.id, "`id` is 1 to 64 letters, digits, `.`, `_` and `-`"));
         }
         let freshness = this.freshness()?;

@@ -2,8 +2,9 @@
 //!
 //! Without a rule nothing of grants is looked at.
 
-use policy::{Account, GrantRule, HostSelector, Principal, Span};
+use policy::{Account, GrantRule, HostSelector, Principal, Quorum, Span, is_site_name};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -28,11 +29,8 @@ pub struct Grants {
 /// Where accepted grants are, one file each. They end with the boot, like everything below /run.
 pub const ACCEPTED: &str = "/run/authkeys/grants";
 
-/// The longest right that a rule may give.
-const LONGEST: Span = Span::hours(12);
-
-/// The longest name of a rule and of a site, in bytes.
-const LONGEST_NAME: usize = 64;
+/// The account through which anybody brings a grant from elsewhere; packages make it.
+pub const GRANT_DOOR: &str = "oncall-grant";
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -52,11 +50,6 @@ pub(super) struct GrantSection {
     max: Spanned<Duration>,
 }
 
-fn is_plain(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(fits)
-}
-
 /// The rules, each checked by itself and all by their names.
 pub(super) fn rules(sections: &[GrantSection]) -> Result<Vec<GrantRule>, Problem> {
     unique(sections.iter().map(|section| &section.name), "[[policy.grant]]")?;
@@ -66,7 +59,7 @@ pub(super) fn rules(sections: &[GrantSection]) -> Result<Vec<GrantRule>, Problem
 impl GrantSection {
     fn check(&self) -> Result<GrantRule, Problem> {
         let name = self.name.get_ref();
-        if !is_plain(name) {
+        if !is_site_name(name) {
             return Err(problem(&self.name, "`name` is 1 to 64 letters, digits, `.`, `_` and `-`"));
         }
         let some = |list: &Spanned<Vec<Spanned<String>>>, what: &str| match list.get_ref().is_empty() {
@@ -75,13 +68,11 @@ impl GrantSection {
         };
         some(&self.accounts, "accounts")?;
         some(&self.approvers, "approvers")?;
-        let mut approvers = all_named(self.approvers.get_ref(), Principal::new)?;
-        approvers.sort();
-        approvers.dedup();
+        let approvers = BTreeSet::from_iter(all_named(self.approvers.get_ref(), Principal::new)?);
         Ok(GrantRule {
             name: name.clone(),
             hosts: self.hosts()?,
-            accounts: all_named(self.accounts.get_ref(), Account::new)?,
+            accounts: all_named(self.accounts.get_ref(), Account::new)?.into_iter().collect(),
             quorum: self.quorum(approvers.len())?,
             approvers,
             max: self.max()?,
@@ -98,21 +89,22 @@ impl GrantSection {
         }
     }
 
-    fn quorum(&self, approvers: usize) -> Result<usize, Problem> {
-        match *self.quorum.get_ref() {
-            quorum @ 1..=2 if quorum <= approvers => Ok(quorum),
-            quorum @ 1..=2 => {
-                let text = format!("`quorum` is {quorum}, and there is no more than {approvers} approver");
-                Err(problem(&self.quorum, text))
-            }
-            _ => Err(problem(&self.quorum, "`quorum` is 1 or 2")),
+    fn quorum(&self, approvers: usize) -> Result<Quorum, Problem> {
+        let Some(quorum) = Quorum::new(*self.quorum.get_ref()) else {
+            return Err(problem(&self.quorum, "`quorum` is 1 or 2"));
+        };
+        let people = quorum.people();
+        if people > approvers {
+            let text = format!("`quorum` is {people}, and there is no more than {approvers} approver");
+            return Err(problem(&self.quorum, text));
         }
+        Ok(quorum)
     }
 
     fn max(&self) -> Result<Span, Problem> {
         let max = self.max.get_ref().0;
-        if max > LONGEST {
-            return Err(problem(&self.max, format!("`max` is at most {LONGEST}")));
+        if max > GrantRule::LONGEST {
+            return Err(problem(&self.max, format!("`max` is at most {}", GrantRule::LONGEST)));
         }
         Ok(max)
     }
@@ -131,7 +123,7 @@ impl GrantsSection {
             (Some(_), Some(id)) => {
                 return Err(problem(id, "a host of a fleet goes by the fleet's `id`; leave this one out"));
             }
-            (None, Some(id)) if !is_plain(id.get_ref()) => {
+            (None, Some(id)) if !is_site_name(id.get_ref()) => {
                 return Err(problem(id, "`id` is 1 to 64 letters, digits, `.`, `_` and `-`"));
             }
             (None, Some(id)) => Some(id.get_ref().clone()),

@@ -134,7 +134,7 @@ fn show_grant(rule: &GrantRule) -> Option<Value> {
         ("hosts", list(hosts, text)),
         ("accounts", list(accounts, |account| text(account.as_str()))),
         ("approvers", list(approvers, |person| text(person.as_str()))),
-        ("quorum", number(*quorum)),
+        ("quorum", number(quorum.people())),
         ("max", span(*max)),
     ])
 }

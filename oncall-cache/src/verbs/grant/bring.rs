@@ -7,15 +7,13 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use grant::LARGEST_DOCUMENT;
 use policy::Principal;
 
-use crate::said::{CANNOT_TELL, Said};
+use crate::said::{CANNOT_TELL, Live, Said};
 
 /// Where systemd listens for the acceptor.
 pub const SOCKET: &str = "/run/oncall-grant/accept.sock";
-
-/// The longest grant with its signatures, in bytes; what is longer is refused there.
-const LONGEST: u64 = 8 * 1024 + 1;
 
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 4 * 1024;
@@ -33,11 +31,12 @@ const DOOR_PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(400);
 
 /// Reads standard input to its end, and brings it; `by` is who does, where the door knows.
-pub fn run(by: Option<&str>) -> Said {
+pub fn run(by: Option<&str>, live: Live<'_>) -> Said {
     let by = match by.map(Principal::new).transpose() {
         Ok(by) => by,
         Err(error) => return Said::usage(format_args!("--by: not a person's name: {error}")),
     };
+    super::tell_how_to_paste(live);
     let text = match read_within(io::stdin(), by.as_ref().map(|_| DOOR_PATIENCE)) {
         Ok(text) => text,
         Err(error) => return Said::failure(CANNOT_TELL, format_args!("standard input: {error}")),
@@ -57,10 +56,8 @@ pub fn run(by: Option<&str>) -> Said {
 
 /// All of `input`; where there is a `limit`, if it ends within that.
 fn read_within(input: impl Read + Send + 'static, limit: Option<Duration>) -> Result<Vec<u8>, String> {
-    let read = move || {
-        let mut text = Vec::new();
-        input.take(LONGEST).read_to_end(&mut text).map(|_| text).map_err(|error| error.to_string())
-    };
+    // What is longer is refused there.
+    let read = move || super::take(input, LARGEST_DOCUMENT as u64).map_err(|error| error.to_string());
     let Some(limit) = limit else { return read() };
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(read()));

@@ -35,13 +35,12 @@ pub fn list(config: &Path, now: Timestamp) -> Said {
     state.read_grants(Which::All, now);
     let grants = state.grants();
     let line = |grant: &policy::Granted| {
-        let names: Vec<&str> = grant.approvers.iter().map(Principal::as_str).collect();
         format!(
             "{} enters {} until {}, by {}: {} ({})",
             grant.person,
             grant.account,
             When(grant.window.end(), now),
-            names.join(" and "),
+            Principal::list(&grant.approvers, " and "),
             grant.reason,
             grant.id
         )

@@ -103,17 +103,3 @@ fn key(file: &Path) -> Result<Option<PublicKey>, Failure> {
         Failure::Wrong(format!("{file} is no public key ({problem}); name one, or --key none"))
     })
 }
-
-#[cfg(test)]
-mod tests {
-    /// What may be called a fleet by a collector may be by a grant.
-    #[test]
-    fn a_fleets_name_is_a_sites() {
-        let names = ["example", "a.b_c-D9", "", "a b", "a/b", "\u{e9}", &"x".repeat(64), &"x".repeat(65)];
-        for name in
-            names.map(String::from).into_iter().chain((0..=255u8).map(|byte| char::from(byte).to_string()))
-        {
-            assert_eq!(grant::is_site_name(&name), fleet::is_fleet_name(&name), "{name:?}");
-        }
-    }
-}

@@ -12,9 +12,6 @@ use super::{Failure, document, read, read_file};
 use crate::cli::grant::ShowArguments;
 use crate::said::{Live, Said};
 
-/// The largest signers file that is read, in bytes (256 KiB): more is none.
-const LARGEST_SIGNERS: u64 = 256 * 1024;
-
 /// Shows it.
 pub fn run(arguments: &ShowArguments, live: Live<'_>, now: Timestamp) -> Result<Said, Failure> {
     let mut notes = Vec::new();
@@ -41,7 +38,7 @@ pub fn run(arguments: &ShowArguments, live: Live<'_>, now: Timestamp) -> Result<
 
 /// Those of the file who may sign; a line that lets nobody sign is noted.
 fn signers(file: &Path, notes: &mut Vec<String>) -> Result<Signers, Failure> {
-    let (signers, dead) = Signers::parse(&read_file(file, LARGEST_SIGNERS)?);
+    let (signers, dead) = Signers::parse(&read_file(file, Signers::LARGEST as u64)?);
     notes.extend(dead.iter().map(|dead| {
         format!("{}:{}: nobody signs by this line: {}", file.display(), dead.line, dead.problem)
     }));
