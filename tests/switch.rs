@@ -14,6 +14,7 @@ fn suite(mode: &str) -> Suite {
     let suite = Suite::start();
     let config = CONFIG.replace("[policy]", &format!("[policy]\nmode = '{mode}'"));
     suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    suite.host.must("useradd -m breakglass");
     suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
     suite.sync();
     suite.host.must("mkdir -p -m 700 /root/.ssh && cat /root/keys/*.pub >/root/.ssh/authorized_keys");
@@ -243,14 +244,17 @@ fn a_trial_begins_with_a_test(suite: &Suite) {
     assert!(lets_bob_in(suite, "observe"));
     let said = suite.host.sh("oncall-cache enforce --confirm-within 10m");
     must_say(&said, 0, "enforced on trial until ");
-    for shown in
-        ["login: root gets in on tty1", "sudo: alice, on call, gets in", "sudo: bob, off call, is refused"]
-    {
+    for shown in [
+        "login: root gets in on tty1",
+        "breakglass, exempt, gets in",
+        "sudo: alice, on call, gets in",
+        "sudo: bob, off call, is refused",
+    ] {
         assert!(text(&said).contains(shown), "{}", text(&said));
     }
     // Those whose names were tried did nothing, and nobody says that they did.
     let tried = suite.decisions();
-    assert!(tried.len() == 3 && tried.iter().all(|line| line.contains(" phase=test ")), "{tried:#?}");
+    assert!(tried.len() == 5 && tried.iter().all(|line| line.contains(" phase=test ")), "{tried:#?}");
     let report = suite.host.sh("oncall-cache report --since 1h --json");
     let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
     let logins = report["logins"].as_array().expect("a list");

@@ -116,6 +116,19 @@ fn sudo_and_polkit_that_ask_nobody_and_people_whom_sudo_will_refuse_are_named() 
 #[test]
 fn hosts_that_nobody_would_get_into_are_named() {
     each(&[
+        // Nothing that is written down elsewhere speaks against these.
+        case(
+            "usermod -p '$6$none' root && sed -i '1i account requisite pam_deny.so' /etc/pam.d/login",
+            "lock-out way-in",
+            "/etc/pam.d/login",
+            Advice("journalctl", "usermod -p '!' root && sed -i 1d /etc/pam.d/login"),
+        ),
+        case(
+            "sed -i '1i account requisite pam_deny.so' /etc/pam.d/sudo",
+            "lock-out way-in",
+            "/etc/pam.d/sudo",
+            Advice("journalctl", "sed -i 1d /etc/pam.d/sudo"),
+        ),
         case(
             "rm ~breakglass/.ssh/authorized_keys",
             "lock-out no-way-in",

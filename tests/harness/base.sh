@@ -15,7 +15,8 @@ packages=$packages,procps,adduser,python3,python3-apt
 mirror=$(. /etc/os-release && [ "$ID" != debian ] ||
     apt-get indextargets --format '$(REPO_URI)' "Codename: $VERSION_CODENAME" 'Created-By: Packages' | head -n 1)
 mirror=${mirror:-http://deb.debian.org/debian}
-debootstrap --variant=minbase --include="$packages" "$release" "$base" "$mirror"
+# It leaves /proc mounted in there: not on this machine.
+unshare --mount debootstrap --variant=minbase --include="$packages" "$release" "$base" "$mirror"
 
 # This machine's apt, which knows its way out, about that root, with lists for this alone.
 scratch=$(mktemp -d)

@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 
 use ::state::{Asked, HostState};
 use host::config::DEFAULT_AUDIT;
-use host::{Config, FileError, accounts as users, program};
+use host::{Config, FileError, accounts as users, probe, program};
 use policy::{Roster, Rules, Span, Timestamp};
 use status::SyncStatus;
 
@@ -51,7 +51,7 @@ use other_sshd::Started;
 use sshd::Settings;
 use sudo::Sudoers;
 use timers::{Kind, Starter};
-use ways_in::WaysIn;
+use ways_in::{Tries, WaysIn};
 
 /// Everything that most checks look at.
 struct Host<'a> {
@@ -430,6 +430,11 @@ impl<'a> Host<'a> {
         };
         let root_by_ssh = sshd_settings("root").is_ok_and(|settings| settings.lets_root_in());
         let mut findings = ways_in::when_everything_fails(&ways);
+        if state::probe().is_none() {
+            let tries =
+                Tries { console: &|| probe::console(self.rules), exempt: &|name| probe::exempt(name) };
+            findings.extend(ways_in::when_tried(&ways, &tries));
+        }
         findings.extend(ways_in::when_on_call(&ways));
         findings.extend(ways_in::now(&ways, root_by_ssh));
         findings

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use host::probe::Tried;
 use policy::{Authority, Evidence, Principal, Revoked, Roster, Rules, Timestamp, told_on_call};
 
 use super::accounts::{Accounts, User};
@@ -39,6 +40,30 @@ pub fn when_everything_fails(ways: &WaysIn<'_>) -> Vec<Finding> {
         findings.push(ways.no_way_in());
     }
     findings
+}
+
+/// Judges what came of trying those ways in that nothing above speaks against, by real transactions.
+pub fn when_tried(ways: &WaysIn<'_>, tries: &Tries<'_>) -> Vec<Finding> {
+    let open = |name: &&str| ways.obstacle(name).is_none();
+    let names = ways.rules.exempt_accounts.iter().map(|account| account.as_str()).filter(open);
+    let console = ways.console_opens().then(|| (tries.console)()).flatten();
+    let tried = console.into_iter().chain(names.filter_map(tries.exempt));
+    tried.filter_map(|tried| Some(refused(tried.service, &tried.outcome.err()?))).collect()
+}
+
+/// How ways in are tried.
+pub struct Tries<'a> {
+    pub console: &'a dyn Fn() -> Option<Tried>,
+    pub exempt: &'a dyn Fn(&str) -> Option<Tried>,
+}
+
+fn refused(service: &str, what: &str) -> Finding {
+    let why = "it is there for the day on which nothing answers, and its stack, asked just now, would not let it in";
+    let advice = "the log names the module that refused (`journalctl -n 20`); mend that file, and run `oncall-cache doctor` again";
+    Finding::lock_out("way-in", what)
+        .at(Place::file(format_args!("/etc/pam.d/{service}")))
+        .why(why)
+        .advise(advice)
 }
 
 /// Judges the shared accounts, and the own accounts of those who are on call now.

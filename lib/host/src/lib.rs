@@ -10,6 +10,7 @@ pub mod child;
 pub mod config;
 pub mod orders;
 pub mod output;
+pub mod probe;
 pub mod program;
 pub mod revoked;
 pub mod revoked_grants;

@@ -1,28 +1,17 @@
-//! What is tried before a host enforces: real PAM transactions through its own stacks, by a helper that speaks to libpam.
+//! What is tried before a host enforces, by real PAM transactions through its own stacks.
 //!
-//! root on the console, somebody on call, and somebody off call: the first two must get in and the third must not. And
-//! what tells a new login from an old one.
+//! A way in that needs no network, somebody on call, and somebody off call: the first two must get in and the third must
+//! not. And what tells a new login from an old one.
 
 use std::fs;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use host::accounts;
-use host::child::{Child, Ending, Trouble};
-use host::clock;
-use host::switch::PROBE;
+use host::probe::{self, SUCCESS, SUDO, ask};
+use host::{accounts, clock};
 use policy::{Actor, Decision, Facts, Login, Principal, Reason, Timestamp, Verdict, decide};
 use state::HostState;
-use trust::Owner;
 
-/// The longest that one transaction takes.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The service by which people are tried.
-const SERVICE: &str = "sudo";
-
-/// libpam's codes.
-const SUCCESS: i32 = 0;
+/// libpam's PAM_PERM_DENIED.
 const PERM_DENIED: i32 = 6;
 
 /// Somebody for whom there is an account on every host and who is nobody's on-caller.
@@ -30,37 +19,40 @@ const NOBODY: &str = "nobody";
 
 /// Tries all three; what was shown, or what is wrong, a line each.
 pub fn run(state: &HostState, now: Timestamp) -> Result<Vec<String>, Vec<String>> {
-    let tried = [console(state), on_call(state, now), off_call(state, now)];
+    let mut tried = without_network(state);
+    tried.extend([on_call(state, now), off_call(state, now)]);
     let problems: Vec<String> = tried.iter().filter_map(|one| one.as_ref().err().cloned()).collect();
     if problems.is_empty() { Ok(tried.into_iter().flatten().collect()) } else { Err(problems) }
 }
 
-/// root on the first exempt console. A host without `login` has no such door.
-fn console(state: &HostState) -> Result<String, String> {
-    let has_login =
-        ["/etc/pam.d/login", "/usr/lib/pam.d/login"].iter().any(|stack| Path::new(stack).exists());
-    if !has_login {
-        return Ok("login: this host has no such service".to_string());
-    }
-    let Some(tty) = state.rules().exempt_ttys.first() else {
-        return Err("policy.exempt_ttys is empty: root could not log in on the console".to_string());
+/// A way in for the day on which nothing answers. root must get in on the console of a host that has `login`; on another an
+/// exempt account must. What comes of trying the others is told.
+fn without_network(state: &HostState) -> Vec<Result<String, String>> {
+    let rules = state.rules();
+    let accounts = rules.exempt_accounts.iter().filter_map(|account| probe::exempt(account.as_str()));
+    let accounts: Vec<Result<String, String>> = accounts.map(|tried| tried.outcome).collect();
+    let console = match probe::console(rules) {
+        Some(tried) => tried.outcome,
+        None if probe::has_stack("login") => {
+            Err("policy.exempt_ttys is empty: root could not log in on the console".to_string())
+        }
+        None if accounts.iter().any(Result::is_ok) => Ok("login: this host has no such service".to_string()),
+        None => Err("this host has no service login, and no account in policy.exempt_accounts gets in: nobody would while it cannot tell who is on call".to_string()),
     };
-    match ask("login", "root", &format!("tty=/dev/{tty}"))? {
-        (SUCCESS, _) => Ok(format!("login: root gets in on {tty}")),
-        (code, words) => Err(format!("login refuses root on {tty}: {words} ({code})")),
-    }
+    let told = accounts.into_iter().map(|outcome| outcome.or_else(Ok));
+    [console].into_iter().chain(told).collect()
 }
 
 /// Somebody on call, with an account on this host.
 fn on_call(state: &HostState, now: Timestamp) -> Result<String, String> {
     let Some(person) = candidates(state, now, |decision| decision.reason == Reason::OnCall).next() else {
         return Err(format!(
-            "nobody whom {SERVICE} would admit now has an account here; try again during a shift"
+            "nobody whom {SUDO} would admit now has an account here; try again during a shift"
         ));
     };
-    match ask(SERVICE, &person, &format!("ruser={person}"))? {
-        (SUCCESS, _) => Ok(format!("{SERVICE}: {person}, on call, gets in")),
-        (code, words) => Err(format!("{SERVICE} refuses {person}, who is on call: {words} ({code})")),
+    match ask(SUDO, &person, &format!("ruser={person}"))? {
+        (SUCCESS, _) => Ok(format!("{SUDO}: {person}, on call, gets in")),
+        (code, words) => Err(format!("{SUDO} refuses {person}, who is on call: {words} ({code})")),
     }
 }
 
@@ -69,14 +61,12 @@ fn off_call(state: &HostState, now: Timestamp) -> Result<String, String> {
     let person = candidates(state, now, |decision| decision.verdict == Verdict::Refuse)
         .next()
         .unwrap_or_else(|| NOBODY.to_string());
-    match ask(SERVICE, &person, &format!("ruser={person}"))? {
-        (PERM_DENIED, _) => Ok(format!("{SERVICE}: {person}, off call, is refused")),
+    match ask(SUDO, &person, &format!("ruser={person}"))? {
+        (PERM_DENIED, _) => Ok(format!("{SUDO}: {person}, off call, is refused")),
         (SUCCESS, _) => Err(format!(
-            "{SERVICE} lets in {person}, who is off call: our line is missing from its stack, or has no effect; run pam-oncall-enable"
+            "{SUDO} lets in {person}, who is off call: our line is missing from its stack, or has no effect; run pam-oncall-enable"
         )),
-        (code, words) => {
-            Err(format!("{SERVICE} cannot tell about {person}, who is off call: {words} ({code})"))
-        }
+        (code, words) => Err(format!("{SUDO} cannot tell about {person}, who is off call: {words} ({code})")),
     }
 }
 
@@ -97,31 +87,7 @@ fn candidates(
 
 fn login<'a>(person: &'a Principal, facts: &'a Facts) -> Login<'a> {
     let (account, person) = (person.as_str(), Actor::Known(person));
-    Login { service: SERVICE, account, facts, person, tty: "", place: "" }
-}
-
-/// What libpam says about account management: its code, and in words.
-fn ask(service: &str, user: &str, item: &str) -> Result<(i32, String), String> {
-    let failed = |what: &str| format!("{PROBE} {service} {user}: {what}");
-    trust::open(Path::new(PROBE), Owner::Root).map_err(|refusal| refusal.to_string())?;
-    let start = Instant::now();
-    let end = start.checked_add(PATIENCE).unwrap_or(start);
-    let mut child = Child::start(Path::new(PROBE), &[service, user, item], &[])
-        .map_err(|error| failed(&error.to_string()))?;
-    let said = child.listen(end, 4096).map_err(|trouble| match trouble {
-        Trouble::Late => failed(&format!("its stack did not answer within {} s", PATIENCE.as_secs())),
-        Trouble::Endless => failed("said more than an answer"),
-        Trouble::Pipe(error) => failed(&error.to_string()),
-    })?;
-    let ending = child.ending(end);
-    let said = String::from_utf8_lossy(&said).trim().to_string();
-    let told = said.split_once(' ').and_then(|(code, words)| Some((code.parse().ok()?, words.to_string())));
-    match (ending, told) {
-        (Some(Ending::Exit(0)), Some(told)) => Ok(told),
-        (Some(Ending::Exit(code)), _) => Err(failed(&format!("ended with status {code} and no answer"))),
-        (Some(Ending::Signal(signal)), _) => Err(failed(&format!("was ended by signal {signal}"))),
-        (None, _) => Err(failed("answered, and did not end")),
-    }
+    Login { service: SUDO, account, facts, person, tty: "", place: "" }
 }
 
 /// Programs that are parents of a login for as long as it lasts.
