@@ -141,7 +141,7 @@ impl Site {
     fn read(path: &Path, moment: &Moment) -> Result<Self, Problem> {
         let cannot = |why: &dyn fmt::Display| Problem::CannotTell(why.to_string());
         let config = Config::load(path).map_err(|error| cannot(&error))?;
-        let now = clock::reached([&config.paths.roster, &config.paths.keys], moment.now);
+        let now = clock::known([&config.paths.roster, &config.paths.keys], moment.now);
         let Some(grants) = config.grants.clone().filter(|_| config.rules.takes_grants()) else {
             return Err(Problem::NoRules(config.rules.host.name));
         };

@@ -16,7 +16,13 @@ pub const ACCEPTED: &str = "/run/authkeys/grants";
 
 /// What systemd does: a program, and the next one when that has ended.
 const SERVE: &str = "umask 027; exec 3<&0 </dev/null; while :; do \
-    sh -c 'export LISTEN_FDS=1 LISTEN_PID=$$; exec /usr/libexec/authkeys/oncall-grant-accept'; sleep 0.1; done";
+    sh -c 'export LISTEN_FDS=1 LISTEN_PID=$$; [ ! -e /run/oncall-grant/environment ] || . /run/oncall-grant/environment; \
+    exec /usr/libexec/authkeys/oncall-grant-accept'; sleep 0.1; done";
+
+/// The environment of an acceptor whose clock can be set while it runs (libfaketime): its own alone, and not the one that
+/// counts from the boot.
+const CLOCK: &str = "export LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketime.so.1) FAKETIME_NO_CACHE=1 \
+    FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 FAKETIME_TIMESTAMP_FILE=/run/oncall-grant/clock\n";
 
 /// The rule that tests use: alice, carol and bob may sign, and two of them have to.
 pub const RULE: &str = "[grant]\nid = 'acme'\n[[policy.grant]]\nname = 'night'\naccounts = ['root', 'bob']\n\
@@ -121,6 +127,21 @@ impl Grants {
         let path = format!("/tmp/brought-{:?}", std::thread::current().id()).replace(['(', ')'], "");
         self.suite.host.write(&path, text, 0o644);
         self.suite.run_as(user, &format!("oncall-cache grant use <{path}"))
+    }
+
+    /// Gives the acceptor a clock of its own; [`Grants::set_clock`] sets it.
+    pub fn give_clock(&self) {
+        self.set_clock(0);
+        self.suite.host.write("/run/oncall-grant/environment", CLOCK, 0o644);
+        // Who connects before the next one is there waits for it.
+        self.suite.host.must("pkill -KILL -x oncall-grant-ac");
+    }
+
+    /// Sets the acceptor's clock so many seconds ahead of the machine's.
+    pub fn set_clock(&self, ahead: i64) {
+        // Whole or not at all: it is read at any time.
+        let path = "/run/oncall-grant/clock";
+        self.suite.host.must(&format!("echo '{ahead:+}' >{path}.new && mv {path}.new {path}"));
     }
 
     /// By nobody in particular.

@@ -75,6 +75,13 @@ pub fn reached(copies: [&Path; 2], now: Timestamp) -> Timestamp {
     floors.fold(now, Timestamp::max)
 }
 
+/// The time, at a clock that shows `now`: that, or where the last syncs of these `copies` prove that it is behind, what they
+/// prove. What counts for some hours counts for them also while a clock is wrong.
+pub fn known(copies: [&Path; 2], now: Timestamp) -> Timestamp {
+    let reached = reached(copies, now);
+    if reached > now { reached.plus(Rules::SKEW) } else { now }
+}
+
 /// When something of a copy was read that has the date `synced`; see [`Proven::read_at`].
 pub fn read_at(proven: &Proven, synced: Timestamp, now: Timestamp) -> Timestamp {
     proven.read_at(synced, now, uptime)

@@ -7,7 +7,7 @@ use std::path::Path;
 use grant::{GrantId, Holders, Known, LARGEST_STORED, Stored};
 use host::config::Grants;
 use host::{Config, clock, revoked_grants};
-use policy::{Digest, Granted, Principal, Revoked, Timestamp};
+use policy::{Digest, Granted, Principal, Revoked, Span, Timestamp, Window};
 use signed::Signers;
 use trust::Owner;
 
@@ -61,13 +61,20 @@ pub(crate) fn standing(config: &Config, revoked: &Revoked, which: Which<'_>, now
         memory: Timestamp::MIN,
     };
     let uptime = clock::uptime();
+    let behind = clock::known([&config.paths.roster, &config.paths.keys], now).since(now);
     let read = |name: &String| {
         let text =
             trust::read(&config.paths.grants.join(name), Owner::Service, LARGEST_STORED as u64).ok()?;
         let stored = Stored::read(&text).ok()?;
-        stored.stands(&config.rules.grants, &known, &signers, (now, &uptime)).ok()
+        let granted = stored.stands(&config.rules.grants, &known, &signers, (now, &uptime)).ok()?;
+        Some(Granted { window: shown(granted.window, behind), ..granted })
     };
     files.iter().filter_map(read).collect()
+}
+
+/// The window as a clock shows it that is `behind`: whom a grant lets in is not shut out by a clock that was set back.
+fn shown(window: Window, behind: Span) -> Window {
+    Window::new(window.start().minus(behind), window.end().minus(behind)).unwrap_or(window)
 }
 
 /// Whose signatures count, by root's list.

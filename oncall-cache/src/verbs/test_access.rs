@@ -47,7 +47,7 @@ pub fn answer(
         }
     };
     state.read_roster(Asked::About(slice::from_ref(&principal), others), at, now);
-    state.read_grants(Which::All, at);
+    state.read_grants(Which::All, now);
     let mappings = state.config().map(|config| Mappings::read(config, &principal)).unwrap_or_default();
     let answer = match ask(&state, &mappings, arguments, &principal, at) {
         Ok(answer) => answer,
