@@ -15,6 +15,7 @@ mod entry;
 mod files;
 mod finding;
 mod fleet;
+mod grants;
 mod keys_before;
 mod machine;
 mod names;
@@ -336,6 +337,7 @@ impl<'a> Host<'a> {
         let around =
             fleet::Around { accounts: &self.accounts, systemd: &systemd, files: &files, now: self.now };
         findings.extend(fleet::check(config, &around));
+        findings.extend(grants::check(config, &systemd, self.now));
         let asked =
             || program::run("/usr/bin/timedatectl", &["show", "--property=NTPSynchronized", "--value"]);
         // A container's clock is its host's.

@@ -246,6 +246,14 @@ impl Signers {
         self.0.iter()
     }
 
+    /// Each key that may sign this at `at`.
+    pub fn current(&self, purpose: Purpose, at: Timestamp) -> impl Iterator<Item = &Signer> {
+        let holds = move |signer: &&Signer| {
+            signer.after.is_none_or(|after| after <= at) && signer.before.is_none_or(|before| at < before)
+        };
+        self.iter().filter(move |signer| signer.signs(purpose)).filter(holds)
+    }
+
     /// The line by which this key, as it is in a signature, signs this at this instant.
     pub(crate) fn find(
         &self,
