@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod approvers;
 mod cli;
 #[cfg(test)]
 mod golden;

@@ -114,6 +114,20 @@ pub fn read_names(config: &Config, now: Timestamp) -> Option<BTreeSet<String>> {
     copy.and_then(|copy| copy.names()).ok()
 }
 
+/// The names in the copy of those who may ever become root, where there is one that can be read.
+pub fn read_eligible(config: &Config, now: Timestamp) -> Option<BTreeSet<String>> {
+    let directory = config.directory.as_ref()?;
+    let scope = config.copy_scope(directory);
+    let copy = KeyCopy::open(&config.paths.keys, &scope, config.keys.max_age, now).ok()?;
+    let mut eligible = BTreeSet::new();
+    for name in copy.names().ok()? {
+        if copy.is_eligible(&Principal::new(&name).ok()?).ok()? {
+            eligible.insert(name);
+        }
+    }
+    Some(eligible)
+}
+
 fn gather_and_publish(
     config: &Config,
     options: &SyncOptions,

@@ -7,6 +7,7 @@ use policy::Timestamp;
 use sources::rota::Rota;
 use status::InnerGroups;
 
+use crate::approvers;
 use crate::cli::Kind;
 use crate::names;
 use crate::said::{CANNOT_TELL, Live, Said};
@@ -43,12 +44,14 @@ fn config(file: &Path, path: &Path, text: &[u8], live: Live<'_>, now: Timestamp)
     let config = Config::parse(path, text)?;
     let mut remarks = names::remarks(&config, text, now, live.progress);
     remarks.extend(names::unreadable(&config, text));
+    remarks.extend(approvers::remarks(&config, text, now));
     remarks.sort_by_key(|remark| remark.line);
     let warnings = remarks.into_iter().map(|remark| format!("{}:{remark}", file.display()));
     // A file for another host, or for keys alone, is no mistake.
     let uncovered = config.rules.uncovered().filter(|_| !config.rules.rules.is_empty());
     let notes = (uncovered.map(|uncovered| uncovered.to_string()).into_iter())
         .chain(config.remarks(now))
+        .chain(approvers::notes(&config, now))
         .chain(InnerGroups::noted(&config).map(InnerGroups::into_text));
     let said = Said::default().notes(warnings);
     Ok(notes.fold(said, |said, note| said.then(format!("{}: note: {note}", file.display()))))

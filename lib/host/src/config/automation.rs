@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::{Date, Datetime, Offset, Time};
 
-use super::values::{Problem, named, problem, services};
+use super::values::{Problem, account, problem, services};
 
 /// The longest owner or reason, in bytes: both go into reports, a line each.
 const LONGEST_TEXT: usize = 200;
@@ -33,7 +33,7 @@ pub(super) struct AutomationSection {
 pub(super) fn check(sections: Vec<AutomationSection>) -> Result<Vec<Automation>, Problem> {
     let mut all: Vec<Automation> = Vec::with_capacity(sections.len());
     for (number, section) in (1..).zip(sections) {
-        let account = named(&section.account, Account::new)?;
+        let account = account(&section.account)?;
         let services = match &section.services {
             None => vec!["sshd".to_string()],
             Some(written) => services(written, "services")?,

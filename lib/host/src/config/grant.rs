@@ -2,14 +2,14 @@
 //!
 //! Without a rule nothing of grants is looked at.
 
-use policy::{Account, GrantRule, HostSelector, Principal, Quorum, Span, is_site_name};
+use policy::{GrantRule, HostSelector, Principal, Quorum, Span, is_site_name};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::fleet::SharedFleet;
-use super::values::{Duration, Problem, all_named, problem, unique};
+use super::values::{Duration, Problem, accounts, all_named, problem, unique};
 
 /// `[grant]`, where some rule takes grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl GrantSection {
         Ok(GrantRule {
             name: name.clone(),
             hosts: self.hosts()?,
-            accounts: all_named(self.accounts.get_ref(), Account::new)?.into_iter().collect(),
+            accounts: accounts(self.accounts.get_ref())?.into_iter().collect(),
             quorum: self.quorum(approvers.len())?,
             approvers,
             max: self.max()?,

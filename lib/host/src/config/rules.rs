@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use policy::{Account, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Who};
+use policy::{HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Who};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::Source;
 use super::automation::{self, AutomationSection};
 use super::grant::{self, GrantSection};
-use super::values::{Problem, all_named, first_level, level, meant, named, problem, services, unique};
+use super::values::{Problem, account, accounts, first_level, level, meant, problem, services, unique};
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -88,7 +88,7 @@ impl PolicySection {
         let compiled = Rules::compiled();
         Ok(Rules {
             guarded_accounts: match &self.guarded_accounts {
-                Some(accounts) => all_named(accounts, Account::new)?,
+                Some(written) => accounts(written)?,
                 None => compiled.guarded_accounts,
             },
             privileged_groups: self.privileged_groups.unwrap_or(compiled.privileged_groups),
@@ -96,7 +96,7 @@ impl PolicySection {
                 Some(written) => services(written, "pam_services")?,
                 None => compiled.pam_services,
             },
-            exempt_accounts: all_named(&self.exempt_accounts, Account::new)?,
+            exempt_accounts: accounts(&self.exempt_accounts)?,
             mode: self.mode.into(),
             exempt_ttys: match &self.exempt_ttys {
                 Some(ttys) => ttys.iter().map(terminal).collect::<Result<_, _>>()?,
@@ -244,10 +244,6 @@ impl SharedSection {
                 ),
             },
         };
-        Ok(Shared {
-            account: named(&self.account, Account::new)?,
-            people,
-            explain_refusals: self.explain_refusals,
-        })
+        Ok(Shared { account: account(&self.account)?, people, explain_refusals: self.explain_refusals })
     }
 }

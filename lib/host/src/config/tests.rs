@@ -396,3 +396,25 @@ fn what_a_copy_is_tied_to_names_everything_that_is_asked() {
     assert_eq!(parse("").unwrap().max_removed, 20);
     assert_eq!(parse(&format!("{ldap}max_removed = '5%'")).unwrap().max_removed, 5);
 }
+
+#[test]
+fn no_rule_is_about_the_door_for_grants() {
+    let grant = "[[policy.grant]]\nname = 'n'\napprovers = ['a']\nquorum = 1\nmax = '1h'\naccounts = ['oncall-grant']\n[grant]\nid = 's'\n";
+    for (text, line) in [
+        ("[policy]\nexempt_accounts = ['breakglass', 'oncall-grant']\n", 2),
+        ("[policy]\nguarded_accounts = ['oncall-grant']\n", 2),
+        ("[[policy.shared_account]]\naccount = 'oncall-grant'\n", 2),
+        (
+            "[[policy.automation]]\naccount = 'oncall-grant'\nservices = ['sudo']\nowner = 'x'\nreason = 'y'\nuntil = 2027-06-30\n",
+            2,
+        ),
+        (grant, 6),
+    ] {
+        let told = complaint(text);
+        assert!(
+            told.starts_with(&format!("{line}: `oncall-grant` takes grants and does nothing else")),
+            "{told}"
+        );
+        assert!(parse(&text.replace("oncall-grant", "other")).is_ok(), "{text}");
+    }
+}

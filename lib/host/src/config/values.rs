@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use policy::{Rules, Span};
+use policy::{Account, Rules, Span};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::grant::GRANT_DOOR;
 use crate::toml_file;
 
 /// A complaint about a value: its byte offset, and the text.
@@ -98,6 +99,23 @@ pub(super) fn all_named<T>(
     new: impl Fn(&str) -> Result<T, policy::NameError> + Copy,
 ) -> Result<Vec<T>, Problem> {
     values.iter().map(|value| named(value, new)).collect()
+}
+
+/// An account that a rule is about. The door for grants is none: it is open to everybody who has a key, and does nothing but
+/// take a text.
+pub(super) fn account(value: &Spanned<String>) -> Result<Account, Problem> {
+    match named(value, Account::new)? {
+        account if account.as_str() == GRANT_DOOR => {
+            let text = "takes grants and does nothing else, so no rule is about it; leave it out";
+            Err(problem(value, format!("`{GRANT_DOOR}` {text}")))
+        }
+        account => Ok(account),
+    }
+}
+
+/// The same of each.
+pub(super) fn accounts(values: &[Spanned<String>]) -> Result<Vec<Account>, Problem> {
+    values.iter().map(account).collect()
 }
 
 /// Refuses a second section of one name: it would say something that the first one hides.
