@@ -90,7 +90,7 @@ fn a80_two_colleagues_let_bob_in_by_ssh_and_by_sudo_with_every_link_cut() {
     }
     let listed = suite.host.must("oncall-cache grant list");
     assert!(listed.starts_with("bob enters root until ") && listed.contains(&grant.id), "{listed}");
-    said(&suite.run_as("dave", "oncall-cache grant list"), 2, "root may list grants");
+    said(&suite.run_as("dave", "oncall-cache grant list"), 2, "root may read them");
     // Without a copy of the directory nobody can say whose key is whose: nothing new is accepted.
     let other = Text::new(&suite.public_key("bob"));
     said(

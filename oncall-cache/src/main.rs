@@ -7,6 +7,7 @@ mod approvers;
 mod cli;
 #[cfg(test)]
 mod golden;
+mod granted;
 mod held;
 mod import;
 mod mappings;

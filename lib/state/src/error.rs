@@ -1,11 +1,14 @@
 //! The one set of faults: why a part of what a host knows is not known.
 
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
 use host::FileError;
 use host::orders::OrdersError;
 use policy::Fault;
 use store::StoreError;
+use trust::Refusal;
 
 /// Why a part of what this host knows is not known. Prints as what is wrong and what to do, with the file's name.
 #[derive(Debug)]
@@ -18,6 +21,10 @@ pub enum StateError {
     Orders(OrdersError),
     /// The roster is missing or not trusted.
     Roster(StoreError),
+    /// The grants of this host cannot be looked at: the directory, and why.
+    Grants(PathBuf, io::Error),
+    /// The list of those whose signatures count cannot be read.
+    Signers(Refusal),
     /// The roster was not read, because nothing was asked of it.
     NotAsked,
 }
@@ -29,7 +36,8 @@ impl StateError {
             Self::Config(_) | Self::Misnamed(_) => Fault::Config,
             Self::Orders(error) => error.fault(),
             Self::Roster(error) => error.fault(),
-            Self::NotAsked => Fault::Missing,
+            // Nothing is decided by it: there are no grants then.
+            Self::Grants(..) | Self::Signers(_) | Self::NotAsked => Fault::Missing,
         }
     }
 }
@@ -41,6 +49,8 @@ impl fmt::Display for StateError {
             Self::Misnamed(problem) => f.write_str(problem),
             Self::Orders(error) => error.fmt(f),
             Self::Roster(error) => error.fmt(f),
+            Self::Grants(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Signers(refusal) => refusal.fmt(f),
             Self::NotAsked => f.write_str("the roster was not read"),
         }
     }

@@ -1,7 +1,8 @@
 //! The grants that stand on this host. Whatever is wrong with them, they are none then: nobody is refused for that who is
-//! on call.
+//! on call. What is wrong is told to those who look.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use grant::{GrantId, Holders, Known, LARGEST_STORED, Stored};
@@ -9,7 +10,9 @@ use host::config::Grants;
 use host::{Config, clock, revoked_grants};
 use policy::{Digest, Granted, Principal, Revoked, Span, Timestamp, Window};
 use signed::Signers;
-use trust::Owner;
+use trust::{Owner, Refusal};
+
+use crate::StateError;
 
 /// The most files that are looked at: whoever accepts grants keeps fewer.
 const MOST: usize = 4096;
@@ -41,14 +44,22 @@ impl Which<'_> {
 
 /// Those that stand at `now`, by the files of the configuration's directory. Nothing is read where no rule takes grants
 /// on this host.
-pub(crate) fn standing(config: &Config, revoked: &Revoked, which: Which<'_>, now: Timestamp) -> Vec<Granted> {
-    let (Some(grants), true) = (&config.grants, config.rules.takes_grants()) else { return Vec::new() };
-    let files = names(&config.paths.grants, which);
+///
+/// # Errors
+/// It cannot be told: none counts then.
+pub(crate) fn standing(
+    config: &Config,
+    revoked: &Revoked,
+    which: Which<'_>,
+    now: Timestamp,
+) -> Result<Vec<Granted>, StateError> {
+    let (Some(grants), true) = (&config.grants, config.rules.takes_grants()) else { return Ok(Vec::new()) };
+    let files = names(&config.paths.grants, which)?;
     if files.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let Some(signers) = signers(grants) else { return Vec::new() };
-    let Ok(ids) = revoked_grants::read(&grants.revoked) else { return Vec::new() };
+    let signers = signers(grants).map_err(StateError::Signers)?;
+    let ids = revoked_grants::read(&grants.revoked).map_err(StateError::Orders)?;
     let revoked_grants: BTreeSet<GrantId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
     let holders = Holders::of(&signers);
     let known = Known {
@@ -69,7 +80,7 @@ pub(crate) fn standing(config: &Config, revoked: &Revoked, which: Which<'_>, now
         let granted = stored.stands(&config.rules.grants, &known, &signers, (now, &uptime)).ok()?;
         Some(Granted { window: shown(granted.window, behind), ..granted })
     };
-    files.iter().filter_map(read).collect()
+    Ok(files.iter().filter_map(read).collect())
 }
 
 /// The window as a clock shows it that is `behind`: whom a grant lets in is not shut out by a clock that was set back.
@@ -78,22 +89,26 @@ fn shown(window: Window, behind: Span) -> Window {
 }
 
 /// Whose signatures count, by root's list.
-fn signers(grants: &Grants) -> Option<Signers> {
-    let text = trust::read(&grants.signers, Owner::Root, Signers::LARGEST as u64).ok()?;
-    Some(Signers::parse(&text).0)
+fn signers(grants: &Grants) -> Result<Signers, Refusal> {
+    let text = trust::read(&grants.signers, Owner::Root, Signers::LARGEST as u64)?;
+    Ok(Signers::parse(&text).0)
 }
 
 /// Who has this key by root's list of signers.
 pub(crate) fn signers_with(config: &Config, key: &Digest) -> Vec<Principal> {
-    let signers = config.grants.as_ref().and_then(signers).unwrap_or_default();
+    let signers = config.grants.as_ref().and_then(|grants| signers(grants).ok()).unwrap_or_default();
     Holders::of(&signers).of_key(key).cloned().collect()
 }
 
-/// The names of the files that it is asked of, in order.
-fn names(directory: &Path, which: Which<'_>) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+/// The names of the files that it is asked of, in order. Before the first acceptor of a boot there is no directory.
+fn names(directory: &Path, which: Which<'_>) -> Result<Vec<String>, StateError> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StateError::Grants(directory.to_path_buf(), error)),
+    };
     let names = entries.take(MOST).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| which.has(name)).collect();
     names.sort();
-    names
+    Ok(names)
 }

@@ -67,6 +67,8 @@ pub struct HostState {
     switch: OnceCell<Known<Switch>>,
     roster: Known<Read>,
     grants: Vec<Granted>,
+    /// Why they cannot be told, if they cannot.
+    grants_problem: Option<Rc<StateError>>,
     /// Are they given, so that none are read?
     has_given_grants: bool,
 }
@@ -110,6 +112,7 @@ impl HostState {
             switch: OnceCell::new(),
             roster: Err(Rc::new(StateError::NotAsked)),
             grants: Vec::new(),
+            grants_problem: None,
             has_given_grants: false,
         }
     }
@@ -129,6 +132,7 @@ impl HostState {
             switch: OnceCell::from(switch.map_err(Rc::new)),
             roster: roster.map(Read::Whole).map_err(Rc::new),
             grants: Vec::new(),
+            grants_problem: None,
             has_given_grants: false,
         }
     }
@@ -250,11 +254,13 @@ impl HostState {
             return;
         }
         let read = |config: &Config| {
-            let revoked = self.revoked().ok()?;
-            Some(grants::standing(config, revoked, which, now))
+            let revoked = self.revoked().map_err(Rc::clone)?;
+            grants::standing(config, revoked, which, now).map_err(Rc::new)
         };
         let is_asked = self.config().ok().filter(|config| config.rules.takes_grants());
-        self.grants = is_asked.and_then(read).unwrap_or_default();
+        let read = is_asked.map_or(Ok(Vec::new()), read);
+        self.grants_problem = read.as_ref().err().map(Rc::clone);
+        self.grants = read.unwrap_or_default();
     }
 
     /// Who has this key by root's list of those who may sign grants.
@@ -267,10 +273,16 @@ impl HostState {
         &self.grants
     }
 
+    /// Why it cannot be told which grants stand, where that was asked and cannot be: who may not look at them is not
+    /// told, and where a list cannot be read none counts.
+    pub fn grants_problem(&self) -> Option<&StateError> {
+        self.grants_problem.as_deref()
+    }
+
     /// The same host, where these grants stand: to try decisions without files.
     #[must_use]
     pub fn with_grants(self, grants: Vec<Granted>) -> Self {
-        Self { grants, has_given_grants: true, ..self }
+        Self { grants, grants_problem: None, has_given_grants: true, ..self }
     }
 
     /// The roster, to be read for many people one after the other; opened once, and held no longer than the reader.

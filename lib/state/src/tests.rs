@@ -184,3 +184,16 @@ fn of_one_that_is_given_nothing_is_read() {
     assert_eq!(people(&state), ["alice", "bob", "carol"]);
     assert_eq!((state.path(), state.problem().is_none()), (Path::new("/nonexistent/config.toml"), true));
 }
+
+#[test]
+fn where_grants_cannot_be_told_none_counts_and_it_is_said_why() {
+    let rule = "[grant]\nid = 'acme'\n[[policy.grant]]\nname = 'night'\naccounts = ['root']\napprovers = ['alice']\nquorum = 1\nmax = '1h'\n";
+    let host = host(&[("config.toml", rule), ("revoked", "nonsense\n")]);
+    let mut state = load(&host);
+    state.read_grants(Which::All, NOW);
+    assert!(state.grants().is_empty() && matches!(state.grants_problem(), Some(StateError::Orders(_))));
+    let host = self::host(&[("config.toml", ""), ("revoked", "nonsense\n")]);
+    let mut state = load(&host);
+    state.read_grants(Which::All, NOW);
+    assert!(state.grants_problem().is_none(), "nothing is asked where no rule takes any");
+}

@@ -14,6 +14,7 @@ use policy::{AgeLimit, Automation, Mode, ModeSource, Roster, Rules, Schedule, Sc
 use state::{HostState, StateError};
 
 use crate::fleet::FleetStatus;
+use crate::grants::{self, Standing};
 use crate::mode;
 use crate::sync_status::{ScheduleState, ScheduleStatus, SyncStatus, SyncStatusError};
 
@@ -168,6 +169,8 @@ pub struct Status<'a> {
     pub fleet: Option<Result<FleetStatus, SyncStatusError>>,
     /// The mode that holds, and where it comes from.
     pub mode: (Mode, ModeSource<'a>),
+    /// Who is let in by grants; `None` where no rule takes any.
+    pub grants: Option<Standing<'a>>,
     /// Exceptions for programs.
     pub automation: &'a [Automation],
     /// What the configuration says and has no effect: exceptions for programs that are over.
@@ -208,6 +211,7 @@ impl<'a> Status<'a> {
             revoked_is_stale: state.revoked().is_ok_and(|revoked| revoked.is_stale(at)),
             fleet: (config.fleet.as_deref()).map(|fleet| FleetStatus::read(&FleetStatus::path(fleet), fleet)),
             mode: state.mode(at),
+            grants: grants::standing(state, at),
             automation: &rules.automation,
             remarks: config.remarks(at),
             outage_wait: outage_wait(config),

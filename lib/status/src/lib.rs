@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod fleet;
+mod grants;
 mod health;
 mod inner_groups;
 pub mod mode;
 mod sync_status;
 
 pub use fleet::{FleetStatus, HeadStatus, RefusedHead};
+pub use grants::{Standing, standing, unshown};
 pub use health::{FAILING, Health, Known, NOT_BELIEVED, OnCall, Row, Status};
 pub use inner_groups::InnerGroups;
 pub use sync_status::{

@@ -10,7 +10,7 @@ use std::path::Path;
 use host::FileError;
 use policy::Timestamp;
 use serde_json::json;
-use state::{Asked, HostState, StateError};
+use state::{Asked, HostState, StateError, Which};
 use status::{Status, SyncStatus};
 use store::StoreError;
 
@@ -21,6 +21,7 @@ use crate::said::{CANNOT_TELL, Said};
 pub fn run(path: &Path, arguments: &StatusArguments, at: Timestamp) -> Said {
     let mut state = HostState::load(path);
     state.read_roster(Asked::Everything, at, at);
+    state.read_grants(Which::All, at);
     let config = match state.config() {
         Ok(config) => config,
         Err(problem) => return without_config(&state, problem, arguments, at),

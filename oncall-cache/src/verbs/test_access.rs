@@ -12,7 +12,7 @@ use policy::{
 use record::Escaped;
 use serde_json::{Value, json};
 use state::{Asked, HostState, Others, Which};
-use status::mode;
+use status::{mode, unshown};
 
 use crate::cli::TestAccessArguments;
 use crate::mappings::Mappings;
@@ -54,6 +54,9 @@ pub fn answer(
         Err(problem) => return Said::usage(problem),
     };
     let said = if arguments.at.json { Said::json(&answer.json()) } else { Said::text(print(&answer)) };
+    // One that nobody sees here may say otherwise.
+    let unread = answer.unread_grants.as_ref().filter(|_| answer.decision.verdict != Verdict::Allow);
+    let said = said.notes(unread.map(|problem| format!("grants: {problem}")));
     said.exit(answer.exit_code())
 }
 
@@ -83,6 +86,8 @@ pub struct Answer {
     pub(super) then: Option<(Verdict, Reason)>,
     /// Why the roster, or the list of those who are revoked, is not trusted, for those who may read file names.
     pub(super) fault: Option<String>,
+    /// Why grants are not looked at, if they are not: one may say otherwise.
+    pub(super) unread_grants: Option<String>,
     /// The command that comes before every sync, if one does.
     pub(super) first_step: Option<&'static str>,
 }
@@ -196,6 +201,7 @@ impl Answer {
             mappings: mappings.of(principal),
             uncovered: rules.uncovered().map(|uncovered| uncovered.to_string()),
             fault: state.cause(decision.reason).map(ToString::to_string),
+            unread_grants: unshown(state),
             first_step: state.config().ok().and_then(Config::first_step),
             then: decision.until.map(|until| {
                 let then = decide(login, &evidence, rules, until);
@@ -302,6 +308,7 @@ impl Answer {
             "mode_by": self.mode_by,
             "ground": ground,
             "until": self.decision.until.map(|until| until.to_string()),
+            "grants_problem": self.unread_grants,
             "message": self.line(),
         })
     }

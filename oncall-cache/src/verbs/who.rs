@@ -5,10 +5,11 @@ use std::path::Path;
 
 use policy::{OneLine, Principal, Roster, Schedule, Timestamp, Window, stretches};
 use serde_json::{Value, json};
-use state::{Asked, HostState};
-use status::{Status, SyncStatus};
+use state::{Asked, HostState, Which};
+use status::{Status, SyncStatus, standing};
 
 use crate::cli::AtArguments;
+use crate::granted;
 use crate::said::Said;
 use crate::table::aligned;
 use crate::when::{self, When};
@@ -21,6 +22,7 @@ pub fn run(path: &Path, arguments: &AtArguments, now: Timestamp) -> Said {
     };
     let mut state = HostState::load(path);
     state.read_roster(Asked::Everything, at, now);
+    state.read_grants(Which::All, now);
     match state.config().and_then(|config| Ok((config, state.roster()?))) {
         Ok((config, roster)) => {
             let report = SyncStatus::read(&status::path(config));
@@ -30,8 +32,23 @@ pub fn run(path: &Path, arguments: &AtArguments, now: Timestamp) -> Said {
             said.exit(who.exit_code())
         }
         Err(problem) => {
-            let json = || json!({ "version": 1, "at": at.to_string(), "error": problem.to_string() });
-            Said::failure_as(arguments.json.then(json), format_args!("cannot tell: {problem}"))
+            // Grants need no rota: they are what lets people in then.
+            let grants = standing(&state, at);
+            let json = || {
+                json!({
+                    "version": 1,
+                    "at": at.to_string(),
+                    "error": problem.to_string(),
+                    "grants": granted::json(grants.as_ref()),
+                    "grants_problem": granted::problem(grants.as_ref()),
+                })
+            };
+            let said = Said::failure_as(arguments.json.then(json), format_args!("cannot tell: {problem}"));
+            let table = grants.as_ref().and_then(|grants| grants.as_ref().ok());
+            match table.map(|grants| granted::table(grants, at)).filter(|table| !table.is_empty()) {
+                Some(table) if !arguments.json => said.then(table.trim_end()),
+                _ => said,
+            }
         }
     }
 }
@@ -137,7 +154,7 @@ impl<'a> Who<'a> {
                 next.map_or_else(dash, |stretch| When(stretch.window.start(), self.at).to_string()),
             ]);
         }
-        format!("{}{}", aligned(&table), self.footer())
+        format!("{}{}{}", aligned(&table), self.granted(), self.footer())
     }
 
     fn name(&self, stretch: &Stretch<'_>) -> String {
@@ -151,11 +168,23 @@ impl<'a> Who<'a> {
         }
     }
 
-    fn footer(&self) -> String {
-        match self.state.revoked() {
-            Err(problem) => format!("{}\ncannot tell who is revoked: {problem}", self.age()),
-            Ok(_) => self.age(),
+    /// Whom grants let in, as a table of its own.
+    fn granted(&self) -> String {
+        match &self.status.grants {
+            Some(Ok(grants)) if !grants.is_empty() => format!("\n{}\n", granted::table(grants, self.at)),
+            _ => String::new(),
         }
+    }
+
+    fn footer(&self) -> String {
+        let mut text = self.age();
+        if let Err(problem) = self.state.revoked() {
+            text.push_str(&format!("\ncannot tell who is revoked: {problem}"));
+        }
+        if let Some(Err(problem)) = &self.status.grants {
+            text.push_str(&format!("\ngrants: {}", OneLine::new(problem)));
+        }
+        text
     }
 
     fn age(&self) -> String {
@@ -224,7 +253,15 @@ impl<'a> Who<'a> {
                 })
             })
             .collect();
-        json!({ "version": 1, "at": self.at.to_string(), "published": self.roster.published.to_string(), "schedules": rows })
+        let grants = self.status.grants.as_ref();
+        json!({
+            "version": 1,
+            "at": self.at.to_string(),
+            "published": self.roster.published.to_string(),
+            "schedules": rows,
+            "grants": granted::json(grants),
+            "grants_problem": granted::problem(grants),
+        })
     }
 }
 

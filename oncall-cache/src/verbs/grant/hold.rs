@@ -7,6 +7,7 @@ use host::{accounts, revoked_grants};
 use policy::{Principal, Timestamp};
 use record::Line;
 use state::{HostState, Which};
+use status::unshown;
 
 use crate::held::{HeldOrders, Matter};
 use crate::said::{CANNOT_TELL, Live, Said};
@@ -23,16 +24,11 @@ pub fn list(config: &Path, now: Timestamp) -> Said {
         let host = &known.rules.host.name;
         return Said::failure(1, format_args!("no [[policy.grant]] covers this host ({host})"));
     }
-    // Why somebody asked is not for everybody to read.
-    let directory = &known.paths.grants;
-    if let Err(error) = std::fs::read_dir(directory) {
-        let path = directory.display();
-        return Said::failure(CANNOT_TELL, format_args!("{path}: {error}; root may list grants"));
-    }
-    if let Some(problem) = state.revoked().err() {
-        return Said::failure(CANNOT_TELL, format_args!("no grant counts: {problem}"));
-    }
     state.read_grants(Which::All, now);
+    // Why somebody asked is not for everybody to read.
+    if let Some(problem) = unshown(&state) {
+        return Said::failure(CANNOT_TELL, format_args!("grants: {problem}"));
+    }
     let grants = state.grants();
     let line = |grant: &policy::Granted| {
         format!(

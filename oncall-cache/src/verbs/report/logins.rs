@@ -26,6 +26,8 @@ const MOST_OPEN_BYTES: usize = 3 * 1024 * 1024;
 pub enum Class {
     /// By their shift.
     OnCall,
+    /// By a grant that colleagues signed.
+    Grant,
     /// By an exempt account or console.
     Exempt,
     /// As a program that is listed.
@@ -39,6 +41,7 @@ impl Class {
     pub fn token(self) -> &'static str {
         match self {
             Self::OnCall => "oncall",
+            Self::Grant => "grant",
             Self::Exempt => "exempt",
             Self::Automation => "automation",
             Self::Observed => "observed",
@@ -48,6 +51,7 @@ impl Class {
     fn of(record: &Record) -> Self {
         match record.reason() {
             _ if record.verdict() != Some(Verdict::Allow) => Self::Observed,
+            Some(Reason::Grant) => Self::Grant,
             Some(Reason::Exempt) => Self::Exempt,
             Some(Reason::Automation) => Self::Automation,
             _ => Self::OnCall,
@@ -67,8 +71,11 @@ pub struct Login {
     pub tty: String,
     pub fingerprint: String,
     pub reason: String,
-    /// The shift's schedule and rule, or who answers for the program.
+    /// The shift's schedule and rule, who answers for the program, or what a grant was asked for.
     pub ground: String,
+    /// The grant's name, and who signed it, with commas between.
+    pub grant: String,
+    pub approvers: String,
     /// When it was decided.
     pub decided: Timestamp,
     /// Its place among those that were decided.
@@ -116,10 +123,32 @@ pub struct Logins {
 }
 
 impl Login {
+    /// The ground, with those who signed for it before it.
+    pub fn signed_ground(&self) -> String {
+        match self.approvers.as_str() {
+            "" => self.ground.clone(),
+            approvers => format!("{}: {}", approvers.replace(',', " and "), self.ground),
+        }
+    }
+
     /// What it takes in memory.
     fn bytes(&self) -> usize {
         let Self { id, person, account, service, remote_host, tty, fingerprint, reason, ground, .. } = self;
-        let texts = [id, id, person, account, service, remote_host, tty, fingerprint, reason, ground];
+        let Self { grant, approvers, .. } = self;
+        let texts = [
+            id,
+            id,
+            person,
+            account,
+            service,
+            remote_host,
+            tty,
+            fingerprint,
+            reason,
+            ground,
+            grant,
+            approvers,
+        ];
         size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
     }
 }
@@ -295,14 +324,18 @@ impl<'a> Replay<'a> {
 
     fn begin(&mut self, record: Record, at: Timestamp) {
         self.begun += 1;
-        let parts =
-            [&record.schedule, &record.rule, &record.owner].into_iter().filter(|part| !part.is_empty());
+        // Of others it is told elsewhere.
+        let why = if record.grant.is_empty() { "" } else { record.why.as_str() };
+        let parts = [record.schedule.as_str(), why, &record.rule, &record.owner];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let login = Login {
             class: Class::of(&record),
-            ground: parts.cloned().collect::<Vec<_>>().join(" by rule "),
+            ground: parts.join(" by rule "),
             reason: reason(&record),
             opened: (record.phase() == Some(Phase::Session)).then_some(at),
             id: record.id,
+            grant: record.grant,
+            approvers: record.approvers,
             person: record.person,
             account: record.account,
             service: record.service,

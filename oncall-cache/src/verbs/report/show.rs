@@ -58,6 +58,7 @@ impl Report {
         self.could_section(&mut text);
         for (class, title) in [
             (Class::OnCall, "who became root while on call"),
+            (Class::Grant, "let in by colleagues, with a grant"),
             (Class::Exempt, "by an exempt account or on the console"),
             (Class::Automation, "listed programs"),
             (Class::Observed, "let in only because nothing was enforced"),
@@ -114,7 +115,7 @@ impl Report {
                 // No session line in that stack.
                 (None, None) => "-".to_string(),
             };
-            let ground = if login.ground.is_empty() { &login.reason } else { &login.ground };
+            let ground = if login.ground.is_empty() { login.reason.clone() } else { login.signed_ground() };
             [
                 format!("  {}", or_dash(&login.person)),
                 login.account.clone(),
@@ -122,7 +123,7 @@ impl Report {
                 self.near(login.decided),
                 until,
                 or_dash(if login.remote_host.is_empty() { &login.tty } else { &login.remote_host }),
-                ground.clone(),
+                ground,
                 login.id.clone(),
             ]
         }));
@@ -229,6 +230,8 @@ impl Report {
                 "fingerprint": some(&login.fingerprint),
                 "reason": login.reason,
                 "ground": some(&login.ground),
+                "grant": some(&login.grant),
+                "approvers": login.approvers.split(',').filter(|name| !name.is_empty()).collect::<Vec<_>>(),
                 "decided": login.decided.to_string(),
                 "opened": instant(login.opened),
                 "closed": instant(login.closed),
@@ -260,7 +263,7 @@ impl Report {
                 from: login.opened.unwrap_or(login.decided).to_string(),
                 to: login.closed.map(|closed| closed.to_string()).unwrap_or_default(),
                 reason: login.reason.clone(),
-                ground: login.ground.clone(),
+                ground: login.signed_ground(),
                 id: login.id.clone(),
                 ..Row::default()
             });

@@ -4,6 +4,8 @@ use policy::{Mode, Span, Timestamp};
 use serde_json::{Value, json};
 use status::{FleetStatus, HeadStatus, OnCall, RefusedHead, Row, Status, SyncStatusError, mode};
 
+use crate::granted;
+
 /// One object. `version` changes when a field changes its meaning or goes.
 pub fn json(status: &Status<'_>) -> Value {
     let report = status.report.as_ref().ok();
@@ -41,6 +43,8 @@ pub fn json(status: &Status<'_>) -> Value {
         "mode_by": status.mode_by(),
         "mode_source": mode::source(status.mode.1),
         "paused_until": status.paused_until().map(|until| until.to_string()),
+        "grants": granted::json(status.grants.as_ref()),
+        "grants_problem": granted::problem(status.grants.as_ref()),
         "outage_wait_seconds": status.outage_wait.map(Span::as_seconds),
         "remarks": status.remarks,
         "schedules": status.rows.iter().map(row_json).collect::<Vec<_>>(),

@@ -76,6 +76,7 @@ pub fn prometheus(status: &Status<'_>) -> String {
     write_schedules(status, &mut text);
     write_report(status, &mut text);
     write_fleet(status, &mut text);
+    write_grants(status, &mut text);
     write_automation(status, &mut text);
     text.0.trim_end().to_string()
 }
@@ -172,6 +173,13 @@ fn write_fleet(status: &Status<'_>, text: &mut Text) {
     );
     if let Some(refused) = &fleet.refused {
         text.sample("fleet_refused_since_timestamp_seconds", &[("reason", &refused.reason)], refused.since);
+    }
+}
+
+fn write_grants(status: &Status<'_>, text: &mut Text) {
+    if let Some(Ok(grants)) = &status.grants {
+        let help = "How many grants let somebody in now.";
+        text.only("grants_in_force", help, i64::try_from(grants.len()).unwrap_or(i64::MAX));
     }
 }
 

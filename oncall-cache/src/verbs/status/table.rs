@@ -3,6 +3,7 @@
 use policy::{OneLine, Timestamp};
 use status::{Known, OnCall, Status};
 
+use crate::granted;
 use crate::table::aligned;
 use crate::when::When;
 
@@ -47,6 +48,13 @@ fn facts(status: &Status<'_>) -> Vec<(&'static str, String)> {
         Err(problem) => facts.push(("last sync", format!("its result is not known: {problem}"))),
     }
     facts.extend(fleet(status).map(|told| ("fleet", told)));
+    match &status.grants {
+        None => {}
+        Some(Ok(grants)) => {
+            facts.extend(grants.iter().map(|grant| ("grant", granted::line(grant, status.at))));
+        }
+        Some(Err(problem)) => facts.push(("grants", problem.clone())),
+    }
     facts.extend(status.outage_wait.map(|wait| {
         let text = format!(
             "while the directory does not answer, a login waits up to {} seconds: twice `timeout` in [keys]",
