@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use harness::Host;
 use harness::suite::{CONFIG, instant, now};
 
 use crate::machine::Machine;
@@ -43,7 +44,8 @@ pub fn measure(machine: &Machine, rounds: usize) {
     let mut figures = vec![Vec::new(); cases.len()];
     for _ in 0..rounds {
         for ((what, stack, user, expected), figures) in cases.iter().zip(&mut figures) {
-            let [start, first, later, code] = process(machine, &format!("/run/bench/{stack}"), user, CALLS);
+            let [start, first, later, code] =
+                process(&machine.suite.host, &format!("/run/bench/{stack}"), user, CALLS);
             assert_eq!(code, *expected, "{what}: the stack's answer");
             figures.push([start / 1e3, first / 1e3, later / 1e3]);
         }
@@ -70,8 +72,7 @@ pub fn measure(machine: &Machine, rounds: usize) {
 
 /// Decisions about `user` in one process, the first and then `calls` more: what loading took, the first and the median of
 /// the others in nanoseconds, and the stack's answer. `stack` is a directory of stacks.
-pub fn process(machine: &Machine, stack: &str, user: &str, calls: usize) -> [f64; 4] {
-    let host = &machine.suite.host;
+pub fn process(host: &Host, stack: &str, user: &str, calls: usize) -> [f64; 4] {
     // Each process is the first of its minute, or its decisions would not be written down.
     host.must("rm -f /run/authkeys/audit/*.*");
     let line = host.must(&format!("{INSIDE}/decision {stack} sshd {user} {calls}"));

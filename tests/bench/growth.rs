@@ -68,7 +68,7 @@ const PROGRAMS: [&str; 4] = ["authkeys", "authkeys-sync", "oncall-cache", "libpa
 
 pub fn measure(machine: &Machine, rounds: usize) {
     let rounds = rounds.min(MOST_ROUNDS);
-    build_before();
+    build(BEFORE, "before", &PROGRAMS);
     for size in &SIZES {
         write_size(machine, size);
     }
@@ -93,18 +93,18 @@ pub fn measure(machine: &Machine, rounds: usize) {
     for_rules(machine, rounds);
 }
 
-/// Builds the earlier commit in a tree of its own, and puts its programs beside the tools of this one.
-fn build_before() {
+/// Builds an earlier commit in a tree of its own, and puts `programs` of it beside the tools of this one, in bench/NAME.
+pub fn build(commit: &str, name: &str, programs: &[&str]) {
     let own = std::env::current_exe().expect("a program has a path");
     let build = own.ancestors().nth(2).expect("target/PROFILE/deps").to_path_buf();
-    let (root, place) = (build.with_file_name("before"), build.join("bench/before"));
+    let (root, place) = (build.with_file_name(name), build.join("bench").join(name));
     let source = root.join("source");
-    if PROGRAMS.iter().all(|program| place.join(program).exists()) {
+    if programs.iter().all(|program| place.join(program).exists()) {
         return;
     }
-    println!("building {BEFORE} for comparison");
+    println!("building {commit} for comparison");
     std::fs::create_dir_all(&source).expect("the build directory can be written");
-    let script = format!("git archive {BEFORE} | tar -x -C '{}'", source.display());
+    let script = format!("git archive {commit} | tar -x -C '{}'", source.display());
     run(Command::new("sh").args(["-c", &script]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
     let mut make = Command::new("make");
     make.arg("release").current_dir(&source).env("CARGO_TARGET_DIR", root.join("target"));
@@ -116,7 +116,7 @@ fn build_before() {
     }
     run(&mut make);
     std::fs::create_dir_all(&place).expect("the build directory can be written");
-    for program in PROGRAMS {
+    for program in programs {
         copy(&root.join("target/release").join(program), &place.join(program));
     }
 }
@@ -267,7 +267,7 @@ fn for_decisions(machine: &Machine, rounds: usize, table: &mut Table) {
             for (at, build) in BUILDS.iter().enumerate() {
                 for (nth, size) in SIZES.iter().enumerate() {
                     let stack = format!("/run/bench/{}-{}", size.name, build.name);
-                    let [_, first, later, code] = process(machine, &stack, user, 20);
+                    let [_, first, later, code] = process(&machine.suite.host, &stack, user, 20);
                     assert_eq!(code, expected, "{what}: the stack's answer, {} {}", size.name, build.name);
                     let [firsts, laters] = &mut figures[2 * at + nth];
                     firsts.push(first / 1e3);
@@ -317,7 +317,7 @@ fn for_rules(machine: &Machine, rounds: usize) {
         for _ in 0..rounds {
             for (stack, figures) in ["none", "before", "now"].iter().zip(&mut figures) {
                 let stack_dir = format!("/run/bench/many-{stack}");
-                let [start, first, later, code] = process(machine, &stack_dir, user, CALLS);
+                let [start, first, later, code] = process(&machine.suite.host, &stack_dir, user, CALLS);
                 assert!(*stack == "none" || code == expected, "{what}: the stack's answer, {stack}");
                 figures.push([start, first, later].map(|nanoseconds| nanoseconds / 1e3));
             }

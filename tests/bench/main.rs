@@ -6,6 +6,7 @@
 
 mod decision;
 mod fleet;
+mod grants;
 mod growth;
 mod live;
 mod login;
@@ -22,14 +23,14 @@ use std::path::PathBuf;
 use machine::Machine;
 
 const USAGE: &str =
-    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [lookup] [live] [decision] [nss] [login] [sync] [fleet] [store] [growth]']
+    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [lookup] [live] [decision] [nss] [login] [sync] [fleet] [store] [growth] [grants]']
 
 --rounds N   rounds of lookups (200)
 --logins N   logins per server (40)
 --large      sync 100,000 people as well
 --pullers N  hosts that pull from a fleet's store (2000); 20,000 take two minutes more and both cores
 --go FILE    a build of github.com/threatstack/authkeys, to measure live lookups beside
-A word measures that part alone; growth is measured only when it is named; store is the part of fleet with many hosts.";
+A word measures that part alone; growth and grants are measured only when they are named; store is the part of fleet with many hosts.";
 
 /// People in the directory.
 const PEOPLE: usize = 10_000;
@@ -56,9 +57,8 @@ impl Options {
                 "--go" => options.go = Some(std::path::absolute(words.next()?).ok()?),
                 // What `cargo bench` adds.
                 "--bench" => {}
-                "lookup" | "live" | "decision" | "nss" | "login" | "sync" | "fleet" | "store" | "growth" => {
-                    options.parts.push(word)
-                }
+                "lookup" | "live" | "decision" | "nss" | "login" | "sync" | "fleet" | "store" | "growth"
+                | "grants" => options.parts.push(word),
                 _ => return None,
             }
         }
@@ -81,8 +81,11 @@ fn main() {
     } else if options.wants("store") {
         fleet::measure_store(options.pullers);
     }
+    if options.parts.iter().any(|part| part == "grants") {
+        grants::measure(options.rounds.div_ceil(8));
+    }
     // The others need a machine, which takes a while to start.
-    if options.parts.iter().all(|part| ["fleet", "store"].contains(&part.as_str()))
+    if options.parts.iter().all(|part| ["fleet", "store", "grants"].contains(&part.as_str()))
         && !options.parts.is_empty()
     {
         return;

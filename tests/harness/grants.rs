@@ -105,7 +105,11 @@ pub fn sign_text(suite: &Suite, text: &str, namespace: &str, keys: &[&str]) -> S
 impl Grants {
     /// A host with [`RULE`]; bob's, alice's and carol's keys may sign, and carol has a second one.
     pub fn start() -> Self {
-        let suite = Suite::start();
+        Self::on(Suite::start())
+    }
+
+    /// The same of a host that is there, with whoever is in its people.toml.
+    pub fn on(suite: Suite) -> Self {
         suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}"), 0o644);
         suite.host.must("ssh-keygen -qt ed25519 -N '' -C carol -f /root/keys/carol-2");
         let names = [("alice", "alice"), ("bob", "bob"), ("carol", "carol"), ("carol", "carol-2")];
