@@ -1,6 +1,8 @@
 //! sshd's PerSourcePenalties, on since 9.8: who fails to log in costs everybody behind their address. Debian 13's sshd counts,
 //! and refusals of ours must not.
 
+mod granted;
+
 use std::process::Output;
 use std::thread;
 
@@ -87,6 +89,8 @@ fn whoever_is_off_call_costs_the_person_on_call_behind_their_address_nothing() {
         assert!(!ssh(&host, there, "stranger", "root", "true").status.success());
     }
     assert!(!enters(&host, there) && enters(&host, here));
+    // The host is up, and costs more than what follows: it is about grants alone.
+    granted::colleagues_let_somebody_in_when_nothing_answers(&host);
 }
 
 /// Everything that a connection is good for, with what shows that it worked. `SSH` is ssh with its options,
