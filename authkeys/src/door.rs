@@ -4,6 +4,7 @@
 //! write an entry of that name in the directory gets a shell there, and no other command is asked.
 
 use host::Config;
+use host::config::COPY_AGE;
 use policy::{Account, Principal, Timestamp};
 use state::HostState;
 use store::PublicKey;
@@ -21,16 +22,15 @@ pub fn is_door(account: &Account) -> bool {
 }
 
 /// The offered key, if somebody has it by the last copy of the directory or by grant-signers. Where no rule takes grants
-/// on this host, no key opens the door.
+/// on this host, and none asks people on call for a reason, no key opens the door.
 ///
 /// # Errors
 /// It cannot be told who is revoked.
 pub fn answer(state: &HostState, offered: Option<&Offered>, now: Timestamp) -> Result<Answer, Problem> {
     let (config, revoked) = (state.config()?, state.revoked().map_err(Problem::from)?);
     let none = Answer::none(Outcome::NoKeys);
-    let (true, Some(key)) = (config.rules.takes_grants(), offered.and_then(Offered::key)) else {
-        return Ok(none);
-    };
+    let is_used = config.rules.takes_grants() || config.rules.asks_claims();
+    let (true, Some(key)) = (is_used, offered.and_then(Offered::key)) else { return Ok(none) };
     let digest = key.sha256();
     if revoked.is_stale(now)
         || revoked.key(&digest, now).is_some()
@@ -51,7 +51,8 @@ pub fn answer(state: &HostState, offered: Option<&Offered>, now: Timestamp) -> R
 
 /// Whose key it is by the copy, which may be as old as for a grant itself.
 fn in_directory(config: &Config, key: &PublicKey, now: Timestamp) -> Vec<Principal> {
-    let (Some(directory), Some(grants)) = (&config.directory, &config.grants) else { return Vec::new() };
-    let copy = KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), grants.copy_age, now);
+    let Some(directory) = &config.directory else { return Vec::new() };
+    let copy_age = config.grants.as_ref().map_or(COPY_AGE, |grants| grants.copy_age);
+    let copy = KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), copy_age, now);
     copy.and_then(|copy| copy.people_with(key)).unwrap_or_default()
 }

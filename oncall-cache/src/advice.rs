@@ -2,6 +2,10 @@
 
 use policy::{Authority, Decision, Ground, Reason, Verdict};
 
+const NAME_THE_HOST: &str = "in config.toml, name this host or a label of it in a [[policy.rule]]'s `hosts`, or set [host] name to what the rules name";
+
+const SAY_WHY: &str = "as that person, run oncall-cache claim --reason TEXT; or send the line `claim: TEXT` to ssh oncall-grant@HOST";
+
 /// The next step of `person`, who asked for `account`; `first` is the command that comes before every sync, if one does.
 pub fn step(decision: &Decision, person: &str, account: &str, first: Option<&str>) -> String {
     if let (Some(first), Verdict::CannotTell, true) = (first, decision.verdict, is_by_sync(decision.reason)) {
@@ -30,12 +34,11 @@ pub fn step(decision: &Decision, person: &str, account: &str, first: Option<&str
         Reason::RevokedStale => {
             "as root, run oncall-cache pull, and read what it says; more: oncall-cache status"
         }
-        Reason::NoRule => {
-            "in config.toml, name this host or a label of it in a [[policy.rule]]'s `hosts`, or set [host] name to what the rules name"
-        }
+        Reason::NoRule => NAME_THE_HOST,
         Reason::NotOnCall => {
             "ask the person on call; or take over the shift in the rota, then run oncall-cache refresh"
         }
+        Reason::ClaimNeeded => SAY_WHY,
         Reason::NotEligible => {
             "ask the directory's administrators to list them as eligible; then, as root, run authkeys-sync and oncall-cache sync"
         }

@@ -26,7 +26,7 @@ pub struct Arguments {
 
 /// What a reader of `--help` looks for, and the verbs for it, in this order.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Ask (anybody)", &["who", "test-access", "why", "status", "refresh"]),
+    ("Ask (anybody)", &["who", "test-access", "why", "status", "refresh", "claim"]),
     ("Operate (root, except config)", &["sync", "pull", "identities", "report", "doctor", "config"]),
     ("Emergency (root)", &["revoke", "unrevoke", "pause", "enforce"]),
     ("Ask colleagues (anybody, on any machine)", &["grant"]),
@@ -109,6 +109,18 @@ Exit status: 0, all is well; 1, something fails and the copies are still valid;
 Exit status: 0, all of it is new; 1, some of it, or too early: it says when the
 next sync may begin; 2, nothing is new: it says why")]
     Refresh(RefreshArguments),
+    /// Say why you become root, once a shift, where a rule asks for it
+    #[command(after_help = "\
+Type it as yourself; it is kept until the shift ends, or the next boot. With no
+shell on the host:  echo \"claim: INC-42\" | ssh oncall-grant@HOST
+
+Exit status: 0, kept; 1, refused: it says why; 2, it cannot be kept now, and
+nobody is refused for want of it as long as that is so")]
+    Claim {
+        /// Why: letters, digits and plain signs
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Copy the rota to this host; the timer runs it every five minutes
     #[command(after_help = "\
 Look first: sudo oncall-cache sync --dry-run

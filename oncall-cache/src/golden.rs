@@ -7,9 +7,9 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use policy::{
-    Account, Actor, Automation, Decision, Facts, FromPattern, Granted, Host, HostSelector, Login, Principal,
-    Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span, Switch, Timestamp,
-    Window, anyone, decide,
+    Account, Actor, Automation, Claims, Decision, Evidence, Facts, FromPattern, Granted, Host, HostSelector,
+    Login, Principal, Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span,
+    Switch, Timestamp, Window, anyone, decide,
 };
 
 use policy::revocations::Revocations;
@@ -90,6 +90,7 @@ fn world() -> World {
                 hosts: vec![HostSelector::parse("db*")],
                 schedules: vec![reference("PDB0001")],
                 max_escalation_level: 1,
+                claim: false,
             }],
             automation: vec![robot()],
             help: Some(HELP.to_string()),
@@ -228,6 +229,15 @@ fn scene(reason: Reason) -> Scene {
             scene
         }
         Reason::NotOnCall => Scene { asks: "bob", ..plain() },
+        Reason::ClaimNeeded => {
+            let mut scene = plain();
+            scene.world.rules.rules[0].claim = true;
+            let decide: fn(&Login<'_>, &HostState) -> Decision = |login, state| {
+                let evidence = Evidence { claims: Claims::Stated(None), ..state.evidence() };
+                decide(login, &evidence, state.rules(), at(10))
+            };
+            Scene { decide, ..scene }
+        }
         Reason::NotEligible => Scene { asks: "dave", ..plain() },
         Reason::UnknownPerson => Scene { service: "login", person: Some(Actor::Unknown), ..plain() },
         Reason::AmbiguousPerson => Scene { person: Some(Actor::Ambiguous), ..plain() },

@@ -62,6 +62,7 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::TestAccess(arguments) => verbs::test_access::run(config, arguments, now()),
         Verb::Why(arguments) => verbs::why::run(config, arguments, now()),
         Verb::Grant { verb } => verbs::grant::run(config, verb, live, now()),
+        Verb::Claim { reason } => verbs::claim::run(reason),
         Verb::Explain => verbs::explain::run(config, now()),
         Verb::Revoke { user, reason } => verbs::revoke::run(config, user, reason, live, now()),
         Verb::Unrevoke { user } => verbs::revoke::take_back(config, user, live, now()),

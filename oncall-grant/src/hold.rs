@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use grant::{GrantId, LARGEST_STORED, OLDEST, Stored, stored_id, stored_person};
+use grant::stored_person;
+use grant::{GrantId, LARGEST_CLAIM, LARGEST_STORED, OLDEST, Stored, is_claim_name, read_claim, stored_id};
 use host::clock;
 use policy::{GrantRule, Span, Timestamp, Uptime};
 use trust::Owner;
@@ -18,6 +19,9 @@ const MOST_OF_ONE: usize = 8;
 
 /// The most that are kept, with those that are over.
 const MOST_KEPT: usize = 1024;
+
+/// The most reasons that are kept, one for each person.
+const MOST_CLAIMS: usize = 1024;
 
 /// The file with the instant since which this host remembers.
 const MEMORY: &str = ".memory";
@@ -98,6 +102,36 @@ impl Hold {
             return Err(io::Error::other("too many grants are in force on this host"));
         }
         self.write(name, content)
+    }
+
+    /// Keeps a reason in the file `name`, in place of the one before. The oldest goes for one that is too many: people on
+    /// call are few.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep_claim(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let entries = fs::read_dir(&self.directory)?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let others: Vec<String> = names.filter(|other| is_claim_name(other) && other != name).collect();
+        if others.len() >= MOST_CLAIMS {
+            let stated = |other: &String| {
+                let text =
+                    trust::read(&self.directory.join(other), Owner::Service, LARGEST_CLAIM as u64).ok()?;
+                Some(read_claim(&text)?.0.since_boot())
+            };
+            if let Some(oldest) = others.iter().min_by_key(|other| stated(other)) {
+                fs::remove_file(self.directory.join(oldest))?;
+            }
+        }
+        self.write(name, content)
+    }
+
+    /// Can anything be kept now? What is written is what is there.
+    ///
+    /// # Errors
+    /// It cannot; why.
+    pub fn can_keep(&self) -> io::Result<()> {
+        self.write(MEMORY, format!("{}\n", self.since).as_bytes())
     }
 
     fn state(&self, name: &str, uptime: &Uptime) -> State {

@@ -1,4 +1,5 @@
-//! `oncall-grant-accept`: takes grants that people bring to this host, judges them, and keeps those that count.
+//! `oncall-grant-accept`: takes grants that people bring to this host, judges them, and keeps those that count; and the
+//! reasons that people on call state.
 //!
 //! It listens on a socket that everybody may connect to, runs as a user of its own, and has no network. What it keeps
 //! is judged again by whoever decides about a login, with the signatures: so a fault in here, or somebody who becomes
@@ -7,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod claim;
 mod hold;
 mod limits;
 mod serve;

@@ -1,8 +1,9 @@
 //! The socket: everybody may connect, each connection is one grant and one answer, and nobody waits for another.
 //!
-//! What is sent is `use 1` or `use 1 by PERSON`, a line, then the grant, then the end. The answer is a digit, the status
-//! that the caller ends with, a blank and a line of text. The person is believed of the door's account alone; of others
-//! the name of the account counts.
+//! What is sent is a line, `use 1` or `use 1 by PERSON`, then the grant, then the end; or `claim 1`, or `claim 1 by PERSON`,
+//! and the reason that somebody on call states; or `claims 1`: could one be kept now? The answer is a digit, the status that
+//! the caller ends with, a blank and a line of text. The person is believed of the door's account alone; of others the name
+//! of the account counts.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -20,6 +21,7 @@ use policy::{OneLine, Principal};
 use record::Line;
 
 use crate::accept::{Moment, Outcome, Problem, accept};
+use crate::claim;
 use crate::hold::Hold;
 use crate::limits::{Asker, Limits};
 
@@ -107,18 +109,27 @@ fn one(shared: &Shared, stream: &UnixStream, uid: u32) {
         Ok(sent) => sent,
         Err(problem) => return answer(stream, 2, problem),
     };
-    let Some((said, text)) = first_line(&sent) else {
+    let Some((request, text)) = first_line(&sent) else {
         return answer(
             stream,
             2,
             "not a request that this release understands; use `oncall-cache grant use`",
         );
     };
+    if request == Request::MayClaim {
+        return may_claim(shared, stream, uid);
+    }
+    let (Request::Use(said) | Request::Claim(said)) = &request else { return };
     let name = accounts::name_of(Uid::from_raw(uid));
-    let by = said.filter(|_| name.as_deref() == Some(host::config::GRANT_DOOR));
+    let is_door = name.as_deref() == Some(host::config::GRANT_DOOR);
+    let by = said.clone().filter(|_| is_door);
     let asker: Asker = (uid, by.as_ref().map(ToString::to_string));
     if !lock(&shared.limits).judge(&asker, Instant::now()) {
         return answer(stream, 2, BUSY);
+    }
+    if let Request::Claim(_) = request {
+        let name = name.filter(|_| uid != 0 && !is_door);
+        return claimed(shared, stream, by, name.as_deref(), text);
     }
     let by = by.map(|by| by.to_string()).or(name).unwrap_or_else(|| format!("uid={uid}"));
     let outcome = {
@@ -131,6 +142,36 @@ fn one(shared: &Shared, stream: &UnixStream, uid: u32) {
     match outcome {
         Ok(outcome) => answer(stream, 0, &told(&outcome)),
         Err(problem) => answer(stream, problem.exit_code(), &problem.to_string()),
+    }
+}
+
+/// Whether a reason could be kept now. Root's logins ask it as often as there are some; of others it is a question as any.
+fn may_claim(shared: &Shared, stream: &UnixStream, uid: u32) {
+    if uid != 0 && !lock(&shared.limits).judge(&(uid, None), Instant::now()) {
+        return answer(stream, 2, BUSY);
+    }
+    match lock(&shared.hold).can_keep() {
+        Ok(()) => answer(stream, 0, "yes"),
+        Err(error) => answer(stream, 2, &format!("nothing can be kept: {error}")),
+    }
+}
+
+/// Keeps the reason of whoever came through the door with their key, or of the person whose account `name` is.
+fn claimed(shared: &Shared, stream: &UnixStream, by: Option<Principal>, name: Option<&str>, text: &[u8]) {
+    let person = |config: &Config| by.or_else(|| config.rules.person_of(name?).ok());
+    let outcome = claim::keep(&shared.config, &lock(&shared.hold), person, text, &clock::uptime());
+    match outcome {
+        Ok((person, reason)) => {
+            Line::new(person.as_str(), "accepted", "claim").field("why", &reason).send("oncall-grant-accept");
+            answer(stream, 0, &format!("kept for {person} until the shift ends: {reason}"));
+        }
+        Err(problem) => {
+            let why = matches!(problem, claim::Problem::CannotKeep(_)).then(|| problem.to_string());
+            Line::new("", "refused", problem.token())
+                .field("problem", &why.unwrap_or_default())
+                .send("oncall-grant-accept");
+            answer(stream, problem.exit_code(), &problem.to_string());
+        }
     }
 }
 
@@ -157,15 +198,34 @@ fn receive(mut stream: &UnixStream) -> Result<Vec<u8>, &'static str> {
     }
 }
 
-/// Who is said to bring it, and the grant.
-fn first_line(sent: &[u8]) -> Option<(Option<Principal>, &[u8])> {
+/// What is asked for, and who is said to bring it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Request {
+    /// To take a grant.
+    Use(Option<Principal>),
+    /// To keep a reason.
+    Claim(Option<Principal>),
+    /// Whether one could be kept.
+    MayClaim,
+}
+
+/// What is asked for, and what follows the first line.
+fn first_line(sent: &[u8]) -> Option<(Request, &[u8])> {
     let end = sent.iter().position(|&byte| byte == b'\n').filter(|end| *end < LONGEST_LINE)?;
     let (line, rest) = sent.split_at_checked(end)?;
-    let by = match std::str::from_utf8(line).ok()?.strip_prefix("use 1")? {
-        "" => None,
-        said => Some(Principal::new(said.strip_prefix(" by ")?).ok()?),
+    let line = std::str::from_utf8(line).ok()?;
+    let by = |said: &str| match said {
+        "" => Some(None),
+        said => Some(Some(Principal::new(said.strip_prefix(" by ")?).ok()?)),
     };
-    Some((by, rest.get(1..)?))
+    let request = if let Some(said) = line.strip_prefix("use 1") {
+        Request::Use(by(said)?)
+    } else if let Some(said) = line.strip_prefix("claim 1") {
+        Request::Claim(by(said)?)
+    } else {
+        (line == "claims 1").then_some(Request::MayClaim)?
+    };
+    Some((request, rest.get(1..)?))
 }
 
 fn told(outcome: &Outcome) -> String {
@@ -230,15 +290,20 @@ mod tests {
 
     #[test]
     fn the_first_line_says_who_and_nothing_else() {
-        let read = |sent: &'static [u8]| {
-            first_line(sent).map(|(by, text)| (by.map(|by| by.to_string()), text.to_vec()))
-        };
-        assert_eq!(read(b"use 1\nform: 1\n"), Some((None, b"form: 1\n".to_vec())));
-        assert_eq!(read(b"use 1 by alice\n"), Some((Some("alice".to_string()), Vec::new())));
+        let read = |sent: &'static [u8]| first_line(sent).map(|(request, text)| (request, text.to_vec()));
+        let alice = Some(Principal::new("alice").unwrap());
+        assert_eq!(read(b"use 1\nform: 1\n"), Some((Request::Use(None), b"form: 1\n".to_vec())));
+        assert_eq!(read(b"use 1 by alice\n"), Some((Request::Use(alice.clone()), Vec::new())));
+        assert_eq!(read(b"claim 1\nINC-42\n"), Some((Request::Claim(None), b"INC-42\n".to_vec())));
+        assert_eq!(read(b"claim 1 by alice\nx"), Some((Request::Claim(alice), b"x".to_vec())));
+        assert_eq!(read(b"claims 1\n"), Some((Request::MayClaim, Vec::new())));
         for wrong in [
             &b""[..],
             b"use 1",
             b"use 2\nx",
+            b"claims 1 by alice\n",
+            b"claim 2\nx",
+            b"claim 1 alice\nx",
             b"use 1 by \nx",
             b"use 1 by A b\nx",
             b"use 1  by alice\nx",

@@ -17,7 +17,7 @@ use host::config::DEFAULT_AUDIT;
 use nix::unistd::{Uid, getuid};
 use policy::{
     Actor, Decision, Effect, Facts, Fault, Granted, Ground, Login, Mode, ModeSource, Principal, Reason,
-    Refusal, Subject, Timestamp, anyone, decide, entered, names_its_caller,
+    Refusal, Subject, Timestamp, anyone, entered, names_its_caller,
 };
 use state::{Asked, HostState, Others, Which};
 use store::PublicKey;
@@ -180,7 +180,7 @@ fn judge(mut state: HostState, request: &Request, caller: Uid, promised: bool, n
         // Whom the session decides about is on record there, with the key, and only once.
         return if answer.effect.refuses() { answer } else { Answer { decided: None, ..answer } };
     }
-    let decision = decide(&login, &state.evidence(), state.rules(), now);
+    let decision = state.decide(&login, now, now);
     finish(&mut state, &login, &decision, now)
 }
 
@@ -262,12 +262,12 @@ fn by_key(
     state.read_roster(about(human, account), now, now);
     state.read_grants(Which::Into(account), now);
     let plain = login(request, account, facts, human);
-    let decision = decide(&plain, &state.evidence(), state.rules(), now);
+    let decision = state.decide(&plain, now, now);
     // Whose the key is, a grant says too, also where no copy of the directory does.
     let named = granted_key(&state, account, human, &keys).filter(|_| !decision.allows());
     let by_grant = named.as_ref().and_then(|named| {
         let login = login(request, account, facts, named);
-        let decision = decide(&login, &state.evidence(), state.rules(), now);
+        let decision = state.decide(&login, now, now);
         decision.allows().then_some((login, decision))
     });
     let (login, decision) = by_grant.unwrap_or((plain, decision));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use host::probe::Tried;
-use policy::{Authority, Evidence, Principal, Revoked, Roster, Rules, Timestamp, told_on_call};
+use policy::{Authority, Claims, Evidence, Principal, Revoked, Roster, Rules, Timestamp, told_on_call};
 
 use super::accounts::{Accounts, User};
 use super::entry::Entry;
@@ -100,7 +100,12 @@ impl WaysIn<'_> {
 
     /// Those on call now whom the policy admits, where that is known.
     fn on_call(&self) -> Option<Vec<&Principal>> {
-        let evidence = Evidence { roster: Ok(self.roster?), revoked: Ok(self.revoked?), grants: &[] };
+        let evidence = Evidence {
+            roster: Ok(self.roster?),
+            revoked: Ok(self.revoked?),
+            grants: &[],
+            claims: Claims::NotAsked,
+        };
         let people = told_on_call(&evidence, self.rules, self.now)?;
         Some(people.into_iter().map(|(person, _)| person).collect())
     }
@@ -269,6 +274,7 @@ mod tests {
             hosts: vec![HostSelector::parse("*")],
             schedules: vec![reference()],
             max_escalation_level: 1,
+            claim: false,
         };
         let rules = Rules { exempt_accounts, exempt_ttys, rules: vec![rule], ..compiled };
         let accounts =

@@ -13,6 +13,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod claim;
 mod document;
 mod holders;
 mod id;
@@ -22,6 +23,7 @@ mod refusal;
 mod stored;
 mod text;
 
+pub use claim::{LARGEST_CLAIM, claim_name, claimed, is_claim_name, read_claim, write_claim};
 pub use document::{Document, LARGEST_DOCUMENT};
 pub use holders::Holders;
 pub use id::GrantId;
@@ -29,4 +31,4 @@ pub use judge::{Accepted, Known, OLDEST, judge, may_be_signed};
 pub use quorum::Approval;
 pub use refusal::{Reason, Refusal};
 pub use stored::{LARGEST_STORED, Stored, stored_id, stored_name, stored_person, write_stored};
-pub use text::{Grant, GrantError, LONGEST_REASON, MOST_HOSTS};
+pub use text::{Grant, GrantError, LONGEST_REASON, MOST_HOSTS, is_reason};

@@ -104,7 +104,8 @@ impl From<TextError> for GrantError {
     }
 }
 
-fn is_reason(reason: &str) -> bool {
+/// Is it a reason: 1 to 120 letters, digits, single blanks and plain punctuation?
+pub fn is_reason(reason: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b" .,:;?!()/+=#%_-".contains(&byte);
     (1..=LONGEST_REASON).contains(&reason.len())
         && reason.bytes().all(fits)

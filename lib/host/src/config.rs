@@ -35,7 +35,7 @@ use directory::{DirectorySection, MAX_REMOVED};
 use fleet::FleetSection;
 pub use fleet::{Fleet, FleetUrl, SharedFleet};
 use grant::GrantsSection;
-pub use grant::{ACCEPTED as ACCEPTED_GRANTS, GRANT_DOOR, Grants};
+pub use grant::{ACCEPTED as ACCEPTED_GRANTS, COPY_AGE, GRANT_DOOR, Grants};
 pub use key_rule::{Allowance, KeyAccounts, KeyRule};
 use keys::KeysSection;
 pub use keys::{Chained, Keys, KeysSource, Piece};

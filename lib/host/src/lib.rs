@@ -1,10 +1,11 @@
 //! The plain files of this host: configuration, revocations, switch, secrets and accounts; and its clocks.
 //!
-//! No SQL and no network. Everything is read through [`trust`], which refuses files that
+//! No SQL and no network, but the socket of one service of this host. Everything is read through [`trust`], which refuses files that
 //! others could have written.
 
 #![forbid(unsafe_code)]
 
+pub mod acceptor;
 pub mod accounts;
 pub mod child;
 pub mod config;

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-use crate::{Automation, Granted, OneLine, Revocation, ScheduleRef, Span, Timestamp, Window};
+use crate::{Automation, Claim, Granted, OneLine, Revocation, ScheduleRef, Span, Timestamp, Window};
 
 /// Why evidence is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,7 @@ tokens! {
         RevokedStale => "revoked-stale",
         NoRule => "no-rule",
         NotOnCall => "not-oncall",
+        ClaimNeeded => "claim-needed",
         NotEligible => "not-eligible",
         UnknownPerson => "unknown-person",
         AmbiguousPerson => "ambiguous-person",
@@ -175,6 +176,8 @@ pub struct OnCall {
     pub age: Span,
     /// Is that longer than `warn_age`: trusted, and worth saying?
     pub is_old: bool,
+    /// Why they enter, where the rule asks for that.
+    pub claim: Claim,
 }
 
 impl OnCall {

@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 use core::cell::OnceCell;
 
 use crate::answer::{Decision, Fault, Ground, OnCall, Reason, Verdict};
-use crate::roster_view::{Claim, RosterView};
+use crate::roster_view::{Counted, RosterView};
 use crate::{
-    Automation, Facts, Granted, Principal, Revocation, Revoked, Roster, Rules, Timestamp, asks_the_caller,
-    entered,
+    Automation, Claims, Facts, Granted, Principal, Revocation, Revoked, Roster, Rules, Timestamp,
+    asks_the_caller, entered,
 };
 
 /// Who is entering what, and by which door.
@@ -61,6 +61,8 @@ pub struct Evidence<'a> {
     pub revoked: Result<&'a Revoked, Fault>,
     /// The grants that stand on this host, as far as they may be about this login.
     pub grants: &'a [Granted],
+    /// What is known of the reason that the person of this login has stated.
+    pub claims: Claims<'a>,
 }
 
 /// May this person enter this account now?
@@ -194,7 +196,7 @@ impl<'a> Judge<'a> {
 
     /// A person; or under sudo and su a program, which these show by its account alone: neither key nor place.
     fn decide_caller(&self, person: &Principal, login: &Login<'_>, now: Timestamp) -> Decision {
-        let as_person = |at| self.decide_person(person, login.account, at);
+        let as_person = |at| self.decide_person(person, login, at);
         let longest = self.rules.programs(login.service, person.as_str()).max_by_key(|entry| entry.until);
         let at = reached(&self.evidence, now);
         let entry = longest.filter(|entry| asks_the_caller(login.service) && !entry.is_over(at));
@@ -207,7 +209,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What the roster says to it: whether it tells anything at all, then of this person.
-    fn decide_person(&self, person: &Principal, account: &str, now: Timestamp) -> Decision {
+    fn decide_person(&self, person: &Principal, login: &Login<'_>, now: Timestamp) -> Decision {
         let (evidence, rules) = (&self.evidence, self.rules);
         // Of a clock that is behind nobody knows until when: what it has to reach moves on with it in one boot.
         let roster = match believed(evidence, now) {
@@ -221,11 +223,12 @@ impl<'a> Judge<'a> {
         if let Some(decision) = view.all_unbelieved(now) {
             return decision;
         }
-        if !rules.lists(account, person) || !roster.is_eligible(person) {
+        if !rules.lists(login.account, person) || !roster.is_eligible(person) {
             let until = view.ends().max();
             return Decision { until, ..Decision::plain(Verdict::Refuse, Reason::NotEligible) };
         }
-        view.by_shifts(roster.shifts.of(person), now)
+        let claims = rules.asks_claim_of(login).then_some(evidence.claims);
+        view.by_shifts(roster.shifts.of(person), claims, now)
     }
 }
 
@@ -342,17 +345,17 @@ pub fn on_call_now<'r>(
     now: Timestamp,
 ) -> Vec<(&'r Principal, OnCall)> {
     let view = RosterView::new(rules, roster);
-    let mut claims: Vec<(&Principal, u8, Claim<'_>)> = roster
+    let mut counted: Vec<(&Principal, u8, Counted<'_>)> = roster
         .shifts
         .iter()
         .filter(|shift| shift.window.contains(now) && !revoked.names(&shift.principal, now))
-        .filter_map(|shift| Some((&shift.principal, shift.level, view.claim(shift)?)))
-        .filter(|(_, _, claim)| claim.window().contains(now))
+        .filter_map(|shift| Some((&shift.principal, shift.level, view.counted(shift)?)))
+        .filter(|(_, _, counted)| counted.window().contains(now))
         .collect();
     // Of each person the first of the least level; only of that one is looked at what joins it.
-    claims.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));
-    claims.dedup_by(|right, left| right.0 == left.0);
-    claims.into_iter().map(|(person, _, claim)| (person, view.on_call(&claim, now))).collect()
+    counted.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));
+    counted.dedup_by(|right, left| right.0 == left.0);
+    counted.into_iter().map(|(person, _, counted)| (person, view.shown(&counted, now))).collect()
 }
 
 /// Everyone whom their shift would admit now, with the end of the stretch that it is a part of; `None`: nobody can be named, and that may be for

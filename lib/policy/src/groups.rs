@@ -19,7 +19,7 @@ use core::fmt;
 use crate::principal::is_name;
 use crate::roster_view::RosterView;
 use crate::{
-    Actor, Evidence, Facts, Fault, GroupName, Judge, Login, Principal, Revoked, Roster, Rule, Rules,
+    Actor, Claims, Evidence, Facts, Fault, GroupName, Judge, Login, Principal, Revoked, Roster, Rule, Rules,
     Timestamp, Window,
 };
 
@@ -115,7 +115,7 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
     // How old the fleet's list will be at an instant that has not come, nobody knows.
     let revoked = revoked.map(|revoked| revoked.clone().of_any_age());
     let revoked = revoked.as_ref().map_err(|fault| *fault);
-    let evidence = Evidence { roster: Ok(roster), revoked, grants: &[] };
+    let evidence = Evidence { roster: Ok(roster), revoked, grants: &[], claims: Claims::NotAsked };
     let names = &rules.names;
     let rules = Rules {
         host: rules.host.clone(),
@@ -135,7 +135,7 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
     let mut members: Vec<(Principal, Window)> = roster
         .shifts
         .iter()
-        .filter_map(|shift| Some((&shift.principal, view.claim(shift)?.window())))
+        .filter_map(|shift| Some((&shift.principal, view.counted(shift)?.window())))
         .filter(|&(person, window)| admits(person, window))
         .map(|(person, window)| (person.clone(), window))
         .collect();

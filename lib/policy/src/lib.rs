@@ -12,6 +12,7 @@ extern crate alloc;
 
 mod answer;
 mod automation;
+mod claims;
 mod clock;
 mod decision;
 mod fingerprint;
@@ -34,6 +35,7 @@ mod time;
 
 pub use answer::{Decision, Fault, Ground, Guard, OnCall, Program, Reason, Verdict};
 pub use automation::{Automation, Digest};
+pub use claims::{Claim, Claimed, Claims};
 pub use clock::{Proven, Uptime, floor};
 pub use decision::{Actor, Evidence, Judge, Login, admitted, anyone, decide, on_call_now, told_on_call};
 pub use from::FromPattern;

@@ -61,7 +61,7 @@ impl fmt::Display for Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OnCall, Reason, ScheduleRef, Verdict, Window};
+    use crate::{Claim, OnCall, Reason, ScheduleRef, Verdict, Window};
     use alloc::string::ToString;
 
     const NINE: Timestamp = Timestamp::from_unix(1_795_165_200);
@@ -76,6 +76,7 @@ mod tests {
             stretch: Window::new(NINE, NINE.plus(Span::hours(9))).unwrap(),
             age: Span::seconds(3),
             is_old: false,
+            claim: Claim::NotNeeded,
         };
         let (verdict, reason) = (Verdict::Allow, Reason::OnCall);
         Decision { verdict, reason, guard: None, ground: Ground::OnCall(ground), until: Some(until) }

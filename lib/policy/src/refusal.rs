@@ -90,6 +90,10 @@ impl<'a> Refusal<'a> {
                     write!(f, " {} since {}", authority.place(), since.near(self.now))?;
                 }
             }
+            (Reason::ClaimNeeded, _) => {
+                f.write_str("say why first, once a shift: oncall-cache claim --reason \"INC-42\"; or from elsewhere: ")?;
+                write!(f, "echo \"claim: INC-42\" | ssh oncall-grant@{}", self.rules.host.name)?;
+            }
             (Reason::NotEligible, Actor::Known(person)) => {
                 write!(f, "the directory does not list {person} as eligible")?;
             }
@@ -173,7 +177,11 @@ impl fmt::Display for Refusal<'_> {
         self.cause(f)?;
         match (self.decision.reason, self.login.person) {
             (
-                Reason::NotOnCall | Reason::NoRule | Reason::NotEligible | Reason::Revoked,
+                Reason::NotOnCall
+                | Reason::ClaimNeeded
+                | Reason::NoRule
+                | Reason::NotEligible
+                | Reason::Revoked,
                 Actor::Known(person),
             ) => {
                 write!(f, "; more: oncall-cache why {person}")?;
@@ -187,7 +195,7 @@ impl fmt::Display for Refusal<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Facts, Fault, Revoked, decide};
+    use crate::{Claims, Facts, Fault, Revoked, decide};
     use alloc::string::ToString;
 
     #[test]
@@ -203,7 +211,12 @@ mod tests {
             place: "",
         };
         let nobody = Revoked::nobody();
-        let evidence = Evidence { roster: Err(Fault::Missing), revoked: Ok(&nobody), grants: &[] };
+        let evidence = Evidence {
+            roster: Err(Fault::Missing),
+            revoked: Ok(&nobody),
+            grants: &[],
+            claims: Claims::NotAsked,
+        };
         let mut rules = Rules::compiled();
         rules.host.name = "db1".to_string();
         let now = Timestamp::from_unix(1_795_165_200);

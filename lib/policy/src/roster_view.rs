@@ -4,15 +4,16 @@ use alloc::vec::Vec;
 
 use crate::answer::{Decision, Ground, OnCall, Reason, Verdict};
 use crate::{
-    Ages, Roster, Rule, Rules, Schedule, ScheduleIndex, ScheduleRef, Shift, Timestamp, Window, stretches,
+    Ages, Claim, Claims, Roster, Rule, Rules, Schedule, ScheduleIndex, ScheduleRef, Shift, Span, Timestamp,
+    Window, stretches,
 };
 
 /// The end of the unbroken cover that holds at `now`: touching and overlapping shifts are one.
-/// `claims` are in order of their start.
-fn covered_until(claims: &[Claim<'_>], now: Timestamp) -> Timestamp {
-    claims.iter().fold(now, |end, claim| {
-        let joins = claim.window.start() <= end && claim.window.end() > end;
-        if joins { claim.window.end() } else { end }
+/// `windows` are in order of their start.
+fn covered_until(windows: impl Iterator<Item = Window>, now: Timestamp) -> Timestamp {
+    windows.fold(now, |end, window| {
+        let joins = window.start() <= end && window.end() > end;
+        if joins { window.end() } else { end }
     })
 }
 
@@ -27,8 +28,9 @@ pub(crate) struct RosterView<'a> {
     absent: Vec<&'a ScheduleRef>,
 }
 
-/// A shift that admits its person, cut to the time for which it is trusted.
-pub(crate) struct Claim<'a> {
+/// A shift that counts here, cut to the time for which it is trusted.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted<'a> {
     rule: &'a Rule,
     schedule: &'a Schedule,
     shift: &'a Shift,
@@ -62,40 +64,99 @@ impl<'a> RosterView<'a> {
     /// The rule here that counts `shift`, if one does, and its schedule.
     fn counts(&self, shift: &Shift) -> Option<(&'a Rule, &'a Schedule)> {
         let schedule = self.roster.schedules.get(shift.schedule)?;
-        let rule = self.rules_of(shift.schedule).find(|rule| shift.level <= rule.max_escalation_level)?;
+        let mut rules = self.rules_of(shift.schedule).filter(|rule| shift.level <= rule.max_escalation_level);
+        let first = rules.next()?;
+        // Any rule admits: one that asks nothing comes first.
+        let rule = if first.claim { rules.find(|rule| !rule.claim).unwrap_or(first) } else { first };
         Some((rule, schedule))
     }
 
     /// What `shift` admits to here, if anything.
-    pub(crate) fn claim(&self, shift: &'a Shift) -> Option<Claim<'a>> {
+    pub(crate) fn counted(&self, shift: &'a Shift) -> Option<Counted<'a>> {
         let (rule, schedule) = self.counts(shift)?;
         let believed = Window::new(Timestamp::MIN, self.believed_until(schedule))?;
         let window = shift.window.intersect(believed)?;
-        Some(Claim { rule, schedule, shift, window })
+        Some(Counted { rule, schedule, shift, window })
     }
 
-    /// What follows from the shifts of somebody whom they may admit.
-    pub(crate) fn by_shifts(&self, own: &'a [Shift], now: Timestamp) -> Decision {
-        let mut claims: Vec<Claim<'_>> = own.iter().filter_map(|shift| self.claim(shift)).collect();
-        claims.sort_by_key(|claim| claim.window);
-        if let Some(claim) = claims.iter().find(|claim| claim.window.contains(now)) {
+    /// What follows from the shifts of somebody whom they may admit; `claims`: what is known of their reason, where it is
+    /// asked for at this login.
+    pub(crate) fn by_shifts(&self, own: &'a [Shift], claims: Option<Claims<'_>>, now: Timestamp) -> Decision {
+        let mut counted: Vec<Counted<'_>> = own.iter().filter_map(|shift| self.counted(shift)).collect();
+        counted.sort_by_key(|counted| counted.window);
+        let mut admitting: Vec<(Counted<'_>, Claim)> =
+            counted.iter().filter_map(|counted| self.admitting(counted, own, claims)).collect();
+        admitting.sort_by_key(|(counted, _)| counted.window);
+        if let Some((counted, claim)) = admitting.iter().find(|(counted, _)| counted.window.contains(now)) {
+            let windows = admitting.iter().map(|(counted, _)| counted.window);
             return Decision {
-                ground: Ground::OnCall(self.on_call(claim, now)),
-                until: Some(covered_until(&claims, now)),
+                ground: Ground::OnCall(self.on_call(counted, claim.clone(), now)),
+                until: Some(covered_until(windows, now)),
                 ..Decision::plain(Verdict::Allow, Reason::OnCall)
             };
         }
-        let next = claims.iter().map(|claim| claim.window.start()).filter(|&start| start > now).min();
-        if let Some(decision) = self.unbelieved(now).next() {
-            return Decision { until: next, ..decision };
+        let first_of = |windows: &mut dyn Iterator<Item = Window>| {
+            windows.map(Window::start).filter(|&start| start > now).min()
+        };
+        let windows = || counted.iter().map(|counted| counted.window);
+        let next = first_of(&mut admitting.iter().map(|(counted, _)| counted.window));
+        let waits = counted.iter().find(|counted| counted.window.contains(now));
+        if let (None, Some(decision)) = (waits, self.unbelieved(now).next()) {
+            return Decision { until: first_of(&mut windows()), ..decision };
         }
-        let until = next.into_iter().chain(self.ends()).min();
-        Decision { until, ..Decision::plain(Verdict::Refuse, Reason::NotOnCall) }
+        // Whoever is refused is so until they are admitted, or until it is not known and no shift of theirs says more.
+        let unknown = covered_until(windows(), self.known_until().max(now));
+        let until = next.into_iter().chain([unknown]).min();
+        let (reason, ground) = match waits {
+            Some(waits) => (Reason::ClaimNeeded, Ground::OnCall(self.on_call(waits, Claim::Needed, now))),
+            None => (Reason::NotOnCall, Ground::None),
+        };
+        Decision { ground, until, ..Decision::plain(Verdict::Refuse, reason) }
     }
 
-    /// What `claim` means to a reader at `now`.
-    pub(crate) fn on_call(&self, claim: &Claim<'_>, now: Timestamp) -> OnCall {
-        let Claim { rule, schedule, shift, .. } = claim;
+    /// The part of what `counted` admits to for which no reason is missing, and what there is of one. It is stated in any
+    /// of the shifts that follow each other without a gap, trusted or not.
+    fn admitting(
+        &self,
+        counted: &Counted<'a>,
+        own: &[Shift],
+        claims: Option<Claims<'_>>,
+    ) -> Option<(Counted<'a>, Claim)> {
+        let claim = match claims {
+            _ if !counted.rule.claim => Claim::NotNeeded,
+            None => Claim::NotNeeded,
+            Some(Claims::NotAsked) => Claim::NotAsked,
+            Some(Claims::Closed) => Claim::Unclaimed,
+            Some(Claims::Stated(claimed)) => {
+                let counting = own.iter().filter(|shift| self.counts(shift).is_some());
+                let whole = stretches(counting.map(|shift| shift.window))
+                    .into_iter()
+                    .find(|stretch| stretch.join(counted.shift.window).is_some());
+                match claimed.filter(|claimed| whole.is_some_and(|whole| whole.contains(claimed.at))) {
+                    Some(claimed) => Claim::Stated(claimed.reason.clone()),
+                    // Who is on call is too old to stand between them and the host.
+                    None => return self.old_part(counted).map(|counted| (counted, Claim::Unclaimed)),
+                }
+            }
+        };
+        Some((*counted, claim))
+    }
+
+    /// The part in which its schedule is older than `warn_age`.
+    fn old_part(&self, counted: &Counted<'a>) -> Option<Counted<'a>> {
+        let fresh = self.ages.of(counted.schedule).warn_age;
+        let old = Window::new(counted.schedule.synced.plus(fresh).plus(Span::seconds(1)), Timestamp::MAX)?;
+        Some(Counted { window: counted.window.intersect(old)?, ..*counted })
+    }
+
+    /// What `counted` means to somebody who only looks at `now`.
+    pub(crate) fn shown(&self, counted: &Counted<'_>, now: Timestamp) -> OnCall {
+        self.on_call(counted, if counted.rule.claim { Claim::NotAsked } else { Claim::NotNeeded }, now)
+    }
+
+    /// What `counted` means to a reader at `now`.
+    fn on_call(&self, counted: &Counted<'_>, claim: Claim, now: Timestamp) -> OnCall {
+        let Counted { rule, schedule, shift, .. } = counted;
         let age = now.since(schedule.synced);
         OnCall {
             rule: rule.name.clone(),
@@ -103,22 +164,23 @@ impl<'a> RosterView<'a> {
             schedule_name: schedule.name.clone(),
             level: shift.level,
             window: shift.window,
-            stretch: self.stretch(claim, now),
+            stretch: self.stretch(counted, now),
             age,
             is_old: age > self.ages.of(schedule).warn_age,
+            claim,
         }
     }
 
-    /// Whatever of the same person counts here, is trusted at `now` and joins `claim` without a gap. Belief that
+    /// Whatever of the same person counts here, is trusted at `now` and joins `counted` without a gap. Belief that
     /// ends later cuts nothing off: a sync comes before that, most likely.
-    fn stretch(&self, claim: &Claim<'_>, now: Timestamp) -> Window {
+    fn stretch(&self, counted: &Counted<'_>, now: Timestamp) -> Window {
         let joins = |shift: &&Shift| {
             self.counts(shift).is_some_and(|(_, schedule)| now < self.believed_until(schedule))
         };
         let own =
-            self.roster.shifts.of(&claim.shift.principal).iter().filter(joins).map(|shift| shift.window);
-        let whole = stretches(own).into_iter().find(|stretch| stretch.join(claim.shift.window).is_some());
-        whole.unwrap_or(claim.shift.window)
+            self.roster.shifts.of(&counted.shift.principal).iter().filter(joins).map(|shift| shift.window);
+        let whole = stretches(own).into_iter().find(|stretch| stretch.join(counted.shift.window).is_some());
+        whole.unwrap_or(counted.shift.window)
     }
 
     /// Schedules of the roster that count here, each once.
@@ -164,7 +226,7 @@ impl<'a> RosterView<'a> {
     }
 }
 
-impl Claim<'_> {
+impl Counted<'_> {
     pub(crate) fn window(&self) -> Window {
         self.window
     }

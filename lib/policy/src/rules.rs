@@ -100,6 +100,8 @@ pub struct Rule {
     pub schedules: Vec<ScheduleRef>,
     /// The deepest escalation level that admits; 1 is paged first.
     pub max_escalation_level: u8,
+    /// Do those whom it admits state why, once a shift?
+    pub claim: bool,
 }
 
 impl Rule {
@@ -322,6 +324,19 @@ impl Rules {
         self.grants.iter().any(|rule| rule.covers(&self.host))
     }
 
+    /// Does any rule here ask people on call why?
+    pub fn asks_claims(&self) -> bool {
+        self.here().any(|rule| rule.claim)
+    }
+
+    /// Is somebody on call asked why at this login? Not in their own account, guarded or not: there they have a shell to
+    /// say it in, and what leads further asks them.
+    pub fn asks_claim_of(&self, login: &Login<'_>) -> bool {
+        leads_to_root(login.service).is_some()
+            || asks_the_caller(login.service)
+            || self.is_shared(login.account, login.facts)
+    }
+
     /// Does `account` admit this person, if they are on call?
     pub fn lists(&self, account: &str, person: &Principal) -> bool {
         match self.shared(account).map(|shared| &shared.people) {
@@ -495,6 +510,7 @@ mod tests {
                 hosts: hosts.iter().map(|one| HostSelector::parse(one)).collect(),
                 schedules: Vec::new(),
                 max_escalation_level: 1,
+                claim: false,
             }];
             rules.uncovered().map(|uncovered| uncovered.to_string())
         };

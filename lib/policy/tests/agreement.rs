@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 
 use policy::{
-    Account, Actor, AgeLimit, Ages, Automation, Evidence, Facts, Fault, FromPattern, Gid, Granted, GroupName,
-    GroupRule, Groups, Host, HostSelector, Login, Mode, Principal, PublishedGroups, Reason, Revocation,
-    Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp, Verdict, Window,
-    admitted, anyone, decide,
+    Account, Actor, AgeLimit, Ages, Automation, Claims, Evidence, Facts, Fault, FromPattern, Gid, Granted,
+    GroupName, GroupRule, Groups, Host, HostSelector, Login, Mode, Principal, PublishedGroups, Reason,
+    Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp,
+    Verdict, Window, admitted, anyone, decide,
 };
+
+#[path = "agreement/claims.rs"]
+mod claims;
 
 const WORLDS: u64 = 1_500;
 const INSTANTS: usize = 4;
@@ -121,7 +124,8 @@ fn rule(dice: &mut Dice, number: u64) -> Rule {
         by_name => ScheduleRef { id: dice.pick(&["primary", "secondary"]).to_string(), ..by_name },
     };
     let schedules = (0..=dice.roll(2)).map(|_| named(dice)).collect();
-    Rule { name: format!("r{number}"), hosts, schedules, max_escalation_level: dice.pick(&[1, 1, 2, 3]) }
+    let max_escalation_level = dice.pick(&[1, 1, 2, 3]);
+    Rule { name: format!("r{number}"), hosts, schedules, max_escalation_level, claim: false }
 }
 
 fn automation(dice: &mut Dice, number: usize) -> Automation {
@@ -208,7 +212,12 @@ fn decide_agrees_with_a_reference_on_random_worlds() {
     for seed in 1..=WORLDS {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let world = world(&mut dice);
-        let evidence = Evidence { roster: Ok(&world.roster), revoked: Ok(&world.revoked), grants: &[] };
+        let evidence = Evidence {
+            roster: Ok(&world.roster),
+            revoked: Ok(&world.revoked),
+            grants: &[],
+            claims: Claims::NotAsked,
+        };
         let ask = |service: &str, person: &Principal, now| {
             let (account, facts) =
                 if service == "sudo" { (person.as_str(), &plain) } else { ("root", &root) };
@@ -344,7 +353,7 @@ fn a_group_as_it_is_published_has_those_whom_decide_admits_at_each_second() {
         world.rules.exempt_accounts = vec![Account::new("alice").unwrap()];
         world.rules.pam_services = vec!["login".to_string()];
         let revoked = if dice.one_in(10) { Err(Fault::Corrupt) } else { Ok(&world.revoked) };
-        let evidence = Evidence { roster: Ok(&world.roster), revoked, grants: &[] };
+        let evidence = Evidence { roster: Ok(&world.roster), revoked, grants: &[], claims: Claims::NotAsked };
         let text = Groups::new(&[wanted], &world.rules, &world.roster, revoked).to_string();
         let published = PublishedGroups::parse(&text).unwrap();
         let served = published.iter().next().unwrap();
@@ -427,7 +436,7 @@ fn grants_add_what_they_say_and_take_nothing_away() {
         let grants = grants(&mut dice);
         let roster = if dice.one_in(8) { Err(Fault::Missing) } else { Ok(&world.roster) };
         let revoked = if dice.one_in(10) { Err(Fault::Corrupt) } else { Ok(&world.revoked) };
-        let without = Evidence { roster, revoked, grants: &[] };
+        let without = Evidence { roster, revoked, grants: &[], claims: Claims::NotAsked };
         let with = Evidence { grants: &grants, ..without };
         let ask = |evidence: &Evidence<'_>, service: &str, actor: Actor<'_>, now| {
             let own = if let Actor::Known(person) = actor { person.as_str() } else { "root" };

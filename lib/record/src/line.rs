@@ -44,7 +44,9 @@ impl Line {
                     .field("schedule", &ground.schedule.to_string())
                     .field("level", &ground.level.to_string())
                     .field("shift", &shift)
-                    .field("age", &format!("{}s", ground.age.as_seconds()));
+                    .field("age", &format!("{}s", ground.age.as_seconds()))
+                    .field("claim", ground.claim.word())
+                    .field("why", ground.claim.reason());
             }
             Ground::Unbelieved(schedule, age, _) => {
                 line = line

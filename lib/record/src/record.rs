@@ -152,7 +152,10 @@ record! {
     approvers: String,
     /// Who answers for the program.
     owner: String,
-    /// Why the person is revoked, what the program is for, or why somebody asked for a grant.
+    /// Of somebody on call whose rule asks why: `stated`, or `unclaimed` where nobody could state it.
+    claim: String,
+    /// Why the person is revoked, what the program is for, why somebody asked for a grant, or what somebody on call has
+    /// stated.
     why: String,
     /// When the program's entry ends.
     ends: Option<Timestamp>,
@@ -199,6 +202,8 @@ impl Record {
                 start: Some(ground.window.start()),
                 end: Some(ground.window.end()),
                 age_seconds: Some(ground.age.as_seconds()),
+                claim: ground.claim.word().to_string(),
+                why: ground.claim.reason().to_string(),
                 ..self
             },
             Ground::Unbelieved(schedule, age, limit) => Self {

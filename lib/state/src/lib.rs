@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod claims;
 mod error;
 mod grants;
 mod reader;
@@ -16,8 +17,9 @@ use std::rc::Rc;
 
 use host::{Config, revoked, switch};
 use policy::{
-    Digest, ENOUGH_NAMES, Evidence, Granted, Mode, ModeSource, Principal, Reason, Revoked, Roster, Rules,
-    Schedule, Switch, Timestamp, mode_in_force,
+    Actor, Claim, Claims, Decision, Digest, ENOUGH_NAMES, Evidence, Granted, Ground, Login, Mode, ModeSource,
+    OnCall as OnCallGround, Principal, Reason, Revoked, Roster, Rules, Schedule, Switch, Timestamp, decide,
+    mode_in_force,
 };
 use store::StoreError;
 use store::roster::{self, OnCall, RosterFile, Who};
@@ -305,7 +307,24 @@ impl HostState {
             roster: self.roster().map_err(|error| error.fault()),
             revoked: self.revoked().map_err(|error| error.fault()),
             grants: &self.grants,
+            claims: Claims::NotAsked,
         }
+    }
+
+    /// The decision about `login` at `at`, as PAM takes it: where a rule asks people on call for a reason, it is looked for,
+    /// at the clock that shows `now`. Where none can be stated, or who asks may not read it, none is missing.
+    pub fn decide(&self, login: &Login<'_>, at: Timestamp, now: Timestamp) -> Decision {
+        let with = |claims| decide(login, &Evidence { claims, ..self.evidence() }, self.rules(), at);
+        let unasked = with(Claims::NotAsked);
+        let (Ground::OnCall(OnCallGround { claim: Claim::NotAsked, .. }), Actor::Known(person), Ok(config)) =
+            (&unasked.ground, login.person, self.config())
+        else {
+            return unasked;
+        };
+        let Some(claimed) = claims::stated(config, person, now) else { return unasked };
+        let asked = with(Claims::Stated(claimed.as_ref()));
+        let is_missing = asked.reason == Reason::ClaimNeeded;
+        if is_missing && !claims::are_taken() { with(Claims::Closed) } else { asked }
     }
 
     /// What is wrong with the files that root wrote: with the first of them that is.

@@ -22,6 +22,8 @@ use policy::Timestamp;
 use signed::SignatureError;
 use signed::text::TextError;
 
+pub use bring::claim;
+
 use crate::cli::grant::GrantVerb;
 use crate::said::{CANNOT_TELL, Live, Said, USAGE};
 

@@ -49,7 +49,7 @@ pub fn answer(
     state.read_roster(Asked::About(slice::from_ref(&principal), others), at, now);
     state.read_grants(Which::All, now);
     let mappings = state.config().map(|config| Mappings::read(config, &principal)).unwrap_or_default();
-    let answer = match ask(&state, &mappings, arguments, &principal, at) {
+    let answer = match ask(&state, &mappings, arguments, &principal, (at, now)) {
         Ok(answer) => answer,
         Err(problem) => return Said::usage(problem),
     };
@@ -117,7 +117,7 @@ fn ask(
     mappings: &Mappings,
     arguments: &TestAccessArguments,
     principal: &Principal,
-    at: Timestamp,
+    (at, now): (Timestamp, Timestamp),
 ) -> Result<Answer, String> {
     let (rules, service) = (state.rules(), arguments.service.as_str());
     let key = arguments.key.as_ref().map(|key| digest(key)).transpose()?;
@@ -148,7 +148,7 @@ fn ask(
     let (tty, place) = (arguments.tty.as_deref(), arguments.from.as_deref());
     let (tty, place) = (tty.unwrap_or_default(), place.unwrap_or_default());
     let login = Login { service, account, facts: &facts, person, tty, place };
-    let decision = decide(&login, &state.evidence(), rules, at);
+    let decision = state.decide(&login, at, now);
     Ok(Answer::new((state, mappings), &login, principal, decision, at))
 }
 
@@ -231,7 +231,7 @@ impl Answer {
     pub fn line(&self) -> String {
         let person = &self.person;
         match (&self.decision.ground, self.decision.reason) {
-            (Ground::OnCall(ground), _) => {
+            (Ground::OnCall(ground), Reason::OnCall) => {
                 let until = When(self.decision.until.unwrap_or(ground.stretch.end()), self.at);
                 let old = if ground.is_old { format!(" ({})", ground.old_news()) } else { String::new() };
                 format!("yes: {person} is on call for {} until {until}{old}", ground.schedule_name)
@@ -328,6 +328,8 @@ fn ground_json(decision: &Decision) -> Value {
             "stretch_end": ground.stretch.end().to_string(),
             "age_seconds": ground.age.as_seconds(),
             "old": ground.is_old,
+            "claim": ground.claim.word(),
+            "why": ground.claim.reason(),
         }),
         Ground::Unbelieved(schedule, age, limit) => json!({
             "schedule": schedule.to_string(),

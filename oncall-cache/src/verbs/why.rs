@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use policy::{Ground, Mode, OneLine, Principal, Revocation, Timestamp};
+use policy::{Claim, Ground, Mode, OneLine, Principal, Revocation, Timestamp};
 use state::Others;
 
 use super::test_access::{Answer, answer};
@@ -16,6 +16,20 @@ use crate::when::When;
 /// The line of `test-access`, and a line for each fact.
 pub fn run(config: &Path, arguments: &TestAccessArguments, now: Timestamp) -> Said {
     answer(config, arguments, Others::All, |answer| answer.chain(&TimeZone::system()), now)
+}
+
+/// What there is to say of the reason that a rule asks for, if it does.
+fn claim(claim: &Claim) -> Option<String> {
+    let said = match claim {
+        Claim::NotNeeded => return None,
+        Claim::NotAsked => "asked for once a shift; root sees here whether it was stated",
+        Claim::Needed => "not stated in this shift",
+        Claim::Unclaimed => {
+            "not stated, and not missing: it cannot be stated now, or the rota was read too long ago"
+        }
+        Claim::Stated(reason) => reason.as_str(),
+    };
+    Some(said.to_string())
 }
 
 /// What a fact is called, and what it is.
@@ -82,6 +96,7 @@ impl Answer {
                 facts.push(("rule", ground.rule.clone()));
                 let old = if ground.is_old { ", longer than warn_age; still valid" } else { "" };
                 facts.push(("last read", format!("{} ago{old}", ground.age)));
+                facts.extend(claim(&ground.claim).map(|said| ("why", said)));
                 facts
             }
             Ground::Unbelieved(schedule, age, limit) => {

@@ -29,6 +29,9 @@ pub struct Grants {
 /// Where accepted grants are, one file each. They end with the boot, like everything below /run.
 pub const ACCEPTED: &str = "/run/authkeys/grants";
 
+/// How old this host's copy of the directory may be when a grant is accepted, and at the door, unless `copy_age` says.
+pub const COPY_AGE: Span = Span::hours(30 * 24);
+
 /// The account through which anybody brings a grant from elsewhere; packages make it.
 pub const GRANT_DOOR: &str = "oncall-grant";
 
@@ -130,7 +133,7 @@ impl GrantsSection {
             (fleet, None) => fleet.map(|fleet| fleet.id.clone()),
         };
         let age = section.and_then(|section| section.get_ref().copy_age.as_ref());
-        let copy_age = age.map_or(Span::hours(30 * 24), |written| written.get_ref().0);
+        let copy_age = age.map_or(COPY_AGE, |written| written.get_ref().0);
         let Some(first) = sections.first() else { return Ok(None) };
         let Some(site) = site else {
             return Err(problem(&first.name, "grants name the site that they are for; set `id` in [grant]"));

@@ -52,6 +52,8 @@ struct RuleSection {
     schedules: Spanned<Vec<Spanned<String>>>,
     #[serde(default = "first_level")]
     max_escalation_level: Spanned<u8>,
+    #[serde(default)]
+    claim: bool,
 }
 
 #[derive(Deserialize)]
@@ -178,6 +180,7 @@ impl RuleSection {
             },
             schedules,
             max_escalation_level: level(&self.max_escalation_level)?,
+            claim: self.claim,
         })
     }
 }

@@ -389,12 +389,13 @@ fn show_policy(rules: &Rules) -> Option<Value> {
 }
 
 fn show_rule(rule: &Rule) -> Option<Value> {
-    let Rule { name, hosts, schedules, max_escalation_level } = rule;
+    let Rule { name, hosts, schedules, max_escalation_level, claim } = rule;
     table([
         ("name", text(name)),
         ("hosts", list(hosts, text)),
         ("schedules", list(schedules, text)),
         ("max_escalation_level", number(*max_escalation_level)),
+        ("claim", flag(*claim)),
     ])
 }
 

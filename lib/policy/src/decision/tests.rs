@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    Account, AgeLimit, Guard, Host, HostSelector, Rule, Schedule, ScheduleRef, Shared, Shift, SourceAges,
-    Span, Who, Window,
+    Account, AgeLimit, Claim, Claimed, Guard, Host, HostSelector, Rule, Schedule, ScheduleRef, Shared, Shift,
+    SourceAges, Span, Who, Window,
 };
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -66,6 +66,7 @@ fn rules() -> Rules {
             hosts: vec![HostSelector::parse("db*")],
             schedules: vec![reference("P1")],
             max_escalation_level: 1,
+            claim: false,
         }],
         ..Rules::compiled()
     }
@@ -78,7 +79,7 @@ fn root() -> Facts {
 static NOBODY: Revoked = Revoked::nobody();
 
 fn evidence(roster: Result<&Roster, Fault>) -> Evidence<'_> {
-    Evidence { roster, revoked: Ok(&NOBODY), grants: &[] }
+    Evidence { roster, revoked: Ok(&NOBODY), grants: &[], claims: Claims::NotAsked }
 }
 
 fn decision(person: &str, roster: &Roster, rules: &Rules, now: Timestamp) -> Decision {
@@ -228,7 +229,13 @@ fn a_revocation_wins_over_all_but_scope_and_being_root_already() {
     let rules = Rules { exempt_accounts: exempt, ..rules() };
     let ask = |service, account, facts, person, revoked| {
         let login = Login { service, account, facts, person, tty: "tty1", place: "" };
-        decide(&login, &Evidence { roster: Ok(&roster), revoked, grants: &[] }, &rules, at(10, 0, 0)).reason
+        decide(
+            &login,
+            &Evidence { roster: Ok(&roster), revoked, grants: &[], claims: Claims::NotAsked },
+            &rules,
+            at(10, 0, 0),
+        )
+        .reason
     };
     let known = Actor::Known(&alice);
     for (service, account, facts) in [
@@ -320,7 +327,7 @@ fn a_revocation_reaches_an_account_whose_name_means_something_else_here() {
         let login = Login { service: "sshd", account, facts, person, tty: "", place: "" };
         decide(
             &login,
-            &Evidence { roster: Err(Fault::Missing), revoked, grants: &[] },
+            &Evidence { roster: Err(Fault::Missing), revoked, grants: &[], claims: Claims::NotAsked },
             &rules(),
             at(10, 0, 0),
         )
@@ -342,7 +349,13 @@ fn a_revoked_account_is_closed_to_its_programs_too() {
     let rules = Rules { automation: vec![entry.clone()], ..rules() };
     let ask = |service, person, facts, revoked| {
         let login = Login { service, account: "deploy", facts, person, tty: "", place: "10.0.0.1" };
-        decide(&login, &Evidence { roster: Ok(&roster), revoked, grants: &[] }, &rules, at(10, 0, 0)).reason
+        decide(
+            &login,
+            &Evidence { roster: Ok(&roster), revoked, grants: &[], claims: Claims::NotAsked },
+            &rules,
+            at(10, 0, 0),
+        )
+        .reason
     };
     for (service, person) in [("sshd", Actor::Program(&entry)), ("sudo", Actor::Known(&deploy))] {
         assert_eq!(ask(service, person, &facts, Ok(&revoked)), Reason::Revoked, "{service}");
@@ -364,8 +377,12 @@ fn a_revoked_key_opens_nothing_and_needs_no_list_to_be_read_again() {
     {
         let person = Actor::RevokedKey(&revocation);
         let login = Login { service: "sshd", account, facts, person, tty: "", place: "" };
-        let decision =
-            decide(&login, &Evidence { roster: Ok(&roster), revoked, grants: &[] }, &rules(), at(10, 0, 0));
+        let decision = decide(
+            &login,
+            &Evidence { roster: Ok(&roster), revoked, grants: &[], claims: Claims::NotAsked },
+            &rules(),
+            at(10, 0, 0),
+        );
         assert_eq!((decision.verdict, decision.reason), (Verdict::Refuse, Reason::Revoked), "{account}");
         assert_eq!((decision.until, decision.can_wait()), (until, false));
     }
@@ -378,7 +395,8 @@ fn a_list_of_the_fleet_that_is_too_old_refuses_the_guarded_and_still_names_who_i
     let revoked = Revoked::nobody().with_fleet(list, Some(Span::minutes(30)));
     let (roster, facts, plain) = (roster(), root(), Facts::default());
     let rules = Rules { exempt_accounts: vec![Account::new("toor").unwrap()], ..rules() };
-    let evidence = Evidence { roster: Ok(&roster), revoked: Ok(&revoked), grants: &[] };
+    let evidence =
+        Evidence { roster: Ok(&roster), revoked: Ok(&revoked), grants: &[], claims: Claims::NotAsked };
     let ask = |account, facts, person: &Principal, now| {
         let person = Actor::Known(person);
         let login = Login { service: "sshd", account, facts, person, tty: "", place: "" };
@@ -542,4 +560,41 @@ fn a_shared_account_waits_for_the_key_only_if_somebody_is_admitted() {
     assert_eq!(ask(at(10, 0, 0)), (Verdict::Allow, Reason::AwaitsKey));
     assert_eq!(ask(at(22, 0, 0)), (Verdict::Refuse, Reason::NotOnCall));
     assert_eq!(ask(at(40, 0, 0)), (Verdict::CannotTell, Reason::CacheStale));
+}
+
+/// Read at nine; it is old a second after ten.
+#[test]
+fn a87_a_rule_that_asks_why_admits_to_the_end_of_the_shift_in_which_it_was_said() {
+    let (mut rules, roster, alice) = (rules(), roster(), name("alice"));
+    rules.rules[0].claim = true;
+    let said = |at| Claimed { at, reason: "INC-42".to_string() };
+    let (before, inside) = (said(at(8, 59, 59)), said(at(9, 15, 0)));
+    let own = Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] };
+    let ask = |rules: &Rules, (service, account, facts), claims, now| {
+        let login = Login { service, account, facts, person: Actor::Known(&alice), tty: "", place: "" };
+        let decision = decide(&login, &Evidence { claims, ..evidence(Ok(&roster)) }, rules, now);
+        let Ground::OnCall(ground) = decision.ground else { panic!("{:?}", decision.ground) };
+        (decision.reason, ground.claim, decision.until.unwrap())
+    };
+    let (root, end, old) = (("sshd", "root", &root()), at(18, 0, 0), at(10, 0, 1));
+    let needed = (Reason::ClaimNeeded, Claim::Needed, old);
+    for (claims, now, expected) in [
+        (Claims::NotAsked, at(9, 30, 0), (Reason::OnCall, Claim::NotAsked, end)),
+        (Claims::Stated(None), at(9, 30, 0), needed.clone()),
+        (Claims::Stated(Some(&before)), at(9, 30, 0), needed.clone()),
+        (Claims::Stated(Some(&inside)), at(9, 30, 0), (Reason::OnCall, Claim::Stated("INC-42".into()), end)),
+        (Claims::Closed, at(9, 30, 0), (Reason::OnCall, Claim::Unclaimed, end)),
+        (Claims::Stated(None), old, (Reason::OnCall, Claim::Unclaimed, end)),
+    ] {
+        assert_eq!(ask(&rules, root, claims, now), expected, "{claims:?} at {now}");
+    }
+    let unsaid = |rules: &Rules, door| ask(rules, door, Claims::Stated(None), at(9, 30, 0));
+    for door in [("sudo", "alice", &own), ("su", "root", root.2), ("polkit-1", "alice", &own)] {
+        assert_eq!(unsaid(&rules, door), needed, "{door:?}");
+    }
+    let free = (Reason::OnCall, Claim::NotNeeded, end);
+    assert_eq!(unsaid(&rules, ("sshd", "alice", &own)), free, "her own account, where she says it");
+    // Any rule admits.
+    rules.rules.push(Rule { claim: false, name: "other".to_string(), ..rules.rules[0].clone() });
+    assert_eq!(unsaid(&rules, root), free);
 }

@@ -107,6 +107,7 @@ fn any_record(dice: &mut Dice) -> Record {
         grant: any_text(dice),
         approvers: any_text(dice),
         owner: any_text(dice),
+        claim: any_text(dice),
         why: any_text(dice),
         ends: some(dice, any_time),
         until: some(dice, any_time),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use host::probe::{self, SUCCESS, SUDO, ask};
 use host::{accounts, clock};
-use policy::{Actor, Decision, Facts, Login, Principal, Reason, Timestamp, Verdict, decide};
+use policy::{Actor, Decision, Facts, Login, Principal, Reason, Timestamp, Verdict};
 use state::HostState;
 
 /// libpam's PAM_PERM_DENIED.
@@ -46,9 +46,7 @@ fn without_network(state: &HostState) -> Vec<Result<String, String>> {
 /// Somebody on call, with an account on this host.
 fn on_call(state: &HostState, now: Timestamp) -> Result<String, String> {
     let Some(person) = candidates(state, now, |decision| decision.reason == Reason::OnCall).next() else {
-        return Err(format!(
-            "nobody whom {SUDO} would admit now has an account here; try again during a shift"
-        ));
+        return asked_why(state, now);
     };
     match ask(SUDO, &person, &format!("ruser={person}"))? {
         (SUCCESS, _) => Ok(format!("{SUDO}: {person}, on call, gets in")),
@@ -56,11 +54,25 @@ fn on_call(state: &HostState, now: Timestamp) -> Result<String, String> {
     }
 }
 
+/// Somebody on call who has not said why yet, where a rule asks for that.
+fn asked_why(state: &HostState, now: Timestamp) -> Result<String, String> {
+    let Some(person) = candidates(state, now, |decision| decision.reason == Reason::ClaimNeeded).next()
+    else {
+        return Err(format!(
+            "nobody whom {SUDO} would admit now has an account here; try again during a shift"
+        ));
+    };
+    match ask(SUDO, &person, &format!("ruser={person}"))? {
+        (PERM_DENIED, _) => Ok(format!("{SUDO}: {person}, on call, is asked why first")),
+        (code, words) => Err(format!("{SUDO} does not ask {person}, who is on call, why: {words} ({code})")),
+    }
+}
+
 /// Somebody off call.
 fn off_call(state: &HostState, now: Timestamp) -> Result<String, String> {
-    let person = candidates(state, now, |decision| decision.verdict == Verdict::Refuse)
-        .next()
-        .unwrap_or_else(|| NOBODY.to_string());
+    let is_off_call =
+        |decision: &Decision| decision.verdict == Verdict::Refuse && decision.reason != Reason::ClaimNeeded;
+    let person = candidates(state, now, is_off_call).next().unwrap_or_else(|| NOBODY.to_string());
     match ask(SUDO, &person, &format!("ruser={person}"))? {
         (PERM_DENIED, _) => Ok(format!("{SUDO}: {person}, off call, is refused")),
         (SUCCESS, _) => Err(format!(
@@ -80,7 +92,7 @@ fn candidates(
         state.roster().into_iter().flat_map(|roster| roster.eligible.keys()).collect();
     people.into_iter().filter_map(move |person| {
         let facts = accounts::facts(person.as_str(), &state.rules().privileged_groups);
-        let decision = decide(&login(person, &facts), &state.evidence(), state.rules(), now);
+        let decision = state.decide(&login(person, &facts), now, now);
         (is_wanted(&decision) && facts.uid.is_some_and(|uid| uid != 0)).then(|| person.to_string())
     })
 }

@@ -1,22 +1,16 @@
-//! `grant use`: hands a grant to this host's acceptor, and says what that answers.
+//! `grant use`: hands a grant to this host's acceptor, and says what that answers; and `claim`: the reason of somebody on
+//! call.
 
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use grant::LARGEST_DOCUMENT;
+use host::acceptor::{self, SOCKET, Unanswered};
 use policy::Principal;
 
 use crate::said::{CANNOT_TELL, Live, Said};
-
-/// Where systemd listens for the acceptor.
-pub const SOCKET: &str = "/run/oncall-grant/accept.sock";
-
-/// The longest answer that is read, in bytes.
-const LONGEST_ANSWER: u64 = 4 * 1024;
 
 /// One question has its answer in this time: the acceptor waits two seconds for what is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,11 +35,28 @@ pub fn run(by: Option<&str>, live: Live<'_>) -> Said {
         Ok(text) => text,
         Err(error) => return Said::failure(CANNOT_TELL, format_args!("standard input: {error}")),
     };
-    let line = by.map_or_else(|| "use 1\n".to_string(), |by| format!("use 1 by {by}\n"));
-    let sent = [line.as_bytes(), &text].concat();
+    // Who has no shell on this host states a reason through the door as well.
+    let (verb, text) = match text.strip_prefix(CLAIM) {
+        Some(reason) => ("claim", reason),
+        None => ("use", text.as_slice()),
+    };
+    let line = by.map_or_else(|| format!("{verb} 1\n"), |by| format!("{verb} 1 by {by}\n"));
+    hand(&[line.as_bytes(), text].concat())
+}
+
+/// How a text begins that is a reason and no grant.
+const CLAIM: &[u8] = b"claim: ";
+
+/// States a reason for this shift.
+pub fn claim(reason: &str) -> Said {
+    hand(format!("claim 1\n{}\n", reason.trim()).as_bytes())
+}
+
+/// Hands it to the acceptor, again for as long as others ask too often.
+fn hand(sent: &[u8]) -> Said {
     let end = Instant::now() + PERSISTENCE;
     loop {
-        match ask(Path::new(SOCKET), &sent) {
+        match ask(sent) {
             Ok((_, told)) if told.starts_with("busy") && Instant::now() < end => pause(),
             Ok((0, told)) => return Said::text(told),
             Ok((code, told)) => return Said::failure(code, told),
@@ -72,36 +83,20 @@ fn pause() {
 }
 
 /// The status and the words of the answer to `sent`.
-fn ask(path: &Path, sent: &[u8]) -> Result<(u8, String), String> {
-    let gone = |error: io::Error| {
-        format!(
-            "{SOCKET}: {error}; is oncall-grant-accept.socket enabled, and does config.toml have a [[policy.grant]]?"
-        )
-    };
-    let mut stream = UnixStream::connect(path).map_err(gone)?;
-    let cut = |error: io::Error| format!("{SOCKET}: no whole answer: {error}; try again");
-    stream.set_read_timeout(Some(PATIENCE)).map_err(cut)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(cut)?;
-    // One that takes no more has answered already.
-    let _ = stream.write_all(sent).and_then(|()| stream.shutdown(Shutdown::Write));
-    let mut told = Vec::new();
-    // What is answered before all was read ends in a reset; the answer is whole then.
-    let read = (&stream).take(LONGEST_ANSWER).read_to_end(&mut told);
-    read.map(drop).or_else(|error| if told.ends_with(b"\n") { Ok(()) } else { Err(cut(error)) })?;
-    understood(&String::from_utf8_lossy(&told))
-        .ok_or_else(|| format!("{SOCKET}: closed without an answer; try again"))
-}
-
-/// `0 accepted: …`, one line.
-fn understood(told: &str) -> Option<(u8, String)> {
-    let (code, words) = told.strip_suffix('\n')?.split_once(' ')?;
-    let code = code.parse().ok().filter(|code| (0..=CANNOT_TELL).contains(code))?;
-    (!words.contains('\n')).then(|| (code, words.to_string()))
+fn ask(sent: &[u8]) -> Result<(u8, String), String> {
+    acceptor::ask(Path::new(SOCKET), sent, PATIENCE).map_err(|error| match error {
+        Unanswered::Gone(error) => format!(
+            "{SOCKET}: {error}; is oncall-grant-accept.socket enabled, and does config.toml have a [[policy.grant]], or a rule with `claim`?"
+        ),
+        Unanswered::Cut(error) => format!("{SOCKET}: no whole answer: {error}; try again"),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
 
     #[test]
     fn who_sends_no_end_is_waited_for_as_long_as_is_said() {
@@ -112,13 +107,5 @@ mod tests {
         let whole = |limit| read_within(&b"form: 1\n"[..], limit);
         assert_eq!(whole(None), whole(Some(Duration::from_secs(600))));
         assert_eq!(whole(None).unwrap(), b"form: 1\n");
-    }
-
-    #[test]
-    fn an_answer_is_a_status_and_a_line() {
-        assert_eq!(understood("1 refused: x\n"), Some((1, "refused: x".to_string())));
-        for wrong in ["", "0", "0 accepted", "3 x\n", "x y\n", "0 a\nb\n"] {
-            assert_eq!(understood(wrong), None, "{wrong:?}");
-        }
     }
 }

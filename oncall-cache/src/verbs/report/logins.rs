@@ -122,6 +122,15 @@ pub struct Logins {
     last: Option<Numbered>,
 }
 
+/// What somebody on call has stated, or that they could not, where their rule asks for it.
+fn claim(record: &Record) -> String {
+    match (record.claim.as_str(), &record.why) {
+        ("", _) => String::new(),
+        (word, why) if why.is_empty() => format!(", {word}"),
+        (_, why) => format!(", because of {why}"),
+    }
+}
+
 impl Login {
     /// The ground, with those who signed for it before it.
     pub fn signed_ground(&self) -> String {
@@ -330,7 +339,7 @@ impl<'a> Replay<'a> {
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let login = Login {
             class: Class::of(&record),
-            ground: parts.join(" by rule "),
+            ground: parts.join(" by rule ") + &claim(&record),
             reason: reason(&record),
             opened: (record.phase() == Some(Phase::Session)).then_some(at),
             id: record.id,

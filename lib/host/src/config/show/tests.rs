@@ -151,6 +151,7 @@ name = "db"
 hosts = ["db*", "label:role=db"]
 schedules = ["pd/SRE primary", "rota/anything"]
 max_escalation_level = 2
+claim = true
 [[policy.rule]]
 name = "all"
 schedules = ["exec/x"]
