@@ -166,7 +166,7 @@ impl Gathering<'_> {
             _ => return Ok(()),
         };
         // The roster knows who is eligible as of its own last sync; the copy may know better.
-        let by_grant = decision.reason == Reason::Grant;
+        let by_grant = matches!(decision.reason, Reason::Grant | Reason::BreakGlass);
         if !by_grant && !self.copy.is_eligible(person).map_err(Problem::Store)? {
             let (verdict, reason) = (Verdict::Refuse, Reason::NotEligible);
             let decision = Decision { verdict, reason, ground: Ground::None, ..decision };

@@ -6,6 +6,12 @@ const NAME_THE_HOST: &str = "in config.toml, name this host or a label of it in 
 
 const SAY_WHY: &str = "as that person, run oncall-cache claim --reason TEXT; or send the line `claim: TEXT` to ssh oncall-grant@HOST";
 
+const BREAK_GLASS: &str =
+    "say what you do where colleagues read it; then ask an approver to review it: oncall-cache grant review";
+
+const AUTOMATION: &str =
+    "none needed; [[policy.automation]] says which programs are admitted, and until when";
+
 /// The next step of `person`, who asked for `account`; `first` is the command that comes before every sync, if one does.
 pub fn step(decision: &Decision, person: &str, account: &str, first: Option<&str>) -> String {
     if let (Some(first), Verdict::CannotTell, true) = (first, decision.verdict, is_by_sync(decision.reason)) {
@@ -13,9 +19,8 @@ pub fn step(decision: &Decision, person: &str, account: &str, first: Option<&str
     }
     let text = match decision.reason {
         Reason::OnCall | Reason::Grant => "none needed; access ends by itself",
-        Reason::Automation => {
-            "none needed; [[policy.automation]] says which programs are admitted, and until when"
-        }
+        Reason::BreakGlass => BREAK_GLASS,
+        Reason::Automation => AUTOMATION,
         Reason::AutomationExpired => {
             "extend the entry's `until` if the program is still needed, or remove the entry and the key"
         }

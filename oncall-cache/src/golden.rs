@@ -140,6 +140,7 @@ fn granted() -> Granted {
         window: Window::new(at(10), at(11)).unwrap(),
         approvers: vec![name("alice"), name("eve")],
         reason: "INC-42 disk full".to_string(),
+        is_break_glass: false,
     }
 }
 
@@ -195,6 +196,17 @@ fn scene(reason: Reason) -> Scene {
         Reason::OnCall => plain(),
         Reason::Grant => {
             Scene { asks: "bob", world: World { grants: vec![granted()], ..world() }, ..plain() }
+        }
+        Reason::BreakGlass => {
+            let broken = Granted {
+                rule: "glass".to_string(),
+                approvers: vec![name("bob")],
+                is_break_glass: true,
+                ..granted()
+            };
+            let mut scene = without_roster(StoreError::Missing(Path::new(ROSTER).into()));
+            scene.world.grants = vec![broken];
+            Scene { asks: "bob", ..scene }
         }
         Reason::Automation => Scene { program: Some((robot(), "10.1.2.3")), asks: "root", ..plain() },
         Reason::AutomationExpired => {
@@ -320,7 +332,8 @@ fn for_each_reason_why_and_the_refusal_say_who_is_on_call_and_what_to_do() {
 
         let believed = !matches!(
             reason,
-            Reason::CacheMissing
+            Reason::BreakGlass
+                | Reason::CacheMissing
                 | Reason::CacheCorrupt
                 | Reason::CacheUnreadable
                 | Reason::CacheVersion

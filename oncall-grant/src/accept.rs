@@ -5,16 +5,19 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use grant::{Accepted, Document, Grant, GrantError, GrantId, Holders, Refusal, Stored};
-use grant::{judge, stored_name, write_stored};
+use grant::{Accepted, Approval, Broken, Document, Grant, GrantError, GrantId, Holders, Refusal};
+use grant::{Review, ReviewDocument, Stored, judge, judge_review, may_break, stored_name, write_stored};
 use host::config::Grants;
 use host::{Config, clock, revoked, revoked_grants};
-use policy::{GrantRule, Principal, Revoked, Timestamp, Uptime};
+use policy::{
+    Claims, Evidence, Fault, GrantRule, Principal, Revoked, Timestamp, Uptime, knows_who_is_on_call,
+};
 use signed::{SignatureError, Signers};
 use store::keys::KeyCopy;
 use store::lookups::Known;
 use trust::Owner;
 
+use crate::broken::Uses;
 use crate::hold::Hold;
 
 /// What became of a grant.
@@ -24,6 +27,8 @@ pub enum Outcome {
     Accepted(Accepted, String),
     /// It counted already.
     InForce(Grant),
+    /// It was a review, by these, of a break-glass that is closed by it.
+    Reviewed(Review, Vec<Approval>),
 }
 
 /// Why it does not count.
@@ -33,6 +38,8 @@ pub enum Problem {
     Form(GrantError),
     /// It is one, and this speaks against it.
     Refused(Box<Grant>, Refusal),
+    /// It is a review, and this speaks against it.
+    NotReviewed(Review, Refusal),
     /// The directory has shut the person out.
     Disabled(Principal),
     /// The directory does not know the person.
@@ -52,7 +59,7 @@ impl Problem {
     pub fn token(&self) -> &'static str {
         match self {
             Self::Form(_) => "form",
-            Self::Refused(_, refusal) => refusal.reason().token(),
+            Self::Refused(_, refusal) | Self::NotReviewed(_, refusal) => refusal.reason().token(),
             Self::Disabled(_) => "account-disabled",
             Self::Stranger(_) | Self::NotTheirKey(_) => "person",
             Self::Other => "same-id",
@@ -71,7 +78,9 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(error) => write!(f, "refused: this is no grant: {error}"),
-            Self::Refused(_, refusal) => write!(f, "refused ({}): {refusal}", refusal.reason()),
+            Self::Refused(_, refusal) | Self::NotReviewed(_, refusal) => {
+                write!(f, "refused ({}): {refusal}", refusal.reason())
+            }
             Self::Disabled(person) => write!(f, "refused: the directory has disabled {person}"),
             Self::Stranger(person) => {
                 write!(f, "refused (person): the directory has nobody of the name {person}")
@@ -101,6 +110,9 @@ pub struct Moment {
 /// # Errors
 /// It does not; why.
 pub fn accept(path: &Path, hold: &Hold, text: &[u8], moment: &Moment) -> Result<Outcome, Problem> {
+    if ReviewDocument::is_meant(text) {
+        return review(path, text, moment);
+    }
     let document = Document::read(text).map_err(Problem::Form)?;
     let mut site = Site::read(path, moment)?;
     let memory = hold.since(site.now, &moment.uptime);
@@ -115,13 +127,42 @@ pub fn accept(path: &Path, hold: &Hold, text: &[u8], moment: &Moment) -> Result<
     }
     let known = site.known(memory);
     let signatures = OnceCell::new();
-    let (rule, accepted) = site.judge(&document, &known, &signatures)?;
+    let (rule, accepted) = site.judge(&document, &known, &signatures, moment)?;
     let content = write_stored(&rule.name, site.now, &moment.uptime, text);
     let cannot = |error: std::io::Error| {
         Problem::CannotTell(format!("{}: {error}; nothing was accepted", site.config.paths.grants.display()))
     };
-    hold.keep(&stored_name(&document.grant), &content, &moment.uptime).map_err(cannot)?;
+    if rule.is_break_glass() {
+        site.keep_use(document.grant.id, &content)?;
+    }
+    let kept = hold.keep(&stored_name(&document.grant), &content, &moment.uptime);
+    if kept.is_err() && rule.is_break_glass() {
+        Uses::of(&site.config).take_back(document.grant.id);
+    }
+    kept.map_err(cannot)?;
     Ok(Outcome::Accepted(accepted, rule.name.clone()))
+}
+
+/// Judges a review, and closes what it is about.
+fn review(path: &Path, text: &[u8], moment: &Moment) -> Result<Outcome, Problem> {
+    let document = ReviewDocument::read(text).map_err(Problem::Form)?;
+    let site = Site::read(path, moment)?;
+    let (uses, review) = (Uses::of(&site.config), &document.review);
+    let refused = |refusal| Problem::NotReviewed(review.clone(), refusal);
+    let unknown = || refused(Refusal::NotUsed(review.id));
+    let kept = uses.get(review.id).ok_or_else(unknown)?;
+    let used = Stored::read(&kept).map_err(|_| unknown())?.document;
+    let known = site.known(Timestamp::MIN);
+    // Which keys the beneficiary has besides, where a copy tells: by them they do not review.
+    let holders = site.holders(&used, &known.holders).unwrap_or_else(|_| known.holders.clone());
+    let known = grant::Known { holders: &holders, ..known.of_grants() };
+    let (rules, signatures) = (&site.config.rules.grants, document.signatures(&site.signers, site.now));
+    let approvals = judge_review(review, &used, &known, rules, signatures, site.now).map_err(refused)?;
+    let cannot = |error: std::io::Error| {
+        Problem::CannotTell(format!("{}: {error}; it is not closed", site.config.paths.broken.display()))
+    };
+    uses.close(review.id, text).map_err(cannot)?;
+    Ok(Outcome::Reviewed(document.review, approvals))
 }
 
 /// What this host knows.
@@ -166,12 +207,14 @@ impl Site {
         earlier.stands(&self.config.rules.grants, &known.of_grants(), &self.signers, at).is_ok()
     }
 
-    /// By the first rule that takes it; where none does, the first one's reason that is about this grant.
+    /// By the first rule that takes it, those by which somebody lets themselves in last; where none does, the first one's
+    /// reason that is about this grant.
     fn judge(
         &self,
         document: &Document<'_>,
         known: &KnownSite<'_>,
         looked: &Looked,
+        moment: &Moment,
     ) -> Result<(&GrantRule, Accepted), Problem> {
         let grant = &document.grant;
         let holders = self.holders(document, &known.holders)?;
@@ -181,18 +224,52 @@ impl Site {
             looked.get_or_init(look).iter().cloned()
         };
         let mut refusals = Vec::new();
-        for rule in &self.config.rules.grants {
+        let mut rules: Vec<&GrantRule> = self.config.rules.grants.iter().collect();
+        rules.sort_by_key(|rule| rule.is_break_glass());
+        for rule in rules {
             let lazily = std::iter::once_with(signatures).flatten();
-            match judge(grant, &known, rule, lazily, self.now) {
+            let judged = judge(grant, &known, rule, lazily, self.now);
+            match judged.and_then(|accepted| self.may_break(rule, document, moment).map(|()| accepted)) {
                 Ok(accepted) => return Ok((rule, accepted)),
                 Err(refusal) => refusals.push(refusal),
             }
         }
-        let is_about = |refusal: &Refusal| !matches!(refusal, Refusal::NoRule(_) | Refusal::Account(_));
-        let position = refusals.iter().position(is_about).unwrap_or(0);
         let none = Refusal::NoRule(self.config.rules.host.name.clone());
-        let refusal = refusals.into_iter().nth(position).unwrap_or(none);
+        let refusal = refusals.into_iter().min_by_key(distance).unwrap_or(none);
         Err(Problem::Refused(Box::new(grant.clone()), refusal))
+    }
+
+    /// Where they let themselves in by `rule`: is the key theirs by root's list alone, as each login will see it, does this
+    /// host not know who is on call, and is no earlier use unreviewed?
+    fn may_break(&self, rule: &GrantRule, document: &Document<'_>, moment: &Moment) -> Result<(), Refusal> {
+        if !rule.is_break_glass() {
+            return Ok(());
+        }
+        let (document, uptime) = (document.clone(), moment.uptime);
+        let person = document.grant.person.clone();
+        if !self.stands(&Stored { rule: &rule.name, at: self.now, uptime, document }, moment) {
+            return Err(Refusal::NotOwn(person));
+        }
+        let roster = store::roster::read(&self.config.paths.roster, self.now);
+        let roster = roster.as_ref().map_err(|_| Fault::Unreadable);
+        let evidence = Evidence { roster, revoked: Ok(&self.revoked), grants: &[], claims: Claims::NotAsked };
+        let is_known = knows_who_is_on_call(&evidence, &self.config.rules, self.now);
+        let open = Uses::of(&self.config).open();
+        let open = open.iter().filter_map(|kept| Stored::read(kept).ok());
+        may_break(rule, is_known, open.map(|stored| Broken::of(&stored, self.now, &moment.uptime)))
+    }
+
+    /// Writes down that somebody lets themselves in, before they may.
+    fn keep_use(&self, id: GrantId, content: &[u8]) -> Result<(), Problem> {
+        let uses = Uses::of(&self.config);
+        // Of an earlier boot: its review would close this one too.
+        if uses.get(id).is_some() {
+            return Err(Problem::Other);
+        }
+        uses.keep(id, content).map_err(|error| {
+            let path = self.config.paths.broken.display();
+            Problem::CannotTell(format!("{path}: {error}; nothing was accepted"))
+        })
     }
 
     /// Who has the keys of this document, by the signers and by the last whole copy of the directory.
@@ -221,6 +298,17 @@ impl Site {
             holders.extend(people.into_iter().map(|person| (person, key.sha256())));
         }
         Ok(holders)
+    }
+}
+
+/// How far a refusal is from what whoever brought it has to know: first what stands in the way of break-glass alone, and
+/// last what is about other accounts, hosts and people.
+fn distance(refusal: &Refusal) -> u8 {
+    match refusal {
+        Refusal::OnCallKnown | Refusal::ReviewOpen(..) => 0,
+        Refusal::NoRule(_) | Refusal::Account(_) | Refusal::NotListed(_) => 3,
+        Refusal::Own(_) => 2,
+        _ => 1,
     }
 }
 

@@ -148,13 +148,19 @@ impl Hold {
     }
 
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let new = self.directory.join(".new");
-        let _ = fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
-        let outcome = file.write_all(content).and_then(|()| fs::rename(&new, self.directory.join(name)));
-        if outcome.is_err() {
-            let _ = fs::remove_file(&new);
-        }
-        outcome
+        write_whole(&self.directory, name, content)
     }
+}
+
+/// Writes the file `name`, whole or not at all.
+pub fn write_whole(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let new = directory.join(".new");
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    let outcome = written.and_then(|()| fs::rename(&new, directory.join(name)));
+    if outcome.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    outcome
 }

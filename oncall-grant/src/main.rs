@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod broken;
 mod claim;
 mod hold;
 mod limits;

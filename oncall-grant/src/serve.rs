@@ -5,19 +5,20 @@
 //! the caller ends with, a blank and a line of text. The person is believed of the door's account alone; of others the name
 //! of the account counts.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use grant::LARGEST_DOCUMENT;
+use grant::{LARGEST_DOCUMENT, Review};
 use host::{Config, accounts, clock};
 use listenfd::ListenFd;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Uid;
-use policy::{OneLine, Principal};
+use policy::{OneLine, Principal, Quorum};
 use record::Line;
 
 use crate::accept::{Moment, Outcome, Problem, accept};
@@ -230,6 +231,27 @@ fn first_line(sent: &[u8]) -> Option<(Request, &[u8])> {
 
 fn told(outcome: &Outcome) -> String {
     match outcome {
+        Outcome::Accepted(accepted, _) if accepted.quorum == Quorum::BreakGlass => {
+            let grant = &accepted.grant;
+            format!(
+                "accepted: break-glass: {} may enter {} on this host until {}; it is recorded, and open until an approver \
+                 reviews it (grant {})",
+                grant.person,
+                grant.account,
+                accepted.until(),
+                grant.id
+            )
+        }
+        Outcome::Reviewed(review, approvals) => {
+            let people = approvals.iter().map(|approval| &approval.person);
+            let people: BTreeSet<_> = people.collect();
+            format!(
+                "reviewed: the break-glass of {} (grant {}) is closed, by {}",
+                review.person,
+                review.id,
+                Principal::list(people, " and ")
+            )
+        }
         Outcome::Accepted(accepted, _) => {
             let grant = &accepted.grant;
             format!(
@@ -254,8 +276,19 @@ fn told(outcome: &Outcome) -> String {
 /// A line for each judgement; how many were turned away without one is in the next.
 fn log(outcome: &Result<Outcome, Problem>, by: &str, dropped: u64) {
     let (line, grant) = match outcome {
+        Ok(Outcome::Reviewed(review, approvals)) => {
+            let people: BTreeSet<_> = approvals.iter().map(|approval| &approval.person).collect();
+            let line = Line::new(review.person.as_str(), "reviewed", "break-glass");
+            let line = line.field("approvers", &Principal::list(people, ","));
+            (of_review(line, review), None)
+        }
+        Err(Problem::NotReviewed(review, refusal)) => {
+            (of_review(Line::new("", "refused", refusal.reason()), review), None)
+        }
         Ok(Outcome::Accepted(accepted, rule)) => {
-            let line = Line::new(accepted.grant.person.as_str(), "accepted", "grant");
+            let is_broken = accepted.quorum == Quorum::BreakGlass;
+            let reason = if is_broken { "break-glass" } else { "grant" };
+            let line = Line::new(accepted.grant.person.as_str(), "accepted", reason).alert(is_broken);
             (
                 line.field("rule", rule).field("approvers", &Principal::list(accepted.approvers(), ",")),
                 Some(&accepted.grant),
@@ -282,6 +315,11 @@ fn log(outcome: &Result<Outcome, Problem>, by: &str, dropped: u64) {
     };
     let dropped = if dropped > 0 { dropped.to_string() } else { String::new() };
     line.field("by", by).field("dropped", &dropped).send("oncall-grant-accept");
+}
+
+/// What is said of a review.
+fn of_review(line: Line, review: &Review) -> Line {
+    line.field("grant", &review.id.to_string()).field("finding", &review.finding)
 }
 
 #[cfg(test)]

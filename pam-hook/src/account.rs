@@ -332,6 +332,7 @@ fn finish(state: &mut HostState, login: &Login<'_>, decision: &Decision, now: Ti
     let tell = match &decision.ground {
         _ if effect.refuses() => Some(refusal(state, login, decision, now)),
         Ground::OnCall(ground) if ground.is_old => Some(format!("on call: {}", ground.old_news())),
+        Ground::Grant(grant) => grant.warning(now),
         _ => None,
     };
     let decided = || Box::new(Decided::new(state, login, decision, now));

@@ -28,6 +28,10 @@ const CLOCK: &str = "export LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketime.so
 pub const RULE: &str = "[grant]\nid = 'acme'\n[[policy.grant]]\nname = 'night'\naccounts = ['root', 'bob']\n\
     approvers = ['alice', 'bob', 'carol']\nquorum = 2\nmax = '4h'\n";
 
+/// A rule by which bob and carol may let themselves in, for alice and carol to review.
+pub const GLASS: &str = "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['alice', 'carol']\n\
+    quorum = 0\npeople = ['bob', 'carol']\nmax = '1h'\n";
+
 /// A suite that takes grants; alice is on call.
 pub struct Grants {
     pub suite: Suite,
@@ -105,16 +109,25 @@ pub fn sign_text(suite: &Suite, text: &str, namespace: &str, keys: &[&str]) -> S
 impl Grants {
     /// A host with [`RULE`]; bob's, alice's and carol's keys may sign, and carol has a second one.
     pub fn start() -> Self {
-        Self::on(Suite::start())
+        Self::start_with("")
+    }
+
+    /// The same with more rules.
+    pub fn start_with(rules: &str) -> Self {
+        Self::on_with(Suite::start(), rules)
     }
 
     /// The same of a host that is there, with whoever is in its people.toml.
     pub fn on(suite: Suite) -> Self {
-        suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}"), 0o644);
+        Self::on_with(suite, "")
+    }
+
+    fn on_with(suite: Suite, rules: &str) -> Self {
+        suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}{rules}"), 0o644);
         suite.host.must("ssh-keygen -qt ed25519 -N '' -C carol -f /root/keys/carol-2");
         let names = [("alice", "alice"), ("bob", "bob"), ("carol", "carol"), ("carol", "carol-2")];
         let line = |(person, key): (&str, &str)| {
-            format!("{person} namespaces=\"grant@authkeys\" {}\n", suite.public_key(key))
+            format!("{person} namespaces=\"grant@authkeys,review@authkeys\" {}\n", suite.public_key(key))
         };
         let signers: String = names.map(line).concat();
         suite.host.write("/etc/authkeys/grant-signers", signers, 0o644);

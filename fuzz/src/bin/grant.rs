@@ -46,6 +46,8 @@ fuzz_target!(|bytes: &[u8]| {
         accounts: Account::new("root").into_iter().collect(),
         approvers: ["alice", "carol"].into_iter().filter_map(|name| Principal::new(name).ok()).collect(),
         quorum: Quorum::Two,
+        people: BTreeSet::new(),
+        always: false,
         max: Span::hours(12),
     };
     let Ok(accepted) = judge(&document.grant, &known, &rule, document.signatures(&SIGNERS, NOW), NOW) else {

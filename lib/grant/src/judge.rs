@@ -61,9 +61,12 @@ pub fn judge(
     if !rule.accounts.contains(&grant.account) {
         return Err(Refusal::Account(grant.account.clone()));
     }
+    if rule.is_break_glass() && !rule.people.contains(&grant.person) {
+        return Err(Refusal::NotListed(grant.person.clone()));
+    }
     own_key(grant, known, rule)?;
     known.is_revoked(grant, now)?;
-    length(grant, rule.max.min(GrantRule::LONGEST))?;
+    length(grant, rule.longest())?;
     age(grant, now)?;
     if grant.issued < known.memory {
         return Err(Refusal::Forgotten(known.memory));

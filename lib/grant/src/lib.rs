@@ -13,6 +13,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod broken;
 mod claim;
 mod document;
 mod holders;
@@ -20,9 +21,11 @@ mod id;
 mod judge;
 mod quorum;
 mod refusal;
+mod review;
 mod stored;
 mod text;
 
+pub use broken::{AGAIN, Broken, may_break};
 pub use claim::{LARGEST_CLAIM, claim_name, claimed, is_claim_name, read_claim, write_claim};
 pub use document::{Document, LARGEST_DOCUMENT};
 pub use holders::Holders;
@@ -30,5 +33,9 @@ pub use id::GrantId;
 pub use judge::{Accepted, Known, OLDEST, judge, may_be_signed};
 pub use quorum::Approval;
 pub use refusal::{Reason, Refusal};
-pub use stored::{LARGEST_STORED, Stored, stored_id, stored_name, stored_person, write_stored};
+pub use review::{Review, ReviewDocument, judge_review};
+pub use stored::{
+    LARGEST_STORED, Stored, review_name, stored_id, stored_name, stored_person, used_id, used_name,
+    write_stored,
+};
 pub use text::{Grant, GrantError, LONGEST_REASON, MOST_HOSTS, is_reason};

@@ -60,7 +60,7 @@ fn voice(grant: &Grant, known: &Known<'_>, rule: &GrantRule, key: &Digest) -> Vo
     }
 }
 
-/// The approvals of a grant, if they are enough. A signature that does not count is passed over, as long as there are
+/// The approvals of a grant by this rule, if they are enough; by a break-glass rule the signature of the person themselves. A signature that does not count is passed over, as long as there are
 /// enough others.
 pub(crate) fn approvals(
     grant: &Grant,
@@ -70,11 +70,15 @@ pub(crate) fn approvals(
     now: Timestamp,
 ) -> Result<Vec<Approval>, Refusal> {
     let (mut approvals, mut is_own, mut problem) = (Vec::new(), false, None);
+    let is_broken = rule.is_break_glass();
     for signature in signatures.take(MOST_SIGNATURES) {
         match signature.map(|key| (key, voice(grant, known, rule, &key))) {
-            Ok((key, Voice::Approver(person))) => approvals.push(Approval { person, key }),
+            Ok((key, Voice::Own)) if is_broken => {
+                approvals.push(Approval { person: grant.person.clone(), key });
+            }
+            Ok((key, Voice::Approver(person))) if !is_broken => approvals.push(Approval { person, key }),
             Ok((_, Voice::Own)) => is_own = true,
-            Ok((_, Voice::Other)) => {}
+            Ok((_, Voice::Approver(_) | Voice::Other)) => {}
             Ok((key, Voice::Unknown)) => {
                 problem.get_or_insert_with(|| SignatureError::UnknownKey(key::fingerprint(key)));
             }
@@ -87,6 +91,7 @@ pub(crate) fn approvals(
         _ if people >= wanted => Ok(approvals),
         _ if is_own => Err(Refusal::Own(grant.person.clone())),
         Some(problem) => Err(Refusal::Signature(problem)),
+        None if is_broken => Err(Refusal::NotOwn(grant.person.clone())),
         None => Err(Refusal::Quorum { people, wanted }),
     }
 }

@@ -7,7 +7,7 @@ use policy::revocations::Subject;
 use policy::{Account, Principal, Span, Timestamp};
 use signed::SignatureError;
 
-use crate::OLDEST;
+use crate::{GrantId, OLDEST};
 
 /// Why, as a word that logs, reports and documents share. Tokens never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,11 +34,15 @@ pub enum Reason {
     Revoked,
     /// An earlier use of break-glass has not been reviewed. Of grants by a quorum it is never said.
     ReviewOpen,
+    /// The host can tell who is on call, so that nobody lets themselves in. Of grants by a quorum it is never said.
+    OnCallKnown,
+    /// It is a review of nothing that this host knows.
+    Unknown,
 }
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::GrantExpired,
         Self::Early,
         Self::Host,
@@ -50,6 +54,8 @@ impl Reason {
         Self::Own,
         Self::Revoked,
         Self::ReviewOpen,
+        Self::OnCallKnown,
+        Self::Unknown,
     ];
 
     /// The stable token.
@@ -66,6 +72,8 @@ impl Reason {
             Self::Own => "self",
             Self::Revoked => "revoked",
             Self::ReviewOpen => "review-open",
+            Self::OnCallKnown => "on-call-known",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -121,6 +129,16 @@ pub enum Refusal {
     Own(Principal),
     /// This is revoked.
     Revoked(Subject),
+    /// This person is none of those who may let themselves in.
+    NotListed(Principal),
+    /// Nobody has signed, or others than this person, who is to let themselves in.
+    NotOwn(Principal),
+    /// This host can tell who is on call.
+    OnCallKnown,
+    /// This grant, by which somebody has let themselves in, has not been reviewed; it stands in the way for so long.
+    ReviewOpen(GrantId, Span),
+    /// Nobody has let themselves in here by exactly the text of this grant.
+    NotUsed(GrantId),
 }
 
 impl Refusal {
@@ -137,6 +155,11 @@ impl Refusal {
             Self::Quorum { .. } => Reason::Quorum,
             Self::Own(_) => Reason::Own,
             Self::Revoked(_) => Reason::Revoked,
+            Self::NotListed(_) => Reason::Person,
+            Self::NotOwn(_) => Reason::Signature,
+            Self::OnCallKnown => Reason::OnCallKnown,
+            Self::ReviewOpen(..) => Reason::ReviewOpen,
+            Self::NotUsed(_) => Reason::Unknown,
         }
     }
 }
@@ -176,6 +199,21 @@ impl fmt::Display for Refusal {
             }
             Self::Own(person) => write!(f, "{person} cannot sign for themselves; ask an approver"),
             Self::Revoked(subject) => write!(f, "revoked: {subject}"),
+            Self::NotListed(person) => write!(f, "no rule says that {person} may let themselves in"),
+            Self::NotOwn(person) => {
+                write!(f, "break-glass takes the signature of {person}, by a key that grant-signers has for them")
+            }
+            Self::OnCallKnown => {
+                f.write_str("this host can tell who is on call, so nobody lets themselves in; ask them (oncall-cache who), or colleagues to sign")
+            }
+            Self::ReviewOpen(id, left) => write!(
+                f,
+                "the last break-glass of this host, {id}, is not reviewed; an approver reviews it by oncall-cache grant review, or wait {left}"
+            ),
+            Self::NotUsed(id) => write!(
+                f,
+                "nobody has let themselves in on this host by this text of the grant {id}; review what `oncall-cache grant list` shows there"
+            ),
         }
     }
 }

@@ -63,6 +63,21 @@ pub fn stored_id(name: &str) -> Option<GrantId> {
     name.rsplit_once('.')?.1.parse().ok()
 }
 
+/// What the file of a use of break-glass is called: `ID.used`.
+pub fn used_name(id: GrantId) -> String {
+    format!("{id}.used")
+}
+
+/// The grant whose use is in the file of this name, if it is one that [`used_name`] gives.
+pub fn used_id(name: &str) -> Option<GrantId> {
+    name.strip_suffix(".used")?.parse().ok()
+}
+
+/// What the file of its review is called: `ID.review`.
+pub fn review_name(id: GrantId) -> String {
+    format!("{id}.review")
+}
+
 impl<'d> Stored<'d> {
     /// Reads what [`write_stored`] writes.
     ///
@@ -138,6 +153,7 @@ impl<'d> Stored<'d> {
             window: grant.window,
             approvers: accepted.approvers().into_iter().cloned().collect(),
             reason: grant.reason.clone(),
+            is_break_glass: rule.is_break_glass(),
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::{GrantId, LARGEST_DOCUMENT};
 const FORM: &str = "1";
 
 /// The longest text without signatures, in bytes (4 KiB): it leaves room for four signatures.
-const LARGEST_TEXT: usize = LARGEST_DOCUMENT / 2;
+pub(crate) const LARGEST_TEXT: usize = LARGEST_DOCUMENT / 2;
 
 /// The most hosts in one grant.
 pub const MOST_HOSTS: usize = 16;
@@ -112,14 +112,14 @@ pub fn is_reason(reason: &str) -> bool {
         && reason.split(' ').all(|word| !word.is_empty())
 }
 
-const GRANT: GrantError = GrantError::Value("grant", "32 of the digits 0-9 and a-f");
-const SITE: GrantError = GrantError::Value("fleet", "1 to 64 letters, digits and . _ -");
+pub(crate) const GRANT: GrantError = GrantError::Value("grant", "32 of the digits 0-9 and a-f");
+pub(crate) const SITE: GrantError = GrantError::Value("fleet", "1 to 64 letters, digits and . _ -");
 const HOSTS: GrantError = GrantError::Value(
     "hosts",
     "1 to 16 different names of hosts (letters, digits and . _ -) with one blank between them",
 );
 const ACCOUNT: GrantError = GrantError::Value("account", "an account: at most 32 of a-z, 0-9 and _ . -");
-const PERSON: GrantError = GrantError::Value(
+pub(crate) const PERSON: GrantError = GrantError::Value(
     "person",
     "a person: at most 32 of a-z, 0-9 and _ . -, and not root, which is an account",
 );
@@ -128,7 +128,7 @@ const WINDOW: GrantError = GrantError::Value("not-after", "later than not-before
 const REASON: GrantError =
     GrantError::Value("reason", "1 to 120 letters, digits, single blanks and . , : ; ? ! ( ) / + = # % _ -");
 
-const fn instant(name: &'static str) -> GrantError {
+pub(crate) const fn instant(name: &'static str) -> GrantError {
     GrantError::Value(name, "an instant as 2026-11-20T09:00:00Z")
 }
 

@@ -94,6 +94,8 @@ pub struct Paths {
     pub audit: PathBuf,
     /// Accepted grants, a file each; no setting.
     pub grants: PathBuf,
+    /// Who has let themselves in, and who has reviewed that; no setting.
+    pub broken: PathBuf,
 }
 
 impl Config {
@@ -221,6 +223,7 @@ impl File {
                 revoked: Config::revoked_beside(path),
                 audit: beside(&self.paths.audit.unwrap_or_else(|| DEFAULT_AUDIT.into())),
                 grants: grant::ACCEPTED.into(),
+                broken: grant::BROKEN.into(),
             },
         })
     }

@@ -96,6 +96,7 @@ tokens! {
     Reason {
         OnCall => "oncall",
         Grant => "grant",
+        BreakGlass => "break-glass",
         Automation => "automation",
         Exempt => "exempt",
         AwaitsKey => "awaits-key",

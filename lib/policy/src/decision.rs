@@ -157,7 +157,8 @@ impl<'a> Judge<'a> {
             return self.joined(plain, person, login, now, &grants);
         };
         let ground = Ground::Grant((*grant).clone());
-        let granted = Decision { ground, ..Decision::plain(Verdict::Allow, Reason::Grant) };
+        let reason = if grant.is_break_glass { Reason::BreakGlass } else { Reason::Grant };
+        let granted = Decision { ground, ..Decision::plain(Verdict::Allow, reason) };
         let granted = Decision { until: Some(grant.window.end()), ..granted };
         self.joined(granted, person, login, now, &grants)
     }
@@ -272,7 +273,7 @@ pub fn anyone(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Ti
         })
     };
     match keyless.reason {
-        Reason::OnCall | Reason::Grant => {}
+        Reason::OnCall | Reason::Grant | Reason::BreakGlass => {}
         Reason::Exempt | Reason::NotGuarded | Reason::OutOfScope | Reason::AlreadyRoot => return keyless,
         Reason::Revoked | Reason::RevokedUnreadable | Reason::RevokedStale => return keyless,
         _ if has_program() => {}
@@ -374,6 +375,15 @@ pub fn told_on_call<'r>(
             .collect();
     let is_known = !people.is_empty() || RosterView::new(rules, roster).unbelieved(now).next().is_none();
     is_known.then_some(people)
+}
+
+/// Does this host know who is on call: is there anybody whom a shift admits by news younger than `warn_age`, or is all that
+/// its rules go by so young? Where no rule covers it, it knows that nobody is.
+pub fn knows_who_is_on_call(evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> bool {
+    let (Ok(roster), nobody) = (believed(evidence, now), Revoked::nobody()) else { return false };
+    let people = on_call_now(rules, roster, evidence.revoked.unwrap_or(&nobody), now);
+    people.iter().any(|(person, ground)| !ground.is_old && roster.is_eligible(person))
+        || RosterView::new(rules, roster).is_fresh(now)
 }
 
 /// The roster, if it may be trusted at `now` at all.

@@ -4,10 +4,11 @@
 //! out of it is a [`Granted`].
 
 use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Account, Host, HostSelector, Principal, Span, Window, asks_the_caller, is_su};
+use crate::{Account, Host, HostSelector, Principal, Span, Timestamp, Window, asks_the_caller, is_su};
 
 /// `[[policy.grant]]`: these people may let somebody into these accounts of these hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,17 +19,23 @@ pub struct GrantRule {
     pub hosts: Vec<HostSelector>,
     /// The accounts that may be entered.
     pub accounts: BTreeSet<Account>,
-    /// Whose signatures count.
+    /// Whose signatures count; of a break-glass rule only below a review.
     pub approvers: BTreeSet<Principal>,
     /// How many of them it takes.
     pub quorum: Quorum,
-    /// The longest right; what is above [`GrantRule::LONGEST`] counts as that.
+    /// Who may let themselves in, by a break-glass rule; by any other nobody does.
+    pub people: BTreeSet<Principal>,
+    /// May the glass be broken also while the host can tell who is on call?
+    pub always: bool,
+    /// The longest right; what is above [`GrantRule::longest`] counts as that.
     pub max: Span,
 }
 
 /// How many different people must have signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quorum {
+    /// None but the person who is let in: break-glass.
+    BreakGlass,
     /// One.
     One,
     /// Two.
@@ -36,17 +43,27 @@ pub enum Quorum {
 }
 
 impl Quorum {
-    /// So many people.
+    /// So many people must have signed: never none.
     pub const fn people(self) -> usize {
         match self {
+            Self::BreakGlass | Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    /// So many of them are approvers: what the setting says.
+    pub const fn approvers(self) -> usize {
+        match self {
+            Self::BreakGlass => 0,
             Self::One => 1,
             Self::Two => 2,
         }
     }
 
-    /// A quorum of so many people, if there is one.
-    pub const fn new(people: usize) -> Option<Self> {
-        match people {
+    /// A quorum of so many approvers, if there is one.
+    pub const fn new(approvers: usize) -> Option<Self> {
+        match approvers {
+            0 => Some(Self::BreakGlass),
             1 => Some(Self::One),
             2 => Some(Self::Two),
             _ => None,
@@ -57,6 +74,27 @@ impl Quorum {
 impl GrantRule {
     /// The longest right that any rule gives.
     pub const LONGEST: Span = Span::hours(12);
+
+    /// The longest right that somebody gives to themselves.
+    pub const LONGEST_BROKEN: Span = Span::hours(1);
+
+    /// The longest right that a rule with this quorum gives, whatever its `max` says.
+    pub const fn ceiling(quorum: Quorum) -> Span {
+        match quorum {
+            Quorum::BreakGlass => Self::LONGEST_BROKEN,
+            Quorum::One | Quorum::Two => Self::LONGEST,
+        }
+    }
+
+    /// The longest right that this rule gives.
+    pub fn longest(&self) -> Span {
+        self.max.min(Self::ceiling(self.quorum))
+    }
+
+    /// Do people let themselves in by it?
+    pub fn is_break_glass(&self) -> bool {
+        self.quorum == Quorum::BreakGlass
+    }
 
     /// Does the rule say anything about `host`?
     pub fn covers(&self, host: &Host) -> bool {
@@ -79,13 +117,27 @@ pub struct Granted {
     pub key: Option<String>,
     /// From when until when.
     pub window: Window,
-    /// Who let them in.
+    /// Who let them in: by break-glass themselves.
     pub approvers: Vec<Principal>,
     /// Why, in the words of who asked.
     pub reason: String,
+    /// Have they let themselves in, by a break-glass rule?
+    pub is_break_glass: bool,
 }
 
 impl Granted {
+    /// What whoever has let themselves in reads each time, and whoever sits beside them.
+    pub fn warning(&self, now: Timestamp) -> Option<String> {
+        let Self { person, reason, window, id, .. } = self;
+        let until = window.end().near(now);
+        self.is_break_glass.then(|| {
+            format!(
+                "break-glass: {person} has let themselves in until {until}, for: {reason}; it is recorded, and open until an approver \
+                 reviews it (grant {id})"
+            )
+        })
+    }
+
     /// Is it about this account, by this door? One without a key opens nothing by ssh.
     pub fn opens(&self, service: &str, account: &str) -> bool {
         self.account.as_str() == entered(service, account) && (service != "sshd" || self.key.is_some())

@@ -37,7 +37,9 @@ pub use answer::{Decision, Fault, Ground, Guard, OnCall, Program, Reason, Verdic
 pub use automation::{Automation, Digest};
 pub use claims::{Claim, Claimed, Claims};
 pub use clock::{Proven, Uptime, floor};
-pub use decision::{Actor, Evidence, Judge, Login, admitted, anyone, decide, on_call_now, told_on_call};
+pub use decision::{
+    Actor, Evidence, Judge, Login, admitted, anyone, decide, knows_who_is_on_call, on_call_now, told_on_call,
+};
 pub use from::FromPattern;
 pub use grants::{GrantRule, Granted, Quorum, entered, is_plain_name, is_site_name};
 pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};

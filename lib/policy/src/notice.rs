@@ -25,6 +25,9 @@ impl Notice {
     pub fn new(decision: &Decision, now: Timestamp) -> Option<Self> {
         let (right, end) = match &decision.ground {
             Ground::OnCall(ground) => (format!("on call for {}", ground.schedule_name), ground.stretch.end()),
+            Ground::Grant(grant) if grant.is_break_glass => {
+                (format!("break-glass (grant {})", grant.id), grant.window.end())
+            }
             Ground::Grant(grant) => {
                 let names = Principal::list(&grant.approvers, " and ");
                 (format!("let in by {names} (grant {})", grant.id), grant.window.end())

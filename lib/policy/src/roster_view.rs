@@ -206,6 +206,12 @@ impl<'a> RosterView<'a> {
         }
     }
 
+    /// Is every schedule that counts here there and trusted, and its news younger than `warn_age`?
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        let is_old = |schedule: &Schedule| now.since(schedule.synced) > self.ages.of(schedule).warn_age;
+        self.unbelieved(now).next().is_none() && !self.here().any(is_old)
+    }
+
     /// The decision that says so, where no schedule that counts here is trusted.
     pub(crate) fn all_unbelieved(&self, now: Timestamp) -> Option<Decision> {
         if self.ends().any(|end| now < end) { None } else { self.unbelieved(now).next() }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use policy::{
     Account, Actor, AgeLimit, Ages, Automation, Claims, Evidence, Facts, Fault, FromPattern, Gid, Granted,
-    GroupName, GroupRule, Groups, Host, HostSelector, Login, Mode, Principal, PublishedGroups, Reason,
-    Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span, Timestamp,
-    Verdict, Window, admitted, anyone, decide,
+    Ground, GroupName, GroupRule, Groups, Host, HostSelector, Login, Mode, Principal, PublishedGroups,
+    Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span,
+    Timestamp, Verdict, Window, admitted, anyone, decide,
 };
 
 #[path = "agreement/claims.rs"]
@@ -409,6 +409,7 @@ fn grants(dice: &mut Dice) -> Vec<Granted> {
             window,
             approvers: vec![Principal::new("eve").unwrap()],
             reason: "disk full".to_string(),
+            is_break_glass: dice.one_in(3),
         });
     }
     grants
@@ -461,7 +462,9 @@ fn grants_add_what_they_say_and_take_nothing_away() {
                         "{told}"
                     );
                 } else {
-                    assert_eq!(decision.reason, Reason::Grant, "{told}");
+                    let Ground::Grant(grant) = &decision.ground else { panic!("{told}") };
+                    let expected = if grant.is_break_glass { Reason::BreakGlass } else { Reason::Grant };
+                    assert_eq!(decision.reason, expected, "{told}");
                 }
                 *seen.entry(decision.reason.to_string()).or_default() += 1;
                 if decision.allows() {

@@ -12,8 +12,17 @@ use std::time::Duration;
 
 use policy::{Decision, Ground};
 
-/// Facility authpriv (10), severity info (6): RFC 5424 section 6.2.1.
-const PRIORITY: u8 = 10 * 8 + 6;
+/// Facility authpriv (10): RFC 5424 section 6.2.1.
+const FACILITY: u8 = 10 * 8;
+
+/// How a line is marked for whoever reads many: its severity in RFC 5424, section 6.2.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Severity {
+    /// Somebody has to act: a break-glass is to be reviewed.
+    Alert = 1,
+    /// Any other.
+    Info = 6,
+}
 
 /// How long a line may wait for room in the log's queue.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -23,12 +32,12 @@ pub(crate) const LONGEST: usize = 256;
 
 /// One line, built field by field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line(String);
+pub struct Line(String, Severity);
 
 impl Line {
     /// Starts the line of one decision: who asked, what was decided, why.
     pub fn new(person: &str, decision: impl fmt::Display, reason: impl fmt::Display) -> Self {
-        let mut line = Self(String::new());
+        let mut line = Self(String::new(), Severity::Info);
         let _ = write!(line.0, "person={} decision={decision} reason={reason}", Escaped(person));
         line
     }
@@ -68,6 +77,7 @@ impl Line {
             }
             Ground::Grant(grant) => {
                 line = line
+                    .alert(grant.is_break_glass)
                     .field("rule", &grant.rule)
                     .field("grant", &grant.id)
                     .field("approvers", &policy::Principal::list(&grant.approvers, ","))
@@ -77,6 +87,15 @@ impl Line {
             Ground::None => {}
         }
         line
+    }
+
+    /// The same, as one for which somebody has to be called, if `is_alert`.
+    #[must_use]
+    pub fn alert(mut self, is_alert: bool) -> Self {
+        if is_alert {
+            self.1 = Severity::Alert;
+        }
+        self
     }
 
     /// Adds one field; an empty value is left out.
@@ -96,7 +115,8 @@ impl Line {
     /// Sends the line to the system's log as `ident`; whether it went out.
     pub fn send(&self, ident: &str) -> bool {
         let Ok(socket) = UnixDatagram::unbound() else { return false };
-        let message = format!("<{PRIORITY}>{ident}[{}]: {}", std::process::id(), self.0);
+        let priority = FACILITY + self.1 as u8;
+        let message = format!("<{priority}>{ident}[{}]: {}", std::process::id(), self.0);
         socket.set_write_timeout(Some(PATIENCE)).is_ok()
             && socket.send_to(message.as_bytes(), "/dev/log").is_ok()
     }

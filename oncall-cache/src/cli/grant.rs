@@ -33,6 +33,21 @@ It prints the whole text with the new signature. The same without it:
 Exit status: 0, signed; 1, it is over, you said no, or the signature would not
 count; 2, it is not signed, and it says why")]
     Sign(SignArguments),
+    /// Review what somebody did who had let themselves in, and sign that
+    #[command(
+        override_usage = "oncall-cache grant review --finding TEXT [OPTIONS] [FILE]",
+        after_help = "\
+It reads the text that was used, as it was brought or as the host keeps it, and
+prints a review of it, which closes the break-glass where it is brought:
+
+  ssh root@db7 cat /var/lib/oncall-grant-accept/ID.used |
+      oncall-cache grant review --finding \"as it should be\" |
+      ssh oncall-grant@db7
+
+Exit status: 0, signed; 1, you said no, or it is your own; 2, it is not signed,
+and it says why"
+    )]
+    Review(ReviewArguments),
     /// Bring a signed grant to this host, as standard input
     #[command(after_help = "\
 Anybody may bring it; it lets in the person whom it names. No network is needed.
@@ -116,7 +131,7 @@ pub struct ShowArguments {
 
 #[derive(Debug, Args)]
 pub struct SignArguments {
-    /// A key file, or SHA256:… in the agent [default: its only key]
+    /// A key file, or SHA256:… [default: the agent's only key]
     #[arg(short = 'i', value_name = "KEY")]
     pub identity: Option<PathBuf>,
 
@@ -124,6 +139,28 @@ pub struct SignArguments {
     #[arg(long)]
     pub yes: bool,
 
+    /// Sign for yourself, where nobody else can; at most 1h
+    #[arg(long)]
+    pub break_glass: bool,
+
     /// The text [default: standard input]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ReviewArguments {
+    /// What to say of it: letters, digits and plain signs
+    #[arg(long, value_name = "TEXT")]
+    pub finding: String,
+
+    /// A key file, or SHA256:… [default: the agent's only key]
+    #[arg(short = 'i', value_name = "KEY")]
+    pub identity: Option<PathBuf>,
+
+    /// Sign without asking
+    #[arg(long)]
+    pub yes: bool,
+
+    /// The text that was used [default: standard input]
     pub file: Option<PathBuf>,
 }

@@ -8,6 +8,7 @@ mod bring;
 mod hold;
 mod identity;
 mod request;
+mod review;
 mod show;
 mod sign;
 mod words;
@@ -79,6 +80,7 @@ pub fn run(config: &Path, verb: &GrantVerb, live: Live<'_>, now: Timestamp) -> S
         GrantVerb::Request(arguments) => request::run(config, arguments, live, now),
         GrantVerb::Show(arguments) => show::run(arguments, live, now),
         GrantVerb::Sign(arguments) => sign::run(arguments, live, now),
+        GrantVerb::Review(arguments) => review::run(arguments, live, now),
         GrantVerb::Use(arguments) => Ok(bring::run(arguments.by.as_deref(), live)),
         GrantVerb::List => Ok(hold::list(config, now)),
         GrantVerb::Revoke(arguments) => Ok(hold::revoke(config, &arguments.id, &arguments.reason, live, now)),

@@ -244,6 +244,13 @@ impl Answer {
                     "yes: [[policy.automation]] {number} admits a program to {account} until {until} ({owner}: {reason})"
                 )
             }
+            (Ground::Grant(grant), Reason::BreakGlass) => {
+                let until = When(self.decision.until.unwrap_or(grant.window.end()), self.at);
+                format!(
+                    "yes, by break-glass: {person} has let themselves in until {until} (grant {})",
+                    grant.id
+                )
+            }
             (Ground::Grant(grant), _) => {
                 let until = When(self.decision.until.unwrap_or(grant.window.end()), self.at);
                 let names = Principal::list(&grant.approvers, " and ");

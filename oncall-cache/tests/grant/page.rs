@@ -111,3 +111,47 @@ fn the_exchange_on_the_page_fits_a_window_and_is_a_grant() {
     let shown = words.lines().map(|line| format!("    {line}\n")).collect::<String>();
     assert!(PAGE.contains(&shown), "{shown}");
 }
+
+#[test]
+fn what_the_page_says_to_type_signs_for_oneself_and_reviews_it() {
+    let desk = desk();
+    let [own, review] = &boxes("When nobody can sign")[..] else { panic!("two") };
+    // Whoever runs the tests is not bob.
+    let own = own.replace("--key", "--person bob --key");
+    let typed =
+        |own: &str| own.lines().take(2).collect::<Vec<_>>().join("\n").replace("sign --", "sign --yes --");
+    type_in(&desk, "bob", &typed(&own));
+    let grant = desk.read("grant");
+    assert_eq!(grant.matches("BEGIN SSH SIGNATURE").count(), 1, "{grant}");
+    // Nobody signs for themselves otherwise, nor for longer, nor reviews themselves.
+    let run =
+        |who: &str, words: &str| desk.run("sh", &["-ec", &format!("HOME=$PWD/home/{who}; {words}")], b"");
+    let refused = |who: &str, words: &str, expected: &str| {
+        let said = run(who, words);
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        assert!(String::from_utf8_lossy(&said.stderr).contains(expected), "{said:?}");
+    };
+    refused(
+        "bob",
+        "oncall-cache grant sign --yes -i bob < text",
+        "for yourself, where nobody can sign: --break-glass",
+    );
+    type_in(
+        &desk,
+        "bob",
+        &own.lines().next().expect("a line").replace("1h", "2h").replace("> text", "> long"),
+    );
+    refused("bob", "oncall-cache grant sign --yes --break-glass -i bob < long", "the longest is 1h");
+    let reviewing = review.lines().nth(1).expect("what signs").trim().trim_end_matches('|').trim();
+    let reviewing = format!("{} < grant", reviewing.replace("--finding", "--yes --finding"));
+    refused("bob", &reviewing, "nobody reviews themselves");
+    let written = type_in(&desk, "alice", &reviewing);
+    assert!(written.starts_with("form: review 1\ngrant: "), "{written}");
+    assert!(written.contains("\nperson: bob\nfinding: freed the disk, nothing else\n"), "{written}");
+    let (text, signature) = written.split_once("-----BEGIN").expect("a signature");
+    desk.write("review", text);
+    desk.write("review.sig", format!("-----BEGIN{signature}"));
+    desk.write("reviewers", desk.read("grant-signers").replace("grant@authkeys", "review@authkeys"));
+    let verify = "ssh-keygen -Y verify -n review@authkeys -f reviewers -I alice -s review.sig < review";
+    assert!(type_in(&desk, "bob", verify).starts_with("Good \"review@authkeys\" signature for alice "));
+}

@@ -295,6 +295,7 @@ fn granted(who: &str, account: &str, key: Option<u32>) -> Granted {
         window: Window::new(NOW, NOW.plus(Span::hours(1))).unwrap(),
         approvers: vec![name("carol"), name("dave")],
         reason: "disk full".to_string(),
+        is_break_glass: false,
     }
 }
 

@@ -58,6 +58,8 @@ impl Site {
                 accounts: ["root", "postgres"].map(|name| Account::new(name).unwrap()).into(),
                 approvers: ["alice", "bob", "carol"].map(person).into(),
                 quorum: Quorum::Two,
+                people: [].into(),
+                always: false,
                 max: Span::hours(4),
             },
             revoked: Revoked::nobody(),
@@ -99,7 +101,9 @@ impl Site {
     /// The signers file, each line with more options before its namespaces.
     pub fn signers(&self, options: &str) -> Signers {
         let line = |(key, person): (&&str, &&str)| {
-            let line = Signer::new(person, &[Purpose::Grant], self.key(key).clone()).unwrap().to_string();
+            let line = Signer::new(person, &[Purpose::Grant, Purpose::Review], self.key(key).clone())
+                .unwrap()
+                .to_string();
             line.replacen(' ', &format!(" {options}"), 1) + "\n"
         };
         Signers::parse(self.listed.iter().map(line).collect::<String>().as_bytes()).0

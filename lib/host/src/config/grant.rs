@@ -31,6 +31,8 @@ pub const ACCEPTED: &str = "/run/authkeys/grants";
 
 /// How old this host's copy of the directory may be when a grant is accepted, and at the door, unless `copy_age` says.
 pub const COPY_AGE: Span = Span::hours(30 * 24);
+/// Where an acceptor keeps who has let themselves in, and who has reviewed that: also beyond a boot.
+pub const BROKEN: &str = "/var/lib/oncall-grant-accept";
 
 /// The account through which anybody brings a grant from elsewhere; packages make it.
 pub const GRANT_DOOR: &str = "oncall-grant";
@@ -50,6 +52,8 @@ pub(super) struct GrantSection {
     accounts: Spanned<Vec<Spanned<String>>>,
     approvers: Spanned<Vec<Spanned<String>>>,
     quorum: Spanned<usize>,
+    people: Option<Spanned<Vec<Spanned<String>>>>,
+    always: Option<Spanned<bool>>,
     max: Spanned<Duration>,
 }
 
@@ -72,13 +76,16 @@ impl GrantSection {
         some(&self.accounts, "accounts")?;
         some(&self.approvers, "approvers")?;
         let approvers = BTreeSet::from_iter(all_named(self.approvers.get_ref(), Principal::new)?);
+        let quorum = self.quorum(approvers.len())?;
         Ok(GrantRule {
             name: name.clone(),
             hosts: self.hosts()?,
             accounts: accounts(self.accounts.get_ref())?.into_iter().collect(),
-            quorum: self.quorum(approvers.len())?,
+            people: self.people(quorum, &approvers)?,
+            always: self.always.as_ref().is_some_and(|always| *always.get_ref()),
+            max: self.max(quorum)?,
+            quorum,
             approvers,
-            max: self.max()?,
         })
     }
 
@@ -94,9 +101,9 @@ impl GrantSection {
 
     fn quorum(&self, approvers: usize) -> Result<Quorum, Problem> {
         let Some(quorum) = Quorum::new(*self.quorum.get_ref()) else {
-            return Err(problem(&self.quorum, "`quorum` is 1 or 2"));
+            return Err(problem(&self.quorum, "`quorum` is 1 or 2, or 0 for break-glass"));
         };
-        let people = quorum.people();
+        let people = quorum.approvers();
         if people > approvers {
             let text = format!("`quorum` is {people}, and there is no more than {approvers} approver");
             return Err(problem(&self.quorum, text));
@@ -104,10 +111,47 @@ impl GrantSection {
         Ok(quorum)
     }
 
-    fn max(&self) -> Result<Span, Problem> {
-        let max = self.max.get_ref().0;
-        if max > GrantRule::LONGEST {
-            return Err(problem(&self.max, format!("`max` is at most {}", GrantRule::LONGEST)));
+    /// Who may let themselves in. Each of them has somebody who reviews that.
+    fn people(
+        &self,
+        quorum: Quorum,
+        approvers: &BTreeSet<Principal>,
+    ) -> Result<BTreeSet<Principal>, Problem> {
+        let is_broken = quorum == Quorum::BreakGlass;
+        match (&self.people, &self.always) {
+            (Some(people), _) if !is_broken => {
+                return Err(problem(people, "`people` let themselves in, by a rule with `quorum = 0` alone"));
+            }
+            (_, Some(always)) if !is_broken => {
+                return Err(problem(always, "`always` is for a rule with `quorum = 0`; leave it out"));
+            }
+            (None, _) if !is_broken => return Ok(BTreeSet::new()),
+            _ => {}
+        }
+        let people = self.people.as_ref().filter(|people| !people.get_ref().is_empty());
+        let Some(people) = people else {
+            return Err(problem(
+                &self.quorum,
+                "with `quorum = 0` nobody signs for another; name in `people` who may let themselves in",
+            ));
+        };
+        let named = BTreeSet::from_iter(all_named(people.get_ref(), Principal::new)?);
+        match named.iter().find(|person| approvers.iter().all(|approver| approver == *person)) {
+            Some(person) => {
+                let text = format!(
+                    "nobody could review what {person} does; name another approver in `approvers`, who reviews by this rule"
+                );
+                Err(problem(&self.approvers, text))
+            }
+            None => Ok(named),
+        }
+    }
+
+    fn max(&self, quorum: Quorum) -> Result<Span, Problem> {
+        let (max, ceiling) = (self.max.get_ref().0, GrantRule::ceiling(quorum));
+        if max > ceiling {
+            let of = if quorum == Quorum::BreakGlass { " with `quorum = 0`" } else { "" };
+            return Err(problem(&self.max, format!("`max` is at most {ceiling}{of}")));
         }
         Ok(max)
     }

@@ -139,6 +139,8 @@ struct Shared {
 struct Grant {
     accounts: Vec<Spanned<String>>,
     approvers: Vec<Spanned<String>>,
+    #[serde(default)]
+    people: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -195,6 +197,7 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
     for rule in &policy.grant {
         found.all(Kind::Account, "[[policy.grant]] accounts", &rule.accounts);
         found.all(Kind::Person, "[[policy.grant]] approvers", &rule.approvers);
+        found.all(Kind::Person, "[[policy.grant]] people", &rule.people);
     }
     found.references.sort_by_key(|reference| reference.line);
     found.references
@@ -263,7 +266,7 @@ mod tests {
         let text = "[policy]\nexempt_accounts = ['a',\n 'b']\nprivileged_groups = ['sudo']\n[[policy.shared_account]]\naccount = 'root'\npeople = ['alice']\n\
                     [[policy.rule]]\nname = 'x'\nschedules = ['r/p', 'r/*']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
                     [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n\
-                    [[policy.grant]]\naccounts = ['root']\napprovers = ['carol']\n\
+                    [[policy.grant]]\naccounts = ['root']\napprovers = ['carol']\npeople = ['dan']\n\
                     [directory]\nfile = 'people.toml'\nbind_password_file = 'w'\n\
                     [fleet]\nurls = [\n'https://a',\n'https://b']\nheader_file = 'h'\n";
         let told = references(text.as_bytes());
@@ -287,12 +290,13 @@ mod tests {
                 "18 Account deploy [[policy.automation]] account",
                 "20 Account root [[policy.grant]] accounts",
                 "21 Person carol [[policy.grant]] approvers",
-                "23 File people.toml [directory] file",
-                "24 Secret w [directory] bind_password_file",
-                "25 File fleet-signers [fleet] signers",
-                "27 Store https://a [fleet] urls",
-                "28 Store https://b [fleet] urls",
-                "29 Secret h [fleet] header_file",
+                "22 Person dan [[policy.grant]] people",
+                "24 File people.toml [directory] file",
+                "25 Secret w [directory] bind_password_file",
+                "26 File fleet-signers [fleet] signers",
+                "28 Store https://a [fleet] urls",
+                "29 Store https://b [fleet] urls",
+                "30 Secret h [fleet] header_file",
             ]
         );
         assert_eq!(references(b"nonsense"), []);

@@ -67,7 +67,7 @@ impl Config {
     pub fn effective(&self) -> Value {
         let Self { path: _, text: _, fleet, directory, max_removed, keys, oncall, .. } = self;
         let Self { rules, grants, groups, paths, .. } = self;
-        let Paths { keys: copy, roster, lookups, revoked: _, audit, grants: _ } = paths;
+        let Paths { keys: copy, roster, lookups, revoked: _, audit, grants: _, broken: _ } = paths;
         let Host { name, labels } = &rules.host;
         let show_paths = table([
             ("keys", file(copy)),
@@ -128,13 +128,16 @@ fn show_grants(grants: &Grants) -> Option<Value> {
 }
 
 fn show_grant(rule: &GrantRule) -> Option<Value> {
-    let GrantRule { name, hosts, accounts, approvers, quorum, max } = rule;
+    let GrantRule { name, hosts, accounts, approvers, quorum, people, always, max } = rule;
+    let is_broken = rule.is_break_glass();
     table([
         ("name", text(name)),
         ("hosts", list(hosts, text)),
         ("accounts", list(accounts, |account| text(account.as_str()))),
         ("approvers", list(approvers, |person| text(person.as_str()))),
-        ("quorum", number(quorum.people())),
+        ("quorum", number(quorum.approvers())),
+        ("people", list(people, |person| text(person.as_str())).filter(|_| is_broken)),
+        ("always", flag(*always).filter(|_| is_broken)),
         ("max", span(*max)),
     ])
 }

@@ -250,6 +250,43 @@ fn sections_that_hide_or_contradict_each_other_are_refused() {
     }
 }
 
+const GLASS: &str = "[grant]\nid = 'acme'\n[[policy.grant]]\nname = 'x'\naccounts = ['root']\napprovers = ['carol']\nquorum = 0\n\
+    people = ['bob']\nmax = '1h'\n";
+
+#[test]
+fn a_break_glass_rule_says_who_for_an_hour_and_who_reviews_it() {
+    let rule = parse(GLASS).unwrap().rules.grants.remove(0);
+    assert!(rule.is_break_glass() && !rule.always);
+    assert!(parse(&format!("{GLASS}always = true")).unwrap().rules.grants[0].always);
+    for (from, to, expected) in [
+        ("'1h'", "'61m'", "9: `max` is at most 1h with `quorum = 0`"),
+        (
+            "people = ['bob']\n",
+            "",
+            "7: with `quorum = 0` nobody signs for another; name in `people` who may let themselves in",
+        ),
+        (
+            "['bob']",
+            "[]",
+            "7: with `quorum = 0` nobody signs for another; name in `people` who may let themselves in",
+        ),
+        (
+            "['bob']",
+            "['bob', 'carol']",
+            "6: nobody could review what carol does; name another approver in `approvers`, who reviews by this rule",
+        ),
+        ("quorum = 0", "quorum = 1", "8: `people` let themselves in, by a rule with `quorum = 0` alone"),
+        (
+            "quorum = 0\npeople = ['bob']",
+            "quorum = 1\nalways = true",
+            "8: `always` is for a rule with `quorum = 0`; leave it out",
+        ),
+        ("quorum = 0", "quorum = 3", "7: `quorum` is 1 or 2, or 0 for break-glass"),
+    ] {
+        assert_eq!(complaint(&GLASS.replace(from, to)), expected, "{to}");
+    }
+}
+
 /// With what it shows as comments.
 fn uncommented(example: &str) -> String {
     let setting = |line: &&str| line.contains('=') || line.starts_with('[');

@@ -54,7 +54,7 @@ fn some<T>(dice: &mut Dice, make: impl FnOnce(&mut Dice) -> T) -> Option<T> {
 fn word<T: Word + Clone>(dice: &mut Dice, all: &[T]) -> Option<Token<T>> {
     some(dice, |dice| match dice.below(all.len() + 1) {
         newer if newer == all.len() => {
-            Token::Other(["incident", "break-glass", "\u{e9}"][dice.below(3)].to_string())
+            Token::Other(["incident", "four-eyes", "\u{e9}"][dice.below(3)].to_string())
         }
         known => Token::Known(all[known].clone()),
     })

@@ -1,13 +1,15 @@
 //! `grant list` and `grant revoke`: what counts on this host, and what no longer does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use grant::{LARGEST_STORED, Stored, review_name, used_id};
 use host::orders::{LONGEST_REASON, is_reason};
 use host::{accounts, revoked_grants};
 use policy::{Principal, Timestamp};
 use record::Line;
 use state::{HostState, Which};
 use status::unshown;
+use trust::Owner;
 
 use crate::held::{HeldOrders, Matter};
 use crate::said::{CANNOT_TELL, Live, Said};
@@ -36,15 +38,51 @@ pub fn list(config: &Path, now: Timestamp) -> Said {
             grant.person,
             grant.account,
             When(grant.window.end(), now),
-            Principal::list(&grant.approvers, " and "),
+            if grant.is_break_glass {
+                "break-glass".to_string()
+            } else {
+                Principal::list(&grant.approvers, " and ")
+            },
             grant.reason,
             grant.id
         )
     };
+    let known = match state.config() {
+        Ok(config) => config,
+        Err(problem) => return Said::failure(CANNOT_TELL, problem),
+    };
+    let mut lines: Vec<String> = grants.iter().map(line).collect();
+    lines.extend(unreviewed([&known.paths.broken, &known.paths.grants], now));
     match grants {
-        [] => Said::default().note("no grant counts on this host now"),
-        grants => Said::text(grants.iter().map(line).collect::<Vec<_>>().join("\n")),
+        [] if lines.is_empty() => Said::default().note("no grant counts on this host now"),
+        _ => Said::text(lines.join("\n")),
     }
+}
+
+/// A line for each use of break-glass that nobody has reviewed, the earliest first.
+fn unreviewed(directories: [&PathBuf; 2], now: Timestamp) -> Vec<String> {
+    let entries = directories.into_iter().filter_map(|one| std::fs::read_dir(one).ok()).flatten();
+    let mut open: Vec<(Timestamp, String)> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let id = used_id(path.file_name()?.to_str()?)?;
+            let is_reviewed = directories.iter().any(|one| one.join(review_name(id)).exists());
+            let text = trust::read(&path, Owner::Service, LARGEST_STORED as u64).ok()?;
+            let used = Stored::read(&text).ok().filter(|_| !is_reviewed)?;
+            let grant = &used.document.grant;
+            let told = format!(
+                "not reviewed: {} let themselves into {} {}: {} ({id}); an approver reads and signs: oncall-cache grant review --finding TEXT {}",
+                grant.person,
+                grant.account,
+                When(used.at, now),
+                grant.reason,
+                path.display()
+            );
+            Some((used.at, told))
+        })
+        .collect();
+    open.sort();
+    open.into_iter().map(|(_, told)| told).collect()
 }
 
 const MATTER: Matter = Matter { what: "revoke grants", verbs: "grant revoke" };

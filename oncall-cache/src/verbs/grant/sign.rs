@@ -8,12 +8,12 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
-use grant::{Document, Grant, LARGEST_DOCUMENT, may_be_signed};
-use policy::Timestamp;
+use grant::{Document, Grant, LARGEST_DOCUMENT, Refusal, may_be_signed};
+use policy::{GrantRule, Timestamp};
 use signed::{MOST_SIGNATURES, Purpose, signing_key};
 
 use super::identity::Identity;
-use super::words::words;
+use super::words::{row, words};
 use super::{Failure, document, printed, random, read};
 use crate::cli::grant::SignArguments;
 use crate::said::{Live, Said};
@@ -26,17 +26,18 @@ pub fn run(arguments: &SignArguments, live: Live<'_>, now: Timestamp) -> Result<
     let bytes = read(arguments.file.as_deref(), live)?;
     let document = document(&bytes)?;
     may_be_signed(&document.grant, now)?;
+    if arguments.break_glass {
+        may_be_for_oneself(&document.grant)?;
+    }
     can_take_another(&document)?;
     let identity = Identity::of(arguments.identity.as_deref())?;
-    if arguments.yes {
-        for line in words(&document.grant, now) {
-            (live.note)(format_args!("{line}"));
-        }
-    } else {
-        ask(&document.grant, now)?;
+    let mut lines = words(&document.grant, now);
+    if arguments.break_glass {
+        lines.push(row("BREAK-GLASS", "you sign for yourself; it is recorded, and an approver reviews it"));
     }
-    let armour = ssh_keygen(&identity, document.text)?;
-    may_count(&document, armour.as_bytes())?;
+    ask(&lines, arguments.yes, live)?;
+    let armour = ssh_keygen(&identity, Purpose::Grant, document.text)?;
+    may_count(&document, armour.as_bytes(), arguments.break_glass)?;
     let signed = [&bytes, armour.as_bytes()].concat();
     String::from_utf8(signed)
         .map(|signed| printed(&signed))
@@ -58,9 +59,23 @@ fn can_take_another(document: &Document<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Says it in words at the terminal and asks. What is typed in answer cannot be known before: not to whoever wrote the
-/// text, which may be pasted at this same terminal with an answer behind it.
-fn ask(grant: &Grant, now: Timestamp) -> Result<(), Failure> {
+/// Is it so short that somebody may sign it for themselves?
+fn may_be_for_oneself(grant: &Grant) -> Result<(), Failure> {
+    let (window, max) = (grant.window, GrantRule::LONGEST_BROKEN);
+    let length = window.end().since(window.start());
+    if length <= max {
+        return Ok(());
+    }
+    Err(Refusal::TooLong { length, max }.into())
+}
+
+/// Says it in words at the terminal and asks; where it `is_certain`, says it alone. What is typed in answer cannot be known
+/// before: not to whoever wrote the text, which may be pasted at this same terminal with an answer behind it.
+pub fn ask(words: &[String], is_certain: bool, live: Live<'_>) -> Result<(), Failure> {
+    if is_certain {
+        words.iter().for_each(|line| (live.note)(format_args!("{line}")));
+        return Ok(());
+    }
     let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).map_err(|_| {
         Failure::Failed(
             "there is no terminal to ask at; read it by `oncall-cache grant show`, then give --yes".into(),
@@ -68,7 +83,7 @@ fn ask(grant: &Grant, now: Timestamp) -> Result<(), Failure> {
     })?;
     let failed = |error| Failure::Unreadable(TERMINAL.into(), error);
     let code = format!("{:04}", u16::from_le_bytes(random()?) % 10_000);
-    let question = format!("{}\nto sign it, type {code}: ", words(grant, now).join("\n"));
+    let question = format!("{}\nto sign it, type {code}: ", words.join("\n"));
     (&terminal).write_all(question.as_bytes()).map_err(failed)?;
     let mut answer = String::new();
     // A line and no more: what answers is a person. From a terminal that is gone comes none.
@@ -80,10 +95,10 @@ fn ask(grant: &Grant, now: Timestamp) -> Result<(), Failure> {
 }
 
 /// The armour that ssh-keygen makes of the text; what goes wrong it says itself.
-fn ssh_keygen(identity: &Identity, text: &[u8]) -> Result<String, Failure> {
+pub fn ssh_keygen(identity: &Identity, purpose: Purpose, text: &[u8]) -> Result<String, Failure> {
     let failed = |what: io::Error| Failure::Failed(format!("ssh-keygen: {what}; it is in openssh-client"));
     let mut child = Command::new("ssh-keygen")
-        .args(["-q", "-Y", "sign", "-n", Purpose::Grant.namespace(), "-f"])
+        .args(["-q", "-Y", "sign", "-n", purpose.namespace(), "-f"])
         .arg(&identity.path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -104,12 +119,13 @@ fn ssh_keygen(identity: &Identity, text: &[u8]) -> Result<String, Failure> {
 }
 
 /// Is it a signature that a host could count? Better said now than at night on the host.
-fn may_count(document: &Document<'_>, armour: &[u8]) -> Result<(), Failure> {
+fn may_count(document: &Document<'_>, armour: &[u8], is_own: bool) -> Result<(), Failure> {
     let refused = |why: String| Failure::Refused(format!("not signed: {why}"));
     let key =
         signing_key(Purpose::Grant, document.text, armour).map_err(|error| refused(error.to_string()))?;
-    if document.grant.key.as_ref() == Some(&key) {
-        return Err(refused("this is the key of the person it is for, which does not count".into()));
+    if !is_own && document.grant.key.as_ref() == Some(&key) {
+        let why = "this is the key of the person it is for, which does not count; for yourself, where nobody can sign: --break-glass";
+        return Err(refused(why.into()));
     }
     if document.keys().any(|other| other.as_ref() == Ok(&key)) {
         return Err(refused("this key has signed it already".into()));

@@ -28,6 +28,8 @@ pub enum Class {
     OnCall,
     /// By a grant that colleagues signed.
     Grant,
+    /// By themselves, with nobody who could let them in.
+    BreakGlass,
     /// By an exempt account or console.
     Exempt,
     /// As a program that is listed.
@@ -42,6 +44,7 @@ impl Class {
         match self {
             Self::OnCall => "oncall",
             Self::Grant => "grant",
+            Self::BreakGlass => "break-glass",
             Self::Exempt => "exempt",
             Self::Automation => "automation",
             Self::Observed => "observed",
@@ -52,6 +55,7 @@ impl Class {
         match record.reason() {
             _ if record.verdict() != Some(Verdict::Allow) => Self::Observed,
             Some(Reason::Grant) => Self::Grant,
+            Some(Reason::BreakGlass) => Self::BreakGlass,
             Some(Reason::Exempt) => Self::Exempt,
             Some(Reason::Automation) => Self::Automation,
             _ => Self::OnCall,

@@ -58,6 +58,7 @@ impl Report {
         self.could_section(&mut text);
         for (class, title) in [
             (Class::OnCall, "who became root while on call"),
+            (Class::BreakGlass, "let themselves in, by break-glass"),
             (Class::Grant, "let in by colleagues, with a grant"),
             (Class::Exempt, "by an exempt account or on the console"),
             (Class::Automation, "listed programs"),

@@ -179,6 +179,15 @@ accounts = ["root", "postgres"]
 approvers = ["alice", "carol"]
 quorum = 2
 max = "3h"
+[[policy.grant]]
+name = "glass"
+hosts = ["db*"]
+accounts = ["root"]
+approvers = ["alice", "carol"]
+quorum = 0
+people = ["bob", "carol"]
+always = true
+max = "50m"
 [[nss.group]]
 name = "oncall"
 gid = 9100
@@ -249,7 +258,7 @@ fn every_file_that_a_setting_names_is_looked_up() {
         .filter(|path| path.starts_with("/etc/authkeys"))
         .collect();
     // What the programs write themselves.
-    let Paths { keys, roster, lookups, revoked, audit, grants: _ } = &config.paths;
+    let Paths { keys, roster, lookups, revoked, audit, grants: _, broken: _ } = &config.paths;
     // What root writes beside it.
     let Grants { signers, revoked: grants, .. } = config.grants.as_ref().unwrap();
     let tokens = beside("state/oauth-app.json");

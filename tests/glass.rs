@@ -1,0 +1,203 @@
+//! Break-glass on a host: who cannot be let in by anybody lets themselves in, seen by everybody, for an hour and once; and an
+//! approver's review. On a real sshd, libpam and sudo, with signatures by ssh-keygen.
+
+use std::process::Output;
+
+use harness::grants::{ACCEPTED, GLASS, Grants, RULE, Text, sign_text};
+use harness::suite::{CONFIG, HOUR, Suite, now};
+use harness::{text, wait_until};
+
+/// Nothing is believed a moment after it was synced: neither the rota nor the directory.
+const GONE: &str = "[oncall]\nwarn_age = '1s'\nmax_age = '2s'\n[keys]\ncache_ttl = '1s'\nmax_age = '2s'\n";
+
+/// Where the acceptor keeps who has let themselves in.
+const USED: &str = "/var/lib/oncall-grant-accept";
+
+fn said(output: &Output, code: i32, words: &str) {
+    assert_eq!(output.status.code(), Some(code), "expected {words:?}: {}", text(output));
+    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
+}
+
+fn admitted(output: &Output) {
+    assert!(output.status.success(), "was refused: {}", text(output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n", "{}", text(output));
+}
+
+fn refused(output: &Output) {
+    assert!(!output.status.success(), "was let in: {}", text(output));
+}
+
+fn sudo(suite: &Suite, person: &str) -> Output {
+    suite.run_as(person, "sudo -n id -u")
+}
+
+/// Provider and directory have not answered for longer than `max_age`.
+fn lose_everything(suite: &Suite) {
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}{GLASS}{GONE}"), 0o644);
+    wait_until("nobody is believed to be on call", || !sudo(suite, "alice").status.success());
+}
+
+/// They answer again.
+fn find_everything(suite: &Suite) {
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}{GLASS}"), 0o644);
+    suite.sync();
+    admitted(&sudo(suite, "alice"));
+}
+
+/// An hour of root for bob with his own signature below it.
+fn own(host: &Grants) -> (Text, String) {
+    let grant = Text::new(&host.suite.public_key("bob"));
+    let signed = grant.sign(&host.suite, &["bob"]);
+    (grant, signed)
+}
+
+/// Some line that was sent to the log with this severity and has these words.
+fn alerts(lines: &[String], ident: &str, words: &str) -> bool {
+    lines.iter().any(|line| line.starts_with(&format!("<81>{ident}[")) && line.contains(words))
+}
+
+/// How many uses nobody has reviewed, as Prometheus reads it.
+fn unreviewed(suite: &Suite) -> String {
+    suite.host.must("mkdir -p /run/metrics && /usr/libexec/authkeys/write-metrics /run/metrics");
+    suite.host.must("sed -n 's/^oncall_cache_break_glass_unreviewed //p' /run/metrics/oncall-cache.prom")
+}
+
+#[test]
+fn a84_where_nobody_can_tell_who_is_on_call_bob_lets_himself_in_and_everybody_sees_it() {
+    let host = Grants::start_with(GLASS);
+    let suite = &host.suite;
+    // It is over by the time that the clock will show that cannot be set.
+    let uptime: i64 = suite.host.must("cut -d. -f1 /proc/uptime").trim().parse().expect("seconds");
+    let mut grant = Text::new(&suite.public_key("bob"));
+    grant.end = grant.begin + (uptime / 2).min(HOUR);
+    let signed = grant.sign(suite, &["bob"]);
+    said(&host.bring(&signed), 1, "refused (on-call-known): this host can tell who is on call");
+    refused(&sudo(suite, "bob"));
+    assert_eq!(unreviewed(suite), "0\n");
+    lose_everything(suite);
+    // Longer than an hour, by another's signature, and by one who is not named.
+    let long = Text { end: grant.begin + HOUR + 1, ..grant.clone() };
+    said(&host.bring(&long.sign(suite, &["bob"])), 1, "refused (lifetime)");
+    said(&host.bring(&grant.sign(suite, &["carol"])), 1, "refused (quorum)");
+    let dave = Text { person: "dave", ..Text::new("none") };
+    refused(&host.bring(&dave.sign(suite, &["dave"])));
+    let alice = Text { person: "alice", ..Text::new("none") };
+    said(&host.bring(&alice.sign(suite, &["alice"])), 1, "refused (self)");
+    let unexplained =
+        sign_text(suite, &grant.text().replace("reason: INC-42 disk full\n", ""), "grant@authkeys", &["bob"]);
+    said(&host.bring(&unexplained), 1, "`reason` is missing");
+    refused(&sudo(suite, "bob"));
+    let _ = suite.log_lines();
+    said(&host.bring(&signed), 0, "accepted: break-glass: bob may enter root on this host until ");
+    let words = format!("decision=accepted reason=break-glass rule=glass approvers=bob grant={}", grant.id);
+    let log = suite.log_lines();
+    assert!(alerts(&log, "oncall-grant-accept", &words), "{log:#?}");
+    // By sudo and by ssh; told each time, logged as what somebody has to look at, recorded.
+    let output = sudo(suite, "bob");
+    admitted(&output);
+    let warning = "break-glass: bob has let themselves in until ";
+    assert!(text(&output).contains(warning), "{}", text(&output));
+    admitted(&suite.ssh("bob", "root", "id -u"));
+    let log = suite.log_lines();
+    let words = format!("decision=allow reason=break-glass rule=glass grant={}", grant.id);
+    for service in [" service=sudo ", " service=sshd "] {
+        let lines: Vec<String> = log.iter().filter(|line| line.contains(service)).cloned().collect();
+        assert!(alerts(&lines, "pam_oncall", &words), "{service}: {log:#?}");
+    }
+    let terminal = suite.host.sh(
+        "echo 'id -u; exit' | timeout 300 ssh -tt -F none -i /root/keys/bob -p 2222 -o IdentitiesOnly=yes -o BatchMode=yes \
+         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1",
+    );
+    assert!(text(&terminal).contains(warning), "{}", text(&terminal));
+    let records = suite.host.read("/var/log/authkeys/decisions.jsonl");
+    let is_of_it = |line: &&str| line.contains("\"reason\":\"break-glass\"");
+    let of_it: Vec<&str> = records.lines().filter(is_of_it).collect();
+    assert!(of_it.len() >= 3 && of_it.iter().all(|line| line.contains("INC-42 disk full")), "{records}");
+    assert_eq!(unreviewed(suite), "1\n");
+    let why = suite.host.must("oncall-cache why bob");
+    assert!(why.starts_with("yes, by break-glass: bob has let themselves in until "), "{why}");
+    let report = text(&suite.host.sh("oncall-cache report --since 1h"));
+    assert!(report.contains("let themselves in, by break-glass"), "{report}");
+    let listed = suite.host.must("oncall-cache grant list");
+    assert!(
+        listed.contains(", by break-glass: INC-42 disk full") && listed.contains("not reviewed: bob "),
+        "{listed}"
+    );
+    // Nobody else, and he not into another account.
+    refused(&sudo(suite, "carol"));
+    refused(&suite.ssh("bob", "bob", "id -u"));
+    // What was accepted counts to its end, also once it is known who is on call; nothing new does.
+    find_everything(suite);
+    admitted(&sudo(suite, "bob"));
+    said(&host.bring(&signed), 0, "in force until");
+    said(&host.bring(&own(&host).1), 1, "refused (on-call-known)");
+    // To its end by the clock that cannot be set: accepted in the first second of this boot.
+    suite.host.must(&format!("sed -i '1s/:[0-9.]*$/:1.00/' {ACCEPTED}/root@bob.*"));
+    refused(&sudo(suite, "bob"));
+    refused(&suite.ssh("bob", "root", "id -u"));
+    said(&host.bring(&signed), 1, "refused (grant-expired)");
+}
+
+/// A text like one that was accepted in a boot that is over: it is issued after the acceptor forgot.
+fn later(host: &Grants, person: &'static str) -> String {
+    let grant = Text { issued: now() + 60, person, ..Text::new("none") };
+    grant.sign(&host.suite, &[person])
+}
+
+#[test]
+fn a84_it_stays_open_until_an_approver_reviews_it_and_the_beneficiary_forges_no_review() {
+    let host = Grants::start_with(GLASS);
+    let suite = &host.suite;
+    lose_everything(suite);
+    let (grant, signed) = own(&host);
+    said(&host.bring(&signed), 0, "accepted: break-glass");
+    let again = "refused (review-open): the last break-glass of this host, ";
+    said(&host.bring(&later(&host, "carol")), 1, again);
+    // After a boot: accepted grants are forgotten, and that is not.
+    suite.host.must(&format!("rm {ACCEPTED}/* {ACCEPTED}/.memory && pkill -KILL -x oncall-grant-ac"));
+    let earlier = Text { issued: now() - HOUR, begin: now() - HOUR, ..Text::new("none") };
+    let earlier = earlier.sign(suite, &["alice", "carol"]);
+    wait_until("it answers again", || text(&host.bring(&earlier)).contains("refused (grant-expired)"));
+    refused(&sudo(suite, "bob"));
+    said(&host.bring(&later(&host, "bob")), 1, again);
+    said(
+        &host.bring(&later(&host, "carol")),
+        1,
+        "; an approver reviews it by oncall-cache grant review, or wait 23h",
+    );
+    // bob has root, and all that the host keeps: he writes a review, and signs it by what he has.
+    let used = format!("{USED}/{}.used", grant.id);
+    let review = |key: &str| {
+        let command =
+            format!("oncall-cache grant review --yes --finding 'as it should be' -i /root/keys/{key} {used}");
+        suite.host.sh(&command)
+    };
+    let written = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    said(&review("bob"), 1, "nobody reviews themselves");
+    let by_alice = written(&review("alice"));
+    let (body, _) = by_alice.split_once("-----BEGIN").expect("a text and a signature");
+    let forged = |namespace: &str, keys: &[&str]| host.bring(&sign_text(suite, body, namespace, keys));
+    said(&forged("review@authkeys", &["bob"]), 1, "refused (self)");
+    said(&forged("review@authkeys", &["dave"]), 1, "refused (signature)");
+    said(&forged("grant@authkeys", &["alice"]), 1, "refused (signature)");
+    said(&host.bring(&by_alice.replacen("as it should be", "as it shoulb de", 1)), 1, "refused (signature)");
+    // One of another text by the same name closes nothing: the name was bob's choice.
+    let other = Text { reason: "nothing", ..grant.clone() };
+    suite.host.write("/tmp/other", other.sign(suite, &["bob"]), 0o644);
+    let of_other = suite
+        .host
+        .sh("oncall-cache grant review --yes --finding 'as it should be' -i /root/keys/alice /tmp/other");
+    said(&host.bring(&written(&of_other)), 1, "refused (unknown)");
+    said(&host.bring(&later(&host, "bob")), 1, again);
+    assert_eq!(unreviewed(suite), "1\n");
+    // alice's own.
+    let closed = format!("reviewed: the break-glass of bob (grant {}) is closed, by alice", grant.id);
+    let _ = suite.log_lines();
+    said(&host.bring(&by_alice), 0, &closed);
+    let log = suite.lines_of("oncall-grant-accept").join("\n");
+    assert!(log.contains("person=bob decision=reviewed reason=break-glass approvers=alice"), "{log}");
+    assert_eq!(unreviewed(suite), "0\n");
+    assert!(!suite.host.must("oncall-cache grant list").contains("not reviewed"));
+    said(&host.bring(&later(&host, "bob")), 0, "accepted: break-glass");
+    admitted(&sudo(suite, "bob"));
+}
