@@ -8,16 +8,22 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::Machine;
+use crate::kept::kept;
 
-/// Makes the machine of the project's source ($1) and build ($2), tells its caller that it is ready, and
-/// waits for the end of its input. The shell stays, as process 1, to reap what daemons leave behind.
+/// Makes the machine of the project's source ($1) and build ($2), with the programs that are in $3 in place of the build's,
+/// tells its caller that it is ready, and waits for the end of its input. The shell stays, as process 1, to reap what daemons
+/// leave behind.
 const BOOT: &str = concat!(
+    "exec 7<\"$3\"\n",
     "source=$1 build=$2\n",
     include_str!("boot.sh"),
+    "for program in /proc/self/fd/7/*; do mount --bind \"$program\" \"run/suite/build/${program##*/}\"; done\n",
+    "exec 7<&-\n",
     "ip link set lo up\n",
     "exec chroot . /bin/sh -c 'echo ready; cat >/dev/null; exit'\n",
 );
@@ -47,7 +53,7 @@ impl Host {
                 BOOT,
                 "boot",
             ])
-            .args([source_directory(), build_directory()])
+            .args([source_directory(), build_directory(), stripped()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -76,6 +82,29 @@ impl Drop for Host {
         let _ = self.unshare.kill();
         let _ = self.unshare.wait();
     }
+}
+
+/// The programs of the build without what only a debugger reads: each machine has copies of its own in memory, and making
+/// them of the whole files was a third of all that tests did.
+fn stripped() -> PathBuf {
+    let is_program = |entry: &fs::DirEntry| {
+        entry.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
+    let entries = fs::read_dir(build_directory()).expect("cargo has built programs");
+    let mut programs: Vec<PathBuf> = entries.flatten().filter(is_program).map(|entry| entry.path()).collect();
+    programs.sort();
+    let about = |path: &PathBuf| {
+        let about = fs::metadata(path).expect("it is there");
+        (path.clone(), about.len(), about.modified().expect("files have times"))
+    };
+    kept("stripped", programs.iter().map(about).collect::<Vec<_>>(), |new| {
+        fs::create_dir(new).expect("the target directory can be written");
+        for program in &programs {
+            let to = new.join(program.file_name().expect("it has a name"));
+            let output = Command::new("strip").arg("-o").arg(&to).arg(program).output().expect("binutils");
+            assert!(output.status.success(), "{}: {}", program.display(), crate::text(&output));
+        }
+    })
 }
 
 /// The project's root.
