@@ -45,15 +45,27 @@ impl<'d> Document<'d> {
         signers: &Signers,
         at: Timestamp,
     ) -> impl Iterator<Item = Result<Digest, SignatureError>> {
-        self.armours.iter().map(move |armour| {
-            verify(signers, Purpose::Grant, self.text, armour, at).map(|signer| signer.key.sha256())
-        })
+        verified(&self.armours, self.text, Purpose::Grant, signers, at)
     }
 
     /// The key that made each signature, whoever has it; each is verified when it is asked for.
     pub fn keys(&self) -> impl Iterator<Item = Result<PublicKey, SignatureError>> {
         self.armours.iter().map(|armour| signing_key(Purpose::Grant, self.text, armour))
     }
+}
+
+/// The key behind each of these signatures of `text` that counts at `at` by a signers file; each is verified when it is asked
+/// for.
+pub(crate) fn verified(
+    armours: &[&[u8]],
+    text: &[u8],
+    purpose: Purpose,
+    signers: &Signers,
+    at: Timestamp,
+) -> impl Iterator<Item = Result<Digest, SignatureError>> {
+    armours
+        .iter()
+        .map(move |armour| verify(signers, purpose, text, armour, at).map(|signer| signer.key.sha256()))
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 
 use policy::{Digest, GrantRule, HostSelector, Principal, Quorum, Timestamp, is_site_name};
 use sha2::{Digest as _, Sha256};
-use signed::text::{Reader, Writer};
-use signed::{Purpose, SignatureError, Signers, split, verify};
+use signed::text::Writer;
+use signed::{Purpose, SignatureError, Signers, split};
 
+use crate::document::verified;
 use crate::quorum::approvals;
-use crate::text::{GRANT, LARGEST_TEXT, PERSON, SITE, instant, is_reason};
+use crate::text::{GRANT, PERSON, SITE, fields, instant, is_reason};
 use crate::{Approval, Document, GrantError, GrantId, Known, LARGEST_DOCUMENT, Refusal};
 
 /// The form that is written and read; what reads grants alone says that it does not know it.
@@ -53,14 +54,7 @@ impl Review {
     /// # Errors
     /// It is not exactly as [`Review::write`] writes a review.
     pub fn parse(text: &[u8]) -> Result<Self, GrantError> {
-        if text.len() > LARGEST_TEXT {
-            return Err(GrantError::TooLong);
-        }
-        let mut fields = Reader::new(text)?;
-        let form = fields.take("form")?;
-        if form != FORM {
-            return Err(GrantError::Form(form.chars().take(20).collect()));
-        }
+        let mut fields = fields(text, FORM)?;
         let review = Self {
             id: fields.take("grant")?.parse().map_err(|()| GRANT)?,
             text: hex(fields.take("text")?).ok_or(TEXT)?,
@@ -145,9 +139,7 @@ impl<'d> ReviewDocument<'d> {
         signers: &Signers,
         at: Timestamp,
     ) -> impl Iterator<Item = Result<Digest, SignatureError>> {
-        self.armours.iter().map(move |armour| {
-            verify(signers, Purpose::Review, self.signed, armour, at).map(|signer| signer.key.sha256())
-        })
+        verified(&self.armours, self.signed, Purpose::Review, signers, at)
     }
 }
 

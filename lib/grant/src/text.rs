@@ -132,20 +132,26 @@ pub(crate) const fn instant(name: &'static str) -> GrantError {
     GrantError::Value(name, "an instant as 2026-11-20T09:00:00Z")
 }
 
+/// What comes after the first line of a text of this form.
+pub(crate) fn fields<'t>(text: &'t [u8], form: &str) -> Result<Reader<'t>, GrantError> {
+    if text.len() > LARGEST_TEXT {
+        return Err(GrantError::TooLong);
+    }
+    let mut fields = Reader::new(text)?;
+    let found = fields.take("form")?;
+    if found != form {
+        return Err(GrantError::Form(found.chars().take(20).collect()));
+    }
+    Ok(fields)
+}
+
 impl Grant {
     /// Reads the text that is signed.
     ///
     /// # Errors
     /// It is not exactly as [`Grant::write`] writes a grant.
     pub fn parse(text: &[u8]) -> Result<Self, GrantError> {
-        if text.len() > LARGEST_TEXT {
-            return Err(GrantError::TooLong);
-        }
-        let mut fields = Reader::new(text)?;
-        let form = fields.take("form")?;
-        if form != FORM {
-            return Err(GrantError::Form(form.chars().take(20).collect()));
-        }
+        let mut fields = fields(text, FORM)?;
         let grant = Self::take(&mut fields)?;
         fields.finish()?;
         // Whatever a value's reader may be lenient about.
