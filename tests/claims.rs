@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Output;
 
-use harness::grants::{ACCEPTED, Grants, RULE, SOCKET, Text};
+use harness::grants::{ACCEPTED, Grants, RULE, SOCKET, Text, said, sudo};
 use harness::suite::{CONFIG, DAY, HOUR, Suite, instant, now};
 use harness::{text, wait_until};
 
@@ -23,15 +23,6 @@ fn start(more: &str) -> Grants {
     let host = Grants::start();
     host.suite.host.write("/etc/authkeys/config.toml", config(more), 0o644);
     host
-}
-
-fn said(output: &Output, code: i32, words: &str) {
-    assert_eq!(output.status.code(), Some(code), "expected {words:?}: {}", text(output));
-    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
-}
-
-fn sudo(suite: &Suite, person: &str) -> Output {
-    suite.run_as(person, "sudo -n id -u")
 }
 
 fn root_by_ssh(suite: &Suite, person: &str) -> Output {

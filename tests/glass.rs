@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use harness::grants::{ACCEPTED, GLASS, Grants, RULE, Text, sign_text};
+use harness::grants::{ACCEPTED, GLASS, Grants, RULE, Text, said, sign_text, sudo};
 use harness::suite::{CONFIG, HOUR, Suite, now};
 use harness::{text, wait_until};
 
@@ -13,11 +13,6 @@ const GONE: &str = "[oncall]\nwarn_age = '1s'\nmax_age = '2s'\n[keys]\ncache_ttl
 /// Where the acceptor keeps who has let themselves in.
 const USED: &str = "/var/lib/oncall-grant-accept";
 
-fn said(output: &Output, code: i32, words: &str) {
-    assert_eq!(output.status.code(), Some(code), "expected {words:?}: {}", text(output));
-    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
-}
-
 fn admitted(output: &Output) {
     assert!(output.status.success(), "was refused: {}", text(output));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n", "{}", text(output));
@@ -25,10 +20,6 @@ fn admitted(output: &Output) {
 
 fn refused(output: &Output) {
     assert!(!output.status.success(), "was let in: {}", text(output));
-}
-
-fn sudo(suite: &Suite, person: &str) -> Output {
-    suite.run_as(person, "sudo -n id -u")
 }
 
 /// Provider and directory have not answered for longer than `max_age`.

@@ -6,14 +6,9 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Output;
 
-use harness::grants::{ACCEPTED, Grants, RULE, SOCKET, Text, sign_text};
+use harness::grants::{ACCEPTED, Grants, RULE, SOCKET, Text, said, sign_text, sudo};
 use harness::suite::{CONFIG, HOUR, Suite, now};
 use harness::{text, wait_until};
-
-fn said(output: &Output, code: i32, words: &str) {
-    assert_eq!(output.status.code(), Some(code), "expected {words:?}: {}", text(output));
-    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
-}
 
 fn admitted(output: &Output) {
     assert!(output.status.success(), "was refused: {}", text(output));
@@ -23,10 +18,6 @@ fn admitted(output: &Output) {
 fn refused(output: &Output) {
     assert!(!output.status.success(), "was let in: {}", text(output));
     assert!(!text(output).contains("\n0\n"), "ran its command: {}", text(output));
-}
-
-fn sudo(suite: &Suite, person: &str) -> Output {
-    suite.run_as(person, "sudo -n id -u")
 }
 
 /// The one decision since the last look.

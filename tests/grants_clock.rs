@@ -3,21 +3,12 @@
 
 use std::process::Output;
 
-use harness::grants::{ACCEPTED, Grants, Text};
+use harness::grants::{ACCEPTED, Grants, Text, said, sudo};
 use harness::suite::{HOUR, Suite, now, seconds};
 use harness::{text, wait_within};
 
-fn said(output: &Output, code: i32, words: &str) {
-    assert_eq!(output.status.code(), Some(code), "expected {words:?}: {}", text(output));
-    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
-}
-
 fn admitted(output: &Output) {
     assert!(output.status.success(), "was refused: {}", text(output));
-}
-
-fn sudo(suite: &Suite, person: &str) -> Output {
-    suite.run_as(person, "sudo -n id -u")
 }
 
 /// What each reader makes of bob's grant by a clock so many seconds ahead: PAM for sudo, PAM for a session by his key, the

@@ -2,11 +2,8 @@
 //! is a library that the real ssh-keygen loads, and has in software what is in a device otherwise; what a host refuses is
 //! otherwise signed as it should be, and ssh-keygen itself verifies it.
 
-use std::process::Output;
-
-use harness::grants::{ACCEPTED, Grants, Text};
+use harness::grants::{ACCEPTED, Grants, Text, said};
 use harness::suite::Suite;
-use harness::text;
 
 const LIBRARY: &str = "/usr/local/lib/security_key.so";
 const SIGNERS: &str = "/etc/authkeys/grant-signers";
@@ -16,11 +13,6 @@ const NEITHER: u8 = 0;
 const TOUCHED: u8 = 1;
 const VERIFIED: u8 = 4;
 const BOTH: u8 = 5;
-
-fn said(output: &Output, code: i32, words: &str) {
-    assert_eq!(output.status.code(), Some(code), "expected {words:?}: {}", text(output));
-    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
-}
 
 fn may_sudo(suite: &Suite) -> bool {
     suite.run_as("bob", "sudo -n id -u").status.success()

@@ -6,7 +6,7 @@ use std::process::{Child, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::suite::{CONFIG, DAY, HOUR, Suite, instant, now};
-use crate::wait_until;
+use crate::{text, wait_until};
 
 /// Where systemd listens.
 pub const SOCKET: &str = "/run/oncall-grant/accept.sock";
@@ -165,6 +165,20 @@ impl Grants {
     pub fn bring(&self, text: &str) -> Output {
         self.bring_as("dave", text)
     }
+}
+
+/// It ended like this, and said these words.
+///
+/// # Panics
+/// It did not.
+pub fn said(output: &Output, code: i32, words: &str) {
+    assert_eq!(output.status.code(), Some(code), "expected {words:?}: {}", text(output));
+    assert!(text(output).contains(words), "expected {words:?} in {}", text(output));
+}
+
+/// What sudo does for them, in a session of their own: `0` if it makes them root.
+pub fn sudo(suite: &Suite, person: &str) -> Output {
+    suite.run_as(person, "sudo -n id -u")
 }
 
 impl Drop for Grants {
