@@ -398,25 +398,12 @@ fn the_command_that_was_there_before_is_kept_by_what_the_doctor_prints() {
     let old = "AuthorizedKeysCommand /opt/old %u\nAuthorizedKeysCommandUser nobody\n";
     host.write("/etc/ssh/sshd_config.d/20-old.conf", old, 0o644);
     let ours = "/etc/ssh/sshd_config.d/10-authkeys.conf";
-    let reload = || {
-        host.must("kill -HUP $(cat /run/sshd.pid)");
-        host.wait_for_port(2222);
-    };
-    let enters = |account: &str| {
-        let mut output = None;
-        wait_until("sshd answers", || {
-            let answer = site.0.ssh("guest", account, "echo in");
-            let answers = !text(&answer).contains("Connection refused");
-            output = Some(answer);
-            answers
-        });
-        output.is_some_and(|output| admitted(&output))
-    };
+    let enters = |account: &str| admitted(&site.0.ssh("guest", account, "echo in"));
     host.must(&format!("mv {ours} /root/"));
-    reload();
+    host.reload_sshd();
     assert!(enters("dave") && enters("alice"), "as it was before this suite came");
     host.must(&format!("mv /root/10-authkeys.conf {ours} && sshd -t"));
-    reload();
+    host.reload_sshd();
     assert!(!enters("dave"), "sshd asks one command");
     let told: serde_json::Value =
         serde_json::from_slice(&host.sh("oncall-cache doctor --json").stdout).expect("JSON");

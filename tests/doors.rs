@@ -51,7 +51,8 @@ fn host(site: &Site, release: Debian) -> Booted {
     let rota = format!("[[schedule]]\nid = 'primary'\n{}{}", shift("alice"), shift("olga"));
     host.write("/etc/authkeys/rota.toml", rota, 0o644);
     host.must("systemctl start authkeys-sync oncall-cache-sync");
-    host.must("cp /usr/share/authkeys/10-authkeys.conf /etc/ssh/sshd_config.d/ && systemctl reload ssh");
+    host.must("cp /usr/share/authkeys/10-authkeys.conf /etc/ssh/sshd_config.d/");
+    host.reload_sshd();
     let said = host.must("pam-oncall-enable 2>&1");
     for service in ["sshd", "sudo", "sudo-i", "su", "login", "doas", "polkit-1"] {
         assert!(said.contains(&format!("/etc/pam.d/{service}: pam_oncall.so added\n")), "{service}: {said}");

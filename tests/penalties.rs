@@ -37,7 +37,8 @@ fn host(release: Debian, network: &Network) -> Booted {
     host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
     host.must("systemctl start authkeys-sync.service oncall-cache-sync.service");
     host.must("cp /usr/share/authkeys/10-authkeys.conf /etc/ssh/sshd_config.d/");
-    host.must("pam-oncall-enable && systemctl reload ssh");
+    host.must("pam-oncall-enable");
+    host.reload_sshd();
     host
 }
 

@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 /// nothing.
 const PATIENCE: u32 = 300;
 
+/// sshd that restarts on SIGHUP removes the file with its number before, and writes it once it listens again (sshd.c, since
+/// 9.2 at the latest): `systemctl reload` waits for neither.
+const RELOAD_SSHD: &str = "pid=$(cat /run/sshd.pid) && rm /run/sshd.pid && kill -HUP $pid
+until [ -s /run/sshd.pid ]; do sleep 0.05; done";
+
 /// A machine that runs: the namespaces of its first process.
 #[derive(Debug)]
 pub struct Machine {
@@ -93,6 +98,12 @@ impl Machine {
             let wanted = format!(":{port:04X} 00000000:0000 0A");
             table.contains(&wanted)
         });
+    }
+
+    /// Lets sshd read its configuration again, and waits until it listens again: it starts itself anew, and in between
+    /// it accepts nothing.
+    pub fn reload_sshd(&self) {
+        self.must(RELOAD_SSHD);
     }
 
     /// Where a path of the machine is for the test itself.

@@ -8,7 +8,10 @@ use crate::{Machine, text, wait_until};
 pub const SYSTEMCTL: &str = "#!/bin/sh
 case \"$*\" in
 'start oncall-cache-sync') runuser -u authkeys-sync -- authkeys-sync && runuser -u oncall-cache -- oncall-cache sync ;;
-'reload ssh' | 'reload sshd') kill -HUP $(cat /run/sshd.pid) ;;
+'reload ssh' | 'reload sshd')
+    pid=$(cat /run/sshd.pid) && rm /run/sshd.pid && kill -HUP $pid
+    until [ -s /run/sshd.pid ]; do sleep 0.05; done
+    ;;
 'stop user-'*.slice) ;;
 *) exec /usr/bin/systemctl \"$@\" ;;
 esac
