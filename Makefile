@@ -60,7 +60,7 @@ test-hosts:
 	sh tests/prerequisites.sh hosts
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --test hosts --test fleet --test doors --test penalties --test publish --test newer --locked -- --test-threads 4
+	cargo test --workspace --test booted --locked -- --test-threads 4
 
 # The tests that `make test` runs in a small size, whole: hosts by the fifty, moments of a kill by the hundred, an hour of two
 # collectors. One at a time: each is as much as two processors do.
@@ -79,7 +79,7 @@ check:
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	cargo metadata --locked --format-version 1 --manifest-path packaging/man/Cargo.toml >/dev/null
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --test hosts --test fleet --test doors --test penalties --test publish --test newer --locked -- -D warnings
+	cargo clippy --workspace --test booted --locked -- -D warnings
 	sh .ci/boundaries
 	sh .ci/sizes
 

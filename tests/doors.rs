@@ -4,6 +4,7 @@
 
 use std::process::Output;
 
+use harness::releases::THIS;
 use harness::suite::{CONFIG, HOUR, instant, now};
 use harness::{Booted, Debian, Site, packages, text, wait_until};
 use serde_json::Value;
@@ -24,10 +25,7 @@ fn host(site: &Site, release: Debian) -> Booted {
     for package in ["pkexec", "opendoas", "systemd-container"] {
         host.add(package);
     }
-    for entry in std::fs::read_dir(packages::debs()).expect("packages are made").flatten() {
-        let name = entry.file_name().into_string().expect("a plain name");
-        host.install(&entry.path(), &format!("/root/debs/{name}"), 0o644);
-    }
+    packages::bring_debs(&host, &THIS, "/root/debs");
     host.must("apt-get -q install /root/debs/*.deb");
     host.write("/usr/local/bin/type.py", include_str!("fixtures/type.py"), 0o644);
     host.must("groupadd ops; echo root:secret-root | chpasswd");

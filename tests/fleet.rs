@@ -1,7 +1,8 @@
 //! A fleet: five booted hosts, set up, changed and set back by the Ansible role of packaging/ansible, over ssh.
 
-use harness::packages::{self, LOGINS, VERSIONS};
+use harness::packages::{self, LOGINS};
 use harness::playbook::Run;
+use harness::releases::{NEXT, THIS};
 use harness::slapd::Slapd;
 use harness::suite::{DAY, HOUR, now};
 use harness::{Booted, Site};
@@ -22,7 +23,6 @@ struct Fleet {
 impl Fleet {
     /// Boots the hosts, each with an account for Ansible.
     fn start() -> Self {
-        packages::of(VERSIONS[0]);
         let site = Site::start();
         let hosts: Vec<Booted> = NAMES.iter().map(|name| site.host(name)).collect();
         hosts.iter().for_each(|host| site.let_ansible_in(host));
@@ -31,7 +31,7 @@ impl Fleet {
 
     fn write_inventory(&self, slapd: &Slapd) {
         let hosts: Vec<(&str, &Booted)> = NAMES.into_iter().zip(&self.hosts).collect();
-        self.site.write_inventory(slapd, &hosts, &format!("/run/suite/build/packages/{}", VERSIONS[0]));
+        self.site.write_inventory(slapd, &hosts, &packages::debs_inside(&THIS));
     }
 
     fn play(&self, variables: &Value, words: &[&str]) -> Run {
@@ -93,7 +93,7 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
     assert_eq!(fleet.state(), observing);
 
     // Where the doctor finds something nobody enforces: the batch ends.
-    let enforce = json!({ "authkeys_mode": "enforce", "authkeys_trial": "5m" });
+    let enforce = json!({ "authkeys_mode": "enforce", "authkeys_trial": "30m" });
     fleet.hosts[4].write("/etc/sudoers.d/late", "Defaults !pam_acct_mgmt\n", 0o440);
     let run = fleet.play(&enforce, &[]);
     assert!(run.said.contains("sudo-pam /etc/sudoers.d/late"), "{}", run.said);
@@ -112,8 +112,8 @@ fn five_hosts_are_set_up_enforce_and_are_set_back_by_one_playbook() {
             .status
             .success()
     );
-    let newer = format!("authkeys_{}-1_amd64.deb", VERSIONS[1]);
-    fleet.hosts[3].install(&packages::of(VERSIONS[1]).join(&newer), &format!("/root/{newer}"), 0o644);
+    let newer = format!("authkeys_{}-1_amd64.deb", NEXT.version);
+    fleet.hosts[3].install(&packages::debs(&NEXT).join(&newer), &format!("/root/{newer}"), 0o644);
     fleet.hosts[3].must(&format!("dpkg -i /root/{newer} && rm /root/{newer} && ! apt-get check"));
 
     fleet.play_well(&enforce);
@@ -188,7 +188,7 @@ fn what_check_mode_shows_has_no_secret_in_it(fleet: &Fleet) {
 fn a_trial_that_shuts_ansible_out_is_not_made_final(fleet: &Fleet) {
     let mut shut_out = with_policy("automation", "[]");
     shut_out["authkeys_mode"] = "enforce".into();
-    shut_out["authkeys_trial"] = "5m".into();
+    shut_out["authkeys_trial"] = "30m".into();
     shut_out["authkeys_doctor_ignores"] = json!(["sudo-refused"]);
     let run = fleet.play(&shut_out, &["--limit", "db1"]);
     assert!(run.said.contains("TASK [authkeys : Confirm from the new login]"), "{}", run.said);

@@ -9,7 +9,7 @@ use harness::suite::{CONFIG, HOUR, instant, now, soon};
 use harness::{Booted, text, wait_within};
 use serde_json::Value;
 
-use super::ssh;
+use crate::penalties::ssh;
 
 /// As [`CONFIG`], where a copy is too old as soon as it is older than a second.
 const AGES: &str = "[oncall]\nmax_age = '1s'\n[keys]\nmax_age = '1s'\n[grant]\nid = 'acme'\n\

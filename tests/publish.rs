@@ -3,6 +3,7 @@
 use harness::nginx::Nginx;
 use harness::pagerduty::{self, PagerDuty};
 use harness::playbook::Run;
+use harness::releases::THIS;
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, now, seconds};
 use harness::{Booted, Site, packages, page, text, wait_until};
@@ -86,7 +87,7 @@ fn write_inventory(site: &Site, hosts: &[Booted], variables: &[Value; 3]) {
     let mut inventory = json!({ "oncall": { "hosts": {}, "vars": {
         "ansible_user": "ansible",
         "ansible_ssh_private_key_file": "/root/keys/ansible",
-        "authkeys_package_dir": "/run/suite/build/packages/debs",
+        "authkeys_package_dir": packages::debs_inside(&THIS),
     }}});
     for ((name, host), own) in NAMES.iter().zip(hosts).zip(variables) {
         let mut own = own.clone();
@@ -127,7 +128,6 @@ fn a66_a_collector_and_two_hosts_from_packages_go_on_by_themselves() {
     site.network.must(&format!("ssh-keygen -qt ed25519 -N '' -C collector -f {key_file}"));
     let signers = format!("collector namespaces=\"head@authkeys\" {}\n", site.public_key("fleet"));
     let mut hosts = NAMES.map(|name| site.host(name));
-    packages::debs();
     let [asks, follow @ ..] = &hosts;
     hosts.iter().for_each(|host| site.let_ansible_in(host));
     asks.add("nginx");

@@ -7,10 +7,13 @@ use std::sync::OnceLock;
 
 use crate::host::build_directory;
 use crate::releases::{AFTER, NEXT, Release, THIS};
-use crate::text;
+use crate::{Machine, text};
 
 /// The version of this build, and the next.
 pub const VERSIONS: [&str; 2] = ["0.1.0", "0.1.1"];
+
+/// Where the .deb of each release are, below the build.
+const DEBS: &str = "packages/releases";
 
 /// Directories in which a package may leave something, without what else keeps changing and what logins and Ansible leave.
 pub const LISTED: &str = "find /etc /usr /var/lib /var/cache /var/log /run -xdev \
@@ -37,27 +40,31 @@ pub fn of(version: &str) -> PathBuf {
     directory.join(version)
 }
 
-/// Where the .deb of this build are, made once: all that a host needs which is not upgraded.
-pub fn debs() -> PathBuf {
-    static MADE: OnceLock<()> = OnceLock::new();
-    let directory = build_directory().join("packages/debs");
-    MADE.get_or_init(|| make(&build_directory(), VERSIONS[0], &directory, &["deb"]));
-    directory
+/// Where the .deb of `release` are, made once, when they are first asked for.
+pub fn debs(release: &Release) -> PathBuf {
+    static MADE: [OnceLock<PathBuf>; 3] = [const { OnceLock::new() }; 3];
+    let known = [&THIS, &NEXT, &AFTER].iter().position(|one| *one == release).expect("a release of ours");
+    let make_all = || {
+        let directory = build_directory().join(DEBS).join(release.version);
+        let _ = std::fs::remove_dir_all(&directory);
+        make(&release.build(), release.version, &directory, &["deb"]);
+        directory
+    };
+    MADE[known].get_or_init(make_all).clone()
 }
 
-/// Where the .deb of `release` are. Those of all three are made once.
-pub fn of_release(release: &Release) -> PathBuf {
-    static MADE: OnceLock<()> = OnceLock::new();
-    let directory = build_directory().join("packages/releases");
-    MADE.get_or_init(|| {
-        for Release { version, .. } in [&THIS, &NEXT, &AFTER] {
-            let _ = std::fs::remove_dir_all(directory.join(version));
-        }
-        for release in [&THIS, &NEXT, &AFTER] {
-            make(&release.build(), release.version, &directory.join(release.version), &["deb"]);
-        }
-    });
-    directory.join(release.version)
+/// The same as a private machine sees it.
+pub fn debs_inside(release: &Release) -> String {
+    debs(release);
+    format!("/run/suite/build/{DEBS}/{}", release.version)
+}
+
+/// Brings the .deb of `release` to a directory of `host`.
+pub fn bring_debs(host: &Machine, release: &Release, directory: &str) {
+    for entry in std::fs::read_dir(debs(release)).expect("packages are made").flatten() {
+        let name = entry.file_name().into_string().expect("a plain name");
+        host.install(&entry.path(), &format!("{directory}/{name}"), 0o644);
+    }
 }
 
 fn make(build: &Path, version: &str, directory: &Path, formats: &[&str]) {

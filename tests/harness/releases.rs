@@ -1,9 +1,10 @@
 //! Releases beside each other: this one, the next, which knows a form more of each published file, and the one after it,
 //! which writes that form. Each is built of this tree; see "Forms" in docs/architecture.md.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use crate::host::build_directory;
 use crate::text;
@@ -27,10 +28,16 @@ pub const NEXT: Release = Release { version: "0.2.0", feature: Some("next-form")
 pub const AFTER: Release = Release { version: "0.3.0", feature: Some("next-form-written"), writes: 2 };
 
 impl Release {
-    /// Where its programs are; those of the others are built once, when the first is asked for.
+    /// Where its programs are; those of another than this are built once, when they are first asked for.
     pub fn build(&self) -> PathBuf {
-        static BUILT: OnceLock<()> = OnceLock::new();
-        BUILT.get_or_init(|| [&NEXT, &AFTER].into_iter().filter_map(|other| other.feature).for_each(build));
+        static BUILT: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+        if let Some(feature) = self.feature {
+            let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+            if !built.contains(feature) {
+                build(feature);
+                built.insert(feature);
+            }
+        }
         build_directory().join(self.below())
     }
 
