@@ -1,6 +1,6 @@
 //! Grants as those see them who look at a host: `who`, `status`, `why`, `report`, and `config check`.
 
-use harness::grants::{Grants, RULE, Text};
+use harness::grants::{GLASS, Grants, RULE, Text};
 use harness::suite::CONFIG;
 use harness::text;
 use serde_json::{Value, json};
@@ -94,6 +94,27 @@ fn config_check_names_approvers_without_a_key_and_a_rule_by_which_anybody_lets_i
     assert!(said.contains("[[policy.grant]] night: everybody who may become root is an approver"), "{said}");
     let said = check(&one.replace("'bob', 'carol']", "'carol']"));
     assert!(!said.contains("everybody who may become root"), "{said}");
+    // Who reviews has a line for that, and who lets themselves in one of those that sign.
+    let line =
+        |person: &str, signs: &str| format!("{person} namespaces=\"{signs}\" {}\n", suite.public_key(person));
+    let lines = |carols: &str| {
+        let all = [line("bob", "grant@authkeys"), line("alice", "review@authkeys"), line("carol", carols)];
+        suite.host.write("/etc/authkeys/grant-signers", all.concat(), 0o644);
+    };
+    let glass = format!("[grant]\nid = 'acme'\n{GLASS}");
+    lines("grant@authkeys,review@authkeys");
+    let said = check(&glass);
+    assert!(!said.contains("has no line"), "{said}");
+    lines("grant@authkeys");
+    let said = check(&glass);
+    let words =
+        "approvers: `carol` has no line in /etc/authkeys/grant-signers with namespaces=\"review@authkeys\"";
+    assert!(said.contains(words) && said.matches("has no line").count() == 1, "{said}");
+    lines("review@authkeys");
+    let said = check(&glass);
+    let words =
+        "people: `carol` has no line in /etc/authkeys/grant-signers with namespaces=\"grant@authkeys\"";
+    assert!(said.contains(words) && said.matches("has no line").count() == 1, "{said}");
     suite.host.must("rm /etc/authkeys/grant-signers");
     let said = check(RULE);
     assert!(

@@ -1,12 +1,12 @@
-//! What `config check` says of `[[policy.grant]]` by what is round it: approvers who have no key, and rules by which
-//! everybody lets in everybody.
+//! What `config check` says of `[[policy.grant]]` by what is round it: people whose
+//! signature counts and who have no key for it, and rules by which everybody lets in everybody.
 //!
 //! None of it makes a file wrong: a key may come later. The doctor says the first by itself.
 
 use std::collections::BTreeSet;
 
 use host::Config;
-use host::config::references::{Kind, references};
+use host::config::references::{Kind, Reference, references};
 use policy::{GrantRule, Quorum, Timestamp};
 use signed::{Purpose, Signers};
 use trust::Owner;
@@ -14,7 +14,8 @@ use trust::Owner;
 use crate::names::Remark;
 use crate::sync;
 
-/// Approvers in `text`, which is that of `config`, who have no line in its grant-signers.
+/// Approvers in `text`, which is that of `config`, and those who let themselves in, who have no line in its grant-signers by
+/// which their signature counts for that.
 pub fn remarks(config: &Config, text: &[u8], now: Timestamp) -> Vec<Remark> {
     let Some(grants) = &config.grants else { return Vec::new() };
     // What comes from standard input has nothing beside it.
@@ -26,23 +27,28 @@ pub fn remarks(config: &Config, text: &[u8], now: Timestamp) -> Vec<Remark> {
         Err(refusal) if refusal.is_missing() => Signers::default(),
         Err(_) => return Vec::new(),
     };
-    let named = signers.current(Purpose::Grant, now).map(|signer| signer.name.as_str());
-    let named: BTreeSet<&str> = named.collect();
-    let approvers = references(text).into_iter().filter(|one| {
-        one.kind == Kind::Person
-            && one.setting == "[[policy.grant]] approvers"
-            && !named.contains(one.name.as_str())
-    });
-    let remark = |one: host::config::references::Reference| Remark {
-        line: one.line,
-        text: format!(
-            "{}: `{}` has no line in {} by which they may sign, so nothing that they sign counts",
-            one.setting,
-            one.name,
-            grants.signers.display()
-        ),
+    let named = |purpose| -> BTreeSet<&str> {
+        signers.current(purpose, now).map(|signer| signer.name.as_str()).collect()
     };
-    approvers.map(remark).collect()
+    let (sign, review) = (named(Purpose::Grant), named(Purpose::Review));
+    let remark = |one: Reference| {
+        let (named, purpose, so) = match one.kind {
+            Kind::Signer => (&sign, Purpose::Grant, "nothing that they sign counts"),
+            Kind::Reviewer => (&review, Purpose::Review, "they review nothing"),
+            _ => return None,
+        };
+        (!named.contains(one.name.as_str())).then(|| Remark {
+            line: one.line,
+            text: format!(
+                "{}: `{}` has no line in {} with namespaces=\"{}\", so {so}",
+                one.setting,
+                one.name,
+                grants.signers.display(),
+                purpose.namespace()
+            ),
+        })
+    };
+    references(text).into_iter().filter_map(remark).collect()
 }
 
 /// Rules by which one signature of anybody who may become root lets in any other of them: a line each.

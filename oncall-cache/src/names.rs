@@ -154,6 +154,8 @@ impl Known {
                 let people = self.people.as_ref().filter(|people| !people.contains(name))?;
                 Some(told(setting, "person of the directory", name, people))
             }
+            // By grant-signers, which `approvers` reads.
+            Kind::Signer | Kind::Reviewer => None,
             Kind::Schedule => {
                 let (source, id) = name.split_once('/')?;
                 let (_, known) = self.schedules.iter().find(|(name, _)| name == source)?;

@@ -1,20 +1,28 @@
-//! A host that takes grants: who may sign, what is revoked, and the socket at which they are brought.
+//! A host that takes grants, or asks people on call why: who may sign, what is revoked, and the socket at which it is brought.
 
 use harness::suite::{CONFIG, Suite};
 
 use super::After::{Advice, Fix};
-use super::{case, each_on, keep, suite};
+use super::{ask, case, each_on, keep, suite, word};
 
 const SIGNERS: &str = "/etc/authkeys/grant-signers";
 
-/// The shipped set-up with a rule for grants, and all that it needs.
+/// A rule by which bob lets himself in, and alice and carol review that.
+const GLASS: &str = "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['carol', 'alice']\nquorum = 0\npeople = ['bob']\n\
+                     max = '1h'\n";
+
+/// The shipped set-up with rules for grants, and all that they need.
 fn suite_with_grants() -> Suite {
     let suite = suite();
     let rule = "[grant]\nid = 'acme'\n[[policy.grant]]\nname = 'night'\naccounts = ['root']\napprovers = ['alice', 'carol']\nquorum = 2\n\
                 max = '4h'\n";
-    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{rule}"), 0o644);
-    let line = |name: &str| format!("{name} namespaces=\"grant@authkeys\" {}\n", suite.public_key(name));
-    suite.host.write(SIGNERS, ["alice", "carol"].map(line).concat(), 0o644);
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{rule}{GLASS}"), 0o644);
+    // Each has what they need: alice and carol approve, carol reviews, and bob signs for himself.
+    let line =
+        |(name, signs): (&str, &str)| format!("{name} namespaces=\"{signs}\" {}\n", suite.public_key(name));
+    let lines =
+        [("alice", "grant@authkeys"), ("bob", "grant@authkeys"), ("carol", "grant@authkeys,review@authkeys")];
+    suite.host.write(SIGNERS, lines.map(line).concat(), 0o644);
     suite.host.must("systemctl enable oncall-grant-accept.socket");
     keep(&suite);
     suite
@@ -39,6 +47,18 @@ fn a_host_that_takes_grants_needs_signers_and_a_socket() {
                 Advice("each approver", "true"),
             ),
             case(
+                "sed -i 's/,review@authkeys//' /etc/authkeys/grant-signers",
+                "warning grant-signers",
+                SIGNERS,
+                Advice("grant@authkeys,review@authkeys", "true"),
+            ),
+            case(
+                "sed -i '/^bob/d' /etc/authkeys/grant-signers",
+                "warning grant-signers",
+                SIGNERS,
+                Advice("their own key", "true"),
+            ),
+            case(
                 "echo 'eve ssh-ed25519 AAAA' >>/etc/authkeys/grant-signers",
                 "warning grant-signers",
                 "/etc/authkeys/grant-signers#eve ssh-",
@@ -59,4 +79,30 @@ fn a_host_that_takes_grants_needs_signers_and_a_socket() {
             case("gpasswd -d oncall-grant-accept authkeys", "warning membership", "/etc/group", Fix),
         ],
     );
+}
+
+/// No grants at all: what the socket is for is said, and nothing of signers.
+#[test]
+fn a_host_that_asks_people_on_call_why_needs_the_socket() {
+    let suite = suite();
+    let config =
+        CONFIG.replace("schedules = [\"rota/primary\"]\n", "schedules = [\"rota/primary\"]\nclaim = true\n");
+    assert_ne!(config, CONFIG);
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    suite.host.must("systemctl enable oncall-grant-accept.socket");
+    keep(&suite);
+    let unit = "/usr/lib/systemd/system/oncall-grant-accept.socket";
+    let gone = "systemctl disable oncall-grant-accept.socket && mv /usr/lib/systemd/system/oncall-grant-accept.socket /root/";
+    let back = "mv /root/oncall-grant-accept.socket /usr/lib/systemd/system/ && systemctl enable oncall-grant-accept.socket";
+    each_on(
+        &suite,
+        &[
+            case("systemctl disable oncall-grant-accept.socket", "warning grant-socket", unit, Fix),
+            case(gone, "warning grant-socket", unit, Advice("install the package", back)),
+        ],
+    );
+    suite.host.must("systemctl disable oncall-grant-accept.socket");
+    let told = ask(&suite);
+    let [finding] = &told.wrong()[..] else { panic!("one finding: {}", told.lines()) };
+    assert!(word(finding, "why").contains("without one, and the record says `unclaimed`"), "{finding:#}");
 }

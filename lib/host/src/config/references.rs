@@ -22,6 +22,10 @@ pub enum Kind {
     Group,
     /// A person of the directory.
     Person,
+    /// Somebody with a line in grant-signers, whose signature below a grant counts.
+    Signer,
+    /// Somebody with a line there by which they review.
+    Reviewer,
     /// A schedule, as `source/text`.
     Schedule,
     /// A user of a source, as `source/id`.
@@ -139,6 +143,7 @@ struct Shared {
 struct Grant {
     accounts: Vec<Spanned<String>>,
     approvers: Vec<Spanned<String>>,
+    quorum: Option<usize>,
     #[serde(default)]
     people: Vec<Spanned<String>>,
 }
@@ -196,8 +201,14 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
     );
     for rule in &policy.grant {
         found.all(Kind::Account, "[[policy.grant]] accounts", &rule.accounts);
-        found.all(Kind::Person, "[[policy.grant]] approvers", &rule.approvers);
-        found.all(Kind::Person, "[[policy.grant]] people", &rule.people);
+        // Where people let themselves in, their own signature counts, and approvers review.
+        let approve = if rule.quorum == Some(0) { Kind::Reviewer } else { Kind::Signer };
+        for kind in [Kind::Person, approve] {
+            found.all(kind, "[[policy.grant]] approvers", &rule.approvers);
+        }
+        for kind in [Kind::Person, Kind::Signer] {
+            found.all(kind, "[[policy.grant]] people", &rule.people);
+        }
     }
     found.references.sort_by_key(|reference| reference.line);
     found.references
@@ -266,7 +277,8 @@ mod tests {
         let text = "[policy]\nexempt_accounts = ['a',\n 'b']\nprivileged_groups = ['sudo']\n[[policy.shared_account]]\naccount = 'root'\npeople = ['alice']\n\
                     [[policy.rule]]\nname = 'x'\nschedules = ['r/p', 'r/*']\n[[oncall.source]]\nname = 'r'\nschedules = ['p']\npeople = { X = 'bob' }\n\
                     [[keys.rule]]\naccounts = ['*', 'web']\n[[policy.automation]]\naccount = 'deploy'\n\
-                    [[policy.grant]]\naccounts = ['root']\napprovers = ['carol']\npeople = ['dan']\n\
+                    [[policy.grant]]\naccounts = ['root']\napprovers = ['carol']\npeople = ['dan']\nquorum = 0\n\
+                    [[policy.grant]]\naccounts = []\napprovers = ['alice']\nquorum = 2\n\
                     [directory]\nfile = 'people.toml'\nbind_password_file = 'w'\n\
                     [fleet]\nurls = [\n'https://a',\n'https://b']\nheader_file = 'h'\n";
         let told = references(text.as_bytes());
@@ -290,13 +302,17 @@ mod tests {
                 "18 Account deploy [[policy.automation]] account",
                 "20 Account root [[policy.grant]] accounts",
                 "21 Person carol [[policy.grant]] approvers",
+                "21 Reviewer carol [[policy.grant]] approvers",
                 "22 Person dan [[policy.grant]] people",
-                "24 File people.toml [directory] file",
-                "25 Secret w [directory] bind_password_file",
-                "26 File fleet-signers [fleet] signers",
-                "28 Store https://a [fleet] urls",
-                "29 Store https://b [fleet] urls",
-                "30 Secret h [fleet] header_file",
+                "22 Signer dan [[policy.grant]] people",
+                "26 Person alice [[policy.grant]] approvers",
+                "26 Signer alice [[policy.grant]] approvers",
+                "29 File people.toml [directory] file",
+                "30 Secret w [directory] bind_password_file",
+                "31 File fleet-signers [fleet] signers",
+                "33 Store https://a [fleet] urls",
+                "34 Store https://b [fleet] urls",
+                "35 Secret h [fleet] header_file",
             ]
         );
         assert_eq!(references(b"nonsense"), []);
