@@ -4,7 +4,7 @@
 use std::process::Output;
 
 use harness::grants::{ACCEPTED, GLASS, Grants, RULE, Text, said, sign_text, sudo};
-use harness::suite::{CONFIG, HOUR, Suite, now};
+use harness::suite::{CONFIG, HOUR, Member, Suite, TEAM, now};
 use harness::{text, wait_until};
 
 /// Nothing is believed a moment after it was synced: neither the rota nor the directory.
@@ -191,4 +191,66 @@ fn a84_it_stays_open_until_an_approver_reviews_it_and_the_beneficiary_forges_no_
     assert!(!suite.host.must("oncall-cache grant list").contains("not reviewed"));
     said(&host.bring(&later(&host, "bob")), 0, "accepted: break-glass");
     admitted(&sudo(suite, "bob"));
+}
+
+#[test]
+fn a84_where_every_copy_is_gone_roots_list_alone_says_whose_a_signature_is() {
+    let host = Grants::start_with(GLASS);
+    let suite = &host.suite;
+    suite.host.must("ssh-keygen -qt ed25519 -N '' -C fresh -f /root/keys/fresh");
+    let bring = |key: &str, by: &[&str]| host.bring(&Text::new(key).sign(suite, by));
+    let bobs = suite.public_key("bob");
+    // Who is on call is known as long as there is a roster.
+    suite.host.must("mv /var/lib/authkeys /var/lib/authkeys.away");
+    said(&bring(&bobs, &["bob"]), 1, "refused (on-call-known)");
+    suite.host.must("mv /var/lib/authkeys.away /var/lib/authkeys");
+    // What a copy says against him counts, also once it is too old to say anything for anybody.
+    let without_bob: Vec<Member> = TEAM.into_iter().filter(|member| member.name != "bob").collect();
+    suite.write_people(&without_bob);
+    suite.sync_keys();
+    let old = RULE.replace("id = 'acme'", "id = 'acme'\ncopy_age = '1s'");
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{old}{GLASS}{GONE}"), 0o644);
+    wait_until("nobody is believed to be on call", || !sudo(suite, "alice").status.success());
+    let too_old = "cannot tell: ";
+    wait_until("the copy is too old", || text(&bring(&bobs, &["alice", "carol"])).contains(too_old));
+    said(&bring(&bobs, &["bob"]), 1, "refused (person): the directory has nobody of the name bob");
+    // Everything is gone. Colleagues' signatures need a copy, and nobody signs for another.
+    suite.host.must(
+        "rm -r /var/lib/authkeys/* /var/lib/oncall-cache/* /etc/authkeys/people.toml /etc/authkeys/rota.toml",
+    );
+    for others in [&["alice", "carol"][..], &["alice"], &["dave"], &["fresh"]] {
+        said(&bring(&bobs, others), 2, "cannot tell: no /var/lib/authkeys/keys.db");
+    }
+    let own = |change: &dyn Fn(&mut Text)| {
+        let mut grant = Text::new(&bobs);
+        change(&mut grant);
+        let person = grant.person;
+        host.bring(&grant.sign(suite, &[person]))
+    };
+    said(
+        &own(&|it| it.person = "alice"),
+        1,
+        "refused (person): without a copy of the directory grant-signers says",
+    );
+    said(&own(&|it| (it.person, it.key) = ("alice", "none".into())), 1, "refused (person)");
+    said(&own(&|it| it.end += 1), 1, "refused (lifetime)");
+    let words = "and it does not have the key in the grant for bob";
+    said(&bring(&suite.public_key("fresh"), &["bob"]), 1, words);
+    said(&bring(&suite.public_key("carol"), &["bob"]), 1, words);
+    suite.host.must("oncall-cache revoke bob");
+    said(&bring(&bobs, &["bob"]), 1, "refused (revoked)");
+    suite.host.must("oncall-cache unrevoke bob");
+    refused(&sudo(suite, "bob"));
+    // Through the door, by the key that signs: no shell on this host is open to him.
+    suite.host.write("/tmp/own", Text::new(&bobs).sign(suite, &["bob"]), 0o644);
+    let through = suite.host.sh(
+        "timeout 300 ssh -F none -i /root/keys/bob -p 2222 -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=no \
+         -o UserKnownHostsFile=/dev/null oncall-grant@127.0.0.1 </tmp/own",
+    );
+    said(&through, 0, "accepted: break-glass: bob may enter root on this host until ");
+    admitted(&sudo(suite, "bob"));
+    admitted(&suite.ssh("bob", "root", "id -u"));
+    // He alone, and once.
+    refused(&sudo(suite, "carol"));
+    said(&own(&|it| (it.person, it.key) = ("carol", "none".into())), 1, "refused (review-open)");
 }

@@ -46,6 +46,8 @@ pub enum Problem {
     Stranger(Principal),
     /// The directory does not have the key for the person.
     NotTheirKey(Principal),
+    /// There is no copy of the directory, and grant-signers does not have the key for the person.
+    NotListedKey(Principal),
     /// A grant of the same name was accepted, and it says something else.
     Other,
     /// No rule takes grants on this host.
@@ -61,7 +63,7 @@ impl Problem {
             Self::Form(_) => "form",
             Self::Refused(_, refusal) | Self::NotReviewed(_, refusal) => refusal.reason().token(),
             Self::Disabled(_) => "account-disabled",
-            Self::Stranger(_) | Self::NotTheirKey(_) => "person",
+            Self::Stranger(_) | Self::NotTheirKey(_) | Self::NotListedKey(_) => "person",
             Self::Other => "same-id",
             Self::NoRules(_) => "no-rule",
             Self::CannotTell(_) => "cannot-tell",
@@ -89,6 +91,11 @@ impl fmt::Display for Problem {
                 f,
                 "refused (person): the directory does not have the key in the grant for {person}; ask for one with a key that it has, or with \
                  `key: none` for sudo"
+            ),
+            Self::NotListedKey(person) => write!(
+                f,
+                "refused (person): without a copy of the directory grant-signers says whose a key is, and it does not have the key in the grant \
+                 for {person}; ask for one with the key that signs, or with `key: none` for sudo"
             ),
             Self::Other => f.write_str("refused: another grant has the same name; ask for a new one"),
             Self::NoRules(host) => write!(f, "refused: no [[policy.grant]] covers this host ({host})"),
@@ -217,15 +224,22 @@ impl Site {
         moment: &Moment,
     ) -> Result<(&GrantRule, Accepted), Problem> {
         let grant = &document.grant;
-        let holders = self.holders(document, &known.holders)?;
-        let known = grant::Known { holders: &holders, ..known.of_grants() };
         let signatures = || {
             let look = || document.signatures(&self.signers, self.now).collect();
             looked.get_or_init(look).iter().cloned()
         };
-        let mut refusals = Vec::new();
         let mut rules: Vec<&GrantRule> = self.config.rules.grants.iter().collect();
         rules.sort_by_key(|rule| rule.is_break_glass());
+        let holders = match self.holders(document, &known.holders) {
+            // The last resort is there also where every copy is gone: root's list says whose this signature is.
+            Err(Problem::CannotTell(_)) if self.is_own(grant, &known.holders, signatures()) => {
+                rules.retain(|rule| rule.is_break_glass());
+                self.alone(grant, &known.holders)?
+            }
+            outcome => outcome?,
+        };
+        let known = grant::Known { holders: &holders, ..known.of_grants() };
+        let mut refusals = Vec::new();
         for rule in rules {
             let lazily = std::iter::once_with(signatures).flatten();
             let judged = judge(grant, &known, rule, lazily, self.now);
@@ -270,6 +284,35 @@ impl Site {
             let path = self.config.paths.broken.display();
             Problem::CannotTell(format!("{path}: {error}; nothing was accepted"))
         })
+    }
+
+    /// Has the person of this grant signed it, by root's list, where a rule lets people in so?
+    fn is_own(
+        &self,
+        grant: &Grant,
+        signers: &Holders,
+        mut signatures: impl Iterator<Item = Result<policy::Digest, SignatureError>>,
+    ) -> bool {
+        let rules = &self.config.rules;
+        rules.grants.iter().any(|rule| rule.is_break_glass() && rule.covers(&rules.host))
+            && signatures.any(|key| key.is_ok_and(|key| signers.has(&grant.person, &key)))
+    }
+
+    /// Who has the keys of a grant that its person has signed, where no copy of the directory counts: by the signers alone,
+    /// who then have to have the key in it too. What a copy says against the person counts at any age.
+    fn alone(&self, grant: &Grant, signers: &Holders) -> Result<Holders, Problem> {
+        let (person, paths) = (&grant.person, &self.config.paths);
+        let scope = self.config.directory.as_ref().map(|directory| self.config.copy_scope(directory));
+        let copy = scope.and_then(|scope| KeyCopy::of_any_age(&paths.keys, &scope, self.now).ok());
+        match copy.and_then(|copy| copy.known(person).ok()) {
+            Some(Known::Disabled) => return Err(Problem::Disabled(person.clone())),
+            Some(Known::Absent) => return Err(Problem::Stranger(person.clone())),
+            Some(Known::Keys(_)) | None => {}
+        }
+        if grant.key.as_ref().is_some_and(|key| !signers.has(person, &key.sha256())) {
+            return Err(Problem::NotListedKey(person.clone()));
+        }
+        Ok(signers.clone())
     }
 
     /// Who has the keys of this document, by the signers and by the last whole copy of the directory.

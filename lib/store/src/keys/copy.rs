@@ -138,6 +138,16 @@ impl KeyCopy {
         Ok(copy)
     }
 
+    /// As [`KeyCopy::open`], whatever its age, and by whatever clock: what such a copy says against somebody may count where
+    /// nothing does that it says for anybody.
+    ///
+    /// # Errors
+    /// There is none of this directory that can be read.
+    pub fn of_any_age(path: &Path, scope: &str, now: Timestamp) -> Result<Self, StoreError> {
+        let copy = Self::open_any(path, now)?;
+        if copy.scope == scope { Ok(copy) } else { Err(StoreError::OtherDirectory(path.into())) }
+    }
+
     /// Opens the copy whatever its age and origin.
     fn open_any(path: &Path, now: Timestamp) -> Result<Self, StoreError> {
         let copy = Self::open_alone(path, now)?;

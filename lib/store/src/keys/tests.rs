@@ -208,6 +208,24 @@ fn the_same_people_again_move_the_stamp_and_not_the_file() {
 }
 
 #[test]
+fn a_copy_of_any_age_says_who_is_shut_out_and_none_of_another_directory_does() {
+    let directory = crate::scratch();
+    let path = directory.path().join("keys.db");
+    let bob = DirectoryPerson { disabled: Some("locked".to_string()), ..person("bob", &[BOB]) };
+    publish(&path, &[person("alice", &[ALICE]), bob], NOW).unwrap();
+    // Years later, and by a clock that is years behind.
+    for now in [NOW.plus(Span::hours(30_000)), NOW.minus(Span::hours(30_000))] {
+        assert!(open(&path, now).is_err());
+        let copy = KeyCopy::of_any_age(&path, "test", now).unwrap();
+        let known = |name| copy.known(&Principal::new(name).unwrap()).unwrap();
+        assert_eq!((known("bob"), known("zoe")), (Known::Disabled, Known::Absent));
+        assert!(matches!(known("alice"), Known::Keys(_)));
+    }
+    let other = KeyCopy::of_any_age(&path, "other", NOW);
+    assert!(matches!(other, Err(StoreError::OtherDirectory(..))));
+}
+
+#[test]
 fn a_stamp_counts_only_for_the_content_it_names() {
     let directory = crate::scratch();
     let path = directory.path().join("keys.db");
