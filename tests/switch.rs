@@ -242,8 +242,11 @@ fn pause_and_enforce_are_roots_and_ask_for_what_they_need() {
 /// A trial begins: what it would do is tried first, and nobody is said to have done it.
 fn a_trial_begins_with_a_test(suite: &Suite) {
     assert!(lets_bob_in(suite, "observe"));
-    let said = suite.host.sh("oncall-cache enforce --confirm-within 10m");
+    let ways_in = || text(&suite.run_as("nobody", "oncall-cache status"));
+    assert!(ways_in().contains("none was proven since this host booted"), "{}", ways_in());
+    let said = suite.host.sh("umask 077; oncall-cache enforce --confirm-within 10m");
     must_say(&said, 0, "enforced on trial until ");
+    assert!(ways_in().contains("ago: login: root gets in on tty1"), "{}", ways_in());
     for shown in [
         "login: root gets in on tty1",
         "breakglass, exempt, gets in",

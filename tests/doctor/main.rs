@@ -214,11 +214,24 @@ fn the_shipped_set_up_is_right_and_looking_at_it_changes_nothing() {
     let told = ask(&suite);
     assert!(told.is_silent(), "{}", told.lines());
     let people = suite.host.must("oncall-cache doctor");
-    assert!(people.starts_with("nothing is wrong\n"), "{people}");
+    let mut lines = people.lines();
+    assert_eq!(lines.next(), Some("nothing is wrong"));
+    // Which way in was proven, just now; and to anybody what root has proven.
+    let proven = "breakglass, exempt, gets in";
+    assert!(lines.next().is_some_and(|line| line.starts_with("ways in: proven ") && line.contains(proven)));
+    let told = suite.run_as("nobody", "oncall-cache status");
+    assert!(text(&told).contains("ways in     proven ") && text(&told).contains(proven), "{}", text(&told));
     assert_eq!(suite.host.must(state), before);
     let refused = suite.run_as("alice", "oncall-cache doctor --json");
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
     assert!(text(&refused).contains("run it as root"), "{}", text(&refused));
+    suite.host.must("sed -i '1i account requisite pam_deny.so' /etc/pam.d/sudo && sed -i 's/^[^ ]*/2020-01-01T00:00:00Z/' /run/authkeys/way-in");
+    let told = ask(&suite).is_silent();
+    let status = text(&suite.run_as("nobody", "oncall-cache status --json"));
+    assert!(
+        !told && status.contains("\"at\": \"2020-01-01T00:00:00Z\""),
+        "what failed is no proof: {status}"
+    );
 }
 
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use host::proof::Proof;
+use policy::Timestamp;
 use serde_json::{Value, json};
 
 /// How bad a finding is; the worst one is the answer.
@@ -173,13 +175,13 @@ impl Finding {
     }
 }
 
-/// Everything that was found.
+/// Everything that was found, and which way in was last proven.
 #[derive(Debug, Default)]
-pub struct Findings(Vec<Finding>);
+pub struct Findings(Vec<Finding>, Option<Proof>);
 
 impl Findings {
     /// The worst first; the same thing is told once.
-    pub fn new(mut all: Vec<Finding>) -> Self {
+    pub fn new(mut all: Vec<Finding>, proof: Option<Proof>) -> Self {
         let mut kept: Vec<Finding> = Vec::new();
         all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         for finding in all {
@@ -187,7 +189,7 @@ impl Findings {
                 kept.push(finding);
             }
         }
-        Self(kept)
+        Self(kept, proof)
     }
 
     /// The exit status.
@@ -209,9 +211,9 @@ impl Findings {
         if told.is_empty() { "nothing is wrong".to_string() } else { told.join(", ") }
     }
 
-    /// Everything for people.
-    pub fn text(&self) -> String {
-        let mut text = self.headline();
+    /// Everything for people, who read it at `at`.
+    pub fn text(&self, at: Timestamp) -> String {
+        let mut text = format!("{}\nways in: {}", self.headline(), Proof::line(self.1.as_ref(), at));
         for finding in &self.0 {
             text.push_str("\n\n");
             text.push_str(&finding.text());
@@ -220,13 +222,14 @@ impl Findings {
     }
 
     /// The same for programs. `version` changes when a field changes its meaning or goes.
-    pub fn json(&self, host: &str, at: policy::Timestamp) -> Value {
+    pub fn json(&self, host: &str, at: Timestamp) -> Value {
         json!({
             "version": 1,
             "at": at.to_string(),
             "host": host,
             "exit": self.exit_code(),
             "message": self.headline(),
+            "way_in": self.1.as_ref().map(|proof| json!({ "at": proof.at.to_string(), "told": proof.told })),
             "findings": self.0.iter().map(Finding::json).collect::<Vec<_>>(),
         })
     }
@@ -270,12 +273,12 @@ mod tests {
             Finding::warning("w", "w"),
             Finding::note("n", "n"),
         ];
-        let findings = Findings::new(all);
+        let findings = Findings::new(all, None);
         let ids: Vec<&str> = findings.0.iter().map(|finding| finding.id).collect();
         assert_eq!((ids, findings.exit_code()), (vec!["l", "w", "n"], 2));
         assert_eq!(findings.headline(), "1 locks out, 1 warning");
-        assert_eq!(Findings::new(vec![Finding::note("n", "n")]).exit_code(), 0);
-        assert_eq!(Findings::new(vec![Finding::warning("w", "w")]).exit_code(), 1);
+        assert_eq!(Findings::new(vec![Finding::note("n", "n")], None).exit_code(), 0);
+        assert_eq!(Findings::new(vec![Finding::warning("w", "w")], None).exit_code(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The doctor: does everything round the suite let in whom the policy admits, and nobody else?
 //!
-//! Each check is a function of what was read, and this file reads it. Nothing is changed: a finding says what would
-//! fix it. What only some connections or some moments would show (an address in a Match block, a sync that fails
+//! Each check is a function of what was read, and this file reads it. Nothing is changed, but for when a
+//! way in was last proven (`host::proof`): a finding says what would fix it. What only some connections or some moments would show (an address in a Match block, a sync that fails
 //! tomorrow) is judged by what is written down.
 
 #![forbid(unsafe_code)]
@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 
 use ::state::{Asked, HostState};
 use host::config::DEFAULT_AUDIT;
+use host::proof::Proof;
 use host::{Config, FileError, accounts as users, probe, program};
 use policy::{Roster, Rules, Span, Timestamp};
 use status::SyncStatus;
@@ -114,7 +115,7 @@ pub fn examine(path: &Path, now: Timestamp, names: Names<'_>) -> Result<(String,
     findings.extend(host.state(names));
     findings.extend(host.other_doors());
     findings.extend(host.ways_in());
-    Ok((host.rules.host.name.clone(), Findings::new(findings)))
+    Ok((host.rules.host.name.clone(), Findings::new(findings, Proof::read())))
 }
 
 /// What `pam-oncall-enable` does to the stack of each service, a line each: `SERVICE insert INSTRUCTION` (for sed, in the
@@ -435,7 +436,9 @@ impl<'a> Host<'a> {
         if state::probe().is_none() {
             let tries =
                 Tries { console: &|| probe::console(self.rules), exempt: &|name| probe::exempt(name) };
-            findings.extend(ways_in::when_tried(&ways, &tries));
+            let tried = ways_in::tried(&ways, &tries);
+            Proof::keep(&tried, self.now);
+            findings.extend(ways_in::when_tried(tried));
         }
         findings.extend(ways_in::when_on_call(&ways));
         findings.extend(ways_in::now(&ways, root_by_ssh));

@@ -42,13 +42,17 @@ pub fn when_everything_fails(ways: &WaysIn<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Judges what came of trying those ways in that nothing above speaks against, by real transactions.
-pub fn when_tried(ways: &WaysIn<'_>, tries: &Tries<'_>) -> Vec<Finding> {
+/// What came of trying those ways in that nothing above speaks against, by real transactions.
+pub fn tried(ways: &WaysIn<'_>, tries: &Tries<'_>) -> Vec<Tried> {
     let open = |name: &&str| ways.obstacle(name).is_none();
     let names = ways.rules.exempt_accounts.iter().map(|account| account.as_str()).filter(open);
     let console = ways.console_opens().then(|| (tries.console)()).flatten();
-    let tried = console.into_iter().chain(names.filter_map(tries.exempt));
-    tried.filter_map(|tried| Some(refused(tried.service, &tried.outcome.err()?))).collect()
+    console.into_iter().chain(names.filter_map(tries.exempt)).collect()
+}
+
+/// Judges that.
+pub fn when_tried(tried: Vec<Tried>) -> Vec<Finding> {
+    tried.into_iter().filter_map(|tried| Some(refused(tried.service, &tried.outcome.err()?))).collect()
 }
 
 /// How ways in are tried.

@@ -13,6 +13,7 @@ pub mod orders;
 pub mod output;
 pub mod probe;
 pub mod program;
+pub mod proof;
 pub mod revoked;
 pub mod revoked_grants;
 pub mod said;

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use host::Config;
 use host::config::Directory;
+use host::proof::Proof;
 use policy::{AgeLimit, Automation, Mode, ModeSource, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
 use state::{HostState, StateError};
 
@@ -175,6 +176,8 @@ pub struct Status<'a> {
     pub automation: &'a [Automation],
     /// What the configuration says and has no effect: exceptions for programs that are over.
     pub remarks: Vec<String>,
+    /// Which way in that needs no network was last proven since this host booted.
+    pub proof: Option<Proof>,
     /// How long a login waits for a directory that does not answer, if one is asked at logins.
     pub outage_wait: Option<Span>,
     /// Each schedule: those of the roster in its order, then those that are missing from it.
@@ -214,6 +217,7 @@ impl<'a> Status<'a> {
             grants: grants::standing(state, at),
             automation: &rules.automation,
             remarks: config.remarks(at),
+            proof: Proof::read(),
             outage_wait: outage_wait(config),
             rows,
         }

@@ -18,7 +18,7 @@ pub fn run(config: &Path, as_json: bool, live: Live<'_>, at: Timestamp) -> Said 
     match doctor::examine(config, at, &names) {
         Ok((host, findings)) => {
             let said =
-                if as_json { Said::json(&findings.json(&host, at)) } else { Said::text(findings.text()) };
+                if as_json { Said::json(&findings.json(&host, at)) } else { Said::text(findings.text(at)) };
             said.exit(findings.exit_code())
         }
         Err(problem) => {

@@ -7,6 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use host::probe::{self, SUCCESS, SUDO, ask};
+use host::proof::Proof;
 use host::{accounts, clock};
 use policy::{Actor, Decision, Facts, Login, Principal, Reason, Timestamp, Verdict};
 use state::HostState;
@@ -19,7 +20,7 @@ const NOBODY: &str = "nobody";
 
 /// Tries all three; what was shown, or what is wrong, a line each.
 pub fn run(state: &HostState, now: Timestamp) -> Result<Vec<String>, Vec<String>> {
-    let mut tried = without_network(state);
+    let mut tried = without_network(state, now);
     tried.extend([on_call(state, now), off_call(state, now)]);
     let problems: Vec<String> = tried.iter().filter_map(|one| one.as_ref().err().cloned()).collect();
     if problems.is_empty() { Ok(tried.into_iter().flatten().collect()) } else { Err(problems) }
@@ -27,11 +28,13 @@ pub fn run(state: &HostState, now: Timestamp) -> Result<Vec<String>, Vec<String>
 
 /// A way in for the day on which nothing answers. root must get in on the console of a host that has `login`; on another an
 /// exempt account must. What comes of trying the others is told.
-fn without_network(state: &HostState) -> Vec<Result<String, String>> {
+fn without_network(state: &HostState, now: Timestamp) -> Vec<Result<String, String>> {
     let rules = state.rules();
     let accounts = rules.exempt_accounts.iter().filter_map(|account| probe::exempt(account.as_str()));
-    let accounts: Vec<Result<String, String>> = accounts.map(|tried| tried.outcome).collect();
-    let console = match probe::console(rules) {
+    let (console, accounts) = (probe::console(rules), accounts.collect::<Vec<_>>());
+    Proof::keep(console.iter().chain(&accounts), now);
+    let accounts: Vec<Result<String, String>> = accounts.into_iter().map(|tried| tried.outcome).collect();
+    let console = match console {
         Some(tried) => tried.outcome,
         None if probe::has_stack("login") => {
             Err("policy.exempt_ttys is empty: root could not log in on the console".to_string())

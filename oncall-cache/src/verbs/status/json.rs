@@ -45,6 +45,7 @@ pub fn json(status: &Status<'_>) -> Value {
         "paused_until": status.paused_until().map(|until| until.to_string()),
         "grants": granted::json(status.grants.as_ref()),
         "grants_problem": granted::problem(status.grants.as_ref()),
+        "way_in": status.proof.as_ref().map(|proof| json!({ "at": proof.at.to_string(), "told": proof.told })),
         "outage_wait_seconds": status.outage_wait.map(Span::as_seconds),
         "remarks": status.remarks,
         "schedules": status.rows.iter().map(row_json).collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! The status for people.
 
+use host::proof::Proof;
 use policy::{OneLine, Timestamp};
 use status::{Known, OnCall, Status};
 
@@ -55,6 +56,7 @@ fn facts(status: &Status<'_>) -> Vec<(&'static str, String)> {
         }
         Some(Err(problem)) => facts.push(("grants", problem.clone())),
     }
+    facts.push(("ways in", Proof::line(status.proof.as_ref(), status.at)));
     facts.extend(status.outage_wait.map(|wait| {
         let text = format!(
             "while the directory does not answer, a login waits up to {} seconds: twice `timeout` in [keys]",
