@@ -1,20 +1,65 @@
 //! Getting in when nothing works, by the commands that docs/operations.md gives.
 
+use harness::grants::{GLASS, GONE, Grants, RULE};
 use harness::page::SYSTEMCTL;
 use harness::suite::{CONFIG, DAY, HOUR, Suite};
-use harness::text;
+use harness::{text, wait_until};
 
 const OPERATIONS: &str = include_str!("../docs/operations.md");
 
-/// A command of the section, as it is there.
-fn documented(command: &str) -> &str {
+/// The commands of the section.
+fn commands() -> impl Iterator<Item = &'static str> {
     let section = OPERATIONS.split_once("\n## Getting in when nothing works\n").expect("the section").1;
     let section = section.split_once("\n## ").expect("another section").0;
-    let mut lines = section.lines().filter_map(|line| line.strip_prefix("    "));
-    let written =
-        |line: &str| line.split_once("  #").map_or(line, |(command, _)| command).trim_end() == command;
-    assert!(lines.any(written), "docs/operations.md has no `{command}`");
+    let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
+    lines.map(|line| line.split_once("  #").map_or(line, |(command, _)| command).trim_end())
+}
+
+/// A command of the section, as it is there.
+fn documented(command: &str) -> &str {
+    assert!(commands().any(|one| one == command), "docs/operations.md has no `{command}`");
     command
+}
+
+/// No other is there.
+#[test]
+fn each_command_of_the_section_is_typed_here() {
+    let typed = include_str!("break_glass.rs").replace("\\\"", "\"").replace("\\\\", "\\");
+    let others: Vec<&str> = commands().filter(|command| !typed.contains(command)).collect();
+    assert_eq!(others, [""; 0]);
+    assert!(commands().count() > 15);
+}
+
+/// A colleague signs for bob, or he does himself where nothing else answers; no shell on the host is open to him.
+#[test]
+fn a_text_that_is_signed_lets_somebody_in_who_is_not_on_call() {
+    let host = Grants::start_with(GLASS);
+    let suite = &host.suite;
+    host.give_out_keys();
+    let rule = RULE.replace("quorum = 2", "quorum = 1");
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{rule}{GLASS}"), 0o644);
+    let ask = documented(
+        r#"oncall-cache grant request --host db7 --key ~/.ssh/id_ed25519.pub --for 1h --reason "INC-42 disk full" --site example >text"#,
+    );
+    let by_a_colleague = documented("oncall-cache grant sign -i ~/.ssh/id_ed25519 <text >grant");
+    let by_oneself = documented("oncall-cache grant sign --break-glass -i ~/.ssh/id_ed25519 <text >grant");
+    let [bring, enter] = ["ssh oncall-grant@db7 <grant", "ssh root@db7"].map(documented);
+    let enters = || host.type_in("bob", &format!("{enter} id -u || true")) == "0\n";
+    for (who, sign, accepted) in
+        [("alice", by_a_colleague, "(signed by alice; "), ("bob", by_oneself, "accepted: break-glass: bob ")]
+    {
+        assert!(!enters(), "{sign}");
+        host.type_in("bob", &format!("rm -f text grant; {ask}"));
+        host.type_in(who, sign);
+        let told = host.type_in("bob", bring);
+        assert!(told.contains(accepted), "{told}");
+        assert!(enters(), "{sign}");
+        // The first is over, and the night begins in which nobody else can sign.
+        let id = suite.host.must("sed -n 's/^grant: //p' /tmp/chat/text");
+        suite.host.must(&format!("oncall-cache grant revoke {id}"));
+        suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{rule}{GLASS}{GONE}"), 0o644);
+        wait_until("nobody is believed to be on call", || !sudo(suite, "alice"));
+    }
 }
 
 /// The shipped set-up with an account for emergencies, and a password for root.

@@ -3,12 +3,9 @@
 
 use std::process::Output;
 
-use harness::grants::{ACCEPTED, GLASS, Grants, RULE, Text, said, sign_text, sudo};
+use harness::grants::{ACCEPTED, GLASS, GONE, Grants, RULE, Text, said, sign_text, sudo};
 use harness::suite::{CONFIG, HOUR, Member, Suite, TEAM, now};
 use harness::{text, wait_until};
-
-/// Nothing is believed a moment after it was synced: neither the rota nor the directory.
-const GONE: &str = "[oncall]\nwarn_age = '1s'\nmax_age = '2s'\n[keys]\ncache_ttl = '1s'\nmax_age = '2s'\n";
 
 /// Where the acceptor keeps who has let themselves in.
 const USED: &str = "/var/lib/oncall-grant-accept";
@@ -20,19 +17,6 @@ fn admitted(output: &Output) {
 
 fn refused(output: &Output) {
     assert!(!output.status.success(), "was let in: {}", text(output));
-}
-
-/// Provider and directory have not answered for longer than `max_age`.
-fn lose_everything(suite: &Suite) {
-    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}{GLASS}{GONE}"), 0o644);
-    wait_until("nobody is believed to be on call", || !sudo(suite, "alice").status.success());
-}
-
-/// They answer again.
-fn find_everything(suite: &Suite) {
-    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}{GLASS}"), 0o644);
-    suite.sync();
-    admitted(&sudo(suite, "alice"));
 }
 
 /// An hour of root for bob with his own signature below it.
@@ -65,7 +49,7 @@ fn a84_where_nobody_can_tell_who_is_on_call_bob_lets_himself_in_and_everybody_se
     said(&host.bring(&signed), 1, "refused (on-call-known): this host can tell who is on call");
     refused(&sudo(suite, "bob"));
     assert_eq!(unreviewed(suite), "0\n");
-    lose_everything(suite);
+    host.lose_everything();
     // Longer than an hour, by another's signature, and by one who is not named.
     let long = Text { end: grant.begin + HOUR + 1, ..grant.clone() };
     said(&host.bring(&long.sign(suite, &["bob"])), 1, "refused (lifetime)");
@@ -118,7 +102,7 @@ fn a84_where_nobody_can_tell_who_is_on_call_bob_lets_himself_in_and_everybody_se
     refused(&sudo(suite, "carol"));
     refused(&suite.ssh("bob", "bob", "id -u"));
     // What was accepted counts to its end, also once it is known who is on call; nothing new does.
-    find_everything(suite);
+    host.find_everything();
     admitted(&sudo(suite, "bob"));
     said(&host.bring(&signed), 0, "in force until");
     said(&host.bring(&own(&host).1), 1, "refused (on-call-known)");
@@ -139,7 +123,7 @@ fn later(host: &Grants, person: &'static str) -> String {
 fn a84_it_stays_open_until_an_approver_reviews_it_and_the_beneficiary_forges_no_review() {
     let host = Grants::start_with(GLASS);
     let suite = &host.suite;
-    lose_everything(suite);
+    host.lose_everything();
     let (grant, signed) = own(&host);
     said(&host.bring(&signed), 0, "accepted: break-glass");
     let again = "refused (review-open): the last break-glass of this host, ";

@@ -1,25 +1,12 @@
 //! docs/grants.md on a host: asked for, signed and brought as the page says, and what it opens and no longer opens.
 //! (What it says for any machine is typed in by the tests of oncall-cache.)
 
-use harness::grants::Grants;
+use harness::grants::{CHAT, GLASS, Grants};
 use harness::page::boxes_of;
 use harness::suite::Suite;
 use harness::text;
 
 const PAGE: &str = include_str!("../docs/grants.md");
-
-/// Where all of them have what goes by chat.
-const CHAT: &str = "/tmp/chat";
-
-/// The same for the hosts of this test.
-fn here(commands: &str) -> String {
-    commands.replace("fleet: example", "fleet: acme").replace("hosts: db7", "hosts: testhost")
-}
-
-/// Types in as somebody, with their key where ssh looks for it.
-fn type_in(suite: &Suite, who: &str, commands: &str) -> String {
-    suite.must_as(who, &format!("set -e; export HOME=/home/{who}; cd {CHAT}\n{commands}"))
-}
 
 fn is_root(suite: &Suite) -> [bool; 2] {
     let by_sudo = suite.run_as("bob", "sudo -n id -u");
@@ -30,19 +17,13 @@ fn is_root(suite: &Suite) -> [bool; 2] {
 fn a80_the_page_asks_signs_and_brings_a_grant_and_ends_it() {
     let host = Grants::start();
     let suite = &host.suite;
-    suite.host.must(&format!("mkdir {CHAT} && chmod 777 {CHAT}"));
-    for name in ["alice", "bob", "carol"] {
-        suite.host.must(&format!(
-            "cd /home/{name} && mkdir .ssh && cp /root/keys/{name} .ssh/id_ed25519 && \
-             cp /root/keys/{name}.pub .ssh/id_ed25519.pub && chown -R {name}: .ssh"
-        ));
-    }
+    host.give_out_keys();
     let [ask, sign, together, ..] = &boxes_of(PAGE, "With ssh-keygen alone")[..] else { panic!("three") };
     let [_, _, by_verb, _] = &boxes_of(PAGE, "With oncall-cache")[..] else { panic!("four") };
-    type_in(suite, "bob", &here(ask));
-    type_in(suite, "alice", sign);
-    type_in(suite, "carol", &format!("{by_verb}sed -n '/BEGIN/,$p' by-alice > carol.sig"));
-    type_in(suite, "bob", together);
+    host.type_in("bob", ask);
+    host.type_in("alice", sign);
+    host.type_in("carol", &format!("{by_verb}sed -n '/BEGIN/,$p' by-alice > carol.sig"));
+    host.type_in("bob", together);
     let id = suite.host.must(&format!("sed -n 's/^grant: //p' {CHAT}/text"));
     let id = id.trim();
     assert_eq!(is_root(suite), [false, false]);
@@ -64,7 +45,7 @@ fn a80_the_page_asks_signs_and_brings_a_grant_and_ends_it() {
     assert_eq!(shape(&said), shape(answer));
     assert!(said.contains(id), "{said}");
     assert_eq!(is_root(suite), [true, true]);
-    let again = type_in(suite, "dave", with_shell);
+    let again = host.type_in("dave", with_shell);
     assert!(again.contains("in force until "), "{again}");
 
     assert!(PAGE.contains("`oncall-cache grant list`") && PAGE.contains("`oncall-cache grant revoke ID`"));
@@ -74,6 +55,32 @@ fn a80_the_page_asks_signs_and_brings_a_grant_and_ends_it() {
     assert_eq!(is_root(suite), [false, false]);
     let after = suite.run_as("dave", &format!("cd {CHAT}; {with_shell}"));
     assert!(!after.status.success() && text(&after).contains("refused (revoked): "), "{}", text(&after));
+}
+
+#[test]
+fn a84_the_page_lets_somebody_in_whom_nobody_can_let_in_and_has_that_reviewed() {
+    let host = Grants::start_with(GLASS);
+    let suite = &host.suite;
+    host.give_out_keys();
+    host.lose_everything();
+    let [break_it, review] = &boxes_of(PAGE, "When nobody can sign")[..] else { panic!("two") };
+    assert_eq!(is_root(suite), [false, false]);
+    let said = host.type_in("bob", break_it);
+    assert!(said.contains("accepted: break-glass: bob may enter root on this host until "), "{said}");
+    assert_eq!(is_root(suite), [true, true]);
+    let listed = suite.host.must("oncall-cache grant list");
+    assert!(listed.contains("not reviewed: bob "), "{listed}");
+
+    // When it is known again who is on call, who fetches the text and reviews it.
+    host.find_everything();
+    let id = suite.host.must(&format!("sed -n 's/^grant: //p' {CHAT}/text"));
+    let (command, answer) = review.trim_end().rsplit_once('\n').expect("a command and an answer");
+    let (_, shown) = answer.split_once("(grant ").expect("which");
+    let shown = shown.split(')').next().expect("a name");
+    let command = command.strip_prefix("$ ").expect("a prompt").replace(shown, id.trim());
+    let told = host.type_in("alice", &command);
+    assert_eq!(told.trim_end(), answer.replace(shown, id.trim()));
+    assert!(!suite.host.must("oncall-cache grant list").contains("not reviewed"));
 }
 
 #[test]

@@ -32,6 +32,10 @@ pub const RULE: &str = "[grant]\nid = 'acme'\n[[policy.grant]]\nname = 'night'\n
 pub const GLASS: &str = "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['alice', 'carol']\n\
     quorum = 0\npeople = ['bob', 'carol']\nmax = '1h'\n";
 
+/// Nothing is believed a moment after it was synced: neither the rota nor the directory.
+pub const GONE: &str =
+    "[oncall]\nwarn_age = '1s'\nmax_age = '2s'\n[keys]\ncache_ttl = '1s'\nmax_age = '2s'\n";
+
 /// A suite that takes grants; alice is on call.
 pub struct Grants {
     pub suite: Suite,
@@ -139,6 +143,38 @@ impl Grants {
         Self { suite, server }
     }
 
+    /// Provider and directory have not answered for longer than `max_age`, on a host with [`GLASS`].
+    pub fn lose_everything(&self) {
+        let config = format!("{CONFIG}{RULE}{GLASS}{GONE}");
+        self.suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+        wait_until("nobody is believed to be on call", || !sudo(&self.suite, "alice").status.success());
+    }
+
+    /// They answer again.
+    pub fn find_everything(&self) {
+        self.suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}{GLASS}"), 0o644);
+        self.suite.sync();
+        let output = sudo(&self.suite, "alice");
+        assert!(output.status.success(), "was refused: {}", text(&output));
+    }
+
+    /// Everybody has their key where ssh looks for it.
+    pub fn give_out_keys(&self) {
+        for name in ["alice", "bob", "carol"] {
+            self.suite.host.must(&format!(
+                "cd /home/{name} && mkdir .ssh && cp /root/keys/{name} .ssh/id_ed25519 && \
+                 cp /root/keys/{name}.pub .ssh/id_ed25519.pub && chown -R {name}: .ssh"
+            ));
+        }
+    }
+
+    /// Types in as somebody what a page has for a host of its own, in the directory where all of them have what goes by chat.
+    pub fn type_in(&self, who: &str, commands: &str) -> String {
+        self.suite.host.must(&format!("mkdir -p {CHAT} && chmod 777 {CHAT}"));
+        let commands = here(commands);
+        self.suite.must_as(who, &format!("set -e; export HOME=/home/{who}; cd {CHAT}\n{commands}"))
+    }
+
     /// `oncall-cache grant use` by somebody, with this text.
     pub fn bring_as(&self, user: &str, text: &str) -> Output {
         let path = format!("/tmp/brought-{:?}", std::thread::current().id()).replace(['(', ')'], "");
@@ -165,6 +201,25 @@ impl Grants {
     pub fn bring(&self, text: &str) -> Output {
         self.bring_as("dave", text)
     }
+}
+
+/// Where all have what goes by chat.
+pub const CHAT: &str = "/tmp/chat";
+
+/// What a page has for db7 of the fleet `example`, for the host of these tests, and without a terminal.
+fn here(commands: &str) -> String {
+    let ssh = "timeout 300 ssh -F none -p 2222 -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+               -o LogLevel=ERROR";
+    commands
+        .replace("fleet: example", "fleet: acme")
+        .replace("hosts: db7", "hosts: testhost")
+        .replace("--host db7", "--host testhost")
+        .replace("--site example", "--site acme")
+        .replace("grant sign --break-glass", "grant sign --yes --break-glass")
+        .replace("grant sign -i", "grant sign --yes -i")
+        .replace("grant review --finding", "grant review --yes --finding")
+        .replace("ssh oncall-grant@db7", &format!("{ssh} oncall-grant@127.0.0.1"))
+        .replace("ssh root@db7", &format!("{ssh} root@127.0.0.1"))
 }
 
 /// It ended like this, and said these words.
