@@ -106,8 +106,8 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
     bring_packages(&host, &[&THIS]);
 
     install(&host, &THIS);
-    let units =
-        "authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path oncall-cache-refresh.socket";
+    let units = "authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer authkeys-changed.path \
+                 oncall-cache-refresh.socket";
     host.must(&format!("systemctl is-active {units}"));
     assert_eq!(
         host.must("systemctl is-system-running"),
@@ -137,9 +137,24 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
     site.play_well(1, &json!({ "authkeys_mode": "enforce" }));
     assert_eq!(host.must("ls /var/lib/prometheus/node-exporter"), "", "metrics that nobody writes any more");
     who_was_root_is_told(&host);
+    that_there_are_records_is_recorded(&host);
     let doctor = host.sh("oncall-cache doctor");
     assert_eq!(doctor.status.code(), Some(0), "{}", text(&doctor));
     assert_eq!(host.must("systemctl is-system-running"), "running\n");
+}
+
+/// By its timer, as far as its unit lets it: the file may have to be made, with the group of its directory.
+fn that_there_are_records_is_recorded(host: &Booted) {
+    let file = "/var/log/authkeys/decisions.jsonl";
+    wait_until("the timer has run once", || {
+        host.sh(&format!("grep -q '\"phase\":\"heartbeat\"' {file}")).status.success()
+    });
+    host.must(&format!("chgrp adm /var/log/authkeys && mv {file} {file}.1"));
+    host.must("systemctl start oncall-cache-heartbeat && [ $(stat -c %G:%a /var/log/authkeys/decisions.jsonl) = adm:640 ]");
+    let line = host.must("journalctl -q -o cat -n 1 -t oncall-cache -g ^heartbeat");
+    let boot = host.must("cat /proc/sys/kernel/random/boot_id");
+    assert!(line.contains(&format!(" boot={} last=", boot.trim())) && !line.contains("unwritten="), "{line}");
+    host.must(&format!("chgrp root /var/log/authkeys && cat {file}.1 {file} >{file}.2 && chmod 640 {file}.2 && mv {file}.2 {file} && rm {file}.1"));
 }
 
 /// Sees that `on_call` becomes root and `other`, who is eligible too, does not; and that nobody else is in the way.

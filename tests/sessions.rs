@@ -95,7 +95,9 @@ fn a_session_by_any_door_has_a_file_with_the_process_that_holds_it() {
     let all = records(&suite);
     let dave = all.last().expect("a record");
     assert!(word(dave, "person") == "dave" && dave.get("pid").is_some(), "{dave}");
-    assert!(dave.get("pid_start").is_none() && dave.get("boot_id").is_none(), "{dave}");
+    assert!(dave.get("pid_start").is_none() && dave.get("cgroup").is_none(), "{dave}");
+    // Each record has its name: the host, the boot, the number.
+    assert!(all.iter().all(|record| word(record, "boot_id") == boot.trim()), "{all:#?}");
     assert_eq!(files(&suite), [""; 0]);
 }
 

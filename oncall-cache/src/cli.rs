@@ -176,6 +176,9 @@ lets people in, or you are not root")]
         #[arg(long)]
         table: bool,
     },
+    /// For oncall-cache-heartbeat.timer: record that this host keeps records, and how many
+    #[command(hide = true)]
+    Heartbeat,
     /// For sshd: tell people off call who is on call, where `explain_refusals` has their keys printed
     #[command(hide = true)]
     Explain,
@@ -501,7 +504,7 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(sorted, seen);
         let hidden = command.get_subcommands().filter(|verb| verb.is_hide_set()).map(Command::get_name);
-        assert_eq!(hidden.collect::<Vec<_>>(), ["pam-lines", "pam-doors", "explain"]);
+        assert_eq!(hidden.collect::<Vec<_>>(), ["pam-lines", "pam-doors", "heartbeat", "explain"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod golden;
 mod granted;
 mod held;
 mod import;
+mod lines;
 mod mappings;
 mod names;
 mod pull;
@@ -63,6 +64,7 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Why(arguments) => verbs::why::run(config, arguments, now()),
         Verb::Grant { verb } => verbs::grant::run(config, verb, live, now()),
         Verb::Claim { reason } => verbs::claim::run(reason),
+        Verb::Heartbeat => verbs::heartbeat::run(config, now()),
         Verb::Explain => verbs::explain::run(config, now()),
         Verb::Revoke { user, reason } => verbs::revoke::run(config, user, reason, live, now()),
         Verb::Unrevoke { user } => verbs::revoke::take_back(config, user, live, now()),

@@ -95,7 +95,7 @@ impl Entry {
         if self.is_recorded {
             let spool = self.spool();
             let ticket = spool.number();
-            let record = Record { seq: ticket.number, ..self.record.clone() };
+            let record = self.record.clone().numbered(ticket);
             // What is lost leaves a hole in the numbers.
             let _ = spool.append(&record.line());
         }
@@ -211,7 +211,7 @@ fn publish(entry: &Entry, line: Line, now: Timestamp) -> bool {
     let spool = entry.spool();
     let Some(ticket) = spool.ticket(&entry.who, now) else { return false };
     let dropped = ticket.dropped.to_string();
-    let record = Record { seq: ticket.number, dropped: ticket.dropped, ..entry.record.clone() };
+    let record = entry.record.clone().numbered(ticket);
     let unwritten = spool.append(&record.line()).err().map(|error| error.to_string()).unwrap_or_default();
     let test = record.phase.filter(|phase| phase.known() == Some(&Phase::Test));
     line.field("phase", &test.map(|test| test.to_string()).unwrap_or_default())

@@ -15,7 +15,8 @@ mod spool;
 mod token;
 
 pub use line::{Escaped, Line};
-pub use record::{Dropped, Record};
+pub use process::boot_id;
+pub use record::{Counts, Record};
 pub use sessions::Sessions;
 pub use spool::{MOST, Spool, Ticket, counted, open};
 pub use token::{Effect, Phase, Token, Word};

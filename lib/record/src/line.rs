@@ -42,6 +42,11 @@ impl Line {
         line
     }
 
+    /// Starts the line of a heartbeat of `host`.
+    pub fn heartbeat(host: &str) -> Self {
+        Self("heartbeat".to_string(), Severity::Info).field("host", host)
+    }
+
     /// The line of a [`Decision`], with all that it rests on.
     pub fn of(person: &str, decision: &Decision) -> Self {
         let mut line = Self::new(person, decision.verdict, decision.reason);

@@ -57,7 +57,8 @@ impl Record {
     }
 }
 
-fn boot_id() -> String {
+/// The boot, as the kernel names it.
+pub fn boot_id() -> String {
     read("/proc/sys/kernel/random/boot_id").map(|text| text.trim_end().to_string()).unwrap_or_default()
 }
 

@@ -10,14 +10,16 @@ use policy::{Decision, Ground, Guard, Mode, Principal, Reason, Timestamp, Verdic
 
 use crate::json::{Object, Value, each};
 use crate::line::LONGEST;
+use crate::process::boot_id;
+use crate::spool::Ticket;
 use crate::token::{Effect, Phase, Token, Word};
 
 /// The form of the lines.
 const VERSION: u32 = 1;
 
-/// Whose records were dropped, and how many: `bob:9940,uid=1001:3` in a line.
+/// Names with a number each: whose records were dropped, and how many; `bob:9940,uid=1001:3` in a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dropped(pub Vec<(String, u64)>);
+pub struct Counts(pub Vec<(String, u64)>);
 
 /// What a line may have under a name.
 trait Field: Sized {
@@ -74,7 +76,7 @@ macro_rules! record {
 }
 
 record! {
-    /// Its number; `None`: nothing could be counted on the host then.
+    /// Its number since the boot; `None`: nothing could be counted on the host then. Host, boot and number name a record.
     seq: Option<u64>,
     /// When.
     time: Timestamp,
@@ -166,7 +168,12 @@ record! {
     /// What was wrong with the files that root wrote.
     problem: String,
     /// Whose records were dropped in minutes that are over.
-    dropped: Dropped,
+    dropped: Counts,
+    /// Of a heartbeat: the boots before this one that the host remembers, the newest first, each with the last number of a
+    /// record that is known of it.
+    previous: Counts,
+    /// Of a heartbeat: the digest of the configuration, as history.jsonl has it.
+    policy: String,
 }
 
 impl Record {
@@ -236,6 +243,13 @@ impl Record {
             },
             Ground::None => self,
         }
+    }
+
+    /// The same by its name: this boot, and the number of `ticket`.
+    #[must_use]
+    pub fn numbered(self, ticket: Ticket) -> Self {
+        let boot_id = if self.boot_id.is_empty() { boot_id() } else { self.boot_id };
+        Self { seq: ticket.number, dropped: ticket.dropped, boot_id, ..self }
     }
 
     /// The record of the same session's end: whose it was, and nothing of the decision.
@@ -358,7 +372,7 @@ impl<T: Word> Field for Option<Token<T>> {
     }
 }
 
-impl Field for Dropped {
+impl Field for Counts {
     fn empty() -> Self {
         Self::default()
     }
@@ -380,7 +394,7 @@ impl Field for Dropped {
     }
 }
 
-impl fmt::Display for Dropped {
+impl fmt::Display for Counts {
     /// As many as a text may have letters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut written = 0;

@@ -5,7 +5,8 @@
 //! counted is counted by the length of files that are only ever appended to: the kernel appends whole, and tells
 //! each writer where it stood.
 //!
-//! * `seq`, a byte for each record, numbers them. A number that is missing from the audit file was lost.
+//! * `seq`, a byte for each record, numbers them. A number that is missing from the audit file was lost. With the boot, whose
+//!   count it is, it names a record: no other of this host has both.
 //! * `WHO.MINUTE`, a byte for each record that this person asked for in that minute. Beyond [`MOST`] they are
 //!   dropped, and the first record after that minute says how many.
 
@@ -15,19 +16,23 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use policy::Timestamp;
 
 use crate::files::{FLAGS, SizeLimit, open_directory, open_or_make, untrusted};
-use crate::record::Dropped;
+use crate::record::Counts;
 
 /// The most records of one person and one kind in a minute.
 pub const MOST: u64 = 60;
 
-/// The length at which numbers begin again at 1, in bytes.
-const LONGEST_SEQUENCE: u64 = 16 * 1024 * 1024;
+/// How much of what counts records may take memory, in bytes: after so many more, all of it is given back. The file stays
+/// as long as it is.
+const PIECE: u64 = 1024 * 1024;
+
+/// The length at which numbers begin again at 1, in bytes, where no memory can be given back.
+const LONGEST_SEQUENCE: u64 = 16 * PIECE;
 
 /// The most people whose drops are told in one line; what is left over is told in the next.
 const MOST_TOLD: usize = 4;
@@ -44,7 +49,7 @@ pub struct Ticket {
     /// Its number; `None`: nothing can be counted on this host now.
     pub number: Option<u64>,
     /// Whose records were dropped in minutes that are over, and how many.
-    pub dropped: Dropped,
+    pub dropped: Counts,
 }
 
 /// The audit file of this host.
@@ -66,20 +71,20 @@ impl Spool {
         let limit = SizeLimit::lift();
         let Ok(state) = open_or_make(&self.state) else { return Some(Ticket::default()) };
         let minute = now.unix().div_euclid(60);
-        let position = append_byte(&state, &format!("{who}.{minute}"), &limit);
+        let position = append_byte(&state, &format!("{who}.{minute}"), &limit).map(|(_, position)| position);
         if position.as_ref().is_ok_and(|&position| position > MOST) {
             return None;
         }
         let is_first = position.is_ok_and(|position| position == 1);
         let dropped = if is_first { self.forget_before(minute, &state) } else { Vec::new() };
-        Some(Ticket { number: next_number(&state, &limit), dropped: Dropped(dropped) })
+        Some(Ticket { number: next_number(&state, &limit), dropped: Counts(dropped) })
     }
 
     /// A number for one more record of somebody who has room already.
     pub fn number(&self) -> Ticket {
         let limit = SizeLimit::lift();
         let number = open_or_make(&self.state).ok().and_then(|state| next_number(&state, &limit));
-        Ticket { number, dropped: Dropped::default() }
+        Ticket { number, dropped: Counts::default() }
     }
 
     /// Appends one line.
@@ -136,22 +141,30 @@ pub fn counted() -> Option<u64> {
 }
 
 fn next_number(state: &File, limit: &SizeLimit) -> Option<u64> {
-    let number = append_byte(state, "seq", limit).ok()?;
-    if number >= LONGEST_SEQUENCE {
+    let (file, number) = append_byte(state, "seq", limit).ok()?;
+    if number.is_multiple_of(PIECE) && give_back(&file, number).is_err() && number >= LONGEST_SEQUENCE {
         let _ = unlinkat(state, "seq", UnlinkatFlags::NoRemoveDir);
     }
     Some(number)
 }
 
-/// Appends a byte; how long the file was after it, by the writer's own position: no two are told the same.
-fn append_byte(state: &File, name: &str, limit: &SizeLimit) -> io::Result<u64> {
+/// Gives back the memory of the first `bytes` of a file, which keeps its length: what is in it, nobody reads.
+fn give_back(file: &File, bytes: u64) -> io::Result<()> {
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let bytes = bytes.try_into().map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    Ok(fallocate(file, flags, 0, bytes)?)
+}
+
+/// Appends a byte; the file, and how long it was after it, by the writer's own position: no two are told the same.
+fn append_byte(state: &File, name: &str, limit: &SizeLimit) -> io::Result<(File, u64)> {
     let flags = FLAGS | OFlag::O_WRONLY | OFlag::O_CREAT;
     let mut file = File::from(openat(state, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
     limit.admits(&file, 1)?;
     if file.write(b".")? != 1 {
         return Err(io::ErrorKind::StorageFull.into());
     }
-    file.stream_position()
+    let position = file.stream_position()?;
+    Ok((file, position))
 }
 
 /// Opens an audit file for reading, if root alone could have written it.
@@ -232,7 +245,7 @@ mod tests {
         let alice = spool.ticket("alice+", NOW).unwrap();
         assert_eq!(
             alice,
-            Ticket { number: Some(MOST + 1), dropped: Dropped::default() },
+            Ticket { number: Some(MOST + 1), dropped: Counts::default() },
             "bob's minute is not over"
         );
         let later = spool.ticket("alice+", NOW.plus(policy::Span::minutes(1))).unwrap();
@@ -241,6 +254,18 @@ mod tests {
         let files = fs::read_dir(&spool.state).unwrap().count();
         assert_eq!(files, 2, "what is over is forgotten");
         assert_eq!(fs::metadata(&spool.state).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn numbers_go_on_for_as_long_as_the_boot_and_take_no_memory() {
+        let (_directory, spool) = scratch();
+        assert_eq!(spool.number().number, Some(1));
+        let seq = spool.state.join("seq");
+        fs::write(&seq, vec![b'.'; usize::try_from(LONGEST_SEQUENCE).unwrap() - 1]).unwrap();
+        assert!(fs::metadata(&seq).unwrap().blocks() > 0);
+        assert_eq!(spool.number().number, Some(LONGEST_SEQUENCE));
+        assert_eq!(fs::metadata(&seq).unwrap().blocks(), 0, "no memory");
+        assert_eq!(spool.number().number, Some(LONGEST_SEQUENCE + 1));
     }
 
     #[test]
@@ -289,7 +314,7 @@ mod tests {
         fs::create_dir(directory.path().join("below")).unwrap();
         let below = Spool { file: directory.path().join("below/log"), ..spool.clone() };
         assert!(below.append("two\n").is_err(), "others can replace its directory");
-        assert_eq!(spool.ticket("bob", NOW), Some(Ticket { number: Some(1), dropped: Dropped::default() }));
+        assert_eq!(spool.ticket("bob", NOW), Some(Ticket { number: Some(1), dropped: Counts::default() }));
         mode(directory.path(), 0o755);
         fs::rename(&spool.file, directory.path().join("other")).unwrap();
         std::os::unix::fs::symlink("other", &spool.file).unwrap();

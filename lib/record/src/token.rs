@@ -57,6 +57,8 @@ pub enum Phase {
     Session,
     /// It closed.
     Close,
+    /// Nobody logged in: the host says, each hour, that it keeps records, and how many.
+    Heartbeat,
 }
 
 /// What the module did about a decision.
@@ -89,7 +91,7 @@ macro_rules! words {
 }
 
 words! {
-    Phase { Account => "account", Test => "test", Session => "session", Close => "close", }
+    Phase { Account => "account", Test => "test", Session => "session", Close => "close", Heartbeat => "heartbeat", }
     Effect { Pass => "pass", Refuse => "refuse", }
     Mode { Enforce => "enforce", Observe => "observe", }
 }

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod enforce;
 pub mod explain;
 pub mod grant;
+pub mod heartbeat;
 pub mod identities;
 pub mod pam_doors;
 pub mod pam_lines;

@@ -5,7 +5,6 @@
 
 mod contents;
 mod could;
-mod lines;
 mod logins;
 mod names;
 mod numbers;

@@ -67,12 +67,12 @@ fn any_record(dice: &mut Dice) -> Record {
         [Guard::Sudo, Guard::Doas, Guard::Polkit, Guard::UidZero, groups, Guard::Shared, Guard::Named];
     let dropped = (0..dice.below(3)).map(|number| (format!("bob{number}-"), 1 + number as u64));
     Record {
-        dropped: Dropped(dropped.collect()),
+        dropped: Counts(dropped.collect()),
         seq: some(dice, |_| u64::MAX),
         time: any_time(dice),
         host: any_text(dice),
         id: any_text(dice),
-        phase: word(dice, &[Phase::Account, Phase::Test, Phase::Session, Phase::Close]),
+        phase: word(dice, &[Phase::Account, Phase::Test, Phase::Session, Phase::Close, Phase::Heartbeat]),
         pid: some(dice, |_| 7),
         pid_start: some(dice, |_| u64::MAX - 1),
         boot_id: any_text(dice),
@@ -113,6 +113,8 @@ fn any_record(dice: &mut Dice) -> Record {
         until: some(dice, any_time),
         owners: any_text(dice),
         problem: any_text(dice),
+        previous: Counts((0..dice.below(3)).map(|number| (format!("boot-{number}"), 41)).collect()),
+        policy: any_text(dice),
     }
 }
 
@@ -201,7 +203,7 @@ fn revoked() -> Record {
         caller: Some(1000),
         rhost: "\u{1f600}\"\\\n".to_string(),
         tty: "x".repeat(70_000),
-        dropped: Dropped(vec![("bob".to_string(), 3)]),
+        dropped: Counts(vec![("bob".to_string(), 3)]),
         ..Record::at(NINE)
     };
     record.decided(&decision, Mode::Observe)

@@ -6,12 +6,12 @@ use host::{Config, accounts, child};
 use policy::Timestamp;
 
 use super::could::Could;
-use super::lines::{Files, Keeper};
 use super::logins::Logins;
 use super::names::Names;
 use super::numbers::RecordCount;
 use super::period::Period;
 use super::unwritten;
+use crate::lines::{Files, Keeper};
 use crate::said::CANNOT_TELL;
 use crate::sync;
 

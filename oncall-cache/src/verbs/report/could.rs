@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use policy::{Timestamp, Window, stretches};
 use serde::Deserialize;
 
-use super::lines::Files;
 use super::period::Period;
+use crate::lines::Files;
 
 /// The most bytes of shifts that are kept: some 15,000 of them.
 const MOST_BYTES: usize = 4 * 1024 * 1024;

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy::{Reason, Timestamp, Verdict};
 use record::{Effect, Phase, Record, Token};
 
-use super::lines::Files;
 use super::names::Names;
 use super::numbers::{Behind, Numbered, Numbers, RecordCount};
 use super::period::Period;
+use crate::lines::Files;
 
 /// The most people of whom records were dropped.
 const MOST_DROPPED: usize = 1_000;
@@ -273,7 +273,7 @@ impl<'a> Replay<'a> {
     fn take_record(&mut self, record: Record, at: Timestamp) {
         match record.phase() {
             // Nobody logged in.
-            Some(Phase::Test) => return,
+            Some(Phase::Test | Phase::Heartbeat) => return,
             Some(Phase::Close) => {
                 if let Some(login) = self.open.remove(&record.id) {
                     self.ages.remove(&(login.decided, record.id));

@@ -8,7 +8,9 @@ authkeys_config '/etc/authkeys/config.toml' do
   mode enforces ? 'enforce' : 'observe'
 end
 
-%w[authkeys-sync.timer oncall-cache-sync.timer authkeys-changed.path oncall-cache-refresh.socket].each do |name|
+%w[
+  authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer authkeys-changed.path oncall-cache-refresh.socket
+].each do |name|
   systemd_unit name do
     action %i[enable start]
   end

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,17 @@ impl Files {
         }
         gaps.push(format!("{} was rotated repeatedly while it was read: run this again", path.display()));
         Found::look(path, keeper).in_order()
+    }
+
+    /// Each of them alone, in the same order, from where so many bytes are left: at a line that may have begun before.
+    pub fn ends(self, bytes: u64) -> Vec<Self> {
+        let end = |(path, mut file): (PathBuf, File)| {
+            let length = file.metadata().map_or(0, |metadata| metadata.len());
+            // What cannot be moved to its end is read as a whole.
+            let _ = file.seek(SeekFrom::Start(length.saturating_sub(bytes)));
+            Self { files: vec![(path, file)] }
+        };
+        self.files.into_iter().map(end).collect()
     }
 
     /// Calls `take` with each line; `None` for one that is too long or no text. Files that end in the
@@ -174,14 +185,16 @@ fn names(path: &Path, gaps: &mut Vec<String>) -> Vec<PathBuf> {
     ours
 }
 
-enum Read {
+/// What [`read_line`] has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
     Line,
     TooLong,
     End,
 }
 
 /// Reads one line without its end; of one that is too long, nothing is kept.
-fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Read> {
+pub fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Read> {
     line.clear();
     let (mut read_any, mut is_long) = (false, false);
     loop {
