@@ -278,3 +278,37 @@ fn a_rotation_loses_no_record_and_a_report_meanwhile_counts_none_twice() {
     let files = suite.host.must("cd /var/log/authkeys && ls && stat -c '%U:%G %a' * | sort -u");
     assert!(!files.contains(".backup") && files.ends_with("root:root 640\n"), "{files}");
 }
+
+/// A line for a log server's file, of one host and boot.
+fn collected(host: u64, number: u64) -> String {
+    let at = harness::suite::instant(1_795_165_200 + i64::try_from(number).expect("small"));
+    format!(
+        "{{\"version\":1,\"seq\":{number},\"time\":\"{at}\",\"host\":\"db{host}\",\"id\":\"{number:016x}\",\"phase\":\"account\",\
+         \"pid\":4711,\"boot_id\":\"00000000-0000-4000-8000-{host:012}\",\"person\":\"alice\",\"account\":\"root\",\"service\":\"sudo\",\
+         \"verdict\":\"allow\",\"reason\":\"oncall\",\"effect\":\"pass\",\"mode\":\"enforce\",\"rule\":\"everywhere\"}}\n"
+    )
+}
+
+#[test]
+fn a96_what_a_fleets_report_takes_grows_with_hosts_and_not_with_records() {
+    let suite = suite();
+    let mut peaks = Vec::new();
+    for count in [1_000, 40_000] {
+        for host in 1..=3 {
+            let lines: String = (1..=count).map(|number| collected(host, number)).collect();
+            suite.host.write(&format!("/srv/records/db{host}/decisions.jsonl"), lines, 0o644);
+        }
+        let output = suite.host.sh("/usr/bin/time -f %M -o /run/rss oncall-cache report --fleet /srv/records --since 2026-11-20T08:00:00Z --json");
+        let told: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", text(&output)));
+        assert_eq!(told["hosts"].as_array().map(Vec::len), Some(3));
+        assert!(
+            told["hosts"].as_array().expect("a list").iter().all(|host| host["records"] == count),
+            "{told}"
+        );
+        let said = suite.host.read("/run/rss");
+        peaks.push(said.trim().lines().last().and_then(|line| line.parse::<u64>().ok()).expect("a number"));
+    }
+    println!("{peaks:?} KiB");
+    assert!(peaks[1] < peaks[0] + 4 * 1024, "{peaks:?} KiB for forty times as many records");
+}

@@ -147,6 +147,9 @@ case 2, not all providers could be asked")]
     Identities(IdentitiesArguments),
     /// Who could become root, who did and why, who was refused
     #[command(after_help = "\
+With --fleet anybody may type it, on any machine; without --inventory it is not
+known of which hosts nothing came, and the exit status is 1.
+
 Exit status: 0, nothing is missing; 1, something is, and it is named. With
 --would-refuse: 0, nobody would be refused; 1, somebody would. In any case 2,
 cannot tell")]
@@ -318,6 +321,18 @@ pub struct ReportArguments {
     /// Print CSV
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
+
+    /// Of which hosts there are records in DIR, where a log server keeps them, and what is missing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["would_refuse", "csv"])]
+    pub fleet: Option<PathBuf>,
+
+    /// With --fleet: the hosts that there are, a line each
+    #[arg(long, value_name = "FILE", requires = "fleet")]
+    pub inventory: Option<PathBuf>,
+
+    /// With --fleet: how long a host may be without a heartbeat
+    #[arg(long, value_name = "LENGTH", value_parser = host::config::duration, default_value = "3h", requires = "fleet")]
+    pub silent: Span,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 
 mod contents;
 mod could;
+mod fleet;
 mod logins;
 mod names;
 mod numbers;
@@ -30,6 +31,9 @@ pub fn run(path: &Path, arguments: &ReportArguments, now: Timestamp) -> Said {
         Ok(period) => period,
         Err(problem) => return Said::usage(problem),
     };
+    if let Some(directory) = &arguments.fleet {
+        return fleet::run(directory, arguments, period);
+    }
     let form = match (arguments.json, arguments.csv) {
         (true, _) => Form::Json,
         (_, true) => Form::Csv,
