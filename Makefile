@@ -44,32 +44,34 @@ demo:
 	cargo build --workspace --locked
 	sh tests/demo.sh $(TARGET)/debug
 
+# Most tests wait for others' programs, for networks and for shifts: more of them at once than there are processors.
+THREADS ?= $(shell expr 2 '*' $$(nproc))
+
 # Unit tests, and end-to-end tests on a real sshd, slapd, sudo and libpam. Needs root; installs what is missing.
 test:
 	@$(NEED) test
 	sh tests/prerequisites.sh
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --locked $(CARGO_TEST)
+	RUST_TEST_THREADS=$(THREADS) cargo test --workspace --locked $(CARGO_TEST)
 
 # The packages on hosts that systemd boots, in networks of their own: their whole life there, from installing to
 # purging. Needs root; the first run makes the roots that these hosts share, one for each release of Debian, below the
-# target directory, in a minute or two each. The tests mostly wait, for timers and shifts: more of them at once than there are processors.
+# target directory, in a minute or two each.
 test-hosts:
 	@$(NEED) test-hosts
 	sh tests/prerequisites.sh hosts
 	cargo build --workspace --locked
 	$(MAKE) pages BUILD=$(TARGET)/debug
-	cargo test --workspace --test booted --locked -- --test-threads 4
+	RUST_TEST_THREADS=$(THREADS) cargo test --workspace --test booted --locked
 
 # The tests that `make test` runs in a small size, whole: hosts by the fifty, moments of a kill by the hundred, an hour of two
 # collectors. One at a time: each is as much as two processors do.
-LONG = --test publications --test collector --test fleet_pull
 test-long:
 	@$(NEED) test
 	sh tests/prerequisites.sh
 	cargo build --workspace --locked
-	AUTHKEYS_TEST_SIZE=full cargo test --workspace --locked $(LONG) -- --test-threads 1 a71 a72 a73 a78
+	AUTHKEYS_TEST_SIZE=full cargo test --workspace --locked --test all -- --test-threads 1 a71 a72 a73 a78
 
 # What a change must pass before it is tested.
 check:

@@ -2,7 +2,8 @@
 # Runs all of `make test` so many times over on a busy machine: a test that waits for time, and not for what it asserts,
 # shows here. Four loops that do nothing take the processors; they end with this script, however it ends.
 #
-#   tests/again.sh [RUNS [PROGRAM...]]    10 runs by default; of these programs alone (`keys login`), if any are named
+#   tests/again.sh [RUNS [TEST...]]    10 runs by default; of end-to-end tests with these words in their names alone
+#                                      (`keys:: a15`), if there are any
 #
 # LOADS=8 is busier. A line for each run: its number, whether all passed, how long it took, how many passed and failed, the
 # names of what failed; and at the end each of these, with how often it failed. All that a run said is in
@@ -14,7 +15,7 @@ case $runs in '' | *[!0-9]* | 0) echo 'again: how many runs? tests/again.sh 10' 
 [ $# = 0 ] || shift
 # What fails stops no other program.
 test=--no-fail-fast
-for program in "$@"; do test="$test --test $program"; done
+[ $# = 0 ] || test="$test --test all -- $*"
 cd "$(dirname "$0")/.."
 logs=${CARGO_TARGET_DIR:-target}/again
 mkdir -p "$logs"

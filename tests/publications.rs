@@ -1,11 +1,8 @@
 //! A fleet's publications under way: replaced while hosts fetch them, made by two collectors, cut off at any moment by a
 //! kill or a full disk. The programs and nginx are the real ones; many hosts are many configurations on one machine.
 
-#[path = "publications/bucket.rs"]
 mod bucket;
-#[path = "publications/orders.rs"]
 mod orders;
-#[path = "publications/second.rs"]
 mod second;
 
 use std::collections::BTreeSet;

@@ -5,11 +5,14 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::host::{Layer, about, build_directory, source_directory, stripped};
+use crate::kept::kept;
 use crate::{Host, wait_within};
 
 /// A private machine with the suite on it and a real sshd.
@@ -97,12 +100,20 @@ account = "root"
 "#;
 
 impl Suite {
-    /// Starts a machine, installs the suite, makes the team's accounts and keys, points PAM and sshd at it.
+    /// Starts a machine with the suite on it, the team's accounts and keys, and PAM and sshd that ask it.
     pub fn start() -> Self {
-        let host = Host::start();
+        let host = Host::start_over(installed());
+        let log = Log::open(&host);
+        let suite = Self { log, host };
+        suite.start_sshd();
+        suite
+    }
+
+    /// Installs the suite, makes the team's accounts and keys, points PAM and sshd at it.
+    fn set_up(&self) {
+        let host = &self.host;
         host.must("sh /run/suite/source/packaging/install.sh /run/suite/build");
         host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
-        let log = Log::open(&host);
         host.must("mkdir -m 700 /root/keys");
         for member in TEAM {
             let name = member.name;
@@ -118,12 +129,11 @@ impl Suite {
             "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\ndave ALL=(ALL:ALL) NOPASSWD: ALL\n",
             0o440,
         );
-        let suite = Self { log, host };
-        suite.host.must("cp -r /etc/pam.d /run/suite/original");
-        suite.enable_pam();
-        suite.write_people(&TEAM);
-        suite.start_sshd();
-        suite
+        host.must("cp -r /etc/pam.d /run/suite/original");
+        self.enable_pam();
+        self.write_people(&TEAM);
+        host.must("mkdir -p /run/sshd && ssh-keygen -A");
+        host.must("cp /run/suite/source/packaging/sshd_config.d/10-authkeys.conf /etc/ssh/sshd_config.d/");
     }
 
     /// Puts the stack lines where they belong, as an administrator does.
@@ -132,9 +142,6 @@ impl Suite {
     }
 
     fn start_sshd(&self) {
-        self.host.must("mkdir -p /run/sshd && ssh-keygen -A");
-        self.host
-            .must("cp /run/suite/source/packaging/sshd_config.d/10-authkeys.conf /etc/ssh/sshd_config.d/");
         self.host.daemon(
             &["/usr/sbin/sshd", "-D", "-e", "-p", &SSH_PORT.to_string(), "-o", "ListenAddress=127.0.0.1"],
             "/var/log/sshd.log",
@@ -260,6 +267,48 @@ impl Suite {
             .filter(|line| starts.iter().any(|start| line.contains(start)))
             .filter_map(|line| line.split_once("]: ").map(|(_, text)| text.to_string()))
             .collect()
+    }
+}
+
+/// A machine's layer with all that [`Suite::start`] promises but sshd. It is made once for all tests: with some hundred
+/// programs it costs more than most of them.
+fn installed() -> &'static Layer {
+    static LAYER: OnceLock<Layer> = OnceLock::new();
+    LAYER.get_or_init(|| Layer::open(&made().join("layer")))
+}
+
+/// The directory with that layer's file.
+fn made() -> PathBuf {
+    let mut files = vec![stripped()];
+    for directory in
+        [source_directory().join("packaging"), build_directory().join("share"), "/etc/pam.d".into()]
+    {
+        add_files(&directory, &mut files);
+    }
+    // What it changes copies of: on a machine with other accounts or packages it is another.
+    for path in ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/ssh/sshd_config", "/var/lib/dpkg/status"] {
+        files.push(path.into());
+    }
+    files.sort();
+    kept("suite", (about(&files), CONFIG), |new| {
+        let suite = {
+            let host = Host::start();
+            Suite { log: Log::open(&host), host }
+        };
+        suite.set_up();
+        std::fs::create_dir(new).expect("the target directory can be written");
+        suite.host.save(&new.join("layer"));
+    })
+}
+
+/// Every file below `directory`, and each directory.
+fn add_files(directory: &Path, files: &mut Vec<PathBuf>) {
+    files.push(directory.to_path_buf());
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true => add_files(&entry.path(), files),
+            false => files.push(entry.path()),
+        }
     }
 }
 

@@ -145,8 +145,7 @@ fn a_live_answer_counts_from_when_it_was_asked_and_never_covers_a_later_sync() {
         site.slapd.stop();
         for (after, keys) in [(1, 2), (0, 2), (-1, 1)] {
             // By then the copy is no fresh one.
-            site.age_memory(600);
-            site.age_copy(600 - after);
+            site.age_both(600, 600 - after);
             let output = site.run("alice");
             assert_eq!(stdout(&output).lines().count(), keys, "{after}: {}", site.why(&output));
         }

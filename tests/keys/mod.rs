@@ -98,17 +98,21 @@ impl<'a> Site<'a> {
 
     /// Makes the copy as old as if the last sync had been so many seconds ago.
     fn age_copy(&self, seconds: i64) {
-        self.suite.host.must(&format!(
-            "cd /var/lib/authkeys && generation=$(cut -d' ' -f1 keys.stamp) && at=$(($(date +%s) - {seconds})) &&
-             sqlite3 keys.db \"UPDATE meta SET synced = $at\" && echo $generation $at >keys.stamp"
-        ));
+        self.age(&[&copy_aged(seconds)]);
     }
 
     /// The same for every answer that is remembered.
     fn age_memory(&self, seconds: i64) {
-        self.suite.host.must(&format!(
-            "sqlite3 {MEMORY}/lookups.db \"UPDATE answer SET asked = $(date +%s) - {seconds}\""
-        ));
+        self.age(&[&memory_aged(seconds)]);
+    }
+
+    /// The same for both, as of one second.
+    fn age_both(&self, memory: i64, copy: i64) {
+        self.age(&[&memory_aged(memory), &copy_aged(copy)]);
+    }
+
+    fn age(&self, scripts: &[&str]) {
+        self.suite.host.must(&format!("now=$(date +%s); {}", scripts.join(" && ")));
     }
 
     /// Forgets that the directory was found down.
@@ -220,4 +224,17 @@ fn resident(suite: &Suite) -> u64 {
     println!("peak memory of authkeys with its child: {kibibytes} KiB");
     suite.host.write("/tmp/rss", said, 0o666);
     kibibytes
+}
+
+/// Ages the copy in keys.db by the shell's `now`.
+fn copy_aged(seconds: i64) -> String {
+    format!(
+        "cd /var/lib/authkeys && generation=$(cut -d' ' -f1 keys.stamp) && at=$((now - {seconds})) &&
+         sqlite3 keys.db \"UPDATE meta SET synced = $at\" && echo $generation $at >keys.stamp"
+    )
+}
+
+/// Ages the answers in lookups.db by the shell's `now`.
+fn memory_aged(seconds: i64) -> String {
+    format!("sqlite3 {MEMORY}/lookups.db \"UPDATE answer SET asked = $((now - {seconds}))\"")
 }

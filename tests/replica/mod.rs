@@ -70,10 +70,12 @@ impl<'a> Site<'a> {
             let asked = count(&log, " SRCH base=");
             asked > 0 && asked == count(&log, "SEARCH RESULT ")
         });
-        // A result may be told after the next question: it belongs to the one with its `conn=` and `op=`.
-        let operation = |line: &str| -> Vec<String> {
-            let is_its = |word: &&str| word.starts_with("conn=") || word.starts_with("op=");
-            line.split(' ').filter(is_its).map(str::to_string).collect()
+        // A result may be told after the next one: it belongs to the question with its `conn=` and `op=`, which count up.
+        let operation = |line: &str| -> Vec<u32> {
+            let numbers = line.split(' ').filter_map(|word| {
+                word.strip_prefix("conn=").or_else(|| word.strip_prefix("op="))?.parse().ok()
+            });
+            numbers.collect()
         };
         let (mut about_people, mut counts) = (Vec::new(), Vec::new());
         for line in news(&log) {
@@ -84,11 +86,12 @@ impl<'a> Site<'a> {
             if let Some((_, count)) = result
                 && about_people.contains(&operation(&line))
             {
-                counts
-                    .push(count.split(' ').next().and_then(|number| number.parse().ok()).expect("a number"));
+                let count = count.split(' ').next().and_then(|number| number.parse().ok());
+                counts.push((operation(&line), count.expect("a number")));
             }
         }
-        (said, counts)
+        counts.sort();
+        (said, counts.into_iter().map(|(_, count)| count).collect())
     }
 
     /// A sync that must fail with `words` and leave the copy as it is.
