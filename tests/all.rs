@@ -24,6 +24,7 @@ mod follow;
 mod glass;
 mod grants;
 mod grants_clock;
+mod grants_group;
 mod grants_page;
 mod grants_shown;
 mod grants_touch;

@@ -320,6 +320,8 @@ fn the_module_allows_what_the_socket_the_chain_and_the_first_decision_after_a_bo
         ("sshd_t", "authkeys_etc_t", "file", "write", false),
         ("oncall_sync_t", "oncall_lib_t", "dir", "create", true),
         ("authkeys_sync_t", "oncall_lib_t", "file", "read", true),
+        ("authkeys_sync_t", "authkeys_run_t", "dir", "search", true),
+        ("authkeys_sync_t", "authkeys_run_t", "file", "read", false),
         ("oncall_collector_t", "authkeys_store_t", "file", "rename", true),
         ("oncall_collector_t", "authkeys_lib_t", "file", "read", true),
         ("oncall_collector_t", "authkeys_lib_t", "file", "write", false),
@@ -332,8 +334,9 @@ fn the_module_allows_what_the_socket_the_chain_and_the_first_decision_after_a_bo
     assert_eq!(made, "type_transition sshd_t var_run_t:dir authkeys_run_t authkeys;\n");
     // Distributions have /run and /var/run as each other's second name, either way.
     for run in ["/run", "/var/run"] {
-        let found =
-            host.must(&format!("selabel_lookup -b file -f {source}/authkeys.fc -k {run}/authkeys/audit"));
-        assert_eq!(found, "Default context: system_u:object_r:authkeys_run_t:s0\n");
+        for (file, label) in [("audit", "authkeys_run_t"), ("granted/group", "oncall_lib_t")] {
+            let look = format!("selabel_lookup -b file -f {source}/authkeys.fc -k {run}/authkeys/{file}");
+            assert_eq!(host.must(&look), format!("Default context: system_u:object_r:{label}:s0\n"));
+        }
     }
 }

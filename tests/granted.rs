@@ -1,10 +1,8 @@
 //! The night on which nothing answers, on a host that systemd has booted from packages: provider, directory and their
 //! copies are beyond their age, and two colleagues let somebody in, for as long as they have signed and no longer.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-
 use harness::grants::{ACCEPTED, Text};
+use harness::session::{SUDO, Session};
 use harness::suite::{CONFIG, HOUR, instant, now, soon};
 use harness::{Booted, text, wait_within};
 use serde_json::Value;
@@ -20,50 +18,12 @@ const HERE: &str = "127.0.0.1";
 const ELSEWHERE: [&str; 3] = ["127.0.0.3", "127.0.0.4", "127.0.0.5"];
 
 /// dave, who may log in under his own name at any time, and may sudo once somebody lets him; over ssh since before.
-struct Session {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Session {
-    fn open(host: &Booted) -> Self {
-        let script = "while read -r word; do sudo -n id -u 2>/dev/null || echo refused; done";
-        let mut child = host
-            .command("/usr/bin/ssh")
-            .args(["-F", "none", "-i", "/root/keys/dave", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"])
-            .args([
-                "-o",
-                "StrictHostKeyChecking=no",
-                "-o",
-                "UserKnownHostsFile=/dev/null",
-                "-o",
-                "LogLevel=ERROR",
-            ])
-            .args(["dave@127.0.0.1", script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("ssh starts");
-        let stdin = child.stdin.take().expect("stdin is a pipe");
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        Self { child, stdin, stdout }
-    }
-
-    /// What sudo makes of him now: his uid, or `refused`.
-    fn sudo(&mut self) -> String {
-        self.stdin.write_all(b"now\n").expect("the session is open");
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).expect("the session answers");
-        line.trim().to_string()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn session(host: &Booted) -> Session {
+    let mut ssh = host.command("/usr/bin/ssh");
+    ssh.args(["-F", "none", "-i", "/root/keys/dave", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"])
+        .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+        .args(["-o", "LogLevel=ERROR", "dave@127.0.0.1", SUDO]);
+    Session::open(&mut ssh)
 }
 
 /// Root for dave until `end`, signed by both with ssh-keygen; where it is.
@@ -98,7 +58,7 @@ fn all_else_is_gone(host: &Booted) {
 
 /// dave gets in by ssh and by sudo, until the instant that is signed; it is said, logged and recorded.
 pub fn colleagues_let_somebody_in_when_nothing_answers(host: &Booted) {
-    let mut session = Session::open(host);
+    let mut session = session(host);
     assert_eq!(session.sudo(), "refused", "while the host knows who is on call");
     all_else_is_gone(host);
     assert!(ssh(host, ELSEWHERE[0], "alice", "root", "id -u").stdout.is_empty(), "not even who is on call");

@@ -216,6 +216,6 @@ fn a_self_test_is_silent_or_says_what_is_wrong_here_in_the_log_and_to_prometheus
     suite.host.must("sh /run/suite/source/packaging/pam/enable.sh --undo && rm /run/authkeys/self-test /run/authkeys/way-in");
     assert_eq!(
         suite.host.must("/usr/libexec/authkeys/self-test; ls /run/authkeys"),
-        "audit\ngrants\nsessions\n"
+        "audit\ngranted\ngrants\nsessions\n"
     );
 }

@@ -1,8 +1,9 @@
-//! libnss_oncall.so.2: groups whose members are on call.
+//! libnss_oncall.so.2: groups whose members are on call, or have a grant.
 //!
-//! Loaded into every process that looks up a group. It reads one small file that `oncall-cache sync`
-//! publishes, and keeps nothing between calls but the place of an enumeration: no descriptor (a
-//! program may close it and open its own), no lock (a program may fork while it is held), no thread, no log.
+//! Loaded into every process that looks up a group. It reads one small file that `oncall-cache sync` publishes, and
+//! one of `oncall-grant-accept` where that has to say who has a grant. It keeps nothing between calls but the place of an
+//! enumeration: no descriptor (a program may close it and open its own), no lock (a program may fork while it is held), no
+//! thread, no log.
 
 mod buffer;
 mod group;
@@ -53,7 +54,7 @@ impl From<Absent> for Answer {
     }
 }
 
-/// Asks the published file. No panic leaves this module, and none prints into its host's standard error.
+/// Asks the published files. No panic leaves this module, and none prints into its host's standard error.
 /// errno stays as it was where there is no fault.
 ///
 /// # Safety

@@ -10,7 +10,7 @@ use grant::{Review, ReviewDocument, Stored, judge, judge_review, may_break, stor
 use host::config::Grants;
 use host::{Config, clock, revoked, revoked_grants};
 use policy::{
-    Claims, Evidence, Fault, GrantRule, Principal, Revoked, Timestamp, Uptime, knows_who_is_on_call,
+    Claims, Evidence, Fault, GrantRule, Granted, Principal, Revoked, Timestamp, Uptime, knows_who_is_on_call,
 };
 use signed::{SignatureError, Signers};
 use store::keys::KeyCopy;
@@ -112,6 +112,13 @@ pub struct Moment {
     pub uptime: Uptime,
 }
 
+impl Moment {
+    /// This one.
+    pub fn now() -> Self {
+        Self { now: clock::now(), uptime: clock::uptime() }
+    }
+}
+
 /// Judges `text`, and keeps it if it counts.
 ///
 /// # Errors
@@ -148,6 +155,19 @@ pub fn accept(path: &Path, hold: &Hold, text: &[u8], moment: &Moment) -> Result<
     }
     kept.map_err(cannot)?;
     Ok(Outcome::Accepted(accepted, rule.name.clone()))
+}
+
+/// The grants that `hold` has and that stand now, with their windows as the clock of `moment` shows them.
+///
+/// # Errors
+/// It cannot be told which do; why.
+pub fn standing(config: Config, hold: &Hold, moment: &Moment) -> Result<Vec<Granted>, Problem> {
+    let site = match Site::of(config, moment) {
+        Err(Problem::NoRules(_)) => return Ok(Vec::new()),
+        site => site?,
+    };
+    let kept = hold.all();
+    Ok(kept.iter().filter_map(|kept| site.granted(&Stored::read(kept).ok()?, moment)).collect())
 }
 
 /// Judges a review, and closes what it is about.
@@ -187,8 +207,12 @@ type Looked = OnceCell<Vec<Result<policy::Digest, SignatureError>>>;
 
 impl Site {
     fn read(path: &Path, moment: &Moment) -> Result<Self, Problem> {
+        let config = Config::load(path).map_err(|error| Problem::CannotTell(error.to_string()))?;
+        Self::of(config, moment)
+    }
+
+    fn of(config: Config, moment: &Moment) -> Result<Self, Problem> {
         let cannot = |why: &dyn fmt::Display| Problem::CannotTell(why.to_string());
-        let config = Config::load(path).map_err(|error| cannot(&error))?;
         let now = clock::known([&config.paths.roster, &config.paths.keys], moment.now);
         let Some(grants) = config.grants.clone().filter(|_| config.rules.takes_grants()) else {
             return Err(Problem::NoRules(config.rules.host.name));
@@ -210,8 +234,16 @@ impl Site {
 
     /// Does a grant stand that was accepted earlier, as any login would see it?
     fn stands(&self, earlier: &Stored<'_>, moment: &Moment) -> bool {
+        self.granted(earlier, moment).is_some()
+    }
+
+    /// What it lets in, if it stands. A clock that was set back since makes its end no later.
+    fn granted(&self, earlier: &Stored<'_>, moment: &Moment) -> Option<Granted> {
         let (at, known) = ((moment.now, &moment.uptime), self.known(Timestamp::MIN));
-        earlier.stands(&self.config.rules.grants, &known.of_grants(), &self.signers, at).is_ok()
+        let behind = earlier.instant(at.0, at.1).ok()?.since(moment.now);
+        let rules = &self.config.rules.grants;
+        let granted = earlier.stands(rules, &known.of_grants(), &self.signers, at).ok()?;
+        Some(Granted { window: granted.window.minus(behind), ..granted })
     }
 
     /// By the first rule that takes it, those by which somebody lets themselves in last; where none does, the first one's

@@ -74,6 +74,12 @@ impl Hold {
         trust::read(&self.directory.join(name), Owner::Service, LARGEST_STORED as u64).ok()
     }
 
+    /// The contents of all files of grants, with those that are over.
+    pub fn all(&self) -> Vec<Vec<u8>> {
+        let read = |name| trust::read(&self.directory.join(name), Owner::Service, LARGEST_STORED as u64).ok();
+        self.names().into_iter().filter_map(read).collect()
+    }
+
     fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

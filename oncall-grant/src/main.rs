@@ -10,6 +10,7 @@
 mod accept;
 mod broken;
 mod claim;
+mod groups;
 mod hold;
 mod limits;
 mod serve;

@@ -23,6 +23,7 @@ use record::Line;
 
 use crate::accept::{Moment, Outcome, Problem, accept};
 use crate::claim;
+use crate::groups;
 use crate::hold::Hold;
 use crate::limits::{Asker, Limits};
 
@@ -53,6 +54,7 @@ pub fn serve(config: &Path) -> Result<(), String> {
     let directory = Config::load(config)
         .map_or_else(|_| PathBuf::from(host::config::ACCEPTED_GRANTS), |config| config.paths.grants);
     let hold = Hold::open(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    groups::publish(config, &hold, &Moment::now());
     let shared = Arc::new(Shared {
         config: config.to_path_buf(),
         limits: Mutex::new(Limits::default()),
@@ -135,8 +137,13 @@ fn one(shared: &Shared, stream: &UnixStream, uid: u32) {
     let by = by.map(|by| by.to_string()).or(name).unwrap_or_else(|| format!("uid={uid}"));
     let outcome = {
         let hold = lock(&shared.hold);
-        let moment = Moment { now: clock::now(), uptime: clock::uptime() };
-        accept(&shared.config, &hold, text, &moment)
+        let moment = Moment::now();
+        let outcome = accept(&shared.config, &hold, text, &moment);
+        // Before the answer: whoever reads it may type sudo. What is no grant says nothing of who has one.
+        if !matches!(outcome, Err(Problem::Form(_))) {
+            groups::publish(&shared.config, &hold, &moment);
+        }
+        outcome
     };
     let dropped = lock(&shared.limits).dropped(uid);
     log(&outcome, &by, dropped);

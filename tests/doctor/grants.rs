@@ -1,6 +1,6 @@
 //! A host that takes grants, or asks people on call why: who may sign, what is revoked, and the socket at which it is brought.
 
-use harness::suite::{CONFIG, Suite};
+use harness::suite::{CONFIG, Suite, now};
 
 use super::After::{Advice, Fix};
 use super::{ask, case, each_on, keep, suite, word};
@@ -26,6 +26,70 @@ fn suite_with_grants() -> Suite {
     suite.host.must("systemctl enable oncall-grant-accept.socket");
     keep(&suite);
     suite
+}
+
+const GRANTED: &str = "/run/authkeys/granted/group";
+
+/// The same with a group of those with a grant, as an acceptor publishes it, and with a sudo that asks for it.
+fn suite_with_group() -> Suite {
+    let suite = suite_with_grants();
+    let config = suite.host.read("/etc/authkeys/config.toml");
+    let group = "[[nss.group]]\nname = 'granted'\ngid = 9101\ngrants = true\n";
+    suite.host.write("/etc/authkeys/config.toml", format!("{config}{group}"), 0o644);
+    suite.host.must("sh /run/suite/source/packaging/nss/enable.sh");
+    let text = format!("oncall-groups 1 {} 1\ngranted:9101:{}:\n", now(), i64::MAX);
+    suite.host.write(GRANTED, text, 0o644);
+    suite.host.must(&format!("chown oncall-grant-accept: {GRANTED}"));
+    suite.host.write("/etc/sudo.conf", "Set group_source dynamic\n", 0o644);
+    suite.sync();
+    keep(&suite);
+    suite
+}
+
+#[test]
+fn a_group_of_those_with_a_grant_needs_its_file_and_a_sudo_that_asks_for_it() {
+    let (sudo, writer) = ("/etc/sudo.conf", "systemctl restart oncall-grant-accept.service");
+    each_on(
+        &suite_with_group(),
+        &[
+            case(
+                "echo 'Set group_source static' >>/etc/sudo.conf",
+                "warning group-source",
+                "/etc/sudo.conf#static",
+                Fix,
+            ),
+            case("printf '#Set group_source dynamic' >/etc/sudo.conf", "warning group-source", sudo, Fix),
+            case("rm /etc/sudo.conf", "warning group-source", sudo, Fix),
+            case("chmod 666 /etc/sudo.conf", "warning group-source", sudo, Fix),
+            case("rm /run/authkeys/granted/group", "warning nss-file", GRANTED, Advice(writer, "true")),
+            case("chmod 664 /run/authkeys/granted/group", "warning nss-file", GRANTED, Fix),
+            case("echo >>/run/authkeys/granted/group", "warning nss-file", GRANTED, Advice(writer, "true")),
+            case(
+                "sed -i 's/^gid = 9101/gid = 9201/' /etc/authkeys/config.toml",
+                "warning nss-file",
+                GRANTED,
+                Advice(writer, "true"),
+            ),
+            case(
+                "sed -i 's/^granted:9101:[0-9]*:/granted:9101:1000:/' /run/authkeys/granted/group",
+                "warning nss-file",
+                GRANTED,
+                Advice(writer, "true"),
+            ),
+            case(
+                "rm /var/lib/oncall-cache/group; sed -i '/nss.group/,$d' /etc/authkeys/config.toml",
+                "warning nss-file",
+                GRANTED,
+                Fix,
+            ),
+            case(
+                "echo granted:x:4711: >>/etc/group",
+                "warning nss-taken",
+                "/etc/group#granted:",
+                Advice("groupdel", "true"),
+            ),
+        ],
+    );
 }
 
 #[test]

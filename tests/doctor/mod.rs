@@ -56,9 +56,10 @@ fn suite_with_group() -> Suite {
 /// What is right, to be put back after each case.
 fn keep(suite: &Suite) {
     suite.host.must(
-        "tar -cf /run/suite/right.tar -C / etc/pam.d etc/ssh etc/authkeys etc/sudoers etc/sudoers.d etc/cron.d \
-         etc/passwd etc/group etc/shadow etc/gshadow etc/nsswitch.conf etc/nscd.conf var/lib/authkeys \
-         var/lib/oncall-cache var/log/authkeys",
+        "touch /etc/sudo.conf; \
+         tar -cf /run/suite/right.tar -C / etc/pam.d etc/ssh etc/authkeys etc/sudoers etc/sudoers.d etc/cron.d \
+         etc/passwd etc/group etc/shadow etc/gshadow etc/nsswitch.conf etc/nscd.conf etc/sudo.conf var/lib/authkeys \
+         var/lib/oncall-cache var/log/authkeys run/authkeys/granted",
     );
 }
 

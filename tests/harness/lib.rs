@@ -25,6 +25,7 @@ pub mod records;
 pub mod relay;
 pub mod releases;
 pub mod samba;
+pub mod session;
 mod site;
 pub mod size;
 pub mod slapd;

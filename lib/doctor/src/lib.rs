@@ -27,6 +27,7 @@ mod polkit;
 mod sshd;
 mod state;
 mod sudo;
+mod sudo_conf;
 mod sudo_in_force;
 mod timers;
 mod ways_in;
@@ -291,9 +292,21 @@ impl<'a> Host<'a> {
         }
         findings.extend(sudo_in_force::elsewhere(&machine::text(nss::FILE).unwrap_or_default()));
         findings.extend(sudo::program(machine::stat(Path::new(sudo::PROGRAM))));
+        findings.extend(self.sudo_conf());
         let checked = program::run_heard("/usr/sbin/visudo", "-c");
         findings.extend(checked.iter().flat_map(|said| sudo::broken(said, &|path| machine::stat(path))));
         findings
+    }
+
+    /// Where the program of that name is sudo, and not a link to sudo-rs.
+    fn sudo_conf(&self) -> Option<Finding> {
+        let program = machine::real(Path::new(sudo::PROGRAM));
+        let is_sudo =
+            program.exists() && doors::SUDO_RS.iter().all(|other| machine::real(Path::new(other)) != program);
+        let config = self.config.filter(|config| is_sudo && config.rules.takes_grants())?;
+        let text = machine::text(sudo_conf::FILE);
+        let file = text.as_deref().zip(machine::stat(Path::new(sudo_conf::FILE)));
+        sudo_conf::check(&config.groups, file)
     }
 
     fn files(&self) -> Vec<Finding> {

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use host::Config;
+use host::config::GRANTED_GROUPS;
 use policy::{GroupRule, Groups, PublishedGroups, Roster, Timestamp};
 use trust::{Owner, Refusal};
 
-use super::finding::{Finding, Place, edit, quoted};
+use super::finding::{Finding, Fix, Place, edit, quoted};
 use super::state;
 
 /// Where it is said.
@@ -39,7 +40,7 @@ pub struct Nss<'a> {
 
 /// Judges a host that serves groups, or has served some.
 pub fn check(nss: &Nss<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = published(nss).into_iter().collect();
+    let mut findings = published(nss);
     let groups = &nss.config.groups;
     if !groups.is_empty() {
         findings.extend(line(nss));
@@ -110,56 +111,102 @@ fn cached(groups: &[GroupRule], text: &str) -> Option<Finding> {
     (word == "yes").then(|| found.at(Place::line(NSCD, number)).why(why).run(fix))
 }
 
+/// A file that the module reads.
+struct File<'a> {
+    path: &'static str,
+    /// What has to be in it.
+    groups: Vec<&'a GroupRule>,
+    /// Is it the sync's, which knows those on call?
+    is_of_rota: bool,
+}
+
 /// What the module reads.
-fn published(nss: &Nss<'_>) -> Option<Finding> {
-    let path = nss.config.paths.roster.with_file_name("group");
+fn published(nss: &Nss<'_>) -> Vec<Finding> {
     let groups = &nss.config.groups;
-    if !groups.is_empty() && path != Path::new(PUBLISHED) {
-        let what = format!("the groups are written to {}, but the module reads {PUBLISHED}", path.display());
-        let found = Finding::warning("nss-file", what).at(Place::file(nss.config.path.display()));
-        let advice =
-            "remove `roster` from [paths]: the module cannot be configured to read another directory";
-        return Some(found.why(WHY_EMPTY).advise(advice));
-    }
-    let read = trust::read(Path::new(PUBLISHED), Owner::Service, Groups::LARGEST as u64);
-    match (read, groups.as_slice()) {
-        (Err(refusal), []) if refusal.is_missing() => None,
-        (Err(refusal), _) => Some(unread(&refusal)),
-        (Ok(text), groups) => judge(nss, groups, &text),
-    }
+    let granted = groups.iter().filter(|group| group.rules().is_none()).collect();
+    let mut files = vec![
+        File { path: PUBLISHED, groups: groups.iter().collect(), is_of_rota: true },
+        File { path: GRANTED_GROUPS, groups: granted, is_of_rota: false },
+    ];
+    // Where no rule takes grants nobody needs to run what writes the second one.
+    files.retain(|file| file.is_of_rota || file.groups.is_empty() || nss.config.rules.takes_grants());
+    files.iter().filter_map(|file| file.check(nss)).collect()
 }
 
-fn found(what: impl std::fmt::Display, why: &'static str) -> Finding {
-    Finding::warning("nss-file", what).at(Place::file(PUBLISHED)).why(why)
-}
+impl File<'_> {
+    fn check(&self, nss: &Nss<'_>) -> Option<Finding> {
+        let path = nss.config.paths.roster.with_file_name("group");
+        if self.is_of_rota && !self.groups.is_empty() && path != Path::new(PUBLISHED) {
+            let what =
+                format!("the groups are written to {}, but the module reads {PUBLISHED}", path.display());
+            let found = Finding::warning("nss-file", what).at(Place::file(nss.config.path.display()));
+            let advice =
+                "remove `roster` from [paths]: the module cannot be configured to read another directory";
+            return Some(found.why(WHY_EMPTY).advise(advice));
+        }
+        match trust::read(Path::new(self.path), Owner::Service, Groups::LARGEST as u64) {
+            Err(refusal) if refusal.is_missing() && self.groups.is_empty() => None,
+            Err(refusal) => Some(self.unread(&refusal)),
+            Ok(text) => self.judge(nss, &text),
+        }
+    }
 
-fn unread(refusal: &Refusal) -> Finding {
-    if refusal.is_missing() {
-        return found("the groups of [[nss.group]] are not published", WHY_EMPTY).run("oncall-cache sync");
+    fn found(&self, what: impl std::fmt::Display, why: &'static str) -> Finding {
+        Finding::warning("nss-file", what).at(Place::file(self.path)).why(why)
     }
-    let advice = "find out who changed it; then remove it, and `oncall-cache sync` rewrites it";
-    state::shut(found(refusal, WHY_EMPTY), refusal).unwrap_or_else(|found| found.advise(advice))
-}
 
-fn judge(nss: &Nss<'_>, groups: &[GroupRule], text: &[u8]) -> Option<Finding> {
-    let parsed = std::str::from_utf8(text).ok().and_then(PublishedGroups::parse);
-    let fixed = |what: &str, why| Some(found(what, why).run("oncall-cache sync"));
-    let Some(published) = parsed else { return fixed("it is damaged", WHY_EMPTY) };
-    let served = published.iter().map(|group| (group.name, group.gid.get()));
-    if groups.is_empty() {
-        let names: Vec<&str> = served.map(|(name, _)| name).collect();
-        let why = "people are in a group that config.toml no longer has";
-        let what = format!("{} is still served, but there is no [[nss.group]]", names.join(", "));
-        return (!names.is_empty()).then(|| found(what, why).run(format_args!("rm {}", quoted(PUBLISHED))));
+    /// Mended by whoever writes it.
+    fn written_anew(&self, found: Finding) -> Finding {
+        let fix = match self.is_of_rota {
+            true => Fix::Command("oncall-cache sync".to_string()),
+            false => Fix::Advice(
+                "`systemctl restart oncall-grant-accept.service` writes it; if not, its log says why"
+                    .to_string(),
+            ),
+        };
+        Finding { fix, ..found }
     }
-    if !served.eq(groups.iter().map(|group| (group.name.as_str(), group.gid.get()))) {
-        return fixed("it has other groups than [[nss.group]]", "config.toml takes effect at the next sync");
+
+    fn unread(&self, refusal: &Refusal) -> Finding {
+        if refusal.is_missing() {
+            return self.written_anew(self.found("the groups of [[nss.group]] are not published", WHY_EMPTY));
+        }
+        let writer =
+            if self.is_of_rota { "`oncall-cache sync`" } else { "a restarted oncall-grant-accept.service" };
+        let advice = format!("find out who changed it; then remove it, and {writer} rewrites it");
+        state::shut(self.found(refusal, WHY_EMPTY), refusal).unwrap_or_else(|found| found.advise(advice))
     }
-    if nss.roster.is_some_and(|roster| published.published() < roster.published) {
-        return fixed("it is older than the roster: the last sync could not write it", WHY_OLD);
+
+    fn judge(&self, nss: &Nss<'_>, text: &[u8]) -> Option<Finding> {
+        let parsed = std::str::from_utf8(text).ok().and_then(PublishedGroups::parse);
+        let wrong = |what: &str, why| Some(self.written_anew(self.found(what, why)));
+        let Some(published) = parsed else { return wrong("it is damaged", WHY_EMPTY) };
+        let served = published.iter().map(|group| (group.name, group.gid.get()));
+        if self.groups.is_empty() {
+            let names: Vec<&str> = served.map(|(name, _)| name).collect();
+            let why = "people are in a group that config.toml no longer has";
+            let what = format!("{} is still served, but there is no [[nss.group]]", names.join(", "));
+            let found = self.found(what, why).run(format_args!("rm {}", quoted(self.path)));
+            return (!names.is_empty()).then_some(found);
+        }
+        if !served.eq(self.groups.iter().map(|group| (group.name.as_str(), group.gid.get()))) {
+            let why = match self.is_of_rota {
+                true => "config.toml takes effect at the next sync",
+                false => "config.toml takes effect at the next text that somebody brings",
+            };
+            return wrong("it has other groups than [[nss.group]]", why);
+        }
+        if self.is_of_rota && nss.roster.is_some_and(|roster| published.published() < roster.published) {
+            return wrong("it is older than the roster: the last sync could not write it", WHY_OLD);
+        }
+        let is_foreign = |name: &str| {
+            let mut groups = self.groups.iter().filter(|group| group.rules().is_none());
+            self.is_of_rota && groups.any(|group| group.name.as_str() == name)
+        };
+        let mut own = published.iter().filter(|group| !is_foreign(group.name));
+        let unknown = own.find(|group| group.members_at(nss.now).is_none())?;
+        wrong(&format!("who is in {} is not known now", unknown.name), WHY_OLD)
     }
-    let unknown = published.iter().find(|group| group.members_at(nss.now).is_none())?;
-    fixed(&format!("who is on call is not known in {} now", unknown.name), WHY_OLD)
 }
 
 #[cfg(test)]

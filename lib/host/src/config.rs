@@ -35,7 +35,7 @@ use directory::{DirectorySection, MAX_REMOVED};
 use fleet::FleetSection;
 pub use fleet::{Fleet, FleetUrl, SharedFleet};
 use grant::GrantsSection;
-pub use grant::{ACCEPTED as ACCEPTED_GRANTS, COPY_AGE, GRANT_DOOR, Grants};
+pub use grant::{ACCEPTED as ACCEPTED_GRANTS, COPY_AGE, GRANT_DOOR, GRANTED_GROUPS, Grants};
 pub use key_rule::{Allowance, KeyAccounts, KeyRule};
 use keys::KeysSection;
 pub use keys::{Chained, Keys, KeysSource, Piece};
@@ -212,7 +212,7 @@ impl File {
             directory,
             oncall,
             grants,
-            groups: self.nss.check(&rules.rules)?,
+            groups: self.nss.check(&rules)?,
             rules,
             paths: Paths {
                 keys: beside(&self.paths.keys.unwrap_or_else(|| "/var/lib/authkeys/keys.db".into())),

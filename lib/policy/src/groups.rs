@@ -1,4 +1,4 @@
-//! Groups whose members are on call: what they are made from, and the text in which they are published.
+//! Groups whose members are on call, or have a grant: what they are made from, and the text in which they are published.
 //!
 //! The text is for `libnss_oncall.so.2`, which every process loads: it has windows in place of members, so
 //! that membership begins and ends at its second without anybody writing, and it is read where it lies,
@@ -11,6 +11,9 @@
 //!
 //! First the form, the instant of publication and the number of groups; then name, gid, the instant from which
 //! an empty group is not known to be empty, and who is a member when. Instants are seconds since the epoch.
+//!
+//! There are two such files, of two writers. The sync's has all groups. Of those with a grant it does not know who is in
+//! them; that is in the acceptor's, for such groups alone.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,8 +22,8 @@ use core::fmt;
 use crate::principal::is_name;
 use crate::roster_view::RosterView;
 use crate::{
-    Actor, Claims, Evidence, Facts, Fault, GroupName, Judge, Login, Principal, Revoked, Roster, Rule, Rules,
-    Timestamp, Window,
+    Actor, Claims, Evidence, Facts, Fault, Granted, GroupName, Judge, Login, Names, Principal, Revoked,
+    Roster, Rule, Rules, Timestamp, Window,
 };
 
 /// The first two words of the text: its form. A release that brings a new one reads it and writes the old one, and the
@@ -59,20 +62,33 @@ impl Gid {
     }
 }
 
-/// `[[nss.group]]`: a group, and the rules whose people are in it.
+/// `[[nss.group]]`: a group, and who is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRule {
     /// Its name.
     pub name: GroupName,
     /// Its number.
     pub gid: Gid,
-    /// Names of `[[policy.rule]]`s; `*` is all of them.
-    pub rules: Vec<String>,
+    /// Its people.
+    pub people: GroupPeople,
+}
+
+/// Who is in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupPeople {
+    /// Those on call by `[[policy.rule]]`s of these names; `*` is all of them.
+    OnCall(Vec<String>),
+    /// Those with a grant in force by which sudo makes them root.
+    Granted,
 }
 
 impl GroupRule {
-    fn counts(&self, rule: &Rule) -> bool {
-        self.rules.iter().any(|name| name == "*" || *name == rule.name)
+    /// The rules whose people are in it; `None`, where it is of those with a grant.
+    pub fn rules(&self) -> Option<&[String]> {
+        match &self.people {
+            GroupPeople::OnCall(rules) => Some(rules),
+            GroupPeople::Granted => None,
+        }
     }
 }
 
@@ -97,21 +113,62 @@ impl Groups {
     /// The largest text that is published and read, in bytes.
     pub const LARGEST: usize = 1024 * 1024;
 
-    /// What `wanted` makes of a roster and of who is revoked. A group has exactly those members at an instant
-    /// whom [`decide`](crate::decide) admits then, to anything that is guarded, by the rules that the group names. Neither mode
-    /// nor exemptions have a say in it: a group tells who is on call.
+    /// What `wanted` makes of a roster and of who is revoked. A group of those on call has exactly those members at an instant
+    /// whom [`decide`](crate::decide) admits then, to anything that is guarded, by the rules that the group names. Neither
+    /// mode nor exemptions have a say in it: a group tells who is on call. Who has a grant is not known here.
     pub fn new(
         wanted: &[GroupRule],
         rules: &Rules,
         roster: &Roster,
         revoked: Result<&Revoked, Fault>,
     ) -> Self {
-        let groups = wanted.iter().map(|one| group(one, rules, roster, revoked)).collect();
-        Self { published: roster.published, groups }
+        let group = |one: &GroupRule| match one.rules() {
+            Some(names) => group(one, names, rules, roster, revoked),
+            None => Group::unknown(one),
+        };
+        Self { published: roster.published, groups: wanted.iter().map(group).collect() }
+    }
+
+    /// `wanted` at `now`, where nothing is known of who is in them.
+    pub fn unknown(wanted: &[GroupRule], now: Timestamp) -> Self {
+        Self { published: now, groups: wanted.iter().map(Group::unknown).collect() }
+    }
+
+    /// Those of `wanted` that are of grants, at `now`: in each is who has one of these for root. Where it cannot be told which
+    /// of them stand, it is not known who is in the group.
+    pub fn of_grants(
+        wanted: &[GroupRule],
+        names: &Names,
+        granted: Result<&[Granted], Fault>,
+        now: Timestamp,
+    ) -> Self {
+        let into_root = granted.unwrap_or_default().iter().filter(|one| one.opens("sudo", ""));
+        let mut members: Vec<_> = into_root.map(|one| (one.person.clone(), one.window)).collect();
+        members.sort();
+        let members = accounts(names, joined(members));
+        let known_until = granted.map_or(Timestamp::MIN, |_| Timestamp::MAX);
+        let group = |one: &GroupRule| Group { known_until, members: members.clone(), ..Group::unknown(one) };
+        let groups = wanted.iter().filter(|one| one.rules().is_none()).map(group).collect();
+        Self { published: now, groups }
     }
 }
 
-fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Revoked, Fault>) -> Group {
+impl Group {
+    /// Without anybody of whom it is known.
+    fn unknown(wanted: &GroupRule) -> Self {
+        let (name, gid) = (wanted.name.clone(), wanted.gid);
+        Self { name, gid, known_until: Timestamp::MIN, members: Vec::new() }
+    }
+}
+
+fn group(
+    wanted: &GroupRule,
+    counted: &[String],
+    rules: &Rules,
+    roster: &Roster,
+    revoked: Result<&Revoked, Fault>,
+) -> Group {
+    let counts = |rule: &Rule| counted.iter().any(|name| name == "*" || *name == rule.name);
     // How old the fleet's list will be at an instant that has not come, nobody knows.
     let revoked = revoked.map(|revoked| revoked.clone().of_any_age());
     let revoked = revoked.as_ref().map_err(|fault| *fault);
@@ -119,7 +176,7 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
     let names = &rules.names;
     let rules = Rules {
         host: rules.host.clone(),
-        rules: rules.rules.iter().filter(|rule| wanted.counts(rule)).cloned().collect(),
+        rules: rules.rules.iter().filter(|rule| counts(rule)).cloned().collect(),
         ages: rules.ages.clone(),
         ..Rules::compiled()
     };
@@ -144,13 +201,15 @@ fn group(wanted: &GroupRule, rules: &Rules, roster: &Roster, revoked: Result<&Re
         name: wanted.name.clone(),
         gid: wanted.gid,
         known_until: revoked.map_or(Timestamp::MIN, |_| view.known_until()),
-        members: joined(members)
-            .into_iter()
-            .flat_map(|(person, window)| {
-                names.accounts(&person).into_iter().map(move |account| (account, window))
-            })
-            .collect(),
+        members: accounts(names, joined(members)),
     }
+}
+
+/// By every name that an account of theirs has.
+fn accounts(names: &Names, people: Vec<(Principal, Window)>) -> Vec<(String, Window)> {
+    let accounts =
+        |(person, window)| names.accounts(&person).into_iter().map(move |account| (account, window));
+    people.into_iter().flat_map(accounts).collect()
 }
 
 /// Each person's touching and overlapping windows as one, so that nobody is in a group twice at an instant.
@@ -191,10 +250,7 @@ pub struct PublishedGroups<'a> {
 impl<'a> PublishedGroups<'a> {
     /// Reads the text; nothing, if any of it is not as it is written.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (head, lines) = text.split_once('\n')?;
-        let words = head.strip_prefix(FORM).or_else(|| head.strip_prefix(ALSO?))?;
-        let (published, count) = words.strip_prefix(' ')?.split_once(' ')?;
-        let (published, count) = (instant(published)?, count.parse::<usize>().ok()?);
+        let (published, count, lines) = head(text)?;
         let whole = lines.is_empty() || lines.ends_with('\n');
         let read = Self { published, lines };
         let sound = |line| PublishedGroup::parse(line).is_some_and(|group| group.is_sound());
@@ -206,10 +262,23 @@ impl<'a> PublishedGroups<'a> {
         self.published
     }
 
+    /// The same of a text, without a look at all of it.
+    pub fn published_by(text: &str) -> Option<Timestamp> {
+        head(text).map(|(published, ..)| published)
+    }
+
     /// The groups, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = PublishedGroup<'a>> + use<'a> {
         self.lines.lines().filter_map(PublishedGroup::parse)
     }
+}
+
+/// When the text was published, how many groups it should have, and their lines.
+fn head(text: &str) -> Option<(Timestamp, usize, &str)> {
+    let (head, lines) = text.split_once('\n')?;
+    let words = head.strip_prefix(FORM).or_else(|| head.strip_prefix(ALSO?))?;
+    let (published, count) = words.strip_prefix(' ')?.split_once(' ')?;
+    Some((instant(published)?, count.parse().ok()?, lines))
 }
 
 /// One group of the text.
@@ -269,6 +338,7 @@ fn instant(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use alloc::string::ToString;
     use alloc::vec;
 
@@ -323,6 +393,78 @@ mod tests {
         let text = text();
         assert_eq!(members(&text, 1, 2000), None);
         assert_eq!(members(&text, 0, 2000), Some(vec!["carol"]), "who is admitted is known");
+    }
+
+    fn granted(person: &str, account: &str, start: i64, end: i64) -> Granted {
+        let at = Timestamp::from_unix;
+        Granted {
+            id: "0".repeat(32),
+            rule: "night".to_string(),
+            person: Principal::new(person).unwrap(),
+            account: crate::Account::new(account).unwrap(),
+            key: None,
+            window: Window::new(at(start), at(end)).unwrap(),
+            approvers: vec![],
+            reason: "INC-42".to_string(),
+            is_break_glass: false,
+        }
+    }
+
+    /// Two groups as they are configured, of those on call and of those with a grant.
+    fn wanted() -> Vec<GroupRule> {
+        let group = |name: &str, gid, people| GroupRule {
+            name: GroupName::new(name).unwrap(),
+            gid: Gid::new(gid).unwrap(),
+            people,
+        };
+        let on_call = GroupPeople::OnCall(vec!["*".to_string()]);
+        vec![group("oncall", 9100, on_call), group("granted", 9101, GroupPeople::Granted)]
+    }
+
+    #[test]
+    fn a80_whoever_has_a_grant_for_root_is_in_the_group_of_grants_until_it_ends() {
+        let names = Names { strip: vec![crate::Affix::parse("@example.com").unwrap()], fold_case: false };
+        let all = [
+            granted("carol", "root", 120, 180),
+            granted("bob", "root", 100, 200),
+            granted("bob", "root", 150, 300),
+            granted("dave", "daemon", 100, 200),
+        ];
+        let text = Groups::of_grants(&wanted(), &names, Ok(&all), Timestamp::from_unix(100)).to_string();
+        let bobs = "bob@100..300,bob@example.com@100..300";
+        let carols = "carol@120..180,carol@example.com@120..180";
+        let end = i64::MAX;
+        assert_eq!(text, format!("{FORM} 100 1\ngranted:9101:{end}:{bobs},{carols}\n"));
+        assert_eq!(members(&text, 0, 299), Some(vec!["bob", "bob@example.com"]));
+        assert_eq!(members(&text, 0, 300), Some(vec![]), "nobody had to write");
+    }
+
+    #[test]
+    fn of_a_group_of_grants_it_is_known_who_is_in_it_unless_nobody_can_tell_which_stand() {
+        let at =
+            |granted| Groups::of_grants(&wanted(), &Names::default(), granted, Timestamp::from_unix(100));
+        assert_eq!(members(&at(Ok(&[])).to_string(), 0, i64::MAX - 1), Some(vec![]));
+        assert_eq!(members(&at(Err(Fault::Corrupt)).to_string(), 0, 100), None);
+        // The sync's file has all groups, and does not know who has a grant; the acceptor's has no other.
+        let published = Timestamp::from_unix(50);
+        let roster = Roster {
+            published,
+            floor: published,
+            schedules: vec![],
+            shifts: crate::Shifts::default(),
+            eligible: alloc::collections::BTreeMap::new(),
+        };
+        let of_sync =
+            Groups::new(&wanted(), &Rules::compiled(), &roster, Ok(&Revoked::default())).to_string();
+        let min = i64::MIN;
+        assert!(of_sync.ends_with(&format!("\ngranted:9101:{min}:\n")), "{of_sync}");
+        let text = Groups::unknown(&wanted(), Timestamp::from_unix(100)).to_string();
+        assert_eq!(text, format!("{FORM} 100 2\noncall:9100:{min}:\ngranted:9101:{min}:\n"));
+        let text = at(Ok(&[])).to_string();
+        assert_eq!(
+            PublishedGroups::parse(&text).unwrap().iter().map(|group| group.name).collect::<Vec<_>>(),
+            ["granted"]
+        );
     }
 
     #[test]

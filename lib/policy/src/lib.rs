@@ -42,7 +42,7 @@ pub use decision::{
 };
 pub use from::FromPattern;
 pub use grants::{GrantRule, Granted, Quorum, entered, is_plain_name, is_site_name};
-pub use groups::{Gid, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};
+pub use groups::{Gid, GroupPeople, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};
 pub use line::{OneLine, is_printable, plain};
 pub use mode::{Effect, Mode};
 pub use names::{Affix, Names};

@@ -227,6 +227,11 @@ impl Window {
         touch.then(|| Self { start: self.start.min(other.start), end: self.end.max(other.end) })
     }
 
+    /// The window as a clock shows it that is `span` behind.
+    pub fn minus(self, span: Span) -> Self {
+        Self::new(self.start.minus(span), self.end.minus(span)).unwrap_or(self)
+    }
+
     /// The part that is also inside `other`, if any.
     pub fn intersect(self, other: Self) -> Option<Self> {
         Self::new(self.start.max(other.start), self.end.min(other.end))

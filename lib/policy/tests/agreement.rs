@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use policy::{
     Account, Actor, AgeLimit, Ages, Automation, Claims, Evidence, Facts, Fault, FromPattern, Gid, Granted,
-    Ground, GroupName, GroupRule, Groups, Host, HostSelector, Login, Mode, Principal, PublishedGroups,
-    Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, SourceAges, Span,
-    Timestamp, Verdict, Window, admitted, anyone, decide,
+    Ground, GroupName, GroupPeople, GroupRule, Groups, Host, HostSelector, Login, Mode, Principal,
+    PublishedGroups, Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift,
+    SourceAges, Span, Timestamp, Verdict, Window, admitted, anyone, decide,
 };
 
 #[path = "agreement/claims.rs"]
@@ -335,7 +335,7 @@ fn group(dice: &mut Dice, world: &World) -> (GroupRule, World) {
         rules: Rules { rules, ..world.rules.clone() },
         revoked: world.revoked.clone(),
     };
-    (GroupRule { name, gid, rules: names }, only)
+    (GroupRule { name, gid, people: GroupPeople::OnCall(names) }, only)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use grant::{GrantId, Holders, Known, LARGEST_STORED, Stored};
 use host::config::Grants;
 use host::{Config, clock, revoked_grants};
-use policy::{Digest, Granted, Principal, Revoked, Span, Timestamp, Window};
+use policy::{Digest, Granted, Principal, Revoked, Timestamp};
 use signed::Signers;
 use trust::{Owner, Refusal};
 
@@ -78,14 +78,10 @@ pub(crate) fn standing(
             trust::read(&config.paths.grants.join(name), Owner::Service, LARGEST_STORED as u64).ok()?;
         let stored = Stored::read(&text).ok()?;
         let granted = stored.stands(&config.rules.grants, &known, &signers, (now, &uptime)).ok()?;
-        Some(Granted { window: shown(granted.window, behind), ..granted })
+        // As this clock shows it: whom a grant lets in is not shut out by one that was set back.
+        Some(Granted { window: granted.window.minus(behind), ..granted })
     };
     Ok(files.iter().filter_map(read).collect())
-}
-
-/// The window as a clock shows it that is `behind`: whom a grant lets in is not shut out by a clock that was set back.
-fn shown(window: Window, behind: Span) -> Window {
-    Window::new(window.start().minus(behind), window.end().minus(behind)).unwrap_or(window)
 }
 
 /// Whose signatures count, by root's list.

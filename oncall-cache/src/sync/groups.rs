@@ -14,7 +14,8 @@ pub fn path(config: &Config) -> PathBuf {
 }
 
 /// Publishes the groups as they follow from the roster that stands, who is revoked now and the configuration;
-/// none, if none is configured. Where no roster is trusted, no group is.
+/// none, if none is configured. Where no roster is trusted, no group is; but that there are groups of those with a grant is
+/// still said, for who is in them is not a sync's to say.
 ///
 /// # Errors
 /// Text that says what could not be written; the groups stay as they were.
@@ -27,7 +28,13 @@ pub fn publish(config: &Config, now: Timestamp) -> Result<(), String> {
             put(&path, &Groups::new(&config.groups, &config.rules, &roster, revoked).to_string())
                 .and_then(|()| prove(config, &path, &roster))
         }
-        Err(_) => remove(&path).and_then(|()| remove(&clock::beside(&path))),
+        Err(_) => {
+            let left = match config.groups.iter().all(|group| group.rules().is_some()) {
+                true => remove(&path),
+                false => put(&path, &Groups::unknown(&config.groups, now).to_string()),
+            };
+            left.and_then(|()| remove(&clock::beside(&path)))
+        }
     };
     written.map_err(|problem| format!("the groups of [[nss.group]] stay as they were: {problem}"))
 }

@@ -29,6 +29,9 @@ pub struct Grants {
 /// Where accepted grants are, one file each. They end with the boot, like everything below /run.
 pub const ACCEPTED: &str = "/run/authkeys/grants";
 
+/// Where an acceptor publishes the groups of those with a grant: fixed, for libnss_oncall.so.2 reads no configuration.
+pub const GRANTED_GROUPS: &str = "/run/authkeys/granted/group";
+
 /// How old this host's copy of the directory may be when a grant is accepted, and at the door, unless `copy_age` says.
 pub const COPY_AGE: Span = Span::hours(30 * 24);
 /// Where an acceptor keeps who has let themselves in, and who has reviewed that: also beyond a boot.

@@ -1,6 +1,6 @@
-//! `[[nss.group]]`: groups whose members are on call.
+//! `[[nss.group]]`: groups whose members are on call, or have a grant.
 
-use policy::{Gid, GroupName, GroupRule, Rule};
+use policy::{Gid, GroupName, GroupPeople, GroupRule, Rules};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -17,12 +17,13 @@ pub(super) struct NssSection {
 struct GroupSection {
     name: Spanned<String>,
     gid: Spanned<i64>,
-    rules: Spanned<Vec<Spanned<String>>>,
+    rules: Option<Spanned<Vec<Spanned<String>>>>,
+    grants: Option<Spanned<bool>>,
 }
 
 impl NssSection {
-    /// The groups, each with rules that there are.
-    pub(super) fn check(self, known: &[Rule]) -> Result<Vec<GroupRule>, Problem> {
+    /// The groups, each with rules that there are, or of grants that some rule takes.
+    pub(super) fn check(self, known: &Rules) -> Result<Vec<GroupRule>, Problem> {
         unique(self.group.iter().map(|group| &group.name), "[[nss.group]]")?;
         let mut groups: Vec<GroupRule> = Vec::with_capacity(self.group.len());
         for section in self.group {
@@ -31,10 +32,32 @@ impl NssSection {
                 let text = format!("gid {} already belongs to group `{}`", gid.get(), other.name);
                 return Err(problem(&section.gid, text));
             }
-            let (name, rules) = (named(&section.name, GroupName::new)?, rules(&section.rules, known)?);
-            groups.push(GroupRule { name, gid, rules });
+            let (name, people) = (named(&section.name, GroupName::new)?, section.people(known)?);
+            groups.push(GroupRule { name, gid, people });
         }
         Ok(groups)
+    }
+}
+
+impl GroupSection {
+    fn people(&self, known: &Rules) -> Result<GroupPeople, Problem> {
+        let grants = self.grants.as_ref().filter(|grants| *grants.get_ref());
+        match (&self.rules, grants) {
+            (Some(_), Some(grants)) => {
+                let text = "`rules` and `grants = true` are two groups; name both of them in sudoers";
+                Err(problem(grants, text))
+            }
+            (None, Some(grants)) if known.grants.is_empty() => {
+                let text =
+                    "`grants = true`, and there is no [[policy.grant]], so nobody is ever in the group";
+                Err(problem(grants, text))
+            }
+            (None, Some(_)) => Ok(GroupPeople::Granted),
+            (Some(rules), None) => Ok(GroupPeople::OnCall(rules_of(rules, known)?)),
+            (None, None) => {
+                Err(problem(&self.name, "missing field `rules`, or `grants = true`: who is in the group"))
+            }
+        }
     }
 }
 
@@ -47,7 +70,8 @@ fn gid(written: &Spanned<i64>) -> Result<Gid, Problem> {
     })
 }
 
-fn rules(written: &Spanned<Vec<Spanned<String>>>, known: &[Rule]) -> Result<Vec<String>, Problem> {
+fn rules_of(written: &Spanned<Vec<Spanned<String>>>, known: &Rules) -> Result<Vec<String>, Problem> {
+    let known = &known.rules;
     if written.get_ref().is_empty() {
         let text = "`rules` is empty, so nobody is ever in the group; write [\"*\"] for all rules";
         return Err(problem(written, text));
@@ -87,7 +111,38 @@ mod tests {
                    [[nss.group]]\nname = 'all'\ngid = 9101\nrules = ['*']\n";
         let groups = parse(two).unwrap();
         assert_eq!((groups[0].name.as_str(), groups[0].gid.get()), ("oncall", 9100));
-        assert_eq!((&groups[0].rules[0], &groups[1].rules[0]), (&"db".to_string(), &"*".to_string()));
+        let rules = |name: &str| GroupPeople::OnCall(vec![name.to_string()]);
+        assert_eq!((&groups[0].people, &groups[1].people), (&rules("db"), &rules("*")));
+    }
+
+    #[test]
+    fn a80_a_group_is_of_rules_or_of_grants() {
+        let grant = "[grant]\nid = 'acme'\n[[policy.grant]]\nname = 'night'\naccounts = ['root']\napprovers = ['alice']\n\
+                     quorum = 1\nmax = '1h'\n";
+        let group = "[[nss.group]]\nname = 'granted'\ngid = 9101\n";
+        let groups = parse(&format!("{grant}{group}grants = true\n")).unwrap();
+        assert_eq!((groups.len(), &groups[0].people), (1, &GroupPeople::Granted));
+        let groups = parse(&format!("{group}grants = false\nrules = ['*']\n")).unwrap();
+        assert_eq!(groups[0].people, GroupPeople::OnCall(vec!["*".to_string()]));
+        for (text, expected) in [
+            (format!("{grant}{group}grants = true\nrules = ['*']\n"), "19: `rules` and `grants = true`"),
+            (format!("{group}grants = true\n"), "11: `grants = true`, and there is no [[policy.grant]]"),
+            (format!("{grant}{group}"), "17: missing field `rules`, or `grants = true`"),
+            (format!("{grant}{group}grants = false\n"), "17: missing field `rules`, or `grants = true`"),
+            (format!("{grant}{group}grants = 'all'\n"), "19: "),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.starts_with(&format!("/c:{expected}")), "{text}: {error}");
+        }
+        // Names and numbers are one set, whoever writes the group.
+        let other = |group: &str| {
+            let on_call = "[[nss.group]]\nname = 'oncall'\ngid = 9100\nrules = ['*']\n";
+            parse(&format!("{grant}{on_call}{group}")).unwrap_err()
+        };
+        let error = other("[[nss.group]]\nname = 'oncall'\ngid = 9101\ngrants = true\n");
+        assert!(error.contains("a second [[nss.group]] for `oncall`"), "{error}");
+        let error = other("[[nss.group]]\nname = 'granted'\ngid = 9100\ngrants = true\n");
+        assert!(error.contains("gid 9100 already belongs to group `oncall`"), "{error}");
     }
 
     #[test]
@@ -106,7 +161,7 @@ mod tests {
             ("['db']", "['website']", "11: no [[policy.rule]] is named `website`"),
             ("['db']", "['bd']", "11: no [[policy.rule]] is named `bd`; did you mean `db`?"),
             ("['db']", "[]", "11: `rules` is empty"),
-            ("rules = ['db']\n", "", "8: missing field `rules`"),
+            ("rules = ['db']\n", "", "9: missing field `rules`"),
             ("rules", "member = 'x'\nrules", "11: unknown key `member`"),
         ] {
             let error = parse(&group.replace(old, new)).unwrap_err();

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use key::{PublicKey, fingerprint};
 use policy::{
-    AgeLimit, Ages, Automation, Digest, GrantRule, GroupRule, Host, Mode, Names, Rule, Rules, Shared, Span,
-    Who,
+    AgeLimit, Ages, Automation, Digest, GrantRule, GroupPeople, GroupRule, Host, Mode, Names, Rule, Rules,
+    Shared, Span, Who,
 };
 use toml::{Table, Value};
 
@@ -416,8 +416,12 @@ fn show_shared(shared: &Shared) -> Option<Value> {
 }
 
 fn show_group(group: &GroupRule) -> Option<Value> {
-    let GroupRule { name, gid, rules } = group;
-    table([("name", text(name)), ("gid", number(gid.get())), ("rules", list(rules, text))])
+    let GroupRule { name, gid, people } = group;
+    let (rules, grants) = match people {
+        GroupPeople::OnCall(rules) => (list(rules, text), None),
+        GroupPeople::Granted => (None, flag(true)),
+    };
+    table([("name", text(name)), ("gid", number(gid.get())), ("rules", rules), ("grants", grants)])
 }
 
 fn show_automation(automation: &Automation) -> Option<Value> {

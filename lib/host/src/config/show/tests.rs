@@ -192,6 +192,10 @@ max = "50m"
 name = "oncall"
 gid = 9100
 rules = ["db", "*"]
+[[nss.group]]
+name = "granted"
+gid = 9101
+grants = true
 [paths]
 keys = "/srv/keys.db"
 roster = "state/roster.db"
