@@ -56,7 +56,6 @@ mod samba;
 mod scenario;
 mod sessions;
 mod shifts;
-mod shipping;
 mod stacks;
 mod status;
 mod switch;

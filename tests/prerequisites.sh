@@ -56,9 +56,6 @@ need ansible-playbook ansible-core
 need ansible-lint ansible-lint
 need /usr/sbin/nginx nginx
 need nft nftables
-need /usr/sbin/rsyslogd rsyslog
-need "$(echo /usr/lib/*/rsyslog/omrelp.so)" rsyslog-relp
-need /lib/systemd/systemd-journal-remote systemd-journal-remote
 need ruby ruby
 need rubocop rubocop
 # An S3 server: moto, which is not in Debian. Its versions differ in what they do with conditions; this one was measured.
