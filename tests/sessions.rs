@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use harness::records::{admitted, records, suite, word};
-use harness::suite::Suite;
+use harness::suite::{HOUR, Suite};
 use harness::{text, wait_until};
 use serde_json::Value;
 
@@ -176,4 +176,76 @@ fn a_session_that_cannot_be_written_is_not_refused_and_is_in_the_log() {
     // Made again where it is not there.
     let (process, _) = one(&suite.ssh("alice", "root", "show"));
     assert_eq!(process[4], "root:root:600");
+}
+
+/// What `oncall-cache sessions --json` says, with its exit status.
+fn listed(suite: &Suite, options: &str) -> (Option<i32>, Value) {
+    let output = suite.host.sh(&format!("oncall-cache sessions --json {options}"));
+    let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+    (output.status.code(), said)
+}
+
+#[test]
+fn what_is_open_is_listed_with_who_may_still_be_there_and_what_runs_there() {
+    let suite = shown_suite();
+    let nothing = suite.host.sh("oncall-cache sessions");
+    assert_eq!(
+        (nothing.status.code(), String::from_utf8_lossy(&nothing.stdout)),
+        (Some(0), "no guarded session is open\n".into())
+    );
+    let (id, file) = hold(&suite);
+    // One with a program that its parents have left behind.
+    suite.host.daemon(
+        &["/usr/sbin/runuser", "-u", "alice", "--", "sudo", "-n", "sh", "-c", "(sleep 1001 &) ; sleep 1002"],
+        "/dev/null",
+    );
+    wait_until("it runs", || suite.host.sh("pgrep -fx 'sleep 1002'").status.success());
+    let (status, said) = listed(&suite, "");
+    assert_eq!(status, Some(0), "{said:#}");
+    let sessions = said["sessions"].as_array().expect("a list");
+    let mine =
+        sessions.iter().find(|session| word(session, "id") == id).unwrap_or_else(|| panic!("{said:#}"));
+    assert_eq!(
+        (word(mine, "person"), word(mine, "account"), word(mine, "service")),
+        ("alice", "root", "sudo")
+    );
+    assert_eq!(
+        (word(mine, "opened_by"), word(mine, "now"), word(mine, "until")),
+        ("oncall", "oncall", word(&file, "until"))
+    );
+    let names = |session: &Value| -> Vec<String> {
+        let processes = session["processes"].as_array().expect("a list");
+        processes.iter().map(|process| word(process, "name").to_string()).collect()
+    };
+    assert_eq!(names(mine), ["sudo", "sleep"]);
+    assert!(!said.to_string().contains("1000"), "arguments may hold secrets: {said:#}");
+    let (_, full) = listed(&suite, "--full");
+    assert!(full.to_string().contains("sleep 1000"), "{full:#}");
+    let table = text(&suite.host.sh("oncall-cache sessions"));
+    assert!(table.contains(&id) && table.contains("oncall until ") && table.contains(" sleep"), "{table}");
+
+    suite.write_rota(&[("bob", -HOUR, HOUR)]);
+    suite.sync();
+    let (status, said) = listed(&suite, "");
+    assert_eq!(status, Some(1), "{said:#}");
+    let ended = said["sessions"].as_array().expect("a list").iter().all(|session| {
+        session["has_ended"] == true && word(session, "now") == "not-oncall" && session["until"].is_null()
+    });
+    assert!(ended, "{said:#}");
+    let table = text(&suite.host.sh("oncall-cache sessions"));
+    assert!(table.contains("ended: not-oncall"), "{table}");
+    assert!(suite.host.sh(&format!("kill -0 {}", file["pid"])).status.success(), "it ends nothing");
+
+    suite.host.must("rm /var/lib/oncall-cache/roster.db");
+    let (status, said) = listed(&suite, "");
+    assert!(status == Some(2) && said.to_string().contains("cache-missing"), "{said:#}");
+    suite.host.write(&format!("{SESSIONS}/ffffffffffffffff"), "of a later release\n", 0o600);
+    let output = suite.host.sh("oncall-cache sessions");
+    assert!(
+        text(&output).contains("/run/authkeys/sessions/ffffffffffffffff: not of this release"),
+        "{}",
+        text(&output)
+    );
+    let output = suite.run_as("alice", "oncall-cache sessions");
+    assert!(output.status.code() == Some(2) && text(&output).contains("only root"), "{}", text(&output));
 }

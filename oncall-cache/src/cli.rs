@@ -27,7 +27,10 @@ pub struct Arguments {
 /// What a reader of `--help` looks for, and the verbs for it, in this order.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Ask (anybody)", &["who", "test-access", "why", "status", "refresh", "claim"]),
-    ("Operate (root, except config)", &["sync", "pull", "identities", "report", "doctor", "config"]),
+    (
+        "Operate (root, except config)",
+        &["sync", "pull", "identities", "sessions", "report", "doctor", "config"],
+    ),
     ("Emergency (root)", &["revoke", "unrevoke", "pause", "enforce"]),
     ("Ask colleagues (anybody, on any machine)", &["grant"]),
 ];
@@ -154,6 +157,16 @@ Exit status: 0, nothing is missing; 1, something is, and it is named. With
 --would-refuse: 0, nobody would be refused; 1, somebody would. In any case 2,
 cannot tell")]
     Report(ReportArguments),
+    /// Show which guarded sessions are open, and whose right has ended meanwhile
+    #[command(after_help = "\
+A session that is open stays open when the shift ends; this shows it, and ends
+nothing. What a session holds is told by what its processes descend from, and by
+login uid, audit session and cgroup; what these do not agree on stands below, as
+in no session.
+
+Exit status: 0, everybody in a session may still be there; 1, somebody's right
+has ended; 2, cannot tell")]
+    Sessions(SessionsArguments),
     /// Look for what locks people out or lets them in, with remedies
     #[command(after_help = "\
 It looks at sshd, PAM, sudo, NSS, files and clocks, and changes nothing.
@@ -294,6 +307,17 @@ pub struct IdentitiesArguments {
     /// Show only users who would not be admitted, and why
     #[arg(long)]
     pub problems: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SessionsArguments {
+    /// Show the arguments of programs too; they may hold secrets
+    #[arg(long)]
+    pub full: bool,
 
     /// Print JSON
     #[arg(long)]

@@ -57,6 +57,7 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Status(arguments) => verbs::status::run(config, arguments, now()),
         Verb::Identities(arguments) => verbs::identities::run(config, arguments, live, now()),
         Verb::Report(arguments) => verbs::report::run(config, arguments, now()),
+        Verb::Sessions(arguments) => verbs::sessions::run(config, arguments, now()),
         Verb::Doctor { json } => verbs::doctor::run(config, *json, live, now()),
         Verb::PamLines { services } => verbs::pam_lines::run(services),
         Verb::PamDoors { table } => verbs::pam_doors::run(config, *table),

@@ -15,7 +15,7 @@ mod spool;
 mod token;
 
 pub use line::{Escaped, Line};
-pub use process::boot_id;
+pub use process::{Origin, boot_id};
 pub use record::{Counts, Record};
 pub use sessions::Sessions;
 pub use spool::{MOST, Spool, Ticket, counted, open};

@@ -22,23 +22,46 @@ const LONGEST: u64 = 64 * 1024;
 /// What the kernel writes where no login uid or audit session was set: (u32) -1.
 const UNSET: u32 = u32::MAX;
 
+/// Whose a process is, by what the kernel hands on to all that it begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The login uid, if it has one.
+    pub loginuid: Option<u32>,
+    /// The session in the kernel's audit, if it has one.
+    pub audit_session: Option<u32>,
+    /// The cgroup that systemd goes by; empty where none is shown.
+    pub cgroup: String,
+}
+
+impl Origin {
+    /// That of the process with this directory in /proc.
+    pub fn of(directory: &Path) -> Self {
+        Self {
+            loginuid: number(&directory.join("loginuid")),
+            audit_session: number(&directory.join("sessionid")),
+            cgroup: read(&directory.join("cgroup")).map(|text| cgroup(&text).to_string()).unwrap_or_default(),
+        }
+    }
+}
+
 impl Record {
     /// The same as this process writes it now.
     #[must_use]
     pub fn by_this_process(self) -> Self {
-        Self {
-            pid: Some(std::process::id()),
-            pid_start: start_of(Path::new("/proc/self")),
-            boot_id: boot_id(),
-            loginuid: number("/proc/self/loginuid"),
-            audit_session: number("/proc/self/sessionid"),
-            cgroup: read("/proc/self/cgroup").map(|text| cgroup(&text).to_string()).unwrap_or_default(),
-            ..self
-        }
+        let own = Path::new("/proc/self");
+        let Origin { loginuid, audit_session, cgroup } = Origin::of(own);
+        let (pid, pid_start) = (Some(std::process::id()), start_of(own));
+        Self { pid, pid_start, boot_id: boot_id(), loginuid, audit_session, cgroup, ..self }
+    }
+
+    /// Whose the process was that wrote this.
+    pub fn origin(&self) -> Origin {
+        let Self { loginuid, audit_session, cgroup, .. } = self;
+        Origin { loginuid: *loginuid, audit_session: *audit_session, cgroup: cgroup.clone() }
     }
 
     /// Does the process that wrote this live? `false` only where that is certain.
-    pub(crate) fn process_lives(&self) -> bool {
+    pub fn process_lives(&self) -> bool {
         if self.is_of_another_boot() {
             return false;
         }
@@ -59,11 +82,13 @@ impl Record {
 
 /// The boot, as the kernel names it.
 pub fn boot_id() -> String {
-    read("/proc/sys/kernel/random/boot_id").map(|text| text.trim_end().to_string()).unwrap_or_default()
+    read(Path::new("/proc/sys/kernel/random/boot_id"))
+        .map(|text| text.trim_end().to_string())
+        .unwrap_or_default()
 }
 
-fn read(path: &str) -> Option<String> {
-    String::from_utf8(read_bytes(Path::new(path))?).ok()
+fn read(path: &Path) -> Option<String> {
+    String::from_utf8(read_bytes(path)?).ok()
 }
 
 /// The kernel says that its files are empty. Room for all of one spares asking for it in ever larger pieces.
@@ -73,7 +98,7 @@ fn read_bytes(path: &Path) -> Option<Vec<u8>> {
     Some(content)
 }
 
-fn number(path: &str) -> Option<u32> {
+fn number(path: &Path) -> Option<u32> {
     read(path)?.trim_end().parse().ok().filter(|number| *number != UNSET)
 }
 

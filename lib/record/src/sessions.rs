@@ -73,6 +73,34 @@ impl Sessions {
         }
     }
 
+    /// The records of those that are open, in the order in which they were, and the names of files that this release does
+    /// not understand. Those whose process is gone are not open.
+    ///
+    /// # Errors
+    /// They cannot be told.
+    pub fn open_now(&self) -> io::Result<(Vec<Record>, Vec<String>)> {
+        let directory = match open_directory(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
+            opened => opened?,
+        };
+        let (mut records, mut unknown) = (Vec::new(), Vec::new());
+        for entry in std::fs::read_dir(&self.directory)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            // One that is not finished, or closes while it is read, is not open.
+            let Some(text) = (!name.starts_with('.')).then(|| read(&directory, &name)).flatten() else {
+                continue;
+            };
+            match Record::read(&text) {
+                Some(record) if is_id(&name) => records.push(record),
+                _ => unknown.push(name),
+            }
+        }
+        records.retain(Record::process_lives);
+        records.sort_by(|one, other| (one.time, &one.id).cmp(&(other.time, &other.id)));
+        unknown.sort();
+        Ok((records, unknown))
+    }
+
     /// Removes those of a few whose process is gone: the next ones behind `id` on a ring. Ids are random, and so all are
     /// looked at in time.
     fn sweep(&self, directory: &File, id: &str, now: Timestamp) {
@@ -102,13 +130,21 @@ fn is_over(directory: &File, name: &str, now: Timestamp) -> bool {
     if !is_unfinished && !is_id(name) {
         return false;
     }
-    let Ok(file) = open(directory, name.as_ref(), OFlag::O_RDONLY, Mode::empty()) else { return false };
     if is_unfinished {
-        return file.metadata().is_ok_and(|metadata| metadata.mtime() + MOST_UNFINISHED < now.unix());
+        let file = open(directory, name.as_ref(), OFlag::O_RDONLY, Mode::empty()).ok();
+        let about = file.and_then(|file| file.metadata().ok());
+        return about.is_some_and(|about| about.mtime() + MOST_UNFINISHED < now.unix());
     }
+    let record = read(directory, name).and_then(|line| Record::read(&line));
+    record.is_some_and(|record| !record.process_lives())
+}
+
+/// The text of a file; `None`: it is gone, or no text.
+fn read(directory: &File, name: &str) -> Option<String> {
     let mut line = String::new();
-    let is_read = file.take(LONGEST).read_to_string(&mut line).is_ok();
-    is_read && Record::read(&line).is_some_and(|record| !record.process_lives())
+    let file = open(directory, name.as_ref(), OFlag::O_RDONLY, Mode::empty()).ok()?;
+    file.take(LONGEST).read_to_string(&mut line).ok()?;
+    Some(line)
 }
 
 fn write(directory: &File, name: &str, line: &str, limit: &SizeLimit) -> io::Result<()> {
@@ -194,6 +230,24 @@ mod tests {
         assert_eq!(left(&sessions), 3 + 6 - MOST_LOOKED_AT - 2, "the first two are of one that lives");
         sessions.open(&record(0x1e)).unwrap();
         assert_eq!(left(&sessions), 4);
+    }
+
+    #[test]
+    fn those_that_are_open_are_listed_in_their_order() {
+        let (_above, sessions) = scratch();
+        assert_eq!(sessions.open_now().unwrap(), (vec![], vec![]), "before the first");
+        let later = Record { time: Timestamp::from_unix(NOW.unix() + 1), ..record(1) };
+        sessions.open(&later).unwrap();
+        sessions.open(&record(2)).unwrap();
+        let put = |name: &str, text: &str| fs::write(sessions.directory.join(name), text).unwrap();
+        put("0000000000000003", &gone(3).line());
+        put(".0000000000000004", &record(4).line());
+        put("notes", "");
+        put("0000000000000005", "garbled");
+        let unknown = ["0000000000000005", "notes"].map(String::from).to_vec();
+        assert_eq!(sessions.open_now().unwrap(), (vec![record(2), later], unknown));
+        fs::set_permissions(&sessions.directory, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(sessions.open_now().is_err(), "others can write there");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod pull;
 pub mod refresh;
 pub mod report;
 pub mod revoke;
+pub mod sessions;
 pub mod status;
 pub mod sync;
 pub mod test_access;
