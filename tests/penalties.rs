@@ -94,8 +94,8 @@ fn whoever_is_off_call_costs_the_person_on_call_behind_their_address_nothing() {
         !enters(&host, there)
     });
     assert!(enters(&host, here));
-    // The host is up, and costs more than what follows: it is about grants alone.
-    crate::granted::colleagues_let_somebody_in_when_nothing_answers(&host);
+    // The host is up, and costs more than what follows: it is about grants and break-glass alone.
+    crate::granted::somebody_gets_in_when_nothing_answers(&host);
 }
 
 /// Everything that a connection is good for, with what shows that it worked. `SSH` is ssh with its options,
