@@ -113,7 +113,10 @@ pub fn somebody_gets_in_when_nothing_answers(host: &Booted) {
     assert!(!is_root_by_ssh(host, ELSEWHERE[3], "dave"));
     assert!(!is_root_by_ssh(host, ELSEWHERE[4], "bob"));
     let listed = host.must("oncall-cache grant list");
-    assert!(!listed.contains(" enters ") && listed.starts_with("not reviewed: bob let themselves into "), "{listed}");
+    assert!(
+        !listed.contains(" enters ") && listed.starts_with("not reviewed: bob let themselves into "),
+        "{listed}"
+    );
     grant_is_told_afterwards(host, &by_others.expect("it was brought"));
     let by_himself = by_himself.expect("it was brought");
     break_glass_is_told_afterwards(host, &by_himself);
