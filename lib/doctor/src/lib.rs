@@ -280,6 +280,7 @@ impl<'a> Host<'a> {
         let policy = sudo::Policy {
             pam_services: &self.rules.pam_services,
             privileged_groups: &self.rules.privileged_groups,
+            is_served: &|group| self.serves(group),
             is_foreseen: &is_foreseen,
             members: &|group| self.accounts.members(group).into_iter().map(String::from).collect(),
             name_of: &|uid| self.accounts.user_name(uid),
@@ -394,11 +395,17 @@ impl<'a> Host<'a> {
         let guarded = self.accounts.guarded(self.rules);
         let policy = polkit::Policy {
             privileged_groups: &self.rules.privileged_groups,
+            is_served: &|group| self.serves(group),
             members: &|group| self.accounts.members(group).into_iter().map(String::from).collect(),
             is_guarded: &|name| guarded.contains(&name) || self.rules.exempts(name),
         };
         let files = polkit_files(&polkit::ADMINISTRATORS);
         files.iter().flat_map(|(file, text)| polkit::unguarded(file, text, &policy)).collect()
+    }
+
+    /// Is this the name of an `[[nss.group]]`?
+    fn serves(&self, group: &str) -> bool {
+        self.config.is_some_and(|config| config.groups.iter().any(|served| served.name.as_str() == group))
     }
 
     fn nss(&self) -> Vec<Finding> {

@@ -51,6 +51,8 @@ pub fn administrators(text: &str) -> Vec<(usize, Identity)> {
 /// What the policy says of those whom polkit takes for administrators.
 pub struct Policy<'a> {
     pub privileged_groups: &'a [String],
+    /// Is a group one of `[[nss.group]]`, whose members are let in anyway?
+    pub is_served: &'a dyn Fn(&str) -> bool,
     /// Everybody in a group.
     pub members: &'a dyn Fn(&str) -> BTreeSet<String>,
     /// Are this account's logins decided for?
@@ -64,7 +66,10 @@ pub fn unguarded(file: &str, text: &str, policy: &Policy<'_>) -> Vec<Finding> {
     let tell = |(line, identity)| {
         let (what, advice) = match identity {
             Identity::Group(group) => {
-                if policy.privileged_groups.is_empty() || policy.privileged_groups.contains(&group) {
+                if policy.privileged_groups.is_empty()
+                    || (policy.is_served)(&group)
+                    || policy.privileged_groups.contains(&group)
+                {
                     return None;
                 }
                 let members: Vec<String> = (policy.members)(&group).into_iter().collect();
@@ -185,10 +190,11 @@ mod tests {
 
     #[test]
     fn administrators_that_the_policy_does_not_know_are_told() {
-        let text = "// unix-group:no\npolkit.addAdminRule(function(action, subject) {\n  return [\"unix-group:sudo\", 'unix-group:ops',\n    \"unix-user:zoe\"];\n});\npolkit.addRule(function() { return x(\"unix-group:not\"); });\n";
+        let text = "// unix-group:no\npolkit.addAdminRule(function(action, subject) {\n  return [\"unix-group:sudo\", \"unix-group:oncall\", 'unix-group:ops',\n    \"unix-user:zoe\"];\n});\npolkit.addRule(function() { return x(\"unix-group:not\"); });\n";
         let groups = ["sudo".to_string()];
         let policy = Policy {
             privileged_groups: &groups,
+            is_served: &|group| group == "oncall",
             members: &|group| BTreeSet::from([format!("{group}-member")]),
             is_guarded: &|_| false,
         };

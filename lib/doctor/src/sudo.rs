@@ -259,6 +259,8 @@ fn resolve(name: &str, aliases: &BTreeMap<String, Vec<String>>, depth: usize) ->
 pub struct Policy<'a> {
     pub pam_services: &'a [String],
     pub privileged_groups: &'a [String],
+    /// Is a group one of `[[nss.group]]`, whose members are let in anyway?
+    pub is_served: &'a dyn Fn(&str) -> bool,
     /// May the directory's copy say that they become root, are they exempt, or a program that sudo is open to?
     pub is_foreseen: &'a dyn Fn(&str) -> bool,
     /// Everybody in a group.
@@ -333,6 +335,7 @@ fn judge(rule: &Rule, who: &str, policy: &Policy<'_>) -> Option<Finding> {
     let place = Place::line(&rule.place.0, rule.place.1);
     if let Some(group) = who.strip_prefix('%') {
         let is_known = policy.privileged_groups.is_empty()
+            || (policy.is_served)(group)
             || policy.privileged_groups.iter().any(|known| known == group);
         if !rule.gives_root || is_known {
             return None;
@@ -453,7 +456,9 @@ mod tests {
     fn sudoers() -> Sudoers {
         let text = |path: &str| match path {
             "/etc/sudoers" => Some(MAIN.to_string()),
-            "/etc/sudoers.d/team" => Some("ALL ALL=(ALL) ALL\nDefaults pam_service=other\n".to_string()),
+            "/etc/sudoers.d/team" => {
+                Some("ALL ALL=(ALL) ALL\nDefaults pam_service=other\n%oncall ALL=(ALL) ALL\n".to_string())
+            }
             _ => None,
         };
         let names = |_: &str| ["team", "x.conf", "y~"].map(String::from).to_vec();
@@ -505,6 +510,7 @@ mod tests {
                 "/etc/sudoers:10 #1000 root",
                 "/etc/sudoers:12 nagios less freely",
                 "/etc/sudoers.d/team:1 ALL root",
+                "/etc/sudoers.d/team:3 %oncall root",
             ]
         );
         assert_eq!(sudoers().skipped, ["/etc/sudoers.d/x.conf", "/etc/sudoers.d/y~"]);
@@ -545,6 +551,7 @@ mod tests {
         let policy = Policy {
             pam_services: &services,
             privileged_groups: &groups,
+            is_served: &|group| group == "oncall",
             is_foreseen: &|name| name == "zoe" || name == "alice",
             members: &|_| BTreeSet::from(["adam".to_string()]),
             name_of: &|_| "alice".to_string(),
