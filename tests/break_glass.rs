@@ -1,7 +1,7 @@
 //! Getting in when nothing works, by the commands that docs/operations.md gives.
 
 use harness::grants::{GLASS, GONE, Grants, RULE};
-use harness::page::SYSTEMCTL;
+use harness::page::systemctl;
 use harness::suite::{CONFIG, DAY, HOUR, Suite};
 use harness::{text, wait_until};
 
@@ -119,7 +119,7 @@ fn an_exempt_account_needs_a_readable_configuration_and_the_console_needs_nothin
 #[test]
 fn from_a_cold_start_the_documented_commands_lead_back_to_a_host_that_enforces() {
     let suite = suite();
-    suite.host.write("/usr/local/sbin/systemctl", SYSTEMCTL, 0o755);
+    suite.host.write("/usr/local/sbin/systemctl", systemctl(), 0o755);
     lose_everything(&suite);
     suite.host.write("/etc/authkeys/config.toml", "[polcy]\n", 0o644);
     assert!(!sudo(&suite, "bob") && console(&suite, "root", "tty1"));

@@ -486,7 +486,7 @@ fn rpms_come_and_go_and_logins_are_as_before() {
 
 /// Types the page in, with sshd started by hand.
 fn follow(host: &Host, system: &str) {
-    host.write("/usr/local/sbin/systemctl", page::SYSTEMCTL, 0o755);
+    host.write("/usr/local/sbin/systemctl", page::systemctl(), 0o755);
     host.write("/usr/local/bin/journalctl", "#!/bin/sh\n", 0o755);
     host.must("mkdir -p /run/sshd && ssh-keygen -A && /usr/sbin/sshd");
     host.wait_for_port(22);

@@ -13,7 +13,7 @@ const PATIENCE: u32 = 300;
 
 /// sshd that restarts on SIGHUP removes the file with its number before, and writes it once it listens again (sshd.c, since
 /// 9.2 at the latest): `systemctl reload` waits for neither.
-const RELOAD_SSHD: &str = "pid=$(cat /run/sshd.pid) && rm /run/sshd.pid && kill -HUP $pid
+pub(crate) const RELOAD_SSHD: &str = "pid=$(cat /run/sshd.pid) && rm /run/sshd.pid && kill -HUP $pid
 until [ -s /run/sshd.pid ]; do sleep 0.05; done";
 
 /// A machine that runs: the namespaces of its first process.

@@ -1,21 +1,25 @@
 //! docs/install.md and README.md, typed in on machines with the sudoers of their distribution; and the boxes of
 //! docs/fleet.md.
 
+use crate::machine::RELOAD_SSHD;
 use crate::packages::{LOGINS, added};
 use crate::{Machine, text, wait_until};
 
-/// Replaces systemctl on a machine that systemd did not boot, and where there is nobody to ask.
-pub const SYSTEMCTL: &str = "#!/bin/sh
+/// What replaces systemctl on a machine that systemd did not boot, and where there is nobody to ask.
+pub fn systemctl() -> String {
+    format!(
+        "#!/bin/sh
 case \"$*\" in
 'start oncall-cache-sync') runuser -u authkeys-sync -- authkeys-sync && runuser -u oncall-cache -- oncall-cache sync ;;
 'reload ssh' | 'reload sshd')
-    pid=$(cat /run/sshd.pid) && rm /run/sshd.pid && kill -HUP $pid
-    until [ -s /run/sshd.pid ]; do sleep 0.05; done
-    ;;
+{RELOAD_SSHD}
+;;
 'stop user-'*.slice) ;;
 *) exec /usr/bin/systemctl \"$@\" ;;
 esac
-";
+"
+    )
+}
 
 /// Replaces systemctl on a machine that systemd did not boot: what a timer or a path starts runs at once, as its user, and
 /// must succeed.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use grant::{Document, Holders, Known, judge};
 use libfuzzer_sys::fuzz_target;
 use policy::{Account, GrantRule, Host, HostSelector, Principal, Quorum, Revoked, Span, Timestamp};
-use signed::{Purpose, Signer, Signers, SigningKey};
+use signed::{Purpose, Signers};
 
 /// What alice and carol have signed in the seeds: an hour of root on db7 for bob.
 const TEXT: &[u8] = include_bytes!("../../seeds/grant/asked");
@@ -16,14 +16,8 @@ const TEXT: &[u8] = include_bytes!("../../seeds/grant/asked");
 /// 2026-11-20T03:10:00Z
 const NOW: Timestamp = Timestamp::from_unix(1_795_144_200);
 
-static SIGNERS: LazyLock<Signers> = LazyLock::new(|| {
-    let line = |(name, seed): (&str, u8)| {
-        let (key, _) = SigningKey::generate(&[seed; 32], "").expect("a key");
-        let signer = Signer::new(name, &[Purpose::Grant], key.public().clone()).expect("a signer");
-        format!("{signer}\n")
-    };
-    Signers::parse([("alice", 1), ("carol", 2)].map(line).concat().as_bytes()).0
-});
+static SIGNERS: LazyLock<Signers> =
+    LazyLock::new(|| fuzz::signers(&[("alice", 1), ("carol", 2)], Purpose::Grant));
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(document) = Document::read(bytes) else { return };

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use grant::{Document, Holders, Known, ReviewDocument, judge_review};
 use libfuzzer_sys::fuzz_target;
 use policy::{Account, GrantRule, Host, HostSelector, Principal, Quorum, Revoked, Span, Timestamp};
-use signed::{Purpose, Signer, Signers, SigningKey, split};
+use signed::{Purpose, Signers, split};
 
 /// What is reviewed: an hour of root on db7 for bob.
 const USED: &[u8] = include_bytes!("../../seeds/grant/asked");
@@ -20,14 +20,8 @@ const TEXT: &[u8] = include_bytes!("../../seeds/review/asked");
 /// 2026-11-20T09:10:00Z
 const NOW: Timestamp = Timestamp::from_unix(1_795_165_800);
 
-static SIGNERS: LazyLock<Signers> = LazyLock::new(|| {
-    let line = |(name, seed): (&str, u8)| {
-        let (key, _) = SigningKey::generate(&[seed; 32], "").expect("a key");
-        let signer = Signer::new(name, &[Purpose::Review], key.public().clone()).expect("a signer");
-        format!("{signer}\n")
-    };
-    Signers::parse([("alice", 1), ("carol", 2), ("bob", 3)].map(line).concat().as_bytes()).0
-});
+static SIGNERS: LazyLock<Signers> =
+    LazyLock::new(|| fuzz::signers(&[("alice", 1), ("carol", 2), ("bob", 3)], Purpose::Review));
 
 fn people(names: &[&str]) -> BTreeSet<Principal> {
     names.iter().filter_map(|name| Principal::new(name).ok()).collect()

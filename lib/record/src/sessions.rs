@@ -19,9 +19,6 @@ use policy::Timestamp;
 use crate::Record;
 use crate::files::{FLAGS, SizeLimit, open_directory, open_or_make};
 
-/// Where they are on a host.
-const DIRECTORY: &str = "/run/authkeys/sessions";
-
 /// How many files each opening looks at. Each leaves one file behind at most, so that in the long run those whose process
 /// is gone are fewer than a third of those that are open.
 const MOST_LOOKED_AT: usize = 4;
@@ -42,9 +39,12 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// Where they are on a host.
+    pub const DIRECTORY: &str = "/run/authkeys/sessions";
+
     /// Those of this host.
     pub fn of_this_host() -> Self {
-        Self { directory: DIRECTORY.into() }
+        Self { directory: Self::DIRECTORY.into() }
     }
 
     /// Writes the file of the session that `record` is the opening of, whole or not at all. Looks at a few others.

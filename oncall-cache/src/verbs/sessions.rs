@@ -29,7 +29,7 @@ pub fn run(config: &Path, arguments: &SessionsArguments, now: Timestamp) -> Said
     }
     let (records, unknown) = match Sessions::of_this_host().open_now() {
         Ok(read) => read,
-        Err(error) => return failed(arguments, &format!("/run/authkeys/sessions: {error}")),
+        Err(error) => return failed(arguments, &format!("{}: {error}", Sessions::DIRECTORY)),
     };
     let mut state = HostState::load(config);
     state.read_roster(Asked::Everything, now, now);
@@ -39,7 +39,7 @@ pub fn run(config: &Path, arguments: &SessionsArguments, now: Timestamp) -> Said
     let rights = records.iter().map(|record| Right::of(record, &state, now)).collect();
     let shown = Shown { records, rights, processes, ties, is_full: arguments.full, now };
     let said = if arguments.json { Said::json(&shown.json()) } else { Said::text(shown.text()) };
-    let note = |name: &String| format!("/run/authkeys/sessions/{name}: not of this release; it is left out");
+    let note = |name: &String| format!("{}/{name}: not of this release; it is left out", Sessions::DIRECTORY);
     said.notes(unknown.iter().map(note)).exit(shown.exit_code())
 }
 
