@@ -157,7 +157,7 @@ Exit status: 0, nothing is missing; 1, something is, and it is named. With
 --would-refuse: 0, nobody would be refused; 1, somebody would. In any case 2,
 cannot tell")]
     Report(ReportArguments),
-    /// Show which guarded sessions are open, and whose right has ended meanwhile
+    /// Show which guarded sessions are open, and whose right has ended
     #[command(after_help = "\
 A session that is open stays open when the shift ends; this shows it, and ends
 nothing. What a session holds is told by what its processes descend from, and by
