@@ -201,3 +201,62 @@ fn a87_programs_exempt_accounts_and_grants_are_not_asked() {
     suite.host.write("/etc/authkeys/config.toml", observes, 0o644);
     admitted(suite, || sudo(suite, "alice"), "decision=refuse reason=claim-needed");
 }
+
+#[test]
+fn a98b_a_shift_that_somebody_gave_themselves_just_now_is_told_and_may_need_a_reason() {
+    let host = Grants::start();
+    let suite = &host.suite;
+    let configure = |late: &str| {
+        let source = "[[oncall.source]]\n";
+        assert!(CONFIG.contains(source));
+        let config = CONFIG.replace(source, &format!("{source}{late}"));
+        suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    };
+    // What the first sync finds is not late, though it began a moment ago; nor is what comes in half an hour.
+    suite.write_rota(&[("alice", -60, DAY)]);
+    suite.sync();
+    suite.write_rota(&[("alice", -60, DAY), ("carol", HOUR / 2, DAY)]);
+    suite.sync();
+    assert!(!suite.host.path("/var/lib/oncall-cache/roster.late").exists());
+    admitted(suite, || sudo(suite, "alice"), "reason=oncall");
+    let records = suite.host.read("/var/log/authkeys/decisions.jsonl");
+    assert!(!records.contains("\"late\":"), "{records}");
+
+    suite.write_rota(&[("alice", -60, DAY), ("carol", HOUR / 2, DAY), ("bob", -120, DAY)]);
+    let before = now();
+    suite.sync();
+    suite.sync();
+    let _ = suite.decisions();
+    assert_eq!(text(&sudo(suite, "bob")), "0\n");
+    let line = suite.decisions().concat();
+    let seen = line.split(" late=").nth(1).and_then(|rest| rest.split_ascii_whitespace().next());
+    let seen = seen.unwrap_or_else(|| panic!("bob's shift is not late: {line}")).to_string();
+    assert!((instant(before)..=instant(now())).contains(&seen), "found at {seen}");
+    let records = suite.host.read("/var/log/authkeys/decisions.jsonl");
+    assert!(records.contains(&format!("\"late\":\"{seen}\"")), "{records}");
+    let report = text(&suite.host.sh("oncall-cache report --since 1d"));
+    assert!(report.contains(&format!(", late: first seen {seen}")), "{report}");
+    assert!(suite.host.must("oncall-cache why bob").contains("this host first saw the shift"));
+    assert!(!suite.host.must("oncall-cache why alice").contains("first saw"));
+    let checked = suite.host.must("oncall-cache test-access bob --json");
+    assert!(checked.contains(&format!("\"late\": \"{seen}\"")), "{checked}");
+    admitted(suite, || root_by_ssh(suite, "bob"), &format!(" late={seen}"));
+
+    configure("late = 'claim'\n");
+    let told = refused(suite, || sudo(suite, "bob"), "claim-needed");
+    assert!(told.contains(WORDS), "{told}");
+    admitted(suite, || sudo(suite, "alice"), "reason=oncall");
+    said(&claim(suite, "bob", "INC-42"), 0, "kept for bob");
+    admitted(suite, || sudo(suite, "bob"), " claim=stated why=INC-42");
+
+    // It goes with the shift.
+    suite.write_rota(&[("alice", -60, DAY)]);
+    suite.sync();
+    assert!(!suite.host.path("/var/lib/oncall-cache/roster.late").exists());
+    configure("late = 'never'\n");
+    said(
+        &suite.host.sh("oncall-cache config check /etc/authkeys/config.toml"),
+        1,
+        "write \"flag\" or \"claim\"",
+    );
+}

@@ -97,6 +97,7 @@ fn world() -> World {
             ..Rules::compiled()
         },
         roster: Ok(Roster {
+            late: Vec::new(),
             published: synced,
             floor: synced,
             schedules: vec![Schedule {

@@ -381,6 +381,7 @@ mod tests {
         let window = Window::new(NOW.minus(Span::hours(1)), NOW.plus(Span::hours(1))).unwrap();
         let alice = Principal::new("alice").unwrap();
         let roster = Roster {
+            late: Vec::new(),
             published: NOW,
             floor: NOW,
             schedules: vec![Schedule {

@@ -195,6 +195,7 @@ impl File {
         rules.host =
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
         rules.ages = oncall.ages.clone();
+        rules.late_claims = oncall.late_claims.clone();
         rules.names = self.names.check()?;
         let fold_case = rules.names.fold_case;
         let shrink = self.directory.as_ref().and_then(|section| section.get_ref().max_removed.as_ref());

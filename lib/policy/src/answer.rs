@@ -177,6 +177,8 @@ pub struct OnCall {
     pub age: Span,
     /// Is that longer than `warn_age`: trusted, and worth saying?
     pub is_old: bool,
+    /// When this host first saw the shift, if that was less than [`NOTICE`](crate::NOTICE) before it began.
+    pub late: Option<Timestamp>,
     /// Why they enter, where the rule asks for that.
     pub claim: Claim,
 }

@@ -448,6 +448,7 @@ mod tests {
         // The sync's file has all groups, and does not know who has a grant; the acceptor's has no other.
         let published = Timestamp::from_unix(50);
         let roster = Roster {
+            late: Vec::new(),
             published,
             floor: published,
             schedules: vec![],

@@ -19,6 +19,7 @@ mod fingerprint;
 mod from;
 mod grants;
 mod groups;
+mod late;
 mod line;
 mod mode;
 mod names;
@@ -43,6 +44,7 @@ pub use decision::{
 pub use from::FromPattern;
 pub use grants::{GrantRule, Granted, Quorum, entered, is_plain_name, is_site_name};
 pub use groups::{Gid, GroupPeople, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};
+pub use late::{LateShift, NOTICE, late_shifts};
 pub use line::{OneLine, is_printable, plain};
 pub use mode::{Effect, Mode};
 pub use names::{Affix, Names};

@@ -71,6 +71,7 @@ mod tests {
 
     fn decision(until: Timestamp) -> Decision {
         let ground = OnCall {
+            late: None,
             rule: "db".to_string(),
             schedule: ScheduleRef { source: "pd".to_string(), id: "P1".to_string() },
             schedule_name: "db\x1b primary".into(),

@@ -10,7 +10,7 @@ use core::cell::{Cell, OnceCell};
 use core::fmt;
 use core::ops::Deref;
 
-use crate::{OneLine, Principal, Rules, Span, Timestamp, Window};
+use crate::{LateShift, OneLine, Principal, Rules, Span, Timestamp, Window};
 
 /// A schedule as rules and logs name it: the source's name in the configuration, and the text that names the
 /// schedule there. Prints as `pd/PDB0001`. No name that a provider tells is ever compared with it: whoever edits
@@ -159,6 +159,8 @@ pub struct Roster {
     pub schedules: Vec<Schedule>,
     /// Every shift in those schedules.
     pub shifts: Shifts,
+    /// What of these shifts was not known here in time.
+    pub late: Vec<LateShift>,
     /// Everyone known, and whether the directory lets them ever become root.
     pub eligible: BTreeMap<Principal, bool>,
 }
@@ -172,6 +174,20 @@ impl Roster {
     /// The schedule that a rule names.
     pub fn find(&self, wanted: &ScheduleRef) -> Option<usize> {
         self.schedules.iter().position(|schedule| schedule.reference == *wanted)
+    }
+
+    /// Where this shift is late at `at`: when it was found.
+    pub fn late_at(&self, shift: &Shift, at: Timestamp) -> Option<Timestamp> {
+        let parts = self.late_parts(shift).filter(|part| part.window.contains(at));
+        parts.map(|part| part.seen).max()
+    }
+
+    /// The parts of this shift that are late.
+    pub fn late_parts(&self, shift: &Shift) -> impl Iterator<Item = &LateShift> {
+        let schedule = self.schedules.get(shift.schedule).map(|schedule| &schedule.reference);
+        self.late.iter().filter(move |part| {
+            Some(&part.schedule) == schedule && part.principal == shift.principal && part.level == shift.level
+        })
     }
 
     /// Does the directory say that `principal` may ever become root?

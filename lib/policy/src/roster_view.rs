@@ -1,5 +1,7 @@
 //! The roster as the rules of this host read it: which shifts count, until when each schedule is trusted.
 
+use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::answer::{Decision, Ground, OnCall, Reason, Verdict};
@@ -22,6 +24,8 @@ fn covered_until(windows: impl Iterator<Item = Window>, now: Timestamp) -> Times
 pub(crate) struct RosterView<'a> {
     roster: &'a Roster,
     ages: &'a Ages,
+    /// Sources of whose late shifts a reason is asked.
+    late_claims: &'a BTreeSet<String>,
     /// The rules here that count a schedule of the roster, in the order of these schedules.
     rules: Vec<(usize, &'a Rule)>,
     /// Schedules that a rule here names and the roster does not have.
@@ -35,6 +39,8 @@ pub(crate) struct Counted<'a> {
     schedule: &'a Schedule,
     shift: &'a Shift,
     window: Window,
+    /// Is a reason asked for?
+    asks: bool,
 }
 
 impl<'a> RosterView<'a> {
@@ -51,7 +57,7 @@ impl<'a> RosterView<'a> {
         }
         // Rules of one schedule stay in their order: the first that counts a shift is the one that is named.
         counting.sort_by_key(|(number, _)| *number);
-        Self { roster, ages: &rules.ages, rules: counting, absent }
+        Self { roster, ages: &rules.ages, late_claims: &rules.late_claims, rules: counting, absent }
     }
 
     /// The rules here that count the schedule of this number.
@@ -76,13 +82,32 @@ impl<'a> RosterView<'a> {
         let (rule, schedule) = self.counts(shift)?;
         let believed = Window::new(Timestamp::MIN, self.believed_until(schedule))?;
         let window = shift.window.intersect(believed)?;
-        Some(Counted { rule, schedule, shift, window })
+        Some(Counted { rule, schedule, shift, window, asks: rule.claim })
+    }
+
+    /// The same in parts, where a reason is asked for some of it, because it is late there.
+    fn parts(&self, shift: &'a Shift) -> impl Iterator<Item = Counted<'a>> {
+        let whole = self.counted(shift);
+        let asks_late = whole.is_some_and(|whole| !whole.asks && self.asks_late(whole.schedule));
+        let late = self.roster.late_parts(shift).map(|part| part.window).filter(move |_| asks_late);
+        let late = stretches(late);
+        let of = move |whole: Counted<'a>| {
+            let plain =
+                whole.window.without(&late).into_iter().map(move |window| Counted { window, ..whole });
+            let late = late.iter().filter_map(|part| part.intersect(whole.window)).collect::<Vec<_>>();
+            plain.chain(late.into_iter().map(move |window| Counted { window, asks: true, ..whole }))
+        };
+        whole.into_iter().flat_map(of)
+    }
+
+    fn asks_late(&self, schedule: &Schedule) -> bool {
+        self.late_claims.contains(&schedule.reference.source)
     }
 
     /// What follows from the shifts of somebody whom they may admit; `claims`: what is known of their reason, where it is
     /// asked for at this login.
     pub(crate) fn by_shifts(&self, own: &'a [Shift], claims: Option<Claims<'_>>, now: Timestamp) -> Decision {
-        let mut counted: Vec<Counted<'_>> = own.iter().filter_map(|shift| self.counted(shift)).collect();
+        let mut counted: Vec<Counted<'_>> = own.iter().flat_map(|shift| self.parts(shift)).collect();
         counted.sort_by_key(|counted| counted.window);
         let mut admitting: Vec<(Counted<'_>, Claim)> =
             counted.iter().filter_map(|counted| self.admitting(counted, own, claims)).collect();
@@ -123,7 +148,7 @@ impl<'a> RosterView<'a> {
         claims: Option<Claims<'_>>,
     ) -> Option<(Counted<'a>, Claim)> {
         let claim = match claims {
-            _ if !counted.rule.claim => Claim::NotNeeded,
+            _ if !counted.asks => Claim::NotNeeded,
             None => Claim::NotNeeded,
             Some(Claims::NotAsked) => Claim::NotAsked,
             Some(Claims::Closed) => Claim::Unclaimed,
@@ -151,7 +176,9 @@ impl<'a> RosterView<'a> {
 
     /// What `counted` means to somebody who only looks at `now`.
     pub(crate) fn shown(&self, counted: &Counted<'_>, now: Timestamp) -> OnCall {
-        self.on_call(counted, if counted.rule.claim { Claim::NotAsked } else { Claim::NotNeeded }, now)
+        let is_late = self.asks_late(counted.schedule) && self.roster.late_at(counted.shift, now).is_some();
+        let claim = if counted.asks || is_late { Claim::NotAsked } else { Claim::NotNeeded };
+        self.on_call(counted, claim, now)
     }
 
     /// What `counted` means to a reader at `now`.
@@ -167,6 +194,7 @@ impl<'a> RosterView<'a> {
             stretch: self.stretch(counted, now),
             age,
             is_old: age > self.ages.of(schedule).warn_age,
+            late: self.roster.late_at(shift, now),
             claim,
         }
     }

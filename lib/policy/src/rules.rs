@@ -3,7 +3,7 @@
 //! `host` builds [`Rules`] from config.toml. [`Rules::compiled`] is what holds when that file
 //! cannot be read: the same guards, and nobody admitted.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
@@ -167,6 +167,8 @@ pub struct Rules {
     pub grants: Vec<GrantRule>,
     /// How old news may be.
     pub ages: Ages,
+    /// Sources of whose late shifts a reason is asked, whatever the rule says.
+    pub late_claims: BTreeSet<String>,
     /// The end of each refusal: where to find help.
     pub help: Option<String>,
     /// Which person an account is of.
@@ -237,6 +239,7 @@ impl Rules {
                 all: AgeLimit { warn_age: Span::hours(1), max_age: Span::hours(24) },
                 sources: BTreeMap::new(),
             },
+            late_claims: BTreeSet::new(),
             help: None,
             names: Names::default(),
         }
@@ -324,9 +327,10 @@ impl Rules {
         self.grants.iter().any(|rule| rule.covers(&self.host))
     }
 
-    /// Does any rule here ask people on call why?
+    /// May anybody who is on call here be asked why?
     pub fn asks_claims(&self) -> bool {
-        self.here().any(|rule| rule.claim)
+        let asks_late = |wanted: &ScheduleRef| self.late_claims.contains(&wanted.source);
+        self.here().any(|rule| rule.claim || rule.schedules.iter().any(asks_late))
     }
 
     /// Is somebody on call asked why at this login? Not in their own account, guarded or not: there they have a shell to

@@ -236,6 +236,17 @@ impl Window {
     pub fn intersect(self, other: Self) -> Option<Self> {
         Self::new(self.start.max(other.start), self.end.min(other.end))
     }
+
+    /// The parts that are in none of `others`, which are in order and apart, as [`stretches`] makes them.
+    pub fn without(self, others: &[Self]) -> Vec<Self> {
+        let (mut parts, mut start) = (Vec::new(), self.start);
+        for other in others {
+            parts.extend(Self::new(start, other.start.min(self.end)));
+            start = start.max(other.end);
+        }
+        parts.extend(Self::new(start, self.end));
+        parts
+    }
 }
 
 /// `windows` in order, those that touch or overlap as one: what people mean by "until when".

@@ -101,7 +101,7 @@ fn world(dice: &mut Dice) -> World {
     let revoked = PEOPLE.into_iter().filter(|_| dice.one_in(10));
     let revoked: Vec<&str> = revoked.collect();
     World {
-        roster: Roster { published, floor, schedules, shifts: shifts.into(), eligible },
+        roster: Roster { late: Vec::new(), published, floor, schedules, shifts: shifts.into(), eligible },
         rules: Rules {
             host: Host { name: "db1".to_string(), labels: vec!["role=db".to_string()] },
             rules,

@@ -42,6 +42,7 @@ fn roster(minutes: [i64; 2]) -> Roster {
     };
     let window = Window::new(NOW.minus(Span::hours(1)), NOW.plus(Span::hours(8))).unwrap();
     Roster {
+        late: Vec::new(),
         published: NOW.minus(Span::minutes(1)),
         floor: NOW.minus(Span::minutes(1)),
         schedules: vec![schedule("P1", minutes[0]), schedule("P2", minutes[1])],

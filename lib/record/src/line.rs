@@ -59,6 +59,7 @@ impl Line {
                     .field("level", &ground.level.to_string())
                     .field("shift", &shift)
                     .field("age", &format!("{}s", ground.age.as_seconds()))
+                    .field("late", &ground.late.map(|seen| seen.to_string()).unwrap_or_default())
                     .field("claim", ground.claim.word())
                     .field("why", ground.claim.reason());
             }

@@ -138,6 +138,8 @@ record! {
     start: Option<Timestamp>,
     /// And when it ends.
     end: Option<Timestamp>,
+    /// When this host first saw the shift, if that was less than 15 minutes before it began.
+    late: Option<Timestamp>,
     /// Seconds since the sync that told.
     age_seconds: Option<i64>,
     /// The most that these may be, where they are more.
@@ -208,6 +210,7 @@ impl Record {
                 level: Some(ground.level),
                 start: Some(ground.window.start()),
                 end: Some(ground.window.end()),
+                late: ground.late,
                 age_seconds: Some(ground.age.as_seconds()),
                 claim: ground.claim.word().to_string(),
                 why: ground.claim.reason().to_string(),

@@ -33,6 +33,7 @@ fn roster() -> Roster {
     let hours = |from, to| Window::new(NOW.plus(Span::hours(from)), NOW.plus(Span::hours(to))).unwrap();
     let shift = |person: &str, window| Shift { schedule: 0, principal: name(person), level: 1, window };
     Roster {
+        late: Vec::new(),
         published: NOW,
         floor: NOW,
         schedules: vec![Schedule {

@@ -3,6 +3,7 @@
 //! Its tables are an interface: `sqlite3 roster.db 'SELECT * FROM shift'` is something people do.
 //! Instants are seconds since the epoch. There are no mail addresses and no secrets in it.
 
+mod late;
 mod part;
 mod reread;
 
@@ -80,12 +81,18 @@ pub struct Mapping {
     pub ground: String,
 }
 
-/// Replaces the roster at `path`, if readers will take the new one: one that they refuse would shut everybody out.
+/// Replaces the roster at `path`, if readers will take the new one: one that they refuse would shut everybody out. What of
+/// it is late is written first, beside it.
+///
+/// # Errors
+/// Nothing was replaced but perhaps that.
 pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {
+    late::write(path, &roster.late)?;
     replace(path, 0o644, |temporary| -> Result<(), Damaged> {
         write(temporary, roster, mappings)?;
         let written = SCHEMA.open_written(temporary)?;
-        let read = read_rows(&written).and_then(|read| Ok((read, read_mappings(&written)?)));
+        let with_late = |read| Roster { late: roster.late.clone(), ..read };
+        let read = read_rows(&written).and_then(|read| Ok((with_late(read), read_mappings(&written)?)));
         match read {
             Ok((back, _)) if back == *roster => Ok(()),
             Ok(_) => Err("it does not read back as it was written; please report this".into()),
@@ -154,12 +161,14 @@ pub fn read(path: &Path, now: Timestamp) -> Result<Roster, StoreError> {
     Ok(roster)
 }
 
-/// Dates `roster`, read from `path`, by later readings of the same, and by what its last sync knew of the time. A schedule that was read while the clock was ahead was read after
+/// Adds to `roster`, read from `path`, what is kept beside it: later readings of the same, what of it is late, and what its
+/// last sync knew of the time. A schedule that was read while the clock was ahead was read after
 /// the instant that is proven.
 fn date(roster: &mut Roster, path: &Path, now: Timestamp) {
     if let Some(reread) = Reread::read(path) {
         reread.apply(roster);
     }
+    roster.late = late::read(path);
     let proven = clock::proven(path);
     let proven = proven.as_ref();
     roster.floor = clock::floor(roster.published, proven, now);
@@ -266,6 +275,7 @@ impl Reader {
             floor: published,
             schedules: Vec::new(),
             shifts: Shifts::default(),
+            late: Vec::new(),
             eligible: Default::default(),
         };
         let is_ordered = tables.has("shift_time");

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use host::config::Source;
-use policy::{Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
+use policy::{
+    Principal, Roster, Rules, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window, late_shifts,
+};
 use record::Escaped;
 use sources::fetch::{Fetched, SKEW};
 use sources::identity::{Mapped, MappedBy, People, Unmapped};
@@ -319,6 +321,7 @@ impl<'a> RosterBuilder<'a> {
         let published =
             self.schedules.iter().map(|taken| taken.schedule.synced).fold(self.now, Timestamp::max);
         let mut roster = Roster {
+            late: Vec::new(),
             published,
             floor: published,
             schedules: Vec::new(),
@@ -335,6 +338,7 @@ impl<'a> RosterBuilder<'a> {
         }
         roster.shifts = shifts.into();
         roster.eligible = eligibility(people, roster.shifts.iter().map(|shift| &shift.principal));
+        roster.late = late_shifts(self.previous.roster(), &roster, self.now);
         Summary {
             changes: Changes::between(self.previous.roster(), &roster, self.now),
             ahead: merged(self.concerns),

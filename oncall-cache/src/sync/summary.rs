@@ -93,6 +93,7 @@ mod tests {
         let window = Window::new(now.minus(Span::hours(1)), now.plus(Span::hours(1))).unwrap();
         let alice = Principal::new("alice").unwrap();
         let roster = Roster {
+            late: Vec::new(),
             published: now,
             floor: now,
             schedules: vec![Schedule {

@@ -335,6 +335,7 @@ fn ground_json(decision: &Decision) -> Value {
             "stretch_end": ground.stretch.end().to_string(),
             "age_seconds": ground.age.as_seconds(),
             "old": ground.is_old,
+            "late": ground.late.map(|seen| seen.to_string()),
             "claim": ground.claim.word(),
             "why": ground.claim.reason(),
         }),

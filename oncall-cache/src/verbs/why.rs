@@ -96,6 +96,9 @@ impl Answer {
                 facts.push(("rule", ground.rule.clone()));
                 let old = if ground.is_old { ", longer than warn_age; still valid" } else { "" };
                 facts.push(("last read", format!("{} ago{old}", ground.age)));
+                facts.extend(
+                    ground.late.map(|seen| ("late", format!("this host first saw the shift {}", full(seen)))),
+                );
                 facts.extend(claim(&ground.claim).map(|said| ("why", said)));
                 facts
             }

@@ -124,6 +124,7 @@ fn name(text: &str) -> Principal {
 fn roster() -> Roster {
     let window = Window::new(NOW.minus(Span::hours(1)), NOW.plus(Span::hours(1))).unwrap();
     Roster {
+        late: Vec::new(),
         published: NOW,
         floor: NOW,
         schedules: vec![Schedule {

@@ -18,6 +18,8 @@ pub struct OnCall {
     pub lookahead: Span,
     /// How old news may be, for each source and schedule that says so, and for all others.
     pub ages: Ages,
+    /// The sources of whose late shifts a reason is asked.
+    pub late_claims: BTreeSet<String>,
     /// `http://host:port` of the proxy through which providers are asked; none is guessed from the environment.
     pub proxy: Option<String>,
     /// Every source, in the file's order.
@@ -224,6 +226,7 @@ struct SourceSection {
     schedules: Vec<String>,
     #[serde(default = "first_level")]
     max_escalation_level: Spanned<u8>,
+    late: Option<Spanned<String>>,
     #[serde(default)]
     people: BTreeMap<String, Spanned<String>>,
     // `flatten` would lose the line of a mistake.
@@ -272,10 +275,13 @@ impl OnCallSection {
         let lookahead = self.lookahead.0;
         let all = age_limit(&self.warn_age, &self.max_age, lookahead)?;
         unique(self.source.iter().map(|section| &section.get_ref().name), "[[oncall.source]]")?;
-        let mut ages = Ages { all, sources: BTreeMap::new() };
+        let (mut ages, mut late_claims) = (Ages { all, sources: BTreeMap::new() }, BTreeSet::new());
         for section in &self.source {
             let name = section.get_ref().name.get_ref().clone();
             let limits = section.get_ref().check_ages((&self.warn_age, &self.max_age), lookahead)?;
+            if section.get_ref().asks_late()? {
+                late_claims.insert(name.clone());
+            }
             ages.sources.insert(name, limits);
         }
         let proxy = self.proxy.map(check_proxy).transpose()?;
@@ -291,7 +297,7 @@ impl OnCallSection {
                 app.kept_in = roster.with_file_name(format!("oauth-{name}.json"));
             }
         }
-        Ok(OnCall { lookahead, ages, proxy, sources })
+        Ok(OnCall { lookahead, ages, late_claims, proxy, sources })
     }
 }
 
@@ -336,6 +342,15 @@ impl SourceSection {
             ages.schedules.insert(schedule.get_ref().clone(), age_limit(warn, max, lookahead)?);
         }
         Ok(ages)
+    }
+
+    /// Is a reason asked of people whose shift was not known here in time?
+    fn asks_late(&self) -> Result<bool, Problem> {
+        match self.late.as_ref().map(|late| (late, late.get_ref().as_str())) {
+            None | Some((_, "flag")) => Ok(false),
+            Some((_, "claim")) => Ok(true),
+            Some((late, word)) => Err(problem(late, format!("late = `{word}`; write \"flag\" or \"claim\""))),
+        }
     }
 
     fn check(

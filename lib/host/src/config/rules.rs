@@ -89,6 +89,7 @@ impl PolicySection {
         unique(self.shared_account.iter().map(|shared| &shared.account), "[[policy.shared_account]]")?;
         let compiled = Rules::compiled();
         Ok(Rules {
+            late_claims: Default::default(),
             guarded_accounts: match &self.guarded_accounts {
                 Some(written) => accounts(written)?,
                 None => compiled.guarded_accounts,

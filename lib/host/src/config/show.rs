@@ -267,7 +267,7 @@ fn show_piece(piece: &Piece) -> String {
 }
 
 fn show_oncall(oncall: &OnCall) -> Option<Value> {
-    let OnCall { lookahead, ages: Ages { all, sources: _ }, proxy, sources } = oncall;
+    let OnCall { lookahead, ages: Ages { all, sources: _ }, late_claims: _, proxy, sources } = oncall;
     let AgeLimit { warn_age, max_age } = *all;
     table([
         ("warn_age", span(warn_age)),
@@ -290,6 +290,7 @@ fn show_source(source: &Source, oncall: &OnCall) -> Option<Value> {
         ("name", text(name)),
         ("schedules", list(schedules, text)),
         ("max_escalation_level", number(*max_escalation_level)),
+        ("late", text(if oncall.late_claims.contains(name) { "claim" } else { "flag" })),
         ("people", table(people.iter().map(|(user, person)| (user.as_str(), text(person.as_str()))))),
         ("schedule", table(own)),
     ];
@@ -370,6 +371,7 @@ fn show_policy(rules: &Rules) -> Option<Value> {
         mode,
         help,
         ages: _,
+        late_claims: _,
         names: _,
     } = rules;
     let mode = match mode {

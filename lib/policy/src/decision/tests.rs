@@ -33,6 +33,7 @@ fn add(roster: &mut Roster, shift: Shift) {
 /// alice 09–18, bob 18–21; alice, bob and carol are eligible, dave is not.
 fn roster() -> Roster {
     Roster {
+        late: Vec::new(),
         published: at(9, 0, 0),
         floor: at(9, 0, 0),
         schedules: vec![Schedule {

@@ -1,6 +1,6 @@
 //! The reason that people on call state, against a reference as well.
 
-use policy::{Claimed, Claims};
+use policy::{Claimed, Claims, LateShift};
 
 use super::*;
 
@@ -26,7 +26,13 @@ fn is_open(world: &World, person: &Principal, claims: Claims<'_>, now: Timestamp
     let opens = |shift: &&Shift| {
         let schedule = &roster.schedules[shift.schedule];
         let is_old = now.since(schedule.synced) > rules.ages.of(schedule).warn_age;
-        counting(shift).iter().any(|rule| !rule.claim)
+        let reference = &schedule.reference;
+        let is_late = roster.late.iter().any(|part| {
+            (&part.schedule, &part.principal, part.level) == (reference, person, shift.level)
+                && part.window.contains(now)
+        });
+        let asks_late = is_late && rules.late_claims.contains(&reference.source);
+        counting(shift).iter().any(|rule| !rule.claim) && !asks_late
             || is_old
             || match claims {
                 Claims::NotAsked | Claims::Closed => true,
@@ -42,8 +48,28 @@ fn is_open(world: &World, person: &Principal, claims: Claims<'_>, now: Timestamp
     Some(now_on_call.any(|shift| opens(&shift)))
 }
 
+/// Some parts of shifts are late, and of some sources a reason is asked for that.
+fn make_late(dice: &mut Dice, world: &mut World) {
+    let sources = ["pd", "rota"].into_iter().filter(|_| dice.one_in(2)).map(str::to_string);
+    world.rules.late_claims = sources.collect();
+    let roster = &world.roster;
+    let part = |shift: &Shift, window| LateShift {
+        schedule: roster.schedules[shift.schedule].reference.clone(),
+        principal: shift.principal.clone(),
+        level: shift.level,
+        window,
+        seen: Timestamp::from_unix(1_000),
+    };
+    let mut late = Vec::new();
+    for shift in &roster.shifts {
+        let window = Window::new(dice.instant(), dice.instant()).filter(|_| dice.one_in(2));
+        late.extend(window.map(|window| part(shift, window)));
+    }
+    world.roster.late = late;
+}
+
 #[test]
-fn a87_a_reason_is_asked_of_people_on_call_alone_and_the_answer_holds_until_it_says() {
+fn a87_a98b_a_reason_is_asked_of_people_on_call_alone_and_the_answer_holds_until_it_says() {
     let (plain, root) = (Facts::default(), Facts { uid: Some(0), root_groups: vec![] });
     let people = PEOPLE.map(|name| Principal::new(name).unwrap());
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
@@ -53,6 +79,7 @@ fn a87_a_reason_is_asked_of_people_on_call_alone_and_the_answer_holds_until_it_s
         for rule in &mut world.rules.rules {
             rule.claim = !dice.one_in(3);
         }
+        make_late(&mut dice, &mut world);
         let at = Timestamp::from_unix(880 + 60 * dice.roll(26).cast_signed());
         let claimed = Claimed { at, reason: "INC-42".to_string() };
         let claims = match dice.roll(5) {

@@ -67,6 +67,7 @@ fn any_record(dice: &mut Dice) -> Record {
         [Guard::Sudo, Guard::Doas, Guard::Polkit, Guard::UidZero, groups, Guard::Shared, Guard::Named];
     let dropped = (0..dice.below(3)).map(|number| (format!("bob{number}-"), 1 + number as u64));
     Record {
+        late: Default::default(),
         dropped: Counts(dropped.collect()),
         seq: some(dice, |_| u64::MAX),
         time: any_time(dice),

@@ -107,6 +107,7 @@ mod tests {
             horizon: at(synced + 1000),
         };
         Roster {
+            late: Vec::new(),
             published: at(5),
             floor: at(5),
             schedules: vec![schedule("pd", 0), schedule("pd2", -60), schedule("rota", 0)],

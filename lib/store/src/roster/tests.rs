@@ -12,6 +12,7 @@ fn example() -> Roster {
     let alice = Principal::new("alice").unwrap();
     let at = Timestamp::from_unix;
     Roster {
+        late: Vec::new(),
         published: at(1000),
         floor: at(1000),
         schedules: vec![Schedule {
@@ -198,6 +199,7 @@ fn expected(whole: &Roster, wanted: &[usize], part: Part<'_>) -> Roster {
     let number = |shift: &Shift| wanted.iter().position(|number| *number == shift.schedule).unwrap();
     let own = whole.shifts.iter().filter(counts).filter(|shift| people.contains(&shift.principal));
     Roster {
+        late: Vec::new(),
         published: whole.published,
         floor: whole.floor,
         schedules: wanted.iter().map(|number| whole.schedules[*number].clone()).collect(),

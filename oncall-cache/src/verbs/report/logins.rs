@@ -126,6 +126,11 @@ pub struct Logins {
     last: Option<Numbered>,
 }
 
+/// That this host did not know of the shift in time.
+fn late(record: &Record) -> String {
+    record.late.map(|seen| format!(", late: first seen {seen}")).unwrap_or_default()
+}
+
 /// What somebody on call has stated, or that they could not, where their rule asks for it.
 fn claim(record: &Record) -> String {
     match (record.claim.as_str(), &record.why) {
@@ -343,7 +348,7 @@ impl<'a> Replay<'a> {
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let login = Login {
             class: Class::of(&record),
-            ground: parts.join(" by rule ") + &claim(&record),
+            ground: parts.join(" by rule ") + &late(&record) + &claim(&record),
             reason: reason(&record),
             opened: (record.phase() == Some(Phase::Session)).then_some(at),
             id: record.id,

@@ -22,6 +22,7 @@ fn host_of(config: &str) -> HostState {
     let window = Window::new(NOW.minus(Span::hours(1)), NOW.plus(Span::hours(1))).unwrap();
     let shift = |person| Shift { schedule: 0, principal: name(person), level: 1, window };
     let roster = Roster {
+        late: Vec::new(),
         published: NOW,
         floor: NOW,
         schedules: vec![Schedule {
