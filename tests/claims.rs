@@ -227,7 +227,7 @@ fn a98b_a_shift_that_somebody_gave_themselves_just_now_is_told_and_may_need_a_re
     suite.sync();
     suite.sync();
     let _ = suite.decisions();
-    assert_eq!(text(&sudo(suite, "bob")), "0\n");
+    said(&sudo(suite, "bob"), 0, "0");
     let line = suite.decisions().concat();
     let seen = line.split(" late=").nth(1).and_then(|rest| rest.split_ascii_whitespace().next());
     let seen = seen.unwrap_or_else(|| panic!("bob's shift is not late: {line}")).to_string();
