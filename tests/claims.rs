@@ -256,7 +256,7 @@ fn a98b_a_shift_that_somebody_gave_themselves_just_now_is_told_and_may_need_a_re
     configure("late = 'never'\n");
     said(
         &suite.host.sh("oncall-cache config check /etc/authkeys/config.toml"),
-        1,
+        2,
         "write \"flag\" or \"claim\"",
     );
 }
