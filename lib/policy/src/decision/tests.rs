@@ -4,8 +4,7 @@ use crate::{
     SourceAges, Span, Who, Window,
 };
 use alloc::collections::BTreeMap;
-use alloc::string::String;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec;
 
 const NINE: i64 = 1_795_165_200; // 2026-11-20T09:00:00Z
@@ -33,9 +32,9 @@ fn add(roster: &mut Roster, shift: Shift) {
 /// alice 09–18, bob 18–21; alice, bob and carol are eligible, dave is not.
 fn roster() -> Roster {
     Roster {
-        late: Vec::new(),
         published: at(9, 0, 0),
         floor: at(9, 0, 0),
+        late: Vec::new(),
         schedules: vec![Schedule {
             reference: reference("P1"),
             provider_id: "P1".to_string(),
