@@ -226,7 +226,7 @@ fn what_a_pull_costs_on_the_wire_is_one_figure() {
 
 #[test]
 fn paths_of_the_tree_that_pages_name_are_there() {
-    const ROOMS: [&str; 11] = [
+    const ROOMS: [&str; 12] = [
         ".ci/",
         "authkeys/",
         "docs/",
@@ -235,6 +235,7 @@ fn paths_of_the_tree_that_pages_name_are_there() {
         "nss-hook/",
         "oncall-cache/",
         "oncall-collector/",
+        "oncall-notify/",
         "packaging/",
         "pam-hook/",
         "tests/",

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod told;
 
 use std::error::Error;
 use std::fmt;
@@ -62,7 +63,7 @@ pub struct Client {
 }
 
 /// What the API answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,

@@ -8,6 +8,7 @@
 
 mod address;
 mod aside;
+mod stream;
 
 use std::error;
 use std::fmt;
@@ -23,6 +24,7 @@ use trust::{Owner, Refusal};
 pub use address::{CALLED, compare_address};
 pub use aside::{AsideError, ResolveError, aside, resolve};
 pub use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
+pub use stream::{Stream, connect, finish, secure};
 
 /// The largest file of certificates; Debian's bundle is a fifth of a megabyte.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;

@@ -1,0 +1,71 @@
+//! GELF 1.1, Graylog's format: JSON, over TCP with a zero byte behind each message, or as one datagram.
+
+use std::net::UdpSocket;
+
+use policy::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Failure, LIMIT, Message, facts, stream};
+use crate::config::{Gelf, Transport};
+use crate::notice::Notice;
+use crate::words::cut;
+
+/// The most that one datagram carries everywhere without being told in parts: GELF's own limit for a chunk.
+const LARGEST_DATAGRAM: usize = 8_192;
+
+/// Severity notice, as syslog counts.
+const LEVEL: u8 = 5;
+
+/// Sends it.
+pub fn deliver(gelf: &Gelf, message: &Message<'_>) -> Result<(), Failure> {
+    let mut body = body(message).to_string().into_bytes();
+    if gelf.transport == Transport::Udp {
+        return datagram(gelf, &body);
+    }
+    body.push(0);
+    stream::send(&gelf.host, gelf.port, None, &body)
+}
+
+fn body(message: &Message<'_>) -> Value {
+    let mut body = Map::new();
+    let host = match message.notice {
+        Notice::One(one) if !one.get("host").is_empty() => one.get("host").to_string(),
+        _ => "oncall-notify".to_string(),
+    };
+    body.insert("version".into(), json!("1.1"));
+    body.insert("host".into(), json!(host));
+    body.insert("short_message".into(), json!(cut(&message.text, 1_000)));
+    body.insert("timestamp".into(), json!(message.notice.at().max(0)));
+    body.insert("level".into(), json!(LEVEL));
+    body.insert("_notice".into(), json!(message.notice.id()));
+    match message.notice {
+        // `_id` is Graylog's own name and may not be sent.
+        Notice::One(one) => {
+            one.fields.iter().filter(|(name, _)| *name != "host" && *name != "notice").for_each(
+                |(name, value)| {
+                    let name = if name == "id" { "record" } else { name.as_str() };
+                    body.insert(format!("_{name}"), json!(value));
+                },
+            )
+        }
+        Notice::Many(many) => {
+            body.insert("_count".into(), json!(many.count));
+            body.insert("_first".into(), json!(Timestamp::from_unix(many.first).to_string()));
+            body.insert("_digest".into(), json!(facts(message.notice).to_string()));
+        }
+    }
+    Value::Object(body)
+}
+
+fn datagram(gelf: &Gelf, body: &[u8]) -> Result<(), Failure> {
+    if body.len() > LARGEST_DATAGRAM {
+        return Err(Failure::never("it is larger than a datagram of 8192 bytes; use tcp"));
+    }
+    let addresses = tls::resolve(&gelf.host, gelf.port, LIMIT).map_err(Failure::later)?;
+    let address = addresses.first().ok_or_else(|| Failure::later("the name has no address"))?;
+    let here = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(here)?;
+    socket.connect(address)?;
+    socket.send(body)?;
+    Ok(())
+}

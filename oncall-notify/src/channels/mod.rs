@@ -1,0 +1,175 @@
+//! Delivering one notice by a channel. Each kind has a file, and knows no other.
+
+mod gelf;
+mod mail;
+mod pagerduty;
+mod slack;
+mod stream;
+mod syslog;
+mod webhook;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use host::secret::Secret;
+use http::{Client, HttpError, Reply, RetryAfter, Route};
+use serde_json::{Value, json};
+
+use crate::config::{Channel, Kind, People};
+use crate::notice::{Notice, instant};
+use crate::spool::Entry;
+
+/// Within so long an attempt has an end.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// What this program calls itself.
+const AGENT: &str = concat!("oncall-notify/", env!("CARGO_PKG_VERSION"));
+
+/// Why a notice was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// It may be later; after how long, where the service says so.
+    Later(String, Option<Duration>),
+    /// It never will be: the service does not want this one.
+    Never(String),
+}
+
+impl Failure {
+    /// It may be delivered later, who knows when.
+    pub fn later(why: impl std::fmt::Display) -> Self {
+        Self::Later(why.to_string(), None)
+    }
+
+    /// This notice will not be.
+    pub fn never(why: impl std::fmt::Display) -> Self {
+        Self::Never(why.to_string())
+    }
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        Self::later(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::later(error)
+    }
+}
+
+/// A notice in a channel's words.
+pub struct Message<'n> {
+    pub notice: &'n Notice,
+    /// On one line.
+    pub subject: String,
+    pub text: String,
+    /// The mail address of whoever reads it, where that is one person.
+    pub reader: Option<String>,
+}
+
+/// Who gets this notice by this channel: the person, where it tells people, or everybody (nothing).
+pub fn recipient(channel: &Channel, notice: &Notice) -> String {
+    if channel.kind.tells_people() { notice.person().to_string() } else { String::new() }
+}
+
+/// Delivers what waits.
+///
+/// # Errors
+/// Why it was not delivered.
+pub fn deliver(channel: &Channel, people: &People, entry: &Entry) -> Result<(), Failure> {
+    let message = message(channel, people, entry)?;
+    match &channel.kind {
+        Kind::Slack(slack) => slack::deliver(slack, &message),
+        Kind::Mail(mail) => mail::deliver(mail, &message),
+        Kind::Webhook(webhook) => webhook::deliver(webhook, &message),
+        Kind::PagerDuty(pagerduty) => pagerduty::deliver(pagerduty, &message),
+        Kind::Gelf(gelf) => gelf::deliver(gelf, &message),
+        Kind::Syslog(syslog) => syslog::deliver(syslog, &message),
+    }
+}
+
+/// The message that this channel would send.
+///
+/// # Errors
+/// Nobody can be told.
+pub fn message<'n>(channel: &Channel, people: &People, entry: &'n Entry) -> Result<Message<'n>, Failure> {
+    let (subject, text) = channel.words.say(&entry.notice, &people.revoke);
+    let reader = if channel.kind.tells_people() {
+        let address = people.address(&entry.recipient);
+        Some(address.ok_or_else(|| {
+            Failure::never(format_args!("no mail address of `{}` is known", entry.recipient))
+        })?)
+    } else {
+        None
+    };
+    Ok(Message { notice: &entry.notice, subject, text, reader })
+}
+
+/// A client for one attempt.
+fn client(base: &str, ca_file: &Path, proxy: Option<&String>) -> Result<Client, Failure> {
+    let deadline = Instant::now() + LIMIT;
+    let route = Route { agent: AGENT, ca_file, proxy: proxy.map(String::as_str), deadline };
+    Ok(Client::new(base, route, &[])?)
+}
+
+fn secret(file: &Path) -> Result<Secret, Failure> {
+    Secret::read(file).map_err(Failure::later)
+}
+
+/// What the status of an answer means for a notice. What is wrong with this one alone will be wrong with it for ever;
+/// all else somebody mends.
+fn judge(reply: &Reply) -> Result<(), Failure> {
+    match reply.status {
+        200..=299 => Ok(()),
+        400 | 413 | 414 | 422 => {
+            Err(Failure::never(format_args!("the service refuses it: status {}", reply.status)))
+        }
+        status => {
+            let after = match reply.retry() {
+                RetryAfter::In(span) => u64::try_from(span.as_seconds()).ok().map(Duration::from_secs),
+                RetryAfter::At(_) | RetryAfter::Unknown => None,
+            };
+            Err(Failure::Later(format!("the service answers status {status}"), after))
+        }
+    }
+}
+
+/// What a notice says, for programs.
+fn facts(notice: &Notice) -> Value {
+    match notice {
+        Notice::One(one) => json!({ "kind": "record", "record": one.fields }),
+        Notice::Many(many) => {
+            let names = |names: &crate::notice::Names| {
+                let (count, more) = names.count();
+                json!({ "count": count, "more": more, "names": names.iter().take(100).collect::<Vec<_>>() })
+            };
+            let digest = json!({
+                "count": many.count, "crowded": many.crowded,
+                "first": instant(many.first), "last": instant(many.last),
+                "people": names(&many.people), "accounts": names(&many.accounts),
+                "hosts": names(&many.hosts), "events": names(&many.events),
+            });
+            json!({ "kind": "digest", "digest": digest })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_one_notice_holds_up_no_other() {
+        let judged = |status: u16, after: Option<&str>| {
+            judge(&Reply { status, retry_after: after.map(str::to_string), ..Reply::default() })
+        };
+        assert_eq!(judged(202, None), Ok(()));
+        assert!(matches!(judged(400, None), Err(Failure::Never(_))));
+        let after = Some(Duration::from_secs(7));
+        assert!(matches!(judged(429, Some("7")), Err(Failure::Later(_, told)) if told == after));
+        for status in [301, 401, 403, 404, 500, 503] {
+            assert!(matches!(judged(status, None), Err(Failure::Later(_, None))), "{status}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Sending bytes over TCP or TLS to a server that answers nothing.
+//!
+//! Nothing confirms what was sent. What can be seen is that the server read to our end of the connection and closed its
+//! own: one that dies, or that closes before it has read everything, resets the connection instead.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+
+use super::{Failure, LIMIT};
+
+/// The most that is read of a server that has nothing to say.
+const MOST_READ: u64 = 64 * 1024;
+
+/// Sends `bytes`, and waits until the server has seen their end. `ca_file`: who vouches for it, by TLS.
+pub fn send(host: &str, port: u16, ca_file: Option<&Path>, bytes: &[u8]) -> Result<(), Failure> {
+    let called = format!("{host} port {port}");
+    let problem = |error: std::io::Error| Failure::later(format_args!("{called}: {error}"));
+    let stream = tls::connect(host, port, LIMIT).map_err(problem)?;
+    match ca_file {
+        None => plain(stream, bytes).map_err(problem),
+        Some(file) => {
+            let authorities = tls::Authorities::read(file).map_err(Failure::later)?;
+            let mut stream = tls::secure(stream, host, &authorities).map_err(problem)?;
+            stream.write_all(bytes).map_err(problem)?;
+            tls::finish(&mut stream).map_err(problem)?;
+            // A server that closes without TLS's own goodbye has read what was sent all the same.
+            match read_to_end(&mut stream) {
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
+                other => other.map_err(problem),
+            }
+        }
+    }
+}
+
+fn plain(mut stream: TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    read_to_end(&mut stream)
+}
+
+fn read_to_end(stream: &mut impl Read) -> std::io::Result<()> {
+    let mut nothing = Vec::new();
+    stream.take(MOST_READ).read_to_end(&mut nothing).map(drop)
+}

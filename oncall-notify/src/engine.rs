@@ -1,0 +1,244 @@
+//! From lines to what waits for channels: read, filter, window, spool, and then what is remembered, in this order. A
+//! process that is killed in between reads the same lines again and writes the same notices over again.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::Timestamp;
+
+use crate::channels::recipient;
+use crate::config::{Channel, Config};
+use crate::follow::places::{Found, directories};
+use crate::follow::{Follower, Line};
+use crate::notice::{Notice, One};
+use crate::spool::{Entry, Spool};
+use crate::state::State;
+use crate::words;
+
+/// A record that is older when it is read came late, and is told with others that did.
+const LATE: i64 = 3_600;
+
+/// How long reading waits for a channel that delivers and has much to do, after each step.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// All that a run works with.
+pub struct Engine {
+    pub config: Config,
+    pub follower: Follower,
+    pub state: State,
+    /// By the names of channels.
+    pub spools: BTreeMap<String, Arc<Spool>>,
+    /// Does this host run it for the first time? Then files that are there are read from their end.
+    first: bool,
+}
+
+/// What came of a step.
+pub struct Step {
+    /// Is there more to read?
+    pub more: bool,
+    /// The files that there are.
+    pub found: Vec<Found>,
+}
+
+/// A notice on its way to a channel.
+struct Outgoing {
+    channel: usize,
+    notice: Notice,
+}
+
+impl Engine {
+    /// Takes up what was left in the state directory; `now`: the first run begins here.
+    ///
+    /// # Errors
+    /// What cannot be read or made.
+    pub fn open(config: Config, now: Timestamp) -> Result<Self, String> {
+        let kept = State::load(&config.state)?;
+        let first = kept.is_none();
+        let mut state = kept.unwrap_or_default();
+        state.keep_channels(|name| config.channel(name).is_some());
+        let mut spools = BTreeMap::new();
+        for channel in &config.channels {
+            let directory = spool_of(&config.state, &channel.name);
+            let spool = Spool::open(&directory, channel.most, state.next)
+                .map_err(|error| format!("{}: {error}", directory.display()))?;
+            spools.insert(channel.name.clone(), Arc::new(spool));
+        }
+        let follower = Follower::new(std::mem::take(&mut state.positions));
+        let mut engine = Self { config, follower, state, spools, first };
+        if first {
+            engine.follower.look(&engine.config.files, true, now.unix());
+            engine.save()?;
+            engine.first = false;
+        }
+        Ok(engine)
+    }
+
+    /// Reads on in each file once, and tells channels what came of it.
+    ///
+    /// # Errors
+    /// Nothing was remembered: what was read will be read again.
+    pub fn step(&mut self, now: Timestamp) -> Result<Step, String> {
+        let before = (self.follower.positions.clone(), self.state.clone());
+        let outcome = self.try_step(now);
+        if outcome.is_err() {
+            (self.follower.positions, self.state) = before;
+        }
+        outcome
+    }
+
+    fn try_step(&mut self, now: Timestamp) -> Result<Step, String> {
+        let files = self.follower.look(&self.config.files, self.first, now.unix());
+        let (mut more, mut lines) = (false, Vec::new());
+        let moved = self.follower.positions.clone();
+        for (number, found) in &files {
+            match self.follower.read(*number, found) {
+                Ok(chunk) => {
+                    more |= chunk.more;
+                    self.count_unreadable(chunk.unreadable, &found.path);
+                    lines.extend(chunk.lines);
+                }
+                Err(error) => self.follower.tell_once(&format!("{}: {error}", found.path.display())),
+            }
+        }
+        let mut outgoing = self.sort(lines, now);
+        if !more {
+            outgoing.extend(self.ended(now));
+        }
+        let found = files.into_iter().map(|(_, found)| found).collect();
+        if !outgoing.is_empty() || moved != self.follower.positions || self.state.positions != moved {
+            self.hand_over(outgoing)?;
+        }
+        Ok(Step { more, found })
+    }
+
+    fn count_unreadable(&mut self, count: u64, path: &Path) {
+        if count > 0 {
+            self.state.unreadable = self.state.unreadable.saturating_add(count);
+            let told = format!(
+                "{}: has lines that are no records; they are counted and passed over",
+                path.display()
+            );
+            self.follower.tell_once(&told);
+        }
+    }
+
+    /// Which channels take which records.
+    fn sort(&mut self, lines: Vec<Line>, now: Timestamp) -> Vec<Outgoing> {
+        let mut outgoing = Vec::new();
+        for line in lines {
+            let Some(one) = One::read(&line.text, &line.sender) else {
+                self.count_unreadable(1, &line.directory);
+                continue;
+            };
+            // Nobody logged in.
+            if one.get("event") == "test" || !self.state.is_new(&line.directory, &one, now.unix()) {
+                continue;
+            }
+            let is_late = now.unix().saturating_sub(one.at) > LATE;
+            for number in 0..self.config.channels.len() {
+                let Some(channel) = self.config.channels.get(number) else { continue };
+                if !takes(channel, &one, &mut self.follower) {
+                    continue;
+                }
+                let told = match channel.window {
+                    None => Some(one.clone()),
+                    Some(length) => {
+                        self.state.offer(&channel.name, length.as_seconds(), one.clone(), is_late, now.unix())
+                    }
+                };
+                outgoing.extend(told.map(|one| Outgoing { channel: number, notice: Notice::One(one) }));
+            }
+        }
+        outgoing
+    }
+
+    /// What is told of windows that have ended.
+    fn ended(&mut self, now: Timestamp) -> Vec<Outgoing> {
+        let mut outgoing = Vec::new();
+        for (number, channel) in self.config.channels.iter().enumerate() {
+            let Some(length) = channel.window else { continue };
+            let digests = self.state.ended(&channel.name, length.as_seconds(), now.unix());
+            let digests =
+                digests.into_iter().map(|many| Outgoing { channel: number, notice: Notice::Many(many) });
+            outgoing.extend(digests);
+        }
+        outgoing
+    }
+
+    /// Writes what is to be delivered, then remembers it, then has it delivered.
+    fn hand_over(&mut self, outgoing: Vec<Outgoing>) -> Result<(), String> {
+        let mut written: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for one in outgoing {
+            let Some(channel) = self.config.channels.get(one.channel) else { continue };
+            let Some(spool) = self.spools.get(&channel.name) else { continue };
+            let entry =
+                Entry { covers: vec![], recipient: recipient(channel, &one.notice), notice: one.notice };
+            let number = self.state.next;
+            self.state.next += 1;
+            spool.write(number, &entry).map_err(|error| error.to_string())?;
+            written.entry(channel.name.clone()).or_default().push(number);
+        }
+        for name in written.keys() {
+            if let Some(spool) = self.spools.get(name) {
+                spool.sync().map_err(|error| error.to_string())?;
+            }
+        }
+        self.save()?;
+        for (name, numbers) in written {
+            let Some(spool) = self.spools.get(&name) else { continue };
+            let dropped = spool.enqueue(&numbers);
+            if dropped > 0 {
+                let told =
+                    format!("channel {name}: {dropped} records are not told, there is no room for more");
+                host::output::complain(crate::PROGRAM, told);
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), String> {
+        self.state.positions.clone_from(&self.follower.positions);
+        self.state.save(&self.config.state)
+    }
+
+    /// Waits for channels that deliver and have much to do.
+    pub fn wait_for_room(&self) {
+        self.spools.values().for_each(|spool| spool.wait_for_room(PATIENCE));
+    }
+
+    /// Where something new shows.
+    pub fn directories(&self, found: &[Found]) -> Vec<PathBuf> {
+        directories(&self.config.files, found)
+    }
+}
+
+/// The directory of what waits for a channel.
+pub fn spool_of(state: &Path, channel: &str) -> PathBuf {
+    state.join("spool").join(channel)
+}
+
+/// Does the channel take it? If its filter cannot tell, it does.
+pub fn takes(channel: &Channel, one: &One, follower: &mut Follower) -> bool {
+    words::takes(&channel.filter, &Notice::One(one.clone())).unwrap_or_else(|problem| {
+        follower.tell_once(&format!(
+            "channel {}: filter: {problem}; it takes what it cannot judge",
+            channel.name
+        ));
+        true
+    })
+}
+
+/// Makes the directory that belongs to this program.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! What waits for one channel: a file for each notice, named by its number, and the newest of them are never left out.
+//!
+//! A file is there whole or not at all. One that stands for many names the numbers that it stands for; where those are
+//! still there, this program ended between two steps, and they are removed at its next start. Numbers that the state does
+//! not know yet are of a step that was not finished, and are read from the record again.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::notice::{Many, Notice};
+
+/// One notice that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The numbers that it stands for, besides its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<u64>,
+    /// Do no others wait for this recipient? Empty: everybody of the channel.
+    pub recipient: String,
+    pub notice: Notice,
+}
+
+/// The spool of one channel.
+pub struct Spool {
+    directory: PathBuf,
+    most: usize,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<u64>,
+    /// What is being delivered.
+    taken: Option<u64>,
+    /// Was the last attempt good, or is there none yet?
+    is_well: bool,
+}
+
+impl Spool {
+    /// The spool in `directory`, without what the state does not know: numbers from `next` on.
+    ///
+    /// # Errors
+    /// It cannot be made, read or cleaned.
+    pub fn open(directory: &Path, most: usize, next: u64) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let mut numbers = BTreeSet::new();
+        for entry in fs::read_dir(directory)? {
+            let name = entry?.file_name();
+            match name.to_str().and_then(|name| name.strip_suffix(".json")?.parse::<u64>().ok()) {
+                Some(number) if number < next => _ = numbers.insert(number),
+                // Half written, or of a step that was not finished.
+                _ => fs::remove_file(directory.join(name))?,
+            }
+        }
+        let spool = Self {
+            directory: directory.to_path_buf(),
+            most,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+        };
+        for number in numbers.clone() {
+            let covers = spool.read(number).map(|entry| entry.covers).unwrap_or_default();
+            for covered in covers.iter().filter(|covered| **covered != number && numbers.remove(covered)) {
+                spool.remove_file(*covered)?;
+            }
+        }
+        *spool.lock() = Queue { waiting: numbers.into_iter().collect(), taken: None, is_well: true };
+        Ok(spool)
+    }
+
+    /// How many notices wait.
+    pub fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Writes a notice; it waits once [`Spool::enqueue`] has been told.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, number: u64, entry: &Entry) -> io::Result<()> {
+        let text = serde_json::to_vec(entry)?;
+        publish::place(&self.path(number), 0o600, |temporary| fs::write(temporary, &text))
+            .map_err(io::Error::other)
+    }
+
+    /// Makes what was written last.
+    ///
+    /// # Errors
+    /// It may not last.
+    pub fn sync(&self) -> io::Result<()> {
+        publish::sync_directory(&self.path(0))
+    }
+
+    /// These wait now. Where there are too many, all but the newest are told as one for each recipient; the oldest of
+    /// those are dropped where there still are too many. How many records that were.
+    pub fn enqueue(&self, numbers: &[u64]) -> u64 {
+        let mut queue = self.lock();
+        queue.waiting.extend(numbers);
+        let mut dropped = 0;
+        if queue.waiting.len() > self.most {
+            let older = queue.waiting.len() - self.most / 2;
+            let older: Vec<u64> = queue.waiting.iter().copied().take(older).collect();
+            self.merge(&mut queue, &older, true);
+            while queue.waiting.len() > self.most {
+                let Some(number) = queue.waiting.pop_front() else { break };
+                dropped += self.read(number).map_or(1, |entry| entry.notice.count());
+                let _ = self.remove_file(number);
+            }
+        }
+        drop(queue);
+        self.changed.notify_all();
+        dropped
+    }
+
+    /// Makes one of those of `numbers` that are for one recipient, for each; the last of them has its place.
+    fn merge(&self, queue: &mut Queue, numbers: &[u64], crowded: bool) {
+        let mut recipients: Vec<(String, Vec<u64>, Many)> = Vec::new();
+        for number in numbers {
+            let Ok(entry) = self.read(*number) else { continue };
+            match recipients.iter_mut().find(|(recipient, ..)| *recipient == entry.recipient) {
+                Some((_, covers, many)) => {
+                    covers.extend(entry.covers.iter().chain([number]));
+                    many.add_notice(&entry.notice);
+                }
+                None => {
+                    let covers = entry.covers.iter().chain([number]).copied().collect();
+                    recipients.push((entry.recipient, covers, entry.notice.into_many()));
+                }
+            }
+        }
+        for (recipient, covers, many) in recipients {
+            let Some(last) = covers.iter().copied().max().filter(|_| covers.len() > 1) else { continue };
+            let notice = Notice::Many(Many { crowded: crowded || many.crowded, ..many });
+            let gone: BTreeSet<u64> = covers.iter().copied().filter(|number| *number != last).collect();
+            let here = gone.iter().copied().filter(|number| self.path(*number).exists()).collect();
+            if self
+                .write(last, &Entry { covers: here, recipient, notice })
+                .and_then(|()| self.sync())
+                .is_err()
+            {
+                continue;
+            }
+            gone.iter().for_each(|number| _ = self.remove_file(*number));
+            queue.waiting.retain(|number| !gone.contains(number));
+        }
+    }
+
+    /// Waits until there is a notice, and takes it; it stays until [`Spool::done`]. Those for the same recipient that are
+    /// as old, says `is_old`, are told with it as one.
+    pub fn take(&self, is_old: impl Fn(&Notice) -> bool) -> (u64, Entry) {
+        let mut queue = self.lock();
+        loop {
+            while queue.waiting.is_empty() {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            let Some(first) = queue.waiting.front().copied() else { continue };
+            let Ok(entry) = self.read(first) else {
+                queue.waiting.pop_front();
+                continue;
+            };
+            if !is_old(&entry.notice) {
+                return self.taken(queue, first, entry);
+            }
+            let is_same = |number: &u64| {
+                let other = self.read(*number).ok();
+                other.is_some_and(|other| other.recipient == entry.recipient && is_old(&other.notice))
+            };
+            let same: Vec<u64> = queue.waiting.iter().copied().filter(is_same).collect();
+            if same.len() < 2 {
+                return self.taken(queue, first, entry);
+            }
+            let before = queue.waiting.len();
+            self.merge(&mut queue, &same, false);
+            if queue.waiting.len() == before {
+                return self.taken(queue, first, entry);
+            }
+            // The digest has the place of the last of them; it is told first.
+            if let Some(last) = same.last().copied() {
+                queue.waiting.retain(|number| *number != last);
+                queue.waiting.push_front(last);
+            }
+        }
+    }
+
+    fn taken(&self, mut queue: MutexGuard<'_, Queue>, number: u64, entry: Entry) -> (u64, Entry) {
+        queue.waiting.retain(|other| *other != number);
+        queue.taken = Some(number);
+        (number, entry)
+    }
+
+    /// It was delivered, or never will be.
+    ///
+    /// # Errors
+    /// Its file stays, and it will be told again.
+    pub fn done(&self, number: u64) -> io::Result<()> {
+        let mut queue = self.lock();
+        (queue.taken, queue.is_well) = (None, true);
+        drop(queue);
+        self.changed.notify_all();
+        self.remove_file(number)
+    }
+
+    /// It was not delivered: it is the first that waits again, and nothing is delivered for a while. Reading goes on
+    /// without regard to this channel.
+    pub fn put_back(&self, number: u64) {
+        let mut queue = self.lock();
+        queue.waiting.push_front(number);
+        (queue.taken, queue.is_well) = (None, false);
+        drop(queue);
+        self.changed.notify_all();
+    }
+
+    /// Waits until half of the room is free again, if this channel is well; so long at most.
+    pub fn wait_for_room(&self, longest: Duration) {
+        let is_crowded = |queue: &mut Queue| queue.is_well && queue.waiting.len() > self.most / 2;
+        let waited = self.changed.wait_timeout_while(self.lock(), longest, is_crowded);
+        drop(waited);
+    }
+
+    fn read(&self, number: u64) -> io::Result<Entry> {
+        Ok(serde_json::from_slice(&fs::read(self.path(number))?)?)
+    }
+
+    fn remove_file(&self, number: u64) -> io::Result<()> {
+        match fs::remove_file(self.path(number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.directory.join(format!("{number:020}.json"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notice::One;
+
+    fn entry(recipient: &str, at: i64) -> Entry {
+        let fields = [("host".to_string(), format!("db{at}"))].into();
+        let notice = Notice::One(One { id: format!("{at:016}"), at, fields });
+        Entry { covers: vec![], recipient: recipient.to_string(), notice }
+    }
+
+    fn fill(spool: &Spool, numbers: std::ops::Range<u64>) -> u64 {
+        let numbers: Vec<u64> = numbers.collect();
+        for number in &numbers {
+            spool.write(*number, &entry("", i64::try_from(*number).unwrap())).unwrap();
+        }
+        spool.enqueue(&numbers)
+    }
+
+    #[test]
+    fn what_was_not_finished_is_read_again_and_what_was_delivered_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path(), 100, 0).unwrap();
+        fill(&spool, 0..4);
+        let (number, taken) = spool.take(|_| false);
+        assert_eq!((number, taken), (0, entry("", 0)));
+        spool.done(number).unwrap();
+        let (number, _) = spool.take(|_| false);
+        spool.put_back(number);
+        // The state knows three; the fourth is of a step that was not finished.
+        let again = Spool::open(directory.path(), 100, 3).unwrap();
+        assert_eq!(again.len(), 2);
+        assert_eq!(again.take(|_| false).0, 1);
+        assert!(!again.path(3).exists());
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_told_as_one_and_the_newest_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path(), 16, 0).unwrap();
+        assert_eq!(fill(&spool, 0..200), 0);
+        let mut told = Vec::new();
+        while spool.len() > 0 {
+            let (number, entry) = spool.take(|_| false);
+            told.push(entry.notice);
+            spool.done(number).unwrap();
+        }
+        assert_eq!(told.iter().map(Notice::count).sum::<u64>(), 200);
+        assert!(matches!(&told[0], Notice::Many(many) if many.crowded && many.hosts.count().0 > 90));
+        assert_eq!(told.last().unwrap().id(), format!("{:016}", 199));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_old_is_told_as_one_for_each_recipient() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path(), 100, 0).unwrap();
+        for (number, who, at) in [(0, "alice", 1), (1, "bob", 2), (2, "alice", 3), (3, "alice", 999)] {
+            spool.write(number, &entry(who, at)).unwrap();
+        }
+        spool.enqueue(&[0, 1, 2, 3]);
+        let mut told = Vec::new();
+        while spool.len() > 0 {
+            let (number, entry) = spool.take(|notice| notice.at() < 500);
+            told.push((entry.recipient, entry.notice.count()));
+            spool.done(number).unwrap();
+        }
+        let expected = [("alice", 2), ("bob", 1), ("alice", 1)];
+        assert_eq!(told, expected.map(|(who, count)| (who.to_string(), count)));
+    }
+
+    #[test]
+    fn a_digest_whose_parts_are_still_there_stands_for_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path(), 100, 0).unwrap();
+        fill(&spool, 0..3);
+        let many = Many::of(&One { id: "x".into(), at: 0, fields: [].into() });
+        let digest = Entry { covers: vec![0, 1], recipient: String::new(), notice: Notice::Many(many) };
+        spool.write(2, &digest).unwrap();
+        let again = Spool::open(directory.path(), 100, 3).unwrap();
+        assert_eq!((again.len(), again.take(|_| false).1), (1, digest));
+    }
+}
