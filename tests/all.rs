@@ -16,6 +16,7 @@ mod demo;
 mod directories;
 mod doctor;
 mod eligible;
+mod end;
 mod fleet_page;
 mod fleet_people;
 mod fleet_pull;

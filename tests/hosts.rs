@@ -106,7 +106,7 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
     bring_packages(&host, &[&THIS]);
 
     install(&host, &THIS);
-    let units = "authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer authkeys-changed.path \
+    let units = "authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer oncall-cache-end.timer authkeys-changed.path \
                  oncall-cache-refresh.socket";
     host.must(&format!("systemctl is-active {units}"));
     assert_eq!(

@@ -63,11 +63,11 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
         host.must("id -nG authkeys; id -nG authkeys-sync; id -nG oncall-cache"),
         "authkeys authkeys-sync\nauthkeys-sync authkeys\noncall-cache authkeys\n"
     );
-    let enabled = "systemctl is-enabled authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer authkeys-changed.path \
+    let enabled = "systemctl is-enabled authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer oncall-cache-end.timer authkeys-changed.path \
                    oncall-cache-refresh.socket authkeys-metrics.timer oncall-cache-pull.timer authkeys-fleet.path oncall-cache-people.path oncall-grant-accept.socket oncall-grant-accept.service";
     assert_eq!(
         host.sh(enabled).stdout,
-        b"enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+        b"enabled\nenabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
     );
     assert!(host.must("grep ^group: /etc/nsswitch.conf").contains(" files oncall"));
     assert!(host.sh("getent group sudo").status.success());
@@ -102,7 +102,7 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     assert_eq!(host.read("/etc/pam.d/sshd"), stack);
     assert_eq!(
         host.sh(enabled).stdout,
-        b"enabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+        b"enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
     );
     assert!(!host.must("grep ^group: /etc/nsswitch.conf").contains("oncall"));
     assert!(host.read("/etc/logrotate.d/authkeys").ends_with("# ours\n"));
@@ -129,7 +129,7 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     host.must(&format!("apt-get install {}", debs(OLD)));
     assert_eq!(
         host.sh(enabled).stdout,
-        b"enabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+        b"enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
     );
     assert!(host.must("grep ^group: /etc/nsswitch.site").contains(" files oncall"));
     host.must("printf 'initgroups: oncall\\nnetgroup: oncall-local\\n' >>/etc/nsswitch.site");

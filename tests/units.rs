@@ -7,13 +7,14 @@ use harness::text;
 const UNITS: &str = "/run/suite/source/packaging/systemd";
 
 /// The unit of a site's own hook is not listed: what that may do is the site's to say.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "authkeys-sync",
     "oncall-cache-sync",
     "oncall-cache-pull",
     "oncall-cache-refresh",
     "authkeys-metrics",
     "oncall-cache-heartbeat",
+    "oncall-cache-end",
     "oncall-collector-publish",
     "oncall-collector-hear",
     "oncall-grant-accept",
@@ -51,20 +52,20 @@ fn what_the_programs_may_do_is_little() {
 fn what_packages_enable_the_first_installation_without_one_enables_too() {
     let suite = Suite::start();
     let enabled = || {
-        let units = "authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer authkeys-changed.path oncall-cache-refresh.socket \
+        let units = "authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer oncall-cache-end.timer authkeys-changed.path oncall-cache-refresh.socket \
                      authkeys-metrics.timer oncall-cache-pull.timer authkeys-fleet.path oncall-cache-people.path";
         let output = suite.host.sh(&format!("systemctl is-enabled {units}"));
         String::from_utf8(output.stdout).expect("words")
     };
     assert_eq!(
         enabled(),
-        "enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+        "enabled\nenabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
     );
     suite.host.must("systemctl disable oncall-cache-refresh.socket");
     suite.host.must("sh /run/suite/source/packaging/install.sh /run/suite/build");
     assert_eq!(
         enabled(),
-        "enabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n",
+        "enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n",
         "as it was left"
     );
 }

@@ -66,6 +66,7 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Grant { verb } => verbs::grant::run(config, verb, live, now()),
         Verb::Claim { reason } => verbs::claim::run(reason),
         Verb::Heartbeat => verbs::heartbeat::run(config, now()),
+        Verb::End => verbs::end::run(config, now()),
         Verb::Explain => verbs::explain::run(config, now()),
         Verb::Revoke { user, reason } => verbs::revoke::run(config, user, reason, live, now()),
         Verb::Unrevoke { user } => verbs::revoke::take_back(config, user, live, now()),

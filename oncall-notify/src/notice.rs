@@ -206,6 +206,7 @@ fn event(record: &Record) -> &'static str {
         (Some(Phase::Test), _) => "test",
         (Some(Phase::Close), _) => "closed",
         (Some(Phase::Heartbeat), _) => "heartbeat",
+        (Some(Phase::WouldEnd), _) => "would-end",
         (_, Some(Effect::Refuse)) => "refused",
         (Some(Phase::Session), _) => "opened",
         (Some(Phase::Account), _) => "admitted",

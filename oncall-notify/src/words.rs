@@ -52,6 +52,7 @@ pub const TEMPLATE: &str = "\
 {% if event == 'refused' %}{{ person or 'somebody' }}: refused {{ account }} on {{ host }} by {{ service }} ({{ reason }})\
 {% elif event == 'closed' %}{{ person or 'somebody' }}: left {{ account }} on {{ host }}\
 {% elif event == 'heartbeat' %}{{ host }} keeps records\
+{% elif event == 'would-end' %}{{ person or 'somebody' }}: still in {{ account }} on {{ host }} by {{ service }}, and not any more on call or let in ({{ reason }})\
 {% else %}{{ person or 'somebody' }}: {{ account }} on {{ host }} by {{ service }}\
 {% if reason %} ({{ reason }}){% endif %}{% endif %}, {{ time }}\
 {% if rhost %}, from {{ rhost }}{% endif %}{% if tty %}, {{ tty }}{% endif %}\

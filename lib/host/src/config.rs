@@ -7,6 +7,7 @@
 mod automation;
 mod credentials;
 mod directory;
+mod end;
 mod fleet;
 mod grant;
 mod key_rule;
@@ -22,7 +23,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-use policy::{GroupRule, Rules, Timestamp};
+use policy::{End, GroupRule, Rules, Timestamp};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -73,6 +74,8 @@ pub struct Config {
     pub rules: Rules,
     /// Where grants are, and for which site; nothing where no rule takes any.
     pub grants: Option<Grants>,
+    /// What is done about a session whose right has ended.
+    pub end: End,
     /// Groups whose members are on call.
     pub groups: Vec<GroupRule>,
     /// Where databases are.
@@ -191,6 +194,7 @@ impl File {
         let oncall = self.oncall.check(&beside, &roster, fleet.as_ref())?;
         let grants =
             GrantsSection::check(self.grant.as_ref(), self.policy.grants(), fleet.as_ref(), &beside)?;
+        let end = self.policy.end()?;
         let mut rules = self.policy.check(&oncall.sources)?;
         rules.host =
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
@@ -213,6 +217,7 @@ impl File {
             directory,
             oncall,
             grants,
+            end,
             groups: self.nss.check(&rules)?,
             rules,
             paths: Paths {

@@ -383,7 +383,12 @@ pub fn knows_who_is_on_call(evidence: &Evidence<'_>, rules: &Rules, now: Timesta
     let (Ok(roster), nobody) = (believed(evidence, now), Revoked::nobody()) else { return false };
     let people = on_call_now(rules, roster, evidence.revoked.unwrap_or(&nobody), now);
     people.iter().any(|(person, ground)| !ground.is_old && roster.is_eligible(person))
-        || RosterView::new(rules, roster).is_fresh(now)
+        || is_fresh(evidence, rules, now)
+}
+
+/// Is all that the rules of this host go by there, trusted, and younger than `warn_age`?
+pub fn is_fresh(evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> bool {
+    believed(evidence, now).is_ok_and(|roster| RosterView::new(rules, roster).is_fresh(now))
 }
 
 /// The roster, if it may be trusted at `now` at all.

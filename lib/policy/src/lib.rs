@@ -15,6 +15,7 @@ mod automation;
 mod claims;
 mod clock;
 mod decision;
+pub mod ending;
 mod fingerprint;
 mod from;
 mod grants;
@@ -39,8 +40,10 @@ pub use automation::{Automation, Digest};
 pub use claims::{Claim, Claimed, Claims};
 pub use clock::{Proven, Uptime, floor};
 pub use decision::{
-    Actor, Evidence, Judge, Login, admitted, anyone, decide, knows_who_is_on_call, on_call_now, told_on_call,
+    Actor, Evidence, Judge, Login, admitted, anyone, decide, is_fresh, knows_who_is_on_call, on_call_now,
+    told_on_call,
 };
+pub use ending::{End, EndAction};
 pub use from::FromPattern;
 pub use grants::{GrantRule, Granted, Quorum, entered, is_plain_name, is_site_name};
 pub use groups::{Gid, GroupPeople, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -15,6 +16,9 @@ use crate::Record;
 /// Where the start of a process is among the words behind its name in /proc/PID/stat: field 22, and the first behind the
 /// name is field 3 (proc_pid_stat(5)).
 const START: usize = 22 - 3;
+
+/// The kernel's unit of time in /proc: USER_HZ, 100 a second on every machine that Linux is built for today.
+const TICK: Duration = Duration::from_millis(10);
 
 /// The most that is read of a file, in bytes: names of cgroups have no limit.
 const LONGEST: u64 = 64 * 1024;
@@ -72,6 +76,14 @@ impl Record {
         }
         let starts = self.pid_start.zip(start_of(Path::new(&format!("/proc/{pid}"))));
         starts.is_none_or(|(then, now)| then == now)
+    }
+
+    /// How long after the boot the process began that wrote this, if it is certain that it is the same one and lives.
+    pub fn began(&self) -> Option<Duration> {
+        let boot = Some(&self.boot_id).filter(|boot| !boot.is_empty() && **boot == boot_id());
+        let (pid, start, _) = (self.pid?, self.pid_start?, boot?);
+        let is_same = start_of(Path::new(&format!("/proc/{pid}"))) == Some(start);
+        TICK.checked_mul(u32::try_from(start).ok()?).filter(|_| is_same && self.process_lives())
     }
 
     fn is_of_another_boot(&self) -> bool {
@@ -145,6 +157,17 @@ mod tests {
         assert!(!with(&|other| other.boot_id = "0".repeat(36)), "another boot");
         assert!(with(&|other| other.pid_start = None) && with(&|other| other.boot_id.clear()), "not certain");
         assert!(with(&|other| other.pid = None), "not certain either");
+        let began = |change: &dyn Fn(&mut Record)| {
+            let mut other = own.clone();
+            change(&mut other);
+            other.began()
+        };
+        let ticks = own.pid_start.unwrap();
+        assert_eq!(began(&|_| {}), Some(Duration::from_millis(10 * ticks)));
+        assert_eq!(began(&|other| other.pid_start = None), None, "only what is certain");
+        assert_eq!(began(&|other| other.boot_id.clear()), None);
+        assert_eq!(began(&|other| other.pid = Some(0x3FFF_FFFF)), None);
+        assert_eq!(began(&|other| other.pid_start = Some(ticks + 1)), None);
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();
         child.wait().unwrap();

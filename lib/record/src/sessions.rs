@@ -73,6 +73,12 @@ impl Sessions {
         }
     }
 
+    /// Is there no file of a session? Then none is open, and nothing was read to tell that.
+    pub fn are_none(&self) -> bool {
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        !entries.into_iter().any(|entry| entry.file_name().to_str().is_some_and(is_id))
+    }
+
     /// The records of those that are open, in the order in which they were, and the names of files that this release does
     /// not understand. Those whose process is gone are not open.
     ///
@@ -235,6 +241,7 @@ mod tests {
     #[test]
     fn those_that_are_open_are_listed_in_their_order() {
         let (_above, sessions) = scratch();
+        assert!(sessions.are_none());
         assert_eq!(sessions.open_now().unwrap(), (vec![], vec![]), "before the first");
         let later = Record { time: Timestamp::from_unix(NOW.unix() + 1), ..record(1) };
         sessions.open(&later).unwrap();
@@ -242,6 +249,7 @@ mod tests {
         let put = |name: &str, text: &str| fs::write(sessions.directory.join(name), text).unwrap();
         put("0000000000000003", &gone(3).line());
         put(".0000000000000004", &record(4).line());
+        assert!(!sessions.are_none());
         put("notes", "");
         put("0000000000000005", "garbled");
         let unknown = ["0000000000000005", "notes"].map(String::from).to_vec();

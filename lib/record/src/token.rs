@@ -59,6 +59,8 @@ pub enum Phase {
     Close,
     /// Nobody logged in: the host says, each hour, that it keeps records, and how many.
     Heartbeat,
+    /// A session is open whose right has ended: it would be ended, where sessions are ended.
+    WouldEnd,
 }
 
 /// What the module did about a decision.
@@ -91,7 +93,7 @@ macro_rules! words {
 }
 
 words! {
-    Phase { Account => "account", Test => "test", Session => "session", Close => "close", Heartbeat => "heartbeat", }
+    Phase { Account => "account", Test => "test", Session => "session", Close => "close", Heartbeat => "heartbeat", WouldEnd => "would-end", }
     Effect { Pass => "pass", Refuse => "refuse", }
     Mode { Enforce => "enforce", Observe => "observe", }
 }

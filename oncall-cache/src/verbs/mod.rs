@@ -6,6 +6,7 @@ pub mod config_check;
 pub mod config_import;
 pub mod config_show;
 pub mod doctor;
+pub mod end;
 pub mod enforce;
 pub mod explain;
 pub mod grant;

@@ -4,22 +4,26 @@
 //! from /proc.
 
 mod processes;
+pub mod right;
 mod ties;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use host::accounts;
-use policy::{Actor, Decision, Login, Principal, Timestamp, Verdict};
+use policy::Timestamp;
+use policy::ending::{Outcome, Stay, WhyNot};
 use record::{Record, Sessions};
 use serde_json::{Value, json};
 use state::{Asked, HostState, Which};
 
+use super::end;
 use crate::cli::SessionsArguments;
 use crate::said::Said;
 use crate::table::aligned;
 use crate::when::When;
 use processes::Process;
+use right::{Court, Right};
 use ties::Ties;
 
 /// The sessions, as they are now.
@@ -36,8 +40,10 @@ pub fn run(config: &Path, arguments: &SessionsArguments, now: Timestamp) -> Said
     state.read_grants(Which::All, now);
     let processes = processes::all();
     let ties = Ties::new(&records, &processes);
-    let rights = records.iter().map(|record| Right::of(record, &state, now)).collect();
-    let shown = Shown { records, rights, processes, ties, is_full: arguments.full, now };
+    let rights: Vec<Right> = records.iter().map(|record| Right::of(record, &state, now)).collect();
+    let ends = ends(&state, &records, &rights, now);
+    let is_watching = end::is_watching(&state, now);
+    let shown = Shown { records, rights, ends, is_watching, processes, ties, is_full: arguments.full, now };
     let said = if arguments.json { Said::json(&shown.json()) } else { Said::text(shown.text()) };
     let note = |name: &String| format!("{}/{name}: not of this release; it is left out", Sessions::DIRECTORY);
     said.notes(unknown.iter().map(note)).exit(shown.exit_code())
@@ -48,56 +54,59 @@ fn failed(arguments: &SessionsArguments, problem: &str) -> Said {
     Said::failure_as(arguments.json.then(json), format_args!("cannot tell: {problem}"))
 }
 
-/// What is decided now for whoever opened a session, by the same door; nothing, where it opened by no right that ends with a
-/// shift or a grant.
-#[derive(Debug)]
-struct Right(Option<Decision>);
+/// What the next run of `end` would find, by what the last one has left.
+fn ends(state: &HostState, records: &[Record], rights: &[Right], now: Timestamp) -> Vec<Outcome> {
+    let Ok(config) = state.config() else { return Vec::new() };
+    let mut memory = end::remembered(&end::memory_file(config));
+    let since = memory.since(config.end.action, end::changed(config, now));
+    let court = Court::new(state, since, now);
+    let judge = |(record, right): (&Record, &Right)| court.judge(record, right, &memory.of(&record.id)).0;
+    records.iter().zip(rights).map(judge).collect()
+}
 
-impl Right {
-    fn of(record: &Record, state: &HostState, now: Timestamp) -> Self {
-        let by_shift_or_grant = !record.schedule.is_empty() || !record.grant.is_empty();
-        let Some(person) = Principal::new(&record.person).ok().filter(|_| by_shift_or_grant) else {
-            return Self(None);
-        };
-        // sudo and its kind ask PAM about the account of whoever called them.
-        let own = if record.asker.is_empty() { &record.person } else { &record.asker };
-        let account = if policy::names_its_caller(&record.service) { own } else { &record.account };
-        let facts = accounts::facts(account, &state.rules().privileged_groups);
-        let (service, person) = (record.service.as_str(), Actor::Known(&person));
-        let login = Login { service, account, facts: &facts, person, tty: &record.tty, place: &record.rhost };
-        Self(Some(state.decide(&login, now, now)))
-    }
-
-    /// Has it ended?
-    fn is_over(&self) -> bool {
-        self.0.as_ref().is_some_and(|decision| decision.verdict == Verdict::Refuse)
-    }
-
-    fn cannot_be_told(&self) -> bool {
-        let unknown =
-            |decision: &Decision| matches!(decision.verdict, Verdict::CannotTell | Verdict::BadName);
-        self.0.as_ref().is_some_and(unknown)
-    }
-
-    fn until(&self) -> Option<Timestamp> {
-        self.0.as_ref().filter(|decision| decision.allows())?.until
-    }
-
-    fn told(&self, record: &Record, now: Timestamp) -> String {
-        match (&self.0, self.until()) {
-            (None, _) => record.reason.as_ref().map(ToString::to_string).unwrap_or_default(),
-            (Some(decision), Some(until)) => format!("{} until {}", decision.reason, When(until, now)),
-            (Some(decision), None) if self.is_over() => format!("ended: {}", decision.reason),
-            (Some(decision), None) if self.cannot_be_told() => format!("cannot tell: {}", decision.reason),
-            (Some(decision), None) => decision.reason.to_string(),
+/// What is done about a session, for people; of one whose right holds, nothing.
+fn told(outcome: Outcome, is_watching: bool, now: Timestamp) -> String {
+    match outcome {
+        Outcome::Stays(Stay::NoRight | Stay::Holds(_)) | Outcome::Listed(WhyNot::CannotTell(_)) => {
+            String::new()
         }
+        Outcome::Warn(ends) if now < ends.right => String::new(),
+        Outcome::Stays(Stay::Waits(ends)) if is_watching => {
+            format!("; would be ended at {}", When(ends.due, now))
+        }
+        Outcome::Stays(Stay::Waits(ends)) | Outcome::Warn(ends) => {
+            format!("; to be ended at {}", When(ends.due, now))
+        }
+        Outcome::WouldEnd(..) => "; would be ended now".to_string(),
+        Outcome::Stays(Stay::Told) => "; would have been ended".to_string(),
+        Outcome::Due(..) => "; to be ended now".to_string(),
+        Outcome::Listed(why) => format!("; stays: {why}"),
     }
+}
+
+/// The same for programs.
+fn word(outcome: Outcome) -> Value {
+    let (word, why, due) = match outcome {
+        Outcome::Stays(Stay::NoRight) => ("no-right", None, None),
+        Outcome::Stays(Stay::Holds(_)) => ("holds", None, None),
+        Outcome::Stays(Stay::Waits(ends)) => ("waits", None, Some(ends.due)),
+        Outcome::Stays(Stay::Told) => ("told", None, None),
+        Outcome::Listed(why) => ("listed", Some(why.word()), None),
+        Outcome::Warn(ends) => ("warn", None, Some(ends.due)),
+        Outcome::WouldEnd(..) => ("would-end", None, None),
+        Outcome::Due(..) => ("due", None, None),
+    };
+    json!({ "outcome": word, "why": why, "due": due.map(|due| due.to_string()) })
 }
 
 /// All of it, to be shown.
 struct Shown {
     records: Vec<Record>,
     rights: Vec<Right>,
+    /// In their order; none, where the configuration cannot be read.
+    ends: Vec<Outcome>,
+    /// Is only recorded what would be ended?
+    is_watching: bool,
     processes: BTreeMap<u32, Process>,
     ties: Ties,
     is_full: bool,
@@ -121,7 +130,7 @@ impl Shown {
     fn text(&self) -> String {
         let mut table =
             vec![["SESSION", "PERSON", "ACCOUNT", "BY", "SINCE", "RIGHT NOW", "RUNS"].map(String::from)];
-        table.extend(self.each().map(|(record, right, own)| {
+        table.extend(self.each().enumerate().map(|(number, (record, right, own))| {
             let or_nobody = |name: &str| if name.is_empty() { "-".to_string() } else { name.to_string() };
             [
                 record.id.clone(),
@@ -129,7 +138,7 @@ impl Shown {
                 record.account.clone(),
                 record.service.clone(),
                 When(record.time, self.now).to_string(),
-                right.told(record, self.now),
+                format!("{}{}", right.told(record, self.now), self.end(number)),
                 self.runs(own),
             ]
         }));
@@ -147,6 +156,10 @@ impl Shown {
             text = format!("{text}\n{}", aligned(&loose));
         }
         text.trim_end().to_string()
+    }
+
+    fn end(&self, number: usize) -> String {
+        self.ends.get(number).map(|end| told(*end, self.is_watching, self.now)).unwrap_or_default()
     }
 
     fn loose(&self) -> impl Iterator<Item = &Process> {
@@ -175,7 +188,7 @@ impl Shown {
             }
             value
         };
-        let sessions = self.each().map(|(record, right, own)| {
+        let sessions = self.each().enumerate().map(|(number, (record, right, own))| {
             json!({
                 "id": record.id,
                 "person": record.person,
@@ -184,8 +197,9 @@ impl Shown {
                 "since": record.time.to_string(),
                 "opened_by": record.reason.as_ref().map(ToString::to_string),
                 "has_ended": right.is_over(),
-                "now": right.0.as_ref().map(|decision| decision.reason.to_string()),
+                "now": right.decision.as_ref().map(|decision| decision.reason.to_string()),
                 "until": right.until().map(|until| until.to_string()),
+                "end": self.ends.get(number).map(|end| word(*end)),
                 "processes": own.iter().filter_map(|pid| self.processes.get(pid)).map(process).collect::<Vec<_>>(),
             })
         });

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use policy::{HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Who};
+use policy::{End, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Who};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::Source;
 use super::automation::{self, AutomationSection};
+use super::end::EndSection;
 use super::grant::{self, GrantSection};
 use super::values::{Problem, account, accounts, first_level, level, meant, problem, services, unique};
 
@@ -25,6 +26,7 @@ pub(super) struct PolicySection {
     shared_account: Vec<SharedSection>,
     automation: Vec<AutomationSection>,
     grant: Vec<GrantSection>,
+    end: EndSection,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +83,11 @@ impl PolicySection {
     /// The sections about grants.
     pub(super) fn grants(&self) -> &[GrantSection] {
         &self.grant
+    }
+
+    /// What is done about a session whose right has ended.
+    pub(super) fn end(&self) -> Result<End, Problem> {
+        self.end.check()
     }
 
     pub(super) fn check(self, sources: &[Source]) -> Result<Rules, Problem> {

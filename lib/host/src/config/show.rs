@@ -7,8 +7,8 @@ use std::path::Path;
 
 use key::{PublicKey, fingerprint};
 use policy::{
-    AgeLimit, Ages, Automation, Digest, GrantRule, GroupPeople, GroupRule, Host, Mode, Names, Rule, Rules,
-    Shared, Span, Who,
+    AgeLimit, Ages, Automation, Digest, End, GrantRule, GroupPeople, GroupRule, Host, Mode, Names, Rule,
+    Rules, Shared, Span, Who,
 };
 use toml::{Table, Value};
 
@@ -66,7 +66,7 @@ impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
         let Self { path: _, text: _, fleet, directory, max_removed, keys, oncall, .. } = self;
-        let Self { rules, grants, groups, paths, .. } = self;
+        let Self { rules, grants, end, groups, paths, .. } = self;
         let Paths { keys: copy, roster, lookups, revoked: _, audit, grants: _, broken: _ } = paths;
         let Host { name, labels } = &rules.host;
         let show_paths = table([
@@ -82,7 +82,7 @@ impl Config {
             ("directory", directory.as_ref().and_then(|directory| show_directory(directory, *max_removed))),
             ("keys", show_keys(keys, matches!(directory, Some(Directory::Fleet(_))))),
             ("oncall", show_oncall(oncall)),
-            ("policy", show_policy(rules)),
+            ("policy", show_policy(rules, end)),
             ("names", show_names(&rules.names)),
             ("nss", table([("group", list(groups, show_group))])),
             ("paths", show_paths),
@@ -356,7 +356,12 @@ fn show_pagerduty(settings: &PagerDuty) -> Vec<(&'static str, Option<Value>)> {
     entries
 }
 
-fn show_policy(rules: &Rules) -> Option<Value> {
+fn show_end(end: &End) -> Option<Value> {
+    let End { action, warn, grace } = end;
+    table([("action", text(action.word())), ("warn", span(*warn)), ("grace", span(*grace))])
+}
+
+fn show_policy(rules: &Rules, end: &End) -> Option<Value> {
     let Rules {
         host: _,
         guarded_accounts,
@@ -386,6 +391,7 @@ fn show_policy(rules: &Rules) -> Option<Value> {
         ("privileged_groups", list(privileged_groups, text)),
         ("pam_services", list(pam_services, text)),
         ("exempt_accounts", list(exempt_accounts, |account| text(account.as_str()))),
+        ("end", show_end(end)),
         ("rule", list(rules, show_rule)),
         ("shared_account", list(shared, show_shared)),
         ("automation", list(automation, show_automation)),

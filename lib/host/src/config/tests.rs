@@ -1,4 +1,4 @@
-use policy::{Account, Principal, Span, Who};
+use policy::{Account, End, EndAction, Principal, Span, Who};
 
 use super::*;
 
@@ -284,6 +284,29 @@ fn a_break_glass_rule_says_who_for_an_hour_and_who_reviews_it() {
         ("quorum = 0", "quorum = 3", "7: `quorum` is 1 or 2, or 0 for break-glass"),
     ] {
         assert_eq!(complaint(&GLASS.replace(from, to)), expected, "{to}");
+    }
+}
+
+#[test]
+fn what_is_open_when_a_right_ends_is_listed_unless_somebody_says_more() {
+    let end = |text: &str| parse(&format!("[policy.end]\n{text}")).unwrap().end;
+    assert_eq!(parse("").unwrap().end, End::default());
+    let standard = End { action: EndAction::List, warn: Span::minutes(15), grace: Span::minutes(5) };
+    assert_eq!(end("action = 'list'"), standard);
+    let written = end("warn = '4h'\ngrace = '12h'");
+    assert_eq!((written.warn, written.grace), (End::LONGEST_WARN, End::LONGEST_GRACE));
+    for (text, expected) in [
+        ("action = 'hangup'", "2: `hangup` is not in this release, which ends no session; write \"list\""),
+        ("action = 'kill'", "2: `kill` is not in this release, which ends no session; write \"list\""),
+        ("action = 'Kill'", "2: `Kill` is no action; write \"list\", \"hangup\" or \"kill\""),
+        ("warn = '59s'", "2: `warn` is 1m to 4h: sessions are looked at every minute"),
+        ("warn = '241m'", "2: `warn` is 1m to 4h: sessions are looked at every minute"),
+        ("grace = '59s'", "2: `grace` is 1m to 12h: sessions are looked at every minute"),
+        ("grace = '13h'", "2: `grace` is 1m to 12h: sessions are looked at every minute"),
+        ("graze = '5m'", "2: unknown key `graze`; did you mean `grace`?"),
+    ] {
+        let told = complaint(&format!("[policy.end]\n{text}"));
+        assert!(told.starts_with(expected), "{text}: {told}");
     }
 }
 

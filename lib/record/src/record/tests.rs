@@ -73,7 +73,10 @@ fn any_record(dice: &mut Dice) -> Record {
         time: any_time(dice),
         host: any_text(dice),
         id: any_text(dice),
-        phase: word(dice, &[Phase::Account, Phase::Test, Phase::Session, Phase::Close, Phase::Heartbeat]),
+        phase: word(
+            dice,
+            &[Phase::Account, Phase::Test, Phase::Session, Phase::Close, Phase::Heartbeat, Phase::WouldEnd],
+        ),
         pid: some(dice, |_| 7),
         pid_start: some(dice, |_| u64::MAX - 1),
         boot_id: any_text(dice),

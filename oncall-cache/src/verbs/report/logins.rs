@@ -120,6 +120,8 @@ pub struct Logins {
     pub revoked: BTreeMap<Kind, Count>,
     /// People who were admitted only because nothing was enforced.
     pub would_refuse: BTreeMap<Kind, Count>,
+    /// People in sessions that would be ended, were any ended.
+    pub would_end: BTreeMap<Kind, Count>,
     /// Decisions about logins that nothing guards, or by root itself.
     pub not_ours: u64,
     /// The last record of all.
@@ -279,6 +281,7 @@ impl<'a> Replay<'a> {
         match record.phase() {
             // Nobody logged in.
             Some(Phase::Test | Phase::Heartbeat) => return,
+            Some(Phase::WouldEnd) => return self.count(&record, at),
             Some(Phase::Close) => {
                 if let Some(login) = self.open.remove(&record.id) {
                     self.ages.remove(&(login.decided, record.id));
@@ -324,6 +327,7 @@ impl<'a> Replay<'a> {
         };
         let told = &mut self.told;
         let counts = match (record.reason(), record.effect()) {
+            _ if record.phase() == Some(Phase::WouldEnd) => &mut told.would_end,
             (Some(Reason::Revoked), _) => &mut told.revoked,
             (_, Some(Effect::Pass)) => &mut told.would_refuse,
             _ => &mut told.refused,

@@ -68,6 +68,7 @@ impl Report {
         }
         self.counted_section(&mut text, "revoked, and came anyway", &self.logins.revoked);
         self.counted_section(&mut text, "refused", &self.logins.refused);
+        self.counted_section(&mut text, "still there after their right had ended", &self.logins.would_end);
         let others = self.logins.not_ours;
         if others > 0 {
             let _ = writeln!(text, "\n{others} more logins were not guarded, or were root's own");
@@ -272,6 +273,7 @@ impl Report {
         rows.extend(self.counted_rows("refused", &self.logins.refused));
         rows.extend(self.counted_rows("revoked", &self.logins.revoked));
         rows.extend(self.counted_rows("would-refuse", &self.logins.would_refuse));
+        rows.extend(self.counted_rows("would-end", &self.logins.would_end));
         rows.extend(self.gaps.iter().map(|gap| Row { kind: "gap", reason: gap.clone(), ..Row::default() }));
         csv(rows)
     }
@@ -344,6 +346,7 @@ impl Serialize for Document<'_> {
         map.serialize_entry("since", &period.since.to_string())?;
         map.serialize_entry("until", &period.until.to_string())?;
         map.serialize_entry("version", &1)?;
+        map.serialize_entry("would_end", &Rows(|| counted_json(&logins.would_end)))?;
         map.serialize_entry("would_refuse", &Rows(|| counted_json(&logins.would_refuse)))?;
         map.end()
     }

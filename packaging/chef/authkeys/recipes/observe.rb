@@ -9,7 +9,7 @@ authkeys_config '/etc/authkeys/config.toml' do
 end
 
 %w[
-  authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer
+  authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer oncall-cache-end.timer
   authkeys-changed.path oncall-cache-refresh.socket
 ].each do |name|
   systemd_unit name do

@@ -146,6 +146,10 @@ guarded_accounts = ["root", "toor"]
 privileged_groups = []
 pam_services = ["sudo"]
 exempt_accounts = ["breakglass"]
+[policy.end]
+action = "list"
+warn = "20m"
+grace = "6m"
 [[policy.rule]]
 name = "db"
 hosts = ["db*", "label:role=db"]

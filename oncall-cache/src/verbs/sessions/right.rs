@@ -1,0 +1,142 @@
+//! By what right somebody is in a session, and whether they still have it.
+
+use host::{accounts, clock, revoked_grants};
+use policy::ending::{GrantNow, Moment, Now, Opened, Opening, Outcome, Remembered, judge};
+use policy::{Actor, Decision, Login, Principal, Reason, Timestamp, Verdict, is_fresh};
+use record::{Record, Token};
+use state::HostState;
+
+use crate::when::When;
+
+/// What is decided now for whoever opened a session, by the same door.
+#[derive(Debug)]
+pub struct Right {
+    /// Nothing, where it opened by no right that ends with a shift or a grant and its person is not revoked.
+    pub decision: Option<Decision>,
+    /// What is decided when that ends.
+    then: Option<Decision>,
+    /// Is it an account that several people enter with their own keys?
+    is_shared: bool,
+}
+
+impl Right {
+    /// That of the session that `record` is the opening of.
+    pub fn of(record: &Record, state: &HostState, now: Timestamp) -> Self {
+        // sudo and its kind ask PAM about the account of whoever called them.
+        let own = if record.asker.is_empty() { &record.person } else { &record.asker };
+        let account = if policy::names_its_caller(&record.service) { own } else { &record.account };
+        let facts = accounts::facts(account, &state.rules().privileged_groups);
+        let is_shared = state.rules().is_shared(account, &facts);
+        let decide = |person: &Principal, at| {
+            let (service, person) = (record.service.as_str(), Actor::Known(person));
+            let login =
+                Login { service, account, facts: &facts, person, tty: &record.tty, place: &record.rhost };
+            state.decide(&login, at, now)
+        };
+        let Ok(person) = Principal::new(&record.person) else {
+            return Self { decision: None, then: None, is_shared };
+        };
+        let decision = decide(&person, now);
+        let until = decision.until.filter(|_| decision.allows());
+        let then = until.map(|until| decide(&person, until));
+        let is_bound = opened_by_shift_or_grant(record) || decision.reason == Reason::Revoked;
+        Self { decision: Some(decision).filter(|_| is_bound), then, is_shared }
+    }
+
+    /// Has it ended?
+    pub fn is_over(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.verdict == Verdict::Refuse)
+    }
+
+    /// Is it not known whether it has?
+    pub fn cannot_be_told(&self) -> bool {
+        let unknown =
+            |decision: &Decision| matches!(decision.verdict, Verdict::CannotTell | Verdict::BadName);
+        self.decision.as_ref().is_some_and(unknown)
+    }
+
+    /// Until when it lasts, as far as is known.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.decision.as_ref().filter(|decision| decision.allows())?.until
+    }
+
+    /// The same in words.
+    pub fn told(&self, record: &Record, now: Timestamp) -> String {
+        match (&self.decision, self.until()) {
+            (None, _) => record.reason.as_ref().map(ToString::to_string).unwrap_or_default(),
+            (Some(decision), Some(until)) => format!("{} until {}", decision.reason, When(until, now)),
+            (Some(decision), None) if self.is_over() => format!("ended: {}", decision.reason),
+            (Some(decision), None) if self.cannot_be_told() => format!("cannot tell: {}", decision.reason),
+            (Some(decision), None) => decision.reason.to_string(),
+        }
+    }
+}
+
+fn opened_by_shift_or_grant(record: &Record) -> bool {
+    !record.schedule.is_empty() || !record.grant.is_empty()
+}
+
+/// What a host knows by which sessions are judged, at one moment.
+#[derive(Debug)]
+pub struct Court<'a> {
+    /// All that decisions are made from.
+    pub state: &'a HostState,
+    /// When.
+    pub moment: Moment,
+    /// Since when the action of the configuration is in force.
+    pub since: Timestamp,
+}
+
+impl<'a> Court<'a> {
+    /// The one that sits at a clock that shows `now`.
+    pub fn new(state: &'a HostState, since: Timestamp, now: Timestamp) -> Self {
+        Self { state, moment: Moment { at: now, uptime: clock::uptime() }, since }
+    }
+
+    /// What follows for the session that `record` is the opening of, and what is to be remembered of it.
+    pub fn judge(&self, record: &Record, right: &Right, before: &Remembered) -> (Outcome, Remembered) {
+        let (state, at) = (self.state, self.moment.at);
+        let now = Now {
+            moment: self.moment,
+            decision: right.decision.as_ref(),
+            then: right.then.as_ref(),
+            is_fresh: is_fresh(&state.evidence(), state.rules(), at),
+            knows_grants: state.grants_problem().is_none(),
+            mode: state.mode(at),
+            end: state.config().map(|config| config.end).unwrap_or_default(),
+            since: self.since,
+        };
+        judge(&self.opening(record, right), &now, before)
+    }
+
+    fn opening(&self, record: &Record, right: &Right) -> Opening {
+        Opening {
+            at: record.time,
+            began: record.began(),
+            right: match () {
+                () if !record.grant.is_empty() => Opened::ByGrant(self.grant_now(record)),
+                () if !record.schedule.is_empty() => Opened::ByShift,
+                () => Opened::Otherwise,
+            },
+            promised: record.until.max(record.end),
+            was_enforced: record.mode == Some(Token::Known(policy::Mode::Enforce)),
+            is_shared_connection: record.service == "sshd" && right.is_shared,
+        }
+    }
+
+    /// What is known of the grant that opened a session. That its file is gone says nothing: somebody may have removed it.
+    fn grant_now(&self, record: &Record) -> GrantNow {
+        let (state, now) = (self.state, self.moment.at);
+        let grants = state.config().ok().and_then(|config| config.grants.as_ref());
+        let is_revoked = grants
+            .and_then(|grants| revoked_grants::read(&grants.revoked).ok())
+            .is_some_and(|revoked| revoked.contains(&record.grant));
+        let mut signers = record.approvers.split(',').filter_map(|name| Principal::new(name).ok());
+        match () {
+            () if state.grants().iter().any(|grant| grant.id == record.grant) => GrantNow::Unknown,
+            () if is_revoked || signers.any(|signer| state.revokes(&signer, now)) => GrantNow::Revoked,
+            () if record.end.is_some_and(|end| end <= now) => GrantNow::Over,
+            () => GrantNow::Unknown,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What the timer does about open sessions whose right has ended: it looks, remembers and records, and ends nothing.
+
+use std::process::Output;
+
+use harness::records::{AUDIT, records, suite, word};
+use harness::suite::{HOUR, Suite};
+use harness::{text, wait_until};
+use serde_json::Value;
+
+const SESSIONS: &str = "/run/authkeys/sessions";
+const MEMORY: &str = "/var/log/authkeys/ending";
+
+/// Has sudo hold a session for alice; its id.
+fn hold(suite: &Suite) -> String {
+    let command = ["/usr/sbin/runuser", "-u", "alice", "--", "sudo", "-n", "sleep", "1000"];
+    suite.host.daemon(&command, "/dev/null");
+    let open = || {
+        let names = suite.host.sh(&format!("ls {SESSIONS} 2>/dev/null")).stdout;
+        String::from_utf8(names).expect("names").lines().next().map(str::to_string)
+    };
+    wait_until("the session is open", || open().is_some());
+    open().expect("a session")
+}
+
+/// One run of the timer.
+fn end(suite: &Suite) -> Output {
+    suite.host.sh("oncall-cache end")
+}
+
+fn ends(suite: &Suite) {
+    let output = end(suite);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
+}
+
+/// alice's shift is over, which was as long as was said when she came.
+fn hand_over(suite: &Suite) {
+    suite.write_rota(&[("bob", -HOUR, HOUR)]);
+    suite.sync();
+    for name in suite.host.must(&format!("ls {SESSIONS}")).lines() {
+        let file = format!("{SESSIONS}/{name}");
+        let mut opening: Value = serde_json::from_str(&suite.host.read(&file)).expect("JSON");
+        for end in ["until", "end"] {
+            opening[end] = opening["time"].clone();
+        }
+        suite.host.write(&file, format!("{opening}\n"), 0o600);
+    }
+}
+
+/// As if a quarter of an hour had passed by both clocks since the runs so far.
+fn let_time_pass(suite: &Suite) {
+    let memory = suite.host.read(MEMORY);
+    let earlier = |word: &str| -> Option<String> {
+        let (name, moment) = word.split_once('=').filter(|(_, moment)| moment.contains('@'))?;
+        let (at, uptime) = moment.split_once('@')?;
+        let (boot, since) = uptime.split_once(':')?;
+        let at = suite.host.must(&format!("date -u -d '{at} - 900 seconds' +%Y-%m-%dT%H:%M:%SZ"));
+        let since: f64 = since.parse().expect("seconds");
+        Some(format!("{name}={}@{boot}:{:.2}", at.trim(), (since - 900.0).max(0.0)))
+    };
+    let lines = memory.lines().map(|line| {
+        let words: Vec<String> =
+            line.split(' ').map(|word| earlier(word).unwrap_or_else(|| word.to_string())).collect();
+        words.join(" ") + "\n"
+    });
+    suite.host.write(MEMORY, lines.collect::<String>(), 0o600);
+}
+
+/// What `sessions` shows of the one session.
+fn shown(suite: &Suite) -> (Value, String) {
+    let said = suite.host.sh("oncall-cache sessions --json").stdout;
+    let said: Value = serde_json::from_slice(&said).expect("JSON");
+    (said["sessions"][0]["end"].clone(), text(&suite.host.sh("oncall-cache sessions")))
+}
+
+fn told(suite: &Suite) -> Vec<Value> {
+    records(suite).into_iter().filter(|record| word(record, "phase") == "would-end").collect()
+}
+
+#[test]
+fn a91_what_would_be_ended_is_recorded_once_and_nothing_is() {
+    let suite = suite();
+    // Before the first session nothing is read at all.
+    suite.host.must("mv /etc/authkeys/config.toml /etc/authkeys/aside");
+    ends(&suite);
+    suite.host.must("mv /etc/authkeys/aside /etc/authkeys/config.toml");
+    let id = hold(&suite);
+    ends(&suite);
+    assert_eq!(shown(&suite).0["outcome"], "holds");
+    assert_eq!(suite.host.must(&format!("stat -c %U:%a {MEMORY}")), "root:600\n");
+    hand_over(&suite);
+    ends(&suite);
+    let (said, table) = shown(&suite);
+    assert!(
+        said["outcome"] == "waits" && table.contains("ended: not-oncall; would be ended at "),
+        "{said} {table}"
+    );
+    assert_eq!(told(&suite), [Value::Null; 0]);
+    let_time_pass(&suite);
+    for _ in 0..2 {
+        ends(&suite);
+        let told = told(&suite);
+        let [told] = &told[..] else { panic!("{told:#?}") };
+        assert_eq!((word(told, "id"), word(told, "person"), word(told, "service")), (&*id, "alice", "sudo"));
+        assert_eq!((word(told, "verdict"), word(told, "reason")), ("refuse", "not-oncall"));
+        assert!(told["seq"].is_u64() && told.get("effect").is_none(), "{told}");
+    }
+    let line = suite.lines_of("oncall-cache").pop().expect("a line in the log");
+    assert!(
+        line.contains("person=alice decision=refuse reason=not-oncall phase=would-end service=sudo"),
+        "{line}"
+    );
+    assert!(shown(&suite).1.contains("; would have been ended"), "{}", shown(&suite).1);
+    // It is no login, and it is none that was closed.
+    let report = suite.host.sh("oncall-cache report --json").stdout;
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    assert_eq!(report["logins"].as_array().map(Vec::len), Some(1), "{report:#}");
+    assert!(report["logins"][0]["closed"].is_null(), "{report:#}");
+    let counted = &report["would_end"][0];
+    assert!(
+        counted["who"] == "alice" && counted["reason"] == "not-oncall" && counted["count"] == 1,
+        "{report:#}"
+    );
+    // What is lost starts over.
+    suite.host.must(&format!("rm {MEMORY}"));
+    ends(&suite);
+    assert_eq!((told(&suite).len(), shown(&suite).0["outcome"].as_str()), (1, Some("waits")));
+    assert!(suite.host.sh("pgrep -fx 'sleep 1000'").status.success(), "it ends nothing");
+}
+
+#[test]
+fn what_keeps_a_session_is_told_and_starts_it_over() {
+    let suite = suite();
+    let id = hold(&suite);
+    hand_over(&suite);
+    let file = format!("{SESSIONS}/{id}");
+    let opening = suite.host.read(&file);
+    let start =
+        opening.split_once("\"pid_start\":").and_then(|(_, rest)| rest.split_once(',')).expect("a start").0;
+    for (why, spoil, heal) in [
+        (
+            "process-unsure",
+            format!("sed -i 's/\"pid_start\":{start},//' {file}"),
+            opening_back(&suite, &file),
+        ),
+        (
+            "paused",
+            "oncall-cache pause --for 1h --reason test >/dev/null".to_string(),
+            "oncall-cache pause --end >/dev/null".to_string(),
+        ),
+        (
+            "cannot-tell",
+            "mv /var/lib/oncall-cache/roster.db /var/lib/oncall-cache/aside".to_string(),
+            "mv /var/lib/oncall-cache/aside /var/lib/oncall-cache/roster.db".to_string(),
+        ),
+    ] {
+        ends(&suite);
+        let_time_pass(&suite);
+        suite.host.must(&spoil);
+        ends(&suite);
+        let (said, table) = shown(&suite);
+        assert!(said["outcome"] == "listed" && said["why"] == why, "{why}: {said} {table}");
+        suite.host.must(&heal);
+        ends(&suite);
+        assert_eq!(shown(&suite).0["outcome"], "waits", "{why}");
+    }
+    assert_eq!(told(&suite), [Value::Null; 0]);
+    // The number of the process is another's by now: it is not a session.
+    suite.host.must(&format!("sed -i 's/\"pid_start\":{start},/\"pid_start\":1,/' {file}"));
+    let_time_pass(&suite);
+    ends(&suite);
+    assert_eq!(told(&suite), [Value::Null; 0]);
+    assert_eq!(shown(&suite).0, Value::Null);
+}
+
+/// A command that puts back the file as it is now.
+fn opening_back(suite: &Suite, file: &str) -> String {
+    suite.host.must(&format!("cp -a {file} /run/opening"));
+    format!("cp -a /run/opening {file}")
+}
+
+#[test]
+fn on_a_host_that_observes_it_is_recorded_too() {
+    let suite = suite();
+    suite.host.must("sed -i 's/^\\[policy\\]/&\\nmode = \"observe\"/' /etc/authkeys/config.toml");
+    hold(&suite);
+    hand_over(&suite);
+    ends(&suite);
+    let_time_pass(&suite);
+    ends(&suite);
+    let told = told(&suite);
+    assert!(told.len() == 1 && word(&told[0], "mode") == "observe", "{told:#?}");
+}
+
+#[test]
+fn where_it_cannot_remember_it_does_nothing_and_says_so() {
+    let suite = suite();
+    hold(&suite);
+    hand_over(&suite);
+    ends(&suite);
+    let_time_pass(&suite);
+    let refused = |expected: &str| {
+        let output = end(&suite);
+        assert!(
+            output.status.code() == Some(2) && text(&output).contains(expected),
+            "{expected}: {}",
+            text(&output)
+        );
+    };
+    let user = suite.run_as("alice", "oncall-cache end");
+    assert!(user.status.code() == Some(2) && text(&user).contains("only root"), "{}", text(&user));
+    let busy = suite.host.sh("flock /var/log/authkeys/ending.lock oncall-cache end");
+    assert!(busy.status.code() == Some(2) && text(&busy).contains("another one is at it"), "{}", text(&busy));
+    suite.host.must("echo '[' >>/etc/authkeys/config.toml");
+    refused("nothing was done: /etc/authkeys/config.toml");
+    suite.host.must("sed -i '$d' /etc/authkeys/config.toml");
+    // What others could have written says nothing.
+    suite.host.must(&format!("chmod 666 {MEMORY} && mkdir /var/log/authkeys/ending.new"));
+    refused("nothing was done: cannot write /var/log/authkeys/ending");
+    assert_eq!(told(&suite), [Value::Null; 0]);
+    suite.host.must("rmdir /var/log/authkeys/ending.new");
+    ends(&suite);
+    assert_eq!((told(&suite).len(), shown(&suite).0["outcome"].as_str()), (0, Some("waits")));
+    // What cannot be recorded is recorded by the next run.
+    let_time_pass(&suite);
+    suite.host.must(&format!("chmod 666 {AUDIT}"));
+    refused("is not root's alone");
+    suite.host.must(&format!("chmod 640 {AUDIT}"));
+    ends(&suite);
+    assert_eq!(told(&suite).len(), 1);
+}
