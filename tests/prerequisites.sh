@@ -55,6 +55,10 @@ need objdump binutils
 need ansible-playbook ansible-core
 need ansible-lint ansible-lint
 need /usr/sbin/nginx nginx
+need /usr/sbin/rsyslogd rsyslog
+need "$(echo /usr/lib/*/rsyslog/lmnsd_ossl.so)" rsyslog-openssl
+need /usr/sbin/postfix postfix
+need prometheus-alertmanager prometheus-alertmanager
 need nft nftables
 need ruby ruby
 need rubocop rubocop

@@ -154,6 +154,7 @@ impl One {
         put("guard", &word(record.guard.as_ref()));
         put("time", &record.time.to_string());
         put("number", &record.seq.map(|number| number.to_string()).unwrap_or_default());
+        put("late", &record.late.map(|seen| seen.to_string()).unwrap_or_default());
         put("right_ends", &record.end.map(|end| end.to_string()).unwrap_or_default());
         put("notice", &id);
         Self { id, at: record.time.unix(), fields }
@@ -197,6 +198,7 @@ pub const FIELDS: &[&str] = &[
     "time",
     "number",
     "right_ends",
+    "late",
     "notice",
 ];
 

@@ -57,6 +57,7 @@ pub const TEMPLATE: &str = "\
 {% if reason %} ({{ reason }}){% endif %}{% endif %}, {{ time }}\
 {% if rhost %}, from {{ rhost }}{% endif %}{% if tty %}, {{ tty }}{% endif %}\
 {% if why %}, why: {{ why }}{% endif %}\
+{% if late %}, late: this host knew of the shift since {{ late }}{% endif %}\
 {% if sender and sender != host %}, sent by {{ sender }}{% endif %}, id {{ id or notice }}";
 
 /// What a person is told of what their own name opened.
@@ -66,6 +67,7 @@ Time: {{ time }}
 From: {{ rhost or 'no network' }}{% if tty %}, terminal {{ tty }}{% endif %}
 {% if fingerprint %}Key: {{ fingerprint }}
 {% endif %}{% if reason %}Why it was let in: {{ reason }}{% if why %}, {{ why }}{% endif %}
+{% endif %}{% if late %}Late: the host knew of the shift since {{ late }}
 {% endif %}{% if sender and sender != host %}Sent by: {{ sender }}
 {% endif %}Record: {{ id or notice }}
 {% if revoke %}If this was not you: {{ revoke }}{% endif %}";
@@ -303,6 +305,25 @@ mod tests {
         }
         let (_, text) = words("a\n\n{{ why }}\nb", Medium::Line).say(&evil, REVOKE);
         assert!(text.starts_with("a <!channel>") && text.ends_with(" b"), "{text}");
+    }
+
+    #[test]
+    fn a98b_a_shift_that_somebody_gave_themselves_just_now_stands_in_what_people_are_told() {
+        let seen = "2026-11-30T03:00:10Z";
+        let notice = one(&[
+            ("person", "alice"),
+            ("event", "opened"),
+            ("account", "root"),
+            ("host", "db1"),
+            ("late", seen),
+        ]);
+        for (template, told) in [
+            (TEMPLATE, "late: this host knew of the shift since"),
+            (PERSONAL, "Late: the host knew of the shift since"),
+        ] {
+            let (_, text) = words(template, Medium::Plain).say(&notice, REVOKE);
+            assert!(text.contains(&format!("{told} {seen}")), "{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod mirror;
 mod moments;
 mod network;
 pub mod nginx;
+pub mod notices;
 pub mod oncalls;
 pub mod packages;
 pub mod page;

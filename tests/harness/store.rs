@@ -268,7 +268,8 @@ fn read_request(stream: &mut Tls) -> io::Result<Option<StoreRequest>> {
     let mut word = || words.next().unwrap_or_default().to_string();
     let (method, path) = (word(), word());
     let headers: Vec<String> = lines.filter(|line| !line.is_empty()).map(str::to_string).collect();
-    let length = headers.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let length = |line: &String| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok();
+    let length = headers.iter().find_map(length);
     let mut body = vec![0; usize::min(length.unwrap_or(0), LARGEST_BODY)];
     stream.read_exact(&mut body)?;
     Ok(Some(StoreRequest { method, path, headers, body }))

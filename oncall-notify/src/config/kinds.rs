@@ -296,7 +296,7 @@ impl PagerDutySection {
         if !["critical", "error", "warning", "info"].contains(&severity.as_str()) {
             return Err(format!("`severity` is critical, error, warning or info: `{severity}`"));
         }
-        let action = self.action.unwrap_or_else(|| "'resolve' if event == 'closed' else 'trigger'".into());
+        let action = self.action.unwrap_or_else(|| "'trigger'".into());
         let dedup = self.dedup.unwrap_or_else(|| "host ~ ' ' ~ id".into());
         for (key, expression) in [("action", &action), ("dedup", &dedup)] {
             crate::words::check_expression(expression).map_err(|problem| format!("`{key}`: {problem}"))?;

@@ -1,0 +1,78 @@
+//! docs/notify.md, typed in as it is printed.
+
+use harness::notices::{Notices, SECRET};
+use harness::page::boxes_of;
+use harness::text;
+
+const CONFIG: &str = "/etc/authkeys/notify.toml";
+
+fn boxes(heading: &str) -> Vec<String> {
+    boxes_of(include_str!("../docs/notify.md"), heading)
+}
+
+/// `config check`, as the page types it.
+fn check(site: &Notices) {
+    let commands = &boxes("Try it")[0];
+    let command = commands.lines().find(|line| line.ends_with("config check")).expect("the command");
+    site.host.must(command);
+}
+
+#[test]
+fn what_the_page_says_to_type_sets_it_up_and_tells_a_channel() {
+    let site = Notices::start();
+    site.answer("/api/chat.postMessage", 200, "{\"ok\":true}");
+    let host = &site.host;
+    host.must("userdel oncall-notify; rm -rf /var/lib/oncall-notify /usr/bin/oncall-notify; mkdir -p /var/log/authkeys");
+    host.must("touch /var/log/authkeys/decisions.jsonl");
+    host.write("/etc/authkeys/slack-token", format!("{SECRET}\n"), 0o600);
+    let [config] = &boxes("Ten lines")[..] else { panic!("one box") };
+    host.write(CONFIG, config, 0o644);
+    let [install, unit, group] = &boxes("Where it runs")[..] else { panic!("three boxes") };
+    host.must(&format!("set -e\n{}", install.replace("target/release/", "/run/suite/build/")));
+    host.must(group);
+    let file = "/etc/systemd/system/oncall-notify.service";
+    host.write(file, unit, 0o644);
+    let said = host.sh(&format!("systemd-analyze verify {file}"));
+    assert!(!text(&said).contains("oncall-notify"), "{}", text(&said));
+    assert!(unit.contains("\nExecStart=/usr/bin/oncall-notify run\n"), "{unit}");
+    check(&site);
+
+    // Slack is this machine's own.
+    let slack = format!("api = \"{}\", ca_file = \"ca.pem\" }}", site.url("/api"));
+    let own = config.replace(" }\n", &format!(", {slack}\n")).replace("/srv/records", "/var/log/authkeys");
+    host.write(CONFIG, own, 0o644);
+    let [commands] = &boxes("Try it")[..] else { panic!("one box") };
+    let said = host.must(&format!("set -e\n{commands}"));
+    assert!(said.contains("channel ops: delivered notice "), "{said}");
+    assert!(said.contains("nothing would be told"), "{said}");
+    let asked = site.wait_for("/api/chat.postMessage", 1);
+    assert!(String::from_utf8_lossy(&asked[0].body).contains("this is a test, nobody logged in"));
+}
+
+#[test]
+fn every_channel_and_filter_that_the_page_shows_is_right() {
+    let site = Notices::start();
+    for name in ["slack-token", "mail-password", "webhook-secret", "pagerduty-key"] {
+        site.host.must(&format!("cp -a /etc/authkeys/secret /etc/authkeys/{name}"));
+    }
+    let [kinds] = &boxes("Channels")[..] else { panic!("one box") };
+    let channels = kinds.lines().enumerate();
+    let channels: String =
+        channels.map(|(number, kind)| format!("[[channel]]\nname = \"c{number}\"\n{kind}\n")).collect();
+    assert_eq!(kinds.lines().count(), 7);
+    let [filter] = &boxes("Filters and templates")[..] else { panic!("one box") };
+    site.configure(&(channels + filter));
+    check(&site);
+    let night = |host: &str| {
+        let record = format!(
+            "{{\"version\":1,\"time\":\"2026-11-30T03:02:11Z\",\"host\":\"{host}\",\"id\":\"00000000000000aa\",\
+             \"phase\":\"session\",\"effect\":\"pass\",\"person\":\"alice\",\"account\":\"root\",\"reason\":\"oncall\"}}\n"
+        );
+        site.append(&record);
+    };
+    night("db1");
+    night("test7");
+    let said = site.host.must("runuser -u oncall-notify -- oncall-notify run --dry-run");
+    assert_eq!(said.matches("night: ").count(), 1, "{said}");
+    assert!(said.contains("night: alice is root on db1 (oncall), 00000000000000aa"), "{said}");
+}
