@@ -6,6 +6,7 @@
 #[path = "publish.rs"]
 mod collector;
 mod doors;
+mod ending;
 mod fleet;
 mod granted;
 mod hosts;

@@ -11,8 +11,13 @@ use harness::{Booted, Debian, Network, packages, text, wait_until};
 /// alice is on call, bob and carol are not, and may be; dave may never be.
 const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
-/// A host with the packages and enforcing, and everybody's keys in /root/keys.
+/// A host with the packages and enforcing, and everybody's keys in /root/keys. alice is on call.
 fn host(release: Debian, network: &Network) -> Booted {
+    host_with(release, network, &["alice"])
+}
+
+/// The same with these people on call.
+pub fn host_with(release: Debian, network: &Network, on_call: &[&str]) -> Booted {
     let host = Booted::of(release, network, release.name());
     packages::bring_debs(&host, &THIS, "/root/debs");
     host.must("apt-get -q install /root/debs/*.deb");
@@ -28,8 +33,9 @@ fn host(release: Debian, network: &Network) -> Booted {
     }
     host.write("/etc/authkeys/people.toml", people, 0o644);
     let (start, end) = (instant(now() - HOUR), instant(now() + HOUR));
-    let shift = format!("[[schedule.shift]]\nperson = 'alice'\nstart = {start}\nend = {end}\n");
-    host.write("/etc/authkeys/rota.toml", format!("[[schedule]]\nid = 'primary'\n{shift}"), 0o644);
+    let shift = |name| format!("[[schedule.shift]]\nperson = '{name}'\nstart = {start}\nend = {end}\n");
+    let shifts: String = on_call.iter().map(shift).collect();
+    host.write("/etc/authkeys/rota.toml", format!("[[schedule]]\nid = 'primary'\n{shifts}"), 0o644);
     host.write("/etc/authkeys/config.toml", CONFIG, 0o644);
     host.must("systemctl start authkeys-sync.service oncall-cache-sync.service");
     host.must("cp /usr/share/authkeys/10-authkeys.conf /etc/ssh/sshd_config.d/");

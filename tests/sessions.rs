@@ -249,3 +249,53 @@ fn what_is_open_is_listed_with_who_may_still_be_there_and_what_runs_there() {
     let output = suite.run_as("alice", "oncall-cache sessions");
     assert!(output.status.code() == Some(2) && text(&output).contains("only root"), "{}", text(&output));
 }
+
+#[test]
+fn a89_a_session_is_ended_by_hand_for_a_reason_that_is_written_down() {
+    let suite = shown_suite();
+    let (id, file) = hold(&suite);
+    let lives = || suite.host.sh(&format!("kill -0 {}", file["pid"])).status.success();
+    let end = |options: &str| suite.host.sh(&format!("oncall-cache sessions --end {options}"));
+    let by_alice = format!("oncall-cache sessions --end {id} --all --reason mine");
+    for (output, code, words) in [
+        (end(&format!("{id} --all")), 64, "nothing was ended: say why"),
+        (end(&format!("{id} --all --reason ' '")), 64, "nothing was ended: say why"),
+        (end("0000000000000000 --reason mistyped"), 2, "no open session has the id 0000000000000000"),
+        (suite.run_as("alice", &by_alice), 2, "only root"),
+        (end(&format!("{id} --reason forgotten")), 1, "sudo: has no terminal"),
+        (end(&format!("{id} --hangup --reason forgotten")), 1, "sudo: has no terminal"),
+        (end(&format!("{id} --all --dry-run")), 0, "would end"),
+        (suite.host.sh("oncall-cache sessions --person bob --reason his"), 0, "no guarded session of bob"),
+        (suite.host.sh("oncall-cache sessions --reason alone"), 64, "--end ID, or --person NAME"),
+    ] {
+        assert!(
+            output.status.code() == Some(code) && text(&output).contains(words),
+            "{words}: {}",
+            text(&output)
+        );
+        assert!(lives(), "{words}");
+    }
+    let _ = suite.lines_of("oncall-cache");
+    let output = suite.host.sh("oncall-cache sessions --person alice --all --reason 'gone home'");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let told = text(&output);
+    assert!(told.contains(&format!("{id}  alice, root by sudo since ")) && told.contains(" sleep"), "{told}");
+    assert!(!lives() && files(&suite).is_empty(), "{told}");
+    let all = records(&suite);
+    let ends: Vec<&Value> = all.iter().filter(|record| word(record, "ended") == "root").collect();
+    let [end] = &ends[..] else { panic!("one end: {all:#?}") };
+    assert_eq!((word(end, "id"), word(end, "phase"), word(end, "why")), (id.as_str(), "close", "gone home"));
+    assert_eq!((&end["pid"], word(end, "by").is_empty()), (&file["pid"], false), "{end}");
+    let lines = suite.lines_of("oncall-cache").join("\n");
+    assert!(
+        lines.contains(&format!("person=alice decision=ended reason=root service=sudo account=root id={id}")),
+        "{lines}"
+    );
+    // Whoever types it in the session itself would never read what came of it.
+    let own = suite.ssh("alice", "root", "oncall-cache sessions --person alice --all --reason own");
+    assert!(
+        own.status.code() == Some(2) && text(&own).contains("you type this in that session"),
+        "{}",
+        text(&own)
+    );
+}

@@ -9,8 +9,11 @@ use policy::Span;
 // By its path: packaging/man reads this file as a module of its own.
 #[path = "cli/grant.rs"]
 pub mod grant;
+#[path = "cli/sessions.rs"]
+pub mod sessions;
 
 use grant::GrantVerb;
+use sessions::SessionsArguments;
 
 /// Who is on call, and what that opens, on this host; also without a network.
 #[derive(Debug, Parser)]
@@ -157,15 +160,8 @@ Exit status: 0, nothing is missing; 1, something is, and it is named. With
 --would-refuse: 0, nobody would be refused; 1, somebody would. In any case 2,
 cannot tell")]
     Report(ReportArguments),
-    /// Show which guarded sessions are open, and whose right has ended
-    #[command(after_help = "\
-A session that is open stays open when the shift ends; this shows it, and ends
-nothing. What a session holds is told by what its processes descend from, and by
-login uid, audit session and cgroup; what these do not agree on stands below, as
-in no session.
-
-Exit status: 0, everybody in a session may still be there; 1, somebody's right
-has ended; 2, cannot tell")]
+    /// Show open guarded sessions, and whose right has ended; end one
+    #[command(override_usage = sessions::USAGE, after_help = sessions::HELP)]
     Sessions(SessionsArguments),
     /// Look for what locks people out or lets them in, with remedies
     #[command(after_help = "\
@@ -212,7 +208,7 @@ From the next login on, PERSON cannot enter any account here, whatever the rota
 says: neither their own nor an exempt one. None of their keys is printed.
 
 What it does not do:
-  Open sessions stay open: loginctl terminate-user PERSON.
+  Open sessions stay open: oncall-cache sessions --person PERSON ends them.
   While this host observes or is paused, PAM refuses nobody; only keys are withheld.
   Other hosts do not know. In a fleet, type oncall-collector revoke on the
   collector; otherwise distribute /etc/authkeys/revoked.
@@ -310,17 +306,6 @@ pub struct IdentitiesArguments {
     /// Show only users who would not be admitted, and why
     #[arg(long)]
     pub problems: bool,
-
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct SessionsArguments {
-    /// Show the arguments of programs too; they may hold secrets
-    #[arg(long)]
-    pub full: bool,
 
     /// Print JSON
     #[arg(long)]

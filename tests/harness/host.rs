@@ -58,6 +58,8 @@ impl Host {
                 "--pid",
                 "--ipc",
                 "--uts",
+                // Its processes see no unit of the real machine above them.
+                "--cgroup",
                 "--fork",
                 "--kill-child",
                 "/bin/sh",

@@ -15,8 +15,8 @@ mod spool;
 mod token;
 
 pub use line::{Escaped, Line};
-pub use process::{Origin, boot_id};
+pub use process::{Origin, Stat, boot_id};
 pub use record::{Counts, Record};
 pub use sessions::Sessions;
 pub use spool::{MOST, Spool, Ticket, counted, open};
-pub use token::{Effect, Phase, Token, Word};
+pub use token::{Cause, Effect, Phase, Token, Word};

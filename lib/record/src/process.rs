@@ -13,8 +13,11 @@ use nix::unistd::Pid;
 
 use crate::Record;
 
-/// Where the start of a process is among the words behind its name in /proc/PID/stat: field 22, and the first behind the
-/// name is field 3 (proc_pid_stat(5)).
+/// Where these are among the words behind the name of a process in /proc/PID/stat: the first behind the name is field 3
+/// (proc_pid_stat(5)).
+const STATE: usize = 0;
+const PARENT: usize = 4 - 3;
+const TERMINAL: usize = 7 - 3;
 const START: usize = 22 - 3;
 
 /// The kernel's unit of time in /proc: USER_HZ, 100 a second on every machine that Linux is built for today.
@@ -45,6 +48,40 @@ impl Origin {
             audit_session: number(&directory.join("sessionid")),
             cgroup: read(&directory.join("cgroup")).map(|text| cgroup(&text).to_string()).unwrap_or_default(),
         }
+    }
+}
+
+/// What the kernel says of a process in one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Has it ended, and only its parent does not know yet?
+    pub has_ended: bool,
+    /// The process that began it, or took it over.
+    pub parent: u32,
+    /// The terminal that it belongs to, as the kernel numbers it: the form of `new_encode_dev` (linux/kdev_t.h).
+    pub terminal: Option<u32>,
+    /// When it began, in clock ticks since the boot: with its number it means one process for ever.
+    pub start: u64,
+}
+
+impl Stat {
+    /// That of the process with this directory in /proc; nothing where it is gone.
+    pub fn of(directory: &Path) -> Option<Self> {
+        Self::read(&read_bytes(&directory.join("stat"))?)
+    }
+
+    /// The same of the text of `stat`.
+    fn read(stat: &[u8]) -> Option<Self> {
+        let words: Vec<&str> = behind_name(stat)?.split_ascii_whitespace().collect();
+        let word = |place: usize| words.get(place).copied();
+        // Written as a signed number.
+        let terminal = word(TERMINAL)?.parse::<i32>().ok()?.cast_unsigned();
+        Some(Self {
+            has_ended: matches!(word(STATE)?, "Z" | "X"),
+            parent: word(PARENT)?.parse().ok()?,
+            terminal: (terminal != 0).then_some(terminal),
+            start: word(START)?.parse().ok()?,
+        })
     }
 }
 
@@ -119,11 +156,15 @@ fn start_of(directory: &Path) -> Option<u64> {
     start(&read_bytes(&directory.join("stat"))?)
 }
 
-/// The same of the text of `stat`. The name of the program is anybody's choice: any bytes, blanks and brackets too.
+/// The same of the text of `stat`.
 fn start(stat: &[u8]) -> Option<u64> {
+    behind_name(stat)?.split_ascii_whitespace().nth(START)?.parse().ok()
+}
+
+/// What is behind the name of the program, which is anybody's choice: any bytes, blanks and brackets too.
+fn behind_name(stat: &[u8]) -> Option<&str> {
     let behind = stat.iter().rposition(|&byte| byte == b')')? + 1;
-    let words = std::str::from_utf8(stat.get(behind..)?).ok()?;
-    words.split_ascii_whitespace().nth(START)?.parse().ok()
+    std::str::from_utf8(stat.get(behind..)?).ok()
 }
 
 /// The cgroup that systemd goes by: its own hierarchy of version 1, where there is one, or version 2 (cgroups(7)).
@@ -184,6 +225,22 @@ mod tests {
         for bad in ["", "7 (sudo)", "7 (sudo) S 1 2", "8812"] {
             assert_eq!(start(bad.as_bytes()), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_line_of_the_kernel_tells_parent_terminal_and_start() {
+        let read = |text: &str| Stat::read(text.as_bytes());
+        let line = "7 (a) b) S 3 7 7 34816 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 8812 9";
+        let stat = Stat { has_ended: false, parent: 3, terminal: Some(34_816), start: 8812 };
+        assert_eq!(read(line), Some(stat));
+        let without = line.replace(" 34816 ", " 0 ");
+        assert_eq!(read(&without), Some(Stat { terminal: None, ..stat }));
+        assert_eq!(read(&line.replace(" S ", " Z ")), Some(Stat { has_ended: true, ..stat }));
+        // The number of a terminal may be above what a signed number holds.
+        let high = read(&line.replace(" 34816 ", " -2147448831 ")).unwrap();
+        assert_eq!(high.terminal, Some(0x8000_8801));
+        assert_eq!(read("7 (sudo) S 1 2"), None);
+        assert!(Stat::of(Path::new("/proc/self")).is_some_and(|stat| stat.start > 0));
     }
 
     #[test]

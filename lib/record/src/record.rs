@@ -12,7 +12,7 @@ use crate::json::{Object, Value, each};
 use crate::line::LONGEST;
 use crate::process::boot_id;
 use crate::spool::Ticket;
-use crate::token::{Effect, Phase, Token, Word};
+use crate::token::{Cause, Effect, Phase, Token, Word};
 
 /// The form of the lines.
 const VERSION: u32 = 1;
@@ -146,7 +146,7 @@ record! {
     limit_seconds: Option<i64>,
     /// Since when the person is revoked.
     since: Option<Timestamp>,
-    /// Who revoked them.
+    /// Who revoked them, or ended the session.
     by: String,
     /// The `[[policy.automation]]` of a program, from 1.
     automation: Option<u64>,
@@ -158,9 +158,11 @@ record! {
     owner: String,
     /// Of somebody on call whose rule asks why: `stated`, or `unclaimed` where nobody could state it.
     claim: String,
-    /// Why the person is revoked, what the program is for, why somebody asked for a grant, or what somebody on call has
-    /// stated.
+    /// Why the person is revoked, what the program is for, why somebody asked for a grant, what somebody on call has
+    /// stated, or why root ended the session.
     why: String,
+    /// Of a session that was ended: why.
+    ended: Option<Token<Cause>>,
     /// When the program's entry ends.
     ends: Option<Timestamp>,
     /// When the decision changes by the passing of time alone.

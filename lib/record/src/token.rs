@@ -72,6 +72,19 @@ pub enum Effect {
     Refuse,
 }
 
+/// Why a session was ended for whoever was in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The shift is over.
+    Shift,
+    /// The person is revoked.
+    Revoked,
+    /// The grant is over, or revoked.
+    Grant,
+    /// root did, by hand.
+    Root,
+}
+
 macro_rules! words {
     ($($type:ident { $($name:ident => $word:literal,)* })*) => {$(
         impl Word for $type {
@@ -95,6 +108,7 @@ macro_rules! words {
 words! {
     Phase { Account => "account", Test => "test", Session => "session", Close => "close", Heartbeat => "heartbeat", WouldEnd => "would-end", }
     Effect { Pass => "pass", Refuse => "refuse", }
+    Cause { Shift => "shift", Revoked => "revoked", Grant => "grant", Root => "root", }
     Mode { Enforce => "enforce", Observe => "observe", }
 }
 

@@ -1,8 +1,10 @@
-//! `sessions`: which guarded sessions are open, whose right has ended meanwhile, and what runs in them.
+//! `sessions`: which guarded sessions are open, whose right has ended meanwhile, and what runs in them; and root ends one by
+//! hand.
 //!
-//! It ends nothing. The session hook writes down each session and the process that holds it; what belongs to it is read
-//! from /proc.
+//! The session hook writes down each session and the process that holds it; what belongs to it is read from /proc.
 
+mod by_hand;
+pub mod ending;
 mod processes;
 pub mod right;
 mod ties;
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 use state::{Asked, HostState, Which};
 
 use super::end;
-use crate::cli::SessionsArguments;
+use crate::cli::sessions::SessionsArguments;
 use crate::said::Said;
 use crate::table::aligned;
 use crate::when::When;
@@ -28,14 +30,20 @@ use ties::Ties;
 
 /// The sessions, as they are now.
 pub fn run(config: &Path, arguments: &SessionsArguments, now: Timestamp) -> Said {
+    if let Some(problem) = by_hand::wrong(arguments) {
+        return Said::usage(problem);
+    }
     if !accounts::is_root() {
-        return failed(arguments, "only root may read what runs in sessions; use sudo");
+        return failed(arguments, "only root may see or end what runs in sessions; use sudo");
     }
     let (records, unknown) = match Sessions::of_this_host().open_now() {
         Ok(read) => read,
         Err(error) => return failed(arguments, &format!("{}: {error}", Sessions::DIRECTORY)),
     };
     let mut state = HostState::load(config);
+    if arguments.end.is_some() || arguments.person.is_some() {
+        return by_hand::run(&state, &records, arguments, now);
+    }
     state.read_roster(Asked::Everything, now, now);
     state.read_grants(Which::All, now);
     let processes = processes::all();
@@ -174,7 +182,7 @@ impl Shown {
     /// What runs in a session beside what holds it.
     fn runs(&self, own: &[u32]) -> String {
         let processes = own.iter().filter_map(|pid| self.processes.get(pid));
-        let inside = processes.filter(|process| !process.holds_logins);
+        let inside = processes.filter(|process| !process.holds_logins());
         let named: Vec<String> =
             inside.map(|process| format!("{} {}", process.pid, self.named(process))).collect();
         named.join(", ")

@@ -113,6 +113,7 @@ fn any_record(dice: &mut Dice) -> Record {
         owner: any_text(dice),
         claim: any_text(dice),
         why: any_text(dice),
+        ended: word(dice, &[Cause::Shift, Cause::Revoked, Cause::Grant, Cause::Root]),
         ends: some(dice, any_time),
         until: some(dice, any_time),
         owners: any_text(dice),

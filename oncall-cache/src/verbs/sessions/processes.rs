@@ -3,35 +3,67 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use record::Origin;
+use nix::sys::stat::{major, minor};
+use record::{Origin, Stat};
 
 /// The most that is shown of a process's arguments, in bytes.
 const LONGEST_ARGUMENTS: usize = 256;
 
+/// Where logind keeps a file for each inhibitor (systemd, src/login/logind-inhibit.c).
+const INHIBITORS: &str = "/run/systemd/inhibit";
+
 /// One process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
     /// The process that began it, or took it over.
     pub parent: u32,
+    /// When it began, in clock ticks since the boot.
+    pub start: u64,
     /// By which rights it acts: its effective uid.
     pub uid: u32,
     /// What the kernel calls the program, at most 15 bytes; any bytes.
     pub name: String,
+    /// The file of the program, without its directory; empty where that is no text, or cannot be told.
+    pub program: String,
     /// Whose it is by login uid, audit session and cgroup.
     pub origin: Origin,
-    /// Is it a program that only holds what others log in to, or call?
-    pub holds_logins: bool,
+    /// The terminal that it belongs to, as the kernel numbers it.
+    pub terminal: Option<u32>,
+    /// Does it ignore a hang-up, as nohup(1) has a program do?
+    pub ignores_hangup: bool,
+    /// In how many process namespaces it is, counted from the one that /proc shows: 1 is that one alone.
+    pub depth: usize,
+    /// The terminals that it holds open, whosever they are: a terminal multiplexer has those of its clients.
+    pub open_terminals: Vec<u32>,
+    /// What must not be broken off half-way: dpkg or rpm at work, or what keeps the host from being shut down.
+    pub busy_with: Option<String>,
 }
 
 /// Programs that hold sessions and do nothing in them, by the names of their files.
 const HOLDERS: [&str; 9] =
     ["sshd", "sshd-session", "sshd-auth", "login", "systemd", "systemd-executor", "sudo", "su", "doas"];
 
-/// All processes by number; those that end while they are read are left out.
+/// Files that are open in one process alone, as long as it changes the host's packages; what holds them.
+const PACKAGE_LOCKS: [(&str, &str); 4] = [
+    ("/var/lib/dpkg/lock", "dpkg"),
+    ("/var/lib/dpkg/lock-frontend", "dpkg"),
+    ("/var/lib/rpm/.rpm.lock", "rpm"),
+    ("/usr/lib/sysimage/rpm/.rpm.lock", "rpm"),
+];
+
+impl Process {
+    /// Is it a program that only holds what others log in to, or call?
+    pub fn holds_logins(&self) -> bool {
+        HOLDERS.contains(&self.program.as_str())
+    }
+}
+
+/// All processes by number; those that end while they are read are left out, and so are those that have ended.
 pub fn all() -> BTreeMap<u32, Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers =
@@ -39,26 +71,93 @@ pub fn all() -> BTreeMap<u32, Process> {
     numbers.filter_map(|pid| Some((pid, read(pid)?))).collect()
 }
 
+/// The same, with what they hold open and are busy with.
+pub fn all_with_what_they_hold() -> BTreeMap<u32, Process> {
+    let mut all = all();
+    for process in all.values_mut() {
+        hold(process);
+    }
+    for (pid, who) in inhibitors() {
+        if let Some(process) = all.get_mut(&pid) {
+            process.busy_with.get_or_insert(who);
+        }
+    }
+    all
+}
+
 /// Nothing, where it is gone.
 fn read(pid: u32) -> Option<Process> {
-    let directory = format!("/proc/{pid}");
-    let status = fs::read(format!("{directory}/status")).ok()?;
+    let path = format!("/proc/{pid}");
+    let directory = Path::new(&path);
+    let stat = Stat::of(directory).filter(|stat| !stat.has_ended)?;
+    let status = fs::read(directory.join("status")).ok()?;
     let status = String::from_utf8_lossy(&status);
-    let word = |name: &str, number: usize| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.split_ascii_whitespace().nth(number)?.parse().ok()
-    };
-    let program = fs::read_link(format!("{directory}/exe")).ok();
-    let file = program.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-    let name = status.lines().find_map(|line| line.strip_prefix("Name:\t")).unwrap_or_default();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let words = |name: &str| field(name).unwrap_or_default().split_ascii_whitespace();
+    let file = fs::read_link(directory.join("exe")).ok();
+    let program = file.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let ignored = words("SigIgn").next().and_then(|mask| u64::from_str_radix(mask, 16).ok());
     Some(Process {
         pid,
-        parent: word("PPid", 0)?,
-        uid: word("Uid", 1)?,
-        name: name.to_string(),
-        origin: Origin::of(Path::new(&directory)),
-        holds_logins: file.is_some_and(|file| HOLDERS.contains(&file.trim_end_matches(" (deleted)"))),
+        parent: stat.parent,
+        start: stat.start,
+        uid: words("Uid").nth(1)?.parse().ok()?,
+        name: field("Name").and_then(|name| name.strip_prefix('\t')).unwrap_or_default().to_string(),
+        program: program.unwrap_or_default().trim_end_matches(" (deleted)").to_string(),
+        origin: Origin::of(directory),
+        terminal: stat.terminal,
+        // SIGHUP is signal 1, and the lowest bit.
+        ignores_hangup: ignored.is_some_and(|mask| mask & 1 == 1),
+        depth: words("NSpid").count().max(1),
+        open_terminals: Vec::new(),
+        busy_with: None,
     })
+}
+
+/// Adds what it holds open.
+fn hold(process: &mut Process) {
+    let entries = fs::read_dir(format!("/proc/{}/fd", process.pid)).into_iter().flatten().flatten();
+    for entry in entries {
+        let Ok(file) = fs::read_link(entry.path()) else { continue };
+        if file.starts_with("/dev") {
+            let about = fs::metadata(entry.path()).ok().filter(|_| is_terminal(&file));
+            process.open_terminals.extend(about.map(|about| terminal(about.rdev())));
+        }
+        let lock = PACKAGE_LOCKS.iter().find(|(lock, _)| file == Path::new(lock));
+        if let Some((_, who)) = lock {
+            process.busy_with = Some((*who).to_string());
+        }
+    }
+    process.open_terminals.sort_unstable();
+    process.open_terminals.dedup();
+}
+
+fn is_terminal(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    file.starts_with("/dev/pts") && name != "ptmx" || name.len() > 3 && name.starts_with("tty")
+}
+
+/// The number of a device as /proc/PID/stat writes that of a terminal.
+fn terminal(device: u64) -> u32 {
+    let (major, minor) = (major(device), minor(device));
+    let number = (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
+    // Numbers of devices have 12 and 20 bits.
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Who keeps the host from being shut down, and not only for a moment; by number.
+fn inhibitors() -> Vec<(u32, String)> {
+    let entries = fs::read_dir(INHIBITORS).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.path().extension().is_none());
+    files.filter_map(|entry| inhibitor(&fs::read_to_string(entry.path()).ok()?)).collect()
+}
+
+/// One by the text of its file.
+fn inhibitor(text: &str) -> Option<(u32, String)> {
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    value("MODE").filter(|mode| mode.starts_with("block"))?;
+    let who = value("WHO").unwrap_or_default();
+    Some((value("PID")?.parse().ok()?, format!("{who}, which blocks {}", value("WHAT").unwrap_or_default())))
 }
 
 /// With what arguments it was started; they may hold secrets, and are read for nobody but root who asks.
@@ -67,4 +166,52 @@ pub fn arguments(pid: u32) -> String {
     words.truncate(LONGEST_ARGUMENTS);
     let words: Vec<_> = words.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
     words.join(" ").trim_end().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::stat::makedev;
+
+    #[test]
+    fn a_terminal_has_one_number_however_it_is_told() {
+        assert_eq!(terminal(makedev(136, 0)), 34_816);
+        assert_eq!(terminal(makedev(136, 0x12345)), 0x1230_8845);
+        assert_eq!(terminal(makedev(4, 1)), 0x401);
+        for (file, is) in [
+            ("/dev/pts/7", true),
+            ("/dev/tty1", true),
+            ("/dev/ttyS0", true),
+            ("/dev/tty", false),
+            ("/dev/pts/ptmx", false),
+            ("/dev/null", false),
+        ] {
+            assert_eq!(is_terminal(Path::new(file)), is, "{file}");
+        }
+    }
+
+    #[test]
+    fn only_an_inhibitor_that_blocks_is_one() {
+        let text = "# This is private data. Do not parse.\nWHAT=shutdown:sleep\nMODE=block\nUID=0\nPID=77\nWHO=backup\nWHY=x\n";
+        let told = (77, "backup, which blocks shutdown:sleep".to_string());
+        assert_eq!(inhibitor(text), Some(told.clone()));
+        assert_eq!(inhibitor(&text.replace("=block", "=block-weak")), Some(told));
+        assert_eq!(inhibitor(&text.replace("=block", "=delay")), None);
+        assert_eq!(inhibitor(&text.replace("PID=77", "PID=")), None);
+        assert_eq!(inhibitor(""), None);
+    }
+
+    #[test]
+    fn this_process_is_read_with_what_it_holds() {
+        let own = std::process::id();
+        let processes = all();
+        let process = &processes[&own];
+        assert!(process.start > 0 && process.parent > 0 && process.depth >= 1, "{process:?}");
+        assert!(!process.program.is_empty() && !process.name.is_empty(), "{process:?}");
+        assert!(!process.holds_logins());
+        let lock = tempfile::tempfile().unwrap();
+        let mut process = process.clone();
+        hold(&mut process);
+        assert_eq!(process.busy_with, None, "{lock:?}");
+    }
 }

@@ -39,7 +39,7 @@ impl Ties {
 
 fn session_of(process: &Process, records: &[Record], processes: &BTreeMap<u32, Process>) -> Option<usize> {
     let holds = |pid: u32| records.iter().rposition(|record| record.pid == Some(pid));
-    let agrees = |record: &Record| record.origin() == process.origin;
+    let agrees = |record: &Record| origin(record, processes) == process.origin;
     if let Some(session) = lineage(process, processes).find_map(|above| holds(above.pid)) {
         return Some(session).filter(|session| records.get(*session).is_some_and(agrees));
     }
@@ -50,8 +50,21 @@ fn session_of(process: &Process, records: &[Record], processes: &BTreeMap<u32, P
     only.filter(|_| is_known && acts_for_another(process))
 }
 
+/// The process that holds the session of `record`, as long as it lives.
+pub fn holder<'p>(record: &Record, processes: &'p BTreeMap<u32, Process>) -> Option<&'p Process> {
+    let process = processes.get(&record.pid?)?;
+    record.pid_start.is_none_or(|start| start == process.start).then_some(process)
+}
+
+/// Whose the processes of the session of `record` are. sshd and login ask PAM before they are where the session is, and what
+/// sudo and su write down is whose they are already.
+pub fn origin(record: &Record, processes: &BTreeMap<u32, Process>) -> Origin {
+    let moves = !policy::asks_the_caller(&record.service);
+    holder(record, processes).filter(|_| moves).map_or_else(|| record.origin(), |it| it.origin.clone())
+}
+
 /// A process and those above it. A circle, which numbers that are given again may make, ends.
-fn lineage<'p>(
+pub fn lineage<'p>(
     process: &'p Process,
     processes: &'p BTreeMap<u32, Process>,
 ) -> impl Iterator<Item = &'p Process> {
@@ -68,7 +81,7 @@ fn acts_for_another(process: &Process) -> bool {
 fn is_somebodys(process: &Process) -> bool {
     let Origin { loginuid, cgroup, .. } = &process.origin;
     let has_person = loginuid.is_some_and(|uid| uid != 0) || cgroup.starts_with("/user.slice/");
-    process.uid == 0 && has_person && !process.holds_logins
+    process.uid == 0 && has_person && !process.holds_logins()
 }
 
 #[cfg(test)]
@@ -90,8 +103,7 @@ mod tests {
     /// Number, parent, uid and whose it is.
     fn processes(all: &[(u32, u32, u32, &Origin)]) -> BTreeMap<u32, Process> {
         let one = |&(pid, parent, uid, origin): &(u32, u32, u32, &Origin)| {
-            let (name, origin) = (String::new(), origin.clone());
-            (pid, Process { pid, parent, uid, name, origin, holds_logins: false })
+            (pid, Process { pid, parent, uid, origin: origin.clone(), ..Process::default() })
         };
         all.iter().map(one).collect()
     }
@@ -138,8 +150,17 @@ mod tests {
         let service = Origin { cgroup: "/system.slice/nginx.service".into(), ..Origin::default() };
         let robot = Origin { loginuid: Some(0), cgroup: "/system.slice/cron.service".into(), ..scope(4) };
         let mut all = processes(&[(70, 1, 0, &service), (71, 1, 0, &robot), (72, 1, 0, &scope(5))]);
-        all.get_mut(&72).unwrap().holds_logins = true;
+        all.get_mut(&72).unwrap().program = "sshd".to_string();
         assert_eq!(Ties::new(&[], &all), Ties::default());
+    }
+
+    #[test]
+    fn a_connection_is_where_logind_has_moved_it_to() {
+        let (before, own) =
+            (Origin { cgroup: "/system.slice/ssh.service".into(), ..Origin::default() }, scope(3));
+        let connection = Record { service: "sshd".into(), ..record(30, &before) };
+        let all = [(30, 1, 0, &own), (31, 30, 0, &own)];
+        assert_eq!(ties(&[connection], &all), (vec![vec![30, 31]], vec![]));
     }
 
     #[test]

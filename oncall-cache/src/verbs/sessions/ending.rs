@@ -1,0 +1,207 @@
+//! Ending what somebody left open: which processes that is, how they are ended, and what is written down of it.
+//!
+//! [`set`] chooses, by records and processes alone; [`signals`] does it. sudo, su and sshd close their sessions themselves
+//! when they end, and write that down; who ended them, and why, is written down here.
+
+pub mod set;
+mod signals;
+
+use std::collections::BTreeMap;
+
+use host::accounts;
+use host::config::DEFAULT_AUDIT;
+use policy::{Principal, Timestamp};
+use record::{Cause, Line, Origin, Phase, Record, Sessions, Spool, Token};
+use state::HostState;
+
+use super::processes::{self, Process};
+use super::ties::origin;
+pub use set::{How, Why, human};
+use set::{Set, choose};
+
+/// How often it looks for processes that were begun while others ended.
+const ROUNDS: usize = 3;
+
+/// What became of the processes of a session.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// They have ended.
+    pub ended: Vec<Process>,
+    /// They are left, and why.
+    pub listed: Vec<(Process, Why)>,
+}
+
+impl Ended {
+    /// What is at work in the session, as `dpkg`, where nothing was ended because of that.
+    pub fn held(&self) -> Option<&str> {
+        self.listed
+            .iter()
+            .find_map(|(_, why)| if let Why::Busy(what) = why { Some(what.as_str()) } else { None })
+    }
+}
+
+/// Ends what may be ended of the session that `record` is the opening of, and waits for it: a minute at most. `records` are
+/// those of all that are open, `record` among them.
+pub fn end(record: &Record, records: &[Record], how: How) -> Ended {
+    let mut processes = processes::all_with_what_they_hold();
+    let own = own_uid(record, records, &processes);
+    // Once the connection is gone, nothing else tells where it was.
+    let Origin { loginuid, audit_session, cgroup } = origin(record, &processes);
+    let record = &Record { loginuid, audit_session, cgroup, ..record.clone() };
+    let mut ended = Vec::new();
+    let mut left: BTreeMap<u32, (Process, Why)> = BTreeMap::new();
+    for round in 0..=ROUNDS {
+        let Set { targets, left: listed } = choose(record, records, &processes, own, how);
+        let known = |pid: u32| processes.get(&pid).cloned();
+        // The first reason holds: without those above it, a process has neither their terminal nor their descent.
+        for (process, why) in listed.into_iter().filter_map(|(pid, why)| Some((known(pid)?, why))) {
+            left.entry(process.pid).or_insert((process, why));
+        }
+        let is_new = |pid: &u32| !matches!(left.get(pid), Some((_, Why::Remains(_))));
+        let targets = targets.into_iter().filter(|(pid, _)| is_new(pid));
+        let targets: Vec<_> = targets.filter_map(|(pid, force)| Some((known(pid)?, force))).collect();
+        if targets.is_empty() {
+            break;
+        }
+        let remain = if round < ROUNDS {
+            let outcome = signals::end(targets);
+            ended.extend(outcome.ended);
+            outcome.remain
+        } else {
+            let why = "it was begun while others ended; try again";
+            targets.into_iter().map(|(process, _)| (process, why.to_string())).collect()
+        };
+        left.extend(remain.into_iter().map(|(process, why)| (process.pid, (process, Why::Remains(why)))));
+        processes = processes::all_with_what_they_hold();
+    }
+    let lives = |process: &Process| processes.get(&process.pid).is_some_and(|it| it.start == process.start);
+    ended.sort_by_key(|process| process.pid);
+    Ended { ended, listed: left.into_values().filter(|(process, _)| lives(process)).collect() }
+}
+
+/// What [`end`] would do now.
+pub fn would_end(record: &Record, records: &[Record], how: How) -> Ended {
+    let processes = processes::all_with_what_they_hold();
+    let Set { targets, left } =
+        choose(record, records, &processes, own_uid(record, records, &processes), how);
+    let known = |pid: u32| processes.get(&pid).cloned();
+    Ended {
+        ended: targets.into_iter().filter_map(|(pid, _)| known(pid)).collect(),
+        listed: left.into_iter().filter_map(|(pid, why)| Some((known(pid)?, why))).collect(),
+    }
+}
+
+/// The uid of the account of whoever is behind the session.
+fn own_uid(record: &Record, records: &[Record], processes: &BTreeMap<u32, Process>) -> Option<u32> {
+    let person = &human(record, records, processes).person;
+    accounts::facts(person, &[]).uid.filter(|_| !person.is_empty())
+}
+
+/// Why a session was ended, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// What ended it.
+    pub cause: Cause,
+    /// Who, where somebody did it by hand.
+    pub by: &'a str,
+    /// The reason that they gave.
+    pub why: &'a str,
+}
+
+/// Writes down that the session of `record` was ended: in the log, and as a `close` in the record of decisions, beside the
+/// one that sudo, su or sshd wrote when it closed. Removes its file from the open sessions if its process is gone.
+///
+/// # Errors
+/// Text that says what was not written, and why.
+pub fn write_down(
+    state: &HostState,
+    record: &Record,
+    ended: &Ended,
+    order: Order<'_>,
+    now: Timestamp,
+) -> Result<(), String> {
+    if !record.process_lives() {
+        Sessions::of_this_host().close(&record.id);
+    }
+    let file = state.config().map_or_else(|_| DEFAULT_AUDIT.into(), |config| config.paths.audit.clone());
+    let spool = Spool::new(&file);
+    // Whose name it is counted by ends with no sign, so that logins leave room for it.
+    let is_name = Principal::new(&record.person).is_ok();
+    let who = if is_name { record.person.as_str() } else { "ended" };
+    let written = match spool.ticket(who, now) {
+        None => Err("there were as many ends in this minute as are recorded".to_string()),
+        Some(ticket) => {
+            let line = close(record, order, now).numbered(ticket).line();
+            spool.append(&line).map_err(|error| format!("{}: {error}", file.display()))
+        }
+    };
+    line(record, ended, order)
+        .field("unwritten", written.as_ref().err().map_or("", String::as_str))
+        .send("oncall-cache");
+    written
+}
+
+/// Its record: of the process that held the session.
+fn close(record: &Record, Order { cause, by, why }: Order<'_>, now: Timestamp) -> Record {
+    let Record { pid, pid_start, boot_id, loginuid, audit_session, cgroup, .. } = record.clone();
+    Record {
+        phase: Some(Token::Known(Phase::Close)),
+        ended: Some(Token::Known(cause)),
+        by: by.to_string(),
+        why: why.to_string(),
+        pid,
+        pid_start,
+        boot_id,
+        loginuid,
+        audit_session,
+        cgroup,
+        ..record.clone().closed(now)
+    }
+}
+
+fn line(record: &Record, ended: &Ended, Order { cause, by, why }: Order<'_>) -> Line {
+    let named = if record.person.is_empty() { "-" } else { &record.person };
+    Line::new(named, "ended", Token::Known(cause))
+        .field("service", &record.service)
+        .field("account", &record.account)
+        .field("id", &record.id)
+        .field("by", by)
+        .field("why", why)
+        .field("ended", &ended.ended.len().to_string())
+        .field("left", &ended.listed.len().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_down_says_who_ended_whose_session_and_why() {
+        let now = Timestamp::from_unix(1_795_165_200);
+        let opening = Record {
+            id: "00000000000000aa".to_string(),
+            person: "alice".to_string(),
+            account: "root".to_string(),
+            service: "sudo".to_string(),
+            schedule: "rota/primary".to_string(),
+            pid: Some(7),
+            pid_start: Some(8),
+            loginuid: Some(1000),
+            ..Record::at(now)
+        };
+        let order = Order { cause: Cause::Root, by: "bob", why: "left open" };
+        let line = close(&opening, order, now).line();
+        assert_eq!(
+            line,
+            "{\"version\":1,\"time\":\"2026-11-20T09:00:00Z\",\"id\":\"00000000000000aa\",\"phase\":\"close\",\
+             \"pid\":7,\"pid_start\":8,\"loginuid\":1000,\"person\":\"alice\",\"account\":\"root\",\
+             \"service\":\"sudo\",\"by\":\"bob\",\"why\":\"left open\",\"ended\":\"root\"}\n"
+        );
+        let told = super::line(&opening, &Ended::default(), order);
+        assert_eq!(
+            told.as_str(),
+            "person=alice decision=ended reason=root service=sudo account=root id=00000000000000aa by=bob \
+             why=left\\x20open ended=0 left=0"
+        );
+    }
+}
