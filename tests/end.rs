@@ -53,9 +53,11 @@ fn let_time_pass(suite: &Suite) {
         let (name, moment) = word.split_once('=').filter(|(_, moment)| moment.contains('@'))?;
         let (at, uptime) = moment.split_once('@')?;
         let (boot, since) = uptime.split_once(':')?;
-        let at = suite.host.must(&format!("date -u -d '{at} - 900 seconds' +%Y-%m-%dT%H:%M:%SZ"));
         let since: f64 = since.parse().expect("seconds");
-        Some(format!("{name}={}@{boot}:{:.2}", at.trim(), (since - 900.0).max(0.0)))
+        // No more than this machine runs.
+        let passed = since.min(900.0).floor();
+        let at = suite.host.must(&format!("date -u -d '{at} - {passed} seconds' +%Y-%m-%dT%H:%M:%SZ"));
+        Some(format!("{name}={}@{boot}:{:.2}", at.trim(), since - passed))
     };
     let lines = memory.lines().map(|line| {
         let words: Vec<String> =
@@ -227,4 +229,76 @@ fn where_it_cannot_remember_it_does_nothing_and_says_so() {
     suite.host.must(&format!("chmod 640 {AUDIT}"));
     ends(&suite);
     assert_eq!(told(&suite).len(), 1);
+}
+
+/// Has `action` take effect, before anything that opens from now on.
+fn act(suite: &Suite, action: &str) {
+    suite.host.must(&format!("printf '[policy.end]\\naction = \"{action}\"\\n' >>/etc/authkeys/config.toml"));
+    let changed: i64 =
+        suite.host.must("stat -c %Z /etc/authkeys/config.toml").trim().parse().expect("seconds");
+    wait_until("it is later than the change", || harness::suite::now() > changed);
+}
+
+/// Has sudo hold a session for alice at a terminal of hers, as what its screen shows; its id.
+fn sit(suite: &Suite, screen: &str) -> String {
+    let script = ["script", "-qfc", "sudo -n sleep 1000", screen];
+    let command = [["/usr/sbin/runuser", "-u", "alice", "--"].as_slice(), &script].concat();
+    suite.host.daemon(&command, "/dev/null");
+    let open =
+        || suite.host.must(&format!("ls {SESSIONS} 2>/dev/null || :")).lines().next().map(str::to_string);
+    wait_until("the session is open, and runs", || open().is_some() && !is_gone(suite));
+    open().expect("a session")
+}
+
+fn is_gone(suite: &Suite) -> bool {
+    !suite.host.sh("pgrep -fx 'sleep 1000'").status.success()
+}
+
+#[test]
+fn a89_whoever_sits_there_is_warned_once_and_then_what_runs_there_is_ended() {
+    let suite = suite();
+    act(&suite, "kill");
+    let id = sit(&suite, "/tmp/screen");
+    ends(&suite);
+    hand_over(&suite);
+    let warned = || suite.host.read("/tmp/screen").matches("your shift is over (not-oncall); from ").count();
+    for _ in 0..2 {
+        ends(&suite);
+        wait_until("the screen shows it", || warned() > 0);
+        assert_eq!(warned(), 1, "{}", suite.host.read("/tmp/screen"));
+        assert!(!is_gone(&suite) && shown(&suite).1.contains("; to be ended at "), "{}", shown(&suite).1);
+    }
+    let line = suite.lines_of("oncall-cache").pop().expect("a line in the log");
+    assert!(line.contains("decision=warned reason=shift service=sudo account=root"), "{line}");
+    assert!(line.contains(" terminals=1"), "{line}");
+    let_time_pass(&suite);
+    ends(&suite);
+    assert!(is_gone(&suite), "{}", shown(&suite).1);
+    let ended: Vec<Value> = records(&suite).into_iter().filter(|one| word(one, "ended") == "shift").collect();
+    let [ended] = &ended[..] else { panic!("{ended:#?}") };
+    assert_eq!((word(ended, "phase"), word(ended, "id")), ("close", id.as_str()));
+    assert_eq!(told(&suite), [Value::Null; 0]);
+    // Nothing is left to be looked at, or remembered.
+    ends(&suite);
+}
+
+#[test]
+fn a89_whoever_is_revoked_is_ended_at_once_and_whoever_was_there_before_is_not() {
+    let suite = suite();
+    let id = sit(&suite, "/tmp/screen");
+    act(&suite, "kill");
+    suite.host.must("oncall-cache revoke alice --reason left");
+    ends(&suite);
+    let (said, _) = shown(&suite);
+    assert!(said["why"] == "opened-before" && !is_gone(&suite), "{said}");
+    suite.host.must("pkill -x sleep; oncall-cache unrevoke alice");
+    wait_until("it is over", || !suite.host.path(&format!("{SESSIONS}/{id}")).exists());
+    sit(&suite, "/tmp/other");
+    ends(&suite);
+    assert!(!is_gone(&suite));
+    suite.host.must("oncall-cache revoke alice --reason left");
+    ends(&suite);
+    assert!(is_gone(&suite), "{}", shown(&suite).1);
+    assert!(records(&suite).iter().any(|one| word(one, "ended") == "revoked"));
+    assert!(!suite.host.read("/tmp/other").contains("oncall-cache: "), "warned of nothing");
 }

@@ -206,6 +206,12 @@ fn hosts_that_nobody_would_get_into_are_named() {
             Advice("enforce", "true"),
         ),
         case(
+            "printf '[policy.end]\\naction = \"kill\"\\n' >>/etc/authkeys/config.toml",
+            "warning end-untried",
+            "/etc/authkeys/config.toml",
+            Advice("for two weeks", "true"),
+        ),
+        case(
             "sqlite3 /var/lib/oncall-cache/roster.db \"DELETE FROM shift WHERE principal = 'alice'\"",
             "warning nobody-on-call",
             "/etc/authkeys/config.toml",

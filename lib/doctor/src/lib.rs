@@ -11,6 +11,7 @@ mod audit;
 mod doors;
 mod dpkg;
 mod dropbear;
+mod ending;
 mod entry;
 mod files;
 mod finding;
@@ -331,6 +332,7 @@ impl<'a> Host<'a> {
         findings.extend(state::revocations(self.known));
         let Some(config) = self.config else { return findings };
         findings.extend(state::config(config, self.known, self.now));
+        findings.extend(ending::check(config, self.now));
         findings.extend(state::names(config, names));
         findings.extend(state::keys(config, self.now));
         let report = SyncStatus::read(&status::path(config));

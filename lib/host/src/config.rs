@@ -120,6 +120,11 @@ impl Config {
         fleet.map(|_| "oncall-cache pull")
     }
 
+    /// Where `oncall-cache end` keeps what it has seen: beside the record of decisions.
+    pub fn ending(&self) -> PathBuf {
+        self.paths.audit.with_file_name("ending")
+    }
+
     /// Where the revocations are that belong to the configuration at `path`, readable or not.
     pub fn revoked_beside(path: &Path) -> PathBuf {
         crate::revoked::FILE.beside(path)

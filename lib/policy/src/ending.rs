@@ -19,6 +19,9 @@ pub use settings::{End, EndAction};
 /// The least time between two runs that agree, by the clock that nobody can set.
 const BETWEEN: Duration = Duration::from_secs(60);
 
+/// How long is waited for what must not be broken off, as a package that is being installed.
+const LONGEST_HELD: Duration = Duration::from_secs(30 * 60);
+
 /// How far apart the two clocks may go, in seconds.
 const SKEW: i64 = Rules::SKEW.as_seconds();
 
@@ -76,6 +79,8 @@ pub struct Opening {
     pub was_enforced: bool,
     /// Is it a connection to a shared account, which is hung up as a whole?
     pub is_shared_connection: bool,
+    /// Is the person of the record the first behind it? What somebody opens in another's session is that other's too.
+    pub is_first: bool,
 }
 
 /// What holds now.
@@ -159,7 +164,7 @@ fn holds(
     // An end that moved, or came and was none, was not the one that people have to be told of.
     let is_of_this = |warned: &Moment| end.is_none_or(|end| end == warned.at) && now.moment.at < warned.at;
     let warned = unseen.warned.filter(is_of_this);
-    let kept = Remembered { promised, warned, ..*unseen };
+    let kept = Remembered { promised, warned, held: None, ..*unseen };
     let stays = Outcome::Stays(Stay::Holds(decision.until));
     let Some(end) = end.filter(|end| end.since(now.moment.at) <= now.end.warn && warned.is_none()) else {
         return (stays, kept);
@@ -224,6 +229,7 @@ fn obstacle(opening: &Opening, now: &Now<'_>, cause: Option<Cause>, before: &Rem
     match () {
         () if has_jumped || !was_alike => Some(WhyNot::ClockJumped),
         () if !now.is_fresh && cause != Some(Cause::Revoked) => Some(WhyNot::OldRoster),
+        () if !opening.is_first => Some(WhyNot::Another),
         () if now.only_watches() => None,
         () if !opening.was_enforced => Some(WhyNot::Observed),
         () if opening.at <= now.since => Some(WhyNot::Before),
@@ -267,7 +273,7 @@ fn ended(
     let warned = before.warned.filter(|warned| warned.at <= now.moment.at);
     match left(kept.refused) {
         _ if cause == Cause::Revoked && now.only_watches() => would_end(kept, means, cause),
-        _ if cause == Cause::Revoked => (Outcome::Due(means, cause), kept),
+        _ if cause == Cause::Revoked => due(now, kept, means, cause),
         left if now.only_watches() && left.is_zero() => would_end(kept, means, cause),
         left if now.only_watches() => (waits(left), kept),
         _ if warned.is_none() => {
@@ -276,10 +282,17 @@ fn ended(
             (Outcome::Warn(ends), Remembered { warned: Some(now.moment), ..kept })
         }
         seen => match seen.max(left(warned)) {
-            left if left.is_zero() => (Outcome::Due(means, cause), kept),
+            left if left.is_zero() => due(now, kept, means, cause),
             left => (waits(left), kept),
         },
     }
+}
+
+/// Now, but for what has kept it for too long.
+fn due(now: &Now<'_>, kept: Remembered, means: Means, cause: Cause) -> (Outcome, Remembered) {
+    let held = kept.held.and_then(|held| now.moment.uptime.after(&held.uptime));
+    let is_busy = held.is_some_and(|held| held >= LONGEST_HELD);
+    (if is_busy { Outcome::Listed(WhyNot::Busy) } else { Outcome::Due(means, cause) }, kept)
 }
 
 /// Once for each session.

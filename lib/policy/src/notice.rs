@@ -55,7 +55,7 @@ impl fmt::Display for Notice {
         write!(f, "{} until {}", self.right, self.end.near(self.now))?;
         if self.is_soon() {
             let left = self.left();
-            write!(f, ", in {left}: then sudo and new logins are refused; open sessions stay open")?;
+            write!(f, ", in {left}: then sudo and new logins are refused")?;
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ mod tests {
         assert!(told(at(2), NINE).unwrap().ends_with(" until 18:00 UTC"));
         assert_eq!(
             told(at(9), at(9).minus(Span::seconds(90))).unwrap(),
-            "on call for db\u{fffd} primary until 18:00 UTC, in 1m 30s: then sudo and new logins are refused; open sessions stay open"
+            "on call for db\u{fffd} primary until 18:00 UTC, in 1m 30s: then sudo and new logins are refused"
         );
         assert_eq!(told(Timestamp::MAX, NINE), None);
         let other = Decision { ground: Ground::None, ..decision(at(9)) };

@@ -1,28 +1,34 @@
 //! `end`, for the timer of that name: looks each minute at the sessions that are open, and does about those whose right has
-//! ended what `[policy.end]` says. This release records them; it ends nothing.
+//! ended what `[policy.end]` says: it records them, or warns whoever sits there and ends them.
 //!
 //! What follows for a session is decided in `policy::ending`. What that needs to remember is in a file of root's beside the
 //! record of decisions. It is written before anything is done: where it cannot be, nothing is.
 
+mod terminal;
+mod words;
 mod written;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use host::{Config, accounts};
+use host::{Config, accounts, clock};
 use policy::Timestamp;
-use policy::ending::{Memory, Outcome, Remembered};
+use policy::ending::{Cause, Ends, Means, Memory, Outcome, Remembered};
 use publish::{PublishError, SyncLock};
 use record::{Record, Sessions};
 use state::{Asked, HostState, Which};
 
+use super::sessions::ending::{self, How, Order};
+use super::sessions::processes::{self, Process};
 use super::sessions::right::{Court, Right};
 use crate::said::{CANNOT_TELL, Said};
 pub use written::is_watching;
 
-/// The name of the file, beside the record of decisions.
-const NAME: &str = "ending";
+/// For how long what was found is acted upon: to end a session takes seconds, and then there are others.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// Looks once.
 pub fn run(path: &Path, now: Timestamp) -> Said {
@@ -66,15 +72,16 @@ fn look(path: &Path, sessions: &Sessions, now: Timestamp) -> Result<Vec<String>,
     if is_watching(&state, now) {
         memory.watching = memory.watching.or(Some(now));
     }
-    let court = Court::new(&state, since, now);
+    let processes = processes::all();
+    let court = Court::new(&state, (&records, &processes), since, now);
     let judged: Vec<Judged<'_>> = records.iter().map(|record| Judged::new(&court, record, &before)).collect();
     // As if nothing was told yet.
     judged.iter().for_each(|one| memory.keep(&one.record.id, one.untold()));
     write(&file, &memory, &before)?;
     let (undone, mut problems) = (memory.clone(), Vec::new());
     for one in &judged {
-        match one.act(&state, now) {
-            Ok(()) => memory.keep(&one.record.id, one.after),
+        match one.act(&court) {
+            Ok(after) => memory.keep(&one.record.id, after),
             Err(problem) => problems.push(problem),
         }
     }
@@ -108,20 +115,89 @@ impl<'a> Judged<'a> {
         }
     }
 
+    /// Does what follows; what is to be remembered then.
+    ///
     /// # Errors
     /// What could not be done.
-    fn act(&self, state: &HostState, now: Timestamp) -> Result<(), String> {
+    fn act(&self, court: &Court<'_>) -> Result<Remembered, String> {
+        let now = court.moment.at;
         match (self.outcome, &self.right.decision) {
-            (Outcome::WouldEnd(..), Some(decision)) => written::would_end(state, self.record, decision, now),
-            // Nobody is warned of an end that does not come: in this release nothing is ended.
-            _ => Ok(()),
+            (Outcome::WouldEnd(_, cause), Some(decision)) => {
+                written::would_end(court.state, self.record, decision, cause, now)?;
+            }
+            (Outcome::Warn(ends), _) => self.warn(court, &ends),
+            (Outcome::Due(means, cause), _) => return self.end(court, means, cause),
+            _ => {}
         }
+        Ok(self.after)
+    }
+
+    /// Tells whoever sits in it, on each terminal of what would be ended; where there is none, the log alone. That a
+    /// terminal takes nothing keeps no session: it may be stopped for days.
+    fn warn(&self, court: &Court<'_>, ends: &Ends) {
+        let line = words::warning(self.record, self.right.decision.as_ref(), ends, court.moment.at);
+        let owners = self.owners(court);
+        let told = self.seats(court, ends.means).into_iter().map(|seat| terminal::tell(seat, &owners, &line));
+        let told: Vec<Result<(), String>> = told.collect();
+        let untold: Vec<String> = told.iter().filter_map(|one| one.clone().err()).collect();
+        let terminals = told.iter().filter(|one| one.is_ok()).count();
+        written::warned(self.record, ends, terminals, &untold.join("; "));
+    }
+
+    /// The process at each terminal of it, if anything would be ended: the one that holds the session, where that has a
+    /// terminal, or what would be ended.
+    fn seats<'c>(&self, court: &Court<'c>, means: Means) -> Vec<&'c Process> {
+        let with_terminal = |pid: u32| court.processes.get(&pid).filter(|process| process.terminal.is_some());
+        let ended = ending::would_end(self.record, court.records, how(means)).ended;
+        if let Some(holder) = self.record.pid.and_then(with_terminal).filter(|_| !ended.is_empty()) {
+            return vec![holder];
+        }
+        let mut met = BTreeSet::new();
+        let seats = ended.iter().filter_map(|process| with_terminal(process.pid));
+        seats.filter(|process| met.insert(process.terminal)).collect()
+    }
+
+    /// Who may be the owner of a terminal of it.
+    fn owners(&self, court: &Court<'_>) -> Vec<u32> {
+        let entered = accounts::facts(&self.record.account, &[]).uid;
+        let holder = self.record.pid.and_then(|pid| court.processes.get(&pid));
+        let acts = holder.map(|process| process.uid);
+        [self.record.caller, self.record.loginuid, entered, acts].into_iter().flatten().collect()
+    }
+
+    /// Ends it. What is at work there is waited for, at the next runs.
+    fn end(&self, court: &Court<'_>, means: Means, cause: Cause) -> Result<Remembered, String> {
+        // Who is on call may have changed meanwhile: the next run looks again.
+        if clock::uptime().after(&court.moment.uptime).is_none_or(|passed| passed > FRESH) {
+            return Ok(self.after);
+        }
+        // Those that ended with another one are not looked for again.
+        let (open, _) = Sessions::of_this_host().open_now().map_err(|error| error.to_string())?;
+        if !open.iter().any(|record| record.id == self.record.id) {
+            return Ok(self.after);
+        }
+        let ended = ending::end(self.record, &open, how(means));
+        if ended.held().is_some() {
+            return Ok(Remembered { held: self.after.held.or(Some(court.moment)), ..self.after });
+        }
+        if !ended.ended.is_empty() {
+            let order = Order { cause: written::cause(cause), by: "", why: "" };
+            ending::write_down(court.state, self.record, &ended, order, court.moment.at)?;
+        }
+        Ok(self.after)
+    }
+}
+
+fn how(means: Means) -> How {
+    match means {
+        Means::HangUp => How::Hangup,
+        Means::Kill => How::Kill,
     }
 }
 
 /// Where it is remembered what was seen.
 pub fn memory_file(config: &Config) -> PathBuf {
-    config.paths.audit.with_file_name(NAME)
+    config.ending()
 }
 
 /// What is remembered; what others could have written, or is not understood, is nothing.

@@ -5,7 +5,7 @@
 
 mod by_hand;
 pub mod ending;
-mod processes;
+pub mod processes;
 pub mod right;
 mod ties;
 
@@ -49,7 +49,7 @@ pub fn run(config: &Path, arguments: &SessionsArguments, now: Timestamp) -> Said
     let processes = processes::all();
     let ties = Ties::new(&records, &processes);
     let rights: Vec<Right> = records.iter().map(|record| Right::of(record, &state, now)).collect();
-    let ends = ends(&state, &records, &rights, now);
+    let ends = ends(&state, (&records, &processes), &rights, now);
     let is_watching = end::is_watching(&state, now);
     let shown = Shown { records, rights, ends, is_watching, processes, ties, is_full: arguments.full, now };
     let said = if arguments.json { Said::json(&shown.json()) } else { Said::text(shown.text()) };
@@ -63,11 +63,16 @@ fn failed(arguments: &SessionsArguments, problem: &str) -> Said {
 }
 
 /// What the next run of `end` would find, by what the last one has left.
-fn ends(state: &HostState, records: &[Record], rights: &[Right], now: Timestamp) -> Vec<Outcome> {
+fn ends(
+    state: &HostState,
+    (records, processes): (&[Record], &BTreeMap<u32, Process>),
+    rights: &[Right],
+    now: Timestamp,
+) -> Vec<Outcome> {
     let Ok(config) = state.config() else { return Vec::new() };
     let mut memory = end::remembered(&end::memory_file(config));
     let since = memory.since(config.end.action, end::changed(config, now));
-    let court = Court::new(state, since, now);
+    let court = Court::new(state, (records, processes), since, now);
     let judge = |(record, right): (&Record, &Right)| court.judge(record, right, &memory.of(&record.id)).0;
     records.iter().zip(rights).map(judge).collect()
 }

@@ -45,20 +45,10 @@ impl EndSection {
 
     fn action(&self) -> Result<EndAction, Problem> {
         let Some(written) = &self.action else { return Ok(EndAction::default()) };
-        match EndAction::of_word(written.get_ref()) {
-            Some(EndAction::List) => Ok(EndAction::List),
-            Some(action) => {
-                let text = format!(
-                    "`{}` is not in this release, which ends no session; write \"list\"",
-                    action.word()
-                );
-                Err(problem(written, text))
-            }
-            None => {
-                let text =
-                    format!("`{}` is no action; write \"list\", \"hangup\" or \"kill\"", written.get_ref());
-                Err(problem(written, text))
-            }
-        }
+        EndAction::of_word(written.get_ref()).ok_or_else(|| {
+            let text =
+                format!("`{}` is no action; write \"list\", \"hangup\" or \"kill\"", written.get_ref());
+            problem(written, text)
+        })
     }
 }

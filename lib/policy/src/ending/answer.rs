@@ -105,6 +105,10 @@ pub enum WhyNot {
     NoConnection,
     /// Its shift was shortened, and it is no connection to a shared account.
     Shortened,
+    /// It was opened inside the session of somebody else.
+    Another,
+    /// Something is at work in it, and was for too long to be waited for.
+    Busy,
 }
 
 impl WhyNot {
@@ -124,6 +128,8 @@ impl WhyNot {
             Self::Before => "opened-before",
             Self::NoConnection => "no-connection",
             Self::Shortened => "shortened",
+            Self::Another => "another-person",
+            Self::Busy => "busy",
         }
     }
 }
@@ -144,6 +150,8 @@ impl fmt::Display for WhyNot {
             Self::Before => "opened before policy.end took effect",
             Self::NoConnection => "no connection to a shared account",
             Self::Shortened => "the shift was shortened",
+            Self::Another => "opened inside another person's session",
+            Self::Busy => "something at work there was not done in 30 minutes",
         })
     }
 }

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 
 use super::{EndAction, Moment};
-use crate::{Timestamp, Uptime};
+use crate::{Span, Timestamp, Uptime};
 
 /// How the text begins that is written; one that begins otherwise is none.
 const FORM: &str = "ending 1";
@@ -22,8 +22,8 @@ pub struct Remembered {
     pub promised: Option<Timestamp>,
     /// Was it recorded that it would be ended?
     pub is_told: bool,
-    /// Was it recorded that it was ended?
-    pub is_ended: bool,
+    /// Since when it was to be ended, and something was at work in it that must not be broken off.
+    pub held: Option<Moment>,
 }
 
 impl Remembered {
@@ -37,9 +37,9 @@ impl Remembered {
             match word.split_once('=') {
                 Some(("refused", moment)) => read.refused = Some(Moment::parse(moment)?),
                 Some(("warned", moment)) => read.warned = Some(Moment::parse(moment)?),
+                Some(("held", moment)) => read.held = Some(Moment::parse(moment)?),
                 Some(("promised", at)) => read.promised = Some(instant(at)?),
                 None if word == "told" => read.is_told = true,
-                None if word == "ended" => read.is_ended = true,
                 _ => return None,
             }
         }
@@ -97,6 +97,15 @@ impl Memory {
         }
     }
 
+    /// For how long it was recorded at `now` what would be ended, before anything was killed.
+    pub fn watched(&self, now: Timestamp) -> Span {
+        let until = match self.action {
+            Some((EndAction::Kill, since)) => since,
+            _ => now,
+        };
+        self.watching.map_or(Span::seconds(0), |from| until.since(from).max(Span::seconds(0)))
+    }
+
     /// What is remembered of a session.
     pub fn of(&self, id: &str) -> Remembered {
         self.sessions.get(id).copied().unwrap_or_default()
@@ -143,7 +152,7 @@ impl fmt::Display for Memory {
         }
         for (id, one) in &self.sessions {
             write!(f, "session {id}")?;
-            for (name, moment) in [("refused", one.refused), ("warned", one.warned)] {
+            for (name, moment) in [("refused", one.refused), ("warned", one.warned), ("held", one.held)] {
                 if let Some(moment) = moment {
                     write!(f, " {name}={moment}")?;
                 }
@@ -151,10 +160,8 @@ impl fmt::Display for Memory {
             if let Some(at) = one.promised {
                 write!(f, " promised={at}")?;
             }
-            for (word, is_so) in [("told", one.is_told), ("ended", one.is_ended)] {
-                if is_so {
-                    write!(f, " {word}")?;
-                }
+            if one.is_told {
+                f.write_str(" told")?;
             }
             writeln!(f)?;
         }
@@ -173,10 +180,8 @@ mod tests {
         let moment = Some(Moment { at, uptime: Uptime::new(Some(7), Duration::from_millis(61_250)) });
         let mut memory = Memory { watching: Some(at), ..Memory::default() };
         assert_eq!(memory.since(EndAction::Kill, at), at);
-        memory.keep(
-            "00000000000000aa",
-            Remembered { refused: moment, is_ended: true, ..Remembered::default() },
-        );
+        memory
+            .keep("00000000000000aa", Remembered { refused: moment, held: moment, ..Remembered::default() });
         let all = Remembered {
             warned: moment,
             promised: Some(Timestamp::MAX),
@@ -213,5 +218,11 @@ mod tests {
         assert_eq!(memory.since(EndAction::Kill, at(600)), at(0), "another setting was changed");
         assert_eq!(memory.since(EndAction::HangUp, at(900)), at(900));
         assert_eq!(memory.since(EndAction::Kill, at(1_000)), at(1_000));
+        // What was recorded before counts.
+        assert_eq!(memory.watched(at(9_000)), Span::seconds(0));
+        memory.watching = Some(at(100));
+        assert_eq!(memory.watched(at(9_000)), Span::seconds(900));
+        memory.since(EndAction::List, at(2_000));
+        assert_eq!(memory.watched(at(9_000)), Span::seconds(8_900));
     }
 }

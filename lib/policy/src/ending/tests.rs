@@ -97,6 +97,7 @@ impl World {
             promised: Some(at(END)),
             was_enforced: true,
             is_shared_connection: true,
+            is_first: true,
         };
         Self {
             opening,
@@ -422,6 +423,22 @@ fn rows() -> Vec<Row> {
                 (world.end.action, world.opening.is_shared_connection) = (EndAction::HangUp, false);
             },
             listed(WhyNot::NoConnection),
+        ),
+        (
+            "opened inside another person's session",
+            |world, _| world.opening.is_first = false,
+            listed(WhyNot::Another),
+        ),
+        (
+            "dpkg at work for more than half an hour",
+            |world, minute| {
+                // It is found by whoever ends the session, which is then tried again.
+                let uptime = Uptime::new(Some(1), boot_time(510));
+                if minute >= END + 5 {
+                    world.memory.held = Some(Moment { at: at(510), uptime });
+                }
+            },
+            listed(WhyNot::Busy),
         ),
         (
             "opened by no right that ends",

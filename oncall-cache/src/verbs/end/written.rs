@@ -1,6 +1,6 @@
 //! What is written down of sessions whose right has ended.
 
-use policy::ending::EndAction;
+use policy::ending::{Cause, EndAction, Ends};
 use policy::{Decision, Mode, Timestamp};
 use record::{Line, Phase, Record, Spool, Token};
 use state::HostState;
@@ -20,6 +20,7 @@ pub fn would_end(
     state: &HostState,
     record: &Record,
     decision: &Decision,
+    cause: Cause,
     now: Timestamp,
 ) -> Result<(), String> {
     let Ok(config) = state.config() else { return Ok(()) };
@@ -29,7 +30,8 @@ pub fn would_end(
     let Some(ticket) = spool.ticket(who, now) else {
         return Err(format!("more ends of {who} in this minute than are recorded; the next run tries again"));
     };
-    let told = judged(record, decision, state.mode(now).0, now).numbered(ticket);
+    let told = judged(record, decision, state.mode(now).0, now);
+    let told = Record { ended: Some(Token::Known(self::cause(cause))), ..told }.numbered(ticket);
     let written =
         spool.append(&told.line()).map_err(|error| format!("{}: {error}", config.paths.audit.display()));
     Line::of(&record.person, decision)
@@ -40,6 +42,29 @@ pub fn would_end(
         .field("unwritten", written.as_ref().err().map_or("", String::as_str))
         .send("oncall-cache");
     written
+}
+
+/// The same as records name it.
+pub fn cause(cause: Cause) -> record::Cause {
+    match cause {
+        Cause::Shift => record::Cause::Shift,
+        Cause::Grant => record::Cause::Grant,
+        Cause::Revoked => record::Cause::Revoked,
+    }
+}
+
+/// The log's line of a warning, which was written on so many terminals, and why not on others.
+pub fn warned(record: &Record, ends: &Ends, terminals: usize, untold: &str) {
+    let named = if record.person.is_empty() { "-" } else { &record.person };
+    Line::new(named, "warned", ends.cause.word())
+        .field("service", &record.service)
+        .field("account", &record.account)
+        .field("id", &record.id)
+        .field("end", &ends.right.to_string())
+        .field("due", &ends.due.to_string())
+        .field("terminals", &terminals.to_string())
+        .field("untold", untold)
+        .send("oncall-cache");
 }
 
 /// The record: whose session and process it is, and why it would be ended. Nothing was done about it.

@@ -1,11 +1,15 @@
 //! By what right somebody is in a session, and whether they still have it.
 
+use std::collections::BTreeMap;
+
 use host::{accounts, clock, revoked_grants};
 use policy::ending::{GrantNow, Moment, Now, Opened, Opening, Outcome, Remembered, judge};
 use policy::{Actor, Decision, Login, Principal, Reason, Timestamp, Verdict, is_fresh};
 use record::{Record, Token};
 use state::HostState;
 
+use super::ending::human;
+use super::processes::Process;
 use crate::when::When;
 
 /// What is decided now for whoever opened a session, by the same door.
@@ -81,6 +85,10 @@ fn opened_by_shift_or_grant(record: &Record) -> bool {
 pub struct Court<'a> {
     /// All that decisions are made from.
     pub state: &'a HostState,
+    /// The openings of all that are open.
+    pub records: &'a [Record],
+    /// All processes.
+    pub processes: &'a BTreeMap<u32, Process>,
     /// When.
     pub moment: Moment,
     /// Since when the action of the configuration is in force.
@@ -89,8 +97,14 @@ pub struct Court<'a> {
 
 impl<'a> Court<'a> {
     /// The one that sits at a clock that shows `now`.
-    pub fn new(state: &'a HostState, since: Timestamp, now: Timestamp) -> Self {
-        Self { state, moment: Moment { at: now, uptime: clock::uptime() }, since }
+    pub fn new(
+        state: &'a HostState,
+        (records, processes): (&'a [Record], &'a BTreeMap<u32, Process>),
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        let moment = Moment { at: now, uptime: clock::uptime() };
+        Self { state, records, processes, moment, since }
     }
 
     /// What follows for the session that `record` is the opening of, and what is to be remembered of it.
@@ -121,6 +135,7 @@ impl<'a> Court<'a> {
             promised: record.until.max(record.end),
             was_enforced: record.mode == Some(Token::Known(policy::Mode::Enforce)),
             is_shared_connection: record.service == "sshd" && right.is_shared,
+            is_first: human(record, self.records, self.processes).person == record.person,
         }
     }
 

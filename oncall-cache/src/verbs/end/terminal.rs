@@ -1,0 +1,104 @@
+//! A line on the terminal of somebody whose right ends.
+//!
+//! Whoever sits there may have gone, and the terminal may be another one's by now; or it is stopped, and takes nothing. So
+//! it is opened without waiting, and looked at again once it is open.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::{major, minor};
+use policy::OneLine;
+use record::Stat;
+
+use crate::verbs::sessions::processes::Process;
+
+/// The major of terminals that programs make (UNIX98_PTY_SLAVE_MAJOR in linux/major.h); the minor is the whole number.
+const MADE: u64 = 136;
+
+/// That of consoles and serial lines (TTY_MAJOR).
+const CONSOLES: u64 = 4;
+
+/// The minor of the first serial line.
+const FIRST_SERIAL: u64 = 64;
+
+/// Writes `line` on the terminal of `process`, whose owner is one of `owners`, and no other.
+///
+/// # Errors
+/// Text that says why nothing was written.
+pub fn tell(process: &Process, owners: &[u32], line: &str) -> Result<(), String> {
+    let number = process.terminal.ok_or("it has no terminal")?;
+    let path = path_of(number).ok_or("its terminal is none that has a name here")?;
+    let told = |error: std::io::Error| format!("{}: {error}", path.display());
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW;
+    let mut file = OpenOptions::new().write(true).custom_flags(flags.bits()).open(&path).map_err(told)?;
+    if !is_terminal_of(&file, number, owners) || !is_there_still(process) {
+        return Err(format!("{}: it is another one's by now", path.display()));
+    }
+    // Whatever fills the screen, the line stands by itself.
+    let text = format!("\r\n{}\r\n", OneLine::new(line));
+    file.write_all(text.as_bytes()).map_err(told)
+}
+
+fn is_terminal_of(file: &File, number: u32, owners: &[u32]) -> bool {
+    file.metadata().is_ok_and(|about| {
+        let (major, minor) = (major(about.rdev()), minor(about.rdev()));
+        let is_it = about.file_type().is_char_device() && split(number) == (major, minor);
+        is_it && owners.contains(&about.uid())
+    })
+}
+
+/// Does this process live, and with that terminal?
+fn is_there_still(process: &Process) -> bool {
+    let now = Stat::of(Path::new(&format!("/proc/{}", process.pid)));
+    now.is_some_and(|now| now.start == process.start && now.terminal == process.terminal)
+}
+
+/// Major and minor of a terminal, as /proc/PID/stat numbers it: `new_decode_dev` (linux/kdev_t.h).
+fn split(number: u32) -> (u64, u64) {
+    let (major, minor) = ((number >> 8) & 0xfff, (number & 0xff) | ((number >> 12) & 0xf_ff00));
+    (u64::from(major), u64::from(minor))
+}
+
+fn path_of(number: u32) -> Option<PathBuf> {
+    let (major, minor) = split(number);
+    let name = match major {
+        MADE => format!("pts/{minor}"),
+        CONSOLES if minor < FIRST_SERIAL => format!("tty{minor}"),
+        CONSOLES => format!("ttyS{}", minor - FIRST_SERIAL),
+        _ => return None,
+    };
+    Some(Path::new("/dev").join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_found_by_its_number() {
+        for (number, path) in [
+            (34_816, Some("/dev/pts/0")),
+            (34_816 + 7, Some("/dev/pts/7")),
+            (0x1230_8845, Some("/dev/pts/74565")),
+            (0x401, Some("/dev/tty1")),
+            (0x440, Some("/dev/ttyS0")),
+            (0x100, None),
+        ] {
+            assert_eq!(path_of(number), path.map(PathBuf::from), "{number:#x}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_where_the_terminal_is_not_theirs_any_more() {
+        let process = Process { pid: std::process::id(), terminal: None, ..Process::default() };
+        assert_eq!(tell(&process, &[0], "x").unwrap_err(), "it has no terminal");
+        // /dev/tty0 or none: it is no terminal of this process.
+        let other = Process { terminal: Some(0x400), ..process };
+        assert!(tell(&other, &[0], "x").is_err());
+        let file = File::open("/dev/null").unwrap();
+        assert!(!is_terminal_of(&file, 34_816, &[0]));
+    }
+}
