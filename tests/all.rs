@@ -66,3 +66,4 @@ mod switch;
 mod sync;
 mod units;
 mod verdicts;
+mod watch;

@@ -87,6 +87,7 @@ fn suite() -> Suite {
     suite.run_as("oncall-cache", "oncall-cache sync");
     suite.must_as("alice", "sudo -n true");
     suite.host.sh("/usr/libexec/authkeys/self-test");
+    suite.host.must("oncall-cache watch --again-after 1");
     suite.host.must("mkdir /run/metrics && /usr/libexec/authkeys/write-metrics /run/metrics");
     suite
 }

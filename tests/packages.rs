@@ -64,10 +64,10 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
         "authkeys authkeys-sync\nauthkeys-sync authkeys\noncall-cache authkeys\n"
     );
     let enabled = "systemctl is-enabled authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer oncall-cache-end.timer authkeys-changed.path \
-                   oncall-cache-refresh.socket authkeys-metrics.timer oncall-cache-pull.timer authkeys-fleet.path oncall-cache-people.path oncall-grant-accept.socket oncall-grant-accept.service";
+                   oncall-cache-refresh.socket authkeys-metrics.timer authkeys-doctor.timer authkeys-doctor.path oncall-cache-pull.timer authkeys-fleet.path oncall-cache-people.path oncall-grant-accept.socket oncall-grant-accept.service";
     assert_eq!(
         host.sh(enabled).stdout,
-        b"enabled\nenabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+        b"enabled\nenabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
     );
     assert!(host.must("grep ^group: /etc/nsswitch.conf").contains(" files oncall"));
     assert!(host.sh("getent group sudo").status.success());

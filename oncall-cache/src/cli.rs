@@ -194,6 +194,13 @@ lets people in, or you are not root")]
     /// For oncall-cache-end.timer: look at open sessions whose right has ended
     #[command(hide = true)]
     End,
+    /// For authkeys-doctor.timer: look as doctor does, and tell what two looks agree on
+    #[command(hide = true)]
+    Watch {
+        /// How long after the first look the second one follows, in seconds
+        #[arg(long, default_value_t = 60)]
+        again_after: u64,
+    },
     /// For sshd: tell people off call who is on call, where `explain_refusals` has their keys printed
     #[command(hide = true)]
     Explain,

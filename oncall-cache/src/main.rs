@@ -22,6 +22,7 @@ mod when;
 
 use std::fmt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use host::clock::now;
 use host::said;
@@ -65,6 +66,9 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Why(arguments) => verbs::why::run(config, arguments, now()),
         Verb::Grant { verb } => verbs::grant::run(config, verb, live, now()),
         Verb::Claim { reason } => verbs::claim::run(reason),
+        Verb::Watch { again_after } => {
+            verbs::watch::run(config, Duration::from_secs(*again_after), live, now)
+        }
         Verb::Heartbeat => verbs::heartbeat::run(config, now()),
         Verb::End => verbs::end::run(config, now()),
         Verb::Explain => verbs::explain::run(config, now()),

@@ -19,7 +19,7 @@ use serde_json::Value;
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// The shipped set-up, with what README.md asks for: an account for emergencies, and syncs that are started.
-fn suite() -> Suite {
+pub fn suite() -> Suite {
     let suite = Suite::start();
     suite.write_rota(&[("alice", -HOUR, HOUR), ("bob", HOUR, DAY)]);
     suite.host.write("/etc/sudoers.d/team", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440);

@@ -192,6 +192,11 @@ impl Findings {
         Self(kept, proof)
     }
 
+    /// Each of them.
+    pub fn all(&self) -> &[Finding] {
+        &self.0
+    }
+
     /// The exit status.
     pub fn exit_code(&self) -> u8 {
         self.0.iter().map(|finding| finding.severity.code()).max().unwrap_or(0)

@@ -47,6 +47,11 @@ impl Line {
         Self("heartbeat".to_string(), Severity::Info).field("host", host)
     }
 
+    /// Starts the line of something that the doctor has `found` by the timer, or that is `mended`.
+    pub fn finding(what: &str) -> Self {
+        Self(format!("doctor {what}"), Severity::Info)
+    }
+
     /// The line of a [`Decision`], with all that it rests on.
     pub fn of(person: &str, decision: &Decision) -> Self {
         let mut line = Self::new(person, decision.verdict, decision.reason);

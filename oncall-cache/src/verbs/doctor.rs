@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use doctor::{Findings, NotRootError};
 use host::Config;
 use policy::Timestamp;
 use serde_json::json;
@@ -11,11 +12,7 @@ use crate::said::{Live, Said};
 
 /// All findings.
 pub fn run(config: &Path, as_json: bool, live: Live<'_>, at: Timestamp) -> Said {
-    let names = |config: &Config, text: &[u8]| -> Vec<(usize, String)> {
-        let remarks = names::remarks(config, text, at, live.progress).into_iter();
-        remarks.map(|remark| (remark.line, remark.text)).collect()
-    };
-    match doctor::examine(config, at, &names) {
+    match examine(config, live, at) {
         Ok((host, findings)) => {
             let said =
                 if as_json { Said::json(&findings.json(&host, at)) } else { Said::text(findings.text(at)) };
@@ -27,4 +24,16 @@ pub fn run(config: &Path, as_json: bool, live: Live<'_>, at: Timestamp) -> Said 
             Said::failure_as(as_json.then(json), &problem)
         }
     }
+}
+
+/// The host's name, and all findings.
+///
+/// # Errors
+/// Whoever asks is not root.
+pub fn examine(config: &Path, live: Live<'_>, at: Timestamp) -> Result<(String, Findings), NotRootError> {
+    let names = |config: &Config, text: &[u8]| -> Vec<(usize, String)> {
+        let remarks = names::remarks(config, text, at, live.progress).into_iter();
+        remarks.map(|remark| (remark.line, remark.text)).collect()
+    };
+    doctor::examine(config, at, &names)
 }

@@ -23,5 +23,6 @@ pub mod sessions;
 pub mod status;
 pub mod sync;
 pub mod test_access;
+pub mod watch;
 pub mod who;
 pub mod why;

@@ -22,7 +22,7 @@ default['authkeys']['sshd'] = true
 # The services whose stacks get lines of pam_oncall.so: all that the host uses, or exactly those that are named.
 default['authkeys']['pam_services'] = %w[all]
 
-# Run authkeys-metrics.timer, for node_exporter.
+# Run authkeys-metrics.timer and authkeys-doctor.timer, for node_exporter.
 default['authkeys']['metrics'] = false
 
 # Findings of `oncall-cache doctor` that do not keep a host from enforcing, by their ids.

@@ -24,8 +24,10 @@ follows = authkeys_follows?
   end
 end
 
-systemd_unit 'authkeys-metrics.timer' do
-  action node['authkeys']['metrics'] ? %i[enable start] : %i[stop disable]
+%w[authkeys-metrics.timer authkeys-doctor.timer authkeys-doctor.path].each do |name|
+  systemd_unit name do
+    action node['authkeys']['metrics'] ? %i[enable start] : %i[stop disable]
+  end
 end
 
 authkeys_sync 'copies' do
