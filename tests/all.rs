@@ -60,6 +60,7 @@ mod samba;
 mod scenario;
 mod sessions;
 mod shifts;
+mod shipping;
 mod stacks;
 mod status;
 mod switch;
