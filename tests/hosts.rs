@@ -138,6 +138,7 @@ fn a_host_from_its_first_package_to_a_handover_without_a_network() {
     assert_eq!(host.must("ls /var/lib/prometheus/node-exporter"), "", "metrics that nobody writes any more");
     who_was_root_is_told(&host);
     that_there_are_records_is_recorded(&host);
+    what_changes_is_found_by_the_doctor(&host);
     let doctor = host.sh("oncall-cache doctor");
     assert_eq!(doctor.status.code(), Some(0), "{}", text(&doctor));
     assert_eq!(host.must("systemctl is-system-running"), "running\n");
@@ -157,6 +158,23 @@ fn that_there_are_records_is_recorded(host: &Booted) {
     let boot = host.must(seen);
     assert!(line.contains(&format!(" boot={} last=", boot.trim())) && !line.contains("unwritten="), "{line}");
     host.must(&format!("chgrp root /var/log/authkeys && cat {file}.1 {file} >{file}.2 && chmod 640 {file}.2 && mv {file}.2 {file} && rm {file}.1"));
+}
+
+/// As far as its unit lets it look, and when something changes that it watches.
+fn what_changes_is_found_by_the_doctor(host: &Booted) {
+    let unit = "/run/systemd/system/authkeys-doctor.service.d/soon.conf";
+    host.must(&format!("mkdir -p $(dirname {unit}) && rm -f /run/authkeys/way-in"));
+    host.write(unit, "[Service]\nExecStart=\nExecStart=/usr/bin/oncall-cache watch --again-after 1\n", 0o644);
+    host.must("systemctl daemon-reload && systemctl start authkeys-doctor.service authkeys-doctor.path");
+    let counting = || host.sh("grep ^oncall_cache_doctor_findings /run/authkeys/doctor.prom").stdout;
+    assert_eq!(String::from_utf8_lossy(&counting()), "", "nothing is wrong yet");
+    assert!(host.sh("test -s /run/authkeys/way-in").status.success(), "a way in was proven by its unit");
+    host.must("umask 337 && echo 'Defaults !pam_acct_mgmt' >/etc/sudoers.d/quiet");
+    let found = b"oncall_cache_doctor_findings{finding=\"sudo-pam\",severity=\"open\"} 1\n";
+    wait_until("the doctor has found it", || counting() == found);
+    host.must("rm /etc/sudoers.d/quiet");
+    wait_until("the doctor has seen that it is mended", || counting().is_empty());
+    host.must(&format!("systemctl stop authkeys-doctor.path && rm {unit} && systemctl daemon-reload"));
 }
 
 /// Sees that `on_call` becomes root and `other`, who is eligible too, does not; and that nobody else is in the way.

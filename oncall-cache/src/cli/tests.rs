@@ -29,7 +29,10 @@ fn every_verb_is_in_one_group_or_hidden() {
     seen.sort_unstable();
     assert_eq!(sorted, seen);
     let hidden = command.get_subcommands().filter(|verb| verb.is_hide_set()).map(Command::get_name);
-    assert_eq!(hidden.collect::<Vec<_>>(), ["pam-lines", "pam-doors", "heartbeat", "end", "watch", "explain"]);
+    assert_eq!(
+        hidden.collect::<Vec<_>>(),
+        ["pam-lines", "pam-doors", "heartbeat", "end", "watch", "explain"]
+    );
 }
 
 #[test]
