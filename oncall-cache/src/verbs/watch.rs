@@ -26,6 +26,7 @@ const LONGEST: Duration = Duration::from_secs(40 * 60);
 const OF_THE_ROTA: [&str; 2] = ["nobody-on-call", "ahead"];
 
 /// Examines it until two runs, `again_after` apart, agree. `now` shows the time.
+#[allow(clippy::disallowed_methods, reason = "two looks a while apart are what is meant")]
 pub fn run(config: &Path, again_after: Duration, live: Live<'_>, now: impl Fn() -> Timestamp) -> Said {
     let begun = Instant::now();
     let mut watched = files::read();
