@@ -31,7 +31,7 @@ release: needs
 pages: needs
 	cargo run -q --locked --target-dir $(TARGET) --manifest-path packaging/man/Cargo.toml -- $(BUILD)/share
 
-# Four .deb, four .rpm, and what Ansible and Chef are given, in target/packages. FORMATS=deb makes those alone;
+# Five .deb, five .rpm, and what Ansible and Chef are given, in target/packages. FORMATS=deb makes those alone;
 # BUILD=target/debug packages what is there and builds nothing.
 BUILD := $(TARGET)/release
 FORMATS := deb rpm tar

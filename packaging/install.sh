@@ -52,7 +52,7 @@ user() {
     getent passwd "$1" >/dev/null ||
         useradd --system --gid "$1" --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin "$1"
 }
-for file in authkeys oncall-collector; do
+for file in authkeys oncall-collector oncall-notify; do
     while read -r type name group rest; do
         case $type in
         u)
@@ -64,7 +64,7 @@ for file in authkeys oncall-collector; do
     done <packaging/sysusers.d/$file.conf
 done
 install -d -m 755 -o root -g root /etc/authkeys
-for file in authkeys oncall-collector; do
+for file in authkeys oncall-collector oncall-notify; do
     while read -r type path mode owner group _; do
         [ "$type" != d ] || install -d -m "$mode" -o "$owner" -g "$group" "$path"
     done <packaging/tmpfiles.d/$file.conf

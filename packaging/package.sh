@@ -86,10 +86,10 @@ changelog() {
 
 # --- .rpm ---
 
-# One run of rpmbuild makes the four of a tree and four lists of what is in it.
+# One run of rpmbuild makes the five of a tree and five lists of what is in it.
 rpm() {
     modules=/usr/lib64/security libraries=/usr/lib64
-    for package in authkeys libpam-oncall libnss-oncall oncall-collector; do
+    for package in authkeys libpam-oncall libnss-oncall oncall-collector oncall-notify; do
         stage rpm "$package" "$work/rpm/root"
         listed rpm | awk -v package="$package" '$1 == package {
             words = "%attr(" $3 ", root, root) "
@@ -105,7 +105,7 @@ rpm() {
         --define "suite_date $(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" "+%a %b %d %Y")" --define "_buildhost localhost" \
         ${RPM_PAYLOAD:+--define "_binary_payload $RPM_PAYLOAD"} \
         --define "use_source_date_epoch_as_buildtime 1" --define "clamp_mtime_to_source_date_epoch 1" packaging/rpm/authkeys.spec
-    ls "$output"/*_oncall-"$version"-1."$machine".rpm "$output/authkeys-$version-1.$machine.rpm" "$output/oncall-collector-$version-1.$machine.rpm"
+    ls "$output"/*_oncall-"$version"-1."$machine".rpm "$output/authkeys-$version-1.$machine.rpm" "$output/oncall-collector-$version-1.$machine.rpm" "$output/oncall-notify-$version-1.$machine.rpm"
 }
 
 # --- Ansible, Chef ---
@@ -119,7 +119,7 @@ archive() { # directory below packaging
 
 for format in "$@"; do
     case $format in
-    deb) for package in authkeys libpam-oncall libnss-oncall oncall-collector; do deb $package; done ;;
+    deb) for package in authkeys libpam-oncall libnss-oncall oncall-collector oncall-notify; do deb $package; done ;;
     rpm) rpm ;;
     tar) for recipes in ansible chef; do archive $recipes; done ;;
     *) echo "packaging/package.sh: $format: deb, rpm or tar" >&2; exit 64 ;;

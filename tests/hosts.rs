@@ -436,15 +436,15 @@ fn packages_change_and_go_while_people_log_in() {
     // Units that have failed are forgotten with the package.
     host.must("echo nonsense >>/etc/authkeys/config.toml; ! systemctl start authkeys-sync");
     assert_eq!(host.must("systemctl is-system-running || true"), "degraded\n");
-    host.must("apt-get remove authkeys libpam-oncall libnss-oncall oncall-collector");
+    host.must("apt-get remove authkeys libpam-oncall libnss-oncall oncall-collector oncall-notify");
     assert!(may_sudo(&site, &host, "breakglass"));
-    host.must("apt-get purge authkeys libpam-oncall libnss-oncall oncall-collector");
+    host.must("apt-get purge authkeys libpam-oncall libnss-oncall oncall-collector oncall-notify");
     assert!(may_sudo(&site, &host, "breakglass"));
     host.must("su - bob -c 'sudo -n true'");
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
     assert_eq!(added(&files, &host.must(LISTED)), [""; 0]);
     let users = host.must("sed -nE 's/^((authkeys|oncall)[^:]*):.*/\\1/p' /etc/passwd | LC_ALL=C sort");
-    let all = "authkeys\nauthkeys-sync\noncall-cache\noncall-collector\noncall-grant\noncall-grant-accept\noncall-hear\n";
+    let all = "authkeys\nauthkeys-sync\noncall-cache\noncall-collector\noncall-grant\noncall-grant-accept\noncall-hear\noncall-notify\n";
     assert_eq!(users, all, "as Debian's packages do");
     assert_eq!(host.must("systemctl is-system-running"), "running\n");
 }

@@ -208,12 +208,18 @@ fn a93_whatever_stands_in_a_record_is_one_inert_message_in_every_channel() {
     let team = slack(&site, "").replace("to = \"person\"", "to = \"C0TEAM\"").replace("\"you\"", "\"team\"");
     site.configure(&(site.webhook() + &team + &pagerduty + others));
     site.begin();
-    // As a host writes it, and as another program could write it again: whole.
-    let long = format!("{EVIL}{}", "\u{202e}z".repeat(12_000));
-    let record =
-        Record { why: "PLACE".into(), rhost: EVIL.into(), tty: EVIL.into(), ..opened(1, EVIL, "db1") };
+    // As another program could write a record again: 64 KiB each, and nothing of it escaped but what JSON needs.
+    let long = format!("{EVIL}{}", "\u{202e}z".repeat(16 * 1024));
+    let place = |name: &str| format!("PLACE-OF-{name}");
+    let record = Record {
+        why: place("why"),
+        rhost: place("rhost"),
+        tty: place("tty"),
+        ..opened(1, &place("person"), "db1")
+    };
     let quoted = serde_json::to_string(&long).expect("text");
-    site.append(&record.line().replace("\"PLACE\"", &quoted));
+    let whole = |line: String, name: &str| line.replace(&format!("\"{}\"", place(name)), &quoted);
+    site.append(&["why", "rhost", "tty", "person"].into_iter().fold(record.line(), whole));
 
     let mut asked: Vec<StoreRequest> = Vec::new();
     wait_until("whoever speaks HTTP is told", || {

@@ -185,6 +185,29 @@ fn the_package_of_a_collector_runs_nothing_by_itself_and_leaves_the_signing_key(
     assert_eq!(added(&files, &host.must(LISTED)), [""; 0]);
 }
 
+/// On the host where records arrive, also without the other packages.
+#[test]
+fn the_package_of_notices_runs_nothing_by_itself_and_leaves_nothing() {
+    let host = machine();
+    host.must("rm -rf /etc/authkeys");
+    let (files, logins) = (host.must(LISTED), host.must(LOGINS));
+    host.must(&format!("apt-get install {OLD}/oncall-notify_*.deb"));
+    assert_eq!(
+        host.must("id -nG oncall-notify; stat -c '%U:%G %a' /var/lib/oncall-notify /etc/authkeys"),
+        "oncall-notify\noncall-notify:oncall-notify 700\nroot:root 755\n"
+    );
+    let enabled = "systemctl is-enabled oncall-notify.service";
+    assert_eq!(host.sh(enabled).stdout, b"disabled\n");
+    host.must("cp /usr/share/doc/oncall-notify/examples/notify.toml /etc/authkeys/ && systemctl enable oncall-notify");
+    host.must("echo xoxb-1 >/etc/authkeys/slack-token && chgrp oncall-notify /etc/authkeys/slack-token && chmod 640 /etc/authkeys/slack-token");
+    host.must("mkdir -p /srv/records && runuser -u oncall-notify -- oncall-notify config check");
+    host.must(&format!("apt-get install {NEW}/oncall-notify_*.deb"));
+    assert_eq!(host.sh(enabled).stdout, b"enabled\n", "as it was left");
+    host.must("rm -r /etc/authkeys/slack-token /srv/records && apt-get purge oncall-notify");
+    assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
+    assert_eq!(added(&files, &host.must(LISTED)), [""; 0]);
+}
+
 /// The loud line of a self-test that found something.
 const LOUD: &str = "LOGINS DO NOT WORK AS THEY SHOULD ON THIS HOST";
 
@@ -365,6 +388,7 @@ fn man_pages_and_completions_are_read_by_those_who_show_them() {
         ("authkeys-sync.8", "--accept"),
         ("oncall-cache.8", "oncall-cache config import"),
         ("oncall-collector.8", "oncall-collector revoke"),
+        ("oncall-notify.8", "oncall-notify run"),
         ("authkeys-config.5", "[[policy.rule]]"),
         ("authkeys-config.5", "max_removed (default: 20%)"),
         ("pam_oncall.8", "shared=session"),
@@ -428,7 +452,7 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     let logins = host.must(LOGINS);
     let dnf = |words: &str| host.must(&format!("HOME=/root dnf {words}"));
     dnf(&format!(
-        "install {OLD}/authkeys-*.rpm {OLD}/pam_oncall-*.rpm {OLD}/nss_oncall-*.rpm {OLD}/oncall-collector-*.rpm"
+        "install {OLD}/authkeys-*.rpm {OLD}/pam_oncall-*.rpm {OLD}/nss_oncall-*.rpm {OLD}/oncall-collector-*.rpm {OLD}/oncall-notify-*.rpm"
     ));
     assert_eq!(host.must("grep -c oncall /etc/nsswitch.conf; true"), "0\n", "that is for authselect to say");
     assert_eq!(
@@ -444,11 +468,11 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     assert!(may_sudo(&host, "alice") && !may_sudo(&host, "bob"));
     host.must("sed -i 's/^group:.*/& oncall [SUCCESS=merge]/' /etc/nsswitch.conf && echo '# ours' >>/etc/logrotate.d/authkeys");
     dnf(&format!(
-        "upgrade {NEW}/authkeys-*.rpm {NEW}/pam_oncall-*.rpm {NEW}/nss_oncall-*.rpm {NEW}/oncall-collector-*.rpm"
+        "upgrade {NEW}/authkeys-*.rpm {NEW}/pam_oncall-*.rpm {NEW}/nss_oncall-*.rpm {NEW}/oncall-collector-*.rpm {NEW}/oncall-notify-*.rpm"
     ));
     assert_eq!(
-        host.must("HOME=/root rpm -q authkeys pam_oncall nss_oncall oncall-collector | grep -c '0.1.1-1'"),
-        "4\n"
+        host.must("HOME=/root rpm -q authkeys pam_oncall nss_oncall oncall-collector oncall-notify | grep -c '0.1.1-1'"),
+        "5\n"
     );
     assert_eq!(host.read("/etc/pam.d/sshd"), stack);
     assert!(host.read("/etc/logrotate.d/authkeys").ends_with("# ours\n"));
@@ -478,7 +502,7 @@ fn rpms_come_and_go_and_logins_are_as_before() {
     assert!(may_sudo(&host, "bob"));
     host.must(METRICS);
     host.must("echo 'initgroups: oncall' >>/etc/nsswitch.conf");
-    dnf("remove authkeys nss_oncall oncall-collector");
+    dnf("remove authkeys nss_oncall oncall-collector oncall-notify");
     assert_eq!(host.must(METRICS_LEFT), "");
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
     assert_eq!(host.must("ls -A /etc/authkeys /usr/lib64 /usr/lib64/security /usr/libexec/authkeys /usr/share/authkeys 2>/dev/null; true").matches("oncall").count(), 0);

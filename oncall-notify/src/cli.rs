@@ -29,7 +29,7 @@ Examples:
   sudo oncall-notify run --dry-run       what would be told of what is there?
 
 Exit status: see COMMAND --help; wrong usage is 64 everywhere.
-More: /usr/share/doc/authkeys/notify.md";
+More: man oncall-notify, /usr/share/doc/oncall-notify/notify.md";
 
 impl Arguments {
     /// Reads the command line.

@@ -21,6 +21,9 @@ use crate::words;
 /// A record that is older when it is read came late, and is told with others that did.
 const LATE: i64 = 3_600;
 
+/// So many bytes are read in one step, over all files: of a thousand hosts that were away a step must not hold all.
+const MOST_READ: usize = 1024 * 1024;
+
 /// How long reading waits for a channel that delivers and has much to do, after each step.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -33,6 +36,8 @@ pub struct Engine {
     pub spools: BTreeMap<String, Arc<Spool>>,
     /// Does this host run it for the first time? Then files that are there are read from their end.
     first: bool,
+    /// With which file the next step begins, so that none waits for others that are written without end.
+    turn: usize,
 }
 
 /// What came of a step.
@@ -67,7 +72,7 @@ impl Engine {
             spools.insert(channel.name.clone(), Arc::new(spool));
         }
         let follower = Follower::new(std::mem::take(&mut state.positions));
-        let mut engine = Self { config, follower, state, spools, first };
+        let mut engine = Self { config, follower, state, spools, first, turn: 0 };
         if first {
             engine.follower.look(&engine.config.files, true, now.unix());
             engine.save()?;
@@ -90,19 +95,9 @@ impl Engine {
     }
 
     fn try_step(&mut self, now: Timestamp) -> Result<Step, String> {
-        let files = self.follower.look(&self.config.files, self.first, now.unix());
-        let (mut more, mut lines) = (false, Vec::new());
+        let mut files = self.follower.look(&self.config.files, self.first, now.unix());
         let moved = self.follower.positions.clone();
-        for (number, found) in &files {
-            match self.follower.read(*number, found) {
-                Ok(chunk) => {
-                    more |= chunk.more;
-                    self.count_unreadable(chunk.unreadable, &found.path);
-                    lines.extend(chunk.lines);
-                }
-                Err(error) => self.follower.tell_once(&format!("{}: {error}", found.path.display())),
-            }
-        }
+        let (lines, more) = self.read(&mut files);
         let mut outgoing = self.sort(lines, now);
         if !more {
             outgoing.extend(self.ended(now));
@@ -112,6 +107,31 @@ impl Engine {
             self.hand_over(outgoing)?;
         }
         Ok(Step { more, found })
+    }
+
+    /// Reads on, in each file or in as many as a step has room for; is there more?
+    fn read(&mut self, files: &mut [(usize, Found)]) -> (Vec<Line>, bool) {
+        let (mut lines, mut more, mut bytes) = (Vec::new(), false, 0);
+        let begin = std::mem::take(&mut self.turn);
+        if !files.is_empty() {
+            files.rotate_left(begin % files.len());
+        }
+        for (count, (number, found)) in files.iter().enumerate() {
+            if bytes >= MOST_READ {
+                (self.turn, more) = (begin + count, true);
+                break;
+            }
+            match self.follower.read(*number, found) {
+                Ok(chunk) => {
+                    more |= chunk.more;
+                    bytes += chunk.bytes;
+                    self.count_unreadable(chunk.unreadable, &found.path);
+                    lines.extend(chunk.lines);
+                }
+                Err(error) => self.follower.tell_once(&format!("{}: {error}", found.path.display())),
+            }
+        }
+        (lines, more)
     }
 
     fn count_unreadable(&mut self, count: u64, path: &Path) {

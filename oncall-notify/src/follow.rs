@@ -20,10 +20,10 @@ use sha2::{Digest, Sha256};
 use places::Found;
 
 /// So many bytes of a file are read at once.
-const CHUNK: usize = 128 * 1024;
+const CHUNK: usize = 512 * 1024;
 
-/// The longest line; what a module writes is shorter than 16 KiB.
-const LONGEST_LINE: usize = 64 * 1024;
+/// The longest line. What a module writes is shorter than 16 KiB; another program may write a record again, and cut nothing.
+const LONGEST_LINE: usize = 384 * 1024;
 
 /// By so many bytes of its beginning a file is known.
 const HEAD: u64 = 512;
@@ -68,6 +68,8 @@ pub struct Chunk {
     pub lines: Vec<Line>,
     /// Lines too long, or not text.
     pub unreadable: u64,
+    /// So many bytes were read.
+    pub bytes: usize,
     /// Is there more?
     pub more: bool,
 }
@@ -215,7 +217,7 @@ impl Position {
 /// The whole lines of `bytes`, and how many bytes they are. A line that is too long ends where it is cut: its rest is
 /// another line that is no record.
 fn split(bytes: &[u8], found: &Found) -> (Chunk, u64) {
-    let mut chunk = Chunk { more: bytes.len() == CHUNK, ..Chunk::default() };
+    let mut chunk = Chunk { more: bytes.len() == CHUNK, bytes: bytes.len(), ..Chunk::default() };
     let mut used = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let is_whole = line.ends_with(b"\n");

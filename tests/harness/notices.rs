@@ -93,10 +93,12 @@ impl Notices {
         }
     }
 
-    /// Ends it at once, wherever it is; what it had is what is on disk.
+    /// Ends it at once, wherever it is; what it had is what is on disk. Its lock outlives the name of the process by a
+    /// moment, as long as it has another thread.
     pub fn kill(&self) {
         self.host.must(
-            "kill -9 $(pidof oncall-notify); while pidof oncall-notify >/dev/null; do sleep 0.01; done",
+            "kill -9 $(pidof oncall-notify); while pidof oncall-notify >/dev/null; do sleep 0.01; done
+             until flock -n /var/lib/oncall-notify/state.lock true; do sleep 0.01; done",
         );
     }
 

@@ -24,7 +24,7 @@ impl Site {
     fn engine(&self) -> Engine {
         let root = self.directory.path().display();
         let text = format!(
-            "files = [\"{root}/log\"]\nstate = \"{root}/state\"\n[people]\nmail_domain = \"example.com\"\n\
+            "files = [\"{root}/log\", \"{root}/more\"]\nstate = \"{root}/state\"\n[people]\nmail_domain = \"example.com\"\n\
              [[channel]]\nname = \"each\"\ngelf = {{ server = \"127.0.0.1:1\", transport = \"udp\" }}\n\
              [[channel]]\nname = \"people\"\nslack = {{ token_file = \"t\", to = \"person\" }}\n"
         );
@@ -144,4 +144,22 @@ fn what_cannot_be_remembered_is_read_again() {
     fs::rename(spool.with_extension("gone"), &spool).unwrap();
     step(&mut engine, NOW);
     assert_eq!((waiting(&engine, "each").len(), waiting(&engine, "people").len()), (1, 1));
+}
+
+#[test]
+fn what_many_hosts_have_kept_is_read_in_steps_and_all_of_it() {
+    let site = Site::new();
+    let mut engine = site.engine();
+    let more = site.directory.path().join("more");
+    fs::create_dir(&more).unwrap();
+    for host in 0..7 {
+        fs::write(more.join(host.to_string()), "no record at all\n".repeat(40_000)).unwrap();
+    }
+    site.record(1, "db1", NOW);
+    let mut steps = 1;
+    while engine.step(Timestamp::from_unix(NOW)).unwrap().more {
+        steps += 1;
+    }
+    assert!(steps > 3, "{steps}");
+    assert_eq!((engine.state.unreadable, waiting(&engine, "each").len()), (280_000, 1));
 }

@@ -104,7 +104,7 @@ fn a_file_that_was_cut_replaced_or_copied_is_known_by_its_beginning() {
 fn a_line_that_is_none_is_counted_and_passed_over() {
     let mut site = Site::new();
     site.append("log", "no record\n\n{1}\n");
-    site.append("log", &format!("{{{}}}\n", "x".repeat(100_000)));
+    site.append("log", &format!("{{{}}}\n", "x".repeat(400_000)));
     fs::OpenOptions::new().append(true).open(site.path("log")).unwrap().write_all(b"{\xff}\n{2}\n").unwrap();
     let (lines, unreadable) = site.read();
     assert_eq!((lines, unreadable), (vec!["{1}".to_string(), "{2}".to_string()], 3));

@@ -7,6 +7,7 @@ use host::clock::now;
 use host::output::complain;
 use host::said::{CANNOT_TELL, Said};
 use policy::Timestamp;
+use publish::{PublishError, SyncLock};
 
 use super::load;
 use crate::PROGRAM;
@@ -36,8 +37,13 @@ pub fn run(path: &Path) -> Said {
         return Said::failure(CANNOT_TELL, format_args!("{}: {error}", config.state.display()));
     }
     // Two of them would tell everything twice.
-    let lock = match publish::SyncLock::take(&config.state.join("state.json")) {
+    let lock = match SyncLock::take(&config.state.join("state.json")) {
         Ok(lock) => lock,
+        Err(PublishError::Busy(lock)) => {
+            let told =
+                format_args!("another oncall-notify runs (it holds {}), nothing was done", lock.display());
+            return Said::failure(CANNOT_TELL, told);
+        }
         Err(error) => return Said::failure(CANNOT_TELL, error),
     };
     let said = match Engine::open(config, now()) {

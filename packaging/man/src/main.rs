@@ -29,16 +29,20 @@ mod oncall_cache;
 #[path = "../../../oncall-collector/src/cli.rs"]
 #[allow(dead_code, reason = "what a program does with its arguments is not in its page")]
 mod oncall_collector;
+#[path = "../../../oncall-notify/src/cli.rs"]
+#[allow(dead_code, reason = "what a program does with its arguments is not in its page")]
+mod oncall_notify;
 
 /// The suite's own Cargo.toml: all that is shipped has one version.
 const WORKSPACE: &str = include_str!("../../../Cargo.toml");
 
 /// The end of each page.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("authkeys", include_str!("../authkeys.8.end")),
     ("authkeys-sync", include_str!("../authkeys-sync.8.end")),
     ("oncall-cache", include_str!("../oncall-cache.8.end")),
     ("oncall-collector", include_str!("../oncall-collector.8.end")),
+    ("oncall-notify", include_str!("../oncall-notify.8.end")),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -50,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         authkeys_sync::Arguments::command(),
         oncall_cache::Arguments::definition(),
         oncall_collector::Arguments::definition(),
+        oncall_notify::Arguments::definition(),
     ];
     for (mut command, (name, end)) in commands.into_iter().zip(PAGES) {
         for (shell, file) in [
