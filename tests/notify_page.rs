@@ -54,6 +54,7 @@ fn every_channel_and_filter_that_the_page_shows_is_right() {
     for name in ["slack-token", "mail-password", "webhook-secret", "pagerduty-key"] {
         site.host.must(&format!("cp -a /etc/authkeys/secret /etc/authkeys/{name}"));
     }
+    site.host.must("printf '%032d\\n' 7 >/etc/authkeys/pagerduty-key");
     let [kinds] = &boxes("Channels")[..] else { panic!("one box") };
     let channels = kinds.lines().enumerate();
     let channels: String =

@@ -11,7 +11,7 @@ use policy::Timestamp;
 
 use crate::channels::recipient;
 use crate::config::{Channel, Config};
-use crate::follow::places::{Found, directories};
+use crate::follow::places::{Found, directories, in_order};
 use crate::follow::{Follower, Line};
 use crate::notice::{Notice, One};
 use crate::spool::{Entry, Spool};
@@ -36,7 +36,7 @@ pub struct Engine {
     pub spools: BTreeMap<String, Arc<Spool>>,
     /// Does this host run it for the first time? Then files that are there are read from their end.
     first: bool,
-    /// With which file the next step begins, so that none waits for others that are written without end.
+    /// With whose files the next step begins, so that none waits for others that are written without end.
     turn: usize,
 }
 
@@ -89,46 +89,55 @@ impl Engine {
         let before = (self.follower.positions.clone(), self.state.clone());
         let outcome = self.try_step(now);
         if outcome.is_err() {
+            let next = self.state.next;
             (self.follower.positions, self.state) = before;
+            // No number is given twice, whatever became of what was written.
+            self.state.next = next;
         }
         outcome
     }
 
     fn try_step(&mut self, now: Timestamp) -> Result<Step, String> {
-        let mut files = self.follower.look(&self.config.files, self.first, now.unix());
+        let files = self.follower.look(&self.config.files, self.first, now.unix());
         let moved = self.follower.positions.clone();
-        let (lines, more) = self.read(&mut files);
+        let mut groups = in_order(files);
+        let (lines, more) = self.read(&mut groups);
         let mut outgoing = self.sort(lines, now);
         if !more {
             outgoing.extend(self.ended(now));
         }
-        let found = files.into_iter().map(|(_, found)| found).collect();
+        let found = groups.into_iter().flatten().map(|(_, found)| found).collect();
         if !outgoing.is_empty() || moved != self.follower.positions || self.state.positions != moved {
             self.hand_over(outgoing)?;
         }
         Ok(Step { more, found })
     }
 
-    /// Reads on, in each file or in as many as a step has room for; is there more?
-    fn read(&mut self, files: &mut [(usize, Found)]) -> (Vec<Line>, bool) {
+    /// Reads on, of each sender or of as many as a step has room for, the older files first; is there more?
+    fn read(&mut self, groups: &mut [Vec<(usize, Found)>]) -> (Vec<Line>, bool) {
         let (mut lines, mut more, mut bytes) = (Vec::new(), false, 0);
         let begin = std::mem::take(&mut self.turn);
-        if !files.is_empty() {
-            files.rotate_left(begin % files.len());
+        if !groups.is_empty() {
+            groups.rotate_left(begin % groups.len());
         }
-        for (count, (number, found)) in files.iter().enumerate() {
+        for (count, group) in groups.iter().enumerate() {
             if bytes >= MOST_READ {
                 (self.turn, more) = (begin + count, true);
                 break;
             }
-            match self.follower.read(*number, found) {
-                Ok(chunk) => {
-                    more |= chunk.more;
-                    bytes += chunk.bytes;
-                    self.count_unreadable(chunk.unreadable, &found.path);
-                    lines.extend(chunk.lines);
+            for (number, found) in group {
+                match self.follower.read(*number, found) {
+                    Ok(chunk) => {
+                        bytes += chunk.bytes;
+                        self.count_unreadable(chunk.unreadable, &found.path);
+                        lines.extend(chunk.lines);
+                        if chunk.more {
+                            more = true;
+                            break;
+                        }
+                    }
+                    Err(error) => self.follower.tell_once(&format!("{}: {error}", found.path.display())),
                 }
-                Err(error) => self.follower.tell_once(&format!("{}: {error}", found.path.display())),
             }
         }
         (lines, more)
@@ -154,7 +163,7 @@ impl Engine {
                 continue;
             };
             // Nobody logged in.
-            if one.get("event") == "test" || !self.state.is_new(&line.directory, &one, now.unix()) {
+            if one.get("event") == "test" || !self.state.is_new(&line, &one, now.unix()) {
                 continue;
             }
             let is_late = now.unix().saturating_sub(one.at) > LATE;
@@ -191,22 +200,11 @@ impl Engine {
     /// Writes what is to be delivered, then remembers it, then has it delivered.
     fn hand_over(&mut self, outgoing: Vec<Outgoing>) -> Result<(), String> {
         let mut written: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for one in outgoing {
-            let Some(channel) = self.config.channels.get(one.channel) else { continue };
-            let Some(spool) = self.spools.get(&channel.name) else { continue };
-            let entry =
-                Entry { covers: vec![], recipient: recipient(channel, &one.notice), notice: one.notice };
-            let number = self.state.next;
-            self.state.next += 1;
-            spool.write(number, &entry).map_err(|error| error.to_string())?;
-            written.entry(channel.name.clone()).or_default().push(number);
+        let outcome = self.write(outgoing, &mut written).and_then(|()| self.save());
+        if let Err(problem) = outcome {
+            self.take_back(&written);
+            return Err(problem);
         }
-        for name in written.keys() {
-            if let Some(spool) = self.spools.get(name) {
-                spool.sync().map_err(|error| error.to_string())?;
-            }
-        }
-        self.save()?;
         for (name, numbers) in written {
             let Some(spool) = self.spools.get(&name) else { continue };
             let dropped = spool.enqueue(&numbers);
@@ -219,9 +217,52 @@ impl Engine {
         Ok(())
     }
 
+    /// Writes it for each channel, and makes it last; `written`: the numbers, by channel.
+    fn write(
+        &mut self,
+        outgoing: Vec<Outgoing>,
+        written: &mut BTreeMap<String, Vec<u64>>,
+    ) -> Result<(), String> {
+        for one in outgoing {
+            let Some(channel) = self.config.channels.get(one.channel) else { continue };
+            let Some(spool) = self.spools.get(&channel.name) else { continue };
+            let entry =
+                Entry { covers: vec![], recipient: recipient(channel, &one.notice), notice: one.notice };
+            let number = self.state.next;
+            self.state.next += 1;
+            written.entry(channel.name.clone()).or_default().push(number);
+            spool.write(number, &entry).map_err(|error| error.to_string())?;
+        }
+        for name in written.keys() {
+            if let Some(spool) = self.spools.get(name) {
+                spool.sync().map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was written in a step that failed: it is read and written again.
+    fn take_back(&self, written: &BTreeMap<String, Vec<u64>>) {
+        for (name, numbers) in written {
+            let Some(spool) = self.spools.get(name) else { continue };
+            for number in numbers {
+                if let Err(error) = spool.remove(*number) {
+                    let told =
+                        format!("channel {name}: what is not to be told yet cannot be removed: {error}");
+                    host::output::complain(crate::PROGRAM, told);
+                }
+            }
+        }
+    }
+
     fn save(&mut self) -> Result<(), String> {
         self.state.positions.clone_from(&self.follower.positions);
-        self.state.save(&self.config.state)
+        let saved = self.state.save(&self.config.state);
+        // It may be in its place although not everything about it went well; then that is what the next run begins with.
+        saved.or_else(|problem| match State::load(&self.config.state) {
+            Ok(Some(kept)) if kept == self.state => Ok(()),
+            _ => Err(problem),
+        })
     }
 
     /// Waits for channels that deliver and have much to do.

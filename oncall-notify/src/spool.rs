@@ -228,6 +228,14 @@ impl Spool {
         Ok(serde_json::from_slice(&fs::read(self.path(number))?)?)
     }
 
+    /// Removes what was written and does not wait.
+    ///
+    /// # Errors
+    /// It is still there.
+    pub fn remove(&self, number: u64) -> io::Result<()> {
+        self.remove_file(number)
+    }
+
     fn remove_file(&self, number: u64) -> io::Result<()> {
         match fs::remove_file(self.path(number)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

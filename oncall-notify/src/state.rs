@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::follow::Position;
+use crate::follow::{Line, Position};
 use crate::notice::{Many, One};
 
 /// The form of the file.
@@ -15,6 +15,9 @@ const VERSION: u32 = 1;
 
 /// The most boots of which is known which of their records came.
 const MOST_BOOTS: usize = 20_000;
+
+/// The most ranges of numbers that are remembered of one boot: one, unless files are read out of order.
+const MOST_RANGES: usize = 32;
 
 /// The most windows of one channel; beyond it, each record is told.
 const MOST_WINDOWS: usize = 2_000;
@@ -27,7 +30,7 @@ pub struct State {
     pub next: u64,
     /// How far each file was read.
     pub positions: Vec<Position>,
-    /// Which records came, by directory and boot.
+    /// Which records came, by directory, sender, host and boot.
     pub seen: BTreeMap<String, Seen>,
     /// Who was told, by channel, and by person and what happened.
     pub windows: BTreeMap<String, BTreeMap<String, Window>>,
@@ -35,11 +38,13 @@ pub struct State {
     pub unreadable: u64,
 }
 
-/// Which numbers of a boot's records came: the highest, and which of the 64 up to it.
+/// Which numbers of a boot's records came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    last: u64,
-    bits: u64,
+    /// First and last of each range, the lowest first.
+    ranges: Vec<(u64, u64)>,
+    /// When the newest of them was written, in Unix seconds.
+    newest: i64,
     /// When one came last, in Unix seconds.
     at: i64,
 }
@@ -83,21 +88,23 @@ impl State {
             .map_err(|error| error.to_string())
     }
 
-    /// Is this record new? A log server may have one twice. Numbers count within the directory that a log server has for
-    /// a sender, so no host speaks for another.
-    pub fn is_new(&mut self, directory: &Path, one: &One, now: i64) -> bool {
+    /// Is this record new? A log server may have one twice. Numbers count for one host within what one sender sent, so
+    /// none speaks for another.
+    pub fn is_new(&mut self, line: &Line, one: &One, now: i64) -> bool {
         let (Ok(number), boot) = (one.get("number").parse::<u64>(), one.get("boot")) else { return true };
         if boot.is_empty() {
             return true;
         }
-        let key = format!("{} {boot}", directory.display());
+        let key = format!("{} {} {} {boot}", line.directory.display(), line.sender, one.get("host"));
         if self.seen.len() >= MOST_BOOTS
             && !self.seen.contains_key(&key)
             && let Some(oldest) = self.seen.iter().min_by_key(|(_, seen)| seen.at).map(|(key, _)| key.clone())
         {
             self.seen.remove(&oldest);
         }
-        self.seen.entry(key).or_default().take(number, now)
+        let seen = self.seen.entry(key).or_default();
+        seen.at = now;
+        seen.take(number, one.at)
     }
 
     /// What to do with a notice that `channel` takes: `Some`: it is told at once. `length`: of the window, in seconds.
@@ -133,6 +140,8 @@ impl State {
         let Some(windows) = self.windows.get_mut(channel) else { return vec![] };
         let mut told = Vec::new();
         windows.retain(|_, window| {
+            // A clock that was set back would make it last.
+            window.until = window.until.min(now.saturating_add(length));
             if window.until > now {
                 return true;
             }
@@ -156,20 +165,36 @@ impl State {
 }
 
 impl Seen {
-    /// Takes this number; was it new? What is 64 behind the highest came long ago.
-    fn take(&mut self, number: u64, now: i64) -> bool {
-        self.at = now;
-        if number > self.last {
-            let by = number - self.last;
-            self.bits = if by < 64 { self.bits << by } else { 0 } | 1;
-            self.last = number;
-            return true;
+    /// Takes this number of a record written `at`; was it new? What is not known to have come is new, however far behind
+    /// the others: told twice is better than lost.
+    fn take(&mut self, number: u64, at: i64) -> bool {
+        let is_seen = self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&number));
+        // Older than none of those that came, so it is not one of them: the host began to count anew.
+        let is_anew = is_seen && at > self.newest;
+        self.newest = self.newest.max(at);
+        if is_anew {
+            self.ranges.clear();
+        } else if is_seen {
+            return false;
         }
-        let behind = self.last - number;
-        let bit = if behind < 64 { 1_u64 << behind } else { return false };
-        let is_new = self.bits & bit == 0;
-        self.bits |= bit;
-        is_new
+        self.insert(number);
+        true
+    }
+
+    /// Remembers a number that is in no range.
+    fn insert(&mut self, number: u64) {
+        let place = self.ranges.partition_point(|(_, last)| *last < number);
+        self.ranges.insert(place, (number, number));
+        self.ranges.dedup_by(|next, before| {
+            let joins = before.1.checked_add(1) == Some(next.0);
+            if joins {
+                before.1 = next.1;
+            }
+            joins
+        });
+        if self.ranges.len() > MOST_RANGES {
+            self.ranges.remove(0);
+        }
     }
 }
 
@@ -188,33 +213,63 @@ mod tests {
         One { id: id.to_string(), at: 0, fields: fields.into() }
     }
 
+    fn line(directory: &str, sender: &str) -> Line {
+        Line { text: String::new(), sender: sender.into(), directory: directory.into() }
+    }
+
+    fn numbered(number: u64, host: &str) -> One {
+        let mut one = one("a", "alice", host);
+        one.fields.insert("number".into(), number.to_string());
+        one.fields.insert("boot".into(), "b".into());
+        one
+    }
+
     #[test]
-    fn a_number_counts_once() {
+    fn a_number_counts_once_and_none_speaks_for_another() {
+        let mut state = State::default();
+        let mut is_new = |directory, sender, host, number| {
+            state.is_new(&line(directory, sender), &numbered(number, host), 0)
+        };
+        assert!(is_new("/srv/10.0.0.7", "10.0.0.7", "db1", 1));
+        assert!(!is_new("/srv/10.0.0.7", "10.0.0.7", "db1", 1));
+        assert!(is_new("/srv/10.0.0.8", "10.0.0.8", "db1", 1), "another directory");
+        assert!(
+            is_new("/srv", "10.0.0.8", "db1", 1) && is_new("/srv", "10.0.0.9", "db1", 1),
+            "another sender"
+        );
+        assert!(is_new("/srv/10.0.0.7", "10.0.0.7", "db2", 1), "another host");
+        assert!(state.is_new(&line("/srv", "x"), &one("a", "alice", "db1"), 0), "without a number");
+    }
+
+    #[test]
+    fn a_number_far_behind_is_new_until_it_came_and_what_is_kept_is_bounded() {
         let mut seen = Seen::default();
         for (number, is_new) in [
             (5, true),
             (5, false),
             (4, true),
-            (70, true),
-            (7, true),
-            (7, false),
+            (5_000_000, true),
+            (6, true),
             (6, false),
-            (70, false),
-            (71, true),
+            (7, true),
+            (u64::MAX, true),
         ] {
             assert_eq!(seen.take(number, 0), is_new, "{number}");
         }
-        let mut state = State::default();
-        let numbered = |number: &str| {
-            let mut one = one("a", "alice", "db1");
-            one.fields.insert("number".into(), number.into());
-            one.fields.insert("boot".into(), "b".into());
-            one
-        };
-        assert!(state.is_new(Path::new("/srv/10.0.0.7"), &numbered("1"), 0));
-        assert!(!state.is_new(Path::new("/srv/10.0.0.7"), &numbered("1"), 0));
-        assert!(state.is_new(Path::new("/srv/10.0.0.8"), &numbered("1"), 0), "no host speaks for another");
-        assert!(state.is_new(Path::new("/srv/10.0.0.7"), &one("a", "alice", "db1"), 0), "without a number");
+        assert_eq!(seen.ranges, [(4, 7), (5_000_000, 5_000_000), (u64::MAX, u64::MAX)]);
+        assert!((8..2_000).rev().all(|number| seen.take(number, 0)), "an older file, in any order");
+        assert!((4..2_000).all(|number| !seen.take(number, 0)));
+        assert!((0..1_000).all(|number| seen.take(10_000_000 + 2 * number, 0)));
+        assert_eq!(seen.ranges.len(), MOST_RANGES);
+        assert!(seen.take(4, 0), "forgotten is new: twice is better than lost");
+    }
+
+    #[test]
+    fn a_host_that_counts_anew_in_one_boot_is_heard() {
+        let mut seen = Seen::default();
+        assert!((1..100).all(|number| seen.take(number, 50)));
+        assert!(!seen.take(1, 50) && seen.take(1, 51), "written after all that came");
+        assert!(seen.take(2, 51) && !seen.take(2, 51));
     }
 
     #[test]
@@ -257,6 +312,12 @@ mod tests {
         assert_eq!(Notice::Many(digests[0].clone()).person(), "alice");
         assert_eq!(state.offer("c", 600, one("a", "alice", "db1"), false, 100), None);
         assert_eq!(state.next_end(), Some(700));
+        // Nobody else has to log in before that holds.
+        let mut state = State::default();
+        assert!(state.offer("c", 600, one("a", "alice", "db1"), false, 90_000).is_some());
+        assert_eq!(state.offer("c", 600, one("b", "alice", "db1"), false, 90_000), None);
+        assert!(state.ended("c", 600, 100).is_empty());
+        assert_eq!((state.next_end(), state.ended("c", 600, 700).len()), (Some(700), 1));
     }
 
     #[test]

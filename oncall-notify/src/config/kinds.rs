@@ -44,6 +44,15 @@ impl Kind {
             Self::Mail(_) | Self::Gelf(_) | Self::Syslog(_) => vec![],
         }
     }
+
+    /// Why this secret cannot be the right one, as far as its form says.
+    pub fn misfit(&self, secret: &str) -> Option<&'static str> {
+        let is_routing_key = secret.len() == 32 && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let fits = !matches!(self, Self::PagerDuty(_)) || is_routing_key;
+        (!fits).then_some(
+            "is no routing key: copy the integration key of an Events API v2 integration, 32 letters and digits",
+        )
+    }
 }
 
 /// Who reads it.

@@ -107,3 +107,24 @@ fn people_are_found_by_table_then_by_domain_and_by_no_odd_name() {
         assert_eq!(people.address(odd), None, "{odd}");
     }
 }
+
+#[test]
+fn a_routing_key_has_32_letters_and_digits() {
+    let kind = |text: &str| {
+        let text = format!("[[channel]]\nname = \"c\"\n{text}\n");
+        parse(&text).unwrap().channels.remove(0).kind
+    };
+    let pagerduty = kind("pagerduty = { routing_key_file = \"k\" }");
+    let key = "0123456789abcdefghijklmnopqrstuv";
+    assert_eq!(pagerduty.misfit(key), None);
+    for wrong in [
+        "",
+        "R0UT1NG",
+        &format!("{key}w"),
+        "0123456789abcdefghijklmnopqrstu\n",
+        "x-token-of-another-service-12345",
+    ] {
+        assert!(pagerduty.misfit(wrong).is_some(), "{wrong}");
+    }
+    assert_eq!(kind("webhook = { url = \"https://h\", secret_file = \"k\" }").misfit("short"), None);
+}

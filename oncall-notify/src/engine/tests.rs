@@ -25,7 +25,7 @@ impl Site {
         let root = self.directory.path().display();
         let text = format!(
             "files = [\"{root}/log\", \"{root}/more\"]\nstate = \"{root}/state\"\n[people]\nmail_domain = \"example.com\"\n\
-             [[channel]]\nname = \"each\"\ngelf = {{ server = \"127.0.0.1:1\", transport = \"udp\" }}\n\
+             [[channel]]\nname = \"each\"\nmost = 20000\ngelf = {{ server = \"127.0.0.1:1\", transport = \"udp\" }}\n\
              [[channel]]\nname = \"people\"\nslack = {{ token_file = \"t\", to = \"person\" }}\n"
         );
         let config = Config::parse(Path::new("/notify.toml"), text.as_bytes()).unwrap();
@@ -35,7 +35,13 @@ impl Site {
 
     fn append(&self, text: &str) {
         let path = self.directory.path().join("log");
-        fs::OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+        fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
     }
 
     fn record(&self, number: u64, host: &str, at: i64) {
@@ -144,6 +150,62 @@ fn what_cannot_be_remembered_is_read_again() {
     fs::rename(spool.with_extension("gone"), &spool).unwrap();
     step(&mut engine, NOW);
     assert_eq!((waiting(&engine, "each").len(), waiting(&engine, "people").len()), (1, 1));
+}
+
+#[test]
+fn a_step_that_fails_leaves_nothing_to_be_told_twice() {
+    let site = Site::new();
+    let mut engine = site.engine();
+    site.record(1, "db1", NOW);
+    let spools = site.directory.path().join("state/spool");
+    let files = || fs::read_dir(spools.join("each")).unwrap().count();
+    // The second channel has no room for what the first one has written already.
+    fs::rename(spools.join("people"), spools.join("gone")).unwrap();
+    assert!(engine.step(Timestamp::from_unix(NOW)).is_err());
+    let next = engine.state.next;
+    assert_eq!((files(), next), (0, 2), "and no number is given twice");
+    fs::rename(spools.join("gone"), spools.join("people")).unwrap();
+    step(&mut engine, NOW);
+    assert_eq!((files(), engine.state.next), (1, 4));
+    // Nor does one that cannot be remembered.
+    let state = site.directory.path().join("state");
+    fs::create_dir(state.join("state.new")).unwrap();
+    site.record(2, "db1", NOW);
+    assert!(engine.step(Timestamp::from_unix(NOW)).is_err());
+    assert_eq!(files(), 1);
+    fs::remove_dir(state.join("state.new")).unwrap();
+    step(&mut engine, NOW);
+    assert_eq!(files(), 2);
+}
+
+#[test]
+fn a_backlog_in_several_files_is_told_whole_and_in_order() {
+    let site = Site::new();
+    let mut engine = site.engine();
+    let log = site.directory.path().join("log");
+    let more = site.directory.path().join("more/db2");
+    // Each file takes several steps.
+    let record = |number| site.record(number, "db1", NOW);
+    (1..=2_800).for_each(record);
+    fs::create_dir_all(&more).unwrap();
+    fs::copy(&log, more.join("z.jsonl")).unwrap();
+    fs::rename(&log, log.with_file_name("log-20261130")).unwrap();
+    (2_801..=5_600).for_each(record);
+    fs::copy(&log, more.join("a.jsonl")).unwrap();
+    for (name, second) in [("z.jsonl", 1), ("a.jsonl", 2)] {
+        let file = fs::OpenOptions::new().append(true).open(more.join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+    }
+    let length = fs::metadata(&log).unwrap().len();
+    assert!(length > 524_288, "{length}");
+    step(&mut engine, NOW);
+    let mut numbers: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for notice in waiting(&engine, "each") {
+        let Notice::One(one) = notice else { panic!("there is room for each: {notice:?}") };
+        numbers.entry(one.get("sender").to_string()).or_default().push(one.get("number").parse().unwrap());
+    }
+    let all: Vec<u64> = (1..=5_600).collect();
+    assert_eq!(numbers, [("".to_string(), all.clone()), ("db2".to_string(), all)].into());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Which files are followed: files by name, names with `*` in them, and whole directories.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -20,6 +21,8 @@ pub struct Found {
     pub inode: u64,
     /// Its length, in bytes.
     pub length: u64,
+    /// When it was written last, in seconds and nanoseconds.
+    pub modified: (i64, i64),
     /// Who sent what is in it, if its directory says so.
     pub sender: Option<String>,
     /// Has it another name than those that are followed?
@@ -97,7 +100,37 @@ pub fn files_of(directory: &Path) -> Vec<Found> {
 }
 
 fn file(path: PathBuf, metadata: &fs::Metadata, sender: Option<String>) -> Found {
-    Found { path, inode: metadata.ino(), length: metadata.len(), sender, is_renamed: false }
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    Found { path, inode: metadata.ino(), length: metadata.len(), modified, sender, is_renamed: false }
+}
+
+/// The files in groups that are each read in the order in which they were written: of one sender's directory all, of
+/// others those whose names differ in what rotation adds. What was renamed comes first.
+pub fn in_order(files: Vec<(usize, Found)>) -> Vec<Vec<(usize, Found)>> {
+    let mut groups: BTreeMap<(PathBuf, String), Vec<(usize, Found)>> = BTreeMap::new();
+    for (number, file) in files {
+        let directory = file.path.parent().unwrap_or(Path::new("/")).to_path_buf();
+        let name = match &file.sender {
+            Some(_) => String::new(),
+            None => before_rotation(&file.path.file_name().unwrap_or_default().to_string_lossy()),
+        };
+        groups.entry((directory, name)).or_default().push((number, file));
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    for group in &mut groups {
+        group.sort_by(|(_, left), (_, right)| {
+            let key = |file: &Found| (!file.is_renamed, file.modified);
+            key(left).cmp(&key(right)).then_with(|| left.path.cmp(&right.path))
+        });
+    }
+    groups
+}
+
+/// A name without what rotation puts behind it: `log.1`, `log-20261130`.
+fn before_rotation(name: &str) -> String {
+    let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let cut = stem.strip_suffix(['.', '-']).filter(|cut| stem.len() < name.len() && !cut.is_empty());
+    cut.unwrap_or(name).to_string()
 }
 
 fn directory_name(path: &Path) -> Option<String> {
@@ -161,6 +194,28 @@ mod tests {
         ] {
             assert_eq!(is_match(pattern, name), fits, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn older_files_of_one_sender_come_first() {
+        let file = |path: &str, second: i64, sender: Option<&str>, is_renamed: bool| {
+            let sender = sender.map(str::to_string);
+            (0, Found { path: path.into(), inode: 1, length: 1, modified: (second, 0), sender, is_renamed })
+        };
+        let groups = in_order(vec![
+            file("/r/a/x.jsonl", 9, Some("a"), false),
+            file("/r/a/w.jsonl", 8, Some("a"), false),
+            file("/r/log", 9, None, false),
+            file("/r/log-20261130", 9, None, true),
+            file("/r/log.2", 7, None, false),
+            file("/r/other.jsonl", 1, None, false),
+        ]);
+        let shown: Vec<Vec<String>> = groups
+            .iter()
+            .map(|group| group.iter().map(|(_, file)| file.path.display().to_string()).collect())
+            .collect();
+        let (log, other) = (vec!["/r/log-20261130", "/r/log.2", "/r/log"], vec!["/r/other.jsonl"]);
+        assert_eq!(shown, [log, other, vec!["/r/a/w.jsonl", "/r/a/x.jsonl"]]);
     }
 
     #[test]

@@ -120,6 +120,7 @@ fn what_a_log_server_put_before_a_record_says_who_sent_it() {
         path: "/srv/records/x".into(),
         inode: 1,
         length: 0,
+        modified: (0, 0),
         sender: sender.map(str::to_string),
         is_renamed: false,
     };

@@ -16,9 +16,13 @@ pub fn run(path: &Path) -> Said {
     let mut problems = Vec::new();
     for channel in &config.channels {
         for file in channel.kind.secrets() {
-            if let Err(error) = Secret::read(file) {
-                problems.push(format!("channel {}: {error}", channel.name));
-            }
+            let problem = match Secret::read(file) {
+                Ok(secret) => {
+                    channel.kind.misfit(secret.expose()).map(|what| format!("{}: {what}", file.display()))
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            problems.extend(problem.map(|problem| format!("channel {}: {problem}", channel.name)));
         }
     }
     for file in &config.files {
