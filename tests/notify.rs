@@ -193,9 +193,12 @@ fn a93_whatever_stands_in_a_record_is_one_inert_message_in_every_channel() {
     site.answer("/v2/enqueue", 202, "{}");
     site.start_rsyslog();
     site.start_postfix(&["ops"]);
+    site.host.must(
+        "cp -a /etc/authkeys/secret /etc/authkeys/pagerduty-key && printf '%032d\\n' 7 >/etc/authkeys/pagerduty-key",
+    );
     let pagerduty = format!(
         "[[channel]]\nname = \"pd\"\nfilter = \"true\"\n\
-         pagerduty = {{ routing_key_file = \"secret\", ca_file = \"ca.pem\", api = \"{}\" }}\n",
+         pagerduty = {{ routing_key_file = \"pagerduty-key\", ca_file = \"ca.pem\", api = \"{}\" }}\n",
         site.url("")
     );
     let others = "[[channel]]\nname = \"tcp\"\nsyslog = { server = \"logs.example.com\", transport = \"tcp\" }\n\
