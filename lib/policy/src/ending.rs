@@ -79,6 +79,8 @@ pub struct Opening {
     pub was_enforced: bool,
     /// Is it a connection to a shared account, which is hung up as a whole?
     pub is_shared_connection: bool,
+    /// Is somebody in it as themselves?
+    pub is_own_login: bool,
     /// Is the person of the record the first behind it? What somebody opens in another's session is that other's too.
     pub is_first: bool,
 }
@@ -205,6 +207,7 @@ fn of(opening: &Opening) -> Cause {
 /// How it may be ended: one whose shift was shortened is hung up at most.
 fn means(opening: &Opening, now: &Now<'_>, is_shortened: bool) -> Result<Means, WhyNot> {
     match now.end.action {
+        _ if opening.is_own_login => Err(WhyNot::OwnLogin),
         EndAction::List | EndAction::Kill if !is_shortened => Ok(Means::Kill),
         _ if opening.is_shared_connection => Ok(Means::HangUp),
         EndAction::HangUp => Err(WhyNot::NoConnection),

@@ -17,11 +17,12 @@ use crate::Record;
 /// (proc_pid_stat(5)).
 const STATE: usize = 0;
 const PARENT: usize = 4 - 3;
+const GROUP: usize = 5 - 3;
 const TERMINAL: usize = 7 - 3;
 const START: usize = 22 - 3;
 
-/// The kernel's unit of time in /proc: USER_HZ, 100 a second on every machine that Linux is built for today.
-const TICK: Duration = Duration::from_millis(10);
+/// The kernel's unit of time in /proc, in milliseconds: USER_HZ, 100 a second on every machine that Linux is built for today.
+const TICK: u64 = 10;
 
 /// The most that is read of a file, in bytes: names of cgroups have no limit.
 const LONGEST: u64 = 64 * 1024;
@@ -58,6 +59,8 @@ pub struct Stat {
     pub has_ended: bool,
     /// The process that began it, or took it over.
     pub parent: u32,
+    /// Its process group, by the number of its first process.
+    pub group: i32,
     /// The terminal that it belongs to, as the kernel numbers it: the form of `new_encode_dev` (linux/kdev_t.h).
     pub terminal: Option<u32>,
     /// When it began, in clock ticks since the boot: with its number it means one process for ever.
@@ -79,10 +82,16 @@ impl Stat {
         Some(Self {
             has_ended: matches!(word(STATE)?, "Z" | "X"),
             parent: word(PARENT)?.parse().ok()?,
+            group: word(GROUP)?.parse().ok()?,
             terminal: (terminal != 0).then_some(terminal),
             start: word(START)?.parse().ok()?,
         })
     }
+}
+
+/// How long so many ticks are: more than u32 has after 497 days.
+fn ticks(count: u64) -> Option<Duration> {
+    count.checked_mul(TICK).map(Duration::from_millis)
 }
 
 impl Record {
@@ -120,7 +129,7 @@ impl Record {
         let boot = Some(&self.boot_id).filter(|boot| !boot.is_empty() && **boot == boot_id());
         let (pid, start, _) = (self.pid?, self.pid_start?, boot?);
         let is_same = start_of(Path::new(&format!("/proc/{pid}"))) == Some(start);
-        TICK.checked_mul(u32::try_from(start).ok()?).filter(|_| is_same && self.process_lives())
+        ticks(start).filter(|_| is_same && self.process_lives())
     }
 
     fn is_of_another_boot(&self) -> bool {
@@ -228,10 +237,17 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_runs_for_years_tells_when_a_process_began() {
+        assert_eq!(ticks(100), Some(Duration::from_secs(1)));
+        assert_eq!(ticks(86_400 * 100 * 1_000), Some(Duration::from_secs(86_400 * 1_000)));
+        assert_eq!(ticks(u64::MAX), None);
+    }
+
+    #[test]
     fn a_line_of_the_kernel_tells_parent_terminal_and_start() {
         let read = |text: &str| Stat::read(text.as_bytes());
         let line = "7 (a) b) S 3 7 7 34816 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 8812 9";
-        let stat = Stat { has_ended: false, parent: 3, terminal: Some(34_816), start: 8812 };
+        let stat = Stat { has_ended: false, parent: 3, group: 7, terminal: Some(34_816), start: 8812 };
         assert_eq!(read(line), Some(stat));
         let without = line.replace(" 34816 ", " 0 ");
         assert_eq!(read(&without), Some(Stat { terminal: None, ..stat }));

@@ -21,7 +21,7 @@ use publish::{PublishError, SyncLock};
 use record::{Record, Sessions};
 use state::{Asked, HostState, Which};
 
-use super::sessions::ending::{self, How, Order};
+use super::sessions::ending::{self, Ended, How, Order};
 use super::sessions::processes::{self, Process};
 use super::sessions::right::{Court, Right};
 use crate::said::{CANNOT_TELL, Said};
@@ -122,10 +122,15 @@ impl<'a> Judged<'a> {
     fn act(&self, court: &Court<'_>) -> Result<Remembered, String> {
         let now = court.moment.at;
         match (self.outcome, &self.right.decision) {
-            (Outcome::WouldEnd(_, cause), Some(decision)) => {
+            (Outcome::WouldEnd(means, cause), Some(decision)) => {
+                if self.would_end(court, means).ended.is_empty() {
+                    return Ok(Remembered { is_told: self.before.is_told, ..self.after });
+                }
                 written::would_end(court.state, self.record, decision, cause, now)?;
             }
-            (Outcome::Warn(ends), _) => self.warn(court, &ends),
+            (Outcome::Warn(ends), _) if !self.warn(court, &ends) => {
+                return Ok(Remembered { warned: self.before.warned, ..self.after });
+            }
             (Outcome::Due(means, cause), _) => return self.end(court, means, cause),
             _ => {}
         }
@@ -133,23 +138,32 @@ impl<'a> Judged<'a> {
     }
 
     /// Tells whoever sits in it, on each terminal of what would be ended; where there is none, the log alone. That a
-    /// terminal takes nothing keeps no session: it may be stopped for days.
-    fn warn(&self, court: &Court<'_>, ends: &Ends) {
+    /// terminal takes nothing keeps no session: it may be stopped for days. `false`: nothing would be ended as it is now,
+    /// so nobody was told, and is to be when that changes.
+    fn warn(&self, court: &Court<'_>, ends: &Ends) -> bool {
+        let ended = self.would_end(court, ends.means).ended;
+        if ended.is_empty() {
+            return false;
+        }
         let line = words::warning(self.record, self.right.decision.as_ref(), ends, court.moment.at);
         let owners = self.owners(court);
-        let told = self.seats(court, ends.means).into_iter().map(|seat| terminal::tell(seat, &owners, &line));
+        let told = self.seats(court, &ended).into_iter().map(|seat| terminal::tell(seat, &owners, &line));
         let told: Vec<Result<(), String>> = told.collect();
         let untold: Vec<String> = told.iter().filter_map(|one| one.clone().err()).collect();
         let terminals = told.iter().filter(|one| one.is_ok()).count();
         written::warned(self.record, ends, terminals, &untold.join("; "));
+        true
     }
 
-    /// The process at each terminal of it, if anything would be ended: the one that holds the session, where that has a
-    /// terminal, or what would be ended.
-    fn seats<'c>(&self, court: &Court<'c>, means: Means) -> Vec<&'c Process> {
+    fn would_end(&self, court: &Court<'_>, means: Means) -> Ended {
+        ending::would_end(self.record, court.records, court.state.rules(), how(means))
+    }
+
+    /// The process at each terminal of it: the one that holds the session, where that has a terminal, or what would be
+    /// `ended`.
+    fn seats<'c>(&self, court: &Court<'c>, ended: &[Process]) -> Vec<&'c Process> {
         let with_terminal = |pid: u32| court.processes.get(&pid).filter(|process| process.terminal.is_some());
-        let ended = ending::would_end(self.record, court.records, how(means)).ended;
-        if let Some(holder) = self.record.pid.and_then(with_terminal).filter(|_| !ended.is_empty()) {
+        if let Some(holder) = self.record.pid.and_then(with_terminal) {
             return vec![holder];
         }
         let mut met = BTreeSet::new();
@@ -176,7 +190,7 @@ impl<'a> Judged<'a> {
         if !open.iter().any(|record| record.id == self.record.id) {
             return Ok(self.after);
         }
-        let ended = ending::end(self.record, &open, how(means));
+        let ended = ending::end(self.record, &open, court.state.rules(), how(means));
         if ended.held().is_some() {
             return Ok(Remembered { held: self.after.held.or(Some(court.moment)), ..self.after });
         }

@@ -101,6 +101,8 @@ pub enum WhyNot {
     Observed,
     /// It opened before the action was in force.
     Before,
+    /// It is the person's own login, in which only what others' rights opened is ended.
+    OwnLogin,
     /// It is no connection to a shared account, and nothing else is hung up.
     NoConnection,
     /// Its shift was shortened, and it is no connection to a shared account.
@@ -126,6 +128,7 @@ impl WhyNot {
             Self::OldRoster => "roster-old",
             Self::Observed => "opened-observing",
             Self::Before => "opened-before",
+            Self::OwnLogin => "own-login",
             Self::NoConnection => "no-connection",
             Self::Shortened => "shortened",
             Self::Another => "another-person",
@@ -148,6 +151,7 @@ impl fmt::Display for WhyNot {
             Self::OldRoster => "the roster is older than warn_age",
             Self::Observed => "opened while observing",
             Self::Before => "opened before policy.end took effect",
+            Self::OwnLogin => "the person's own login",
             Self::NoConnection => "no connection to a shared account",
             Self::Shortened => "the shift was shortened",
             Self::Another => "opened inside another person's session",

@@ -96,6 +96,7 @@ impl World {
             right: Opened::ByShift,
             promised: Some(at(END)),
             was_enforced: true,
+            is_own_login: false,
             is_shared_connection: true,
             is_first: true,
         };
@@ -402,6 +403,13 @@ fn rows() -> Vec<Row> {
             "from when the host observed",
             |world, _| world.opening.was_enforced = false,
             listed(WhyNot::Observed),
+        ),
+        (
+            "the person's own login",
+            |world, _| {
+                (world.opening.is_shared_connection, world.opening.is_own_login) = (false, true);
+            },
+            listed(WhyNot::OwnLogin),
         ),
         ("a process that may be another", |world, _| world.opening.began = None, listed(WhyNot::Unsure)),
         (

@@ -15,24 +15,16 @@ use record::Stat;
 
 use crate::verbs::sessions::processes::Process;
 
-/// The major of terminals that programs make (UNIX98_PTY_SLAVE_MAJOR in linux/major.h); the minor is the whole number.
-const MADE: u64 = 136;
-
-/// That of consoles and serial lines (TTY_MAJOR).
-const CONSOLES: u64 = 4;
-
-/// The minor of the first serial line.
-const FIRST_SERIAL: u64 = 64;
-
 /// Writes `line` on the terminal of `process`, whose owner is one of `owners`, and no other.
 ///
 /// # Errors
 /// Text that says why nothing was written.
 pub fn tell(process: &Process, owners: &[u32], line: &str) -> Result<(), String> {
     let number = process.terminal.ok_or("it has no terminal")?;
-    let path = path_of(number).ok_or("its terminal is none that has a name here")?;
+    let path = descriptor_of(process, number).ok_or("it has closed its terminal")?;
     let told = |error: std::io::Error| format!("{}: {error}", path.display());
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW;
+    // Through /proc, where a link leads to what the process has open, whatever that is called, and wherever it is mounted.
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let mut file = OpenOptions::new().write(true).custom_flags(flags.bits()).open(&path).map_err(told)?;
     if !is_terminal_of(&file, number, owners) || !is_there_still(process) {
         return Err(format!("{}: it is another one's by now", path.display()));
@@ -62,15 +54,15 @@ fn split(number: u32) -> (u64, u64) {
     (u64::from(major), u64::from(minor))
 }
 
-fn path_of(number: u32) -> Option<PathBuf> {
-    let (major, minor) = split(number);
-    let name = match major {
-        MADE => format!("pts/{minor}"),
-        CONSOLES if minor < FIRST_SERIAL => format!("tty{minor}"),
-        CONSOLES => format!("ttyS{}", minor - FIRST_SERIAL),
-        _ => return None,
+/// One of its descriptors that is this terminal.
+fn descriptor_of(process: &Process, number: u32) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(format!("/proc/{}/fd", process.pid)).ok()?.flatten();
+    let is_it = |path: &PathBuf| {
+        std::fs::metadata(path).is_ok_and(|about| {
+            about.file_type().is_char_device() && (major(about.rdev()), minor(about.rdev())) == split(number)
+        })
     };
-    Some(Path::new("/dev").join(name))
+    entries.map(|entry| entry.path()).find(is_it)
 }
 
 #[cfg(test)]
@@ -78,16 +70,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_is_found_by_its_number() {
-        for (number, path) in [
-            (34_816, Some("/dev/pts/0")),
-            (34_816 + 7, Some("/dev/pts/7")),
-            (0x1230_8845, Some("/dev/pts/74565")),
-            (0x401, Some("/dev/tty1")),
-            (0x440, Some("/dev/ttyS0")),
-            (0x100, None),
-        ] {
-            assert_eq!(path_of(number), path.map(PathBuf::from), "{number:#x}");
+    fn a_terminal_is_numbered_as_the_kernel_numbers_it() {
+        for (number, device) in
+            [(34_816, (136, 0)), (34_816 + 7, (136, 7)), (0x1230_8845, (136, 74_565)), (0x440, (4, 64))]
+        {
+            assert_eq!(split(number), device, "{number:#x}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use host::accounts;
 use host::orders::{LONGEST_REASON, is_reason};
-use policy::Timestamp;
+use policy::{Rules, Timestamp};
 use record::{Cause, Record, Sessions};
 use serde_json::{Value, json};
 use state::HostState;
@@ -66,7 +66,7 @@ pub fn run(state: &HostState, open: &[Record], arguments: &SessionsArguments, no
         let now_open =
             Sessions::of_this_host().open_now().map_or_else(|_| open.to_vec(), |(records, _)| records);
         let Some(record) = now_open.iter().find(|record| record.id == *id) else { continue };
-        let outcome = one(record, &now_open, how, arguments);
+        let outcome = one(record, (&now_open, state.rules()), how, arguments);
         if let (Some(ended), false) = (&outcome.ended, arguments.dry_run)
             && !ended.ended.is_empty()
         {
@@ -96,13 +96,18 @@ fn chosen(open: &[Record], arguments: &SessionsArguments) -> Result<Vec<String>,
     Ok(open.iter().rev().filter(is_theirs).map(|record| record.id.clone()).collect())
 }
 
-fn one(record: &Record, open: &[Record], how: How, arguments: &SessionsArguments) -> Outcome {
+fn one(
+    record: &Record,
+    (open, rules): (&[Record], &Rules),
+    how: How,
+    arguments: &SessionsArguments,
+) -> Outcome {
     let processes = processes::all();
     let person = ending::human(record, open, &processes).person.clone();
     let ended = match () {
-        () if arguments.dry_run => Some(ending::would_end(record, open, how)),
+        () if arguments.dry_run => Some(ending::would_end(record, open, rules, how)),
         () if is_in(record, &processes) => None,
-        () => Some(ending::end(record, open, how)),
+        () => Some(ending::end(record, open, rules, how)),
     };
     Outcome { record: record.clone(), person, ended }
 }

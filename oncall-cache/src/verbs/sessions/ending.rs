@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use host::accounts;
 use host::config::DEFAULT_AUDIT;
-use policy::{Principal, Timestamp};
+use policy::{Principal, Rules, Timestamp};
 use record::{Cause, Line, Origin, Phase, Record, Sessions, Spool, Token};
 use state::HostState;
 
@@ -41,17 +41,19 @@ impl Ended {
 }
 
 /// Ends what may be ended of the session that `record` is the opening of, and waits for it: a minute at most. `records` are
-/// those of all that are open, `record` among them.
-pub fn end(record: &Record, records: &[Record], how: How) -> Ended {
+/// those of all that are open, `record` among them; `rules` say whose an account is.
+pub fn end(record: &Record, records: &[Record], rules: &Rules, how: How) -> Ended {
     let mut processes = processes::all_with_what_they_hold();
-    let own = own_uid(record, records, &processes);
+    let records = &plain(records, rules);
+    let record = &plain_one(record, rules);
+    let own = own_uids(record, records, &processes, rules);
     // Once the connection is gone, nothing else tells where it was.
     let Origin { loginuid, audit_session, cgroup } = origin(record, &processes);
     let record = &Record { loginuid, audit_session, cgroup, ..record.clone() };
     let mut ended = Vec::new();
     let mut left: BTreeMap<u32, (Process, Why)> = BTreeMap::new();
     for round in 0..=ROUNDS {
-        let Set { targets, left: listed } = choose(record, records, &processes, own, how);
+        let Set { targets, left: listed } = choose(record, records, &processes, &own, how);
         let known = |pid: u32| processes.get(&pid).cloned();
         // The first reason holds: without those above it, a process has neither their terminal nor their descent.
         for (process, why) in listed.into_iter().filter_map(|(pid, why)| Some((known(pid)?, why))) {
@@ -80,10 +82,11 @@ pub fn end(record: &Record, records: &[Record], how: How) -> Ended {
 }
 
 /// What [`end`] would do now.
-pub fn would_end(record: &Record, records: &[Record], how: How) -> Ended {
+pub fn would_end(record: &Record, records: &[Record], rules: &Rules, how: How) -> Ended {
     let processes = processes::all_with_what_they_hold();
-    let Set { targets, left } =
-        choose(record, records, &processes, own_uid(record, records, &processes), how);
+    let (record, records) = (&plain_one(record, rules), &plain(records, rules));
+    let own = own_uids(record, records, &processes, rules);
+    let Set { targets, left } = choose(record, records, &processes, &own, how);
     let known = |pid: u32| processes.get(&pid).cloned();
     Ended {
         ended: targets.into_iter().filter_map(|(pid, _)| known(pid)).collect(),
@@ -91,10 +94,31 @@ pub fn would_end(record: &Record, records: &[Record], how: How) -> Ended {
     }
 }
 
-/// The uid of the account of whoever is behind the session.
-fn own_uid(record: &Record, records: &[Record], processes: &BTreeMap<u32, Process>) -> Option<u32> {
-    let person = &human(record, records, processes).person;
-    accounts::facts(person, &[]).uid.filter(|_| !person.is_empty())
+/// The records, each with its account by the person's name where it is that person's own: `[names]` spells it otherwise.
+fn plain(records: &[Record], rules: &Rules) -> Vec<Record> {
+    records.iter().map(|record| plain_one(record, rules)).collect()
+}
+
+fn plain_one(record: &Record, rules: &Rules) -> Record {
+    let is_own = rules.person_of(&record.account).is_ok_and(|person| person.as_str() == record.person);
+    let account = if is_own { &record.person } else { &record.account };
+    Record { account: account.clone(), ..record.clone() }
+}
+
+/// The uids of the accounts of whoever is behind the session: by every name that these have, and as what they called sudo or
+/// logged in, which is known where name services do not answer.
+fn own_uids(
+    record: &Record,
+    records: &[Record],
+    processes: &BTreeMap<u32, Process>,
+    rules: &Rules,
+) -> Vec<u32> {
+    let human = human(record, records, processes);
+    let named = Principal::new(&human.person).map(|person| rules.names.accounts(&person)).unwrap_or_default();
+    let called = human.caller.filter(|_| policy::asks_the_caller(&human.service));
+    let logged_in = human.loginuid.filter(|_| set::is_own_login(human));
+    let known = named.iter().filter_map(|name| accounts::facts(name, &[]).uid);
+    known.chain(called).chain(logged_in).filter(|uid| *uid != 0).collect()
 }
 
 /// Why a session was ended, and by whom.
@@ -174,6 +198,32 @@ fn line(record: &Record, ended: &Ended, Order { cause, by, why }: Order<'_>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_is_the_persons_own_in_each_spelling() {
+        let mut rules = Rules::compiled();
+        rules.names.strip = policy::Affix::parse("@example.com").into_iter().collect();
+        let record = |account: &str, service: &str| Record {
+            person: "alice".to_string(),
+            account: account.to_string(),
+            service: service.to_string(),
+            caller: Some(1234),
+            loginuid: Some(1235),
+            pid: Some(u32::MAX),
+            ..Record::at(Timestamp::from_unix(0))
+        };
+        for (account, is_own) in [("alice", true), ("alice@example.com", true), ("root", false)] {
+            assert_eq!(set::is_own_login(&plain_one(&record(account, "sshd"), &rules)), is_own, "{account}");
+        }
+        // Where name services say nothing, what called sudo or logged in says whose processes are theirs.
+        let own = |account: &str, service: &str| {
+            let record = plain_one(&record(account, service), &rules);
+            own_uids(&record, &[record.clone()], &BTreeMap::new(), &rules)
+        };
+        assert_eq!(own("root", "sudo"), [1234]);
+        assert_eq!(own("alice@example.com", "sshd"), [1235]);
+        assert_eq!(own("root", "sshd"), [0; 0], "that is root's login uid");
+    }
 
     #[test]
     fn what_is_written_down_says_who_ended_whose_session_and_why() {

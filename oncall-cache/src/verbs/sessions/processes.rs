@@ -22,6 +22,8 @@ pub struct Process {
     pub pid: u32,
     /// The process that began it, or took it over.
     pub parent: u32,
+    /// Its process group.
+    pub group: i32,
     /// When it began, in clock ticks since the boot.
     pub start: u64,
     /// By which rights it acts: its effective uid.
@@ -45,8 +47,20 @@ pub struct Process {
 }
 
 /// Programs that hold sessions and do nothing in them, by the names of their files.
-const HOLDERS: [&str; 9] =
-    ["sshd", "sshd-session", "sshd-auth", "login", "systemd", "systemd-executor", "sudo", "su", "doas"];
+const HOLDERS: [&str; 12] = [
+    "sshd",
+    "sshd-session",
+    "sshd-auth",
+    "login",
+    "systemd",
+    "systemd-executor",
+    "sudo",
+    "sudo-rs",
+    "su",
+    "su-rs",
+    "runuser",
+    "doas",
+];
 
 /// Files that are open in one process alone, as long as it changes the host's packages; what holds them.
 const PACKAGE_LOCKS: [(&str, &str); 4] = [
@@ -100,6 +114,7 @@ fn read(pid: u32) -> Option<Process> {
     Some(Process {
         pid,
         parent: stat.parent,
+        group: stat.group,
         start: stat.start,
         uid: words("Uid").nth(1)?.parse().ok()?,
         name: field("Name").and_then(|name| name.strip_prefix('\t')).unwrap_or_default().to_string(),

@@ -135,8 +135,16 @@ impl<'a> Court<'a> {
             promised: record.until.max(record.end),
             was_enforced: record.mode == Some(Token::Known(policy::Mode::Enforce)),
             is_shared_connection: record.service == "sshd" && right.is_shared,
+            is_own_login: self.is_own_login(record, right),
             is_first: human(record, self.records, self.processes).person == record.person,
         }
+    }
+
+    /// Is somebody there as themselves, over ssh or at a console?
+    fn is_own_login(&self, record: &Record, right: &Right) -> bool {
+        let person = self.state.rules().person_of(&record.account);
+        let is_login = matches!(record.service.as_str(), "sshd" | "login") && !right.is_shared;
+        is_login && person.is_ok_and(|person| person.as_str() == record.person)
     }
 
     /// What is known of the grant that opened a session. That its file is gone says nothing: somebody may have removed it.

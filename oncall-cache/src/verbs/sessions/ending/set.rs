@@ -122,7 +122,7 @@ pub struct Set {
 const LOGINS: [&str; 6] = ["sshd", "sshd-session", "sshd-auth", "login", "systemd", "systemd-executor"];
 
 /// Programs that end the command they have called when they are ended.
-const CALLERS: [&str; 4] = ["sudo", "su", "doas", "pkexec"];
+const CALLERS: [&str; 8] = ["sudo", "sudo-rs", "su", "su-rs", "doas", "pkexec", "runuser", "run0"];
 
 /// The record of whoever is behind the session of `record`: the first of those in whose sessions it was opened. Behind
 /// `sudo -i; su - bob; sudo -i` is whoever typed the first.
@@ -141,12 +141,12 @@ pub fn human<'r>(
 }
 
 /// What may be ended for the session that `record` is the opening of. `records` are those of all that are open, and `own`
-/// is the uid of the person who is [behind](human) it.
+/// are the uids of the person who is [behind](human) it.
 pub fn choose(
     record: &Record,
     records: &[Record],
     processes: &BTreeMap<u32, Process>,
-    own: Option<u32>,
+    own: &[u32],
     how: How,
 ) -> Set {
     let session = Session::new(record, records, processes, own);
@@ -185,7 +185,7 @@ struct Session<'a> {
     human: &'a Record,
     holder: Option<&'a Process>,
     origin: Origin,
-    own: Option<u32>,
+    own: &'a [u32],
 }
 
 impl<'a> Session<'a> {
@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
         record: &'a Record,
         records: &'a [Record],
         processes: &'a BTreeMap<u32, Process>,
-        own: Option<u32>,
+        own: &'a [u32],
     ) -> Self {
         let human = human(record, records, processes);
         let (holder, origin) = (holder(record, processes), origin(record, processes));
@@ -212,7 +212,7 @@ impl<'a> Session<'a> {
         if process.pid == 1 || LOGINS.contains(&process.program.as_str()) {
             return None;
         }
-        if self.own == Some(process.uid) {
+        if self.own.contains(&process.uid) {
             return (tie == Tie::Begotten).then_some(Err(Why::Own));
         }
         Some(self.agreed(process).and_then(|()| self.within(process, tie, how)))
@@ -284,7 +284,7 @@ impl<'a> Session<'a> {
         for it in lineage(process, self.processes) {
             let is_others = is_shared_connection(self.record) || Some(it.uid) != it.origin.loginuid;
             let is_ours = it.origin.audit_session == self.origin.audit_session;
-            if !is_ours || !is_others || self.own == Some(it.uid) || LOGINS.contains(&it.program.as_str()) {
+            if !is_ours || !is_others || self.own.contains(&it.uid) || LOGINS.contains(&it.program.as_str()) {
                 return None;
             }
             if is_left(it) {
@@ -343,7 +343,9 @@ impl<'a> Session<'a> {
     fn is_on_anothers(&self, terminal: u32) -> bool {
         self.processes.values().any(|it| {
             let is_somebodys = it.origin.loginuid.is_some() || it.origin.audit_session.is_some();
-            it.terminal == Some(terminal) && is_somebodys && !self.is_same_human(it)
+            // In a container terminals have numbers of their own.
+            let is_here = it.depth <= self.holder.map_or(1, |holder| holder.depth);
+            it.terminal == Some(terminal) && is_here && is_somebodys && !self.is_same_human(it)
         })
     }
 
@@ -361,17 +363,23 @@ impl<'a> Session<'a> {
             || (*loginuid == self.origin.loginuid && !is_shared_connection(self.human))
     }
 
-    /// sudo ends its command when it is ended: where that is left, so is sudo.
+    /// sudo ends its command when it is ended, and with it all that is in the command's process group: it sends TERM on to
+    /// that (sudo 1.9, exec_monitor.c). Where something of that is left, so is sudo.
     fn spare_callers(&self, set: &mut Set) {
         let left: Vec<u32> = set.left.iter().map(|(pid, _)| *pid).collect();
         for pid in left {
-            let above = self.processes.get(&pid).into_iter().flat_map(|it| lineage(it, self.processes));
-            let is_caller = |it: &&Process| CALLERS.contains(&it.program.as_str());
-            for caller in above.skip(1).take_while(is_caller) {
-                if let Some(place) = set.targets.iter().position(|(target, _)| *target == caller.pid) {
+            let Some(process) = self.processes.get(&pid) else { continue };
+            let mut is_taken_along = true;
+            let mut below = process;
+            for above in lineage(process, self.processes).skip(1) {
+                let is_caller = CALLERS.contains(&above.program.as_str());
+                is_taken_along = is_caller && (is_taken_along || below.group == process.group);
+                let place = set.targets.iter().position(|(target, _)| *target == above.pid);
+                if let (true, Some(place)) = (is_taken_along, place) {
                     set.targets.remove(place);
-                    set.left.push((caller.pid, Why::Holds(pid)));
+                    set.left.push((above.pid, Why::Holds(pid)));
                 }
+                below = above;
             }
         }
     }
@@ -391,7 +399,7 @@ fn is_shared_connection(record: &Record) -> bool {
 }
 
 /// Is it a connection or a console in which somebody is as themselves? Nothing that acts for others was begun by it alone.
-fn is_own_login(record: &Record) -> bool {
+pub fn is_own_login(record: &Record) -> bool {
     matches!(record.service.as_str(), "sshd" | "login") && !is_shared_connection(record)
 }
 

@@ -53,6 +53,7 @@ impl World {
             parent,
             uid,
             start: u64::from(pid) * 10,
+            group: i32::try_from(pid).unwrap(),
             program: program.to_string(),
             name: program.to_string(),
             origin: origin.clone(),
@@ -101,7 +102,7 @@ impl World {
     }
 
     fn chosen(&self, record: &Record, how: How) -> (Vec<u32>, Vec<(u32, &'static str)>) {
-        let set = choose(record, &self.records, &self.processes, Some(ALICE), how);
+        let set = choose(record, &self.records, &self.processes, &[ALICE], how);
         let targets = set.targets.iter().map(|(pid, _)| *pid).collect();
         (targets, set.left.iter().map(|(pid, why)| (*pid, why.token())).collect())
     }
@@ -124,6 +125,38 @@ fn a89_sudo_and_all_that_it_begot_end_and_the_persons_own_does_not() {
     world.at_terminal(34, 32, 0, "su");
     world.at_terminal(35, 34, ALICE, "bash");
     assert_eq!(world.killed(&record), (vec![30, 31, 32, 33], vec![(34, "holds"), (35, "own")]));
+}
+
+#[test]
+fn a89_sudo_is_left_where_its_end_would_take_along_what_is_left() {
+    let mut world = World::new();
+    let record = world.sudo();
+    // A script without a terminal's job control: all that it begins is in its process group.
+    world.at_terminal(33, 32, 0, "java").ignores_hangup = true;
+    assert_eq!(world.killed(&record), (vec![30, 31, 32], vec![(33, "nohup")]));
+    world.processes.get_mut(&33).unwrap().group = 32;
+    let left = vec![(30, "holds"), (31, "holds"), (33, "nohup")];
+    assert_eq!(world.killed(&record), (vec![32], left));
+    // Whatever program gives root is known by its file.
+    for program in ["sudo-rs", "su-rs", "runuser"] {
+        let mut world = World::new();
+        world.at_terminal(30, 12, 0, program);
+        world.at_terminal(31, 30, 0, "pg_dump").ignores_hangup = true;
+        let record = world.record(30, "alice", "root", "sudo");
+        assert_eq!(world.killed(&record), (vec![], vec![(30, "holds"), (31, "nohup")]), "{program}");
+    }
+}
+
+#[test]
+fn a89_a_terminal_of_a_container_is_another_one() {
+    let mut world = World::new();
+    let record = world.sudo();
+    world.processes.get_mut(&30).unwrap().open_terminals = vec![pts(0).unwrap()];
+    let inside = world.add(70, 1, 0, "sh", &scope(BOB, 4));
+    (inside.terminal, inside.depth) = (pts(0), 2);
+    assert_eq!(world.killed(&record), (vec![30, 31, 32], vec![]));
+    world.processes.get_mut(&70).unwrap().depth = 1;
+    assert!(world.killed(&record).0.is_empty());
 }
 
 #[test]
@@ -321,14 +354,14 @@ fn a89_a_connection_to_a_shared_account_is_hung_up_as_a_whole() {
         world.records.iter_mut().filter(|one| one.id == robot.id).for_each(|one| one.person.clear());
         // A command that has no terminal, as sftp has none.
         world.add(85, 81, uid, "sftp-server", &scope(uid, 5));
-        let set = choose(&record, &world.records, &world.processes, Some(ALICE), How::Hangup);
+        let set = choose(&record, &world.records, &world.processes, &[ALICE], How::Hangup);
         assert_eq!(
             set.targets,
             [(81, Force::Connection), (82, Force::Hangup)],
             "not its monitor, not the listener"
         );
         assert_eq!(set.left, [(85, Why::NoTerminal)]);
-        let set = choose(&record, &world.records, &world.processes, Some(ALICE), How::Kill);
+        let set = choose(&record, &world.records, &world.processes, &[ALICE], How::Kill);
         assert_eq!(set.targets, [(81, Force::Connection), (82, Force::Kill)]);
         assert_eq!(world.chosen(&record, How::All), (vec![81, 82, 85], vec![]));
     }
