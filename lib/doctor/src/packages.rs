@@ -23,7 +23,8 @@ pub fn at_work() -> Option<&'static str> {
 fn is_locked(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     let mut lock = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
+        // Only one who may write the file can hold what conflicts with this.
+        l_type: libc::F_RDLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,

@@ -41,28 +41,32 @@ pub fn late_shifts(old: Option<&Roster>, new: &Roster, now: Timestamp) -> Vec<La
         let of_schedule = old.schedules.iter().find(|known| known.reference == *schedule);
         // Nothing was known there of what came after.
         let Some(horizon) = of_schedule.map(|known| known.horizon) else { continue };
-        let (schedule, principal) = (schedule.clone(), principal.clone());
-        let part = |window, seen| LateShift {
-            schedule: schedule.clone(),
-            principal: principal.clone(),
-            level,
-            window,
-            seen,
-        };
-        let before = old
+        let marks: Vec<&LateShift> = old
             .late
             .iter()
-            .filter(|part| part.schedule == schedule && part.principal == principal && part.level == level);
-        for known in before {
-            let stays = windows.iter().filter_map(|window| window.intersect(known.window));
-            late.extend(stays.map(|window| part(window, known.seen)));
-        }
+            .filter(|part| part.schedule == *schedule && part.principal == *principal && part.level <= level)
+            .collect();
         // A deeper level was less of a right than this one.
-        let nearer = (1..=level).filter_map(|level| known.get(&(&schedule, &principal, level)));
-        let nearer = stretches(nearer.flatten().copied());
-        let gained = windows.iter().flat_map(|window| window.without(&nearer));
+        let in_time = (1..=level).flat_map(|level| {
+            let own = marks.iter().filter(|part| part.level == level).map(|part| part.window);
+            let own = stretches(own);
+            let windows = known.get(&(schedule, principal, level)).into_iter().flatten();
+            windows.flat_map(|window| window.without(&own)).collect::<Vec<_>>()
+        });
+        let in_time = stretches(in_time);
+        let marked = stretches(marks.iter().map(|part| part.window));
         let is_late = |window: &Window| window.start() < now.plus(NOTICE) && window.start() < horizon;
-        late.extend(gained.filter(is_late).map(|window| part(window, now)));
+        for missing in windows.iter().flat_map(|window| window.without(&in_time)) {
+            let before = marks.iter().filter_map(|part| Some((missing.intersect(part.window)?, part.seen)));
+            let gained = missing.without(&marked).into_iter().filter(is_late).map(|window| (window, now));
+            late.extend(before.chain(gained).map(|(window, seen)| LateShift {
+                schedule: schedule.clone(),
+                principal: principal.clone(),
+                level,
+                window,
+                seen,
+            }));
+        }
     }
     late.sort();
     late
@@ -176,6 +180,14 @@ mod tests {
         let longer = roster(&[("bob", 1, -2, 600)]);
         assert_eq!(late_shifts(Some(&first), &longer, at(30)), seen, "what came in time is not late");
         assert_eq!(late_shifts(Some(&first), &roster(&[]), at(30)), []);
+        // Nor does it come in time by moving to a deeper level; what was there in time before is.
+        let deeper = roster(&[("bob", 2, -2, 60)]);
+        let moved = late_shifts(Some(&first), &deeper, at(30));
+        assert_eq!(moved.iter().map(|part| (part.level, part.seen)).collect::<Vec<_>>(), [(2, at(0))]);
+        let mut both = roster(&[("bob", 1, -2, 60), ("bob", 2, -2, 60)]);
+        both.late = late_shifts(Some(&roster(&[("bob", 2, -2, 60)])), &both, at(0));
+        assert_eq!(both.late.iter().map(|part| part.level).collect::<Vec<_>>(), [1]);
+        assert_eq!(late_shifts(Some(&both), &deeper, at(30)), []);
         assert_eq!(late_shifts(Some(&first), &first, at(60)), [], "it is over");
     }
 }
