@@ -10,9 +10,9 @@ use serde_json::Value;
 const SESSIONS: &str = "/run/authkeys/sessions";
 const MEMORY: &str = "/var/log/authkeys/ending";
 
-/// Has sudo hold a session for alice; its id.
+/// Has sudo hold a session for alice, at a terminal; its id.
 fn hold(suite: &Suite) -> String {
-    let command = ["/usr/sbin/runuser", "-u", "alice", "--", "sudo", "-n", "sleep", "1000"];
+    let command = ["script", "-qec", "runuser -u alice -- sudo -n sleep 1000", "/dev/null"];
     suite.host.daemon(&command, "/dev/null");
     let open = || {
         let names = suite.host.sh(&format!("ls {SESSIONS} 2>/dev/null")).stdout;
