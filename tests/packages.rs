@@ -72,7 +72,7 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     assert!(host.must("grep ^group: /etc/nsswitch.conf").contains(" files oncall"));
     assert!(host.sh("getent group sudo").status.success());
     let units = host.sh("cd /usr/lib/systemd/system && echo 'exit' >/etc/authkeys/on-failure && chmod 755 /etc/authkeys/on-failure && \
-                         systemd-analyze verify authkeys-*.timer authkeys-*.path authkeys-[ms]*.service oncall-cache-* authkeys-failed@x.service");
+                         systemd-analyze verify authkeys-*.timer authkeys-*.path authkeys-[dms]*.service oncall-cache-* authkeys-failed@x.service");
     assert!(units.status.success() && units.stderr.is_empty(), "{}", text(&units));
     host.must("logrotate --debug /etc/logrotate.d/authkeys");
     assert!(may_sudo(&host, "bob"), "installed, and nothing is decided");
@@ -102,7 +102,7 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     assert_eq!(host.read("/etc/pam.d/sshd"), stack);
     assert_eq!(
         host.sh(enabled).stdout,
-        b"enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+        b"enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
     );
     assert!(!host.must("grep ^group: /etc/nsswitch.conf").contains("oncall"));
     assert!(host.read("/etc/logrotate.d/authkeys").ends_with("# ours\n"));
