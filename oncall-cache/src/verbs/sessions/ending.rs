@@ -218,7 +218,7 @@ mod tests {
         // Where name services say nothing, what called sudo or logged in says whose processes are theirs.
         let own = |account: &str, service: &str| {
             let record = plain_one(&record(account, service), &rules);
-            own_uids(&record, &[record.clone()], &BTreeMap::new(), &rules)
+            own_uids(&record, std::slice::from_ref(&record), &BTreeMap::new(), &rules)
         };
         assert_eq!(own("root", "sudo"), [1234]);
         assert_eq!(own("alice@example.com", "sshd"), [1235]);
