@@ -1,22 +1,34 @@
 //! Delivering what waits for one channel, in a thread of its own: whatever happens to it happens to no other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use host::clock::now;
 use host::output::complain;
 use policy::Timestamp;
 
 use crate::PROGRAM;
-use crate::channels::{Failure, deliver};
+use crate::channels::{BETWEEN, Failure, deliver};
 use crate::config::{Channel, People};
 use crate::notice::Notice;
-use crate::spool::Spool;
+use crate::spool::{Entry, Spool};
 
 /// How long a channel that fails is left alone, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How long a notice that fails is kept while others are delivered.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Where so many fail one after the other, each for itself, it is the channel that fails; and how long it is left alone then, at
+/// most: the next one may be told.
+const FEW: usize = 3;
+const LONGEST_PAUSE_OF_FEW: Duration = Duration::from_secs(30);
+
+/// The most of those that fail by themselves of which is known since when.
+const MOST_APART: usize = 10_000;
 
 /// What a thread needs.
 pub struct Courier {
@@ -29,6 +41,22 @@ pub struct Courier {
 #[derive(Default)]
 struct Health {
     failures: u32,
+    /// Those that failed by themselves since the last one that was delivered.
+    row: BTreeSet<String>,
+    apart: BTreeMap<String, Tries>,
+    /// When one was delivered last.
+    delivered: Option<Instant>,
+    /// So many records were given up.
+    given_up: u64,
+}
+
+/// How it went with those that fail by themselves.
+struct Tries {
+    failures: u32,
+    /// When it failed last.
+    last: Instant,
+    /// Since when it fails while others are delivered.
+    alone: Option<Instant>,
 }
 
 impl Courier {
@@ -48,13 +76,22 @@ impl Courier {
             let outcome = deliver(&self.channel, &self.people, &entry);
             let outcome = match outcome {
                 Ok(()) => {
-                    health.went_well(&self.channel.name);
+                    health.went_well(&self.channel.name, &entry.lot(number));
                     self.spool.done(number)
                 }
                 Err(Failure::Never(why)) => {
                     self.say(format_args!("notice {} is not delivered: {why}", entry.notice.id()));
+                    health.apart.remove(&entry.lot(number));
                     self.spool.done(number)
                 }
+                Err(Failure::Rest(rest, why)) => {
+                    health.went_well(&self.channel.name, &entry.lot(number));
+                    let rest = Entry { recipient: rest.join(&BETWEEN.to_string()), ..entry };
+                    // If it cannot be written, all of them get it again.
+                    let written = self.spool.write(number, &rest).and_then(|()| self.spool.sync());
+                    self.apart(number, &rest, &why, &mut health).and(written)
+                }
+                Err(Failure::Apart(why)) => self.apart(number, &entry, &why, &mut health),
                 Err(Failure::Later(why, after)) => {
                     self.spool.put_back(number);
                     health.failed(&self.channel.name, &why, self.spool.len());
@@ -71,6 +108,29 @@ impl Courier {
         }
     }
 
+    /// What to do with one that fails by itself.
+    fn apart(&self, number: u64, entry: &Entry, why: &str, health: &mut Health) -> std::io::Result<()> {
+        let (lot, now) = (entry.lot(number), Instant::now());
+        let id = entry.notice.id();
+        let Some(pause) = health.failed_apart(&lot, now) else {
+            health.given_up += entry.notice.count();
+            let total = health.given_up;
+            self.say(format_args!(
+                "notice {id} is given up, while others were delivered: {why}; so far {total} records were"
+            ));
+            return self.spool.done(number);
+        };
+        if pause == FIRST_PAUSE {
+            self.say(format_args!("notice {id} waits, and others do not wait for it: {why}"));
+        }
+        self.spool.put_apart(number, entry, now + pause);
+        if health.row.len() > FEW {
+            health.failed(&self.channel.name, why, self.spool.len());
+            host::child::pause(health.pause(None).min(LONGEST_PAUSE_OF_FEW));
+        }
+        Ok(())
+    }
+
     fn say(&self, what: std::fmt::Arguments<'_>) {
         complain(PROGRAM, format_args!("channel {}: {what}", self.channel.name));
     }
@@ -82,11 +142,36 @@ fn is_old(channel: &Channel, notice: &Notice, now: Timestamp) -> bool {
 }
 
 impl Health {
-    fn went_well(&mut self, name: &str) {
+    fn went_well(&mut self, name: &str, lot: &str) {
         if self.failures > 0 {
             complain(PROGRAM, format_args!("channel {name}: delivers again"));
         }
         self.failures = 0;
+        self.row.clear();
+        self.apart.remove(lot);
+        self.delivered = Some(Instant::now());
+    }
+
+    /// How long those that failed by themselves are left alone; `None`: they are given up.
+    fn failed_apart(&mut self, lot: &str, now: Instant) -> Option<Duration> {
+        if self.apart.len() >= MOST_APART {
+            self.apart.clear();
+        }
+        if self.row.len() <= FEW {
+            self.row.insert(lot.to_string());
+        }
+        let first = Tries { failures: 0, last: now, alone: None };
+        let tries = self.apart.entry(lot.to_string()).or_insert(first);
+        if self.delivered.is_some_and(|delivered| tries.failures > 0 && delivered > tries.last) {
+            tries.alone.get_or_insert(now);
+        }
+        if tries.alone.is_some_and(|since| now.saturating_duration_since(since) >= GIVEN_UP_AFTER) {
+            self.apart.remove(lot);
+            return None;
+        }
+        tries.last = now;
+        tries.failures = tries.failures.saturating_add(1);
+        Some(grown(tries.failures))
     }
 
     fn failed(&mut self, name: &str, why: &str, waiting: usize) {
@@ -99,9 +184,13 @@ impl Health {
 
     /// How long to wait: as the service says, or longer each time.
     fn pause(&self, after: Option<Duration>) -> Duration {
-        let doubled = FIRST_PAUSE.saturating_mul(1_u32 << self.failures.saturating_sub(1).min(16));
-        after.unwrap_or(doubled).clamp(FIRST_PAUSE, LONGEST_PAUSE)
+        after.unwrap_or_else(|| grown(self.failures)).clamp(FIRST_PAUSE, LONGEST_PAUSE)
     }
+}
+
+/// The pause after so many failures.
+fn grown(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1_u32 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -110,11 +199,32 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end() {
-        let pause = |failures, after| Health { failures }.pause(after);
+        let pause = |failures, after| Health { failures, ..Health::default() }.pause(after);
         assert_eq!(pause(1, None), FIRST_PAUSE);
         assert_eq!(pause(4, None), Duration::from_secs(8));
         assert_eq!(pause(4_000, None), LONGEST_PAUSE);
         assert_eq!(pause(1, Some(Duration::from_secs(30))), Duration::from_secs(30));
         assert_eq!(pause(9, Some(Duration::from_secs(86_400))), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn one_that_fails_is_given_up_only_after_a_day_in_which_others_were_delivered() {
+        let begin = Instant::now();
+        let day = |days: u32| begin + days * GIVEN_UP_AFTER + Duration::from_secs(1);
+        let mut health = Health::default();
+        assert_eq!(health.failed_apart("alice", begin), Some(FIRST_PAUSE));
+        assert!(health.failed_apart("alice", day(3)).is_some(), "nobody was told meanwhile");
+        health.delivered = Some(day(4));
+        assert!(health.failed_apart("alice", day(5)).is_some(), "from now on she alone is not");
+        assert_eq!(health.failed_apart("bob", day(6)), Some(FIRST_PAUSE));
+        assert_eq!(health.failed_apart("alice", day(6)), None);
+        assert_eq!(
+            health.failed_apart("alice", day(6)),
+            Some(FIRST_PAUSE),
+            "the next one has a day of its own"
+        );
+        assert_eq!(health.row.len(), 2, "two fail, and the channel does not");
+        health.went_well("c", "bob");
+        assert!(health.row.is_empty() && !health.apart.contains_key("bob"));
     }
 }

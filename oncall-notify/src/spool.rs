@@ -4,12 +4,12 @@
 //! still there, this program ended between two steps, and they are removed at its next start. Numbers that the state does
 //! not know yet are of a step that was not finished, and are read from the record again.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,13 @@ pub struct Entry {
     pub notice: Notice,
 }
 
+impl Entry {
+    /// What fails together: all for its recipient, or this notice alone.
+    pub fn lot(&self, number: u64) -> String {
+        if self.recipient.is_empty() { format!("#{number}") } else { self.recipient.clone() }
+    }
+}
+
 /// The spool of one channel.
 pub struct Spool {
     directory: PathBuf,
@@ -37,10 +44,41 @@ pub struct Spool {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<u64>,
+    /// What waits apart, by [`Entry::lot`].
+    apart: BTreeMap<String, Apart>,
     /// What is being delivered.
     taken: Option<u64>,
     /// Was the last attempt good, or is there none yet?
     is_well: bool,
+}
+
+/// Notices that fail together, while others are delivered.
+struct Apart {
+    /// When they are tried again.
+    until: Instant,
+    numbers: Vec<u64>,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.waiting.len() + self.apart.values().map(|apart| apart.numbers.len()).sum::<usize>()
+    }
+
+    /// Those whose pause has ended wait behind the others.
+    fn rejoin(&mut self, now: Instant) {
+        let ended: Vec<String> =
+            self.apart.iter().filter(|(_, apart)| apart.until <= now).map(|(lot, _)| lot.clone()).collect();
+        for lot in ended {
+            self.waiting.extend(self.apart.remove(&lot).into_iter().flat_map(|apart| apart.numbers));
+        }
+    }
+
+    /// All of them wait in the order of their numbers; who has a pause still has it.
+    fn rejoin_all(&mut self) {
+        let apart = self.apart.values_mut().flat_map(|apart| std::mem::take(&mut apart.numbers));
+        self.waiting.extend(apart.collect::<Vec<_>>());
+        self.waiting.make_contiguous().sort_unstable();
+    }
 }
 
 impl Spool {
@@ -71,13 +109,14 @@ impl Spool {
                 spool.remove_file(*covered)?;
             }
         }
-        *spool.lock() = Queue { waiting: numbers.into_iter().collect(), taken: None, is_well: true };
+        let waiting = numbers.into_iter().collect();
+        *spool.lock() = Queue { waiting, apart: BTreeMap::new(), taken: None, is_well: true };
         Ok(spool)
     }
 
     /// How many notices wait.
     pub fn len(&self) -> usize {
-        self.lock().waiting.len()
+        self.lock().len()
     }
 
     /// Writes a notice; it waits once [`Spool::enqueue`] has been told.
@@ -104,7 +143,8 @@ impl Spool {
         let mut queue = self.lock();
         queue.waiting.extend(numbers);
         let mut dropped = 0;
-        if queue.waiting.len() > self.most {
+        if queue.len() > self.most {
+            queue.rejoin_all();
             let older = queue.waiting.len() - self.most / 2;
             let older: Vec<u64> = queue.waiting.iter().copied().take(older).collect();
             self.merge(&mut queue, &older, true);
@@ -157,14 +197,17 @@ impl Spool {
     pub fn take(&self, is_old: impl Fn(&Notice) -> bool) -> (u64, Entry) {
         let mut queue = self.lock();
         loop {
-            while queue.waiting.is_empty() {
-                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            }
+            queue = self.some(queue);
             let Some(first) = queue.waiting.front().copied() else { continue };
             let Ok(entry) = self.read(first) else {
                 queue.waiting.pop_front();
                 continue;
             };
+            if let Some(apart) = queue.apart.get_mut(&entry.lot(first)) {
+                apart.numbers.push(first);
+                queue.waiting.pop_front();
+                continue;
+            }
             if !is_old(&entry.notice) {
                 return self.taken(queue, first, entry);
             }
@@ -186,6 +229,24 @@ impl Spool {
                 queue.waiting.retain(|number| *number != last);
                 queue.waiting.push_front(last);
             }
+        }
+    }
+
+    /// Waits until one may be tried.
+    fn some<'q>(&self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+        loop {
+            let now = Instant::now();
+            queue.rejoin(now);
+            if !queue.waiting.is_empty() {
+                return queue;
+            }
+            let next = queue.apart.values().map(|apart| apart.until.saturating_duration_since(now)).min();
+            queue = match next {
+                None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 
@@ -212,6 +273,18 @@ impl Spool {
     pub fn put_back(&self, number: u64) {
         let mut queue = self.lock();
         queue.waiting.push_front(number);
+        (queue.taken, queue.is_well) = (None, false);
+        drop(queue);
+        self.changed.notify_all();
+    }
+
+    /// It was not delivered, and what is in the way is its own: it and all of its lot wait until then, and others do not
+    /// wait for them.
+    pub fn put_apart(&self, number: u64, entry: &Entry, until: Instant) {
+        let mut queue = self.lock();
+        let apart = queue.apart.entry(entry.lot(number)).or_insert_with(|| Apart { until, numbers: vec![] });
+        apart.until = until;
+        apart.numbers.insert(0, number);
         (queue.taken, queue.is_well) = (None, false);
         drop(queue);
         self.changed.notify_all();
@@ -321,6 +394,61 @@ mod tests {
         }
         let expected = [("alice", 2), ("bob", 1), ("alice", 1)];
         assert_eq!(told, expected.map(|(who, count)| (who.to_string(), count)));
+    }
+
+    #[test]
+    fn others_do_not_wait_for_one_who_cannot_be_told_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path(), 100, 0).unwrap();
+        for (number, who) in [(0, "alice"), (1, "alice"), (2, "bob"), (3, "alice")] {
+            spool.write(number, &entry(who, i64::try_from(number).unwrap())).unwrap();
+        }
+        spool.enqueue(&[0, 1, 2, 3]);
+        let long = Duration::from_secs(3_600);
+        let (number, alice) = spool.take(|_| false);
+        spool.put_apart(number, &alice, Instant::now() + long);
+        let (number, bob) = spool.take(|_| false);
+        assert_eq!((number, bob.recipient.as_str(), spool.len()), (2, "bob", 3));
+        // Alone, bob's is tried again at once; alice has her pause, and her order.
+        spool.put_apart(number, &bob, Instant::now());
+        assert_eq!(spool.take(|_| false).0, 2);
+        spool.done(2).unwrap();
+        spool.lock().apart.get_mut("alice").unwrap().until = Instant::now();
+        for expected in [0, 1, 3] {
+            assert_eq!(spool.take(|_| false).0, expected);
+            spool.done(expected).unwrap();
+        }
+        assert_eq!(spool.len(), 0);
+    }
+
+    #[test]
+    fn what_waits_apart_is_told_as_one_where_there_is_no_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path(), 16, 0).unwrap();
+        let until = Instant::now() + Duration::from_secs(3_600);
+        for number in 0..40 {
+            spool.write(number, &entry("alice", i64::try_from(number).unwrap())).unwrap();
+            assert_eq!(spool.enqueue(&[number]), 0);
+            if number == 0 {
+                let (number, alice) = spool.take(|_| false);
+                spool.put_apart(number, &alice, until);
+            }
+        }
+        assert!(spool.len() <= 16, "{}", spool.len());
+        spool.lock().apart.clear();
+        spool.lock().waiting.extend(fs::read_dir(directory.path()).unwrap().map(|entry| {
+            let name = entry.unwrap().file_name();
+            name.to_str().unwrap().trim_end_matches(".json").parse::<u64>().unwrap()
+        }));
+        let waiting: BTreeSet<u64> = spool.lock().waiting.drain(..).collect();
+        spool.lock().waiting.extend(waiting);
+        let mut told = 0;
+        while spool.len() > 0 {
+            let (number, entry) = spool.take(|_| false);
+            told += entry.notice.count();
+            spool.done(number).unwrap();
+        }
+        assert_eq!(told, 40);
     }
 
     #[test]

@@ -1,20 +1,11 @@
-//! A mail: plain text, by a server with TLS or by the host's own sendmail.
+//! A mail: plain text, by a server ([`smtp`]) or by the host's own sendmail.
 
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{Address, SendmailTransport, SmtpTransport, Transport};
-use trust::Owner;
+use lettre::{Address, SendmailTransport, Transport};
 
-use super::{Failure, LIMIT, Message, secret};
-use crate::config::{Mail, MailWay, SmtpTls};
-
-/// The largest file of authorities.
-const LARGEST_FILE: u64 = 4 * 1024 * 1024;
-
-/// What a server answers about one mail, which it will answer again: no such mailbox, not in this form.
-const FOR_EVER: [u16; 3] = [550, 551, 553];
+use super::{Failure, Message, smtp};
+use crate::config::{Mail, MailWay};
 
 /// Nobody's vacation program answers (RFC 3834).
 #[derive(Clone)]
@@ -41,14 +32,7 @@ pub fn deliver(mail: &Mail, message: &Message<'_>) -> Result<(), Failure> {
         MailWay::Sendmail(program) => {
             SendmailTransport::new_with_command(program).send(&letter).map_err(Failure::later)
         }
-        MailWay::Smtp { .. } => {
-            let sent = server(&mail.way)?.send(&letter).map(drop);
-            sent.map_err(|error| {
-                let why = format!("the mail server: {error}{}", cause(&error));
-                let is_for_ever = error.status().is_some_and(|code| FOR_EVER.contains(&code.into()));
-                if is_for_ever { Failure::Never(why) } else { Failure::Later(why, None) }
-            })
-        }
+        MailWay::Smtp { .. } => smtp::send(&mail.way, &letter),
     }
 }
 
@@ -64,50 +48,11 @@ fn letter(mail: &Mail, message: &Message<'_>) -> Result<lettre::Message, String>
         .message_id(Some(format!("<{}@{domain}>", message.notice.id())))
         .header(AutoSubmitted)
         .header(ContentType::TEXT_PLAIN);
-    for address in mail.to.iter().chain(&message.reader) {
+    let wanted = mail.to.iter().filter(|address| message.rest.is_empty() || message.rest.contains(address));
+    for address in wanted.chain(&message.reader) {
         builder = builder.to(mailbox(address)?);
     }
     builder.body(format!("{}\n", message.text)).map_err(|error| error.to_string())
-}
-
-fn server(way: &MailWay) -> Result<SmtpTransport, Failure> {
-    let MailWay::Smtp { host, port, tls, user, password_file, ca_file } = way else {
-        return Err(Failure::never("no server"));
-    };
-    let parameters = || {
-        // The same file, under the same rules, as everywhere in the suite; no other authority counts.
-        let pem = trust::read(ca_file, Owner::Root, LARGEST_FILE).map_err(Failure::later)?;
-        let mut builder = TlsParameters::builder(host.clone()).certificate_store(CertificateStore::None);
-        for certificate in pem_blocks(&pem) {
-            // One that is too odd vouches for nobody.
-            if let Ok(certificate) = Certificate::from_pem(certificate.as_bytes()) {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        builder.build().map_err(Failure::later)
-    };
-    let tls = match tls {
-        SmtpTls::Starttls => Tls::Required(parameters()?),
-        SmtpTls::Tls => Tls::Wrapper(parameters()?),
-        SmtpTls::None => Tls::None,
-    };
-    let mut builder = SmtpTransport::builder_dangerous(host).port(*port).tls(tls).timeout(Some(LIMIT));
-    if let (Some(user), Some(file)) = (user, password_file) {
-        builder = builder.credentials(Credentials::new(user.clone(), secret(file)?.expose().to_string()));
-    }
-    Ok(builder.build())
-}
-
-/// Each certificate of a file by itself.
-fn pem_blocks(pem: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(pem);
-    let end = "-----END CERTIFICATE-----";
-    let blocks = text.split_inclusive(end).filter(|block| block.contains("-----BEGIN CERTIFICATE-----"));
-    blocks.map(|block| format!("{block}\n")).collect()
-}
-
-fn cause(error: &dyn std::error::Error) -> String {
-    error.source().map(|source| format!(": {source}")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -120,7 +65,7 @@ mod tests {
         let notice = Notice::One(One { id: "0123456789abcdef".into(), at: 0, fields: [].into() });
         let subject = "alice: opened root on db1".to_string();
         let reader = Some("alice@example.com".to_string());
-        let message = Message { notice: &notice, subject, text: "one\ntwo".into(), reader };
+        let message = Message { notice: &notice, subject, text: "one\ntwo".into(), reader, rest: vec![] };
         let mail = Mail {
             from: "oncall@example.com".into(),
             to: vec![],
@@ -138,6 +83,12 @@ mod tests {
         ] {
             assert_eq!(letter.lines().filter(|found| *found == line).count(), 1, "{line}: {letter}");
         }
+        let list = Mail { to: ["a@example.com", "b@example.com"].map(String::from).into(), ..mail.clone() };
+        let rest =
+            Message { reader: None, rest: vec!["b@example.com".into()], text: String::new(), ..message };
+        let shown = String::from_utf8(super::letter(&list, &rest).unwrap().formatted()).unwrap();
+        assert!(shown.contains("To: b@example.com") && !shown.contains("a@example.com"), "{shown}");
+        let message = rest;
         let nobody = Mail { from: "not an address".into(), ..mail };
         assert!(deliver(&nobody, &message).is_err());
     }

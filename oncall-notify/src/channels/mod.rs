@@ -4,6 +4,7 @@ mod gelf;
 mod mail;
 mod pagerduty;
 mod slack;
+mod smtp;
 mod stream;
 mod syslog;
 mod webhook;
@@ -22,6 +23,9 @@ use crate::spool::Entry;
 /// Within so long an attempt has an end.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// Between the addresses that did not get a notice yet, where they are its recipient: in none of them.
+pub const BETWEEN: char = ',';
+
 /// What this program calls itself.
 const AGENT: &str = concat!("oncall-notify/", env!("CARGO_PKG_VERSION"));
 
@@ -30,6 +34,10 @@ const AGENT: &str = concat!("oncall-notify/", env!("CARGO_PKG_VERSION"));
 pub enum Failure {
     /// It may be later; after how long, where the service says so.
     Later(String, Option<Duration>),
+    /// It may be later, and what is in the way is about this notice or its reader alone: others need not wait for it.
+    Apart(String),
+    /// It was, but not to these addresses, which may get it later.
+    Rest(Vec<String>, String),
     /// It never will be: the service does not want this one.
     Never(String),
 }
@@ -66,6 +74,8 @@ pub struct Message<'n> {
     pub text: String,
     /// The mail address of whoever reads it, where that is one person.
     pub reader: Option<String>,
+    /// Those of a channel's addresses that did not get it yet; empty: all.
+    pub rest: Vec<String>,
 }
 
 /// Who gets this notice by this channel: the person, where it tells people, or everybody (nothing).
@@ -95,15 +105,17 @@ pub fn deliver(channel: &Channel, people: &People, entry: &Entry) -> Result<(), 
 /// Nobody can be told.
 pub fn message<'n>(channel: &Channel, people: &People, entry: &'n Entry) -> Result<Message<'n>, Failure> {
     let (subject, text) = channel.words.say(&entry.notice, &people.revoke);
-    let reader = if channel.kind.tells_people() {
+    let (reader, rest) = if channel.kind.tells_people() {
         let address = people.address(&entry.recipient);
-        Some(address.ok_or_else(|| {
+        let address = address.ok_or_else(|| {
             Failure::never(format_args!("no mail address of `{}` is known", entry.recipient))
-        })?)
+        })?;
+        (Some(address), vec![])
     } else {
-        None
+        let rest = entry.recipient.split(BETWEEN).filter(|address| !address.is_empty());
+        (None, rest.map(str::to_string).collect())
     };
-    Ok(Message { notice: &entry.notice, subject, text, reader })
+    Ok(Message { notice: &entry.notice, subject, text, reader, rest })
 }
 
 /// A client for one attempt.

@@ -1,6 +1,7 @@
 //! PagerDuty's Events API, version 2: events trigger, acknowledge and resolve one alert by its key. Fields and lengths as
 //! developer.pagerduty.com, "Send an Alert Event".
 
+use http::Reply;
 use serde_json::json;
 
 use super::{Failure, Message, client, facts, judge, secret};
@@ -30,7 +31,18 @@ pub fn deliver(pagerduty: &PagerDuty, message: &Message<'_>) -> Result<(), Failu
         body.insert("routing_key".into(), json!(secret(&pagerduty.routing_key_file)?.expose()));
     }
     let client = client(&pagerduty.api, &pagerduty.ca_file, pagerduty.proxy.as_ref())?;
-    judge(&client.tell("/v2/enqueue", &[], body.to_string().into_bytes())?)
+    let reply = client.tell("/v2/enqueue", &[], body.to_string().into_bytes())?;
+    judged(judge(&reply), &reply)
+}
+
+/// PagerDuty answers 400 also to a routing key that it does not know: that is no reason to drop an alert.
+fn judged(judged: Result<(), Failure>, reply: &Reply) -> Result<(), Failure> {
+    match judged {
+        Err(Failure::Never(why)) if reply.status == 400 => Err(Failure::Apart(format!(
+            "{why}, which it also answers to a routing key that it does not know"
+        ))),
+        other => other,
+    }
 }
 
 fn body(pagerduty: &PagerDuty, message: &Message<'_>, action: &str, dedup: &str) -> serde_json::Value {
@@ -58,4 +70,21 @@ fn body(pagerduty: &PagerDuty, message: &Message<'_>, action: &str, dedup: &str)
         );
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_outlives_a_wrong_routing_key() {
+        let said = |status: u16| {
+            let reply = Reply { status, ..Reply::default() };
+            judged(judge(&reply), &reply)
+        };
+        assert_eq!(said(202), Ok(()));
+        assert!(matches!(said(400), Err(Failure::Apart(why)) if why.contains("routing key")));
+        assert!(matches!(said(413), Err(Failure::Never(_))));
+        assert!(matches!(said(500), Err(Failure::Later(..))));
+    }
 }

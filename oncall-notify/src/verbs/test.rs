@@ -29,7 +29,7 @@ pub fn run(path: &Path, name: &str, person: Option<&str>, now: Timestamp) -> Sai
     let entry = Entry { covers: vec![], recipient, notice };
     match deliver(channel, &config.people, &entry) {
         Ok(()) => Said::text(format!("channel {name}: delivered notice {}", entry.notice.id())),
-        Err(Failure::Later(why, _) | Failure::Never(why)) => {
+        Err(Failure::Later(why, _) | Failure::Apart(why) | Failure::Rest(_, why) | Failure::Never(why)) => {
             Said::failure(1, format_args!("channel {name}: not delivered: {why}"))
         }
     }
