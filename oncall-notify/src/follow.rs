@@ -34,6 +34,10 @@ pub const MOST_FILES: usize = 20_000;
 /// How long a file that was renamed is looked at after its last line, in seconds: its writer may have it open still.
 const AFTER_ROTATION: i64 = 3_600;
 
+/// How long a file that is out of sight keeps its position, in seconds: its disk may be mounted late, its directory closed for
+/// a while.
+const OUT_OF_SIGHT: i64 = 7 * 24 * 3_600;
+
 /// How far a file was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
@@ -52,6 +56,9 @@ pub struct Position {
     /// Since when it has another name than those that are followed, in Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     left: Option<i64>,
+    /// Since when it is not there, in Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unseen: Option<i64>,
 }
 
 /// A line, and who sent it as far as the log server says; empty where it does not.
@@ -104,17 +111,18 @@ impl Follower {
         found.extend(self.renamed(&found));
         let mut by_inode: BTreeMap<u64, usize> = BTreeMap::new();
         for (number, position) in self.positions.iter().enumerate() {
-            by_inode.insert(position.inode, number);
+            // Those that were there a moment ago come first.
+            by_inode.entry(position.inode).or_insert(number);
         }
         let mut pairs = Vec::new();
         for file in found {
             let known = by_inode.get(&file.inode).copied().filter(|number| self.is_same(*number, &file));
             // Copied, or on another disk since: the same name and the same beginning.
-            let known = known.or_else(|| {
-                let same = |position: &Position| position.path == file.path && position.offset <= file.length;
-                let number = self.positions.iter().position(same)?;
-                self.is_same(number, &file).then_some(number)
-            });
+            let known = known.or_else(|| self.of_this_name(&file));
+            // What has the inode of a file that is gone is not that file.
+            if known.is_none() && file.is_renamed {
+                continue;
+            }
             let number = known.unwrap_or_else(|| {
                 self.positions.push(Position::begin(&file, begin));
                 self.positions.len() - 1
@@ -122,12 +130,19 @@ impl Follower {
             if let Some(position) = self.positions.get_mut(number) {
                 position.path.clone_from(&file.path);
                 position.inode = file.inode;
+                position.unseen = None;
                 position.left = if file.is_renamed { position.left.or(Some(now)) } else { None };
             }
             pairs.push((number, file));
         }
         self.forget(&mut pairs, now);
         pairs
+    }
+
+    /// The position of a file that had this name and begins as this one.
+    fn of_this_name(&self, file: &Found) -> Option<usize> {
+        let named = self.positions.iter().enumerate().filter(|(_, position)| position.path == file.path);
+        named.map(|(number, _)| number).find(|number| self.is_same(*number, file))
     }
 
     /// Files that were followed under another name and lie beside it now.
@@ -148,19 +163,23 @@ impl Follower {
             .collect()
     }
 
-    /// Is `file` the one that this position belongs to? Looks into it only if something about it is new.
+    /// Is `file` the one that this position belongs to? Looks into it only if something about it is new. One that cannot be
+    /// read now is: reading it will say what the matter is.
     fn is_same(&self, number: usize, file: &Found) -> bool {
         let Some(position) = self.positions.get(number) else { return false };
         if file.length < position.offset || file.length < position.head {
             return false;
         }
-        let is_unchanged = position.inode == file.inode && file.length == position.offset;
-        is_unchanged || digest_of(&file.path, position.head).is_ok_and(|digest| digest == position.digest)
+        // What takes the place of one that is gone may have its inode and its length.
+        let was_there = position.inode == file.inode && position.unseen.is_none();
+        let is_unchanged = was_there && file.length == position.offset;
+        is_unchanged || digest_of(&file.path, position.head).map_or(true, |digest| digest == position.digest)
     }
 
-    /// Drops positions of files that are gone, or were renamed long ago; keeps the numbers of `pairs` right.
+    /// Drops positions of files that are gone for long, or were renamed long ago; keeps the numbers of `pairs` right.
     fn forget(&mut self, pairs: &mut Vec<(usize, Found)>, now: i64) {
         let old = |position: &Position| position.left.is_some_and(|left| now - left > AFTER_ROTATION);
+        let pairs_before: BTreeSet<usize> = pairs.iter().map(|(number, _)| *number).collect();
         let mut kept: Vec<Option<usize>> = vec![None; self.positions.len()];
         let mut positions = Vec::new();
         for (number, file) in pairs.iter() {
@@ -178,6 +197,14 @@ impl Follower {
             }
             None => false,
         });
+        let is_kept = |number: usize| pairs_before.contains(&number);
+        let unseen = self.positions.iter().enumerate().filter(|(number, _)| !is_kept(*number));
+        let mut unseen: Vec<Position> = unseen.map(|(_, position)| position.clone()).collect();
+        unseen.iter_mut().for_each(|position| _ = position.unseen.get_or_insert(now));
+        unseen.retain(|position| position.unseen.is_some_and(|since| now - since <= OUT_OF_SIGHT));
+        unseen.sort_by_key(|position| position.unseen.map(std::cmp::Reverse));
+        unseen.truncate(MOST_FILES);
+        positions.extend(unseen);
         self.positions = positions;
     }
 
@@ -206,11 +233,15 @@ impl Follower {
 
 impl Position {
     fn begin(file: &Found, at_end: bool) -> Self {
-        let offset = if at_end { last_line_end(&file.path).unwrap_or(0) } else { 0 };
-        let head = HEAD.min(offset);
-        let digest = digest_of(&file.path, head).unwrap_or_default();
+        let offset = if at_end { last_line_end(&file.path) } else { Ok(0) };
+        let known = offset.and_then(|offset| {
+            let head = HEAD.min(offset);
+            Ok((offset, head, digest_of(&file.path, head)?))
+        });
+        // One that cannot be read yet has what it has now from before the first run.
+        let (offset, head, digest) = known.unwrap_or((file.length, 0, String::new()));
         let (path, sender) = (file.path.clone(), file.sender.clone());
-        Self { path, inode: file.inode, offset, head, digest, sender, left: None }
+        Self { path, inode: file.inode, offset, head, digest, sender, left: None, unseen: None }
     }
 }
 

@@ -101,6 +101,62 @@ fn a_file_that_was_cut_replaced_or_copied_is_known_by_its_beginning() {
 }
 
 #[test]
+fn what_is_out_of_sight_for_a_while_is_not_read_again() {
+    let mut site = Site::new();
+    site.append("log", "{1}\n{2}\n");
+    assert_eq!(site.lines().len(), 2);
+    // A disk that is not mounted; and then somebody writes to where it belongs.
+    let away = tempfile::tempdir().unwrap();
+    fs::rename(site.path("log"), away.path().join("log")).unwrap();
+    assert_eq!(site.lines(), [""; 0]);
+    site.restart();
+    site.append("log", "{meanwhile}\n");
+    assert_eq!(site.lines(), ["{meanwhile}"]);
+    fs::remove_file(site.path("log")).unwrap();
+    site.now += OUT_OF_SIGHT;
+    assert_eq!(site.lines(), [""; 0]);
+    fs::rename(away.path().join("log"), site.path("log")).unwrap();
+    site.append("log", "{3}\n");
+    assert_eq!(site.lines(), ["{3}"]);
+    // What is gone for good is forgotten.
+    fs::remove_file(site.path("log")).unwrap();
+    assert_eq!(site.lines(), [""; 0]);
+    site.now += OUT_OF_SIGHT + 1;
+    assert_eq!(site.lines(), [""; 0]);
+    assert_eq!(site.follower.positions, []);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_the_one_that_it_was() {
+    let mut site = Site::new();
+    site.append("log", "{1}\n");
+    assert_eq!(site.lines().len(), 1);
+    // The tests may run as root, who can read all: no file, where there was one a moment ago, cannot be read either.
+    let mut files = site.follower.look(&[site.path("log")], false, site.now);
+    let (number, mut found) = files.remove(0);
+    found.length += 1;
+    assert!(site.follower.is_same(number, &found));
+    fs::write(site.path("log"), "{another one}\n").unwrap();
+    assert!(!site.follower.is_same(number, &found));
+    fs::remove_file(site.path("log")).unwrap();
+    assert!(site.follower.is_same(number, &found));
+    assert!(site.follower.read(number, &found).is_err());
+    assert_eq!(site.follower.positions[number].offset, 4, "and nothing is passed over");
+}
+
+#[test]
+fn another_file_with_the_inode_of_one_that_is_gone_is_not_followed() {
+    let mut site = Site::new();
+    site.append("log", "{1}\n");
+    site.append("other", "{no record of ours}\n");
+    assert_eq!(site.lines(), ["{1}"]);
+    fs::remove_file(site.path("log")).unwrap();
+    site.follower.positions[0].inode = fs::metadata(site.path("other")).unwrap().ino();
+    assert_eq!(site.lines(), [""; 0]);
+    assert_eq!(site.follower.positions.len(), 1);
+}
+
+#[test]
 fn a_line_that_is_none_is_counted_and_passed_over() {
     let mut site = Site::new();
     site.append("log", "no record\n\n{1}\n");
