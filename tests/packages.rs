@@ -129,7 +129,7 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     host.must(&format!("apt-get install {}", debs(OLD)));
     assert_eq!(
         host.sh(enabled).stdout,
-        b"enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
+        b"enabled\nenabled\nenabled\nenabled\nenabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\ndisabled\n"
     );
     assert!(host.must("grep ^group: /etc/nsswitch.site").contains(" files oncall"));
     host.must("printf 'initgroups: oncall\\nnetgroup: oncall-local\\n' >>/etc/nsswitch.site");
