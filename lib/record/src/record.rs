@@ -267,6 +267,13 @@ impl Record {
         Self { asker, caller, rhost, tty, fingerprint, ..whose }
     }
 
+    /// The same as of the process that wrote `opening`, and of nobody else's.
+    #[must_use]
+    pub fn of_process(self, opening: &Self) -> Self {
+        let Self { pid, pid_start, boot_id, loginuid, audit_session, cgroup, .. } = opening.clone();
+        Self { pid, pid_start, boot_id, loginuid, audit_session, cgroup, ..self }
+    }
+
     /// At what point of the login it was written, if this release knows that point.
     pub fn phase(&self) -> Option<Phase> {
         self.phase.as_ref()?.known().copied()

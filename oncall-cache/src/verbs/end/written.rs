@@ -69,10 +69,8 @@ pub fn warned(record: &Record, ends: &Ends, terminals: usize, untold: &str) {
 
 /// The record: whose session and process it is, and why it would be ended. Nothing was done about it.
 fn judged(record: &Record, decision: &Decision, mode: Mode, now: Timestamp) -> Record {
-    let Record { pid, pid_start, boot_id, loginuid, audit_session, cgroup, .. } = record.clone();
     let phase = Some(Token::Known(Phase::WouldEnd));
-    let whose = Record { phase, pid, pid_start, boot_id, ..record.clone().closed(now) };
-    let whose = Record { loginuid, audit_session, cgroup, ..whose };
+    let whose = Record { phase, ..record.clone().closed(now).of_process(record) };
     Record { effect: None, ..whose.decided(decision, mode) }
 }
 

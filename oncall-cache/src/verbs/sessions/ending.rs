@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use host::accounts;
 use host::config::DEFAULT_AUDIT;
 use policy::{Principal, Rules, Timestamp};
-use record::{Cause, Line, Origin, Phase, Record, Sessions, Spool, Token};
+use record::{Cause, Line, Origin, Record, Sessions, Spool, Token};
 use state::HostState;
 
 use super::processes::{self, Process};
@@ -167,19 +167,11 @@ pub fn write_down(
 
 /// Its record: of the process that held the session.
 fn close(record: &Record, Order { cause, by, why }: Order<'_>, now: Timestamp) -> Record {
-    let Record { pid, pid_start, boot_id, loginuid, audit_session, cgroup, .. } = record.clone();
     Record {
-        phase: Some(Token::Known(Phase::Close)),
         ended: Some(Token::Known(cause)),
         by: by.to_string(),
         why: why.to_string(),
-        pid,
-        pid_start,
-        boot_id,
-        loginuid,
-        audit_session,
-        cgroup,
-        ..record.clone().closed(now)
+        ..record.clone().closed(now).of_process(record)
     }
 }
 
