@@ -6,8 +6,8 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-/// What each of them locks while it works; apt has the first for the whole of an upgrade.
-const LOCKS: [(&str, &str); 4] = [
+/// The files that each of them has open and locks while it works; apt has the first for the whole of an upgrade.
+pub const LOCKS: [(&str, &str); 4] = [
     ("/var/lib/dpkg/lock-frontend", "dpkg"),
     ("/var/lib/dpkg/lock", "dpkg"),
     ("/var/lib/rpm/.rpm.lock", "rpm"),

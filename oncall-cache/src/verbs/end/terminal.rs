@@ -3,17 +3,16 @@
 //! Whoever sits there may have gone, and the terminal may be another one's by now; or it is stopped, and takes nothing. So
 //! it is opened without waiting, and looked at again once it is open.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use nix::sys::stat::{major, minor};
 use policy::OneLine;
 use record::Stat;
 
-use crate::verbs::sessions::processes::Process;
+use crate::verbs::sessions::processes::{Process, terminal};
 
 /// Writes `line` on the terminal of `process`, whose owner is one of `owners`, and no other.
 ///
@@ -35,11 +34,7 @@ pub fn tell(process: &Process, owners: &[u32], line: &str) -> Result<(), String>
 }
 
 fn is_terminal_of(file: &File, number: u32, owners: &[u32]) -> bool {
-    file.metadata().is_ok_and(|about| {
-        let (major, minor) = (major(about.rdev()), minor(about.rdev()));
-        let is_it = about.file_type().is_char_device() && split(number) == (major, minor);
-        is_it && owners.contains(&about.uid())
-    })
+    file.metadata().is_ok_and(|about| is_terminal(&about, number) && owners.contains(&about.uid()))
 }
 
 /// Does this process live, and with that terminal?
@@ -48,33 +43,28 @@ fn is_there_still(process: &Process) -> bool {
     now.is_some_and(|now| now.start == process.start && now.terminal == process.terminal)
 }
 
-/// Major and minor of a terminal, as /proc/PID/stat numbers it: `new_decode_dev` (linux/kdev_t.h).
-fn split(number: u32) -> (u64, u64) {
-    let (major, minor) = ((number >> 8) & 0xfff, (number & 0xff) | ((number >> 12) & 0xf_ff00));
-    (u64::from(major), u64::from(minor))
-}
-
 /// One of its descriptors that is this terminal.
 fn descriptor_of(process: &Process, number: u32) -> Option<PathBuf> {
     let entries = std::fs::read_dir(format!("/proc/{}/fd", process.pid)).ok()?.flatten();
-    let is_it = |path: &PathBuf| {
-        std::fs::metadata(path).is_ok_and(|about| {
-            about.file_type().is_char_device() && (major(about.rdev()), minor(about.rdev())) == split(number)
-        })
-    };
+    let is_it = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|about| is_terminal(&about, number));
     entries.map(|entry| entry.path()).find(is_it)
+}
+
+fn is_terminal(about: &Metadata, number: u32) -> bool {
+    about.file_type().is_char_device() && terminal(about.rdev()) == number
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::stat::makedev;
 
     #[test]
     fn a_terminal_is_numbered_as_the_kernel_numbers_it() {
         for (number, device) in
             [(34_816, (136, 0)), (34_816 + 7, (136, 7)), (0x1230_8845, (136, 74_565)), (0x440, (4, 64))]
         {
-            assert_eq!(split(number), device, "{number:#x}");
+            assert_eq!(terminal(makedev(device.0, device.1)), number, "{number:#x}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use doctor::packages::LOCKS;
 use nix::sys::stat::{major, minor};
 use record::{Origin, Stat};
 
@@ -60,14 +61,6 @@ const HOLDERS: [&str; 12] = [
     "su-rs",
     "runuser",
     "doas",
-];
-
-/// Files that are open in one process alone, as long as it changes the host's packages; what holds them.
-const PACKAGE_LOCKS: [(&str, &str); 4] = [
-    ("/var/lib/dpkg/lock", "dpkg"),
-    ("/var/lib/dpkg/lock-frontend", "dpkg"),
-    ("/var/lib/rpm/.rpm.lock", "rpm"),
-    ("/usr/lib/sysimage/rpm/.rpm.lock", "rpm"),
 ];
 
 impl Process {
@@ -138,7 +131,7 @@ fn hold(process: &mut Process) {
             let about = fs::metadata(entry.path()).ok().filter(|_| is_terminal(&file));
             process.open_terminals.extend(about.map(|about| terminal(about.rdev())));
         }
-        let lock = PACKAGE_LOCKS.iter().find(|(lock, _)| file == Path::new(lock));
+        let lock = LOCKS.iter().find(|(lock, _)| file == Path::new(lock));
         if let Some((_, who)) = lock {
             process.busy_with = Some((*who).to_string());
         }
@@ -152,8 +145,8 @@ fn is_terminal(file: &Path) -> bool {
     file.starts_with("/dev/pts") && name != "ptmx" || name.len() > 3 && name.starts_with("tty")
 }
 
-/// The number of a device as /proc/PID/stat writes that of a terminal.
-fn terminal(device: u64) -> u32 {
+/// The number of a device as /proc/PID/stat writes that of a terminal: `new_encode_dev` (linux/kdev_t.h).
+pub fn terminal(device: u64) -> u32 {
     let (major, minor) = (major(device), minor(device));
     let number = (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
     // Numbers of devices have 12 and 20 bits.
