@@ -33,9 +33,7 @@ use said::{Live, Said};
 fn main() -> ExitCode {
     let said = match Arguments::read() {
         Ok(arguments) => {
-            // What is trusted is named from the root on.
-            let absolute = std::path::absolute(&arguments.config);
-            let config = absolute.unwrap_or_else(|_| arguments.config.clone());
+            let config = host::toml_file::absolute(&arguments.config);
             answer(&Arguments { config, ..arguments })
         }
         Err(error) => {

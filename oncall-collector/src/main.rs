@@ -24,29 +24,20 @@ use std::fmt;
 use std::process::ExitCode;
 
 use host::clock::now;
-use host::said::{Live, Said, USAGE};
+use host::said::{self, Live, Said};
+use host::toml_file;
 
 use cli::{Arguments, KeyVerb, Verb};
 
 fn main() -> ExitCode {
-    let said = match Arguments::read() {
-        Ok(arguments) => answer(&arguments),
-        Err(error) => {
-            host::output::page(&error, error.use_stderr());
-            Said::default().exit(if error.use_stderr() { USAGE } else { 0 })
-        }
-    };
-    said.print(PROGRAM);
-    ExitCode::from(said.code)
+    said::program(PROGRAM, Arguments::read(), clap::Error::use_stderr, answer)
 }
 
 const PROGRAM: &str = "oncall-collector";
 
 fn answer(arguments: &Arguments) -> Said {
     let live = Live { note: &complain, progress: &progress };
-    // What is trusted is named from the root on.
-    let config = std::path::absolute(&arguments.config);
-    let config = config.unwrap_or_else(|_| arguments.config.clone());
+    let config = toml_file::absolute(&arguments.config);
     match &arguments.verb {
         Verb::Publish(arguments) => verbs::publish::run(&config, arguments, live),
         Verb::Status(arguments) => verbs::status::run(&config, arguments, now()),

@@ -75,8 +75,7 @@ impl Config {
     /// # Errors
     /// The line that does not hold.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, FileError> {
-        let file: File = toml_file::parse(path, text)?;
-        file.check(path).map_err(|(at, problem)| FileError::at(path, text, at, problem))
+        toml_file::checked(path, text, |file: File| file.check(path))
     }
 
     /// The channel of this name.

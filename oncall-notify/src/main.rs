@@ -18,28 +18,19 @@ mod words;
 use std::process::ExitCode;
 
 use host::clock::now;
-use host::said::{Said, USAGE};
+use host::said::{self, Said};
+use host::toml_file;
 
 use cli::{Arguments, ConfigVerb, Verb};
 
 fn main() -> ExitCode {
-    let said = match Arguments::read() {
-        Ok(arguments) => answer(&arguments),
-        Err(error) => {
-            host::output::page(&error, error.use_stderr());
-            Said::default().exit(if error.use_stderr() { USAGE } else { 0 })
-        }
-    };
-    said.print(PROGRAM);
-    ExitCode::from(said.code)
+    said::program(PROGRAM, Arguments::read(), clap::Error::use_stderr, answer)
 }
 
 const PROGRAM: &str = "oncall-notify";
 
 fn answer(arguments: &Arguments) -> Said {
-    // What is trusted is named from the root on.
-    let config = std::path::absolute(&arguments.config);
-    let config = config.unwrap_or_else(|_| arguments.config.clone());
+    let config = toml_file::absolute(&arguments.config);
     match &arguments.verb {
         Verb::Run { dry_run: true } => verbs::run::dry(&config),
         Verb::Run { dry_run: false } => verbs::run::run(&config),

@@ -137,8 +137,9 @@ impl Config {
 
     /// Checks `text` as the content of `path`; touches no file.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, FileError> {
-        let file: File = toml_file::parse(path, text)?;
-        file.check(path, text).map_err(|Problem { at, text: problem }| FileError::at(path, text, at, problem))
+        toml_file::checked(path, text, |file: File| {
+            file.check(path, text).map_err(|Problem { at, text }| (at, text))
+        })
     }
 
     /// What is no mistake and has no effect at `now`: a line each.

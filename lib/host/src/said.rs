@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use policy::plain;
 
@@ -90,6 +91,26 @@ impl Said {
             }
         }
     }
+}
+
+/// Prints what `program` says to its arguments, or what is wrong with them: the page of help, or of the usage, that the
+/// parser has for that; `is_wrong` tells which.
+pub fn program<A, E: Display>(
+    program: &str,
+    arguments: Result<A, E>,
+    is_wrong: impl FnOnce(&E) -> bool,
+    answer: impl FnOnce(&A) -> Said,
+) -> ExitCode {
+    let said = match &arguments {
+        Ok(arguments) => answer(arguments),
+        Err(error) => {
+            let is_wrong = is_wrong(error);
+            output::page(error, is_wrong);
+            Said::default().exit(if is_wrong { USAGE } else { 0 })
+        }
+    };
+    said.print(program);
+    ExitCode::from(said.code)
 }
 
 /// Where a verb says what cannot wait until it is done. Each call is a line on standard error.

@@ -69,6 +69,24 @@ pub fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, FileErr
     })
 }
 
+/// Reads `text` as the content of `path`, and makes of it what `check` does; a complaint of that is where, in bytes, and
+/// what. Touches no file.
+///
+/// # Errors
+/// The line that does not hold.
+pub fn checked<T: DeserializeOwned, C>(
+    path: &Path,
+    text: &[u8],
+    check: impl FnOnce(T) -> Result<C, (usize, String)>,
+) -> Result<C, FileError> {
+    check(parse(path, text)?).map_err(|(at, problem)| FileError::at(path, text, at, problem))
+}
+
+/// `path` from the root on, as what is trusted is named.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
 /// Turns serde's list of known keys into the one that was probably meant.
 pub fn explain(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
