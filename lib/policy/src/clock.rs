@@ -225,6 +225,7 @@ fn span(length: Duration) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
     use alloc::string::ToString;
 
     const DAY: i64 = 86_400;
@@ -269,18 +270,6 @@ mod tests {
         assert_eq!(corrected(3_590, 4_200, up(1, 4_800)), None, "what is proven is over by this clock too");
         assert_eq!(corrected(3_590, 3_600, up(2, 60)), None, "of a boot that is over");
         assert_eq!(corrected(-60, -30, up(2, 60)).unwrap().instant(), at(-60));
-    }
-
-    /// The same numbers at each run.
-    struct Dice(u64);
-
-    impl Dice {
-        fn roll(&mut self, sides: i64) -> i64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            i64::try_from(self.0 % u64::try_from(sides).unwrap()).unwrap()
-        }
     }
 
     #[test]

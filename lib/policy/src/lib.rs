@@ -15,6 +15,8 @@ mod automation;
 mod claims;
 mod clock;
 mod decision;
+#[cfg(test)]
+mod dice;
 pub mod ending;
 mod fingerprint;
 mod from;

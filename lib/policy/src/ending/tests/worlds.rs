@@ -1,18 +1,9 @@
 //! Many worlds in which somebody edits, sets, pauses and breaks: what has to be true in each.
 
 use super::*;
-
-/// The same numbers at each run.
-struct Dice(u64);
+use crate::dice::Dice;
 
 impl Dice {
-    fn roll(&mut self, sides: i64) -> i64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        i64::try_from(self.0 % u64::try_from(sides).unwrap()).unwrap()
-    }
-
     /// Something happens to a world: somebody edits, sets, pauses, breaks.
     fn change(&mut self, world: &mut World, minute: i64) {
         let near = minute + self.roll(60) - 20;
