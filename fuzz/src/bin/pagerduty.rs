@@ -10,7 +10,8 @@ use http::{HttpError, Reply};
 use libfuzzer_sys::fuzz_target;
 use policy::{Span, Timestamp, Window};
 use serde_json::Value;
-use sources::pagerduty::{Ask, PagerDuty, Session};
+use sources::pagerduty::{PagerDuty, Session};
+use sources::session::Ask;
 
 /// A service that always gives this answer.
 struct Played<'a>(BTreeMap<&'a str, &'a str>);

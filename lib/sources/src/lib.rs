@@ -5,8 +5,10 @@
 
 use std::fmt;
 
+use http::HttpError;
 use policy::{OneLine, Timestamp, Window};
 
+mod answer;
 pub mod document;
 mod exec;
 pub mod fetch;
@@ -18,6 +20,7 @@ pub mod pagerduty;
 mod pages;
 pub mod rota;
 mod rotation;
+pub mod session;
 
 pub use gather::Answer;
 use gather::Named;
@@ -142,6 +145,12 @@ impl fmt::Display for ProviderError {
 }
 
 impl std::error::Error for ProviderError {}
+
+impl From<HttpError> for ProviderError {
+    fn from(error: HttpError) -> Self {
+        Self::source(&error.to_string())
+    }
+}
 
 /// JSON without the byte order mark that some programs write before it: RFC 8259, section 8.1, lets a reader pass
 /// over it, and serde_json does not.

@@ -1,16 +1,13 @@
 //! PagerDuty's answers as it writes them, and what they say; no network here.
-//!
-//! Keys that are not read may come and go; those that are read must be there: an end that is missing is
-//! not an end that is null. One entry that cannot be understood spoils its answer: half a roster would
-//! take root from somebody whom the other half gives it to.
 
-use policy::{OneLine, Timestamp};
-use serde::{Deserialize, Deserializer};
+use policy::OneLine;
+use serde::Deserialize;
 
 use super::source;
+use crate::answer::{all, identifier, instant, present, read, same};
 use crate::gather::{Bound, Description};
 use crate::pages::{Page, Whole};
-use crate::{ProviderError, User, without_mark};
+use crate::{ProviderError, User};
 
 /// A schedule, an escalation policy or a team that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,17 +205,6 @@ enum Member {
     },
 }
 
-/// Reads a value or null. Without this, serde takes an absent key for null.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Option::deserialize(deserializer)
-}
-
-fn read<'de, T: Deserialize<'de>>(what: &str, body: &'de [u8]) -> Result<T, ProviderError> {
-    serde_json::from_slice(without_mark(body)).map_err(|error| {
-        source(&format!("the answer of {what} cannot be read; this release may be too old for it: {error}"))
-    })
-}
-
 /// Reads an answer of `GET /schedules` or `GET /v3/schedules`.
 pub fn schedules(body: &[u8]) -> Result<Page<Named>, ProviderError> {
     let body: SchedulesBody = read("/schedules", body)?;
@@ -286,22 +272,6 @@ pub fn shift_based(id: &str, body: &[u8]) -> Result<Whole<Entry>, ProviderError>
     Ok(Whole::at_once(entries))
 }
 
-fn all<B, T>(
-    bodies: Vec<B>,
-    one: impl FnMut(B) -> Result<T, ProviderError>,
-) -> Result<Vec<T>, ProviderError> {
-    bodies.into_iter().map(one).collect()
-}
-
-fn same(what: &str, asked: &str, answered: &str) -> Result<(), ProviderError> {
-    if asked == answered {
-        return Ok(());
-    }
-    let text =
-        format!("asked for {what} {asked}, the answer is about {answered:?}; the next sync tries again");
-    Err(ProviderError::incomplete(&text))
-}
-
 /// A shift on schedule `id` that no escalation policy has a part in.
 fn alone(
     id: &str,
@@ -358,18 +328,4 @@ fn bounds(
     let open = if on_a_schedule { Bound::Untold } else { Bound::Never };
     let bound = |text: Option<String>| text.map_or(Ok(open), |text| instant(&text).map(Bound::At));
     Ok((bound(start)?, bound(end)?))
-}
-
-/// An id is letters and digits today; whatever may be printed and has no space is taken.
-fn identifier(id: String, whose: &str) -> Result<String, ProviderError> {
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(source(&format!("the id of {whose} is {id:?}, which is not an id")));
-    }
-    Ok(id)
-}
-
-/// RFC 3339 with any offset.
-pub fn instant(text: &str) -> Result<Timestamp, ProviderError> {
-    Timestamp::read(text)
-        .ok_or_else(|| source(&format!("a shift has the time {text:?}, which is not a time")))
 }

@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use store::keys::Contact;
 
 use super::*;
+use crate::answer::instant;
 use crate::identity::People;
-use http::Reply;
+use crate::session::Ask;
+use http::{HttpError, Reply};
 
 /// A service that answers from a list of texts, by path.
 struct Played<'a> {
@@ -119,10 +121,8 @@ fn outcome(
         let schedules: Vec<String> = schedules.iter().map(ToString::to_string).collect();
         let source = PagerDuty::new(&settings, &schedules, 2);
         let client = Box::new(Played { answers, asked });
-        let window = Window::new(
-            api::instant("2026-11-20T11:00:00Z").unwrap(),
-            api::instant("2026-11-23T12:00:00Z").unwrap(),
-        );
+        let window =
+            Window::new(instant("2026-11-20T11:00:00Z").unwrap(), instant("2026-11-23T12:00:00Z").unwrap());
         let Ok(answer) = source.fetch_by(Session::with(&settings, client), window.unwrap()) else {
             told = true;
             continue;

@@ -20,9 +20,8 @@ use super::gather::{self, Gather, Row};
 use super::pages::{Asked, Bounds, Page, Whole};
 use super::{Answer, Provider, ProviderError};
 use api::{Entry, Named};
-use http::HttpError;
+pub use session::Session;
 use session::Trouble;
-pub use session::{Ask, Session};
 
 /// "Pagination" in the API's documentation: no more than 100 entries to a page, and none that `offset` + `limit` put
 /// behind the ten thousandth.
@@ -281,17 +280,12 @@ fn source(text: &str) -> ProviderError {
     ProviderError::source(text)
 }
 
-impl From<HttpError> for ProviderError {
-    fn from(error: HttpError) -> Self {
-        Self::source(&error.to_string())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::gather::Bound;
     use super::*;
-    use api::{instant, oncalls as parse_oncalls, schedules as parse_schedules};
+    use crate::answer::instant;
+    use api::{oncalls as parse_oncalls, schedules as parse_schedules};
     use policy::Timestamp;
     use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use host::clock::now;
 use host::config::Access;
 use host::secret::Secret;
-use http::{ACCEPT, CONTENT_TYPE};
+use http::{ACCEPT, CONTENT_TYPE, Client, Reply, Route};
 use policy::{Timestamp, Window};
 
 use super::api::{self, Entry, Named, Policy};
@@ -14,35 +14,14 @@ use super::source;
 use crate::ProviderError;
 use crate::gather::Description;
 use crate::pages::{Asked, Page, Whole};
-use http::{Client, HttpError, Reply, Route};
-
-/// What requests are sent by.
-pub trait Ask {
-    /// Asks for `path` with `query`.
-    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError>;
-
-    /// Says who asks from now on.
-    fn authorize(&mut self, value: &str) -> Result<(), HttpError>;
-}
-
-impl Ask for Client {
-    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError> {
-        Self::get(self, path, query)
-    }
-
-    fn authorize(&mut self, value: &str) -> Result<(), HttpError> {
-        Self::authorize(self, value)
-    }
-}
+use crate::session::{Ask, Conversation, bearer, refusal, segment};
 
 /// The requests of one fetch.
 pub struct Session<'a> {
     settings: &'a host::config::PagerDuty,
-    client: Box<dyn Ask + 'a>,
+    conversation: Conversation<'a>,
     /// The app that can ask for another token, once, and the way to it.
     renewal: Option<(App<'a>, Route<'a>)>,
-    /// What the first answer's `Date` said: the one closest to the instant that the window was made from.
-    clock: Option<Timestamp>,
 }
 
 /// Why a schedule's own shifts are not known.
@@ -96,12 +75,12 @@ impl<'a> Session<'a> {
 
     /// A conversation by `client`, which says by itself who asks.
     pub fn with(settings: &'a host::config::PagerDuty, client: Box<dyn Ask + 'a>) -> Self {
-        Self { settings, client, renewal: None, clock: None }
+        Self { settings, conversation: Conversation::new(client), renewal: None }
     }
 
     /// The service's clock, once it has answered.
     pub fn clock(&self) -> Option<Timestamp> {
-        self.clock
+        self.conversation.clock()
     }
 
     /// A page of the schedules made of layers.
@@ -214,51 +193,41 @@ impl<'a> Session<'a> {
 
     /// The answer, whatever its status. A token that is not taken any more is renewed once.
     fn reply(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, ProviderError> {
-        let mut reply = self.client.get(path, query)?;
+        let reply = self.conversation.get(path, query)?;
         if reply.status == 401
             && let Some((app, route)) = self.renewal.take()
         {
-            self.client.authorize(&bearer(&app.ask(route, now())?))?;
-            reply = self.client.get(path, query)?;
-        }
-        if let (200, None, Some(_)) = (reply.status, self.clock, &reply.date) {
-            let unread = || source(&format!("{path}: the answer's `Date` is not a date"));
-            self.clock = Some(reply.clock().ok_or_else(unread)?);
+            self.conversation.authorize(&bearer(&app.ask(route, now())?))?;
+            return self.conversation.get(path, query);
         }
         Ok(reply)
     }
 
     /// What a status other than 200 means, and what to check.
     fn refusal(&self, path: &str, reply: &Reply) -> String {
-        let api = &self.settings.api;
-        let needed = oauth::permissions(self.settings).join(", ");
-        let next = match (reply.status, &self.settings.access) {
-            (status, _) if http::is_redirect(status) => {
-                "a redirect, which is not followed; check `api`".to_string()
-            }
-            (400, _) => "the request was not understood; is `lookahead` longer than 90 days?".to_string(),
-            (401, Access::Key(file)) => format!(
-                "the key is not known; check that {} holds a valid API key of an account in this `region`",
-                file.display()
-            ),
-            (401, Access::OAuth(app)) => format!(
-                "the token from {} is not accepted here; check `region` and `subdomain`",
-                app.identity
-            ),
-            (403, Access::Key(file)) => {
-                format!("the key in {} may not read this; it needs {needed}", file.display())
-            }
-            (403, Access::OAuth(app)) => {
-                format!("app {} may not read this; it needs {needed}", app.client_id)
-            }
-            (404, _) => "not found; check `api`, and that the account is in that region".to_string(),
-            (429, _) => format!("too many requests with this key; try again {}", reply.retry()),
-            (500..=599, _) => {
-                "the service fails; the next sync tries again, see status.pagerduty.com".to_string()
-            }
-            _ => "this answer is not documented; check `api`".to_string(),
+        let needed = || oauth::permissions(self.settings).join(", ");
+        let own = |status| {
+            Some(match (status, &self.settings.access) {
+                (400, _) => "the request was not understood; is `lookahead` longer than 90 days?".to_string(),
+                (401, Access::Key(file)) => format!(
+                    "the key is not known; check that {} holds a valid API key of an account in this `region`",
+                    file.display()
+                ),
+                (401, Access::OAuth(app)) => format!(
+                    "the token from {} is not accepted here; check `region` and `subdomain`",
+                    app.identity
+                ),
+                (403, Access::Key(file)) => {
+                    format!("the key in {} may not read this; it needs {}", file.display(), needed())
+                }
+                (403, Access::OAuth(app)) => {
+                    format!("app {} may not read this; it needs {}", app.client_id, needed())
+                }
+                (404, _) => "not found; check `api`, and that the account is in that region".to_string(),
+                _ => return None,
+            })
         };
-        format!("{api}{path}: status {}: {next}", reply.status)
+        refusal((&self.settings.api, path), reply, Some("status.pagerduty.com"), own)
     }
 }
 
@@ -271,14 +240,4 @@ fn texts(Asked { offset, limit }: Asked) -> (String, String) {
 fn nothing<T>(Asked { offset, limit }: Asked) -> Page<T> {
     let (offset, limit) = (Some(offset as u64), Some(limit as u64));
     Page { entries: Vec::new(), more: false, offset, limit, total: None }
-}
-
-fn bearer(token: &str) -> String {
-    format!("Bearer {token}")
-}
-
-/// An id as a part of a path, where a dot or a slash would lead elsewhere.
-fn segment(id: &str) -> Result<&str, ProviderError> {
-    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    plain.then_some(id).ok_or_else(|| source(&format!("{id:?} is an id that cannot be asked for")))
 }

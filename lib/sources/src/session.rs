@@ -1,0 +1,95 @@
+//! What a conversation with any service has in common: by what requests are sent, what the service's clock shows, and
+//! what a refusal means.
+
+use http::{Client, HttpError, Reply};
+use policy::Timestamp;
+
+use crate::ProviderError;
+
+/// What requests are sent by.
+pub trait Ask {
+    /// Asks for `path` with `query`.
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError>;
+
+    /// Says who asks from now on.
+    fn authorize(&mut self, value: &str) -> Result<(), HttpError>;
+}
+
+impl Ask for Client {
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError> {
+        Self::get(self, path, query)
+    }
+
+    fn authorize(&mut self, value: &str) -> Result<(), HttpError> {
+        Self::authorize(self, value)
+    }
+}
+
+/// The requests of one fetch.
+pub struct Conversation<'a> {
+    client: Box<dyn Ask + 'a>,
+    /// What the first answer's `Date` said: the one closest to the instant that the window was made from.
+    clock: Option<Timestamp>,
+}
+
+impl<'a> Conversation<'a> {
+    /// By `client`.
+    pub fn new(client: Box<dyn Ask + 'a>) -> Self {
+        Self { client, clock: None }
+    }
+
+    /// The service's clock, once it has answered.
+    pub fn clock(&self) -> Option<Timestamp> {
+        self.clock
+    }
+
+    /// Says who asks from now on.
+    pub fn authorize(&mut self, value: &str) -> Result<(), ProviderError> {
+        Ok(self.client.authorize(value)?)
+    }
+
+    /// The answer, whatever its status.
+    pub fn get(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, ProviderError> {
+        let reply = self.client.get(path, query)?;
+        self.see(path, reply)
+    }
+
+    fn see(&mut self, path: &str, reply: Reply) -> Result<Reply, ProviderError> {
+        if let (200, None, Some(_)) = (reply.status, self.clock, &reply.date) {
+            let unread = || ProviderError::source(&format!("{path}: the answer's `Date` is not a date"));
+            self.clock = Some(reply.clock().ok_or_else(unread)?);
+        }
+        Ok(reply)
+    }
+}
+
+/// What a status other than 200 means, and what to check; `own` has the service's words, where it has any.
+pub fn refusal(
+    (api, path): (&str, &str),
+    reply: &Reply,
+    status_page: Option<&str>,
+    own: impl FnOnce(u16) -> Option<String>,
+) -> String {
+    let next = own(reply.status).unwrap_or_else(|| match reply.status {
+        status if http::is_redirect(status) => "a redirect, which is not followed; check `api`".to_string(),
+        429 => format!("too many requests with this key; try again {}", reply.retry()),
+        500..=599 => {
+            let see = status_page.map(|page| format!(", see {page}")).unwrap_or_default();
+            format!("the service fails; the next sync tries again{see}")
+        }
+        _ => "this answer is not documented; check `api`".to_string(),
+    });
+    format!("{api}{path}: status {}: {next}", reply.status)
+}
+
+/// An id as a part of a path, where a dot or a slash would lead elsewhere.
+pub fn segment(id: &str) -> Result<&str, ProviderError> {
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let refused = || ProviderError::source(&format!("{id:?} is an id that cannot be asked for"));
+    plain.then_some(id).ok_or_else(refused)
+}
+
+/// `Authorization` by a token.
+pub fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
