@@ -160,9 +160,11 @@ fn rota_over_changes(year: i16) -> (String, Vec<String>) {
 fn a27_shifts_over_changes_of_clocks_are_the_same_whatever_the_hosts_zone_is() {
     let suite = start();
     configure(&suite, "lookahead = '800d'", SOURCES[0].1);
-    let year =
-        jiff::Timestamp::from_second(suite::now()).expect("a time").to_zoned(jiff::tz::TimeZone::UTC).year()
-            + 1;
+    let year = jiff::Timestamp::from_second(suite::now())
+        .expect("a time")
+        .to_zoned_datetime(jiff::tz::TimeZone::UTC)
+        .year()
+        + 1;
     let (rota, rows) = rota_over_changes(year);
     suite.host.write("/etc/authkeys/rota.toml", rota, 0o644);
     let published = |environment: &str| {

@@ -19,7 +19,8 @@ impl When {
     /// `2026-11-20 18:00:00 UTC (19:00:00 CET)`; the zone is left out where it is UTC.
     pub fn full(self, zone: &TimeZone) -> String {
         let utc = self.0.to_string().replace('T', " ").replace('Z', " UTC");
-        let local = jiff::Timestamp::from_second(self.0.unix()).ok().map(|at| at.to_zoned(zone.clone()));
+        let local =
+            jiff::Timestamp::from_second(self.0.unix()).ok().map(|at| at.to_zoned_datetime(zone.clone()));
         match local {
             Some(local) if local.offset().seconds() != 0 && !utc.ends_with(['s', 'r']) => {
                 format!("{utc} ({})", local.strftime("%a %H:%M:%S %Z"))

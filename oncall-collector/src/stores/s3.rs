@@ -180,9 +180,9 @@ impl S3 {
             Method::Put => rusty_s3::Method::Put,
             Method::Delete => rusty_s3::Method::Delete,
         };
-        let at = jiff::Timestamp::from_second(now().unix()).unwrap_or_default();
+        // As text: the instant is of a release of jiff that is rusty-s3's own.
         let url = signing::sign(
-            &at,
+            &now().to_string().parse().unwrap_or_default(),
             signed_method,
             url,
             self.credentials.key(),
