@@ -8,7 +8,7 @@ use std::thread;
 
 use harness::records::word;
 use harness::suite::{DAY, instant, now};
-use harness::{Booted, Debian, Network, text, wait_until};
+use harness::{Booted, Debian, Network, text, wait_until, wait_within};
 use serde_json::Value;
 
 use crate::penalties::host_with;
@@ -289,4 +289,68 @@ fn what_is_at_work_holds_all_of_it(host: &Booted) {
     own.run("SLEEP", 7223);
     let (status, said) = sessions(host, &end);
     assert!(status == Some(2) && said.to_string().contains("no open session has the id"), "{said:#}");
+}
+
+#[test]
+fn a89_a90_the_timer_ends_what_a_shift_has_left_after_a_warning_and_at_once_what_is_revoked() {
+    let network = Network::start();
+    let try_all = |release: Debian| {
+        let host = host(release, &network);
+        // Units of Debian 12 in a container of nspawn see the kernel's boot otherwise, and not the container's.
+        let relaxed = "[Service]\nProtectKernelTunables=no\nProtectControlGroups=no\n";
+        host.must("mkdir -p /run/systemd/system/oncall-cache-end.service.d");
+        host.write("/run/systemd/system/oncall-cache-end.service.d/nspawn.conf", relaxed, 0o644);
+        host.must("systemctl daemon-reload");
+        let config = host.read("/etc/authkeys/config.toml");
+        let end = "[policy.end]\naction = 'kill'\nwarn = '1m'\ngrace = '1m'\n";
+        host.write("/etc/authkeys/config.toml", config + end, 0o644);
+        let since = now();
+        wait_until("what is opened from now on is under that", || now() > since + 1);
+        let others = Others::come(&host);
+        a_shift_ends(&host);
+        others.are_there(&host);
+        host.must("oncall-cache revoke bob --reason 'key lost'");
+        wait_within(900, "what bob has left open is ended", || !runs(&host, 7302));
+        wait_until("that is recorded", || !ended(&host, "bob", "revoked").is_empty());
+        assert!(runs(&host, 7301), "what he runs as himself");
+    };
+    thread::scope(|scope| {
+        for release in Debian::ALL {
+            scope.spawn(move || try_all(release));
+        }
+    });
+}
+
+/// alice's, soon, with a shell as root, a connection to root, and what she runs as herself.
+fn a_shift_ends(host: &Booted) {
+    let (start, end, later) = (now() - DAY, now() + 180, now() + DAY);
+    let shift = |name, end| {
+        let (start, end) = (instant(start), instant(end));
+        format!("[[schedule.shift]]\nperson = '{name}'\nstart = {start}\nend = {end}\n")
+    };
+    let rota = format!("[[schedule]]\nid = 'primary'\n{}{}", shift("alice", end), shift("bob", later));
+    host.write("/etc/authkeys/rota.toml", rota, 0o644);
+    host.must("systemctl start oncall-cache-sync.service");
+    let mut own = Terminal::open(host, "alice", "alice");
+    own.run("SLEEP &", 7400);
+    own.types("sudo -n -i");
+    own.run("SLEEP", 7401);
+    let mut root = Terminal::open(host, "alice", "root");
+    root.run("SLEEP", 7402);
+    wait_within(900, "both are ended", || !runs(host, 7401) && !runs(host, 7402));
+    assert!(runs(host, 7400), "what she runs as herself");
+    wait_until("both ends are recorded", || ended(host, "alice", "shift").len() == 2);
+    for record in ended(host, "alice", "shift") {
+        assert!(word(&record, "time") >= &*instant(end + 60), "before its time: {record}");
+    }
+    let warned = host.must("journalctl -q -o cat -t oncall-cache -g decision=warned");
+    let told = warned.lines().filter(|line| line.contains("person=alice ") && line.contains(" terminals=1"));
+    assert_eq!(told.count(), 2, "{warned}");
+}
+
+/// The records of this person's sessions that were ended for this.
+fn ended(host: &Booted, person: &str, cause: &str) -> Vec<Value> {
+    let records = host.read("/var/log/authkeys/decisions.jsonl");
+    let records = records.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    records.filter(|one| word(one, "person") == person && word(one, "ended") == cause).collect()
 }
