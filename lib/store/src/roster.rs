@@ -82,12 +82,19 @@ pub struct Mapping {
 }
 
 /// Replaces the roster at `path`, if readers will take the new one: one that they refuse would shut everybody out. What of
-/// it is late is written first, beside it.
+/// it is late is added beside it before; what is late of the old one alone goes after.
 ///
 /// # Errors
-/// Nothing was replaced but perhaps that.
+/// The old roster stays, with all that is late of it.
 pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {
-    late::write(path, &roster.late)?;
+    late::add(path, &roster.late)?;
+    publish_rows(path, roster, mappings)?;
+    // Where that fails, what is said too much is of shifts that the roster has not.
+    let _ = late::write(path, &roster.late);
+    Ok(())
+}
+
+fn publish_rows(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {
     replace(path, 0o644, |temporary| -> Result<(), Damaged> {
         write(temporary, roster, mappings)?;
         let written = SCHEMA.open_written(temporary)?;

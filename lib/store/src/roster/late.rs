@@ -8,6 +8,7 @@
 //! Whose, level, from when to when, when it was found, source, and the schedule, whose name may have blanks. A reader of an
 //! earlier release does not know the file. No login is refused for want of it, and where there is nothing late there is none.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,19 @@ pub(super) fn write(path: &Path, late: &[LateShift]) -> Result<(), PublishError>
         text.push_str(&line);
     }
     publish::replace(&file, 0o644, |temporary| fs::write(temporary, &text))
+}
+
+/// Keeps it beside the roster at `path`, and what was kept before.
+///
+/// # Errors
+/// It could not be written.
+pub(super) fn add(path: &Path, late: &[LateShift]) -> Result<(), PublishError> {
+    let mut both = read(path);
+    let kept: BTreeSet<String> = both.iter().filter_map(line).collect();
+    let is_new = |part: &&LateShift| line(part).is_some_and(|line| !kept.contains(&line));
+    let before = both.len();
+    both.extend(late.iter().filter(is_new).cloned());
+    if both.len() == before { Ok(()) } else { write(path, &both) }
 }
 
 /// Nothing, where a name would end the line.

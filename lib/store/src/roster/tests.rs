@@ -1,7 +1,8 @@
 use super::*;
-use policy::{Fault, Proven, Span};
+use policy::{Fault, LateShift, Proven, Span};
 use rusqlite::Connection;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::slice;
 
 fn first_shift() -> Shift {
     let window = Window::new(Timestamp::MIN, Timestamp::from_unix(2000)).unwrap();
@@ -97,6 +98,40 @@ fn what_readers_would_refuse_is_not_published() {
         assert_eq!(read(&path, Timestamp::MAX).unwrap(), example(), "the old one stays");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
+}
+
+/// A part of bob's shift that was found late, in the first schedule of the example.
+fn late_part(seen: i64) -> LateShift {
+    let Shift { principal, level, window, .. } = first_shift();
+    LateShift {
+        schedule: example().schedules[0].reference.clone(),
+        principal,
+        level,
+        window,
+        seen: Timestamp::from_unix(seen),
+    }
+}
+
+#[test]
+fn what_is_late_goes_with_the_roster_that_it_is_of() {
+    let directory = crate::scratch();
+    let path = directory.path().join("roster.db");
+    let late_of = |parts: &[LateShift]| Roster { late: parts.to_vec(), ..example() };
+    let [first, second] = [late_part(1_000), late_part(2_000)];
+    publish(&path, &late_of(slice::from_ref(&first)), &BTreeSet::new()).unwrap();
+
+    let mut refused = late_of(slice::from_ref(&second));
+    refused.schedules[0].name = "x".repeat(2000).into();
+    publish(&path, &refused, &BTreeSet::new()).unwrap_err();
+    assert!(
+        read(&path, Timestamp::MAX).unwrap().late.contains(&first),
+        "the old roster keeps what is late of it"
+    );
+
+    publish(&path, &late_of(slice::from_ref(&second)), &BTreeSet::new()).unwrap();
+    assert_eq!(read(&path, Timestamp::MAX).unwrap().late, [second]);
+    publish(&path, &example(), &BTreeSet::new()).unwrap();
+    assert_eq!(read(&path, Timestamp::MAX).unwrap(), example());
 }
 
 /// Writes `roster` in the form that came before.
