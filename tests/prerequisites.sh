@@ -57,6 +57,7 @@ need ansible-lint ansible-lint
 need /usr/sbin/nginx nginx
 need /usr/sbin/rsyslogd rsyslog
 need "$(echo /usr/lib/*/rsyslog/lmnsd_ossl.so)" rsyslog-openssl
+need "$(echo /usr/lib/*/rsyslog/lmnsd_gtls.so)" rsyslog-gnutls
 need /usr/sbin/postfix postfix
 need prometheus-alertmanager prometheus-alertmanager
 need nft nftables

@@ -10,7 +10,7 @@ use host::output::complain;
 use policy::Timestamp;
 
 use crate::PROGRAM;
-use crate::channels::{BETWEEN, Failure, deliver};
+use crate::channels::{Attempts, BETWEEN, Failure};
 use crate::config::{Channel, People};
 use crate::notice::Notice;
 use crate::spool::{Entry, Spool};
@@ -70,10 +70,10 @@ impl Courier {
     }
 
     fn run(&self) {
-        let mut health = Health::default();
+        let (mut health, attempts) = (Health::default(), Attempts::default());
         loop {
             let (number, entry) = self.spool.take(|notice| is_old(&self.channel, notice, now()));
-            let outcome = deliver(&self.channel, &self.people, &entry);
+            let outcome = attempts.deliver(&self.channel, &self.people, &entry);
             let outcome = match outcome {
                 Ok(()) => {
                     health.went_well(&self.channel.name, &entry.lot(number));
@@ -177,7 +177,7 @@ impl Health {
     fn failed(&mut self, name: &str, why: &str, waiting: usize) {
         if self.failures == 0 {
             let waiting = host::output::counted(waiting, "notice");
-            complain(PROGRAM, format_args!("channel {name}: {why}; {waiting} wait, and it is tried again"));
+            complain(PROGRAM, format_args!("channel {name}: {why}; it is tried again, waiting: {waiting}"));
         }
         self.failures = self.failures.saturating_add(1);
     }

@@ -15,7 +15,7 @@ use crate::follow::places::{Found, directories, in_order};
 use crate::follow::{Follower, Line};
 use crate::notice::{Notice, One};
 use crate::spool::{Entry, Spool};
-use crate::state::State;
+use crate::state::{Offer, State};
 use crate::words;
 
 /// A record that is older when it is read came late, and is told with others that did.
@@ -103,9 +103,7 @@ impl Engine {
         let mut groups = in_order(files);
         let (lines, more) = self.read(&mut groups);
         let mut outgoing = self.sort(lines, now);
-        if !more {
-            outgoing.extend(self.ended(now));
-        }
+        outgoing.extend(self.ended(more, now));
         let found = groups.into_iter().flatten().map(|(_, found)| found).collect();
         if !outgoing.is_empty() || moved != self.follower.positions || self.state.positions != moved {
             self.hand_over(outgoing)?;
@@ -166,6 +164,7 @@ impl Engine {
             if one.get("event") == "test" || !self.state.is_new(&line, &one, now.unix()) {
                 continue;
             }
+            let sender = format!("{} {}", line.directory.display(), line.sender);
             let is_late = now.unix().saturating_sub(one.at) > LATE;
             for number in 0..self.config.channels.len() {
                 let Some(channel) = self.config.channels.get(number) else { continue };
@@ -175,7 +174,10 @@ impl Engine {
                 let told = match channel.window {
                     None => Some(one.clone()),
                     Some(length) => {
-                        self.state.offer(&channel.name, length.as_seconds(), one.clone(), is_late, now.unix())
+                        let (channel, tells_people) = (&channel.name, channel.kind.tells_people());
+                        let (length, one, sender) = (length.as_seconds(), one.clone(), sender.as_str());
+                        let offer = Offer { channel, length, tells_people, sender, one, is_late };
+                        self.state.offer(offer, now.unix())
                     }
                 };
                 outgoing.extend(told.map(|one| Outgoing { channel: number, notice: Notice::One(one) }));
@@ -185,13 +187,14 @@ impl Engine {
     }
 
     /// What is told of windows that have ended.
-    fn ended(&mut self, now: Timestamp) -> Vec<Outgoing> {
+    fn ended(&mut self, more: bool, now: Timestamp) -> Vec<Outgoing> {
         let mut outgoing = Vec::new();
         for (number, channel) in self.config.channels.iter().enumerate() {
             let Some(length) = channel.window else { continue };
-            let digests = self.state.ended(&channel.name, length.as_seconds(), now.unix());
-            let digests =
-                digests.into_iter().map(|many| Outgoing { channel: number, notice: Notice::Many(many) });
+            let digests = self.state.ended(&channel.name, length.as_seconds(), more, now.unix());
+            let digests = digests
+                .into_iter()
+                .map(|many| Outgoing { channel: number, notice: Notice::Many(many.into()) });
             outgoing.extend(digests);
         }
         outgoing

@@ -15,8 +15,11 @@ use sha2::{Digest, Sha256};
 /// The longest value, in letters.
 const LONGEST: usize = 256;
 
-/// The most names that a digest remembers of a kind; it counts as "more than" beyond.
-const MOST_NAMES: usize = 1_000;
+/// The most names that a digest remembers of a kind: more than any channel shows.
+const MOST_NAMES: usize = 20;
+
+/// The most that it counts of a kind; it says "more than" beyond.
+const MOST_COUNTED: usize = 1_000;
 
 /// A notice, as it is kept until it is delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +28,7 @@ pub enum Notice {
     /// One record.
     One(One),
     /// Many, counted.
-    Many(Many),
+    Many(Box<Many>),
 }
 
 /// What one record says.
@@ -59,19 +62,35 @@ pub struct Many {
     pub crowded: bool,
 }
 
-/// Names, each once.
+/// Names, each once: the first of them as they are, and of others only which they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     names: BTreeSet<String>,
-    /// Were there more than are remembered?
+    /// The beginnings of the digests of others.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    others: BTreeSet<u64>,
+    /// Were there more than are counted?
     more: bool,
 }
 
 impl Names {
     fn add(&mut self, name: &str) {
         if name.is_empty() || self.names.contains(name) {
+            return;
+        }
+        let number = number_of(name);
+        if self.others.contains(&number) {
         } else if self.names.len() < MOST_NAMES {
             self.names.insert(name.to_string());
+        } else {
+            self.count_other(number);
+        }
+    }
+
+    fn count_other(&mut self, number: u64) {
+        if self.others.contains(&number) {
+        } else if self.names.len() + self.others.len() < MOST_COUNTED {
+            self.others.insert(number);
         } else {
             self.more = true;
         }
@@ -79,22 +98,24 @@ impl Names {
 
     fn add_all(&mut self, others: &Self) {
         others.names.iter().for_each(|name| self.add(name));
+        let named: BTreeSet<u64> = self.names.iter().map(|name| number_of(name)).collect();
+        others.others.difference(&named).for_each(|number| self.count_other(*number));
         self.more |= others.more;
     }
 
     /// How many there are, and whether there may be more.
     pub fn count(&self) -> (usize, bool) {
-        (self.names.len(), self.more)
+        (self.names.len() + self.others.len(), self.more)
     }
 
-    /// The names themselves.
+    /// The names themselves, as far as they are remembered.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
     /// One by its name, few by theirs, many as so many of what one is called `kind`.
     pub fn shown(&self, kind: &str) -> String {
-        match (self.names.len(), self.more) {
+        match self.count() {
             (0, _) => String::new(),
             (1..=3, false) => self.names.iter().cloned().collect::<Vec<_>>().join(", "),
             (count, more) => {
@@ -316,7 +337,7 @@ impl Notice {
     pub fn into_many(self) -> Many {
         match self {
             Self::One(one) => Many::of(&one),
-            Self::Many(many) => many,
+            Self::Many(many) => *many,
         }
     }
 }
@@ -324,6 +345,11 @@ impl Notice {
 /// An instant as people read it.
 pub fn instant(unix: i64) -> String {
     Timestamp::from_unix(unix).to_string()
+}
+
+/// What tells a name from others, for counting: eight bytes of its digest.
+fn number_of(name: &str) -> u64 {
+    Sha256::digest(name).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn chained(before: &str, next: &str) -> String {
@@ -383,12 +409,18 @@ mod tests {
             ("db1, db2".into(), "alice".into())
         );
         let other = many.clone();
-        many.add_notice(&Notice::Many(other));
+        many.add_notice(&Notice::Many(other.into()));
         assert_eq!((many.count, many.id.len()), (6, 16));
+        let mut fewer = Many::of(&one("web0", 0));
+        (0..500).for_each(|number| fewer.add(&one(&format!("web{number}"), 0)));
+        let again = Notice::Many(fewer.clone().into());
+        fewer.add_notice(&again);
+        assert_eq!((fewer.hosts.count(), fewer.hosts.iter().count()), ((500, false), MOST_NAMES));
         for number in 0..1_200 {
-            many.add(&one(&format!("web{number}"), 0));
+            many.add(&one(&format!("web{number}{}", "x".repeat(250)), 0));
         }
+        assert!(serde_json::to_string(&many).unwrap().len() < 30_000, "what is kept has an end");
         assert_eq!(many.hosts.shown("host"), "more than 1000 hosts");
-        assert_eq!(Notice::Many(many).person(), "alice");
+        assert_eq!(Notice::Many(many.into()).person(), "alice");
     }
 }

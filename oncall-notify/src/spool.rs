@@ -177,7 +177,7 @@ impl Spool {
         }
         for (recipient, covers, many) in recipients {
             let Some(last) = covers.iter().copied().max().filter(|_| covers.len() > 1) else { continue };
-            let notice = Notice::Many(Many { crowded: crowded || many.crowded, ..many });
+            let notice = Notice::Many(Many { crowded: crowded || many.crowded, ..many }.into());
             let gone: BTreeSet<u64> = covers.iter().copied().filter(|number| *number != last).collect();
             let here = gone.iter().copied().filter(|number| self.path(*number).exists()).collect();
             if self
@@ -457,7 +457,8 @@ mod tests {
         let spool = Spool::open(directory.path(), 100, 0).unwrap();
         fill(&spool, 0..3);
         let many = Many::of(&One { id: "x".into(), at: 0, fields: [].into() });
-        let digest = Entry { covers: vec![0, 1], recipient: String::new(), notice: Notice::Many(many) };
+        let digest =
+            Entry { covers: vec![0, 1], recipient: String::new(), notice: Notice::Many(many.into()) };
         spool.write(2, &digest).unwrap();
         let again = Spool::open(directory.path(), 100, 3).unwrap();
         assert_eq!((again.len(), again.take(|_| false).1), (1, digest));

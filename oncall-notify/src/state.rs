@@ -22,6 +22,9 @@ const MOST_RANGES: usize = 32;
 /// The most windows of one channel; beyond it, each record is told.
 const MOST_WINDOWS: usize = 2_000;
 
+/// The most windows of one channel that what one sender sent may begin: no sender takes all of them.
+const MOST_WINDOWS_OF_ONE: usize = 500;
+
 /// Everything that is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -56,6 +59,24 @@ pub struct Window {
     pub until: i64,
     /// What is told at its end.
     pub many: Option<Many>,
+    /// Whose record began it.
+    #[serde(default)]
+    sender: String,
+    /// Is it of what came late, which is told as one once all of that was read?
+    #[serde(default)]
+    is_late: bool,
+}
+
+/// A notice that a channel takes, and how.
+pub struct Offer<'o> {
+    pub channel: &'o str,
+    /// The length of its windows, in seconds.
+    pub length: i64,
+    /// Does it tell the person, and not the same people everything?
+    pub tells_people: bool,
+    pub sender: &'o str,
+    pub one: One,
+    pub is_late: bool,
 }
 
 impl State {
@@ -107,47 +128,60 @@ impl State {
         seen.take(number, one.at)
     }
 
-    /// What to do with a notice that `channel` takes: `Some`: it is told at once. `length`: of the window, in seconds.
-    pub fn offer(&mut self, channel: &str, length: i64, one: One, is_old: bool, now: i64) -> Option<One> {
+    /// What to do with a notice that a channel takes: `Some`: it is told at once.
+    pub fn offer(&mut self, offer: Offer<'_>, now: i64) -> Option<One> {
+        let Offer { channel, length, tells_people, sender, one, is_late } = offer;
         let windows = self.windows.entry(channel.to_string()).or_default();
-        let key = format!("{} {} {}", one.get("person"), one.get("event"), one.get("reason"));
-        let is_full = windows.len() >= MOST_WINDOWS;
+        let mut key = format!("{} {} {}", one.get("person"), one.get("event"), one.get("reason"));
+        if !windows.contains_key(&key) {
+            let begun = windows.values().filter(|window| window.sender == sender).count();
+            if windows.len() >= MOST_WINDOWS || (begun >= MOST_WINDOWS_OF_ONE && tells_people) {
+                return Some(one);
+            }
+            if begun >= MOST_WINDOWS_OF_ONE {
+                // All that it sends beyond has one window. No person has this name.
+                key = format!("\n{sender}");
+            }
+        }
+        let until = now.saturating_add(length);
         match windows.get_mut(&key) {
-            Some(window) if window.until > now || window.many.is_some() || is_old => {
+            Some(window) if window.until > now || window.many.is_some() || is_late => {
                 // A clock that was set back would make it last.
-                window.until = window.until.min(now.saturating_add(length));
+                window.until = window.until.min(until);
                 match &mut window.many {
                     Some(many) => many.add(&one),
                     None => window.many = Some(Many::of(&one)),
                 }
                 None
             }
-            _ if is_full => Some(one),
             // What comes late is told as one, as soon as all that came late was read.
-            _ if is_old => {
-                windows.insert(key, Window { until: now, many: Some(Many::of(&one)) });
+            _ if is_late => {
+                let many = Some(Many::of(&one));
+                windows.insert(key, Window { until: now, many, sender: sender.to_string(), is_late });
                 None
             }
             _ => {
-                windows.insert(key, Window { until: now.saturating_add(length), many: None });
+                windows.insert(key, Window { until, many: None, sender: sender.to_string(), is_late });
                 Some(one)
             }
         }
     }
 
-    /// What `channel` is told now of what happened in windows that have ended. Whoever was told has a new window.
-    pub fn ended(&mut self, channel: &str, length: i64, now: i64) -> Vec<Many> {
+    /// What `channel` is told now of what happened in windows that have ended. Whoever was told has a new window. `more`: there
+    /// is more to read, so what came late waits for the rest of it, for the length of a window at most.
+    pub fn ended(&mut self, channel: &str, length: i64, more: bool, now: i64) -> Vec<Many> {
         let Some(windows) = self.windows.get_mut(channel) else { return vec![] };
         let mut told = Vec::new();
         windows.retain(|_, window| {
             // A clock that was set back would make it last.
             window.until = window.until.min(now.saturating_add(length));
-            if window.until > now {
+            let wait = if window.is_late && more { length } else { 0 };
+            if window.until.saturating_add(wait) > now {
                 return true;
             }
             let Some(many) = window.many.take() else { return false };
             told.push(many);
-            window.until = now.saturating_add(length);
+            (window.until, window.is_late) = (now.saturating_add(length), false);
             true
         });
         told
@@ -211,6 +245,10 @@ mod tests {
         let fields = [("person", person), ("host", host), ("event", "opened"), ("reason", "oncall")];
         let fields = fields.map(|(name, value)| (name.to_string(), value.to_string()));
         One { id: id.to_string(), at: 0, fields: fields.into() }
+    }
+
+    fn offer(one: One, is_late: bool) -> Offer<'static> {
+        Offer { channel: "c", length: 600, tells_people: false, sender: "10.0.0.7", one, is_late }
     }
 
     fn line(directory: &str, sender: &str) -> Line {
@@ -277,47 +315,75 @@ mod tests {
         let mut state = State::default();
         let mut told = Vec::new();
         for number in 0..500 {
-            told.extend(state.offer(
-                "c",
-                600,
-                one(&number.to_string(), "alice", &format!("web{number}")),
-                false,
-                100,
-            ));
+            told.extend(
+                state.offer(offer(one(&number.to_string(), "alice", &format!("web{number}")), false), 100),
+            );
         }
         assert_eq!(told.len(), 1);
         assert_eq!(
-            state.offer("c", 600, one("x", "bob", "db1"), false, 100).map(|one| one.id),
+            state.offer(offer(one("x", "bob", "db1"), false), 100).map(|one| one.id),
             Some("x".into())
         );
-        assert!(state.ended("c", 600, 699).is_empty());
+        assert!(state.ended("c", 600, false, 699).is_empty());
         assert_eq!(state.next_end(), Some(700));
-        let digests = state.ended("c", 600, 700);
+        let digests = state.ended("c", 600, false, 700);
         assert_eq!((digests.len(), digests[0].count, digests[0].hosts.count()), (1, 499, (499, false)));
         // The window goes on, and ends when nothing more came.
-        assert_eq!(state.offer("c", 600, one("y", "alice", "db1"), false, 800), None);
-        assert_eq!(state.ended("c", 600, 1300).len(), 1);
-        assert!(state.ended("c", 600, 1900).is_empty() && state.next_end().is_none());
-        assert!(state.offer("c", 600, one("z", "alice", "db1"), false, 1900).is_some());
+        assert_eq!(state.offer(offer(one("y", "alice", "db1"), false), 800), None);
+        assert_eq!(state.ended("c", 600, false, 1300).len(), 1);
+        assert!(state.ended("c", 600, false, 1900).is_empty() && state.next_end().is_none());
+        assert!(state.offer(offer(one("z", "alice", "db1"), false), 1900).is_some());
     }
 
     #[test]
     fn what_comes_late_is_one_digest_and_a_clock_set_back_ends_no_news() {
         let mut state = State::default();
         for number in 0..50 {
-            assert_eq!(state.offer("c", 600, one(&number.to_string(), "alice", "db1"), true, 5_000), None);
+            assert_eq!(state.offer(offer(one(&number.to_string(), "alice", "db1"), true), 5_000), None);
         }
-        let digests = state.ended("c", 600, 5_000);
+        let digests = state.ended("c", 600, false, 5_000);
         assert_eq!(digests.iter().map(|many| many.count).collect::<Vec<_>>(), [50]);
-        assert_eq!(Notice::Many(digests[0].clone()).person(), "alice");
-        assert_eq!(state.offer("c", 600, one("a", "alice", "db1"), false, 100), None);
+        assert_eq!(Notice::Many(digests[0].clone().into()).person(), "alice");
+        assert_eq!(state.offer(offer(one("a", "alice", "db1"), false), 100), None);
         assert_eq!(state.next_end(), Some(700));
         // Nobody else has to log in before that holds.
         let mut state = State::default();
-        assert!(state.offer("c", 600, one("a", "alice", "db1"), false, 90_000).is_some());
-        assert_eq!(state.offer("c", 600, one("b", "alice", "db1"), false, 90_000), None);
-        assert!(state.ended("c", 600, 100).is_empty());
-        assert_eq!((state.next_end(), state.ended("c", 600, 700).len()), (Some(700), 1));
+        assert!(state.offer(offer(one("a", "alice", "db1"), false), 90_000).is_some());
+        assert_eq!(state.offer(offer(one("b", "alice", "db1"), false), 90_000), None);
+        assert!(state.ended("c", 600, false, 100).is_empty());
+        assert_eq!((state.next_end(), state.ended("c", 600, false, 700).len()), (Some(700), 1));
+    }
+
+    #[test]
+    fn what_comes_late_waits_for_the_rest_of_it_and_not_without_end() {
+        let mut state = State::default();
+        assert_eq!(state.offer(offer(one("a", "alice", "db1"), true), 5_000), None);
+        assert!(state.ended("c", 600, true, 5_599).is_empty());
+        assert_eq!(state.ended("c", 600, true, 5_600).len(), 1);
+        // What came in time is told at its end, however much there is to read.
+        assert!(state.offer(offer(one("b", "bob", "db1"), false), 6_000).is_some());
+        assert_eq!(state.offer(offer(one("c", "bob", "db1"), false), 6_000), None);
+        assert_eq!(state.ended("c", 600, true, 6_600).len(), 1);
+    }
+
+    #[test]
+    fn one_sender_floods_nobody_and_takes_no_room_of_others() {
+        for tells_people in [false, true] {
+            let mut state = State::default();
+            let mut told = 0_u64;
+            for number in 0..3_000 {
+                let one = one(&number.to_string(), &format!("made{number}"), "db1");
+                told += u64::from(state.offer(Offer { tells_people, ..offer(one, false) }, 100).is_some());
+            }
+            // People are told each by themselves; a channel that reads all has the rest as one.
+            assert_eq!(told, if tells_people { 3_000 } else { 501 });
+            assert_eq!(state.windows["c"].len(), MOST_WINDOWS_OF_ONE + usize::from(!tells_people));
+            let digests = state.ended("c", 600, false, 700);
+            assert_eq!(digests.iter().map(|many| many.count).sum::<u64>(), 3_000 - told);
+            let other = |id: &str| Offer { sender: "10.0.0.8", ..offer(one(id, "alice", "db2"), false) };
+            assert!(state.offer(other("a"), 700).is_some());
+            assert_eq!(state.offer(other("b"), 700), None, "others have windows still");
+        }
     }
 
     #[test]
@@ -325,8 +391,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(State::load(directory.path()), Ok(None));
         let mut state = State { next: 7, ..State::default() };
-        assert!(state.offer("c", 600, one("a", "alice", "db1"), false, 100).is_some());
-        state.offer("c", 600, one("b", "alice", "db2"), false, 100);
+        assert!(state.offer(offer(one("a", "alice", "db1"), false), 100).is_some());
+        state.offer(offer(one("b", "alice", "db2"), false), 100);
         state.save(directory.path()).unwrap();
         assert_eq!(State::load(directory.path()), Ok(Some(state)));
         fs::write(file(directory.path()), "{}").unwrap();

@@ -131,13 +131,13 @@ impl Notices {
         self.web.lie(path, Some(Lie::Answer(status, headers, json.as_bytes().to_vec())));
     }
 
-    /// A real rsyslog: what it took by TCP on 601, by TLS on 6514 and, as GELF, on 12201 by either transport is in a file
-    /// each below /srv/taken.
+    /// A real rsyslog: what it took by TCP on 601, by TLS on 6514 (OpenSSL) and 6515 (GnuTLS) and, as GELF, on 12201 by either
+    /// transport is in a file each below /srv/taken.
     pub fn start_rsyslog(&self) {
         self.host.write("/etc/authkeys/rsyslog.conf", RSYSLOG, 0o644);
         self.host
             .must("mkdir -p /srv/taken && rsyslogd -f /etc/authkeys/rsyslog.conf -i /run/rsyslog-test.pid");
-        [601, 6514, 12201].iter().for_each(|port| self.host.wait_for_port(*port));
+        [601, 6514, 6515, 12201].iter().for_each(|port| self.host.wait_for_port(*port));
     }
 
     /// A real Postfix on port 25 of the loopback and, with TLS before everything, on 465; mail for example.com is a file
@@ -174,10 +174,12 @@ template(name="parsed" type="string" string="%pri% %protocol-version% %hostname%
 template(name="raw" type="string" string="%rawmsg%\n")
 ruleset(name="tcp") { action(type="omfile" file="/srv/taken/tcp" template="parsed") }
 ruleset(name="tls") { action(type="omfile" file="/srv/taken/tls" template="parsed") }
+ruleset(name="gtls") { action(type="omfile" file="/srv/taken/gtls" template="parsed") }
 ruleset(name="gelf") { action(type="omfile" file="/srv/taken/gelf" template="raw") }
 ruleset(name="gelf-udp") { action(type="omfile" file="/srv/taken/gelf-udp" template="raw") }
 input(type="imtcp" port="601" ruleset="tcp")
 input(type="imtcp" port="6514" ruleset="tls" StreamDriver.Name="ossl" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
+input(type="imtcp" port="6515" ruleset="gtls" StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
 input(type="imtcp" port="12201" ruleset="gelf" AddtlFrameDelimiter="0" SupportOctetCountedFraming="off" DisableLFDelimiter="on")
 input(type="imudp" port="12201" ruleset="gelf-udp")
 "#;

@@ -1,11 +1,22 @@
 //! A mail: plain text, by a server ([`smtp`]) or by the host's own sendmail.
 
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::{Address, SendmailTransport, Transport};
 
-use super::{Failure, Message, smtp};
+use super::{Failure, LIMIT, Message, smtp};
 use crate::config::{Mail, MailWay};
+
+/// What a program for mail says that takes no mail to this address, or not this mail: EX_DATAERR to EX_NOHOST of sysexits(3).
+const OF_THE_MAIL: std::ops::RangeInclusive<i32> = 65..=68;
+
+/// So often it is asked whether the program has ended.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// Nobody's vacation program answers (RFC 3834).
 #[derive(Clone)]
@@ -30,9 +41,50 @@ pub fn deliver(mail: &Mail, message: &Message<'_>) -> Result<(), Failure> {
     let letter = letter(mail, message).map_err(Failure::Never)?;
     match &mail.way {
         MailWay::Sendmail(program) => {
-            SendmailTransport::new_with_command(program).send(&letter).map_err(Failure::later)
+            let (from, to) = (letter.envelope().from().map(Address::to_string), letter.envelope().to());
+            let mut command = Command::new(program);
+            command.args(["-i", "-f", from.as_deref().unwrap_or_default(), "--"]);
+            command.args(to.iter().map(Address::to_string));
+            sendmail(command, letter.formatted(), LIMIT)
         }
         MailWay::Smtp { .. } => smtp::send(&mail.way, &letter),
+    }
+}
+
+/// Gives `letter` to the program, which has so long. What it says goes where this program's own words go.
+fn sendmail(mut command: Command, letter: Vec<u8>, limit: Duration) -> Result<(), Failure> {
+    let end = Instant::now() + limit;
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child =
+        Ended(command.spawn().map_err(|error| Failure::later(format_args!("sendmail: {error}")))?);
+    let input = child.0.stdin.take();
+    // One that reads nothing is killed, and that ends this thread as well.
+    thread::Builder::new().spawn(move || input.map(|mut input| input.write_all(&letter)))?;
+    loop {
+        match child.0.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) if status.code().is_some_and(|code| OF_THE_MAIL.contains(&code)) => {
+                return Err(Failure::Apart(format!("sendmail: {status}")));
+            }
+            Some(status) => return Err(Failure::later(format_args!("sendmail: {status}"))),
+            None if Instant::now() >= end => {
+                return Err(Failure::later(format_args!(
+                    "sendmail did not end within {} s and was killed",
+                    limit.as_secs()
+                )));
+            }
+            None => host::child::pause(MOMENT),
+        }
+    }
+}
+
+/// A child that does not outlive the attempt.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -91,5 +143,20 @@ mod tests {
         let message = rest;
         let nobody = Mail { from: "not an address".into(), ..mail };
         assert!(deliver(&nobody, &message).is_err());
+    }
+
+    #[test]
+    fn a_sendmail_without_an_end_is_killed() {
+        let run = |program: &str, argument: &str, limit| {
+            let mut command = Command::new(program);
+            command.args(["-c", argument]);
+            sendmail(command, b"text".repeat(100_000), Duration::from_secs(limit))
+        };
+        assert_eq!(run("sh", "cat >/dev/null", 600), Ok(()));
+        assert!(matches!(run("sh", "cat >/dev/null; exit 67", 600), Err(Failure::Apart(_))));
+        assert!(matches!(run("sh", "cat >/dev/null; exit 75", 600), Err(Failure::Later(..))));
+        // It reads nothing, either.
+        let late = run("sh", "exec sleep 100000", 0);
+        assert!(matches!(&late, Err(Failure::Later(why, None)) if why.contains("was killed")), "{late:?}");
     }
 }

@@ -10,6 +10,10 @@ mod syslog;
 mod webhook;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use host::secret::Secret;
@@ -22,6 +26,12 @@ use crate::spool::Entry;
 
 /// Within so long an attempt has an end.
 pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Within so long it has one whatever the other side does: one that says a byte now and then outlasts every other limit.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// The most attempts of a channel that nobody waits for any more and that have no end yet.
+const MOST_LEFT: usize = 4;
 
 /// Between the addresses that did not get a notice yet, where they are its recipient: in none of them.
 pub const BETWEEN: char = ',';
@@ -83,11 +93,53 @@ pub fn recipient(channel: &Channel, notice: &Notice) -> String {
     if channel.kind.tells_people() { notice.person().to_string() } else { String::new() }
 }
 
-/// Delivers what waits.
-///
-/// # Errors
-/// Why it was not delivered.
-pub fn deliver(channel: &Channel, people: &People, entry: &Entry) -> Result<(), Failure> {
+/// The attempts of a channel.
+#[derive(Default)]
+pub struct Attempts {
+    /// Those that have no end yet.
+    running: Arc<AtomicUsize>,
+}
+
+impl Attempts {
+    /// Delivers what waits.
+    ///
+    /// # Errors
+    /// Why it was not delivered.
+    pub fn deliver(&self, channel: &Channel, people: &People, entry: &Entry) -> Result<(), Failure> {
+        let (channel, people, entry) = (channel.clone(), people.clone(), entry.clone());
+        self.within(WHOLE, move || deliver(&channel, &people, &entry))
+    }
+
+    /// Does it in a thread of its own, and waits for so long.
+    fn within(
+        &self,
+        limit: Duration,
+        attempt: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+    ) -> Result<(), Failure> {
+        let running = Arc::clone(&self.running);
+        if running.load(Ordering::Relaxed) >= MOST_LEFT {
+            return Err(Failure::later("attempts from before have no end yet"));
+        }
+        running.fetch_add(1, Ordering::Relaxed);
+        let (tell, told) = mpsc::channel();
+        let counted = Arc::clone(&running);
+        let started = thread::Builder::new().stack_size(512 * 1024).spawn(move || {
+            let outcome = attempt();
+            counted.fetch_sub(1, Ordering::Relaxed);
+            // Nobody waits for it any more: it is tried again.
+            let _ = tell.send(outcome);
+        });
+        if let Err(error) = started {
+            running.fetch_sub(1, Ordering::Relaxed);
+            return Err(error.into());
+        }
+        told.recv_timeout(limit).unwrap_or_else(|_| {
+            Err(Failure::later(format_args!("no end of it within {} s", limit.as_secs())))
+        })
+    }
+}
+
+fn deliver(channel: &Channel, people: &People, entry: &Entry) -> Result<(), Failure> {
     let message = message(channel, people, entry)?;
     match &channel.kind {
         Kind::Slack(slack) => slack::deliver(slack, &message),
@@ -154,7 +206,7 @@ fn facts(notice: &Notice) -> Value {
         Notice::Many(many) => {
             let names = |names: &crate::notice::Names| {
                 let (count, more) = names.count();
-                json!({ "count": count, "more": more, "names": names.iter().take(100).collect::<Vec<_>>() })
+                json!({ "count": count, "more": more, "names": names.iter().collect::<Vec<_>>() })
             };
             let digest = json!({
                 "count": many.count, "crowded": many.crowded,
@@ -183,5 +235,24 @@ mod tests {
         for status in [301, 401, 403, 404, 500, 503] {
             assert!(matches!(judged(status, None), Err(Failure::Later(_, None))), "{status}");
         }
+    }
+
+    #[test]
+    fn an_attempt_without_an_end_is_left_and_few_of_them_are_made() {
+        let attempts = Attempts::default();
+        assert_eq!(attempts.within(Duration::from_secs(600), || Ok(())), Ok(()));
+        let (end, ends) = mpsc::channel::<()>();
+        let ends = Arc::new(std::sync::Mutex::new(ends));
+        for number in 0..2 * MOST_LEFT {
+            let ends = Arc::clone(&ends);
+            let endless = move || {
+                let _ = ends.lock().map(|ends| ends.recv());
+                Ok(())
+            };
+            let outcome = attempts.within(Duration::from_millis(1), endless);
+            let Err(Failure::Later(why, None)) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(why.contains("from before"), number >= MOST_LEFT, "{why}");
+        }
+        drop(end);
     }
 }

@@ -7,7 +7,7 @@ use policy::{Timestamp, Verdict};
 use record::{Effect, Phase, Record, Token};
 
 use super::load;
-use crate::channels::{Failure, deliver};
+use crate::channels::{Attempts, Failure};
 use crate::notice::{Notice, One};
 use crate::spool::Entry;
 
@@ -27,7 +27,7 @@ pub fn run(path: &Path, name: &str, person: Option<&str>, now: Timestamp) -> Sai
     let notice = Notice::One(sample(person.unwrap_or("nobody"), now));
     let recipient = crate::channels::recipient(channel, &notice);
     let entry = Entry { covers: vec![], recipient, notice };
-    match deliver(channel, &config.people, &entry) {
+    match Attempts::default().deliver(channel, &config.people, &entry) {
         Ok(()) => Said::text(format!("channel {name}: delivered notice {}", entry.notice.id())),
         Err(Failure::Later(why, _) | Failure::Apart(why) | Failure::Rest(_, why) | Failure::Never(why)) => {
             Said::failure(1, format_args!("channel {name}: not delivered: {why}"))
