@@ -42,6 +42,7 @@ mod names;
 mod neighbours;
 mod notify;
 mod notify_events;
+mod notify_outage;
 mod notify_page;
 mod nss;
 mod packages;
