@@ -21,7 +21,7 @@ impl Mappings {
     pub fn read(config: &Config, person: &Principal) -> Self {
         let sources = &config.oncall.sources;
         let names = sources.iter().map(|source| source.name.as_str());
-        let named = |source: &Source| (source.name.clone(), source.provider.label());
+        let named = |source: &Source| (source.name.clone(), source.provider.kind().label);
         Self {
             found: roster::mappings_of(&config.paths.roster, person, names).unwrap_or_default(),
             providers: sources.iter().map(named).collect(),

@@ -82,7 +82,7 @@ impl Users {
         if self.known.contains(key) {
             return None;
         }
-        let provider = source.provider.label();
+        let provider = source.provider.kind().label;
         let folded = key.to_ascii_lowercase();
         if let Some(meant) = self.known.iter().find(|known| known.to_ascii_lowercase() == folded) {
             return Some(format!(

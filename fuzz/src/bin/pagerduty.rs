@@ -24,6 +24,10 @@ impl Ask for Played<'_> {
         Ok(Reply { status, date: None, ratelimit_reset: None, retry_after: None, body })
     }
 
+    fn post(&self, path: &str, _json: &str) -> Result<Reply, HttpError> {
+        self.get(path, &[])
+    }
+
     fn authorize(&mut self, _value: &str) -> Result<(), HttpError> {
         Ok(())
     }
@@ -39,6 +43,7 @@ fuzz_target!(|text: &str| {
         api: "https://api.example.com".to_string(),
         access: Access::Key("/nonexistent".into()),
         escalation_policies: vec!["E1".to_string()],
+        every: false,
         teams: vec!["T1".to_string()],
         ca_file: "/nonexistent".into(),
         proxy: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use host::Config;
-use host::config::{Access, Directory, Fleet, Provider};
+use host::config::{Directory, Fleet, Provider};
 
 use status::FleetStatus;
 
@@ -156,12 +156,9 @@ fn read_by_syncs(config: &Config) -> Vec<Wanted> {
     }
     for one in &config.oncall.sources {
         match &one.provider {
-            Provider::PagerDuty(settings) => {
-                let path = match &settings.access {
-                    Access::Key(path) => path,
-                    Access::OAuth(oauth) => &oauth.client_secret_file,
-                };
-                wanted.push(Wanted::secret(path, "oncall-cache", &["oncall-cache"]));
+            provider @ (Provider::PagerDuty(_) | Provider::Service(_)) => {
+                let secrets = provider.secrets().into_iter();
+                wanted.extend(secrets.map(|path| Wanted::secret(path, "oncall-cache", &["oncall-cache"])));
             }
             Provider::Rota(path) | Provider::File(path) => {
                 wanted.push(Wanted { readers: &["oncall-cache"], ..source(path) })

@@ -12,13 +12,16 @@ mod fleet;
 mod grant;
 mod key_rule;
 mod keys;
+pub mod kinds;
 mod ldap_url;
 mod names;
 mod nss;
 mod oncall;
 pub mod references;
 mod rules;
+mod service;
 mod show;
+mod source;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -44,6 +47,7 @@ pub use ldap_url::{HostGlob, LdapHost, LdapServer, LdapUrl, LdapUrlError};
 use oncall::OnCallSection;
 pub use oncall::{Access, Exec, Guards, OAuth, OnCall, PagerDuty, Provider, Source};
 use rules::PolicySection;
+pub use service::Service;
 use values::Problem;
 pub use values::{DurationError, duration};
 
@@ -197,7 +201,7 @@ impl File {
         let proxy = self.oncall.proxy();
         let fleet = self.fleet.map(|section| FleetSection::check(section, &beside, (path, &roster), proxy));
         let fleet = fleet.transpose()?;
-        let oncall = self.oncall.check(&beside, &roster, fleet.as_ref())?;
+        let oncall = self.oncall.check(&beside, &roster, fleet.as_ref(), self.policy.enforces())?;
         let grants =
             GrantsSection::check(self.grant.as_ref(), self.policy.grants(), fleet.as_ref(), &beside)?;
         let end = self.policy.end()?;

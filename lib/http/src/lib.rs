@@ -39,6 +39,14 @@ pub const fn is_redirect(status: u16) -> bool {
     matches!(status, 301..=303 | 307 | 308)
 }
 
+/// `query` as [`Client::get`] writes it into an address.
+pub fn written(query: &[(&str, &str)]) -> String {
+    Url::parse("https://h").map_or_else(
+        |_| String::new(),
+        |mut url| url.query_pairs_mut().extend_pairs(query).finish().query().unwrap_or_default().to_string(),
+    )
+}
+
 /// How an API is reached.
 #[derive(Clone, Copy)]
 pub struct Route<'a> {
@@ -267,6 +275,15 @@ impl Client {
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         self.twice(&shown, || {
             self.inner.post(shown.clone()).header(CONTENT_TYPE, kind.clone()).body(body.to_string())
+        })
+    }
+
+    /// Sends `json` to `path`, which must be a question that may be asked twice.
+    pub fn post_json(&self, path: &str, json: &str) -> Result<Reply, HttpError> {
+        let shown = self.address_of(path);
+        let kind = HeaderValue::from_static("application/json");
+        self.twice(&shown, || {
+            self.inner.post(shown.clone()).header(CONTENT_TYPE, kind.clone()).body(json.to_string())
         })
     }
 

@@ -13,7 +13,8 @@ use crate::file::File;
 use crate::fleet::Fleet;
 use crate::pagerduty::PagerDuty;
 use crate::rota::Rota;
-use crate::{Answer, Provider, ProviderError};
+use crate::service::Asked;
+use crate::{Answer, Provider, ProviderError, registered};
 
 /// How far a provider's clock may be from this host's: readers bear as much.
 pub const SKEW: Span = Rules::SKEW;
@@ -75,7 +76,9 @@ fn one(source: &Source, window: Window, now: Timestamp) -> Fetched<'_> {
     let apart = clock.map(|clock| skew(clock, now, started.elapsed())).filter(|apart| *apart > SKEW);
     match (&source.provider, apart) {
         // The clock of a service that many ask is worth more than that of a script or of whoever writes a file.
-        (Kind::PagerDuty(_), skew) => Fetched { source, answer, skew, told: clock.map(Told::Clock) },
+        (Kind::PagerDuty(_) | Kind::Service(_), skew) => {
+            Fetched { source, answer, skew, told: clock.map(Told::Clock) }
+        }
         // What a collector signed is old by the time that a host reads it, and was judged by when it was issued.
         (Kind::Fleet(_), _) => Fetched { source, answer, skew: None, told: clock.map(Told::AtLeast) },
         (_, Some(apart)) => {
@@ -96,6 +99,12 @@ fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, Prov
         Kind::Exec(settings) => Exec::new(settings, wanted, max_escalation_level).fetch(window),
         Kind::File(path) => File::new(path, wanted, max_escalation_level, now).fetch(window),
         Kind::Fleet(settings) => Fleet::new(settings, source, now).fetch(window),
+        Kind::Service(settings) => {
+            let unknown =
+                || ProviderError::source("a bug in oncall-cache: no code asks this; please report it");
+            let service = registered(settings.kind).ok_or_else(unknown)?;
+            Asked { service, settings, wanted, max_escalation_level }.fetch(window)
+        }
         Kind::Rota(path) => Rota::new(path, wanted, max_escalation_level).fetch(window),
     }
 }

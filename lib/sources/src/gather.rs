@@ -62,6 +62,8 @@ pub enum Bound {
     Never,
     /// Nothing was said, where something should have been.
     Untold,
+    /// It goes on at the edge of what was asked for; what comes behind was not told.
+    Edge,
 }
 
 /// A person as one row of an answer shows them.
@@ -188,6 +190,18 @@ impl Gather {
         }
     }
 
+    /// Nobody is on call by the shifts of a user, although they are told: `why`.
+    pub fn leave_out(&mut self, id: &str, why: &str) {
+        for (schedule, shifts) in &mut self.schedules {
+            let before = shifts.len();
+            shifts.retain(|(_, _, user)| user != id);
+            if shifts.len() < before {
+                let text = format!("user {id} on {} {why}; their shifts count for nobody", schedule.wanted);
+                self.notes.insert(text.into());
+            }
+        }
+    }
+
     /// The users on the schedules that were read of whom there are mere references.
     pub fn references(&self) -> BTreeSet<String> {
         let on_call = self.schedules.iter().flat_map(|(_, shifts)| shifts).map(|(_, _, id)| id);
@@ -262,8 +276,13 @@ enum Extent {
 
 fn extent(row: &Row, asked: Window) -> Result<Extent, ProviderError> {
     let id = &row.person.user.id;
-    let at = |bound, open| if let Bound::At(at) = bound { at } else { open };
-    let (start, end) = (at(row.start, Timestamp::MIN), at(row.end, Timestamp::MAX));
+    let at = |bound, open, edge| match bound {
+        Bound::At(at) => at,
+        Bound::Edge => edge,
+        Bound::Never | Bound::Untold => open,
+    };
+    let start = at(row.start, Timestamp::MIN, asked.start());
+    let end = at(row.end, Timestamp::MAX, asked.end());
     if start == end {
         return Ok(Extent::Nothing(start));
     }

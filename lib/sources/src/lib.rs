@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use host::config::kinds::Kind;
 use http::HttpError;
 use policy::{OneLine, Timestamp, Window};
 
@@ -20,10 +21,26 @@ pub mod pagerduty;
 mod pages;
 pub mod rota;
 mod rotation;
+pub mod service;
 pub mod session;
 
 pub use gather::Answer;
 use gather::Named;
+
+macro_rules! modules {
+    ($($module:ident: $kind:expr;)*) => {
+        $(pub mod $module;)*
+
+        /// The code that asks each service, by the name of its module.
+        static REGISTERED: &[(&str, &dyn service::Service)] = &[$((stringify!($module), &$module::SERVICE)),*];
+    };
+}
+host::services!(modules);
+
+/// What asks a service of this kind.
+pub fn registered(kind: &Kind) -> Option<&'static dyn service::Service> {
+    REGISTERED.iter().find(|(module, _)| *module == kind.module).map(|(_, service)| *service)
+}
 
 /// The longest name and id that are taken over, in bytes: readers refuse a roster with much longer ones.
 const LONGEST_NAME: usize = 320;

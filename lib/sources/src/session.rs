@@ -11,6 +11,9 @@ pub trait Ask {
     /// Asks for `path` with `query`.
     fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError>;
 
+    /// Sends `json` to `path`: a question as well.
+    fn post(&self, path: &str, json: &str) -> Result<Reply, HttpError>;
+
     /// Says who asks from now on.
     fn authorize(&mut self, value: &str) -> Result<(), HttpError>;
 }
@@ -18,6 +21,10 @@ pub trait Ask {
 impl Ask for Client {
     fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError> {
         Self::get(self, path, query)
+    }
+
+    fn post(&self, path: &str, json: &str) -> Result<Reply, HttpError> {
+        self.post_json(path, json)
     }
 
     fn authorize(&mut self, value: &str) -> Result<(), HttpError> {
@@ -51,6 +58,12 @@ impl<'a> Conversation<'a> {
     /// The answer, whatever its status.
     pub fn get(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, ProviderError> {
         let reply = self.client.get(path, query)?;
+        self.see(path, reply)
+    }
+
+    /// The same for a question that is sent as JSON.
+    pub fn post(&mut self, path: &str, json: &str) -> Result<Reply, ProviderError> {
+        let reply = self.client.post(path, json)?;
         self.see(path, reply)
     }
 

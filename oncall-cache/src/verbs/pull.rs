@@ -65,7 +65,7 @@ pub fn pull_and_sync(
             Err(problem) => pulled.notes.push(problem.to_string()),
         }
     }
-    let asks_others = config.oncall.sources.iter().any(|source| source.provider.is_asked());
+    let asks_others = config.oncall.sources.iter().any(|source| source.provider.kind().asked);
     let has_sources = !config.oncall.sources.is_empty();
     let outcome = (has_sources && (pulled.is_new || !asks_others))
         .then(|| sync::sync(lock, config, &SyncOptions::default(), now, live));

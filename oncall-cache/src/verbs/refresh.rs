@@ -18,6 +18,7 @@ use host::config::Provider;
 use nix::sys::socket::sockopt::SendTimeout;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket};
 use nix::sys::time::TimeVal;
+use policy::Span;
 use serde_json::json;
 
 use crate::cli::RefreshArguments;
@@ -81,11 +82,7 @@ fn ask(config: &Config) -> Result<Answer, String> {
 /// The longest that an answer can take: a sync may be at work already when it is asked for, and another one
 /// follows.
 fn patience(config: &Config) -> Duration {
-    let deadline = |provider: &Provider| match provider {
-        Provider::PagerDuty(settings) => settings.timeout.as_seconds(),
-        Provider::Exec(settings) => settings.timeout.as_seconds(),
-        Provider::Rota(_) | Provider::File(_) | Provider::Fleet(_) => 0,
-    };
+    let deadline = |provider: &Provider| provider.timeout().map_or(0, Span::as_seconds);
     let all: i64 = config.oncall.sources.iter().map(|source| deadline(&source.provider)).sum();
     let sources = Duration::from_secs(u64::try_from(all.saturating_mul(2)).unwrap_or(0));
     let pulls = if config.fleet.is_some() { pull::TIME * 2 } else { Duration::ZERO };

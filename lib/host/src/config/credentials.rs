@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Access, Config, Directory, Provider};
+use super::{Config, Directory};
 use crate::secret::CREDENTIALS;
 
 impl Config {
@@ -53,12 +53,7 @@ impl Config {
             secrets.extend(ldap.client.as_mut().map(|client| &mut client.key));
         }
         for source in &mut self.oncall.sources {
-            if let Provider::PagerDuty(settings) = &mut source.provider {
-                secrets.push(match &mut settings.access {
-                    Access::Key(file) => file,
-                    Access::OAuth(app) => &mut app.client_secret_file,
-                });
-            }
+            secrets.extend(source.provider.secrets_mut());
         }
         secrets
     }

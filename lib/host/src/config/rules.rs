@@ -80,6 +80,11 @@ pub(super) enum People {
 }
 
 impl PolicySection {
+    /// Does it enforce?
+    pub(super) fn enforces(&self) -> bool {
+        matches!(self.mode, PolicyMode::Enforce)
+    }
+
     /// The sections about grants.
     pub(super) fn grants(&self) -> &[GrantSection] {
         &self.grant

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 use super::{
     Access, Attributes, Chained, Config, Directory, Exec, Fleet, Grants, Guards, KeyAccounts, KeyRule, Keys,
-    KeysSource, Ldap, Mark, OAuth, OnCall, PagerDuty, Paths, Piece, Provider, Source,
+    KeysSource, Ldap, Mark, OAuth, OnCall, PagerDuty, Paths, Piece, Provider, Service, Source, kinds::Form,
 };
 
 /// A table of what has a value.
@@ -279,7 +279,8 @@ fn show_oncall(oncall: &OnCall) -> Option<Value> {
 }
 
 fn show_source(source: &Source, oncall: &OnCall) -> Option<Value> {
-    let Source { name, provider, schedules, max_escalation_level, people, guards, guards_of } = source;
+    let Source { name, provider, schedules, max_escalation_level, people, guards, guards_of, unverified } =
+        source;
     let ages = oncall.ages.sources.get(name);
     let all = ages.map_or(oncall.ages.all, |ages| ages.all);
     let of = |id: &str| ages.and_then(|ages| ages.schedules.get(id)).copied().unwrap_or(all);
@@ -294,6 +295,7 @@ fn show_source(source: &Source, oncall: &OnCall) -> Option<Value> {
         ("people", table(people.iter().map(|(user, person)| (user.as_str(), text(person.as_str()))))),
         ("schedule", table(own)),
     ];
+    entries.extend(unverified.then(|| ("unverified", flag(true))));
     entries.extend(show_limits(guards, all, of_fleet));
     entries.extend(show_provider(provider));
     table(entries)
@@ -320,15 +322,29 @@ fn show_provider(provider: &Provider) -> Vec<(&'static str, Option<Value>)> {
         }
         Provider::Fleet(_) => Vec::new(),
         Provider::PagerDuty(settings) => show_pagerduty(settings),
+        Provider::Service(settings) => show_service(settings),
     };
-    entries.push(("provider", text(provider.word())));
+    entries.push(("provider", text(provider.kind().word)));
+    entries
+}
+
+fn show_service(settings: &Service) -> Vec<(&'static str, Option<Value>)> {
+    let Service { kind, api, texts, secrets, ca_file, timeout, proxy: _ } = settings;
+    let is_text = |name| kind.setting(name).is_some_and(|setting| setting.form == Form::Text);
+    let written = |(name, texts): (&&'static str, &Vec<String>)| {
+        (*name, if is_text(name) { texts.first().and_then(text) } else { list(texts, text) })
+    };
+    let mut entries = vec![("api", text(api)), ("ca_file", file(ca_file)), ("timeout", span(*timeout))];
+    entries.extend(texts.iter().map(written));
+    entries.extend(secrets.iter().map(|(name, path)| (*name, file(path))));
     entries
 }
 
 fn show_pagerduty(settings: &PagerDuty) -> Vec<(&'static str, Option<Value>)> {
     // The proxy is [oncall]'s.
-    let PagerDuty { api, access, escalation_policies, teams, ca_file, timeout, proxy: _ } = settings;
+    let PagerDuty { api, access, escalation_policies, every, teams, ca_file, timeout, proxy: _ } = settings;
     let mut entries = vec![
+        ("schedules", if *every { list(["*"], text) } else { None }),
         ("api", text(api)),
         ("escalation_policies", list(escalation_policies, text)),
         ("teams", list(teams, text)),

@@ -33,6 +33,10 @@ impl Ask for Played<'_> {
         Ok(Reply { status, date: None, ratelimit_reset: None, retry_after: None, body })
     }
 
+    fn post(&self, path: &str, _json: &str) -> Result<Reply, HttpError> {
+        self.get(path, &[])
+    }
+
     fn authorize(&mut self, _value: &str) -> Result<(), HttpError> {
         Ok(())
     }
@@ -100,6 +104,7 @@ fn settings(policies: &[&str], teams: &[&str]) -> host::config::PagerDuty {
         api: "https://api.example.com".to_string(),
         access: Access::Key(PathBuf::from("/nonexistent")),
         escalation_policies: texts(policies),
+        every: false,
         teams: texts(teams),
         ca_file: PathBuf::from("/nonexistent"),
         proxy: None,

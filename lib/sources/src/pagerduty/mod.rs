@@ -64,7 +64,7 @@ impl<'a> PagerDuty<'a> {
     pub fn fetch_by(&self, session: Session<'_>, window: Window) -> Result<Answer, ProviderError> {
         let gather = Gather::new(window, self.max_escalation_level);
         let mut fetch = Fetch { session, window, gather };
-        fetch.schedules(self.schedules)?;
+        fetch.schedules(self.schedules, self.settings.every)?;
         fetch.policies_and_teams(&self.settings.escalation_policies, &self.settings.teams)?;
         fetch.finish()
     }
@@ -103,8 +103,8 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    fn schedules(&mut self, wanted: &[String]) -> Result<(), ProviderError> {
-        if wanted.is_empty() {
+    fn schedules(&mut self, wanted: &[String], every: bool) -> Result<(), ProviderError> {
+        if wanted.is_empty() && !every {
             return Ok(());
         }
         let layered = all_pages("schedules", |asked| self.session.schedules(asked))?;
@@ -112,9 +112,13 @@ impl Fetch<'_> {
         // A name is looked for only where all are known that may have it as their id.
         let (by_id, others): (Vec<String>, Vec<String>) =
             wanted.iter().cloned().partition(|text| layered.iter().any(|named| named.id == *text));
-        let mut chosen = self.choose(layered, &by_id, Kind::Schedule);
+        let mut chosen = if every { of_all(layered) } else { self.choose(layered, &by_id, Kind::Schedule) };
         let mut shift_based = Vec::new();
-        if !others.is_empty() {
+        if every {
+            let told = all_pages("v3/schedules", |asked| self.session.shift_based_schedules(asked))?;
+            chosen.extend(of_all(told.entries()));
+            shift_based = told.into_iter().collect();
+        } else if !others.is_empty() {
             match all_pages("v3/schedules", |asked| self.session.shift_based_schedules(asked)) {
                 Ok(told) => {
                     let known = [layered, told.entries()].concat();
@@ -252,6 +256,14 @@ fn all_pages<T>(
     page: impl FnMut(Asked) -> Result<Page<T>, ProviderError>,
 ) -> Result<Whole<T>, ProviderError> {
     Whole::read(list, BOUNDS, page)
+}
+
+/// Each by its id. A list that moves while it is read may show the same one on two pages.
+fn of_all(known: &[Named]) -> Vec<gather::Named> {
+    let mut met = BTreeSet::new();
+    let new = known.iter().filter(|one| met.insert(&one.id));
+    new.map(|Named { id, name }| gather::Named { wanted: id.clone(), id: id.clone(), name: name.clone() })
+        .collect()
 }
 
 /// By id, or else by the exact name.

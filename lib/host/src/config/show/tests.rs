@@ -1,3 +1,4 @@
+use super::super::kinds;
 use super::super::references::{Kind, references};
 use super::*;
 use std::collections::BTreeSet;
@@ -122,6 +123,7 @@ oauth = { client_id = "id", client_secret_file = "s", subdomain = "acme-x", iden
 name = "rota"
 provider = "rota"
 file = "rota.toml"
+unverified = true
 [[oncall.source]]
 name = "exec"
 provider = "exec"
@@ -341,6 +343,8 @@ fn each_setting_has_a_row_in_the_page_and_each_row_a_setting() {
     let site = format!("[grant]\nid = 'acme'\n{GRANT}");
     settings("grant", &twice(&site).0.effective()["grant"], &mut known);
     known.insert("oncall.source oauth".to_string());
+    let of_services = kinds::SERVICES.iter().flat_map(|kind| kind.settings);
+    known.extend(of_services.map(|setting| format!("oncall.source {}", setting.name)));
     let rows = documented();
     assert_eq!(
         known.difference(&rows).collect::<Vec<_>>(),
