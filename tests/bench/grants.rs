@@ -98,9 +98,9 @@ fn beside_others(host: &Grants, rounds: usize) {
         ("no rule takes any", stack(host, "plain", "pam_oncall.so", plain)),
         ("a rule, and none stands", stack(host, "rule", "pam_oncall.so", "/etc/authkeys/config.toml")),
     ];
-    let none: Vec<[Figures; 2]> = stacks.iter().map(|(_, stack)| figures(host, stack, rounds)).collect();
+    let none = figures(host, &stacks.each_ref().map(|(_, stack)| stack), rounds);
     let_others_stand(host);
-    let beside = figures(host, &stacks[2].1, rounds);
+    let [beside] = figures(host, &[&stacks[2].1], rounds);
     let mut table = Table::new(
         &format!("Account management in process, {rounds} processes; before is {BEFORE}"),
         &["", "on call, first us", "later us", "off call, first us", "later us", "to reach"],
@@ -133,16 +133,28 @@ impl Figures {
     }
 }
 
-/// Of alice, who is on call, and of carol, who is not.
-fn figures(host: &Grants, stack: &str, rounds: usize) -> [Figures; 2] {
-    [("alice", SUCCESS), ("carol", PERM_DENIED)].map(|(person, expected)| {
-        let (mut firsts, mut laters) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            let [_, first, later, code] = process(&host.suite.host, stack, person, 20);
-            assert_eq!(code, expected, "{stack}: the stack's answer for {person}");
-            firsts.push(first / 1e3);
-            laters.push(later / 1e3);
+/// Of alice, who is on call, and of carol, who is not, by each stack; in turns, so that what else the machine does falls on
+/// all of them.
+fn figures<const STACKS: usize>(
+    host: &Grants,
+    stacks: &[&String; STACKS],
+    rounds: usize,
+) -> [[Figures; 2]; STACKS] {
+    let people = [("alice", SUCCESS), ("carol", PERM_DENIED)];
+    let mut taken: [[Vec<(f64, f64)>; 2]; STACKS] = std::array::from_fn(|_| Default::default());
+    for _ in 0..rounds {
+        for (stack, taken) in stacks.iter().zip(&mut taken) {
+            for ((person, expected), taken) in people.iter().zip(taken) {
+                let [_, first, later, code] = process(&host.suite.host, stack, person, 20);
+                assert_eq!(code, *expected, "{stack}: the stack's answer for {person}");
+                taken.push((first / 1e3, later / 1e3));
+            }
         }
-        Figures { first: median(firsts), later: median(laters) }
+    }
+    taken.map(|people| {
+        people.map(|taken| Figures {
+            first: median(taken.iter().map(|(first, _)| *first)),
+            later: median(taken.iter().map(|(_, later)| *later)),
+        })
     })
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 use policy::{Proven, Rules, Timestamp, Uptime};
-use trust::Owner;
+use trust::{Directory, Owner};
 
 /// The kernel's name for this boot. A container may see another one, or none: then restarts are all that it sees.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
@@ -63,7 +63,12 @@ pub fn beside(path: &Path) -> PathBuf {
 
 /// What the last sync of the copy at `path` knew.
 pub fn proven(path: &Path) -> Option<Proven> {
-    let text = trust::read(&beside(path), Owner::Service, Proven::LONGEST as u64).ok()?;
+    proven_in(&Directory::of(path).ok()?, path)
+}
+
+/// The same, where the directory that the copy is in was judged.
+pub fn proven_in(directory: &Directory, path: &Path) -> Option<Proven> {
+    let text = directory.read(&beside(path), Owner::Service, Proven::LONGEST as u64).ok()?;
     Proven::parse(std::str::from_utf8(&text).ok()?)
 }
 

@@ -22,7 +22,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use policy::{Digest, Principal, Timestamp};
-use trust::Owner;
+use trust::{Directory, Owner};
 
 use crate::schema::{Form, Schema, one_more};
 use crate::{KeyProblem, PublicKey, Rejected, StoreError, fingerprint};
@@ -249,8 +249,8 @@ struct Stamp {
 const LARGEST_STAMP: u64 = 16 * 1024;
 
 /// `GENERATION SECONDS [RESUME]`; `None` if there is no stamp.
-fn read_stamp(path: &Path) -> Result<Option<Stamp>, StoreError> {
-    let content = match trust::read(path, Owner::Service, LARGEST_STAMP) {
+fn read_stamp(directory: &Directory, path: &Path) -> Result<Option<Stamp>, StoreError> {
+    let content = match directory.read(path, Owner::Service, LARGEST_STAMP) {
         Ok(content) => content,
         Err(refusal) if refusal.is_missing() => return Ok(None),
         Err(refusal) => return Err(StoreError::Untrusted(refusal)),

@@ -12,12 +12,13 @@ use std::path::Path;
 
 use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
 use rusqlite::params;
+use trust::Directory;
 
 use crate::StoreError;
 use crate::keys::flag;
 use crate::pages::{Damaged, Row, Tables};
 use crate::publish::replace;
-use crate::schema::{Form, Schema, one_more};
+use crate::schema::{self, Form, Schema, one_more};
 pub use part::{OnCall, Part, RosterFile, Who, read_part};
 pub use reread::Reread;
 
@@ -163,20 +164,21 @@ fn magnitude(start: i64, end: i64) -> i64 {
 /// Reads the roster at `path`, believing nothing of it but what its types and names bear out. Whether a clock that
 /// shows `now` allows it to be trusted, it says itself.
 pub fn read(path: &Path, now: Timestamp) -> Result<Roster, StoreError> {
-    let mut roster = opened(path, read_rows)?;
-    date(&mut roster, path, now);
+    let directory = judged(path)?;
+    let mut roster = read_rows(&open(&directory, path)?).map_err(|error| damaged(path, error))?;
+    date(&mut roster, &directory, path, now);
     Ok(roster)
 }
 
 /// Adds to `roster`, read from `path`, what is kept beside it: later readings of the same, what of it is late, and what its
 /// last sync knew of the time. A schedule that was read while the clock was ahead was read after
 /// the instant that is proven.
-fn date(roster: &mut Roster, path: &Path, now: Timestamp) {
-    if let Some(reread) = Reread::read(path) {
+fn date(roster: &mut Roster, directory: &Directory, path: &Path, now: Timestamp) {
+    if let Some(reread) = Reread::read(directory, path) {
         reread.apply(roster);
     }
-    roster.late = late::read(path);
-    let proven = clock::proven(path);
+    roster.late = late::read(directory, path);
+    let proven = clock::proven_in(directory, path);
     let proven = proven.as_ref();
     roster.floor = clock::floor(roster.published, proven, now);
     if let Some(proven) = proven.filter(|proven| proven.vouches_for(roster.published)) {
@@ -188,11 +190,16 @@ fn date(roster: &mut Roster, path: &Path, now: Timestamp) {
 
 /// What `read` makes of the roster at `path`.
 fn opened<T>(path: &Path, read: impl FnOnce(&Tables) -> Result<T, Damaged>) -> Result<T, StoreError> {
-    read(&open(path)?).map_err(|error| damaged(path, error))
+    read(&open(&judged(path)?, path)?).map_err(|error| damaged(path, error))
 }
 
-fn open(path: &Path) -> Result<Tables, StoreError> {
-    SCHEMA.open_tables(path).map_err(|error| error.written_by(WRITER))
+/// The directory of the roster at `path`: what belongs to it is beside it.
+fn judged(path: &Path) -> Result<Directory, StoreError> {
+    schema::judged(path).map_err(|error| error.written_by(WRITER))
+}
+
+fn open(directory: &Directory, path: &Path) -> Result<Tables, StoreError> {
+    SCHEMA.open_tables(directory, path).map_err(|error| error.written_by(WRITER))
 }
 
 fn damaged(path: &Path, error: Damaged) -> StoreError {

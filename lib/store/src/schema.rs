@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
-use trust::Owner;
+use trust::{Directory, Owner};
 
 use crate::StoreError;
 use crate::pages::Tables;
@@ -63,7 +63,7 @@ impl Schema {
     pub fn open_form(&self, path: &Path) -> Result<(Connection, &Form), StoreError> {
         // SQLite opens by name. Between this judgement and that only those who may write the file
         // anyway could exchange it: see `trust`.
-        let (_file, form) = self.judge(path)?;
+        let (_file, form) = self.judge(&judged(path)?, path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         let failed = |error| StoreError::sqlite(path, error);
         let connection = self.connect(immutable_uri(path), flags).map_err(failed)?;
@@ -71,8 +71,8 @@ impl Schema {
     }
 
     /// Opens a published database to read all of a table, without SQLite; what was judged is what is read.
-    pub fn open_tables(&self, path: &Path) -> Result<Tables, StoreError> {
-        let (file, form) = self.judge(path)?;
+    pub fn open_tables(&self, directory: &Directory, path: &Path) -> Result<Tables, StoreError> {
+        let (file, form) = self.judge(directory, path)?;
         Tables::open(file, form.statements).map_err(|error| StoreError::reading(path, error))
     }
 
@@ -82,8 +82,8 @@ impl Schema {
     }
 
     /// The file at `path` and its form, if it may be trusted, is ours, and was not changed since it was published.
-    fn judge(&self, path: &Path) -> Result<(File, &Form), StoreError> {
-        let file = trust::open(path, Owner::Service).map_err(StoreError::from_trust)?;
+    fn judge(&self, directory: &Directory, path: &Path) -> Result<(File, &Form), StoreError> {
+        let file = directory.open(path, Owner::Service).map_err(StoreError::from_trust)?;
         let form =
             self.identify(path, identity(&file).map_err(|error| StoreError::reading(path, error.into()))?)?;
         // An immutable database is read without its journal: half of somebody's change would be taken for all.
@@ -210,6 +210,11 @@ pub const fn one_more<const FEW: usize, const MORE: usize>(
 
 fn is_index(statement: &str) -> bool {
     statement.starts_with("CREATE INDEX")
+}
+
+/// The directory of the database at `path`, judged for it and for what is beside it.
+pub fn judged(path: &Path) -> Result<Directory, StoreError> {
+    Directory::of(path).map_err(StoreError::from_trust)
 }
 
 /// `application_id` and `user_version`, from the file's header: <https://sqlite.org/fileformat2.html>, 1.3.

@@ -84,22 +84,58 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// A directory that was judged with all above it, for who reads several files in it: they are not judged again for each.
+/// Root alone could have exchanged one of them since.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// Who owns it.
+    keeper: u32,
+}
+
+impl Directory {
+    /// Judges the directory that `file` is in.
+    ///
+    /// # Errors
+    /// It, or one above it, is not there or others could write it.
+    pub fn of(file: &Path) -> Result<Self, Refusal> {
+        let keeper = judge_parents(file).map_err(|why| Refusal { path: file.to_path_buf(), why })?;
+        Ok(Self { path: file.parent().unwrap_or(file).to_path_buf(), keeper })
+    }
+
+    /// As [`open`], of a file that is in this directory; what is elsewhere is judged whole.
+    pub fn open(&self, file: &Path, owner: Owner) -> Result<File, Refusal> {
+        self.judge(file, owner).map(|(file, _)| file)
+    }
+
+    /// As [`read`], of a file that is in this directory; what is elsewhere is judged whole.
+    pub fn read(&self, file: &Path, owner: Owner, largest: u64) -> Result<Vec<u8>, Refusal> {
+        let (opened, metadata) = self.judge(file, owner)?;
+        read_bounded(&opened, &metadata, largest).map_err(|why| Refusal { path: file.to_path_buf(), why })
+    }
+
+    fn judge(&self, file: &Path, owner: Owner) -> Result<(File, Metadata), Refusal> {
+        let is_here = file.parent() == Some(&self.path) && file.file_name().is_some();
+        let keeper = if is_here { Ok(self.keeper) } else { judge_parents(file) };
+        let judged = keeper.and_then(|keeper| judge(keeper, file, owner));
+        judged.map_err(|why| Refusal { path: file.to_path_buf(), why })
+    }
+}
+
 /// Opens `path` for reading if only `owner` could have written it.
 pub fn open(path: &Path, owner: Owner) -> Result<File, Refusal> {
-    judge(path, owner).map_err(|why| Refusal { path: path.to_path_buf(), why }).map(|(file, _)| file)
+    Directory::of(path)?.open(path, owner)
 }
 
 /// Reads the whole of `path`, at most `largest` bytes, if only `owner` could have written it.
 pub fn read(path: &Path, owner: Owner, largest: u64) -> Result<Vec<u8>, Refusal> {
-    let refuse = |why| Refusal { path: path.to_path_buf(), why };
-    let (file, metadata) = judge(path, owner).map_err(refuse)?;
-    read_bounded(&file, &metadata, largest).map_err(refuse)
+    Directory::of(path)?.read(path, owner, largest)
 }
 
 /// As [`read`], for a file that the world must not be able to read either.
 pub fn read_secret(path: &Path, owner: Owner, largest: u64) -> Result<Vec<u8>, Refusal> {
     let refuse = |why| Refusal { path: path.to_path_buf(), why };
-    let (file, metadata) = judge(path, owner).map_err(refuse)?;
+    let (file, metadata) = Directory::of(path)?.judge(path, owner)?;
     if metadata.mode() & 0o007 != 0 {
         return Err(refuse(Why::Untrusted(path.to_path_buf(), "everybody can read it; chmod o= it")));
     }
@@ -231,8 +267,8 @@ fn open_itself(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
-fn judge(path: &Path, owner: Owner) -> Result<(File, Metadata), Why> {
-    let keeper = judge_parents(path)?;
+/// Opens the file at `path`, whose directory is this `keeper`'s, and judges it.
+fn judge(keeper: u32, path: &Path, owner: Owner) -> Result<(File, Metadata), Why> {
     if owner == Owner::Root && keeper != 0 {
         return Err(Why::Untrusted(path.to_path_buf(), "its directory is not root's"));
     }
@@ -338,6 +374,27 @@ mod tests {
         fs::create_dir(directory.path().join("below")).unwrap();
         fs::write(directory.path().join("below/file"), "").unwrap();
         assert!(refused(&directory.path().join("below/file"), Owner::Service).contains("is not root's"));
+    }
+
+    #[test]
+    fn a_directory_is_judged_once_for_the_files_in_it_and_for_no_other() {
+        let (directory, file) = scratch();
+        let judged = Directory::of(&file).unwrap();
+        let refused = |path: &Path| judged.read(path, Owner::Service, 100).unwrap_err().to_string();
+        let twin = directory.path().join("twin");
+        fs::write(&twin, "other").unwrap();
+        assert_eq!(judged.read(&twin, Owner::Root, 100).unwrap(), b"other");
+        assert!(judged.read(&twin, Owner::Root, 4).is_err());
+        mode(&twin, 0o666);
+        assert!(refused(&twin).contains("others can write it"), "each file is judged");
+        fs::create_dir(directory.path().join("below")).unwrap();
+        mode(&directory.path().join("below"), 0o777);
+        fs::write(directory.path().join("below/file"), "").unwrap();
+        assert!(refused(&directory.path().join("below/file")).contains("can be written by others"));
+        assert!(refused(&directory.path().join("below/../file")).contains(".."));
+        assert!(refused(Path::new("file")).contains("not an absolute path"));
+        mode(directory.path(), 0o777);
+        assert!(Directory::of(&file).unwrap_err().to_string().contains("can be written by others"));
     }
 
     #[test]

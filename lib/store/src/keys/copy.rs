@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use policy::{Digest, Principal, Rules, Span, Timestamp};
+use trust::Directory;
 
 use super::{Contact, SCHEMA, closed, flag, is_open, read_stamp, stamp_path, standing, unless_weak};
 use crate::lookups::Known;
 use crate::pages::{Damaged, Row, Tables};
+use crate::schema::judged;
 use crate::{PublicKey, StoreError};
 
 /// The most that is read of one person's keys, in bytes; many more than are printed.
@@ -48,6 +50,8 @@ pub enum KeyOwner {
 #[derive(Debug)]
 pub struct KeyCopy {
     path: PathBuf,
+    /// Where it is, with what belongs to it.
+    directory: Directory,
     pub(super) tables: Tables,
     scope: String,
     generation: String,
@@ -123,7 +127,7 @@ impl KeyCopy {
         if copy.scope != scope {
             return Err(StoreError::OtherDirectory(path.into()));
         }
-        let proven = clock::proven(path);
+        let proven = clock::proven_in(&copy.directory, path);
         let floor = clock::floor(copy.synced, proven.as_ref(), now);
         if now.plus(Rules::SKEW) < floor {
             return Err(StoreError::ClockBehind(path.into(), floor.since(now)));
@@ -153,13 +157,15 @@ impl KeyCopy {
         let copy = Self::open_alone(path, now)?;
         // The stamp is the later word, also where it is the earlier instant: a clock that was ahead when
         // the file was written is healed by the next good sync.
-        let stamp = read_stamp(&stamp_path(path))?.filter(|stamp| stamp.generation == copy.generation);
+        let stamp = read_stamp(&copy.directory, &stamp_path(path))?;
+        let stamp = stamp.filter(|stamp| stamp.generation == copy.generation);
         Ok(Self { synced: stamp.map_or(copy.synced, |stamp| stamp.synced), ..copy })
     }
 
     /// As [`KeyCopy::open_any`], without its stamp.
     pub(super) fn open_alone(path: &Path, now: Timestamp) -> Result<Self, StoreError> {
-        let tables = SCHEMA.open_tables(path)?;
+        let directory = judged(path)?;
+        let tables = SCHEMA.open_tables(&directory, path)?;
         let mut meta = None;
         // scope, generation, synced, people
         let read = tables.rows("meta", 4, |row| {
@@ -170,7 +176,7 @@ impl KeyCopy {
         let meta = meta.ok_or_else(|| StoreError::corrupt(path, "it does not say what it is a copy of"));
         let (scope, generation, synced) = meta?;
         let synced = Timestamp::from_unix(synced);
-        Ok(Self { path: path.to_path_buf(), tables, scope, generation, synced, now })
+        Ok(Self { path: path.to_path_buf(), directory, tables, scope, generation, synced, now })
     }
 
     /// The last sync that found the copy to be up to date.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Statement, params};
 use sha2::{Digest, Sha256};
 
 use super::{DirectoryPerson, KeyCopy, OPEN, SCHEMA, flag, read_stamp, stamp_path};
+use crate::schema::judged;
 use crate::{PublicKey, Rejected, StoreError};
 pub use file::publish;
 
@@ -300,7 +301,8 @@ impl Base {
             .query_row("SELECT count(*) FROM person WHERE eligible", [], |row| row.get::<_, i64>(0));
         let is_damaged = eligible.is_err();
         // A stamp that cannot be read costs a full refresh and nothing else.
-        let stamp = read_stamp(&stamp_path(path)).ok().flatten();
+        let stamp =
+            judged(path).and_then(|directory| read_stamp(&directory, &stamp_path(path))).ok().flatten();
         let stamp = stamp.filter(|stamp| stamp.generation == generation);
         let synced = stamp.as_ref().map_or(Timestamp::from_unix(synced), |stamp| stamp.synced);
         // Of the form before nothing is kept: everybody is fetched once more, and written in the new one.

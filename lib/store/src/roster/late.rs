@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use policy::{LateShift, Principal, ScheduleRef, Timestamp, Window};
 use publish::PublishError;
-use trust::Owner;
+use trust::{Directory, Owner};
 
 /// The line that is written first.
 const FORM: &str = "late 1";
@@ -29,8 +29,8 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// What is late of the roster at `path`. What others could have written or is not understood is as none.
-pub(super) fn read(path: &Path) -> Vec<LateShift> {
-    let text = trust::read(&beside(path), Owner::Service, LONGEST as u64);
+pub(super) fn read(directory: &Directory, path: &Path) -> Vec<LateShift> {
+    let text = directory.read(&beside(path), Owner::Service, LONGEST as u64);
     text.ok().and_then(|text| parse(std::str::from_utf8(&text).ok()?)).unwrap_or_default()
 }
 
@@ -63,7 +63,8 @@ pub(super) fn write(path: &Path, late: &[LateShift]) -> Result<(), PublishError>
 /// # Errors
 /// It could not be written.
 pub(super) fn add(path: &Path, late: &[LateShift]) -> Result<(), PublishError> {
-    let mut both = read(path);
+    let kept = Directory::of(path).map(|directory| read(&directory, path));
+    let mut both = kept.unwrap_or_default();
     let kept: BTreeSet<String> = both.iter().filter_map(line).collect();
     let is_new = |part: &&LateShift| line(part).is_some_and(|line| !kept.contains(&line));
     let before = both.len();
@@ -103,6 +104,10 @@ fn parse_line(line: &str) -> Option<LateShift> {
 mod tests {
     use super::*;
 
+    fn read_at(path: &Path) -> Vec<LateShift> {
+        read(&Directory::of(path).unwrap(), path)
+    }
+
     fn part(person: &str, start: Timestamp, end: Timestamp, seen: i64) -> LateShift {
         LateShift {
             schedule: ScheduleRef { source: "pd".into(), id: "Database primary".into() },
@@ -121,17 +126,17 @@ mod tests {
     fn what_is_written_is_read() {
         let directory = crate::scratch();
         let path = directory.path().join("roster.db");
-        assert_eq!(read(&path), []);
+        assert_eq!(read_at(&path), []);
         let late = [shift("bob", 2_000), part("alice", Timestamp::MIN, Timestamp::MAX, 1_000)];
         write(&path, &late).unwrap();
-        assert_eq!(read(&path), late);
+        assert_eq!(read_at(&path), late);
         write(&path, &[]).unwrap();
         assert!(!beside(&path).exists());
         write(&path, &[]).unwrap();
         let mut forged = shift("bob", 1);
         forged.schedule.id = "P1\nroot 1 always never 1970-01-01T00:00:00Z pd P2".into();
         write(&path, &[forged, shift("carol", 2)]).unwrap();
-        assert_eq!(read(&path), [shift("carol", 2)]);
+        assert_eq!(read_at(&path), [shift("carol", 2)]);
     }
 
     #[test]
@@ -148,10 +153,10 @@ mod tests {
             "late 1\n\n",
         ] {
             fs::write(beside(&path), wrong).unwrap();
-            assert_eq!(read(&path), [], "{wrong:?}");
+            assert_eq!(read_at(&path), [], "{wrong:?}");
         }
         fs::write(beside(&path), "late 1\n").unwrap();
-        assert_eq!(read(&path), []);
+        assert_eq!(read_at(&path), []);
     }
 
     #[test]
@@ -160,7 +165,7 @@ mod tests {
         let path = directory.path().join("roster.db");
         let late: Vec<LateShift> = (0..20_000).map(|seen| shift("bob", 1_000_000_000 + seen)).collect();
         write(&path, &late).unwrap();
-        let kept = read(&path);
+        let kept = read_at(&path);
         assert!(kept.len() > 5_000 && kept.len() < late.len(), "{}", kept.len());
         assert_eq!(kept.first(), late.last());
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use policy::{Principal, Roster, Schedule, ScheduleIndex, ScheduleRef, Timestamp};
 
-use super::{COLUMNS, Damaged, FIRST_COLUMNS, Reader, ShiftRow, SizeLimit, damaged, date, open};
+use super::{COLUMNS, Damaged, FIRST_COLUMNS, Reader, ShiftRow, SizeLimit, damaged, date, judged, open};
 use crate::StoreError;
 use crate::keys::flag;
 use crate::pages::{Row, Tables};
@@ -79,10 +79,11 @@ impl RosterFile {
     /// It cannot be read, or is none.
     pub fn open(path: &Path, schedules: &[&ScheduleRef], now: Timestamp) -> Result<Self, StoreError> {
         let wanted: ScheduleIndex<'_> = schedules.iter().copied().collect();
-        let tables = open(path)?;
+        let directory = judged(path)?;
+        let tables = open(&directory, path)?;
         let reader = Reader::new(&tables, |source, id| wanted.find(source, id).is_some());
         let mut reader = reader.map_err(|error| damaged(path, error))?;
-        date(&mut reader.roster, path, now);
+        date(&mut reader.roster, &directory, path, now);
         let floor = reader.roster.floor;
         Ok(Self { path: path.to_path_buf(), tables, floor, room: reader.room, reader })
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use policy::{Roster, Timestamp};
 use publish::PublishError;
-use trust::Owner;
+use trust::{Directory, Owner};
 
 /// How the line begins that is written.
 const FORM: &str = "reread 1";
@@ -40,8 +40,8 @@ impl Reread {
     }
 
     /// What is said of the roster at `path`. What others could have written or is not understood is as none.
-    pub(super) fn read(path: &Path) -> Option<Self> {
-        let text = trust::read(&Self::beside(path), Owner::Service, LONGEST as u64).ok()?;
+    pub(super) fn read(directory: &Directory, path: &Path) -> Option<Self> {
+        let text = directory.read(&Self::beside(path), Owner::Service, LONGEST as u64).ok()?;
         Self::parse(std::str::from_utf8(&text).ok()?)
     }
 
@@ -138,9 +138,10 @@ mod tests {
     fn what_is_not_as_it_is_written_says_nothing() {
         let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
         let path = directory.path().join("roster.db");
-        assert_eq!(Reread::read(&path), None);
+        let read = || Reread::read(&Directory::of(&path).unwrap(), &path);
+        assert_eq!(read(), None);
         reread().write(&path).unwrap();
-        assert_eq!(Reread::read(&path), Some(reread()));
+        assert_eq!(read(), Some(reread()));
         let text = reread().to_string();
         let back = Reread { again: at(-1), ..reread() }.to_string();
         for wrong in [
@@ -153,7 +154,7 @@ mod tests {
             "reread 1 x y z pd\n",
         ] {
             fs::write(directory.path().join("roster.reread"), wrong).unwrap();
-            assert_eq!(Reread::read(&path), None, "{wrong:?}");
+            assert_eq!(read(), None, "{wrong:?}");
         }
         let many = Reread { sources: (0..500).map(|n| format!("s{n}")).collect(), ..reread() };
         assert!(many.write(&path).is_err());
