@@ -109,10 +109,10 @@ fn a_report_reads_rotated_and_damaged_files_and_says_what_is_gone() {
     assert_eq!(told["logins"].as_array().map(Vec::len), Some(4));
     let gaps = told["gaps"].to_string();
     for words in [
-        "1 records are missing between number 1 (",
+        "1 record is missing between number 1 (",
         ") and number 3 (",
         "2 lines of the audit file could not be read",
-        "1 rotated files of",
+        "1 rotated file of",
     ] {
         assert!(gaps.contains(words), "{gaps}");
     }
@@ -120,7 +120,7 @@ fn a_report_reads_rotated_and_damaged_files_and_says_what_is_gone() {
     // What was written last is gone too, and the module has counted it.
     suite.host.must(&format!("cp {AUDIT} /var/log/authkeys.kept && : >{AUDIT}"));
     let gaps = json_report(&suite, "")["gaps"].to_string();
-    let last = "the last 1 records are missing: 5 were counted since the boot, and the last one that is there is number 4 (";
+    let last = "the last record is missing: 5 were counted since the boot, and the last one that is there is number 4 (";
     assert!(gaps.contains(last), "{gaps}");
     suite.host.must(&format!("cat /var/log/authkeys.kept >{AUDIT}"));
     // Whatever others could have written is not trusted.

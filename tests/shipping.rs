@@ -122,7 +122,7 @@ fn what_rsyslog_ships_arrives_whole_and_in_order_whatever_becomes_of_the_server(
     assert!(code == Some(0) && said.contains("records of 1 of them are here"), "{said}");
     suite.host.must("sed -i /.seq.:7,/d /srv/records/127.0.0.1/decisions.jsonl");
     let (code, said) = report(&suite, "testhost sender=127.0.0.1\n");
-    assert!(code == Some(1) && said.contains("testhost: 1 records are missing between number 6 ("), "{said}");
+    assert!(code == Some(1) && said.contains("testhost: 1 record is missing between number 6 ("), "{said}");
     let (code, said) = report(&suite, "testhost\nother sender=127.0.0.1\n");
     assert!(code == Some(1) && said.contains(" records of testhost came from 127.0.0.1, "), "{said}");
 }

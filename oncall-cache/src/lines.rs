@@ -170,8 +170,8 @@ fn names(path: &Path, gaps: &mut Vec<String>) -> Vec<PathBuf> {
     let (path, compressed) = (path.display(), all(Kind::Compressed).count());
     if compressed > 0 {
         gaps.push(format!(
-            "{compressed} rotated files of {path} are compressed and were not read; decompress them, and let \
-             logrotate say `nocompress`"
+            "{} of {path}, compressed and not read; decompress, and let logrotate say `nocompress`",
+            host::output::counted(compressed, "rotated file")
         ));
     }
     gaps.extend(
@@ -279,7 +279,7 @@ mod tests {
             read.push(line.unwrap_or("-").to_string());
         });
         assert_eq!(read.join(" "), "one - two three - four five six");
-        assert!(gaps.len() == 2 && gaps[0].starts_with("1 rotated files of "), "{gaps:?}");
+        assert!(gaps.len() == 2 && gaps[0].starts_with("1 rotated file of "), "{gaps:?}");
         assert!(gaps[1].ends_with("log.jsonl.swp: not read: not a name that logrotate gives"), "{gaps:?}");
         let mut gaps = Vec::new();
         assert!(Files::of(&directory.path().join("none"), Keeper::Root, &mut gaps).files.is_empty());

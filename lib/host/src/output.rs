@@ -28,6 +28,11 @@ pub fn counted(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
+/// So many, in the words for one or for more: `1 record is missing`, `2 records are missing`.
+pub fn agreed(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// Is somebody looking on?
 pub fn is_watched() -> bool {
     #[allow(clippy::disallowed_methods, reason = "nothing is written")]

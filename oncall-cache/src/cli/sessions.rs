@@ -10,11 +10,11 @@ oncall-cache sessions [--full] [--json]
 
 /// Behind the help.
 pub const HELP: &str = "\
-A session that is open stays open when the shift ends. This shows it; with --end
-or --person it ends what runs there by other rights than the person's own, and
-connections to shared accounts. What a session holds is told by what its
-processes descend from, and by login uid, audit session and cgroup; what these
-do not agree on is listed, and never ended.
+A session that is open stays open when the shift ends, unless [policy.end] ends
+it. This shows it; with --end or --person it ends what runs there by other
+rights than the person's own, and connections to shared accounts. What a session
+holds is told by what its processes descend from, and by login uid, audit
+session and cgroup; what these do not agree on is listed, and never ended.
 
 Exit status: 0, everybody in a session may still be there; 1, somebody's right
 has ended; 2, cannot tell. With --end or --person: 0, all of it has ended; 1,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use host::output::agreed;
 use policy::{Reason, Timestamp, Verdict};
 use record::{Effect, Phase, Record, Token};
 
@@ -404,16 +405,17 @@ impl<'a> Replay<'a> {
         }
         self.told.logins.sort_by_key(|login| (login.decided, login.place));
         gaps.extend(self.numbers.told());
-        let mut say = |count: u64, what: &str| {
+        let mut say = |count: u64, one: &str, more: &str, what: &str| {
             if count > 0 {
-                gaps.push(format!("{count} {what}"));
+                gaps.push(format!("{} {what}", agreed(count, one, more)));
             }
         };
-        say(self.unread, "lines of the audit file could not be read");
-        say(self.unnumbered, "records have no number: others may be missing among them");
-        say(self.lost, "records are too many to show; ask for a shorter time");
+        say(self.unread, "line", "lines", "of the audit file could not be read");
+        say(self.unnumbered, "record has", "records have", "no number: others may be missing too");
+        say(self.lost, "record is", "records are", "too many to show; ask for a shorter time");
         for (who, count) in &self.dropped {
-            gaps.push(format!("{count} records of {who} were dropped: too many in a minute"));
+            let dropped = agreed(*count, &format!("record of {who} was"), &format!("records of {who} were"));
+            gaps.push(format!("{dropped} dropped: too many in a minute"));
         }
         if let Some(oldest) = self.oldest.filter(|oldest| *oldest > self.period.since) {
             gaps.push(format!("the oldest record is from {oldest}; nothing is known from before"));
@@ -526,9 +528,9 @@ mod tests {
             [
                 "3 records are missing between number 4 (2026-11-20T09:00:05Z) and number 8 (2026-11-20T09:00:06Z): they could not be written, or were removed",
                 "2 lines of the audit file could not be read",
-                "1 records have no number: others may be missing among them",
+                "1 record has no number: others may be missing too",
                 "9940 records of bob were dropped: too many in a minute",
-                "1 records of bob- were dropped: too many in a minute",
+                "1 record of bob- was dropped: too many in a minute",
                 "3 records of uid=7 were dropped: too many in a minute",
             ]
         );

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use host::output::agreed;
 use policy::Timestamp;
 
 /// How much later than its successors a record may be written: two logins at once.
@@ -85,21 +86,34 @@ impl Numbers {
 
     /// The missing ones, a line for each place.
     pub fn told(&self) -> Vec<String> {
-        const WHY: &str = "they could not be written, or were removed";
         let places = self.places.iter().filter(|place| place.missing > 0);
         let mut told: Vec<String> = places
             .map(|Place { after, before, missing, .. }| {
                 let boot = if before.number <= after.number { ", after a boot" } else { "" };
                 format!(
-                    "{missing} records are missing between number {} ({}) and number {} ({}{boot}): {WHY}",
-                    after.number, after.at, before.number, before.at
+                    "{} missing between number {} ({}) and number {} ({}{boot}): {}",
+                    agreed(*missing, "record is", "records are"),
+                    after.number,
+                    after.at,
+                    before.number,
+                    before.at,
+                    why(*missing)
                 )
             })
             .collect();
         if self.others > 0 {
-            told.push(format!("{} more records are missing in between: {WHY}", self.others));
+            let missing = agreed(self.others, "more record is", "more records are");
+            told.push(format!("{missing} missing in between: {}", why(self.others)));
         }
         told
+    }
+}
+
+/// What may have become of so many.
+fn why(missing: u64) -> &'static str {
+    match missing {
+        1 => "it could not be written, or was removed",
+        _ => "they could not be written, or were removed",
     }
 }
 
@@ -132,8 +146,12 @@ impl RecordCount {
                 (before, format!("and the last one that is there, number {number} ({at}), is from before it"))
             }
         };
-        let text =
-            format!("the last {missing} records are missing: {before} were counted since the boot, {end}");
+        let missed = match missing {
+            1 => "the last record is missing".to_string(),
+            _ => format!("the last {missing} records are missing"),
+        };
+        let counted = agreed(before, "was", "were");
+        let text = format!("{missed}: {counted} counted since the boot, {end}");
         (missing > 0).then_some(Behind { missing, text })
     }
 }
@@ -175,19 +193,19 @@ mod tests {
 
     #[test]
     fn where_some_are_missing_is_told() {
-        const WHY: &str = "they could not be written, or were removed";
+        const WHY: &str = "it could not be written, or was removed";
         let at = |seconds: u32| format!("1970-01-01T00:00:0{seconds}Z");
         assert_eq!(
             numbers(&[4, 7, 6, 1, 3]).told(),
             [
-                format!("1 records are missing between number 4 ({}) and number 7 ({}): {WHY}", at(0), at(1)),
-                format!("1 records are missing between number 1 ({}) and number 3 ({}): {WHY}", at(3), at(4)),
+                format!("1 record is missing between number 4 ({}) and number 7 ({}): {WHY}", at(0), at(1)),
+                format!("1 record is missing between number 1 ({}) and number 3 ({}): {WHY}", at(3), at(4)),
             ]
         );
         assert_eq!(
             numbers(&[9, 2]).told(),
             [format!(
-                "1 records are missing between number 9 ({}) and number 2 ({}, after a boot): {WHY}",
+                "1 record is missing between number 9 ({}) and number 2 ({}, after a boot): {WHY}",
                 at(0),
                 at(1)
             )]
@@ -200,7 +218,11 @@ mod tests {
         let missing = |before, after, last| {
             let behind = RecordCount { before, after }.behind(last);
             behind.map_or(0, |behind| {
-                let begin = format!("the last {} records are missing: {before} were counted", behind.missing);
+                let begin = match (behind.missing, before) {
+                    (1, 1) => "the last record is missing: 1 was counted".to_string(),
+                    (1, _) => format!("the last record is missing: {before} were counted"),
+                    (more, _) => format!("the last {more} records are missing: {before} were counted"),
+                };
                 assert!(behind.text.starts_with(&begin), "{}", behind.text);
                 behind.missing
             })
@@ -209,7 +231,8 @@ mod tests {
         assert_eq!(missing(7, 9, last(9)), 0, "written meanwhile");
         assert_eq!(missing(0, 0, None), 0);
         assert_eq!(missing(7, 7, last(5)), 2);
-        assert_eq!(missing(7, 7, None), 7);
+        assert_eq!(missing(7, 7, last(6)), 1);
+        assert_eq!((missing(7, 7, None), missing(1, 1, None)), (7, 1));
         assert_eq!(missing(3, 3, last(812)), 3, "all since the boot");
     }
 }

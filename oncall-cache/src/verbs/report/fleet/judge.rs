@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use host::output::agreed;
 use policy::{Span, Timestamp};
 
 use super::collected::{Boot, Collected, Host};
@@ -48,8 +49,12 @@ fn of_all(collected: &Collected) -> Vec<Finding> {
     let finding = |kind, text| Finding { host: String::new(), kind, text };
     let mut all = Vec::new();
     for ((sender, host), forged) in &collected.forged {
+        let (records, count) = match forged.count {
+            1 => ("record", "it does not count"),
+            _ => ("records", "they do not count"),
+        };
         let text = format!(
-            "{} records of {host} came from {sender}, {} to {}: they do not count; if that is its name for the log \
+            "{} {records} of {host} came from {sender}, {} to {}: {count}; if that is its name for the log \
              server, write sender={sender} into the inventory",
             forged.count, forged.first, forged.last
         );
@@ -57,17 +62,28 @@ fn of_all(collected: &Collected) -> Vec<Finding> {
     }
     let Collected { unread, senderless, hostless, lost, .. } = collected;
     let counts = [
-        ("unreadable", unread, "lines are no records"),
+        ("unreadable", unread, "line is no record", "lines are no records"),
         (
             "sender",
             senderless,
+            "record lies where nobody knows who sent it: any host can have written it",
             "records lie where nobody knows who sent them: any host can have written them",
         ),
-        ("host", hostless, "records do not say of which host they are"),
-        ("too-many", lost, "records are of too many hosts, boots or holes to be looked at"),
+        (
+            "host",
+            hostless,
+            "record does not say of which host it is",
+            "records do not say of which host they are",
+        ),
+        (
+            "too-many",
+            lost,
+            "record is of too many hosts, boots or holes to be looked at",
+            "records are of too many hosts, boots or holes to be looked at",
+        ),
     ];
-    let counted = counts.into_iter().filter(|(_, count, _)| **count > 0);
-    all.extend(counted.map(|(kind, count, what)| finding(kind, format!("{count} {what}"))));
+    let counted = counts.into_iter().filter(|(_, count, ..)| **count > 0);
+    all.extend(counted.map(|(kind, count, one, more)| finding(kind, agreed(*count, one, more))));
     all
 }
 
@@ -112,7 +128,8 @@ impl<'a> Judged<'a> {
             }
         }
         for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > MOST_PLACES) {
-            let text = format!("{} more places of this kind: {kind}", count - MOST_PLACES);
+            let more = agreed((count - MOST_PLACES) as u64, "more place", "more places");
+            let text = format!("{more} of this kind: {kind}");
             all.push(Finding { host: name.to_string(), kind: "more", text });
         }
         all
@@ -128,7 +145,10 @@ impl<'a> Judged<'a> {
             None if has_inventory => {
                 self.find(
                     "not-in-inventory",
-                    format!("reports, and is not in the inventory: {} records", self.host.records),
+                    format!(
+                        "reports, and is not in the inventory: {}",
+                        agreed(self.host.records, "record", "records")
+                    ),
                 );
             }
             _ => {}
@@ -176,11 +196,12 @@ impl<'a> Judged<'a> {
         }
         for (id, claim) in claims.0.iter().filter(|(id, _)| !self.host.boots.contains_key(**id)) {
             if claim.at >= self.since && claim.last > 0 {
-                let (last, at) = (claim.last, claim.at);
-                self.find(
-                    "missing",
-                    format!("all {last} records of {} are missing, which was before {at}", named(id)),
-                );
+                let (boot, at) = (named(id), claim.at);
+                let text = match claim.last {
+                    1 => format!("the only record of {boot} is missing, which was before {at}"),
+                    last => format!("all {last} records of {boot} are missing, which was before {at}"),
+                };
+                self.find("missing", text);
             }
         }
         self.ends(&claims);
@@ -192,9 +213,8 @@ impl<'a> Judged<'a> {
             && first.at >= self.since
         {
             let text = format!(
-                "the first {} records of {} are missing: number {} ({}) is the first that is here",
-                first.number - 1,
-                named(id),
+                "{} missing: number {} ({}) is the first that is here",
+                those("first", first.number - 1, id),
                 first.number,
                 first.at
             );
@@ -204,8 +224,8 @@ impl<'a> Judged<'a> {
         {
             if before.at >= self.since && after.at < self.until {
                 let text = format!(
-                    "{} records are missing between number {} ({}) and number {} ({}) of {}",
-                    before.number - after.number - 1,
+                    "{} missing between number {} ({}) and number {} ({}) of {}",
+                    agreed(before.number - after.number - 1, "record is", "records are"),
                     after.number,
                     after.at,
                     before.number,
@@ -222,9 +242,8 @@ impl<'a> Judged<'a> {
         let Some(last) = boot.numbers.runs().last().map(|run| run.last) else { return };
         if last.number < claim.last && claim.at >= self.since {
             let text = format!(
-                "the last {} records of {} are missing: number {} ({}) is the last that is here, and the boot of {} knows of {}",
-                claim.last - last.number,
-                named(id),
+                "{} missing: number {} ({}) is the last that is here, and the boot of {} knows of {}",
+                those("last", claim.last - last.number, id),
                 last.number,
                 last.at,
                 claim.at,
@@ -274,16 +293,12 @@ impl<'a> Judged<'a> {
     fn counts(&mut self) {
         let Host { unnumbered, dropped, .. } = *self.host;
         if unnumbered > 0 {
-            self.find(
-                "unnumbered",
-                format!("{unnumbered} records have no number or no boot: others may be missing among them"),
-            );
+            let those = agreed(unnumbered, "record has", "records have");
+            self.find("unnumbered", format!("{those} no number or no boot: others may be missing too"));
         }
         if dropped > 0 {
-            self.find(
-                "dropped",
-                format!("{dropped} records were left out on the host: too many of one person in a minute"),
-            );
+            let those = agreed(dropped, "record was", "records were");
+            self.find("dropped", format!("{those} left out on the host: too many of one person in a minute"));
         }
     }
 }
@@ -292,6 +307,14 @@ impl<'a> Judged<'a> {
 fn named(id: &str) -> String {
     let short: String = id.chars().take(8).collect();
     format!("boot {short}")
+}
+
+/// The first or last so many records of a boot, up to their verb.
+fn those(which: &str, count: u64, id: &str) -> String {
+    match count {
+        1 => format!("the {which} record of {} is", named(id)),
+        _ => format!("the {which} {count} records of {} are", named(id)),
+    }
 }
 
 /// What is known of the end of a boot.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use host::output::counted;
 use policy::{OneLine, Timestamp};
 use serde_json::{Value, json};
 
@@ -34,11 +35,9 @@ impl Fleet {
                 "population unknown: without --inventory nobody can tell which hosts are missing\n",
             ),
             Some(inventory) => {
-                let (all, heard) = (inventory.hosts.len(), self.heard(inventory));
-                let _ = writeln!(
-                    text,
-                    "population: {all} hosts in the inventory; records of {heard} of them are here"
-                );
+                let (all, heard) = (counted(inventory.hosts.len(), "host"), self.heard(inventory));
+                let _ =
+                    writeln!(text, "population: {all} in the inventory; records of {heard} of them are here");
             }
         }
         text.push('\n');
