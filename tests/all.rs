@@ -44,6 +44,7 @@ mod notify;
 mod notify_events;
 mod notify_outage;
 mod notify_page;
+mod notify_vpn;
 mod nss;
 mod packages;
 mod pagerduty;

@@ -62,6 +62,7 @@ need /usr/sbin/postfix postfix
 need prometheus-alertmanager prometheus-alertmanager
 need nft nftables
 need "$(echo /usr/lib/*/rsyslog/omrelp.so)" rsyslog-relp
+need /usr/sbin/openvpn openvpn
 need ruby ruby
 need rubocop rubocop
 # An S3 server: moto, which is not in Debian. Its versions differ in what they do with conditions; this one was measured.

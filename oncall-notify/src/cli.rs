@@ -1,5 +1,6 @@
 //! Arguments and help text, nothing else.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -70,6 +71,19 @@ configuration cannot be read")]
         #[arg(long, value_name = "NAME")]
         person: Option<String>,
     },
+    /// Tell of a VPN login: for OpenVPN's client-connect
+    #[command(after_help = "\
+It reads what OpenVPN says in the environment, tells the oncall-notify that runs
+on this host, and reads no configuration. Who may do so is in [event] of
+notify.toml.
+
+Exit status: always 0 if OpenVPN runs it as client-connect, which refuses
+clients otherwise; what is wrong is on standard error. Without OpenVPN: 64")]
+    Event {
+        /// What OpenVPN puts behind the command; not read
+        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -85,7 +99,10 @@ It sends nothing. Run it as the user that runs the program: it has to be able
 to read the secrets.
 
 Exit status: 0, it is right; 2, it is not: it says where")]
-    Check,
+    Check {
+        /// Look at this text as if it were in the file's place
+        text: Option<PathBuf>,
+    },
 }
 
 #[cfg(test)]
@@ -94,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_page_of_help_fits_a_terminal_and_ends_with_its_exit_status() {
-        for words in [vec![], vec!["run"], vec!["test"], vec!["config", "check"]] {
+        for words in [vec![], vec!["run"], vec!["test"], vec!["event"], vec!["config", "check"]] {
             let asked = ["oncall-notify"].iter().chain(&words).chain(&["--help"]);
             let page = Arguments::definition().try_get_matches_from(asked).unwrap_err().to_string();
             assert!(page.contains("\nExit status: "), "{words:?}: {page}");

@@ -3,6 +3,7 @@
 //! As config.toml: root's file, a key that is not known is an error with its line. Secrets are files that it names.
 
 mod channel;
+mod events;
 mod kinds;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,13 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use channel::{Channel, People};
+pub use events::{Events, PERSON};
 pub use kinds::{
     Gelf, Kind, Mail, MailWay, PagerDuty, Recipient, Slack, SmtpTls, Syslog, Transport, Webhook,
 };
 
 use channel::ChannelSection;
+use events::EventSection;
 
 /// The most channels; each has a thread of its own.
 const MOST_CHANNELS: usize = 16;
@@ -34,6 +37,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Who people are to channels that tell them.
     pub people: People,
+    /// Who may tell of VPN logins, if somebody may.
+    pub events: Option<Events>,
     /// Who is told.
     pub channels: Vec<Channel>,
 }
@@ -41,10 +46,11 @@ pub struct Config {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    files: Spanned<Vec<PathBuf>>,
+    files: Option<Spanned<Vec<PathBuf>>>,
     state: Option<PathBuf>,
     #[serde(default)]
     people: PeopleSection,
+    event: Option<Spanned<EventSection>>,
     #[serde(default)]
     channel: Vec<Spanned<ChannelSection>>,
 }
@@ -87,14 +93,15 @@ impl Config {
 impl File {
     fn check(self, path: &Path) -> Result<Config, Problem> {
         let beside = |name: &Path| path.parent().unwrap_or(Path::new("/")).join(name);
-        let at = self.files.span().start;
-        let files = self.files.into_inner();
-        if files.is_empty() {
+        let at = self.files.as_ref().map_or(0, |files| files.span().start);
+        let files = self.files.map(Spanned::into_inner).unwrap_or_default();
+        if files.is_empty() && self.event.is_none() {
             return Err((
                 at,
                 "`files` names none; the record of this host is /var/log/authkeys/decisions.jsonl".into(),
             ));
         }
+        let events = self.event.map(|event| event.into_inner().check()).transpose()?;
         if let Some(relative) = files.iter().find(|file| !file.is_absolute()) {
             return Err((at, format!("`files` has {}, which does not begin with /", relative.display())));
         }
@@ -113,7 +120,7 @@ impl File {
             return Err((at, text));
         }
         let state = self.state.unwrap_or_else(|| "/var/lib/oncall-notify".into());
-        Ok(Config { files, state: beside(&state), people, channels })
+        Ok(Config { files, state: beside(&state), people, events, channels })
     }
 }
 

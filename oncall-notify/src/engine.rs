@@ -10,7 +10,8 @@ use std::time::Duration;
 use policy::Timestamp;
 
 use crate::channels::recipient;
-use crate::config::{Channel, Config};
+use crate::config::{Channel, Config, PERSON};
+use crate::event;
 use crate::follow::places::{Found, directories, in_order};
 use crate::follow::{Follower, Line};
 use crate::notice::{Notice, One};
@@ -59,7 +60,7 @@ impl Engine {
     ///
     /// # Errors
     /// What cannot be read or made.
-    pub fn open(config: Config, now: Timestamp) -> Result<Self, String> {
+    pub fn open(mut config: Config, now: Timestamp) -> Result<Self, String> {
         let kept = State::load(&config.state)?;
         let first = kept.is_none();
         let mut state = kept.unwrap_or_default();
@@ -70,6 +71,9 @@ impl Engine {
             let spool = Spool::open(&directory, channel.most, state.next)
                 .map_err(|error| format!("{}: {error}", directory.display()))?;
             spools.insert(channel.name.clone(), Arc::new(spool));
+        }
+        if config.events.is_some() {
+            config.files.push(event::journal(&config.state));
         }
         let follower = Follower::new(std::mem::take(&mut state.positions));
         let mut engine = Self { config, follower, state, spools, first, turn: 0 };
@@ -156,12 +160,12 @@ impl Engine {
     fn sort(&mut self, lines: Vec<Line>, now: Timestamp) -> Vec<Outgoing> {
         let mut outgoing = Vec::new();
         for line in lines {
-            let Some(one) = One::read(&line.text, &line.sender) else {
+            let Some(one) = self.understood(&line) else {
                 self.count_unreadable(1, &line.directory);
                 continue;
             };
             // Nobody logged in.
-            if one.get("event") == "test" || !self.state.is_new(&line, &one, now.unix()) {
+            if one.get("event") == "test" || !self.is_news(&line, &one, now.unix()) {
                 continue;
             }
             let sender = format!("{} {}", line.directory.display(), line.sender);
@@ -184,6 +188,25 @@ impl Engine {
             }
         }
         outgoing
+    }
+
+    /// A record; in the one file that only this program writes an event.
+    fn understood(&self, line: &Line) -> Option<One> {
+        let journal = event::journal(&self.config.state);
+        if Some(line.directory.as_path()) != journal.parent() {
+            return One::read(&line.text, &line.sender);
+        }
+        let person = self.config.events.as_ref().map_or(PERSON, |events| events.person.as_str());
+        event::read(&line.text, person)
+    }
+
+    /// Did it not come before, and is it not of a client of the VPN that was there a moment ago?
+    fn is_news(&mut self, line: &Line, one: &One, now: i64) -> bool {
+        if one.get("event") != event::VPN {
+            return self.state.is_new(line, one, now);
+        }
+        let window = self.config.events.as_ref().and_then(|events| events.window);
+        window.is_none_or(|window| self.state.is_first(event::client(one), window.as_seconds(), now))
     }
 
     /// What is told of windows that have ended.

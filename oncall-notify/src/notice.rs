@@ -129,9 +129,25 @@ impl One {
     /// What `line`, a record and nothing before it, says, as `sender` sent it. `None`: it is none.
     pub fn read(line: &str, sender: &str) -> Option<Self> {
         let record = Record::read(line)?;
-        let mut digest = Sha256::new();
-        digest.update(line.trim_end().as_bytes());
-        Some(Self::of(&record, sender, hex(&digest.finalize())))
+        Some(Self::of(&record, sender, id_of(line)))
+    }
+
+    /// Of a line that is no record: these values, written `at`.
+    pub fn made<'v>(line: &str, at: i64, values: impl Iterator<Item = (&'v str, &'v str)>) -> Self {
+        let id = id_of(line);
+        let mut one = Self { id: id.clone(), at, fields: BTreeMap::new() };
+        values.for_each(|(name, value)| one.put(name, value));
+        one.put("notice", &id);
+        one
+    }
+
+    /// Puts a value where it belongs, made inert; an empty one is left out.
+    pub fn put(&mut self, name: &str, value: &str) {
+        if value.is_empty() {
+            self.fields.remove(name);
+        } else {
+            self.fields.insert(name.to_string(), inert(value));
+        }
     }
 
     /// The same of a record that is read already.
@@ -221,6 +237,11 @@ pub const FIELDS: &[&str] = &[
     "right_ends",
     "late",
     "notice",
+    "origin",
+    "common_name",
+    "username",
+    "port",
+    "address",
 ];
 
 /// What happened, in one word.
@@ -345,6 +366,11 @@ impl Notice {
 /// An instant as people read it.
 pub fn instant(unix: i64) -> String {
     Timestamp::from_unix(unix).to_string()
+}
+
+/// What names a line, whenever it is read.
+fn id_of(line: &str) -> String {
+    hex(&Sha256::digest(line.trim_end()))
 }
 
 /// What tells a name from others, for counting: eight bytes of its digest.

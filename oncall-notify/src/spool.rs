@@ -15,6 +15,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::notice::{Many, Notice};
 
+/// The form of these files. Form 1 had no number, and in digests names alone where this one counts others; it is read.
+const VERSION: u32 = 2;
+
+/// What each form has, if it has a number.
+#[derive(Deserialize)]
+struct Numbered {
+    #[serde(default)]
+    version: u32,
+}
+
+/// This form, and the one before.
+#[derive(Serialize, Deserialize)]
+struct Form<E> {
+    #[serde(default)]
+    version: u32,
+    #[serde(flatten)]
+    entry: E,
+}
+
 /// One notice that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -104,6 +123,7 @@ impl Spool {
             changed: Condvar::new(),
         };
         for number in numbers.clone() {
+            spool.must_be_known(number)?;
             let covers = spool.read(number).map(|entry| entry.covers).unwrap_or_default();
             for covered in covers.iter().filter(|covered| **covered != number && numbers.remove(covered)) {
                 spool.remove_file(*covered)?;
@@ -124,7 +144,7 @@ impl Spool {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, number: u64, entry: &Entry) -> io::Result<()> {
-        let text = serde_json::to_vec(entry)?;
+        let text = serde_json::to_vec(&Form { version: VERSION, entry })?;
         publish::place(&self.path(number), 0o600, |temporary| fs::write(temporary, &text))
             .map_err(io::Error::other)
     }
@@ -298,7 +318,24 @@ impl Spool {
     }
 
     fn read(&self, number: u64) -> io::Result<Entry> {
-        Ok(serde_json::from_slice(&fs::read(self.path(number))?)?)
+        let form: Form<Entry> = serde_json::from_slice(&fs::read(self.path(number))?)?;
+        Ok(form.entry)
+    }
+
+    /// Refuses what a later release has written: it means what that one says.
+    fn must_be_known(&self, number: u64) -> io::Result<()> {
+        let form = serde_json::from_slice::<Numbered>(&fs::read(self.path(number))?);
+        match form {
+            Ok(Numbered { version }) if version > VERSION => {
+                let path = self.path(number);
+                let told = format!(
+                    "{} is of form {version}; this release reads forms 1 to {VERSION}",
+                    path.display()
+                );
+                Err(io::Error::other(told))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Removes what was written and does not wait.
@@ -359,6 +396,23 @@ mod tests {
         assert_eq!(again.len(), 2);
         assert_eq!(again.take(|_| false).0, 1);
         assert!(!again.path(3).exists());
+    }
+
+    #[test]
+    fn what_another_release_left_is_read_or_refused_plainly() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path(), 100, 0).unwrap();
+        fill(&spool, 0..1);
+        let file = spool.path(0);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("{\"version\":2,\"recipient\""), "{text}");
+        fs::write(&file, text.replace("\"version\":2,", "")).unwrap();
+        let again = Spool::open(directory.path(), 100, 1).unwrap();
+        assert_eq!(again.take(|_| false), (0, entry("", 0)), "form 1 had no number");
+        fs::write(&file, "{\"version\":3,\"what\":\"else\"}").unwrap();
+        let refused = Spool::open(directory.path(), 100, 1).map(drop).unwrap_err().to_string();
+        assert!(refused.ends_with("is of form 3; this release reads forms 1 to 2"), "{refused}");
+        assert!(file.exists(), "nothing is lost of it");
     }
 
     #[test]

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::follow::{Line, Position};
 use crate::notice::{Many, One};
 
-/// The form of the file.
-const VERSION: u32 = 1;
+/// The form of the file, and the oldest that is read: what it lacks of this one is empty.
+const VERSION: u32 = 2;
+const OLDEST: u32 = 1;
 
 /// The most boots of which is known which of their records came.
 const MOST_BOOTS: usize = 20_000;
@@ -25,8 +26,18 @@ const MOST_WINDOWS: usize = 2_000;
 /// The most windows of one channel that what one sender sent may begin: no sender takes all of them.
 const MOST_WINDOWS_OF_ONE: usize = 500;
 
+/// The most clients of a VPN of which is known when they were told last.
+const MOST_CLIENTS: usize = 10_000;
+
+/// What each form has, and no other may mean something else by.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
+}
+
 /// Everything that is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     version: u32,
     /// The number of the next notice.
@@ -39,6 +50,9 @@ pub struct State {
     pub windows: BTreeMap<String, BTreeMap<String, Window>>,
     /// Lines that were no records.
     pub unreadable: u64,
+    /// Until when a client of the VPN that connects again is not told again, in Unix seconds. Since form 2.
+    #[serde(default)]
+    clients: BTreeMap<String, i64>,
 }
 
 /// Which numbers of a boot's records came.
@@ -54,12 +68,13 @@ pub struct Seen {
 
 /// A time in which one person is told once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Window {
     /// Its end, in Unix seconds.
     pub until: i64,
     /// What is told at its end.
     pub many: Option<Many>,
-    /// Whose record began it.
+    /// Whose record began it. This and what follows: since form 2.
     #[serde(default)]
     sender: String,
     /// Is it of what came late, which is told as one once all of that was read?
@@ -91,11 +106,12 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| problem(error.to_string()))?,
         };
-        let state: Self = serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
-        match state.version {
-            VERSION => Ok(Some(state)),
-            other => Err(problem(format!("is of form {other}; this release reads form {VERSION}"))),
+        let form: Form = serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
+        if !(OLDEST..=VERSION).contains(&form.version) {
+            let told = format!("is of form {}; this release reads forms {OLDEST} to {VERSION}", form.version);
+            return Err(problem(told));
         }
+        serde_json::from_slice(&text).map(Some).map_err(|error| problem(error.to_string()))
     }
 
     /// Keeps it, so that the next run goes on from here.
@@ -128,11 +144,34 @@ impl State {
         seen.take(number, one.at)
     }
 
+    /// Is this the first that is heard of a client for so many seconds? `client`: what is one client.
+    pub fn is_first(&mut self, client: String, length: i64, now: i64) -> bool {
+        // A clock that was set back would make it last.
+        let end = now.saturating_add(length);
+        if self.clients.get(&client).is_some_and(|until| (now + 1..=end).contains(until)) {
+            return false;
+        }
+        if self.clients.len() >= MOST_CLIENTS {
+            self.clients.retain(|_, until| *until > now);
+        }
+        if self.clients.len() >= MOST_CLIENTS
+            && let Some(oldest) =
+                self.clients.iter().min_by_key(|(_, until)| **until).map(|(client, _)| client.clone())
+        {
+            self.clients.remove(&oldest);
+        }
+        self.clients.insert(client, end);
+        true
+    }
+
     /// What to do with a notice that a channel takes: `Some`: it is told at once.
     pub fn offer(&mut self, offer: Offer<'_>, now: i64) -> Option<One> {
         let Offer { channel, length, tells_people, sender, one, is_late } = offer;
         let windows = self.windows.entry(channel.to_string()).or_default();
-        let mut key = format!("{} {} {}", one.get("person"), one.get("event"), one.get("reason"));
+        // Of a VPN's login from where is the news of it. No value has a break of lines: nobody is in another's window, whatever
+        // a record calls them or its reason.
+        let place = if one.get("event") == crate::event::VPN { one.get("rhost") } else { "" };
+        let mut key = [one.get("person"), one.get("event"), one.get("reason"), place].join("\n");
         if !windows.contains_key(&key) {
             let begun = windows.values().filter(|window| window.sender == sender).count();
             if windows.len() >= MOST_WINDOWS || (begun >= MOST_WINDOWS_OF_ONE && tells_people) {
@@ -387,6 +426,18 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_in_the_window_of_another_whatever_a_record_calls_them() {
+        let mut state = State::default();
+        let named = |person: &str, reason: &str| {
+            let mut one = one(person, person, "db1");
+            one.fields.insert("reason".into(), reason.into());
+            Offer { tells_people: true, ..offer(one, false) }
+        };
+        assert!(state.offer(named("alice", "x opened y"), 100).is_some());
+        assert!(state.offer(named("alice opened x", "y"), 100).is_some(), "two people");
+    }
+
+    #[test]
     fn what_is_kept_is_read_again() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(State::load(directory.path()), Ok(None));
@@ -397,5 +448,45 @@ mod tests {
         assert_eq!(State::load(directory.path()), Ok(Some(state)));
         fs::write(file(directory.path()), "{}").unwrap();
         assert!(State::load(directory.path()).is_err());
+    }
+
+    #[test]
+    fn a_state_of_another_form_is_read_whole_or_refused_plainly() {
+        let directory = tempfile::tempdir().unwrap();
+        let load = |text: &str| {
+            fs::write(file(directory.path()), text).unwrap();
+            State::load(directory.path())
+        };
+        // As form 1 was written.
+        let old = r#"{"version":1,"next":7,"positions":[{"path":"/r","inode":3,"offset":9,"head":9,"digest":"d"}],
+            "seen":{"k":{"ranges":[[1,4]],"newest":5,"at":6}},"unreadable":2,"windows":{"c":{"alice opened oncall":{"until":700,
+            "many":{"id":"a","count":2,"people":{"names":["alice"],"more":false},"accounts":{"names":[],"more":false},
+            "hosts":{"names":["db1"],"more":true},"events":{"names":[],"more":false},"first":1,"last":2,"crowded":false}}}}}"#;
+        let mut state = load(old).unwrap().unwrap();
+        assert_eq!((state.next, state.unreadable, state.positions.len(), state.seen.len()), (7, 2, 1, 1));
+        assert_eq!(state.ended("c", 600, false, 700)[0].hosts.count(), (1, true));
+        let newer = old.replace("\"version\":1", "\"version\":3").replace("\"seen\"", "\"came\"");
+        let refused = load(&newer).unwrap_err();
+        assert!(refused.ends_with("state.json: is of form 3; this release reads forms 1 to 2"), "{refused}");
+        let odd = load(&old.replace("\"unreadable\"", "\"later\":1,\"unreadable\"")).unwrap_err();
+        assert!(odd.contains("unknown field `later`"), "half of it is not read: {odd}");
+    }
+
+    #[test]
+    fn a94_a_client_that_comes_again_is_told_once_in_a_window() {
+        let mut state = State::default();
+        let client = |name: &str| name.to_string();
+        assert!(state.is_first(client("alice"), 600, 1_000));
+        assert!(!state.is_first(client("alice"), 600, 1_000) && !state.is_first(client("alice"), 600, 1_599));
+        assert!(state.is_first(client("bob"), 600, 1_599));
+        assert!(
+            state.is_first(client("alice"), 600, 1_600),
+            "the window has an end, however often she comes"
+        );
+        assert!(state.is_first(client("alice"), 600, 100), "a clock that was set back holds nothing up");
+        for number in 0..2 * MOST_CLIENTS {
+            state.is_first(number.to_string(), 600, 2_000);
+        }
+        assert_eq!(state.clients.len(), MOST_CLIENTS);
     }
 }

@@ -51,26 +51,31 @@ const ALWAYS: &[&str] = &["digest", "revoke"];
 pub const TEMPLATE: &str = "\
 {% if event == 'refused' %}{{ person or 'somebody' }}: refused {{ account }} on {{ host }} by {{ service }} ({{ reason }})\
 {% elif event == 'closed' %}{{ person or 'somebody' }}: left {{ account }} on {{ host }}\
+{% elif event == 'vpn' %}{{ person or 'somebody' }}: connected to the VPN of {{ host }} as {{ common_name or username }}\
 {% elif event == 'heartbeat' %}{{ host }} keeps records\
 {% elif event == 'would-end' %}{{ person or 'somebody' }}: still in {{ account }} on {{ host }} by {{ service }}, and not any more on call or let in ({{ reason }})\
 {% else %}{{ person or 'somebody' }}: {{ account }} on {{ host }} by {{ service }}\
 {% if reason %} ({{ reason }}){% endif %}{% endif %}, {{ time }}\
-{% if rhost %}, from {{ rhost }}{% endif %}{% if tty %}, {{ tty }}{% endif %}\
+{% if rhost %}, from {{ rhost }}{% endif %}{% if address %}, as {{ address }}{% endif %}{% if tty %}, {{ tty }}{% endif %}\
 {% if why %}, why: {{ why }}{% endif %}\
 {% if late %}, late: this host knew of the shift since {{ late }}{% endif %}\
-{% if sender and sender != host %}, sent by {{ sender }}{% endif %}, id {{ id or notice }}";
+{% if sender and sender != host %}, sent by {{ sender }}{% endif %}\
+{% if origin %}, told by {{ origin }}{% endif %}, id {{ id or notice }}";
 
 /// What a person is told of what their own name opened.
 pub const PERSONAL: &str = "\
-Your name ({{ person }}) opened {{ account }} on {{ host }} by {{ service }}.
-Time: {{ time }}
+{% if event == 'vpn' %}Your name ({{ person }}) connected to the VPN of {{ host }}.
+{% else %}Your name ({{ person }}) opened {{ account }} on {{ host }} by {{ service }}.
+{% endif %}Time: {{ time }}
 From: {{ rhost or 'no network' }}{% if tty %}, terminal {{ tty }}{% endif %}
-{% if fingerprint %}Key: {{ fingerprint }}
+{% if event == 'vpn' %}As: {{ common_name or 'no certificate' }}{% if username %}, user {{ username }}{% endif %}{% if address %}, address in the VPN {{ address }}{% endif %}
+Told by: {{ origin }}
+{% endif %}{% if fingerprint %}Key: {{ fingerprint }}
 {% endif %}{% if reason %}Why it was let in: {{ reason }}{% if why %}, {{ why }}{% endif %}
 {% endif %}{% if late %}Late: the host knew of the shift since {{ late }}
 {% endif %}{% if sender and sender != host %}Sent by: {{ sender }}
 {% endif %}Record: {{ id or notice }}
-{% if revoke %}If this was not you: {{ revoke }}{% endif %}";
+{% if revoke %}If this was not you: {{ revoke }}{% if event == 'vpn' %}, and have the VPN's key or password withdrawn{% endif %}{% endif %}";
 
 /// What is told of many.
 pub const DIGEST: &str = "\

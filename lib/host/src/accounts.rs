@@ -92,6 +92,14 @@ fn is_current(shadow: &[u8], account: &str, now: Timestamp) -> bool {
     }
 }
 
+/// The uid of a user; `None`: this host knows none of that name.
+///
+/// # Errors
+/// Name services do not answer.
+pub fn uid_of(name: &str) -> Result<Option<u32>, Errno> {
+    Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))
+}
+
 /// The name that belongs to a uid.
 pub fn name_of(uid: Uid) -> Option<String> {
     User::from_uid(uid).ok().flatten().map(|user| user.name)

@@ -158,16 +158,30 @@ fn deliver(channel: &Channel, people: &People, entry: &Entry) -> Result<(), Fail
 pub fn message<'n>(channel: &Channel, people: &People, entry: &'n Entry) -> Result<Message<'n>, Failure> {
     let (subject, text) = channel.words.say(&entry.notice, &people.revoke);
     let (reader, rest) = if channel.kind.tells_people() {
-        let address = people.address(&entry.recipient);
-        let address = address.ok_or_else(|| {
-            Failure::never(format_args!("no mail address of `{}` is known", entry.recipient))
-        })?;
+        let person = reader(entry)?;
+        let address = people.address(person);
+        let address =
+            address.ok_or_else(|| Failure::never(format_args!("no mail address of `{person}` is known")))?;
         (Some(address), vec![])
     } else {
         let rest = entry.recipient.split(BETWEEN).filter(|address| !address.is_empty());
         (None, rest.map(str::to_string).collect())
     };
     Ok(Message { notice: &entry.notice, subject, text, reader, rest })
+}
+
+/// The person whom it is for. What waited when the channel told everybody is for whom it is about.
+fn reader(entry: &Entry) -> Result<&str, Failure> {
+    if !entry.recipient.is_empty() {
+        return Ok(&entry.recipient);
+    }
+    match &entry.notice {
+        Notice::Many(many) if many.people.count() > (1, false) => {
+            let people = many.people.count().0;
+            Err(Failure::never(format_args!("it is about {people} people, from before it told each of them")))
+        }
+        notice => Ok(notice.person()),
+    }
 }
 
 /// A client for one attempt.
@@ -235,6 +249,22 @@ mod tests {
         for status in [301, 401, 403, 404, 500, 503] {
             assert!(matches!(judged(status, None), Err(Failure::Later(_, None))), "{status}");
         }
+    }
+
+    #[test]
+    fn what_waited_when_a_channel_told_everybody_is_for_whom_it_is_about() {
+        let one = |person: &str| crate::notice::One {
+            id: "a".into(),
+            at: 0,
+            fields: [("person".to_string(), person.to_string())].into(),
+        };
+        let entry = |notice| Entry { covers: vec![], recipient: String::new(), notice };
+        assert_eq!(reader(&entry(Notice::One(one("alice")))), Ok("alice"));
+        let mut many = crate::notice::Many::of(&one("alice"));
+        assert_eq!(reader(&entry(Notice::Many(many.clone().into()))), Ok("alice"));
+        many.add(&one("bob"));
+        let told = reader(&entry(Notice::Many(many.into()))).unwrap_err();
+        assert!(matches!(told, Failure::Never(why) if why.starts_with("it is about 2 people")));
     }
 
     #[test]

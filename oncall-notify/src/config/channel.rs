@@ -138,13 +138,16 @@ impl ChannelSection {
     }
 }
 
+/// What was done in somebody's name.
+const OF_A_PERSON: &str = "event in ['opened', 'vpn']";
+
 fn usual(kind: &Kind) -> Usual {
     let (filter, template, medium, is_for_people) = match kind {
         Kind::Slack(slack) if slack.to == Recipient::Person => {
-            ("event == 'opened'", words::PERSONAL, Medium::Slack, true)
+            (OF_A_PERSON, words::PERSONAL, Medium::Slack, true)
         }
         Kind::Slack(_) => ("event in ['opened', 'refused']", words::TEMPLATE, Medium::Slack, true),
-        Kind::Mail(mail) if mail.to.is_empty() => ("event == 'opened'", words::PERSONAL, Medium::Plain, true),
+        Kind::Mail(mail) if mail.to.is_empty() => (OF_A_PERSON, words::PERSONAL, Medium::Plain, true),
         Kind::Mail(_) => ("event in ['opened', 'refused']", words::TEMPLATE, Medium::Plain, true),
         Kind::PagerDuty(_) => ("reason == 'break-glass'", words::TEMPLATE, Medium::Line, false),
         Kind::Webhook(_) => ("true", words::TEMPLATE, Medium::Plain, false),
@@ -154,7 +157,7 @@ fn usual(kind: &Kind) -> Usual {
 }
 
 /// A length of time between a second and a week, or `none`.
-fn length(key: &str, written: Option<&str>, usual: &str) -> Result<Option<Span>, String> {
+pub fn length(key: &str, written: Option<&str>, usual: &str) -> Result<Option<Span>, String> {
     match written.unwrap_or(usual) {
         "none" => Ok(None),
         text => {

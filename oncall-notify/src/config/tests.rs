@@ -15,7 +15,7 @@ fn channel(rest: &str) -> Result<Channel, String> {
 #[test]
 fn each_kind_is_read_with_what_is_usual_for_it() {
     let slack = channel("slack = { token_file = \"slack-token\", to = \"person\" }").unwrap();
-    assert!(slack.kind.tells_people() && slack.filter == "event == 'opened'");
+    assert!(slack.kind.tells_people() && slack.filter == "event in ['opened', 'vpn']");
     assert_eq!(
         (slack.window.map(|w| w.as_seconds()), slack.digest_after.map(|w| w.as_seconds())),
         (Some(600), Some(3600))
@@ -41,6 +41,37 @@ fn each_kind_is_read_with_what_is_usual_for_it() {
     ] {
         assert!(channel(good).is_ok(), "{good}: {:?}", channel(good));
     }
+}
+
+#[test]
+fn vpn_logins_are_heard_of_whom_root_names() {
+    let whole = |text: &str| {
+        let text =
+            format!("{text}[[channel]]\nname = \"c\"\ngelf = {{ server = \"logs\", transport = \"tcp\" }}\n");
+        Config::parse(Path::new("/etc/authkeys/notify.toml"), text.as_bytes())
+            .map_err(|error| error.to_string())
+    };
+    let config = whole("[event]\nusers = [\"openvpn\", \"0\"]\n").unwrap();
+    let events = config.events.unwrap();
+    assert!(config.files.is_empty() && events.users == ["openvpn", "0"] && events.person == PERSON);
+    assert_eq!((events.window.map(|window| window.as_seconds()), events.most_a_minute), (Some(600), 600));
+    let own = whole("[event]\nusers = [\"0\"]\nwindow = \"none\"\nperson = \"common_name|upper\"\n").unwrap();
+    assert_eq!(own.events.as_ref().map(|events| events.window), Some(None));
+    assert_eq!(own.events.unwrap().uids(), Ok([(0, "0".to_string())].into()));
+    for (section, problem) in [
+        ("users = []", ":2: `users` names nobody"),
+        ("users = [\"nobody\"]", "give OpenVPN a user of its own"),
+        ("users = [\"65534\"]", "give OpenVPN a user of its own"),
+        ("users = [\"0\"]\nwindow = \"8d\"", ":3: `window` is 1s to 7d"),
+        ("users = [\"0\"]\nmost_a_minute = 0", ":3: `most_a_minute` is 1 to 60000"),
+        ("users = [\"0\"]\nperson = \"usrname\"", "did you mean `username`"),
+        ("users = [\"0\"]\nusr = 1", "unknown key `usr`"),
+        ("window = \"10m\"", "missing field `users`"),
+    ] {
+        let refused = whole(&format!("[event]\n{section}\n")).map(drop).unwrap_err();
+        assert!(refused.contains(problem), "{section}: {refused}");
+    }
+    assert!(whole("").map(drop).unwrap_err().contains("`files` names none"));
 }
 
 #[test]

@@ -1,15 +1,25 @@
 //! `config check`: may this program run with that file, and what will it do?
 
+use std::io::Read;
 use std::path::Path;
 
 use host::said::{CANNOT_TELL, Said};
 use host::secret::Secret;
 
 use super::load;
+use crate::config::{Config, Events};
+
+/// The longest text that is looked at, in bytes.
+const LARGEST: u64 = 1024 * 1024;
 
 /// Reads the configuration, its templates and its secrets; sends nothing.
-pub fn run(path: &Path) -> Said {
-    let config = match load(path) {
+/// `text`: what may be put in its place, wherever it lies; what it names is looked for beside that place.
+pub fn run(path: &Path, text: Option<&Path>) -> Said {
+    let config = match text {
+        None => load(path),
+        Some(text) => proposed(path, text),
+    };
+    let config = match config {
         Ok(config) => config,
         Err(said) => return said,
     };
@@ -25,14 +35,28 @@ pub fn run(path: &Path) -> Said {
             problems.extend(problem.map(|problem| format!("channel {}: {problem}", channel.name)));
         }
     }
-    for file in &config.files {
-        let is_pattern = file.to_string_lossy().contains('*');
-        if !is_pattern && let Err(error) = std::fs::metadata(file) {
-            problems.push(format!("{}: {error}; it is followed once it is there", file.display()));
-        }
+    if let Some(Err(problem)) = config.events.as_ref().map(Events::uids) {
+        problems.push(problem);
     }
+    let unseen =
+        config.files.iter().filter(|file| !file.to_string_lossy().contains('*')).filter_map(|file| {
+            let error = std::fs::metadata(file).err()?;
+            Some(format!("{}: {error}; it is followed once it is there", file.display()))
+        });
+    let unseen: Vec<String> = unseen.collect();
     let lines = config.channels.iter().map(|channel| format!("{:<16}  {}", channel.name, channel.filter));
     let answer = format!("channel           takes\n{}", lines.collect::<Vec<_>>().join("\n"));
-    let code = if problems.is_empty() { 0 } else { CANNOT_TELL };
-    Said::text(answer).notes(problems).exit(code)
+    // What is to be followed may come with what is to be put in its place.
+    let is_right = problems.is_empty() && (unseen.is_empty() || text.is_some());
+    Said::text(answer).notes(problems).notes(unseen).exit(if is_right { 0 } else { CANNOT_TELL })
+}
+
+fn proposed(path: &Path, text: &Path) -> Result<Config, Said> {
+    let read = std::fs::File::open(text).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(LARGEST).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let bytes =
+        read.map_err(|error| Said::failure(CANNOT_TELL, format_args!("{}: {error}", text.display())))?;
+    Config::parse(path, &bytes).map_err(|error| Said::failure(CANNOT_TELL, error))
 }

@@ -1,6 +1,7 @@
 //! The commands: each says what it has to say, and main.rs prints it.
 
 pub mod config_check;
+pub mod event;
 pub mod run;
 pub mod test;
 

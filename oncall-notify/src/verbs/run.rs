@@ -15,6 +15,8 @@ use crate::channels::{message, recipient};
 use crate::config::Config;
 use crate::courier::Courier;
 use crate::engine::{Engine, make, takes};
+use crate::event::listen::Listener;
+use crate::event::{self, SOCKET};
 use crate::follow::Follower;
 use crate::notice::{Notice, One};
 use crate::spool::Entry;
@@ -46,12 +48,19 @@ pub fn run(path: &Path) -> Said {
         }
         Err(error) => return Said::failure(CANNOT_TELL, error),
     };
-    let said = match Engine::open(config, now()) {
+    let said = match Engine::open(config, now()).and_then(|engine| hear(&engine).map(|()| engine)) {
         Ok(engine) => follow(engine),
         Err(problem) => Said::failure(CANNOT_TELL, problem),
     };
     drop(lock);
     said
+}
+
+/// Hears of events from now on, if somebody may tell of some.
+fn hear(engine: &Engine) -> Result<(), String> {
+    let Some(events) = &engine.config.events else { return Ok(()) };
+    let listener = Listener::open(events, Path::new(SOCKET), &event::journal(&engine.config.state))?;
+    listener.start().map_err(|error| format!("events have no thread: {error}"))
 }
 
 fn follow(mut engine: Engine) -> Said {
