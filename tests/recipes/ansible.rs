@@ -149,6 +149,51 @@ fn the_role_refuses_metrics_where_nobody_reads_them() {
     assert!(!said.contains(refused) && said.contains(starts), "{said}");
 }
 
+/// Who is told is looked at before it is written, and by a secret that is there.
+#[test]
+fn the_role_sets_up_notices() {
+    let host = machine();
+    host.must(
+        "ln -sf /run/suite/build/oncall-notify /usr/bin/oncall-notify && groupadd -f oncall-notify
+         mkdir -p /etc/authkeys /var/log/authkeys && touch /var/log/authkeys/decisions.jsonl
+         echo xoxb-1 >/etc/authkeys/slack-token && chmod 640 /etc/authkeys/slack-token
+         printf '#!/bin/sh\n' >/usr/bin/systemctl",
+    );
+    // systemd did not boot this machine: of the last task it is known that it comes.
+    let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    \
+                - ansible.builtin.include_vars: roles/authkeys/vars/main.yml\n    \
+                - ansible.builtin.include_role: {name: authkeys, tasks_from: notify}\n";
+    host.write(&format!("{ROLE}/notify.yml"), play, 0o644);
+    let run = |notify: &Value| {
+        host.write("/root/variables.json", json!({ "authkeys_notify": notify }).to_string(), 0o644);
+        let said =
+            ansible(&host, "ansible-playbook -i localhost, -c local notify.yml -e @/root/variables.json");
+        text(&said)
+    };
+    let mut notify = json!({
+        "files": ["/var/log/authkeys/decisions.jsonl"], "people": {"mail_domain": "example.com"},
+        "channel": [{"name": "you", "window": "5m", "slack": {"token_file": "slack-token", "to": "person"}}],
+    });
+    let tells = "TASK [authkeys : Tell them]";
+    let said = run(&notify);
+    assert!(said.contains(tells), "{said}");
+    assert_eq!(read_toml(&host, "/etc/authkeys/notify.toml"), notify);
+    assert_eq!(
+        host.must(
+            "stat -c '%U:%G %a' /var/log/authkeys /var/log/authkeys/decisions.jsonl /etc/authkeys/notify.toml"
+        ),
+        "root:oncall-notify 750\nroot:oncall-notify 640\nroot:root 644\n"
+    );
+    let there = host.read("/etc/authkeys/notify.toml");
+    notify["channel"][0]["slack"]["token_file"] = "elsewhere".into();
+    let said = run(&notify);
+    assert!(said.contains("channel you: /etc/authkeys/elsewhere") && !said.contains(tells), "{said}");
+    notify["channel"][0]["slak"] = json!({});
+    let said = run(&notify);
+    assert!(said.contains("unknown key `slak`; did you mean `slack`?") && !said.contains(tells), "{said}");
+    assert_eq!(host.read("/etc/authkeys/notify.toml"), there);
+}
+
 #[test]
 fn the_role_leaves_out_what_cannot_be_guarded_unless_it_is_named() {
     let suite = Suite::start();

@@ -203,6 +203,42 @@ fn the_cookbook_sets_up_a_collector_that_takes_webhooks_or_no_more() {
     assert_eq!(hear(&node), ["stop", "disable"]);
 }
 
+/// Who is told is looked at before it is written, and by a secret that is there.
+#[test]
+fn the_cookbook_sets_up_notices() {
+    let (suite, mut node) = unprepared();
+    suite.host.must(
+        "ln -sf /run/suite/build/oncall-notify /usr/bin/oncall-notify && groupadd -f oncall-notify
+         echo xoxb-1 >/etc/authkeys/slack-token && chmod 640 /etc/authkeys/slack-token",
+    );
+    node["authkeys"]["notify"] = json!({
+        "files": ["/var/log/authkeys/decisions.jsonl"], "people": {"mail_domain": "example.com"},
+        "channel": [{"name": "you", "slack": {"token_file": "slack-token", "to": "person"}}],
+    });
+    let changed = changes(&suite, "default", &node);
+    assert!(changed.contains(&"template[/etc/authkeys/notify.toml] create".to_string()), "{changed:?}");
+    assert!(changed.contains(&"directory[/var/log/authkeys] create".to_string()), "{changed:?}");
+    suite.host.must("oncall-notify config check /etc/authkeys/notify.toml");
+    assert_eq!(suite.host.must("stat -c '%U:%G %a' /var/log/authkeys"), "root:oncall-notify 750\n");
+    let output = converge(&suite, "default", &node);
+    let said = text(&output);
+    assert!(!said.contains("changed ") && !said.contains("told service[oncall-notify] restart"), "{said}");
+    assert!(said.contains("told service[oncall-notify] enable"), "{said}");
+    assert!(
+        said.lines().any(|line| line.starts_with("told package[") && line.contains("oncall-notify")),
+        "{said}"
+    );
+    let there = suite.host.read("/etc/authkeys/notify.toml");
+    node["authkeys"]["notify"]["channel"][0]["slack"]["token_file"] = "elsewhere".into();
+    let output = converge(&suite, "default", &node);
+    assert!(
+        !output.status.success() && text(&output).contains("refused by /usr/bin/oncall-notify"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(suite.host.read("/etc/authkeys/notify.toml"), there);
+}
+
 #[test]
 fn the_cookbook_leaves_out_what_cannot_be_guarded_unless_it_is_named() {
     let (suite, mut node) = unprepared();

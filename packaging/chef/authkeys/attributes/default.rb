@@ -10,6 +10,9 @@ default['authkeys']['files'] = {}
 # collector.toml, with the names that it has there. Not empty: this host publishes for a fleet.
 default['authkeys']['collector'] = {}
 
+# notify.toml, with the names that it has there. Not empty: this host tells people and channels what records say.
+default['authkeys']['notify'] = {}
+
 # The version of the packages to have; nil: the newest at first, and then what is there.
 default['authkeys']['version'] = nil
 

@@ -17,12 +17,13 @@ module Authkeys
       names = authkeys_all_packages
       names -= [names[2]] unless nss
       names -= ['oncall-collector'] if node['authkeys']['collector'].empty?
+      names -= ['oncall-notify'] if node['authkeys']['notify'].empty?
       names
     end
 
     def authkeys_all_packages
       modules = platform_family?('debian') ? %w[libpam-oncall libnss-oncall] : %w[pam_oncall nss_oncall]
-      ['authkeys', *modules, 'oncall-collector']
+      ['authkeys', *modules, 'oncall-collector', 'oncall-notify']
     end
 
     # Does this host read what a fleet's collector publishes?

@@ -36,6 +36,8 @@ end
 
 include_recipe 'authkeys::collector' unless node['authkeys']['collector'].empty?
 
+include_recipe 'authkeys::notify' unless node['authkeys']['notify'].empty?
+
 # What nobody writes any more would be read for ever.
 %w[/var/lib/prometheus/node-exporter /var/lib/node_exporter/textfile_collector].each do |directory|
   file "#{directory}/oncall-cache.prom" do

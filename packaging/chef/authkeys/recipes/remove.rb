@@ -32,8 +32,8 @@ package authkeys_all_packages.reverse do
 end
 
 %w[
-  /etc/authkeys /var/lib/authkeys /var/lib/oncall-cache /var/lib/oncall-collector /var/cache/authkeys /var/log/authkeys
-  /run/authkeys
+  /etc/authkeys /var/lib/authkeys /var/lib/oncall-cache /var/lib/oncall-collector /var/lib/oncall-notify
+  /var/cache/authkeys /var/log/authkeys /run/authkeys
 ].each do |path|
   directory path do
     recursive true

@@ -5,7 +5,8 @@ description 'Writes a secret that the configuration of authkeys names'
 
 property :file_name, String, name_property: true, regex: /\A[A-Za-z0-9_][A-Za-z0-9._-]*\z/
 property :content, String, required: [:create], sensitive: true
-property :group, String, equal_to: %w[authkeys-sync oncall-cache oncall-collector oncall-hear], required: [:create]
+property :group, String, required: [:create],
+                         equal_to: %w[authkeys-sync oncall-cache oncall-collector oncall-hear oncall-notify]
 
 default_action :create
 
