@@ -70,6 +70,19 @@ pub enum Fault {
     External(Reply),
     /// What the server sent is not all there is, so none of it counts.
     Partial(Partial),
+    /// A group is not written.
+    Write(WriteFault),
+}
+
+/// Why a group is not written; its DN.
+#[derive(Debug)]
+pub enum WriteFault {
+    /// It is not there, or is not shown.
+    Missing(String),
+    /// The server does not make the change.
+    Refused(String, Reply),
+    /// Others changed it each time.
+    Contended(String),
 }
 
 /// Why an answer is not whole.
@@ -145,6 +158,10 @@ pub enum Step {
     Group,
     /// Reading everybody.
     People,
+    /// Reading the group that is to be written.
+    Members,
+    /// Writing it.
+    Change,
 }
 
 impl DirectoryError {
@@ -212,6 +229,12 @@ impl fmt::Display for DirectoryError {
 
 impl std::error::Error for DirectoryError {}
 
+impl From<WriteFault> for Fault {
+    fn from(fault: WriteFault) -> Self {
+        Self::Write(fault)
+    }
+}
+
 impl From<Partial> for Fault {
     fn from(partial: Partial) -> Self {
         Self::Partial(partial)
@@ -219,6 +242,14 @@ impl From<Partial> for Fault {
 }
 
 impl Fault {
+    /// Was a change sent whose result is not known?
+    pub(super) fn may_be_done(&self) -> bool {
+        matches!(
+            self,
+            Self::Late(Step::Change, _) | Self::Lost(Step::Change, _) | Self::Malformed(Step::Change)
+        )
+    }
+
     /// It is not known who is in the group `dn`.
     pub(super) fn group(dn: &str, why: GroupFault) -> Self {
         Partial::Group(dn.to_string(), why).into()
@@ -280,6 +311,21 @@ impl fmt::Display for Fault {
                 write!(f, "accepts no identity by SASL EXTERNAL, see [directory] bind: {reply}")
             }
             Self::Partial(partial) => partial.fmt(f),
+            Self::Write(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for WriteFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(dn) => write!(f, "{dn} is not there, or the bind DN may not see it; see `group`"),
+            Self::Refused(dn, reply) => {
+                write!(f, "does not change {dn}; {}: {reply}", reply.advice_on_change())
+            }
+            Self::Contended(dn) => {
+                write!(f, "{dn} was changed by others each time; the next run tries again")
+            }
         }
     }
 }
@@ -351,6 +397,8 @@ impl fmt::Display for Step {
             Self::Root => "asking what it can do",
             Self::Group => "reading the eligible group",
             Self::People => "reading people",
+            Self::Members => "reading the group",
+            Self::Change => "changing the group, which may be done or not",
         })
     }
 }
@@ -431,6 +479,22 @@ impl Reply {
             52 => "unavailable",
             53 => "unwillingToPerform",
             _ => "LDAP result",
+        }
+    }
+
+    /// What to do about a change that was refused.
+    fn advice_on_change(&self) -> &'static str {
+        match self.code {
+            // objectClassViolation
+            65 => "a group of its class is never empty: set `placeholder`",
+            // undefinedAttributeType
+            17 => "the server has no such attribute: see `attribute`",
+            // insufficientAccessRights
+            50 => "let the bind DN write the attribute of this group, in the server's access rules",
+            // referral, unwillingToPerform
+            10 | 53 => "name a server in `urls` that takes changes",
+            51 | 52 => "try again later",
+            _ => "see the server's log",
         }
     }
 

@@ -19,6 +19,7 @@ mod entry;
 mod fault;
 mod groups;
 mod marks;
+mod membership;
 mod news;
 mod person;
 mod received;
@@ -45,8 +46,9 @@ use connect::{CLOSED, Line, Tls, handshake_fault, stream_fault};
 use dn::Dn;
 pub use entry::{Entry, MOST_VALUES};
 use fault::one_line;
-pub use fault::{DirectoryError, Fault, GroupFault, Partial, Reply, Step};
+pub use fault::{DirectoryError, Fault, GroupFault, Partial, Reply, Step, WriteFault};
 use groups::Members;
+pub use membership::{Apply, Change, Group, MemberAttribute, Membership, set_members};
 pub use news::News;
 pub use person::Eligible;
 use person::{Reader, readable};
@@ -66,6 +68,11 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long the farewell to the server may take once the answer is there.
 const FAREWELL: Duration = Duration::from_millis(100);
+
+/// Is `text` a distinguished name (RFC 4514)?
+pub fn is_dn(text: &str) -> bool {
+    Dn::read(text).is_some()
+}
 
 /// What a directory answered.
 #[derive(Debug)]
@@ -126,7 +133,7 @@ pub fn fetch(
     copied: &[String],
     deadline: Deadline,
 ) -> Result<Answer, DirectoryError> {
-    ask_servers(ldap, &[], deadline, Question::Everybody(since, &read_all(copied)))
+    question(ldap, &[], deadline, Question::Everybody(since, &read_all(copied)))
 }
 
 /// As [`fetch`], but eligible people alone, and others who claim their names: asked for one by one, so that it takes no
@@ -135,7 +142,7 @@ pub fn fetch(
 /// # Errors
 /// As [`fetch`].
 pub fn fetch_eligible(ldap: &Ldap, copied: &[String], deadline: Deadline) -> Result<Answer, DirectoryError> {
-    ask_servers(ldap, &[], deadline, Question::Eligible(&read_all(copied)))
+    question(ldap, &[], deadline, Question::Eligible(&read_all(copied)))
 }
 
 fn read_all(dns: &[String]) -> BTreeSet<Dn> {
@@ -149,7 +156,7 @@ fn read_all(dns: &[String]) -> BTreeSet<Dn> {
 pub fn find(ldap: &Ldap, name: &str, resting: &[String], limit: Duration) -> Result<Found, DirectoryError> {
     let user = &ldap.attributes.user;
     let filter = format!("(&{}({user}={}))", ldap.filter, ldap3::ldap_escape(name));
-    let answer = ask_servers(ldap, resting, Deadline::within(limit), Question::Person(&filter))?;
+    let answer = question(ldap, resting, Deadline::within(limit), Question::Person(&filter))?;
     Ok(Found { entries: answer.news.into_entries(), silent: answer.silent })
 }
 
@@ -164,14 +171,24 @@ enum Question<'a> {
     Person(&'a str),
 }
 
-/// Asks one server after the other until one answers, those `resting` after the others; each gets its share of
-/// what is left.
-fn ask_servers(
+fn question(
     ldap: &Ldap,
     resting: &[String],
     deadline: Deadline,
     question: Question<'_>,
 ) -> Result<Answer, DirectoryError> {
+    let asked = async |session: &mut Session<'_>| ask(session, ldap, question).await;
+    ask_servers(ldap, resting, deadline, asked).map(|(answer, silent)| Answer { silent, ..answer })
+}
+
+/// Asks one server after the other until one answers, those `resting` after the others; each gets its share of
+/// what is left. The answer, and the servers that gave none.
+fn ask_servers<T>(
+    ldap: &Ldap,
+    resting: &[String],
+    deadline: Deadline,
+    ask: impl AsyncFn(&mut Session<'_>) -> Result<T, Fault>,
+) -> Result<(T, Vec<String>), DirectoryError> {
     // Files first: with one that is not trusted, no packet leaves the host.
     let tls = Tls::read(ldap)?;
     let login = Login::read(ldap)?;
@@ -190,12 +207,19 @@ fn ask_servers(
         };
         servers.sort_by_key(|server| rests(&LdapUrl::Server(server.clone())));
         for (asked, server) in servers.iter().enumerate() {
-            match converse(ldap, server, &tls, login.as_ref(), share.share(servers.len() - asked), question) {
+            match converse(server, &tls, login.as_ref(), share.share(servers.len() - asked), &ask) {
                 Ok(answer) => {
-                    let silent = errors.iter().filter_map(DirectoryError::server).collect();
-                    return Ok(Answer { silent, ..answer });
+                    return Ok((answer, errors.iter().filter_map(DirectoryError::server).collect()));
                 }
-                Err(fault) => errors.push(DirectoryError::Server(LdapUrl::Server(server.clone()), fault)),
+                Err(fault) => {
+                    let may_be_done = fault.may_be_done();
+                    let error = DirectoryError::Server(LdapUrl::Server(server.clone()), fault);
+                    if may_be_done {
+                        // What another server has may be older.
+                        return Err(error);
+                    }
+                    errors.push(error);
+                }
             }
         }
     }
@@ -237,14 +261,13 @@ impl<'a> Login<'a> {
 }
 
 /// The whole conversation with one server.
-fn converse(
-    ldap: &Ldap,
+fn converse<T>(
     server: &LdapServer,
     tls: &Tls,
     login: Option<&Login<'_>>,
     deadline: Deadline,
-    question: Question<'_>,
-) -> Result<Answer, Fault> {
+    ask: impl AsyncFn(&mut Session<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let line = Line::open(server, tls, deadline)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -256,7 +279,11 @@ fn converse(
     let conversation = async {
         let asked = async {
             let mut session = Session::begin(line, login, &step).await?;
-            let answer = ask(&mut session, ldap, question).await?;
+            if let Some(login) = session.login {
+                session.enter(Step::Bind);
+                session.bind(login).await?;
+            }
+            let answer = ask(&mut session).await?;
             session.close().await;
             Ok(answer)
         };
@@ -275,13 +302,8 @@ fn converse(
 
 /// Everything that is asked; `step` tells the caller how far it came.
 async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> Result<Answer, Fault> {
-    if let Some(login) = session.login {
-        session.enter(Step::Bind);
-        session.bind(login).await?;
-    }
     if !matches!(question, Question::Person(_)) {
-        session.enter(Step::Root);
-        session.server = session.ask_server().await?;
+        session.identify().await?;
     }
     let mut members = Members::default();
     if let (Question::Everybody(_, copied) | Question::Eligible(copied), Some(dn)) =
@@ -368,6 +390,13 @@ impl<'a> Session<'a> {
 
     fn enter(&self, step: Step) {
         self.step.set(step);
+    }
+
+    /// Finds out what the server is.
+    async fn identify(&mut self) -> Result<(), Fault> {
+        self.enter(Step::Root);
+        self.server = self.ask_server().await?;
+        Ok(())
     }
 
     async fn bind(&mut self, login: &Login<'_>) -> Result<(), Fault> {

@@ -26,6 +26,9 @@ const ROOT: [&str; 6] = [
 /// RFC 4533's request for changes.
 const SYNC_REQUEST: &str = "1.3.6.1.4.1.4203.1.9.1.1";
 
+/// RFC 4528's control: a change is made only if a filter fits.
+const ASSERTION: &str = "1.3.6.1.1.12";
+
 /// LDAP_CAP_ACTIVE_DIRECTORY_OID ([MS-ADTS] 3.1.1.3.4.3), which Samba claims too.
 const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
 
@@ -34,6 +37,7 @@ const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Server {
     offers_changes: bool,
+    asserts: bool,
     is_389: bool,
     is_active_directory: bool,
     /// The trees that it has.
@@ -50,6 +54,11 @@ impl Server {
     /// (`nsAccountLock` is one), and after a restore takes the cookie of what was undone.
     pub(super) fn tells_changes(&self) -> bool {
         self.offers_changes && !self.is_389
+    }
+
+    /// Does it make changes on the condition that a filter fits (RFC 4528)?
+    pub(super) fn asserts(&self) -> bool {
+        self.asserts
     }
 
     /// Is it Active Directory, or a server that works like it?
@@ -76,7 +85,10 @@ impl Server {
         }
         let mut values = readable(values);
         if name.eq_ignore_ascii_case("supportedControl") {
-            self.offers_changes |= values.any(|control| control == SYNC_REQUEST);
+            for control in values {
+                self.offers_changes |= control == SYNC_REQUEST;
+                self.asserts |= control == ASSERTION;
+            }
         } else if name.eq_ignore_ascii_case("supportedCapabilities") {
             self.is_active_directory |= values.any(|capability| capability == ACTIVE_DIRECTORY);
         } else if name.eq_ignore_ascii_case("vendorName") || name.eq_ignore_ascii_case("vendorVersion") {
