@@ -25,9 +25,6 @@ use events::EventSection;
 /// The most channels; each has a thread of its own.
 const MOST_CHANNELS: usize = 16;
 
-/// Debian's bundle of authorities; other systems name theirs in `ca_file`.
-pub const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
 /// What the administrator wrote, checked.
 #[derive(Debug, Clone)]
 pub struct Config {

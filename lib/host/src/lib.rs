@@ -14,6 +14,7 @@ pub mod output;
 pub mod probe;
 pub mod program;
 pub mod proof;
+pub mod remote;
 pub mod revoked;
 pub mod revoked_grants;
 pub mod said;

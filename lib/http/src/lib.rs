@@ -27,6 +27,7 @@ use reqwest::{Proxy, Url};
 use tls::{Authorities, CertificatesError, ResolveError};
 
 pub use bytes::{Method, ObjectReply, ObjectRequest};
+pub use told::{SIGNATURE, signature};
 
 /// The longest JSON that is read.
 const LARGEST: u64 = 4 * 1024 * 1024;

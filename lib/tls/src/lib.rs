@@ -8,6 +8,7 @@
 
 mod address;
 mod aside;
+mod sent;
 mod stream;
 
 use std::error;
@@ -24,6 +25,7 @@ use trust::{Owner, Refusal};
 pub use address::{CALLED, compare_address};
 pub use aside::{AsideError, ResolveError, aside, resolve};
 pub use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
+pub use sent::{send, send_datagram};
 pub use stream::{Stream, connect, finish, secure};
 
 /// The largest file of certificates; Debian's bundle is a fifth of a megabyte.

@@ -1,7 +1,5 @@
 //! GELF 1.1, Graylog's format: JSON, over TCP with a zero byte behind each message, or as one datagram.
 
-use std::net::UdpSocket;
-
 use policy::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -61,11 +59,5 @@ fn datagram(gelf: &Gelf, body: &[u8]) -> Result<(), Failure> {
     if body.len() > LARGEST_DATAGRAM {
         return Err(Failure::never("it is larger than a datagram of 8192 bytes; use tcp"));
     }
-    let addresses = tls::resolve(&gelf.host, gelf.port, LIMIT).map_err(Failure::later)?;
-    let address = addresses.first().ok_or_else(|| Failure::later("the name has no address"))?;
-    let here = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(here)?;
-    socket.connect(address)?;
-    socket.send(body)?;
-    Ok(())
+    Ok(tls::send_datagram(&gelf.host, gelf.port, body, LIMIT)?)
 }

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use host::remote::{AUTHORITIES, address, https, split_path};
 use serde::Deserialize;
 
-use super::{AUTHORITIES, is_address};
+use super::is_address;
 
 /// Where a channel goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -291,8 +292,7 @@ impl MailSection {
 impl WebhookSection {
     pub fn check(self, beside: Beside<'_>) -> Result<Webhook, String> {
         let url = https("url", &self.url)?;
-        let end = url.get("https://".len()..).and_then(|rest| rest.find('/')).map(|at| at + "https://".len());
-        let (base, path) = url.split_at(end.unwrap_or(url.len()));
+        let (base, path) = split_path(&url);
         let ca_file = authorities(self.ca_file, beside);
         let (base, path) = (base.to_string(), path.to_string());
         Ok(Webhook { base, path, secret_file: beside(&self.secret_file), ca_file, proxy: self.proxy })
@@ -344,33 +344,6 @@ impl SyslogSection {
 
 fn authorities(file: Option<PathBuf>, beside: Beside<'_>) -> PathBuf {
     beside(file.as_deref().unwrap_or(Path::new(AUTHORITIES)))
-}
-
-/// An address to which something secret may go.
-fn https(key: &str, url: &str) -> Result<String, String> {
-    let rest = url.strip_prefix("https://").unwrap_or_default();
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"@?#\"\\<>".contains(&byte);
-    if rest.is_empty() || rest.starts_with('/') || !rest.bytes().all(is_plain) {
-        return Err(format!("`{key}` is https:// and a host, perhaps with a path: a secret goes there"));
-    }
-    Ok(url.trim_end_matches('/').to_string())
-}
-
-/// `HOST[:PORT]`, `[::1]:PORT`.
-fn address(text: &str, usual: u16) -> Result<(String, u16), String> {
-    let bad = || format!("`server` is a host, perhaps with a port: `{text}`");
-    let (host, port) = match (text.strip_prefix('['), text.rsplit_once(':')) {
-        (Some(rest), _) => rest.split_once(']').ok_or_else(bad)?,
-        (None, Some((host, port))) => (host, port),
-        (None, None) => (text, ""),
-    };
-    let port = port.strip_prefix(':').unwrap_or(port);
-    let port = if port.is_empty() { usual } else { port.parse().map_err(|_| bad())? };
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-:_".contains(&byte);
-    if host.is_empty() || !host.bytes().all(is_name) {
-        return Err(bad());
-    }
-    Ok((host.to_string(), port))
 }
 
 fn is_this_host(host: &str) -> bool {
