@@ -63,6 +63,8 @@ mod scenario;
 mod sessions;
 mod shifts;
 mod shipping;
+mod sinks;
+mod sinks_told;
 mod stacks;
 mod status;
 mod switch;

@@ -217,6 +217,7 @@ fn units_are_held_to_what_they_have_to_do(host: &Booted) {
         ("oncall-cache-pull", "/var/lib/oncall-cache", all),
         ("oncall-collector-publish", "/var/lib/oncall-collector", all),
         ("oncall-collector-hear", "/run/oncall-hear", here),
+        ("oncall-collector-sink", "/var/lib/oncall-sink", all),
     ] {
         assert_eq!(
             probe(service, "!", ""),
@@ -444,7 +445,7 @@ fn packages_change_and_go_while_people_log_in() {
     assert_eq!(added(&logins, &host.must(LOGINS)), [""; 0]);
     assert_eq!(added(&files, &host.must(LISTED)), [""; 0]);
     let users = host.must("sed -nE 's/^((authkeys|oncall)[^:]*):.*/\\1/p' /etc/passwd | LC_ALL=C sort");
-    let all = "authkeys\nauthkeys-sync\noncall-cache\noncall-collector\noncall-grant\noncall-grant-accept\noncall-hear\noncall-notify\n";
+    let all = "authkeys\nauthkeys-sync\noncall-cache\noncall-collector\noncall-grant\noncall-grant-accept\noncall-hear\noncall-notify\noncall-sink\n";
     assert_eq!(users, all, "as Debian's packages do");
     assert_eq!(host.must("systemctl is-system-running"), "running\n");
 }

@@ -160,9 +160,9 @@ fn the_package_of_a_collector_runs_nothing_by_itself_and_leaves_the_signing_key(
     host.must(&format!("apt-get install {}", both(OLD)));
     assert_eq!(
         host.must(
-            "id -nG oncall-collector; id -nG oncall-hear; stat -c '%U:%G %a' /var/lib/oncall-collector"
+            "id -nG oncall-collector; id -nG oncall-hear; id -nG oncall-sink; stat -c '%U:%G %a' /var/lib/oncall-collector /var/lib/oncall-sink"
         ),
-        "oncall-collector authkeys\noncall-hear\noncall-collector:oncall-collector 750\n"
+        "oncall-collector authkeys\noncall-hear\noncall-sink\noncall-collector:oncall-collector 750\noncall-sink:oncall-sink 750\n"
     );
     let enabled = "systemctl is-enabled oncall-collector-publish.timer oncall-collector-publish.path oncall-collector-hear.service";
     assert_eq!(host.sh(enabled).stdout, b"disabled\ndisabled\ndisabled\n");

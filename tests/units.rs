@@ -7,7 +7,7 @@ use harness::text;
 const UNITS: &str = "/run/suite/source/packaging/systemd";
 
 /// The unit of a site's own hook is not listed: what that may do is the site's to say.
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 12] = [
     "authkeys-sync",
     "oncall-cache-sync",
     "oncall-cache-pull",
@@ -17,6 +17,7 @@ const PROGRAMS: [&str; 11] = [
     "oncall-cache-end",
     "oncall-collector-publish",
     "oncall-collector-hear",
+    "oncall-collector-sink",
     "oncall-notify",
     "oncall-grant-accept",
 ];

@@ -81,6 +81,21 @@ POST, at most 1 MiB. A sync begins at most every 2 s, however many come.
 
 Exit status: it runs until it is ended; 2, it cannot begin: it says why")]
     Hear,
+    /// Tell directory groups, Slack, GitLab and logs who is on call
+    #[command(after_help = "\
+A unit runs it every minute. It acts on what this collector has published, while
+it is the one who publishes; on a host without /etc/authkeys/collector.toml, on
+that host's own roster. What cannot be told changes nothing. See sinks.md.
+
+Exit status: 0, all that is in sinks.toml is up to date, or another collector
+sees to it; 1, a sink failed, or nobody is on call for too long: it says which;
+2, nothing was done: it says why")]
+    Sink(SinkArguments),
+    /// Check what this program reads, or import another's
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
     /// Make a signing key
     Key {
         #[command(subcommand)]
@@ -97,6 +112,21 @@ pub struct PublishArguments {
     /// Print nothing if nothing is new
     #[arg(long)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SinkArguments {
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print nothing if nothing is new
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Read these sinks [default: sinks.toml beside the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub sinks: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +153,27 @@ pub struct RevokeArguments {
     /// For how long: 12h, 90d
     #[arg(long = "for", value_name = "LENGTH", value_parser = host::config::duration, default_value = "90d")]
     pub length: Span,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Check collector.toml and sinks.toml, whichever there are
+    #[command(after_help = "\
+Secrets are not read: oncall-collector sink --dry-run does that.
+
+Exit status: 0, accepted; 2, not")]
+    Check,
+    /// Print sinks.toml made from what Deputize is invoked with
+    #[command(after_help = "\
+It goes to standard output, with a comment for what has no counterpart. No secret
+is in it.
+
+Exit status: 0; 1, something has to be completed: it says what; 2, FILE is not
+understood")]
+    Import {
+        /// Deputize's JSON
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -163,9 +214,14 @@ mod tests {
     fn a_page_of_help_fits_a_terminal_and_ends_with_its_exit_status() {
         let command = Arguments::definition();
         let verbs = command.get_subcommands().map(|verb| vec![verb.get_name()]);
-        for words in verbs.chain([vec![], vec!["key", "new"]]) {
+        for words in
+            verbs.chain([vec![], vec!["key", "new"], vec!["config", "check"], vec!["config", "import"]])
+        {
             let page = help(&words);
-            assert!(words == ["key"] || page.contains("\nExit status: "), "{words:?}: {page}");
+            assert!(
+                words == ["key"] || words == ["config"] || page.contains("\nExit status: "),
+                "{words:?}: {page}"
+            );
             for line in page.lines().filter(|line| !line.starts_with("      --")) {
                 assert!(line.chars().count() <= 100, "{words:?}: {line}");
             }

@@ -46,6 +46,8 @@ pub struct Config {
     pub hear: Option<HearConfig>,
     /// Where this collector keeps what it must not forget.
     pub state: PathBuf,
+    /// Where it hands its sinks what is published, while it is the one who publishes.
+    pub turn: PathBuf,
 }
 
 /// Where it is published.
@@ -78,6 +80,7 @@ struct File {
     store: Spanned<StoreSection>,
     hear: Option<Spanned<HearSection>>,
     state: Option<PathBuf>,
+    turn: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -163,6 +166,7 @@ impl File {
             store,
             hear,
             state,
+            turn: beside(&self.turn.unwrap_or_else(|| "/run/oncall-collector".into())),
         })
     }
 }

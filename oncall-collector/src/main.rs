@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod current;
 mod draft;
+mod handed;
 mod hear;
 mod local;
 mod objects;
@@ -14,6 +15,7 @@ mod own;
 mod pack;
 mod publisher;
 mod signing;
+mod sinks;
 mod stores;
 mod sweep;
 mod turn;
@@ -27,7 +29,7 @@ use host::clock::now;
 use host::said::{self, Live, Said};
 use host::toml_file;
 
-use cli::{Arguments, KeyVerb, Verb};
+use cli::{Arguments, ConfigVerb, KeyVerb, Verb};
 
 fn main() -> ExitCode {
     said::program(PROGRAM, Arguments::read(), clap::Error::use_stderr, answer)
@@ -44,6 +46,9 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Revoke(arguments) => verbs::revoke::run(&config, arguments, live),
         Verb::Unrevoke { what } => verbs::revoke::take_back(&config, what, live),
         Verb::Hear => verbs::hear::run(&config),
+        Verb::Config { verb: ConfigVerb::Check } => verbs::config::check(&config),
+        Verb::Config { verb: ConfigVerb::Import { file } } => verbs::config::import(file),
+        Verb::Sink(arguments) => verbs::sink::run(&config, arguments, now()),
         Verb::Key { verb: KeyVerb::New { file, name, group } } => {
             verbs::key_new::run(&config, file, name.as_deref(), group)
         }

@@ -20,6 +20,7 @@ use signed::SigningKeyError;
 use crate::config::Config;
 use crate::current::{Current, CurrentError, Signed};
 use crate::draft::{Draft, Sources};
+use crate::handed;
 use crate::hear;
 use crate::local::{Local, LocalError};
 use crate::objects::{Objects, ObjectsError};
@@ -278,6 +279,7 @@ impl Session<'_> {
         let is_asked = is_asked || orders.is_ahead || last.is_some_and(is_newer);
         let why = match turn(self.last(last).as_ref(), self.config.patience(), is_asked, at) {
             Turn::StandBy(who, age) => {
+                handed::take_back(&self.config.turn);
                 if orders.lost.is_none() {
                     self.local.keep_revocations(&orders.list)?;
                 }
@@ -315,7 +317,11 @@ impl Session<'_> {
         if is_new {
             self.store.put(&past(mark.sequence), document.as_bytes())?;
         }
-        let Draft { head, revoked, schedules, problems, notes, .. } = draft;
+        let Draft { head, revoked, schedules, mut problems, notes, .. } = draft;
+        let roster = || handed::roster_of(&objects, &head, own.roster.as_ref());
+        if let Err(problem) = handed::give(&self.config.turn, &head, &revoked, is_new, roster) {
+            problems.push(format!("sinks are not told: {problem}"));
+        }
         let published = Published { head, why, schedules, revoked, written, is_new, problems, notes };
         Ok(Round::Published(Box::new(published), own.stamps))
     }

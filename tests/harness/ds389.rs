@@ -207,6 +207,21 @@ impl<'a> Ds389<'a> {
         self.client("ldapmodify", &format!("-f {HOME}/input"));
     }
 
+    /// Who may change everything, and their password.
+    pub const WRITER: (&'static str, &'static str) = (ROOT_DN, ROOT_PASSWORD);
+
+    /// The values that they see of an attribute.
+    pub fn values(&self, dn: &str, attribute: &str) -> Vec<String> {
+        let found = self.client("ldapsearch", &format!("-LLL -o ldif-wrap=no -s base -b '{dn}' {attribute}"));
+        let prefix = format!("{attribute}: ");
+        found.lines().filter_map(|line| line.strip_prefix(&prefix).map(str::to_string)).collect()
+    }
+
+    /// How many changes of this entry its log of requests has.
+    pub fn changes(&self, dn: &str) -> usize {
+        self.host.read("/run/ds389/log/access").matches(&format!("MOD dn=\"{dn}\"")).count()
+    }
+
     /// What `program` prints, run as the one who may change everything.
     fn client(&self, program: &str, arguments: &str) -> String {
         self.host.must(&format!(

@@ -26,7 +26,7 @@ pub const LISTED: &str = "find /etc /usr /var/lib /var/cache /var/log /run -xdev
 
 /// Files that say who gets in.
 pub const LOGINS: &str = "cd /etc && sha256sum nsswitch.conf pam.d/* ssh/sshd_config; ls -la /etc/pam.d | sed 1d | awk '{ print $1, $3, $4, $NF }'; \
-    grep -hvE '^(authkeys|authkeys-sync|oncall-cache|oncall-collector|oncall-hear|oncall-notify|oncall-grant|oncall-grant-accept):' /etc/passwd /etc/group /etc/shadow /etc/gshadow; ls /etc/ssh/sshd_config.d";
+    grep -hvE '^(authkeys|authkeys-sync|oncall-cache|oncall-collector|oncall-hear|oncall-sink|oncall-notify|oncall-grant|oncall-grant-accept):' /etc/passwd /etc/group /etc/shadow /etc/gshadow; ls /etc/ssh/sshd_config.d";
 
 /// Where the packages of `version` are. Both versions are made once, in both formats.
 pub fn of(version: &str) -> PathBuf {

@@ -96,3 +96,75 @@ fn pump(
         let _ = to.shutdown(Shutdown::Write);
     });
 }
+
+/// What happens on the way at a client's word.
+pub enum Trip {
+    /// The word is passed on, and then the connection of the client ends.
+    Cut,
+    /// This is done before the word is passed on.
+    Do(Box<dyn FnMut() + Send>),
+}
+
+/// A way to one port on which something happens at one word of each client, counted from 1. It ends with the test.
+#[derive(Clone, Default)]
+pub struct Tripwire(Arc<Mutex<Option<(usize, Trip)>>>);
+
+impl Tripwire {
+    /// Lets `port` of `host` lead to its port `server`.
+    pub fn start(host: &Host, port: u16, server: u16) -> Self {
+        let wire = Self::default();
+        let served = wire.clone();
+        let in_network = || {
+            host.enter_network();
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
+            thread::spawn(move || {
+                for client in listener.incoming().flatten() {
+                    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
+                    let wire = served.clone();
+                    thread::spawn(move || wire.pass(client, server));
+                }
+            });
+        };
+        thread::scope(|scope| scope.spawn(in_network).join().expect("the relay starts"));
+        wire
+    }
+
+    /// Sets what happens at the word `at` of the next client.
+    pub fn set(&self, at: usize, trip: Trip) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, trip));
+    }
+
+    /// Has it not happened yet?
+    pub fn is_set(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn take(&self, word: usize) -> Option<Trip> {
+        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_now = set.as_ref().is_some_and(|(at, _)| *at == word);
+        if is_now { set.take().map(|(_, trip)| trip) } else { None }
+    }
+
+    fn pass(&self, mut client: TcpStream, mut server: TcpStream) {
+        let (mut back, mut answers) =
+            (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut answers, &mut back);
+            let _ = back.shutdown(Shutdown::Write);
+        });
+        let mut buffer = [0; 65_536];
+        for word in 1.. {
+            let Ok(count @ 1..) = client.read(&mut buffer) else { break };
+            let trip = self.take(word);
+            let is_cut = matches!(trip, Some(Trip::Cut));
+            if let Some(Trip::Do(mut then)) = trip {
+                then();
+            }
+            if server.write_all(buffer.get(..count).unwrap_or_default()).is_err() || is_cut {
+                break;
+            }
+        }
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = server.shutdown(Shutdown::Write);
+    }
+}

@@ -207,6 +207,9 @@ impl<'a> Samba<'a> {
         self.install_files();
     }
 
+    /// Who may change everything, and their password.
+    pub const WRITER: (&'static str, &'static str) = (ROOT_DN, PASSWORD);
+
     /// Writes the files that [`Samba::section`] names.
     pub fn install_files(&self) {
         self.host.write("/etc/authkeys/ldap-ca.pem", &self.ca_pem, 0o644);

@@ -369,6 +369,19 @@ impl<'a> Slapd<'a> {
         self.run("ldapmodify", "cn=config", &ldif);
     }
 
+    /// Who may change everything, and their password.
+    pub const WRITER: (&'static str, &'static str) = (ROOT_DN, ROOT_PASSWORD);
+
+    /// The values that they see of an attribute.
+    pub fn values(&self, dn: &str, attribute: &str) -> Vec<String> {
+        let found = self.host.must(&format!(
+            "LDAPTLS_CACERT={HOME}/ca.pem ldapsearch -x -LLL -o ldif-wrap=no -H {} -D '{ROOT_DN}' -w '{ROOT_PASSWORD}' -s base -b '{dn}' {attribute}",
+            Self::LDAPS_URL
+        ));
+        let prefix = format!("{attribute}: ");
+        found.lines().filter_map(|line| line.strip_prefix(&prefix).map(str::to_string)).collect()
+    }
+
     /// Applies `ldif`, in which every record has its `changetype`, as the one who may change everything.
     pub fn modify(&self, ldif: &str) {
         self.run("ldapmodify", ROOT_DN, ldif);

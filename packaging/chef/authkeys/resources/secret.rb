@@ -6,7 +6,7 @@ description 'Writes a secret that the configuration of authkeys names'
 property :file_name, String, name_property: true, regex: /\A[A-Za-z0-9_][A-Za-z0-9._-]*\z/
 property :content, String, required: [:create], sensitive: true
 property :group, String, required: [:create],
-                         equal_to: %w[authkeys-sync oncall-cache oncall-collector oncall-hear oncall-notify]
+                         equal_to: %w[authkeys-sync oncall-cache oncall-collector oncall-hear oncall-notify oncall-sink]
 
 default_action :create
 

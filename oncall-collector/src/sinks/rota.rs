@@ -1,0 +1,136 @@
+//! Who is on call now, as sinks take it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use ::store::roster;
+use policy::{Ages, Principal, Roster, Timestamp};
+
+use super::Sink;
+use crate::config::Config;
+use crate::handed::{self, Handed, NotHanded};
+
+/// The rota that sinks are told from.
+#[derive(Debug)]
+pub struct Rota {
+    /// Who is on call, and who may ever become root.
+    pub roster: Roster,
+    /// Who is revoked.
+    pub revoked: BTreeSet<Principal>,
+}
+
+/// Why there is no rota to tell of.
+#[derive(Debug)]
+pub enum RotaError {
+    /// Another collector tells.
+    StandsBy(String),
+    /// It cannot be read, or is for others to tell of.
+    Problem(String),
+}
+
+/// Who is on call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct OnCall {
+    /// Who.
+    pub people: BTreeSet<Principal>,
+    /// Who is left out and why, a line each.
+    pub left_out: Vec<String>,
+}
+
+/// Why it cannot be told who is on call.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unknown(String);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot tell who is on call, so nothing is changed: {}", self.0)
+    }
+}
+
+impl Rota {
+    /// The rota at `at`: of the fleet whose collector has its configuration at `collector`; if there is no such file, of
+    /// this host.
+    ///
+    /// # Errors
+    /// There is none to tell of.
+    pub fn read(collector: &Path, syncs: &host::Config, at: Timestamp) -> Result<Self, RotaError> {
+        let problem = |error: &dyn fmt::Display| RotaError::Problem(error.to_string());
+        let here = host::revoked::all(syncs).map_err(|error| problem(&error))?;
+        let revoked_here = |person: &Principal| here.names(person, at);
+        if !collector.exists() {
+            if syncs.fleet.is_some() {
+                let text =
+                    "this host follows a fleet, whose collectors tell the sinks; see [fleet] of config.toml";
+                return Err(RotaError::Problem(text.into()));
+            }
+            let roster = roster::read(&syncs.paths.roster, at).map_err(|error| problem(&error))?;
+            let revoked = people(&roster).filter(|person| revoked_here(person)).cloned().collect();
+            return Ok(Self { roster, revoked });
+        }
+        let config = Config::load(collector).map_err(|error| problem(&error))?;
+        match handed::take(&config.turn, config.patience(), at) {
+            Ok(Handed { roster, revoked }) => {
+                let here = people(&roster).filter(|person| revoked_here(person)).cloned();
+                let revoked = here.chain(revoked).collect();
+                Ok(Self { roster, revoked })
+            }
+            Err(NotHanded::NoTurn) => {
+                Err(RotaError::StandsBy("standing by: this collector does not publish now".into()))
+            }
+            Err(NotHanded::Old(age)) => Err(RotaError::StandsBy(format!(
+                "standing by: this collector last published {age} ago, so another one may be at work"
+            ))),
+            Err(NotHanded::Unread(error)) => Err(problem(&error)),
+        }
+    }
+
+    /// Who is on call for `sink` at `at`; sources are believed for as long as `ages` says.
+    ///
+    /// # Errors
+    /// A schedule of the sink is not known now.
+    pub fn on_call(&self, sink: &Sink, ages: &Ages, at: Timestamp) -> Result<OnCall, Unknown> {
+        if !self.roster.clock_holds(at) {
+            return Err(Unknown("this host's clock is behind; see `timedatectl`".into()));
+        }
+        let mut found = OnCall::default();
+        for wanted in &sink.schedules {
+            let known = self.roster.schedules.iter().enumerate();
+            let of_sink: Vec<_> = known.filter(|(_, one)| wanted.names(&one.reference)).collect();
+            if of_sink.is_empty() {
+                return Err(Unknown(format!(
+                    "no schedule {wanted} is known; see `schedules`, and `oncall-cache status`"
+                )));
+            }
+            for (number, schedule) in of_sink {
+                if at >= schedule.believed_until(ages.of(schedule).max_age) {
+                    let age = at.since(schedule.synced);
+                    return Err(Unknown(format!("{} was read {age} ago", schedule.reference)));
+                }
+                let now = self.roster.shifts.iter().filter(|shift| {
+                    shift.schedule == number
+                        && shift.level <= sink.max_escalation_level
+                        && shift.window.contains(at)
+                });
+                found.people.extend(now.map(|shift| shift.principal.clone()));
+            }
+        }
+        let mut leave_out = |why: &str, is_out: &dyn Fn(&Principal) -> bool| {
+            let out: Vec<Principal> = found.people.iter().filter(|person| is_out(person)).cloned().collect();
+            for person in out {
+                found.people.remove(&person);
+                found.left_out.push(format!("{person} is on call and {why}: left out"));
+            }
+        };
+        leave_out("revoked", &|person| self.revoked.contains(person));
+        if sink.kind.gives_rights() {
+            leave_out("not eligible by the directory", &|person| !self.roster.is_eligible(person));
+        }
+        Ok(found)
+    }
+}
+
+/// Everybody who has a shift.
+fn people(roster: &Roster) -> impl Iterator<Item = &Principal> {
+    roster.shifts.iter().map(|shift| &shift.principal)
+}
