@@ -77,6 +77,7 @@ test-long:
 check:
 	@$(NEED) check
 	cargo fmt --all --check
+	rustfmt --check --edition 2024 lib/sources/src/*.rs # of services, which a macro names
 	@# A crate's new dependency changes their lock files too.
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	cargo metadata --locked --format-version 1 --manifest-path packaging/man/Cargo.toml >/dev/null

@@ -60,6 +60,7 @@ mod revoked;
 mod rules;
 mod samba;
 mod scenario;
+mod services;
 mod sessions;
 mod shifts;
 mod shipping;

@@ -69,6 +69,11 @@ need rubocop rubocop
 s3=/opt/authkeys-tests/s3
 moto='moto[s3,server]==5.2.1'
 need $s3/bin/python3 python3-venv
+# LinkedIn's Oncall, as it is on PyPI; what it needs for notices and pages for people is left out (harness/oncall_server.py).
+oncall=/opt/authkeys-tests/oncall
+oncall_needs='falcon==3.1.1 falcon-cors==1.1.7 ujson==5.10.0 sqlalchemy==1.4.54 PyYAML==6.0.2 PyMySQL==1.1.1
+    phonenumbers==8.13.55 jinja2==3.0.3 markupsafe==2.0.1 beaker==1.13.0 pytz==2025.2 icalendar==5.0.13'
+need $oncall/bin/python3 python3-venv
 if [ "${1:-}" = hosts ]; then
     need debootstrap debootstrap
     need systemd-nspawn systemd-container
@@ -90,6 +95,11 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 # shellcheck disable=SC2086 # a list of words
 apt-get -qy install --no-install-recommends $missing
-case $missing in
-    *python3-venv*) /usr/bin/python3 -m venv $s3.new && $s3.new/bin/pip -q install "$moto" && rm -rf $s3 && mv $s3.new $s3 ;;
-esac
+if [ ! -e $s3/bin/python3 ]; then
+    /usr/bin/python3 -m venv $s3.new && $s3.new/bin/pip -q install "$moto" && rm -rf $s3 && mv $s3.new $s3
+fi
+if [ ! -e $oncall/bin/python3 ]; then
+    # shellcheck disable=SC2086 # a list of words
+    /usr/bin/python3 -m venv $oncall.new && $oncall.new/bin/pip -q install $oncall_needs &&
+        $oncall.new/bin/pip -q install --no-deps oncall==2.1.7 && rm -rf $oncall && mv $oncall.new $oncall
+fi

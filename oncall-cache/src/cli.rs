@@ -9,10 +9,13 @@ use policy::Span;
 // By its path: packaging/man reads this file as a module of its own.
 #[path = "cli/grant.rs"]
 pub mod grant;
+#[path = "cli/provider.rs"]
+pub mod provider;
 #[path = "cli/sessions.rs"]
 pub mod sessions;
 
 use grant::GrantVerb;
+use provider::ProviderVerb;
 use sessions::SessionsArguments;
 
 /// Who is on call, and what that opens, on this host; also without a network.
@@ -32,7 +35,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Ask (anybody)", &["who", "test-access", "why", "status", "refresh", "claim"]),
     (
         "Operate (root, except config)",
-        &["sync", "pull", "identities", "sessions", "report", "doctor", "config"],
+        &["sync", "pull", "identities", "provider", "sessions", "report", "doctor", "config"],
     ),
     ("Emergency (root)", &["revoke", "unrevoke", "pause", "enforce"]),
     ("Ask colleagues (anybody, on any machine)", &["grant"]),
@@ -151,6 +154,11 @@ It asks the providers, and publishes nothing.
 Exit status: 0; with --problems 0, there are none; 1, there are some. In any
 case 2, not all providers could be asked")]
     Identities(IdentitiesArguments),
+    /// List what shifts can come from, or ask one source now
+    Provider {
+        #[command(subcommand)]
+        verb: ProviderVerb,
+    },
     /// Who could become root, who did and why, who was refused
     #[command(after_help = "\
 With --fleet anybody may type it, on any machine; without --inventory it is not

@@ -27,6 +27,7 @@ use std::time::Duration;
 use host::clock::now;
 use host::said;
 
+use cli::provider::ProviderVerb;
 use cli::{Arguments, ConfigVerb, Verb};
 use said::{Live, Said};
 
@@ -55,6 +56,10 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Who { at } => verbs::who::run(config, at, now()),
         Verb::Status(arguments) => verbs::status::run(config, arguments, now()),
         Verb::Identities(arguments) => verbs::identities::run(config, arguments, live, now()),
+        Verb::Provider { verb: ProviderVerb::List { json } } => verbs::provider::list(*json),
+        Verb::Provider { verb: ProviderVerb::Test { name, record } } => {
+            verbs::provider::test(config, name, record.as_deref(), now())
+        }
         Verb::Report(arguments) => verbs::report::run(config, arguments, now()),
         Verb::Sessions(arguments) => verbs::sessions::run(config, arguments, now()),
         Verb::Doctor { json } => verbs::doctor::run(config, *json, live, now()),

@@ -26,6 +26,7 @@ pub mod records;
 pub mod relay;
 pub mod releases;
 pub mod samba;
+pub mod services;
 pub mod session;
 mod site;
 pub mod size;

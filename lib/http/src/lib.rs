@@ -48,6 +48,14 @@ pub fn written(query: &[(&str, &str)]) -> String {
     )
 }
 
+/// The query of `url`, if it is an address of `path` at the API `base`: that alone may be followed with the API's key.
+pub fn query_at(base: &str, path: &str, url: &str) -> Option<Vec<(String, String)>> {
+    let (base, url) = (address(base).ok()?, Url::parse(url).ok()?);
+    let full = format!("{}{path}", base.path().trim_end_matches('/'));
+    let is_there = url.origin() == base.origin() && url.path() == full && url.username().is_empty();
+    is_there.then(|| url.query_pairs().into_owned().collect())
+}
+
 /// How an API is reached.
 #[derive(Clone, Copy)]
 pub struct Route<'a> {
@@ -82,6 +90,8 @@ pub struct Reply {
     pub ratelimit_reset: Option<String>,
     /// `Retry-After`, as sent.
     pub retry_after: Option<String>,
+    /// How many requests are left, as sent: `ratelimit-remaining`, or the same with `x-` before it.
+    pub remaining: Option<String>,
     /// JSON, if the status is 200; empty otherwise, since then the status says enough.
     pub body: Vec<u8>,
 }
@@ -337,6 +347,10 @@ impl Client {
             date: owned(header(DATE)),
             ratelimit_reset: owned(header(HeaderName::from_static("ratelimit-reset"))),
             retry_after: owned(header(RETRY_AFTER)),
+            remaining: owned(
+                header(HeaderName::from_static("ratelimit-remaining"))
+                    .or_else(|| header(HeaderName::from_static("x-ratelimit-remaining"))),
+            ),
             body: Vec::new(),
         };
         if reply.status != 200 {
@@ -462,6 +476,27 @@ mod tests {
     }
 
     #[test]
+    fn the_next_page_is_followed_to_the_same_place_alone() {
+        let at = |url| query_at("https://h/below", "/v2/x", url);
+        assert_eq!(
+            at("https://h/below/v2/x?a=b%3Ac&d=e+f"),
+            Some(vec![("a".to_string(), "b:c".to_string()), ("d".to_string(), "e f".to_string()),])
+        );
+        for elsewhere in [
+            "http://h/below/v2/x?a=b",
+            "https://h.evil/below/v2/x?a=b",
+            "https://h:8443/below/v2/x?a=b",
+            "https://me@h/below/v2/x?a=b",
+            "https://h/v2/x?a=b",
+            "https://h/below/v2/y?a=b",
+            "/below/v2/x?a=b",
+            "",
+        ] {
+            assert_eq!(at(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
     fn json_is_told_by_its_content_type() {
         for good in [
             "application/json",
@@ -510,7 +545,7 @@ mod tests {
         ] {
             let owned = |text: Option<&str>| text.map(str::to_string);
             let (date, ratelimit_reset, retry_after) = (owned(date), owned(reset), owned(after));
-            let reply = Reply { status: 429, date, ratelimit_reset, retry_after, body: vec![] };
+            let reply = Reply { status: 429, date, ratelimit_reset, retry_after, ..Reply::default() };
             assert_eq!(reply.retry().to_string(), words);
             assert_eq!(reply.pause(), pause.map(Duration::from_secs), "{words}");
         }
@@ -521,8 +556,7 @@ mod tests {
         for (status, again) in
             [(200, false), (302, false), (401, false), (404, false), (500, true), (503, true)]
         {
-            let (date, ratelimit_reset, retry_after) = (None, None, None);
-            let reply = Reply { status, date, ratelimit_reset, retry_after, body: vec![] };
+            let reply = Reply { status, ..Reply::default() };
             assert_eq!(reply.pause().is_some(), again, "{status}");
         }
     }

@@ -14,6 +14,7 @@ use crate::fleet::Fleet;
 use crate::pagerduty::PagerDuty;
 use crate::rota::Rota;
 use crate::service::Asked;
+use crate::session::Tap;
 use crate::{Answer, Provider, ProviderError, registered};
 
 /// How far a provider's clock may be from this host's: readers bear as much.
@@ -51,7 +52,7 @@ pub fn all<'a>(
     for source in sources {
         progress(format_args!("asking source `{}`", source.name));
     }
-    let ask = |source| move || one(source, window, now);
+    let ask = |source| move || one(source, window, now, None);
     thread::scope(|scope| {
         let asked: Vec<_> = sources.iter().map(|source| (source, scope.spawn(ask(source)))).collect();
         asked
@@ -69,9 +70,14 @@ pub fn all<'a>(
     })
 }
 
-fn one(source: &Source, window: Window, now: Timestamp) -> Fetched<'_> {
+/// Asks one source, here and now; `tap` hears what goes over the wire.
+pub fn heard<'a>(source: &'a Source, window: Window, now: Timestamp, tap: Tap<'_>) -> Fetched<'a> {
+    one(source, window, now, Some(tap))
+}
+
+fn one<'a>(source: &'a Source, window: Window, now: Timestamp, tap: Option<Tap<'_>>) -> Fetched<'a> {
     let started = Instant::now();
-    let mut answer = fetch(source, window, now);
+    let mut answer = fetch(source, window, now, tap);
     let clock = answer.as_ref().ok().and_then(|answer| answer.clock);
     let apart = clock.map(|clock| skew(clock, now, started.elapsed())).filter(|apart| *apart > SKEW);
     match (&source.provider, apart) {
@@ -92,10 +98,17 @@ fn one(source: &Source, window: Window, now: Timestamp) -> Fetched<'_> {
     }
 }
 
-fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, ProviderError> {
+fn fetch(
+    source: &Source,
+    window: Window,
+    now: Timestamp,
+    tap: Option<Tap<'_>>,
+) -> Result<Answer, ProviderError> {
     let (wanted, max_escalation_level) = (&source.schedules, source.max_escalation_level);
     match &source.provider {
-        Kind::PagerDuty(settings) => PagerDuty::new(settings, wanted, max_escalation_level).fetch(window),
+        Kind::PagerDuty(settings) => {
+            PagerDuty::new(settings, wanted, max_escalation_level).heard_by(tap).fetch(window)
+        }
         Kind::Exec(settings) => Exec::new(settings, wanted, max_escalation_level).fetch(window),
         Kind::File(path) => File::new(path, wanted, max_escalation_level, now).fetch(window),
         Kind::Fleet(settings) => Fleet::new(settings, source, now).fetch(window),
@@ -103,7 +116,7 @@ fn fetch(source: &Source, window: Window, now: Timestamp) -> Result<Answer, Prov
             let unknown =
                 || ProviderError::source("a bug in oncall-cache: no code asks this; please report it");
             let service = registered(settings.kind).ok_or_else(unknown)?;
-            Asked { service, settings, wanted, max_escalation_level }.fetch(window)
+            Asked { service, settings, wanted, max_escalation_level, tap }.fetch(window)
         }
         Kind::Rota(path) => Rota::new(path, wanted, max_escalation_level).fetch(window),
     }

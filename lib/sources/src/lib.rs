@@ -22,7 +22,11 @@ mod pages;
 pub mod rota;
 mod rotation;
 pub mod service;
+#[cfg(test)]
+mod services;
 pub mod session;
+#[cfg(test)]
+mod toy;
 
 pub use gather::Answer;
 use gather::Named;

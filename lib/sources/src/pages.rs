@@ -4,6 +4,7 @@
 //! it says, and a list that changes while it is read would leave people out of a rota, or bring in those of
 //! another one; no page shows by itself that it is wrong.
 
+use std::collections::BTreeSet;
 use std::vec;
 
 use super::ProviderError;
@@ -47,6 +48,17 @@ pub struct Bounds {
     pub shorter: &'static str,
 }
 
+/// One page of a list whose pages are chained.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Leaf<T> {
+    /// What is on it.
+    pub entries: Vec<T>,
+    /// What asks for the next page, if there is one.
+    pub next: Option<String>,
+    /// How many entries the whole list has, where it tells.
+    pub total: Option<u64>,
+}
+
 /// All of a list. Nothing else is taken into an [`Answer`](super::Answer), and only what is here makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whole<T>(Vec<T>);
@@ -79,6 +91,45 @@ impl<T> Whole<T> {
             }
         }
         Err(incomplete(&format!("more than {pages} pages; {shorter}")))
+    }
+
+    /// Reads `list` to its end by `page`, where each says what asks for the next one.
+    ///
+    /// # Errors
+    /// The first page that cannot be had, or that leads nowhere.
+    pub fn follow<E: From<ProviderError>>(
+        list: &str,
+        mut page: impl FnMut(Option<&str>) -> Result<Leaf<T>, E>,
+    ) -> Result<Self, E> {
+        /// The most pages of one list that are asked for.
+        const PAGES: usize = 200;
+        let incomplete = |why: &str| {
+            E::from(ProviderError::incomplete(&format!("/{list}: {why}; the next sync tries again")))
+        };
+        let (mut entries, mut met, mut next): (_, BTreeSet<String>, Option<String>) =
+            (Vec::new(), BTreeSet::new(), None);
+        for _ in 0..PAGES {
+            let mut leaf = page(next.as_deref())?;
+            let is_empty = leaf.entries.is_empty();
+            entries.append(&mut leaf.entries);
+            let Some(cursor) = leaf.next else {
+                return match leaf.total {
+                    Some(total) if total != entries.len() as u64 => Err(incomplete(&format!(
+                        "there are {total} entries, {} have come, and that is the end",
+                        entries.len()
+                    ))),
+                    _ => Ok(Self(entries)),
+                };
+            };
+            if is_empty {
+                return Err(incomplete("an empty page says that more follow"));
+            }
+            if !met.insert(cursor.clone()) {
+                return Err(incomplete("a page leads back to one that was read"));
+            }
+            next = Some(cursor);
+        }
+        Err(incomplete(&format!("more than {PAGES} pages")))
     }
 
     /// Those that `counts` takes: of a whole list all that belong to something are all there are.

@@ -11,7 +11,7 @@ use policy::{Timestamp, Window};
 
 use crate::gather::{Gather, Named, Row};
 use crate::pages::Whole;
-use crate::session::{Ask, Conversation, refusal};
+use crate::session::{Ask, Conversation, Tap, refusal};
 use crate::{Answer, Provider, ProviderError, choose};
 
 /// One kind of service.
@@ -104,7 +104,11 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn open(settings: &'a config::Service, service: &dyn Service) -> Result<Self, ProviderError> {
+    fn open(
+        settings: &'a config::Service,
+        service: &dyn Service,
+        tap: Option<Tap<'a>>,
+    ) -> Result<Self, ProviderError> {
         let limit = u64::try_from(settings.timeout.as_seconds()).unwrap_or_default();
         let route = Route {
             agent: concat!("oncall-cache/", env!("CARGO_PKG_VERSION")),
@@ -118,10 +122,10 @@ impl<'a> Session<'a> {
         let Access { authorization, mut headers } = service.access(settings, secret.expose())?;
         headers.push((ACCEPT, "application/json"));
         let client = Client::new(&settings.api, route, &headers)?;
-        Self::with(settings, Box::new(client), authorization)
+        Self::with(settings, Box::new(client), authorization, tap)
     }
 
-    /// A conversation by `client`.
+    /// A conversation by `client`, which `tap` hears.
     ///
     /// # Errors
     /// `authorization` cannot be sent.
@@ -129,8 +133,9 @@ impl<'a> Session<'a> {
         settings: &'a config::Service,
         client: Box<dyn Ask + 'a>,
         authorization: Authorization<'a>,
+        tap: Option<Tap<'a>>,
     ) -> Result<Self, ProviderError> {
-        let mut conversation = Conversation::new(client);
+        let mut conversation = Conversation::new(client, tap);
         let sign = match authorization {
             Authorization::Always(value) => {
                 conversation.authorize(&value)?;
@@ -205,6 +210,8 @@ pub struct Asked<'a> {
     pub wanted: &'a [String],
     /// The deepest level.
     pub max_escalation_level: u8,
+    /// What hears each exchange, if anything does.
+    pub tap: Option<Tap<'a>>,
 }
 
 impl Asked<'_> {
@@ -249,6 +256,6 @@ impl Session<'_> {
 
 impl Provider for Asked<'_> {
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
-        self.fetch_by(Session::open(self.settings, self.service)?, window)
+        self.fetch_by(Session::open(self.settings, self.service, self.tap)?, window)
     }
 }

@@ -32,17 +32,29 @@ impl Ask for Client {
     }
 }
 
+/// A request, and what came of it.
+pub struct Exchange<'a> {
+    /// `GET /path?query`, or `POST /path`.
+    pub request: String,
+    /// The reply.
+    pub reply: &'a Reply,
+}
+
+/// What hears every exchange.
+pub type Tap<'a> = &'a dyn Fn(&Exchange<'_>);
+
 /// The requests of one fetch.
 pub struct Conversation<'a> {
     client: Box<dyn Ask + 'a>,
+    tap: Option<Tap<'a>>,
     /// What the first answer's `Date` said: the one closest to the instant that the window was made from.
     clock: Option<Timestamp>,
 }
 
 impl<'a> Conversation<'a> {
-    /// By `client`.
-    pub fn new(client: Box<dyn Ask + 'a>) -> Self {
-        Self { client, clock: None }
+    /// By `client`; `tap` hears all of it.
+    pub fn new(client: Box<dyn Ask + 'a>, tap: Option<Tap<'a>>) -> Self {
+        Self { client, tap, clock: None }
     }
 
     /// The service's clock, once it has answered.
@@ -58,16 +70,26 @@ impl<'a> Conversation<'a> {
     /// The answer, whatever its status.
     pub fn get(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, ProviderError> {
         let reply = self.client.get(path, query)?;
-        self.see(path, reply)
+        let question = http::written(query);
+        let mark = if question.is_empty() { "" } else { "?" };
+        self.see("GET", (path, &format!("{mark}{question}")), reply)
     }
 
     /// The same for a question that is sent as JSON.
     pub fn post(&mut self, path: &str, json: &str) -> Result<Reply, ProviderError> {
         let reply = self.client.post(path, json)?;
-        self.see(path, reply)
+        self.see("POST", (path, ""), reply)
     }
 
-    fn see(&mut self, path: &str, reply: Reply) -> Result<Reply, ProviderError> {
+    fn see(
+        &mut self,
+        method: &str,
+        (path, query): (&str, &str),
+        reply: Reply,
+    ) -> Result<Reply, ProviderError> {
+        if let Some(tap) = self.tap {
+            tap(&Exchange { request: format!("{method} {path}{query}"), reply: &reply });
+        }
         if let (200, None, Some(_)) = (reply.status, self.clock, &reply.date) {
             let unread = || ProviderError::source(&format!("{path}: the answer's `Date` is not a date"));
             self.clock = Some(reply.clock().ok_or_else(unread)?);

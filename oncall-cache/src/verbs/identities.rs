@@ -57,7 +57,7 @@ struct Row {
 
 /// Everybody whom the sources tell of.
 #[derive(Debug, Default)]
-struct Map {
+pub struct Map {
     rows: Vec<Row>,
     /// Sources and schedules that could not be read: their people may be missing here.
     unread: Vec<String>,
@@ -85,7 +85,8 @@ impl Map {
         Ok(map)
     }
 
-    fn take(&mut self, source: &Source, answer: &Answer, people: &People<'_>) {
+    /// Takes what one source answered.
+    pub fn take(&mut self, source: &Source, answer: &Answer, people: &People<'_>) {
         let shifts = answer.schedules().iter().flat_map(|schedule| &schedule.shifts);
         let users: BTreeMap<&str, &User> =
             shifts.map(|shift| (shift.user.id.as_str(), &shift.user)).collect();
@@ -119,12 +120,12 @@ impl Map {
     }
 
     /// Is there anybody with a problem?
-    fn has_problems(&self) -> bool {
+    pub fn has_problems(&self) -> bool {
         self.rows.iter().any(|row| row.problem.is_some())
     }
 
     /// The table.
-    fn table(&self) -> String {
+    pub fn table(&self) -> String {
         let mut table = vec![
             ["SOURCE", "USER", "NAME", "MAIL", "PERSON", "BY", "ELIGIBLE", "KEYS", "PROBLEM"]
                 .map(String::from),

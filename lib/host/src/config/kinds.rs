@@ -107,7 +107,33 @@ impl Kind {
 #[macro_export]
 macro_rules! services {
     ($each:ident) => {
-        $each! {}
+        $each! {
+            linkedin_oncall: Kind {
+                ..Kind::new("linkedin-oncall", "LinkedIn Oncall", &[needed("app", Form::Text), optional("roles", Form::Texts)])
+            };
+            goalert: Kind {
+                levels: false,
+                lists: false,
+                verified: false,
+                ..Kind::new("goalert", "GoAlert", &[])
+            };
+            incident_io: Kind {
+                api: "https://api.incident.io",
+                verified: false,
+                ..Kind::new("incident-io", "incident.io", &[optional("rotations", Form::Texts)])
+            };
+            grafana: Kind {
+                levels: false,
+                verified: false,
+                ..Kind::new("grafana", "Grafana IRM", &[optional("stack", Form::Text), optional("scheme", Form::Text)])
+            };
+            jsm: Kind {
+                api: "https://api.atlassian.com",
+                levels: false,
+                verified: false,
+                ..Kind::new("jsm", "Jira Service Management", &[needed("cloud_id", Form::Text), needed("account", Form::Text)])
+            };
+        }
     };
 }
 

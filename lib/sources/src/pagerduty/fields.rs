@@ -30,7 +30,7 @@ impl Ask for Played<'_> {
         let body = self.answers.get(path).map(|text| text.as_bytes().to_vec());
         let status = if body.is_some() { 200 } else { 404 };
         let body = body.unwrap_or_default();
-        Ok(Reply { status, date: None, ratelimit_reset: None, retry_after: None, body })
+        Ok(Reply { status, body, ..Reply::default() })
     }
 
     fn post(&self, path: &str, _json: &str) -> Result<Reply, HttpError> {

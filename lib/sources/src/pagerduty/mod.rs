@@ -18,6 +18,7 @@ use policy::Window;
 
 use super::gather::{self, Gather, Row};
 use super::pages::{Asked, Bounds, Page, Whole};
+use super::session::Tap;
 use super::{Answer, Provider, ProviderError};
 use api::{Entry, Named};
 pub use session::Session;
@@ -44,6 +45,7 @@ pub struct PagerDuty<'a> {
     settings: &'a host::config::PagerDuty,
     schedules: &'a [String],
     max_escalation_level: u8,
+    tap: Option<Tap<'a>>,
 }
 
 impl<'a> PagerDuty<'a> {
@@ -54,7 +56,13 @@ impl<'a> PagerDuty<'a> {
         schedules: &'a [String],
         max_escalation_level: u8,
     ) -> Self {
-        Self { settings, schedules, max_escalation_level }
+        Self { settings, schedules, max_escalation_level, tap: None }
+    }
+
+    /// The same, with `tap` hearing each exchange.
+    #[must_use]
+    pub fn heard_by(self, tap: Option<Tap<'a>>) -> Self {
+        Self { tap, ..self }
     }
 
     /// As [`Provider::fetch`], in a conversation that has begun.
@@ -72,7 +80,7 @@ impl<'a> PagerDuty<'a> {
 
 impl Provider for PagerDuty<'_> {
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
-        self.fetch_by(Session::open(self.settings)?, window)
+        self.fetch_by(Session::open(self.settings, self.tap)?, window)
     }
 }
 

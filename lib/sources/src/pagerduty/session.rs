@@ -14,7 +14,7 @@ use super::source;
 use crate::ProviderError;
 use crate::gather::Description;
 use crate::pages::{Asked, Page, Whole};
-use crate::session::{Ask, Conversation, bearer, refusal, segment};
+use crate::session::{Ask, Conversation, Tap, bearer, refusal, segment};
 
 /// The requests of one fetch.
 pub struct Session<'a> {
@@ -39,8 +39,8 @@ impl From<ProviderError> for Trouble {
 }
 
 impl<'a> Session<'a> {
-    /// Finds out who asks; no more is sent than what a token takes.
-    pub fn open(settings: &'a host::config::PagerDuty) -> Result<Self, ProviderError> {
+    /// Finds out who asks; no more is sent than what a token takes. `tap` hears what follows.
+    pub fn open(settings: &'a host::config::PagerDuty, tap: Option<Tap<'a>>) -> Result<Self, ProviderError> {
         let limit = u64::try_from(settings.timeout.as_seconds()).unwrap_or_default();
         let route = Route {
             agent: concat!("oncall-cache/", env!("CARGO_PKG_VERSION")),
@@ -70,12 +70,12 @@ impl<'a> Session<'a> {
         let mut client = Client::new(&settings.api, route, &headers)?;
         client.authorize(&authorization)?;
         let renewal = renewal.map(|app| (app, route));
-        Ok(Self { renewal, ..Self::with(settings, Box::new(client)) })
+        Ok(Self { settings, conversation: Conversation::new(Box::new(client), tap), renewal })
     }
 
     /// A conversation by `client`, which says by itself who asks.
     pub fn with(settings: &'a host::config::PagerDuty, client: Box<dyn Ask + 'a>) -> Self {
-        Self { settings, conversation: Conversation::new(client), renewal: None }
+        Self { settings, conversation: Conversation::new(client, None), renewal: None }
     }
 
     /// The service's clock, once it has answered.
