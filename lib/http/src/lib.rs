@@ -1,4 +1,4 @@
-//! The one HTTP client: a question over TLS, JSON or the bytes of a store back, everything bounded.
+//! The one HTTP client: a question over TLS, JSON, a file or the bytes of a store back, everything bounded.
 //!
 //! Providers and stores use it and nothing else opens a socket. What reqwest would decide by itself is decided
 //! here instead: no proxy and no certificate file from the environment, no redirect (it would carry
@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod secret;
 mod told;
 
 use std::error::Error;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use policy::{Span, Timestamp};
 use reqwest::blocking::{RequestBuilder, Response};
 pub use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
-use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AGE, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Proxy, Url};
 use tls::{Authorities, CertificatesError, ResolveError};
 
@@ -77,6 +78,8 @@ pub struct Client {
     /// The proxy, for messages.
     proxy: Option<String>,
     deadline: Instant,
+    /// Is JSON all that it answers?
+    is_api: bool,
 }
 
 /// What the API answered.
@@ -92,6 +95,8 @@ pub struct Reply {
     pub retry_after: Option<String>,
     /// How many requests are left, as sent: `ratelimit-remaining`, or the same with `x-` before it.
     pub remaining: Option<String>,
+    /// `Age`, as sent: how long a cache on the way has had the answer, in seconds.
+    pub age: Option<String>,
     /// JSON, if the status is 200; empty otherwise, since then the status says enough.
     pub body: Vec<u8>,
 }
@@ -159,6 +164,8 @@ pub enum HttpError {
     Authorities(CertificatesError),
     /// `api` is not an address that a request can go to.
     Api,
+    /// What should be the address of a file is none.
+    Address,
     /// `proxy` is not an address either.
     Proxy,
     /// The client itself could not be made.
@@ -206,6 +213,9 @@ impl fmt::Display for HttpError {
             Self::Api => {
                 f.write_str("`api` is not a usable address; write https:// and a host, nothing else")
             }
+            Self::Address => f.write_str(
+                "`url_file` does not hold a usable address; write one line with https:// (which webcal:// stands for)",
+            ),
             Self::Proxy => f.write_str("`proxy` is not a usable address; write http://host:port"),
             Self::Setup(cause) => write!(f, "HTTP client could not be set up: {cause}"),
             Self::Name { host, cause } => {
@@ -232,7 +242,15 @@ impl Error for HttpError {}
 impl Client {
     /// A client for the API at `base` that sends `headers` with each request.
     pub fn new(base: &str, route: Route<'_>, headers: &[(HeaderName, &str)]) -> Result<Self, HttpError> {
-        let base = address(base)?;
+        Self::build(address(base)?, true, route, headers)
+    }
+
+    fn build(
+        base: Url,
+        is_api: bool,
+        route: Route<'_>,
+        headers: &[(HeaderName, &str)],
+    ) -> Result<Self, HttpError> {
         let authorities = Authorities::read(route.ca_file).map_err(HttpError::Authorities)?;
         let tls = tls::client(&authorities, None).map_err(|error| HttpError::Setup(error.to_string()))?;
         let mut builder = reqwest::blocking::Client::builder()
@@ -255,7 +273,7 @@ impl Client {
         }
         let inner = builder.build().map_err(|error| HttpError::Setup(innermost(&error)))?;
         let proxy = route.proxy.map(str::to_string);
-        Ok(Self { inner, base, authorization: None, proxy, deadline: route.deadline })
+        Ok(Self { inner, base, authorization: None, proxy, deadline: route.deadline, is_api })
     }
 
     /// From now on, answers before `deadline`.
@@ -336,7 +354,8 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        request.timeout(left).send().map_err(|error| self.failure(&error, url.to_string()))
+        // Without the address: it may be a secret, and where it is none it is told anyway.
+        request.timeout(left).send().map_err(|error| self.failure(&error.without_url(), url.to_string()))
     }
 
     fn read(&self, response: Response, url: String) -> Result<Reply, HttpError> {
@@ -351,13 +370,14 @@ impl Client {
                 header(HeaderName::from_static("ratelimit-remaining"))
                     .or_else(|| header(HeaderName::from_static("x-ratelimit-remaining"))),
             ),
+            age: owned(header(AGE)),
             body: Vec::new(),
         };
         if reply.status != 200 {
             return Ok(reply);
         }
         let content_type = header(CONTENT_TYPE).unwrap_or("no content type");
-        if !is_json(content_type) {
+        if self.is_api && !is_json(content_type) {
             return Err(HttpError::NotJson { url, found: content_type.chars().take(60).collect() });
         }
         if response.content_length().is_some_and(|length| length > LARGEST) {
