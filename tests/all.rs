@@ -6,6 +6,7 @@ mod audit;
 mod automation;
 mod break_glass;
 mod bucket;
+mod calendar;
 mod chain;
 mod claims;
 mod clock;

@@ -74,6 +74,11 @@ oncall=/opt/authkeys-tests/oncall
 oncall_needs='falcon==3.1.1 falcon-cors==1.1.7 ujson==5.10.0 sqlalchemy==1.4.54 PyYAML==6.0.2 PyMySQL==1.1.1
     phonenumbers==8.13.55 jinja2==3.0.3 markupsafe==2.0.1 beaker==1.13.0 pytz==2025.2 icalendar==5.0.13'
 need $oncall/bin/python3 python3-venv
+# Programs that write calendars, a server that keeps them, and two that read them (tests/calendar): what these agree on changes
+# from release to release, and Debian's do not know all that is tried.
+calendars=/opt/authkeys-tests/calendars
+calendar_programs='radicale==3.9.0 khal==0.14.1 vdirsyncer==0.21.0 recurring-ical-events==3.8.2 ical==14.3.1'
+need $calendars/whole python3-venv
 if [ "${1:-}" = hosts ]; then
     need debootstrap debootstrap
     need systemd-nspawn systemd-container
@@ -102,4 +107,10 @@ if [ ! -e $oncall/bin/python3 ]; then
     # shellcheck disable=SC2086 # a list of words
     /usr/bin/python3 -m venv $oncall.new && $oncall.new/bin/pip -q install $oncall_needs &&
         $oncall.new/bin/pip -q install --no-deps oncall==2.1.7 && rm -rf $oncall && mv $oncall.new $oncall
+fi
+if [ ! -e $calendars/whole ]; then
+    # Its programs name the interpreter by the path at which it was made, so it is not moved.
+    # shellcheck disable=SC2086 # a list of words
+    rm -rf $calendars && /usr/bin/python3 -m venv $calendars && $calendars/bin/pip -q install $calendar_programs &&
+        : >$calendars/whole
 fi

@@ -1,4 +1,4 @@
-//! One story of people on call, told by four sources: PagerDuty, rota.toml, a command and a file. Whoever tells
+//! One story of people on call, told by five sources: PagerDuty, rota.toml, a command, a file and a calendar. Whoever tells
 //! it, the same people are admitted at the same instants.
 //!
 //! The story is written for certain days, and a host's clock is nobody's to set for a test: so all of it is moved
@@ -130,6 +130,23 @@ impl Story {
         format!("{head}{turns}{tail}{}", self.rota("secondary", self.list("secondary")))
     }
 
+    /// One of its schedules as a calendar.
+    fn calendar(&self, name: &str) -> String {
+        let mut text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//story//EN\r\n".to_string();
+        for (number, shift) in self.list(name).iter().enumerate() {
+            let time = |end: &str| self.instant(&shift[end]).replace(['-', ':'], "");
+            let mail = shift["email"].as_str().expect("an address");
+            let _ = write!(
+                text,
+                "BEGIN:VEVENT\r\nUID:{number}\r\nDTSTAMP:20261120T120000Z\r\nDTSTART:{}\r\nDTEND:{}\r\nSUMMARY:On call\r\n\
+                 ATTENDEE:mailto:{mail}\r\nEND:VEVENT\r\n",
+                time("start"),
+                time("end")
+            );
+        }
+        text + "END:VCALENDAR\r\n"
+    }
+
     /// The same as the entries of PagerDuty's /oncalls.
     fn oncalls(&self) -> Vec<Value> {
         let entry = |shift: &Value, schedule: Value, start: Value, end: Value| {
@@ -199,6 +216,19 @@ fn sources() -> Vec<Source> {
                 suite.host.write(COMMAND, script, 0o755);
             },
         ),
+        Source {
+            what: "calendars",
+            settings: "provider = 'icalendar'\nfile = 'primary.ics'\nschedules = ['primary']\n[[oncall.source]]\n\
+                       name = 'second'\nprovider = 'icalendar'\nfile = 'secondary.ics'\nschedules = ['secondary']"
+                .to_string(),
+            primary: "it/primary",
+            secondary: "second/secondary",
+            tell: |suite, _, story| {
+                for name in ["primary", "secondary"] {
+                    suite.host.write(&format!("/etc/authkeys/{name}.ics"), story.calendar(name), 0o644);
+                }
+            },
+        },
         source("a file", &format!("provider = 'file'\nfile = '{FILE}'"), |suite, _, story| {
             suite.host.write(FILE, story.document().to_string(), 0o644);
             // A service of its own writes it.

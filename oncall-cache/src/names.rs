@@ -168,6 +168,7 @@ impl Known {
                 let trouble = self.users.get(&source.name)?.trouble(source, key)?;
                 Some(format!("{setting}: `{key}` is {trouble}"))
             }
+            Kind::Zone => sources::zones::trouble(name).map(|trouble| format!("{setting}: {trouble}")),
             Kind::Store => store_trouble(name).map(|trouble| format!("{setting}: {trouble}")),
             Kind::File | Kind::Secret => {
                 let trouble = file_trouble(&config.path, name, *kind == Kind::Secret)?;
@@ -275,6 +276,11 @@ fn schedules(
     now: Timestamp,
     progress: Progress<'_>,
 ) -> Option<BTreeSet<String>> {
+    if let Provider::Calendar(_) = source.provider {
+        // It is one schedule, whatever is in it.
+        let own = source.schedules.first().map_or(sources::calendar::SCHEDULE, String::as_str);
+        return Some(BTreeSet::from([own.to_string()]));
+    }
     if !matches!(source.provider, Provider::Rota(_) | Provider::File(_)) {
         return None;
     }

@@ -4,6 +4,7 @@
 //! of the design are reached, and asserts nothing about them: on a busy machine trust the ratios, the
 //! minima and the processor time.
 
+mod calendar;
 mod decision;
 mod fleet;
 mod grants;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use machine::Machine;
 
 const USAGE: &str =
-    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [lookup] [live] [decision] [nss] [login] [sync] [fleet] [store] [growth] [grants]']
+    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [lookup] [live] [decision] [nss] [login] [sync] [calendar] [fleet] [store] [growth] [grants]']
 
 --rounds N   rounds of lookups (200)
 --logins N   logins per server (40)
@@ -57,8 +58,8 @@ impl Options {
                 "--go" => options.go = Some(std::path::absolute(words.next()?).ok()?),
                 // What `cargo bench` adds.
                 "--bench" => {}
-                "lookup" | "live" | "decision" | "nss" | "login" | "sync" | "fleet" | "store" | "growth"
-                | "grants" => options.parts.push(word),
+                "lookup" | "live" | "decision" | "nss" | "login" | "sync" | "calendar" | "fleet"
+                | "store" | "growth" | "grants" => options.parts.push(word),
                 _ => return None,
             }
         }
@@ -103,6 +104,9 @@ fn main() {
     }
     if options.wants("login") {
         login::measure(&machine, options.logins);
+    }
+    if options.wants("calendar") {
+        calendar::measure(&machine, options.rounds.div_ceil(8));
     }
     if options.parts.iter().any(|part| part == "growth") {
         growth::measure(&machine, options.rounds.div_ceil(8));

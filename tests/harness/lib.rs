@@ -22,6 +22,7 @@ pub mod page;
 pub mod pagerduty;
 pub mod playbook;
 pub mod proxy;
+pub mod radicale;
 pub mod records;
 pub mod relay;
 pub mod releases;

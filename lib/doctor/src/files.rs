@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use host::Config;
-use host::config::{Directory, Fleet, Provider};
+use host::config::{CalendarPlace, Directory, Fleet, Provider};
 
 use status::FleetStatus;
 
@@ -156,9 +156,14 @@ fn read_by_syncs(config: &Config) -> Vec<Wanted> {
     }
     for one in &config.oncall.sources {
         match &one.provider {
-            provider @ (Provider::PagerDuty(_) | Provider::Service(_)) => {
+            provider @ (Provider::PagerDuty(_) | Provider::Service(_) | Provider::Calendar(_)) => {
                 let secrets = provider.secrets().into_iter();
                 wanted.extend(secrets.map(|path| Wanted::secret(path, "oncall-cache", &["oncall-cache"])));
+                if let Provider::Calendar(settings) = provider
+                    && let CalendarPlace::File(path) = &settings.place
+                {
+                    wanted.push(Wanted { readers: &["oncall-cache"], ..source(path) });
+                }
             }
             Provider::Rota(path) | Provider::File(path) => {
                 wanted.push(Wanted { readers: &["oncall-cache"], ..source(path) })

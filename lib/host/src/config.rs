@@ -5,6 +5,7 @@
 //! misspelt guard is a guard that is not there.
 
 mod automation;
+mod calendar;
 mod credentials;
 mod directory;
 mod end;
@@ -31,6 +32,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::toml_file::{self, FileError};
+pub use calendar::{Calendar, CalendarPerson, CalendarPlace, SummaryPattern};
 pub use directory::{
     Attributes, Bind, ClientFiles, Directory, DisablingLocks, Ldap, Mark, Membership, Referrals,
     empty_groups, unfollowed_groups,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use host::config::{Provider as Kind, Source};
 use policy::{Rules, Span, Timestamp, Window};
 
+use crate::calendar::Calendar;
 use crate::exec::Exec;
 use crate::file::File;
 use crate::fleet::Fleet;
@@ -111,6 +112,7 @@ fn fetch(
         }
         Kind::Exec(settings) => Exec::new(settings, wanted, max_escalation_level).fetch(window),
         Kind::File(path) => File::new(path, wanted, max_escalation_level, now).fetch(window),
+        Kind::Calendar(settings) => Calendar::new(settings, wanted, now).fetch(window),
         Kind::Fleet(settings) => Fleet::new(settings, source, now).fetch(window),
         Kind::Service(settings) => {
             let unknown =

@@ -141,6 +141,11 @@ impl Gather {
         self.readings.insert(wanted, reading);
     }
 
+    /// What people should know of what is taken.
+    pub fn note(&mut self, text: String) {
+        self.notes.insert(text.into());
+    }
+
     /// The schedule that the configuration calls `wanted` was not read.
     pub fn fail(&mut self, wanted: String, error: ProviderError) {
         self.failed.push((wanted, error));

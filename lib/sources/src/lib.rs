@@ -10,6 +10,7 @@ use http::HttpError;
 use policy::{OneLine, Timestamp, Window};
 
 mod answer;
+pub mod calendar;
 pub mod document;
 mod exec;
 pub mod fetch;
@@ -27,6 +28,7 @@ mod services;
 pub mod session;
 #[cfg(test)]
 mod toy;
+pub mod zones;
 
 pub use gather::Answer;
 use gather::Named;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use host::FileError;
-use host::toml_file::{self, nearest};
+use host::toml_file;
 use jiff::civil::{DateTime, Weekday};
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZone;
 use policy::{OneLine, Span, Timestamp, Window, is_printable};
 use serde::Deserialize;
 use toml::Spanned;
@@ -15,11 +15,8 @@ use toml::value::Datetime;
 use super::gather::{Bound, Description, Gather, Named, Row};
 use super::pages::Whole;
 use super::rotation::{Every, Hours, Rotation, without};
+use super::zones::Database;
 use super::{Answer, Provider, ProviderError, User, choose};
-
-/// Where the system describes time zones, if it does. Debian and its kind are quicker with the change of a
-/// zone's law than a release of ours.
-const ZONES: &str = "/usr/share/zoneinfo";
 
 /// A rota in a file.
 #[derive(Debug)]
@@ -372,37 +369,10 @@ fn local(written: &Spanned<Datetime>) -> Result<DateTime, Problem> {
     })
 }
 
-/// Names below /usr/share/zoneinfo that are no zones of the tz database: what this host's own clock shows, which every
-/// host has another of; a sample of a zone's rules; and the same zones once more, one of the two sets with leap seconds
-/// in them, which move every hand-over by half a minute (tzdata's Theory file). jiff ignores the case of a name.
-fn is_no_zone(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["localtime", "posixrules", "factory"].contains(&&*name)
-        || name.starts_with("posix/")
-        || name.starts_with("right/")
-}
-
-/// The zone of a name: as the system has it, or else as it was when this program was built.
+/// The zone of a name.
 fn zone(written: &Spanned<String>) -> Result<TimeZone, Problem> {
-    let name = written.get_ref();
-    if is_no_zone(name) {
-        let text = format!(
-            "`{name}` may be a different time zone on each host; write a tz database name: Europe/Berlin, UTC"
-        );
-        return Err(problem(written, text));
-    }
-    // From this directory alone: jiff's own search would go where TZDIR says.
-    let system = TimeZoneDatabase::from_dir(ZONES).ok();
-    let bundled = TimeZoneDatabase::bundled();
-    let found = system.and_then(|zones| zones.get(name).ok()).or_else(|| bundled.get(name).ok());
-    found.filter(|zone| !zone.is_unknown()).ok_or_else(|| {
-        let known: Vec<String> = bundled.available().map(|known| known.to_string()).collect();
-        let hint = match nearest(name, known.iter().map(String::as_str)) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => "write its tz database name: Europe/Berlin, UTC".to_string(),
-        };
-        problem(written, format!("no time zone `{name}`; {hint}"))
-    })
+    let zones = Database::open();
+    zones.find(written.get_ref()).ok_or_else(|| problem(written, zones.missing(written.get_ref())))
 }
 
 #[cfg(test)]

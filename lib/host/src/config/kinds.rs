@@ -177,10 +177,27 @@ pub static EXEC: Kind =
 /// A file with JSON.
 pub static FILE: Kind = Kind { asked: false, ..Kind::new("file", "file", &[needed("file", Form::Common)]) };
 
+/// A calendar.
+pub static CALENDAR: Kind = Kind {
+    levels: false,
+    ..Kind::new(
+        "icalendar",
+        "iCalendar",
+        &[
+            optional("url_file", Form::Secret),
+            optional("file", Form::Common),
+            optional("time_zone", Form::Text),
+            optional("person", Form::Text),
+            optional("ca_file", Form::Common),
+            optional("timeout", Form::Common),
+        ],
+    )
+};
+
 /// A collector's publication.
 pub static FLEET: Kind = Kind { asked: false, lists: false, ..Kind::new("fleet", "fleet", &[]) };
 
 /// Every kind of source, as `provider` names them.
 pub fn kinds() -> impl Iterator<Item = &'static Kind> {
-    [&PAGERDUTY, &ROTA, &EXEC, &FILE, &FLEET].into_iter().chain(SERVICES)
+    [&PAGERDUTY, &ROTA, &EXEC, &FILE, &CALENDAR, &FLEET].into_iter().chain(SERVICES)
 }

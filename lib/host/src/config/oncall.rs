@@ -7,6 +7,7 @@ use policy::{Ages, Principal, Span};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::calendar::{Calendar, CalendarPlace};
 use super::fleet::SharedFleet;
 use super::kinds::{self, Kind};
 use super::service::Service;
@@ -100,6 +101,8 @@ pub enum Provider {
     Exec(Exec),
     /// A file with our JSON.
     File(PathBuf),
+    /// A calendar that people keep.
+    Calendar(Box<Calendar>),
     /// What a collector publishes of the source that it calls by the same name.
     Fleet(SharedFleet),
     /// One of [`SERVICES`](super::kinds::SERVICES).
@@ -114,6 +117,7 @@ impl Provider {
             Self::Rota(_) => &kinds::ROTA,
             Self::Exec(_) => &kinds::EXEC,
             Self::File(_) => &kinds::FILE,
+            Self::Calendar(_) => &kinds::CALENDAR,
             Self::Fleet(_) => &kinds::FLEET,
             Self::Service(service) => service.kind,
         }
@@ -125,6 +129,7 @@ impl Provider {
             Self::PagerDuty(settings) => Some(settings.timeout),
             Self::Exec(settings) => Some(settings.timeout),
             Self::Service(settings) => Some(settings.timeout),
+            Self::Calendar(settings) => Some(settings.timeout),
             Self::Rota(_) | Self::File(_) | Self::Fleet(_) => None,
         }
     }
@@ -137,6 +142,10 @@ impl Provider {
                 Access::OAuth(app) => &app.client_secret_file,
             }],
             Self::Service(settings) => settings.secrets.values().collect(),
+            Self::Calendar(settings) => match &settings.place {
+                CalendarPlace::Address(file) => vec![file],
+                CalendarPlace::File(_) => Vec::new(),
+            },
             Self::Rota(_) | Self::Exec(_) | Self::File(_) | Self::Fleet(_) => Vec::new(),
         }
     }
@@ -149,6 +158,10 @@ impl Provider {
                 Access::OAuth(app) => &mut app.client_secret_file,
             }],
             Self::Service(settings) => settings.secrets.values_mut().collect(),
+            Self::Calendar(settings) => match &mut settings.place {
+                CalendarPlace::Address(file) => vec![file],
+                CalendarPlace::File(_) => Vec::new(),
+            },
             Self::Rota(_) | Self::Exec(_) | Self::File(_) | Self::Fleet(_) => Vec::new(),
         }
     }
@@ -264,8 +277,10 @@ impl OnCallSection {
             .map(|section| Written::check(section, beside, fleet, enforces))
             .collect::<Result<Vec<_>, _>>()?;
         for Source { name, provider, .. } in &mut sources {
-            if let Provider::Service(settings) = provider {
-                settings.proxy.clone_from(&proxy);
+            match provider {
+                Provider::Service(settings) => settings.proxy.clone_from(&proxy),
+                Provider::Calendar(settings) => settings.proxy.clone_from(&proxy),
+                _ => {}
             }
             let Provider::PagerDuty(settings) = provider else { continue };
             settings.proxy.clone_from(&proxy);

@@ -36,6 +36,8 @@ pub enum Kind {
     Secret,
     /// A place of a fleet's store.
     Store,
+    /// A time zone of the tz database.
+    Zone,
 }
 
 /// A name, and where it is.
@@ -108,6 +110,8 @@ struct Source {
     file: Option<Spanned<String>>,
     ca_file: Option<Spanned<String>>,
     token_file: Option<Spanned<String>>,
+    url_file: Option<Spanned<String>>,
+    time_zone: Option<Spanned<String>>,
     oauth: Option<OAuth>,
 }
 
@@ -263,6 +267,8 @@ impl Found<'_> {
         self.all(Kind::File, "[[oncall.source]] file", &source.file);
         self.all(Kind::File, "[[oncall.source]] ca_file", &source.ca_file);
         self.all(Kind::Secret, "[[oncall.source]] token_file", &source.token_file);
+        self.all(Kind::Secret, "[[oncall.source]] url_file", &source.url_file);
+        self.all(Kind::Zone, "[[oncall.source]] time_zone", &source.time_zone);
         let secret = source.oauth.as_ref().map(|oauth| &oauth.client_secret_file);
         self.all(Kind::Secret, "[oncall.source.oauth] client_secret_file", secret);
     }

@@ -13,8 +13,9 @@ use policy::{
 use toml::{Table, Value};
 
 use super::{
-    Access, Attributes, Chained, Config, Directory, Exec, Fleet, Grants, Guards, KeyAccounts, KeyRule, Keys,
-    KeysSource, Ldap, Mark, OAuth, OnCall, PagerDuty, Paths, Piece, Provider, Service, Source, kinds::Form,
+    Access, Attributes, Calendar, CalendarPlace, Chained, Config, Directory, Exec, Fleet, Grants, Guards,
+    KeyAccounts, KeyRule, Keys, KeysSource, Ldap, Mark, OAuth, OnCall, PagerDuty, Paths, Piece, Provider,
+    Service, Source, kinds::Form,
 };
 
 /// A table of what has a value.
@@ -321,11 +322,27 @@ fn show_provider(provider: &Provider) -> Vec<(&'static str, Option<Value>)> {
             vec![("command", list(command, text)), ("timeout", span(*timeout))]
         }
         Provider::Fleet(_) => Vec::new(),
+        Provider::Calendar(settings) => show_calendar(settings),
         Provider::PagerDuty(settings) => show_pagerduty(settings),
         Provider::Service(settings) => show_service(settings),
     };
     entries.push(("provider", text(provider.kind().word)));
     entries
+}
+
+fn show_calendar(settings: &Calendar) -> Vec<(&'static str, Option<Value>)> {
+    // The proxy is [oncall]'s.
+    let Calendar { place, zone, person, ca_file, timeout, proxy: _ } = settings;
+    vec![
+        match place {
+            CalendarPlace::Address(path) => ("url_file", file(path)),
+            CalendarPlace::File(path) => ("file", file(path)),
+        },
+        ("time_zone", zone.as_ref().and_then(text)),
+        ("person", text(person.written())),
+        ("ca_file", file(ca_file)),
+        ("timeout", span(*timeout)),
+    ]
 }
 
 fn show_service(settings: &Service) -> Vec<(&'static str, Option<Value>)> {

@@ -9,9 +9,10 @@ use serde::de::{DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, 
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use toml::{Spanned, Value};
 
+use super::calendar::CalendarSection;
 use super::directory::system_authorities;
 use super::fleet::SharedFleet;
-use super::kinds::{FLEET, Form, Kind, kinds};
+use super::kinds::{CALENDAR, FLEET, Form, Kind, kinds};
 use super::oncall::{Access, Exec, Guards, OAuth, PagerDuty, Provider, Source};
 use super::service::Service;
 use super::values::{Duration, Percent, Problem, first_level, level, meant, named, problem};
@@ -201,7 +202,9 @@ impl SourceSection {
     /// Is a reason asked of people whose shift was not known here in time?
     pub(super) fn asks_late(&self) -> Result<bool, Problem> {
         match self.late.as_ref().map(|late| (late, late.get_ref().as_str())) {
-            None | Some((_, "flag")) => Ok(false),
+            // Whoever may edit a calendar puts themselves on call, and no service says who did.
+            None => Ok(self.provider.get_ref() == CALENDAR.word),
+            Some((_, "flag")) => Ok(false),
             Some((_, "claim")) => Ok(true),
             Some((late, word)) => Err(problem(late, format!("late = `{word}`; write \"flag\" or \"claim\""))),
         }
@@ -378,6 +381,24 @@ impl Written {
             "fleet" => fleet.cloned().map(Provider::Fleet).ok_or_else(|| {
                 problem(&section.provider, "provider `fleet` needs [fleet], with the store's `id` and `urls`")
             }),
+            "icalendar" => {
+                let own = |name: &str| {
+                    self.own.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
+                };
+                let text = |name: &str| own(name).map(read::<String>).transpose();
+                let written = CalendarSection {
+                    url_file: own("url_file").map(read::<PathBuf>).transpose()?.map(|file| beside(&file)),
+                    file: section.file.as_ref().map(|file| beside(file)),
+                    time_zone: text("time_zone")?,
+                    person: text("person")?
+                        .zip(own("person"))
+                        .map(|(text, at)| Spanned::new(at.span(), text)),
+                    ca_file: beside(&section.ca_file.clone().unwrap_or_else(system_authorities)),
+                    timeout: section.check_timeout()?,
+                };
+                let calendar = written.check(at, section.schedules.len())?;
+                Ok(Provider::Calendar(Box::new(calendar)))
+            }
             "pagerduty" => section.check_pagerduty(at, beside).map(Provider::PagerDuty),
             _ => self.check_service(kind, at, beside).map(|service| Provider::Service(Box::new(service))),
         }

@@ -134,6 +134,20 @@ name = "json"
 provider = "file"
 file = "/srv/rota.json"
 [[oncall.source]]
+name = "cal"
+provider = "icalendar"
+url_file = "calendar-url"
+time_zone = "Europe/Berlin"
+person = "On call: {}"
+late = "flag"
+ca_file = "cal.pem"
+timeout = "7s"
+[[oncall.source]]
+name = "cal2"
+provider = "icalendar"
+file = "/srv/rota.ics"
+schedules = ["second"]
+[[oncall.source]]
 name = "central"
 provider = "fleet"
 schedules = ["P9"]

@@ -1,0 +1,288 @@
+//! An event: whose shift it is, from when to when, and how it comes again.
+
+use host::config::{CalendarPerson, SummaryPattern};
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use policy::Timestamp;
+
+use super::Fault;
+use super::lines::{Component, Property};
+use super::moment::{Form, Moment, day, instant};
+use super::rule::Rule;
+use super::zones::Zones;
+use crate::{LONGEST_NAME, User};
+
+/// The longest event, in days.
+const LONGEST: i32 = 400;
+
+/// An event that was read.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The line of its BEGIN.
+    pub line: usize,
+    /// Which series it belongs to; none, if it says nothing: then it is one by itself.
+    pub uid: Option<String>,
+    /// Whose shift it is.
+    pub user: User,
+    /// When it begins.
+    pub start: Moment,
+    /// How long it is.
+    pub length: Length,
+    /// How it comes again.
+    pub rule: Option<Rule>,
+    /// Times at which it comes, too.
+    pub more: Vec<Moment>,
+    /// Times at which it does not come.
+    pub except: Vec<Moment>,
+    /// Which time of its series it stands for.
+    pub replaces: Option<Moment>,
+    /// Was it called off?
+    pub cancelled: bool,
+}
+
+/// How long an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length {
+    /// By the wall clock, which readers of calendars agree about.
+    pub wall: SignedDuration,
+    /// The part of it that passes whatever the clock shows, where it was written in hours.
+    pub exact: SignedDuration,
+}
+
+impl Length {
+    /// When what begins at `start` by the clock of `zone` ends; none where readers do not agree.
+    pub fn end(self, zone: &TimeZone, start: DateTime) -> Option<Timestamp> {
+        let by_clock = instant(zone, start.checked_add(self.wall).ok()?)?;
+        let days = start.checked_add(self.wall.checked_sub(self.exact)?).ok()?;
+        let passed = instant(zone, days)?.unix().checked_add(self.exact.as_secs())?;
+        (self.exact.is_zero() || by_clock.unix() == passed).then_some(by_clock)
+    }
+}
+
+impl Event {
+    /// Reads a VEVENT.
+    ///
+    /// # Errors
+    /// What of it cannot be read, or readers of calendars do not agree about.
+    pub fn read(part: &Component, zones: &mut Zones<'_>, person: &CalendarPerson) -> Result<Self, Fault> {
+        let start = part.one("DTSTART")?.ok_or_else(|| part.fault("an event without DTSTART"))?;
+        let begins = Moment::read(start, zones, None)?;
+        let zone = Some(&begins.zone);
+        let lists = |name: &'static str, zones: &mut Zones<'_>| -> Result<Vec<Moment>, Fault> {
+            let mut all = Vec::new();
+            for property in part.all(name) {
+                all.extend(Moment::list(property, zones, zone)?);
+            }
+            Ok(all)
+        };
+        let (more, except) = (lists("RDATE", zones)?, lists("EXDATE", zones)?);
+        if let Some(odd) = part
+            .all("RDATE")
+            .find(|_| more.iter().any(|at| (at.form == Form::Day) != (begins.form == Form::Day)))
+        {
+            return Err(odd.fault("RDATE and DTSTART are not both days, or both times"));
+        }
+        let rule = part.one("RRULE")?.map(|rule| Rule::read(rule, &begins)).transpose()?;
+        if let Some(odd) = part.all("RDATE").next().filter(|_| rule.is_none()) {
+            return Err(
+                odd.fault("RDATE without RRULE, and readers do not agree whether DTSTART counts, too")
+            );
+        }
+        if let Some(odd) =
+            part.all("RRULE").next().filter(|_| begins.form == Form::Utc && zones.is_shown_elsewhere())
+        {
+            return Err(odd.fault("a series in UTC, in a calendar that X-WR-TIMEZONE shows in another zone: readers do not agree by which clock it goes on"));
+        }
+        if let Some(rule) = part.all("EXRULE").next() {
+            return Err(rule.fault("EXRULE is not read; RFC 5545 has it no more"));
+        }
+        let replaces = part.one("RECURRENCE-ID")?;
+        if let Some(range) = replaces.filter(|property| property.parameter("RANGE").is_some()) {
+            return Err(
+                range.fault("RANGE of a RECURRENCE-ID is not read; end the series, and begin another")
+            );
+        }
+        if let (Some(rule), Some(_)) = (part.all("RRULE").next(), replaces) {
+            return Err(rule.fault("one time of a series has a RRULE of its own"));
+        }
+        let replaces = replaces.map(|property| Moment::read(property, zones, zone)).transpose()?;
+        let status = part.one("STATUS")?;
+        let cancelled = status.is_some_and(|status| status.value.trim().eq_ignore_ascii_case("CANCELLED"));
+        Ok(Self {
+            line: part.line,
+            uid: part.one("UID")?.map(|uid| uid.value.clone()),
+            // Of what was called off nobody has to say whose it was.
+            user: if cancelled { nobody() } else { whose(part, person)? },
+            length: if cancelled { NOTHING } else { length(part, &begins, zones)? },
+            start: begins,
+            rule,
+            more,
+            except,
+            replaces,
+            cancelled,
+        })
+    }
+}
+
+/// Of an event that was called off.
+const NOTHING: Length = Length { wall: SignedDuration::ZERO, exact: SignedDuration::ZERO };
+
+fn nobody() -> User {
+    User { id: String::new(), mail: None, principal: None, label: None, disputed: None }
+}
+
+fn length(part: &Component, start: &Moment, zones: &mut Zones<'_>) -> Result<Length, Fault> {
+    let fault = |property: &Property, text: &str| Err(property.fault(text));
+    let length = match (part.one("DTEND")?, part.one("DURATION")?) {
+        (Some(end), Some(_)) => return fault(end, "both DTEND and DURATION"),
+        (None, None) if start.form == Form::Day => Length { wall: SignedDuration::from_hours(24), ..NOTHING },
+        (None, None) => return Err(part.fault("an event without an end: neither DTEND nor DURATION")),
+        (None, Some(property)) => match duration(&property.value) {
+            Some(length) if start.form != Form::Day || length.exact.is_zero() => length,
+            Some(_) => return fault(property, "DURATION of whole days is written in days"),
+            None => return fault(property, "DURATION is not a length of time"),
+        },
+        (Some(property), None) => {
+            let end = Moment::read(property, zones, Some(&start.zone))?;
+            if (end.form == Form::Day) != (start.form == Form::Day) {
+                return fault(property, "DTSTART and DTEND are not both days, or both times");
+            }
+            let Some(local) = end.seen_in(&start.zone) else {
+                return fault(property, "DTEND is too far away");
+            };
+            if end.instant() < start.instant() {
+                return fault(property, "DTEND is before DTSTART");
+            }
+            Length { wall: local.duration_since(start.local), ..NOTHING }
+        }
+    };
+    if length.wall.as_hours() > i64::from(LONGEST) * 24 {
+        return Err(part.fault(format!("an event of more than {LONGEST} days")));
+    }
+    Ok(length)
+}
+
+/// `P1W`, `P1D`, `P1DT12H`, `PT30M`: RFC 5545, section 3.3.6. Days are those of the wall clock, hours pass.
+pub fn duration(text: &str) -> Option<Length> {
+    let text = text.trim();
+    let rest = text.strip_prefix('+').unwrap_or(text).strip_prefix('P')?;
+    let (days, times) = rest.split_once('T').map_or((rest, None), |(days, times)| (days, Some(times)));
+    let (mut wall, mut exact) = (0_i64, 0_i64);
+    let parts = |text: &str, units: &[(char, i64)]| -> Option<i64> {
+        let (mut total, mut number, mut next) = (0_i64, String::new(), 0);
+        for character in text.chars() {
+            if character.is_ascii_digit() {
+                number.push(character);
+                continue;
+            }
+            let place =
+                units.iter().position(|(unit, _)| *unit == character).filter(|place| *place >= next)?;
+            let amount: u32 = number.parse().ok()?;
+            total = total.checked_add(i64::from(amount).checked_mul(units.get(place)?.1)?)?;
+            (number, next) = (String::new(), place + 1);
+        }
+        number.is_empty().then_some(total)
+    };
+    wall += parts(days, &[('W', 604_800), ('D', 86_400)])?;
+    if let Some(times) = times.filter(|times| !times.is_empty()) {
+        exact = parts(times, &[('H', 3_600), ('M', 60), ('S', 1)])?;
+    } else if days.is_empty() || times.is_some() {
+        return None;
+    }
+    wall = wall.checked_add(exact)?;
+    Some(Length { wall: SignedDuration::from_secs(wall), exact: SignedDuration::from_secs(exact) })
+}
+
+/// Whose shift an event is. Never by a name that is shown to people, and never one of several.
+fn whose(part: &Component, person: &CalendarPerson) -> Result<User, Fault> {
+    let (property, id) = match person {
+        CalendarPerson::Attendee => attendee(part)?,
+        CalendarPerson::Summary(pattern) => summary(part, pattern)?,
+    };
+    if id.is_empty() || id.len() > LONGEST_NAME {
+        return Err(property.fault(format!("{} names nobody: it is empty or too long", property.name)));
+    }
+    // What cannot be printed is in nobody's name: they are told as somebody who is not known.
+    let id: String = id.chars().map(|one| if policy::is_printable(one) { one } else { '\u{fffd}' }).collect();
+    let address = id.split_once('@').is_some_and(|(user, host)| {
+        !user.is_empty()
+            && !host.is_empty()
+            && !host.contains('@')
+            && !id.contains([' ', '<', '>', ',', ';', '"'])
+    });
+    if !address {
+        return Ok(User { id, mail: None, principal: None, label: None, disputed: None });
+    }
+    // However it is written, it is one person.
+    let id = id.to_ascii_lowercase();
+    Ok(User { mail: Some(id.clone()), id, principal: None, label: None, disputed: None })
+}
+
+/// The one who is invited. Rooms are not people, and who is told of it for information does not take part.
+fn attendee(part: &Component) -> Result<(&Property, String), Fault> {
+    let is = |property: &Property, name: &str, words: &[&str]| {
+        property
+            .parameter(name)
+            .is_some_and(|value| words.iter().any(|word| value.eq_ignore_ascii_case(word)))
+    };
+    let mut invited = part.all("ATTENDEE").filter(|property| {
+        !is(property, "CUTYPE", &["ROOM", "RESOURCE"]) && !is(property, "ROLE", &["NON-PARTICIPANT"])
+    });
+    match (invited.next(), invited.next()) {
+        (Some(one), None) => {
+            let scheme = one.value.get(.."mailto:".len()).filter(|text| text.eq_ignore_ascii_case("mailto:"));
+            let address = scheme.and_then(|scheme| one.value.get(scheme.len()..)).unwrap_or_default().trim();
+            if address.is_empty() || !address.contains('@') {
+                return Err(one.fault("ATTENDEE has no mail address"));
+            }
+            Ok((one, address.to_string()))
+        }
+        (_, Some(second)) => Err(second.fault("a second ATTENDEE: write an event for each person on call")),
+        (None, None) => Err(part
+            .fault("an event without ATTENDEE: whose shift it is, is not known; see `person` of the source")),
+    }
+}
+
+/// Whoever SUMMARY names where the pattern has {}.
+fn summary<'a>(part: &'a Component, pattern: &SummaryPattern) -> Result<(&'a Property, String), Fault> {
+    let property = part
+        .one("SUMMARY")?
+        .ok_or_else(|| part.fault("an event without SUMMARY: whose shift it is, is not known"))?;
+    let named = property.value.strip_prefix(pattern.before.as_str());
+    let named = named.and_then(|rest| rest.strip_suffix(pattern.after.as_str()));
+    let named =
+        named.ok_or_else(|| property.fault("SUMMARY is not what `person` of the source describes"))?;
+    Ok((property, named.to_string()))
+}
+
+/// The last day that anything of `part` can be on, where that can be told although it cannot be read.
+pub fn last_day(part: &Component) -> Option<Date> {
+    let mut last: Option<Date> = None;
+    let mut start = None;
+    for property in &part.properties {
+        let days = match property.name {
+            "RDATE" => return None,
+            "DTSTART" | "DTEND" | "RECURRENCE-ID" => vec![day(property.value.get(..8)?)?],
+            "DURATION" => continue,
+            "RRULE" => {
+                let until = property.value.to_ascii_uppercase();
+                let until =
+                    until.split(';').find_map(|rest| rest.strip_prefix("UNTIL=")).map(str::to_string)?;
+                vec![day(until.get(..8)?)?]
+            }
+            _ => continue,
+        };
+        start = start.or((property.name == "DTSTART").then(|| days.first().copied()).flatten());
+        last = last.max(days.into_iter().max());
+    }
+    let length = part.properties.iter().find(|property| property.name == "DURATION");
+    let length = length
+        .map_or(Some(0), |property| duration(&property.value).map(|length| length.wall.as_hours() / 24))?;
+    let end = part.properties.iter().find(|property| property.name == "DTEND");
+    let spanned = end.and_then(|end| day(end.value.get(..8)?)).zip(start);
+    let spanned = spanned.map_or(0, |(end, start)| end.duration_since(start).as_hours().max(0) / 24);
+    // Whatever zone it is in, and whatever part of a day it ends in.
+    let slack = length.max(spanned).checked_add(2)?.checked_mul(24)?;
+    last?.checked_add(SignedDuration::from_hours(slack)).ok()
+}

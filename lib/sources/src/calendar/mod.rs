@@ -1,0 +1,200 @@
+//! `icalendar`: a calendar that people keep, by its address or in a file (RFC 5545).
+//!
+//! Whoever may edit it chooses among the eligible, so what is written late is asked about (`late`). Programs that read
+//! calendars do not agree about all that programs write. What this one takes, two independent readers take the same
+//! way (tests/calendar.rs); where they differ, or a zone is not known, the calendar is refused with the line, and the shifts
+//! of the last good reading stay. Only what was over before anybody asks is left out instead, and counted.
+
+mod event;
+mod lines;
+mod moment;
+mod rule;
+mod series;
+mod windows;
+mod zones;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use host::config::{self, CalendarPlace};
+use host::secret::Secret;
+use http::{ACCEPT, Client, Reply, Route};
+use policy::{Span, Timestamp, Window};
+use trust::Owner;
+
+use super::gather::{Bound, Description, Gather, Named, Row};
+use super::pages::Whole;
+use super::session::refusal;
+use super::{Answer, Provider, ProviderError};
+use event::Event;
+use lines::Component;
+use zones::Zones;
+
+/// The largest calendar, in bytes: what is read of any service.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// What rules name the one schedule of a calendar by, where `schedules` says nothing else.
+pub const SCHEDULE: &str = "calendar";
+
+/// A calendar.
+#[derive(Debug)]
+pub struct Calendar<'a> {
+    settings: &'a config::Calendar,
+    schedules: &'a [String],
+    now: Timestamp,
+}
+
+/// What is wrong with a calendar, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// From 1.
+    line: usize,
+    text: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.text)
+    }
+}
+
+impl<'a> Calendar<'a> {
+    /// The calendar in `settings`, as the one schedule that is `wanted`.
+    pub fn new(settings: &'a config::Calendar, wanted: &'a [String], now: Timestamp) -> Self {
+        Self { settings, schedules: wanted, now }
+    }
+
+    /// Its text, and how long ago that was true.
+    fn text(&self) -> Result<(Vec<u8>, Span, String), ProviderError> {
+        let file = match &self.settings.place {
+            CalendarPlace::File(path) => {
+                let refused = |refusal: trust::Refusal| ProviderError::source(&refusal.to_string());
+                let text = trust::read(path, Owner::Service, LARGEST).map_err(refused)?;
+                return Ok((text, Span::seconds(0), path.display().to_string()));
+            }
+            CalendarPlace::Address(file) => file,
+        };
+        let secret =
+            Secret::read(file).map_err(|error| ProviderError::source(&format!("url_file: {error}")))?;
+        let limit = u64::try_from(self.settings.timeout.as_seconds()).unwrap_or_default();
+        let route = Route {
+            agent: concat!("oncall-cache/", env!("CARGO_PKG_VERSION")),
+            ca_file: &self.settings.ca_file,
+            proxy: self.settings.proxy.as_deref(),
+            deadline: Instant::now() + Duration::from_secs(limit),
+        };
+        let client = Client::secret(secret.expose(), route, &[(ACCEPT, "text/calendar, */*;q=0.1")])?;
+        let (reply, host) = (client.ask()?, client.host());
+        if reply.status != 200 {
+            return Err(ProviderError::source(&self.refused(&reply, &host)));
+        }
+        let age = reply.age.as_deref().and_then(|age| age.trim().parse::<u32>().ok()).unwrap_or(0);
+        Ok((reply.body, Span::seconds(age.into()), host))
+    }
+
+    fn refused(&self, reply: &Reply, host: &str) -> String {
+        let own = |status| {
+            Some(match status {
+                status if http::is_redirect(status) => {
+                    "a redirect, which is not followed; write the address where it leads into `url_file`"
+                }
+                401 | 403 => {
+                    "the address in `url_file` may not be read; check it, and the name and password in it"
+                }
+                404 | 410 => "there is no calendar; was its secret address made anew? check `url_file`",
+                _ => return None,
+            })
+        };
+        refusal((host, ""), reply, None, |status| own(status).map(str::to_string))
+    }
+}
+
+impl Provider for Calendar<'_> {
+    fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
+        let (text, age, place) = self.text()?;
+        let id = self.schedules.first().map_or(SCHEDULE, String::as_str);
+        let mut answer = read(&text, self.settings, id, window)
+            .map_err(|fault| ProviderError::source(&format!("{place}: {fault}")))?;
+        // A cache on the way had it for so long.
+        answer.as_of = (age > Span::seconds(0)).then(|| self.now.minus(age));
+        Ok(answer)
+    }
+}
+
+/// Reads the calendar `text` as the schedule `id`.
+///
+/// # Errors
+/// It is no calendar, or one of its events that is not over cannot be told.
+pub fn read(text: &[u8], settings: &config::Calendar, id: &str, window: Window) -> Result<Answer, Fault> {
+    let text = str::from_utf8(super::without_mark(text)).map_err(|error| {
+        let line =
+            text.get(..error.valid_up_to()).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+        Fault { line: line + 1, text: "not an iCalendar: not UTF-8".to_string() }
+    })?;
+    let calendar = lines::calendar(text)?;
+    check_head(&calendar)?;
+    let mut zones = Zones::new(&calendar, settings.zone.as_deref())?;
+    let (mut events, mut over) = (Vec::new(), Vec::new());
+    for part in calendar.parts.iter().filter(|part| part.name == "VEVENT") {
+        match Event::read(part, &mut zones, &settings.person) {
+            Ok(event) => events.push(event),
+            Err(fault) if is_over(part, window) => over.push(fault),
+            Err(fault) => return Err(fault),
+        }
+    }
+    // What nobody understands of the past says nothing about now, unless it is a part of what goes on.
+    let shifts = series::shifts(&events, window)?;
+    let mut gather = Gather::new(window, 1);
+    if let Some(first) = over.first() {
+        let count = over.len();
+        gather.note(format!("{count} events of {id} that are over cannot be read and are left out; {first}"));
+    }
+    if let Some(lag) = published(&calendar) {
+        gather.note(format!(
+            "{id} says that it is published anew every {lag}: an edit may take that long to be seen"
+        ));
+    }
+    let name = calendar.all("X-WR-CALNAME").next().map_or(id, |name| name.value.as_str()).to_string();
+    let named = Named { wanted: id.to_string(), id: id.to_string(), name };
+    let row = |shift: series::Shift| Row {
+        person: Description { user: shift.user, whole: true },
+        level: 1,
+        start: Bound::At(shift.start),
+        end: Bound::At(shift.end),
+    };
+    gather.take(named, Whole::at_once(shifts.into_iter().map(row).collect()));
+    Ok(gather.finish())
+}
+
+/// Is it a calendar of the form that is read, and one that is published?
+fn check_head(calendar: &Component) -> Result<(), Fault> {
+    if let Some(version) = calendar.one("VERSION")?.filter(|version| version.value.trim() != "2.0") {
+        return Err(version.fault(format!("VERSION is {}; this release reads 2.0", version.value)));
+    }
+    let is_published =
+        |method: &str| ["PUBLISH", "REQUEST"].iter().any(|one| method.trim().eq_ignore_ascii_case(one));
+    match calendar.one("METHOD")?.filter(|method| !is_published(&method.value)) {
+        Some(method) => {
+            Err(method.fault(format!("METHOD is {}: a message, and not a calendar", method.value)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Was all of it over before the window, although it cannot be read?
+fn is_over(part: &Component, window: Window) -> bool {
+    let last = event::last_day(part).and_then(|day| {
+        jiff::tz::TimeZone::UTC.to_timestamp(day.to_datetime(jiff::civil::Time::midnight())).ok()
+    });
+    last.is_some_and(|last| last.as_second() < window.start().unix())
+}
+
+/// How often the calendar says that it is published anew, where that is longer than an edit should take.
+fn published(calendar: &Component) -> Option<Span> {
+    let mut told = calendar.all("REFRESH-INTERVAL").chain(calendar.all("X-PUBLISHED-TTL"));
+    let length = told.find_map(|property| event::duration(&property.value))?.wall.as_secs();
+    (length > 15 * 60).then(|| Span::seconds(length))
+}
+
+#[cfg(test)]
+mod tests;
