@@ -37,8 +37,11 @@ fn needs(kind: &Kind) -> Vec<&'static str> {
     if !kind.module.is_empty() && kind.api.is_empty() {
         needs.insert(0, "api");
     }
-    if kind.word == "pagerduty" {
-        needs.push("token_file or oauth");
+    // One of two is enough.
+    match kind.word {
+        "pagerduty" => needs.push("token_file or oauth"),
+        "icalendar" => needs.push("url_file or file"),
+        _ => {}
     }
     if !kind.lists {
         needs.push("schedules");
