@@ -22,6 +22,7 @@ mod machine;
 mod names;
 mod nss;
 mod obstacle;
+mod once;
 mod other_sshd;
 pub mod packages;
 mod pam;
@@ -34,6 +35,7 @@ mod sudo_in_force;
 mod timers;
 mod ways_in;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -52,6 +54,7 @@ use finding::Finding;
 pub use finding::{Findings, Severity};
 use keys_before::Commands;
 use machine::Stat;
+use once::Once;
 use other_sshd::Started;
 use sshd::Settings;
 use sudo::Sudoers;
@@ -67,6 +70,9 @@ struct Host<'a> {
     accounts: Accounts,
     sudoers: Sudoers,
     now: Timestamp,
+    texts: Once<Option<String>>,
+    sshd_settings: Once<Result<Settings, Option<Finding>>>,
+    starters: OnceCell<Vec<Starter>>,
 }
 
 pub use doors::table as doors_table;
@@ -155,7 +161,24 @@ impl<'a> Host<'a> {
             accounts: Accounts::read(),
             sudoers: Sudoers::read(&reader, &machine::exists),
             now,
+            texts: Once::default(),
+            sshd_settings: Once::default(),
+            starters: OnceCell::new(),
         }
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        self.texts.get(path, machine::text)
+    }
+
+    /// What holds in sshd for `account`; `None` as an error if there is no sshd here.
+    fn sshd_settings_of(&self, account: &str) -> Result<Settings, Option<Finding>> {
+        self.sshd_settings.get(account, sshd_settings)
+    }
+
+    /// Every crontab and unit of this host.
+    fn starters(&self) -> &[Starter] {
+        self.starters.get_or_init(starters)
     }
 
     fn roster(&self) -> Option<&Roster> {
@@ -179,15 +202,15 @@ impl<'a> Host<'a> {
     }
 
     fn pam(&self) -> Vec<Finding> {
-        let module = pam::Module::read();
+        let (module, places) = (pam::Module::read(), pam::Places::read());
         let guarded = self.accounts.guarded(self.rules);
         let packages = program::run("/usr/bin/dpkg-query", &dpkg::QUERY).map(|said| said.out);
         let left_over = dpkg::left_over(&packages.unwrap_or_default());
         let pam = pam::Pam {
-            read: &machine::text,
+            read: &|path| self.text(path),
             has: &machine::exists,
             is_left_over: &|file| left_over.contains(file),
-            has_module: &pam::is_installed,
+            has_module: &|name| places.have(name),
             services: &self.rules.pam_services,
             config: self.path,
             has_shared: !self.rules.shared.is_empty(),
@@ -224,8 +247,8 @@ impl<'a> Host<'a> {
     }
 
     fn sshd(&self) -> Vec<Finding> {
-        let lines = sshd::lines(&sshd::Reader { text: &machine::text, names: &names_in });
-        let settings = match self.sshd_settings() {
+        let lines = sshd::lines(&sshd::Reader { text: &|path| self.text(path), names: &names_in });
+        let settings = match self.all_sshd_settings() {
             Ok(settings) => settings,
             Err(finding) => return finding.into_iter().collect(),
         };
@@ -260,10 +283,10 @@ impl<'a> Host<'a> {
     }
 
     /// What holds in sshd for root and each shared account; nothing, if there is no sshd here.
-    fn sshd_settings(&self) -> Result<Vec<(String, Settings)>, Option<Finding>> {
+    fn all_sshd_settings(&self) -> Result<Vec<(String, Settings)>, Option<Finding>> {
         let mut all = Vec::new();
         for account in self.shared_or_root() {
-            all.push((account.to_string(), sshd_settings(account)?));
+            all.push((account.to_string(), self.sshd_settings_of(account)?));
         }
         Ok(all)
     }
@@ -350,7 +373,7 @@ impl<'a> Host<'a> {
             reads: &|name| timers::cron_reads(name, is_cronie),
         };
         let systemd = timers::Systemd { runs: systemd_runs, says: &says };
-        findings.extend(timers::timers(&starters(), &named, &systemd, config.fleet.is_some()));
+        findings.extend(timers::timers(self.starters(), &named, &systemd, config.fleet.is_some()));
         let files = beside(&config.path);
         let around =
             fleet::Around { accounts: &self.accounts, systemd: &systemd, files: &files, now: self.now };
@@ -380,14 +403,17 @@ impl<'a> Host<'a> {
 
     fn other_sshds(&self) -> Vec<Finding> {
         let Some(program) = SSHD.into_iter().find(|path| machine::exists(path)) else { return Vec::new() };
-        let usual = sshd_settings("root").ok();
+        let usual = self.sshd_settings_of("root").ok();
         let commands = Commands {
             chain: self.config.map_or(&[], |config| &config.keys.chain),
             config: self.path,
             stat: &machine::stat,
         };
         let ask = |words: &[&str]| program::run(program, words);
-        started_sshds(program).iter().flat_map(|one| one.check(usual.as_ref(), &commands, &ask)).collect()
+        started_sshds(program, self.starters())
+            .iter()
+            .flat_map(|one| one.check(usual.as_ref(), &commands, &ask))
+            .collect()
     }
 
     /// Administrators of polkit's whom nothing else guards.
@@ -435,11 +461,11 @@ impl<'a> Host<'a> {
         if self.config.is_none() {
             return Vec::new();
         }
-        let lines = sshd::lines(&sshd::Reader { text: &machine::text, names: &names_in });
+        let lines = sshd::lines(&sshd::Reader { text: &|path| self.text(path), names: &names_in });
         let entry = Entry {
             accounts: &self.accounts,
             now: self.now,
-            settings: &|account| sshd_settings(account).ok(),
+            settings: &|account| self.sshd_settings_of(account).ok(),
             lines: &lines,
             stat: &|path| machine::stat(path),
         };
@@ -452,9 +478,9 @@ impl<'a> Host<'a> {
             revoked: self.known.revoked().ok(),
             now: self.now,
             entry: &entry,
-            text: &machine::text,
+            text: &|path| self.text(path),
         };
-        let root_by_ssh = sshd_settings("root").is_ok_and(|settings| settings.lets_root_in());
+        let root_by_ssh = self.sshd_settings_of("root").is_ok_and(|settings| settings.lets_root_in());
         let mut findings = ways_in::when_everything_fails(&ways);
         if state::probe().is_none() {
             let tries =
@@ -506,15 +532,15 @@ fn second_sshd() -> Option<Finding> {
 }
 
 /// OpenSSH's servers, `program`, that systemd starts or that run, with other options or another configuration.
-fn started_sshds(program: &str) -> Vec<Started> {
+fn started_sshds(program: &str, starters: &[Starter]) -> Vec<Started> {
     let starts = |unit: &str| {
         ["is-enabled", "is-active"]
             .into_iter()
             .any(|verb| program::run("/usr/bin/systemctl", &[verb, unit]).is_some_and(|said| said.succeeded))
     };
     let mut all = Vec::new();
-    for Starter { file, text, .. } in starters().into_iter().filter(|one| one.kind == Kind::Unit) {
-        let of_unit = Started::by_unit(&file, &text);
+    for Starter { file, text, .. } in starters.iter().filter(|one| one.kind == Kind::Unit) {
+        let of_unit = Started::by_unit(file, text);
         let name = file.rsplit('/').next().unwrap_or_default().replace("@.service", ".socket");
         if !of_unit.is_empty() && starts(&name) {
             all.extend(of_unit);
@@ -546,7 +572,8 @@ fn sshd_settings(account: &str) -> Result<Settings, Option<Finding>> {
 /// Every crontab and unit of this host.
 fn starters() -> Vec<Starter> {
     let mut files = vec![("/etc/crontab".to_string(), Kind::SystemCrontab)];
-    for (directory, kind) in [
+    let mut seen = BTreeSet::new();
+    let all = [
         ("/etc/cron.d", Kind::SystemCrontab),
         ("/var/spool/cron", Kind::UserCrontab),
         ("/var/spool/cron/crontabs", Kind::UserCrontab),
@@ -554,7 +581,10 @@ fn starters() -> Vec<Starter> {
         ("/run/systemd/system", Kind::Unit),
         ("/usr/lib/systemd/system", Kind::Unit),
         ("/lib/systemd/system", Kind::Unit),
-    ] {
+    ];
+    // Two of these are one on most hosts.
+    let is_new = |(directory, _): &(&str, Kind)| seen.insert(machine::real(Path::new(directory)));
+    for (directory, kind) in all.into_iter().filter(is_new) {
         let named =
             names_in(directory).into_iter().filter(|name| kind != Kind::Unit || name.ends_with(".service"));
         files.extend(named.map(|name| (format!("{directory}/{name}"), kind)));

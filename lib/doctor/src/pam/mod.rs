@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use doors::doors;
 pub use known::Pam;
 use known::{ACCOUNT_MODULES, CONSENTS, REFUSALS, SESSION_WORD, anything, edit_stack, our_line};
-pub use module::{Module, is_installed, module};
+pub use module::{Module, Places, module};
 use place::{Insertion, Left, session_line};
 pub use place::{Plan, plan};
 pub use stack::DIRECTORIES;

@@ -56,13 +56,24 @@ impl Module {
     }
 }
 
-/// Is there a module of this name or path where libpam looks?
-pub fn is_installed(name: &str) -> bool {
-    let is_there = |path: &Path| machine::stat(path).is_some_and(|stat| !stat.is_directory);
-    if name.starts_with('/') {
-        return is_there(Path::new(name));
+/// Where libpam may look for modules.
+pub struct Places(Vec<PathBuf>);
+
+impl Places {
+    /// The directories that there are.
+    pub fn read() -> Self {
+        let is_directory = |path: &PathBuf| machine::stat(path).is_some_and(|stat| stat.is_directory);
+        Self(directories().into_iter().filter(is_directory).collect())
     }
-    directories().iter().any(|directory| is_there(&directory.join(name)))
+
+    /// Is there a module of this name or path?
+    pub fn have(&self, name: &str) -> bool {
+        let is_there = |path: &Path| machine::stat(path).is_some_and(|stat| !stat.is_directory);
+        if name.starts_with('/') {
+            return is_there(Path::new(name));
+        }
+        self.0.iter().any(|directory| is_there(&directory.join(name)))
+    }
 }
 
 /// Machine and word size of an ELF file.
