@@ -254,7 +254,8 @@ fn a_revocation_is_published_at_once_and_kept_where_it_cannot_be() {
     );
     let key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
     collector.at(&format!("revoke {key}"));
-    collector.at("revoke grant:7f3a");
+    collector.at("revoke grant:f9a30c5f7e5b4b1e9d1f4c2a7d3e8b10");
+    assert!(collector.refused("revoke grant:7f3a", 64).contains("32 digits"));
     assert_eq!(list(&collector).lines().count(), 4);
     collector.at("unrevoke alice");
     assert!(list(&collector).contains(" lifted "), "{}", list(&collector));

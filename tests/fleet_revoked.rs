@@ -49,12 +49,13 @@ fn a75_what_a_collector_revokes_applies_at_the_first_pull_and_an_older_copy_neit
     let print = near.host.must("ssh-keygen -lf /root/keys/carol.pub");
     let print = print.split(' ').nth(1).expect("a fingerprint");
     collector.must("oncall-collector revoke alice --reason 'laptop stolen'");
-    collector.must(&format!("oncall-collector revoke {print} && oncall-collector revoke grant:7f3a"));
+    let grant = "f9a30c5f7e5b4b1e9d1f4c2a7d3e8b10";
+    collector.must(&format!("oncall-collector revoke {print} && oncall-collector revoke grant:{grant}"));
     near.pull();
     assert!(!enters(near, "alice") && !has_key(near, "alice") && !has_key(near, "carol"));
     assert!(enters(near, "bob") && enters(far, "alice"));
     let list = near.host.read("/var/lib/oncall-cache/revoked");
-    for subject in ["\nperson alice ", &format!("\nkey {print} "), "\ngrant 7f3a "] {
+    for subject in ["\nperson alice ", &format!("\nkey {print} "), &format!("\ngrant {grant} ")] {
         assert!(list.contains(subject), "{subject}: {list}");
     }
     let why = text(&near.run_as("nobody", "oncall-cache why alice"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use grant::{Accepted, Approval, Broken, Document, Grant, GrantError, GrantId, Holders, Refusal};
+use grant::{Accepted, Approval, Document, Grant, GrantError, GrantId, Holders, Refusal};
 use grant::{Review, ReviewDocument, Stored, judge, judge_review, may_break, stored_name, write_stored};
 use host::config::Grants;
 use host::{Config, clock, revoked, revoked_grants};
@@ -300,16 +300,14 @@ impl Site {
         let roster = roster.as_ref().map_err(|_| Fault::Unreadable);
         let evidence = Evidence { roster, revoked: Ok(&self.revoked), grants: &[], claims: Claims::NotAsked };
         let is_known = knows_who_is_on_call(&evidence, &self.config.rules, self.now);
-        let open = Uses::of(&self.config).open();
-        let open = open.iter().filter_map(|kept| Stored::read(kept).ok());
-        may_break(rule, is_known, open.map(|stored| Broken::of(&stored, self.now, &moment.uptime)))
+        may_break(rule, is_known, Uses::of(&self.config).open(self.now, &moment.uptime))
     }
 
     /// Writes down that somebody lets themselves in, before they may.
     fn keep_use(&self, id: GrantId, content: &[u8]) -> Result<(), Problem> {
         let uses = Uses::of(&self.config);
         // Of an earlier boot: its review would close this one too.
-        if uses.get(id).is_some() {
+        if uses.has(id) {
             return Err(Problem::Other);
         }
         uses.keep(id, content).map_err(|error| {

@@ -22,6 +22,7 @@ use policy::{OneLine, Principal, Quorum};
 use record::Line;
 
 use crate::accept::{Moment, Outcome, Problem, accept};
+use crate::broken::Uses;
 use crate::claim;
 use crate::groups;
 use crate::hold::Hold;
@@ -29,6 +30,9 @@ use crate::limits::{Asker, Limits};
 
 /// How long one connection may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it is tried to write below /var what could not be written there.
+const BETWEEN_SETTLING: Duration = Duration::from_secs(60);
 
 /// The longest first line, in bytes.
 const LONGEST_LINE: usize = 64;
@@ -60,6 +64,10 @@ pub fn serve(config: &Path) -> Result<(), String> {
         limits: Mutex::new(Limits::default()),
         hold: Mutex::new(hold),
     });
+    let keeper = Arc::clone(&shared);
+    std::thread::Builder::new()
+        .spawn(move || settle(&keeper))
+        .map_err(|error| format!("no thread for what is to outlive a boot: {error}"))?;
     loop {
         match listener.accept() {
             Ok((stream, _)) => take(&shared, stream),
@@ -67,6 +75,17 @@ pub fn serve(config: &Path) -> Result<(), String> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => breathe(),
         }
+    }
+}
+
+/// Sees to it that a use of break-glass outlives a boot, also one of a night on which /var was full.
+fn settle(shared: &Shared) -> ! {
+    loop {
+        if let Ok(config) = Config::load(&shared.config) {
+            let _hold = lock(&shared.hold);
+            Uses::of(&config).settle();
+        }
+        std::thread::park_timeout(BETWEEN_SETTLING);
     }
 }
 

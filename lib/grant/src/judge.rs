@@ -91,11 +91,9 @@ impl Known<'_> {
 
     /// Is the grant, its person or that person's key revoked?
     fn is_revoked(&self, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
-        let id = Subject::Grant(grant.id.to_string());
-        let in_fleet =
-            self.revoked.fleet().and_then(|list| list.get(&id)).is_some_and(|order| order.holds(now));
-        if in_fleet || self.revoked_grants.contains(&grant.id) {
-            return Err(Refusal::Revoked(id));
+        let id = grant.id.to_string();
+        if self.revoked.names_grant(&id, now) || self.revoked_grants.contains(&grant.id) {
+            return Err(Refusal::Revoked(Subject::Grant(id)));
         }
         if self.revoked.names(&grant.person, now) {
             return Err(Refusal::Revoked(Subject::Person(grant.person.clone())));

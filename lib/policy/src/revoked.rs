@@ -150,6 +150,12 @@ impl Revoked {
         self.here.iter()
     }
 
+    /// Does the fleet say that this grant counts no more?
+    pub fn names_grant(&self, id: &str, now: Timestamp) -> bool {
+        let order = self.fleet().and_then(|list| list.get(&Subject::Grant(id.into())));
+        order.is_some_and(|order| order.holds(now))
+    }
+
     /// What the fleet says; `None` on a host of no fleet.
     pub fn fleet(&self) -> Option<&Revocations> {
         self.fleet.as_ref().map(|fleet| &fleet.list)

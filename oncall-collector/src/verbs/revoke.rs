@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 
 use host::accounts;
+use host::revoked_grants::is_id;
 use host::said::{CANNOT_TELL, Live, Said, USAGE};
 use policy::Span;
 use policy::revocations::{LONGEST_REASON, Order, Subject};
@@ -21,6 +22,8 @@ use crate::verbs::publish::summary;
 pub enum RevokeError {
     /// What was asked for is neither a person nor a key nor a grant.
     What(String),
+    /// It would be a grant's name, and would be taken for a person's.
+    IsGrant(String),
     /// root is an account.
     NoPerson,
     /// The reason does not fit on a line.
@@ -34,7 +37,7 @@ pub enum RevokeError {
 impl RevokeError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::What(_) | Self::NoPerson | Self::Reason => USAGE,
+            Self::What(_) | Self::IsGrant(_) | Self::NoPerson | Self::Reason => USAGE,
             Self::NotRevoked(_) => 1,
             Self::Collector(_) => CANNOT_TELL,
         }
@@ -46,9 +49,10 @@ impl fmt::Display for RevokeError {
         match self {
             Self::What(what) => write!(
                 f,
-                "{}: neither a person, nor a key's fingerprint (SHA256:…), nor grant:ID",
+                "{}: neither a person, nor a key's fingerprint (SHA256:…), nor grant:ID, the 32 digits 0-9 and a-f of a grant",
                 Escaped(what)
             ),
+            Self::IsGrant(id) => write!(f, "{id} looks like a grant, and not like a person; say grant:{id}"),
             Self::NoPerson => f.write_str("root is an account, not a person; name the person"),
             Self::Reason => write!(f, "a reason is one line of at most {LONGEST_REASON} bytes"),
             Self::NotRevoked(subject) => write!(f, "{subject} is not revoked in this fleet"),
@@ -85,9 +89,11 @@ pub fn take_back(config: &Path, what: &str, live: Live<'_>) -> Said {
 /// What somebody typed: `alice`, `SHA256:…`, `grant:ID`.
 fn subject(what: &str) -> Result<Subject, RevokeError> {
     let found = match what.split_once(':') {
-        Some(("grant", id)) => Subject::parse("grant", id),
+        // No grant has another name: whoever cuts it short would revoke nothing.
+        Some(("grant", id)) => Subject::parse("grant", id).filter(|_| is_id(id)),
         Some(("SHA256", _)) => Subject::parse("key", what),
         Some(_) => None,
+        None if is_id(what) => return Err(RevokeError::IsGrant(what.to_string())),
         None if what == "root" => return Err(RevokeError::NoPerson),
         None => Subject::parse("person", what),
     };
@@ -161,11 +167,29 @@ mod tests {
     #[test]
     fn what_is_typed_is_a_person_a_key_or_a_grant() {
         let key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
-        let cases = [("alice", "person alice"), (key, &*format!("key {key}")), ("grant:7f3a", "grant 7f3a")];
+        let id = "f9a30c5f7e5b4b1e9d1f4c2a7d3e8b10";
+        let grant = format!("grant:{id}");
+        let cases = [
+            ("alice", "person alice".to_string()),
+            (key, format!("key {key}")),
+            (&grant, format!("grant {id}")),
+        ];
         for (what, expected) in cases {
             assert_eq!(subject(what).unwrap().to_string(), expected);
         }
-        for what in ["", "SHA256:x", "MD5:00", "grant:", "grant:a b", "al\u{2028}ice", "person:alice"] {
+        let (short, capitals) = (&grant[..14], grant.replace('f', "F"));
+        for what in [
+            "",
+            "SHA256:x",
+            "MD5:00",
+            "grant:",
+            "grant:a b",
+            "al\u{2028}ice",
+            "person:alice",
+            short,
+            &capitals,
+            id,
+        ] {
             assert_eq!(subject(what).unwrap_err().exit_code(), USAGE, "{what}");
         }
         assert!(matches!(subject("root"), Err(RevokeError::NoPerson)));

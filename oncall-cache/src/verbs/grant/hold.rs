@@ -67,8 +67,16 @@ fn unreviewed(directories: [&PathBuf; 2], now: Timestamp) -> Vec<String> {
             let path = entry.ok()?.path();
             let id = used_id(path.file_name()?.to_str()?)?;
             let is_reviewed = directories.iter().any(|one| one.join(review_name(id)).exists());
-            let text = trust::read(&path, Owner::Service, LARGEST_STORED as u64).ok()?;
-            let used = Stored::read(&text).ok().filter(|_| !is_reviewed)?;
+            if is_reviewed {
+                return None;
+            }
+            let text = match trust::read(&path, Owner::Service, LARGEST_STORED as u64) {
+                Ok(text) => text,
+                Err(refusal) => return Some((now, format!("not reviewed, and not readable: {refusal}"))),
+            };
+            let Ok(used) = Stored::read(&text) else {
+                return Some((now, format!("not reviewed, and not understood: {}", path.display())));
+            };
             let grant = &used.document.grant;
             let told = format!(
                 "not reviewed: {} let themselves into {} {}: {} ({id}); an approver reads and signs: oncall-cache grant review --finding TEXT {}",

@@ -151,9 +151,9 @@ impl<'a> Court<'a> {
     fn grant_now(&self, record: &Record) -> GrantNow {
         let (state, now) = (self.state, self.moment.at);
         let grants = state.config().ok().and_then(|config| config.grants.as_ref());
-        let is_revoked = grants
-            .and_then(|grants| revoked_grants::read(&grants.revoked).ok())
-            .is_some_and(|revoked| revoked.contains(&record.grant));
+        let here = grants.and_then(|grants| revoked_grants::read(&grants.revoked).ok());
+        let is_revoked = here.is_some_and(|revoked| revoked.contains(&record.grant))
+            || state.revoked().is_ok_and(|revoked| revoked.names_grant(&record.grant, now));
         let mut signers = record.approvers.split(',').filter_map(|name| Principal::new(name).ok());
         match () {
             () if state.grants().iter().any(|grant| grant.id == record.grant) => GrantNow::Unknown,
