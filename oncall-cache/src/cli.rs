@@ -223,7 +223,8 @@ From the next login on, PERSON cannot enter any account here, whatever the rota
 says: neither their own nor an exempt one. None of their keys is printed.
 
 What it does not do:
-  Open sessions stay open: oncall-cache sessions --person PERSON ends them.
+  Open sessions stay open, unless [policy.end] ends them: oncall-cache sessions
+  --person PERSON does it now.
   While this host observes or is paused, PAM refuses nobody; only keys are withheld.
   Other hosts do not know. In a fleet, type oncall-collector revoke on the
   collector; otherwise distribute /etc/authkeys/revoked.

@@ -6,12 +6,21 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use host::accounts;
 use host::config::DEFAULT_PATH;
 use host::orders::{OrderFile, OrdersError};
+use host::{Config, accounts};
+use policy::EndAction;
 use publish::{PublishError, SyncLock};
 
 use crate::said::Live;
+
+/// What becomes of the sessions that are open when somebody loses a right, for messages.
+pub fn open_sessions(config: &Path) -> &'static str {
+    match Config::load(config).map_or(EndAction::List, |config| config.end.action) {
+        EndAction::List => "sessions that are open stay open",
+        EndAction::HangUp | EndAction::Kill => "sessions that are open end as [policy.end] says",
+    }
+}
 
 /// What verbs change together, for messages.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use policy::{Mode, NameError, Principal, Revocation, Revoked, Rules, Timestamp, 
 use record::{Escaped, Line};
 use state::{Asked, HostState};
 
-use crate::held::{HeldError, HeldOrders, Matter};
+use crate::held::{HeldError, HeldOrders, Matter, open_sessions};
 use crate::said::{CANNOT_TELL, Live, Said, USAGE};
 use crate::when::When;
 
@@ -85,7 +85,8 @@ fn revoke(config: &Path, user: &str, reason: &str, live: Live<'_>, now: Timestam
     record(&person, "revoke", &revocation);
     let again = if list.revoked.names(&person, now) { "still " } else { "" };
     let by = &revocation.by;
-    let text = format!("{person} is {again}revoked on this host (by {by}); sessions that are open stay open");
+    let open = open_sessions(config);
+    let text = format!("{person} is {again}revoked on this host (by {by}); {open}");
     Ok(Said::default().notes(consequences(config, &person, &list.revoked, &after, now)).then(text))
 }
 

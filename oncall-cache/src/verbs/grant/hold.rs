@@ -11,7 +11,7 @@ use state::{HostState, Which};
 use status::unshown;
 use trust::Owner;
 
-use crate::held::{HeldOrders, Matter};
+use crate::held::{HeldOrders, Matter, open_sessions};
 use crate::said::{CANNOT_TELL, Live, Said};
 use crate::when::When;
 
@@ -118,7 +118,8 @@ pub fn revoke(config: &Path, id: &str, reason: &str, live: Live<'_>, now: Timest
                 .field("why", reason)
                 .send("oncall-cache");
             Said::text(format!(
-                "the grant {id} counts no more on this host (by {by}); sessions that are open stay open"
+                "the grant {id} counts no more on this host (by {by}); {}",
+                open_sessions(config)
             ))
         }
         Ok(_) => Said::failure(CANNOT_TELL, "the list does not have it; nothing counts as revoked"),
