@@ -135,11 +135,10 @@ impl Uses {
 
 /// How long what is in the file at `path` is in the way, where only the file can tell.
 fn left_of_file(path: &Path, now: Timestamp) -> Span {
-    let written = fs::symlink_metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .unwrap_or_else(|_| SystemTime::now());
-    let written = written.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let age = now.unix().saturating_sub(i64::try_from(written).unwrap_or(i64::MAX)).max(0);
+    let written = fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let written =
+        written.and_then(|written| i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok());
+    let age = written.map_or(0, |written| now.unix().saturating_sub(written).max(0));
     Span::seconds(AGAIN.as_seconds().saturating_sub(age))
 }
 
@@ -202,8 +201,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(uses.get(id).is_none() && uses.has(id));
         assert!(open(&uses).iter().all(Broken::is_in_the_way) && open(&uses).len() == 1);
-        let yesterday = SystemTime::now() - std::time::Duration::from_secs(86_401);
-        fs::File::options().write(true).open(&path).unwrap().set_modified(yesterday).unwrap();
-        assert!(!open(&uses)[0].is_in_the_way());
+        let (now, uptime) = (host::clock::now(), host::clock::uptime());
+        let later = |span| uses.open(now.plus(span), &uptime)[0].is_in_the_way();
+        assert!(later(Span::hours(23)) && !later(Span::hours(25)));
     }
 }
