@@ -326,7 +326,7 @@ fn the_shipped_example_is_a_configuration() {
     let other = uncommented(example);
     let config = parse(&other).unwrap();
     assert!(matches!(config.directory, Some(Directory::Ldap(_))));
-    assert_eq!(config.oncall.sources.len(), 4);
+    assert_eq!(config.oncall.sources.len(), 6);
     assert_eq!(config.keys.chain.len(), 2);
     assert_eq!(config.rules.automation[0].digests.len(), 2);
 }
