@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use ::state::{Unreviewed, unreviewed};
 use host::config::Grants;
 use host::{Config, revoked_grants};
 use policy::{GrantRule, Principal, Timestamp};
@@ -30,6 +31,7 @@ const SOCKET: &str = "oncall-grant-accept.socket";
 pub fn check(config: &Config, systemd: &Systemd<'_>, now: Timestamp) -> Vec<Finding> {
     let grants = config.grants.as_ref().filter(|_| config.rules.takes_grants());
     let mut findings = grants.map(|grants| taken(config, grants, now)).unwrap_or_default();
+    findings.extend(unreviewed(config, now).iter().map(not_reviewed));
     let why = match (grants.is_some(), config.rules.asks_claims()) {
         (true, true) => BOTH,
         (true, false) => WHY,
@@ -41,6 +43,23 @@ pub fn check(config: &Config, systemd: &Systemd<'_>, now: Timestamp) -> Vec<Find
         Finding { fix, ..Finding::warning("grant-socket", what).at(place).why(why) }
     }));
     findings
+}
+
+/// That somebody has let themselves in, and no approver has looked at it.
+fn not_reviewed(one: &Unreviewed) -> Finding {
+    let what = match &one.used {
+        Ok(used) => format!(
+            "{} let themselves into {} at {} ({}), and no approver has reviewed it",
+            used.person, used.account, one.at, used.reason
+        ),
+        Err(why) => format!("somebody let themselves in, and it cannot be told who: {why}"),
+    };
+    let found = Finding::warning("break-glass-review", what).at(Place::file(one.path.display()));
+    found
+        .why("nobody has looked at what was done there; and for 24 hours nobody else can let themselves in")
+        .advise(
+            "an approver reads the text and signs a review: `oncall-cache grant review --finding TEXT FILE`",
+        )
 }
 
 /// What grants need beside the socket.

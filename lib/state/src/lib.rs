@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod broken;
 mod claims;
 mod error;
 mod grants;
@@ -24,6 +25,7 @@ use policy::{
 use store::StoreError;
 use store::roster::{self, OnCall, RosterFile, Who};
 
+pub use broken::{Unreviewed, Used, unreviewed};
 pub use error::StateError;
 pub use grants::Which;
 pub use reader::RosterReader;

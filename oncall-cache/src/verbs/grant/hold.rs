@@ -1,15 +1,13 @@
 //! `grant list` and `grant revoke`: what counts on this host, and what no longer does.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use grant::{LARGEST_STORED, Stored, review_name, used_id};
 use host::orders::{LONGEST_REASON, is_reason};
-use host::{accounts, revoked_grants};
+use host::{Config, accounts, revoked_grants};
 use policy::{Principal, Timestamp};
 use record::Line;
-use state::{HostState, Which};
+use state::{HostState, Unreviewed, Used, Which, unreviewed};
 use status::unshown;
-use trust::Owner;
 
 use crate::held::{HeldOrders, Matter, open_sessions};
 use crate::said::{CANNOT_TELL, Live, Said};
@@ -22,9 +20,11 @@ pub fn list(config: &Path, now: Timestamp) -> Said {
         Ok(config) => config,
         Err(problem) => return Said::failure(CANNOT_TELL, problem),
     };
+    let mut lines = not_reviewed(known, now);
     if !known.rules.takes_grants() {
         let host = &known.rules.host.name;
-        return Said::failure(1, format_args!("no [[policy.grant]] covers this host ({host})"));
+        let problem = format!("no [[policy.grant]] covers this host ({host})");
+        return Said::failure(1, problem).then(lines.join("\n"));
     }
     state.read_grants(Which::All, now);
     // Why somebody asked is not for everybody to read.
@@ -47,50 +47,25 @@ pub fn list(config: &Path, now: Timestamp) -> Said {
             grant.id
         )
     };
-    let known = match state.config() {
-        Ok(config) => config,
-        Err(problem) => return Said::failure(CANNOT_TELL, problem),
-    };
-    let mut lines: Vec<String> = grants.iter().map(line).collect();
-    lines.extend(unreviewed([&known.paths.broken, &known.paths.grants], now));
-    match grants {
-        [] if lines.is_empty() => Said::default().note("no grant counts on this host now"),
-        _ => Said::text(lines.join("\n")),
+    lines.splice(0..0, grants.iter().map(line));
+    if lines.is_empty() {
+        Said::default().note("no grant counts on this host now")
+    } else {
+        Said::text(lines.join("\n"))
     }
 }
 
 /// A line for each use of break-glass that nobody has reviewed, the earliest first.
-fn unreviewed(directories: [&PathBuf; 2], now: Timestamp) -> Vec<String> {
-    let entries = directories.into_iter().filter_map(|one| std::fs::read_dir(one).ok()).flatten();
-    let mut open: Vec<(Timestamp, String)> = entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let id = used_id(path.file_name()?.to_str()?)?;
-            let is_reviewed = directories.iter().any(|one| one.join(review_name(id)).exists());
-            if is_reviewed {
-                return None;
-            }
-            let text = match trust::read(&path, Owner::Service, LARGEST_STORED as u64) {
-                Ok(text) => text,
-                Err(refusal) => return Some((now, format!("not reviewed, and not readable: {refusal}"))),
-            };
-            let Ok(used) = Stored::read(&text) else {
-                return Some((now, format!("not reviewed, and not understood: {}", path.display())));
-            };
-            let grant = &used.document.grant;
-            let told = format!(
-                "not reviewed: {} let themselves into {} {}: {} ({id}); an approver reads and signs: oncall-cache grant review --finding TEXT {}",
-                grant.person,
-                grant.account,
-                When(used.at, now),
-                grant.reason,
-                path.display()
-            );
-            Some((used.at, told))
-        })
-        .collect();
-    open.sort();
-    open.into_iter().map(|(_, told)| told).collect()
+fn not_reviewed(config: &Config, now: Timestamp) -> Vec<String> {
+    let line = |one: Unreviewed| match one.used {
+        Ok(Used { person, account, reason, id }) => format!(
+            "not reviewed: {person} let themselves into {account} {}: {reason} ({id}); an approver reads and signs: oncall-cache grant review --finding TEXT {}",
+            When(one.at, now),
+            one.path.display()
+        ),
+        Err(why) => format!("not reviewed, and it cannot be told who let themselves in: {why}"),
+    };
+    unreviewed(config, now).into_iter().map(line).collect()
 }
 
 const MATTER: Matter = Matter { what: "revoke grants", verbs: "grant revoke" };
