@@ -58,8 +58,13 @@ fn everybody_sees_as_much_as_they_may(host: &Grants, grant: &Text) {
     assert!(metrics.contains("\noncall_cache_grants_in_force 1\n"), "{metrics}");
     let metrics = text(&suite.run_as("dave", "oncall-cache status --prometheus"));
     assert!(!metrics.contains("grants_in_force"), "{metrics}");
-    let why = text(&suite.run_as("dave", "oncall-cache why bob"));
-    assert!(!why.contains("yes: ") && why.contains("grants: not shown: "), "{why}");
+    let asked = suite.run_as("dave", "oncall-cache why bob");
+    let why = text(&asked);
+    assert!(
+        why.starts_with("no, unless a grant lets them in") && why.contains("grants: not shown: "),
+        "{why}"
+    );
+    assert_eq!(asked.status.code(), Some(2), "{why}");
 }
 
 fn they_came_by_the_grant(host: &Grants, grant: &Text) {

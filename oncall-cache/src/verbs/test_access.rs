@@ -221,6 +221,8 @@ impl Answer {
     fn exit_code(&self) -> u8 {
         match self.decision.verdict {
             Verdict::Allow => 0,
+            // What is not shown may say otherwise.
+            Verdict::Refuse if self.unread_grants.is_some() => 2,
             Verdict::Refuse => 1,
             Verdict::CannotTell | Verdict::BadName => 2,
             Verdict::NotOurs => 3,
@@ -275,7 +277,12 @@ impl Answer {
                 format!("not guarded: the caller of {} is already root", self.service)
             }
             _ if self.decision.verdict == Verdict::Refuse => {
-                format!("no{}: {}", self.observed(), self.refusal)
+                let unless = if self.unread_grants.is_some() {
+                    ", unless a grant lets them in, which root alone is shown"
+                } else {
+                    ""
+                };
+                format!("no{unless}{}: {}", self.observed(), self.refusal)
             }
             (_, reason) => match &self.fault {
                 Some(fault) => format!("cannot tell ({reason}){}: {fault}", self.observed()),
