@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use harness::grants::{Grants, Text, said};
 use harness::records::{AUDIT, records, suite, word};
 use harness::suite::{HOUR, Suite};
 use harness::{text, wait_until};
@@ -241,8 +242,13 @@ fn act(suite: &Suite, action: &str) {
 
 /// Has sudo hold a session for alice at a terminal of hers, as what its screen shows; its id.
 fn sit(suite: &Suite, screen: &str) -> String {
+    sit_as(suite, "alice", screen)
+}
+
+/// The same for somebody.
+fn sit_as(suite: &Suite, person: &str, screen: &str) -> String {
     let script = ["script", "-qfc", "sudo -n sleep 1000", screen];
-    let command = [["/usr/sbin/runuser", "-u", "alice", "--"].as_slice(), &script].concat();
+    let command = [["/usr/sbin/runuser", "-u", person, "--"].as_slice(), &script].concat();
     suite.host.daemon(&command, "/dev/null");
     let open =
         || suite.host.must(&format!("ls {SESSIONS} 2>/dev/null || :")).lines().next().map(str::to_string);
@@ -301,4 +307,23 @@ fn a89_whoever_is_revoked_is_ended_at_once_and_whoever_was_there_before_is_not()
     assert!(is_gone(&suite), "{}", shown(&suite).1);
     assert!(records(&suite).iter().any(|one| word(one, "ended") == "revoked"));
     assert!(!suite.host.read("/tmp/other").contains("oncall-cache: "), "warned of nothing");
+}
+
+#[test]
+fn a81_what_a_grant_opened_is_ended_when_the_grant_is_revoked() {
+    let host = Grants::start();
+    let suite = &host.suite;
+    act(suite, "kill");
+    let grant = Text::new("none");
+    said(&host.bring(&grant.sign(suite, &["alice", "carol"])), 0, "accepted: bob may enter ");
+    sit_as(suite, "bob", "/tmp/screen");
+    ends(suite);
+    assert_eq!(shown(suite).0["outcome"], "holds");
+    suite.host.must(&format!("oncall-cache grant revoke {} --reason left", grant.id));
+    ends(suite);
+    assert!(!is_gone(suite), "he is warned first: {}", shown(suite).1);
+    let_time_pass(suite);
+    ends(suite);
+    assert!(is_gone(suite), "{}", shown(suite).1);
+    assert!(records(suite).iter().any(|one| word(one, "ended") == "grant" && word(one, "person") == "bob"));
 }

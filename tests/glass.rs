@@ -243,3 +243,26 @@ fn a84_where_every_copy_is_gone_roots_list_alone_says_whose_a_signature_is() {
     refused(&sudo(suite, "carol"));
     said(&own(&|it| (it.person, it.key) = ("carol", "none".into())), 1, "refused (review-open)");
 }
+
+#[test]
+fn a80_a84_what_somebody_did_on_the_night_of_a_full_disk_is_not_forgotten_at_the_reboot() {
+    let host = Grants::start_with(GLASS);
+    let suite = &host.suite;
+    host.lose_everything();
+    suite.host.must(&format!(
+        "mount -t tmpfs -o size=16k,mode=750,uid=$(id -u oncall-grant-accept),gid=$(id -g oncall-grant-accept) none {USED} && \
+         ! head -c 64k /dev/zero >{USED}/filler 2>/dev/null"
+    ));
+    let (grant, signed) = own(&host);
+    said(&host.bring(&signed), 0, "accepted: break-glass");
+    admitted(&sudo(suite, "bob"));
+    assert_eq!(unreviewed(suite), "1\n");
+    let [below_run, below_var] =
+        [ACCEPTED, USED].map(|place| suite.host.path(&format!("{place}/{}.used", grant.id)));
+    assert!(below_run.exists() && !below_var.exists());
+    // There is room again. The acceptor looks each minute, and when it starts.
+    suite.host.must(&format!("umount {USED} && pkill -KILL -x oncall-grant-ac"));
+    wait_until("it is where a reboot leaves it", || below_var.exists() && !below_run.exists());
+    assert_eq!(unreviewed(suite), "1\n");
+    said(&host.bring(&later(&host, "carol")), 1, "refused (review-open)");
+}
