@@ -106,6 +106,13 @@ fn a102_what_nobody_has_seen_does_not_enforce_unless_somebody_says_so() {
         assert_eq!(is_refused, kind.word != "linkedin-oncall", "{}: {code:?} {said}", kind.word);
         let agreed = source.replace("provider =", "unverified = true\nprovider =");
         assert!(!check(&agreed).1.contains("was never tried"), "{}", kind.word);
+        // Nor by the command, where the configuration observes.
+        let draft = suite.host.read("/etc/authkeys/draft.toml").replace("unverified = true\n", "");
+        suite.host.write("/etc/authkeys/draft.toml", draft.replace("'enforce'", "'observe'"), 0o644);
+        let output = suite.host.sh("oncall-cache enforce --config /etc/authkeys/draft.toml");
+        let said = text(&output);
+        assert!(!output.status.success(), "{}: {said}", kind.word);
+        assert_eq!(said.contains("was never tried on a real"), is_refused, "{}: {said}", kind.word);
     }
 }
 

@@ -64,7 +64,8 @@ fn rota(directory: &Path) -> PathBuf {
     directory.join("roster.db")
 }
 
-/// Hands `head` over, whose rota is `roster` where that is another than before. A host without the directory has no sinks.
+/// Hands `head` over, whose rota is `roster`: each time, as it says also when it was read, and what is there may be of another
+/// collector's turn. A host without the directory has no sinks.
 ///
 /// # Errors
 /// It is not written; sinks take nothing then once the last note is old.
@@ -72,16 +73,13 @@ pub fn give(
     directory: &Path,
     head: &Head,
     revoked: &Revocations,
-    is_new: bool,
     roster: impl FnOnce() -> Result<Roster, ObjectsError>,
 ) -> Result<(), String> {
     if !directory.is_dir() {
         return Ok(());
     }
-    if is_new || !note(directory).exists() || !rota(directory).exists() {
-        let roster = roster().map_err(|error| error.to_string())?;
-        roster::publish(&rota(directory), &roster, &Default::default()).map_err(|error| error.to_string())?;
-    }
+    let roster = roster().map_err(|error| error.to_string())?;
+    roster::publish(&rota(directory), &roster, &Default::default()).map_err(|error| error.to_string())?;
     let people = revoked.in_force(head.issued).filter_map(|(subject, _)| match subject {
         Subject::Person(person) => Some(person.as_str().to_string()),
         _ => None,

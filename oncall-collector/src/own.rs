@@ -73,7 +73,10 @@ impl Own {
         let (mut problems, mut proven) = (Vec::new(), Vec::new());
         let scope = config.directory.as_ref().map(|directory| config.copy_scope(directory));
         let mut roster = None;
-        if !config.oncall.sources.is_empty() {
+        // Hosts may enforce what is published.
+        let unseen = config.oncall.sources.iter().find_map(host::config::Source::unseen);
+        problems.extend(unseen.iter().map(|why| format!("who is on call is not published: {why}")));
+        if !config.oncall.sources.is_empty() && unseen.is_none() {
             match roster::read(&config.paths.roster, now) {
                 Ok(read) => roster = Some(read),
                 Err(problem) => problems.push(format!("who is on call is not read: {problem}")),

@@ -319,7 +319,7 @@ impl Session<'_> {
         }
         let Draft { head, revoked, schedules, mut problems, notes, .. } = draft;
         let roster = || handed::roster_of(&objects, &head, own.roster.as_ref());
-        if let Err(problem) = handed::give(&self.config.turn, &head, &revoked, is_new, roster) {
+        if let Err(problem) = handed::give(&self.config.turn, &head, &revoked, roster) {
             problems.push(format!("sinks are not told: {problem}"));
         }
         let published = Published { head, why, schedules, revoked, written, is_new, problems, notes };

@@ -131,6 +131,9 @@ fn bring_up_to_date(
         }
     }
     memory.not_before = None;
+    if let Some(why) = unseen(sink, rota, syncs) {
+        return Err(Failure::new(format_args!("nobody is given a right by what it says: {why}")));
+    }
     let on_call = rota.on_call(sink, &syncs.rules.ages, at).map_err(Failure::new)?;
     outcome.notes.extend(on_call.left_out);
     let before = memory.people();
@@ -144,7 +147,8 @@ fn bring_up_to_date(
                 return Ok(());
             };
             outcome.notes.push(format!("nobody is on call: the last ones are held until {until}"));
-            held
+            // Whoever has lost the right itself is held by nothing.
+            held.into_iter().filter(|person| rota.allows(sink, person)).collect()
         } else {
             outcome.alerts.push(format!("nobody is on call for {empty}; see `hold_max` and the rota"));
             BTreeSet::new()
@@ -166,6 +170,17 @@ fn bring_up_to_date(
     memory.changes = changes.saturating_add(u64::from(work.is_change()));
     memory.last = Some(wanted.iter().map(|person| person.as_str().to_string()).collect());
     Ok(())
+}
+
+/// Why a sink that gives rights does not go by a source of its schedules.
+fn unseen(sink: &Sink, rota: &Rota, syncs: &host::Config) -> Option<String> {
+    let mut named = rota
+        .roster
+        .schedules
+        .iter()
+        .filter(|one| sink.schedules.iter().any(|wanted| wanted.names(&one.reference)));
+    let of = |name: &str| syncs.oncall.sources.iter().find(|source| source.name == name)?.unseen();
+    sink.kind.gives_rights().then(|| named.find_map(|one| of(&one.reference.source))).flatten()
 }
 
 impl Work<'_> {

@@ -48,12 +48,13 @@ impl Client {
         }
     }
 
-    /// Asks the service to delete what is at `path`.
+    /// Asks the service to delete what is at `path`, as `query` says.
     ///
     /// # Errors
     /// There is no answer within the client's deadline.
-    pub fn delete(&self, path: &str) -> Result<Reply, HttpError> {
-        let url = self.address_of(path);
+    pub fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError> {
+        let mut url = self.address_of(path);
+        url.query_pairs_mut().extend_pairs(query);
         let response = self.send(&url, self.inner.delete(url.clone()))?;
         match self.read(response, url.to_string()) {
             Err(HttpError::NotJson { .. }) => Ok(Reply { status: 200, ..Reply::default() }),

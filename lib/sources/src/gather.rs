@@ -288,6 +288,12 @@ fn extent(row: &Row, asked: Window) -> Result<Extent, ProviderError> {
     };
     let start = at(row.start, Timestamp::MIN, asked.start());
     let end = at(row.end, Timestamp::MAX, asked.end());
+    // What begins behind the edge, or has ended before it, is cut off by it whole.
+    let is_behind =
+        matches!(row.end, Bound::Edge) && start >= end || matches!(row.start, Bound::Edge) && end <= start;
+    if is_behind {
+        return Ok(Extent::Elsewhere);
+    }
     if start == end {
         return Ok(Extent::Nothing(start));
     }
@@ -306,7 +312,7 @@ fn extent(row: &Row, asked: Window) -> Result<Extent, ProviderError> {
         (Bound::Untold, _) => format!("a shift of user `{id}` that ends at {end} has no start"),
         _ => return Ok(Extent::Shift(window)),
     };
-    Err(ProviderError::incomplete(&format!("{untold}, so it is not known who is on call on call")))
+    Err(ProviderError::incomplete(&format!("{untold}, so it is not known who is on call")))
 }
 
 /// Ids are printed, stand in logs, and are typed into the configuration.
@@ -361,6 +367,19 @@ mod tests {
             ([], [(_, error)]) => Err(error.to_string()),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn what_is_cut_off_whole_by_the_edge_is_no_shift_and_no_error() {
+        // A service that is asked for more than is wanted tells of shifts behind the edge, and of those cut by its own.
+        let rows = vec![
+            row("a", at(150), Bound::Edge),
+            row("a", at(200), Bound::Edge),
+            row("a", at(250), Bound::Edge),
+            row("a", Bound::Edge, at(100)),
+            row("a", Bound::Edge, at(50)),
+        ];
+        assert_eq!(counted(rows), Ok(vec![(150, 200)]));
     }
 
     #[test]

@@ -78,6 +78,9 @@ fn pairs(query: &Query) -> Vec<(&str, &str)> {
 #[derive(Deserialize)]
 struct MetaBody {
     after_url: Option<String>,
+    /// Where the list of schedules goes on; it has no address.
+    after: Option<String>,
+    total_record_count: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +129,13 @@ fn schedules(body: &[u8]) -> Result<Leaf<Named>, ProviderError> {
         let id = identifier(id, "a schedule")?;
         Ok(Named { wanted: id.clone(), id, name })
     });
-    Ok(Leaf { entries: named?, next: body.pagination_meta.and_then(|meta| meta.after_url), total: None })
+    let meta = body.pagination_meta;
+    let (next, after) = meta.as_ref().map(|meta| (meta.after_url.clone(), &meta.after)).unwrap_or((None, &None));
+    if let (None, Some(after)) = (&next, after) {
+        let text = format!("/v2/schedules: more follow after {after}, and the answer does not say where");
+        return Err(ProviderError::incomplete(&text));
+    }
+    Ok(Leaf { entries: named?, next, total: meta.and_then(|meta| meta.total_record_count) })
 }
 
 /// Reads a page of `GET /v2/schedule_entries`; `levels` are ids of rotations or layers, or none for all.

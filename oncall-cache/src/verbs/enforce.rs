@@ -5,6 +5,7 @@ mod trial;
 
 use std::path::Path;
 
+use host::config::Source;
 use policy::{Mode, ModeSource, Order, Span, Timestamp, mode_in_force};
 use status::mode::TESTED;
 
@@ -44,8 +45,9 @@ fn enforce(
         record("enforce-end", None);
         return Ok(vec![held.outcome(now)]);
     }
-    if let Err(problem) = held.state.config() {
-        return Err(Failure::NoConfig(problem.to_string()));
+    let known = held.state.config().map_err(|problem| Failure::NoConfig(problem.to_string()))?;
+    if let Some(problem) = known.oncall.sources.iter().find_map(Source::unseen) {
+        return Err(Failure::Wrong(problem));
     }
     let (mode, source) = mode_in_force(held.state.rules().mode, Some(&held.switch), now);
     let test = || trial::run(&held.state, now).map_err(|problems| Failure::Test(mode, problems));

@@ -98,7 +98,7 @@ pub fn write(
     for member in gone {
         outcome.changes.push(format!("{} {}", work.would("removed", "would remove"), member.username));
         if work.apply == Apply::Write {
-            let reply = client.delete(&format!("{group}/{}", member.id))?;
+            let reply = client.delete(&format!("{group}/{}", member.id), &KEEP_BELOW)?;
             if reply.status != 404 {
                 accepted(&reply)?;
             }
@@ -108,6 +108,9 @@ pub fn write(
     remember(&ours, memory);
     Ok(())
 }
+
+/// What somebody else has given them in a project or group below stays; GitLab's default is to take that too.
+const KEEP_BELOW: [(&str, &str); 1] = [("skip_subresources", "true")];
 
 /// Makes a user a member; not, if somebody else was faster.
 fn add(client: &Client, group: &str, id: u64, access_level: u32) -> Result<bool, Failure> {

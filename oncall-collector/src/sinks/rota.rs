@@ -85,6 +85,11 @@ impl Rota {
         }
     }
 
+    /// May `sink` show this person, or leave them a right, at all?
+    pub fn allows(&self, sink: &Sink, person: &Principal) -> bool {
+        !self.revoked.contains(person) && (!sink.kind.gives_rights() || self.roster.is_eligible(person))
+    }
+
     /// Who is on call for `sink` at `at`; sources are believed for as long as `ages` says.
     ///
     /// # Errors
@@ -130,7 +135,7 @@ impl Rota {
     }
 }
 
-/// Everybody who has a shift.
+/// Everybody who has a shift, or may have one.
 fn people(roster: &Roster) -> impl Iterator<Item = &Principal> {
-    roster.shifts.iter().map(|shift| &shift.principal)
+    roster.shifts.iter().map(|shift| &shift.principal).chain(roster.eligible.keys())
 }

@@ -55,6 +55,20 @@ impl Source {
     /// The longest timeout of one source: all are asked at once, and a sync takes no longer.
     pub const LONGEST_TIMEOUT: Span = Span::seconds(60);
 
+    /// Why nobody is let in by what this source says, where nobody has seen this release read the real service, and root has
+    /// not said that it may.
+    pub fn unseen(&self) -> Option<String> {
+        let kind = self.provider.kind();
+        (!kind.verified && !self.unverified).then(|| {
+            format!(
+                "this release was never tried on a real {}, so `mode = \"enforce\"` is refused; observe until `oncall-cache provider \
+                 test {name}` shows what you expect, then set `unverified = true` in source `{name}`",
+                kind.label,
+                name = self.name
+            )
+        })
+    }
+
     /// The texts that name what is wanted of the source; none, if all that it tells of is.
     pub fn wanted(&self) -> impl Iterator<Item = &String> {
         let (policies, teams) = match &self.provider {

@@ -308,10 +308,7 @@ impl Written {
             return Err(problem(&this.section.name, "a source's name has only letters, digits, - and _"));
         }
         let provider = this.check_provider(at, beside, fleet)?;
-        let is_trusted = provider.kind().verified || this.section.unverified == Some(true);
-        if enforces && !is_trusted {
-            return Err(problem(&this.section.provider, unseen(&name, provider.kind())));
-        }
+        let provider_at = this.section.provider.span().start;
         let usual = Guards { allow_empty: matches!(provider, Provider::Fleet(_)), ..Guards::default() };
         let section = this.section;
         let mut people = BTreeMap::new();
@@ -329,6 +326,9 @@ impl Written {
             unverified: section.unverified.unwrap_or(false),
             provider,
         };
+        if let Some(text) = source.unseen().filter(|_| enforces) {
+            return Err(Problem { at: provider_at, text });
+        }
         let mut texts = BTreeSet::new();
         if let Some(text) = source.wanted().find(|text| !texts.insert(text.as_str())) {
             let text = format!("source `{}` lists `{text}` twice: a rule could mean either", source.name);
@@ -460,15 +460,6 @@ impl Written {
             proxy: None,
         })
     }
-}
-
-/// Nobody's login hangs on a source that nobody has seen, unless somebody says that it may.
-fn unseen(name: &str, kind: &Kind) -> String {
-    format!(
-        "this release was never tried on a real {}, so `mode = \"enforce\"` is refused; observe until `oncall-cache provider \
-         test {name}` shows what you expect, then set `unverified = true` in source `{name}`",
-        kind.label
-    )
 }
 
 /// A value of a setting that only some kinds have.

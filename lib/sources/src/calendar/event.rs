@@ -108,11 +108,12 @@ impl Event {
         }
         let replaces = replaces.map(|property| Moment::read(property, zones, zone)).transpose()?;
         let status = part.one("STATUS")?;
-        let cancelled = status.is_some_and(|status| status.value.trim().eq_ignore_ascii_case("CANCELLED"));
+        let cancelled = status.is_some_and(|status| status.value.trim().eq_ignore_ascii_case("CANCELLED"))
+            || *person == CalendarPerson::Attendee && is_declined(part);
         Ok(Self {
             line: part.line,
             uid: part.one("UID")?.map(|uid| uid.value.clone()),
-            // Of what was called off nobody has to say whose it was.
+            // Of what was called off, or whoever was asked has declined, nobody has to say whose it was.
             user: if cancelled { nobody() } else { whose(part, person)? },
             length: if cancelled { NOTHING } else { length(part, &begins, zones)? },
             start: begins,
@@ -219,16 +220,29 @@ fn whose(part: &Component, person: &CalendarPerson) -> Result<User, Fault> {
     Ok(User { mail: Some(id.clone()), id, principal: None, label: None, disputed: None })
 }
 
-/// The one who is invited. Rooms are not people, and who is told of it for information does not take part.
+fn has(property: &Property, name: &str, words: &[&str]) -> bool {
+    let value = property.parameter(name);
+    value.is_some_and(|value| words.iter().any(|word| value.eq_ignore_ascii_case(word)))
+}
+
+/// Is it a person who is asked to come?
+fn is_invited(property: &&Property) -> bool {
+    !has(property, "CUTYPE", &["ROOM", "RESOURCE"]) && !has(property, "ROLE", &["NON-PARTICIPANT"])
+}
+
+fn declines(property: &&Property) -> bool {
+    has(property, "PARTSTAT", &["DECLINED"])
+}
+
+/// Has everybody declined who was invited? Then nobody is on call by it.
+fn is_declined(part: &Component) -> bool {
+    let mut invited = part.all("ATTENDEE").filter(is_invited).peekable();
+    invited.peek().is_some() && invited.all(|property| declines(&property))
+}
+
+/// The one who is invited, and has not declined. Rooms are not people, and who is told of it for information does not take part.
 fn attendee(part: &Component) -> Result<(&Property, String), Fault> {
-    let is = |property: &Property, name: &str, words: &[&str]| {
-        property
-            .parameter(name)
-            .is_some_and(|value| words.iter().any(|word| value.eq_ignore_ascii_case(word)))
-    };
-    let mut invited = part.all("ATTENDEE").filter(|property| {
-        !is(property, "CUTYPE", &["ROOM", "RESOURCE"]) && !is(property, "ROLE", &["NON-PARTICIPANT"])
-    });
+    let mut invited = part.all("ATTENDEE").filter(is_invited).filter(|property| !declines(property));
     match (invited.next(), invited.next()) {
         (Some(one), None) => {
             let scheme = one.value.get(.."mailto:".len()).filter(|text| text.eq_ignore_ascii_case("mailto:"));

@@ -368,6 +368,17 @@ fn a_zone_is_known_or_the_calendar_is_refused() {
 }
 
 #[test]
+fn who_has_declined_is_not_on_call() {
+    let text = calendar(
+        "BEGIN:VEVENT\nUID:1\nDTSTART:20260701T090000Z\nDTEND:20260702T090000Z\n\
+         ATTENDEE;PARTSTAT=DECLINED:mailto:carol@x.y\nEND:VEVENT\n",
+    );
+    let window = Window::new(at("2026-06-01T00:00:00Z"), at("2026-08-01T00:00:00Z")).unwrap();
+    let answer = read(text.as_bytes(), &settings(None, CalendarPerson::Attendee), "p", window).unwrap();
+    assert_eq!(answer.schedules()[0].shifts, []);
+}
+
+#[test]
 fn the_person_is_never_guessed() {
     let whose = |lines: &str, person: CalendarPerson| {
         let text = calendar(&format!(
@@ -381,8 +392,14 @@ fn the_person_is_never_guessed() {
     };
     let (room, copied) =
         ("ATTENDEE;CUTYPE=ROOM:mailto:room@x.y\n", "ATTENDEE;ROLE=NON-PARTICIPANT:mailto:boss@x.y\n");
-    let alice = "ATTENDEE;CN=\"Bob: b@x.y\";PARTSTAT=DECLINED:MAILTO:Alice@X.y\n";
-    for lines in [alice.to_string(), format!("{room}{alice}{copied}"), format!("SUMMARY:bob@x.y\n{alice}")] {
+    let alice = "ATTENDEE;CN=\"Bob: b@x.y\";PARTSTAT=ACCEPTED:MAILTO:Alice@X.y\n";
+    let declined = "ATTENDEE;PARTSTAT=DECLINED:mailto:carol@x.y\n";
+    for lines in [
+        alice.to_string(),
+        format!("{declined}{alice}"),
+        format!("{room}{alice}{copied}"),
+        format!("SUMMARY:bob@x.y\n{alice}"),
+    ] {
         assert_eq!(whose(&lines, CalendarPerson::Attendee), Ok(("alice@x.y".to_string(), true)), "{lines}");
     }
     for (lines, words) in [

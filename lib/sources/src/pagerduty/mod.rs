@@ -477,7 +477,7 @@ mod tests {
             ("source-incomplete: a shift of user `PUALICE` that ends at", |entry| {
                 entry["start"] = Value::Null
             }),
-            ("has no end, so it is not known who is on call on call", |entry| {
+            ("has no end, so it is not known who is on call", |entry| {
                 entry["start"] = Value::Null;
                 entry["end"] = Value::Null;
             }),
