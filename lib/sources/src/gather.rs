@@ -289,9 +289,8 @@ fn extent(row: &Row, asked: Window) -> Result<Extent, ProviderError> {
     let start = at(row.start, Timestamp::MIN, asked.start());
     let end = at(row.end, Timestamp::MAX, asked.end());
     // What begins behind the edge, or has ended before it, is cut off by it whole.
-    let is_behind =
-        matches!(row.end, Bound::Edge) && start >= end || matches!(row.start, Bound::Edge) && end <= start;
-    if is_behind {
+    let is_cut = matches!(row.start, Bound::Edge) || matches!(row.end, Bound::Edge);
+    if is_cut && start >= end {
         return Ok(Extent::Elsewhere);
     }
     if start == end {
