@@ -85,6 +85,16 @@ impl Kind {
     pub fn gives_rights(&self) -> bool {
         matches!(self, Self::Group(_) | Self::Gitlab(_))
     }
+
+    /// What it writes, where what is there is replaced.
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Group(group) => Some(format!("the group {}", group.dn.to_ascii_lowercase())),
+            Self::Topic(topic) => Some(format!("the topic of {} at {}", topic.channel, topic.service.base)),
+            Self::Gitlab(gitlab) => Some(format!("the group {} at {}", gitlab.group, gitlab.service.base)),
+            Self::Message(_) | Self::Gelf(_) | Self::Webhook(_) => None,
+        }
+    }
 }
 
 /// A group in a directory. What is none is as in [directory] of config.toml.
@@ -274,12 +284,18 @@ impl SinksConfig {
             if file.sink.is_empty() || file.sink.len() > MOST_SINKS {
                 return Err((0, format!("write 1 to {MOST_SINKS} [[sink]]")));
             }
-            let (mut names, mut sinks) = (BTreeSet::new(), Vec::new());
+            let (mut names, mut places, mut sinks) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
             for section in file.sink {
                 let at = section.span().start;
                 let sink = section.into_inner().check(&beside).map_err(|problem| (at, problem))?;
                 if !names.insert(sink.name.clone()) {
                     return Err((at, format!("two sinks are named `{}`", sink.name)));
+                }
+                if let Some(place) = sink.kind.place().filter(|place| !places.insert(place.clone())) {
+                    return Err((
+                        at,
+                        format!("two sinks write {place}: each would undo what the other wrote"),
+                    ));
                 }
                 sinks.push(sink);
             }

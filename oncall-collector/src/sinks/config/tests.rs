@@ -74,6 +74,13 @@ fn what_does_not_hold_is_an_error_with_its_line() {
         (String::new(), ":1: write 1 to 32 [[sink]]"),
         (sink(""), ":1: sink `one`: write one of ldap_group,"),
         (
+            sink(&format!("ldap_group = {{ {GROUP} }}"))
+                + &sink(&format!("ldap_group = {{ {GROUP} }}"))
+                    .replace("one", "two")
+                    .replace("cn=on", "CN=on"),
+            ":5: two sinks write the group cn=oncall,dc=x: each would undo",
+        ),
+        (
             sink(&format!("ldap_group = {{ {GROUP} }}\ngelf = {{ server = 'x', transport = 'tcp' }}")),
             ":1: sink `one`: write one of",
         ),
