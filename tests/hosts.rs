@@ -198,7 +198,7 @@ fn units_are_held_to_what_they_have_to_do(host: &Booted) {
     host.write("/usr/bin/probe", include_str!("fixtures/probe.sh"), 0o755);
     host.write("/tmp/mark", "", 0o644);
     let outside = host.must("probe");
-    assert_eq!(outside.lines().count(), 21, "the probe tries all of it: {outside}");
+    assert_eq!(outside.lines().count(), 22, "the probe tries all of it: {outside}");
 
     // Under a name of its own: nothing else starts it.
     let probe = |service: &str, prefix: &str, more: &str| {
