@@ -212,7 +212,7 @@ fn length(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
@@ -220,22 +220,20 @@ mod tests {
     const LEAST: &str = "fleet = 'example'\n[store]\ndirectory = '/srv/fleet'\n";
 
     /// The settings of a section, which its reader lists when it complains of one that it does not know.
-    fn settings<Section: serde::de::DeserializeOwned>() -> BTreeSet<String> {
+    pub(crate) fn settings<Section: serde::de::DeserializeOwned>() -> BTreeSet<String> {
         let complaint = toml::from_str::<Section>("nothing_of_ours = 1").err().expect("a complaint");
         let (_, known) = complaint.message().split_once("expected").expect("what is known");
         known.split('`').skip(1).step_by(2).map(str::to_string).collect()
     }
 
-    #[test]
-    fn each_setting_has_a_row_in_the_page_and_is_in_the_example() {
+    /// Sees that the table of each section in docs/configuration.md has a row for each of its settings and no other, and
+    /// that the example has them.
+    pub(crate) fn are_told<const SECTIONS: usize>(
+        example: &str,
+        sections: [(&str, BTreeSet<String>); SECTIONS],
+    ) {
         let page = include_str!("../../docs/configuration.md");
-        let example = include_str!("../../packaging/examples/collector.toml");
-        for (head, known) in [
-            ("collector.toml", settings::<File>()),
-            ("`[store]` of collector.toml", settings::<StoreSection>()),
-            ("`[store.s3]` of collector.toml", settings::<S3Section>()),
-            ("`[hear]` of collector.toml", settings::<HearSection>()),
-        ] {
+        for (head, known) in sections {
             let table = page.split_once(&format!("\n| {head} | default | meaning |\n")).expect(head).1;
             let table = table.split_once("\n\n").map_or(table, |(table, _)| table);
             let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
@@ -244,6 +242,17 @@ mod tests {
                 assert!(example.contains(&name), "the example has no {name}");
             }
         }
+    }
+
+    #[test]
+    fn each_setting_has_a_row_in_the_page_and_is_in_the_example() {
+        let sections = [
+            ("collector.toml", settings::<File>()),
+            ("`[store]` of collector.toml", settings::<StoreSection>()),
+            ("`[store.s3]` of collector.toml", settings::<S3Section>()),
+            ("`[hear]` of collector.toml", settings::<HearSection>()),
+        ];
+        are_told(include_str!("../../packaging/examples/collector.toml"), sections);
     }
 
     fn parse(text: &str) -> Result<Config, String> {

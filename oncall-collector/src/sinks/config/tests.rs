@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::tests::{are_told, settings};
 
 /// One of each kind, with every setting.
 pub const ALL: &str = include_str!("../../../../packaging/examples/sinks.toml");
@@ -25,17 +26,9 @@ fn little_needs_to_be_written() {
     assert_eq!(group.bind_password_file, Path::new("/etc/authkeys/p"));
 }
 
-/// The settings of a section, which its reader lists when it complains of one that it does not know.
-fn settings<Section: serde::de::DeserializeOwned>() -> BTreeSet<String> {
-    let complaint = toml::from_str::<Section>("nothing_of_ours = 1").err().expect("a complaint");
-    let (_, known) = complaint.message().split_once("expected").expect("what is known");
-    known.split('`').skip(1).step_by(2).map(str::to_string).collect()
-}
-
 #[test]
 fn each_setting_has_a_row_in_the_page_and_is_in_the_example() {
-    let page = include_str!("../../../../docs/configuration.md");
-    for (head, known) in [
+    let sections = [
         ("sinks.toml", settings::<File>()),
         ("`[[sink]]` of sinks.toml", settings::<SinkSection>()),
         ("`ldap_group` of a sink", settings::<GroupSection>()),
@@ -44,15 +37,8 @@ fn each_setting_has_a_row_in_the_page_and_is_in_the_example() {
         ("`gitlab_group` of a sink", settings::<GitlabSection>()),
         ("`gelf` of a sink", settings::<GelfSection>()),
         ("`webhook` of a sink", settings::<WebhookSection>()),
-    ] {
-        let table = page.split_once(&format!("\n| {head} | default | meaning |\n")).expect(head).1;
-        let table = table.split_once("\n\n").map_or(table, |(table, _)| table);
-        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        assert_eq!(rows.map(str::to_string).collect::<BTreeSet<_>>(), known, "{head}");
-        for name in known {
-            assert!(ALL.contains(&name), "the example has no {name}");
-        }
-    }
+    ];
+    are_told(ALL, sections);
 }
 
 #[test]
