@@ -25,17 +25,7 @@ impl Relay {
     pub fn start(host: &Host, port: u16, server: u16, delay: Duration) -> Self {
         let relay = Self::default();
         let served = relay.clone();
-        let in_network = || {
-            host.enter_network();
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
-            thread::spawn(move || {
-                for client in listener.incoming().flatten() {
-                    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
-                    served.join(client, server, delay);
-                }
-            });
-        };
-        thread::scope(|scope| scope.spawn(in_network).join().expect("the relay starts"));
+        lead(host, port, server, move |client, server| served.join(client, server, delay));
         relay
     }
 
@@ -105,6 +95,21 @@ pub enum Trip {
     Do(Box<dyn FnMut() + Send>),
 }
 
+/// Lets `port` of `host` lead to its port `server`; each client is `joined` with a connection to that.
+fn lead(host: &Host, port: u16, server: u16, joined: impl Fn(TcpStream, TcpStream) + Send + 'static) {
+    let in_network = || {
+        host.enter_network();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
+                joined(client, server);
+            }
+        });
+    };
+    thread::scope(|scope| scope.spawn(in_network).join().expect("the way is there"));
+}
+
 /// A way to one port on which something happens at one word of each client, counted from 1. It ends with the test.
 #[derive(Clone, Default)]
 pub struct Tripwire(Arc<Mutex<Option<(usize, Trip)>>>);
@@ -114,18 +119,10 @@ impl Tripwire {
     pub fn start(host: &Host, port: u16, server: u16) -> Self {
         let wire = Self::default();
         let served = wire.clone();
-        let in_network = || {
-            host.enter_network();
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
-            thread::spawn(move || {
-                for client in listener.incoming().flatten() {
-                    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
-                    let wire = served.clone();
-                    thread::spawn(move || wire.pass(client, server));
-                }
-            });
-        };
-        thread::scope(|scope| scope.spawn(in_network).join().expect("the relay starts"));
+        lead(host, port, server, move |client, server| {
+            let wire = served.clone();
+            thread::spawn(move || wire.pass(client, server));
+        });
         wire
     }
 
