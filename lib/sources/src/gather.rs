@@ -66,6 +66,13 @@ pub enum Bound {
     Edge,
 }
 
+impl Bound {
+    /// The end `at` of a shift, where a service that was asked for no more than until `edge` cuts off what goes on.
+    pub fn cut(at: Timestamp, edge: Timestamp) -> Self {
+        if at >= edge { Self::Edge } else { Self::At(at) }
+    }
+}
+
 /// A person as one row of an answer shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {

@@ -126,6 +126,6 @@ fn row(shift: ShiftBody, window: Window) -> Result<Row, ProviderError> {
     };
     let user = User { id, mail, principal: None, label, disputed: None };
     let (start, end) = (instant(&shift.start)?, instant(&shift.end)?);
-    let end = if shift.truncated && end >= window.end() { Bound::Edge } else { Bound::At(end) };
+    let end = if shift.truncated { Bound::cut(end, window.end()) } else { Bound::At(end) };
     Ok(Row { person: Description { user, whole: true }, level: 1, start: Bound::At(start), end })
 }

@@ -125,7 +125,7 @@ fn shifts(end: Timestamp, body: &[u8]) -> Result<ListBody<Row>, ProviderError> {
         let id = identifier(shift.user_pk, "a user")?;
         let user = User { id, mail, principal: None, label, disputed: None };
         let (start, until) = (instant(&shift.shift_start)?, instant(&shift.shift_end)?);
-        let until = if until >= end { Bound::Edge } else { Bound::At(until) };
+        let until = Bound::cut(until, end);
         Ok(Row { person: Description { user, whole: true }, level: 1, start: Bound::At(start), end: until })
     })?;
     Ok(ListBody { count, results, next })

@@ -149,7 +149,7 @@ pub fn shifts(end: Timestamp, body: &[u8]) -> Result<Vec<Row>, ProviderError> {
         }
         let user = User { id, mail: None, principal: None, label: None, disputed: None };
         let (start, until) = (instant(&period.start_date)?, instant(&period.end_date)?);
-        let until = if until >= end { Bound::Edge } else { Bound::At(until) };
+        let until = Bound::cut(until, end);
         let person = Description { user, whole: true };
         rows.push(Row { person, level: 1, start: Bound::At(start), end: until });
     }

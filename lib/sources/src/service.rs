@@ -2,16 +2,15 @@
 //! who asks and by what, which schedules are wanted, what a refusal costs, and how an answer is made.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use host::config;
 use host::secret::Secret;
-use http::{ACCEPT, Client, HeaderName, Reply, Route};
+use http::{ACCEPT, Client, HeaderName, Reply};
 use policy::{Timestamp, Window};
 
 use crate::gather::{Gather, Named, Row};
 use crate::pages::Whole;
-use crate::session::{Ask, Conversation, Tap, refusal};
+use crate::session::{Ask, Conversation, Tap, refusal, route};
 use crate::{Answer, Provider, ProviderError, choose};
 
 /// One kind of service.
@@ -109,13 +108,7 @@ impl<'a> Session<'a> {
         service: &dyn Service,
         tap: Option<Tap<'a>>,
     ) -> Result<Self, ProviderError> {
-        let limit = u64::try_from(settings.timeout.as_seconds()).unwrap_or_default();
-        let route = Route {
-            agent: concat!("oncall-cache/", env!("CARGO_PKG_VERSION")),
-            ca_file: &settings.ca_file,
-            proxy: settings.proxy.as_deref(),
-            deadline: Instant::now() + Duration::from_secs(limit),
-        };
+        let route = route(&settings.ca_file, settings.proxy.as_deref(), settings.timeout);
         let file = settings.secret(TOKEN).ok_or_else(|| ProviderError::source("`token_file` is not set"))?;
         let secret =
             Secret::read(file).map_err(|error| ProviderError::source(&format!("{TOKEN}: {error}")))?;

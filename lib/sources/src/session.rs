@@ -1,10 +1,20 @@
 //! What a conversation with any service has in common: by what requests are sent, what the service's clock shows, and
 //! what a refusal means.
 
-use http::{Client, HttpError, Reply};
-use policy::Timestamp;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use http::{Client, HttpError, Reply, Route};
+use policy::{Span, Timestamp};
 
 use crate::ProviderError;
+
+/// The way to a service, on which everything together takes no longer than `timeout` from now.
+pub fn route<'a>(ca_file: &'a Path, proxy: Option<&'a str>, timeout: Span) -> Route<'a> {
+    let limit = Duration::from_secs(u64::try_from(timeout.as_seconds()).unwrap_or_default());
+    let agent = concat!("oncall-cache/", env!("CARGO_PKG_VERSION"));
+    Route { agent, ca_file, proxy, deadline: Instant::now() + limit }
+}
 
 /// What requests are sent by.
 pub trait Ask {

@@ -14,17 +14,16 @@ mod windows;
 mod zones;
 
 use std::fmt;
-use std::time::{Duration, Instant};
 
 use host::config::{self, CalendarPlace};
 use host::secret::Secret;
-use http::{ACCEPT, Client, Reply, Route};
+use http::{ACCEPT, Client, Reply};
 use policy::{Span, Timestamp, Window};
 use trust::Owner;
 
 use super::gather::{Bound, Description, Gather, Named, Row};
 use super::pages::Whole;
-use super::session::refusal;
+use super::session::{refusal, route};
 use super::{Answer, Provider, ProviderError};
 use event::Event;
 use lines::Component;
@@ -76,13 +75,7 @@ impl<'a> Calendar<'a> {
         };
         let secret =
             Secret::read(file).map_err(|error| ProviderError::source(&format!("url_file: {error}")))?;
-        let limit = u64::try_from(self.settings.timeout.as_seconds()).unwrap_or_default();
-        let route = Route {
-            agent: concat!("oncall-cache/", env!("CARGO_PKG_VERSION")),
-            ca_file: &self.settings.ca_file,
-            proxy: self.settings.proxy.as_deref(),
-            deadline: Instant::now() + Duration::from_secs(limit),
-        };
+        let route = route(&self.settings.ca_file, self.settings.proxy.as_deref(), self.settings.timeout);
         let client = Client::secret(secret.expose(), route, &[(ACCEPT, "text/calendar, */*;q=0.1")])?;
         let (reply, host) = (client.ask()?, client.host());
         if reply.status != 200 {

@@ -1,7 +1,5 @@
 //! One sync's conversation with PagerDuty: who asks, what is asked, and what a refusal means.
 
-use std::time::{Duration, Instant};
-
 use host::clock::now;
 use host::config::Access;
 use host::secret::Secret;
@@ -14,7 +12,7 @@ use super::source;
 use crate::ProviderError;
 use crate::gather::Description;
 use crate::pages::{Asked, Page, Whole};
-use crate::session::{Ask, Conversation, Tap, bearer, refusal, segment};
+use crate::session::{Ask, Conversation, Tap, bearer, refusal, route, segment};
 
 /// The requests of one fetch.
 pub struct Session<'a> {
@@ -41,13 +39,7 @@ impl From<ProviderError> for Trouble {
 impl<'a> Session<'a> {
     /// Finds out who asks; no more is sent than what a token takes. `tap` hears what follows.
     pub fn open(settings: &'a host::config::PagerDuty, tap: Option<Tap<'a>>) -> Result<Self, ProviderError> {
-        let limit = u64::try_from(settings.timeout.as_seconds()).unwrap_or_default();
-        let route = Route {
-            agent: concat!("oncall-cache/", env!("CARGO_PKG_VERSION")),
-            ca_file: &settings.ca_file,
-            proxy: settings.proxy.as_deref(),
-            deadline: Instant::now() + Duration::from_secs(limit),
-        };
+        let route = route(&settings.ca_file, settings.proxy.as_deref(), settings.timeout);
         let (authorization, renewal) = match &settings.access {
             Access::Key(file) => {
                 let key = Secret::read(file).map_err(|error| source(&format!("token_file: {error}")))?;
