@@ -130,7 +130,8 @@ fn schedules(body: &[u8]) -> Result<Leaf<Named>, ProviderError> {
         Ok(Named { wanted: id.clone(), id, name })
     });
     let meta = body.pagination_meta;
-    let (next, after) = meta.as_ref().map(|meta| (meta.after_url.clone(), &meta.after)).unwrap_or((None, &None));
+    let (next, after) =
+        meta.as_ref().map(|meta| (meta.after_url.clone(), &meta.after)).unwrap_or((None, &None));
     if let (None, Some(after)) = (&next, after) {
         let text = format!("/v2/schedules: more follow after {after}, and the answer does not say where");
         return Err(ProviderError::incomplete(&text));
