@@ -238,7 +238,7 @@ fn the_shipped_set_up_is_right_and_looking_at_it_changes_nothing() {
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
 
 /// What no case here can break, and the test that does.
-const ELSEWHERE: [(&str, &str, &str); 11] = [
+const ELSEWHERE: [(&str, &str, &str); 12] = [
     // With a directory that has them.
     ("empty-group", include_str!("../eligible.rs"), "contains(\"empty-group\")"),
     ("nested-groups", include_str!("../eligible.rs"), "contains(\"nested-groups\")"),
@@ -258,6 +258,8 @@ const ELSEWHERE: [(&str, &str, &str); 11] = [
     ("second-sshd", include_str!("../doors.rs"), "\"second-sshd\""),
     ("account-nobodys", include_str!("../../lib/doctor/src/names.rs"), "format!(\"account-nobodys {name}\")"),
     ("accounts-of-one", include_str!("../../lib/doctor/src/names.rs"), "[\"accounts-of-one by\"]"),
+    // With a grant that somebody used, and its reviewer.
+    ("break-glass-review", include_str!("../glass.rs"), "\"break-glass-review\""),
     // sshd counts since 9.8.
     (
         "sshd-penalties",
