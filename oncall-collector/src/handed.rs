@@ -141,7 +141,8 @@ pub fn roster_of(objects: &Objects<'_>, head: &Head, own: Option<&Roster>) -> Re
                 reference: ScheduleRef { source: one.source, id: one.id },
                 provider_id: one.provider_id,
                 name: one.name,
-                synced: one.read,
+                // Another collector's clock may be ahead: what it read is no newer than what is published here.
+                synced: one.read.min(head.issued),
                 horizon: one.horizon,
             });
         }
