@@ -18,6 +18,7 @@ struct Turns {
     /// The client has spoken, and was not answered yet.
     is_asked: bool,
     round_trips: usize,
+    bytes: usize,
 }
 
 impl Relay {
@@ -35,6 +36,11 @@ impl Relay {
         std::mem::take(&mut self.turns().round_trips)
     }
 
+    /// How many bytes, since the last look, came to be passed on, in both directions together.
+    pub fn bytes(&self) -> usize {
+        std::mem::take(&mut self.turns().bytes)
+    }
+
     fn turns(&self) -> MutexGuard<'_, Turns> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,9 +53,14 @@ impl Relay {
         let (to, from) = (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
         let (asks, answers) = (self.clone(), self.clone());
         // The kernel has accepted the client at once: its first words wait for that round trip as well.
-        pump(client, server, delay, 2 * delay, move || asks.turns().is_asked = true);
-        pump(from, to, delay, Duration::ZERO, move || {
+        pump(client, server, delay, 2 * delay, move |count| {
+            let mut turns = asks.turns();
+            turns.is_asked = true;
+            turns.bytes += count;
+        });
+        pump(from, to, delay, Duration::ZERO, move |count| {
             let mut turns = answers.turns();
+            turns.bytes += count;
             turns.round_trips += usize::from(turns.is_asked);
             turns.is_asked = false;
         });
@@ -62,14 +73,14 @@ fn pump(
     mut to: TcpStream,
     delay: Duration,
     at_first: Duration,
-    mut on_word: impl FnMut() + Send + 'static,
+    mut on_word: impl FnMut(usize) + Send + 'static,
 ) {
     let (sender, receiver) = channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {
         let begun = Instant::now() + at_first;
         let mut buffer = [0; 65_536];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            on_word();
+            on_word(count);
             let arrives = Instant::now().max(begun) + delay;
             if sender.send((arrives, buffer[..count].to_vec())).is_err() {
                 return;
