@@ -16,6 +16,7 @@ mod connection;
 mod demo;
 mod directories;
 mod doctor;
+mod domain;
 mod eligible;
 mod end;
 mod fleet_page;

@@ -156,11 +156,12 @@ fn replicate(
     // What a collector publishes was guarded there: one who accepts it there means all hosts.
     let accept = accept || mark.is_some();
     guard::guard(effect, shows_nobody, config.max_removed, accept)?;
+    let path = &config.paths.keys;
+    let groups = groups.unwrap_or_else(|| keys::noted_groups(path));
     if let Directory::Ldap(ldap) = directory {
         source::told_of_eligible(ldap, keep, effect, &groups).into_iter().for_each(complain);
     }
     let note = note.map(|note| note.write());
-    let path = &config.paths.keys;
     keys::publish(path, &config.copy_scope(directory), base, &change, note.as_deref(), read)?;
     let noted = match &refers {
         Refers::To(url) => keys::note_elsewhere(path, Some(url)),

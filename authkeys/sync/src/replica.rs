@@ -6,7 +6,7 @@
 //! it claims, or claimed before. Otherwise everybody is fetched ([`Plan::FetchEverything`]).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ldap::{Answer, Eligible, Entry, News};
 use store::StoreError;
@@ -49,8 +49,32 @@ pub fn plan(
             let regrouped = group != Some(eligible.digest().as_str());
             part(base, set, gone, regrouped.then_some(&eligible))
         }
-        (_, News::Part { .. }) => Ok(Plan::FetchEverything),
+        (Some(base), News::Listed { set, there }) if !base.is_damaged() => {
+            let Some(gone) = gone(base, &set, &there)? else { return Ok(Plan::FetchEverything) };
+            let regrouped = group != Some(eligible.digest().as_str());
+            part(base, set, gone, regrouped.then_some(&eligible))
+        }
+        // That nothing changed is said of a copy alone that was asked about.
+        (_, News::Part { .. } | News::Listed { .. } | News::Same) => Ok(Plan::FetchEverything),
     }
+}
+
+/// Who of the copy is not `there` any more; `None` if somebody is there who is neither in it nor in `set`, or at another
+/// place: then more changed than `set` tells.
+fn gone(
+    base: &Base,
+    set: &[Entry],
+    there: &BTreeMap<String, String>,
+) -> Result<Option<BTreeSet<String>>, StoreError> {
+    let told: BTreeSet<&str> = set.iter().map(|entry| entry.id.as_str()).collect();
+    let mut copied = base.entries("", "\u{10ffff}")?;
+    copied.retain(|id, _| !told.contains(id.as_str()));
+    let is_as_copied =
+        |(id, dn): (&String, &String)| told.contains(id.as_str()) || copied.get(id) == Some(dn);
+    if !there.iter().all(is_as_copied) {
+        return Ok(None);
+    }
+    Ok(Some(copied.into_keys().filter(|id| !there.contains_key(id)).collect()))
 }
 
 /// Whom a copy is of.
@@ -132,7 +156,6 @@ fn reflagged(flags: Vec<Flag>, eligible: &Eligible, affected: &BTreeSet<String>)
 mod tests {
     use super::*;
     use policy::Timestamp;
-    use std::collections::BTreeMap;
     use std::path::PathBuf;
     use store::keys;
 
@@ -270,5 +293,29 @@ mod tests {
         world.directory.remove("2");
         assert!(!world.publish_part(ids([]), ids(["2"])));
         assert_eq!(world.copied().len(), 2);
+    }
+
+    #[test]
+    fn whoever_is_not_listed_is_gone_and_who_is_listed_without_being_told_is_a_reason_to_read_everybody() {
+        let mut world = World::new();
+        for id in ["1", "2", "3"] {
+            world.directory.insert(id.to_string(), entry(id, &[&format!("p{id}")]));
+        }
+        world.publish_everything();
+        let base = Base::open(&world.path(), "test").unwrap();
+        let gone = |told: &[&str], there: &[(&str, &str)]| {
+            let set: Vec<Entry> = told.iter().map(|id| entry(id, &[])).collect();
+            let there = there.iter().map(|(id, dn)| (id.to_string(), dn.to_string())).collect();
+            gone(&base, &set, &there).unwrap()
+        };
+        let (one, two, three) = (("1", "cn=1,dc=x"), ("2", "cn=2,dc=x"), ("3", "cn=3,dc=x"));
+        assert_eq!(gone(&[], &[one, two, three]), Some(ids([])));
+        assert_eq!(gone(&[], &[one, three]), Some(ids(["2"])));
+        assert_eq!(gone(&["4"], &[one, three, ("4", "cn=4,dc=x")]), Some(ids(["2"])));
+        assert_eq!(gone(&["2", "4"], &[one, three]), Some(ids([])), "they came while the others were listed");
+        assert_eq!(gone(&["2"], &[one, ("2", "cn=2,dc=y"), three]), Some(ids([])));
+        assert_eq!(gone(&[], &[one, two, three, ("4", "cn=4,dc=x")]), None);
+        assert_eq!(gone(&[], &[one, ("2", "cn=2,dc=y"), three]), None, "moved, and not told");
+        assert_eq!(gone(&[], &[]), Some(ids(["1", "2", "3"])));
     }
 }

@@ -22,8 +22,8 @@ pub struct Fetched {
     pub note: Option<Note>,
     /// Does it refer to another server for more people?
     pub refers: Refers,
-    /// Groups in the eligible group that give nobody.
-    pub groups: InnerGroups,
+    /// Groups in the eligible group that give nobody; `None`: as the last sync found them.
+    pub groups: Option<InnerGroups>,
     /// What time it is by the directory's clock, if that tells.
     pub time: Option<Timestamp>,
     /// When people were read whom it says: from then on the copy ages.
@@ -35,7 +35,7 @@ pub struct Fetched {
 impl Fetched {
     /// Of a source that has neither other servers nor groups.
     pub fn alone(pending: PendingCopy, note: Option<Note>, read: Timestamp) -> Self {
-        let (refers, groups) = (Refers::Nowhere, InnerGroups::default());
+        let (refers, groups) = (Refers::Nowhere, Some(InnerGroups::default()));
         Self { pending, note, refers, groups, time: None, read, mark: None }
     }
 }
@@ -98,8 +98,11 @@ pub fn from_ldap(
         let mut answer = ask(ldap, &since, &copied, keep, deadline)?;
         forget_beginnings(&mut answer.news, asked);
         let old = old.as_ref().filter(|_| since.cookie.is_some());
+        if let (News::Same, Some(old), Some(base)) = (&answer.news, old, base) {
+            return Ok(unchanged(base, old, answer, asked));
+        }
         let full = match (&answer.news, old) {
-            (News::Part { .. }, Some(note)) => note.full,
+            (News::Part { .. } | News::Listed { .. }, Some(note)) => note.full,
             _ => asked,
         };
         let refers = refers(ldap, &answer);
@@ -115,6 +118,7 @@ pub fn from_ldap(
                     witnesses.lose(pending.change.removed());
                     Some(Note { full, view, group, witnesses, cookie: cookie? })
                 });
+                let groups = Some(groups);
                 return Ok(Fetched { refers, groups, time, ..Fetched::alone(pending, note, asked) });
             }
             Plan::FetchEverything if since.cookie.is_some() => since = since.of_everybody(),
@@ -127,6 +131,15 @@ pub fn from_ldap(
             }
         }
     }
+}
+
+/// The same copy once more, of a directory in which nothing changed since `old` was noted.
+fn unchanged(base: &Base, old: &Note, answer: Answer, asked: Timestamp) -> Fetched {
+    let Answer { next, time, .. } = answer;
+    let cookie = next.and_then(|next| next.cookie);
+    let note = cookie.map(|cookie| Note { cookie, ..old.clone() });
+    let pending = PendingCopy { change: base.kept(), dropped: Vec::new(), shows_nobody: false };
+    Fetched { refers: Refers::Untold, groups: None, time, ..Fetched::alone(pending, note, asked) }
 }
 
 /// The note that this sync goes on from, and since when: the beginning, where there is no note or it does not hold.
@@ -183,14 +196,13 @@ fn ask(
 
 /// Forgets the beginnings of accounts that have begun: a reader that knows no beginnings would not let these in.
 fn forget_beginnings(news: &mut News, now: Timestamp) {
-    let (News::Everything(entries) | News::Part { set: entries, .. }) = news;
-    for entry in entries {
+    for entry in news.entries_mut() {
         entry.begins.take_if(|begin| *begin <= now);
     }
 }
 
 fn refers(ldap: &Ldap, answer: &Answer) -> Refers {
-    let is_part = matches!(answer.news, News::Part { .. });
+    let is_part = !matches!(answer.news, News::Everything(_));
     match &answer.elsewhere {
         Some(url) => Refers::To(url.clone()),
         None if is_part && ldap.referrals == Referrals::Refuse => Refers::Untold,

@@ -77,8 +77,8 @@ fn changed(base: &Base, found: &Difference, mirror: &Mirror) -> Result<Plan, Box
     for place in found.left.iter().copied().chain(found.buckets.iter().map(|node| node.place)) {
         let spots = place.spots();
         // No letter of a name is behind this one.
-        let ids = base.ids(&format!("{:016x}:", spots.start()), &format!("{:016x}:~", spots.end()))?;
-        gone.extend(ids.into_iter().filter(|id| !there.contains(id.as_str())));
+        let ids = base.entries(&format!("{:016x}:", spots.start()), &format!("{:016x}:~", spots.end()))?;
+        gone.extend(ids.into_keys().filter(|id| !there.contains(id.as_str())));
     }
     Ok(replica::part(base, set, gone, None)?)
 }

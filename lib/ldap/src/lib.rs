@@ -15,6 +15,7 @@ mod connect;
 mod discover;
 mod dn;
 mod dns;
+mod domain;
 mod entry;
 mod fault;
 mod groups;
@@ -27,6 +28,7 @@ mod refresh;
 mod search;
 mod server;
 mod slices;
+mod usn;
 mod watch;
 mod witnesses;
 
@@ -55,6 +57,7 @@ use person::{Reader, readable};
 use received::Received;
 use search::{Search, Tally};
 use server::Server;
+use usn::{Mark, Progress};
 pub use witnesses::Witnesses;
 
 /// RFC 4511's way to ask for no attribute at all.
@@ -81,7 +84,7 @@ pub struct Answer {
     pub news: News,
     /// From where to go on the next time; `None`: from the beginning.
     pub next: Option<Since>,
-    /// Who may ever become root.
+    /// Who may ever become root; nobody where nothing changed.
     pub eligible: Eligible,
     /// Groups in the eligible group that are not followed: their members are not eligible by them. By DN.
     pub unfollowed: Vec<String>,
@@ -97,6 +100,23 @@ pub struct Answer {
     pub silent: Vec<String>,
 }
 
+impl Answer {
+    /// Nothing changed.
+    fn same(next: Option<Since>, time: Option<Timestamp>) -> Self {
+        Self {
+            news: News::Same,
+            next,
+            eligible: Eligible::default(),
+            unfollowed: Vec::new(),
+            empty: Vec::new(),
+            unasked: 0,
+            time,
+            elsewhere: None,
+            silent: Vec::new(),
+        }
+    }
+}
+
 /// From where a refresh goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Since {
@@ -107,6 +127,11 @@ pub struct Since {
 }
 
 impl Since {
+    /// The same, for a server that tells changes by RFC 4533: it cannot go on from another kind's cookie.
+    fn of_refresh(&self) -> Self {
+        if self.cookie.as_deref().is_some_and(Mark::is_mark) { self.of_everybody() } else { self.clone() }
+    }
+
     /// The same for everybody.
     pub fn of_everybody(&self) -> Self {
         Self { cookie: None, witnesses: self.witnesses.clone().without_entries() }
@@ -305,6 +330,13 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     if !matches!(question, Question::Person(_)) {
         session.identify().await?;
     }
+    let counted = session.counted(ldap, question).await?;
+    if let Some((standing, next)) = &counted
+        && standing.progress == Progress::None
+    {
+        session.has_no_stray().await?;
+        return Ok(Answer::same(Some(next.clone()), session.server.time()));
+    }
     let mut members = Members::default();
     if let (Question::Everybody(_, copied) | Question::Eligible(copied), Some(dn)) =
         (question, &ldap.eligible_group)
@@ -321,12 +353,15 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     let attributes = reader.attributes();
     let filter = if let Question::Person(filter) = question { filter } else { &ldap.filter };
     let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &attributes };
-    let (news, next) = match question {
-        Question::Everybody(since, _) if session.server.tells_changes() => {
-            session.people(&wanted, since, &reader).await?
+    let (news, next) = match (question, counted) {
+        (_, Some((standing, next))) => (session.news(&wanted, &standing, &reader).await?, Some(next)),
+        (Question::Everybody(since, _), None) if session.server.tells_changes() => {
+            session.people(&wanted, &since.of_refresh(), &reader).await?
         }
-        Question::Everybody(..) | Question::Person(_) => (session.everybody(&wanted, &reader).await?, None),
-        Question::Eligible(_) => (session.eligible_people(ldap, &eligible, &reader).await?, None),
+        (Question::Everybody(..) | Question::Person(_), None) => {
+            (session.everybody(&wanted, &reader).await?, None)
+        }
+        (Question::Eligible(_), None) => (session.eligible_people(ldap, &eligible, &reader).await?, None),
     };
     let elsewhere = session.tally.elsewhere.take().filter(|_| ldap.referrals == Referrals::Refuse);
     session.has_no_stray().await?;
@@ -336,19 +371,8 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         // Somebody of that name may be there too.
         (Question::Person(_), Some(url)) => Err(Partial::Elsewhere(url).into()),
         (_, elsewhere) => {
-            let time = session.server.time();
-            let unasked = session.unasked;
-            Ok(Answer {
-                news,
-                next,
-                eligible,
-                unfollowed,
-                empty,
-                unasked,
-                time,
-                elsewhere,
-                silent: Vec::new(),
-            })
+            let (unasked, rest) = (session.unasked, Answer::same(next, session.server.time()));
+            Ok(Answer { news, eligible, unfollowed, empty, unasked, elsewhere, ..rest })
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a directory says: everybody, or what changed; and what the messages of a refresh come to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Since;
 use crate::entry::Entry;
@@ -18,19 +18,45 @@ pub enum News {
         /// Entries that are gone.
         gone: BTreeSet<String>,
     },
+    /// What changed, and who is there: whoever is not, is gone.
+    Listed {
+        /// Entries that are new or different.
+        set: Vec<Entry>,
+        /// Everybody, by id, and where their entry is.
+        there: BTreeMap<String, String>,
+    },
+    /// Nothing changed, with people or with groups.
+    Same,
 }
 
 impl News {
     /// The entries that are shown.
     pub fn entries(&self) -> &[Entry] {
-        let (Self::Everything(entries) | Self::Part { set: entries, .. }) = self;
-        entries
+        match self {
+            Self::Everything(entries)
+            | Self::Part { set: entries, .. }
+            | Self::Listed { set: entries, .. } => entries,
+            Self::Same => &[],
+        }
+    }
+
+    /// The same, to change.
+    pub fn entries_mut(&mut self) -> &mut [Entry] {
+        match self {
+            Self::Everything(entries)
+            | Self::Part { set: entries, .. }
+            | Self::Listed { set: entries, .. } => entries,
+            Self::Same => &mut [],
+        }
     }
 
     /// The same, to have.
     pub fn into_entries(self) -> Vec<Entry> {
         match self {
-            Self::Everything(entries) | Self::Part { set: entries, .. } => entries,
+            Self::Everything(entries)
+            | Self::Part { set: entries, .. }
+            | Self::Listed { set: entries, .. } => entries,
+            Self::Same => Vec::new(),
         }
     }
 }

@@ -222,7 +222,7 @@ fn address(name: &str, value: String) -> Option<String> {
 
 /// An objectGUID as Active Directory's own tools write it: the first three numbers are stored with their last byte
 /// first ([MS-DTYP] 2.3.4.2).
-fn guid(value: &[u8]) -> Option<String> {
+pub(super) fn guid(value: &[u8]) -> Option<String> {
     let bytes: [u8; 16] = value.try_into().ok()?;
     let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

@@ -14,13 +14,16 @@ use super::received::Received;
 use super::{Fault, Partial, Search, Session};
 
 /// What is asked of the root entry.
-const ROOT: [&str; 6] = [
+const ROOT: [&str; 9] = [
     "supportedControl",
     "supportedCapabilities",
     "vendorName",
     "vendorVersion",
     "namingContexts",
     "currentTime",
+    "highestCommittedUSN",
+    "dsServiceName",
+    "schemaNamingContext",
 ];
 
 /// RFC 4533's request for changes.
@@ -44,6 +47,12 @@ pub(super) struct Server {
     contexts: Vec<String>,
     /// Its clock ([MS-ADTS] 3.1.1.3.2.3, currentTime).
     time: Option<Timestamp>,
+    /// The number of its last change ([MS-ADTS] 3.1.1.3.2.17, highestCommittedUSN).
+    last_number: Option<u64>,
+    /// The entry that describes it as a domain controller.
+    service: Option<String>,
+    /// Where attributes are described.
+    schema: Option<String>,
 }
 
 impl Server {
@@ -71,6 +80,21 @@ impl Server {
         self.time
     }
 
+    /// The number of its last change, if it counts changes as Active Directory does.
+    pub(super) fn last_number(&self) -> Option<u64> {
+        self.last_number.filter(|_| self.is_active_directory)
+    }
+
+    /// The entry that describes it as a domain controller.
+    pub(super) fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// The tree in which attributes are described.
+    pub(super) fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
     /// The tree that the entry `dn` is in.
     pub(super) fn context_of(&self, dn: &str) -> Option<&str> {
         let dn = Dn::read(dn)?;
@@ -95,6 +119,12 @@ impl Server {
             self.is_389 |= values.any(|vendor| vendor.starts_with("389"));
         } else if name.eq_ignore_ascii_case("namingContexts") {
             self.contexts.extend(values);
+        } else if name.eq_ignore_ascii_case("highestCommittedUSN") {
+            self.last_number = values.next().and_then(|number| number.parse().ok());
+        } else if name.eq_ignore_ascii_case("dsServiceName") {
+            self.service = values.next();
+        } else if name.eq_ignore_ascii_case("schemaNamingContext") {
+            self.schema = values.next();
         }
     }
 }

@@ -356,11 +356,12 @@ impl Base {
         self.synced
     }
 
-    /// The ids of entries from `first` to `last`, in order.
-    pub fn ids(&self, first: &str, last: &str) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT id FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
-        let read = || -> rusqlite::Result<Vec<String>> {
-            self.connection.prepare(sql)?.query_map([first, last], |row| row.get(0))?.collect()
+    /// The entries with ids from `first` to `last`, by id, and where they are.
+    pub fn entries(&self, first: &str, last: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        let sql = "SELECT id, dn FROM entry WHERE id BETWEEN ?1 AND ?2";
+        let read = || -> rusqlite::Result<BTreeMap<String, String>> {
+            let place = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            self.connection.prepare(sql)?.query_map([first, last], place)?.collect()
         };
         read().map_err(|error| self.corrupt(error))
     }
