@@ -82,6 +82,8 @@ fn suite() -> Suite {
     let fleet = "[fleet]\nid = 'example'\nurls = ['file:///srv/fleet']\n";
     suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{gone}{program}{fleet}"), 0o644);
     suite.host.write("/var/lib/oncall-cache/fleet.json", PULLED, 0o644);
+    // Somebody asks for a signature, and there is none.
+    suite.host.write("/etc/authkeys/policy-signers", "", 0o644);
     suite.write_rota(&[("alice", -HOUR, HOUR), ("dave", HOUR, 2 * HOUR)]);
     suite.sync_keys();
     suite.run_as("oncall-cache", "oncall-cache sync");

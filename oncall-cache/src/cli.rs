@@ -3,18 +3,21 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use ::policy::Span;
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, value_parser};
-use policy::Span;
 
 // By its path: packaging/man reads this file as a module of its own.
 #[path = "cli/grant.rs"]
 pub mod grant;
+#[path = "cli/policy.rs"]
+pub mod policy;
 #[path = "cli/provider.rs"]
 pub mod provider;
 #[path = "cli/sessions.rs"]
 pub mod sessions;
 
 use grant::GrantVerb;
+use policy::PolicyVerb;
 use provider::ProviderVerb;
 use sessions::SessionsArguments;
 
@@ -34,8 +37,8 @@ pub struct Arguments {
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Ask (anybody)", &["who", "test-access", "why", "status", "refresh", "claim"]),
     (
-        "Operate (root, except config)",
-        &["sync", "pull", "identities", "provider", "sessions", "report", "doctor", "config"],
+        "Operate (root, except config and policy)",
+        &["sync", "pull", "identities", "provider", "sessions", "report", "doctor", "config", "policy"],
     ),
     ("Emergency (root)", &["revoke", "unrevoke", "pause", "enforce"]),
     ("Ask colleagues (anybody, on any machine)", &["grant"]),
@@ -216,6 +219,11 @@ lets people in, or you are not root")]
     Config {
         #[command(subcommand)]
         verb: ConfigVerb,
+    },
+    /// What decides who is admitted: show it, sign it (anybody)
+    Policy {
+        #[command(subcommand)]
+        verb: PolicyVerb,
     },
     /// Block PERSON on this host now, without a network
     #[command(after_help = "\

@@ -75,6 +75,7 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Heartbeat => verbs::heartbeat::run(config, now()),
         Verb::End => verbs::end::run(config, now()),
         Verb::Explain => verbs::explain::run(config, now()),
+        Verb::Policy { verb } => verbs::policy::run(config, verb, live, now()),
         Verb::Revoke { user, reason } => verbs::revoke::run(config, user, reason, live, now()),
         Verb::Unrevoke { user } => verbs::revoke::take_back(config, user, live, now()),
         Verb::Pause(arguments) => verbs::pause::run(config, arguments, live, now()),

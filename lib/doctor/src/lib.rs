@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod approved;
 mod audit;
 mod doors;
 mod dpkg;
@@ -356,6 +357,7 @@ impl<'a> Host<'a> {
         findings.extend(state::revocations(self.known));
         let Some(config) = self.config else { return findings };
         findings.extend(state::config(config, self.known, self.now));
+        findings.extend(approved::check(config, self.now));
         findings.extend(ending::check(config, self.now));
         findings.extend(state::names(config, names));
         findings.extend(state::keys(config, self.now));

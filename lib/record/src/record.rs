@@ -178,6 +178,12 @@ record! {
     previous: Counts,
     /// Of a heartbeat: the digest of the configuration, as history.jsonl has it.
     policy: String,
+    /// Of a heartbeat: `signed`, or `unsigned` where policies are signed and what runs is not as signed.
+    approval: String,
+    /// Of a heartbeat: the number of the signed policy that runs.
+    policy_number: Option<u64>,
+    /// Of a heartbeat: the digest of the policy that runs, as it is signed.
+    policy_digest: String,
 }
 
 impl Record {

@@ -55,7 +55,12 @@ pub(crate) fn read(armour: &[u8]) -> Result<Vec<u8>, SignatureError> {
 /// Takes a document apart: the text that is signed, which ends with a line break right before the first header, and the
 /// one to [`MOST_SIGNATURES`] armours. The document ends with the last footer.
 pub fn split(document: &[u8]) -> Result<(&[u8], Vec<&[u8]>), SignatureError> {
-    if document.len() > LARGEST_DOCUMENT {
+    split_within(document, LARGEST_DOCUMENT)
+}
+
+/// The same of a document of at most `largest` bytes, for texts that are longer.
+pub fn split_within(document: &[u8], largest: usize) -> Result<(&[u8], Vec<&[u8]>), SignatureError> {
+    if document.len() > largest {
         return Err(SignatureError::TooLong);
     }
     let header = HEADER.as_bytes();

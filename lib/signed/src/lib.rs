@@ -22,7 +22,7 @@ mod signing;
 pub mod text;
 mod verify;
 
-pub use armour::{LARGEST_DOCUMENT, MOST_SIGNATURES, split};
+pub use armour::{LARGEST_DOCUMENT, MOST_SIGNATURES, split, split_within};
 pub use signers::{DeadLine, LineProblem, Signer, Signers};
 pub use signing::{SigningKey, SigningKeyError};
 pub use verify::{SignatureError, signing_key, verify, verify_document};

@@ -43,7 +43,7 @@ fn a_page_of_help_fits_a_terminal_and_ends_with_its_exit_status() {
         if verb.is_some_and(Command::is_hide_set) {
             continue;
         }
-        let has_verbs = [["config"], ["grant"], ["provider"]].iter().any(|verb| words == verb);
+        let has_verbs = [["config"], ["grant"], ["policy"], ["provider"]].iter().any(|verb| words == verb);
         assert!(has_verbs || page.contains("\nExit status: "), "{words:?}: {page}");
         let is_of_grant = words.first().is_some_and(|verb| verb == "grant");
         for line in page.lines().filter(|line| is_of_grant || !line.starts_with("      --")) {

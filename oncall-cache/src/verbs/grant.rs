@@ -24,13 +24,17 @@ use signed::SignatureError;
 use signed::text::TextError;
 
 pub use bring::claim;
+// For whatever else is signed.
+pub use identity::Identity;
+pub use sign::{ask, ssh_keygen};
+pub use words::row;
 
 use crate::cli::grant::GrantVerb;
 use crate::said::{CANNOT_TELL, Live, Said, USAGE};
 
 /// Why there is no answer.
 #[derive(Debug)]
-enum Failure {
+pub enum Failure {
     /// What was asked for cannot be.
     Wrong(String),
     /// Nobody can use it, or the signature would not count.
@@ -45,7 +49,7 @@ enum Failure {
 
 impl Failure {
     /// 1 refused, 2 it could not be done, 64 wrong usage.
-    fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(_) => 1,
             Self::Wrong(_) => USAGE,

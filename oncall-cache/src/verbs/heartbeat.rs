@@ -8,6 +8,7 @@ mod boots;
 
 use std::path::Path;
 
+use approval::{Seen, Standing, standing};
 use host::accounts;
 use host::config::DEFAULT_AUDIT;
 use policy::Timestamp;
@@ -40,6 +41,7 @@ fn beat(path: &Path, now: Timestamp) -> Result<(), String> {
         // Where the PAM module writes then, and as which host.
         Err(error) => (DEFAULT_AUDIT.into(), String::new(), error.to_string()),
     };
+    let standing = state.config().ok().map(|config| standing(config, &Seen::path(), now));
     let spool = Spool::new(&file);
     let Some(ticket) = spool.ticket(WHO, now) else {
         return Err(
@@ -52,7 +54,7 @@ fn beat(path: &Path, now: Timestamp) -> Result<(), String> {
         pid: Some(std::process::id()),
         policy,
         problem,
-        ..Record::at(now)
+        ..approved(standing.as_ref(), Record::at(now))
     };
     let record = record.numbered(ticket);
     let this = Boot { id: record.boot_id.clone(), last: record.seq.unwrap_or_default(), seen: now };
@@ -65,6 +67,18 @@ fn beat(path: &Path, now: Timestamp) -> Result<(), String> {
     written.and(remembered)
 }
 
+/// The record with what is known of the policy that runs, for the centre.
+fn approved(standing: Option<&Standing>, record: Record) -> Record {
+    let Some(standing) = standing else { return record };
+    let word = |is_as_signed| if is_as_signed { "signed" } else { "unsigned" };
+    Record {
+        approval: standing.is_as_signed().map(word).unwrap_or_default().to_string(),
+        policy_number: standing.number(),
+        policy_digest: standing.digest.clone(),
+        ..record
+    }
+}
+
 /// The log's line of it.
 fn line(record: &Record, unwritten: Option<&String>) -> Line {
     let last = record.seq.map(|number| number.to_string()).unwrap_or_default();
@@ -73,6 +87,7 @@ fn line(record: &Record, unwritten: Option<&String>) -> Line {
         .field("last", &last)
         .field("previous", &record.previous.to_string())
         .field("policy", &record.policy)
+        .field("approval", &record.approval)
         .field("problem", &record.problem)
         .field("dropped", &record.dropped.to_string())
         .field("unwritten", unwritten.map_or("", String::as_str))

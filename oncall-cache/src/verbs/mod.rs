@@ -15,6 +15,7 @@ pub mod identities;
 pub mod pam_doors;
 pub mod pam_lines;
 pub mod pause;
+pub mod policy;
 pub mod provider;
 pub mod pull;
 pub mod refresh;

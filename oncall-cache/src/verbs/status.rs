@@ -7,6 +7,7 @@ mod table;
 
 use std::path::Path;
 
+use approval::Seen;
 use host::FileError;
 use policy::Timestamp;
 use serde_json::json;
@@ -36,7 +37,8 @@ pub fn run(path: &Path, arguments: &StatusArguments, at: Timestamp) -> Said {
     let said = if arguments.json {
         Said::json(&json::json(&status))
     } else if arguments.prometheus {
-        Said::text(prometheus::prometheus(&status))
+        let standing = approval::standing(config, &Seen::path(), at);
+        Said::text(prometheus::prometheus(&status, &standing))
     } else if arguments.nagios {
         Said::text(nagios::nagios(&status))
     } else {

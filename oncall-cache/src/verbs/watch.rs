@@ -11,6 +11,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use approval::standing;
 use doctor::{Severity, packages};
 use host::Config;
 use policy::Timestamp;
@@ -30,6 +31,9 @@ const OF_THE_ROTA: [&str; 2] = ["nobody-on-call", "ahead"];
 pub fn run(config: &Path, again_after: Duration, live: Live<'_>, now: impl Fn() -> Timestamp) -> Said {
     let begun = Instant::now();
     let mut watched = files::read();
+    if let Err(problem) = keep_seen(config, now()) {
+        (live.note)(format_args!("an older policy that comes back will not be told: {problem}"));
+    }
     loop {
         let at = now();
         let seen = match look(config, live, at) {
@@ -47,6 +51,14 @@ pub fn run(config: &Path, again_after: Duration, live: Live<'_>, now: impl Fn() 
         }
         thread::sleep(again_after);
     }
+}
+
+/// Remembers the number of the signed policy that is in force: an older one is a replay from then on.
+fn keep_seen(path: &Path, at: Timestamp) -> Result<(), String> {
+    let Ok(config) = Config::load(path) else { return Ok(()) };
+    let standing = standing(&config, &approval::Seen::path(), at);
+    let in_force = standing.signed.as_ref().filter(|_| standing.is_as_signed() == Some(true));
+    in_force.map_or(Ok(()), |signed| approval::Seen::keep(&approval::Seen::path(), signed))
 }
 
 /// What doctor finds that somebody should know of.

@@ -6,6 +6,7 @@ mod table;
 
 use std::path::Path;
 
+use approval::{Seen, Standing, standing};
 use fleet::{LARGEST_INDEX, ReadSchedule, RotaIndex};
 use host::accounts;
 use host::clock::uptime;
@@ -50,6 +51,8 @@ pub struct Status {
     /// When its last signing key ends.
     key_ends: Option<Timestamp>,
     dead: Vec<DeadLine>,
+    /// The policy of this host, which the others should have too: `None` where it cannot be read.
+    policy: Option<Standing>,
     /// What fails, a line each.
     problems: Vec<String>,
 }
@@ -95,6 +98,7 @@ impl Status {
             is_fit: true,
             key_ends: None,
             dead,
+            policy: host::Config::load(&config.syncs()).ok().map(|syncs| standing(&syncs, &Seen::path(), at)),
             problems: Vec::new(),
         };
         let found = stores::open(config, Access::Read).map_err(|problem| problem.to_string());
@@ -178,6 +182,9 @@ impl Status {
         if let Some(ends) = self.key_ends.filter(|ends| ends.since(self.at) < ROLL_OVER) {
             self.problems
                 .push(format!("the signing key of this collector ends {ends}; replace it: fleet.md, \"Change the signing key\""));
+        }
+        if let Some(policy) = self.policy.as_ref().filter(|policy| policy.is_as_signed() == Some(false)) {
+            self.problems.extend(policy.told());
         }
         let Ok(Signed { head, .. }) = &self.head else { return };
         let late = [

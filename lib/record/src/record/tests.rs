@@ -120,6 +120,9 @@ fn any_record(dice: &mut Dice) -> Record {
         problem: any_text(dice),
         previous: Counts((0..dice.below(3)).map(|number| (format!("boot-{number}"), 41)).collect()),
         policy: any_text(dice),
+        approval: any_text(dice),
+        policy_number: (dice.below(2) == 0).then(|| dice.below(100) as u64),
+        policy_digest: any_text(dice),
     }
 }
 

@@ -78,7 +78,7 @@ pub fn ask(words: &[String], is_certain: bool, live: Live<'_>) -> Result<(), Fai
     }
     let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).map_err(|_| {
         Failure::Failed(
-            "there is no terminal to ask at; read it by `oncall-cache grant show`, then give --yes".into(),
+            "there is no terminal to ask at; read it first (the verb `show`), then give --yes".into(),
         )
     })?;
     let failed = |error| Failure::Unreadable(TERMINAL.into(), error);

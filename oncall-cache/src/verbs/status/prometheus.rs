@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use approval::Standing;
 use policy::{Mode, Timestamp};
 use status::{Known, Row, ScheduleState, Status};
 
@@ -62,7 +63,7 @@ pub fn unknown() -> String {
 }
 
 /// Everything that is worth an alert.
-pub fn prometheus(status: &Status<'_>) -> String {
+pub fn prometheus(status: &Status<'_>, standing: &Standing) -> String {
     let mut text = Text::default();
     text.only(STATUS.0, STATUS.1, status.health().code().into());
     let enforcing = i64::from(status.mode.0 == Mode::Enforce);
@@ -78,6 +79,7 @@ pub fn prometheus(status: &Status<'_>) -> String {
     write_fleet(status, &mut text);
     write_grants(status, &mut text);
     write_automation(status, &mut text);
+    write_policy(standing, &mut text);
     text.0.trim_end().to_string()
 }
 
@@ -192,6 +194,17 @@ fn write_automation(status: &Status<'_>, text: &mut Text) {
             [("number", number.as_str()), ("account", entry.account.as_str()), ("owner", &entry.owner)];
         text.sample(name, &labels, entry.until.unix());
     }
+}
+
+/// Which policy runs; and where somebody asks for a signature, whether that was signed.
+fn write_policy(standing: &Standing, text: &mut Text) {
+    text.metric("policy_info", "The digest of the policy that runs, as it is signed.");
+    text.sample("policy_info", &[("digest", &standing.digest)], 1);
+    let Some(is_as_signed) = standing.is_as_signed() else { return };
+    let help = "Whether the policy that runs is the one that was signed; no sample where nobody asks.";
+    text.only("policy_as_signed", help, is_as_signed.into());
+    let number = standing.number().and_then(|number| i64::try_from(number).ok()).unwrap_or(0);
+    text.only("policy_number", "The number of the signed policy that runs; 0, it is not as signed.", number);
 }
 
 fn write_report(status: &Status<'_>, text: &mut Text) {

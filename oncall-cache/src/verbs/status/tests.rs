@@ -1,3 +1,4 @@
+use approval::{Standing, standing};
 use host::Config;
 use policy::{Principal, Revocation, Revoked, Roster, Schedule, ScheduleRef, Shift, Span, Switch, Window};
 use status::{FleetStatus, HeadStatus, RefusedHead, ScheduleState, ScheduleStatus, SyncStatusError};
@@ -11,6 +12,12 @@ const CONFIG: &str = "[[oncall.source]]\nname = 'rota'\nprovider = 'rota'\nfile 
 
 fn name(text: &str) -> Principal {
     Principal::new(text).unwrap()
+}
+
+/// A host where nobody asks for a signature.
+fn unsigned() -> Standing {
+    let config = Config::parse(Path::new("/nonexistent/config.toml"), CONFIG.as_bytes()).unwrap();
+    standing(&config, Path::new("/nonexistent/seen"), NOW)
 }
 
 /// A host where alice and bob are on call, and alice is revoked.
@@ -50,7 +57,7 @@ fn whom_pam_refuses_as_revoked_is_not_shown_or_counted_as_somebody_who_gets_in()
     assert!(table.contains("alice (revoked), bob"), "{table}");
     let nagios = nagios::nagios(&status);
     assert!(nagios.starts_with("OK - ") && nagios.contains("; on call: bob |"), "{nagios}");
-    let prometheus = prometheus::prometheus(&status);
+    let prometheus = prometheus::prometheus(&status, &unsigned());
     let counted = "oncall_cache_schedule_on_call_people{schedule=\"rota/primary\",name=\"Primary\"} 1\n";
     assert!(prometheus.contains(counted), "{prometheus}");
     let json = json::json(&status);
@@ -132,7 +139,7 @@ fn what_was_pulled_and_what_was_refused_is_shown_everywhere() {
     assert_eq!(json["fleet"]["refused"]["since"], "2026-11-20T08:58:30Z");
     assert_eq!((&json["fleet"]["lag_seconds"], &json["fleet"]["age_seconds"]), (&30.into(), &5.into()));
     assert_eq!(json["fleet_problem"], trouble);
-    let prometheus = prometheus::prometheus(&failing);
+    let prometheus = prometheus::prometheus(&failing, &unsigned());
     for line in [
         "oncall_cache_fleet_ok 0".to_string(),
         "oncall_cache_fleet_sequence 1795165170000".to_string(),

@@ -46,6 +46,11 @@ pub fn json(status: &Status) -> Value {
         "why_not": status.publishes.as_ref().err(),
         "key_ends": status.key_ends.map(|ends| ends.to_string()),
         "dead_signer_lines": status.dead.iter().map(|dead| dead.line).collect::<Vec<_>>(),
+        "policy": status.policy.as_ref().map(|policy| json!({
+            "digest": policy.digest,
+            "as_signed": policy.is_as_signed(),
+            "number": policy.number(),
+        })),
         "problems": status.problems,
     })
 }

@@ -51,5 +51,12 @@ pub fn prometheus(status: &Status) -> String {
     let ends = status.key_ends.map(|ends| ends.since(status.at).as_seconds());
     metric("key_seconds", "Until the signing key of this collector ends.", ends);
     metric("dead_signer_lines", "Lines of the signers that count for nothing.", count(status.dead.len()));
+    let number =
+        status.policy.as_ref().filter(|policy| policy.is_asked).map(|policy| policy.number().unwrap_or(0));
+    metric(
+        "policy_number",
+        "The number of the signed policy of this host, which others should have too; 0, it is not as signed.",
+        number.and_then(|number| i64::try_from(number).ok()),
+    );
     text.trim_end().to_string()
 }

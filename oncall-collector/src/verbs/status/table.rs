@@ -7,6 +7,9 @@ use policy::Timestamp;
 use super::Status;
 use host::output::counted;
 
+/// How much of a digest people are shown.
+const SHORT: usize = 12;
+
 /// The table, a line for each thing.
 pub fn table(status: &Status) -> String {
     let mut text = format!("fleet      {}, in {}\n", status.fleet, status.place);
@@ -39,6 +42,15 @@ pub fn table(status: &Status) -> String {
     }
     if let Some(ends) = status.key_ends {
         line("key", &format!("signs until {ends}"));
+    }
+    if let Some(policy) = &status.policy {
+        let short: String = policy.digest.chars().take(SHORT).collect();
+        let told = match (policy.is_as_signed(), policy.told()) {
+            (Some(true), Some(told)) => told,
+            (Some(false), _) => "NOT AS SIGNED".to_string(),
+            _ => "nobody signs it".to_string(),
+        };
+        line("policy", &format!("{short}, {told}"));
     }
     match &status.publishes {
         Ok(()) => line("this host", "publishes"),

@@ -38,6 +38,7 @@ fn status(age: i64) -> Status {
         is_fit: true,
         key_ends: None,
         dead: Vec::new(),
+        policy: None,
         problems: Vec::new(),
     };
     status.note_problems();
@@ -99,4 +100,37 @@ fn each_form_has_the_same_facts() {
         assert!(metrics.lines().any(|one| one == line), "{line}: {metrics}");
     }
     assert!(!metrics.contains("people_age"), "{metrics}");
+}
+
+#[test]
+fn the_policy_that_runs_here_is_what_others_are_compared_with() {
+    let policy = |problems| Standing {
+        digest: "0123456789abcdef".repeat(4),
+        is_asked: true,
+        signed: Some(approval::Signed {
+            number: 7,
+            issued: at(-60),
+            by: vec!["alice".into()],
+            digest: String::new(),
+        }),
+        problems,
+        dead: Vec::new(),
+        seen: None,
+    };
+    let signed = Status { policy: Some(policy(Vec::new())), ..status(12) };
+    let table = table::table(&signed);
+    assert!(table.contains("policy     0123456789ab, number 7 of "), "{table}");
+    assert!(prometheus::prometheus(&signed).contains("\noncall_collector_policy_number 7"));
+    assert_eq!(json::json(&signed)["policy"]["number"], 7);
+    let older = vec![approval::Problem::Older { number: 7, seen: 8 }];
+    let mut older = Status { policy: Some(policy(older)), ..status(12) };
+    older.note_problems();
+    let table = table::table(&older);
+    assert!(table.contains("policy     0123456789ab, NOT AS SIGNED"), "{table}");
+    assert!(
+        table.contains("problem    the policy is number 7, and number 8 was in force here before"),
+        "{table}"
+    );
+    assert!(prometheus::prometheus(&older).contains("\noncall_collector_policy_number 0"));
+    assert_eq!(older.health(), 1);
 }

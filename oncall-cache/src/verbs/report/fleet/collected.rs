@@ -49,6 +49,17 @@ pub struct Host {
     pub last_beat: Option<Timestamp>,
     /// The digest of its configuration, by its last heartbeat.
     pub policy: String,
+    /// And the signed policy that runs there.
+    pub signed: Approval,
+}
+
+/// What a host says of the signature of its policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Approval {
+    /// `signed` or `unsigned`; empty where nobody asks for a signature, or an earlier release says nothing of it.
+    pub word: String,
+    pub number: Option<u64>,
+    pub digest: String,
 }
 
 /// How often a sender spoke for a host that is not its own.
@@ -183,6 +194,11 @@ impl Collected {
             if host.last_beat.is_none_or(|last| last <= at) {
                 host.last_beat = Some(at);
                 host.policy = record.policy;
+                host.signed = Approval {
+                    word: record.approval,
+                    number: record.policy_number,
+                    digest: record.policy_digest,
+                };
             }
         }
     }

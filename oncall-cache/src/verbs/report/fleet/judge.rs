@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use host::output::agreed;
 use policy::{Span, Timestamp};
 
-use super::collected::{Boot, Collected, Host};
+use super::collected::{Approval, Boot, Collected, Host};
 use super::inventory::{Inventory, Listed};
 
 /// The most places of one host that are told at which something is missing.
@@ -30,6 +30,7 @@ pub fn judge(collected: &Collected, inventory: Option<&Inventory>) -> Vec<Findin
     let no_host = Host::default();
     let listed = inventory.iter().flat_map(|inventory| inventory.hosts.keys());
     let names: std::collections::BTreeSet<&String> = listed.chain(collected.hosts.keys()).collect();
+    let newest = collected.hosts.values().filter_map(|host| host.signed.number).max();
     for name in names {
         let host = collected.hosts.get(name).unwrap_or(&no_host);
         let listed = inventory.and_then(|inventory| inventory.hosts.get(name));
@@ -38,6 +39,7 @@ pub fn judge(collected: &Collected, inventory: Option<&Inventory>) -> Vec<Findin
         judged.heart();
         judged.boots();
         judged.counts();
+        judged.policy(newest);
         all.extend(judged.findings(name));
     }
     all.extend(of_all(collected));
@@ -153,6 +155,25 @@ impl<'a> Judged<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Does it run the signed policy that others run, whose number is the `newest`?
+    fn policy(&mut self, newest: Option<u64>) {
+        let Approval { word, number, .. } = &self.host.signed;
+        let text = match (word.as_str(), number, newest) {
+            ("unsigned", ..) => {
+                "its policy is not the one that was signed: oncall-cache doctor there says more".to_string()
+            }
+            ("signed", Some(number), Some(newest)) if *number < newest => {
+                format!("runs the signed policy number {number}, and others run number {newest}")
+            }
+            // It has said nothing yet, or cannot read its configuration, which its heartbeats say.
+            ("", _, Some(newest)) if self.host.last_beat.is_some() => {
+                format!("does not say whether its policy is signed, and others run number {newest}")
+            }
+            _ => return,
+        };
+        self.find("policy", text);
     }
 
     /// Does it go on reporting, and did it always?

@@ -50,7 +50,7 @@ impl Fleet {
                 host.duplicates.to_string(),
                 host.boots.len().to_string(),
                 host.last_beat.map_or_else(|| "-".to_string(), |beat| beat.to_string()),
-                host.policy.chars().take(SHORT).collect(),
+                policy(host),
             ]
         }));
         text.push_str(&aligned(&rows));
@@ -96,10 +96,23 @@ impl Fleet {
             "last": instant(host.boots.values().map(|boot| boot.last).max()),
             "last_heartbeat": instant(host.last_beat),
             "policy": (!host.policy.is_empty()).then_some(&host.policy),
+            "policy_signed": match host.signed.word.as_str() { "signed" => Some(true), "unsigned" => Some(false), _ => None },
+            "policy_number": host.signed.number,
+            "policy_digest": (!host.signed.digest.is_empty()).then_some(&host.signed.digest),
         })
     }
 
     fn heard(&self, inventory: &Inventory) -> usize {
         inventory.hosts.keys().filter(|name| self.collected.hosts.contains_key(*name)).count()
+    }
+}
+
+/// The configuration that runs there, and how its policy is signed.
+fn policy(host: &Host) -> String {
+    let short: String = host.policy.chars().take(SHORT).collect();
+    match (host.signed.word.as_str(), host.signed.number) {
+        ("signed", Some(number)) => format!("{short} signed, number {number}"),
+        ("unsigned", _) => format!("{short} NOT AS SIGNED"),
+        _ => short,
     }
 }

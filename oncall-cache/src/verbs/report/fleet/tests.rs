@@ -268,3 +268,28 @@ fn a96_what_no_host_sent_counts_for_none_and_whatever_comes_is_bounded() {
         assert!(texts.contains(&text), "{text}: {:#?}", &texts[texts.len() - 5..]);
     }
 }
+
+#[test]
+fn a109_hosts_that_run_another_policy_than_the_others_are_named() {
+    let mut dice = Dice(4);
+    let names = names(4);
+    let mut all: Vec<Sent> = names.iter().flat_map(|name| host(name, 2, &mut dice)).collect();
+    let beats = all.iter_mut().filter(|sent| sent.record.phase() == Some(Phase::Heartbeat));
+    for Sent { sender, record } in beats {
+        let (word, number) = match sender.as_str() {
+            "db1" => ("signed", Some(8)),
+            "db2" => ("signed", Some(7)),
+            "db3" => ("unsigned", None),
+            _ => ("", None),
+        };
+        (record.approval, record.policy_number) = (word.to_string(), number);
+    }
+    let told = found(2, &all, Some(&inventory(&names)));
+    assert_eq!(kinds(&told), [("db2", "policy"), ("db3", "policy"), ("db4", "policy")]);
+    assert_eq!(told[0].text, "runs the signed policy number 7, and others run number 8");
+    assert!(told[1].text.starts_with("its policy is not the one that was signed"), "{told:?}");
+    assert_eq!(told[2].text, "does not say whether its policy is signed, and others run number 8");
+    // Where nobody asks for a signature, nothing is said of it.
+    all.retain(|sent| sent.sender == "db4");
+    assert_eq!(found(2, &all, Some(&inventory(&names[3..]))), []);
+}
