@@ -334,3 +334,35 @@ fn the_archives_are_the_same_each_time_and_of_this_version() {
     let metadata = host.read(&format!("{COOKBOOK}/metadata.rb"));
     assert!(metadata.contains(concat!("\nversion '", env!("CARGO_PKG_VERSION"), "'\n")), "{metadata}");
 }
+
+/// What was signed has one spelling, and Ansible's lookups take the end of its last line away.
+#[test]
+fn the_role_brings_what_was_signed_of_a_policy_byte_for_byte() {
+    let host = machine();
+    host.must(
+        "mkdir -p /etc/authkeys && cd /root && ssh-keygen -q -t ed25519 -N '' -f carol && \
+         echo \"carol namespaces=\\\"policy@authkeys\\\" $(cat carol.pub)\" >signers && \
+         printf '[policy]\\nmode = \"observe\"\\n' >config.toml && ln -sf /run/suite/build/oncall-cache /usr/bin/ && \
+         oncall-cache policy sign --config config.toml --number 3 -i carol --yes >signed",
+    );
+    let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    \
+                - ansible.builtin.include_role: {name: authkeys, tasks_from: policy}\n";
+    host.write(&format!("{ROLE}/policy.yml"), play, 0o644);
+    let run = |variables: &str| {
+        let command = format!("ansible-playbook -i localhost, -c local policy.yml -e '{variables}'");
+        let output = ansible(&host, &command);
+        assert!(output.status.success(), "{}", text(&output));
+    };
+    let lookup = |name: &str| format!("{{{{ lookup(\"file\", \"/root/{name}\") }}}}");
+    let variables = json!({
+        "authkeys_policy_signers": lookup("signers"), "authkeys_policy_signature": lookup("signed"),
+    });
+    run(&variables.to_string());
+    host.must("cd /etc/authkeys && cmp policy.sig /root/signed && cmp policy-signers /root/signers");
+    assert_eq!(host.must("stat -c %U:%a /etc/authkeys/policy.sig"), "root:644\n");
+    let shown = host.must("cp /root/config.toml /etc/authkeys/ && oncall-cache policy show");
+    assert!(shown.contains("\n# signed: number 3 of ") && shown.contains(", signed by carol\n"), "{shown}");
+    // Without the variables both stay.
+    run("{}");
+    host.must("cd /etc/authkeys && cmp policy.sig /root/signed && cmp policy-signers /root/signers");
+}
