@@ -82,6 +82,7 @@ impl Arguments {
             .mut_subcommand("config", |config| {
                 config.mut_subcommand("check", reads_a_file).mut_subcommand("import", reads_a_file)
             })
+            .mut_subcommand("policy", |policy| policy.mut_subcommand("plan", reads_a_file))
             .mut_subcommand("grant", |grant| reads_a_file(grant.mut_subcommands(reads_a_file)))
     }
 }
@@ -220,7 +221,7 @@ lets people in, or you are not root")]
         #[command(subcommand)]
         verb: ConfigVerb,
     },
-    /// What decides who is admitted: show it, sign it (anybody)
+    /// What decides who is admitted: plan, test, show, sign it (anybody)
     Policy {
         #[command(subcommand)]
         verb: PolicyVerb,

@@ -170,6 +170,17 @@ pub fn read(path: &Path, now: Timestamp) -> Result<Roster, StoreError> {
     Ok(roster)
 }
 
+/// Reads a copy of a roster that somebody has at hand: whoever could have written it, since it decides nothing. Later
+/// readings of the same count where they were copied with it.
+pub fn snapshot(path: &Path) -> Result<Roster, StoreError> {
+    let tables = SCHEMA.open_unjudged(path)?;
+    let mut roster = read_rows(&tables).map_err(|error| damaged(path, error))?;
+    if let Some(reread) = Reread::unjudged(path) {
+        reread.apply(&mut roster);
+    }
+    Ok(roster)
+}
+
 /// Adds to `roster`, read from `path`, what is kept beside it: later readings of the same, what of it is late, and what its
 /// last sync knew of the time. A schedule that was read while the clock was ahead was read after
 /// the instant that is proven.

@@ -4,8 +4,19 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+#[path = "policy_plan.rs"]
+pub mod plan;
+
+use plan::{PlanArguments, TestArguments};
+
 #[derive(Debug, Subcommand)]
 pub enum PolicyVerb {
+    /// What does a change loosen, and who gains or loses root by it?
+    #[command(after_help = plan::PLAN)]
+    Plan(PlanArguments),
+    /// Does the policy decide as a table of expectations says?
+    #[command(after_help = plan::TEST)]
+    Test(TestArguments),
     /// Print what is signed of a configuration, and whether that runs here
     #[command(after_help = "\
 With --number it prints the text to sign, and nothing else:

@@ -16,6 +16,7 @@ pub mod pam_doors;
 pub mod pam_lines;
 pub mod pause;
 pub mod policy;
+pub mod policy_plan;
 pub mod provider;
 pub mod pull;
 pub mod refresh;

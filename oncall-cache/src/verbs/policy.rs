@@ -14,6 +14,7 @@ use host::Config;
 use policy::Timestamp;
 
 use super::grant::Failure;
+use super::policy_plan;
 use crate::cli::policy::{OfArguments, PolicyVerb};
 use crate::said::{Live, Said};
 
@@ -26,6 +27,8 @@ const SIGNATURES: usize = 8 * 1024;
 /// Answers one of the verbs below `policy`.
 pub fn run(config: &Path, verb: &PolicyVerb, live: Live<'_>, now: Timestamp) -> Said {
     let said = match verb {
+        PolicyVerb::Plan(arguments) => Ok(policy_plan::plan(arguments, now)),
+        PolicyVerb::Test(arguments) => Ok(policy_plan::test(config, arguments, now)),
         PolicyVerb::Show(arguments) => show::run(config, arguments, now),
         PolicyVerb::Sign(arguments) => sign::run(config, arguments, live, now),
     };

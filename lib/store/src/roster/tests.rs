@@ -378,6 +378,24 @@ fn a_roster_that_others_could_have_written_is_refused() {
 }
 
 #[test]
+fn a_copy_at_hand_is_read_whoever_could_have_written_it() {
+    let directory = crate::scratch();
+    let path = directory.path().join("roster.db");
+    publish(&path, &example(), &BTreeSet::new()).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+    assert_eq!(read(&path, Timestamp::MAX).unwrap_err().fault(), Fault::Untrusted);
+    assert_eq!(snapshot(&path).unwrap(), example());
+    let again = Timestamp::from_unix(1600);
+    let published = example().published;
+    let reread = Reread { roster: published, read: published, again, sources: ["pd".to_string()].into() };
+    reread.write(&path).unwrap();
+    assert_eq!(snapshot(&path).unwrap().schedules[0].synced, again);
+    std::fs::write(&path, "SQLite format 3\0 and no more").unwrap();
+    assert_eq!(snapshot(&path).unwrap_err().fault(), Fault::Corrupt);
+    assert_eq!(snapshot(&directory.path().join("none")).unwrap_err().fault(), Fault::Missing);
+}
+
+#[test]
 fn what_was_read_by_a_clock_that_was_ahead_is_as_old_as_what_is_proven() {
     let (directory, at) = (crate::scratch(), Timestamp::from_unix);
     let path = directory.path().join("roster.db");

@@ -1,0 +1,306 @@
+//! Every key of the configuration, and what it means for who gets in if its value changes.
+//!
+//! A test compares the table with docs/configuration.md, which the configuration itself is compared with: a new key
+//! that is not here fails it. A key that is unknown at run time all the same is taken for one that may let others in.
+
+use Way::{Less, Limit, More, Neutral, Other, Words};
+
+/// Which change of a value lets more people in, lets them in for longer, or lets them in on weaker evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// More: a larger number, a longer time, `true`, one entry more. Nothing written is the least.
+    More,
+    /// Less: a smaller number, `false`, one entry less. Nothing written is the least.
+    Less,
+    /// More; and nothing written is the most.
+    Limit,
+    /// A later one of these words.
+    Words(&'static [&'static str]),
+    /// Whom it lets in may be others: the configuration alone does not tell.
+    Other,
+    /// Who gets in stays the same.
+    Neutral,
+}
+
+/// A key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    /// `SECTION KEY`, as docs/configuration.md has it.
+    pub name: &'static str,
+    /// Which way is looser.
+    pub way: Way,
+    /// What a change that may let somebody in means; nothing where none does.
+    pub means: &'static str,
+}
+
+/// A list of tables: what one more and one less of them mean. An empty text: that tightens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Element {
+    /// The section.
+    pub name: &'static str,
+    /// The key that tells its entries apart; none: their place in the file.
+    pub id: &'static str,
+    /// What one more means.
+    pub added: &'static str,
+    /// What one less means.
+    pub removed: &'static str,
+}
+
+/// What is said of a key that is in no class.
+pub(crate) const UNKNOWN: Key =
+    Key { name: "", way: Way::Other, means: "this release does not know what that means for who gets in" };
+
+const fn key(name: &'static str, way: Way, means: &'static str) -> Key {
+    Key { name, way, means }
+}
+
+const fn neutral(name: &'static str) -> Key {
+    key(name, Neutral, "")
+}
+
+const fn element(
+    name: &'static str,
+    id: &'static str,
+    added: &'static str,
+    removed: &'static str,
+) -> Element {
+    Element { name, id, added, removed }
+}
+
+const OTHERS_COPY: &str = "decisions may be made by another copy";
+const OTHER_DIRECTORY: &str = "other people may be known, with other keys, or be eligible";
+const OTHER_ROTA: &str = "others may be on call by this source";
+const OTHER_STORE: &str = "others may say who is on call, who is eligible and who is revoked";
+
+/// Lists of tables.
+pub(crate) const ELEMENTS: &[Element] = &[
+    element(
+        "keys.rule",
+        "",
+        "",
+        "keys that it refused open accounts again, without the options that it demanded",
+    ),
+    element("keys.chain", "name", "another program says whose keys open accounts that are not guarded", ""),
+    element("oncall.source", "name", "somebody else says who is on call", OTHER_ROTA),
+    element("policy.rule", "name", "people on call by it are admitted", ""),
+    element(
+        "policy.shared_account",
+        "account",
+        "the keys of the people on call open it",
+        "it is guarded no longer, unless another setting guards it",
+    ),
+    element("policy.automation", "account", "a program enters without a shift", ""),
+    element(
+        "policy.grant",
+        "name",
+        "colleagues may let somebody in who is not on call, or people themselves",
+        "",
+    ),
+    element(
+        "nss.group",
+        "name",
+        "people on call or with a grant are in a group, to which sudoers may give rights",
+        "",
+    ),
+];
+
+/// Every key.
+#[rustfmt::skip]
+pub(crate) const KEYS: &[Key] = &[
+    key("host name", Other, "rules for other hosts may cover this one"),
+    key("host labels", Other, "rules for other labels may cover this host"),
+    key("fleet id", Other, OTHER_STORE),
+    key("fleet urls", Other, OTHER_STORE),
+    key("fleet signers", Other, OTHER_STORE),
+    key("fleet signatures", Less, "fewer people together can say who is on call and who is eligible"),
+    key("fleet freshness", More, "a revocation may arrive later"),
+    key("fleet revoked_age", Limit, "people may be let in though it is not known for longer who is revoked"),
+    key("fleet epoch", Other, "an earlier publication may count again"),
+    key("fleet ca_file", Other, OTHER_STORE),
+    neutral("fleet header_file"),
+    key("directory file", Other, OTHER_DIRECTORY),
+    key("directory fleet", Other, OTHER_DIRECTORY),
+    key("directory urls", Other, OTHER_DIRECTORY),
+    key("directory srv_hosts", More, "DNS may name more servers, which say who is eligible"),
+    key("directory base", Other, OTHER_DIRECTORY),
+    key("directory bind", Other, OTHER_DIRECTORY),
+    key("directory bind_dn", Other, OTHER_DIRECTORY),
+    neutral("directory bind_password_file"),
+    key("directory client_cert_file", Other, OTHER_DIRECTORY),
+    neutral("directory client_key_file"),
+    key("directory ca_file", Other, OTHER_DIRECTORY),
+    key("directory filter", Other, "other entries of the directory are people"),
+    key("directory eligible_group", Other, "others may become root when they are on call"),
+    key("directory eligible_group_by", Other, "others may become root when they are on call"),
+    key("directory nested_groups", More, "whoever may change an inner group says who is eligible"),
+    key("directory referrals", Words(&["refuse", "ignore"]), "a directory that is not whole counts as whole"),
+    neutral("directory timeout"),
+    key("directory disabling_locks", Words(&["any", "permanent"]), "people whom a lock disabled come back"),
+    key("directory full_refresh", More, "who left may stay known for longer, where the server does not report it"),
+    key("directory max_removed", Less, "people whom the directory has removed may stay, until somebody accepts it"),
+    key("directory.attributes user", Other, "people have other names"),
+    key("directory.attributes keys", Other, "people have other keys"),
+    key("directory.attributes mail", Other, "shifts may be other people's"),
+    key("directory.disabled ATTRIBUTE", Less, "people whom this mark disabled come back"),
+    key("keys source", Other, "keys come from another place"),
+    key("keys cache_ttl", More, "a key that was removed may open accounts for longer"),
+    key("keys max_age", More, "a key that was removed may open accounts for longer, while the directory is down"),
+    neutral("keys timeout"),
+    key("keys.rule accounts", Less, "the rule no longer restricts the keys of these accounts"),
+    key("keys.rule shared", Less, "the rule no longer restricts the keys of shared accounts"),
+    key("keys.rule types", Limit, "keys of more types open accounts"),
+    key("keys.rule min_rsa_bits", Less, "weaker keys open accounts"),
+    key("keys.rule sk_only", Less, "keys that are in files open accounts"),
+    key("keys.rule verify_required", Less, "keys open accounts without PIN or fingerprint"),
+    key("keys.rule restrict", Less, "keys may do more: terminals, forwarding, rc files"),
+    key("keys.rule allow", More, "keys may do more"),
+    key("keys.rule from", Limit, "keys open accounts from more places"),
+    key("keys.rule expiry", Limit, "a session that is opened with a key is bounded later"),
+    neutral("keys.chain name"),
+    key("keys.chain command", Other, "another program says whose keys open accounts that are not guarded"),
+    key("keys.chain accounts", More, "another program says whose keys open these accounts"),
+    neutral("keys.chain timeout"),
+    key("oncall warn_age", More, "people are admitted by an older rota without a warning, and asked for a reason"),
+    key("oncall max_age", More, "people who were on call by an old rota stay admitted for longer, while the provider is down"),
+    key("oncall lookahead", More, "shifts that were changed since count for longer, while the provider is down"),
+    neutral("oncall proxy"),
+    neutral("oncall.source name"),
+    key("oncall.source provider", Other, OTHER_ROTA),
+    key("oncall.source unverified", More, "people are admitted by a provider with which this release is not verified"),
+    key("oncall.source schedules", More, "more schedules are read; a rule with `source/*` counts them too"),
+    key("oncall.source max_escalation_level", More, "deeper levels are known, if a rule counts them"),
+    key("oncall.source people", Other, "shifts are other people's"),
+    key("oncall.source late", Words(&["claim", "flag"]), "nobody is asked why whose shift was not known in time"),
+    key("oncall.source allow_empty", Less, "who was on call stays so when the schedule is emptied, until somebody accepts it"),
+    key("oncall.source max_oncall", More, "one edit of the rota may make more people root at once"),
+    key("oncall.source max_change", More, "one edit of the rota may give more time to others"),
+    key("oncall.source warn_age", More, "people are admitted by an older rota without a warning, and asked for a reason"),
+    key("oncall.source max_age", More, "people who were on call by an old rota stay admitted for longer, while the provider is down"),
+    key("oncall.source.schedule allow_empty", Less, "who was on call stays so when the schedule is emptied, until somebody accepts it"),
+    key("oncall.source.schedule max_oncall", More, "one edit of the rota may make more people root at once"),
+    key("oncall.source.schedule max_change", More, "one edit of the rota may give more time to others"),
+    key("oncall.source.schedule warn_age", More, "people are admitted by an older rota without a warning, and asked for a reason"),
+    key("oncall.source.schedule max_age", More, "people who were on call by an old rota stay admitted for longer, while the provider is down"),
+    key("oncall.source file", Other, OTHER_ROTA),
+    key("oncall.source url_file", Other, OTHER_ROTA),
+    key("oncall.source time_zone", Other, "shifts are at other times"),
+    key("oncall.source person", Other, "shifts are other people's"),
+    key("oncall.source command", Other, OTHER_ROTA),
+    neutral("oncall.source timeout"),
+    key("oncall.source ca_file", Other, OTHER_ROTA),
+    key("oncall.source app", Other, OTHER_ROTA),
+    key("oncall.source roles", Other, OTHER_ROTA),
+    key("oncall.source rotations", Other, OTHER_ROTA),
+    key("oncall.source stack", Other, OTHER_ROTA),
+    neutral("oncall.source scheme"),
+    key("oncall.source cloud_id", Other, OTHER_ROTA),
+    key("oncall.source account", Other, OTHER_ROTA),
+    key("oncall.source token_file", Other, OTHER_ROTA),
+    key("oncall.source oauth", Other, OTHER_ROTA),
+    key("oncall.source region", Other, OTHER_ROTA),
+    key("oncall.source api", Other, OTHER_ROTA),
+    key("oncall.source escalation_policies", More, "more people are known to be on call, if a rule counts them"),
+    key("oncall.source teams", More, "more people are known to be on call, if a rule counts them"),
+    key("oncall.source.oauth client_id", Other, OTHER_ROTA),
+    neutral("oncall.source.oauth client_secret_file"),
+    key("oncall.source.oauth subdomain", Other, OTHER_ROTA),
+    key("oncall.source.oauth identity", Other, OTHER_ROTA),
+    key("policy mode", Words(&["enforce", "observe"]), "PAM refuses nobody: whoever has a key, a password or a line in sudoers gets in"),
+    key("policy guarded_accounts", Less, "nobody is refused there any more, unless another setting guards it"),
+    key("policy privileged_groups", Less, "its members enter their own accounts off call too"),
+    key("policy pam_services", Less, "nothing is decided there: whoever has a key, a password or a line in sudoers gets in"),
+    key("policy exempt_ttys", More, "nobody but the revoked is refused at that terminal"),
+    neutral("policy help"),
+    key("policy exempt_accounts", More, "it is never refused, on call or not, unless it is revoked"),
+    neutral("policy.rule name"),
+    key("policy.rule hosts", More, "people on call by it are admitted on more hosts"),
+    key("policy.rule schedules", More, "people on call by more schedules are admitted"),
+    key("policy.rule max_escalation_level", More, "people on deeper levels are admitted"),
+    key("policy.rule claim", Less, "nobody is asked why"),
+    neutral("policy.shared_account account"),
+    key("policy.shared_account people", Limit, "more people may enter it when they are on call"),
+    key("policy.shared_account explain_refusals", More, "keys of people off call are printed too, for a command that explains; while the host observes, a ForceCommand would run instead"),
+    neutral("policy.automation account"),
+    key("policy.automation keys", More, "another key lets a program in"),
+    key("policy.automation fingerprints", More, "another key lets a program in"),
+    key("policy.automation from", More, "the program gets in from more places"),
+    key("policy.automation services", More, "the program gets in by more services"),
+    neutral("policy.automation owner"),
+    neutral("policy.automation reason"),
+    key("policy.automation until", More, "the program gets in for longer"),
+    key("policy.end action", Words(&["kill", "hangup", "list"]), "more of a session stays open when the shift has ended"),
+    neutral("policy.end warn"),
+    key("policy.end grace", More, "a session stays open for longer when the shift has ended"),
+    neutral("policy.grant name"),
+    key("policy.grant hosts", More, "grants let people in on more hosts"),
+    key("policy.grant accounts", More, "grants open more accounts"),
+    key("policy.grant approvers", More, "more people may let somebody in, or review it"),
+    key("policy.grant quorum", Less, "fewer people together let somebody in"),
+    key("policy.grant people", More, "more people may let themselves in"),
+    key("policy.grant always", More, "people may let themselves in while it is known who is on call"),
+    key("policy.grant max", More, "a grant lasts longer"),
+    key("grant id", Other, "grants that were signed for another site may count"),
+    key("grant copy_age", More, "a grant is accepted by an older copy of the directory"),
+    key("names strip", Other, "accounts are other people's"),
+    key("names fold_case", Other, "accounts are other people's"),
+    neutral("nss.group name"),
+    key("nss.group gid", Other, "files of another group may become readable for the people on call"),
+    key("nss.group rules", More, "more people are in the group, to which sudoers may give rights"),
+    key("nss.group grants", More, "people with a grant are in the group, to which sudoers may give rights"),
+    key("paths keys", Other, OTHERS_COPY),
+    key("paths roster", Other, OTHERS_COPY),
+    key("paths lookups", Other, OTHERS_COPY),
+    neutral("paths audit"),
+];
+
+/// What is known of the key of that name.
+pub(crate) fn find(name: &str) -> Key {
+    KEYS.iter().find(|key| key.name == name).copied().unwrap_or(UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The rows of the tables in docs/configuration.md, which `host` compares with what the configuration knows.
+    fn documented() -> BTreeSet<String> {
+        let page = include_str!("../../../docs/configuration.md");
+        let (page, _) = page.split_once("\n## collector.toml\n").expect("the collector's settings come last");
+        let (mut sections, mut found): (Vec<String>, _) = (Vec::new(), BTreeSet::new());
+        for line in page.lines().filter(|line| !line.starts_with("|---")) {
+            let Some(cell) = line.strip_prefix("| `").and_then(|rest| rest.split("` | ").next()) else {
+                sections.clear();
+                continue;
+            };
+            if line.ends_with(" | default | meaning |") {
+                let names = cell.split("`, `");
+                sections = names.map(|it| it.trim_matches(['[', ']']).replace(".ID", "")).collect();
+            } else {
+                found.extend(sections.iter().map(|section| format!("{section} {cell}")));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn each_setting_is_in_one_class() {
+        let classed: Vec<String> = KEYS.iter().map(|key| key.name.to_string()).collect();
+        let once: BTreeSet<String> = classed.iter().cloned().collect();
+        assert_eq!(classed.len(), once.len(), "a key is there twice");
+        let rows = documented();
+        assert!(rows.len() > 100, "{rows:?}");
+        let forgotten: Vec<_> = rows.difference(&once).collect();
+        assert!(forgotten.is_empty(), "does a change of these let anybody in? {forgotten:#?}");
+        let gone: Vec<_> = once.difference(&rows).collect();
+        assert!(gone.is_empty(), "no setting of docs/configuration.md: {gone:#?}");
+    }
+
+    #[test]
+    fn what_may_let_somebody_in_is_said_in_words() {
+        for key in KEYS {
+            assert_eq!(key.means.is_empty(), key.way == Way::Neutral, "{}", key.name);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What a plan says of each way to loosen a policy, as golden text: REWRITE_GOLDEN=1 writes it anew. Read it then as
+//! somebody who was not there: who gains root, where, and until when?
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod site;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use plan::{Effect, Question};
+use policy::{Span, Window};
+use site::{INVENTORY, POLICY, config, fortnight, inventory, plan, rota};
+
+/// A change: what it is, what it replaces, and by what.
+const LOOSENINGS: &[(&str, &str, &str)] = &[
+    ("the policy only observes", "mode = \"enforce\"", "mode = \"observe\""),
+    (
+        "sudo is not asked any more",
+        "[policy.end]",
+        "pam_services = [\"sshd\", \"login\", \"su\", \"su-l\"]\n[policy.end]",
+    ),
+    ("an account is guarded no longer", "[\"root\", \"oracle\"]", "[\"root\"]"),
+    ("a group is guarded no longer", "[policy.end]", "privileged_groups = [\"sudo\"]\n[policy.end]"),
+    ("one more account is exempt", "[\"breakglass\"]", "[\"breakglass\", \"dora\"]"),
+    (
+        "one more console is exempt",
+        "[policy.end]",
+        "exempt_ttys = [\"tty1\", \"ttyS0\", \"tty2\"]\n[policy.end]",
+    ),
+    (
+        "a program gets root by sudo",
+        "[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nowner = 'platform'\nreason = 'x'\nuntil = 2026-11-10\n[[policy.grant]]",
+    ),
+    ("a program comes from more places", "from = [\"10.0.0.1\"]", "from = [\"10.0.0.0/8\"]"),
+    ("a program stays for longer", "until = 2027-06-30", "until = 2028-06-30"),
+    (
+        "one more account is shared",
+        "[[policy.automation]]",
+        "[[policy.shared_account]]\naccount = \"postgres\"\n[[policy.automation]]",
+    ),
+    (
+        "a shared account is none any more",
+        "[[policy.shared_account]]\naccount = \"deploy\"\npeople = [\"anna\", \"bob\"]\n",
+        "",
+    ),
+    (
+        "a shared account is for more people",
+        "people = [\"anna\", \"bob\"]",
+        "people = [\"anna\", \"bob\", \"carla\"]",
+    ),
+    ("a shared account is for everybody on call", "people = [\"anna\", \"bob\"]", "people = \"on-call\""),
+    (
+        "another program prints keys",
+        "[oncall]",
+        "[[keys.chain]]\nname = 'x'\ncommand = ['/opt/x']\naccounts = ['*']\n[oncall]",
+    ),
+    ("another program prints more keys", "[\"ec2-user\"]", "[\"*\"]"),
+    (
+        "one more group of those on call",
+        "rules = [\"db\"]\n",
+        "rules = [\"db\"]\n[[nss.group]]\nname = 'web'\ngid = 9101\nrules = ['web']\n",
+    ),
+    ("a group has more members", "rules = [\"db\"]\n", "rules = [\"*\"]\n"),
+    ("one more approver", "[\"anna\", \"carla\"]", "[\"anna\", \"carla\", \"dora\"]"),
+    ("one approver is enough", "quorum = 2", "quorum = 1"),
+    ("grants last longer", "max = \"2h\"", "max = \"3h\""),
+    (
+        "somebody may let themselves in",
+        "[grant]",
+        "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['anna']\nquorum = 0\npeople = ['dora']\nmax = '30m'\n[grant]",
+    ),
+    ("a grant by an older copy", "id = \"example\"", "id = \"example\"\ncopy_age = \"60d\""),
+    ("another base", "ou=people,", "ou=all,"),
+    ("another filter", "(objectClass=ldapPublicKey)", "(objectClass=*)"),
+    ("another eligible group", "cn=root-eligible", "cn=everybody"),
+    ("groups in the eligible group", "[keys]", "nested_groups = true\n[keys]"),
+    ("people who left come back", "\"former\", \"gone\"", "\"former\""),
+    ("a user of the provider is somebody else", "PUANNA = \"anna\"", "PUANNA = \"dora\""),
+    ("deeper levels", "claim = true", "claim = true\nmax_escalation_level = 2"),
+    ("nobody says why", "claim = true", "claim = false"),
+    ("an old rota counts for longer", "max_age = \"20h\"", "max_age = \"48h\""),
+    ("shifts are known further ahead", "max_age = \"20h\"", "max_age = \"20h\"\nlookahead = \"7d\""),
+    ("what is open stays open", "action = \"kill\"", "action = \"list\""),
+    (
+        "one more rule",
+        "[[policy.shared_account]]\naccount = \"root\"",
+        "[[policy.rule]]\nname = \"all\"\nschedules = [\"pd/WEB\"]\n[[policy.shared_account]]\naccount = \"root\"",
+    ),
+    ("a rule for more hosts", "hosts = [\"web*\"]", "hosts = [\"web*\", \"label:service=db\"]"),
+    ("a rule counts more schedules", "schedules = [\"pd/WEB\"]", "schedules = [\"pd/*\"]"),
+    ("a rule takes another schedule", "schedules = [\"pd/DB\"]", "schedules = [\"pd/WEB\"]"),
+    ("a rule is gone", "[[policy.rule]]\nname = \"web\"\nhosts = [\"web*\"]\nschedules = [\"pd/WEB\"]\n", ""),
+    (
+        "a rule is moved to other hosts",
+        "hosts = [\"label:service=db\"]\nschedules",
+        "hosts = [\"web*\"]\nschedules",
+    ),
+    (
+        "keys are not restricted",
+        "[[keys.rule]]\nshared = true\ntypes = [\"ssh-ed25519\"]\nfrom = [\"10.0.0.0/8\"]\n",
+        "",
+    ),
+    ("keys of any type", "types = [\"ssh-ed25519\"]\n", ""),
+    ("keys from anywhere", "from = [\"10.0.0.0/8\"]\n", ""),
+    ("accounts of another domain", "[[nss.group]]", "[names]\nstrip = [\"@example.com\"]\n[[nss.group]]"),
+    ("one more schedule is read", "[\"DB\", \"WEB\"]", "[\"DB\", \"WEB\", \"EXTRA\"]"),
+    (
+        "everybody may be on call at once",
+        "[oncall.source.people]",
+        "max_oncall = 200\n[oncall.source.people]",
+    ),
+];
+
+/// The plan without what no plan knows.
+fn said(plan: &plan::Plan) -> String {
+    let text = plan.to_string();
+    text.split_once("not known:").unwrap().0.to_string()
+}
+
+fn mutated((name, from, to): &(&str, &str, &str)) -> String {
+    assert!(POLICY.contains(from), "{name}: nothing to replace");
+    POLICY.replacen(from, to, 1)
+}
+
+#[test]
+fn a104_each_loosening_is_said_in_words() {
+    let mut golden = String::new();
+    for loosening in LOOSENINGS {
+        let plan = plan(POLICY, &mutated(loosening));
+        assert!(!plan.is_unchanged(), "{loosening:?}");
+        writeln!(golden, "## {}\n{}", loosening.0, said(&plan)).unwrap();
+        // Backwards it is a change as well, and never one to the same.
+        let back = Question {
+            old: &config(&mutated(loosening)),
+            new: &config(POLICY),
+            inventory: None,
+            rota: None,
+            window: fortnight(),
+        };
+        assert!(!back.answer().is_unchanged(), "{loosening:?}");
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/loosenings.txt");
+    #[expect(clippy::disallowed_methods, reason = "of a test, not of a program")]
+    if std::env::var_os("REWRITE_GOLDEN").is_some() {
+        std::fs::write(&path, &golden).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    for (one, other) in kept.split("## ").zip(golden.split("## ")) {
+        assert_eq!(one, other, "REWRITE_GOLDEN=1 writes it anew");
+    }
+    assert_eq!(kept, golden);
+}
+
+#[test]
+fn a104_each_loosening_is_called_one_or_gives_somebody_something() {
+    let tightening = ["a rule is gone"];
+    for loosening in LOOSENINGS.iter().filter(|(name, ..)| !tightening.contains(name)) {
+        let plan = plan(POLICY, &mutated(loosening));
+        assert!(plan.loosened() > 0, "{}: {plan}", loosening.0);
+    }
+}
+
+#[test]
+fn a104_the_unchanged_policy_says_only_what_it_does_not_know() {
+    // With its defaults written down, and in another order, it is the same.
+    let same = POLICY
+        .replace("[\"root\", \"oracle\"]", "[\"oracle\", \"root\"]\nexempt_ttys = [\"tty1\", \"ttyS0\"]");
+    for new in [POLICY, &same] {
+        let plan = plan(POLICY, new);
+        assert!(plan.to_string().starts_with("not known:\n  who is revoked"), "{plan}");
+        assert_eq!((plan.loosened(), plan.counts.gained, plan.cannot_tell.len()), (0, 0, 0), "{plan}");
+    }
+    let help = plan(POLICY, &POLICY.replace("[policy.end]", "help = \"ask\"\n[policy.end]"));
+    assert!(help.is_unchanged() && help.to_string().starts_with("neutral [policy] help: "), "{help}");
+}
+
+#[test]
+fn a104_what_is_not_known_is_never_no_change() {
+    let (old, new) = (config(POLICY), config(&POLICY.replace("claim = true", "claim = false")));
+    let (hosts, now) = (inventory(INVENTORY), rota());
+    let ask = |inventory, rota, window| {
+        Question { old: &old, new: &new, inventory, rota, window }.answer().cannot_tell.join("\n")
+    };
+    assert_eq!(ask(Some(&hosts), Some(&now), fortnight()), "");
+    assert!(ask(None, Some(&now), fortnight()).contains("give an inventory"));
+    assert!(ask(Some(&hosts), None, fortnight()).contains("no rota was given"));
+    // The copy of the rota was read 20 hours before, and is too old by then.
+    let start = fortnight().start().plus(Span::hours(20));
+    let later = Window::new(start, start.plus(Span::hours(24))).unwrap();
+    let told = ask(Some(&hosts), Some(&now), later);
+    assert!(told.contains("who is on call by pd/DB: this copy of the rota is too old; it was read at 2026-11-02T00:00:00Z, and `max_age` is 20h"), "{told}");
+    // It says nothing of the week before.
+    let start = fortnight().start().minus(Span::hours(24 * 7));
+    let before = Window::new(start, fortnight().end()).unwrap();
+    assert!(ask(Some(&hosts), Some(&now), before).contains("does not tell what was before"));
+    // A host that a rule names and nobody knows.
+    let unknown = config(&POLICY.replace("[\"web*\"]", "[\"web*\", \"app7\"]"));
+    let told =
+        Question { old: &old, new: &unknown, inventory: Some(&hosts), rota: Some(&now), window: fortnight() };
+    assert_eq!(
+        told.answer().cannot_tell,
+        [
+            "whom rule `web` admits on `app7`: no host of the inventory is that; add it there, or take it out of the rule"
+        ]
+    );
+    // A schedule that the copy has not.
+    let other = config(
+        &POLICY
+            .replace("[\"DB\", \"WEB\"]", "[\"DB\", \"WEB\", \"NEW\"]")
+            .replace("[\"pd/WEB\"]", "[\"pd/NEW\"]"),
+    );
+    let told =
+        Question { old: &old, new: &other, inventory: Some(&hosts), rota: Some(&now), window: fortnight() };
+    let told = told.answer().cannot_tell.join("\n");
+    assert!(
+        told.contains("who is on call by pd/NEW, which rule `web` counts: the rota has no such schedule"),
+        "{told}"
+    );
+    // Deeper levels than the copy was read with.
+    let deeper = config(&POLICY.replace("max_escalation_level = 2", "max_escalation_level = 3"));
+    let told =
+        Question { old: &old, new: &deeper, inventory: Some(&hosts), rota: Some(&now), window: fortnight() };
+    assert!(told.answer().cannot_tell.join("\n").contains("who is on call by pd on level 3"));
+}
+
+#[test]
+fn the_json_says_what_the_sentences_say() {
+    let plan = plan(POLICY, &POLICY.replace("claim = true", "max_escalation_level = 2"));
+    let json = plan.json();
+    assert_eq!(json["moves"][0]["people"][0]["person"], "carla");
+    assert_eq!(json["moves"][0]["hosts"], serde_json::json!(["db1", "db2"]));
+    assert_eq!(json["moves"][0]["by"]["rule"], "db");
+    let effects: Vec<&str> =
+        json["changes"].as_array().unwrap().iter().map(|one| one["effect"].as_str().unwrap()).collect();
+    assert_eq!(effects, ["loosens", "loosens"]);
+    assert_eq!((json["gained"].as_u64(), json["loosened"].as_u64()), (Some(1), Some(2)));
+    assert!(plan.changes.iter().all(|change| change.effect == Effect::Loosens));
+}

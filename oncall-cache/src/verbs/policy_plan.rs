@@ -1,0 +1,148 @@
+//! `policy plan` and `policy test`: files are read here, and nothing is decided.
+
+mod rota;
+
+use std::path::Path;
+
+use host::Config;
+use host::config::DEFAULT_PATH;
+use plan::{Expectations, Inventory, Outcome, Plan, Question};
+use policy::{Timestamp, Window};
+use serde_json::json;
+
+use crate::cli::policy::plan::{PlanArguments, TestArguments};
+use crate::said::{CANNOT_TELL, Said};
+use crate::when;
+
+/// The largest file that is read, in bytes: 64 MiB, the largest roster.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// What a change means.
+pub fn plan(arguments: &PlanArguments, now: Timestamp) -> Said {
+    let from = match when::asked(arguments.from.as_deref(), now) {
+        Ok(from) => from,
+        Err(problem) => return Said::usage(problem),
+    };
+    let Some(window) = Window::new(from, from.plus(arguments.length)) else {
+        return Said::usage("--for is longer than nothing");
+    };
+    match planned(arguments, window) {
+        Ok(plan) => told(arguments, &plan),
+        Err(problem) => {
+            let json = || json!({ "version": 1, "error": problem });
+            Said::failure_as(arguments.json.then(json), &problem)
+        }
+    }
+}
+
+fn planned(arguments: &PlanArguments, window: Window) -> Result<Plan, String> {
+    let (old, new) = (config(&arguments.old)?, config(&arguments.new)?);
+    let inventory = arguments.known.inventory.as_deref().map(inventory).transpose()?;
+    let rota = rota::read(&arguments.known.rota, &[&old, &new], window)?;
+    let (inventory, rota) = (inventory.as_ref(), rota.as_ref());
+    Ok(Question { old: &old, new: &new, inventory, rota, window }.answer())
+}
+
+fn told(arguments: &PlanArguments, plan: &Plan) -> Said {
+    let exceeded = exceeded(arguments, plan);
+    let code = match (plan.cannot_tell.is_empty(), exceeded.is_empty()) {
+        (false, _) => CANNOT_TELL,
+        (true, false) => 1,
+        (true, true) => 0,
+    };
+    if !arguments.json {
+        return Said::text(plan.to_string()).notes(exceeded).exit(code);
+    }
+    let mut json = plan.json();
+    if let Some(fields) = json.as_object_mut() {
+        fields.insert("exceeded".to_string(), json!(exceeded));
+    }
+    Said::json(&json).exit(code)
+}
+
+/// The limits that the change does not keep, a line each.
+fn exceeded(arguments: &PlanArguments, plan: &Plan) -> Vec<String> {
+    let refuses_nobody = plan.observes && !plan.is_unchanged() || !plan.opened.is_empty();
+    let limits = [
+        ("--max-admitted", arguments.max_admitted, plan.counts.most_admitted, refuses_nobody),
+        ("--max-gained", arguments.max_gained, plan.counts.gained, refuses_nobody),
+        ("--max-lost", arguments.max_lost, plan.counts.lost, false),
+        ("--max-loosened", arguments.max_loosened, plan.loosened(), false),
+    ];
+    let told = |(name, limit, count, is_endless): (&str, Option<usize>, usize, bool)| match limit? {
+        limit if is_endless => {
+            Some(format!("limit exceeded: {name} {limit}: somewhere nobody is refused any more"))
+        }
+        limit if limit < count => Some(format!("limit exceeded: {name} {limit}: it would be {count}")),
+        _ => None,
+    };
+    limits.into_iter().filter_map(told).collect()
+}
+
+/// Does the policy decide as it is expected to?
+pub fn test(config: &Path, arguments: &TestArguments, now: Timestamp) -> Said {
+    match judged(config, arguments, now) {
+        Ok(said) => said,
+        Err(problem) => {
+            let json = || json!({ "version": 1, "error": problem });
+            Said::failure_as(arguments.json.then(json), &problem)
+        }
+    }
+}
+
+fn judged(path: &Path, arguments: &TestArguments, now: Timestamp) -> Result<Said, String> {
+    let expectations = Expectations::parse(&arguments.file, &read(&arguments.file)?);
+    let expectations = expectations.map_err(|error| error.to_string())?;
+    let config = config(path)?;
+    let given = arguments.known.inventory.as_deref().map(inventory).transpose()?;
+    let inventory = given.unwrap_or_else(|| Inventory::of(vec![config.rules.host.clone()]));
+    let window = expectations.window().or_else(|| Window::new(now, now.plus(policy::Span::hours(1))));
+    let window = window.ok_or("nothing is expected")?;
+    let rota = rota::read(&arguments.known.rota, &[&config], window)?;
+    let rota = rota.ok_or("who is on call is not known: give a rota by --rota")?;
+    let judged = expectations.judge(&config, &inventory, &rota);
+    let has = |is: fn(&Outcome) -> bool| judged.iter().any(|one| is(&one.outcome));
+    let code = match () {
+        () if has(|outcome| matches!(outcome, Outcome::CannotTell(_))) => CANNOT_TELL,
+        () => u8::from(has(|outcome| matches!(outcome, Outcome::Fails(_)))),
+    };
+    let observes = config.rules.mode == policy::Mode::Observe;
+    let note = "mode = \"observe\": this is what is decided and logged; PAM refuses nobody";
+    let said = if arguments.json {
+        let all: Vec<_> = judged.iter().map(plan::Judged::json).collect();
+        Said::json(&json!({ "version": 1, "observes": observes, "expectations": all }))
+    } else {
+        let file = arguments.file.display();
+        let lines: Vec<String> = judged.iter().map(|one| format!("{file}, {one}")).collect();
+        Said::text(lines.join("\n"))
+    };
+    Ok(said.notes(observes.then_some(note)).exit(code))
+}
+
+/// The configuration at `path`, whatever its owner: in a checkout it is anybody's. The names of files in it are those that
+/// they will be once it is installed, wherever it is now.
+fn config(path: &Path) -> Result<Config, String> {
+    let text = read(path)?;
+    // Errors name the file as it was given.
+    Config::parse(path, &text).map_err(|error| error.to_string())?;
+    Config::parse(Path::new(DEFAULT_PATH), &text).map_err(|error| error.to_string())
+}
+
+fn inventory(path: &Path) -> Result<Inventory, String> {
+    Inventory::parse(path, &read(path)?).map_err(|error| error.to_string())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("{}: it is longer than {LARGEST} bytes", path.display()));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::fs;
+
+use crate::cli::{Arguments, Verb};
+use crate::said::{Live, Part, Said, USAGE};
+
+const OLD: &str = r#"
+[oncall]
+[[oncall.source]]
+name = "rota"
+provider = "rota"
+file = "rota.toml"
+schedules = ["db", "web"]
+[policy]
+[[policy.rule]]
+name = "db"
+hosts = ["label:service=db"]
+schedules = ["rota/db"]
+"#;
+
+const HOSTS: &str = "[[host]]\nname = 'db1'\nlabels = ['service=db']\n[[host]]\nname = 'web1'\n";
+
+const ROTA: &str = r#"
+[[schedule]]
+id = "db"
+[[schedule.shift]]
+person = "anna"
+start = 2026-11-02T08:00:00Z
+end = 2026-11-03T08:00:00Z
+[[schedule]]
+id = "web"
+[[schedule.shift]]
+person = "bob"
+start = 2026-11-02T08:00:00Z
+end = 2026-11-04T08:00:00Z
+"#;
+
+/// The rule for hosts that are not databases.
+const WEB: &str = "[[policy.rule]]\nname = \"web\"\nhosts = [\"web*\"]\nschedules = [\"rota/web\"]\n";
+
+/// What `words` answer in a directory with these files.
+fn typed(files: &[(&str, &str)], words: &str) -> Said {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("old.toml", OLD), ("hosts.toml", HOSTS), ("rota.toml", ROTA)].iter().chain(files) {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    let place = |word: &str| match word.rsplit_once('=') {
+        Some((source, file)) if file.contains(".toml") || file.contains(".json") => {
+            format!("{source}={}", directory.path().join(file).display())
+        }
+        _ if word.contains(".toml") || word.contains(".json") || word.contains(".db") => {
+            directory.path().join(word).display().to_string()
+        }
+        _ => word.to_string(),
+    };
+    let words = ["oncall-cache", "policy"].map(str::to_string).into_iter().chain(words.split(' ').map(place));
+    let matches =
+        Arguments::definition().try_get_matches_from(words).unwrap_or_else(|error| panic!("{error}"));
+    let arguments = <Arguments as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
+    let Verb::Policy { verb } = &arguments.verb else { panic!("{arguments:?}") };
+    let now = policy::Timestamp::parse("2026-11-02T00:00:00Z").unwrap();
+    let live = Live { note: &|_| (), progress: &|_| () };
+    super::super::policy::run(&arguments.config, verb, live, now)
+}
+
+fn text(said: &Said) -> String {
+    let part = |part: &Part| match part {
+        Part::Answer(text) => text.clone(),
+        Part::Note(text) => format!("note: {text}"),
+    };
+    said.parts.iter().map(part).collect::<Vec<_>>().join("\n")
+}
+
+const PLAN: &str = "plan old.toml new.toml --inventory hosts.toml --rota rota.toml";
+
+#[test]
+fn a104_a_new_rule_and_its_limits() {
+    let new = format!("{OLD}{WEB}");
+    let files = [("new.toml", new.as_str())];
+    let said = typed(&files, PLAN);
+    assert_eq!(said.code, 0, "{}", text(&said));
+    let sentence =
+        "gains root on web1: bob, from Mon 2 Nov 08:00 to Wed 4 Nov 08:00 UTC, by the rule `web`\n";
+    assert!(text(&said).contains(sentence), "{}", text(&said));
+    assert!(text(&said).contains("everybody in it counts as eligible"), "{}", text(&said));
+    for (limit, code) in [
+        ("--max-gained 1", 0),
+        ("--max-gained 0", 1),
+        ("--max-loosened 0", 1),
+        ("--max-lost 0", 0),
+        ("--max-admitted 1", 0),
+        ("--max-admitted 0", 1),
+    ] {
+        let said = typed(&files, &format!("{PLAN} {limit}"));
+        assert_eq!(said.code, code, "{limit}: {}", text(&said));
+        let name = limit.split(' ').next().unwrap();
+        assert_eq!(
+            text(&said).contains(&format!("note: limit exceeded: {name}")),
+            code == 1,
+            "{}",
+            text(&said)
+        );
+    }
+    let json = typed(&files, &format!("{PLAN} --json --max-gained 0"));
+    let told: serde_json::Value = serde_json::from_str(&text(&json)).unwrap();
+    assert_eq!((json.code, told["exceeded"].as_array().unwrap().len()), (1, 1));
+    assert_eq!(told["moves"][0]["people"][0]["times"][0]["end"], "2026-11-04T08:00:00Z");
+}
+
+#[test]
+fn a104_who_refuses_nobody_keeps_no_limit() {
+    for new in [
+        OLD.replace("[policy]", "[policy]\nmode = 'observe'"),
+        OLD.replace("[policy]", "[policy]\npam_services = ['sshd']"),
+    ] {
+        let files = [("new.toml", new.as_str())];
+        let said = typed(&files, &format!("{PLAN} --max-gained 1000 --max-admitted 1000"));
+        assert_eq!(said.code, 1, "{}", text(&said));
+        assert!(text(&said).contains("somewhere nobody is refused any more"), "{}", text(&said));
+    }
+}
+
+#[test]
+fn a104_what_cannot_be_read_is_never_planned_as_empty() {
+    let new = format!("{OLD}{WEB}");
+    let whole = [("new.toml", new.as_str())];
+    for (files, words, says) in [
+        (&whole[..0], PLAN, "new.toml: No such file"),
+        (
+            &[("new.toml", "[policy]\nmoed = 'x'")],
+            PLAN,
+            "new.toml:2: unknown key `moed`; did you mean `mode`?",
+        ),
+        (&[("new.toml", "")], "plan old.toml new.toml --rota rota.toml", "cannot tell which hosts there are"),
+        (&[("new.toml", "\u{0}")], PLAN, "new.toml:1:"),
+        (&whole, "plan old.toml new.toml --inventory none.toml --rota rota.toml", "none.toml: No such file"),
+        (&whole, "plan old.toml new.toml --inventory new.toml --rota rota.toml", "new.toml:"),
+        (
+            &whole,
+            "plan old.toml new.toml --inventory hosts.toml",
+            "cannot tell who is on call: no rota was given",
+        ),
+        (
+            &whole,
+            "plan old.toml new.toml --inventory hosts.toml --rota hosts.toml",
+            "hosts.toml:1: unknown key `host`",
+        ),
+        (
+            &whole,
+            "plan old.toml new.toml --inventory hosts.toml --rota fleet",
+            "no [[oncall.source]] has provider",
+        ),
+    ] {
+        let said = typed(files, words);
+        assert_eq!(said.code, 2, "{words}: {}", text(&said));
+        assert!(text(&said).contains(says), "{words}: {}", text(&said));
+        assert!(!text(&said).contains("nobody gains or loses"), "{words}: {}", text(&said));
+    }
+    let wrong = typed(&whole, &format!("{PLAN} --from 2026-11-02T00:00:00"));
+    assert_eq!(wrong.code, USAGE, "{}", text(&wrong));
+    // One that does not change needs neither hosts nor a rota, and says so.
+    let same = typed(&[], "plan old.toml old.toml");
+    assert_eq!(same.code, 0, "{}", text(&same));
+    assert!(
+        text(&same).starts_with("not known:") && text(&same).contains("no rota was given"),
+        "{}",
+        text(&same)
+    );
+}
+
+#[test]
+fn a_rota_is_a_file_of_one_source_or_json_or_a_copy_of_the_roster() {
+    let new = format!("{OLD}{WEB}");
+    let json = r#"{"version": 1, "schedules": [{"id": "db", "shifts": []}, {"id": "web", "shifts": [
+        {"user": {"id": "u", "username": "bob"}, "start": "2026-11-02T08:00:00Z", "end": "2026-11-04T08:00:00Z"}]}]}"#;
+    let files = [("new.toml", new.as_str()), ("rota.json", json)];
+    let sentence = "gains root on web1: bob, from Mon 2 Nov 08:00 to Wed 4 Nov 08:00 UTC";
+    for rota in ["rota.json", "rota=rota.toml", "rota=rota.json"] {
+        let said = typed(&files, &format!("plan old.toml new.toml --inventory hosts.toml --rota {rota}"));
+        assert!(said.code == 0 && text(&said).contains(sentence), "{rota}: {}", text(&said));
+    }
+    // Two sources with schedules of one name: which of them is meant has to be said.
+    let second =
+        "[[oncall.source]]\nname = 'b'\nprovider = 'rota'\nfile = 'b.toml'\nschedules = ['web']\n[policy]\n";
+    let two = new.replace("[policy]\n", second).replace("[\"rota/web\"]", "[\"rota/web\", \"b/web\"]");
+    let said = typed(&[("new.toml", &two)], PLAN);
+    assert_eq!(said.code, 2);
+    assert!(
+        text(&said).contains("sources `b` and `rota` have schedules of its ids; write --rota SOURCE=FILE"),
+        "{}",
+        text(&said)
+    );
+    // Whose mail address it is, the directory knows.
+    let mail = ROTA.replace("bob", "bob@example.com");
+    let said = typed(&[("new.toml", &new), ("rota.toml", &mail)], PLAN);
+    assert_eq!(said.code, 2);
+    assert!(text(&said).contains("who bob is in the directory is not known without it"), "{}", text(&said));
+    assert!(!text(&said).contains("example.com"), "{}", text(&said));
+}
+
+#[test]
+fn expectations_hold_or_fail_or_cannot_be_judged() {
+    let case = |body: &str| format!("[[expect]]\n{body}\n");
+    let anna = "person = 'anna'\nhost = 'db1'\nat = 2026-11-02T09:00:00+00:00\n";
+    for (body, code, says) in [
+        (format!("{anna}expect = 'admitted'\nreason = 'oncall'"), 0, "ok: anna enters root by sshd on db1"),
+        (
+            format!("{anna}expect = 'refused'"),
+            1,
+            "FAILED: anna enters root by sshd on db1 at 2026-11-02T09:00:00Z, expected refused: is admitted (oncall, by the rule `db`)",
+        ),
+        (format!("{anna}expect = 'admitted'\nservice = 'sudo'"), 0, "ok: anna enters root by sudo"),
+        (format!("{anna}expect = 'not-guarded'\naccount = 'anna'"), 0, "ok: "),
+        (anna.replace("anna", "bob") + "expect = 'refused'\nreason = 'not-oncall'", 0, "ok: bob"),
+        (anna.replace("db1", "web1") + "expect = 'refused'\nreason = 'no-rule'", 0, "ok: anna"),
+        (
+            anna.replace("anna", "ana") + "expect = 'refused'",
+            2,
+            "line 2: cannot tell: ana enters root by sshd on db1 at 2026-11-02T09:00:00Z, expected refused: neither the rota nor the configuration knows `ana`; did you mean `anna`?",
+        ),
+        (
+            anna.replace("db1", "db2") + "expect = 'refused'",
+            2,
+            "the inventory has no host `db2`; did you mean `db1`?",
+        ),
+        (
+            format!("{anna}expect = 'admitted'\nservice = 'sshdd'"),
+            2,
+            "expect.toml:6: there is no PAM service `sshdd` that is decided for; did you mean `sshd`?",
+        ),
+        (
+            anna.replace("+00:00", "") + "expect = 'admitted'",
+            2,
+            "expect.toml:4: `2026-11-02T09:00:00` is not an instant; write date, time and zone",
+        ),
+        (format!("{anna}expect = 'let in'"), 2, "expect.toml:5: "),
+        (
+            format!("{anna}expect = 'refused'\nreason = 'not-on-call'"),
+            2,
+            "expect.toml:6: there is no reason `not-on-call`; did you mean `not-oncall`?",
+        ),
+    ] {
+        let files = [("expect.toml", case(&body))];
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let words = "test expect.toml --config old.toml --inventory hosts.toml --rota rota.toml";
+        let said = typed(&files, words);
+        assert_eq!(said.code, code, "{body}: {}", text(&said));
+        assert!(text(&said).contains(says), "{body}: {}", text(&said));
+        let json = typed(&files, &format!("{words} --json"));
+        assert_eq!(json.code, code, "{body}");
+    }
+    let said = typed(
+        &[("expect.toml", "")],
+        "test expect.toml --config old.toml --inventory hosts.toml --rota rota.toml",
+    );
+    assert!(said.code == 2 && text(&said).contains("nothing is expected"), "{}", text(&said));
+}
