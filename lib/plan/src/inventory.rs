@@ -46,8 +46,11 @@ impl Inventory {
             let mut hosts = Vec::with_capacity(file.host.len());
             for Entry { name, labels } in file.host.into_iter().map(Spanned::into_inner) {
                 let (at, name) = (name.span().start, name.into_inner());
-                if name.is_empty() || !name.chars().all(is_printable) {
-                    return Err((at, "a host's name is not empty, and can be printed".to_string()));
+                if name.is_empty() || !name.chars().all(is_printable) || name.contains(['*', '?']) {
+                    return Err((
+                        at,
+                        format!("`{name}` is no host's name; list each host by its whole name"),
+                    ));
                 }
                 if !met.insert(name.trim_end_matches('.').to_ascii_lowercase()) {
                     return Err((at, format!("the host `{name}` is listed twice")));
@@ -97,7 +100,8 @@ mod tests {
         for (text, says) in [
             ("", "hosts.toml:1: no host is listed"),
             ("[[host]]\nname = 'a'\n[[host]]\nname = 'A.'\n", "hosts.toml:4: the host `A.` is listed twice"),
-            ("[[host]]\nname = ''\n", "hosts.toml:2: a host's name"),
+            ("[[host]]\nname = ''\n", "hosts.toml:2: `` is no host's name"),
+            ("[[host]]\nname = 'db*'\n", "hosts.toml:2: `db*` is no host's name; list each host"),
             (
                 "[[host]]\nname = 'a'\nlabel = []\n",
                 "hosts.toml:3: unknown key `label`; did you mean `labels`?",

@@ -1,0 +1,121 @@
+//! docs/policy.md, typed in as it is printed; and the examples for CI, whose commands are run in a repository like the one
+//! that they are for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const PAGE: &str = include_str!("../../docs/policy.md");
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/examples/policy")
+}
+
+/// What a command has printed.
+fn text(said: &Output) -> String {
+    String::from_utf8_lossy(&said.stdout).into_owned()
+}
+
+/// Each command of the page with what it prints there.
+fn typed() -> Vec<(String, String)> {
+    let mut typed: Vec<(String, String)> = Vec::new();
+    let mut is_shown = false;
+    for line in PAGE.lines() {
+        let Some(line) = line.strip_prefix("    ") else {
+            is_shown = false;
+            continue;
+        };
+        match (line.strip_prefix("$ "), typed.last_mut()) {
+            (Some(command), _) => {
+                typed.push((command.to_string(), String::new()));
+                is_shown = true;
+            }
+            (None, Some((_, shown))) if is_shown => *shown += &format!("{line}\n"),
+            // Boxes of the page that show no answer.
+            _ => {}
+        }
+    }
+    typed
+}
+
+/// A directory with the example's files.
+fn checkout() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["config.toml", "hosts.toml", "rota.toml", "expect.toml"] {
+        fs::copy(examples().join(name), directory.path().join(name)).expect("an example");
+    }
+    directory
+}
+
+/// What `script` says there, with the programs as they were built; standard error among the rest.
+fn type_in(directory: &Path, script: &str, environment: &[(&str, &str)]) -> Output {
+    let programs = Path::new(env!("CARGO_BIN_EXE_oncall-cache")).parent().expect("a directory");
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("exec 2>&1\n{script}")]).current_dir(directory).env("PATH", path);
+    shell.env("HOME", directory).envs(environment.iter().copied()).output().expect("a shell")
+}
+
+#[test]
+fn the_page_refuses_a_change_and_mends_it() {
+    let directory = checkout();
+    let typed = typed();
+    for (command, shown) in &typed {
+        assert_eq!(text(&type_in(directory.path(), command, &[])), *shown, "{command}");
+    }
+    assert!(typed.len() >= 6, "{typed:?}");
+}
+
+/// The commands of an example: what follows `run: |`, or the list of `script:`, or `entry:`.
+fn commands(file: &str) -> String {
+    let text = fs::read_to_string(examples().join(file)).expect("an example");
+    if let Some((_, entry)) = text.split_once("entry: ") {
+        return entry.to_string();
+    }
+    let (_, script) =
+        text.split_once("run: |\n").or_else(|| text.split_once("  script:\n")).expect("commands");
+    script.lines().map(|line| line.trim().trim_start_matches("- ").to_string() + "\n").collect()
+}
+
+#[test]
+fn the_examples_for_ci_pass_what_changes_nothing_and_stop_what_lets_somebody_in() {
+    let directory = checkout();
+    let place = directory.path();
+    let git = |words: &str| {
+        let git =
+            format!("git -c user.name=x -c user.email=x@example.com -c init.defaultBranch=main {words}");
+        let said = type_in(place, &git, &[]);
+        assert!(said.status.success(), "{words}: {}", text(&said));
+    };
+    git("init -q .");
+    git("add .");
+    git("commit -q -m policy");
+    git("update-ref refs/remotes/origin/main HEAD");
+    let environment = [("GITHUB_BASE_REF", "main"), ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")];
+    let example = fs::read_to_string(place.join("config.toml")).expect("the example");
+    let wider = example.replace("[\"web*\"]", "[\"*\"]");
+    assert_ne!(example, wider);
+    for file in ["github.yml", "gitlab.yml", "pre-commit.yaml"] {
+        let script = format!("set -e\n{}", commands(file));
+        fs::write(place.join("config.toml"), &example).expect("written");
+        let said = type_in(place, &script, &environment);
+        assert_eq!(said.status.code(), Some(0), "{file}: {}", text(&said));
+        fs::write(place.join("config.toml"), &wider).expect("written");
+        let said = type_in(place, &script, &environment);
+        assert_eq!(said.status.code(), Some(1), "{file}: {}", text(&said));
+        assert!(text(&said).contains("FAILED: carla enters root by sudo on db1"), "{file}: {}", text(&said));
+    }
+    // Without the table of expectations the plan stops it.
+    let script = commands("github.yml");
+    let plan: Vec<&str> = script.lines().filter(|line| !line.contains("policy test")).collect();
+    let said = type_in(place, &format!("set -e\n{}", plan.join("\n")), &environment);
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    assert!(text(&said).contains("gains root on 2 hosts (label service=db)"), "{}", text(&said));
+}
