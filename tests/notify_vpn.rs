@@ -194,6 +194,24 @@ except OSError:
 print(s.recv(999))
 ";
 
+/// A directory that comes later than the program at a boot: what is known is heard, and the rest once it is known.
+#[test]
+fn a94_a_user_who_is_known_later_is_heard_then() {
+    let vpn = Vpn::start();
+    vpn.site
+        .host
+        .must("sed -i 's/^users = .*/users = [\"openvpn\", \"tunneller\"]/' /etc/authkeys/notify.toml");
+    vpn.site.begin();
+    wait_until("the log says it", || {
+        vpn.site.log().contains("this host has no user tunneller, so it is not heard yet")
+    });
+    assert!(!vpn.type_event("openvpn", "alice").contains("oncall-notify: "), "it runs all the same");
+    assert_eq!(vpn.told().0, "alice");
+    vpn.site.host.must("useradd tunneller");
+    wait_until("the user is known", || !vpn.type_event("tunneller", "bob").contains("is not in `users`"));
+    assert_eq!(vpn.told().0, "bob");
+}
+
 #[test]
 fn a94_nobody_else_makes_up_a_login_and_what_openvpn_says_is_data() {
     let vpn = Vpn::start();

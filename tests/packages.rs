@@ -150,6 +150,34 @@ fn debian_packages_come_and_go_and_logins_are_as_before() {
     );
 }
 
+/// A program of a package that goes is not left at work.
+#[test]
+fn what_a_package_runs_ends_with_it() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let read = |path: &str| std::fs::read_to_string(format!("{source}/packaging/{path}")).expect(path);
+    let (files, spec) = (read("files"), read("rpm/authkeys.spec"));
+    let units = files.lines().filter_map(|line| {
+        let (package, unit) = (line.split_whitespace().next()?, line.split("packaging/systemd/").nth(1)?);
+        let unit = unit.split_whitespace().next()?;
+        // What a failed unit starts has an end of its own.
+        (unit.ends_with(".service") && !unit.contains('@')).then_some((package, unit))
+    });
+    let units: Vec<(&str, &str)> = units.collect();
+    assert!(units.contains(&("oncall-collector", "oncall-collector-sink.service")), "{units:?}");
+    for (package, unit) in units {
+        let name = if package == "authkeys" { String::new() } else { format!(" -n {package}") };
+        let rpm = spec.split(&format!("%preun{name}\n")).nth(1).expect(package);
+        let rpm = rpm.split("\n%").next().unwrap_or_default();
+        for script in [rpm, &read(&format!("deb/{package}.prerm"))] {
+            let script = script.replace("\\\n", " ");
+            let stops = |line: &&str| line.contains(" stop ") || line.contains("disable --now ");
+            let is_stopped =
+                script.lines().filter(stops).any(|line| line.split_whitespace().any(|word| word == unit));
+            assert!(is_stopped, "{unit} of {package}: {script}");
+        }
+    }
+}
+
 /// On the host that publishes for a fleet alone. Which host that is, is for the administrator to say.
 #[test]
 fn the_package_of_a_collector_runs_nothing_by_itself_and_leaves_the_signing_key() {

@@ -1,5 +1,7 @@
 //! A group in a real directory is who is on call: slapd, 389 Directory Server and Samba's Active Directory.
 
+mod turns;
+
 use std::process::Output;
 
 use harness::directory::{Directory, ELIGIBLE, Member};
@@ -9,7 +11,7 @@ use harness::samba::Samba;
 use harness::size::sized;
 use harness::slapd::Slapd;
 use harness::suite::{HOUR, Suite, instant, now};
-use harness::{Moments, text};
+use harness::{Host, Moments, text};
 
 /// The group, below where this server has groups.
 const GROUP: &str = "cn=oncall,ou=groups,dc=example,dc=com";
@@ -271,14 +273,10 @@ fn a99_active_directory_as_samba_plays_it_has_who_is_on_call() {
     .a99();
 }
 
-#[test]
-fn a99_of_two_collectors_one_writes() {
-    let suite = Suite::start();
-    let slapd = with_slapd(&suite);
-    let host = &suite.host;
-    let group = "cn=numbers,ou=groups,dc=example,dc=com";
+/// Two collectors of one fleet on this machine, the second one in a directory below the first one's.
+fn two_collectors(host: &Host) {
     host.must("install -d -o oncall-collector -g oncall-collector -m 755 /srv/fleet");
-    let collector = |directory: &str, name: &str| {
+    for (directory, name) in [("/etc/authkeys", "one"), ("/etc/authkeys/second", "two")] {
         let (state, turn) = (format!("/var/lib/collector-{name}"), format!("/run/collector-{name}"));
         host.must(&format!(
             "install -d {directory} && install -d -m 750 -o oncall-collector -g oncall-collector {state} && \
@@ -291,10 +289,16 @@ fn a99_of_two_collectors_one_writes() {
         host.must(&format!(
             "oncall-collector key new {directory}/fleet-key --name {name} >>/etc/authkeys/fleet-signers"
         ));
-    };
-    collector("/etc/authkeys", "one");
-    collector("/etc/authkeys/second", "two");
+    }
     host.must("for file in config.toml rota.toml ldap-ca.pem bind-password; do cp -p /etc/authkeys/$file /etc/authkeys/second/$file; done");
+}
+
+#[test]
+fn a99_of_two_collectors_one_writes() {
+    let suite = Suite::start();
+    let slapd = with_slapd(&suite);
+    let group = "cn=numbers,ou=groups,dc=example,dc=com";
+    two_collectors(&suite.host);
     sink(&suite, Slapd::WRITER, &format!("group = '{group}'\nattribute = 'memberUid'"));
     let publish =
         |words: &str| suite.must_as("oncall-collector", &format!("oncall-collector publish {words}"));

@@ -131,6 +131,14 @@ fn a101_a_topic_is_written_left_of_its_mark_and_on_change_alone() {
     assert!(site.says(0, 0).contains("drift: somebody had changed it; topic set: On call: alice | more"));
     assert_eq!(site.asked().len(), 2);
     // A topic without the mark stays, right of it.
+    // A mark inside a link is none.
+    show_topic(&site, "On call: alice | see <https://wiki.example.com|the wiki> | more");
+    assert!(site.says(0, 0).contains("nothing to do"));
+    assert_eq!(site.asked().len(), 1);
+    show_topic(&site, "see <https://wiki.example.com|the wiki>");
+    let said = site.says(0, 0);
+    assert!(said.contains("topic set: On call: alice | see <https://wiki.example.com|the wiki>"), "{said}");
+    site.asked();
     show_topic(&site, "all about ops");
     assert!(site.says(2 * HOUR, 0).contains("topic set: On call: bob | all about ops"));
     // So much that there is no room: said, and left alone.
@@ -297,10 +305,11 @@ fn members_of_a_gitlab_group_come_and_go_and_those_of_others_stay() {
         format!("GET /fleet{MEMBERS}?per_page=100&page=1"),
         "GET /fleet/api/v4/users?username=alice.smith".to_string(),
     ];
-    assert_eq!(site.asked(), read);
+    let above = |id: u64| format!("GET /fleet{MEMBERS}/all/{id}?");
+    assert_eq!(site.asked(), [&read[..], &[above(1)]].concat());
     site.says(0, 0);
     let requests = site.web.requests();
-    let add = &requests[2];
+    let add = &requests[3];
     assert_eq!((add.method.as_str(), &add.path), ("POST", &format!("/fleet{MEMBERS}")));
     assert_eq!(body(add), json!({ "user_id": 1, "access_level": 30 }));
     assert!(requests.iter().all(|one| header(one, "private-token") == SECRET));
@@ -314,7 +323,11 @@ fn members_of_a_gitlab_group_come_and_go_and_those_of_others_stay() {
     let asked = site.asked();
     assert_eq!(
         asked[2..],
-        [format!("POST /fleet{MEMBERS}"), format!("DELETE /fleet{MEMBERS}/1?skip_subresources=true")]
+        [
+            above(2),
+            format!("POST /fleet{MEMBERS}"),
+            format!("DELETE /fleet{MEMBERS}/1?skip_subresources=true")
+        ]
     );
 
     // Whom others made a maintainer, or sync from elsewhere, is theirs.
@@ -338,6 +351,92 @@ fn members_of_a_gitlab_group_come_and_go_and_those_of_others_stay() {
     site.asked();
     assert!(site.says(0, 1).contains("none of the people on call is a user at GitLab"));
     assert!(site.asked().iter().all(|line| line.starts_with("GET ")));
+}
+
+#[test]
+fn whom_gitlab_does_not_take_stops_nothing_else() {
+    let site = Site::start();
+    site.configure(&[("gitlab_group", gitlab())]);
+    let none = || ("", Value::Null);
+    play_gitlab(&site, &[member(7, 50, none())]);
+    site.says(0, 0);
+    // bob, who comes after alice, maintains a group above this one.
+    play_gitlab(&site, &[member(7, 50, none()), member(1, 30, none())]);
+    site.answer(&format!("{MEMBERS}/all/2"), 200, &member(2, 40, none()));
+    site.asked();
+    let said = site.says(2 * HOUR, 0);
+    assert!(said.contains("bob is a member by another group, with more than `access_level`"), "{said}");
+    assert!(said.contains("removed u1"), "{said}");
+    assert!(!site.asked().iter().any(|line| line.starts_with("POST ")));
+    // With as much, they are added; a group that takes neither stays as it is, and one that takes one has that.
+    let both = [("alice", -HOUR, HOUR), ("bob", -HOUR, HOUR)];
+    site.suite.write_rota(&both);
+    site.suite.sync();
+    site.answer(&format!("{MEMBERS}/all/2"), 200, &member(2, 30, none()));
+    site.answer(&format!("POST {MEMBERS}"), 400, &json!({ "message": "no" }));
+    play_gitlab(&site, &[member(7, 50, none())]);
+    let said = site.says(0, 1);
+    assert!(
+        said.contains("the group stays as it is: bob is on call, and GitLab does not add them (status 400)"),
+        "{said}"
+    );
+    play_gitlab(&site, &[member(7, 50, none()), member(1, 30, none())]);
+    site.asked();
+    let said = site.says(0, 0);
+    assert!(said.contains("bob is on call, and GitLab does not add them"), "{said}");
+    assert_eq!(site.asked().iter().filter(|line| line.starts_with("POST ")).count(), 1);
+    // It was nobody of ours who was not added.
+    play_gitlab(&site, &[member(7, 50, none()), member(1, 30, none()), member(2, 30, none())]);
+    site.suite.write_rota(&[("alice", -HOUR, HOUR)]);
+    site.suite.sync();
+    site.asked();
+    site.says(0, 0);
+    assert!(!site.asked().iter().any(|line| line.starts_with("DELETE ")));
+    // Nobody is taken for one of several where GitLab itself does not answer.
+    site.suite.write_rota(&both);
+    site.suite.sync();
+    play_gitlab(&site, &[member(7, 50, none())]);
+    site.answer(&format!("POST {MEMBERS}"), 403, &json!({ "message": "403 Forbidden" }));
+    assert!(site.says(0, 1).contains("GitLab does not accept the token (status 403)"));
+}
+
+#[test]
+fn members_whom_another_collector_or_deputize_added_go_where_it_is_named() {
+    let site = Site::start();
+    let by = |id: u64, level: u32, name: &str| {
+        member(id, level, ("created_by", json!({ "id": 90, "username": name })))
+    };
+    let members = [
+        member(7, 50, ("", Value::Null)),
+        by(1, 30, "oncall-bot"),
+        by(4, 30, "OnCall-Bot"),
+        by(5, 40, "oncall-bot"),
+        by(6, 20, "oncall-bot"),
+        by(8, 30, "erin"),
+        member(3, 30, ("created_by", Value::Null)),
+    ];
+    play_gitlab(&site, &members);
+    site.configure(&[("gitlab_group", gitlab())]);
+    let said = text(&site.run(0, "--dry-run"));
+    assert!(
+        said.contains(
+            "u8, whom erin added, stay; if erin adds people for a rota alone, put it into `added_by`"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("u1, whom oncall-bot added, stay") && said.contains("nothing to do"), "{said}");
+    site.configure(&[("gitlab_group", gitlab() + "\nadded_by = ['oncall-bot']")]);
+    site.asked();
+    let said = site.says(0, 0);
+    assert!(said.contains("removed u4") && !said.contains("removed u1"), "{said}");
+    let deleted =
+        |site: &Site| site.asked().into_iter().filter(|line| line.starts_with("DELETE ")).collect::<Vec<_>>();
+    assert_eq!(deleted(&site), [format!("DELETE /fleet{MEMBERS}/4?skip_subresources=true")]);
+    // Who was there before this collector had the turn goes when the shift ends.
+    play_gitlab(&site, &[members[0].clone(), members[1].clone(), members[5].clone()]);
+    let said = site.says(2 * HOUR, 0);
+    assert!(said.contains("added bob") && said.contains("removed u1"), "{said}");
+    assert_eq!(deleted(&site), [format!("DELETE /fleet{MEMBERS}/1?skip_subresources=true")]);
 }
 
 #[test]

@@ -157,12 +157,16 @@ pub struct RevokeArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Check collector.toml and sinks.toml, whichever there are
+    /// Check collector.toml and sinks.toml, whichever there are, or one file
     #[command(after_help = "\
 Secrets are not read: oncall-collector sink --dry-run does that.
 
 Exit status: 0, accepted; 2, not")]
-    Check,
+    Check {
+        /// Check these sinks alone, as if they were /etc/authkeys/sinks.toml
+        #[arg(long, value_name = "FILE")]
+        sinks: Option<PathBuf>,
+    },
     /// Print sinks.toml made from what Deputize is invoked with
     #[command(after_help = "\
 It goes to standard output, with a comment for what has no counterpart. No secret

@@ -34,6 +34,9 @@ struct Note {
     issued: i64,
     /// Who is revoked in the fleet.
     revoked: Vec<String>,
+    /// When the turn of this collector began, in seconds since the epoch; 0, if that is not known.
+    #[serde(default)]
+    turn: i64,
 }
 
 /// The rota of a publication, as sinks take it.
@@ -43,6 +46,8 @@ pub struct Handed {
     pub roster: Roster,
     /// Whom the fleet has revoked.
     pub revoked: Vec<Principal>,
+    /// Since when this collector is the one who publishes.
+    pub turn: Option<Timestamp>,
 }
 
 /// Why there is nothing.
@@ -64,14 +69,15 @@ fn rota(directory: &Path) -> PathBuf {
     directory.join("roster.db")
 }
 
-/// Hands `head` over, whose rota is `roster`: each time, as it says also when it was read, and what is there may be of another
-/// collector's turn. A host without the directory has no sinks.
+/// Hands `head` over, whose rota is `roster`, published by a collector that has its turn since `turn`, in seconds since the
+/// epoch: each time, as it says also when it was read, and what is there may be of another collector's turn. A host without
+/// the directory has no sinks.
 ///
 /// # Errors
 /// It is not written; sinks take nothing then once the last note is old.
 pub fn give(
     directory: &Path,
-    head: &Head,
+    (head, turn): (&Head, Option<i64>),
     revoked: &Revocations,
     roster: impl FnOnce() -> Result<Roster, ObjectsError>,
 ) -> Result<(), String> {
@@ -84,8 +90,13 @@ pub fn give(
         Subject::Person(person) => Some(person.as_str().to_string()),
         _ => None,
     });
-    let said =
-        Note { form: FORM, sequence: head.sequence, issued: head.issued.unix(), revoked: people.collect() };
+    let said = Note {
+        form: FORM,
+        sequence: head.sequence,
+        issued: head.issued.unix(),
+        revoked: people.collect(),
+        turn: turn.unwrap_or_default(),
+    };
     let fill = |temporary: &Path| {
         fs::write(temporary, serde_json::to_vec(&said).unwrap_or_default()).map_err(|error| error.to_string())
     };
@@ -117,10 +128,11 @@ pub fn take(directory: &Path, patience: Span, now: Timestamp) -> Result<Handed, 
     }
     let roster = roster::read(&rota(directory), now).map_err(|error| unread(error.to_string()))?;
     let revoked = said.revoked.iter().filter_map(|name| Principal::new(name).ok()).collect();
-    Ok(Handed { roster, revoked })
+    let turn = (said.turn > 0).then(|| Timestamp::from_unix(said.turn));
+    Ok(Handed { roster, revoked, turn })
 }
 
-/// The rota that `head` names; `own` says who may ever become root.
+/// The rota that `head` names; `own` says who may ever become root, and what of it this host learned late.
 ///
 /// # Errors
 /// An object of it cannot be read.
@@ -152,7 +164,7 @@ pub fn roster_of(objects: &Objects<'_>, head: &Head, own: Option<&Roster>) -> Re
         floor: head.issued,
         schedules,
         shifts: shifts.into(),
-        late: Vec::new(),
+        late: own.map(|own| own.late.clone()).unwrap_or_default(),
         eligible: own.map(|own| own.eligible.clone()).unwrap_or_default(),
     })
 }

@@ -46,7 +46,10 @@ fn answer(arguments: &Arguments) -> Said {
         Verb::Revoke(arguments) => verbs::revoke::run(&config, arguments, live),
         Verb::Unrevoke { what } => verbs::revoke::take_back(&config, what, live),
         Verb::Hear => verbs::hear::run(&config),
-        Verb::Config { verb: ConfigVerb::Check } => verbs::config::check(&config),
+        Verb::Config { verb: ConfigVerb::Check { sinks: None } } => verbs::config::check(&config),
+        Verb::Config { verb: ConfigVerb::Check { sinks: Some(file) } } => {
+            verbs::config::check_sinks(&config, file)
+        }
         Verb::Config { verb: ConfigVerb::Import { file } } => verbs::config::import(file),
         Verb::Sink(arguments) => verbs::sink::run(&config, arguments, now()),
         Verb::Key { verb: KeyVerb::New { file, name, group } } => {

@@ -312,6 +312,7 @@ impl Session<'_> {
         }
         self.local.keep_mark(&mark)?;
         memory.built = draft.built;
+        memory.turn = memory.turn.filter(|_| why == Why::Own).or(Some(at.unix()));
         self.local.remember(&memory)?;
         let is_new = last.is_none_or(|last| !says_the_same(&last.head, &draft.head));
         if is_new {
@@ -319,7 +320,7 @@ impl Session<'_> {
         }
         let Draft { head, revoked, schedules, mut problems, notes, .. } = draft;
         let roster = || handed::roster_of(&objects, &head, own.roster.as_ref());
-        if let Err(problem) = handed::give(&self.config.turn, &head, &revoked, roster) {
+        if let Err(problem) = handed::give(&self.config.turn, (&head, memory.turn), &revoked, roster) {
             problems.push(format!("sinks are not told: {problem}"));
         }
         let published = Published { head, why, schedules, revoked, written, is_new, problems, notes };

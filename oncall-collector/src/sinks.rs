@@ -134,8 +134,9 @@ fn bring_up_to_date(
     if let Some(why) = unseen(sink, rota, syncs) {
         return Err(Failure::new(format_args!("nobody is given a right by what it says: {why}")));
     }
-    let on_call = rota.on_call(sink, &syncs.rules.ages, at).map_err(Failure::new)?;
+    let on_call = rota.on_call(sink, &syncs.oncall, at).map_err(Failure::new)?;
     outcome.notes.extend(on_call.left_out);
+    memory.forget_old(rota.turn, at);
     let before = memory.people();
     let wanted = if on_call.people.is_empty() {
         let since = *memory.empty_since.get_or_insert(at.unix());

@@ -113,7 +113,7 @@ impl HostileStore {
         self.state().has = has;
     }
 
-    /// From now on this path gets `lie`, or the truth again.
+    /// From now on this path gets `lie`, or the truth again; `POST /path` is that method alone.
     pub fn lie(&self, path: &str, lie: Option<Lie>) {
         let mut state = self.state();
         match lie {
@@ -196,7 +196,8 @@ fn converse(
             state.requests.push(request.clone());
             let path = request.path.split('?').next().and_then(|path| path.strip_prefix("/fleet"));
             let path = path.unwrap_or_default();
-            let lie = state.lies.get(path).cloned();
+            let of_method = state.lies.get(&format!("{} {path}", request.method));
+            let lie = of_method.or_else(|| state.lies.get(path)).cloned();
             (lie.unwrap_or_else(|| truth(state.has.get(path), &request)), now() + state.clock_offset)
         };
         match answer {

@@ -194,6 +194,46 @@ fn the_role_sets_up_notices() {
     assert_eq!(host.read("/etc/authkeys/notify.toml"), there);
 }
 
+/// On a collector, or without a fleet on one host, which needs the package for that alone.
+#[test]
+fn the_role_sets_up_sinks() {
+    let host = machine();
+    host.must(
+        "ln -sf /run/suite/build/oncall-collector /usr/bin/oncall-collector && mkdir -p /etc/authkeys
+         printf '#!/bin/sh\n' >/usr/bin/systemctl",
+    );
+    // systemd did not boot this machine: of the last task it is known that it comes.
+    let play = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    \
+                - ansible.builtin.include_vars: roles/authkeys/vars/main.yml\n    \
+                - ansible.builtin.include_vars: roles/authkeys/vars/Debian.yml\n    \
+                - ansible.builtin.debug: {msg: \"packages {{ _authkeys_packages | join(' ') }}\"}\n    \
+                - ansible.builtin.include_role: {name: authkeys, tasks_from: sinks}\n";
+    host.write(&format!("{ROLE}/sinks.yml"), play, 0o644);
+    let run = |sinks: &Value| {
+        let variables = json!({ "authkeys_sinks": sinks, "authkeys_nss": false, "ansible_facts": {"architecture": "x86_64"} });
+        host.write("/root/variables.json", variables.to_string(), 0o644);
+        text(&ansible(&host, "ansible-playbook -i localhost, -c local sinks.yml -e @/root/variables.json"))
+    };
+    let mut sinks = json!({ "sink": [{
+        "name": "ops-topic", "schedules": ["pd/PDB0001"], "hold_max": "2h",
+        "slack_topic": {"channel": "C0123456789", "token_file": "slack-token", "ids": {"alice": "U0123456789"}},
+    }] });
+    let tells = "TASK [authkeys : Tell them each minute]";
+    let said = run(&sinks);
+    assert!(
+        said.contains("packages authkeys libpam-oncall oncall-collector") && said.contains(tells),
+        "{said}"
+    );
+    assert_eq!(read_toml(&host, "/etc/authkeys/sinks.toml"), sinks);
+    assert_eq!(host.must("stat -c '%U:%G %a' /etc/authkeys/sinks.toml"), "root:root 644\n");
+    host.must("oncall-collector config check");
+    sinks["sink"][0]["slack_topc"] = json!({});
+    let said = run(&sinks);
+    assert!(said.contains("unknown key `slack_topc`; did you mean `slack_topic`?"), "{said}");
+    assert!(!said.contains(tells), "{said}");
+    host.must("oncall-collector config check");
+}
+
 #[test]
 fn the_role_leaves_out_what_cannot_be_guarded_unless_it_is_named() {
     let suite = Suite::start();

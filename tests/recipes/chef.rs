@@ -239,6 +239,35 @@ fn the_cookbook_sets_up_notices() {
     assert_eq!(suite.host.read("/etc/authkeys/notify.toml"), there);
 }
 
+/// On a collector, or without a fleet on one host, which needs the package for that alone.
+#[test]
+fn the_cookbook_sets_up_sinks() {
+    let (suite, mut node) = unprepared();
+    node["authkeys"]["sinks"] = json!({ "sink": [{
+        "name": "ops-topic", "schedules": ["pd/PDB0001"],
+        "slack_topic": {"channel": "C0123456789", "token_file": "slack-token"},
+    }] });
+    let changed = changes(&suite, "default", &node);
+    assert!(changed.contains(&"template[/etc/authkeys/sinks.toml] create".to_string()), "{changed:?}");
+    suite.host.must("oncall-collector config check");
+    let output = converge(&suite, "default", &node);
+    let said = text(&output);
+    assert!(!said.contains("changed "), "{said}");
+    assert!(said.contains("told systemd_unit[oncall-collector-sink.timer] enable"), "{said}");
+    assert!(
+        said.lines().any(|line| line.starts_with("told package[") && line.contains("oncall-collector")),
+        "{said}"
+    );
+    node["authkeys"]["sinks"]["sink"][0]["slack_topc"] = json!({});
+    let output = converge(&suite, "default", &node);
+    assert!(
+        !output.status.success() && text(&output).contains("refused by /usr/bin/oncall-collector"),
+        "{}",
+        text(&output)
+    );
+    suite.host.must("oncall-collector config check");
+}
+
 #[test]
 fn the_cookbook_leaves_out_what_cannot_be_guarded_unless_it_is_named() {
     let (suite, mut node) = unprepared();

@@ -75,6 +75,27 @@ fn render(host: &Host, words: &str) -> Output {
     ansible(host, &format!("ansible-playbook -i localhost, -c local /root/render.yml {words}"))
 }
 
+/// What each package's tmpfiles.d makes, and systemd for its units, goes with the rest.
+#[test]
+fn what_is_made_for_the_packages_is_purged() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let read = |path: &str| std::fs::read_to_string(format!("{source}/{path}")).expect(path);
+    let made = ["authkeys", "oncall-collector", "oncall-notify"]
+        .map(|name| read(&format!("packaging/tmpfiles.d/{name}.conf")));
+    let made = made.concat();
+    let directories = made.lines().filter_map(|line| line.strip_prefix("d ")?.split_whitespace().next());
+    let kept: Vec<&str> = directories.filter(|path| !path.starts_with("/run/")).collect();
+    assert!(kept.contains(&"/var/lib/oncall-sink"), "{kept:?}");
+    for recipe in ["ansible/roles/authkeys/tasks/absent.yml", "chef/authkeys/recipes/remove.rb"] {
+        let removes = read(&format!("packaging/{recipe}"));
+        let words: Vec<&str> = removes.split_whitespace().collect();
+        for path in &kept {
+            let is_below = words.iter().any(|word| path == word || path.starts_with(&format!("{word}/")));
+            assert!(is_below, "{recipe} leaves {path}");
+        }
+    }
+}
+
 #[test]
 fn settings_are_the_same_in_toml_whoever_writes_them() {
     let host = machine();

@@ -151,6 +151,8 @@ pub struct Gitlab {
     pub group: String,
     /// GitLab's number of what members may do.
     pub access_level: u32,
+    /// User names there of those who add people for a rota alone: their members are a sink's, whoever ran it.
+    pub added_by: Vec<String>,
     /// User names there, of people who have another one than here.
     pub users: BTreeMap<Principal, String>,
 }
@@ -240,6 +242,8 @@ pub(super) struct GitlabSection {
     group: String,
     token_file: PathBuf,
     access_level: Option<String>,
+    #[serde(default)]
+    added_by: Vec<String>,
     #[serde(default)]
     users: BTreeMap<String, String>,
     ca_file: Option<PathBuf>,
@@ -375,11 +379,16 @@ fn service(
     Ok(Service { base, ca_file, proxy })
 }
 
+/// A user's name or id at a service.
+fn is_user(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !id.is_empty() && id.len() <= 255 && id.bytes().all(is_plain)
+}
+
 fn people(table: BTreeMap<String, String>, key: &str) -> Result<BTreeMap<Principal, String>, String> {
     let one = |(name, id): (String, String)| {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let person = Principal::new(&name).map_err(|_| format!("`{key}`: `{name}` is nobody's name"))?;
-        if id.is_empty() || id.len() > 255 || !id.bytes().all(is_plain) {
+        if !is_user(&id) {
             return Err(format!("`{key}`: `{name}` has letters, digits, . _ and -"));
         }
         Ok((person, id))
@@ -496,11 +505,17 @@ impl GitlabSection {
         if group.is_empty() || group.len() > 255 || !group.bytes().all(is_plain) {
             return Err(format!("`group` is a group's path, as team/approvers, or its number: `{group}`"));
         }
+        if let Some(name) = self.added_by.iter().find(|name| !is_user(name)) {
+            return Err(format!(
+                "`added_by` has user names at GitLab, of letters, digits, . _ and -: `{name}`"
+            ));
+        }
         Ok(Gitlab {
             service: service(("url", &self.url), self.ca_file, self.proxy, beside)?,
             token_file: secret_file("token_file", &self.token_file, beside)?,
             group,
             access_level,
+            added_by: self.added_by,
             users: people(self.users, "users")?,
         })
     }

@@ -51,7 +51,8 @@ pub fn import(text: &[u8]) -> Result<Imported, String> {
         let server = string(gitlab, "Server").unwrap_or_default();
         let _ = write!(
             out,
-            "\n[[sink]]\nname = \"approvers\"\n{}[sink.gitlab_group]\nurl = {}\ngroup = {}\ntoken_file = \"gitlab-token\" # GitlabAuthToken\n",
+            "\n[[sink]]\nname = \"approvers\"\n{}[sink.gitlab_group]\nurl = {}\ngroup = {}\ntoken_file = \"gitlab-token\" # GitlabAuthToken\n\
+             # added_by = [\"NAME\"] # the user of that token: whom Deputize has added is removed after the shift then\n",
             schedules(if approver.is_empty() { &names } else { &approver }),
             toml(server.trim_end_matches('/')),
             toml(&string(gitlab, "Group").unwrap_or_default()),

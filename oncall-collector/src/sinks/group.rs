@@ -49,8 +49,9 @@ pub fn write(
     work.keep(memory)?;
     let wanted = Membership { managed, members };
     let change = change(&ldap, group, &wanted, work.apply)?;
+    let stood = std::mem::replace(&mut memory.stood, wanted.members.clone());
     memory.placed = wanted.members;
-    outcome.changes.extend(told(&change, &placed, work));
+    outcome.changes.extend(told(&change, (&placed, &stood), work));
     Ok(())
 }
 
@@ -108,16 +109,17 @@ fn failure(error: ldap::DirectoryError) -> Failure {
     Failure::new(error.to_string().replace("[directory] ", ""))
 }
 
-/// What was done, and what others did to people of ours: who was in without being on call, and who on call was not.
-fn told(change: &Change, placed: &[String], work: &Work<'_>) -> Vec<String> {
+/// What was done, and what others did to people of ours: who was in without being on call, and who on call was not. Whom a
+/// run `placed` that failed may have come in by it or not; who `stood` there was in.
+fn told(change: &Change, (placed, stood): (&[String], &[String]), work: &Work<'_>) -> Vec<String> {
     let (mut lines, is_known) = (Vec::new(), work.before.is_some());
-    let was_placed = |value: &String| placed.iter().any(|one| one.eq_ignore_ascii_case(value));
+    let is_in = |list: &[String], value: &String| list.iter().any(|one| one.eq_ignore_ascii_case(value));
     for value in &change.added {
-        let drift = if is_known && was_placed(value) { "drift: somebody had taken it out; " } else { "" };
+        let drift = if is_known && is_in(stood, value) { "drift: somebody had taken it out; " } else { "" };
         lines.push(format!("{drift}{} {value}", work.would("added", "would add")));
     }
     for value in &change.removed {
-        let drift = if is_known && !was_placed(value) { "drift: somebody had put it in; " } else { "" };
+        let drift = if is_known && !is_in(placed, value) { "drift: somebody had put it in; " } else { "" };
         lines.push(format!("{drift}{} {value}", work.would("removed", "would remove")));
     }
     lines

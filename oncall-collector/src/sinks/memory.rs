@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use policy::Principal;
+use policy::{Principal, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use trust::Owner;
 
@@ -14,10 +14,15 @@ use super::Failure;
 const LARGEST: u64 = 1024 * 1024;
 const MOST: usize = 1_000;
 
+/// For so long what a run saw is what was just before.
+const JUST_BEFORE: Span = Span::hours(24);
+
 /// What is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
+    /// When it was last known who is on call, in seconds since the epoch.
+    pub looked: Option<i64>,
     /// Who was shown by the last run that succeeded.
     pub last: Option<Vec<String>>,
     /// Since when nobody is on call, in seconds since the epoch.
@@ -26,6 +31,8 @@ pub struct Memory {
     pub not_before: Option<i64>,
     /// What was put where it is by us and by nobody else: members of a group, by how it names them.
     pub placed: Vec<String>,
+    /// Which of these are known to have stood there at the end of a run.
+    pub stood: Vec<String>,
     /// What was written last, and how the service shows it.
     pub written: Option<String>,
     /// See `written`.
@@ -75,9 +82,60 @@ impl Memory {
         publish::replace(&path(state, name), 0o640, fill).map_err(Failure::new)
     }
 
+    /// Forgets what is not of just before `at`: somebody else may have told the others meanwhile, as another collector does
+    /// before the turn of this one began (`turn`). Whom we put there, we did put there.
+    pub fn forget_old(&mut self, turn: Option<Timestamp>, at: Timestamp) {
+        let is_recent =
+            |looked: Timestamp| at.since(looked) <= JUST_BEFORE && turn.is_none_or(|begun| looked >= begun);
+        if !self.looked.map(Timestamp::from_unix).is_some_and(is_recent) {
+            let Self { not_before, placed, changes, .. } = std::mem::take(self);
+            *self = Self { not_before, placed, changes, ..Self::default() };
+        }
+        self.looked = Some(at.unix());
+    }
+
     /// Who was shown last, if that is known.
     pub fn people(&self) -> Option<BTreeSet<Principal>> {
         let last = self.last.as_ref()?;
         Some(last.iter().filter_map(|name| Principal::new(name).ok()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_long_ago_or_before_the_turn_is_not_what_was_just_before() {
+        let at = |hours: i64| Timestamp::from_unix(1_795_000_000 + hours * 3600);
+        let known = Memory {
+            looked: Some(at(0).unix()),
+            last: Some(vec!["alice".into()]),
+            empty_since: Some(at(-1).unix()),
+            placed: vec!["7".into()],
+            stood: vec!["7".into()],
+            written: Some("On call: alice".into()),
+            changes: 3,
+            ..Memory::default()
+        };
+        for (turn, now, is_known) in [
+            (None, at(24), true),
+            (None, at(25), false),
+            (Some(at(0)), at(2), true),
+            (Some(at(1)), at(2), false),
+            // A clock that was set back.
+            (None, at(-3), true),
+        ] {
+            let mut memory = known.clone();
+            memory.forget_old(turn, now);
+            assert_eq!(memory.looked, Some(now.unix()));
+            assert_eq!(memory.last.is_some(), is_known, "{turn:?} {now:?}");
+            assert_eq!(memory.empty_since.is_some(), is_known);
+            assert_eq!(memory.written.is_some(), is_known);
+            assert_eq!((memory.placed.len(), memory.changes), (1, 3), "these are of us, whenever that was");
+        }
+        let mut first = Memory { last: known.last, ..Memory::default() };
+        first.forget_old(None, at(0));
+        assert_eq!(first.last, None, "nobody knows when that was");
     }
 }

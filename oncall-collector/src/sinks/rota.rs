@@ -1,11 +1,12 @@
 //! Who is on call now, as sinks take it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
 use ::store::roster;
-use policy::{Ages, Principal, Roster, Timestamp};
+use host::config::OnCall as Sources;
+use policy::{NOTICE, Principal, Roster, Timestamp};
 
 use super::Sink;
 use crate::config::Config;
@@ -18,6 +19,8 @@ pub struct Rota {
     pub roster: Roster,
     /// Who is revoked.
     pub revoked: BTreeSet<Principal>,
+    /// Since when this collector has the turn; nothing, without a fleet.
+    pub turn: Option<Timestamp>,
 }
 
 /// Why there is no rota to tell of.
@@ -66,14 +69,14 @@ impl Rota {
             }
             let roster = roster::read(&syncs.paths.roster, at).map_err(|error| problem(&error))?;
             let revoked = people(&roster).filter(|person| revoked_here(person)).cloned().collect();
-            return Ok(Self { roster, revoked });
+            return Ok(Self { roster, revoked, turn: None });
         }
         let config = Config::load(collector).map_err(|error| problem(&error))?;
         match handed::take(&config.turn, config.patience(), at) {
-            Ok(Handed { roster, revoked }) => {
+            Ok(Handed { roster, revoked, turn }) => {
                 let here = people(&roster).filter(|person| revoked_here(person)).cloned();
                 let revoked = here.chain(revoked).collect();
-                Ok(Self { roster, revoked })
+                Ok(Self { roster, revoked, turn })
             }
             Err(NotHanded::NoTurn) => {
                 Err(RotaError::StandsBy("standing by: this collector does not publish now".into()))
@@ -90,15 +93,16 @@ impl Rota {
         !self.revoked.contains(person) && (!sink.kind.gives_rights() || self.roster.is_eligible(person))
     }
 
-    /// Who is on call for `sink` at `at`; sources are believed for as long as `ages` says.
+    /// Who is on call for `sink` at `at`, by shifts that are believed for as long as `sources` says. Who gets a right by
+    /// it and would say why on a host, because the shift is late, waits until it is known for as long as one in time is.
     ///
     /// # Errors
     /// A schedule of the sink is not known now.
-    pub fn on_call(&self, sink: &Sink, ages: &Ages, at: Timestamp) -> Result<OnCall, Unknown> {
+    pub fn on_call(&self, sink: &Sink, sources: &Sources, at: Timestamp) -> Result<OnCall, Unknown> {
         if !self.roster.clock_holds(at) {
             return Err(Unknown("this host's clock is behind; see `timedatectl`".into()));
         }
-        let mut found = OnCall::default();
+        let (mut found, mut waiting) = (OnCall::default(), BTreeMap::new());
         for wanted in &sink.schedules {
             let known = self.roster.schedules.iter().enumerate();
             let of_sink: Vec<_> = known.filter(|(_, one)| wanted.names(&one.reference)).collect();
@@ -108,7 +112,7 @@ impl Rota {
                 )));
             }
             for (number, schedule) in of_sink {
-                if at >= schedule.believed_until(ages.of(schedule).max_age) {
+                if at >= schedule.believed_until(sources.ages.of(schedule).max_age) {
                     let age = at.since(schedule.synced);
                     return Err(Unknown(format!("{} was read {age} ago", schedule.reference)));
                 }
@@ -117,9 +121,19 @@ impl Rota {
                         && shift.level <= sink.max_escalation_level
                         && shift.window.contains(at)
                 });
-                found.people.extend(now.map(|shift| shift.principal.clone()));
+                let asks =
+                    sink.kind.gives_rights() && sources.late_claims.contains(&schedule.reference.source);
+                for shift in now {
+                    let counts = self.roster.late_at(shift, at).map(|seen| seen.plus(NOTICE));
+                    match counts.filter(|counts| asks && at < *counts) {
+                        None => _ = found.people.insert(shift.principal.clone()),
+                        Some(counts) => _ = waiting.insert(shift.principal.clone(), counts),
+                    }
+                }
             }
         }
+        // Another shift of theirs may be known for longer.
+        waiting.retain(|person, _| !found.people.contains(person));
         let mut leave_out = |why: &str, is_out: &dyn Fn(&Principal) -> bool| {
             let out: Vec<Principal> = found.people.iter().filter(|person| is_out(person)).cloned().collect();
             for person in out {
@@ -131,6 +145,9 @@ impl Rota {
         if sink.kind.gives_rights() {
             leave_out("not eligible by the directory", &|person| !self.roster.is_eligible(person));
         }
+        found.left_out.extend(waiting.into_iter().map(|(person, counts)| {
+            format!("{person} is on call by a late shift, which counts here from {counts}: left out")
+        }));
         Ok(found)
     }
 }

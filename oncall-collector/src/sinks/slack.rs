@@ -21,7 +21,7 @@ pub fn topic(
     let found = answer(&client.get("/conversations.info", &[("channel", &topic.channel)])?)?;
     let old = found.pointer("/channel/topic/value").and_then(Value::as_str);
     let old = old.ok_or_else(|| Failure::new("Slack shows no topic; see `channel`"))?;
-    let (left, right) = match old.split_once(&topic.mark) {
+    let (left, right) = match cut(old, &topic.mark) {
         Some((left, right)) => (left.trim_end(), right.to_string()),
         // What was there before us stays, to the right.
         None if old.trim().is_empty() => ("", String::new()),
@@ -46,6 +46,22 @@ pub fn topic(
     (memory.written, memory.shown) = (Some(new), None);
     outcome.changes.push(format!("{drift}topic set: {text}"));
     Ok(())
+}
+
+/// `topic` at its first mark that is text: what Slack shows as a link, `<address|words>`, is one thing, and any other `<` it
+/// writes as `&lt;`.
+fn cut<'t>(topic: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
+    let mut rest = topic;
+    while let Some(found) = rest.find(['<']).into_iter().chain(rest.find(mark)).min() {
+        let here = rest.get(found..)?;
+        if let Some(right) = here.strip_prefix(mark) {
+            return Some((topic.get(..topic.len() - here.len())?, right));
+        }
+        // One that never ends is no link.
+        let end = here.find('>').map_or(1, |end| end + 1);
+        rest = here.get(end..)?;
+    }
+    None
 }
 
 /// What stands left of the mark: all names, or as many as there is room for beside what is right of it.
@@ -179,6 +195,26 @@ mod tests {
             }
         }
         assert!(said(&["alice"], 245).unwrap_err().why.contains("leaves no room"));
+    }
+
+    #[test]
+    fn a_mark_inside_a_link_is_no_mark() {
+        for (topic, expected) in [
+            ("On call: alice | runbooks", Some(("On call: alice ", " runbooks"))),
+            (
+                "On call: <@U1|alice>, bob | <https://a/b|c> | d",
+                Some(("On call: <@U1|alice>, bob ", " <https://a/b|c> | d")),
+            ),
+            ("<https://wiki.example.com/ops|how we work>", None),
+            ("see <https://a|b>| x", Some(("see <https://a|b>", " x"))),
+            // Slack writes it in another way; a topic that is whole is cut all the same.
+            ("a < b | c", Some(("a < b ", " c"))),
+            ("a <b | c> d", None),
+            ("", None),
+        ] {
+            assert_eq!(cut(topic, "|"), expected, "{topic}");
+        }
+        assert_eq!(cut("é <x·y> ·· z", "··"), Some(("é <x·y> ", " z")));
     }
 
     #[test]

@@ -37,6 +37,23 @@ pub fn check(collector: &Path) -> Said {
     said.exit(code)
 }
 
+/// Checks what is in `file` as the sinks.toml beside `collector`, whoever may write `file`: it is not in its place yet.
+pub fn check_sinks(collector: &Path, file: &Path) -> Said {
+    let sinks = collector.parent().unwrap_or(Path::new("/")).join("sinks.toml");
+    let mut text = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 > LARGEST => {
+            Said::failure(CANNOT_TELL, format_args!("{}: larger than {LARGEST} bytes", file.display()))
+        }
+        Ok(_) => match SinksConfig::parse(&sinks, &text) {
+            Ok(_) => Said::text(format!("{}: accepted", file.display())),
+            Err(problem) => Said::failure(CANNOT_TELL, problem),
+        },
+        Err(error) => Said::failure(CANNOT_TELL, format_args!("{}: {error}", file.display())),
+    }
+}
+
 /// What Deputize's configuration in `file` comes to; it is not written anywhere.
 pub fn import(file: &Path) -> Said {
     let mut text = Vec::new();

@@ -79,21 +79,24 @@ impl EventSection {
 }
 
 impl Events {
-    /// The users by their uids, and what they are called.
-    ///
-    /// # Errors
-    /// This host knows no such user.
-    pub fn uids(&self) -> Result<BTreeMap<u32, String>, String> {
-        let mut uids = BTreeMap::new();
+    /// The users by their uids, and what they are called; and a line for each that this host does not know, or not yet.
+    pub fn uids(&self) -> (BTreeMap<u32, String>, Vec<String>) {
+        let (mut uids, mut problems) = (BTreeMap::new(), Vec::new());
         for user in &self.users {
-            let uid = match user.parse::<u32>() {
-                Ok(uid) => uid,
-                Err(_) => host::accounts::uid_of(user)
-                    .map_err(|error| format!("[event] users: {user}: {error}"))?
-                    .ok_or_else(|| format!("[event] users: this host has no user {user}"))?,
-            };
-            uids.insert(uid, user.clone());
+            match uid(user) {
+                Ok(uid) => _ = uids.insert(uid, user.clone()),
+                Err(problem) => problems.push(problem),
+            }
         }
-        Ok(uids)
+        (uids, problems)
     }
+}
+
+fn uid(user: &str) -> Result<u32, String> {
+    if let Ok(uid) = user.parse() {
+        return Ok(uid);
+    }
+    host::accounts::uid_of(user)
+        .map_err(|error| format!("[event] users: {user}: {error}"))?
+        .ok_or_else(|| format!("[event] users: this host has no user {user}"))
 }

@@ -57,7 +57,7 @@ fn vpn_logins_are_heard_of_whom_root_names() {
     assert_eq!((events.window.map(|window| window.as_seconds()), events.most_a_minute), (Some(600), 600));
     let own = whole("[event]\nusers = [\"0\"]\nwindow = \"none\"\nperson = \"common_name|upper\"\n").unwrap();
     assert_eq!(own.events.as_ref().map(|events| events.window), Some(None));
-    assert_eq!(own.events.unwrap().uids(), Ok([(0, "0".to_string())].into()));
+    assert_eq!(own.events.unwrap().uids(), ([(0, "0".to_string())].into(), vec![]));
     for (section, problem) in [
         ("users = []", ":2: `users` names nobody"),
         ("users = [\"nobody\"]", "give OpenVPN a user of its own"),

@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// So many connections wait; one more is told that the program is busy.
 const WAITING: i32 = 64;
 
+/// How often it is asked who is in `users`, where somebody there is not known.
+const AGAIN: Duration = Duration::from_secs(5);
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The most users who are not heard and about whom a line was written.
@@ -38,9 +41,11 @@ pub struct Listener {
     socket: UnixListener,
     journal: Journal,
     host: String,
+    events: Events,
     /// Who is heard, by uid, and what they are called.
     users: BTreeMap<u32, String>,
-    most: u32,
+    /// When somebody in `users` was last not known to this host.
+    unknown: Option<Instant>,
     minutes: BTreeMap<u32, Minute>,
     strangers: Vec<u32>,
 }
@@ -58,7 +63,17 @@ impl Listener {
     /// # Errors
     /// Why it cannot.
     pub fn open(events: &Events, path: &Path, journal: &Path) -> Result<Self, String> {
-        let users = events.uids()?;
+        // At a boot the directory may come later than this program.
+        let (users, problems) = events.uids();
+        for problem in &problems {
+            complain(
+                PROGRAM,
+                format_args!(
+                    "{problem}, so it is not heard yet; asked again when somebody tells of an event"
+                ),
+            );
+        }
+        let unknown = (!problems.is_empty()).then(Instant::now);
         let kept = Journal::open(journal).map_err(|error| format!("{}: {error}", journal.display()))?;
         if UnixStream::connect(path).is_ok() {
             return Err(format!("{}: another program listens there", path.display()));
@@ -68,8 +83,8 @@ impl Listener {
         })?;
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let host = host.unwrap_or_default();
-        let (most, minutes) = (events.most_a_minute, BTreeMap::new());
-        Ok(Self { socket, journal: kept, host, users, most, minutes, strangers: vec![] })
+        let (events, minutes) = (events.clone(), BTreeMap::new());
+        Ok(Self { socket, journal: kept, host, events, users, unknown, minutes, strangers: vec![] })
     }
 
     /// Answers in a thread of its own, for ever.
@@ -100,6 +115,7 @@ impl Listener {
     /// One event.
     fn take(&mut self, stream: &UnixStream, at: Instant) -> Result<(), String> {
         let peer = getsockopt(stream, PeerCredentials).map_err(|error| error.to_string())?;
+        self.ask_again(peer.uid(), at);
         let teller = self.teller(peer.uid())?;
         let event = Event::parse(&receive(stream, at + PATIENCE)?)?;
         self.judge(peer.uid(), at)?;
@@ -108,6 +124,19 @@ impl Listener {
             complain(PROGRAM, format_args!("an event cannot be kept and is not told: {error}"));
             format!("it cannot be kept: {error}")
         })
+    }
+
+    /// Asks once more who is in `users`, if this uid may be of somebody who was not known.
+    fn ask_again(&mut self, uid: u32, at: Instant) {
+        let is_due = |asked: Instant| at.saturating_duration_since(asked) >= AGAIN;
+        if self.users.contains_key(&uid) || !self.unknown.is_some_and(is_due) {
+            return;
+        }
+        let (users, problems) = self.events.uids();
+        for user in users.values().filter(|user| !self.users.values().any(|known| known == *user)) {
+            complain(PROGRAM, format_args!("[event] users: {user} is known by now, and is heard"));
+        }
+        (self.users, self.unknown) = (users, (!problems.is_empty()).then_some(at));
     }
 
     /// Who this is, if they are heard.
@@ -138,18 +167,24 @@ impl Listener {
             }
             *minute = Minute { began: at, taken: 0, refused: 0 };
         }
-        if minute.taken < self.most {
+        if minute.taken < self.events.most_a_minute {
             minute.taken += 1;
             return Ok(());
         }
         if minute.refused == 0 {
             complain(
                 PROGRAM,
-                format_args!("uid {uid} tells more than `most_a_minute` events ({})", self.most),
+                format_args!(
+                    "uid {uid} tells more than `most_a_minute` events ({})",
+                    self.events.most_a_minute
+                ),
             );
         }
         minute.refused += 1;
-        Err(format!("more than {} events in a minute (`most_a_minute` of [event])", self.most))
+        Err(format!(
+            "more than {} events in a minute (`most_a_minute` of [event])",
+            self.events.most_a_minute
+        ))
     }
 }
 

@@ -7,7 +7,7 @@ use host::said::{CANNOT_TELL, Said};
 use host::secret::Secret;
 
 use super::load;
-use crate::config::{Config, Events};
+use crate::config::Config;
 
 /// The longest text that is looked at, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -35,9 +35,7 @@ pub fn run(path: &Path, text: Option<&Path>) -> Said {
             problems.extend(problem.map(|problem| format!("channel {}: {problem}", channel.name)));
         }
     }
-    if let Some(Err(problem)) = config.events.as_ref().map(Events::uids) {
-        problems.push(problem);
-    }
+    problems.extend(config.events.iter().flat_map(|events| events.uids().1));
     let unseen =
         config.files.iter().filter(|file| !file.to_string_lossy().contains('*')).filter_map(|file| {
             let error = std::fs::metadata(file).err()?;

@@ -99,6 +99,12 @@ fn what_does_not_hold_is_an_error_with_its_line() {
             "`access_level` is guest, reporter or developer: `owner`",
         ),
         (
+            sink(
+                "gitlab_group = { url = 'https://g.example', group = 'a', token_file = 't', added_by = ['a b'] }",
+            ),
+            "`added_by` has user names at GitLab",
+        ),
+        (
             sink("webhook = { url = 'https://me:geheim@x.example/a', secret_file = 's' }"),
             "`url` is https:// and a host",
         ),

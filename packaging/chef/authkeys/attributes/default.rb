@@ -13,6 +13,9 @@ default['authkeys']['collector'] = {}
 # notify.toml, with the names that it has there. Not empty: this host tells people and channels what records say.
 default['authkeys']['notify'] = {}
 
+# sinks.toml, with the names that it has there. Not empty: this host tells others who is on call.
+default['authkeys']['sinks'] = {}
+
 # The version of the packages to have; nil: the newest at first, and then what is there.
 default['authkeys']['version'] = nil
 

@@ -16,7 +16,7 @@ module Authkeys
       nss = node['authkeys']['config'].key?('nss') if nss.nil?
       names = authkeys_all_packages
       names -= [names[2]] unless nss
-      names -= ['oncall-collector'] if node['authkeys']['collector'].empty?
+      names -= ['oncall-collector'] if node['authkeys']['collector'].empty? && node['authkeys']['sinks'].empty?
       names -= ['oncall-notify'] if node['authkeys']['notify'].empty?
       names
     end

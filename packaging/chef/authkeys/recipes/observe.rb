@@ -36,6 +36,8 @@ end
 
 include_recipe 'authkeys::collector' unless node['authkeys']['collector'].empty?
 
+include_recipe 'authkeys::sinks' unless node['authkeys']['sinks'].empty?
+
 include_recipe 'authkeys::notify' unless node['authkeys']['notify'].empty?
 
 # What nobody writes any more would be read for ever.

@@ -32,7 +32,8 @@ package authkeys_all_packages.reverse do
 end
 
 %w[
-  /etc/authkeys /var/lib/authkeys /var/lib/oncall-cache /var/lib/oncall-collector /var/lib/oncall-notify
+  /etc/authkeys /var/lib/authkeys /var/lib/oncall-cache /var/lib/oncall-grant-accept /var/lib/oncall-collector
+  /var/lib/oncall-sink /var/lib/oncall-notify
   /var/cache/authkeys /var/log/authkeys /run/authkeys
 ].each do |path|
   directory path do
