@@ -10,7 +10,7 @@ use host::output::complain;
 use policy::Timestamp;
 
 use crate::PROGRAM;
-use crate::channels::{Attempts, BETWEEN, Failure};
+use crate::channels::{Attempts, BETWEEN, Failure, carries_many};
 use crate::config::{Channel, People};
 use crate::notice::Notice;
 use crate::spool::{Entry, Spool};
@@ -27,6 +27,9 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 const FEW: usize = 3;
 const LONGEST_PAUSE_OF_FEW: Duration = Duration::from_secs(30);
 
+/// The most that one attempt carries.
+const MOST_AT_ONCE: usize = 64;
+
 /// The most of those that fail by themselves of which is known since when.
 const MOST_APART: usize = 10_000;
 
@@ -41,6 +44,8 @@ pub struct Courier {
 #[derive(Default)]
 struct Health {
     failures: u32,
+    /// So many were delivered since it failed last, or since the beginning.
+    well: usize,
     /// Those that failed by themselves since the last one that was delivered.
     row: BTreeSet<String>,
     apart: BTreeMap<String, Tries>,
@@ -72,39 +77,71 @@ impl Courier {
     fn run(&self) {
         let (mut health, attempts) = (Health::default(), Attempts::default());
         loop {
-            let (number, entry) = self.spool.take(|notice| is_old(&self.channel, notice, now()));
-            let outcome = attempts.deliver(&self.channel, &self.people, &entry);
-            let outcome = match outcome {
-                Ok(()) => {
-                    health.went_well(&self.channel.name, &entry.lot(number));
-                    self.spool.done(number)
+            let taken = self.take(&health);
+            let entries: Vec<Entry> = taken.iter().map(|(_, entry)| entry.clone()).collect();
+            let outcomes = attempts.deliver(&self.channel, &self.people, &entries);
+            let mut later = None;
+            let (mut unsent, mut unkept) = (Vec::new(), Ok(()));
+            for ((number, entry), outcome) in taken.into_iter().zip(outcomes) {
+                if let Err(Failure::Later(why, after)) = outcome {
+                    later = Some((why, after));
+                    unsent.push(number);
+                } else {
+                    unkept = unkept.and(self.settle(number, entry, outcome, &mut health));
                 }
-                Err(Failure::Never(why)) => {
-                    self.say(format_args!("notice {} is not delivered: {why}", entry.notice.id()));
-                    health.apart.remove(&entry.lot(number));
-                    self.spool.done(number)
-                }
-                Err(Failure::Rest(rest, why)) => {
-                    health.went_well(&self.channel.name, &entry.lot(number));
-                    let rest = Entry { recipient: rest.join(&BETWEEN.to_string()), ..entry };
-                    // If it cannot be written, all of them get it again.
-                    let written = self.spool.write(number, &rest).and_then(|()| self.spool.sync());
-                    self.apart(number, &rest, &why, &mut health).and(written)
-                }
-                Err(Failure::Apart(why)) => self.apart(number, &entry, &why, &mut health),
-                Err(Failure::Later(why, after)) => {
-                    self.spool.put_back(number);
-                    health.failed(&self.channel.name, &why, self.spool.len());
-                    host::child::pause(health.pause(after));
-                    Ok(())
-                }
-            };
-            if let Err(error) = outcome {
+            }
+            // In their order, before all that wait.
+            unsent.iter().rev().for_each(|number| self.spool.put_back(*number));
+            if let Some((why, after)) = later {
+                health.failed(&self.channel.name, &why, self.spool.len());
+                host::child::pause(health.pause(after));
+            }
+            if let Err(error) = unkept {
                 self.say(format_args!(
                     "a delivered notice cannot be removed and will be told again: {error}"
                 ));
                 host::child::pause(LONGEST_PAUSE);
             }
+        }
+    }
+
+    /// What is told next. After a failure that is one, then twice as many each time: where one is in the way, those before
+    /// it are not sent again with it for ever.
+    fn take(&self, health: &Health) -> Vec<(u64, Entry)> {
+        let is_old = |notice: &Notice| is_old(&self.channel, notice, now());
+        let mut taken = vec![self.spool.take(is_old)];
+        if carries_many(&self.channel.kind) {
+            taken.extend(self.spool.take_more(health.at_once().saturating_sub(1), is_old));
+        }
+        taken
+    }
+
+    /// What an attempt came to for one that is not simply tried again.
+    fn settle(
+        &self,
+        number: u64,
+        entry: Entry,
+        outcome: Result<(), Failure>,
+        health: &mut Health,
+    ) -> std::io::Result<()> {
+        match outcome {
+            Ok(()) | Err(Failure::Later(..)) => {
+                health.went_well(&self.channel.name, &entry.lot(number));
+                self.spool.done(number)
+            }
+            Err(Failure::Never(why)) => {
+                self.say(format_args!("notice {} is not delivered: {why}", entry.notice.id()));
+                health.apart.remove(&entry.lot(number));
+                self.spool.done(number)
+            }
+            Err(Failure::Rest(rest, why)) => {
+                health.went_well(&self.channel.name, &entry.lot(number));
+                let rest = Entry { recipient: rest.join(&BETWEEN.to_string()), ..entry };
+                // If it cannot be written, all of them get it again.
+                let written = self.spool.write(number, &rest).and_then(|()| self.spool.sync());
+                self.apart(number, &rest, &why, health).and(written)
+            }
+            Err(Failure::Apart(why)) => self.apart(number, &entry, &why, health),
         }
     }
 
@@ -147,6 +184,7 @@ impl Health {
             complain(PROGRAM, format_args!("channel {name}: delivers again"));
         }
         self.failures = 0;
+        self.well = self.well.saturating_add(1);
         self.row.clear();
         self.apart.remove(lot);
         self.delivered = Some(Instant::now());
@@ -180,6 +218,12 @@ impl Health {
             complain(PROGRAM, format_args!("channel {name}: {why}; it is tried again, waiting: {waiting}"));
         }
         self.failures = self.failures.saturating_add(1);
+        self.well = 0;
+    }
+
+    /// How many are told by one attempt, where that carries many.
+    fn at_once(&self) -> usize {
+        self.well.saturating_add(1).min(MOST_AT_ONCE)
     }
 
     /// How long to wait: as the service says, or longer each time.
@@ -195,7 +239,13 @@ fn grown(failures: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Config;
+    use crate::notice::One;
 
     #[test]
     fn pauses_grow_and_end() {
@@ -205,6 +255,19 @@ mod tests {
         assert_eq!(pause(4_000, None), LONGEST_PAUSE);
         assert_eq!(pause(1, Some(Duration::from_secs(30))), Duration::from_secs(30));
         assert_eq!(pause(9, Some(Duration::from_secs(86_400))), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn after_a_failure_one_is_told_and_then_more_each_time() {
+        let mut health = Health::default();
+        let mut told = Vec::new();
+        for _ in 0..9 {
+            told.push(health.at_once());
+            (0..health.at_once()).for_each(|_| health.went_well("c", "#1"));
+        }
+        assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        health.failed("c", "why", 1);
+        assert_eq!(health.at_once(), 1);
     }
 
     #[test]
@@ -226,5 +289,57 @@ mod tests {
         assert_eq!(health.row.len(), 2, "two fail, and the channel does not");
         health.went_well("c", "bob");
         assert!(health.row.is_empty() && !health.apart.contains_key("bob"));
+    }
+    /// Serves one connection, and hands over the numbers of the notices in it: of all that is sent, or of what comes before
+    /// it closes in the middle.
+    fn serve(server: &TcpListener, to_its_end: bool) -> Vec<u64> {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut taken = Vec::new();
+        if to_its_end {
+            stream.read_to_end(&mut taken).unwrap();
+        } else {
+            // What is not read when it closes is known not to have come.
+            let mut byte = [0];
+            while stream.peek(&mut byte).unwrap() == 0 {}
+        }
+        let text = String::from_utf8(taken).unwrap();
+        let numbers =
+            text.split("number=\"").skip(1).map(|rest| rest.split('"').next().unwrap().parse().unwrap());
+        numbers.collect()
+    }
+
+    #[test]
+    fn many_go_over_one_connection_in_their_order_and_again_where_it_broke() {
+        let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!(
+            "files = ['/srv/records']\n[[channel]]\nname = 'siem'\nsyslog = {{ server = '127.0.0.1:{port}', transport = 'tcp' }}\n"
+        );
+        let config = Config::parse(Path::new("/etc/authkeys/notify.toml"), text.as_bytes()).unwrap();
+        let spool = Arc::new(Spool::open(directory.path(), 1_000, 0).unwrap());
+        let numbers: Vec<u64> = (0..200).collect();
+        for number in &numbers {
+            let fields = [("number".to_string(), number.to_string())].into();
+            let notice = Notice::One(One { id: format!("{number:016x}"), at: now().unix(), fields });
+            let entry = Entry { covers: vec![], recipient: String::new(), notice };
+            spool.write(*number, &entry).unwrap();
+        }
+        spool.enqueue(&numbers);
+        let (channel, people) = (config.channels[0].clone(), config.people.clone());
+        Courier { channel, people, spool: Arc::clone(&spool) }.start().unwrap();
+        let mut taken = serve(&server, true);
+        assert_eq!(taken, [0]);
+        assert_eq!(serve(&server, false), [0; 0]);
+        let mut connections = 2;
+        while taken.len() < numbers.len() {
+            taken.extend(serve(&server, true));
+            connections += 1;
+        }
+        assert_eq!(taken, numbers, "none is lost, and none came twice");
+        assert!(connections < 15, "{connections}");
+        while spool.len() > 0 {
+            host::child::pause(Duration::from_millis(5));
+        }
     }
 }

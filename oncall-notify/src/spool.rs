@@ -65,8 +65,6 @@ struct Queue {
     waiting: VecDeque<u64>,
     /// What waits apart, by [`Entry::lot`].
     apart: BTreeMap<String, Apart>,
-    /// What is being delivered.
-    taken: Option<u64>,
     /// Was the last attempt good, or is there none yet?
     is_well: bool,
 }
@@ -130,7 +128,7 @@ impl Spool {
             }
         }
         let waiting = numbers.into_iter().collect();
-        *spool.lock() = Queue { waiting, apart: BTreeMap::new(), taken: None, is_well: true };
+        *spool.lock() = Queue { waiting, apart: BTreeMap::new(), is_well: true };
         Ok(spool)
     }
 
@@ -252,6 +250,23 @@ impl Spool {
         }
     }
 
+    /// Takes those that wait behind what was taken, in their order and `most` of them, up to one that is told with others or
+    /// apart. None is waited for.
+    pub fn take_more(&self, most: usize, is_old: impl Fn(&Notice) -> bool) -> Vec<(u64, Entry)> {
+        let mut queue = self.lock();
+        let mut more = Vec::new();
+        while more.len() < most
+            && let Some(number) = queue.waiting.front().copied()
+            && let Ok(entry) = self.read(number)
+            && !is_old(&entry.notice)
+            && !queue.apart.contains_key(&entry.lot(number))
+        {
+            queue.waiting.pop_front();
+            more.push((number, entry));
+        }
+        more
+    }
+
     /// Waits until one may be tried.
     fn some<'q>(&self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
         loop {
@@ -272,7 +287,6 @@ impl Spool {
 
     fn taken(&self, mut queue: MutexGuard<'_, Queue>, number: u64, entry: Entry) -> (u64, Entry) {
         queue.waiting.retain(|other| *other != number);
-        queue.taken = Some(number);
         (number, entry)
     }
 
@@ -282,7 +296,7 @@ impl Spool {
     /// Its file stays, and it will be told again.
     pub fn done(&self, number: u64) -> io::Result<()> {
         let mut queue = self.lock();
-        (queue.taken, queue.is_well) = (None, true);
+        queue.is_well = true;
         drop(queue);
         self.changed.notify_all();
         self.remove_file(number)
@@ -293,7 +307,7 @@ impl Spool {
     pub fn put_back(&self, number: u64) {
         let mut queue = self.lock();
         queue.waiting.push_front(number);
-        (queue.taken, queue.is_well) = (None, false);
+        queue.is_well = false;
         drop(queue);
         self.changed.notify_all();
     }
@@ -305,7 +319,7 @@ impl Spool {
         let apart = queue.apart.entry(entry.lot(number)).or_insert_with(|| Apart { until, numbers: vec![] });
         apart.until = until;
         apart.numbers.insert(0, number);
-        (queue.taken, queue.is_well) = (None, false);
+        queue.is_well = false;
         drop(queue);
         self.changed.notify_all();
     }
@@ -503,6 +517,29 @@ mod tests {
             spool.done(number).unwrap();
         }
         assert_eq!(told, 40);
+    }
+
+    #[test]
+    fn those_behind_one_are_taken_with_it_in_their_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path(), 100, 0).unwrap();
+        fill(&spool, 0..9);
+        let is_old = |notice: &Notice| notice.at() == 5;
+        let numbers = |taken: Vec<(u64, Entry)>| taken.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+        assert_eq!(spool.take(is_old).0, 0);
+        assert_eq!(numbers(spool.take_more(2, is_old)), [1, 2]);
+        // What failed is first again, before those behind it.
+        for number in [2, 1, 0] {
+            spool.put_back(number);
+        }
+        assert_eq!(spool.take(is_old).0, 0);
+        assert_eq!(numbers(spool.take_more(99, is_old)), [1, 2, 3, 4], "the next one is told with others");
+        assert_eq!(spool.len(), 4);
+        let (number, entry) = spool.take(is_old);
+        assert_eq!(number, 5);
+        spool.put_apart(number, &entry, Instant::now() + Duration::from_secs(3_600));
+        assert_eq!(numbers(spool.take_more(99, |_| false)), [6, 7, 8]);
+        assert!(spool.take_more(99, |_| false).is_empty());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use policy::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, LIMIT, Message, facts, stream};
+use super::stream::Stream;
+use super::{Failure, LIMIT, Message, facts};
 use crate::config::{Gelf, Transport};
 use crate::notice::Notice;
 use crate::words::cut;
@@ -14,14 +15,16 @@ const LARGEST_DATAGRAM: usize = 8_192;
 /// Severity notice, as syslog counts.
 const LEVEL: u8 = 5;
 
-/// Sends it.
-pub fn deliver(gelf: &Gelf, message: &Message<'_>) -> Result<(), Failure> {
+/// Where it goes, if not by datagrams.
+pub fn stream(gelf: &Gelf) -> Option<Stream<'_>> {
+    (gelf.transport != Transport::Udp).then_some(Stream { host: &gelf.host, port: gelf.port, ca_file: None })
+}
+
+/// A message there, with its end.
+pub fn framed(message: &Message<'_>) -> Vec<u8> {
     let mut body = body(message).to_string().into_bytes();
-    if gelf.transport == Transport::Udp {
-        return datagram(gelf, &body);
-    }
     body.push(0);
-    stream::send(&gelf.host, gelf.port, None, &body)
+    body
 }
 
 fn body(message: &Message<'_>) -> Value {
@@ -55,9 +58,11 @@ fn body(message: &Message<'_>) -> Value {
     Value::Object(body)
 }
 
-fn datagram(gelf: &Gelf, body: &[u8]) -> Result<(), Failure> {
+/// Sends it as a datagram.
+pub fn datagram(gelf: &Gelf, message: &Message<'_>) -> Result<(), Failure> {
+    let body = body(message).to_string().into_bytes();
     if body.len() > LARGEST_DATAGRAM {
         return Err(Failure::never("it is larger than a datagram of 8192 bytes; use tcp"));
     }
-    Ok(tls::send_datagram(&gelf.host, gelf.port, body, LIMIT)?)
+    Ok(tls::send_datagram(&gelf.host, gelf.port, &body, LIMIT)?)
 }

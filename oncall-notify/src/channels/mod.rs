@@ -1,4 +1,4 @@
-//! Delivering one notice by a channel. Each kind has a file, and knows no other.
+//! Delivering notices by a channel. Each kind has a file, and knows no other.
 
 mod gelf;
 mod mail;
@@ -20,6 +20,7 @@ use host::secret::Secret;
 use http::{Client, HttpError, Reply, RetryAfter, Route};
 use serde_json::{Value, json};
 
+use self::stream::Stream;
 use crate::config::{Channel, Kind, People};
 use crate::notice::{Notice, instant};
 use crate::spool::Entry;
@@ -101,21 +102,19 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Delivers what waits.
-    ///
-    /// # Errors
-    /// Why it was not delivered.
-    pub fn deliver(&self, channel: &Channel, people: &People, entry: &Entry) -> Result<(), Failure> {
-        let (channel, people, entry) = (channel.clone(), people.clone(), entry.clone());
-        self.within(WHOLE, move || deliver(&channel, &people, &entry))
+    /// Delivers these, more than one where [`carries_many`]; what became of each.
+    pub fn deliver(&self, channel: &Channel, people: &People, entries: &[Entry]) -> Vec<Result<(), Failure>> {
+        let (channel, people, sent) = (channel.clone(), people.clone(), entries.to_vec());
+        let attempt = move || Ok(deliver(&channel, &people, &sent));
+        self.within(WHOLE, attempt).unwrap_or_else(|failure| vec![Err(failure); entries.len()])
     }
 
     /// Does it in a thread of its own, and waits for so long.
-    fn within(
+    fn within<T: Send + 'static>(
         &self,
         limit: Duration,
-        attempt: impl FnOnce() -> Result<(), Failure> + Send + 'static,
-    ) -> Result<(), Failure> {
+        attempt: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let running = Arc::clone(&self.running);
         if running.load(Ordering::Relaxed) >= MOST_LEFT {
             return Err(Failure::later("attempts from before have no end yet"));
@@ -139,15 +138,46 @@ impl Attempts {
     }
 }
 
-fn deliver(channel: &Channel, people: &People, entry: &Entry) -> Result<(), Failure> {
-    let message = message(channel, people, entry)?;
-    match &channel.kind {
-        Kind::Slack(slack) => slack::deliver(slack, &message),
-        Kind::Mail(mail) => mail::deliver(mail, &message),
-        Kind::Webhook(webhook) => webhook::deliver(webhook, &message),
-        Kind::PagerDuty(pagerduty) => pagerduty::deliver(pagerduty, &message),
-        Kind::Gelf(gelf) => gelf::deliver(gelf, &message),
-        Kind::Syslog(syslog) => syslog::deliver(syslog, &message),
+/// Does one attempt carry many notices, over one connection?
+pub fn carries_many(kind: &Kind) -> bool {
+    stream_of(kind).is_some()
+}
+
+/// Where a stream of messages goes, which is not answered.
+fn stream_of(kind: &Kind) -> Option<Stream<'_>> {
+    match kind {
+        Kind::Syslog(syslog) => Some(syslog::stream(syslog)),
+        Kind::Gelf(gelf) => gelf::stream(gelf),
+        Kind::Slack(_) | Kind::Mail(_) | Kind::Webhook(_) | Kind::PagerDuty(_) => None,
+    }
+}
+
+fn deliver(channel: &Channel, people: &People, entries: &[Entry]) -> Vec<Result<(), Failure>> {
+    let messages = entries.iter().map(|entry| message(channel, people, entry));
+    match stream_of(&channel.kind) {
+        Some(stream) => stream.send(messages.map(|message| framed(&channel.kind, &message?)).collect()),
+        None => messages.map(|message| tell(&channel.kind, &message?)).collect(),
+    }
+}
+
+/// A message as it is in a stream.
+fn framed(kind: &Kind, message: &Message<'_>) -> Result<Vec<u8>, Failure> {
+    match kind {
+        Kind::Syslog(_) => syslog::framed(message),
+        Kind::Gelf(_) => Ok(gelf::framed(message)),
+        Kind::Slack(_) | Kind::Mail(_) | Kind::Webhook(_) | Kind::PagerDuty(_) => Ok(vec![]),
+    }
+}
+
+/// Tells one message that is no part of a stream.
+fn tell(kind: &Kind, message: &Message<'_>) -> Result<(), Failure> {
+    match kind {
+        Kind::Slack(slack) => slack::deliver(slack, message),
+        Kind::Mail(mail) => mail::deliver(mail, message),
+        Kind::Webhook(webhook) => webhook::deliver(webhook, message),
+        Kind::PagerDuty(pagerduty) => pagerduty::deliver(pagerduty, message),
+        Kind::Gelf(gelf) => gelf::datagram(gelf, message),
+        Kind::Syslog(_) => Ok(()),
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use ::syslog::{Facility, Formatter5424, LogFormat, Severity};
 
-use super::{Failure, Message, stream};
+use super::stream::Stream;
+use super::{Failure, Message};
 use crate::config::{Syslog, Transport};
 use crate::notice::Notice;
 
@@ -15,12 +16,16 @@ const ELEMENT: &str = "authkeys@32473";
 /// The message's number, which the formatter wants: of no meaning.
 const MESSAGE: u32 = 1;
 
-/// Sends it.
-pub fn deliver(syslog: &Syslog, message: &Message<'_>) -> Result<(), Failure> {
-    let line = line(message).map_err(Failure::never)?;
-    let framed = format!("{} {line}", line.len());
+/// Where it goes.
+pub fn stream(syslog: &Syslog) -> Stream<'_> {
     let ca_file: Option<&Path> = (syslog.transport == Transport::Tls).then_some(&syslog.ca_file);
-    stream::send(&syslog.host, syslog.port, ca_file, framed.as_bytes())
+    Stream { host: &syslog.host, port: syslog.port, ca_file }
+}
+
+/// A message there, with its length before it.
+pub fn framed(message: &Message<'_>) -> Result<Vec<u8>, Failure> {
+    let line = line(message).map_err(Failure::never)?;
+    Ok(format!("{} {line}", line.len()).into_bytes())
 }
 
 fn line(message: &Message<'_>) -> Result<String, String> {

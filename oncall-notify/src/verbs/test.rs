@@ -27,8 +27,10 @@ pub fn run(path: &Path, name: &str, person: Option<&str>, now: Timestamp) -> Sai
     let notice = Notice::One(sample(person.unwrap_or("nobody"), now));
     let recipient = crate::channels::recipient(channel, &notice);
     let entry = Entry { covers: vec![], recipient, notice };
-    match Attempts::default().deliver(channel, &config.people, &entry) {
-        Ok(()) => Said::text(format!("channel {name}: delivered notice {}", entry.notice.id())),
+    let id = entry.notice.id().to_string();
+    let outcome = Attempts::default().deliver(channel, &config.people, &[entry]).pop();
+    match outcome.unwrap_or(Ok(())) {
+        Ok(()) => Said::text(format!("channel {name}: delivered notice {id}")),
         Err(Failure::Later(why, _) | Failure::Apart(why) | Failure::Rest(_, why) | Failure::Never(why)) => {
             Said::failure(1, format_args!("channel {name}: not delivered: {why}"))
         }
