@@ -80,6 +80,22 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
             "/usr/libexec/authkeys/pam-probe",
             Fix,
         ),
+        case(
+            "rm /usr/share/authkeys/canary/sudo",
+            "warning canary",
+            "/usr/share/authkeys/canary/sudo",
+            Advice(
+                "install the suite again",
+                "cp /run/suite/source/packaging/pam/canary/sudo /usr/share/authkeys/canary/",
+            ),
+        ),
+        // It has every function that libpam looks for, and lets everybody in; the stacks with it are as they should be.
+        case(
+            "cd /usr/lib/*/security && mv pam_oncall.so pam_kept.so && cp pam_permit.so pam_oncall.so",
+            "open canary",
+            "/usr/share/authkeys/canary/sudo",
+            Advice("find out who changed", "cd /usr/lib/*/security && mv pam_kept.so pam_oncall.so"),
+        ),
         case("gpasswd -d oncall-cache authkeys", "warning membership", "/etc/group", Fix),
         case("gpasswd -d authkeys-sync authkeys", "warning membership", "/etc/group", Fix),
         case("usermod -a -G authkeys-sync dave", "warning membership", "/etc/group", Fix),

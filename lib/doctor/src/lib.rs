@@ -490,6 +490,7 @@ impl<'a> Host<'a> {
             let tried = ways_in::tried(&ways, &tries);
             Proof::keep(&tried, self.now);
             findings.extend(ways_in::when_tried(tried));
+            findings.extend(ways_in::canary::check(self.known, self.now));
         }
         findings.extend(ways_in::when_on_call(&ways));
         findings.extend(ways_in::now(&ways, root_by_ssh));

@@ -32,12 +32,21 @@ const STACKS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 /// # Errors
 /// The helper is missing or could be written by others, or did not answer in ten seconds; in words.
 pub fn ask(service: &str, user: &str, item: &str) -> Result<(i32, String), String> {
+    ask_by(service, user, &[item])
+}
+
+/// The same with several words for the helper, such as where the stack is.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_by(service: &str, user: &str, items: &[&str]) -> Result<(i32, String), String> {
     let failed = |what: &str| format!("{PROBE} {service} {user}: {what}");
     trust::open(Path::new(PROBE), Owner::Root).map_err(|refusal| refusal.to_string())?;
     let start = Instant::now();
     let end = start.checked_add(PATIENCE).unwrap_or(start);
-    let mut child = Child::start(Path::new(PROBE), &[service, user, item], &[])
-        .map_err(|error| failed(&error.to_string()))?;
+    let words = [&[service, user], items].concat();
+    let mut child =
+        Child::start(Path::new(PROBE), &words, &[]).map_err(|error| failed(&error.to_string()))?;
     let said = child.listen(end, 4096).map_err(|trouble| match trouble {
         Trouble::Late => failed(&format!("its stack did not answer within {} s", PATIENCE.as_secs())),
         Trouble::Endless => failed("said more than an answer"),
