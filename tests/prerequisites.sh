@@ -62,6 +62,7 @@ need /usr/sbin/postfix postfix
 need prometheus-alertmanager prometheus-alertmanager
 need nft nftables
 need "$(echo /usr/lib/*/rsyslog/omrelp.so)" rsyslog-relp
+need /usr/lib/systemd/systemd-journal-remote systemd-journal-remote
 need /usr/sbin/openvpn openvpn
 need ruby ruby
 need rubocop rubocop

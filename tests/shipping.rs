@@ -1,5 +1,5 @@
-//! Records on their way to a log server, as docs/audit.md sets it up: rsyslog with RELP over TLS. The
-//! server is killed and comes back: nothing is lost, and what arrives is in order.
+//! Records on their way to a log server, as docs/audit.md sets it up: rsyslog with RELP over TLS, and the journal over HTTPS.
+//! The server is killed and comes back: nothing is lost, and what rsyslog brings is in order.
 
 use std::collections::BTreeSet;
 
@@ -125,4 +125,48 @@ fn what_rsyslog_ships_arrives_whole_and_in_order_whatever_becomes_of_the_server(
     assert!(code == Some(1) && said.contains("testhost: 1 record is missing between number 6 ("), "{said}");
     let (code, said) = report(&suite, "testhost\nother sender=127.0.0.1\n");
     assert!(code == Some(1) && said.contains(" records of testhost came from 127.0.0.1, "), "{said}");
+}
+
+/// journald's part: what the unit of the page copies into the journal stands in one, in the form in which journald has it.
+const JOURNALD: &str = r#"
+mkdir -p /var/log/journal/own && tail -n +1 -F /var/log/authkeys/decisions.jsonl | while IFS= read -r line; do
+    printf '__REALTIME_TIMESTAMP=%s000\n__MONOTONIC_TIMESTAMP=%s0000\n_BOOT_ID=%s\nSYSLOG_IDENTIFIER=authkeys-record\nMESSAGE=%s\n\n' \
+        "$(date +%s%3N)" "$(cut -d ' ' -f 1 /proc/uptime | tr -d .)" "$(tr -d - </proc/sys/kernel/random/boot_id)" "$line"
+done | /usr/lib/systemd/systemd-journal-remote --split-mode=none --output=/var/log/journal/own/system.journal -
+"#;
+
+/// As its unit starts it, and again after a failure.
+const UPLOAD: &str = "while :; do /usr/lib/systemd/systemd-journal-upload --save-state --directory=/var/log/journal/own; sleep 1; done";
+
+fn journal_remote(suite: &Suite) {
+    let start = "echo $$ >/run/remote.pid; exec /usr/lib/systemd/systemd-journal-remote --listen-https=127.0.0.1:19532 --output=/var/log/journal/remote/";
+    suite.host.daemon(&["sh", "-c", start], "/var/log/remote.log");
+    suite.host.wait_for_port(19532);
+}
+
+#[test]
+fn what_the_journal_ships_arrives_whole_whatever_becomes_of_the_server() {
+    let suite = site();
+    suite.host.write("/etc/systemd/journal-upload.conf", block("[Upload]"), 0o644);
+    suite.host.write("/etc/systemd/journal-remote.conf", block("[Remote]"), 0o644);
+    suite.host.must("mkdir -p /var/log/journal/remote /var/lib/systemd/journal-upload /srv/records");
+    write(&suite, 3);
+    journal_remote(&suite);
+    suite.host.daemon(&["sh", "-c", JOURNALD], "/var/log/journald.log");
+    wait_until("there is a journal", || suite.host.path("/var/log/journal/own/system.journal").exists());
+    suite.host.daemon(&["sh", "-c", UPLOAD], "/var/log/upload.log");
+    // As the page takes the records out of the journal.
+    let take_out = block("cd /var/log/journal/remote");
+    let all_there = |suite: &Suite| {
+        suite.host.must(&format!("if ls /var/log/journal/remote/*.journal 2>/dev/null; then {take_out} fi"));
+        arrived(suite, "/srv/records") == numbers(suite)
+    };
+    wait_until("the first records are there", || all_there(&suite));
+    kill(&suite, "KILL", "/run/remote.pid");
+    write(&suite, 5);
+    journal_remote(&suite);
+    wait_until("all that was written meanwhile is there", || all_there(&suite));
+
+    let (code, said) = report(&suite, "testhost sender=127.0.0.1\n");
+    assert!(code == Some(0) && said.contains("records of 1 of them are here"), "{said}");
 }
