@@ -41,9 +41,10 @@ fn told(suite: &Suite) -> Told {
     let metrics = suite.host.read("/run/metrics/oncall-cache.prom");
     let metric =
         |name: &str| metrics.lines().find_map(|line| line.strip_prefix(&format!("oncall_cache_{name} ")));
-    let last = suite.host.must("tail -n 1 /var/log/authkeys/decisions.jsonl");
+    // The doctor's canaries write records after it.
+    let last =
+        suite.host.must("grep '\"phase\":\"heartbeat\"' /var/log/authkeys/decisions.jsonl | tail -n 1");
     let last: Value = serde_json::from_str(&last).expect("a record");
-    assert_eq!(last["phase"], "heartbeat", "{last}");
     Told {
         doctor: doctor.collect(),
         as_signed: metric("policy_as_signed").map(String::from),
@@ -85,10 +86,10 @@ fn nobody_is_locked_out(suite: &Suite) {
 /// Signs what runs, as an approver does at a desk, by ssh-keygen alone.
 fn sign(suite: &Suite, number: u64) {
     suite.host.must(&format!(
-        "cp {CONFIG} /root/config.toml && cd /root && rm -f policy policy.sig && \
+        "cp {CONFIG} /root/config.toml && cd /root && \
          oncall-cache policy show --config config.toml --number {number} >policy && \
-         ssh-keygen -q -Y sign -n policy@authkeys -f carol policy && \
-         cat policy policy.sig >/etc/authkeys/policy.sig"
+         ssh-keygen -q -Y sign -n policy@authkeys -f carol <policy >armour && \
+         cat policy armour >/etc/authkeys/policy.sig"
     ));
 }
 
@@ -128,7 +129,39 @@ fn a109_a_policy_that_is_not_as_signed_is_told_and_nobody_is_locked_out() {
     suite.host.must("cp /root/signers /etc/authkeys/policy-signers");
     is_signed(&suite, 7);
 
-    // A label, and a setting, that nobody signed.
+    // A link, which a command would follow, is to be removed.
+    suite.host.must("cd /etc/authkeys && rm policy.sig && ln -s /root/7.sig policy.sig");
+    let linked = text(&suite.host.sh("oncall-cache doctor"));
+    assert!(
+        linked.contains("remove it and bring the right file again")
+            && !linked.contains("# chown root:root /etc/authkeys/policy.sig"),
+        "{linked}"
+    );
+    suite.host.must("cd /etc/authkeys && rm policy.sig && cp /root/7.sig policy.sig");
+    // Whoever is not root does not know what was in force; a mark that is broken is told, and stays.
+    let shown = text(&suite.run_as("nobody", "oncall-cache policy show"));
+    assert!(
+        shown.contains("# signed: number 7 of ") && shown.contains("as far as this user may know"),
+        "{shown}"
+    );
+    let seen = "/var/log/authkeys/policy-seen";
+    suite
+        .host
+        .must(&format!("cp {seen} /root/seen && echo nine >{seen} && oncall-cache watch --again-after 1"));
+    assert_eq!(suite.host.must(&format!("cat {seen}")), "nine\n");
+    let broken = told(&suite);
+    assert!(
+        broken.doctor.len() == 1 && broken.doctor[0].1.starts_with("warning: it cannot be told"),
+        "{:?}",
+        broken.doctor
+    );
+    suite.host.must(&format!("cp /root/seen {seen}"));
+    is_signed(&suite, 7);
+
+    // A name that decides which rules there are, a label, and a setting, that nobody signed.
+    suite.host.must(&format!("sed -i 's/\"testhost\"/\"web1\"/' {CONFIG}"));
+    is_amiss(&suite, "web1 is the name that config.toml gives this host");
+    suite.host.must(&format!("cp /root/config.toml {CONFIG}"));
     suite.host.must(&format!("sed -i 's/role=web/role=db/' {CONFIG}"));
     is_amiss(&suite, "gives itself the labels role=db, and it was signed with the labels role=web");
     suite.host.must(&format!(
@@ -183,7 +216,7 @@ fn a109_files_that_are_none_are_told_and_crash_nothing() {
     suite.host.must("rm /etc/authkeys/policy-signers");
     let told_of_none = told(&suite);
     assert_eq!(told_of_none.doctor.len(), 1, "{:?}", told_of_none.doctor);
-    assert!(told_of_none.doctor[0].1.starts_with("note: policies were signed here, up to number 1,"));
+    assert!(told_of_none.doctor[0].1.starts_with("warning: policies were signed here, up to number 1,"));
     assert_eq!((told_of_none.as_signed, told_of_none.number), (None, None));
     nobody_is_locked_out(&suite);
 }

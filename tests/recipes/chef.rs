@@ -60,7 +60,8 @@ fn the_cookbook_sets_a_host_up_and_back() {
     sets_up(&suite, &node);
     keeps_what_is_there_where_programs_refuse(&suite, &node);
     syncs_again_what_failed(&suite, &node);
-    let mut node = enforces_where_the_doctor_allows_it(&suite, node);
+    let node = enforces_where_the_doctor_allows_it(&suite, node);
+    let mut node = enforces_what_was_signed(&suite, node);
 
     node["authkeys"]["purge"] = true.into();
     let removed = changes(&suite, "remove", &node);
@@ -172,6 +173,32 @@ fn enforces_where_the_doctor_allows_it(suite: &Suite, mut node: Value) -> Value 
             && !suite.run_as("bob", "sudo -n true").status.success()
     );
     assert_eq!(changes(suite, "default", &node), [""; 0]);
+    node
+}
+
+/// The final mode is signed, and each roll-out observes first: on its way to enforcing a host is not held back for it.
+fn enforces_what_was_signed(suite: &Suite, mut node: Value) -> Value {
+    suite.host.must(
+        "cd /root && ssh-keygen -q -t ed25519 -N '' -f carol && cp /etc/authkeys/config.toml . && \
+         echo \"carol namespaces=\\\"policy@authkeys\\\" $(cat carol.pub)\" >policy-signers && \
+         oncall-cache policy sign --config config.toml --number 1 -i carol --yes >policy.sig",
+    );
+    for name in ["policy-signers", "policy.sig"] {
+        node["authkeys"]["files"][name] = suite.host.read(&format!("/root/{name}")).into();
+    }
+    node["authkeys"]["mode"] = "observe".into();
+    changes(suite, "default", &node);
+    let doctor = suite.host.sh("oncall-cache doctor --json");
+    let doctor: Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
+    let findings = doctor["findings"].as_array().expect("a list");
+    let of_policy = findings.iter().filter(|finding| finding["id"] == "policy-signed");
+    let told: Vec<&Value> = of_policy.map(|finding| &finding["severity"]).collect();
+    assert_eq!(told, ["note"], "{doctor}");
+    node["authkeys"]["mode"] = "enforce".into();
+    let enforced = changes(suite, "default", &node);
+    assert!(enforced.contains(&"authkeys_config[enforce] create".to_string()), "{enforced:?}");
+    let shown = suite.host.must("oncall-cache policy show");
+    assert!(shown.contains("\n# signed: number 1 of "), "{shown}");
     node
 }
 

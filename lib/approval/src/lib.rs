@@ -9,10 +9,12 @@
 
 #![forbid(unsafe_code)]
 
+mod hosts;
 mod seen;
 mod standing;
 mod text;
 
-pub use seen::Seen;
+pub use hosts::{Hosts, Labels, hosts, inventory};
+pub use seen::{Mark, Seen};
 pub use standing::{Problem, SIGNATURE, SIGNERS, Signed, Standing, standing};
-pub use text::{Approved, Hosts, LARGEST, TextError, digest, hosts, inventory, lines};
+pub use text::{Approved, LARGEST, TextError, digest, lines};

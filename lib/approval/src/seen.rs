@@ -1,10 +1,10 @@
 //! The highest number that was in force on this host: an older text that comes back is no approval.
 
+use std::fmt;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-use trust::Owner;
 
 use crate::Signed;
 
@@ -19,40 +19,86 @@ const LARGEST: u64 = 256;
 pub struct Seen {
     /// The highest number.
     pub number: u64,
-    /// The digest of the policy that had it.
+    /// The digest of the whole text that had it, so that one number with two heads is told.
     pub digest: String,
 }
 
-impl Seen {
+/// What this host keeps of what was in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing was ever in force here.
+    Nothing,
+    /// This was the highest.
+    Highest(Seen),
+    /// It is not for this user to know.
+    Hidden,
+    /// It is there and cannot be believed: what is wrong with it.
+    Broken(String),
+}
+
+impl Mark {
     /// Where it is kept.
     pub fn path() -> PathBuf {
         FILE.into()
     }
 
-    /// What was seen here; `None`: nothing, or it is not for this user to know, or not root's.
-    pub fn read(path: &Path) -> Option<Self> {
-        let bytes = trust::read(path, Owner::Root, LARGEST).ok()?;
-        let text = String::from_utf8(bytes).ok()?;
-        let (number, digest) = text.trim_end().split_once(' ')?;
-        Some(Self { number: number.parse().ok()?, digest: digest.to_string() })
+    /// What was seen here.
+    pub fn read(path: &Path) -> Self {
+        let not_understood = || Self::Broken(format!("{}: not understood", path.display()));
+        content(path)
+            .map_or_else(|mark| mark, |bytes| parse(&bytes).map_or_else(not_understood, Self::Highest))
     }
 
-    /// Keeps what is in force now, if nothing newer was seen.
+    /// The highest number, as far as it is known.
+    pub fn number(&self) -> Option<u64> {
+        if let Self::Highest(seen) = self { Some(seen.number) } else { None }
+    }
+
+    /// Keeps what is in force now, if nothing newer was seen. What is not understood stays: it may have been a higher one.
     ///
     /// # Errors
-    /// Text that says what could not be written.
+    /// Text that says what could not be written, or read.
     pub fn keep(path: &Path, signed: &Signed) -> Result<(), String> {
-        if Self::read(path).is_some_and(|seen| signed.number <= seen.number) {
-            return Ok(());
+        match Self::read(path) {
+            Self::Highest(seen) if signed.number <= seen.number => return Ok(()),
+            Self::Nothing | Self::Highest(_) => {}
+            Self::Hidden => return Err(format!("{}: it cannot be read", path.display())),
+            Self::Broken(problem) => return Err(problem),
         }
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         }
         let write = |new: &Path| {
             let mut file = fs::File::create(new)?;
-            writeln!(file, "{} {}", signed.number, signed.digest)?;
+            writeln!(file, "{} {}", signed.number, signed.text_digest)?;
             file.sync_all()
         };
         publish::replace(path, 0o600, write).map_err(|error| error.to_string())
     }
+}
+
+/// What is in the file; or why nothing is. What is above its directory is not judged: on Ubuntu the group of rsyslog may
+/// write /var/log, and a mark that is never believed would be none.
+fn content(path: &Path) -> Result<Vec<u8>, Mark> {
+    let broken = |problem: &dyn fmt::Display| Mark::Broken(format!("{}: {problem}", path.display()));
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Mark::Nothing,
+        io::ErrorKind::PermissionDenied => Mark::Hidden,
+        _ => broken(&error),
+    };
+    let file = fs::symlink_metadata(path).map_err(failed)?;
+    let directory = fs::symlink_metadata(path.parent().unwrap_or(path)).map_err(failed)?;
+    let is_roots = |of: &fs::Metadata| of.uid() == 0 && of.mode() & 0o022 == 0;
+    if !file.is_file() || file.nlink() > 1 || !is_roots(&file) || !is_roots(&directory) {
+        return Err(broken(&"others could have written it"));
+    }
+    let bytes = trust::read_start(path, LARGEST + 1).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST { Err(broken(&"too long")) } else { Ok(bytes) }
+}
+
+fn parse(bytes: &[u8]) -> Option<Seen> {
+    let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let (number, digest) = text.split_once(' ')?;
+    let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digest.then_some(Seen { number: number.parse().ok()?, digest: digest.to_string() })
 }

@@ -14,14 +14,16 @@
 //! makes the same text, and two releases in one fleet have one digest. It is compared as text and never read again. All of
 //! it is printable ASCII, so that whoever signs sees all that is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 
-use policy::{Host, HostSelector, Timestamp};
+use policy::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
+
+use crate::Hosts;
 
 /// The largest text with its signatures that is looked at, in bytes: 1 MiB.
 pub const LARGEST: usize = 1024 * 1024;
@@ -31,7 +33,7 @@ const FORM: u64 = 1;
 
 /// What is not signed: it may differ from host to host, and decides of nobody whether they are admitted. `host` is in the
 /// head instead, since it has to be another one on each host.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 12] = [
     "host",
     "policy.help",
     "oncall.proxy",
@@ -43,12 +45,8 @@ const LEFT_OUT: [&str; 13] = [
     "directory.client_cert_file",
     "directory.client_key_file",
     "directory.timeout",
-    "directory.full_refresh",
     "fleet.freshness",
 ];
-
-/// Which hosts have which labels: by a name with `*`, as rules have it.
-pub type Hosts = BTreeMap<String, BTreeSet<String>>;
 
 /// Why a text is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,20 +86,7 @@ pub fn lines(config: &[u8]) -> Result<Vec<String>, TextError> {
     Ok(lines)
 }
 
-/// The host that `config` is for: the name that is written there, or any, with its labels.
-///
-/// # Errors
-/// It is no TOML.
-pub fn hosts(config: &[u8]) -> Result<Hosts, TextError> {
-    let table = table(config)?;
-    let host = table.get("host");
-    let name = host.and_then(|host| host.get("name")).and_then(Value::as_str).unwrap_or("*");
-    let labels = host.and_then(|host| host.get("labels")).and_then(Value::as_array);
-    let labels = labels.into_iter().flatten().filter_map(Value::as_str).map(String::from);
-    Ok([(name.to_string(), labels.collect())].into())
-}
-
-fn table(config: &[u8]) -> Result<Table, TextError> {
+pub(crate) fn table(config: &[u8]) -> Result<Table, TextError> {
     let text = std::str::from_utf8(config).map_err(|_| TextError::Config("not UTF-8".into()))?;
     toml::from_str(text).map_err(|error| TextError::Config(error.message().to_string()))
 }
@@ -113,6 +98,10 @@ pub fn digest(lines: &[String]) -> String {
         hash.update(line);
         hash.update("\n");
     }
+    hexadecimal(hash)
+}
+
+fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -141,7 +130,9 @@ fn joined(before: &str, name: &str) -> String {
 }
 
 fn write_table(table: &Table, at: &Place, lines: &mut Vec<String>) {
-    if table.is_empty() && !at.written.is_empty() {
+    // A section whose settings may be left out is the same as none when nothing else is in it.
+    let is_section = |path: &&str| path.strip_prefix(&*at.bare).is_some_and(|rest| rest.starts_with('.'));
+    if table.is_empty() && !at.written.is_empty() && !LEFT_OUT.iter().any(is_section) {
         lines.push(format!("{} = {{}}", at.written));
     }
     // By name, in whatever order they were written.
@@ -288,45 +279,10 @@ impl Approved {
         Ok(approved)
     }
 
-    /// The labels that were signed for `host`, by each name that is its own.
-    pub fn labels_for(&self, host: &Host) -> impl Iterator<Item = &BTreeSet<String>> {
-        let is_named = |name: &str| HostSelector::Name(name.to_string()).covers(host);
-        self.hosts.iter().filter(move |(name, _)| is_named(name)).map(|(_, labels)| labels)
+    /// SHA-256 of the whole text, its head with it, in hexadecimal digits.
+    pub fn text_digest(&self) -> String {
+        hexadecimal(Sha256::new_with_prefix(self.text()))
     }
-
-    /// Does `host` have the labels that were signed for it?
-    pub fn is_for(&self, host: &Host) -> bool {
-        let labels: BTreeSet<String> = host.labels.iter().cloned().collect();
-        self.labels_for(host).any(|signed| *signed == labels)
-    }
-}
-
-#[derive(Deserialize)]
-struct Inventory {
-    host: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    name: String,
-    #[serde(default)]
-    labels: BTreeSet<String>,
-}
-
-/// Reads an inventory: `[[host]]` with `name`, in which `*` stands for any letters, and `labels`. What else is said of a
-/// host there is for others.
-///
-/// # Errors
-/// Text that says what is wrong.
-pub fn inventory(text: &str) -> Result<Hosts, String> {
-    let inventory: Inventory = toml::from_str(text).map_err(|error| error.to_string())?;
-    let mut hosts = Hosts::new();
-    for Listed { name, labels } in inventory.host {
-        if hosts.insert(name.clone(), labels).is_some() {
-            return Err(format!("{name} is listed twice"));
-        }
-    }
-    if hosts.is_empty() { Err("no [[host]] in it".to_string()) } else { Ok(hosts) }
 }
 
 #[cfg(test)]

@@ -248,7 +248,7 @@ impl File {
 }
 
 /// The kernel's node name; DHCP may change it, so rules by host want `[host] name` said.
-fn host_name() -> String {
+pub fn host_name() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 

@@ -22,8 +22,8 @@ pub enum PolicyVerb {
 With --number it prints the text to sign, and nothing else:
 
   oncall-cache policy show --config config.toml --number 7 > policy
-  ssh-keygen -Y sign -n policy@authkeys -f KEY policy
-  cat policy policy.sig > signed    # /etc/authkeys/policy.sig of each host
+  ssh-keygen -Y sign -n policy@authkeys -f KEY < policy > armour
+  cat policy armour > signed    # /etc/authkeys/policy.sig of each host
 
 Exit status: 0; 1, policy-signers is there, and what runs is not as signed; 2,
 the configuration cannot be read")]

@@ -8,7 +8,7 @@ mod boots;
 
 use std::path::Path;
 
-use approval::{Seen, Standing, standing};
+use approval::{Mark, Standing, standing};
 use host::accounts;
 use host::config::DEFAULT_AUDIT;
 use policy::Timestamp;
@@ -41,7 +41,7 @@ fn beat(path: &Path, now: Timestamp) -> Result<(), String> {
         // Where the PAM module writes then, and as which host.
         Err(error) => (DEFAULT_AUDIT.into(), String::new(), error.to_string()),
     };
-    let standing = state.config().ok().map(|config| standing(config, &Seen::path(), now));
+    let standing = state.config().ok().map(|config| standing(config, &Mark::path(), now));
     let spool = Spool::new(&file);
     let Some(ticket) = spool.ticket(WHO, now) else {
         return Err(

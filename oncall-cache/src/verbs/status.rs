@@ -7,7 +7,7 @@ mod table;
 
 use std::path::Path;
 
-use approval::Seen;
+use approval::Mark;
 use host::FileError;
 use policy::Timestamp;
 use serde_json::json;
@@ -37,7 +37,7 @@ pub fn run(path: &Path, arguments: &StatusArguments, at: Timestamp) -> Said {
     let said = if arguments.json {
         Said::json(&json::json(&status))
     } else if arguments.prometheus {
-        let standing = approval::standing(config, &Seen::path(), at);
+        let standing = approval::standing(config, &Mark::path(), at);
         Said::text(prometheus::prometheus(&status, &standing))
     } else if arguments.nagios {
         Said::text(nagios::nagios(&status))

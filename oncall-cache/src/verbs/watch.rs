@@ -56,9 +56,9 @@ pub fn run(config: &Path, again_after: Duration, live: Live<'_>, now: impl Fn() 
 /// Remembers the number of the signed policy that is in force: an older one is a replay from then on.
 fn keep_seen(path: &Path, at: Timestamp) -> Result<(), String> {
     let Ok(config) = Config::load(path) else { return Ok(()) };
-    let standing = standing(&config, &approval::Seen::path(), at);
+    let standing = standing(&config, &approval::Mark::path(), at);
     let in_force = standing.signed.as_ref().filter(|_| standing.is_as_signed() == Some(true));
-    in_force.map_or(Ok(()), |signed| approval::Seen::keep(&approval::Seen::path(), signed))
+    in_force.map_or(Ok(()), |signed| approval::Mark::keep(&approval::Mark::path(), signed))
 }
 
 /// What doctor finds that somebody should know of.

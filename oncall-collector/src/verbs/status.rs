@@ -6,7 +6,7 @@ mod table;
 
 use std::path::Path;
 
-use approval::{Seen, Standing, standing};
+use approval::{Mark, Standing, standing};
 use fleet::{LARGEST_INDEX, ReadSchedule, RotaIndex};
 use host::accounts;
 use host::clock::uptime;
@@ -51,7 +51,7 @@ pub struct Status {
     /// When its last signing key ends.
     key_ends: Option<Timestamp>,
     dead: Vec<DeadLine>,
-    /// The policy of this host, which the others should have too: `None` where it cannot be read.
+    /// The policy of this machine, which is another one than that of hosts: `None` where it cannot be read.
     policy: Option<Standing>,
     /// What fails, a line each.
     problems: Vec<String>,
@@ -98,7 +98,7 @@ impl Status {
             is_fit: true,
             key_ends: None,
             dead,
-            policy: host::Config::load(&config.syncs()).ok().map(|syncs| standing(&syncs, &Seen::path(), at)),
+            policy: host::Config::load(&config.syncs()).ok().map(|syncs| standing(&syncs, &Mark::path(), at)),
             problems: Vec::new(),
         };
         let found = stores::open(config, Access::Read).map_err(|problem| problem.to_string());

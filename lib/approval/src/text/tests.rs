@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 const CONFIG: &str = r#"
@@ -130,24 +132,24 @@ fn a_text_is_read_as_it_was_written_and_in_no_other_way() {
 }
 
 #[test]
-fn a_host_has_the_labels_that_were_signed_for_its_name() {
-    let approved = approved();
-    let host = |name: &str, labels: &[&str]| Host {
-        name: name.to_string(),
-        labels: labels.iter().map(ToString::to_string).collect(),
-    };
-    assert!(approved.is_for(&host("DB7", &["role=db"])) && approved.is_for(&host("web", &[])));
-    for other in
-        [host("db7", &[]), host("db7", &["role=db", "x"]), host("web", &["role=db"]), host("mail", &[])]
-    {
-        assert!(!approved.is_for(&other), "{other:?}");
+fn a109_a_section_that_says_nothing_of_the_policy_is_as_none() {
+    let digest = |text: &str| digest(&lines(text.as_bytes()).unwrap());
+    let bare = digest("[policy]\nmode = 'enforce'\n");
+    for section in [
+        "[keys]",
+        "[keys]\ntimeout = '5s'",
+        "[directory]\nbind = 'x'",
+        "[directory]",
+        "[fleet]\nfreshness = '9s'",
+        "[host]",
+    ] {
+        assert_eq!(digest(&format!("[policy]\nmode = 'enforce'\n{section}\n")), bare, "{section}");
     }
-    let read = inventory(
-        "[[host]]\nname = 'db*'\nlabels = ['role=db']\nsender = '10.0.0.7'\n[[host]]\nname = 'web'\n",
-    );
-    assert_eq!(read, Ok(approved.hosts));
-    for wrong in ["", "[[host]]\n", "[[host]]\nname = 'a'\n[[host]]\nname = 'a'\n", "host = []\n"] {
-        assert!(inventory(wrong).is_err(), "{wrong}");
+    // How long people stay whom the directory no longer has is the policy.
+    for section in
+        ["[directory]\nfull_refresh = '1h'", "[oncall.source.schedule.x]", "[directory.attributes]"]
+    {
+        assert_ne!(digest(&format!("[policy]\nmode = 'enforce'\n{section}\n")), bare, "{section}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use approval::{SIGNERS, Seen, Standing, standing};
+use approval::{Mark, SIGNERS, Standing, standing};
 use policy::Timestamp;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub fn run(path: &Path, arguments: &ShowArguments, now: Timestamp) -> Result<Sai
         return Ok(printed(&approved(&config, number, &arguments.of, now)?.text()));
     }
     let lines = approval::lines(&config.text).map_err(|error| Failure::Failed(error.to_string()))?;
-    let standing = standing(&config, &Seen::path(), now);
+    let standing = standing(&config, &Mark::path(), now);
     let code = u8::from(standing.is_as_signed() == Some(false));
     let said = if arguments.json {
         Said::json(&json(path, &standing, &lines))
@@ -47,7 +47,9 @@ fn json(path: &Path, standing: &Standing, lines: &[String]) -> Value {
         "issued": signed.map(|signed| signed.issued.to_string()),
         "signed_by": signed.map(|signed| &signed.by),
         "signed_digest": signed.map(|signed| &signed.digest),
-        "highest_seen": standing.seen.as_ref().map(|seen| seen.number),
+        "ends": signed.and_then(|signed| signed.ends).map(|ends| ends.to_string()),
+        "highest_seen": standing.seen.number(),
+        "doubt": standing.doubt(),
         "problems": standing.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "dead_signer_lines": standing.dead.iter().map(|dead| dead.line).collect::<Vec<_>>(),
         "lines": lines,

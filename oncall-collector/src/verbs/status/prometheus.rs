@@ -55,7 +55,7 @@ pub fn prometheus(status: &Status) -> String {
         status.policy.as_ref().filter(|policy| policy.is_asked).map(|policy| policy.number().unwrap_or(0));
     metric(
         "policy_number",
-        "The number of the signed policy of this host, which others should have too; 0, it is not as signed.",
+        "The number of the signed policy of this machine; 0, it is not as signed.",
         number.and_then(|number| i64::try_from(number).ok()),
     );
     text.trim_end().to_string()

@@ -103,7 +103,7 @@ fn each_form_has_the_same_facts() {
 }
 
 #[test]
-fn the_policy_that_runs_here_is_what_others_are_compared_with() {
+fn the_policy_that_runs_here_is_told() {
     let policy = |problems| Standing {
         digest: "0123456789abcdef".repeat(4),
         is_asked: true,
@@ -112,10 +112,12 @@ fn the_policy_that_runs_here_is_what_others_are_compared_with() {
             issued: at(-60),
             by: vec!["alice".into()],
             digest: String::new(),
+            text_digest: String::new(),
+            ends: None,
         }),
         problems,
         dead: Vec::new(),
-        seen: None,
+        seen: approval::Mark::Nothing,
     };
     let signed = Status { policy: Some(policy(Vec::new())), ..status(12) };
     let table = table::table(&signed);

@@ -51,6 +51,8 @@ pub struct Host {
     pub policy: String,
     /// And the signed policy that runs there.
     pub signed: Approval,
+    /// Has any heartbeat said whether the policy is signed?
+    pub was_asked: bool,
 }
 
 /// What a host says of the signature of its policy.
@@ -191,6 +193,7 @@ impl Collected {
         if record.phase() == Some(Phase::Heartbeat) {
             boot.beats.take(at, self.silent, &mut self.room);
             boot.learn(&record.previous.0);
+            host.was_asked |= !record.approval.is_empty();
             if host.last_beat.is_none_or(|last| last <= at) {
                 host.last_beat = Some(at);
                 host.policy = record.policy;

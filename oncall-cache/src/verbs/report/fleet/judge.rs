@@ -30,7 +30,7 @@ pub fn judge(collected: &Collected, inventory: Option<&Inventory>) -> Vec<Findin
     let no_host = Host::default();
     let listed = inventory.iter().flat_map(|inventory| inventory.hosts.keys());
     let names: std::collections::BTreeSet<&String> = listed.chain(collected.hosts.keys()).collect();
-    let newest = collected.hosts.values().filter_map(|host| host.signed.number).max();
+    let newest = newest(collected);
     for name in names {
         let host = collected.hosts.get(name).unwrap_or(&no_host);
         let listed = inventory.and_then(|inventory| inventory.hosts.get(name));
@@ -42,8 +42,28 @@ pub fn judge(collected: &Collected, inventory: Option<&Inventory>) -> Vec<Findin
         judged.policy(newest);
         all.extend(judged.findings(name));
     }
+    all.extend(unasked(collected, newest));
     all.extend(of_all(collected));
     all
+}
+
+/// The highest number of a signed policy, and a host that runs it.
+type Newest<'a> = Option<(u64, &'a str)>;
+
+fn newest(collected: &Collected) -> Newest<'_> {
+    let numbered = collected.hosts.iter().filter_map(|(name, host)| Some((host.signed.number?, &**name)));
+    // Of several the first by name.
+    numbered.max_by_key(|(number, name)| (*number, std::cmp::Reverse(*name)))
+}
+
+/// How many hosts have never said whether their policy is signed, where others do: one line, since a pilot has many.
+fn unasked(collected: &Collected, newest: Newest<'_>) -> Option<Finding> {
+    let (number, name) = newest?;
+    let silent = collected.hosts.values().filter(|host| host.last_beat.is_some() && !host.was_asked).count();
+    let said = agreed(silent as u64, "host does not say", "hosts do not say");
+    let text = format!("{said} whether its policy is signed, and {name} runs number {number}");
+    let text = if silent == 1 { text } else { text.replacen("its policy is", "their policies are", 1) };
+    (silent > 0).then_some(Finding { host: String::new(), kind: "policy", text })
 }
 
 /// What is amiss with no host in particular.
@@ -157,19 +177,19 @@ impl<'a> Judged<'a> {
         }
     }
 
-    /// Does it run the signed policy that others run, whose number is the `newest`?
-    fn policy(&mut self, newest: Option<u64>) {
+    /// Does it run the signed policy that others run, of which this is the `newest`?
+    fn policy(&mut self, newest: Newest<'_>) {
         let Approval { word, number, .. } = &self.host.signed;
         let text = match (word.as_str(), number, newest) {
             ("unsigned", ..) => {
                 "its policy is not the one that was signed: oncall-cache doctor there says more".to_string()
             }
-            ("signed", Some(number), Some(newest)) if *number < newest => {
-                format!("runs the signed policy number {number}, and others run number {newest}")
+            ("signed", Some(number), Some((newest, name))) if *number < newest => {
+                format!("runs the signed policy number {number}, and {name} runs number {newest}")
             }
-            // It has said nothing yet, or cannot read its configuration, which its heartbeats say.
-            ("", _, Some(newest)) if self.host.last_beat.is_some() => {
-                format!("does not say whether its policy is signed, and others run number {newest}")
+            // Or it cannot read its configuration, which its heartbeats say.
+            ("", ..) if self.host.was_asked => {
+                "no longer says whether its policy is signed, and did before".to_string()
             }
             _ => return,
         };

@@ -285,10 +285,18 @@ fn a109_hosts_that_run_another_policy_than_the_others_are_named() {
         (record.approval, record.policy_number) = (word.to_string(), number);
     }
     let told = found(2, &all, Some(&inventory(&names)));
-    assert_eq!(kinds(&told), [("db2", "policy"), ("db3", "policy"), ("db4", "policy")]);
-    assert_eq!(told[0].text, "runs the signed policy number 7, and others run number 8");
+    assert_eq!(kinds(&told), [("db2", "policy"), ("db3", "policy"), ("", "policy")]);
+    assert_eq!(told[0].text, "runs the signed policy number 7, and db1 runs number 8");
     assert!(told[1].text.starts_with("its policy is not the one that was signed"), "{told:?}");
-    assert_eq!(told[2].text, "does not say whether its policy is signed, and others run number 8");
+    assert_eq!(told[2].text, "1 host does not say whether its policy is signed, and db1 runs number 8");
+    // One that said it before is named.
+    let first =
+        all.iter_mut().find(|sent| sent.sender == "db4" && sent.record.phase() == Some(Phase::Heartbeat));
+    first.unwrap().record.approval = "signed".to_string();
+    let told = found(2, &all, Some(&inventory(&names)));
+    assert_eq!(kinds(&told), [("db2", "policy"), ("db3", "policy"), ("db4", "policy")]);
+    assert_eq!(told[2].text, "no longer says whether its policy is signed, and did before");
+    all.iter_mut().for_each(|sent| sent.record.approval.clear());
     // Where nobody asks for a signature, nothing is said of it.
     all.retain(|sent| sent.sender == "db4");
     assert_eq!(found(2, &all, Some(&inventory(&names[3..]))), []);
