@@ -26,6 +26,9 @@ struct Domain<'a> {
 const KEPT: &str = "/var/lib/authkeys/keys.db";
 const FULL: &str = "/run/full/keys.db";
 
+/// The schema's id of uSNChanged ([MS-ADA3] 2.326).
+const USN_CHANGED: &str = "bf967a6f-0de6-11d0-a285-00aa003049e2";
+
 /// People who have left are here; nothing of it is shown to the reader.
 const HIDDEN: &str = "OU=hidden,DC=example,DC=com";
 
@@ -69,6 +72,19 @@ impl<'a> Domain<'a> {
         assert!(output.status.success(), "{}", text(&output));
         let by = if self.note().0 == before { By::Changes } else { By::Everybody };
         (by, String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Did the last sync keep a cookie?
+    fn keeps_a_cookie(&self) -> bool {
+        self.suite.host.read("/var/lib/authkeys/keys.stamp").split_whitespace().count() > 2
+    }
+
+    /// Syncs: the copy is another then, and right.
+    fn notices(&self, row: &str) {
+        let before = self.content(KEPT);
+        self.suite.must_as("authkeys-sync", "authkeys-sync");
+        self.equals_a_full_read(row);
+        assert_ne!(self.content(KEPT), before, "{row}: nothing changed");
     }
 
     /// Everything in a copy, but when and from where it came.
@@ -120,9 +136,23 @@ impl<'a> Domain<'a> {
 
     /// Takes from the reader the right to see what is below `dn`.
     fn hide(&self, dn: &str) {
+        self.deny("(D;;LC;;;", &[dn]);
+    }
+
+    /// Takes from the reader the right to read the number of the last change of each of these, and that alone.
+    fn hide_numbers(&self, names: &[&str]) {
+        let dns: Vec<String> = names.iter().map(|name| Samba::dn(name)).collect();
+        let dns: Vec<&str> = dns.iter().map(String::as_str).collect();
+        self.deny(&format!("(OD;;RP;{USN_CHANGED};;"), &dns);
+    }
+
+    /// Puts an entry that begins with `deny` and is about the reader into the rights of each of these.
+    fn deny(&self, deny: &str, dns: &[&str]) {
+        let samba = "-s /srv/ad/etc/smb.conf -H /srv/ad/private/sam.ldb";
         self.suite.host.must(&format!(
-            "sid=$(samba-tool user show authkeys -s /srv/ad/etc/smb.conf -H /srv/ad/private/sam.ldb --attributes=objectSid | sed -n 's/^objectSid: //p')
-            samba-tool dsacl set -s /srv/ad/etc/smb.conf -H /srv/ad/private/sam.ldb --objectdn={dn} --sddl=\"(D;;LC;;;$sid)\""
+            "sid=$(samba-tool user show authkeys {samba} --attributes=objectSid | sed -n 's/^objectSid: //p')
+            for dn in {}; do samba-tool dsacl set {samba} --objectdn=$dn --sddl=\"{deny}$sid)\" || exit; done",
+            dns.join(" ")
         ));
     }
 }
@@ -223,13 +253,18 @@ fn a79_every_change_in_a_domain_comes_to_what_a_full_read_would() {
     domain.go(&Samba::dn("p8"), "p8", &left);
     domain.check("moved once more", By::Changes);
     samba.modify(&format!("dn: {left}\nchangetype: modrdn\nnewrdn: OU=right\ndeleteoldrdn: 1\n"));
-    domain.check("their unit has another name", By::Everybody);
+    domain.notices("their unit has another name");
+    assert_eq!(
+        domain.sync().0,
+        By::Everybody,
+        "for a while, rights may still come to people without a number"
+    );
     let right = format!("OU=right,{}", Samba::BASE);
     samba.modify(&format!(
         "dn: {right}\nchangetype: modrdn\nnewrdn: OU=right\ndeleteoldrdn: 1\nnewsuperior: {}\n",
         Samba::SUFFIX
     ));
-    domain.check("their unit left the base", By::Changes);
+    domain.notices("their unit left the base");
     domain.hide(Samba::BASE);
     let output = suite.run_as("authkeys-sync", "authkeys-sync");
     let said = text(&output);
@@ -248,7 +283,13 @@ fn a79_another_domain_controller_or_one_from_a_backup_is_read_whole() {
     let suite = Suite::start();
     let domain = Domain::start(&suite);
     let samba = &domain.samba;
+    // The last numbers are of the configuration, which is another tree.
+    let sites = format!("CN=Sites,CN=Configuration,{}", Samba::SUFFIX);
+    let change =
+        |number| format!("dn: {sites}\nchangetype: modify\nreplace: description\ndescription: {number}\n");
+    samba.modify(&(0..70).map(change).collect::<Vec<_>>().join("\n"));
     suite.must_as("authkeys-sync", "authkeys-sync");
+    assert!(domain.note().1.contains('='), "an entry is remembered: {}", domain.note().1);
     let last =
         || -> u64 { domain.note().1.split(' ').nth(2).and_then(|last| last.parse().ok()).expect("a number") };
     let restore = || {
@@ -287,6 +328,55 @@ fn a79_another_domain_controller_or_one_from_a_backup_is_read_whole() {
     samba.set("dave", "altSecurityIdentities", &[]);
     domain.check("exchanged, and changed", By::Changes);
 }
+
+#[test]
+fn a79_who_hides_their_number_is_read_each_time_and_who_is_eligible_no_longer_by_time_alone_is_not() {
+    let suite = Suite::start();
+    let domain = Domain::start(&suite);
+    let samba = &domain.samba;
+    suite.must_as("authkeys-sync", "authkeys-sync");
+    assert!(domain.keeps_a_cookie());
+
+    // A membership that ends by time is gone without a number.
+    samba.stop();
+    suite.host.write("/srv/without_number.py", WITHOUT_NUMBER, 0o644);
+    suite.host.must("/usr/bin/python3 /srv/without_number.py");
+    samba.resume();
+    let (_, cookie) = domain.note();
+    domain.check("bob's membership ended", By::Changes);
+    assert_eq!(domain.note().1, cookie, "no number was taken");
+
+    // One person hides it, and that is a change that says so.
+    domain.hide_numbers(&["dave"]);
+    suite.must_as("authkeys-sync", "authkeys-sync");
+    domain.equals_a_full_read("dave hides his number");
+    assert!(!domain.keeps_a_cookie(), "his changes would be found by no number");
+    samba.set("dave", "userAccountControl", &["514"]);
+    domain.notices("dave is disabled");
+    // All do, from the first sync on.
+    domain.hide_numbers(&["alice", "bob", "carol"]);
+    suite.host.must("rm /var/lib/authkeys/keys.*");
+    suite.must_as("authkeys-sync", "authkeys-sync");
+    assert!(!domain.keeps_a_cookie());
+    samba.set("carol", "altSecurityIdentities", &[]);
+    domain.notices("carol's key is taken away");
+}
+
+/// Takes bob out of the eligible group, in the file and not by the server: nothing counts that.
+const WITHOUT_NUMBER: &str = "\
+import ldb
+
+tree = ldb.Ldb('/srv/ad/private/sam.ldb.d/DC=EXAMPLE,DC=COM.ldb')
+[group] = tree.search('CN=root-eligible,OU=groups,DC=example,DC=com', ldb.SCOPE_BASE, attrs=['member'])
+stay = [value for value in group['member'] if b'CN=bob,' not in value]
+assert len(stay) == len(group['member']) - 1
+change = ldb.Message(group.dn)
+change['member'] = ldb.MessageElement(stay, ldb.FLAG_MOD_REPLACE, 'member')
+tree.modify(change)
+change = ldb.Message(ldb.Dn(tree, 'CN=bob,OU=people,DC=example,DC=com'))
+change['memberOf'] = ldb.MessageElement([], ldb.FLAG_MOD_DELETE, 'memberOf')
+tree.modify(change)
+";
 
 /// Gives the domain controller's database another name.
 const ANOTHER: &str = "\
@@ -349,6 +439,16 @@ fn a79_what_changes_without_the_entry_keeps_no_cookie_and_limits_hold() {
     assert_eq!(stamp.trim().split(' ').count(), 2, "no cookie is kept: {stamp}");
     samba.set_eligible(&["alice", "bob"]);
     assert!(sync().contains(" 2 people"), "and bob, in whose entry nothing changed");
+    // The same by the attribute's number, and one that the schema does not know.
+    for part in [format!("1.2.840.113556.1.2.102={}", Samba::GROUP_DN), "unheardOf=x".to_string()] {
+        let part = format!("(|(objectClass=user)({part}))");
+        domain.configure("");
+        let config = suite.host.read("/etc/authkeys/config.toml");
+        let config = config.replace("(!(employeeType=gone))", &format!("(!(employeeType=gone)){part}"));
+        suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+        sync();
+        assert!(!domain.keeps_a_cookie(), "{part}");
+    }
 }
 
 /// What a sync of a domain of 3,000 costs on the way, both directions together: beside a full read.

@@ -54,8 +54,7 @@ pub fn plan(
             let regrouped = group != Some(eligible.digest().as_str());
             part(base, set, gone, regrouped.then_some(&eligible))
         }
-        // That nothing changed is said of a copy alone that was asked about.
-        (_, News::Part { .. } | News::Listed { .. } | News::Same) => Ok(Plan::FetchEverything),
+        (_, News::Part { .. } | News::Listed { .. }) => Ok(Plan::FetchEverything),
     }
 }
 

@@ -98,9 +98,6 @@ pub fn from_ldap(
         let mut answer = ask(ldap, &since, &copied, keep, deadline)?;
         forget_beginnings(&mut answer.news, asked);
         let old = old.as_ref().filter(|_| since.cookie.is_some());
-        if let (News::Same, Some(old), Some(base)) = (&answer.news, old, base) {
-            return Ok(unchanged(base, old, answer, asked));
-        }
         let full = match (&answer.news, old) {
             (News::Part { .. } | News::Listed { .. }, Some(note)) => note.full,
             _ => asked,
@@ -131,15 +128,6 @@ pub fn from_ldap(
             }
         }
     }
-}
-
-/// The same copy once more, of a directory in which nothing changed since `old` was noted.
-fn unchanged(base: &Base, old: &Note, answer: Answer, asked: Timestamp) -> Fetched {
-    let Answer { next, time, .. } = answer;
-    let cookie = next.and_then(|next| next.cookie);
-    let note = cookie.map(|cookie| Note { cookie, ..old.clone() });
-    let pending = PendingCopy { change: base.kept(), dropped: Vec::new(), shows_nobody: false };
-    Fetched { refers: Refers::Untold, groups: None, time, ..Fetched::alone(pending, note, asked) }
 }
 
 /// The note that this sync goes on from, and since when: the beginning, where there is no note or it does not hold.
@@ -202,7 +190,8 @@ fn forget_beginnings(news: &mut News, now: Timestamp) {
 }
 
 fn refers(ldap: &Ldap, answer: &Answer) -> Refers {
-    let is_part = !matches!(answer.news, News::Everything(_));
+    // A list is of everybody, and so is what it refers to.
+    let is_part = matches!(answer.news, News::Part { .. });
     match &answer.elsewhere {
         Some(url) => Refers::To(url.clone()),
         None if is_part && ldap.referrals == Referrals::Refuse => Refers::Untold,

@@ -12,13 +12,15 @@ use super::dn::Dn;
 use super::person::guid;
 use super::received::Received;
 use super::search::Search;
-use super::usn::{LOOK_BACK, Mark, Numbered, Progress, attributes_of};
+use super::usn::{Kind, LOOK_BACK, Mark, Numbered, Progress, are_enough, attributes_of, is_name};
 use super::{Fault, Partial, Question, Reader, Session, Since, Step};
 use crate::news::News;
 
-/// What is asked about an entry that has a number. Accounts and groups, and they alone, have a sAMAccountType ([MS-ADA3]
-/// 2.222).
-const NUMBERED: [&str; 4] = ["uSNChanged", "objectGUID", "whenChanged", "sAMAccountType"];
+/// The number of an entry's last change.
+const NUMBER: &str = "uSNChanged";
+
+/// What is asked about an entry that has a number.
+const NUMBERED: [&str; 5] = [NUMBER, "objectGUID", "whenChanged", "sAMAccountType", "objectClass"];
 
 /// What is asked about an attribute ([MS-ADTS] 3.1.1.2.3).
 const OF_ATTRIBUTES: [&str; 4] = ["lDAPDisplayName", "systemFlags", "linkID", "attributeSyntax"];
@@ -60,7 +62,7 @@ impl Session<'_> {
 
     /// Where a copy stands that was made with `cookie`; `None` if this server's count proves nothing.
     async fn standing(&mut self, ldap: &Ldap, cookie: Option<&[u8]>) -> Result<Option<Standing>, Fault> {
-        let Some(last) = self.server.last_number() else { return Ok(None) };
+        let Some((last, now)) = self.server.last_number().zip(self.server.time()) else { return Ok(None) };
         self.enter(Step::People);
         let Some(base) = Dn::read(&ldap.base) else { return Ok(None) };
         let Some(tree) = self.server.context_of(&ldap.base).map(str::to_string) else { return Ok(None) };
@@ -69,14 +71,40 @@ impl Session<'_> {
         if old.is_none() && !self.is_counted(ldap).await? {
             return Ok(None);
         }
-        let first = old.as_ref().map_or(last.saturating_sub(LOOK_BACK), |old| old.first);
-        let Some(listed) = self.numbered(&tree, first).await? else { return Ok(None) };
-        let progress = old.as_ref().map_or(Progress::Unknown, |old| old.progress(last, &listed, &base));
-        let since = old.map_or(0, |old| old.last);
-        // After a full read nothing is left of a past that was contradicted.
-        let first =
-            if progress == Progress::Unknown { first.max(last.saturating_sub(LOOK_BACK)) } else { first };
-        Ok(Some(Standing { mark: Mark::new(database, last, first, &listed), progress, since }))
+        let mut progress = Progress::Unknown;
+        let (mut first, mut listed) = (0, Vec::new());
+        if let Some(old) = &old {
+            let Some(since) = self.numbered(&tree, old.first).await? else { return Ok(None) };
+            progress = old.progress(last, &since, &base);
+            (first, listed) = (old.first, since);
+        }
+        if progress == Progress::Unknown {
+            // After a full read nothing is left of a past that was contradicted.
+            let Some(recent) = self.recent(&tree, last).await? else { return Ok(None) };
+            (first, listed) = recent;
+        }
+        let Some(mark) = Mark::new(database, last, first, &listed) else { return Ok(None) };
+        let mark = mark.following(old.as_ref(), &progress, now);
+        if !mark.is_settled(now) {
+            progress = Progress::Above;
+        }
+        Ok(Some(Standing { mark, progress, since: old.map_or(0, |old| old.last) }))
+    }
+
+    /// The last entries that are shown with a number, and the number from which these are all; `None` if one does not
+    /// show what is asked.
+    async fn recent(&mut self, tree: &str, last: u64) -> Result<Option<(u64, Vec<Numbered>)>, Fault> {
+        let mut recent = None;
+        for back in LOOK_BACK {
+            let first = last.saturating_sub(back);
+            let Some(listed) = self.numbered(tree, first).await? else { return Ok(None) };
+            let is_enough = are_enough(&listed, last);
+            recent = Some((first, listed));
+            if is_enough {
+                break;
+            }
+        }
+        Ok(recent)
     }
 
     /// Which database counts: the invocationId of the server ([MS-ADTS] 3.1.1.3.2.4, dsServiceName).
@@ -96,9 +124,15 @@ impl Session<'_> {
     async fn is_counted(&mut self, ldap: &Ldap) -> Result<bool, Fault> {
         let Some(mut names) = attributes_of(&ldap.filter) else { return Ok(false) };
         let Some(schema) = self.server.schema().map(str::to_string) else { return Ok(false) };
+        let mut unknown: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let copied = &ldap.attributes;
         names.extend([copied.user.as_str(), &copied.keys, &copied.mail, "objectGUID"]);
         names.extend(ldap.disabled.iter().map(|mark| mark.attribute.as_str()));
+        let names: BTreeSet<&str> =
+            names.into_iter().map(|name| name.split(';').next().unwrap_or_default()).collect();
+        if !names.iter().all(|name| is_name(name)) {
+            return Ok(false);
+        }
         let any: String =
             names.iter().map(|name| format!("(lDAPDisplayName={})", ldap3::ldap_escape(*name))).collect();
         let filter = format!("(&(objectClass=attributeSchema)(|{any}))");
@@ -107,13 +141,16 @@ impl Session<'_> {
         let (mut is_shown, mut is_counted) = (false, true);
         let searched = self
             .search(&asked, |found| {
-                is_shown |= text(&found, "lDAPDisplayName").is_some_and(|name| name == "objectGUID");
+                let name = text(&found, "lDAPDisplayName").unwrap_or_default();
+                is_shown |= name == "objectGUID";
+                unknown.remove(&name.to_ascii_lowercase());
                 is_counted &= has_values_of_its_own(&found);
             })
             .await;
         match searched {
-            // An attribute that the schema does not have has no values.
-            Ok(()) => Ok(is_shown && is_counted),
+            // One that is copied, and that the schema does not have, has no values; what the filter asks by such a name is
+            // not for us to know.
+            Ok(()) => Ok(is_shown && is_counted && unknown.is_empty()),
             Err(Fault::Partial(Partial::Search { .. })) => Ok(false),
             Err(fault) => Err(fault),
         }
@@ -138,55 +175,107 @@ impl Session<'_> {
         }
     }
 
-    /// Everybody whom `search` finds, or what changed by `standing`.
+    /// Everybody whom `search` finds, or what changed by `standing`; and may the next sync go on from there?
     pub(super) async fn news(
         &mut self,
         search: &Search<'_>,
         standing: &Standing,
         reader: &Reader<'_>,
-    ) -> Result<News, Fault> {
-        let Progress::Some { changed, is_whole } = &standing.progress else {
-            return self.everybody(search, reader).await;
+    ) -> Result<(News, bool), Fault> {
+        let (changed, is_whole) = match &standing.progress {
+            Progress::Some { changed, is_whole } => (changed, *is_whole),
+            Progress::None => {
+                // Who is eligible was asked; what that search referred to is not about people.
+                self.tally.elsewhere = None;
+                return Ok((News::Part { set: Vec::new(), gone: BTreeSet::new() }, true));
+            }
+            Progress::Above | Progress::Unknown => return self.numbered_people(search, reader).await,
         };
         // Before those who changed: who comes meanwhile is among these.
-        let there = if *is_whole { None } else { Some(self.list(search).await?) };
-        let filter = format!("(&{}(uSNChanged>={}))", search.filter, standing.since + 1);
+        let there = if is_whole { None } else { Some(self.list(search).await?) };
+        let filter = format!("(&{}({NUMBER}>={}))", search.filter, standing.since + 1);
         let since = Search { filter: &filter, ..*search };
         let set = self.everybody(&since, reader).await?.into_entries();
+        let told: BTreeSet<&str> =
+            changed.iter().chain(set.iter().map(|entry| &entry.id)).map(String::as_str).collect();
         match there {
-            Some(Some(there)) => Ok(News::Listed { set, there }),
-            Some(None) => self.everybody(search, reader).await,
             None => {
                 let found: BTreeSet<&str> = set.iter().map(|entry| entry.id.as_str()).collect();
                 let gone = changed.iter().filter(|id| !found.contains(id.as_str())).cloned().collect();
-                Ok(News::Part { set, gone })
+                Ok((News::Part { set, gone }, true))
             }
+            Some(Some(there)) if there.is_explained(standing.since, &told) => {
+                Ok((News::Listed { set, there: there.places }, true))
+            }
+            Some(_) => self.numbered_people(search, reader).await,
         }
     }
 
-    /// The id and the place of everybody whom `search` finds; `None` if somebody shows no id.
-    async fn list(&mut self, search: &Search<'_>) -> Result<Option<BTreeMap<String, String>>, Fault> {
-        let asked = Search { attributes: &["objectGUID"], ..*search };
-        let (mut there, mut is_whole) = (BTreeMap::new(), true);
-        let take = |found: Received| match id(&found) {
-            Some(id) => {
-                there.insert(id, found.dn);
+    /// Everybody whom `search` finds; and does each show the number of their last change? The changes of who does not would
+    /// be found by no number.
+    async fn numbered_people(
+        &mut self,
+        search: &Search<'_>,
+        reader: &Reader<'_>,
+    ) -> Result<(News, bool), Fault> {
+        let attributes: Vec<&str> = search.attributes.iter().copied().chain([NUMBER]).collect();
+        let asked = Search { attributes: &attributes, ..*search };
+        let (mut people, mut fault, mut is_shown) = (Vec::new(), None, true);
+        let take = |found: Received| {
+            is_shown &= number(&found).is_some();
+            match reader.person(found) {
+                Ok(person) => people.push(person),
+                Err(partial) => fault = Some(partial),
+            }
+        };
+        self.search(&asked, take).await?;
+        fault.map_or(Ok((News::Everything(people), is_shown)), Err)
+    }
+
+    /// Everybody whom `search` finds, by id; `None` if somebody shows no id, or no number.
+    async fn list(&mut self, search: &Search<'_>) -> Result<Option<List>, Fault> {
+        let asked = Search { attributes: &["objectGUID", NUMBER], ..*search };
+        let (mut list, mut is_whole) = (List::default(), true);
+        let take = |found: Received| match id(&found).zip(number(&found)) {
+            Some((id, number)) => {
+                list.numbers.push((number, id.clone()));
+                list.places.insert(id, found.dn);
             }
             None => is_whole = false,
         };
         self.search(&asked, take).await?;
-        Ok(is_whole.then_some(there))
+        Ok(is_whole.then_some(list))
+    }
+}
+
+/// Who is there.
+#[derive(Debug, Default)]
+struct List {
+    /// Where each is, by id.
+    places: BTreeMap<String, String>,
+    /// The numbers of their last changes, with the ids.
+    numbers: Vec<(u64, String)>,
+}
+
+impl List {
+    /// Is everybody who changed after `since` among those who were `told`?
+    fn is_explained(&self, since: u64, told: &BTreeSet<&str>) -> bool {
+        self.numbers.iter().all(|(number, id)| *number <= since || told.contains(id.as_str()))
     }
 }
 
 fn numbered(found: &Received) -> Option<Numbered> {
     Some(Numbered {
-        number: text(found, "uSNChanged")?.parse().ok()?,
+        number: number(found)?,
         id: id(found)?,
         changed: text(found, "whenChanged").filter(|when| !when.contains([' ', '=', '@']))?.to_string(),
         dn: found.dn.clone(),
-        is_account: !found.values("sAMAccountType").is_empty(),
+        kind: Kind::of(!found.values("sAMAccountType").is_empty(), found.values("objectClass")),
     })
+}
+
+fn number(found: &Received) -> Option<u64> {
+    text(found, NUMBER)?.parse().ok()
 }
 
 fn id(found: &Received) -> Option<String> {
@@ -243,16 +332,26 @@ mod tests {
         let guid: &[u8] = &[7; 16];
         let entry =
             |texts: &[(&str, &[&str])]| numbered(&found("CN=a,DC=x", texts, &[("objectGUID", &[guid])]));
-        let whole: [(&str, &[&str]); 3] = [
+        let whole: [(&str, &[&str]); 4] = [
             ("USNCHANGED", &["12"]),
             ("whenChanged", &["20261130142308.0Z"]),
+            ("objectClass", &["top", "person", "organizationalPerson", "user"]),
             ("sAMAccountType", &["805306368"]),
         ];
         let read = entry(&whole).unwrap();
-        assert_eq!((read.number, read.is_account, read.id.len()), (12, true, 36));
-        assert!(!entry(&whole[..2]).unwrap().is_account);
+        assert_eq!((read.number, read.kind, read.id.len()), (12, Kind::Account, 36));
+        assert_eq!(entry(&whole[..3]).unwrap().kind, Kind::Unit);
+        assert_eq!(entry(&whole[..2]).unwrap().kind, Kind::Unit);
         assert_eq!(entry(&whole[..1]), None);
         assert_eq!(entry(&whole[1..]), None);
         assert_eq!(numbered(&found("CN=a,DC=x", &whole, &[])), None);
+    }
+
+    #[test]
+    fn a_number_that_no_change_explains_is_noticed() {
+        let list = List { numbers: vec![(9, "a".to_string()), (10, "b".to_string())], ..List::default() };
+        assert!(list.is_explained(10, &BTreeSet::new()));
+        assert!(list.is_explained(9, &BTreeSet::from(["b"])));
+        assert!(!list.is_explained(9, &BTreeSet::from(["a"])));
     }
 }

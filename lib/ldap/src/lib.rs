@@ -57,7 +57,7 @@ use person::{Reader, readable};
 use received::Received;
 use search::{Search, Tally};
 use server::Server;
-use usn::{Mark, Progress};
+use usn::Mark;
 pub use witnesses::Witnesses;
 
 /// RFC 4511's way to ask for no attribute at all.
@@ -84,7 +84,7 @@ pub struct Answer {
     pub news: News,
     /// From where to go on the next time; `None`: from the beginning.
     pub next: Option<Since>,
-    /// Who may ever become root; nobody where nothing changed.
+    /// Who may ever become root.
     pub eligible: Eligible,
     /// Groups in the eligible group that are not followed: their members are not eligible by them. By DN.
     pub unfollowed: Vec<String>,
@@ -98,23 +98,6 @@ pub struct Answer {
     pub elsewhere: Option<String>,
     /// The servers that were asked before and gave no answer.
     pub silent: Vec<String>,
-}
-
-impl Answer {
-    /// Nothing changed.
-    fn same(next: Option<Since>, time: Option<Timestamp>) -> Self {
-        Self {
-            news: News::Same,
-            next,
-            eligible: Eligible::default(),
-            unfollowed: Vec::new(),
-            empty: Vec::new(),
-            unasked: 0,
-            time,
-            elsewhere: None,
-            silent: Vec::new(),
-        }
-    }
 }
 
 /// From where a refresh goes on.
@@ -331,12 +314,6 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         session.identify().await?;
     }
     let counted = session.counted(ldap, question).await?;
-    if let Some((standing, next)) = &counted
-        && standing.progress == Progress::None
-    {
-        session.has_no_stray().await?;
-        return Ok(Answer::same(Some(next.clone()), session.server.time()));
-    }
     let mut members = Members::default();
     if let (Question::Everybody(_, copied) | Question::Eligible(copied), Some(dn)) =
         (question, &ldap.eligible_group)
@@ -354,7 +331,10 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     let filter = if let Question::Person(filter) = question { filter } else { &ldap.filter };
     let wanted = Search { base: &ldap.base, scope: Scope::Subtree, filter, attributes: &attributes };
     let (news, next) = match (question, counted) {
-        (_, Some((standing, next))) => (session.news(&wanted, &standing, &reader).await?, Some(next)),
+        (_, Some((standing, next))) => {
+            let (news, goes_on) = session.news(&wanted, &standing, &reader).await?;
+            (news, goes_on.then_some(next))
+        }
         (Question::Everybody(since, _), None) if session.server.tells_changes() => {
             session.people(&wanted, &since.of_refresh(), &reader).await?
         }
@@ -371,8 +351,8 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         // Somebody of that name may be there too.
         (Question::Person(_), Some(url)) => Err(Partial::Elsewhere(url).into()),
         (_, elsewhere) => {
-            let (unasked, rest) = (session.unasked, Answer::same(next, session.server.time()));
-            Ok(Answer { news, eligible, unfollowed, empty, unasked, elsewhere, ..rest })
+            let (unasked, time, silent) = (session.unasked, session.server.time(), Vec::new());
+            Ok(Answer { news, next, eligible, unfollowed, empty, unasked, time, elsewhere, silent })
         }
     }
 }

@@ -25,8 +25,6 @@ pub enum News {
         /// Everybody, by id, and where their entry is.
         there: BTreeMap<String, String>,
     },
-    /// Nothing changed, with people or with groups.
-    Same,
 }
 
 impl News {
@@ -36,7 +34,6 @@ impl News {
             Self::Everything(entries)
             | Self::Part { set: entries, .. }
             | Self::Listed { set: entries, .. } => entries,
-            Self::Same => &[],
         }
     }
 
@@ -46,7 +43,6 @@ impl News {
             Self::Everything(entries)
             | Self::Part { set: entries, .. }
             | Self::Listed { set: entries, .. } => entries,
-            Self::Same => &mut [],
         }
     }
 
@@ -56,7 +52,6 @@ impl News {
             Self::Everything(entries)
             | Self::Part { set: entries, .. }
             | Self::Listed { set: entries, .. } => entries,
-            Self::Same => Vec::new(),
         }
     }
 }

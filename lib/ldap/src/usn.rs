@@ -6,18 +6,31 @@
 //! where each is that of an account or a group that is shown, nobody went. Where one is missing, everybody is listed by
 //! id. A list says who went; only what is no doubt by either is published, and for the rest everybody is read.
 //!
+//! What is above people changes them without numbers of theirs, and the server takes its time for that: after such a change
+//! everybody is read for an hour.
+//!
 //! A database that was put back from a copy goes on counting from there, under the same invocationId, and may have come as
 //! far as before. So the last numbers are remembered with their entries, and have to be as they were.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use policy::{Span, Timestamp};
 
 use super::dn::Dn;
 
 /// How many of the last numbers are remembered, of those that entries have which are shown.
 const MOST_KEPT: usize = 8;
 
-/// How far back the first of them may be when everybody was read.
-pub(super) const LOOK_BACK: u64 = 64;
+/// How far back the first of them may be when everybody was read: further, where so few are shown that numbers were taken
+/// elsewhere (by other domains' data, settings, DNS).
+pub(super) const LOOK_BACK: [u64; 3] = [64, 1_024, 16_384];
+
+/// So many of the last numbers show well enough whether the past is still the same.
+const ENOUGH: usize = 4;
+
+/// So long rights that changed above people may take until they are those of the people: [MS-ADTS] 3.1.1.1.9 gives these no
+/// numbers, and sets no limit.
+const SETTLING: Span = Span::minutes(60);
 
 /// More numbers since the last sync than these are not accounted for: to list them could cost more than to read everybody.
 const MOST_NUMBERS: u64 = 5_000;
@@ -36,8 +49,41 @@ pub(super) struct Numbered {
     pub(super) changed: String,
     /// Where it is.
     pub(super) dn: String,
-    /// Is it an account or a group, and so nothing that people could be below?
-    pub(super) is_account: bool,
+    /// What it is to people.
+    pub(super) kind: Kind,
+}
+
+/// What an entry can be to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An account or a group.
+    Account,
+    /// Of a class that nobody is below.
+    Leaf,
+    /// People may be below it.
+    Unit,
+}
+
+/// Classes below whose entries nobody is: what is shared and published ("leaf"), addresses, keys of disks, and what is kept
+/// below accounts for their devices.
+const LEAVES: [&str; 5] =
+    ["leaf", "contact", "msFVE-RecoveryInformation", "msExchActiveSyncDevices", "msExchActiveSyncDevice"];
+
+impl Kind {
+    /// By the classes of an entry. Accounts and groups, and they alone, have a sAMAccountType ([MS-ADA3] 2.222).
+    pub(super) fn of(has_account_type: bool, classes: &[Vec<u8>]) -> Self {
+        let is = |class: &Vec<u8>| LEAVES.iter().any(|leaf| class.eq_ignore_ascii_case(leaf.as_bytes()));
+        match has_account_type {
+            true => Self::Account,
+            false if classes.iter().any(is) => Self::Leaf,
+            false => Self::Unit,
+        }
+    }
+}
+
+/// Are there enough entries in `listed` that have a number up to `last`?
+pub(super) fn are_enough(listed: &[Numbered], last: u64) -> bool {
+    listed.iter().filter(|entry| entry.number <= last).count() >= ENOUGH
 }
 
 /// How far a copy goes, by the count of one database.
@@ -51,6 +97,8 @@ pub(super) struct Mark {
     pub(super) first: u64,
     /// The id and the time of the entry that has a number.
     known: BTreeMap<u64, (String, String)>,
+    /// Until then everybody is read, because something above people changed.
+    unsettled: Timestamp,
 }
 
 /// What a list of numbers says of a copy.
@@ -65,13 +113,16 @@ pub(super) enum Progress {
         /// Is every number accounted for? Otherwise somebody may have gone without being shown.
         is_whole: bool,
     },
+    /// Something above people changed, and who knows what of theirs with it.
+    Above,
     /// That cannot be told.
     Unknown,
 }
 
 impl Mark {
-    /// The mark of a copy that is made now, of a database that has come to `last`; `listed` is shown from `first` on.
-    pub(super) fn new(database: String, last: u64, first: u64, listed: &[Numbered]) -> Self {
+    /// The mark of a copy that is made now, of a database that has come to `last`; `listed` is shown from `first` on. `None`
+    /// if nothing is shown up to there: then nobody could tell the database from one that was put back.
+    pub(super) fn new(database: String, last: u64, first: u64, listed: &[Numbered]) -> Option<Self> {
         let mut known: BTreeMap<u64, (String, String)> = (listed.iter())
             .filter(|entry| (first..=last).contains(&entry.number))
             .map(|entry| (entry.number, (entry.id.clone(), entry.changed.clone())))
@@ -81,7 +132,20 @@ impl Mark {
             known.pop_first();
             mark_first = known.first_key_value().map_or(first, |(number, _)| *number);
         }
-        Self { database, last, first: mark_first, known }
+        let unsettled = Timestamp::from_unix(0);
+        (!known.is_empty()).then_some(Self { database, last, first: mark_first, known, unsettled })
+    }
+
+    /// The same, for a copy that was made by what `old` and `progress` tell `now`.
+    pub(super) fn following(mut self, old: Option<&Self>, progress: &Progress, now: Timestamp) -> Self {
+        let before = old.map_or(self.unsettled, |old| old.unsettled);
+        self.unsettled = if *progress == Progress::Above { now.plus(SETTLING) } else { before };
+        self
+    }
+
+    /// Have people come by now to what changed above them?
+    pub(super) fn is_settled(&self, now: Timestamp) -> bool {
+        self.unsettled <= now
     }
 
     /// Is this a cookie of ours?
@@ -97,20 +161,22 @@ impl Mark {
         }
         let database = words.next()?.to_string();
         let (last, first) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let unsettled = Timestamp::from_unix(words.next()?.parse().ok()?);
         let known = words.map(|word| {
             let (number, entry) = word.split_once('=')?;
             let (id, changed) = entry.split_once('@')?;
             Some((number.parse().ok()?, (id.to_string(), changed.to_string())))
         });
-        Some(Self { database, last, first, known: known.collect::<Option<_>>()? })
+        let known: BTreeMap<_, _> = known.collect::<Option<_>>()?;
+        (!known.is_empty()).then_some(Self { database, last, first, known, unsettled })
     }
 
     /// The cookie.
     pub(super) fn write(&self) -> Vec<u8> {
-        let Self { database, last, first, known } = self;
+        let Self { database, last, first, known, unsettled } = self;
         let known: String =
             known.iter().map(|(number, (id, changed))| format!(" {number}={id}@{changed}")).collect();
-        format!("{FORM} {database} {last} {first}{known}").into_bytes()
+        format!("{FORM} {database} {last} {first} {}{known}", unsettled.unix()).into_bytes()
     }
 
     /// Can the database `database`, which has come to `last`, be asked what changed since?
@@ -141,22 +207,23 @@ impl Mark {
         // What is above people, or could be, changes more than itself: where they are, who may be seen.
         let is_above = |entry: &&Numbered| {
             let dn = Dn::read(&entry.dn);
-            !entry.is_account && dn.is_none_or(|dn| dn.is_within(base) || base.is_within(&dn))
+            entry.kind == Kind::Unit && dn.is_none_or(|dn| dn.is_within(base) || base.is_within(&dn))
         };
         if new.iter().any(is_above) {
-            return Progress::Unknown;
+            return Progress::Above;
         }
         if last == self.last {
             return Progress::None;
         }
         let told: BTreeSet<u64> =
-            new.iter().filter(|entry| entry.is_account).map(|entry| entry.number).collect();
+            new.iter().filter(|entry| entry.kind == Kind::Account).map(|entry| entry.number).collect();
         let is_whole = (self.last + 1..=last).all(|number| told.contains(&number));
         Progress::Some { changed, is_whole }
     }
 }
 
-/// The names of the attributes in a filter (RFC 4515); `None` if one part of it names none.
+/// The names of the attributes in a filter (RFC 4515); `None` if one part of it names none, or by a number, which the schema
+/// has nobody look up.
 pub(super) fn attributes_of(filter: &str) -> Option<BTreeSet<&str>> {
     let mut names = BTreeSet::new();
     for part in filter.split('(').skip(1) {
@@ -165,12 +232,17 @@ pub(super) fn attributes_of(filter: &str) -> Option<BTreeSet<&str>> {
         }
         let end = part.find(['=', '<', '>', '~', ':'])?;
         let name = part.get(..end)?.split(';').next()?.trim();
-        if name.is_empty() {
+        if !is_name(name) {
             return None;
         }
         names.insert(name);
     }
     (!names.is_empty()).then_some(names)
+}
+
+/// Is an attribute called by its name, and not by its number (RFC 4512, 2.5)?
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|letter: char| letter.is_ascii_alphabetic()) && !text.contains('.')
 }
 
 #[cfg(test)]
@@ -183,16 +255,16 @@ mod tests {
             id: id.to_string(),
             changed: format!("2026113014{number:04}.0Z"),
             dn: format!("CN={id},OU=people,DC=x"),
-            is_account: true,
+            kind: Kind::Account,
         }
     }
 
     fn unit(number: u64, dn: &str) -> Numbered {
-        Numbered { dn: dn.to_string(), is_account: false, ..entry(number, "unit") }
+        Numbered { dn: dn.to_string(), kind: Kind::Unit, ..entry(number, "unit") }
     }
 
     fn mark(last: u64, listed: &[Numbered]) -> Mark {
-        Mark::new("d".to_string(), last, 1, listed)
+        Mark::new("d".to_string(), last, 1, listed).unwrap()
     }
 
     fn after(mark: &Mark, last: u64, listed: &[Numbered]) -> Progress {
@@ -208,12 +280,22 @@ mod tests {
         let listed: Vec<Numbered> = (1..=20).map(|number| entry(number, &format!("e{number}"))).collect();
         let long = mark(18, &listed);
         assert_eq!((long.first, long.known.len()), (11, MOST_KEPT));
-        for mark in [long, mark(9, &[]), mark(9, &listed[3..4])] {
+        let unsettled = mark(9, &listed).following(None, &Progress::Above, Timestamp::from_unix(7));
+        for mark in [long, unsettled, mark(9, &listed[3..4])] {
             assert_eq!(Mark::read(&mark.write()), Some(mark.clone()));
             assert!(Mark::is_mark(&mark.write()));
         }
-        for nonsense in ["", "usn1", "usn2 d 1 1", "usn1 d 1", "usn1 d x 1", "usn1 d 1 1 2", "usn1 d 1 1 2=x"]
-        {
+        for nonsense in [
+            "",
+            "usn1",
+            "usn2 d 1 1 0 1=a@b",
+            "usn1 d 1",
+            "usn1 d x 1 0 1=a@b",
+            "usn1 d 1 1 1=a@b",
+            "usn1 d 1 1 0",
+            "usn1 d 1 1 0 2",
+            "usn1 d 1 1 0 2=x",
+        ] {
             assert_eq!(Mark::read(nonsense.as_bytes()), None, "{nonsense}");
         }
         assert_eq!(Mark::read(b"\xff"), None);
@@ -221,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_of_one_database_that_has_not_gone_back() {
-        let mark = mark(9, &[]);
+        let mark = mark(9, &[entry(9, "a")]);
         assert!(mark.is_of("d", 9) && mark.is_of("d", 10) && mark.is_of("d", 9 + MOST_NUMBERS));
         assert!(!mark.is_of("e", 9) && !mark.is_of("d", 8) && !mark.is_of("d", 10 + MOST_NUMBERS));
     }
@@ -261,16 +343,56 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_that_remembers_nobody_is_none() {
+        let listed = [entry(3, "a"), entry(4, "b"), entry(5, "c"), entry(6, "d")];
+        assert!(are_enough(&listed, 6) && !are_enough(&listed, 5) && !are_enough(&[], 6));
+        assert!(Mark::new("d".to_string(), 2, 1, &listed).is_none(), "all changed since");
+        assert!(Mark::new("d".to_string(), 9, 7, &listed).is_none(), "all changed long before");
+        assert!(Mark::new("d".to_string(), 3, 1, &listed).is_some());
+    }
+
+    #[test]
     fn what_may_be_above_people_is_no_account_of_anything() {
-        let mark = mark(9, &[]);
+        let known = entry(9, "a");
+        let mark = mark(9, std::slice::from_ref(&known));
+        let after = |new: Numbered| after(&mark, 10, &[known.clone(), new]);
         for dn in ["OU=people,DC=x", "OU=a,OU=people,DC=x", "DC=x"] {
-            assert_eq!(after(&mark, 10, &[unit(10, dn)]), Progress::Unknown, "{dn}");
+            assert_eq!(after(unit(10, dn)), Progress::Above, "{dn}");
         }
-        assert_eq!(
-            after(&mark, 10, &[unit(10, "OU=other,DC=x")]),
-            some(&["unit"], false),
-            "it may have been there"
-        );
+        let there = some(&["unit"], false);
+        assert_eq!(after(unit(10, "OU=other,DC=x")), there, "it may have been there");
+        let leaf = Numbered { kind: Kind::Leaf, ..unit(10, "CN=printer,OU=people,DC=x") };
+        assert_eq!(after(leaf), there, "nobody is below it");
+    }
+
+    #[test]
+    fn for_an_hour_after_a_change_above_people_everybody_is_read() {
+        let at = |minute: i64| Timestamp::from_unix(1_795_165_200).plus(Span::minutes(minute));
+        let first = mark(9, &[entry(9, "a")]);
+        assert!(first.is_settled(at(0)));
+        let changed = first.clone().following(Some(&first), &Progress::Above, at(0));
+        assert!(!changed.is_settled(at(0)) && !changed.is_settled(at(59)) && changed.is_settled(at(60)));
+        for progress in [Progress::None, Progress::Unknown, some(&[], false)] {
+            let next = first.clone().following(Some(&changed), &progress, at(30));
+            assert_eq!(next, changed, "{progress:?} does not settle it, nor begin anew");
+        }
+        let again = first.clone().following(Some(&changed), &Progress::Above, at(30));
+        assert!(!again.is_settled(at(89)) && again.is_settled(at(90)));
+    }
+
+    #[test]
+    fn a_kind_is_told_by_classes() {
+        let kind = |is_account, classes: &[&str]| {
+            let classes: Vec<Vec<u8>> = classes.iter().map(|class| class.as_bytes().to_vec()).collect();
+            Kind::of(is_account, &classes)
+        };
+        assert_eq!(kind(true, &["top", "person", "user"]), Kind::Account);
+        assert_eq!(kind(false, &["top", "Leaf", "connectionPoint", "printQueue"]), Kind::Leaf);
+        assert_eq!(kind(false, &["top", "person", "organizationalPerson", "contact"]), Kind::Leaf);
+        for classes in [&["top", "organizationalUnit"][..], &["top", "container"], &["top", "unheardOf"], &[]]
+        {
+            assert_eq!(kind(false, classes), Kind::Unit, "{classes:?}");
+        }
     }
 
     #[test]
@@ -279,7 +401,14 @@ mod tests {
         let all = "(&(objectClass=user)(!(memberOf:1.2.840.113556.1.4.1941:=CN=g\\28x\\29,DC=x))(|(a>=1)(b~=x)(c;x-y<=2)))";
         assert_eq!(names(all), Some(vec!["a", "b", "c", "memberOf", "objectClass"]));
         assert_eq!(names("(uid=*)"), Some(vec!["uid"]));
-        for strange in ["", "uid=x", "(:dn:2.5.13.2:=x)", "(x)"] {
+        for strange in [
+            "",
+            "uid=x",
+            "(:dn:2.5.13.2:=x)",
+            "(x)",
+            "(1.2.840.113556.1.2.102=CN=g,DC=x)",
+            "(&(a=b)(!(OID.1.2.840.113556.1.2.102:dn:=x)))",
+        ] {
             assert_eq!(names(strange), None, "{strange}");
         }
     }
