@@ -45,13 +45,35 @@ pub struct Change {
     pub key: String,
     /// What is other now: `1 → 2`.
     pub what: String,
-    /// What that means; empty where it lets nobody in.
-    pub means: &'static str,
+    /// What that means; empty where there is nothing to say.
+    pub means: String,
+    /// What it is about.
+    pub(crate) detail: Detail,
+}
+
+/// What a change is about, for whoever knows more of that.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Detail {
+    /// `policy.rule`.
+    pub section: String,
+    /// Which of the section's tables; empty where there is one.
+    pub entry: Vec<String>,
+    /// Of a table or a list: is it more of it, or less?
+    pub is_added: Option<bool>,
+    /// Of a list: the entries; of people: the user.
+    pub items: Vec<String>,
+}
+
+impl Change {
+    /// Which of the section's tables it is.
+    pub(crate) fn name(&self) -> &str {
+        self.detail.entry.last().map_or("", String::as_str)
+    }
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { effect, place, key, what, means } = self;
+        let Self { effect, place, key, what, means, detail: _ } = self;
         write!(f, "{} {place}", effect.word())?;
         if key.is_empty() {
             write!(f, " {what}")?;
@@ -82,7 +104,11 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     for leaf in leaves.into_iter().filter(|(place, _)| !is_told(place)) {
         let (before, after) = (old.leaves.get(leaf), new.leaves.get(leaf));
         if before != after {
-            changes.extend(leaf_changes(leaf, before, after));
+            changes.extend(if is_people(leaf) {
+                people_changes(leaf, before, after)
+            } else {
+                leaf_changes(leaf, before, after)
+            });
         }
     }
     changes.sort();
@@ -105,6 +131,12 @@ impl Place {
             .strip_prefix(&outer.section)
             .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
         inner && self.entry.starts_with(&outer.entry)
+    }
+}
+
+impl Place {
+    fn detail(&self, is_added: Option<bool>, items: Vec<String>) -> Detail {
+        Detail { section: self.section.clone(), entry: self.entry.clone(), is_added, items }
     }
 }
 
@@ -194,7 +226,10 @@ fn table_change(place: &Place, added: Option<&Table>) -> Change {
         None => ("is gone".to_string(), less),
     };
     let effect = if means.is_empty() { Effect::Tightens } else { Effect::Loosens };
-    Change { effect, place: place.to_string(), key: String::new(), what, means }
+    let turn = if added.is_some() { "new" } else { "gone" };
+    let means = if means.is_empty() { keys::tightened(&format!("{} {turn}", place.section)) } else { means };
+    let detail = place.detail(Some(added.is_some()), Vec::new());
+    Change { effect, place: place.to_string(), key: String::new(), what, means: means.to_string(), detail }
 }
 
 /// What a new table says, but for what says nothing about who gets in.
@@ -219,10 +254,14 @@ fn leaf_changes(
 ) -> Vec<Change> {
     let key = keys::find(&format!("{} {name}", place.section));
     let shown = if place.section == "directory.disabled" { "values" } else { name };
-    let change = |effect, what| {
-        let is_said = matches!(effect, Effect::Loosens | Effect::MayLoosen);
-        let means = if is_said { key.means } else { "" };
-        Change { effect, place: place.to_string(), key: shown.to_string(), what, means }
+    let change = |effect, what, is_added, items| {
+        let means = match effect {
+            Effect::Loosens | Effect::MayLoosen => key.means,
+            Effect::Tightens => keys::tightened(key.name),
+            Effect::Neutral => "",
+        };
+        let (means, detail) = (means.to_string(), place.detail(is_added, items));
+        Change { effect, place: place.to_string(), key: shown.to_string(), what, means, detail }
     };
     let list = |value: Option<&Value>| match value {
         Some(Value::Array(items)) => Some(items.iter().map(shown_value).collect::<BTreeSet<_>>()),
@@ -235,20 +274,21 @@ fn leaf_changes(
     };
     let is_list = [before, after].into_iter().flatten().all(|value| value.is_array() || value.is_table());
     if let (true, Some(old), Some(new)) = (is_list, list(before), list(after)) {
-        let told = |names: Vec<&String>, word: &str| {
-            format!("{} {} {word}", quoted(&names), if names.len() == 1 { "is" } else { "are" })
-        };
-        let (added, gone): (Vec<_>, Vec<_>) =
-            (new.difference(&old).collect(), old.difference(&new).collect());
+        let (added, gone): (Vec<String>, Vec<String>) =
+            (new.difference(&old).cloned().collect(), old.difference(&new).cloned().collect());
         let mut changes = Vec::new();
         if !added.is_empty() {
-            changes.push(change(effect(&key, true), told(added, "new")));
+            changes.push(change(effect(&key, true), format!("added {}", quoted(&added)), Some(true), added));
         }
-        if !gone.is_empty() {
-            changes.push(change(effect(&key, false), told(gone, "gone")));
+        // What else guards an account is another thing for each.
+        let apart = if key.name == "policy guarded_accounts" { 1 } else { gone.len().max(1) };
+        for gone in gone.chunks(apart) {
+            let what = format!("removed {}", quoted(gone));
+            changes.push(change(effect(&key, false), what, Some(false), gone.to_vec()));
         }
         if changes.is_empty() && key.way == Way::Other {
-            changes.push(change(Effect::MayLoosen, "the order is another one".to_string()));
+            let what = "the order is another one".to_string();
+            changes.push(change(Effect::MayLoosen, what, None, Vec::new()));
         }
         return changes;
     }
@@ -256,10 +296,38 @@ fn leaf_changes(
     let effect = more.map_or(Effect::MayLoosen, |more| effect(&key, more));
     let effect = if key.way == Way::Neutral { Effect::Neutral } else { effect };
     let told = |value: Option<&Value>| value.map_or_else(|| "not set".to_string(), shown_value);
-    vec![change(effect, format!("{} → {}", told(before), told(after)))]
+    vec![change(effect, format!("{} → {}", told(before), told(after)), None, Vec::new())]
 }
 
-fn quoted(names: &[&String]) -> String {
+fn is_people((place, name): &(Place, String)) -> bool {
+    place.section == "oncall.source" && name == "people"
+}
+
+/// The changes of a table of people: one for each user.
+fn people_changes(
+    (place, name): &(Place, String),
+    before: Option<&Value>,
+    after: Option<&Value>,
+) -> Vec<Change> {
+    let key = keys::find(&format!("{} {name}", place.section));
+    let table = |value: Option<&Value>| value.and_then(Value::as_table).cloned().unwrap_or_default();
+    let (old, new) = (table(before), table(after));
+    let users: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let told = |value: Option<&Value>| value.map_or_else(|| "not set".to_string(), shown_value);
+    let changed = users.into_iter().filter(|user| old.get(*user) != new.get(*user));
+    changed
+        .map(|user| Change {
+            effect: Effect::MayLoosen,
+            place: place.to_string(),
+            key: name.clone(),
+            what: format!("`{user}`: {} → {}", told(old.get(user)), told(new.get(user))),
+            means: key.means.to_string(),
+            detail: place.detail(None, vec![user.clone()]),
+        })
+        .collect()
+}
+
+fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 

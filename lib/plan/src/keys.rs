@@ -87,7 +87,7 @@ pub(crate) const ELEMENTS: &[Element] = &[
         "policy.shared_account",
         "account",
         "the keys of the people on call open it",
-        "it is guarded no longer, unless another setting guards it",
+        "logins to it are no longer checked",
     ),
     element("policy.automation", "account", "a program enters without a shift", ""),
     element(
@@ -103,6 +103,57 @@ pub(crate) const ELEMENTS: &[Element] = &[
         "",
     ),
 ];
+
+/// What tightens and is felt: keys, and tables that are `new` or `gone`.
+#[rustfmt::skip]
+const TIGHTENED: &[(&str, &str)] = &[
+    ("directory nested_groups", "members of inner groups are not eligible any more"),
+    ("directory.disabled ATTRIBUTE", "people with this mark are disabled"),
+    ("fleet signatures", "more people together have to say who is on call and who is eligible"),
+    ("fleet revoked_age", "after a shorter outage people are refused, because it is not known who is revoked"),
+    ("grant copy_age", "after a shorter outage no grant is accepted"),
+    ("keys max_age", "after a shorter outage of the directory no key opens an account"),
+    ("keys.rule new", "some keys may open nothing any more, or may do less"),
+    ("keys.chain gone", "accounts that are not guarded open no more by its keys"),
+    ("nss.group gone", "rights that sudoers give the group end"),
+    ("nss.group rules", "fewer people are in the group"),
+    ("oncall max_age", "after a shorter outage people on call are refused"),
+    ("oncall lookahead", "hosts know the rota less far ahead: after a shorter outage people on call are refused"),
+    ("oncall.source max_age", "after a shorter outage people on call are refused"),
+    ("oncall.source.schedule max_age", "after a shorter outage people on call are refused"),
+    ("oncall.source late", "people on call must say why before they enter, if their shift was not known in time"),
+    ("oncall.source max_escalation_level", "people on deeper levels are not known any more, and not admitted"),
+    ("policy mode", "PAM refuses from now on whoever is not admitted"),
+    ("policy guarded_accounts", "logins to it are checked from now on"),
+    ("policy privileged_groups", "its members are refused in their own accounts while they are off call"),
+    ("policy pam_services", "logins by it are checked from now on"),
+    ("policy exempt_ttys", "people off call are refused at that terminal"),
+    ("policy exempt_accounts", "it is refused off call"),
+    ("policy.rule gone", "nobody is admitted by it any more"),
+    ("policy.rule hosts", "people on call by it are no longer admitted there, unless another entry covers the host"),
+    ("policy.rule schedules", "people on call by them are no longer admitted by this rule"),
+    ("policy.rule max_escalation_level", "people on deeper levels are no longer admitted by this rule"),
+    ("policy.rule claim", "people on call must say why before they enter"),
+    ("policy.shared_account people", "fewer people may enter it"),
+    ("policy.automation gone", "the program is refused"),
+    ("policy.automation keys", "the program is refused with that key"),
+    ("policy.automation fingerprints", "the program is refused with that key"),
+    ("policy.automation from", "the program is refused from there"),
+    ("policy.automation services", "the program is refused by that service"),
+    ("policy.automation until", "the program is refused sooner"),
+    ("policy.end action", "what is left of a session is ended when the right ends"),
+    ("policy.end grace", "what is left of a session is ended sooner"),
+    ("policy.grant gone", "nobody is let in by such a grant any more"),
+    ("policy.grant quorum", "more people together have to let somebody in"),
+    ("policy.grant approvers", "they may let nobody in any more"),
+    ("policy.grant people", "they may not let themselves in any more"),
+    ("policy.grant max", "a grant ends sooner"),
+];
+
+/// What it means that this key tightens, or this table, where that is felt.
+pub(crate) fn tightened(name: &str) -> &'static str {
+    TIGHTENED.iter().find(|(own, _)| *own == name).map_or("", |(_, means)| means)
+}
 
 /// Every key.
 #[rustfmt::skip]
@@ -206,7 +257,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("oncall.source.oauth subdomain", Other, OTHER_ROTA),
     key("oncall.source.oauth identity", Other, OTHER_ROTA),
     key("policy mode", Words(&["enforce", "observe"]), "PAM refuses nobody: whoever has a key, a password or a line in sudoers gets in"),
-    key("policy guarded_accounts", Less, "nobody is refused there any more, unless another setting guards it"),
+    key("policy guarded_accounts", Less, "logins to it are no longer checked"),
     key("policy privileged_groups", Less, "its members enter their own accounts off call too"),
     key("policy pam_services", Less, "nothing is decided there: whoever has a key, a password or a line in sudoers gets in"),
     key("policy exempt_ttys", More, "nobody but the revoked is refused at that terminal"),
@@ -295,6 +346,16 @@ mod tests {
         assert!(forgotten.is_empty(), "does a change of these let anybody in? {forgotten:#?}");
         let gone: Vec<_> = once.difference(&rows).collect();
         assert!(gone.is_empty(), "no setting of docs/configuration.md: {gone:#?}");
+    }
+
+    #[test]
+    fn what_tightens_is_a_key_or_a_table() {
+        for (name, means) in TIGHTENED {
+            let table = name.strip_suffix(" new").or_else(|| name.strip_suffix(" gone"));
+            let is_table = ELEMENTS.iter().any(|element| table == Some(element.name));
+            assert!(is_table || KEYS.iter().any(|key| key.name == *name), "{name}");
+            assert!(!means.is_empty(), "{name}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod changes;
+mod context;
 mod door;
 mod expectations;
 mod inventory;

@@ -37,8 +37,10 @@ pub struct Counts {
     pub gained: usize,
     /// People who lose something.
     pub lost: usize,
-    /// The most people who are admitted as root at once on one host, after the change.
+    /// The most who are admitted as root at once on one host, after the change.
     pub most_admitted: usize,
+    /// The same before it.
+    pub most_before: usize,
 }
 
 /// Both sides, to be compared.
@@ -61,13 +63,14 @@ type Found = BTreeMap<(By, bool, String, Vec<&'static str>, usize, Vec<Window>),
 impl Sides<'_> {
     /// Every move, and what is counted.
     pub fn compare(&self) -> (Vec<Move>, Counts) {
-        let (mut found, mut most) = (Found::new(), 0);
+        let (mut found, mut most, mut most_before) = (Found::new(), 0, 0);
         let mut before = Rights::new(self.old, self.rosters.0, (self.people, self.doors), self.window);
         let mut after = Rights::new(self.new, self.rosters.1, (self.people, self.doors), self.window);
         for hosts in self.alike().values() {
             let Some((old, new)) = hosts.first().and_then(|first| self.hosts.get(*first)) else { continue };
             let (before, after) = (before.on(old), after.on(new));
             most = most.max(self.most_admitted(&after));
+            most_before = most_before.max(self.most_admitted(&before));
             self.differ(&after, &before, true, hosts, &mut found);
             self.differ(&before, &after, false, hosts, &mut found);
         }
@@ -75,7 +78,7 @@ impl Sides<'_> {
             let moved = found.keys().filter(|(_, is_gain, ..)| *is_gain == gains);
             moved.map(|(.., person, _)| *person).collect::<BTreeSet<_>>().len()
         };
-        let counts = Counts { gained: people(true), lost: people(false), most_admitted: most };
+        let counts = Counts { gained: people(true), lost: people(false), most_admitted: most, most_before };
         (self.put_together(found), counts)
     }
 
@@ -156,8 +159,6 @@ impl Sides<'_> {
 
 /// How hosts are called in a sentence: all, by what a rule calls them, or by name.
 pub(crate) fn hosts_in_words(names: &[String], hosts: &[Host], selectors: &[&HostSelector]) -> String {
-    /// The most that are named.
-    const MOST: usize = 4;
     let count = match names {
         [one] => return one.clone(),
         _ => format!("{} hosts", names.len()),
@@ -173,13 +174,19 @@ pub(crate) fn hosts_in_words(names: &[String], hosts: &[Host], selectors: &[&Hos
         Some(HostSelector::Label(label)) => format!("{count} (label {label})"),
         Some(HostSelector::Name(glob)) => format!("{count} ({glob})"),
         None => {
-            let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
-            let more = names.len().saturating_sub(MOST);
-            if more == 0 {
-                format!("{count} ({shown})")
-            } else {
-                format!("{count} ({shown} and {more} more)")
-            }
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            format!("{count} ({})", some_of(&names))
         }
+    }
+}
+
+/// The first of `names`, and how many more there are.
+pub(crate) fn some_of(names: &[&str]) -> String {
+    /// The most that are named.
+    const MOST: usize = 4;
+    let shown = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

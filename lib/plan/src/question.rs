@@ -9,6 +9,7 @@ use policy::{
 };
 
 use crate::changes::{Change, Effect, changes};
+use crate::context::Context;
 use crate::door::Door;
 use crate::inventory::Inventory;
 use crate::moves::{Counts, Move, Sides, hosts_in_words};
@@ -19,6 +20,10 @@ use crate::rights::read_in_time;
 pub struct Rota {
     /// It.
     pub roster: Roster,
+    /// The same with the people whom the new configuration has for the users of its sources, where they are others.
+    pub renamed: Option<Roster>,
+    /// The users of sources who have shifts, with their sources; none, where only people are known.
+    pub users: Option<BTreeSet<(String, String)>>,
     /// Does it tell who is eligible? A rota in a file does not: everybody in it counts as eligible then.
     pub tells_eligible: bool,
 }
@@ -78,10 +83,16 @@ impl Question<'_> {
     /// The answer.
     pub fn answer(&self) -> Plan {
         let (old, new) = (&self.old.rules, &self.new.rules);
-        let changes = changes(self.old, self.new);
+        let hosts = self.hosts();
+        let rosters = self.rota.map(|rota| {
+            let after = rota.renamed.as_ref().unwrap_or(&rota.roster);
+            (self.stored(&rota.roster, self.old), self.stored(after, self.new))
+        });
+        let after = rosters.as_ref().map(|(_, after)| after);
+        let mut changes = changes(self.old, self.new);
+        Context { question: self, hosts: &hosts, after }.explain(&mut changes);
         let is_changed = changes.iter().any(|change| change.effect != Effect::Neutral);
         let doors = Door::all(old, new);
-        let hosts = self.hosts();
         let (mut cannot_tell, mut not_known) = (Vec::new(), self.never_known());
         // What is missing for a plan is no matter where nothing changes, and is said all the same.
         let missing = self.missing(&hosts);
@@ -92,9 +103,8 @@ impl Question<'_> {
         }
         cannot_tell.extend(self.too_old());
         let (mut moves, mut counts) = (Vec::new(), Counts::default());
-        if let Some(rota) = self.rota {
-            let (before, after) = (self.stored(rota, self.old), self.stored(rota, self.new));
-            let (rosters, people) = ((&before, &after), self.people(&rota.roster));
+        if let Some((before, after)) = &rosters {
+            let (rosters, people) = ((before, after), self.people([before, after]));
             let sides = Sides {
                 old,
                 new,
@@ -128,8 +138,8 @@ impl Question<'_> {
     }
 
     /// The rota as hosts with `config` store it, if they read it in time.
-    fn stored(&self, rota: &Rota, config: &Config) -> Roster {
-        stored(&read_in_time(&rota.roster, self.window), config)
+    fn stored(&self, roster: &Roster, config: &Config) -> Roster {
+        stored(&read_in_time(roster, self.window), config)
     }
 
     /// The hosts as they are before and after.
@@ -141,9 +151,12 @@ impl Question<'_> {
     }
 
     /// Everybody of whom anything is known, in order: those in the rota, and those whom a configuration names.
-    fn people(&self, roster: &Roster) -> Vec<Principal> {
-        let mut people: BTreeSet<Principal> = roster.eligible.keys().cloned().collect();
-        people.extend(roster.shifts.iter().map(|shift| shift.principal.clone()));
+    fn people(&self, rosters: [&Roster; 2]) -> Vec<Principal> {
+        let mut people = BTreeSet::new();
+        for roster in rosters {
+            people.extend(roster.eligible.keys().cloned());
+            people.extend(roster.shifts.iter().map(|shift| shift.principal.clone()));
+        }
         for rules in [&self.old.rules, &self.new.rules] {
             let programs = rules.automation.iter().map(|entry| &entry.account);
             let named = rules.exempt_accounts.iter().chain(programs).map(Account::as_str);
@@ -187,6 +200,9 @@ impl Question<'_> {
         if rota.tells_eligible {
             missing.extend(self.deeper());
         }
+        if rota.users.is_none() {
+            missing.extend(self.other_people());
+        }
         missing
     }
 
@@ -223,6 +239,22 @@ impl Question<'_> {
         new.iter().filter(deepens).map(told).collect()
     }
 
+    /// Sources whose table of people is another one, of which a copy of the rota has only the people that were.
+    fn other_people(&self) -> Vec<String> {
+        let (old, new) = (&self.old.oncall.sources, &self.new.oncall.sources);
+        let is_other = |source: &&Source| {
+            let before = old.iter().find(|before| before.name == source.name);
+            before.is_some_and(|before| before.people != source.people)
+        };
+        let told = |source: &Source| {
+            format!(
+                "whose the shifts of {} will be: this copy of the rota has people, and not the names that [oncall.source.people] is for; give the rota as a file",
+                source.name
+            )
+        };
+        new.iter().filter(is_other).map(told).collect()
+    }
+
     /// Schedules of a rota that does not count any more when the plan begins, or not yet.
     fn too_old(&self) -> Vec<String> {
         let Some(rota) = self.rota else { return Vec::new() };
@@ -250,17 +282,14 @@ impl Question<'_> {
         let mut lines = vec!["who is revoked on these hosts, or suspended in the directory".to_string()];
         match self.rota {
             Some(rota) if !rota.tells_eligible => lines.push(
-                "who is eligible: a rota in a file does not tell, so everybody in it counts as eligible"
-                    .into(),
+                "who is eligible: a rota in a file does not tell, so everybody in it is taken as eligible, and a change of group does not show above".into(),
             ),
             _ => lines.push("who joins or leaves the eligible group later".into()),
         }
         lines.push(
             "what sudoers allow, who is in privileged groups, and which other accounts have uid 0".into(),
         );
-        lines.push(
-            "labels that hosts give themselves, and what root has ordered there (pause, enforce)".into(),
-        );
+        lines.push("labels that a host gives itself, and local orders of root there (pause, enforce)".into());
         lines.push(match (self.inventory, written_host(self.new)) {
             (Some(_), _) => "hosts that are not in the inventory".to_string(),
             (None, Some(host)) => format!("all hosts but {}: no inventory was given", host.name),
@@ -268,7 +297,7 @@ impl Question<'_> {
         });
         lines.push("what is changed in the rota from now on: tomorrow's overrides".into());
         lines.extend(self.known_until());
-        lines.push("grants that colleagues will sign".into());
+        lines.push("grants that colleagues may sign later".into());
         lines
     }
 

@@ -6,8 +6,9 @@ use std::fmt;
 use policy::{Principal, Timestamp, Window};
 use serde_json::{Value, json};
 
+use crate::changes::Effect;
 use crate::door::{By, Door};
-use crate::moves::Move;
+use crate::moves::{Counts, Move};
 use crate::question::Plan;
 
 /// The most times of one person that a sentence tells; a program gets all.
@@ -31,9 +32,18 @@ impl fmt::Display for Plan {
         if self.moves.is_empty() {
             self.write_nobody(f)?;
         } else {
-            let (gain, lose) = (people(self.counts.gained, "gain"), people(self.counts.lost, "lose"));
-            let most = self.counts.most_admitted;
-            writeln!(f, "{}: {gain}, {lose}; at most {most} at once are root on one host", self.span())?;
+            let Counts { gained, lost, most_admitted, most_before } = self.counts;
+            let (span, gain, lose) = (self.span(), people(gained, "gain"), people(lost, "lose"));
+            writeln!(
+                f,
+                "{span}: {gain}, {lose}; at most {most_admitted} at once may be root on one host ({most_before} before), accounts that are never refused included"
+            )?;
+        }
+        if self.lets_in_others() {
+            writeln!(
+                f,
+                "this is not all: lines above with `loosens` or `may loosen` can let in people whom these files do not name"
+            )?;
         }
         for line in &self.cannot_tell {
             writeln!(f, "cannot tell {line}")?;
@@ -72,14 +82,27 @@ impl Plan {
     fn write_nobody(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_of_all = self.changes.iter().any(|change| change.place == "[policy]" && change.key == "mode");
         let is_elsewhere = is_of_all || !self.opened.is_empty() || !self.closed.is_empty();
-        if self.is_unchanged() || is_elsewhere || !self.cannot_tell.is_empty() {
+        if !self.cannot_tell.is_empty() {
             return Ok(());
         }
-        let more = if self.loosened() > 0 { "; what else it lets people do is said above" } else { "" };
-        writeln!(f, "nobody gains or loses an account by a shift {}{more}", self.span())
+        if self.is_unchanged() {
+            return writeln!(f, "no setting that decides who is admitted differs");
+        }
+        if is_elsewhere {
+            return Ok(());
+        }
+        writeln!(f, "{}: shifts give nobody new access, and take none away", self.span())
     }
 
-    /// ``gains root on 12 hosts (label service=db): anna, from … to …, by the rule `db` ``.
+    /// Is there more that may let people in than what is told of shifts and doors?
+    fn lets_in_others(&self) -> bool {
+        let may = self.changes.iter().any(|change| change.effect == Effect::MayLoosen);
+        let is_told = !self.moves.is_empty() || !self.opened.is_empty() || self.observes;
+        may || self.loosened() > 0 && !is_told
+    }
+
+    /// ``gains root on 12 hosts (label service=db): anna, from … to …, by the rule `db` ``, and ``loses root on db1, which the
+    /// rule `db` gave anna from … to …``.
     fn write_move(&self, f: &mut fmt::Formatter<'_>, moved: &Move, hosts: &str) -> fmt::Result {
         let verb = if moved.gains { "gains" } else { "loses" };
         write!(f, "{verb} {}", moved.account)?;
@@ -89,9 +112,10 @@ impl Plan {
         write!(f, " on {hosts}")?;
         let by = ground(&moved.by, moved.gains);
         match moved.people.as_slice() {
-            [(person, windows)] => writeln!(f, ": {person}, {}, {by}", self.times(windows)),
+            [(person, windows)] if moved.gains => writeln!(f, ": {person}, {}, {by}", self.times(windows)),
+            [(person, windows)] => writeln!(f, ", {by} {person} {}", self.times(windows)),
             people => {
-                writeln!(f, ", {by}:")?;
+                writeln!(f, ", {by}{}:", if moved.gains { "" } else { " to" })?;
                 let each =
                     |(person, windows): &(Principal, Vec<Window>)| (person.to_string(), self.times(windows));
                 people.iter().map(each).try_for_each(|(person, times)| writeln!(f, "  {person}, {times}"))
@@ -104,12 +128,12 @@ impl Plan {
             windows.iter().take(MOST_TIMES).map(|window| self.time(*window)).collect();
         if let (true, Some(last)) = (windows.len() > MOST_TIMES, windows.last()) {
             told.push(format!(
-                "and {} times more, the last one {}",
+                "{} times more, the last one {}",
                 windows.len() - MOST_TIMES,
                 self.time(*last)
             ));
         }
-        told.join("; ")
+        told.join(", and ")
     }
 
     fn time(&self, window: Window) -> String {
@@ -117,7 +141,7 @@ impl Plan {
         match (start <= self.window.start(), end >= self.window.end()) {
             (true, true) => "all the time".to_string(),
             (true, false) => format!("until {}", instant(end, self.window)),
-            (false, true) => format!("from {} on", instant(start, self.window)),
+            (false, true) => format!("from {} to the end of this plan", instant(start, self.window)),
             (false, false) => {
                 format!("from {} to {}", short(start, self.window.start()), instant(end, self.window))
             }
@@ -170,6 +194,7 @@ impl Plan {
             "gained": self.counts.gained,
             "lost": self.counts.lost,
             "most_admitted": self.counts.most_admitted,
+            "most_admitted_before": self.counts.most_before,
             "loosened": self.loosened(),
             "cannot_tell": self.cannot_tell,
             "not_known": self.not_known,
@@ -217,8 +242,8 @@ fn services_in_words(services: &[&'static str]) -> String {
 fn people(count: usize, verb: &str) -> String {
     match count {
         0 => format!("nobody {verb}s"),
-        1 => format!("1 person {verb}s"),
-        count => format!("{count} people {verb}"),
+        1 => format!("1 {verb}s"),
+        count => format!("{count} {verb}"),
     }
 }
 

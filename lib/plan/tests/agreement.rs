@@ -131,7 +131,7 @@ fn rota(dice: &mut Dice) -> Rota {
         late: Vec::new(),
         eligible: eligible.into(),
     };
-    Rota { roster, tells_eligible: false }
+    Rota { roster, renamed: None, users: None, tells_eligible: false }
 }
 
 /// The roster as a host has it at `now` that has just read it.

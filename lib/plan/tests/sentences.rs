@@ -169,11 +169,73 @@ fn a104_the_unchanged_policy_says_only_what_it_does_not_know() {
         .replace("[\"root\", \"oracle\"]", "[\"oracle\", \"root\"]\nexempt_ttys = [\"tty1\", \"ttyS0\"]");
     for new in [POLICY, &same] {
         let plan = plan(POLICY, new);
-        assert!(plan.to_string().starts_with("not known:\n  who is revoked"), "{plan}");
+        let said = "no setting that decides who is admitted differs\nnot known:\n  who is revoked";
+        assert!(plan.to_string().starts_with(said), "{plan}");
         assert_eq!((plan.loosened(), plan.counts.gained, plan.cannot_tell.len()), (0, 0, 0), "{plan}");
     }
     let help = plan(POLICY, &POLICY.replace("[policy.end]", "help = \"ask\"\n[policy.end]"));
     assert!(help.is_unchanged() && help.to_string().starts_with("neutral [policy] help: "), "{help}");
+}
+
+#[test]
+fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
+    for (from, to, says) in [
+        (
+            "[[policy.shared_account]]\naccount = \"root\"\n",
+            "",
+            "neutral [[policy.shared_account]] `root` is gone: logins to `root` are checked as before, because it has uid 0",
+        ),
+        (
+            "[\"root\", \"oracle\"]",
+            "[\"oracle\"]",
+            "neutral [policy] guarded_accounts: removed `root`: logins to `root` are checked as before, because it has uid 0",
+        ),
+        (
+            "hosts = [\"web*\"]",
+            "hosts = [\"web*\", \"web1\"]",
+            "neutral [[policy.rule]] `web` hosts: added `web1`: the rule covered it before",
+        ),
+        (
+            "hosts = [\"web*\"]",
+            "hosts = [\"we*\"]",
+            "may loosen [[policy.rule]] `web` hosts: added `we*`: it covers no more hosts of the inventory; hosts that are not in it may be covered",
+        ),
+        (
+            "hosts = [\"label:service=db\"]\nschedules",
+            "hosts = [\"db1\"]\nschedules",
+            "tightens [[policy.rule]] `db` hosts: removed `label:service=db`: people on call by it are no longer admitted on some hosts (db2)",
+        ),
+        (
+            "schedules = [\"pd/WEB\"]",
+            "schedules = [\"pd/WEB\"]\nmax_escalation_level = 2",
+            "max_escalation_level: 1 → 2: people on level 2 are admitted too; the rota has none in this time",
+        ),
+        (
+            "schedules = [\"pd/WEB\"]",
+            "schedules = [\"pd/WEB\"]\nclaim = true",
+            "tightens [[policy.rule]] `web` claim: false → true: people on call must say why before they enter",
+        ),
+        (
+            "max_age = \"20h\"",
+            "max_age = \"20h\"\nlookahead = \"1d\"",
+            "tightens [oncall] lookahead: 3d → 1d: hosts know the rota less far ahead",
+        ),
+        (
+            "mode = \"enforce\"",
+            "mode = \"observe\"",
+            "on all 3 hosts, from the roll-out on, PAM refuses nobody",
+        ),
+    ] {
+        let plan = plan(POLICY, &mutated(&("", from, to)));
+        assert!(said(&plan).contains(says), "{says}\n{plan}");
+    }
+    // What opens when nothing else guards the account, and what is left where something does.
+    let shared = "[[policy.shared_account]]\naccount = \"deploy\"\npeople = [\"anna\", \"bob\"]\n";
+    let named = POLICY.replace("[\"root\", \"oracle\"]", "[\"root\", \"oracle\", \"deploy\"]");
+    let guarded = plan(&named, &named.replace(shared, ""));
+    assert!(said(&guarded).starts_with("tightens [[policy.shared_account]] `deploy` is gone: "), "{guarded}");
+    assert!(said(&guarded).contains("because guarded_accounts names it"), "{guarded}");
+    assert!(guarded.opened.is_empty(), "{guarded}");
 }
 
 #[test]
@@ -218,6 +280,11 @@ fn a104_what_is_not_known_is_never_no_change() {
         told.contains("who is on call by pd/NEW, which rule `web` counts: the rota has no such schedule"),
         "{told}"
     );
+    // Other people for the users of a provider, of whom the copy knows nothing.
+    let renamed = config(&POLICY.replace("PUANNA = \"anna\"", "PUANNA = \"dora\""));
+    let told =
+        Question { old: &old, new: &renamed, inventory: Some(&hosts), rota: Some(&now), window: fortnight() };
+    assert!(told.answer().cannot_tell.join("\n").contains("whose the shifts of pd will be"));
     // Deeper levels than the copy was read with.
     let deeper = config(&POLICY.replace("max_escalation_level = 2", "max_escalation_level = 3"));
     let told =

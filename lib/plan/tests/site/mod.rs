@@ -142,7 +142,7 @@ pub fn rota() -> Rota {
         late: Vec::new(),
         eligible: ["anna", "bob", "carla", "dora"].map(|name| (person(name), name != "dora")).into(),
     };
-    Rota { roster, tells_eligible: true }
+    Rota { roster, renamed: None, users: None, tells_eligible: true }
 }
 
 /// What the change from one text to another means there.

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use host::Config;
 use host::config::{Provider, Source};
 use plan::Rota;
-use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Shifts, Window};
+use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Window};
 use sources::document::{self, Wanted};
 use sources::{Answer, ProviderShift, fetch};
 
 /// How a database begins (SQLite's file format, section 1.3).
 const DATABASE: &[u8] = b"SQLite format 3\0";
 
-/// What `given` say, for the sources of `configs`; nothing where none is given.
+/// What `given` say, for the sources of `configs`, of which the first one runs and the last one is to run; nothing where
+/// none is given.
 ///
 /// # Errors
 /// A line that says which does not tell, and why: nobody on call is never assumed.
@@ -39,7 +40,7 @@ pub fn read(given: &[PathBuf], configs: &[&Config], window: Window) -> Result<Op
             ));
         }
         let roster = store::roster::snapshot(path).map_err(|error| error.to_string())?;
-        return Ok(Some(Rota { roster, tells_eligible: true }));
+        return Ok(Some(Rota { roster, renamed: None, users: None, tells_eligible: true }));
     }
     if given.is_empty() { Ok(None) } else { Ok(Some(files.finish())) }
 }
@@ -61,23 +62,37 @@ fn split<'p>(given: &'p Path, configs: &[&Config]) -> (Option<&'p str>, &'p Path
 struct Files<'a> {
     /// By name: each as the last configuration has it.
     sources: BTreeMap<&'a str, &'a Source>,
+    /// The same as the first one has it.
+    before: BTreeMap<&'a str, &'a Source>,
     /// What rules count.
     counted: BTreeSet<&'a ScheduleRef>,
     window: Window,
     schedules: Vec<Schedule>,
+    /// Each by whom the sources have for its user now, and by whom they had before.
     shifts: Vec<Shift>,
+    before_shifts: Vec<Shift>,
+    /// Users with a shift, with their sources.
+    users: BTreeSet<(String, String)>,
 }
 
 impl<'a> Files<'a> {
     fn new(configs: &[&'a Config], window: Window) -> Self {
-        let sources = configs.iter().flat_map(|config| &config.oncall.sources);
+        let named = |configs: &[&'a Config]| {
+            let sources = configs.iter().flat_map(|config| &config.oncall.sources);
+            sources.map(|source| (source.name.as_str(), source)).collect::<BTreeMap<_, _>>()
+        };
+        let mut before = named(configs);
+        before.extend(named(configs.get(..1).unwrap_or_default()));
         let rules = configs.iter().flat_map(|config| &config.rules.rules);
         Self {
-            sources: sources.map(|source| (source.name.as_str(), source)).collect(),
+            sources: named(configs),
+            before,
             counted: rules.flat_map(|rule| &rule.schedules).collect(),
             window,
             schedules: Vec::new(),
             shifts: Vec::new(),
+            before_shifts: Vec::new(),
+            users: BTreeSet::new(),
         }
     }
 
@@ -156,47 +171,55 @@ impl<'a> Files<'a> {
                 horizon: told.reading.map_or(self.window.end(), |reading| reading.horizon),
             });
             for shift in &told.shifts {
-                let principal =
+                let (before, after) =
                     self.person(source, shift).map_err(|why| format!("{}: {why}", path.display()))?;
-                self.shifts.push(Shift {
+                let of = |principal| Shift {
                     schedule: number,
                     principal,
                     level: shift.level,
                     window: shift.window,
-                });
+                };
+                self.before_shifts.push(of(before));
+                self.shifts.push(of(after));
+                self.users.insert((source.to_string(), shift.user.id.clone()));
             }
         }
         Ok(())
     }
 
-    /// Who a user is: by the source's table, or by the name that the directory has.
-    fn person(&self, source: &str, shift: &ProviderShift) -> Result<Principal, String> {
+    /// Who a user is, before and after: by the source's table, or by the name that the directory has, as a sync finds it.
+    /// Somebody whom the new table alone knows is taken for the same person before: the directory knew them by mail.
+    fn person(&self, source: &str, shift: &ProviderShift) -> Result<(Principal, Principal), String> {
         let user = &shift.user;
-        let by_table = self.sources.get(source).and_then(|source| source.people.get(&user.id));
-        if let Some(principal) = by_table {
-            return Ok(principal.clone());
-        }
-        let Some(name) = &user.principal else {
-            return Err(format!(
+        let by_table = |sources: &BTreeMap<&str, &Source>| sources.get(source)?.people.get(&user.id).cloned();
+        let named = user
+            .principal
+            .as_ref()
+            .map(|name| Principal::new(name).map_err(|error| format!("`{name}`: {error}")));
+        let named = named.transpose()?;
+        let after = by_table(&self.sources).or_else(|| named.clone()).ok_or_else(|| {
+            format!(
                 "who {} is in the directory is not known without it; name them in [oncall.source.people], or give a copy of roster.db",
                 user.shown()
-            ));
-        };
-        Principal::new(name).map_err(|error| format!("`{name}`: {error}"))
+            )
+        })?;
+        Ok((by_table(&self.before).or(named).unwrap_or_else(|| after.clone()), after))
     }
 
     fn finish(self) -> Rota {
-        let shifts: Shifts = self.shifts.into();
-        let eligible = shifts.iter().map(|shift| (shift.principal.clone(), true)).collect();
+        let all = self.before_shifts.iter().chain(&self.shifts);
+        let eligible = all.map(|shift| (shift.principal.clone(), true)).collect();
         let published = self.window.start();
+        let is_renamed = self.before_shifts != self.shifts;
         let roster = Roster {
             published,
             floor: published,
             schedules: self.schedules,
-            shifts,
+            shifts: self.before_shifts.into(),
             late: Vec::new(),
             eligible,
         };
-        Rota { roster, tells_eligible: false }
+        let renamed = is_renamed.then(|| Roster { shifts: self.shifts.into(), ..roster.clone() });
+        Rota { roster, renamed, users: Some(self.users), tells_eligible: false }
     }
 }

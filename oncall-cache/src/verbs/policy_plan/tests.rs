@@ -83,7 +83,7 @@ fn a104_a_new_rule_and_its_limits() {
     let sentence =
         "gains root on web1: bob, from Mon 2 Nov 08:00 to Wed 4 Nov 08:00 UTC, by the rule `web`\n";
     assert!(text(&said).contains(sentence), "{}", text(&said));
-    assert!(text(&said).contains("everybody in it counts as eligible"), "{}", text(&said));
+    assert!(text(&said).contains("everybody in it is taken as eligible"), "{}", text(&said));
     for (limit, code) in [
         ("--max-gained 1", 0),
         ("--max-gained 0", 1),
@@ -106,6 +106,30 @@ fn a104_a_new_rule_and_its_limits() {
     let told: serde_json::Value = serde_json::from_str(&text(&json)).unwrap();
     assert_eq!((json.code, told["exceeded"].as_array().unwrap().len()), (1, 1));
     assert_eq!(told["moves"][0]["people"][0]["times"][0]["end"], "2026-11-04T08:00:00Z");
+}
+
+#[test]
+fn a104_a_table_of_people_gives_shifts_to_others() {
+    let table =
+        |line: &str| OLD.replace("[policy]\n", &format!("[oncall.source.people]\n{line}\n[policy]\n"));
+    let (other, nobody) = (table("anna = 'carla'"), table("dora = 'carla'"));
+    let said = typed(&[("new.toml", &other)], PLAN);
+    for sentence in [
+        "may loosen [[oncall.source]] `rota` people: `anna`: not set → carla: the rota's `anna` is `carla` from now on\n",
+        "gains root on db1: carla, from Mon 2 Nov 08:00 to Tue 3 Nov 08:00 UTC, by the rule `db`\n",
+        "loses root on db1, which the rule `db` gave anna from Mon 2 Nov 08:00 to Tue 3 Nov 08:00 UTC\n",
+    ] {
+        assert!(text(&said).contains(sentence), "{}", text(&said));
+    }
+    // Back again, and of a user who has no shift.
+    let back = typed(&[("new.toml", &other)], &PLAN.replace("old.toml new.toml", "new.toml old.toml"));
+    assert!(text(&back).contains("gains root on db1: anna, from"), "{}", text(&back));
+    assert!(text(&back).contains("the directory says who the rota's `anna` is"), "{}", text(&back));
+    let said = typed(&[("new.toml", &nobody)], PLAN);
+    assert!(text(&said).contains("`carla` from now on; the rota has no shift of theirs in this time\n"));
+    assert!(
+        text(&said).contains("UTC: shifts give nobody new access, and take none away\nthis is not all: ")
+    );
 }
 
 #[test]
@@ -155,7 +179,7 @@ fn a104_what_cannot_be_read_is_never_planned_as_empty() {
         let said = typed(files, words);
         assert_eq!(said.code, 2, "{words}: {}", text(&said));
         assert!(text(&said).contains(says), "{words}: {}", text(&said));
-        assert!(!text(&said).contains("nobody gains or loses"), "{words}: {}", text(&said));
+        assert!(!text(&said).contains("give nobody new access"), "{words}: {}", text(&said));
     }
     let wrong = typed(&whole, &format!("{PLAN} --from 2026-11-02T00:00:00"));
     assert_eq!(wrong.code, USAGE, "{}", text(&wrong));
@@ -163,7 +187,8 @@ fn a104_what_cannot_be_read_is_never_planned_as_empty() {
     let same = typed(&[], "plan old.toml old.toml");
     assert_eq!(same.code, 0, "{}", text(&same));
     assert!(
-        text(&same).starts_with("not known:") && text(&same).contains("no rota was given"),
+        text(&same).starts_with("no setting that decides who is admitted differs\nnot known:")
+            && text(&same).contains("no rota was given"),
         "{}",
         text(&same)
     );
