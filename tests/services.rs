@@ -205,6 +205,40 @@ fn twenty_sources_of_different_kinds_of_which_one_hangs_take_no_longer_than_that
     assert!(!known.contains("s19"), "{known}");
 }
 
+#[test]
+fn a_service_whose_clock_is_wrong_costs_its_own_schedules_alone() {
+    let suite = Suite::start();
+    suite.sync_keys();
+    let services = Services::start(&suite.host);
+    let at = now();
+    let rota = |person: &str| {
+        let text = format!(
+            "[[schedule]]\nid = 'r'\n[[schedule.shift]]\nperson = '{person}'\nstart = 2020-01-01T00:00:00Z\nend = 2090-01-01T00:00:00Z\n"
+        );
+        suite.host.write("/etc/authkeys/rota.toml", text, 0o644);
+    };
+    let source = Services::source(KINDS[2], "s", "20s");
+    configure(
+        &suite,
+        &format!("{source}[[oncall.source]]\nname = 'r'\nprovider = 'rota'\nfile = 'rota.toml'\n"),
+    );
+    services.set(&shifts(at), "ok");
+    rota("dave");
+    assert!(sync(&suite).0);
+    let before = roster(&suite);
+    assert_eq!(before.len(), 4, "{before:?}");
+    services.set(&[("mallory", at - HOUR, at + HOUR)], "offset -600");
+    rota("carol");
+    let (good, said) = sync(&suite);
+    assert!(!good && said.contains("apart (clock-skew); set the clock that is wrong"), "{said}");
+    let after = roster(&suite);
+    assert_eq!(after[..3], before[..3], "what it told stays as it was");
+    assert!(after[3].starts_with("r carol "), "{after:?}");
+    // Two minutes are borne.
+    services.set(&shifts(at), "offset -60");
+    assert!(sync(&suite).0);
+}
+
 /// The scripts for services of which no replies were recorded, on replies as the services document them.
 #[test]
 fn a102_the_examples_for_exec_tell_the_story() {
@@ -261,7 +295,7 @@ fn a_source_is_asked_once_and_its_replies_are_saved_without_names() {
     }
     assert!(!suite.host.sh(&format!("test -e {ROSTER}")).status.success(), "it publishes nothing");
     let saved = suite.host.must("cat /tmp/replies/*.json");
-    for hidden in ["alice", "bob", "my team", "my+team", SECRET] {
+    for hidden in ["alice", "bob", "my team", "my+team", "my%20team", SECRET] {
         assert!(!saved.contains(hidden), "{hidden}: {saved}");
     }
     let events: Value = serde_json::from_str(&suite.host.read("/tmp/replies/003.json")).expect("JSON");

@@ -142,11 +142,7 @@ fn gather_and_publish(
     let mut builder =
         RosterBuilder::new(&previous, &index, &config.rules, options, window(config, now)?, now);
     let fetched = fetch::all(&config.oncall.sources, window(config, now)?, now, live.progress);
-    let skewed = fetched.iter().find_map(|fetched| Some((fetched.source.name.clone(), fetched.skew?)));
-    if let Some((source, by)) = skewed {
-        republish(config, options, &previous, people, now, live)?;
-        return Err(SyncError::Skew(source, by));
-    }
+    let fetched = fetch::judged(fetched);
     let told: Vec<Told> = fetched.iter().filter_map(|fetched| fetched.told).collect();
     fetched.into_iter().for_each(|fetched| builder.take(fetched));
     let known = builder.outcomes.iter().map(|outcome| &outcome.schedule).chain(previous.schedules());

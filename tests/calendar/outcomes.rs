@@ -2,7 +2,7 @@
 
 use harness::store::{HostileStore, Lie};
 use harness::suite::{DAY, HOUR, Suite, instant, now};
-use harness::text;
+use harness::{text, wait_until};
 
 use super::{ROSTER, Site};
 
@@ -73,19 +73,96 @@ fn a102_whatever_a_calendars_server_answers_instead_changes_nothing_and_ends_in_
         server.lie(&path, Some(lie));
         refuses(&site, "no complete answer in time", &before);
     }
-    // All is well again; what a cache has had for an hour is as old as that.
-    site.address(&format!("{}{path}?token={SECRET}", server.url()), "");
-    server.lie(&path, Some(Lie::Answer(200, vec![("Age", "3000".to_string())], whole.into_bytes())));
-    site.suite.must_as("oncall-cache", "oncall-cache sync");
-    let query = format!("sqlite3 {ROSTER} 'SELECT synced FROM schedule'");
-    let synced: i64 = site.suite.host.must(&query).trim().parse().expect("seconds");
-    assert!((2_900..6_000).contains(&(now() - synced)), "{synced}");
     site.suite.host.write(
         "/etc/authkeys/calendar-url",
         "webcal://calendar.example.com/geheimeAdresse\n",
         0o640,
     );
     refuses(&site, "url_file` does not hold a usable address", &site.suite.host.read_bytes(ROSTER));
+}
+
+#[test]
+fn what_has_not_changed_is_not_sent_again_and_an_older_copy_does_not_count() {
+    let suite = Suite::start();
+    let site = Site::on(&suite);
+    let server = HostileStore::start(&site.suite.host, 8443);
+    let path = format!("/{SECRET}/rota.ics");
+    let (alice, bob) = (calendar(), calendar().replace("alice", "bob"));
+    server.set([(path.clone(), alice.clone().into_bytes())].into());
+    site.suite.host.write("/etc/authkeys/calendar-ca.pem", server.ca_pem(), 0o644);
+    site.address(&format!("{}{path}", server.url()), "");
+    let sync = || text(&site.suite.run_as("oncall-cache", "oncall-cache sync"));
+    let query = |what: &str| {
+        let query = format!("sqlite3 {ROSTER} 'SELECT {what} FROM schedule, shift'");
+        site.suite.host.must(&query).trim().to_string()
+    };
+    let (person, synced) = (|| query("principal"), || query("synced").parse::<i64>().expect("seconds"));
+    let sent = |header: &str| {
+        let requests = server.requests();
+        let lines = requests.iter().flat_map(|request| &request.headers);
+        lines.into_iter().any(|line| line.to_ascii_lowercase().starts_with(header))
+    };
+    sync();
+    assert_eq!((person().as_str(), sent("if-none-match: \"")), ("alice", false));
+    // The server says that it is the same, and what is known is as young as that.
+    let before = synced();
+    wait_until("a second has passed", || now() > before);
+    sync();
+    assert_eq!((person().as_str(), sent("if-none-match: \"")), ("alice", true));
+    assert!(synced() > before);
+    let kept = "/var/lib/oncall-cache/calendar-cal";
+    let stat = site.suite.host.must(&format!("stat -c '%a %U' {kept}.json {kept}.ics"));
+    assert_eq!(stat, "600 oncall-cache\n600 oncall-cache\n");
+    assert!(!site.suite.host.must(&format!("cat {kept}.json")).contains(SECRET));
+
+    // What a cache has had for long, whoever it names, does not take the place of what was read since.
+    let known = synced();
+    let aged = |body: &str| {
+        let lie = Lie::Answer(200, vec![("Age", "3000".to_string())], body.as_bytes().to_vec());
+        server.lie(&path, Some(lie));
+    };
+    aged(&bob);
+    let said = sync();
+    assert!(said.contains("an older copy of the calendar came"), "{said}");
+    assert_eq!((person().as_str(), synced()), ("alice", known));
+    // Nor does a mirror's that was changed before.
+    let changed = |body: &str, hour: i64| {
+        let at = jiff::Timestamp::from_second(now() + hour * HOUR).expect("an instant");
+        let at = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        server.lie(&path, Some(Lie::Answer(200, vec![("Last-Modified", at)], body.as_bytes().to_vec())));
+    };
+    changed(&alice, -2);
+    sync();
+    changed(&bob, -3);
+    let said = sync();
+    assert!(person() == "alice" && said.contains("an older copy of the calendar came"), "{said}");
+    changed(&bob, -1);
+    sync();
+    assert_eq!(person(), "bob");
+    assert!({
+        sync();
+        sent("if-modified-since: ")
+    });
+
+    // Where nothing is kept, what a cache has had for so long is as old as that.
+    site.suite.host.must(&format!("rm {kept}.json {kept}.ics"));
+    aged(&alice);
+    sync();
+    assert_eq!(person(), "alice");
+    assert!((2_900..6_000).contains(&(now() - synced())), "{}", synced());
+    // A server whose clock is behind is a copy of then.
+    server.lie(&path, None);
+    server.set_clock(-40_000);
+    site.suite.host.must(&format!("rm {kept}.json {kept}.ics"));
+    sync();
+    assert!((39_900..43_000).contains(&(now() - synced())), "{}", synced());
+
+    // What came is shown for a bug report, but for whose it is.
+    let said = site.suite.host.must("oncall-cache provider test cal --record /tmp/replies");
+    assert!(said.contains("requests: 1"), "{said}");
+    let saved = site.suite.host.must("cat /tmp/replies/001.json /tmp/replies/001.ics");
+    assert!(saved.contains("ATTENDEE:mailto:mail-") && saved.contains("DTSTART:20"), "{saved}");
+    assert!(!saved.contains("alice") && !saved.contains(SECRET), "{saved}");
 }
 
 /// A sync fails with `words`, changes nothing, and keeps the secret.

@@ -2,7 +2,7 @@
 
     services.py PORT CERTIFICATE KEY STATE
 
-STATE is a file of JSON, read for each request: `shifts` ([user, start, end], Unix seconds), `outcome`, `offset`. A request
+STATE is a file of JSON, read for each request: `shifts` ([user, start, end], Unix seconds), `outcome`. A request
 that a service's documentation does not allow is answered as the service would, and a line on standard output says why.
 """
 import base64
@@ -44,8 +44,13 @@ def want(query, needed, allowed=()):
 class Service(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    offset = 0
+
     def log_message(self, *_):
         pass
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(time.time() + self.offset if timestamp is None else timestamp)
 
     def do_GET(self):
         self.answer(b"")
@@ -73,6 +78,8 @@ class Service(http.server.BaseHTTPRequestHandler):
             status, text = int(outcome), b'{"error": "as the test asked"}'
             if outcome == "429":
                 headers.append(("Retry-After", "3600"))
+        elif outcome.startswith("offset "):
+            self.offset = int(outcome.split()[1])
         elif outcome == "truncated":
             text = text[: len(text) // 2]
         elif outcome == "html":

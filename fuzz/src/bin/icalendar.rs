@@ -22,6 +22,7 @@ fuzz_target!(|text: &[u8]| {
         ca_file: PathBuf::new(),
         timeout: Span::seconds(60),
         proxy: None,
+        kept_in: PathBuf::new(),
     };
     let (Some(whole), Some(part)) =
         (asked(1_795_161_600, 1_795_420_800), asked(1_795_200_000, 1_795_300_000))

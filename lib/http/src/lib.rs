@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use policy::{Span, Timestamp};
 use reqwest::blocking::{RequestBuilder, Response};
-pub use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
-use reqwest::header::{AGE, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+pub use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use reqwest::header::{AGE, AUTHORIZATION, DATE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use reqwest::{Proxy, Url};
 use tls::{Authorities, CertificatesError, ResolveError};
 
@@ -97,6 +97,10 @@ pub struct Reply {
     pub remaining: Option<String>,
     /// `Age`, as sent: how long a cache on the way has had the answer, in seconds.
     pub age: Option<String>,
+    /// `ETag`, as sent.
+    pub etag: Option<String>,
+    /// `Last-Modified`, as sent.
+    pub last_modified: Option<String>,
     /// JSON, if the status is 200; empty otherwise, since then the status says enough.
     pub body: Vec<u8>,
 }
@@ -126,6 +130,11 @@ impl Reply {
     /// The service's clock.
     pub fn clock(&self) -> Option<Timestamp> {
         self.date.as_deref().and_then(http_date)
+    }
+
+    /// When what was asked for was changed, as far as the service tells.
+    pub fn modified(&self) -> Option<Timestamp> {
+        self.last_modified.as_deref().and_then(http_date)
     }
 
     /// When to try again. `ratelimit-reset` is seconds to wait, `Retry-After` seconds or a date; the later one
@@ -238,6 +247,12 @@ impl fmt::Display for HttpError {
 }
 
 impl Error for HttpError {}
+impl HttpError {
+    /// Did the service answer, and this one answer is of no use? What else it is asked may be answered well.
+    pub fn is_of_one_answer(&self) -> bool {
+        matches!(self, Self::NotJson { .. } | Self::TooLarge { .. } | Self::Encoded(_))
+    }
+}
 
 impl Client {
     /// A client for the API at `base` that sends `headers` with each request.
@@ -371,6 +386,8 @@ impl Client {
                     .or_else(|| header(HeaderName::from_static("x-ratelimit-remaining"))),
             ),
             age: owned(header(AGE)),
+            etag: owned(header(ETAG)),
+            last_modified: owned(header(LAST_MODIFIED)),
             body: Vec::new(),
         };
         if reply.status != 200 {

@@ -71,6 +71,23 @@ pub fn all<'a>(
     })
 }
 
+/// What of `fetched` may be published. A service whose clock and this host's are too far apart tells neither shifts nor the
+/// time; which of the two is wrong, another service may tell, and what others say of shifts stands.
+pub fn judged(mut fetched: Vec<Fetched<'_>>) -> Vec<Fetched<'_>> {
+    let agrees = |one: &&Fetched<'_>| one.skew.is_none() && matches!(one.told, Some(Told::Clock(_)));
+    let witness = fetched.iter().find(agrees).map(|one| one.source.name.clone());
+    for one in &mut fetched {
+        let Some(apart) = one.skew else { continue };
+        let next = match &witness {
+            Some(other) => format!("source `{other}` agrees with this host, so its own clock is wrong"),
+            None => "set the clock that is wrong".to_string(),
+        };
+        let text = format!("its clock and this host's are {apart} apart (clock-skew); {next}");
+        (one.answer, one.told) = (Err(ProviderError::source(&text)), None);
+    }
+    fetched
+}
+
 /// Asks one source, here and now; `tap` hears what goes over the wire.
 pub fn heard<'a>(source: &'a Source, window: Window, now: Timestamp, tap: Tap<'_>) -> Fetched<'a> {
     one(source, window, now, Some(tap))
@@ -112,7 +129,7 @@ fn fetch(
         }
         Kind::Exec(settings) => Exec::new(settings, wanted, max_escalation_level).fetch(window),
         Kind::File(path) => File::new(path, wanted, max_escalation_level, now).fetch(window),
-        Kind::Calendar(settings) => Calendar::new(settings, wanted, now).fetch(window),
+        Kind::Calendar(settings) => Calendar::new(settings, wanted, now).heard_by(tap).fetch(window),
         Kind::Fleet(settings) => Fleet::new(settings, source, now).fetch(window),
         Kind::Service(settings) => {
             let unknown =
@@ -139,6 +156,30 @@ fn skew(clock: Timestamp, asked: Timestamp, took: Duration) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told_of_its_own_source_alone() {
+        let text = b"[[oncall.source]]\nname = 'a'\nprovider = 'rota'\nfile = 'x'\n[[oncall.source]]\nname = 'b'\nprovider = 'rota'\nfile = 'x'\n";
+        let config = host::Config::parse(std::path::Path::new("/c.toml"), text).unwrap();
+        let [a, b] = config.oncall.sources.as_slice() else { panic!("{config:?}") };
+        let window = Window::new(Timestamp::from_unix(0), Timestamp::from_unix(9)).unwrap();
+        let came = |source, skew: Option<i64>| Fetched {
+            source,
+            answer: Ok(crate::gather::Gather::new(window, 1).finish()),
+            skew: skew.map(Span::seconds),
+            told: Some(Told::Clock(Timestamp::from_unix(5))),
+        };
+        let judged = |one, other| judged(vec![came(a, one), came(b, other)]);
+        assert!(judged(None, None).iter().all(|one| one.answer.is_ok() && one.told.is_some()));
+        let one = judged(Some(600), None);
+        let error = one[0].answer.as_ref().unwrap_err().to_string();
+        assert!(error.contains("10m apart (clock-skew); source `b` agrees with this host"), "{error}");
+        assert!(one[0].told.is_none() && one[1].answer.is_ok());
+        let both = judged(Some(600), Some(601));
+        assert!(both.iter().all(|one| {
+            one.answer.as_ref().is_err_and(|error| error.to_string().contains("set the clock that is wrong"))
+        }));
+    }
 
     #[test]
     fn clocks_agree_within_the_time_the_answer_took() {

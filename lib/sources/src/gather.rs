@@ -158,6 +158,23 @@ impl Gather {
         self.failed.push((wanted, error));
     }
 
+    /// Is there a schedule that was not read?
+    pub fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// What is told of the user `id` cannot be understood: whatever schedule they are on is not known.
+    pub fn fail_those_with(&mut self, id: &str, error: &ProviderError) {
+        let schedules = std::mem::take(&mut self.schedules);
+        for (schedule, shifts) in schedules {
+            if shifts.iter().any(|(_, _, user)| user == id) {
+                self.fail(schedule.wanted, error.clone());
+            } else {
+                self.schedules.push((schedule, shifts));
+            }
+        }
+    }
+
     fn read(&mut self, schedule: Named, rows: Whole<Row>) -> Result<Read, ProviderError> {
         printable(&schedule.id, "a schedule")?;
         let mut shifts = BTreeSet::new();

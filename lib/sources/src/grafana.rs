@@ -24,14 +24,9 @@ pub static SERVICE: Grafana = Grafana;
 impl Service for Grafana {
     fn access<'a>(&self, settings: &'a config::Service, secret: &str) -> Result<Access<'a>, ProviderError> {
         let authorization = match settings.text("scheme").unwrap_or("bearer") {
-            "bearer" => bearer(secret),
             "bare" => secret.to_string(),
-            other => {
-                let text = format!(
-                    "scheme = `{other}`; write \"bearer\", or \"bare\" for Grafana OnCall's own keys"
-                );
-                return Err(ProviderError::source(&text));
-            }
+            // The configuration has no other word.
+            _ => bearer(secret),
         };
         let stack = settings.text("stack").map(|url| (HeaderName::from_static("x-grafana-url"), url));
         let authorization = Authorization::Always(authorization);

@@ -9,7 +9,7 @@ use host::config;
 use policy::{Span, Timestamp, Window};
 use serde::Deserialize;
 
-use crate::answer::{all, identifier, instant, read};
+use crate::answer::{all, identifier, instant, present, read};
 use crate::gather::{Bound, Description, Named, Row};
 use crate::pages::{Leaf, Whole};
 use crate::service::{Access, Authorization, Service, Session, Trouble};
@@ -96,7 +96,8 @@ struct RotationBody {
 struct PeriodBody {
     start_date: String,
     end_date: String,
-    /// Absent, nobody is on call.
+    /// Null, nobody is on call. That it must be there is more than is known of the answer: what it may be left out for is not.
+    #[serde(deserialize_with = "present")]
     responder: Option<ResponderBody>,
 }
 

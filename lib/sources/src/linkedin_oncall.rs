@@ -13,9 +13,10 @@ use host::clock::now;
 use host::config;
 use policy::{OneLine, Timestamp, Window};
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::Sha512;
 
-use crate::answer::{all, identifier, read, same};
+use crate::answer::{identifier, read, same};
 use crate::gather::{Bound, Description, Gather, Named, Row};
 use crate::pages::Whole;
 use crate::service::{Access, Authorization, Service, Session, Trouble};
@@ -77,15 +78,29 @@ impl Service for LinkedIn {
         gather: &mut Gather,
     ) -> Result<(), Trouble> {
         let query = [("fields", "name"), ("fields", "contacts"), ("fields", "active")];
-        for Person { description, is_active } in people(&session.get("/api/v0/users", &query)?)? {
-            let id = description.user.id.clone();
-            if !users.contains(&id) {
+        let accounts: Vec<Value> = read("/users", &session.get("/api/v0/users", &query)?)?;
+        // Anybody may have an account, and an odd one is of no interest unless it is on a rota.
+        let (mut missing, mut is_whole) = (users.clone(), true);
+        for account in accounts {
+            let name = account.get("name").and_then(Value::as_str).unwrap_or_default().to_string();
+            is_whole &= !name.is_empty();
+            if !missing.remove(&name) && !users.contains(&name) {
                 continue;
             }
-            gather.describe(description);
-            if !is_active {
-                gather.leave_out(&id, "is not active there any more");
+            match person(account) {
+                Ok(Person { description, is_active }) => {
+                    gather.describe(description);
+                    if !is_active {
+                        gather.leave_out(&name, "is not active there any more");
+                    }
+                }
+                Err(error) => gather.fail_those_with(&name, &error),
             }
+        }
+        // An account without a name may be theirs.
+        for name in missing.iter().filter(|_| !is_whole) {
+            let text = format!("/users has accounts without a name, and none of {name}, who is on call");
+            gather.fail_those_with(name, &ProviderError::source(&text));
         }
         Ok(())
     }
@@ -180,14 +195,16 @@ pub fn events(team: &str, roles: &[&str], body: &[u8]) -> Result<Whole<Row>, Pro
     Ok(Whole::at_once(rows))
 }
 
-fn people(body: &[u8]) -> Result<Vec<Person>, ProviderError> {
-    all(read::<Vec<UserBody>>("/users", body)?, |body| {
-        let mail = body.contacts.email.filter(|mail| !mail.is_empty());
-        let id = identifier(body.name, "a user")?;
-        let user = User { id, mail, principal: None, label: None, disputed: None };
-        let is_active = !matches!(body.active, Active::Flag(false) | Active::Number(0));
-        Ok(Person { description: Description { user, whole: true }, is_active })
-    })
+fn person(account: Value) -> Result<Person, ProviderError> {
+    let name = account.get("name").map(Value::to_string).unwrap_or_default();
+    let body: UserBody = serde_json::from_value(account).map_err(|error| {
+        ProviderError::source(&format!("the account {name} of /users cannot be read: {error}"))
+    })?;
+    let mail = body.contacts.email.filter(|mail| !mail.is_empty());
+    let id = identifier(body.name, "a user")?;
+    let user = User { id, mail, principal: None, label: None, disputed: None };
+    let is_active = !matches!(body.active, Active::Flag(false) | Active::Number(0));
+    Ok(Person { description: Description { user, whole: true }, is_active })
 }
 
 /// Seconds since the epoch, of a year that has four digits.

@@ -103,6 +103,8 @@ impl<T> Whole<T> {
     ) -> Result<Self, E> {
         /// The most pages of one list that are asked for.
         const PAGES: usize = 200;
+        /// The most entries of one list that are kept.
+        const ENTRIES: usize = 50_000;
         let incomplete = |why: &str| {
             E::from(ProviderError::incomplete(&format!("/{list}: {why}; the next sync tries again")))
         };
@@ -112,6 +114,9 @@ impl<T> Whole<T> {
             let mut leaf = page(next.as_deref())?;
             let is_empty = leaf.entries.is_empty();
             entries.append(&mut leaf.entries);
+            if entries.len() > ENTRIES {
+                return Err(incomplete(&format!("more than {ENTRIES} entries")));
+            }
             let Some(cursor) = leaf.next else {
                 return match leaf.total {
                     Some(total) if total != entries.len() as u64 => Err(incomplete(&format!(
@@ -145,6 +150,11 @@ impl<T> Whole<T> {
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
+    }
+
+    /// What `entry` makes of each, where that is something.
+    pub fn filter_map<U>(self, entry: impl FnMut(T) -> Option<U>) -> Whole<U> {
+        Whole(self.0.into_iter().filter_map(entry).collect())
     }
 
     /// Each entry as something else.
@@ -296,6 +306,24 @@ mod tests {
             page
         };
         assert!(read(short).unwrap_err().contains("there are 4 entries, 3 have come, and that is the end"));
+    }
+
+    #[test]
+    fn a_chained_list_is_bounded_by_its_entries_and_its_pages() {
+        let read = |step: usize, pages: usize| {
+            let mut asked = 0;
+            let whole = Whole::follow("list", |_| {
+                asked += 1;
+                let next = (asked < pages).then(|| asked.to_string());
+                Ok::<_, ProviderError>(Leaf { entries: vec![7; step], next, total: None })
+            });
+            (whole.map(|whole| whole.entries().len()).map_err(|error| error.to_string()), asked)
+        };
+        assert_eq!(read(1_000, 50), (Ok(50_000), 50));
+        let (error, asked) = read(1_000, 200);
+        assert_eq!(asked, 51, "no more is asked for than is kept");
+        assert!(error.unwrap_err().contains("/list: more than 50000 entries"));
+        assert!(read(1, 201).0.unwrap_err().contains("more than 200 pages"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use policy::{Timestamp, Window};
 
 use crate::gather::{Gather, Named, Row};
 use crate::pages::Whole;
+pub use crate::session::Trouble;
 use crate::session::{Ask, Conversation, Tap, refusal, route};
 use crate::{Answer, Provider, ProviderError, choose};
 
@@ -37,6 +38,11 @@ pub trait Service: Sync {
         schedule: &mut Named,
         window: Window,
     ) -> Result<Whole<Row>, Trouble>;
+
+    /// What of the settings led nowhere, once every schedule was read whole: a line each.
+    fn remarks(&self, _session: &Session<'_>) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Tells `gather` of these users, whom shifts only named.
     ///
@@ -71,33 +77,12 @@ pub enum Authorization<'a> {
 /// What signs a request.
 pub type Sign<'a> = dyn Fn(&str, &str, &str, &str) -> String + 'a;
 
-/// Why shifts are not known.
-#[derive(Debug)]
-pub enum Trouble {
-    /// These cannot be had; others may.
-    Schedule(ProviderError),
-    /// Nothing can be had.
-    Source(ProviderError),
-}
-
-/// What cannot be understood of one answer says nothing about others.
-impl From<ProviderError> for Trouble {
-    fn from(error: ProviderError) -> Self {
-        Self::Schedule(error)
-    }
-}
-
-impl From<Trouble> for ProviderError {
-    fn from(trouble: Trouble) -> Self {
-        let (Trouble::Schedule(error) | Trouble::Source(error)) = trouble;
-        error
-    }
-}
-
 /// The requests of one fetch.
 pub struct Session<'a> {
     /// How the service is reached, and its own settings.
     pub settings: &'a config::Service,
+    /// What of the settings was met in the answers so far, where the service keeps account of it.
+    pub met: BTreeSet<String>,
     conversation: Conversation<'a>,
     sign: Option<Box<Sign<'a>>>,
 }
@@ -136,7 +121,7 @@ impl<'a> Session<'a> {
             }
             Authorization::Signed(sign) => Some(sign),
         };
-        Ok(Self { settings, conversation, sign })
+        Ok(Self { settings, met: BTreeSet::new(), conversation, sign })
     }
 
     /// The JSON at `path`.
@@ -145,7 +130,7 @@ impl<'a> Session<'a> {
     /// There is none.
     pub fn get(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, Trouble> {
         self.sign("GET", path, &http::written(query), "")?;
-        let reply = self.conversation.get(path, query).map_err(Trouble::Source)?;
+        let reply = self.conversation.get(path, query)?;
         self.body(path, reply)
     }
 
@@ -155,7 +140,7 @@ impl<'a> Session<'a> {
     /// Nothing is.
     pub fn post(&mut self, path: &str, json: &str) -> Result<Vec<u8>, Trouble> {
         self.sign("POST", path, "", json)?;
-        let reply = self.conversation.post(path, json).map_err(Trouble::Source)?;
+        let reply = self.conversation.post(path, json)?;
         self.body(path, reply)
     }
 
@@ -233,6 +218,10 @@ impl Asked<'_> {
         let open = gather.references();
         if !open.is_empty() {
             self.service.people(&mut session, &open, &mut gather)?;
+        }
+        // What was not read may have it.
+        if !gather.has_failed() {
+            self.service.remarks(&session).into_iter().for_each(|remark| gather.note(remark));
         }
         let mut answer = gather.finish();
         answer.clock = session.clock();

@@ -16,6 +16,37 @@ pub fn route<'a>(ca_file: &'a Path, proxy: Option<&'a str>, timeout: Span) -> Ro
     Route { agent, ca_file, proxy, deadline: Instant::now() + limit }
 }
 
+/// Why shifts are not known.
+#[derive(Debug)]
+pub enum Trouble {
+    /// These cannot be had; others may.
+    Schedule(ProviderError),
+    /// Nothing can be had.
+    Source(ProviderError),
+}
+
+/// What cannot be understood of one answer says nothing about others.
+impl From<ProviderError> for Trouble {
+    fn from(error: ProviderError) -> Self {
+        Self::Schedule(error)
+    }
+}
+
+/// A login page in place of one answer says nothing about the next one either; a service that is not reached does.
+impl From<HttpError> for Trouble {
+    fn from(error: HttpError) -> Self {
+        let of_one = error.is_of_one_answer();
+        if of_one { Self::Schedule(error.into()) } else { Self::Source(error.into()) }
+    }
+}
+
+impl From<Trouble> for ProviderError {
+    fn from(trouble: Trouble) -> Self {
+        let (Trouble::Schedule(error) | Trouble::Source(error)) = trouble;
+        error
+    }
+}
+
 /// What requests are sent by.
 pub trait Ask {
     /// Asks for `path` with `query`.
@@ -78,7 +109,10 @@ impl<'a> Conversation<'a> {
     }
 
     /// The answer, whatever its status.
-    pub fn get(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, ProviderError> {
+    ///
+    /// # Errors
+    /// There is none, or none of use: a part of what is asked for may still be had.
+    pub fn get(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, Trouble> {
         let reply = self.client.get(path, query)?;
         let question = http::written(query);
         let mark = if question.is_empty() { "" } else { "?" };
@@ -86,23 +120,21 @@ impl<'a> Conversation<'a> {
     }
 
     /// The same for a question that is sent as JSON.
-    pub fn post(&mut self, path: &str, json: &str) -> Result<Reply, ProviderError> {
+    ///
+    /// # Errors
+    /// As of [`Conversation::get`].
+    pub fn post(&mut self, path: &str, json: &str) -> Result<Reply, Trouble> {
         let reply = self.client.post(path, json)?;
         self.see("POST", (path, ""), reply)
     }
 
-    fn see(
-        &mut self,
-        method: &str,
-        (path, query): (&str, &str),
-        reply: Reply,
-    ) -> Result<Reply, ProviderError> {
+    fn see(&mut self, method: &str, (path, query): (&str, &str), reply: Reply) -> Result<Reply, Trouble> {
         if let Some(tap) = self.tap {
             tap(&Exchange { request: format!("{method} {path}{query}"), reply: &reply });
         }
         if let (200, None, Some(_)) = (reply.status, self.clock, &reply.date) {
             let unread = || ProviderError::source(&format!("{path}: the answer's `Date` is not a date"));
-            self.clock = Some(reply.clock().ok_or_else(unread)?);
+            self.clock = Some(reply.clock().ok_or_else(|| Trouble::Source(unread()))?);
         }
         Ok(reply)
     }

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use host::accounts::OwnerError;
-use policy::Span;
 use publish::PublishError;
 use store::StoreError;
 
@@ -18,8 +17,6 @@ pub enum SyncError {
     Owner(OwnerError),
     /// The key copy, which maps people, is not to be trusted.
     People(StoreError),
-    /// A source's clock and this host's differ (`clock-skew`); its name, and by how much.
-    Skew(String, Span),
     /// No schedule could be read; what became of each, and whether a change of eligibility was published.
     NothingRead(Vec<Outcome>, bool),
     /// `--accept` names what there is not.
@@ -37,10 +34,6 @@ impl fmt::Display for SyncError {
             Self::Owner(error) => error.fmt(f),
             Self::NothingToAccept(what) => f.write_str(what),
             Self::People(error) => write!(f, "the copy of the directory cannot be used, nothing published: {error}"),
-            Self::Skew(name, by) => write!(
-                f,
-                "source `{name}`: its clock and this host's are {by} apart (clock-skew), nothing published; set this host's clock"
-            ),
             // What became of each schedule stands in lines of its own.
             Self::NothingRead(_, true) => f.write_str(
                 "no schedule was read; the old shifts are published again, with the people who are eligible now",

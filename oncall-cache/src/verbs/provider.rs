@@ -1,5 +1,6 @@
 //! `provider`: what shifts can come from, by the one table that there is of it; and what one source says now.
 
+mod calendar;
 mod record;
 mod test;
 

@@ -22,6 +22,8 @@ pub struct Calendar {
     pub timeout: Span,
     /// `http://host:port` of the proxy in between: that of `[oncall]`.
     pub proxy: Option<String>,
+    /// Where what was read last is kept: beside the roster.
+    pub kept_in: PathBuf,
 }
 
 /// Where a calendar is.
@@ -86,6 +88,7 @@ impl CalendarSection {
             ca_file,
             timeout,
             proxy: None,
+            kept_in: PathBuf::new(),
         })
     }
 }

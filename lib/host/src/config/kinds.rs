@@ -49,6 +49,10 @@ pub struct Setting {
 pub enum Form {
     /// A text.
     Text,
+    /// A text that stands in a path: letters, digits, `-` and `_`.
+    Segment,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// A list of texts.
     Texts,
     /// The name of a file with a secret.
@@ -125,13 +129,13 @@ macro_rules! services {
             grafana: Kind {
                 levels: false,
                 verified: false,
-                ..Kind::new("grafana", "Grafana IRM", &[optional("stack", Form::Text), optional("scheme", Form::Text)])
+                ..Kind::new("grafana", "Grafana IRM", &[optional("stack", Form::Text), optional("scheme", Form::Word(&["bearer", "bare"]))])
             };
             jsm: Kind {
                 api: "https://api.atlassian.com",
                 levels: false,
                 verified: false,
-                ..Kind::new("jsm", "Jira Service Management", &[needed("cloud_id", Form::Text), needed("account", Form::Text)])
+                ..Kind::new("jsm", "Jira Service Management", &[needed("cloud_id", Form::Segment), needed("account", Form::Text)])
             };
         }
     };

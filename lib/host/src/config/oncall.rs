@@ -293,7 +293,10 @@ impl OnCallSection {
         for Source { name, provider, .. } in &mut sources {
             match provider {
                 Provider::Service(settings) => settings.proxy.clone_from(&proxy),
-                Provider::Calendar(settings) => settings.proxy.clone_from(&proxy),
+                Provider::Calendar(settings) => {
+                    settings.proxy.clone_from(&proxy);
+                    settings.kept_in = roster.with_file_name(format!("calendar-{name}.json"));
+                }
                 _ => {}
             }
             let Provider::PagerDuty(settings) = provider else { continue };

@@ -42,3 +42,30 @@ impl Service {
         self.secrets.get(setting).map(PathBuf::as_path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    #[test]
+    fn what_has_a_form_is_checked_before_anybody_is_asked() {
+        let parse = |lines: &str| {
+            let text = format!(
+                "[policy]\nmode = 'observe'\n[[oncall.source]]\nname = 's'\ntoken_file = 't'\n{lines}\n"
+            );
+            Config::parse(Path::new("/c.toml"), text.as_bytes()).map_err(|error| error.to_string())
+        };
+        let jsm = |id: &str| parse(&format!("provider = 'jsm'\naccount = 'a'\ncloud_id = '{id}'"));
+        assert!(jsm("35273b54-3f06").is_ok());
+        for id in ["", "a/b", "a b", "..", "a%2F"] {
+            let error = jsm(id).expect_err(id);
+            assert!(error.contains("8: cloud_id = `") && error.contains("letters, digits"), "{error}");
+        }
+        let grafana =
+            |scheme: &str| parse(&format!("provider = 'grafana'\napi = 'https://h'\nscheme = '{scheme}'"));
+        assert!(grafana("bearer").is_ok() && grafana("bare").is_ok());
+        let error = grafana("Basic").unwrap_err();
+        assert!(error.contains("8: scheme = `Basic`; write \"bearer\" or \"bare\""), "{error}");
+    }
+}

@@ -332,7 +332,7 @@ fn show_provider(provider: &Provider) -> Vec<(&'static str, Option<Value>)> {
 
 fn show_calendar(settings: &Calendar) -> Vec<(&'static str, Option<Value>)> {
     // The proxy is [oncall]'s.
-    let Calendar { place, zone, person, ca_file, timeout, proxy: _ } = settings;
+    let Calendar { place, zone, person, ca_file, timeout, proxy: _, kept_in: _ } = settings;
     vec![
         match place {
             CalendarPlace::Address(path) => ("url_file", file(path)),
@@ -347,7 +347,7 @@ fn show_calendar(settings: &Calendar) -> Vec<(&'static str, Option<Value>)> {
 
 fn show_service(settings: &Service) -> Vec<(&'static str, Option<Value>)> {
     let Service { kind, api, texts, secrets, ca_file, timeout, proxy: _ } = settings;
-    let is_text = |name| kind.setting(name).is_some_and(|setting| setting.form == Form::Text);
+    let is_text = |name| kind.setting(name).is_some_and(|setting| setting.form != Form::Texts);
     let written = |(name, texts): (&&'static str, &Vec<String>)| {
         (*name, if is_text(name) { texts.first().and_then(text) } else { list(texts, text) })
     };

@@ -438,7 +438,13 @@ impl Written {
                 continue;
             };
             match setting.form {
-                Form::Text => _ = texts.insert(setting.name, vec![read::<String>(value)?]),
+                Form::Text | Form::Segment | Form::Word(_) => {
+                    let text = read::<String>(value)?;
+                    if let Some(expected) = unfit(setting.form, &text) {
+                        return Err(problem(value, format!("{} = `{text}`; {expected}", setting.name)));
+                    }
+                    _ = texts.insert(setting.name, vec![text]);
+                }
                 Form::Texts => _ = texts.insert(setting.name, read(value)?),
                 Form::Secret => _ = secrets.insert(setting.name, beside(&read::<PathBuf>(value)?)),
                 Form::Common => {}
@@ -459,6 +465,21 @@ impl Written {
             timeout: section.check_timeout()?,
             proxy: None,
         })
+    }
+}
+
+/// What should be written in place of `text`, where that is not of this form.
+fn unfit(form: Form, text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    match form {
+        Form::Segment if text.is_empty() || !text.bytes().all(plain) => {
+            Some("it has letters, digits, - and _ alone".to_string())
+        }
+        Form::Word(words) if !words.contains(&text) => {
+            let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+            Some(format!("write {}", words.join(" or ")))
+        }
+        _ => None,
     }
 }
 

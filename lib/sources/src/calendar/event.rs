@@ -9,7 +9,7 @@ use policy::Timestamp;
 use super::Fault;
 use super::lines::{Component, Property};
 use super::moment::{Form, Moment, day, instant};
-use super::rule::Rule;
+use super::rule::{self, Rule};
 use super::zones::Zones;
 use crate::{LONGEST_NAME, User};
 
@@ -39,6 +39,8 @@ pub struct Event {
     pub replaces: Option<Moment>,
     /// Was it called off?
     pub cancelled: bool,
+    /// The last day that anything of it can be on, where that can be told.
+    pub last: Option<Date>,
 }
 
 /// How long an event is.
@@ -69,20 +71,7 @@ impl Event {
         let start = part.one("DTSTART")?.ok_or_else(|| part.fault("an event without DTSTART"))?;
         let begins = Moment::read(start, zones, None)?;
         let zone = Some(&begins.zone);
-        let lists = |name: &'static str, zones: &mut Zones<'_>| -> Result<Vec<Moment>, Fault> {
-            let mut all = Vec::new();
-            for property in part.all(name) {
-                all.extend(Moment::list(property, zones, zone)?);
-            }
-            Ok(all)
-        };
-        let (more, except) = (lists("RDATE", zones)?, lists("EXDATE", zones)?);
-        if let Some(odd) = part
-            .all("RDATE")
-            .find(|_| more.iter().any(|at| (at.form == Form::Day) != (begins.form == Form::Day)))
-        {
-            return Err(odd.fault("RDATE and DTSTART are not both days, or both times"));
-        }
+        let (more, except) = lists(part, &begins, zones)?;
         let rule = part.one("RRULE")?.map(|rule| Rule::read(rule, &begins)).transpose()?;
         if let Some(odd) = part.all("RDATE").next().filter(|_| rule.is_none()) {
             return Err(
@@ -122,8 +111,36 @@ impl Event {
             except,
             replaces,
             cancelled,
+            last: last_day(part),
         })
     }
+}
+
+/// The times at which what begins at `start` comes, too, and those at which it does not.
+fn lists(
+    part: &Component,
+    start: &Moment,
+    zones: &mut Zones<'_>,
+) -> Result<(Vec<Moment>, Vec<Moment>), Fault> {
+    let (mut more, mut except) = (Vec::new(), Vec::new());
+    let are_days = start.form == Form::Day;
+    for property in part.all("RDATE") {
+        let listed = Moment::list(property, zones, Some(&start.zone))?;
+        if listed.iter().any(|at| (at.form == Form::Day) != are_days) {
+            return Err(property.fault("RDATE and DTSTART are not both days, or both times"));
+        }
+        more.extend(listed);
+    }
+    for property in part.all("EXDATE") {
+        let listed = Moment::list(property, zones, Some(&start.zone))?;
+        if are_days && listed.iter().any(|at| at.of_days().is_none()) {
+            return Err(property.fault(
+                "EXDATE is a time, in a series of whole days, and readers do not agree which day that is",
+            ));
+        }
+        except.extend(listed);
+    }
+    Ok((more, except))
 }
 
 /// Of an event that was called off.
@@ -149,6 +166,12 @@ fn length(part: &Component, start: &Moment, zones: &mut Zones<'_>) -> Result<Len
             if (end.form == Form::Day) != (start.form == Form::Day) {
                 return fault(property, "DTSTART and DTEND are not both days, or both times");
             }
+            if !are_in_known_zones(start, &end, zones.own()) {
+                return fault(
+                    property,
+                    "one of DTSTART and DTEND has a time zone and the other has none, and readers do not agree when that is",
+                );
+            }
             let Some(local) = end.seen_in(&start.zone) else {
                 return fault(property, "DTEND is too far away");
             };
@@ -162,6 +185,16 @@ fn length(part: &Component, start: &Moment, zones: &mut Zones<'_>) -> Result<Len
         return Err(part.fault(format!("an event of more than {LONGEST} days")));
     }
     Ok(length)
+}
+
+/// Is it clear when an event begins and ends? Of a time without a zone beside one that has a zone, some readers take that zone.
+fn are_in_known_zones(start: &Moment, end: &Moment, own: Option<&TimeZone>) -> bool {
+    let (floating, zoned) = match (start.form, end.form) {
+        (Form::Floating, Form::Local | Form::Utc) => (start, end),
+        (Form::Local | Form::Utc, Form::Floating) => (end, start),
+        _ => return true,
+    };
+    own.is_some_and(|own| instant(own, floating.local) == instant(&zoned.zone, floating.local))
 }
 
 /// `P1W`, `P1D`, `P1DT12H`, `PT30M`: RFC 5545, section 3.3.6. Days are those of the wall clock, hours pass.
@@ -280,10 +313,8 @@ pub fn last_day(part: &Component) -> Option<Date> {
             "DTSTART" | "DTEND" | "RECURRENCE-ID" => vec![day(property.value.get(..8)?)?],
             "DURATION" => continue,
             "RRULE" => {
-                let until = property.value.to_ascii_uppercase();
-                let until =
-                    until.split(';').find_map(|rest| rest.strip_prefix("UNTIL=")).map(str::to_string)?;
-                vec![day(until.get(..8)?)?]
+                let first = part.properties.iter().find(|property| property.name == "DTSTART")?;
+                vec![rule::last(&property.value, day(first.value.get(..8)?)?)?]
             }
             _ => continue,
         };

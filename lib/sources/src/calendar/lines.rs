@@ -3,6 +3,8 @@
 //! The crate icalendar reads single properties: parameters, quotes and escapes are its. Lines are unfolded and components
 //! told apart here, since an error has to name the line as an editor counts it, which the crate's do not.
 
+use std::borrow::Cow;
+
 use icalendar::parser::Property as Parsed;
 
 use super::Fault;
@@ -12,6 +14,9 @@ const LONGEST_PROPERTY: usize = 64 * 1024;
 
 /// The most events, and the most other components, of one calendar.
 pub const MOST_COMPONENTS: usize = 20_000;
+
+/// The most properties of one calendar that are read: ten to an event.
+const MOST_PROPERTIES: usize = 200_000;
 
 /// How deep components may stand in each other: an alarm in an event in a calendar is three.
 const DEEPEST: usize = 8;
@@ -110,8 +115,9 @@ impl Component {
 /// It is none, is cut short, or holds more than one.
 pub fn calendar(text: &str) -> Result<Component, Fault> {
     let mut open: Vec<Component> = Vec::new();
-    let (mut whole, mut count, mut last) = (None, 0, 0);
-    for line in unfolded(text)? {
+    let (mut whole, mut count, mut last, mut properties) = (None, 0, 0, 0);
+    for line in unfolded(text) {
+        let line = line?;
         last = line.number;
         if line.text.trim().is_empty() {
             continue;
@@ -134,8 +140,7 @@ pub fn calendar(text: &str) -> Result<Component, Fault> {
                 if count > MOST_COMPONENTS || open.len() == DEEPEST {
                     return Err(fault(format!("more than {MOST_COMPONENTS} components, or too deep")));
                 }
-                let (properties, parts) = (Vec::new(), Vec::new());
-                open.push(Component { name, line: line.number, properties, parts });
+                open.push(Component { name, line: line.number, properties: Vec::new(), parts: Vec::new() });
             }
             (_, None) => return Err(fault(format!("{NO_CALENDAR}: the first line is not BEGIN:VCALENDAR"))),
             ("END", Some(inner)) => {
@@ -149,7 +154,14 @@ pub fn calendar(text: &str) -> Result<Component, Fault> {
                     None => whole = inner,
                 }
             }
-            (name, Some(inner)) => inner.properties.extend(property(name, &line)?),
+            (name, Some(inner)) => {
+                let read = property(name, &line)?;
+                properties += usize::from(read.is_some());
+                if properties > MOST_PROPERTIES {
+                    return Err(fault(format!("more than {MOST_PROPERTIES} properties")));
+                }
+                inner.properties.extend(read);
+            }
         }
     }
     let ended = |open: &Component| {
@@ -166,28 +178,30 @@ pub fn calendar(text: &str) -> Result<Component, Fault> {
 const NO_CALENDAR: &str = "not an iCalendar";
 
 /// A line, once those that continue it are a part of it.
-struct Line {
+struct Line<'a> {
     number: usize,
-    text: String,
+    text: Cow<'a, str>,
 }
 
 /// RFC 5545, section 3.1; a line may end in LF alone, as files on Unix do.
-fn unfolded(text: &str) -> Result<Vec<Line>, Fault> {
-    let mut lines: Vec<Line> = Vec::new();
-    for (number, raw) in (1..).zip(text.split('\n')) {
-        let raw = raw.strip_suffix('\r').unwrap_or(raw);
-        match (raw.strip_prefix([' ', '\t']), lines.last_mut()) {
-            (Some(rest), Some(line)) => line.text.push_str(rest),
-            _ => lines.push(Line { number, text: raw.to_string() }),
+fn unfolded(text: &str) -> impl Iterator<Item = Result<Line<'_>, Fault>> {
+    let lines = text.split('\n').map(|raw| raw.strip_suffix('\r').unwrap_or(raw));
+    let mut lines = (1..).zip(lines).peekable();
+    std::iter::from_fn(move || {
+        let (number, first) = lines.next()?;
+        let (mut text, mut last) = (Cow::Borrowed(first), number);
+        while text.len() <= LONGEST_PROPERTY
+            && let Some((number, more)) = lines.next_if(|(_, raw)| raw.starts_with([' ', '\t']))
+        {
+            text.to_mut().push_str(more.get(1..).unwrap_or_default());
+            last = number;
         }
-        if lines.last().is_some_and(|line| line.text.len() > LONGEST_PROPERTY) {
-            return Err(Fault {
-                line: number,
-                text: format!("a property longer than {LONGEST_PROPERTY} bytes"),
-            });
+        if text.len() > LONGEST_PROPERTY {
+            let text = format!("a property longer than {LONGEST_PROPERTY} bytes");
+            return Some(Err(Fault { line: last, text }));
         }
-    }
-    Ok(lines)
+        Some(Ok(Line { number, text }))
+    })
 }
 
 /// The name of a property, in capitals, and what follows its colon or its first parameter's semicolon.
@@ -199,7 +213,7 @@ fn head(text: &str) -> Option<(String, &str)> {
 }
 
 /// The property in `line`, if it is one that is read.
-fn property(name: &str, line: &Line) -> Result<Option<Property>, Fault> {
+fn property(name: &str, line: &Line<'_>) -> Result<Option<Property>, Fault> {
     let Some(name) = READ.iter().chain(&READ_TOO).find(|read| **read == name) else { return Ok(None) };
     // The crate knows by a name in capitals alone what is text.
     let text = format!("{name}{}", line.text.get(name.len()..).unwrap_or_default());

@@ -6,6 +6,7 @@
 //! of the last good reading stay. Only what was over before anybody asks is left out instead, and counted.
 
 mod event;
+mod kept;
 mod lines;
 mod moment;
 mod rule;
@@ -14,6 +15,7 @@ mod windows;
 mod zones;
 
 use std::fmt;
+use std::path::Path;
 
 use host::config::{self, CalendarPlace};
 use host::secret::Secret;
@@ -23,10 +25,12 @@ use trust::Owner;
 
 use super::gather::{Bound, Description, Gather, Named, Row};
 use super::pages::Whole;
-use super::session::{refusal, route};
+use super::session::{Exchange, Tap, refusal, route};
 use super::{Answer, Provider, ProviderError};
 use event::Event;
+use kept::Kept;
 use lines::Component;
+use series::Shifts;
 use zones::Zones;
 
 /// The largest calendar, in bytes: what is read of any service.
@@ -36,11 +40,11 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 pub const SCHEDULE: &str = "calendar";
 
 /// A calendar.
-#[derive(Debug)]
 pub struct Calendar<'a> {
     settings: &'a config::Calendar,
     schedules: &'a [String],
     now: Timestamp,
+    tap: Option<Tap<'a>>,
 }
 
 /// What is wrong with a calendar, and where.
@@ -60,29 +64,51 @@ impl fmt::Display for Fault {
 impl<'a> Calendar<'a> {
     /// The calendar in `settings`, as the one schedule that is `wanted`.
     pub fn new(settings: &'a config::Calendar, wanted: &'a [String], now: Timestamp) -> Self {
-        Self { settings, schedules: wanted, now }
+        Self { settings, schedules: wanted, now, tap: None }
     }
 
-    /// Its text, and how long ago that was true.
-    fn text(&self) -> Result<(Vec<u8>, Span, String), ProviderError> {
-        let file = match &self.settings.place {
-            CalendarPlace::File(path) => {
-                let refused = |refusal: trust::Refusal| ProviderError::source(&refusal.to_string());
-                let text = trust::read(path, Owner::Service, LARGEST).map_err(refused)?;
-                return Ok((text, Span::seconds(0), path.display().to_string()));
-            }
-            CalendarPlace::Address(file) => file,
-        };
-        let secret =
+    /// The same, with `tap` hearing what the server answers; of the address it hears nothing.
+    #[must_use]
+    pub fn heard_by(self, tap: Option<Tap<'a>>) -> Self {
+        Self { tap, ..self }
+    }
+
+    /// What a file of this host has.
+    fn file(&self, path: &Path) -> Result<Copy, ProviderError> {
+        let refused = |refusal: trust::Refusal| ProviderError::source(&refusal.to_string());
+        let text = trust::read(path, Owner::Service, LARGEST).map_err(refused)?;
+        Ok(Copy { text, as_of: None, place: path.display().to_string(), keep: None, note: None })
+    }
+
+    /// What the address in `file` has, or had when it was last read: what has not changed is not sent again, and what is
+    /// older than that does not count.
+    fn address(&self, file: &Path) -> Result<Copy, ProviderError> {
+        let address =
             Secret::read(file).map_err(|error| ProviderError::source(&format!("url_file: {error}")))?;
+        let kept = Kept::read(&self.settings.kept_in, address.expose());
         let route = route(&self.settings.ca_file, self.settings.proxy.as_deref(), self.settings.timeout);
-        let client = Client::secret(secret.expose(), route, &[(ACCEPT, "text/calendar, */*;q=0.1")])?;
-        let (reply, host) = (client.ask()?, client.host());
-        if reply.status != 200 {
-            return Err(ProviderError::source(&self.refused(&reply, &host)));
+        let mut headers = vec![(ACCEPT, "text/calendar, */*;q=0.1")];
+        headers.extend(kept.iter().flat_map(Kept::conditions));
+        let client = Client::secret(address.expose(), route, &headers)?;
+        let (reply, place) = (client.ask()?, client.host());
+        if let Some(tap) = self.tap {
+            tap(&Exchange { request: "GET what is in url_file".to_string(), reply: &reply });
         }
-        let age = reply.age.as_deref().and_then(|age| age.trim().parse::<u32>().ok()).unwrap_or(0);
-        Ok((reply.body, Span::seconds(age.into()), host))
+        let at = kept::true_at(&reply, self.now);
+        let (now, mut note) = (self.now, None);
+        let copy = match (reply.status, &kept) {
+            (304, Some(kept)) => kept.seen(at),
+            (200, Some(kept)) if kept.is_later_than(&reply, at, now) => {
+                note = (kept.text != reply.body).then(|| {
+                    format!("an older copy of the calendar came, from a cache or a mirror on the way; it stands as it was at {}", kept.at())
+                });
+                kept.clone()
+            }
+            (200, _) => Kept::of(&reply, address.expose(), at),
+            _ => return Err(ProviderError::source(&self.refused(&reply, &place))),
+        };
+        let as_of = Some(copy.at()).filter(|at| *at < now);
+        Ok(Copy { text: copy.text.clone(), as_of, place, keep: Some((copy, kept)), note })
     }
 
     fn refused(&self, reply: &Reply, host: &str) -> String {
@@ -104,14 +130,31 @@ impl<'a> Calendar<'a> {
 
 impl Provider for Calendar<'_> {
     fn fetch(&self, window: Window) -> Result<Answer, ProviderError> {
-        let (text, age, place) = self.text()?;
+        let copy = match &self.settings.place {
+            CalendarPlace::File(path) => self.file(path)?,
+            CalendarPlace::Address(file) => self.address(file)?,
+        };
         let id = self.schedules.first().map_or(SCHEDULE, String::as_str);
-        let mut answer = read(&text, self.settings, id, window)
-            .map_err(|fault| ProviderError::source(&format!("{place}: {fault}")))?;
-        // A cache on the way had it for so long.
-        answer.as_of = (age > Span::seconds(0)).then(|| self.now.minus(age));
+        let mut answer = read_with(&copy.text, self.settings, id, window, copy.note)
+            .map_err(|fault| ProviderError::source(&format!("{}: {fault}", copy.place)))?;
+        if let Some((kept, before)) = copy.keep {
+            kept.keep(&self.settings.kept_in, before.as_ref());
+        }
+        answer.as_of = copy.as_of;
         Ok(answer)
     }
+}
+
+/// A calendar as it came.
+struct Copy {
+    text: Vec<u8>,
+    /// When it was true, where that is not now.
+    as_of: Option<Timestamp>,
+    /// Where it came from, for messages.
+    place: String,
+    /// What to keep of it once it was read, and what is kept so far.
+    keep: Option<(Kept, Option<Kept>)>,
+    note: Option<String>,
 }
 
 /// Reads the calendar `text` as the schedule `id`.
@@ -119,6 +162,17 @@ impl Provider for Calendar<'_> {
 /// # Errors
 /// It is no calendar, or one of its events that is not over cannot be told.
 pub fn read(text: &[u8], settings: &config::Calendar, id: &str, window: Window) -> Result<Answer, Fault> {
+    read_with(text, settings, id, window, None)
+}
+
+/// The same, with what is to be told of how it came.
+fn read_with(
+    text: &[u8],
+    settings: &config::Calendar,
+    id: &str,
+    window: Window,
+    note: Option<String>,
+) -> Result<Answer, Fault> {
     let text = str::from_utf8(super::without_mark(text)).map_err(|error| {
         let line =
             text.get(..error.valid_up_to()).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
@@ -126,7 +180,7 @@ pub fn read(text: &[u8], settings: &config::Calendar, id: &str, window: Window) 
     })?;
     let calendar = lines::calendar(text)?;
     check_head(&calendar)?;
-    let mut zones = Zones::new(&calendar, settings.zone.as_deref())?;
+    let mut zones = Zones::new(&calendar, settings.zone.as_deref(), window)?;
     let (mut events, mut over) = (Vec::new(), Vec::new());
     for part in calendar.parts.iter().filter(|part| part.name == "VEVENT") {
         match Event::read(part, &mut zones, &settings.person) {
@@ -136,8 +190,10 @@ pub fn read(text: &[u8], settings: &config::Calendar, id: &str, window: Window) 
         }
     }
     // What nobody understands of the past says nothing about now, unless it is a part of what goes on.
-    let shifts = series::shifts(&events, window)?;
+    let Shifts { all, over: series, .. } = series::shifts(&events, window)?;
+    over.extend(series);
     let mut gather = Gather::new(window, 1);
+    note.into_iter().for_each(|note| gather.note(note));
     if let Some(first) = over.first() {
         let count = over.len();
         gather.note(format!("{count} events of {id} that are over cannot be read and are left out; {first}"));
@@ -155,7 +211,7 @@ pub fn read(text: &[u8], settings: &config::Calendar, id: &str, window: Window) 
         start: Bound::At(shift.start),
         end: Bound::At(shift.end),
     };
-    gather.take(named, Whole::at_once(shifts.into_iter().map(row).collect()));
+    gather.take(named, Whole::at_once(all.into_iter().map(row).collect()));
     Ok(gather.finish())
 }
 
@@ -176,10 +232,7 @@ fn check_head(calendar: &Component) -> Result<(), Fault> {
 
 /// Was all of it over before the window, although it cannot be read?
 fn is_over(part: &Component, window: Window) -> bool {
-    let last = event::last_day(part).and_then(|day| {
-        jiff::tz::TimeZone::UTC.to_timestamp(day.to_datetime(jiff::civil::Time::midnight())).ok()
-    });
-    last.is_some_and(|last| last.as_second() < window.start().unix())
+    event::last_day(part).is_some_and(|last| series::is_before(last, window))
 }
 
 /// How often the calendar says that it is published anew, where that is longer than an edit should take.

@@ -24,8 +24,10 @@ pub struct Moment {
 pub enum Form {
     /// A day: 20261120.
     Day,
-    /// With a zone, or without: 20261120T090000.
+    /// With a zone: TZID=Europe/Berlin:20261120T090000.
     Local,
+    /// Without one: 20261120T090000.
+    Floating,
     /// In UTC: 20261120T090000Z.
     Utc,
 }
@@ -73,18 +75,22 @@ impl Moment {
         };
         let local = match form {
             Form::Day => day(text).map(|day| day.to_datetime(Time::midnight())),
-            Form::Local => local_time(text),
+            Form::Local | Form::Floating => local_time(text),
             Form::Utc => text.strip_suffix('Z').and_then(local_time),
         };
         let local = local.ok_or_else(no_time)?;
-        let zone = match (form, zones.of(property)?) {
-            (Form::Utc, _) => TimeZone::UTC,
-            (_, Some(zone)) => zone,
-            (_, None) => otherwise.or(zones.own()).cloned().ok_or_else(|| {
-                property.fault(format!(
-                    "{name} has no time zone; write `time_zone` in the source, in which such times are"
-                ))
-            })?,
+        let (form, zone) = match (form, zones.of(property)?) {
+            (Form::Utc, _) => (form, TimeZone::UTC),
+            (_, Some(zone)) => (form, zone),
+            (_, None) => {
+                let form = if form == Form::Local { Form::Floating } else { form };
+                let zone = otherwise.or(zones.own()).cloned().ok_or_else(|| {
+                    property.fault(format!(
+                        "{name} has no time zone; write `time_zone` in the source, in which such times are"
+                    ))
+                })?;
+                (form, zone)
+            }
         };
         Ok(Self { local, zone, form })
     }
@@ -92,6 +98,13 @@ impl Moment {
     /// When that is.
     pub fn instant(&self) -> Option<Timestamp> {
         instant(&self.zone, self.local)
+    }
+
+    /// Which day of a series of whole days that is; none where readers do not agree. Programs that write a time mean its
+    /// midnight, wherever that is.
+    pub fn of_days(&self) -> Option<Date> {
+        let is_day = self.form == Form::Day || self.local.time() == Time::midnight();
+        is_day.then(|| self.local.date())
     }
 
     /// What the clock of `zone` shows then.

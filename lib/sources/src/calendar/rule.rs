@@ -1,22 +1,28 @@
-//! How an event comes again: RRULE. The crate rrule counts; what it gets wrong, or readers of calendars do not agree about,
-//! it is not asked.
+//! How an event comes again: RRULE. Every so many days or weeks is counted here; all else the crate rrule counts, but for what
+//! it gets wrong, or readers of calendars do not agree about.
 //!
 //! It is told of a wall clock in UTC, where no day is longer than another: it has its own zones, and of a start that clocks
-//! skip, or show twice, it makes nothing. UNTIL it is not told: one in UTC it would compare with what the clock shows.
+//! skip, or show twice, it makes nothing. UNTIL it is not told: one in UTC it would compare with what the clock shows. It would
+//! count from DTSTART on; days and weeks that are over do not count, so that it is told to begin just before what is asked for.
 
-use jiff::civil::{DateTime, Time};
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use rrule::RRuleSet;
 
 use super::Fault;
 use super::lines::Property;
 use super::moment::{Form, Moment, day, local_time};
+use super::zones::weekday_of;
 
 /// The longest rule, in bytes.
 const LONGEST: usize = 512;
 
 /// The most times that a series may have come before what is asked for is over.
 const MOST_TIMES: usize = 20_000;
+
+/// What is said of a rule that rrule gives up.
+const NEVER: &str = "comes at no time that could be found";
 
 /// A rule of a series.
 #[derive(Debug, Clone)]
@@ -31,7 +37,16 @@ pub struct Rule {
     until: Option<(DateTime, DateTime)>,
     /// How many days pass from one period to the next, at least: what it costs to follow it.
     pace: i64,
+    /// Does it come once in each period, on the same day?
+    is_plain: bool,
+    /// Is it the same whichever of its periods it begins with?
+    may_begin_later: bool,
+    /// May it be long, up to decades, until it comes again?
+    is_rare: bool,
 }
+
+/// After so many days every calendar is as it was: weekdays, months and leap years.
+const CYCLE: i64 = 28 * 366;
 
 impl Rule {
     /// Reads a RRULE of what begins at `start`.
@@ -45,7 +60,6 @@ impl Rule {
         }
         let value = property.value.trim().to_ascii_uppercase();
         let (mut told, mut count, mut until, mut pace, mut interval) = (Vec::new(), None, None, None, 1);
-        let mut has_ordinals = false;
         for part in value.split(';').filter(|part| !part.is_empty()) {
             let (key, text) = part.split_once('=').ok_or_else(|| fault("not a rule"))?;
             match key {
@@ -60,14 +74,13 @@ impl Rule {
                 "COUNT" => {
                     count = Some(number(text, 1..=1_000_000).ok_or_else(|| fault("COUNT is at least 1"))?)
                 }
-                "UNTIL" => {
+                "UNTIL" if until.is_none() => {
                     until = Some(
                         ends(text, start)
                             .ok_or_else(|| fault("UNTIL is not a time, or not one that DTSTART can have"))?,
                     )
                 }
-                "BYDAY" => has_ordinals = text.bytes().any(|byte| byte.is_ascii_digit()),
-                "WKST" | "BYMONTH" | "BYMONTHDAY" | "BYYEARDAY" | "BYWEEKNO" | "BYSETPOS" => {}
+                "WKST" | "BYDAY" | "BYMONTH" | "BYMONTHDAY" | "BYYEARDAY" | "BYWEEKNO" | "BYSETPOS" => {}
                 _ => return Err(fault(&format!("{key} is not followed"))),
             }
             if told.iter().any(|other: &&str| other.starts_with(&format!("{key}="))) {
@@ -79,16 +92,31 @@ impl Rule {
         }
         let pace = pace.ok_or_else(|| fault("no FREQ"))?;
         // rrule 0.14 takes every Monday's second for every day. RFC 5545 has ordinals in months and years alone.
-        if has_ordinals && pace < MONTH {
+        let weekdays = told.iter().find_map(|part| part.strip_prefix("BYDAY="));
+        let is_short = pace < MONTH;
+        if is_short && weekdays.is_some_and(|days| days.bytes().any(|byte| byte.is_ascii_digit())) {
             return Err(fault("BYDAY counts weekdays in months and years alone"));
         }
-        let pace = pace * i64::try_from(interval).unwrap_or(1);
-        Ok(Self { line: property.line, text: told.join(";"), count, until, pace })
+        // Many programs write the weekday of DTSTART.
+        let own = |days: &str| pace == WEEK && weekday_of(days) == Some(start.local.date().weekday());
+        let is_rare = told.iter().any(|part| part.starts_with("BY") && !part.starts_with("BYDAY="));
+        Ok(Self {
+            line: property.line,
+            text: told.join(";"),
+            count,
+            until,
+            pace: pace * i64::try_from(interval).unwrap_or(1),
+            is_plain: is_short && !is_rare && weekdays.is_none_or(own),
+            may_begin_later: is_short && count.is_none(),
+            is_rare,
+        })
     }
 
-    /// How much work it is to follow it from `start` to `end`: periods.
-    pub fn cost(&self, start: DateTime, end: DateTime) -> i64 {
-        end.duration_since(start).as_hours().max(0) / 24 / self.pace + 1
+    /// How much work it is to follow what begins at `start` from `from` to `end`: periods.
+    pub fn cost(&self, start: DateTime, from: DateTime, end: DateTime) -> i64 {
+        let begin = if self.is_plain || self.may_begin_later { start.max(from) } else { start };
+        let rest = if self.is_rare { CYCLE } else { 0 };
+        (end.duration_since(begin).as_hours().max(0) / 24 + rest) / self.pace + 2
     }
 
     /// Is it over by then?
@@ -101,42 +129,121 @@ impl Rule {
     /// # Errors
     /// It cannot be followed, or readers of calendars do not agree.
     pub fn times(&self, start: DateTime, from: DateTime, end: DateTime) -> Result<Vec<DateTime>, Fault> {
-        let fault = |text: &str| Fault { line: self.line, text: format!("RRULE: {text}") };
-        let at = start.strftime("%Y%m%dT%H%M%SZ");
-        let set: RRuleSet =
-            format!("DTSTART:{at}\nRRULE:{}", self.text).parse().map_err(|_| fault("cannot be read"))?;
+        if self.is_plain {
+            return self.plain(start, from, end);
+        }
+        match self.found(start)?.next().transpose()? {
+            Some(first) if first == start => {}
+            Some(_) => {
+                let text = "does not come at DTSTART itself, so readers do not agree when it begins";
+                return Err(self.fault(text));
+            }
+            None => return Err(self.fault(NEVER)),
+        }
+        let later = if self.may_begin_later { self.passed(start, from) } else { 0 };
+        let begin = self.after(start, later)?;
         let (mut times, mut seen) = (Vec::new(), 0);
-        for found in &set.limit() {
-            let found =
-                jiff::Timestamp::from_second(found.timestamp()).map_err(|_| fault("leads out of time"))?;
-            let found = TimeZone::UTC.to_datetime(found);
-            if seen == 0 && found != start {
-                return Err(fault("does not come at DTSTART itself, so readers do not agree when it begins"));
-            }
-            let (sure, late) = self.until.unwrap_or((DateTime::MAX, DateTime::MAX));
-            if found > late || found > end {
+        for found in self.found(begin)? {
+            let found = found?;
+            if found > self.late() || found > end {
                 return Ok(times);
-            }
-            if found > sure && found >= from {
-                return Err(fault(
-                    "UNTIL is not in UTC, as it must be, and readers do not agree whether this is the last time",
-                ));
             }
             seen += 1;
             if seen > MOST_TIMES {
-                return Err(fault("has come too often; begin the series anew"));
+                return Err(self.fault("has come too often; begin the series anew"));
             }
-            if found >= from {
-                times.push(found);
-            }
+            times.extend(self.counts(found, from)?.then_some(found));
         }
         // It ended by itself: that is right where it was to come so often. Otherwise rrule has given up.
         match self.count {
             Some(count) if count == seen => Ok(times),
-            _ => Err(fault("comes at no time that could be found")),
+            _ => Err(self.fault(NEVER)),
         }
     }
+
+    fn fault(&self, text: &str) -> Fault {
+        Fault { line: self.line, text: format!("RRULE: {text}") }
+    }
+
+    /// As [`Rule::times`], of what comes every so many days.
+    fn plain(&self, start: DateTime, from: DateTime, end: DateTime) -> Result<Vec<DateTime>, Fault> {
+        let mut times = Vec::new();
+        for period in self.passed(start, from).. {
+            let is_last =
+                self.count.is_some_and(|count| i64::try_from(count).is_ok_and(|count| period >= count));
+            let found = if is_last { break } else { self.after(start, period)? };
+            if found > self.late() || found > end {
+                break;
+            }
+            times.extend(self.counts(found, from)?.then_some(found));
+        }
+        Ok(times)
+    }
+
+    /// How many periods of what begins at `start` are over at `from`; one less, to be sure.
+    fn passed(&self, start: DateTime, from: DateTime) -> i64 {
+        (from.duration_since(start).as_hours() / 24 / self.pace - 1).max(0)
+    }
+
+    /// So many periods after `start`.
+    fn after(&self, start: DateTime, periods: i64) -> Result<DateTime, Fault> {
+        let days = periods.saturating_mul(self.pace);
+        let hours = SignedDuration::try_from_hours(days.saturating_mul(24));
+        hours.and_then(|hours| start.checked_add(hours).ok()).ok_or_else(|| self.fault("leads out of time"))
+    }
+
+    /// When it is over, for whoever reads UNTIL most widely.
+    fn late(&self) -> DateTime {
+        self.until.map_or(DateTime::MAX, |(_, late)| late)
+    }
+
+    /// Is `found`, at which it comes at the latest, of interest from `from` on?
+    fn counts(&self, found: DateTime, from: DateTime) -> Result<bool, Fault> {
+        let is_sure = self.until.is_none_or(|(sure, _)| found <= sure);
+        if found >= from && !is_sure {
+            return Err(self.fault(
+                "UNTIL is not in UTC, as it must be, and readers do not agree whether this is the last time",
+            ));
+        }
+        Ok(found >= from)
+    }
+
+    /// What rrule makes of it, begun at `start`.
+    fn found(&self, start: DateTime) -> Result<impl Iterator<Item = Result<DateTime, Fault>>, Fault> {
+        let at = start.strftime("%Y%m%dT%H%M%SZ");
+        let set: RRuleSet =
+            format!("DTSTART:{at}\nRRULE:{}", self.text).parse().map_err(|_| self.fault("cannot be read"))?;
+        let dates = set.limit().into_iter().map(|found| {
+            let found = jiff::Timestamp::from_second(found.timestamp());
+            found.map(|found| TimeZone::UTC.to_datetime(found)).map_err(|_| self.fault("leads out of time"))
+        });
+        Ok(dates)
+    }
 }
+
+/// The last day on which what begins on `first` by the rule `text` comes; none where that cannot be told.
+pub fn last(text: &str, first: Date) -> Option<Date> {
+    let text = text.trim().to_ascii_uppercase();
+    let part = |name: &str| text.split(';').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    if let Some(until) = part("UNTIL") {
+        return day(until.get(..8)?);
+    }
+    // Of days and weeks that it comes in, each has one, or none is left out for more than six.
+    let (pace, count) = (days(part("FREQ")?)?, number(part("COUNT")?, 1..=1_000_000)?);
+    let is_told = |part: &str| {
+        ["FREQ=", "COUNT=", "INTERVAL=", "WKST=", "BYDAY="].iter().any(|key| part.starts_with(key))
+    };
+    let is_followed = text.split(';').all(|part| part.is_empty() || is_told(part));
+    let interval = part("INTERVAL").map_or(Some(1), |text| number(text, 1..=1_000))?;
+    let periods = i64::try_from(count.checked_mul(interval)?).ok()?;
+    let length = periods.checked_mul(WEEK)?.checked_mul(24)?;
+    (is_followed && pace <= WEEK)
+        .then(|| first.checked_add(SignedDuration::from_hours(length)).ok())
+        .flatten()
+}
+
+/// Days in a week.
+const WEEK: i64 = 7;
 
 /// Days in the shortest month.
 const MONTH: i64 = 28;

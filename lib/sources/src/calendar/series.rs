@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use policy::{Timestamp, Window};
 
@@ -15,8 +15,9 @@ use crate::User;
 /// The most shifts that a calendar comes to, within what is asked for.
 pub const MOST_SHIFTS: usize = 50_000;
 
-/// The most periods that all rules of a calendar may have had since they began: a day of ten people for 270 years.
-const MOST_PERIODS: i64 = 1_000_000;
+/// The most periods of rules that are followed for one calendar: a month for each of 1,000 series since 1995. Days and weeks
+/// are followed from just before what is asked for.
+const MOST_PERIODS: i64 = 400_000;
 
 /// A shift.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,33 +30,72 @@ pub struct Shift {
     pub end: Timestamp,
 }
 
+/// What the events of a calendar come to.
+#[derive(Debug, Default)]
+pub struct Shifts {
+    /// Those that touch what was asked for.
+    pub all: Vec<Shift>,
+    /// What is wrong with series that were over before.
+    pub over: Vec<Fault>,
+    /// How many periods of rules were followed.
+    periods: i64,
+}
+
+impl Shifts {
+    fn add(&mut self, shift: Option<Shift>) -> Result<(), Fault> {
+        self.all.extend(shift);
+        if self.all.len() > MOST_SHIFTS {
+            let text = format!("more than {MOST_SHIFTS} shifts; shorten `lookahead`");
+            return Err(Fault { line: 1, text });
+        }
+        Ok(())
+    }
+
+    /// Follows a rule of `event` for so many periods, if there is so much time.
+    fn follow(&mut self, event: &Event, periods: i64) -> Result<(), Fault> {
+        if self.periods + periods > MOST_PERIODS {
+            let text = "this and the rules before it began too long ago; begin the series anew".to_string();
+            return Err(Fault { line: event.line, text });
+        }
+        self.periods += periods;
+        Ok(())
+    }
+}
+
 /// The shifts of `events` that touch `window`.
 ///
 /// # Errors
 /// One cannot be told, or readers of calendars do not agree about it.
-pub fn shifts(events: &[Event], window: Window) -> Result<Vec<Shift>, Fault> {
-    let mut series: BTreeMap<&str, Series<'_>> = BTreeMap::new();
-    let mut shifts = Vec::new();
+pub fn shifts(events: &[Event], window: Window) -> Result<Shifts, Fault> {
+    let mut series: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+    let mut alone = Vec::new();
     for event in events {
-        let Some(uid) = &event.uid else {
-            Series { first: Some(event), replaced: Vec::new() }.shifts(window, &mut shifts, &mut 0)?;
-            continue;
-        };
-        series.entry(uid.as_str()).or_default().add(event)?;
+        match &event.uid {
+            Some(uid) => series.entry(uid.as_str()).or_default().push(event),
+            None => alone.push(vec![event]),
+        }
     }
-    let mut periods = 0;
-    for series in series.values() {
-        series.shifts(window, &mut shifts, &mut periods)?;
-        if shifts.len() > MOST_SHIFTS {
-            let text = format!("more than {MOST_SHIFTS} shifts; shorten `lookahead`");
-            return Err(Fault { line: 1, text });
+    let mut shifts = Shifts::default();
+    for events in alone.into_iter().chain(series.into_values()) {
+        let is_over = events.iter().all(|event| event.last.is_some_and(|last| is_before(last, window)));
+        match Series::of(&events) {
+            // Nothing of it is left to tell, and nothing that is wrong with it concerns anybody now.
+            Ok(_) if is_over => {}
+            Err(fault) if is_over => shifts.over.push(fault),
+            Ok(series) => series.shifts(window, &mut shifts)?,
+            Err(fault) => return Err(fault),
         }
     }
     Ok(shifts)
 }
 
+/// Is the day `last`, wherever it is a day, over when `window` begins?
+pub fn is_before(last: Date, window: Window) -> bool {
+    let midnight = TimeZone::UTC.to_timestamp(last.to_datetime(Time::midnight()));
+    midnight.is_ok_and(|midnight| midnight.as_second() < window.start().unix())
+}
+
 /// The events of one UID.
-#[derive(Default)]
 struct Series<'a> {
     /// The one that comes again, or the only one.
     first: Option<&'a Event>,
@@ -64,54 +104,96 @@ struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    fn add(&mut self, event: &'a Event) -> Result<(), Fault> {
-        let same = |other: &&&Event| other.replaces == event.replaces;
-        let other = match event.replaces {
-            Some(_) => self.replaced.iter().find(same),
-            None => self.first.as_ref(),
-        };
-        if let Some(other) = other {
-            let text = format!(
-                "the same UID as that of line {}, and readers do not agree which one counts",
-                other.line
-            );
-            return Err(Fault { line: event.line, text });
+    fn of(events: &[&'a Event]) -> Result<Self, Fault> {
+        let (replaced, firsts): (Vec<_>, Vec<_>) =
+            events.iter().copied().partition(|event| event.replaces.is_some());
+        if let [first, second, ..] = firsts.as_slice() {
+            return Err(second_one(second, first.line));
         }
-        match event.replaces {
-            Some(_) => self.replaced.push(event),
-            None => self.first = Some(event),
+        let series = Self { first: firsts.first().copied(), replaced };
+        series.check_replaced()?;
+        Ok(series)
+    }
+
+    /// Do two stand for one time, in whatever form they say so?
+    fn check_replaced(&self) -> Result<(), Fault> {
+        let (mut instants, mut whole, mut dates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for event in &self.replaced {
+            let Some(at) = &event.replaces else { continue };
+            let clock = self.first.map_or(&at.zone, |first| &first.start.zone);
+            let is_of_days = self.first.is_some_and(|first| first.start.form == Form::Day);
+            let other = if is_of_days || at.form == Form::Day {
+                let day = if is_of_days { day_of(at, event)? } else { at.local.date() };
+                whole.insert(day, event.line).or(dates.get(&day).copied())
+            } else {
+                let day = at.seen_in(clock).ok_or_else(|| far(event))?.date();
+                dates.insert(day, event.line);
+                instants.insert(at.instant(), event.line).or(whole.get(&day).copied())
+            };
+            if let Some(line) = other {
+                return Err(second_one(event, line));
+            }
         }
         Ok(())
     }
 
-    fn shifts(&self, window: Window, shifts: &mut Vec<Shift>, periods: &mut i64) -> Result<(), Fault> {
-        let replaced = self.replaced.iter().filter(|event| !event.cancelled);
-        for event in replaced {
-            shifts.extend(shift(event, event.start.local, window)?);
+    fn shifts(&self, window: Window, shifts: &mut Shifts) -> Result<(), Fault> {
+        for event in self.replaced.iter().filter(|event| !event.cancelled) {
+            shifts.add(shift(event, event.start.local, window)?)?;
         }
         let Some(first) = self.first.filter(|first| !first.cancelled) else { return Ok(()) };
-        let times = times(first, window, periods)?;
-        let (left_out, mut moved) = (Out::of(first, first.except.iter())?, Out::default());
+        let times = times(first, window, shifts)?;
+        let left_out = Out::of(first, first.except.iter())?;
+        let at = |local: DateTime| (local, instant(&first.start.zone, local));
+        let left = times.list.iter().map(|local| at(*local));
+        let left: Vec<(DateTime, Option<Timestamp>)> = left.filter(|at| !left_out.has(*at)).collect();
+        let moved = self.moved(first, &times, &left)?;
+        for (local, _) in left.into_iter().filter(|at| !moved.has(*at)) {
+            shifts.add(shift(first, local, window)?)?;
+        }
+        Ok(())
+    }
+
+    /// The times of the series that others stand for. Each must be one that is `left`, where that can be known.
+    fn moved(
+        &self,
+        first: &Event,
+        times: &Times,
+        left: &[(DateTime, Option<Timestamp>)],
+    ) -> Result<Out, Fault> {
+        let mut known = Out::default();
+        if !self.replaced.is_empty() {
+            known.days.extend(left.iter().map(|(local, _)| local.date()));
+            known.instants.extend(left.iter().filter_map(|(_, at)| *at));
+        }
+        let mut moved = Out::default();
         for event in &self.replaced {
             let one = Out::of(first, event.replaces.iter())?;
             // Of what comes long before or after nothing is known here.
-            let is_known = times.all || one.is_within(&times, &first.start.zone);
-            let counts =
-                |at: &DateTime| one.has(&first.start.zone, *at) && !left_out.has(&first.start.zone, *at);
-            if is_known && !times.list.iter().any(counts) {
+            let is_known = times.all || one.is_within(times, &first.start.zone);
+            if is_known && !(one.days.is_subset(&known.days) && one.instants.is_subset(&known.instants)) {
                 let text =
                     "RECURRENCE-ID is no time of its series, and readers do not agree what becomes of it";
                 return Err(Fault { line: event.line, text: text.to_string() });
             }
             moved.take(one);
         }
-        for at in times.list {
-            if !left_out.has(&first.start.zone, at) && !moved.has(&first.start.zone, at) {
-                shifts.extend(shift(first, at, window)?);
-            }
-        }
-        Ok(())
+        Ok(moved)
     }
+}
+
+fn second_one(event: &Event, line: usize) -> Fault {
+    let text = format!("the same UID as that of line {line}, and readers do not agree which one counts");
+    Fault { line: event.line, text }
+}
+
+/// The day of a series of whole days that `at` is.
+fn day_of(at: &Moment, event: &Event) -> Result<Date, Fault> {
+    at.of_days().ok_or_else(|| {
+        let text =
+            "RECURRENCE-ID is a time, in a series of whole days, and readers do not agree which day that is";
+        Fault { line: event.line, text: text.to_string() }
+    })
 }
 
 /// When a series comes, by its own clock.
@@ -144,7 +226,7 @@ impl Out {
     fn put(&mut self, at: &Moment, first: &Event) -> Option<()> {
         match (at.form, first.start.form) {
             (Form::Day, _) => _ = self.days.insert(at.local.date()),
-            (_, Form::Day) => _ = self.days.insert(at.seen_in(&first.start.zone)?.date()),
+            (_, Form::Day) => _ = self.days.insert(at.of_days()?),
             _ => _ = self.instants.insert(at.instant()?),
         }
         Some(())
@@ -155,8 +237,8 @@ impl Out {
         self.days.extend(other.days);
     }
 
-    fn has(&self, zone: &TimeZone, at: DateTime) -> bool {
-        self.days.contains(&at.date()) || instant(zone, at).is_some_and(|at| self.instants.contains(&at))
+    fn has(&self, (local, at): (DateTime, Option<Timestamp>)) -> bool {
+        self.days.contains(&local.date()) || at.is_some_and(|at| self.instants.contains(&at))
     }
 
     fn is_within(&self, times: &Times, zone: &TimeZone) -> bool {
@@ -172,7 +254,7 @@ fn far(event: &Event) -> Fault {
 }
 
 /// When `event` begins each time, by its own clock: all that may touch `window`.
-fn times(event: &Event, window: Window, periods: &mut i64) -> Result<Times, Fault> {
+fn times(event: &Event, window: Window, shifts: &mut Shifts) -> Result<Times, Fault> {
     let zone = &event.start.zone;
     let clock = |at: Timestamp| {
         jiff::Timestamp::from_second(at.unix()).map(|at| zone.to_datetime(at)).map_err(|_| far(event))
@@ -188,17 +270,13 @@ fn times(event: &Event, window: Window, periods: &mut i64) -> Result<Times, Faul
         None => list.push(start),
         Some(rule) if start > end || rule.is_over(from) => {}
         Some(rule) => {
-            *periods += rule.cost(start, end);
-            if *periods > MOST_PERIODS {
-                let text =
-                    "this and the rules before it began too long ago; begin the series anew".to_string();
-                return Err(Fault { line: event.line, text });
-            }
+            shifts.follow(event, rule.cost(start, from, end))?;
             list = rule.times(start, from, end)?;
         }
     }
     for more in &event.more {
-        list.push(more.seen_in(zone).ok_or_else(|| far(event))?);
+        let more = more.seen_in(zone).ok_or_else(|| far(event))?;
+        list.extend((from <= more && more <= end).then_some(more));
     }
     list.sort_unstable();
     list.dedup();

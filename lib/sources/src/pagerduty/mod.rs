@@ -18,11 +18,10 @@ use policy::Window;
 
 use super::gather::{self, Gather, Row};
 use super::pages::{Asked, Bounds, Page, Whole};
-use super::session::Tap;
+use super::session::{Tap, Trouble};
 use super::{Answer, Provider, ProviderError};
 use api::{Entry, Named};
 pub use session::Session;
-use session::Trouble;
 
 /// "Pagination" in the API's documentation: no more than 100 entries to a page, and none that `offset` + `limit` put
 /// behind the ten thousandth.

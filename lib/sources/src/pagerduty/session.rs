@@ -12,7 +12,7 @@ use super::source;
 use crate::ProviderError;
 use crate::gather::Description;
 use crate::pages::{Asked, Page, Whole};
-use crate::session::{Ask, Conversation, Tap, bearer, refusal, route, segment};
+use crate::session::{Ask, Conversation, Tap, Trouble, bearer, refusal, route, segment};
 
 /// The requests of one fetch.
 pub struct Session<'a> {
@@ -20,20 +20,6 @@ pub struct Session<'a> {
     conversation: Conversation<'a>,
     /// The app that can ask for another token, once, and the way to it.
     renewal: Option<(App<'a>, Route<'a>)>,
-}
-
-/// Why a schedule's own shifts are not known.
-pub enum Trouble {
-    /// This one cannot be had; others may.
-    Schedule(ProviderError),
-    /// Nothing can be had.
-    Source(ProviderError),
-}
-
-impl From<ProviderError> for Trouble {
-    fn from(error: ProviderError) -> Self {
-        Self::Source(error)
-    }
 }
 
 impl<'a> Session<'a> {
@@ -184,12 +170,13 @@ impl<'a> Session<'a> {
     }
 
     /// The answer, whatever its status. A token that is not taken any more is renewed once.
-    fn reply(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, ProviderError> {
+    fn reply(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Reply, Trouble> {
         let reply = self.conversation.get(path, query)?;
         if reply.status == 401
             && let Some((app, route)) = self.renewal.take()
         {
-            self.conversation.authorize(&bearer(&app.ask(route, now())?))?;
+            let token = app.ask(route, now()).map_err(Trouble::Source)?;
+            self.conversation.authorize(&bearer(&token)).map_err(Trouble::Source)?;
             return self.conversation.get(path, query);
         }
         Ok(reply)

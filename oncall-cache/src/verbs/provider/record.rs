@@ -2,7 +2,8 @@
 //!
 //! Kept are numbers, instants, and texts that a program made up: ids below keys that say so, and words that all accounts
 //! share. Every other text is replaced, the same by the same wherever it stands, so that what refers to a person still does. A
-//! text that is a name in one place is replaced in all others too, in ids and in what was asked for.
+//! text that is a name in one place is replaced in all others too, in ids and in what was asked for, however it is written
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,12 @@ pub struct Heard {
     pub status: u16,
     /// The body; null where it is no JSON.
     pub body: Value,
+    /// The body, where it is a calendar.
+    pub calendar: Option<String>,
 }
+
+/// What a request asks for by these words is the same in every account.
+const ASKED: [&str; 8] = ["true", "false", "days", "name", "contacts", "active", "users", "final_schedule"];
 
 /// Words that mean the same in every account.
 const WORDS: [&str; 14] = [
@@ -46,10 +52,10 @@ pub fn redacted(heard: &[Heard], secrets: &[String]) -> Vec<Value> {
     }
     heard
         .iter()
-        .map(|Heard { request, status, body }| {
+        .map(|Heard { request, status, body, calendar: _ }| {
             let (path, query) = request.split_once('?').unwrap_or((request, ""));
             let query = query.split('&').map(|pair| names.pair(pair)).collect::<Vec<_>>().join("&");
-            let path = path.split('/').map(|part| names.other(part)).collect::<Vec<_>>().join("/");
+            let path = path.split('/').map(|part| names.part(part)).collect::<Vec<_>>().join("/");
             let request = if query.is_empty() { path } else { format!("{path}?{query}") };
             let shown =
                 json!({"request": request, "status": status, "body": names.replace(body)}).to_string();
@@ -107,15 +113,41 @@ impl Names {
         self.0.get(text).cloned().unwrap_or_else(|| text.to_string())
     }
 
+    /// One parameter of what was asked. A name that no reply has is one, too.
     fn pair(&self, pair: &str) -> String {
-        let Some((name, value)) = pair.split_once('=') else { return pair.to_string() };
-        let plain = value.replace('+', " ");
+        let Some((name, value)) = pair.split_once('=') else { return self.part(pair) };
+        let plain = decoded(&value.replace('+', " "));
+        let is_number = plain.bytes().all(|byte| byte.is_ascii_digit());
         match self.0.get(&plain) {
             Some(stands) => format!("{name}={stands}"),
-            None if plain.contains("%40") => format!("{name}=mail"),
-            None => pair.to_string(),
+            None if is_number || is_plain(name, &plain) || ASKED.contains(&&*plain) => pair.to_string(),
+            None if plain.contains('@') => format!("{name}=mail"),
+            None => format!("{name}=text"),
         }
     }
+
+    /// One part of a path.
+    fn part(&self, part: &str) -> String {
+        let plain = decoded(part);
+        match self.0.get(&plain) {
+            Some(stands) => stands.clone(),
+            None if plain == part => part.to_string(),
+            None => "text".to_string(),
+        }
+    }
+}
+
+/// What `text` is, which was written for an address: `%40` is `@`.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        let digits = others.get(..2).and_then(|digits| str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *first == b'%');
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { others.get(2..).unwrap_or_default() } else { others };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// May the text below `key` be shown?
@@ -142,6 +174,35 @@ pub fn secrets(files: &[&std::path::PathBuf]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn heard(request: &str, body: Value) -> Heard {
+        Heard { request: request.to_string(), status: 200, body, calendar: None }
+    }
+
+    #[test]
+    fn a_name_is_replaced_however_it_is_written_in_what_was_asked() {
+        let teams = json!(["Süd & Nord", "a/b"]);
+        let shown = |request: &str| {
+            let shown = redacted(&[heard("GET /teams", teams.clone()), heard(request, Value::Null)], &[]);
+            shown[1]["request"].as_str().unwrap().to_string()
+        };
+        assert_eq!(
+            shown("GET /events?team=S%C3%BCd+%26+Nord&end__gt=17"),
+            "GET /events?team=text-1&end__gt=17"
+        );
+        assert_eq!(shown("GET /teams/S%c3%bcd%20%26%20Nord/x"), "GET /teams/text-1/x");
+        assert_eq!(shown("GET /teams/a%2Fb"), "GET /teams/text-2");
+        // No reply has these.
+        assert_eq!(shown("GET /events?team=Geheim&a=x%40y&z=%ff%"), "GET /events?team=text&a=mail&z=text");
+        assert_eq!(shown("GET /teams/Gehei%6d"), "GET /teams/text");
+        for kept in [
+            "GET /e?fields=name&fields=contacts&fields=active",
+            "GET /e?schedule_id=P1-x&page_size=25&include_subscribed=false",
+            "GET /e?since=2026-11-20T09:00:00Z&time_zone=UTC",
+        ] {
+            assert_eq!(shown(kept), kept);
+        }
+    }
+
     #[test]
     fn what_says_whose_it_is_is_replaced_the_same_by_the_same() {
         let users =
@@ -149,14 +210,9 @@ mod tests {
         let events = json!([{"start": 1, "end": 2, "role": "primary", "team": "sre", "user": "alice", "user_id": "alice",
             "id": "PUALICE", "note": "token geheim", "html_url": "https://acme.pagerduty.com/users/PUALICE",
             "at": "2026-11-20T09:00:00Z", "full_name": null}]);
-        let request = |text: &str| text.to_string();
         let heard = [
-            Heard { request: request("GET /api/v0/users"), status: 200, body: users },
-            Heard {
-                request: request("GET /api/v0/events?team=sre&end__gt=1&a=x%40y"),
-                status: 200,
-                body: events,
-            },
+            heard("GET /api/v0/users", users),
+            heard("GET /api/v0/events?team=sre&end__gt=1&a=x%40y", events),
         ];
         let shown = redacted(&heard, &["geheim".to_string()]);
         let text = json!(shown).to_string();

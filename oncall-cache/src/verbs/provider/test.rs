@@ -14,6 +14,7 @@ use sources::identity::People;
 use sources::session::Exchange;
 use sources::{Answer, ProviderSchedule};
 
+use super::calendar;
 use super::record::{self, Heard};
 use crate::said::{CANNOT_TELL, Said};
 use crate::sync;
@@ -30,7 +31,11 @@ struct Wire {
 impl Wire {
     fn take(&mut self, exchange: &Exchange<'_>) {
         let body = serde_json::from_slice(&exchange.reply.body).unwrap_or_default();
-        self.heard.push(Heard { request: exchange.request.clone(), status: exchange.reply.status, body });
+        let text = String::from_utf8_lossy(&exchange.reply.body);
+        let is_calendar = text.trim_start_matches('\u{feff}').starts_with("BEGIN:VCALENDAR");
+        let calendar = is_calendar.then(|| calendar::redacted(&text));
+        let (request, status) = (exchange.request.clone(), exchange.reply.status);
+        self.heard.push(Heard { request, status, body, calendar });
         self.headroom = exchange.reply.remaining.clone().or(self.headroom.take());
     }
 }
@@ -79,6 +84,11 @@ fn save(directory: &Path, source: &Source, heard: &[Heard]) -> std::io::Result<u
     let shown = record::redacted(heard, &secrets);
     for (number, one) in shown.iter().enumerate() {
         fs::write(directory.join(format!("{:03}.json", number + 1)), format!("{one:#}\n"))?;
+    }
+    for (number, calendar) in
+        heard.iter().enumerate().filter_map(|(n, one)| Some((n, one.calendar.as_ref()?)))
+    {
+        fs::write(directory.join(format!("{:03}.ics", number + 1)), calendar)?;
     }
     Ok(shown.len())
 }

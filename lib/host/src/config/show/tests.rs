@@ -286,11 +286,13 @@ fn every_file_that_a_setting_names_is_looked_up() {
     // What root writes beside it.
     let Grants { signers, revoked: grants, .. } = config.grants.as_ref().unwrap();
     let tokens = beside("state/oauth-app.json");
+    let calendars = [beside("state/calendar-cal.json"), beside("state/calendar-cal2.json")];
     let fleet = config.fleet.as_deref().unwrap();
     let fleets = [&fleet.mirror, &fleet.mark, &fleet.revoked];
     let own: Vec<_> = [&config.path, keys, roster, lookups, revoked, audit, &tokens, signers, grants]
         .into_iter()
         .chain(fleets)
+        .chain(&calendars)
         .collect();
     let shown = format!("{config:?}");
     let named = shown.split("\"/etc/authkeys/").skip(1).filter_map(|rest| rest.split('"').next()).map(beside);
