@@ -32,6 +32,7 @@ mod grants_group;
 mod grants_page;
 mod grants_shown;
 mod grants_touch;
+mod group_source;
 mod guards;
 mod hear;
 mod heartbeat;

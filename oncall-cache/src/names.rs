@@ -276,9 +276,14 @@ fn schedules(
     now: Timestamp,
     progress: Progress<'_>,
 ) -> Option<BTreeSet<String>> {
-    if let Provider::Calendar(_) = source.provider {
+    let one = match source.provider {
+        Provider::Calendar(_) => Some(sources::calendar::SCHEDULE),
+        Provider::Group(_) => Some(sources::group::SCHEDULE),
+        _ => None,
+    };
+    if let Some(name) = one {
         // It is one schedule, whatever is in it.
-        let own = source.schedules.first().map_or(sources::calendar::SCHEDULE, String::as_str);
+        let own = source.schedules.first().map_or(name, String::as_str);
         return Some(BTreeSet::from([own.to_string()]));
     }
     if !matches!(source.provider, Provider::Rota(_) | Provider::File(_)) {

@@ -156,7 +156,10 @@ fn read_by_syncs(config: &Config) -> Vec<Wanted> {
     }
     for one in &config.oncall.sources {
         match &one.provider {
-            provider @ (Provider::PagerDuty(_) | Provider::Service(_) | Provider::Calendar(_)) => {
+            provider @ (Provider::PagerDuty(_)
+            | Provider::Service(_)
+            | Provider::Calendar(_)
+            | Provider::Group(_)) => {
                 let secrets = provider.secrets().into_iter();
                 wanted.extend(secrets.map(|path| Wanted::secret(path, "oncall-cache", &["oncall-cache"])));
                 if let Provider::Calendar(settings) = provider

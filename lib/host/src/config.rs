@@ -11,6 +11,7 @@ mod directory;
 mod end;
 mod fleet;
 mod grant;
+mod group;
 mod key_rule;
 mod keys;
 pub mod kinds;
@@ -42,6 +43,7 @@ use fleet::FleetSection;
 pub use fleet::{Fleet, FleetUrl, SharedFleet};
 use grant::GrantsSection;
 pub use grant::{ACCEPTED as ACCEPTED_GRANTS, COPY_AGE, GRANT_DOOR, GRANTED_GROUPS, Grants};
+pub use group::LdapGroup;
 pub use key_rule::{Allowance, KeyAccounts, KeyRule};
 use keys::KeysSection;
 pub use keys::{Chained, Keys, KeysSource, Piece};
@@ -50,6 +52,7 @@ use oncall::OnCallSection;
 pub use oncall::{Access, Exec, Guards, OAuth, OnCall, PagerDuty, Provider, Source};
 use rules::PolicySection;
 pub use service::Service;
+use source::Around;
 use values::Problem;
 pub use values::{DurationError, duration};
 
@@ -203,7 +206,17 @@ impl File {
         let proxy = self.oncall.proxy();
         let fleet = self.fleet.map(|section| FleetSection::check(section, &beside, (path, &roster), proxy));
         let fleet = fleet.transpose()?;
-        let oncall = self.oncall.check(&beside, &roster, fleet.as_ref(), self.policy.enforces())?;
+        let names = self.names.check()?;
+        let shrink = self.directory.as_ref().and_then(|section| section.get_ref().max_removed.as_ref());
+        let max_removed = shrink.map_or(MAX_REMOVED, |share| share.get_ref().0);
+        let directory = self
+            .directory
+            .map(|section| DirectorySection::check(section, &beside, names.fold_case, fleet.as_ref()));
+        let directory = directory.transpose();
+        // What is wrong with a source is told first.
+        let known = directory.as_ref().ok().and_then(Option::as_ref);
+        let around = Around { fleet: fleet.as_ref(), directory: known };
+        let oncall = self.oncall.check(&beside, &roster, around, self.policy.enforces())?;
         let grants =
             GrantsSection::check(self.grant.as_ref(), self.policy.grants(), fleet.as_ref(), &beside)?;
         let end = self.policy.end()?;
@@ -212,14 +225,8 @@ impl File {
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
         rules.ages = oncall.ages.clone();
         rules.late_claims = oncall.late_claims.clone();
-        rules.names = self.names.check()?;
-        let fold_case = rules.names.fold_case;
-        let shrink = self.directory.as_ref().and_then(|section| section.get_ref().max_removed.as_ref());
-        let max_removed = shrink.map_or(MAX_REMOVED, |share| share.get_ref().0);
-        let directory = self
-            .directory
-            .map(|section| DirectorySection::check(section, &beside, fold_case, fleet.as_ref()));
-        let directory = directory.transpose()?;
+        rules.names = names;
+        let directory = directory?;
         Ok(Config {
             path: path.to_path_buf(),
             text: text.to_vec(),

@@ -33,14 +33,14 @@ mod watch;
 mod witnesses;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use host::config::{Bind, Ldap, LdapServer, LdapUrl, Referrals};
 use host::secret::Secret;
 use ldap3::{LdapConnAsync, LdapError, LdapResult, Scope};
-use policy::Timestamp;
+use policy::{Principal, Timestamp};
 use tokio::task::JoinHandle;
 
 pub use connect::Deadline;
@@ -151,6 +151,38 @@ pub fn fetch(
 /// As [`fetch`].
 pub fn fetch_eligible(ldap: &Ldap, copied: &[String], deadline: Deadline) -> Result<Answer, DirectoryError> {
     question(ldap, &[], deadline, Question::Eligible(&read_all(copied)))
+}
+
+/// The members of the eligible group, by the names that people have here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupMembers {
+    /// Each with their DN.
+    pub people: BTreeMap<Principal, String>,
+    /// Names that several entries claim, members or not: nobody's.
+    pub twice: Vec<Principal>,
+    /// Groups in the group that are not followed. By DN.
+    pub unfollowed: Vec<String>,
+}
+
+/// Who is in the eligible group of `ldap`.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn group_members(ldap: &Ldap, deadline: Deadline) -> Result<GroupMembers, DirectoryError> {
+    let answer = fetch_eligible(ldap, &[], deadline)?;
+    let (mut people, mut twice) = (BTreeMap::new(), BTreeSet::new());
+    for entry in answer.news.into_entries() {
+        for name in entry.names.iter().filter_map(|name| Principal::new(name).ok()) {
+            if people.insert(name.clone(), (entry.dn.clone(), entry.eligible)).is_some() {
+                twice.insert(name);
+            }
+        }
+    }
+    let is_member = |(name, (dn, is_eligible)): (Principal, (String, bool))| {
+        (is_eligible && !twice.contains(&name)).then_some((name, dn))
+    };
+    let people = people.into_iter().filter_map(is_member).collect();
+    Ok(GroupMembers { people, twice: twice.into_iter().collect(), unfollowed: answer.unfollowed })
 }
 
 fn read_all(dns: &[String]) -> BTreeSet<Dn> {

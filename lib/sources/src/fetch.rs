@@ -12,6 +12,7 @@ use crate::calendar::Calendar;
 use crate::exec::Exec;
 use crate::file::File;
 use crate::fleet::Fleet;
+use crate::group::Group;
 use crate::pagerduty::PagerDuty;
 use crate::rota::Rota;
 use crate::service::Asked;
@@ -130,6 +131,7 @@ fn fetch(
         Kind::Exec(settings) => Exec::new(settings, wanted, max_escalation_level).fetch(window),
         Kind::File(path) => File::new(path, wanted, max_escalation_level, now).fetch(window),
         Kind::Calendar(settings) => Calendar::new(settings, wanted, now).heard_by(tap).fetch(window),
+        Kind::Group(settings) => Group::new(settings, wanted).fetch(window),
         Kind::Fleet(settings) => Fleet::new(settings, source, now).fetch(window),
         Kind::Service(settings) => {
             let unknown =

@@ -17,6 +17,7 @@ pub mod fetch;
 mod file;
 mod fleet;
 mod gather;
+pub mod group;
 pub mod identity;
 pub mod pagerduty;
 mod pages;

@@ -76,22 +76,7 @@ fn reached(group: &Group, syncs: &host::Config) -> Result<Ldap, Failure> {
 
 /// The DNs of those who are eligible, by name. A name that two entries have is nobody's.
 fn eligible(ldap: &Ldap) -> Result<BTreeMap<Principal, String>, Failure> {
-    let answer = ldap::fetch_eligible(ldap, &[], Deadline::new(ldap.timeout)).map_err(failure)?;
-    let (mut people, mut twice) = (BTreeMap::new(), Vec::new());
-    for entry in answer.news.into_entries() {
-        // Somebody else who claims a name makes it nobody's, eligible or not.
-        for name in entry.names.iter().filter_map(|name| Principal::new(name).ok()) {
-            if people.insert(name.clone(), (entry.dn.clone(), entry.eligible)).is_some() {
-                twice.push(name);
-            }
-        }
-    }
-    twice.iter().for_each(|name| _ = people.remove(name));
-    Ok(people
-        .into_iter()
-        .filter(|(_, (_, is_eligible))| *is_eligible)
-        .map(|(name, (dn, _))| (name, dn))
-        .collect())
+    Ok(ldap::group_members(ldap, Deadline::new(ldap.timeout)).map_err(failure)?.people)
 }
 
 fn change(ldap: &Ldap, group: &Group, wanted: &Membership, apply: Apply) -> Result<Change, Failure> {

@@ -198,10 +198,28 @@ pub static CALENDAR: Kind = Kind {
     )
 };
 
+/// A group in the directory, whose members are on call as long as they are in it.
+pub static GROUP: Kind = Kind {
+    look_ahead: false,
+    levels: false,
+    ..Kind::new(
+        "ldap-group",
+        "LDAP group",
+        &[
+            needed("group", Form::Text),
+            optional("bind_dn", Form::Text),
+            optional("bind_password_file", Form::Secret),
+            optional("urls", Form::Texts),
+            optional("ca_file", Form::Common),
+            optional("timeout", Form::Common),
+        ],
+    )
+};
+
 /// A collector's publication.
 pub static FLEET: Kind = Kind { asked: false, lists: false, ..Kind::new("fleet", "fleet", &[]) };
 
 /// Every kind of source, as `provider` names them.
 pub fn kinds() -> impl Iterator<Item = &'static Kind> {
-    [&PAGERDUTY, &ROTA, &EXEC, &FILE, &CALENDAR, &FLEET].into_iter().chain(SERVICES)
+    [&PAGERDUTY, &ROTA, &EXEC, &FILE, &CALENDAR, &GROUP, &FLEET].into_iter().chain(SERVICES)
 }

@@ -9,8 +9,10 @@ use toml::Spanned;
 
 use super::calendar::{Calendar, CalendarPlace};
 use super::fleet::SharedFleet;
+use super::group::LdapGroup;
 use super::kinds::{self, Kind};
 use super::service::Service;
+use super::source::Around;
 use super::source::{Written, age_limit};
 use super::values::{Duration, Problem, problem, unique};
 
@@ -117,6 +119,8 @@ pub enum Provider {
     File(PathBuf),
     /// A calendar that people keep.
     Calendar(Box<Calendar>),
+    /// The members of a group in the directory.
+    Group(Box<LdapGroup>),
     /// What a collector publishes of the source that it calls by the same name.
     Fleet(SharedFleet),
     /// One of [`SERVICES`](super::kinds::SERVICES).
@@ -132,6 +136,7 @@ impl Provider {
             Self::Exec(_) => &kinds::EXEC,
             Self::File(_) => &kinds::FILE,
             Self::Calendar(_) => &kinds::CALENDAR,
+            Self::Group(_) => &kinds::GROUP,
             Self::Fleet(_) => &kinds::FLEET,
             Self::Service(service) => service.kind,
         }
@@ -144,6 +149,7 @@ impl Provider {
             Self::Exec(settings) => Some(settings.timeout),
             Self::Service(settings) => Some(settings.timeout),
             Self::Calendar(settings) => Some(settings.timeout),
+            Self::Group(settings) => Some(settings.ldap.timeout),
             Self::Rota(_) | Self::File(_) | Self::Fleet(_) => None,
         }
     }
@@ -160,6 +166,7 @@ impl Provider {
                 CalendarPlace::Address(file) => vec![file],
                 CalendarPlace::File(_) => Vec::new(),
             },
+            Self::Group(settings) => settings.ldap.bind_password_file.iter().collect(),
             Self::Rota(_) | Self::Exec(_) | Self::File(_) | Self::Fleet(_) => Vec::new(),
         }
     }
@@ -176,6 +183,7 @@ impl Provider {
                 CalendarPlace::Address(file) => vec![file],
                 CalendarPlace::File(_) => Vec::new(),
             },
+            Self::Group(settings) => settings.ldap.bind_password_file.iter_mut().collect(),
             Self::Rota(_) | Self::Exec(_) | Self::File(_) | Self::Fleet(_) => Vec::new(),
         }
     }
@@ -269,7 +277,7 @@ impl OnCallSection {
         self,
         beside: &impl Fn(&Path) -> PathBuf,
         roster: &Path,
-        fleet: Option<&SharedFleet>,
+        around: Around<'_>,
         enforces: bool,
     ) -> Result<OnCall, Problem> {
         let lookahead = self.lookahead.0;
@@ -288,7 +296,7 @@ impl OnCallSection {
         let mut sources = self
             .source
             .into_iter()
-            .map(|section| Written::check(section, beside, fleet, enforces))
+            .map(|section| Written::check(section, beside, around, enforces))
             .collect::<Result<Vec<_>, _>>()?;
         for Source { name, provider, .. } in &mut sources {
             match provider {

@@ -111,6 +111,7 @@ struct Source {
     ca_file: Option<Spanned<String>>,
     token_file: Option<Spanned<String>>,
     url_file: Option<Spanned<String>>,
+    bind_password_file: Option<Spanned<String>>,
     time_zone: Option<Spanned<String>>,
     oauth: Option<OAuth>,
 }
@@ -268,6 +269,7 @@ impl Found<'_> {
         self.all(Kind::File, "[[oncall.source]] ca_file", &source.ca_file);
         self.all(Kind::Secret, "[[oncall.source]] token_file", &source.token_file);
         self.all(Kind::Secret, "[[oncall.source]] url_file", &source.url_file);
+        self.all(Kind::Secret, "[[oncall.source]] bind_password_file", &source.bind_password_file);
         self.all(Kind::Zone, "[[oncall.source]] time_zone", &source.time_zone);
         let secret = source.oauth.as_ref().map(|oauth| &oauth.client_secret_file);
         self.all(Kind::Secret, "[oncall.source.oauth] client_secret_file", secret);

@@ -14,8 +14,8 @@ use toml::{Table, Value};
 
 use super::{
     Access, Attributes, Calendar, CalendarPlace, Chained, Config, Directory, Exec, Fleet, Grants, Guards,
-    KeyAccounts, KeyRule, Keys, KeysSource, Ldap, Mark, OAuth, OnCall, PagerDuty, Paths, Piece, Provider,
-    Service, Source, kinds::Form,
+    KeyAccounts, KeyRule, Keys, KeysSource, Ldap, LdapGroup, Mark, OAuth, OnCall, PagerDuty, Paths, Piece,
+    Provider, Service, Source, kinds::Form,
 };
 
 /// A table of what has a value.
@@ -323,6 +323,7 @@ fn show_provider(provider: &Provider) -> Vec<(&'static str, Option<Value>)> {
         }
         Provider::Fleet(_) => Vec::new(),
         Provider::Calendar(settings) => show_calendar(settings),
+        Provider::Group(settings) => show_ldap_group(settings),
         Provider::PagerDuty(settings) => show_pagerduty(settings),
         Provider::Service(settings) => show_service(settings),
     };
@@ -340,6 +341,19 @@ fn show_calendar(settings: &Calendar) -> Vec<(&'static str, Option<Value>)> {
         },
         ("time_zone", zone.as_ref().and_then(text)),
         ("person", text(person.written())),
+        ("ca_file", file(ca_file)),
+        ("timeout", span(*timeout)),
+    ]
+}
+
+fn show_ldap_group(settings: &LdapGroup) -> Vec<(&'static str, Option<Value>)> {
+    // All else is [directory]'s.
+    let Ldap { urls, bind_dn, bind_password_file, ca_file, timeout, .. } = &settings.ldap;
+    vec![
+        ("group", text(settings.dn())),
+        ("urls", list(urls, |url| text(url.to_string()))),
+        ("bind_dn", bind_dn.as_ref().and_then(text)),
+        ("bind_password_file", bind_password_file.as_ref().and_then(|path| file(path))),
         ("ca_file", file(ca_file)),
         ("timeout", span(*timeout)),
     ]

@@ -9,9 +9,10 @@ use serde::de::{DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, 
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use toml::{Spanned, Value};
 
-use super::calendar::CalendarSection;
-use super::directory::system_authorities;
+use super::calendar::{Calendar, CalendarSection};
+use super::directory::{Directory, system_authorities};
 use super::fleet::SharedFleet;
+use super::group::{GroupSection, LdapGroup};
 use super::kinds::{CALENDAR, FLEET, Form, Kind, kinds};
 use super::oncall::{Access, Exec, Guards, OAuth, PagerDuty, Provider, Source};
 use super::service::Service;
@@ -293,11 +294,18 @@ impl SourceSection {
     }
 }
 
+/// What of the configuration around it a source may depend on.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub fleet: Option<&'a SharedFleet>,
+    pub directory: Option<&'a Directory>,
+}
+
 impl Written {
     pub(super) fn check(
         written: Spanned<Self>,
         beside: &impl Fn(&Path) -> PathBuf,
-        fleet: Option<&SharedFleet>,
+        around: Around<'_>,
         enforces: bool,
     ) -> Result<Source, Problem> {
         let at = written.span().start;
@@ -307,7 +315,7 @@ impl Written {
         if name.is_empty() || !name.bytes().all(fits) {
             return Err(problem(&this.section.name, "a source's name has only letters, digits, - and _"));
         }
-        let provider = this.check_provider(at, beside, fleet)?;
+        let provider = this.check_provider(at, beside, around)?;
         let provider_at = this.section.provider.span().start;
         let usual = Guards { allow_empty: matches!(provider, Provider::Fleet(_)), ..Guards::default() };
         let section = this.section;
@@ -351,7 +359,7 @@ impl Written {
         &self,
         at: usize,
         beside: &impl Fn(&Path) -> PathBuf,
-        fleet: Option<&SharedFleet>,
+        Around { fleet, directory }: Around<'_>,
     ) -> Result<Provider, Problem> {
         let section = &self.section;
         let needs = |key: &str| section.needs(at, key);
@@ -381,27 +389,59 @@ impl Written {
             "fleet" => fleet.cloned().map(Provider::Fleet).ok_or_else(|| {
                 problem(&section.provider, "provider `fleet` needs [fleet], with the store's `id` and `urls`")
             }),
-            "icalendar" => {
-                let own = |name: &str| {
-                    self.own.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
-                };
-                let text = |name: &str| own(name).map(read::<String>).transpose();
-                let written = CalendarSection {
-                    url_file: own("url_file").map(read::<PathBuf>).transpose()?.map(|file| beside(&file)),
-                    file: section.file.as_ref().map(|file| beside(file)),
-                    time_zone: text("time_zone")?,
-                    person: text("person")?
-                        .zip(own("person"))
-                        .map(|(text, at)| Spanned::new(at.span(), text)),
-                    ca_file: beside(&section.ca_file.clone().unwrap_or_else(system_authorities)),
-                    timeout: section.check_timeout()?,
-                };
-                let calendar = written.check(at, section.schedules.len())?;
-                Ok(Provider::Calendar(Box::new(calendar)))
-            }
+            "icalendar" => self.check_calendar(at, beside).map(|one| Provider::Calendar(Box::new(one))),
+            "ldap-group" => self.check_group(at, beside, directory).map(|one| Provider::Group(Box::new(one))),
             "pagerduty" => section.check_pagerduty(at, beside).map(Provider::PagerDuty),
             _ => self.check_service(kind, at, beside).map(|service| Provider::Service(Box::new(service))),
         }
+    }
+
+    /// A setting that only some kinds have, and where it is written.
+    fn own(&self, name: &str) -> Option<&Spanned<Value>> {
+        self.own.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
+    }
+
+    fn own_text(&self, name: &str) -> Result<Option<String>, Problem> {
+        self.own(name).map(read).transpose()
+    }
+
+    fn own_file(&self, name: &str, beside: &impl Fn(&Path) -> PathBuf) -> Result<Option<PathBuf>, Problem> {
+        Ok(self.own(name).map(read::<PathBuf>).transpose()?.map(|file| beside(&file)))
+    }
+
+    fn check_calendar(&self, at: usize, beside: &impl Fn(&Path) -> PathBuf) -> Result<Calendar, Problem> {
+        let section = &self.section;
+        let person = self.own_text("person")?.zip(self.own("person"));
+        let written = CalendarSection {
+            url_file: self.own_file("url_file", beside)?,
+            file: section.file.as_ref().map(|file| beside(file)),
+            time_zone: self.own_text("time_zone")?,
+            person: person.map(|(text, at)| Spanned::new(at.span(), text)),
+            ca_file: beside(&section.ca_file.clone().unwrap_or_else(system_authorities)),
+            timeout: section.check_timeout()?,
+        };
+        written.check(at, section.schedules.len())
+    }
+
+    fn check_group(
+        &self,
+        at: usize,
+        beside: &impl Fn(&Path) -> PathBuf,
+        directory: Option<&Directory>,
+    ) -> Result<LdapGroup, Problem> {
+        let section = &self.section;
+        let urls = self.own("urls");
+        let urls = urls.map(|urls| Ok(Spanned::new(urls.span(), read(urls)?))).transpose()?;
+        let group = self.own_text("group")?.filter(|group| !group.is_empty());
+        let written = GroupSection {
+            group: group.ok_or_else(|| section.needs(at, "group"))?,
+            bind_dn: self.own_text("bind_dn")?,
+            bind_password_file: self.own_file("bind_password_file", beside)?,
+            urls,
+            ca_file: section.ca_file.as_ref().map(|file| beside(file)),
+            timeout: section.check_timeout()?,
+        };
+        written.check(at, section.schedules.len(), directory)
     }
 
     /// Are all settings that only some kinds have among those of this one?

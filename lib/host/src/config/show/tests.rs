@@ -148,6 +148,15 @@ provider = "icalendar"
 file = "/srv/rota.ics"
 schedules = ["second"]
 [[oncall.source]]
+name = "group"
+provider = "ldap-group"
+group = "cn=oncall,dc=x"
+bind_dn = "cn=reader"
+bind_password_file = "group-secret"
+urls = ["ldaps://other.example.com"]
+ca_file = "group-ca.pem"
+timeout = "8s"
+[[oncall.source]]
 name = "central"
 provider = "fleet"
 schedules = ["P9"]
