@@ -79,7 +79,10 @@ impl Schema {
     /// Opens one of ours, of a form that is read, whoever could have written it: for what decides nothing.
     pub fn open_unjudged(&self, path: &Path) -> Result<Tables, StoreError> {
         let reading = |error: Box<dyn std::error::Error>| StoreError::reading(path, error);
-        let file = File::open(path).map_err(|error| reading(error.into()))?;
+        let file = File::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing(path.into()),
+            _ => reading(error.into()),
+        })?;
         let form = self.identify(path, identity(&file).map_err(|error| reading(error.into()))?)?;
         Tables::open(file, form.statements).map_err(reading)
     }
