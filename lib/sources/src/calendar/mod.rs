@@ -88,7 +88,8 @@ impl<'a> Calendar<'a> {
         let kept = Kept::read(&self.settings.kept_in, address.expose());
         let route = route(&self.settings.ca_file, self.settings.proxy.as_deref(), self.settings.timeout);
         let mut headers = vec![(ACCEPT, "text/calendar, */*;q=0.1")];
-        headers.extend(kept.iter().flat_map(Kept::conditions));
+        // Whoever wants to see what comes is shown it.
+        headers.extend(kept.iter().filter(|_| self.tap.is_none()).flat_map(Kept::conditions));
         let client = Client::secret(address.expose(), route, &headers)?;
         let (reply, place) = (client.ask()?, client.host());
         if let Some(tap) = self.tap {
