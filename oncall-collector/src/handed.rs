@@ -34,9 +34,9 @@ struct Note {
     issued: i64,
     /// Who is revoked in the fleet.
     revoked: Vec<String>,
-    /// When the turn of this collector began, in seconds since the epoch; 0, if that is not known.
+    /// The publication with which the turn of this collector began; 0, if that is not known.
     #[serde(default)]
-    turn: i64,
+    turn: u64,
 }
 
 /// The rota of a publication, as sinks take it.
@@ -46,8 +46,8 @@ pub struct Handed {
     pub roster: Roster,
     /// Whom the fleet has revoked.
     pub revoked: Vec<Principal>,
-    /// Since when this collector is the one who publishes.
-    pub turn: Option<Timestamp>,
+    /// The publication since which this collector is the one who publishes.
+    pub turn: Option<u64>,
 }
 
 /// Why there is nothing.
@@ -69,15 +69,15 @@ fn rota(directory: &Path) -> PathBuf {
     directory.join("roster.db")
 }
 
-/// Hands `head` over, whose rota is `roster`, published by a collector that has its turn since `turn`, in seconds since the
-/// epoch: each time, as it says also when it was read, and what is there may be of another collector's turn. A host without
+/// Hands `head` over, whose rota is `roster`, published by a collector that has its turn since the publication `turn`:
+/// each time, as it says also when it was read, and what is there may be of another collector's turn. A host without
 /// the directory has no sinks.
 ///
 /// # Errors
 /// It is not written; sinks take nothing then once the last note is old.
 pub fn give(
     directory: &Path,
-    (head, turn): (&Head, Option<i64>),
+    (head, turn): (&Head, Option<u64>),
     revoked: &Revocations,
     roster: impl FnOnce() -> Result<Roster, ObjectsError>,
 ) -> Result<(), String> {
@@ -128,8 +128,7 @@ pub fn take(directory: &Path, patience: Span, now: Timestamp) -> Result<Handed, 
     }
     let roster = roster::read(&rota(directory), now).map_err(|error| unread(error.to_string()))?;
     let revoked = said.revoked.iter().filter_map(|name| Principal::new(name).ok()).collect();
-    let turn = (said.turn > 0).then(|| Timestamp::from_unix(said.turn));
-    Ok(Handed { roster, revoked, turn })
+    Ok(Handed { roster, revoked, turn: Some(said.turn).filter(|turn| *turn > 0) })
 }
 
 /// The rota that `head` names; `own` says who may ever become root, and what of it this host learned late.

@@ -39,8 +39,8 @@ pub struct Memory {
     pub swept: Option<i64>,
     /// What is in a pack.
     pub packed: Option<Packed>,
-    /// When the turn of this collector began, in seconds since the epoch.
-    pub turn: Option<i64>,
+    /// The publication with which the turn of this collector began.
+    pub turn: Option<u64>,
 }
 
 /// What is in a pack.

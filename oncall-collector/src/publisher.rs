@@ -312,7 +312,7 @@ impl Session<'_> {
         }
         self.local.keep_mark(&mark)?;
         memory.built = draft.built;
-        memory.turn = memory.turn.filter(|_| why == Why::Own).or(Some(at.unix()));
+        memory.turn = memory.turn.filter(|_| why == Why::Own).or(Some(mark.sequence));
         self.local.remember(&memory)?;
         let is_new = last.is_none_or(|last| !says_the_same(&last.head, &draft.head));
         if is_new {

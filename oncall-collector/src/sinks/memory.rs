@@ -23,6 +23,8 @@ const JUST_BEFORE: Span = Span::hours(24);
 pub struct Memory {
     /// When it was last known who is on call, in seconds since the epoch.
     pub looked: Option<i64>,
+    /// In which turn of this collector that was: the publication with which it began; nothing, without a fleet.
+    pub turn: Option<u64>,
     /// Who was shown by the last run that succeeded.
     pub last: Option<Vec<String>>,
     /// Since when nobody is on call, in seconds since the epoch.
@@ -83,15 +85,14 @@ impl Memory {
     }
 
     /// Forgets what is not of just before `at`: somebody else may have told the others meanwhile, as another collector does
-    /// before the turn of this one began (`turn`). Whom we put there, we did put there.
-    pub fn forget_old(&mut self, turn: Option<Timestamp>, at: Timestamp) {
-        let is_recent =
-            |looked: Timestamp| at.since(looked) <= JUST_BEFORE && turn.is_none_or(|begun| looked >= begun);
+    /// between two turns of this one. Whom we put there, we did put there.
+    pub fn forget_old(&mut self, turn: Option<u64>, at: Timestamp) {
+        let is_recent = |looked: Timestamp| at.since(looked) <= JUST_BEFORE && self.turn == turn;
         if !self.looked.map(Timestamp::from_unix).is_some_and(is_recent) {
             let Self { not_before, placed, changes, .. } = std::mem::take(self);
             *self = Self { not_before, placed, changes, ..Self::default() };
         }
-        self.looked = Some(at.unix());
+        (self.looked, self.turn) = (Some(at.unix()), turn);
     }
 
     /// Who was shown last, if that is known.
@@ -110,6 +111,7 @@ mod tests {
         let at = |hours: i64| Timestamp::from_unix(1_795_000_000 + hours * 3600);
         let known = Memory {
             looked: Some(at(0).unix()),
+            turn: Some(7),
             last: Some(vec!["alice".into()]),
             empty_since: Some(at(-1).unix()),
             placed: vec!["7".into()],
@@ -119,16 +121,17 @@ mod tests {
             ..Memory::default()
         };
         for (turn, now, is_known) in [
-            (None, at(24), true),
-            (None, at(25), false),
-            (Some(at(0)), at(2), true),
-            (Some(at(1)), at(2), false),
+            (Some(7), at(24), true),
+            (Some(7), at(25), false),
+            // However soon after: another collector had its turn in between.
+            (Some(9), at(0), false),
+            (None, at(0), false),
             // A clock that was set back.
-            (None, at(-3), true),
+            (Some(7), at(-3), true),
         ] {
             let mut memory = known.clone();
             memory.forget_old(turn, now);
-            assert_eq!(memory.looked, Some(now.unix()));
+            assert_eq!((memory.looked, memory.turn), (Some(now.unix()), turn));
             assert_eq!(memory.last.is_some(), is_known, "{turn:?} {now:?}");
             assert_eq!(memory.empty_since.is_some(), is_known);
             assert_eq!(memory.written.is_some(), is_known);

@@ -19,8 +19,8 @@ pub struct Rota {
     pub roster: Roster,
     /// Who is revoked.
     pub revoked: BTreeSet<Principal>,
-    /// Since when this collector has the turn; nothing, without a fleet.
-    pub turn: Option<Timestamp>,
+    /// The publication since which this collector has the turn; nothing, without a fleet.
+    pub turn: Option<u64>,
 }
 
 /// Why there is no rota to tell of.
