@@ -7,7 +7,7 @@ use policy::Timestamp;
 use signed::{Purpose, signing_key};
 
 use super::identity::Identity;
-use super::sign::{ask, ssh_keygen};
+use super::sign::{SHOW, ask, ssh_keygen};
 use super::words::{row, words};
 use super::{Failure, document, printed, read};
 use crate::cli::grant::ReviewArguments;
@@ -26,7 +26,7 @@ pub fn run(arguments: &ReviewArguments, live: Live<'_>, now: Timestamp) -> Resul
     let identity = Identity::of(arguments.identity.as_deref())?;
     let mut lines = words(&used.grant, used.grant.issued);
     lines.push(row("FINDING", &review.finding));
-    ask(&lines, arguments.yes, live)?;
+    ask(&lines, SHOW, arguments.yes, live)?;
     let armour = ssh_keygen(&identity, Purpose::Review, text.as_bytes())?;
     let refused = |why: String| Failure::Refused(format!("not signed: {why}"));
     let key = signing_key(Purpose::Review, text.as_bytes(), armour.as_bytes())

@@ -35,7 +35,7 @@ pub fn run(arguments: &SignArguments, live: Live<'_>, now: Timestamp) -> Result<
     if arguments.break_glass {
         lines.push(row("BREAK-GLASS", "you sign for yourself; it is recorded, and an approver reviews it"));
     }
-    ask(&lines, arguments.yes, live)?;
+    ask(&lines, SHOW, arguments.yes, live)?;
     let armour = ssh_keygen(&identity, Purpose::Grant, document.text)?;
     may_count(&document, armour.as_bytes(), arguments.break_glass)?;
     let signed = [&bytes, armour.as_bytes()].concat();
@@ -69,17 +69,18 @@ fn may_be_for_oneself(grant: &Grant) -> Result<(), Failure> {
     Err(Refusal::TooLong { length, max }.into())
 }
 
-/// Says it in words at the terminal and asks; where it `is_certain`, says it alone. What is typed in answer cannot be known
+/// What shows a text of grants.
+pub const SHOW: &str = "oncall-cache grant show";
+
+/// Says it in words at the terminal and asks; where it `is_certain`, says it alone. `show` is the command that shows it. What is typed in answer cannot be known
 /// before: not to whoever wrote the text, which may be pasted at this same terminal with an answer behind it.
-pub fn ask(words: &[String], is_certain: bool, live: Live<'_>) -> Result<(), Failure> {
+pub fn ask(words: &[String], show: &str, is_certain: bool, live: Live<'_>) -> Result<(), Failure> {
     if is_certain {
         words.iter().for_each(|line| (live.note)(format_args!("{line}")));
         return Ok(());
     }
     let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).map_err(|_| {
-        Failure::Failed(
-            "there is no terminal to ask at; read it first (the verb `show`), then give --yes".into(),
-        )
+        Failure::Failed(format!("there is no terminal to ask at; read it by `{show}`, then give --yes"))
     })?;
     let failed = |error| Failure::Unreadable(TERMINAL.into(), error);
     let code = format!("{:04}", u16::from_le_bytes(random()?) % 10_000);

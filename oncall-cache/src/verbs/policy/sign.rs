@@ -28,7 +28,7 @@ pub fn run(path: &Path, arguments: &SignArguments, live: Live<'_>, now: Timestam
         row("unlabelled", counted(bare, "host")),
         row("digest", approval::digest(&approved.lines)),
     ];
-    ask(&words, arguments.yes, live)?;
+    ask(&words, "oncall-cache policy show", arguments.yes, live)?;
     let text = approved.text();
     let armour = ssh_keygen(&identity, Purpose::Policy, text.as_bytes())?;
     signing_key(Purpose::Policy, text.as_bytes(), armour.as_bytes())
