@@ -8,7 +8,7 @@ use harness::fleet::Fleet;
 use harness::oncalls::{oncall, schedule, user};
 use harness::pagerduty::PagerDuty;
 use harness::slapd::Slapd;
-use harness::suite::{HOUR, Suite, TEAM, instant, now};
+use harness::suite::{HOUR, Suite, TEAM, instant, now, text};
 
 const TOKEN: &str = "u+tokenOfTheConfined";
 
@@ -36,23 +36,19 @@ fn configure(suite: &Suite, pagerduty: &PagerDuty) {
 
 /// What a program wants of the kernel: `r /etc/hosts`, or `network inet stream`.
 fn wants(suite: &Suite, user: &str, command: &str) -> BTreeSet<String> {
-    // A file for each thread, so that each call is one line.
     let calls = "open,openat,rename,renameat,renameat2,unlink,unlinkat,mkdir,chmod,fchmod,chown,fchown,flock,fcntl,mmap,execve,socket,connect";
-    suite.host.must(&format!(
-        "rm -rf /run/trace && mkdir /run/trace && strace -ff -y -e trace={calls} -o /run/trace/of \
-         setpriv --reuid {user} --regid {user} --init-groups {command}"
-    ));
-    let files = std::fs::read_dir(suite.host.path("/run/trace")).expect("a directory");
-    let threads = files.map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a trace"));
+    let command_of = format!("setpriv --reuid {user} --regid {user} --init-groups {command}");
+    let traced = suite.host.traced(calls, &command_of);
+    assert!(traced.output.status.success(), "{command}: {}", text(&traced.output));
     // What came before is not the program yet.
     let started = format!("execve(\"/usr/bin/{}\"", command.split(' ').next().expect("a program"));
-    let own = |thread: String| -> Vec<String> {
+    let own = |thread: &String| -> Vec<String> {
         let lines: Vec<&str> = thread.lines().collect();
         let first = lines.iter().position(|line| line.starts_with(&started)).map_or(0, |at| at + 1);
         let done = lines[first..].iter().filter(|line| !line.contains(" = -1 E") && !line.contains("O_PATH"));
         done.flat_map(|line| wanted(line)).collect()
     };
-    threads.flat_map(own).collect()
+    traced.threads.iter().flat_map(own).collect()
 }
 
 /// Ends of paths that are directories, of those that are opened as a file is: to sync what was renamed in them.

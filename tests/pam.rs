@@ -261,18 +261,16 @@ fn a50_with_the_directory_and_the_provider_in_black_holes_pam_decides_and_asks_n
         "sudo dave ruser=dave",
     ] {
         let arguments = arguments.replace("AUTH", &said_by_sshd(&suite, "alice"));
-        let output = suite.host.sh(&format!(
-            "strace -f -o /tmp/trace -e trace=%network,clone,clone3,fork,vfork,execve pam-host 20 {arguments}"
-        ));
-        assert!(output.status.success(), "{arguments}: {}", text(&output));
+        let traced =
+            suite.host.traced("%network,clone,clone3,fork,vfork,execve", &format!("pam-host 20 {arguments}"));
+        let output = &traced.output;
+        assert!(output.status.success(), "{arguments}: {}", text(output));
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let longest =
             said.lines().last().and_then(|line| line.split(' ').next()).and_then(|us| us.parse::<u64>().ok());
         assert!(longest.is_some_and(|us| us < 1_000_000), "{said}");
-        let trace = suite.host.read("/tmp/trace");
         let mut datagrams = 0;
-        for line in trace.lines() {
-            let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
+        for call in traced.calls() {
             let ours = call.starts_with("sendto(") && call.contains("sun_path=\"/dev/log\"");
             datagrams += usize::from(ours);
             // glibc asks nscd, if there is one, when an account is looked up; libpam tells the kernel's audit.
@@ -283,11 +281,12 @@ fn a50_with_the_directory_and_the_provider_in_black_holes_pam_decides_and_asks_n
                 .starts_with("clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD");
             assert!(
                 ours || others || own || harmless.iter().any(|one| call.starts_with(one)),
-                "{arguments}: {line}"
+                "{arguments}: {call}"
             );
         }
-        assert!(datagrams >= 20, "{trace}");
-        assert!(trace.matches("clone(").count() <= 2, "{trace}");
+        assert!(datagrams >= 20, "{:?}", traced.threads);
+        let children = traced.calls().filter(|call| call.starts_with("clone(")).count();
+        assert!(children <= 2, "{:?}", traced.threads);
     }
     for hole in &holes {
         hole.set_nonblocking(true).expect("a socket");

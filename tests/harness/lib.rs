@@ -35,6 +35,7 @@ pub mod slapd;
 pub mod store;
 pub mod suite;
 pub mod table;
+pub mod traced;
 pub mod trixie;
 
 pub use booted::{Booted, Debian};

@@ -203,15 +203,12 @@ fn an_answer_that_takes_something_back_is_on_the_disk_before_it_counts() {
     let key = |name: &str| suite.public_key(name);
     // How often a run of `authkeys alice` waits for the disk, and how many keys it prints.
     let waits = || {
-        suite.host.must("rm -f /tmp/trace");
-        let calls = "fsync,fdatasync,sync_file_range,syncfs,sync";
-        let run = format!("strace -f -o /tmp/trace -e trace={calls} /usr/bin/authkeys alice");
-        suite.host.must("install -m 666 /dev/null /tmp/trace");
-        let output = suite.run_as("authkeys", &run);
-        assert!(output.status.success(), "{}", text(&output));
-        let trace = suite.host.read("/tmp/trace");
-        let syncs = trace.lines().filter(|line| line.contains("sync(") && line.ends_with("= 0")).count();
-        (syncs > 0, stdout(&output).lines().count())
+        let authkeys = "setpriv --reuid authkeys --regid authkeys --init-groups /usr/bin/authkeys alice";
+        let traced = suite.host.traced("fsync,fdatasync,sync_file_range,syncfs,sync", authkeys);
+        let output = &traced.output;
+        assert!(output.status.success(), "{}", text(output));
+        let syncs = traced.calls().filter(|call| call.contains("sync(") && call.ends_with("= 0")).count();
+        (syncs > 0, stdout(output).lines().count())
     };
     for source in ["live", "copy"] {
         site.configure(&[Slapd::LDAPS_URL], &format!("source = '{source}'\ncache_ttl = '1s'"));
