@@ -263,12 +263,7 @@ fn a50_with_the_directory_and_the_provider_in_black_holes_pam_decides_and_asks_n
         let arguments = arguments.replace("AUTH", &said_by_sshd(&suite, "alice"));
         let traced =
             suite.host.traced("%network,clone,clone3,fork,vfork,execve", &format!("pam-host 20 {arguments}"));
-        let output = &traced.output;
-        assert!(output.status.success(), "{arguments}: {}", text(output));
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let longest =
-            said.lines().last().and_then(|line| line.split(' ').next()).and_then(|us| us.parse::<u64>().ok());
-        assert!(longest.is_some_and(|us| us < 1_000_000), "{said}");
+        assert!(traced.output.status.success(), "{arguments}: {}", text(&traced.output));
         let mut datagrams = 0;
         for call in traced.calls() {
             let ours = call.starts_with("sendto(") && call.contains("sun_path=\"/dev/log\"");
