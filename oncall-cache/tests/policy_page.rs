@@ -105,17 +105,43 @@ fn the_examples_for_ci_pass_what_changes_nothing_and_stop_what_lets_somebody_in(
     for file in ["github.yml", "gitlab.yml", "pre-commit.yaml"] {
         let script = format!("set -e\n{}", commands(file));
         fs::write(place.join("config.toml"), &example).expect("written");
+        clean(place);
         let said = type_in(place, &script, &environment);
         assert_eq!(said.status.code(), Some(0), "{file}: {}", text(&said));
         fs::write(place.join("config.toml"), &wider).expect("written");
+        clean(place);
         let said = type_in(place, &script, &environment);
         assert_eq!(said.status.code(), Some(1), "{file}: {}", text(&said));
         assert!(text(&said).contains("FAILED: carla enters root by sudo on db1"), "{file}: {}", text(&said));
     }
-    // Without the table of expectations the plan stops it.
+    // Without the table of expectations the plan stops it; and also one of the files beside config.toml.
     let script = commands("github.yml");
     let plan: Vec<&str> = script.lines().filter(|line| !line.contains("policy test")).collect();
-    let said = type_in(place, &format!("set -e\n{}", plan.join("\n")), &environment);
-    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
-    assert!(text(&said).contains("gains root on 2 hosts (label service=db)"), "{}", text(&said));
+    let plan = format!("set -e\n{}", plan.join("\n"));
+    let relabelled = HOSTS.replace("name = \"web1\"", "name = \"web1\"\nlabels = [\"service=db\"]");
+    let rota = fs::read_to_string(place.join("rota.toml")).expect("the example");
+    let replaced = rota.replace("\"anna\", \"bob\"", "\"anna\", \"mallory\"");
+    for (config, hosts, rota, sentence) in [
+        (&wider, HOSTS, &rota, "gains root on 2 hosts (label service=db)"),
+        (&example, relabelled.as_str(), &rota, "gains root on web1, by the rule `db`:"),
+        (&example, HOSTS, &replaced, "gains root on 2 hosts (label service=db): mallory, "),
+    ] {
+        for (name, text) in [("config.toml", config.as_str()), ("hosts.toml", hosts), ("rota.toml", rota)] {
+            fs::write(place.join(name), text).expect("written");
+        }
+        clean(place);
+        let said = type_in(place, &plan, &environment);
+        assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+        assert!(text(&said).contains(sentence), "{}", text(&said));
+    }
+}
+
+const HOSTS: &str = include_str!("../../packaging/examples/policy/hosts.toml");
+
+/// A job of CI begins in a new checkout.
+fn clean(place: &Path) {
+    match fs::remove_dir_all(place.join("before")) {
+        Ok(()) => {}
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
+    }
 }

@@ -1,13 +1,15 @@
 //! What a change of the configuration is, key by key, and which way it goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use host::Config;
-use policy::{Span, Timestamp};
+use policy::{FromPattern, Span, Timestamp};
 use toml::{Table, Value};
 
-use crate::keys::{self, ELEMENTS, Element, Key, Way};
+use crate::keys::{self, ELEMENTS, Key, Way};
+use crate::settings::{self, EVERY, Place, Settings};
+use crate::words::one_line;
 
 /// Which way a change goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +54,7 @@ pub struct Change {
 }
 
 /// What a change is about, for whoever knows more of that.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Detail {
     /// `policy.rule`.
     pub section: String,
@@ -74,20 +76,16 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { effect, place, key, what, means, detail: _ } = self;
-        write!(f, "{} {place}", effect.word())?;
-        if key.is_empty() {
-            write!(f, " {what}")?;
-        } else {
-            write!(f, " {key}: {what}")?;
-        }
-        if means.is_empty() { Ok(()) } else { write!(f, ": {means}") }
+        let key = if key.is_empty() { String::new() } else { format!(" {key}:") };
+        let means = if means.is_empty() { String::new() } else { format!(": {means}") };
+        f.write_str(&one_line(&format!("{} {place}{key} {what}{means}", effect.word())))
     }
 }
 
 /// Every change from `old` to `new`, those that let people in first. Defaults are filled in before: to write one down
 /// is no change.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
-    let (old, new) = (Settings::of(&old.effective()), Settings::of(&new.effective()));
+    let [old, new] = settings::both(old, new);
     let mut changes = Vec::new();
     let mut one_sided = BTreeSet::new();
     for place in old.elements.keys().chain(new.elements.keys()).collect::<BTreeSet<_>>() {
@@ -103,116 +101,47 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let leaves: BTreeSet<&(Place, String)> = old.leaves.keys().chain(new.leaves.keys()).collect();
     for leaf in leaves.into_iter().filter(|(place, _)| !is_told(place)) {
         let (before, after) = (old.leaves.get(leaf), new.leaves.get(leaf));
-        if before != after {
-            changes.extend(if is_people(leaf) {
-                people_changes(leaf, before, after)
-            } else {
-                leaf_changes(leaf, before, after)
-            });
+        // What only follows another setting is told there.
+        let is_told_above = Settings::above(leaf)
+            .is_some_and(|above| old.leaves.get(&above) == before && new.leaves.get(&above) == after);
+        if is_same(before, after) || is_told_above {
+            continue;
         }
+        changes.extend(match leaf_kind(leaf) {
+            Kind::People => people_changes(leaf, before, after),
+            Kind::Quorum => quorum_changes(leaf, before, after),
+            Kind::Schedules => schedules_changes(leaf, before, after),
+            Kind::Plain => leaf_changes(leaf, before, after),
+        });
     }
     changes.sort();
     changes
 }
 
-/// Where a setting is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    /// `policy.rule`.
-    section: String,
-    /// Which of the section's tables, and of those within it; none where there is one.
-    entry: Vec<String>,
+/// What is not written and `false` are one thing.
+fn is_same(before: Option<&Value>, after: Option<&Value>) -> bool {
+    let written = |value| Option::filter(value, |value: &&Value| value.as_bool() != Some(false));
+    written(before) == written(after)
 }
 
-impl Place {
-    fn is_within(&self, outer: &Self) -> bool {
-        let inner = self
-            .section
-            .strip_prefix(&outer.section)
-            .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
-        inner && self.entry.starts_with(&outer.entry)
-    }
+/// How the change of a setting is told.
+enum Kind {
+    /// A user each.
+    People,
+    /// From or to nobody's signature but one's own, another thing.
+    Quorum,
+    /// A list, or all that there are.
+    Schedules,
+    /// By its class.
+    Plain,
 }
 
-impl Place {
-    fn detail(&self, is_added: Option<bool>, items: Vec<String>) -> Detail {
-        Detail { section: self.section.clone(), entry: self.entry.clone(), is_added, items }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.entry.as_slice() {
-            [] => write!(f, "[{}]", self.section),
-            [entry] if self.section == "directory.disabled" => write!(f, "[{}] {entry}", self.section),
-            entry => write!(f, "[[{}]] `{}`", self.section, entry.join("` `")),
-        }
-    }
-}
-
-/// A configuration taken apart.
-#[derive(Debug, Default)]
-struct Settings {
-    leaves: BTreeMap<(Place, String), Value>,
-    elements: BTreeMap<Place, Table>,
-}
-
-impl Settings {
-    fn of(effective: &Value) -> Self {
-        let mut settings = Self::default();
-        if let Some(table) = effective.as_table() {
-            settings.walk("", &[], table);
-        }
-        settings
-    }
-
-    fn walk(&mut self, section: &str, entry: &[String], table: &Table) {
-        for (key, value) in table {
-            let inner = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
-            match value {
-                Value::Array(items) => match ELEMENTS.iter().find(|element| element.name == inner) {
-                    Some(element) => self.walk_elements(element, entry, items),
-                    None => self.leaf(section, entry, key, value),
-                },
-                // Their keys are the site's own.
-                Value::Table(_) if inner == "oncall.source.people" => self.leaf(section, entry, key, value),
-                Value::Table(marks) if inner == "directory.disabled" => {
-                    for (mark, values) in marks {
-                        self.leaf(&inner, std::slice::from_ref(mark), "ATTRIBUTE", values);
-                    }
-                }
-                Value::Table(own) if inner == "oncall.source.schedule" => {
-                    for (id, limits) in own.iter().filter_map(|(id, limits)| Some((id, limits.as_table()?))) {
-                        self.walk(&inner, &[entry, std::slice::from_ref(id)].concat(), limits);
-                    }
-                }
-                Value::Table(within) => self.walk(&inner, entry, within),
-                _ => self.leaf(section, entry, key, value),
-            }
-        }
-    }
-
-    fn walk_elements(&mut self, element: &Element, entry: &[String], items: &[Value]) {
-        let mut met: BTreeMap<String, usize> = BTreeMap::new();
-        for table in items.iter().filter_map(Value::as_table) {
-            let id = table.get(element.id).and_then(Value::as_str).unwrap_or_default().to_string();
-            let count = met.entry(id.clone()).or_default();
-            *count += 1;
-            let id = match (id.is_empty(), *count) {
-                (true, count) => count.to_string(),
-                (false, 1) => id,
-                (false, count) => format!("{id} ({count})"),
-            };
-            let entry = [entry, &[id]].concat();
-            let place = Place { section: element.name.to_string(), entry: entry.clone() };
-            self.elements.insert(place, table.clone());
-            self.walk(element.name, &entry, table);
-        }
-    }
-
-    fn leaf(&mut self, section: &str, entry: &[String], key: &str, value: &Value) {
-        let place = Place { section: section.to_string(), entry: entry.to_vec() };
-        self.leaves.insert((place, key.to_string()), value.clone());
+fn leaf_kind((place, name): &(Place, String)) -> Kind {
+    match (place.section.as_str(), name.as_str()) {
+        ("oncall.source", "people") => Kind::People,
+        ("oncall.source", "schedules") => Kind::Schedules,
+        ("policy.grant", "quorum") => Kind::Quorum,
+        _ => Kind::Plain,
     }
 }
 
@@ -247,22 +176,8 @@ fn shown_table(place: &Place, id: &str, table: &Table) -> String {
 }
 
 /// The changes of one setting: of a list one for what is new and one for what is gone.
-fn leaf_changes(
-    (place, name): &(Place, String),
-    before: Option<&Value>,
-    after: Option<&Value>,
-) -> Vec<Change> {
-    let key = keys::find(&format!("{} {name}", place.section));
-    let shown = if place.section == "directory.disabled" { "values" } else { name };
-    let change = |effect, what, is_added, items| {
-        let means = match effect {
-            Effect::Loosens | Effect::MayLoosen => key.means,
-            Effect::Tightens => keys::tightened(key.name),
-            Effect::Neutral => "",
-        };
-        let (means, detail) = (means.to_string(), place.detail(is_added, items));
-        Change { effect, place: place.to_string(), key: shown.to_string(), what, means, detail }
-    };
+fn leaf_changes(leaf: &(Place, String), before: Option<&Value>, after: Option<&Value>) -> Vec<Change> {
+    let key = keys::find(&format!("{} {}", leaf.0.section, leaf.1));
     let list = |value: Option<&Value>| match value {
         Some(Value::Array(items)) => Some(items.iter().map(shown_value).collect::<BTreeSet<_>>()),
         Some(Value::Table(table)) => {
@@ -274,33 +189,134 @@ fn leaf_changes(
     };
     let is_list = [before, after].into_iter().flatten().all(|value| value.is_array() || value.is_table());
     if let (true, Some(old), Some(new)) = (is_list, list(before), list(after)) {
-        let (added, gone): (Vec<String>, Vec<String>) =
-            (new.difference(&old).cloned().collect(), old.difference(&new).cloned().collect());
-        let mut changes = Vec::new();
-        if !added.is_empty() {
-            changes.push(change(effect(&key, true), format!("added {}", quoted(&added)), Some(true), added));
-        }
-        // What else guards an account is another thing for each.
-        let apart = if key.name == "policy guarded_accounts" { 1 } else { gone.len().max(1) };
-        for gone in gone.chunks(apart) {
-            let what = format!("removed {}", quoted(gone));
-            changes.push(change(effect(&key, false), what, Some(false), gone.to_vec()));
-        }
-        if changes.is_empty() && key.way == Way::Other {
-            let what = "the order is another one".to_string();
-            changes.push(change(Effect::MayLoosen, what, None, Vec::new()));
-        }
-        return changes;
+        return list_changes(leaf, &key, &old, &new);
     }
     let more = ranked(&key, before, after);
     let effect = more.map_or(Effect::MayLoosen, |more| effect(&key, more));
     let effect = if key.way == Way::Neutral { Effect::Neutral } else { effect };
-    let told = |value: Option<&Value>| value.map_or_else(|| "not set".to_string(), shown_value);
-    vec![change(effect, format!("{} → {}", told(before), told(after)), None, Vec::new())]
+    let what = format!("{} → {}", shown(before), shown(after));
+    vec![change(leaf, &key, effect, what, None, Vec::new())]
 }
 
-fn is_people((place, name): &(Place, String)) -> bool {
-    place.section == "oncall.source" && name == "people"
+/// The changes of a list. What another entry covers, before or after, is told apart: it changes nothing.
+fn list_changes(
+    leaf: &(Place, String),
+    key: &Key,
+    old: &BTreeSet<String>,
+    new: &BTreeSet<String>,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (is_added, these, those) in [(true, new, old), (false, old, new)] {
+        let (covered, alone): (Vec<String>, Vec<String>) =
+            these.difference(those).cloned().partition(|item| is_covered(key, item, those));
+        let verb = if is_added { "added" } else { "removed" };
+        if !covered.is_empty() {
+            let what = format!("{verb} {}", quoted(&covered));
+            let mut same = change(leaf, key, Effect::Neutral, what, Some(is_added), covered);
+            let how = if is_added { "covered it before" } else { "covers it all the same" };
+            same.means = format!("another entry {how}");
+            changes.push(same);
+        }
+        // What else guards an account is another thing for each, and so is whose it is.
+        let is_each = ["policy guarded_accounts", "policy exempt_accounts"].contains(&key.name);
+        let apart = if is_each { 1 } else { alone.len().max(1) };
+        for items in alone.chunks(apart) {
+            let what = format!("{verb} {}", quoted(items));
+            changes.push(change(leaf, key, effect(key, is_added), what, Some(is_added), items.to_vec()));
+        }
+    }
+    if changes.is_empty() && key.way == Way::Other {
+        let what = "the order is another one".to_string();
+        changes.push(change(leaf, key, Effect::MayLoosen, what, None, Vec::new()));
+    }
+    changes
+}
+
+/// A change of the setting `key`, with the words that its class has for that.
+fn change(
+    (place, name): &(Place, String),
+    key: &Key,
+    effect: Effect,
+    what: String,
+    is_added: Option<bool>,
+    items: Vec<String>,
+) -> Change {
+    let shown = if place.section == "directory.disabled" { "values" } else { name };
+    let means = match effect {
+        Effect::Loosens | Effect::MayLoosen => key.means,
+        Effect::Tightens => keys::tightened(key.name),
+        Effect::Neutral => "",
+    };
+    let (means, detail) = (means.to_string(), place.detail(is_added, items));
+    Change { effect, place: place.to_string(), key: shown.to_string(), what, means, detail }
+}
+
+/// Does another entry cover `item`, so that it makes no difference? Hosts are judged with all that is known of them.
+fn is_covered(key: &Key, item: &str, others: &BTreeSet<String>) -> bool {
+    match key.name {
+        "keys.chain accounts" | "keys.rule accounts" | "nss.group rules" => others.contains("*"),
+        "keys.rule from" | "policy.automation from" => others.iter().any(|other| has_network(other, item)),
+        _ => false,
+    }
+}
+
+/// Is all of the address or network `inner` in the network `outer`?
+fn has_network(outer: &str, inner: &str) -> bool {
+    let length = |text: &str| text.split_once('/').and_then(|(_, length)| length.parse().ok());
+    let first = inner.split_once('/').map_or(inner, |(first, _)| first);
+    let (Some(wide), narrow) = (length(outer), length(inner).unwrap_or(u8::MAX)) else { return false };
+    wide <= narrow && FromPattern::new(outer).is_ok_and(|outer| outer.covers(first))
+}
+
+/// How many have to sign. Where nobody does but the person, others are let in by it than where colleagues do.
+fn quorum_changes(leaf: &(Place, String), before: Option<&Value>, after: Option<&Value>) -> Vec<Change> {
+    let count = |value: Option<&Value>| value.and_then(Value::as_integer).unwrap_or(0);
+    let (loosens, tightens) = match (count(before), count(after)) {
+        (0, 1) => (
+            "a single approver lets in anybody whom the directory has, also while it is known who is on call",
+            "nobody lets themselves in by it any more",
+        ),
+        (0, _) => (
+            "approvers together let in anybody whom the directory has, also while it is known who is on call",
+            "nobody lets themselves in by it any more",
+        ),
+        (_, 0) => (
+            "those in `people` let themselves in, without anybody else's signature",
+            "approvers let nobody else in by it any more",
+        ),
+        _ => return leaf_changes(leaf, before, after),
+    };
+    let key = keys::find("policy.grant quorum");
+    let what = format!("{} → {}", shown(before), shown(after));
+    [(Effect::Loosens, loosens), (Effect::Tightens, tightens)]
+        .map(|(effect, means)| Change {
+            means: means.to_string(),
+            ..change(leaf, &key, effect, what.clone(), None, Vec::new())
+        })
+        .into()
+}
+
+/// Which schedules of a source are read: a list of them, or every one.
+fn schedules_changes(leaf: &(Place, String), before: Option<&Value>, after: Option<&Value>) -> Vec<Change> {
+    let is_every = |value: Option<&Value>| {
+        let mut names = value.and_then(Value::as_array).into_iter().flatten();
+        names.any(|name| name.as_str() == Some(EVERY))
+    };
+    let listed = |value: Option<&Value>| match value.and_then(Value::as_array) {
+        _ if is_every(value) => "every one that there is".to_string(),
+        Some(names) if !names.is_empty() => quoted(&names.iter().map(shown_value).collect::<Vec<_>>()),
+        _ => "none".to_string(),
+    };
+    let (effect, means) = match (is_every(before), is_every(after)) {
+        (false, true) => {
+            (Effect::Loosens, "all schedules of the source are read; a rule counts those that it names")
+        }
+        (true, false) => (Effect::Tightens, "no others are read any more"),
+        _ => return leaf_changes(leaf, before, after),
+    };
+    let key = keys::find("oncall.source schedules");
+    let what = format!("{} → {}", listed(before), listed(after));
+    vec![Change { means: means.to_string(), ..change(leaf, &key, effect, what, None, Vec::new()) }]
 }
 
 /// The changes of a table of people: one for each user.
@@ -313,14 +329,13 @@ fn people_changes(
     let table = |value: Option<&Value>| value.and_then(Value::as_table).cloned().unwrap_or_default();
     let (old, new) = (table(before), table(after));
     let users: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let told = |value: Option<&Value>| value.map_or_else(|| "not set".to_string(), shown_value);
     let changed = users.into_iter().filter(|user| old.get(*user) != new.get(*user));
     changed
         .map(|user| Change {
             effect: Effect::MayLoosen,
             place: place.to_string(),
             key: name.clone(),
-            what: format!("`{user}`: {} → {}", told(old.get(user)), told(new.get(user))),
+            what: format!("`{user}`: {} → {}", shown(old.get(user)), shown(new.get(user))),
             means: key.means.to_string(),
             detail: place.detail(None, vec![user.clone()]),
         })
@@ -329,6 +344,10 @@ fn people_changes(
 
 fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn shown(value: Option<&Value>) -> String {
+    value.map_or_else(|| "not set".to_string(), shown_value)
 }
 
 fn shown_value(value: &Value) -> String {

@@ -1,10 +1,11 @@
 //! What a change means where both configurations, the hosts and the rota tell more than the setting alone.
 
 use host::Config;
-use policy::{Facts, Guard, Host, HostSelector, Roster, Rule, Rules, Who};
+use policy::{Automation, Facts, Guard, Host, HostSelector, Roster, Rule, Rules, Who};
 
 use crate::changes::{Change, Effect};
 use crate::door::ROOT;
+use crate::inventory::HostSides;
 use crate::moves::some_of;
 use crate::question::Question;
 
@@ -13,7 +14,7 @@ use crate::question::Question;
 pub(crate) struct Context<'a> {
     pub question: &'a Question<'a>,
     /// Each host as it is before and after.
-    pub hosts: &'a [(Host, Host)],
+    pub hosts: &'a [HostSides],
     /// The rota as hosts will have it after the change.
     pub after: Option<&'a Roster>,
 }
@@ -26,8 +27,12 @@ impl Context<'_> {
             match (section.as_str(), key.as_str(), change.detail.is_added) {
                 ("policy.shared_account", "", Some(false)) => self.no_longer_shared(change),
                 ("policy", "guarded_accounts", Some(false)) => self.no_longer_named(change),
+                ("policy", "exempt_accounts", Some(true)) => self.exempted(change),
                 ("policy", "mode", _) if change.effect == Effect::Loosens => self.observed(change),
-                ("policy.rule", "hosts", Some(is_added)) => self.moved(change, is_added),
+                ("policy", "mode", _) => self.enforced(change),
+                ("policy.automation", "", Some(true)) => self.new_program(change),
+                ("policy.automation", "" | "keys" | "fingerprints", Some(false)) => self.no_program(change),
+                ("policy.rule" | "policy.grant", "hosts", Some(is_added)) => self.moved(change, is_added),
                 ("policy.rule", "max_escalation_level", _) if change.effect == Effect::Loosens => {
                     self.deepened(change);
                 }
@@ -80,23 +85,93 @@ impl Context<'_> {
         };
     }
 
-    fn observed(&self, change: &mut Change) {
-        let on = match (self.question.inventory, self.hosts.len()) {
+    /// An account that is never refused: by ssh and at a terminal that is whoever enters it.
+    fn exempted(&self, change: &mut Change) {
+        let account = change.detail.items.concat();
+        if guard(self.rules().1, &account).is_some() {
+            change.means = format!(
+                "whoever has a key or the password of `{account}` enters it at any time, unless it is revoked; and by sudo and su it is never refused"
+            );
+        }
+    }
+
+    fn all_hosts(&self) -> String {
+        match (self.question.inventory, self.hosts.len()) {
             (Some(_), count) if count > 1 => format!("all {count} hosts"),
             _ => "all hosts".to_string(),
-        };
+        }
+    }
+
+    fn observed(&self, change: &mut Change) {
         change.means = format!(
-            "on {on}, from the roll-out on, PAM refuses nobody: whoever has a key, a password or a line in sudoers gets in; logins are only recorded"
+            "on {}, from the roll-out on, PAM refuses nobody: whoever has a key, a password or a line in sudoers gets in; logins are only recorded",
+            self.all_hosts()
         );
     }
 
-    /// Another entry, or one less, of the hosts of a rule.
+    fn enforced(&self, change: &mut Change) {
+        change.means = format!(
+            "on {}, from the roll-out on, PAM refuses whoever is not admitted; until then it refuses nobody",
+            self.all_hosts()
+        );
+        let rules = &self.rules().1.rules;
+        let after = self.hosts.iter().filter_map(|host| host.after.as_ref());
+        let bare = after.filter(|host| !rules.iter().any(|rule| rule.covers(host)));
+        let bare: Vec<&str> = bare.map(|host| host.name.as_str()).collect();
+        if !bare.is_empty() {
+            change.means += &format!(
+                "; no rule covers {}: nobody is admitted there but accounts that are never refused, and by grants",
+                some_of(&bare)
+            );
+        }
+    }
+
+    /// The entry of a program that is over before the plan begins opens nothing.
+    fn new_program(&self, change: &mut Change) {
+        let is_over = |entry: &&Automation| entry.is_over(self.question.window.start());
+        let own = |entry: &&Automation| entry.account.as_str() == account_of(change);
+        let new = &self.rules().1.automation;
+        if new.iter().filter(own).all(|entry| is_over(&entry)) {
+            change.effect = Effect::Neutral;
+            change.means = "its day is over already: it opens nothing".to_string();
+        }
+    }
+
+    /// A program, or a key of one, that is listed no longer: what is left of it?
+    fn no_program(&self, change: &mut Change) {
+        let account = account_of(change).to_string();
+        let has_keys = !change.key.is_empty() || {
+            let gone = self.rules().0.automation.iter().filter(|entry| entry.account.as_str() == account);
+            gone.flat_map(|entry| &entry.services).any(|service| service == "sshd")
+        };
+        if !has_keys {
+            return;
+        }
+        let what = if change.key.is_empty() { "a listed key" } else { "that key" };
+        (change.effect, change.means) = match guard(self.rules().1, &account) {
+            Some(_) => (
+                Effect::Tightens,
+                format!(
+                    "the program is refused; {what} that the directory has too counts from then on as the key of whoever has it there"
+                ),
+            ),
+            None => (
+                Effect::MayLoosen,
+                format!(
+                    "nothing guards `{account}`: from then on {what} that the directory has too opens it without `from` and `until`; one that the directory has not opens nothing"
+                ),
+            ),
+        };
+    }
+
+    /// Another entry, or one less, of the hosts of a rule, or of one for grants.
     fn moved(&self, change: &mut Change, is_added: bool) {
         let (old, new) = self.rules();
-        let (Some(old), Some(new)) = (named(old, change.name()), named(new, change.name())) else { return };
-        let (these, those) = if is_added { (new, old) } else { (old, new) };
+        let hosts_of = |rules| hosts_of(rules, &change.detail.section, change.name());
+        let (Some(old), Some(new)) = (hosts_of(old), hosts_of(new)) else { return };
+        let those = if is_added { old } else { new };
         let mut items = change.detail.items.iter().map(|item| HostSelector::parse(item));
-        if items.all(|item| those.hosts.iter().any(|other| is_within(&item, other))) {
+        if items.all(|item| those.iter().any(|other| is_within(&item, other))) {
             change.effect = Effect::Neutral;
             let covers = if is_added { "covered it before" } else { "covers it all the same" };
             change.means = format!("the rule {covers}");
@@ -105,25 +180,31 @@ impl Context<'_> {
         if self.question.inventory.is_none() {
             return;
         }
-        let side = |rule: &Rule, (before, after): &(Host, Host)| {
-            rule.covers(if std::ptr::eq(rule, new) { after } else { before })
+        let covers = |selectors: &[HostSelector], host: &Option<Host>| {
+            host.as_ref().is_some_and(|host| selectors.iter().any(|selector| selector.covers(host)))
         };
-        let moved = self.hosts.iter().filter(|host| side(these, host) && !side(those, host));
-        let moved: Vec<&str> = moved.map(|(_, host)| host.name.as_str()).collect();
+        let is_moved = |host: &&HostSides| {
+            let (before, after) = (covers(old, &host.before), covers(new, &host.after));
+            if is_added { after && !before } else { before && !after }
+        };
+        let moved: Vec<&str> = self.hosts.iter().filter(is_moved).map(HostSides::name).collect();
+        let who = match change.detail.section.as_str() {
+            "policy.grant" => "people with a grant by it",
+            _ => "people on call by it",
+        };
         (change.effect, change.means) = match (is_added, moved.is_empty()) {
             (true, true) => (
                 Effect::MayLoosen,
                 "it covers no more hosts of the inventory; hosts that are not in it may be covered"
                     .to_string(),
             ),
-            (true, false) => (
-                Effect::Loosens,
-                format!("people on call by it are admitted on more hosts ({})", some_of(&moved)),
-            ),
+            (true, false) => {
+                (Effect::Loosens, format!("{who} are admitted on more hosts ({})", some_of(&moved)))
+            }
             (false, true) => (Effect::Tightens, "it covers no fewer hosts of the inventory".to_string()),
             (false, false) => (
                 Effect::Tightens,
-                format!("people on call by it are no longer admitted on some hosts ({})", some_of(&moved)),
+                format!("{who} are no longer admitted on some hosts ({})", some_of(&moved)),
             ),
         };
     }
@@ -195,6 +276,19 @@ fn unchecked(account: &str) -> String {
     format!(
         "logins to `{account}` are no longer checked: whoever has its key or password gets in at any time"
     )
+}
+
+/// The account of a program's entry, of which there may be several.
+fn account_of(change: &Change) -> &str {
+    change.name().split_once(" (").map_or(change.name(), |(account, _)| account)
+}
+
+/// The hosts of a rule, or of one for grants.
+fn hosts_of<'r>(rules: &'r Rules, section: &str, name: &str) -> Option<&'r [HostSelector]> {
+    if section == "policy.grant" {
+        return rules.grants.iter().find(|rule| rule.name == name).map(|rule| rule.hosts.as_slice());
+    }
+    named(rules, name).map(|rule| rule.hosts.as_slice())
 }
 
 fn named<'r>(rules: &'r Rules, name: &str) -> Option<&'r Rule> {

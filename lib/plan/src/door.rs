@@ -65,6 +65,12 @@ impl Door {
             && rules.guard(self.service, &self.account, &self.facts(self.service)).is_some()
     }
 
+    /// Is anybody refused there? Not where nothing is decided, nor where the account that is entered by name is exempt.
+    pub fn refuses(&self, rules: &Rules) -> bool {
+        let is_named = !leads_to_root(self.service) && !is_su(self.service);
+        self.is_decided(rules) && !(is_named && rules.exempts(&self.account))
+    }
+
     /// What is known of the account: root's uid. Which others have it too, and which groups accounts are in, hosts know.
     fn facts(&self, service: &str) -> Facts {
         let is_root = self.account == ROOT && !leads_to_root(service);
@@ -114,8 +120,8 @@ fn leads_to_root(service: &str) -> bool {
     asks_the_caller(service) && !is_su(service) || service == "polkit-1"
 }
 
-/// Which rules cover `host`, by their place in the file.
-pub(crate) fn covering(rules: &Rules, host: &Host) -> Vec<usize> {
+/// Which rules cover `host`, by their place in the file; nothing where there is no such host.
+pub(crate) fn covering(rules: &Rules, host: Option<&Host>) -> Option<Vec<usize>> {
     let numbered = rules.rules.iter().enumerate();
-    numbered.filter(|(_, rule)| rule.covers(host)).map(|(number, _)| number).collect()
+    host.map(|host| numbered.filter(|(_, rule)| rule.covers(host)).map(|(number, _)| number).collect())
 }

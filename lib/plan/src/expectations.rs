@@ -6,7 +6,7 @@ use std::path::Path;
 
 use host::toml_file::{self, line_at, nearest};
 use host::{Config, FileError};
-use policy::{Claims, Evidence, Judge, Principal, Reason, Revoked, Roster, Rules, Timestamp, Window};
+use policy::{Claims, Evidence, Judge, Mode, Principal, Reason, Revoked, Roster, Rules, Timestamp, Window};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use toml::Spanned;
@@ -16,6 +16,7 @@ use crate::door::{By, Door, ROOT, Standing};
 use crate::inventory::Inventory;
 use crate::question::{Rota, stored};
 use crate::rights::read_in_time;
+use crate::words::one_line;
 
 /// What is expected, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +171,8 @@ pub struct Judged<'a> {
     pub expectation: &'a Expectation,
     /// What became of it.
     pub outcome: Outcome,
+    /// Does the policy only observe? Then PAM lets in whoever is decided to be refused.
+    pub observes: bool,
 }
 
 impl Expectations {
@@ -178,9 +181,10 @@ impl Expectations {
         let Some(window) = self.window() else { return Vec::new() };
         let known = known_people(config, rota);
         let in_time = stored(&read_in_time(&rota.roster, window), config);
+        let observes = config.rules.mode == Mode::Observe;
         let judged = |expectation| {
             let outcome = judge(expectation, config, inventory, (rota, &in_time), &known);
-            Judged { expectation, outcome }
+            Judged { expectation, outcome, observes }
         };
         self.0.iter().map(judged).collect()
     }
@@ -230,6 +234,15 @@ fn judge(
         return Outcome::CannotTell(format!("the inventory has no host `{host}`{meant}"));
     };
     let rules = Rules { host: found.clone(), ..config.rules.clone() };
+    let door = Door { account: expectation.account.clone(), service: expectation.service };
+    if !door.is_decided(&rules) {
+        // No rota is asked there, and everybody is let in as far as PAM is concerned.
+        let reason = match rules.covers_service(door.service) {
+            true => Reason::NotGuarded,
+            false => Reason::OutOfScope,
+        };
+        return expectation.compare(Some(Standing::Open(reason)));
+    }
     if let Some(untold) = untold(&rules, rota, *at) {
         return Outcome::CannotTell(untold);
     }
@@ -237,7 +250,6 @@ fn judge(
     let evidence =
         Evidence { roster: Ok(in_time), revoked: Ok(&nobody), grants: &[], claims: Claims::NotAsked };
     let judge = Judge::new(&evidence, &rules);
-    let door = Door { account: expectation.account.clone(), service: expectation.service };
     expectation.compare(door.standing(&judge, &rules, person, *at))
 }
 
@@ -283,15 +295,17 @@ impl fmt::Display for Judged<'_> {
         let Expectation { line, person, account, service, host, at, wanted, reason } = self.expectation;
         let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
         let (word, said) = match &self.outcome {
+            Outcome::Holds if self.observes && *wanted == Wanted::Refused => {
+                ("ok", ": decided and logged, and PAM lets them in: `mode` is \"observe\"".to_string())
+            }
             Outcome::Holds => ("ok", String::new()),
             Outcome::Fails(what) => ("FAILED", format!(": {what}")),
             Outcome::CannotTell(why) => ("cannot tell", format!(": {why}")),
         };
         let wanted = wanted.word();
-        write!(
-            f,
+        f.write_str(&one_line(&format!(
             "line {line}: {word}: {person} enters {account} by {service} on {host} at {at}, expected {wanted}{reason}{said}"
-        )
+        )))
     }
 }
 

@@ -1,17 +1,35 @@
 //! The hosts that stand for a fleet: their names and labels, from a file in TOML.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use host::{FileError, toml_file};
-use policy::{Host, HostSelector, is_printable};
+use policy::{Host, HostSelector, Rules, is_printable};
 use serde::Deserialize;
 use toml::Spanned;
+
+use crate::changes::{Change, Detail, Effect};
+use crate::words::one_line;
 
 /// Hosts, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     hosts: Vec<Host>,
+    before: Option<Vec<Host>>,
+}
+
+/// A host before a change and after it, which may be there on one side alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostSides {
+    pub before: Option<Host>,
+    pub after: Option<Host>,
+}
+
+impl HostSides {
+    /// Its name, as it is written last.
+    pub fn name(&self) -> &str {
+        self.after.as_ref().or(self.before.as_ref()).map_or("", |host| host.name.as_str())
+    }
 }
 
 #[derive(Deserialize)]
@@ -47,6 +65,7 @@ impl Inventory {
             for Entry { name, labels } in file.host.into_iter().map(Spanned::into_inner) {
                 let (at, name) = (name.span().start, name.into_inner());
                 if name.is_empty() || !name.chars().all(is_printable) || name.contains(['*', '?']) {
+                    let name = one_line(&name);
                     return Err((
                         at,
                         format!("`{name}` is no host's name; list each host by its whole name"),
@@ -64,7 +83,35 @@ impl Inventory {
     /// One of these hosts.
     pub fn of(mut hosts: Vec<Host>) -> Self {
         hosts.sort_by(|one, other| one.name.cmp(&other.name));
-        Self { hosts }
+        Self { hosts, before: None }
+    }
+
+    /// The same as what `before` becomes: that is what hosts are before the change.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self { before: Some(before.hosts), ..self }
+    }
+
+    /// Is it one list for both sides, whatever the change does to it?
+    pub(crate) fn is_of_both(&self) -> bool {
+        self.before.is_none()
+    }
+
+    /// Each host before and after, in the order of their names.
+    pub(crate) fn sides(&self) -> Vec<HostSides> {
+        let before = self.before.as_ref().unwrap_or(&self.hosts);
+        let key = |host: &Host| host.name.trim_end_matches('.').to_ascii_lowercase();
+        let mut sides: BTreeMap<String, HostSides> = BTreeMap::new();
+        for host in before {
+            sides.insert(key(host), HostSides { before: Some(host.clone()), after: None });
+        }
+        for host in &self.hosts {
+            let side = sides.entry(key(host)).or_insert(HostSides { before: None, after: None });
+            side.after = Some(host.clone());
+        }
+        let mut sides: Vec<HostSides> = sides.into_values().collect();
+        sides.sort_by(|one, other| one.name().cmp(other.name()));
+        sides
     }
 
     /// In the order of their names.
@@ -77,6 +124,60 @@ impl Inventory {
         let named = HostSelector::Name(name.to_string());
         self.hosts.iter().find(|host| !name.contains(['*', '?']) && named.covers(host))
     }
+}
+
+/// What differs of the hosts themselves, by what `rules`, the new ones, cover.
+pub(crate) fn changes(hosts: &[HostSides], rules: &Rules) -> Vec<Change> {
+    hosts.iter().filter_map(|host| change(host, rules)).collect()
+}
+
+fn change(host: &HostSides, rules: &Rules) -> Option<Change> {
+    let [before, after] = [&host.before, &host.after].map(|side| covering(rules, side.as_ref()));
+    let named =
+        |rules: Vec<&String>| rules.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");
+    let (more, fewer) = (
+        named(after.difference(&before).copied().collect()),
+        named(before.difference(&after).copied().collect()),
+    );
+    let effect = match (more.is_empty(), fewer.is_empty()) {
+        (false, _) => Effect::Loosens,
+        (true, false) => Effect::Tightens,
+        (true, true) => Effect::Neutral,
+    };
+    let (key, what, means) = match (&host.before, &host.after) {
+        (None, Some(new)) if more.is_empty() => {
+            ("", format!("is new (labels = {:?})", new.labels), "no rule covers it".to_string())
+        }
+        (None, Some(new)) => {
+            ("", format!("is new (labels = {:?})", new.labels), format!("covered by {more}"))
+        }
+        (Some(_), None) => {
+            ("", "is gone".to_string(), "it is planned for as a host that is no more".to_string())
+        }
+        (Some(old), Some(new)) if labels(old) != labels(new) => {
+            let turn = [("covered from now on by", more), ("no longer by", fewer)];
+            let told = turn.into_iter().filter(|(_, rules)| !rules.is_empty());
+            let told: Vec<String> = told.map(|(how, rules)| format!("{how} {rules}")).collect();
+            let means = if told.is_empty() { "the same rules cover it".to_string() } else { told.join(", ") };
+            ("labels", format!("{:?} → {:?}", old.labels, new.labels), means)
+        }
+        _ => return None,
+    };
+    let (place, key) = (format!("[[host]] `{}`", host.name()), key.to_string());
+    let detail = Detail { section: "host".to_string(), ..Detail::default() };
+    Some(Change { effect, place, key, what, means, detail })
+}
+
+fn labels(host: &Host) -> BTreeSet<&String> {
+    host.labels.iter().collect()
+}
+
+/// The names of the rules that cover it, also of those by which grants are taken.
+fn covering<'r>(rules: &'r Rules, host: Option<&Host>) -> BTreeSet<&'r String> {
+    let Some(host) = host else { return BTreeSet::new() };
+    let on_call = rules.rules.iter().filter(|rule| rule.covers(host)).map(|rule| &rule.name);
+    let grants = rules.grants.iter().filter(|rule| rule.covers(host)).map(|rule| &rule.name);
+    on_call.chain(grants).collect()
 }
 
 #[cfg(test)]

@@ -72,6 +72,9 @@ const OTHER_DIRECTORY: &str = "other people may be known, with other keys, or be
 const OTHER_ROTA: &str = "others may be on call by this source";
 const OTHER_STORE: &str = "others may say who is on call, who is eligible and who is revoked";
 
+const HELD: &str =
+    "an edit of the rota beyond it counts once somebody has accepted it; until then those count who did";
+
 /// Lists of tables.
 pub(crate) const ELEMENTS: &[Element] = &[
     element(
@@ -121,6 +124,13 @@ const TIGHTENED: &[(&str, &str)] = &[
     ("oncall lookahead", "hosts know the rota less far ahead: after a shorter outage people on call are refused"),
     ("oncall.source max_age", "after a shorter outage people on call are refused"),
     ("oncall.source.schedule max_age", "after a shorter outage people on call are refused"),
+    ("oncall.source schedules", "its shifts are read no more"),
+    ("oncall.source max_oncall", HELD),
+    ("oncall.source max_change", HELD),
+    ("oncall.source allow_empty", "an emptied schedule is taken over at once, and nobody is on call by it"),
+    ("oncall.source.schedule max_oncall", HELD),
+    ("oncall.source.schedule max_change", HELD),
+    ("oncall.source.schedule allow_empty", "an emptied schedule is taken over at once, and nobody is on call by it"),
     ("oncall.source late", "people on call must say why before they enter, if their shift was not known in time"),
     ("oncall.source max_escalation_level", "people on deeper levels are not known any more, and not admitted"),
     ("policy mode", "PAM refuses from now on whoever is not admitted"),

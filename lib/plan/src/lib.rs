@@ -16,6 +16,8 @@ mod keys;
 mod moves;
 mod question;
 mod rights;
+mod settings;
+mod unknown;
 mod words;
 
 pub use changes::{Change, Effect, changes};
@@ -23,5 +25,5 @@ pub use door::{By, Door, Standing};
 pub use expectations::{Expectation, Expectations, Judged, Outcome, Wanted};
 pub use inventory::Inventory;
 pub use moves::{Counts, Move};
-pub use question::{Plan, Question, Rota};
+pub use question::{Plan, Question, Rota, is_empty};
 pub use rights::{Admitted, Rights, Times, read_in_time};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy::{Host, HostSelector, Principal, Roster, Rules, Window, stretches};
 
 use crate::door::{By, Door, ROOT, covering};
+use crate::inventory::HostSides;
 use crate::rights::{Admitted, Rights, Times, most_at_once, without};
 
 /// People who gain or lose the same account on the same hosts by the same rule.
@@ -49,7 +50,7 @@ pub(crate) struct Sides<'a> {
     pub old: &'a Rules,
     pub new: &'a Rules,
     /// Each host as it is before and after.
-    pub hosts: &'a [(Host, Host)],
+    pub hosts: &'a [HostSides],
     /// As hosts will have it, before and after.
     pub rosters: (&'a Roster, &'a Roster),
     pub people: &'a [Principal],
@@ -67,8 +68,12 @@ impl Sides<'_> {
         let mut before = Rights::new(self.old, self.rosters.0, (self.people, self.doors), self.window);
         let mut after = Rights::new(self.new, self.rosters.1, (self.people, self.doors), self.window);
         for hosts in self.alike().values() {
-            let Some((old, new)) = hosts.first().and_then(|first| self.hosts.get(*first)) else { continue };
-            let (before, after) = (before.on(old), after.on(new));
+            let Some(host) = hosts.first().and_then(|first| self.hosts.get(*first)) else { continue };
+            // On a host that is not there nobody has anything.
+            let on = |rights: &mut Rights<'_>, host: &Option<Host>| {
+                host.as_ref().map_or_else(Admitted::new, |host| rights.on(host))
+            };
+            let (before, after) = (on(&mut before, &host.before), on(&mut after, &host.after));
             most = most.max(self.most_admitted(&after));
             most_before = most_before.max(self.most_admitted(&before));
             self.differ(&after, &before, true, hosts, &mut found);
@@ -83,10 +88,11 @@ impl Sides<'_> {
     }
 
     /// Hosts of which all rules say the same, by their place.
-    fn alike(&self) -> BTreeMap<(Vec<usize>, Vec<usize>), Vec<usize>> {
+    fn alike(&self) -> BTreeMap<[Option<Vec<usize>>; 2], Vec<usize>> {
         let mut alike: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (place, (old, new)) in self.hosts.iter().enumerate() {
-            alike.entry((covering(self.old, old), covering(self.new, new))).or_default().push(place);
+        for (place, HostSides { before, after }) in self.hosts.iter().enumerate() {
+            let covering = [covering(self.old, before.as_ref()), covering(self.new, after.as_ref())];
+            alike.entry(covering).or_default().push(place);
         }
         alike
     }
@@ -101,12 +107,12 @@ impl Sides<'_> {
         most_at_once(people.into_values())
     }
 
-    /// What `these` have and `those` have not, of doors at which both decide.
+    /// What `these` have and `those` have not, of doors at which both refuse somebody.
     fn differ(&self, these: &Admitted, those: &Admitted, gains: bool, hosts: &[usize], found: &mut Found) {
         // By the person, the account and the time; then the services.
         let mut ways: BTreeMap<(usize, &str, Window, By), Vec<&'static str>> = BTreeMap::new();
         for ((person, place), times) in these {
-            let door = self.doors.get(*place).filter(|door| self.both_decide(door));
+            let door = self.doors.get(*place).filter(|door| self.both_refuse(door));
             let Some(door) = door else { continue };
             let left: Times = without(times, those.get(&(*person, *place)));
             for (window, by) in left {
@@ -124,14 +130,14 @@ impl Sides<'_> {
         }
     }
 
-    fn both_decide(&self, door: &Door) -> bool {
-        door.is_decided(self.old) && door.is_decided(self.new)
+    fn both_refuse(&self, door: &Door) -> bool {
+        door.refuses(self.old) && door.refuses(self.new)
     }
 
     /// The services by which `account` is entered by people whom the host can tell apart.
     fn every_way(&self, account: &str) -> Vec<&'static str> {
         let own = self.doors.iter().filter(|door| door.account == account && door.service != "login");
-        own.filter(|door| self.both_decide(door)).map(|door| door.service).collect()
+        own.filter(|door| self.both_refuse(door)).map(|door| door.service).collect()
     }
 
     /// People who move alike in one sentence.
@@ -145,7 +151,7 @@ impl Sides<'_> {
                 .or_default()
                 .push((person.clone(), windows));
         }
-        let name = |place: usize| self.hosts.get(place).map(|(_, host)| host.name.clone());
+        let name = |place: usize| self.hosts.get(place).map(|host| host.name().to_string());
         let of = |((by, gains, account, services, hosts), mut people): (Alike, People)| {
             people.sort();
             Move { by, gains, account, services, hosts: hosts.into_iter().filter_map(name).collect(), people }
@@ -158,14 +164,16 @@ impl Sides<'_> {
 }
 
 /// How hosts are called in a sentence: all, by what a rule calls them, or by name.
-pub(crate) fn hosts_in_words(names: &[String], hosts: &[Host], selectors: &[&HostSelector]) -> String {
+pub(crate) fn hosts_in_words(names: &[String], hosts: &[HostSides], selectors: &[&HostSelector]) -> String {
     let count = match names {
         [one] => return one.clone(),
         _ => format!("{} hosts", names.len()),
     };
     let is_these = |selector: &&&HostSelector| {
-        let covered = hosts.iter().filter(|host| selector.covers(host)).map(|host| &host.name);
-        covered.eq(names.iter())
+        let is_it = |host: &&HostSides| {
+            host.after.as_ref().or(host.before.as_ref()).is_some_and(|host| selector.covers(host))
+        };
+        hosts.iter().filter(is_it).map(HostSides::name).eq(names.iter().map(String::as_str))
     };
     if names.len() == hosts.len() {
         return format!("all {count}");

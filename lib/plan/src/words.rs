@@ -1,9 +1,10 @@
 //! The plan in sentences, and for programs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use policy::{Principal, Timestamp, Window};
+use policy::{Principal, Timestamp, Window, is_printable};
 use serde_json::{Value, json};
 
 use crate::changes::Effect;
@@ -16,82 +17,99 @@ const MOST_TIMES: usize = 5;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for change in &self.changes {
-            writeln!(f, "{change}")?;
-        }
-        self.write_doors(f)?;
-        if self.observes && !self.moves.is_empty() {
-            writeln!(
-                f,
-                "the new policy observes: what follows is decided and logged, and PAM refuses nobody"
-            )?;
-        }
-        for (moved, hosts) in &self.moves {
-            self.write_move(f, moved, hosts)?;
-        }
-        if self.moves.is_empty() {
-            self.write_nobody(f)?;
-        } else {
-            let Counts { gained, lost, most_admitted, most_before } = self.counts;
-            let (span, gain, lose) = (self.span(), people(gained, "gain"), people(lost, "lose"));
-            writeln!(
-                f,
-                "{span}: {gain}, {lose}; at most {most_admitted} at once may be root on one host ({most_before} before), accounts that are never refused included"
-            )?;
-        }
-        if self.lets_in_others() {
-            writeln!(
-                f,
-                "this is not all: lines above with `loosens` or `may loosen` can let in people whom these files do not name"
-            )?;
-        }
-        for line in &self.cannot_tell {
-            writeln!(f, "cannot tell {line}")?;
-        }
-        write!(f, "not known:")?;
-        self.not_known.iter().try_for_each(|line| write!(f, "\n  {line}"))
+        let lines: Vec<String> = self.lines().iter().map(|line| one_line(line).into_owned()).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
 impl Plan {
+    /// All that there is to say, a line each.
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.changes.iter().map(ToString::to_string).collect();
+        if !self.other_shifts.is_empty() {
+            lines.push(format!("the rota has other shifts in this time: {}", self.other_shifts.join(", ")));
+        }
+        lines.extend(self.door_lines());
+        lines.extend(self.mode_line().filter(|_| !self.moves.is_empty()).map(String::from));
+        lines.extend(self.moves.iter().flat_map(|(moved, hosts)| self.move_lines(moved, hosts)));
+        lines.extend(if self.moves.is_empty() { self.nobody_line() } else { Some(self.count_line()) });
+        if self.lets_in_others() {
+            lines.push(
+                "this is not all: lines above with `loosens` or `may loosen` can let in people whom these files do not name"
+                    .to_string(),
+            );
+        }
+        lines.extend(self.cannot_tell.iter().map(|line| format!("cannot tell {line}")));
+        lines.push("not known:".to_string());
+        lines.extend(self.not_known.iter().map(|line| format!("  {line}")));
+        lines
+    }
+
     fn span(&self) -> String {
         let (start, end) = (self.window.start(), self.window.end());
         format!("from {} to {}", short(start, start), instant(end, self.window))
     }
 
+    /// What moves are worth where PAM refuses nobody, before or after.
+    fn mode_line(&self) -> Option<&'static str> {
+        match (self.observed, self.observes) {
+            (false, false) => None,
+            (_, true) => {
+                Some("the new policy observes: what follows is decided and logged, and PAM refuses nobody")
+            }
+            (true, false) => Some(
+                "the old policy observes: what follows compares what was decided there and logged, and PAM refused nobody",
+            ),
+        }
+    }
+
     /// The doors that are decided at on one side alone.
-    fn write_doors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (account, services) in by_account(&self.opened) {
+    fn door_lines(&self) -> Vec<String> {
+        let refused = if self.observed { "; the old policy observes, and PAM refused nobody" } else { "" };
+        let opened = by_account(&self.opened).into_iter().map(|(account, services)| {
             let by = services_in_words(&services);
-            writeln!(
-                f,
-                "opens {account} by {by} to whoever has a key, a password or a line in sudoers: nothing is decided there any more"
-            )?;
-        }
-        for (account, services) in by_account(&self.closed) {
+            format!(
+                "opens {account} by {by} to whoever has a key, a password or a line in sudoers: nobody is refused there any more{refused}"
+            )
+        });
+        let refuses = if self.observes { "; the new policy observes, and PAM refuses nobody" } else { "" };
+        let closed = by_account(&self.closed).into_iter().map(|(account, services)| {
             let by = services_in_words(&services);
-            writeln!(
-                f,
-                "closes {account} by {by} to whoever is not on call: nothing was decided there before"
-            )?;
-        }
-        Ok(())
+            format!(
+                "closes {account} by {by} to whoever is not on call: nobody was refused there before{refuses}"
+            )
+        });
+        opened.chain(closed).collect()
+    }
+
+    fn count_line(&self) -> String {
+        let Counts { gained, lost, most_admitted, most_before } = self.counts;
+        let (span, gain, lose) = (self.span(), people(gained, "gain"), people(lost, "lose"));
+        format!(
+            "{span}: {gain}, {lose}; at most {most_admitted} at once may be root on one host ({most_before} before), accounts that are never refused included"
+        )
     }
 
     /// That no shift admits anybody else, where that is so and says something.
-    fn write_nobody(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_of_all = self.changes.iter().any(|change| change.place == "[policy]" && change.key == "mode");
-        let is_elsewhere = is_of_all || !self.opened.is_empty() || !self.closed.is_empty();
+    fn nobody_line(&self) -> Option<String> {
         if !self.cannot_tell.is_empty() {
-            return Ok(());
+            return None;
         }
         if self.is_unchanged() {
-            return writeln!(f, "no setting that decides who is admitted differs");
+            return Some("no setting that decides who is admitted differs".to_string());
         }
-        if is_elsewhere {
-            return Ok(());
+        let (span, most) = (self.span(), self.counts.most_admitted);
+        match (self.observed, self.observes) {
+            (true, false) => Some(format!(
+                "{span}: at most {most} at once may be root on one host, accounts that are never refused included; all others are refused"
+            )),
+            (false, true) => None,
+            _ if !self.opened.is_empty() || !self.closed.is_empty() => None,
+            _ if self.lets_in_others() => Some(format!(
+                "{span}: as far as these files tell, shifts give nobody new access, and take none away"
+            )),
+            _ => Some(format!("{span}: shifts give nobody new access, and take none away")),
         }
-        writeln!(f, "{}: shifts give nobody new access, and take none away", self.span())
     }
 
     /// Is there more that may let people in than what is told of shifts and doors?
@@ -101,24 +119,75 @@ impl Plan {
         may || self.loosened() > 0 && !is_told
     }
 
+    /// Why it cannot be counted who gains by this change: somewhere nobody is refused any more.
+    pub fn endless_gains(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        if self.observes && !self.observed {
+            why.push("PAM refuses nobody any more (`mode`)".to_string());
+        }
+        for (account, services) in by_account(&self.opened) {
+            let by = services_in_words(&services);
+            why.push(format!("nobody is refused any more as {account} by {by}"));
+        }
+        let listed = |key: &str, is_added| {
+            let own = self.changes.iter().filter(move |change| {
+                change.detail.section == "policy"
+                    && change.key == key
+                    && change.detail.is_added == Some(is_added)
+            });
+            own.flat_map(|change| change.detail.items.iter())
+                .map(|item| format!("`{item}`"))
+                .collect::<Vec<_>>()
+        };
+        let (terminals, groups) = (listed("exempt_ttys", true), listed("privileged_groups", false));
+        if !terminals.is_empty() {
+            why.push(format!("nobody is refused any more at {}", terminals.join(", ")));
+        }
+        if !groups.is_empty() {
+            why.push(format!(
+                "members of {} are not refused any more in their own accounts",
+                groups.join(", ")
+            ));
+        }
+        why
+    }
+
+    /// Why it cannot be counted who loses by this change: somewhere all who are not admitted are refused from now on.
+    pub fn endless_losses(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        if self.observed && !self.observes {
+            why.push("PAM refuses from now on whoever is not admitted (`mode`)".to_string());
+        }
+        for (account, services) in by_account(&self.closed) {
+            if !self.observes {
+                let by = services_in_words(&services);
+                why.push(format!("whoever is not on call is refused from now on as {account} by {by}"));
+            }
+        }
+        why
+    }
+
     /// ``gains root on 12 hosts (label service=db): anna, from … to …, by the rule `db` ``, and ``loses root on db1, which the
     /// rule `db` gave anna from … to …``.
-    fn write_move(&self, f: &mut fmt::Formatter<'_>, moved: &Move, hosts: &str) -> fmt::Result {
+    fn move_lines(&self, moved: &Move, hosts: &str) -> Vec<String> {
         let verb = if moved.gains { "gains" } else { "loses" };
-        write!(f, "{verb} {}", moved.account)?;
-        if !moved.services.is_empty() {
-            write!(f, " by {}", services_in_words(&moved.services))?;
-        }
-        write!(f, " on {hosts}")?;
-        let by = ground(&moved.by, moved.gains);
+        let services = match services_in_words(&moved.services) {
+            none if none.is_empty() => none,
+            services => format!(" by {services}"),
+        };
+        let (head, by) =
+            (format!("{verb} {}{services} on {hosts}", moved.account), ground(&moved.by, moved.gains));
         match moved.people.as_slice() {
-            [(person, windows)] if moved.gains => writeln!(f, ": {person}, {}, {by}", self.times(windows)),
-            [(person, windows)] => writeln!(f, ", {by} {person} {}", self.times(windows)),
+            [(person, windows)] if moved.gains => {
+                vec![format!("{head}: {person}, {}, {by}", self.times(windows))]
+            }
+            [(person, windows)] => vec![format!("{head}, {by} {person} {}", self.times(windows))],
             people => {
-                writeln!(f, ", {by}{}:", if moved.gains { "" } else { " to" })?;
-                let each =
-                    |(person, windows): &(Principal, Vec<Window>)| (person.to_string(), self.times(windows));
-                people.iter().map(each).try_for_each(|(person, times)| writeln!(f, "  {person}, {times}"))
+                let first = format!("{head}, {by}{}:", if moved.gains { "" } else { " to" });
+                let each = |(person, windows): &(Principal, Vec<Window>)| {
+                    format!("  {person}, {}", self.times(windows))
+                };
+                std::iter::once(first).chain(people.iter().map(each)).collect()
             }
         }
     }
@@ -190,6 +259,8 @@ impl Plan {
             "opened": opened.map(|door| json!({ "account": door.account, "service": door.service })).collect::<Vec<_>>(),
             "closed": self.closed.iter().map(|door| json!({ "account": door.account, "service": door.service })).collect::<Vec<_>>(),
             "observes": self.observes,
+            "observed": self.observed,
+            "other_shifts": self.other_shifts,
             "moves": moves.collect::<Vec<_>>(),
             "gained": self.counts.gained,
             "lost": self.counts.lost,
@@ -200,6 +271,15 @@ impl Plan {
             "not_known": self.not_known,
         })
     }
+}
+
+/// `text` on one line: what a terminal would not print as a letter is told as its escape.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_printable) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if is_printable(c) { c.to_string() } else { c.escape_default().to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 fn by_json(by: &By) -> Value {

@@ -1,7 +1,12 @@
 //! What a plan says of each way to loosen a policy, as golden text: REWRITE_GOLDEN=1 writes it anew. Read it then as
 //! somebody who was not there: who gains root, where, and until when?
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod site;
 
@@ -113,6 +118,92 @@ const LOOSENINGS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// A change of what the policy would be with another text in one place: what it is, that place, and the text before the
+/// change and after it.
+const TURNS: &[(&str, &str, &str, &str)] = &[
+    (
+        "nobody signs, then one approver",
+        "[grant]",
+        "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['anna', 'carla']\nquorum = 0\npeople = ['dora']\nmax = '30m'\n[grant]",
+        "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['anna', 'carla']\nquorum = 1\nmax = '30m'\n[grant]",
+    ),
+    (
+        "two approvers, then nobody signs",
+        "[grant]",
+        "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['anna', 'carla']\nquorum = 2\nmax = '30m'\n[grant]",
+        "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['anna', 'carla']\nquorum = 0\npeople = ['dora']\nalways = true\nmax = '30m'\n[grant]",
+    ),
+    (
+        "a schedule's own limits are gone",
+        "[policy]\nmode",
+        "[oncall.source.schedule.DB]\nmax_oncall = 2\nmax_change = '50%'\nmax_age = '4h'\n[policy]\nmode",
+        "[policy]\nmode",
+    ),
+    (
+        "a schedule has a limit of its own",
+        "[policy]\nmode",
+        "[policy]\nmode",
+        "[oncall.source.schedule.DB]\nmax_oncall = 2\n[policy]\nmode",
+    ),
+    (
+        "a schedule with a limit of its own is read no more",
+        "schedules = [\"DB\", \"WEB\"]\nmax_escalation_level = 2\n[oncall.source.people]",
+        "schedules = [\"DB\", \"WEB\", \"OLD\"]\nmax_escalation_level = 2\n[oncall.source.schedule.OLD]\nmax_oncall = 2\n[oncall.source.people]",
+        "schedules = [\"DB\", \"WEB\"]\nmax_escalation_level = 2\n[oncall.source.people]",
+    ),
+    (
+        "every schedule is read",
+        "schedules = [\"DB\", \"WEB\"]",
+        "schedules = [\"DB\", \"WEB\"]",
+        "schedules = [\"*\"]",
+    ),
+    (
+        "no longer every schedule is read",
+        "schedules = [\"DB\", \"WEB\"]",
+        "schedules = [\"*\"]",
+        "schedules = [\"DB\", \"WEB\"]",
+    ),
+    ("the key of the source is another one", "pagerduty-token", "pagerduty-token", "another-token"),
+    ("the policy enforces", "mode = \"enforce\"", "mode = \"observe\"", "mode = \"enforce\""),
+    (
+        "a program is listed no longer, and nothing guards its account",
+        "[[policy.automation]]\naccount = \"backup\"\nfingerprints = [\"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"]\nfrom = [\"10.0.0.1\"]\nowner = \"platform\"\nreason = \"backups\"\nuntil = 2027-06-30\n",
+        "[[policy.automation]]\naccount = \"backup\"\nfingerprints = [\"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"]\nfrom = [\"10.0.0.1\"]\nowner = \"platform\"\nreason = \"backups\"\nuntil = 2027-06-30\n",
+        "",
+    ),
+    (
+        "a program of a guarded account is listed no longer",
+        "[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'oracle'\nfingerprints = ['SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']\nfrom = ['10.0.0.1']\nowner = 'platform'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
+        "[[policy.grant]]",
+    ),
+    (
+        "one of two programs of an account is listed no longer",
+        "[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nowner = 'one'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.automation]]\naccount = 'agent'\nservices = ['su']\nowner = 'two'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'agent'\nservices = ['su']\nowner = 'two'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
+    ),
+    (
+        "a program whose day is over",
+        "[[policy.grant]]",
+        "[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nowner = 'platform'\nreason = 'x'\nuntil = 2026-10-10\n[[policy.grant]]",
+    ),
+    (
+        "grants on every host",
+        "hosts = [\"label:service=db\"]\naccounts",
+        "hosts = [\"label:service=db\"]\naccounts",
+        "hosts = [\"*\"]\naccounts",
+    ),
+    ("root is never refused", "[\"breakglass\"]", "[\"breakglass\"]", "[\"breakglass\", \"root\"]"),
+    (
+        "names that would move a terminal's cursor",
+        "name = \"web\"\nhosts",
+        "name = \"web\"\nhosts",
+        "name = \"we\\u001b[2Jb\\nloses root:\"\nhosts",
+    ),
+];
+
 /// The plan without what no plan knows.
 fn said(plan: &plan::Plan) -> String {
     let text = plan.to_string();
@@ -141,10 +232,26 @@ fn a104_each_loosening_is_said_in_words() {
         };
         assert!(!back.answer().is_unchanged(), "{loosening:?}");
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/loosenings.txt");
+    compare("loosenings.txt", &golden);
+}
+
+#[test]
+fn a104_each_turn_is_said_rightly() {
+    let mut golden = String::new();
+    for (name, place, old, new) in TURNS {
+        let [old, new] = [old, new].map(|text| mutated(&(name, place, text)));
+        writeln!(golden, "## {name}\n{}", said(&plan(&old, &new))).unwrap();
+    }
+    compare("turns.txt", &golden);
+    assert!(!golden.contains(['\u{1b}', '\r']), "{golden:?}");
+}
+
+/// Is `golden` what is kept?
+fn compare(name: &str, golden: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     #[expect(clippy::disallowed_methods, reason = "of a test, not of a program")]
     if std::env::var_os("REWRITE_GOLDEN").is_some() {
-        std::fs::write(&path, &golden).unwrap();
+        std::fs::write(&path, golden).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     for (one, other) in kept.split("## ").zip(golden.split("## ")) {
@@ -257,6 +364,28 @@ fn a104_what_is_not_known_is_never_no_change() {
     let start = fortnight().start().minus(Span::hours(24 * 7));
     let before = Window::new(start, fortnight().end()).unwrap();
     assert!(ask(Some(&hosts), Some(&now), before).contains("does not tell what was before"));
+    // The copy ends before the plan does: what follows is not known, and is not nobody.
+    let mut short = rota();
+    short.roster.schedules[0].horizon = fortnight().start().plus(Span::hours(72));
+    let told = ask(Some(&hosts), Some(&short), fortnight());
+    assert_eq!(
+        told,
+        "who is on call by pd/DB after Thu 5 Nov 00:00 UTC: what was given ends there; plan for less (--for), or give the rota as a file"
+    );
+    let three_days = Window::new(fortnight().start(), fortnight().start().plus(Span::hours(72))).unwrap();
+    assert_eq!(ask(Some(&hosts), Some(&short), three_days), "");
+    let question =
+        Question { old: &old, new: &new, inventory: Some(&hosts), rota: Some(&short), window: fortnight() };
+    assert!(!question.answer().to_string().contains("give nobody new access"));
+    // What a copy says is of the source as it was read before.
+    let moved = config(&POLICY.replace("pagerduty-token", "other-token"));
+    let told =
+        Question { old: &old, new: &moved, inventory: Some(&hosts), rota: Some(&now), window: fortnight() };
+    let told = told.answer().cannot_tell.join("\n");
+    assert!(
+        told.contains("who is on call by pd from then on: it is read in another way (`token_file`)"),
+        "{told}"
+    );
     // A host that a rule names and nobody knows.
     let unknown = config(&POLICY.replace("[\"web*\"]", "[\"web*\", \"app7\"]"));
     let told =

@@ -14,30 +14,16 @@ use policy::{
 
 #[path = "agreement/claims.rs"]
 mod claims;
+#[path = "agreement/dice.rs"]
+mod dice;
+
+use dice::Dice;
 
 const WORLDS: u64 = 1_500;
 const INSTANTS: usize = 4;
 const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
-/// xorshift64*: the same worlds at every run, from one number that a failure prints.
-struct Dice(u64);
-
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.roll(sides) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
-    }
-
     /// An instant on a coarse grid, so that windows touch and ends meet; sometimes an end of time.
     fn instant(&mut self) -> Timestamp {
         match self.roll(24) {
@@ -210,7 +196,7 @@ fn decide_agrees_with_a_reference_on_random_worlds() {
     let people = PEOPLE.map(|name| Principal::new(name).unwrap());
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 1..=WORLDS {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut dice = Dice::of(seed);
         let world = world(&mut dice);
         let evidence = Evidence {
             roster: Ok(&world.roster),
@@ -343,7 +329,7 @@ fn a_group_as_it_is_published_has_those_whom_decide_admits_at_each_second() {
     let root = Facts { uid: Some(0), root_groups: vec![] };
     let (mut full, mut empty, mut unknown, mut early) = (0, 0, 0, 0);
     for seed in 1..=WORLDS {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut dice = Dice::of(seed);
         let mut world = world(&mut dice);
         // Programs are in no group of people.
         world.rules.automation.clear();
@@ -432,7 +418,7 @@ fn grants_add_what_they_say_and_take_nothing_away() {
     let people = PEOPLE.map(|name| Principal::new(name).unwrap());
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 1..=WORLDS {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut dice = Dice::of(seed);
         let world = world(&mut dice);
         let grants = grants(&mut dice);
         let roster = if dice.one_in(8) { Err(Fault::Missing) } else { Ok(&world.roster) };

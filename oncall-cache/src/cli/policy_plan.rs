@@ -8,7 +8,8 @@ use clap::Args;
 /// Behind the help of `policy plan`.
 pub const PLAN: &str = "\
 It reads the files it is given, needs no root and no network, and always says
-what it does not know. NEW is not installed.
+what it does not know. NEW is not installed. --inventory and --rota count for both
+sides, unless --old-inventory and --old-rota say what was before the change.
 
   oncall-cache policy plan old.toml new.toml --inventory hosts.toml --rota rota.toml
 
@@ -36,12 +37,20 @@ pub struct PlanArguments {
     #[command(flatten)]
     pub known: KnownArguments,
 
+    /// The hosts as they were before the change, with OLD [default: as --inventory]
+    #[arg(long, value_name = "FILE", requires = "inventory")]
+    pub old_inventory: Option<PathBuf>,
+
+    /// Who was to be on call before the change, with OLD [default: as --rota]
+    #[arg(long, value_name = "[SOURCE=]FILE", requires = "rota")]
+    pub old_rota: Vec<PathBuf>,
+
     /// Plan from this time on (2026-11-20T18:00:00Z) [default: now]
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,
 
-    /// For how long
-    #[arg(long = "for", value_name = "LENGTH", value_parser = host::config::duration, default_value = "14d")]
+    /// For how long, at most 366d
+    #[arg(long = "for", value_name = "LENGTH", value_parser = length, default_value = "14d")]
     pub length: Span,
 
     /// The most people who may be root on one host at once
@@ -63,6 +72,14 @@ pub struct PlanArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// The longest time that is planned for: a rota has a shift for each of its days.
+const LONGEST: Span = Span::hours(366 * 24);
+
+fn length(text: &str) -> Result<Span, String> {
+    let length = host::config::duration(text).map_err(|error| error.to_string())?;
+    if length > LONGEST { Err("a plan is for 366d at most".to_string()) } else { Ok(length) }
 }
 
 #[derive(Debug, Args)]

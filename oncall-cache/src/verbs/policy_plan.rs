@@ -2,7 +2,7 @@
 
 mod rota;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use host::Config;
 use host::config::DEFAULT_PATH;
@@ -37,8 +37,20 @@ pub fn plan(arguments: &PlanArguments, now: Timestamp) -> Said {
 
 fn planned(arguments: &PlanArguments, window: Window) -> Result<Plan, String> {
     let (old, new) = (config(&arguments.old)?, config(&arguments.new)?);
-    let inventory = arguments.known.inventory.as_deref().map(inventory).transpose()?;
-    let rota = rota::read(&arguments.known.rota, &[&old, &new], window)?;
+    let hosts = |path: Option<&Path>| path.map(inventory).transpose();
+    let on_call = |given: &[PathBuf]| rota::read(given, &[&old, &new], window);
+    let inventory =
+        match (hosts(arguments.known.inventory.as_deref())?, hosts(arguments.old_inventory.as_deref())?) {
+            (Some(after), Some(before)) => Some(after.since(before)),
+            (after, _) => after,
+        };
+    let rota = match (on_call(&arguments.known.rota)?, on_call(&arguments.old_rota)?) {
+        (Some(after), Some(before)) if after.tells_eligible != before.tells_eligible => {
+            return Err("of --rota and --old-rota one is a copy of roster.db, and the other is not: give two copies, or two rotas in files".into());
+        }
+        (Some(after), Some(before)) => Some(after.since(before)),
+        (after, _) => after,
+    };
     let (inventory, rota) = (inventory.as_ref(), rota.as_ref());
     Ok(Question { old: &old, new: &new, inventory, rota, window }.answer())
 }
@@ -60,18 +72,18 @@ fn told(arguments: &PlanArguments, plan: &Plan) -> Said {
     Said::json(&json).exit(code)
 }
 
-/// The limits that the change does not keep, a line each.
+/// The limits that the change does not keep, a line each. What cannot be counted keeps none.
 fn exceeded(arguments: &PlanArguments, plan: &Plan) -> Vec<String> {
-    let refuses_nobody = plan.observes && !plan.is_unchanged() || !plan.opened.is_empty();
+    let (gains, losses) = (plan.endless_gains(), plan.endless_losses());
     let limits = [
-        ("--max-admitted", arguments.max_admitted, plan.counts.most_admitted, refuses_nobody),
-        ("--max-gained", arguments.max_gained, plan.counts.gained, refuses_nobody),
-        ("--max-lost", arguments.max_lost, plan.counts.lost, false),
-        ("--max-loosened", arguments.max_loosened, plan.loosened(), false),
+        ("--max-admitted", arguments.max_admitted, plan.counts.most_admitted, gains.as_slice()),
+        ("--max-gained", arguments.max_gained, plan.counts.gained, gains.as_slice()),
+        ("--max-lost", arguments.max_lost, plan.counts.lost, losses.as_slice()),
+        ("--max-loosened", arguments.max_loosened, plan.loosened(), [].as_slice()),
     ];
-    let told = |(name, limit, count, is_endless): (&str, Option<usize>, usize, bool)| match limit? {
-        limit if is_endless => {
-            Some(format!("limit exceeded: {name} {limit}: somewhere nobody is refused any more"))
+    let told = |(name, limit, count, endless): (&str, Option<usize>, usize, &[String])| match limit? {
+        limit if !endless.is_empty() => {
+            Some(format!("limit exceeded: {name} {limit}: nobody can count them: {}", endless.join("; ")))
         }
         limit if limit < count => Some(format!("limit exceeded: {name} {limit}: it would be {count}")),
         _ => None,
@@ -107,7 +119,8 @@ fn judged(path: &Path, arguments: &TestArguments, now: Timestamp) -> Result<Said
         () => u8::from(has(|outcome| matches!(outcome, Outcome::Fails(_)))),
     };
     let observes = config.rules.mode == policy::Mode::Observe;
-    let note = "mode = \"observe\": this is what is decided and logged; PAM refuses nobody";
+    let note =
+        "mode = \"observe\": `admitted` and `refused` are what is decided and logged; PAM refuses nobody";
     let said = if arguments.json {
         let all: Vec<_> = judged.iter().map(plan::Judged::json).collect();
         Said::json(&json!({ "version": 1, "observes": observes, "expectations": all }))
@@ -124,7 +137,14 @@ fn judged(path: &Path, arguments: &TestArguments, now: Timestamp) -> Result<Said
 fn config(path: &Path) -> Result<Config, String> {
     let text = read(path)?;
     // Errors name the file as it was given.
-    Config::parse(path, &text).map_err(|error| error.to_string())?;
+    let config = Config::parse(path, &text).map_err(|error| error.to_string())?;
+    // What a command that failed was to write is never planned for.
+    if plan::is_empty(&config) {
+        return Err(format!(
+            "{}: nothing is written there, and that is no policy; one with every default is `[policy]`",
+            path.display()
+        ));
+    }
     Config::parse(Path::new(DEFAULT_PATH), &text).map_err(|error| error.to_string())
 }
 

@@ -142,7 +142,7 @@ pub fn rota() -> Rota {
         late: Vec::new(),
         eligible: ["anna", "bob", "carla", "dora"].map(|name| (person(name), name != "dora")).into(),
     };
-    Rota { roster, renamed: None, users: None, tells_eligible: true }
+    Rota { roster, after: None, users: None, tells_eligible: true, is_of_both: true }
 }
 
 /// What the change from one text to another means there.

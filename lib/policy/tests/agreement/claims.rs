@@ -74,7 +74,7 @@ fn a87_a98b_a_reason_is_asked_of_people_on_call_alone_and_the_answer_holds_until
     let people = PEOPLE.map(|name| Principal::new(name).unwrap());
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 1..=WORLDS {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut dice = Dice::of(seed);
         let mut world = world(&mut dice);
         for rule in &mut world.rules.rules {
             rule.claim = !dice.one_in(3);

@@ -40,7 +40,7 @@ pub fn read(given: &[PathBuf], configs: &[&Config], window: Window) -> Result<Op
             ));
         }
         let roster = store::roster::snapshot(path).map_err(|error| error.to_string())?;
-        return Ok(Some(Rota { roster, renamed: None, users: None, tells_eligible: true }));
+        return Ok(Some(Rota { roster, after: None, users: None, tells_eligible: true, is_of_both: true }));
     }
     if given.is_empty() { Ok(None) } else { Ok(Some(files.finish())) }
 }
@@ -219,7 +219,7 @@ impl<'a> Files<'a> {
             late: Vec::new(),
             eligible,
         };
-        let renamed = is_renamed.then(|| Roster { shifts: self.shifts.into(), ..roster.clone() });
-        Rota { roster, renamed, users: Some(self.users), tells_eligible: false }
+        let after = is_renamed.then(|| Roster { shifts: self.shifts.into(), ..roster.clone() });
+        Rota { roster, after, users: Some(self.users), tells_eligible: false, is_of_both: true }
     }
 }

@@ -47,18 +47,19 @@ pub fn judge(collected: &Collected, inventory: Option<&Inventory>) -> Vec<Findin
     all
 }
 
-/// The highest number of a signed policy, and a host that runs it.
-type Newest<'a> = Option<(u64, &'a str)>;
+/// The highest number of a signed policy, a host that runs it, and the digest of what runs there.
+type Newest<'a> = Option<(u64, &'a str, &'a str)>;
 
 fn newest(collected: &Collected) -> Newest<'_> {
-    let numbered = collected.hosts.iter().filter_map(|(name, host)| Some((host.signed.number?, &**name)));
+    let each = collected.hosts.iter();
+    let numbered = each.filter_map(|(name, host)| Some((host.signed.number?, &**name, &*host.signed.digest)));
     // Of several the first by name.
-    numbered.max_by_key(|(number, name)| (*number, std::cmp::Reverse(*name)))
+    numbered.max_by_key(|(number, name, _)| (*number, std::cmp::Reverse(*name)))
 }
 
 /// How many hosts have never said whether their policy is signed, where others do: one line, since a pilot has many.
 fn unasked(collected: &Collected, newest: Newest<'_>) -> Option<Finding> {
-    let (number, name) = newest?;
+    let (number, name, _) = newest?;
     let silent = collected.hosts.values().filter(|host| host.last_beat.is_some() && !host.was_asked).count();
     let said = agreed(silent as u64, "host does not say", "hosts do not say");
     let text = format!("{said} whether its policy is signed, and {name} runs number {number}");
@@ -179,13 +180,19 @@ impl<'a> Judged<'a> {
 
     /// Does it run the signed policy that others run, of which this is the `newest`?
     fn policy(&mut self, newest: Newest<'_>) {
-        let Approval { word, number, .. } = &self.host.signed;
+        let Approval { word, number, digest, .. } = &self.host.signed;
         let text = match (word.as_str(), number, newest) {
             ("unsigned", ..) => {
                 "its policy is not the one that was signed: oncall-cache doctor there says more".to_string()
             }
-            ("signed", Some(number), Some((newest, name))) if *number < newest => {
+            ("signed", Some(number), Some((newest, name, _))) if *number < newest => {
                 format!("runs the signed policy number {number}, and {name} runs number {newest}")
+            }
+            // The number was given twice, to two texts.
+            ("signed", Some(number), Some((newest, name, other)))
+                if *number == newest && ![digest.as_str(), other].contains(&"") && digest != other =>
+            {
+                format!("runs another policy with the number {number} than {name}: both were signed")
             }
             // Or it cannot read its configuration, which its heartbeats say.
             ("", ..) if self.host.was_asked => {

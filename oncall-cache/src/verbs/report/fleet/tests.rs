@@ -296,6 +296,14 @@ fn a109_hosts_that_run_another_policy_than_the_others_are_named() {
     let told = found(2, &all, Some(&inventory(&names)));
     assert_eq!(kinds(&told), [("db2", "policy"), ("db3", "policy"), ("db4", "policy")]);
     assert_eq!(told[2].text, "no longer says whether its policy is signed, and did before");
+    // Two that are signed with one number are two all the same.
+    for Sent { sender, record } in all.iter_mut().filter(|sent| sent.record.policy_number.is_some()) {
+        record.policy_number = Some(8);
+        record.policy_digest = if sender == "db1" { "aa" } else { "bb" }.to_string();
+    }
+    let told = found(2, &all, Some(&inventory(&names)));
+    assert_eq!(told[0].text, "runs another policy with the number 8 than db1: both were signed");
+    assert_eq!(kinds(&told), [("db2", "policy"), ("db3", "policy"), ("db4", "policy")]);
     all.iter_mut().for_each(|sent| sent.record.approval.clear());
     // Where nobody asks for a signature, nothing is said of it.
     all.retain(|sent| sent.sender == "db4");
