@@ -89,6 +89,15 @@ fn files_and_users_that_are_not_as_installed_are_named_with_the_command_that_men
                 "cp /run/suite/source/packaging/pam/canary/sudo /usr/share/authkeys/canary/",
             ),
         ),
+        case(
+            "rm /usr/share/authkeys/canary/other",
+            "warning canary",
+            "/usr/share/authkeys/canary/other",
+            Advice(
+                "install the suite again",
+                "cp /run/suite/source/packaging/pam/canary/other /usr/share/authkeys/canary/",
+            ),
+        ),
         // It has every function that libpam looks for, and lets everybody in; the stacks with it are as they should be.
         case(
             "cd /usr/lib/*/security && mv pam_oncall.so pam_kept.so && cp pam_permit.so pam_oncall.so",

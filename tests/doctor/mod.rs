@@ -212,8 +212,13 @@ fn the_shipped_set_up_is_right_and_looking_at_it_changes_nothing() {
     let suite = suite();
     let state = "find /etc /var/lib/authkeys /var/lib/oncall-cache /home -xdev -printf '%p %m %u %g %s %T@\\n' | sort | sha256sum";
     let before = suite.host.must(state);
+    let _ = suite.log_lines();
     let told = ask(&suite);
     assert!(told.is_silent(), "{}", told.lines());
+    // The canaries were asked, and libpam had nothing to complain of.
+    let log = suite.log_lines();
+    assert!(log.iter().any(|line| line.contains("authkeys-canary")), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("_pam_init_handlers")), "{log:#?}");
     let people = suite.host.must("oncall-cache doctor");
     let mut lines = people.lines();
     assert_eq!(lines.next(), Some("nothing is wrong"));

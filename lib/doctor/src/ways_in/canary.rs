@@ -15,8 +15,10 @@ use trust::Owner;
 
 use super::super::finding::{Finding, Place};
 
-/// Where the stack is: a file for the service that it stands for.
+/// Where the stack is: a file for the service that it stands for, and libpam's for all others, without which libpam writes a
+/// line to the log for each question (pam_handlers.c: "no default config").
 const STACKS: &str = "/usr/share/authkeys/canary";
+const OTHER: &str = "other";
 
 /// A name that is nobody's, and never will be.
 const NOBODYS: &str = "authkeys-canary";
@@ -29,10 +31,12 @@ pub fn check(known: &HostState, now: Timestamp) -> Vec<Finding> {
     if known.path() != Path::new(DEFAULT_PATH) {
         return Vec::new();
     }
-    let stack = format!("{STACKS}/{SUDO}");
-    if let Err(refusal) = trust::open(Path::new(&stack), Owner::Root) {
-        let why = "the module is not asked whether it decides as the policy does";
-        return vec![Finding::warning("canary", refusal).at(Place::file(stack)).why(why).advise(INSTALL)];
+    // libpam loads the modules of both, as root.
+    for stack in [SUDO, OTHER].map(|service| format!("{STACKS}/{service}")) {
+        if let Err(refusal) = trust::open(Path::new(&stack), Owner::Root) {
+            let why = "the module is not asked whether it decides as the policy does";
+            return vec![Finding::warning("canary", refusal).at(Place::file(stack)).why(why).advise(INSTALL)];
+        }
     }
     let asked = |name: &str| ask_by(SUDO, name, &[&format!("ruser={name}"), &format!("confdir={STACKS}")]);
     let admitted = admitted(known, now).and_then(|person| refused(&person, asked(&person)));
