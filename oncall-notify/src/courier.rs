@@ -30,6 +30,9 @@ const LONGEST_PAUSE_OF_FEW: Duration = Duration::from_secs(30);
 /// The most that one attempt carries.
 const MOST_AT_ONCE: usize = 64;
 
+/// After so many that went well it is tried again whether the other side takes more at once than it showed.
+const TRIED_AGAIN_AFTER: usize = 10_000;
+
 /// The most of those that fail by themselves of which is known since when.
 const MOST_APART: usize = 10_000;
 
@@ -41,7 +44,6 @@ pub struct Courier {
 }
 
 /// How things stand with a channel, so that each change is told once.
-#[derive(Default)]
 struct Health {
     failures: u32,
     /// So many were delivered since it failed last, or since the beginning.
@@ -53,6 +55,18 @@ struct Health {
     delivered: Option<Instant>,
     /// So many records were given up.
     given_up: u64,
+    /// How many one attempt may carry: fewer than failed together, where one of them alone was taken then.
+    most: usize,
+    /// The same before it failed, as long as none was taken since: it may take none at all.
+    before: Option<usize>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let (row, apart) = (BTreeSet::new(), BTreeMap::new());
+        let (delivered, before) = (None, None);
+        Self { failures: 0, well: 0, row, apart, delivered, given_up: 0, most: MOST_AT_ONCE, before }
+    }
 }
 
 /// How it went with those that fail by themselves.
@@ -94,6 +108,7 @@ impl Courier {
             unsent.iter().rev().for_each(|number| self.spool.put_back(*number));
             if let Some((why, after)) = later {
                 health.failed(&self.channel.name, &why, self.spool.len());
+                health.failed_together(entries.len());
                 host::child::pause(health.pause(after));
             }
             if let Err(error) = unkept {
@@ -105,8 +120,8 @@ impl Courier {
         }
     }
 
-    /// What is told next. After a failure that is one, then twice as many each time: where one is in the way, those before
-    /// it are not sent again with it for ever.
+    /// What is told next. After a failure that is one, then twice as many each time, up to fewer than failed: where one is in
+    /// the way, or the other side never takes so many, those before it are not sent again with it for ever.
     fn take(&self, health: &Health) -> Vec<(u64, Entry)> {
         let is_old = |notice: &Notice| is_old(&self.channel, notice, now());
         let mut taken = vec![self.spool.take(is_old)];
@@ -184,7 +199,12 @@ impl Health {
             complain(PROGRAM, format_args!("channel {name}: delivers again"));
         }
         self.failures = 0;
+        self.before = None;
         self.well = self.well.saturating_add(1);
+        if self.well >= TRIED_AGAIN_AFTER && self.most < MOST_AT_ONCE {
+            self.well = self.most;
+            self.most = self.most.saturating_mul(2).min(MOST_AT_ONCE);
+        }
         self.row.clear();
         self.apart.remove(lot);
         self.delivered = Some(Instant::now());
@@ -221,9 +241,19 @@ impl Health {
         self.well = 0;
     }
 
+    /// An attempt that carried so many failed: those that were taken of it nobody knows, and all come again.
+    fn failed_together(&mut self, count: usize) {
+        if count > 1 {
+            self.before.get_or_insert(self.most);
+            self.most = count / 2;
+        } else if let Some(before) = self.before.take() {
+            self.most = before;
+        }
+    }
+
     /// How many are told by one attempt, where that carries many.
     fn at_once(&self) -> usize {
-        self.well.saturating_add(1).min(MOST_AT_ONCE)
+        self.well.saturating_add(1).min(self.most)
     }
 
     /// How long to wait: as the service says, or longer each time.
@@ -271,6 +301,34 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_together_is_told_by_fewer_unless_none_is_taken_at_all() {
+        let mut health = Health::default();
+        let fails = |health: &mut Health, count: usize| {
+            health.failed("c", "why", 1);
+            health.failed_together(count);
+        };
+        let most = |health: &mut Health| {
+            let told = (0..7).map(|_| {
+                let count = health.at_once();
+                (0..count).for_each(|_| health.went_well("c", "#1"));
+                count
+            });
+            told.max().unwrap()
+        };
+        fails(&mut health, 16);
+        assert_eq!(health.at_once(), 1);
+        assert_eq!(most(&mut health), 8);
+        // It is away, and takes none: how many it takes was known before.
+        fails(&mut health, 8);
+        fails(&mut health, 1);
+        fails(&mut health, 1);
+        assert_eq!(most(&mut health), 8);
+        // In the end more are tried.
+        (0..TRIED_AGAIN_AFTER).for_each(|_| health.went_well("c", "#1"));
+        assert_eq!(health.at_once(), 16);
+    }
+
+    #[test]
     fn one_that_fails_is_given_up_only_after_a_day_in_which_others_were_delivered() {
         let begin = Instant::now();
         let day = |days: u32| begin + days * GIVEN_UP_AFTER + Duration::from_secs(1);
@@ -290,6 +348,7 @@ mod tests {
         health.went_well("c", "bob");
         assert!(health.row.is_empty() && !health.apart.contains_key("bob"));
     }
+
     /// Serves one connection, and hands over the numbers of the notices in it: of all that is sent, or of what comes before
     /// it closes in the middle.
     fn serve(server: &TcpListener, to_its_end: bool) -> Vec<u64> {
@@ -308,8 +367,68 @@ mod tests {
         numbers.collect()
     }
 
+    /// Serves one connection: takes the first `most` notices of it, one by one, and closes; their numbers, and whether there
+    /// was more.
+    fn serve_some(server: &TcpListener, most: usize) -> (Vec<u64>, bool) {
+        let (mut stream, _) = server.accept().unwrap();
+        let (mut numbers, mut frame) = (Vec::new(), Vec::new());
+        while numbers.len() < most {
+            let mut byte = [0];
+            if stream.read(&mut byte).unwrap() == 0 {
+                return (numbers, false);
+            }
+            frame.push(byte[0]);
+            let text = String::from_utf8_lossy(&frame);
+            let Some((length, rest)) = text.split_once(' ') else { continue };
+            if rest.len() == length.parse::<usize>().unwrap() {
+                let number = rest.split("number=\"").nth(1).unwrap().split('"').next().unwrap();
+                numbers.push(number.parse().unwrap());
+                frame.clear();
+            }
+        }
+        // Closed with something in it that was not read, it is reset.
+        let more = stream.peek(&mut [0]).unwrap() > 0;
+        (numbers, more)
+    }
+
+    #[test]
+    fn a_server_that_never_takes_many_gets_few_of_them_twice_and_none_is_lost() {
+        let (server, spool, _directory) = started(200);
+        let (mut taken, mut failed) = (Vec::new(), 0);
+        while taken.iter().collect::<BTreeSet<_>>().len() < 200 {
+            let (numbers, more) = serve_some(&server, 10);
+            taken.extend(numbers);
+            failed += usize::from(more);
+        }
+        assert_eq!(failed, 1, "it showed that once");
+        assert_eq!(taken.len(), 210);
+        let first: BTreeSet<u64> = taken.iter().copied().collect();
+        assert!(first.into_iter().eq(0..200));
+        while spool.len() > 0 {
+            host::child::pause(Duration::from_millis(5));
+        }
+    }
+
     #[test]
     fn many_go_over_one_connection_in_their_order_and_again_where_it_broke() {
+        let (server, spool, _directory) = started(200);
+        let mut taken = serve(&server, true);
+        assert_eq!(taken, [0]);
+        assert_eq!(serve(&server, false), [0; 0]);
+        let mut connections = 2;
+        while taken.len() < 200 {
+            taken.extend(serve(&server, true));
+            connections += 1;
+        }
+        assert!(taken.into_iter().eq(0..200), "none is lost, and none came twice");
+        assert!(connections < 15, "{connections}");
+        while spool.len() > 0 {
+            host::child::pause(Duration::from_millis(5));
+        }
+    }
+
+    /// A server, and a channel that tells it of so many.
+    fn started(count: u64) -> (TcpListener, Arc<Spool>, tempfile::TempDir) {
         let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = server.local_addr().unwrap().port();
         let directory = tempfile::tempdir().unwrap();
@@ -318,7 +437,7 @@ mod tests {
         );
         let config = Config::parse(Path::new("/etc/authkeys/notify.toml"), text.as_bytes()).unwrap();
         let spool = Arc::new(Spool::open(directory.path(), 1_000, 0).unwrap());
-        let numbers: Vec<u64> = (0..200).collect();
+        let numbers: Vec<u64> = (0..count).collect();
         for number in &numbers {
             let fields = [("number".to_string(), number.to_string())].into();
             let notice = Notice::One(One { id: format!("{number:016x}"), at: now().unix(), fields });
@@ -328,18 +447,6 @@ mod tests {
         spool.enqueue(&numbers);
         let (channel, people) = (config.channels[0].clone(), config.people.clone());
         Courier { channel, people, spool: Arc::clone(&spool) }.start().unwrap();
-        let mut taken = serve(&server, true);
-        assert_eq!(taken, [0]);
-        assert_eq!(serve(&server, false), [0; 0]);
-        let mut connections = 2;
-        while taken.len() < numbers.len() {
-            taken.extend(serve(&server, true));
-            connections += 1;
-        }
-        assert_eq!(taken, numbers, "none is lost, and none came twice");
-        assert!(connections < 15, "{connections}");
-        while spool.len() > 0 {
-            host::child::pause(Duration::from_millis(5));
-        }
+        (server, spool, directory)
     }
 }

@@ -160,7 +160,7 @@ impl Engine {
     fn sort(&mut self, lines: Vec<Line>, now: Timestamp) -> Vec<Outgoing> {
         let mut outgoing = Vec::new();
         for line in lines {
-            let Some(one) = self.understood(&line) else {
+            let Some(one) = understood(&self.config, &line) else {
                 self.count_unreadable(1, &line.directory);
                 continue;
             };
@@ -188,16 +188,6 @@ impl Engine {
             }
         }
         outgoing
-    }
-
-    /// A record; in the one file that only this program writes an event.
-    fn understood(&self, line: &Line) -> Option<One> {
-        let journal = event::journal(&self.config.state);
-        if Some(line.directory.as_path()) != journal.parent() {
-            return One::read(&line.text, &line.sender);
-        }
-        let person = self.config.events.as_ref().map_or(PERSON, |events| events.person.as_str());
-        event::read(&line.text, person)
     }
 
     /// Did it not come before, and is it not of a client of the VPN that was there a moment ago?
@@ -300,6 +290,16 @@ impl Engine {
     pub fn directories(&self, found: &[Found]) -> Vec<PathBuf> {
         directories(&self.config.files, found)
     }
+}
+
+/// A record; in the one file that only this program writes an event.
+pub fn understood(config: &Config, line: &Line) -> Option<One> {
+    let journal = event::journal(&config.state);
+    if Some(line.directory.as_path()) != journal.parent() {
+        return One::read(&line.text, &line.sender);
+    }
+    let person = config.events.as_ref().map_or(PERSON, |events| events.person.as_str());
+    event::read(&line.text, person)
 }
 
 /// The directory of what waits for a channel.

@@ -59,6 +59,13 @@ impl Failure {
         Self::Later(why.to_string(), None)
     }
 
+    /// What is in the way.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Later(why, _) | Self::Apart(why) | Self::Rest(_, why) | Self::Never(why) => why,
+        }
+    }
+
     /// This notice will not be.
     pub fn never(why: impl std::fmt::Display) -> Self {
         Self::Never(why.to_string())

@@ -42,8 +42,12 @@ impl Journal {
     pub fn add(&mut self, line: &[u8]) -> io::Result<()> {
         let mut length = self.file.metadata()?.len();
         if length >= LONG {
-            // Who follows the file knows it by its beginning, whatever its name.
-            fs::rename(&self.path, self.path.with_extension("jsonl.1"))?;
+            // Who follows the file knows it by its beginning, whatever its name. It has the new one already, where another
+            // could not be begun then.
+            match fs::rename(&self.path, self.path.with_extension("jsonl.1")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             self.file = begin(&self.path)?;
             length = 0;
         }
@@ -77,5 +81,10 @@ mod tests {
         journal.add(b"{4}\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{4}\n");
         assert_eq!(fs::metadata(path.with_extension("jsonl.1")).unwrap().len(), LONG);
+        // It was renamed, and another could not be begun: the next one is kept all the same.
+        journal.file.set_len(LONG).unwrap();
+        fs::rename(&path, path.with_extension("jsonl.1")).unwrap();
+        journal.add(b"{5}\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{5}\n");
     }
 }

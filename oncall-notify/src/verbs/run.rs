@@ -14,7 +14,7 @@ use crate::PROGRAM;
 use crate::channels::{message, recipient};
 use crate::config::Config;
 use crate::courier::Courier;
-use crate::engine::{Engine, make, takes};
+use crate::engine::{Engine, make, takes, understood};
 use crate::event::listen::Listener;
 use crate::event::{self, SOCKET};
 use crate::follow::Follower;
@@ -96,10 +96,13 @@ fn until(end: Option<i64>, now: Timestamp) -> Option<Duration> {
 
 /// What each channel would be told of what was not read yet; changes nothing. Without windows, which need time.
 pub fn dry(path: &Path) -> Said {
-    let config = match load(path) {
+    let mut config = match load(path) {
         Ok(config) => config,
         Err(said) => return said,
     };
+    if config.events.is_some() {
+        config.files.push(event::journal(&config.state));
+    }
     let positions = match State::load(&config.state) {
         Ok(state) => state.unwrap_or_default().positions,
         Err(problem) => return Said::failure(CANNOT_TELL, problem),
@@ -117,7 +120,7 @@ pub fn dry(path: &Path) -> Said {
                 }
             };
             more |= chunk.more;
-            let records = chunk.lines.iter().filter_map(|line| One::read(&line.text, &line.sender));
+            let records = chunk.lines.iter().filter_map(|line| understood(&config, line));
             for one in records.filter(|one| one.get("event") != "test").collect::<Vec<_>>() {
                 let told = told(&config, &one, &mut follower);
                 let room = MOST_SHOWN.saturating_sub(shown.len());
@@ -154,9 +157,38 @@ fn told(config: &Config, one: &One, follower: &mut Follower) -> Vec<String> {
                 let reader = message.reader.map(|reader| format!(" to {reader}")).unwrap_or_default();
                 format!("{}{reader}: {}", channel.name, message.text.replace('\n', "\n    "))
             }
-            Err(failure) => format!("{}: {failure:?}", channel.name),
+            Err(failure) => format!("{}: nobody is told: {}", channel.name, failure.why()),
         };
         all.push(text);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::event::journal::Journal;
+
+    #[test]
+    fn a_dry_run_shows_events_too_and_says_why_nobody_would_be_told() {
+        let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+        let (path, state) = (directory.path().join("notify.toml"), directory.path().join("state"));
+        let text = format!(
+            "files = ['{}/records']\nstate = '{}'\n[event]\nusers = ['root']\n\
+             [[channel]]\nname = 'log'\nfilter = \"event == 'vpn'\"\ngelf = {{ server = '127.0.0.1:1', transport = 'tcp' }}\n\
+             [[channel]]\nname = 'mail'\nfilter = \"event == 'vpn'\"\n\
+             mail = {{ from = 'oncall@example.com', to = 'person', sendmail = '/usr/sbin/sendmail' }}\n",
+            directory.path().display(),
+            state.display()
+        );
+        std::fs::write(&path, text).unwrap();
+        let event = Event::read(|name| (name == "common_name").then(|| "alice".to_string()));
+        let line = event.line("vpn1", "root (uid 0)", now());
+        Journal::open(&event::journal(&state)).unwrap().add(&line).unwrap();
+        let said = format!("{:?}", dry(&path));
+        assert!(said.contains("log: ") && said.contains("alice"), "{said}");
+        assert!(said.contains("mail: nobody is told: no mail address of `alice` is known"), "{said}");
+        assert!(said.contains("2 messages would be told"), "{said}");
+    }
 }

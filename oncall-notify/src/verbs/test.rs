@@ -7,7 +7,7 @@ use policy::{Timestamp, Verdict};
 use record::{Effect, Phase, Record, Token};
 
 use super::load;
-use crate::channels::{Attempts, Failure};
+use crate::channels::Attempts;
 use crate::notice::{Notice, One};
 use crate::spool::Entry;
 
@@ -31,9 +31,7 @@ pub fn run(path: &Path, name: &str, person: Option<&str>, now: Timestamp) -> Sai
     let outcome = Attempts::default().deliver(channel, &config.people, &[entry]).pop();
     match outcome.unwrap_or(Ok(())) {
         Ok(()) => Said::text(format!("channel {name}: delivered notice {id}")),
-        Err(Failure::Later(why, _) | Failure::Apart(why) | Failure::Rest(_, why) | Failure::Never(why)) => {
-            Said::failure(1, format_args!("channel {name}: not delivered: {why}"))
-        }
+        Err(failure) => Said::failure(1, format_args!("channel {name}: not delivered: {}", failure.why())),
     }
 }
 
