@@ -93,7 +93,7 @@ impl Current {
 }
 
 /// The head in `document`; else why it does not count, and which fleet it says it is of.
-fn judge(
+pub fn judge(
     document: &[u8],
     id: &str,
     signers: &Signers,

@@ -10,13 +10,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ::store::roster;
-use fleet::{FleetShift, Head, LARGEST_OBJECT, ScheduleShifts};
+use fleet::Head;
 use policy::revocations::{Revocations, Subject};
-use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Span, Timestamp};
+use policy::{Principal, Roster, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use trust::Owner;
 
-use crate::objects::{Objects, ObjectsError};
+use crate::objects::ObjectsError;
 
 /// The form of the note.
 const FORM: u32 = 1;
@@ -42,8 +42,8 @@ struct Note {
 /// The rota of a publication, as sinks take it.
 #[derive(Debug)]
 pub struct Handed {
-    /// Who is on call.
-    pub roster: Roster,
+    /// Who is on call; or why that cannot be read.
+    pub roster: Result<Roster, String>,
     /// Whom the fleet has revoked.
     pub revoked: Vec<Principal>,
     /// The publication since which this collector is the one who publishes.
@@ -113,57 +113,29 @@ pub fn take_back(directory: &Path) {
 /// # Errors
 /// Why there is nothing.
 pub fn take(directory: &Path, patience: Span, now: Timestamp) -> Result<Handed, NotHanded> {
-    let unread = |problem: String| NotHanded::Unread(problem);
-    let text = match trust::read(&note(directory), Owner::Service, LARGEST) {
-        Err(refusal) if refusal.is_missing() => return Err(NotHanded::NoTurn),
-        text => text.map_err(|refusal| unread(refusal.to_string()))?,
-    };
-    let said: Note = serde_json::from_slice(&text)
-        .ok()
-        .filter(|note: &Note| note.form == FORM)
-        .ok_or_else(|| unread(format!("{}: not understood; publish anew", note(directory).display())))?;
+    let said = said(directory)?;
     let age = now.since(Timestamp::from_unix(said.issued));
     if age > patience {
         return Err(NotHanded::Old(age));
     }
-    let roster = roster::read(&rota(directory), now).map_err(|error| unread(error.to_string()))?;
+    let roster = roster::read(&rota(directory), now).map_err(|error| error.to_string());
     let revoked = said.revoked.iter().filter_map(|name| Principal::new(name).ok()).collect();
     Ok(Handed { roster, revoked, turn: Some(said.turn).filter(|turn| *turn > 0) })
 }
 
-/// The rota that `head` names; `own` says who may ever become root, and what of it this host learned late.
-///
-/// # Errors
-/// An object of it cannot be read.
-pub fn roster_of(objects: &Objects<'_>, head: &Head, own: Option<&Roster>) -> Result<Roster, ObjectsError> {
-    let (mut schedules, mut shifts) = (Vec::new(), Vec::new());
-    if let (Some(part), Some(read)) = (&head.rota, head.rota_read) {
-        for (number, one) in objects.index(part)?.schedules().iter().enumerate() {
-            let one = one.resolve(read);
-            let bytes = objects.read(&one.shifts.object, LARGEST_OBJECT)?;
-            let read = ScheduleShifts::parse(&bytes).map_err(ObjectsError::Form)?;
-            shifts.extend(read.shifts().iter().map(|shift: &FleetShift| Shift {
-                schedule: number,
-                principal: shift.principal.clone(),
-                level: shift.level,
-                window: shift.window,
-            }));
-            schedules.push(Schedule {
-                reference: ScheduleRef { source: one.source, id: one.id },
-                provider_id: one.provider_id,
-                name: one.name,
-                // Another collector's clock may be ahead: what it read is no newer than what is published here.
-                synced: one.read.min(head.issued),
-                horizon: one.horizon,
-            });
-        }
-    }
-    Ok(Roster {
-        published: head.issued,
-        floor: head.issued,
-        schedules,
-        shifts: shifts.into(),
-        late: own.map(|own| own.late.clone()).unwrap_or_default(),
-        eligible: own.map(|own| own.eligible.clone()).unwrap_or_default(),
-    })
+/// What the note says.
+fn said(directory: &Path) -> Result<Note, NotHanded> {
+    let path = note(directory);
+    let text = match trust::read(&path, Owner::Service, LARGEST) {
+        Err(refusal) if refusal.is_missing() => return Err(NotHanded::NoTurn),
+        text => text.map_err(|refusal| NotHanded::Unread(refusal.to_string()))?,
+    };
+    let said = serde_json::from_slice(&text).ok().filter(|note: &Note| note.form == FORM);
+    said.ok_or_else(|| NotHanded::Unread(format!("{}: not understood; publish anew", path.display())))
+}
+
+/// The rota of the publication `sequence`, with what of it is late, if that is what was handed over last.
+pub fn last(directory: &Path, sequence: u64, now: Timestamp) -> Option<Roster> {
+    said(directory).ok().filter(|said| said.sequence == sequence)?;
+    roster::read(&rota(directory), now).ok()
 }

@@ -18,6 +18,7 @@ mod signing;
 mod sinks;
 mod stores;
 mod sweep;
+mod told;
 mod turn;
 mod upload;
 mod verbs;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use fleet::people::{BuildError, FleetPerson, MOST_KEYS, Node, WalkError, build, difference};
+use fleet::people::{BuildError, Difference, FleetPerson, MOST_KEYS, Node, WalkError, build, difference};
 use fleet::{Digest, Head, LARGEST_INDEX, LARGEST_OBJECT, ObjectError, ObjectRef, Part, RotaIndex};
 use mirror::ObjectProblem;
 use policy::revocations::RevocationsError;
@@ -183,12 +183,29 @@ impl<'a> Objects<'a> {
     /// # Errors
     /// A page of it cannot be read.
     pub fn tree(&self, root: &Part) -> Result<Vec<Part>, ObjectsError> {
+        let found = self.nodes(root)?;
+        Ok(found.pages.iter().chain(&found.buckets).map(|node| node.part).collect())
+    }
+
+    fn nodes(&self, root: &Part) -> Result<Difference, ObjectsError> {
         let read = |node: &Node| self.read(&node.part.object, LARGEST_OBJECT).map(Some);
-        let found = difference(root, None, read).map_err(|error| match error {
+        difference(root, None, read).map_err(|error| match error {
             WalkError::Read(error) => error,
             other => ObjectsError::Tree(other.to_string()),
-        })?;
-        Ok(found.pages.iter().chain(&found.buckets).map(|node| node.part).collect())
+        })
+    }
+
+    /// Everybody in the tree of people at `root`.
+    ///
+    /// # Errors
+    /// Some of it cannot be read.
+    pub fn people(&self, root: &Part) -> Result<Vec<FleetPerson>, ObjectsError> {
+        let mut people = Vec::new();
+        for node in &self.nodes(root)?.buckets {
+            let bytes = self.read(&node.part.object, LARGEST_OBJECT)?;
+            people.extend(node.bucket(&bytes).map_err(ObjectsError::Form)?.into_people());
+        }
+        Ok(people)
     }
 
     /// Everything that a head names, itself or by what it names.

@@ -22,7 +22,7 @@ use crate::current::{Current, CurrentError, Signed};
 use crate::draft::{Draft, Sources};
 use crate::handed;
 use crate::hear;
-use crate::local::{Local, LocalError};
+use crate::local::{Local, LocalError, Memory};
 use crate::objects::{Objects, ObjectsError};
 use crate::orders::{self, Orders};
 use crate::own::{Own, Stamps};
@@ -30,6 +30,7 @@ use crate::pack::pack;
 use crate::signing::{Signing, SigningError};
 use crate::stores::{self, Access, HEAD, Store, StoreError, past};
 use crate::sweep;
+use crate::told::Telling;
 use crate::turn::{ClockError, Last, Turn, Why, judge_clock, turn};
 use crate::upload::{MANY, upload};
 
@@ -307,24 +308,46 @@ impl Session<'_> {
         if uptime().after(&started).is_none_or(|elapsed| elapsed > SOON) {
             return Ok(Round::Outrun);
         }
+        // Before it is done: it may be done without an answer, and is this collector's own to the next round. Where it is not
+        // done the last one is another's still, and the next turn another one.
+        memory.turn = memory.turn.filter(|_| why == Why::Own).or(Some(mark.sequence));
+        self.local.remember(&Memory { turn: memory.turn, ..self.local.memory() })?;
         if !self.store.put_if(HEAD, document.as_bytes(), current.version.as_ref())? {
             return Ok(Round::Outrun);
         }
         self.local.keep_mark(&mark)?;
         memory.built = draft.built;
-        memory.turn = memory.turn.filter(|_| why == Why::Own).or(Some(mark.sequence));
         self.local.remember(&memory)?;
         let is_new = last.is_none_or(|last| !says_the_same(&last.head, &draft.head));
         if is_new {
             self.store.put(&past(mark.sequence), document.as_bytes())?;
         }
-        let Draft { head, revoked, schedules, mut problems, notes, .. } = draft;
-        let roster = || handed::roster_of(&objects, &head, own.roster.as_ref());
-        if let Err(problem) = handed::give(&self.config.turn, (&head, memory.turn), &revoked, roster) {
-            problems.push(format!("sinks are not told: {problem}"));
-        }
+        self.hand_over(&mut draft, memory.turn, (&own, last, &objects));
+        let Draft { head, revoked, schedules, problems, notes, .. } = draft;
         let published = Published { head, why, schedules, revoked, written, is_new, problems, notes };
         Ok(Round::Published(Box::new(published), own.stamps))
+    }
+
+    /// Gives the sinks of this host what was published after `last`, in a turn since `turn`.
+    fn hand_over(
+        &self,
+        draft: &mut Draft,
+        turn: Option<u64>,
+        (own, last, objects): (&Own, Option<&Signed>, &Objects<'_>),
+    ) {
+        let telling = Telling {
+            store: &*self.store,
+            objects,
+            fleet: &self.config.fleet,
+            signers: &self.signing.signers,
+            directory: &self.config.turn,
+            own,
+        };
+        let Draft { head, revoked, problems, notes, .. } = draft;
+        let roster = || telling.roster(head, last, notes);
+        if let Err(problem) = handed::give(&self.config.turn, (head, turn), revoked, roster) {
+            problems.push(format!("sinks are not told: {problem}"));
+        }
     }
 
     /// Whoever is revoked in a head that cannot be built upon must not be let in again by a list that never had them.
@@ -429,21 +452,4 @@ fn says_the_same(one: &Head, other: &Head) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sequence_grows_and_one_from_the_future_is_not_followed() {
-        let at = Timestamp::from_unix(1_000);
-        for (before, expected) in [
-            (None, 1_000_000),
-            (Some(5), 1_000_000),
-            (Some(1_000_000), 1_000_001),
-            (Some(1_119_998), 1_119_999),
-            (Some(1_120_000), 1_000_000),
-            (Some(u64::MAX), 1_000_000),
-        ] {
-            assert_eq!(sequence(before, at), expected, "{before:?}");
-        }
-    }
-}
+mod tests;

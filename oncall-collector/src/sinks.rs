@@ -25,7 +25,7 @@ use policy::{Principal, Span, Timestamp};
 
 pub use config::{Kind, Sink, SinksConfig};
 pub use memory::Memory;
-pub use rota::{Rota, RotaError};
+pub use rota::{OnCall, Rota, RotaError};
 
 /// Within so long one sink has an end.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -102,65 +102,39 @@ pub fn run(
     apply: Apply,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let done = Memory::read(state, &sink.name).and_then(|mut memory| {
-        let done = bring_up_to_date(sink, (rota, syncs), state, (at, apply), &mut memory, &mut outcome);
-        if let Err(Failure { after: Some(after), .. }) = &done {
-            memory.not_before = Some(at.plus((*after).min(LONGEST_REST)).unix());
+    let nobody = BTreeSet::new();
+    let work = Work { sink, wanted: &nobody, before: None, rota, syncs, at, apply, state, changes: 0 };
+    let done = match Memory::read(state, &sink.name) {
+        Ok(mut memory) => {
+            let done = bring_up_to_date(&work, &mut memory, &mut outcome);
+            if let Err(Failure { after: Some(after), .. }) = &done {
+                memory.not_before = Some(at.plus((*after).min(LONGEST_REST)).unix());
+            }
+            done.and(work.keep(&memory))
         }
-        let kept = if apply == Apply::Write { memory.keep(state, &sink.name) } else { Ok(()) };
-        done.and(kept)
-    });
+        Err(problem) => work.barred(problem, &mut Memory::default(), &mut outcome),
+    };
     if let Err(failure) = done {
         outcome.alerts.push(failure.why);
     }
     outcome
 }
 
-fn bring_up_to_date(
-    sink: &Sink,
-    (rota, syncs): (&Rota, &host::Config),
-    state: &Path,
-    (at, apply): (Timestamp, Apply),
-    memory: &mut Memory,
-    outcome: &mut Outcome,
-) -> Result<(), Failure> {
-    if let Some(until) = memory.not_before.map(Timestamp::from_unix).filter(|until| at < *until) {
-        // A clock that was set back does not silence it for longer than it was asked to.
-        if until.since(at) <= LONGEST_REST {
-            return Err(Failure::new(format_args!("it is left alone until {until}, as it asked")));
-        }
-    }
-    memory.not_before = None;
-    if let Some(why) = unseen(sink, rota, syncs) {
-        return Err(Failure::new(format_args!("nobody is given a right by what it says: {why}")));
-    }
-    let on_call = rota.on_call(sink, &syncs.oncall, at).map_err(Failure::new)?;
-    outcome.notes.extend(on_call.left_out);
-    memory.forget_old(rota.turn, at);
-    let before = memory.people();
-    let wanted = if on_call.people.is_empty() {
-        let since = *memory.empty_since.get_or_insert(at.unix());
-        let empty = at.since(Timestamp::from_unix(since));
-        if empty < sink.hold_max {
-            let until = Timestamp::from_unix(since).plus(sink.hold_max);
-            let Some(held) = before.clone() else {
-                outcome.notes.push(format!("nobody is on call: nothing is changed until {until}"));
-                return Ok(());
-            };
-            outcome.notes.push(format!("nobody is on call: the last ones are held until {until}"));
-            // Whoever has lost the right itself is held by nothing.
-            held.into_iter().filter(|person| rota.allows(sink, person)).collect()
-        } else {
-            outcome.alerts.push(format!("nobody is on call for {empty}; see `hold_max` and the rota"));
-            BTreeSet::new()
-        }
-    } else {
-        memory.empty_since = None;
-        on_call.people
+/// `work` knows nobody who is wanted, and nobody of before.
+fn bring_up_to_date(work: &Work<'_>, memory: &mut Memory, outcome: &mut Outcome) -> Result<(), Failure> {
+    rest(memory, work.at)?;
+    let on_call = match on_call(work) {
+        Ok(on_call) => on_call,
+        Err(problem) => return work.barred(problem, memory, outcome),
     };
-    let changes = memory.changes;
-    let work = Work { sink, wanted: &wanted, before, rota, syncs, at, apply, state, changes };
-    match &sink.kind {
+    outcome.notes.extend(on_call.left_out);
+    memory.forget_old(work.rota.turn, work.at);
+    let (before, changes) = (memory.people(), memory.changes);
+    let Some(wanted) = shown(work, on_call.people, memory, outcome) else {
+        return work.bar(memory, outcome);
+    };
+    let work = Work { wanted: &wanted, before, changes, ..*work };
+    match &work.sink.kind {
         Kind::Group(group) => group::write(group, &work, memory, outcome)?,
         Kind::Topic(topic) => slack::topic(topic, &work, memory, outcome)?,
         Kind::Message(message) => slack::message(message, &work, outcome)?,
@@ -171,6 +145,55 @@ fn bring_up_to_date(
     memory.changes = changes.saturating_add(u64::from(work.is_change()));
     memory.last = Some(wanted.iter().map(|person| person.as_str().to_string()).collect());
     Ok(())
+}
+
+/// Is the service to be left alone still?
+fn rest(memory: &mut Memory, at: Timestamp) -> Result<(), Failure> {
+    if let Some(until) = memory.not_before.map(Timestamp::from_unix).filter(|until| at < *until) {
+        // A clock that was set back does not silence it for longer than it was asked to.
+        if until.since(at) <= LONGEST_REST {
+            return Err(Failure::new(format_args!("it is left alone until {until}, as it asked")));
+        }
+    }
+    memory.not_before = None;
+    Ok(())
+}
+
+/// Who is on call, by sources that count here.
+fn on_call(work: &Work<'_>) -> Result<OnCall, Failure> {
+    let Work { sink, rota, syncs, at, .. } = *work;
+    if let Some(why) = unseen(sink, rota, syncs) {
+        return Err(Failure::new(format_args!("nobody is given a right by what it says: {why}")));
+    }
+    rota.on_call(sink, &syncs.oncall, at).map_err(Failure::new)
+}
+
+/// Who is to be shown, where these are on call: where nobody is, the last ones for a while; `None`: whoever is there.
+fn shown(
+    work: &Work<'_>,
+    on_call: BTreeSet<Principal>,
+    memory: &mut Memory,
+    outcome: &mut Outcome,
+) -> Option<BTreeSet<Principal>> {
+    let Work { sink, at, .. } = *work;
+    if !on_call.is_empty() {
+        memory.empty_since = None;
+        return Some(on_call);
+    }
+    let since = *memory.empty_since.get_or_insert(at.unix());
+    let empty = at.since(Timestamp::from_unix(since));
+    if empty >= sink.hold_max {
+        outcome.alerts.push(format!("nobody is on call for {empty}; see `hold_max` and the rota"));
+        return Some(BTreeSet::new());
+    }
+    let until = Timestamp::from_unix(since).plus(sink.hold_max);
+    let Some(held) = memory.people() else {
+        outcome.notes.push(format!("nobody is on call: nothing is changed until {until}"));
+        return None;
+    };
+    outcome.notes.push(format!("nobody is on call: the last ones are held until {until}"));
+    // Whoever has lost the right itself is held by nothing.
+    Some(held.into_iter().filter(|person| work.rota.allows(sink, person)).collect())
 }
 
 /// Why a sink that gives rights does not go by a source of its schedules.
@@ -185,6 +208,22 @@ fn unseen(sink: &Sink, rota: &Rota, syncs: &host::Config) -> Option<String> {
 }
 
 impl Work<'_> {
+    /// Takes out who may not have the right any more, whoever is on call, and leaves all others.
+    fn bar(&self, memory: &mut Memory, outcome: &mut Outcome) -> Result<(), Failure> {
+        match &self.sink.kind {
+            Kind::Group(group) => group::bar(group, self, memory, outcome),
+            Kind::Gitlab(gitlab) => gitlab::bar(gitlab, self, memory, outcome),
+            Kind::Topic(_) | Kind::Message(_) | Kind::Gelf(_) | Kind::Webhook(_) => Ok(()),
+        }
+    }
+
+    /// The same where a problem keeps all else from being done.
+    fn barred(&self, problem: Failure, memory: &mut Memory, outcome: &mut Outcome) -> Result<(), Failure> {
+        let Err(failure) = self.bar(memory, outcome) else { return Err(problem) };
+        outcome.alerts.push(failure.why);
+        Err(Failure { after: problem.after.or(failure.after), ..problem })
+    }
+
     /// Did somebody come or go since the last run? Not on the first one, which only sees what there is.
     fn is_change(&self) -> bool {
         self.before.as_ref().is_some_and(|before| before != self.wanted)

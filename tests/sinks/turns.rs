@@ -53,6 +53,12 @@ fn what_a_collector_saw_before_its_turn_is_not_what_was_just_before() {
     let said = at(&suite, 0, &two);
     assert!(said.contains("nobody is on call: nothing is changed until"), "{said}");
     assert_eq!(members(), ["robot", "carol"]);
+    // But for who is revoked: they go at once, whoever put them there.
+    host.must("oncall-cache revoke carol --reason lost");
+    assert!(at(&suite, 0, &format!("{two} --dry-run")).contains("would remove carol, who is revoked"));
+    assert!(at(&suite, 0, &two).contains("removed carol, who is revoked or not eligible any more"));
+    assert_eq!(members(), ["robot"]);
+    host.must("oncall-cache unrevoke carol");
     // Within its turn it remembers, also after a restart of the machine, which takes what was handed over.
     on_call_now(&suite, &["alice"]);
     publish(second);
@@ -115,4 +121,52 @@ fn a_late_shift_gives_a_right_once_it_is_known_for_long_enough() {
     suite.host.must(&format!("sed -i \"s/^late = 'claim'/late = 'flag'/\" {config}"));
     at(&suite, 0, "");
     assert_eq!(on_call(&slapd), ["carol"]);
+}
+
+#[test]
+fn who_is_revoked_goes_at_the_next_run_whatever_is_not_known() {
+    let suite = Suite::start();
+    let slapd = with_slapd(&suite);
+    let host = &suite.host;
+    sink(&suite, Slapd::WRITER, &format!("group = '{GROUP}'\nplaceholder = '{NOBODY}'"));
+    let alice = format!("uid=alice,{}", Slapd::BASE);
+    let is_member = || slapd.values(GROUP, "member").contains(&alice);
+    let memory = "/var/lib/oncall-sink/group.json";
+    let eligible = |how: &str| {
+        slapd.modify(&format!(
+            "dn: {}\nchangetype: modify\n{how}: member\nmember: {alice}\n",
+            Slapd::GROUP_DN
+        ));
+    };
+    for (ahead, code, why, breaks, mends) in [
+        (400 * HOUR, 1, "cannot tell who is on call", "true", "true"),
+        (
+            0,
+            1,
+            "roster.db",
+            "mv /var/lib/oncall-cache/roster.db /run/kept",
+            "mv /run/kept /var/lib/oncall-cache/roster.db",
+        ),
+        (0, 1, "not understood", "cp -p MEMORY /run/kept && echo x >MEMORY", "cp -p /run/kept MEMORY"),
+        // Nobody knows that she was put in, and nobody is on call.
+        (4 * HOUR, 0, "nobody is on call", "rm MEMORY", "true"),
+    ] {
+        at(&suite, 0, "");
+        assert!(is_member(), "{why}");
+        host.must(&breaks.replace("MEMORY", memory));
+        run(&suite, ahead, "");
+        assert!(is_member(), "{why}: she stays as long as it is not known");
+        // Whether she is eligible still or not.
+        eligible("delete");
+        host.must("oncall-cache revoke alice --reason lost");
+        let output = run(&suite, ahead, "");
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        let said = text(&output);
+        assert!(said.contains(why) && said.contains(&format!("removed {alice}, who is revoked")), "{said}");
+        assert!(!is_member(), "{why}");
+        assert_eq!(slapd.values(GROUP, "member").len(), 2, "all others stay");
+        host.must("oncall-cache unrevoke alice");
+        eligible("add");
+        host.must(&mends.replace("MEMORY", memory));
+    }
 }

@@ -200,6 +200,18 @@ pub fn find(ldap: &Ldap, name: &str, resting: &[String], limit: Duration) -> Res
     Ok(Found { entries: answer.news.into_entries(), silent: answer.silent })
 }
 
+/// Where the people of these names are, eligible or not, by DN.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn dns_of(ldap: &Ldap, names: &[&str], deadline: Deadline) -> Result<Vec<String>, DirectoryError> {
+    let user = &ldap.attributes.user;
+    let one = |name: &&str| format!("({user}={})", ldap3::ldap_escape(*name));
+    let filter = format!("(&{}(|{}))", ldap.filter, names.iter().map(one).collect::<String>());
+    let answer = question(ldap, &[], deadline, Question::Person(&filter))?;
+    Ok(answer.news.into_entries().into_iter().map(|entry| entry.dn).collect())
+}
+
 /// What is asked of a server.
 #[derive(Clone, Copy)]
 enum Question<'a> {

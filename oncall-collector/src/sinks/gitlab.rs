@@ -28,6 +28,9 @@ struct User {
     id: u64,
     username: String,
     state: String,
+    /// Nobody, but a program: only of one user by number.
+    #[serde(default)]
+    bot: bool,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +38,9 @@ struct Member {
     id: u64,
     username: String,
     access_level: u32,
+    /// Since when they are a member: another time, if somebody has removed and added them meanwhile.
+    #[serde(default)]
+    created_at: Option<String>,
     /// Who made them a member, if GitLab still knows.
     #[serde(default)]
     created_by: Option<Creator>,
@@ -48,8 +54,13 @@ struct Member {
 
 #[derive(Deserialize)]
 struct Creator {
+    #[serde(default)]
+    id: Option<u64>,
     username: String,
 }
+
+/// Whom we added, by number, and since when they are members; nothing, before that was read.
+type Ours = BTreeMap<u64, Option<String>>;
 
 fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Value::deserialize(deserializer).map(|_| true)
@@ -64,6 +75,10 @@ struct Found<'a> {
     members: Vec<Member>,
     /// Those on call who are users there.
     wanted: BTreeMap<u64, String>,
+    /// Whom we have added.
+    ours: Ours,
+    /// Whom somebody in `added_by` has.
+    named: BTreeSet<u64>,
 }
 
 /// Makes the people on call members, and no longer those whom we added and who are not.
@@ -73,46 +88,103 @@ pub fn write(
     memory: &mut Memory,
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
-    let token = secret(&gitlab.token_file, "token_file")?;
-    let client = client(&gitlab.service, &[(TOKEN, token.expose())])?;
-    let path = format!("/api/v4/groups/{}/members", gitlab.group.replace('/', "%2F"));
-    let members = members(&client, &path)?;
-    let wanted = users(&client, gitlab, work, outcome)?;
-    let found = Found { client, path, gitlab, members, wanted };
-    let placed: BTreeSet<u64> = memory.placed.iter().filter_map(|id| id.parse().ok()).collect();
-    let ours = found.members.iter().filter(|member| found.is_ours(member, &placed));
-    let mut ours: BTreeSet<u64> = ours.map(|member| member.id).collect();
+    let mut found = Found::read(gitlab, memory)?;
     if work.before.is_none() {
-        outcome.notes.extend(found.others(&ours));
+        outcome.notes.extend(found.others());
     }
-    found.add(work, (&mut ours, &mut *memory), outcome)?;
-    found.remove(work, &mut ours, outcome)?;
-    remember(&ours, memory);
-    Ok(())
+    let added = users(&found.client, gitlab, work, outcome).and_then(|wanted| {
+        found.wanted = wanted;
+        found.add(work, memory, outcome)
+    });
+    let done = match added {
+        Ok(()) => found.remove(work, (outcome, ""), |found, member| !found.wanted.contains_key(&member.id)),
+        Err(problem) => found.remove_barred(work, outcome).and(Err(problem)),
+    };
+    remember(&found.ours, memory);
+    done
 }
 
-impl Found<'_> {
-    /// Did a sink add them? Who left, or was given more, or comes from elsewhere now, is nobody of ours any more.
-    fn is_ours(&self, member: &Member, placed: &BTreeSet<u64>) -> bool {
-        let added = member.access_level == self.gitlab.access_level && self.is_added_for_us(member);
-        (added || placed.contains(&member.id))
-            && member.access_level < MAINTAINER
-            && member.group_saml_identity.is_none()
-            && !member.r#override
+/// Takes out whom we added and who may not be in it any more, whoever is on call; all others stay.
+pub fn bar(
+    gitlab: &Gitlab,
+    work: &Work<'_>,
+    memory: &mut Memory,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    let mut found = Found::read(gitlab, memory)?;
+    let done = found.remove_barred(work, outcome);
+    remember(&found.ours, memory);
+    done
+}
+
+impl<'a> Found<'a> {
+    fn read(gitlab: &'a Gitlab, memory: &Memory) -> Result<Self, Failure> {
+        let token = secret(&gitlab.token_file, "token_file")?;
+        let client = client(&gitlab.service, &[(TOKEN, token.expose())])?;
+        let path = format!("/api/v4/groups/{}/members", gitlab.group.replace('/', "%2F"));
+        let members = members(&client, &path)?;
+        let (wanted, ours, named) = (BTreeMap::new(), Ours::new(), BTreeSet::new());
+        let mut found = Self { client, path, gitlab, members, wanted, ours, named };
+        found.sort(&placed(memory))?;
+        Ok(found)
+    }
+
+    /// Whom a sink has added. Who left, or was given more, or comes from elsewhere now, is nobody of ours any more.
+    fn sort(&mut self, placed: &Ours) -> Result<(), Failure> {
+        let (mut ours, mut named, mut us) = (Ours::new(), BTreeSet::new(), None);
+        let may_be = |one: &&Member| {
+            one.access_level < MAINTAINER && one.group_saml_identity.is_none() && !one.r#override
+        };
+        for member in self.members.iter().filter(may_be) {
+            if self.is_placed(member, placed, &mut us)? {
+                ours.insert(member.id, member.created_at.clone());
+            } else if self.is_added_for_us(member) {
+                named.insert(member.id);
+            }
+        }
+        (self.ours, self.named) = (ours, named);
+        Ok(())
+    }
+
+    fn is_ours(&self, id: u64) -> bool {
+        self.ours.contains_key(&id) || self.named.contains(&id)
+    }
+
+    /// Is it the membership that we made? Somebody else's is another one, also where it is of the same user. `us`: our own
+    /// number, once it was asked.
+    fn is_placed(&self, member: &Member, placed: &Ours, us: &mut Option<u64>) -> Result<bool, Failure> {
+        let Some(since) = placed.get(&member.id) else { return Ok(false) };
+        if let (Some(since), Some(now)) = (since, &member.created_at) {
+            return Ok(since == now);
+        }
+        // The run that added them has not read that: it is told by who did it, as far as GitLab knows.
+        let Some(by) = member.created_by.as_ref().and_then(|by| by.id) else { return Ok(true) };
+        let us = match *us {
+            Some(us) => us,
+            None => *us.insert(read::<User>(&self.client.get("/api/v4/user", &[])?)?.id),
+        };
+        Ok(by == us)
     }
 
     fn is_added_for_us(&self, member: &Member) -> bool {
         let is_named =
             |by: &Creator| self.gitlab.added_by.iter().any(|name| name.eq_ignore_ascii_case(&by.username));
-        member.created_by.as_ref().is_some_and(is_named)
+        member.access_level == self.gitlab.access_level && member.created_by.as_ref().is_some_and(is_named)
+    }
+
+    /// Is it a program? A user of a token, or a service account, is never on call.
+    fn is_robot(&self, id: u64) -> Result<bool, Failure> {
+        let reply = self.client.get(&format!("/api/v4/users/{id}"), &[])?;
+        if reply.status == 404 { Ok(false) } else { read(&reply).map(|user: User| user.bot) }
     }
 
     /// Members who may be there by a rota as well, and stay, as those who added them are not named: another collector, or
     /// what wrote the group before.
-    fn others(&self, ours: &BTreeSet<u64>) -> Vec<String> {
+    fn others(&self) -> Vec<String> {
         let mut by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let level = self.gitlab.access_level;
-        for member in self.members.iter().filter(|one| one.access_level == level && !ours.contains(&one.id)) {
+        let is_other = |one: &&Member| one.access_level == level && !self.is_ours(one.id);
+        for member in self.members.iter().filter(is_other) {
             if let Some(creator) = &member.created_by {
                 by.entry(&creator.username).or_default().push(&member.username);
             }
@@ -128,20 +200,25 @@ impl Found<'_> {
         by.into_iter().map(line).collect()
     }
 
-    /// Adds who is missing. Whom GitLab does not take is left out, as long as it takes somebody.
-    fn add(
-        &self,
-        work: &Work<'_>,
-        (ours, memory): (&mut BTreeSet<u64>, &mut Memory),
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
+    /// Adds who is missing. Whom GitLab does not take is left out, as long as somebody on call is a member of the group itself:
+    /// others count for no rule that asks the group.
+    fn add(&mut self, work: &Work<'_>, memory: &mut Memory, outcome: &mut Outcome) -> Result<(), Failure> {
         let mut refused = None;
         let mut stand = self.members.iter().filter(|member| self.wanted.contains_key(&member.id)).count();
         let is_missing = |id: &u64| !self.members.iter().any(|member| member.id == *id);
-        for (id, name) in self.wanted.iter().filter(|(id, _)| is_missing(id)) {
-            if self.inherited(*id)? > self.gitlab.access_level {
-                stand += 1;
-                outcome.notes.push(format!(
+        let missing: Vec<(u64, String)> = self
+            .wanted
+            .iter()
+            .filter(|(id, _)| is_missing(id))
+            .map(|(id, name)| (*id, name.clone()))
+            .collect();
+        for (id, name) in missing {
+            let mut leave_out = |why: String| {
+                outcome.notes.push(why.clone());
+                refused = Some(why);
+            };
+            if self.inherited(id)? > self.gitlab.access_level {
+                leave_out(format!(
                     "{name} is a member by another group, with more than `access_level`: GitLab adds nobody with less"
                 ));
                 continue;
@@ -152,25 +229,22 @@ impl Found<'_> {
                 continue;
             }
             // Before it is done: a run that ends in between must not leave them there for ever.
-            ours.insert(*id);
-            remember(ours, memory);
+            self.ours.insert(id, None);
+            remember(&self.ours, memory);
             work.keep(memory)?;
-            match self.add_one(*id)? {
+            match self.add_one(id)? {
                 Added::Done => outcome.changes.push(format!("added {name}")),
-                Added::Already => _ = ours.remove(id),
+                Added::Already => _ = self.ours.remove(&id),
                 Added::Refused(status) => {
-                    ours.remove(id);
-                    let line = format!(
+                    self.ours.remove(&id);
+                    leave_out(format!(
                         "{name} is on call, and GitLab does not add them (status {status}): left out"
-                    );
-                    outcome.notes.push(line.clone());
-                    refused = Some(line);
+                    ));
                     continue;
                 }
             }
             stand += 1;
         }
-        remember(ours, memory);
         match refused.filter(|_| stand == 0) {
             Some(why) => Err(Failure::new(format_args!("the group stays as it is: {why}"))),
             None => Ok(()),
@@ -194,22 +268,44 @@ impl Found<'_> {
         }
     }
 
+    /// Those who have lost the right itself. Where it is not known who is eligible, these are the revoked.
+    fn remove_barred(&mut self, work: &Work<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+        let rota = work.rota;
+        let name = |person: &Principal| name_of(self.gitlab, person).to_ascii_lowercase();
+        let revoked: BTreeSet<String> = rota.revoked.iter().map(name).collect();
+        let eligible: BTreeSet<String> =
+            rota.roster.eligible.keys().filter(|person| !rota.bars(person)).map(name).collect();
+        let knows = rota.unread.is_none() && !eligible.is_empty();
+        self.remove(work, (outcome, ", who is revoked or not eligible any more"), |_, member| {
+            let name = member.username.to_ascii_lowercase();
+            revoked.contains(&name) || (knows && !eligible.contains(&name))
+        })
+    }
+
+    /// Removes those of ours for whom `is_gone`, but no robots that somebody in `added_by` has added.
     fn remove(
-        &self,
+        &mut self,
         work: &Work<'_>,
-        ours: &mut BTreeSet<u64>,
-        outcome: &mut Outcome,
+        (outcome, why): (&mut Outcome, &str),
+        is_gone: impl Fn(&Self, &Member) -> bool,
     ) -> Result<(), Failure> {
-        let gone = |member: &&Member| ours.contains(&member.id) && !self.wanted.contains_key(&member.id);
-        let gone: Vec<&Member> = self.members.iter().filter(gone).collect();
-        for member in gone {
-            outcome.changes.push(format!("{} {}", work.would("removed", "would remove"), member.username));
+        let gone = |member: &&Member| self.is_ours(member.id) && is_gone(self, member);
+        let gone: Vec<(u64, String)> =
+            self.members.iter().filter(gone).map(|member| (member.id, member.username.clone())).collect();
+        for (id, name) in gone {
+            if !self.ours.contains_key(&id) && self.is_robot(id)? {
+                outcome
+                    .notes
+                    .push(format!("{name}, whom somebody in `added_by` added, is a robot and stays"));
+                continue;
+            }
+            outcome.changes.push(format!("{} {name}{why}", work.would("removed", "would remove")));
             if work.apply == Apply::Write {
-                let reply = self.client.delete(&format!("{}/{}", self.path, member.id), &KEEP_BELOW)?;
+                let reply = self.client.delete(&format!("{}/{id}", self.path), &KEEP_BELOW)?;
                 if reply.status != 404 {
                     accepted(&reply)?;
                 }
-                ours.remove(&member.id);
+                self.ours.remove(&id);
             }
         }
         Ok(())
@@ -228,8 +324,21 @@ enum Added {
 /// What somebody else has given them in a project or group below stays; GitLab's default is to take that too.
 const KEEP_BELOW: [(&str, &str); 1] = [("skip_subresources", "true")];
 
-fn remember(ours: &BTreeSet<u64>, memory: &mut Memory) {
-    memory.placed = ours.iter().map(ToString::to_string).collect();
+fn remember(ours: &Ours, memory: &mut Memory) {
+    let line = |(id, since): (&u64, &Option<String>)| match since {
+        Some(since) => format!("{id} {since}"),
+        None => id.to_string(),
+    };
+    memory.placed = ours.iter().map(line).collect();
+}
+
+/// What [`remember`] wrote; an earlier release wrote numbers alone.
+fn placed(memory: &Memory) -> Ours {
+    let read = |line: &String| {
+        let (id, since) = line.split_once(' ').map_or((line.as_str(), None), |(id, since)| (id, Some(since)));
+        Some((id.parse().ok()?, since.map(str::to_string)))
+    };
+    memory.placed.iter().filter_map(read).collect()
 }
 
 fn accepted(reply: &Reply) -> Result<(), Failure> {
@@ -281,9 +390,14 @@ fn users(
 }
 
 fn user(client: &Client, gitlab: &Gitlab, person: &Principal) -> Result<Option<User>, Failure> {
-    let name = gitlab.users.get(person).map_or(person.as_str(), String::as_str);
+    let name = name_of(gitlab, person);
     let found: Vec<User> = read(&client.get("/api/v4/users", &[("username", name)])?)?;
     Ok(found.into_iter().find(|user| user.username.eq_ignore_ascii_case(name) && user.state == "active"))
+}
+
+/// What somebody is called there.
+fn name_of<'a>(gitlab: &'a Gitlab, person: &'a Principal) -> &'a str {
+    gitlab.users.get(person).map_or(person.as_str(), String::as_str)
 }
 
 fn read<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, Failure> {

@@ -10,6 +10,9 @@ use policy::Principal;
 use super::config::Group;
 use super::{Apply, Failure, Memory, Outcome, Work};
 
+/// So many names are looked for by one search.
+const MOST_NAMES: usize = 200;
+
 /// Makes the group what it should be.
 pub fn write(
     group: &Group,
@@ -17,17 +20,10 @@ pub fn write(
     memory: &mut Memory,
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
-    let ldap = reached(group, work.syncs)?;
-    let people = match group.attribute {
-        MemberAttribute::MemberUid => {
-            let eligible = work.rota.roster.eligible.iter().filter(|(_, is_eligible)| **is_eligible);
-            eligible.map(|(person, _)| (person.clone(), person.as_str().to_string())).collect()
-        }
-        MemberAttribute::Member | MemberAttribute::UniqueMember => eligible(&ldap)?,
-    };
+    let there = There::read(group, work)?;
     let mut members = Vec::new();
     for person in work.wanted {
-        match people.get(person) {
+        match there.people.get(person) {
             Some(value) => members.push(value.clone()),
             None => outcome.notes.push(format!(
                 "{person} is on call, and the directory has nobody eligible of that name: left out"
@@ -35,24 +31,111 @@ pub fn write(
         }
     }
     if members.is_empty() && !work.wanted.is_empty() {
+        there.bar(work, memory, outcome)?;
         return Err(Failure::new(format_args!(
             "none of the people on call is in the directory, so {} stays as it is: {}",
             group.dn,
             super::named(work.wanted)
         )));
     }
-    // Who was put in and is not eligible any more is taken out as well.
-    let managed = people.into_values().chain(memory.placed.iter().cloned()).collect();
+    // Who was put in and is not eligible any more is taken out as well, and who is revoked, whoever put them in.
+    let managed = there.people.values().chain(&there.revoked).chain(&memory.placed).cloned().collect();
     let placed = std::mem::take(&mut memory.placed);
     let both: BTreeSet<&String> = placed.iter().chain(&members).collect();
     memory.placed = both.into_iter().cloned().collect();
     work.keep(memory)?;
     let wanted = Membership { managed, members };
-    let change = change(&ldap, group, &wanted, work.apply)?;
+    let change = there.change(&wanted, work.apply)?;
     let stood = std::mem::replace(&mut memory.stood, wanted.members.clone());
     memory.placed = wanted.members;
     outcome.changes.extend(told(&change, (&placed, &stood), work));
     Ok(())
+}
+
+/// Takes out who may not be in it any more, whoever is on call; all others stay.
+pub fn bar(
+    group: &Group,
+    work: &Work<'_>,
+    memory: &mut Memory,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    There::read(group, work)?.bar(work, memory, outcome)
+}
+
+/// The group and the people there.
+struct There<'a> {
+    ldap: Ldap,
+    group: &'a Group,
+    /// How the group names those who are eligible.
+    people: BTreeMap<Principal, String>,
+    /// The same of those who are revoked, eligible or not.
+    revoked: Vec<String>,
+}
+
+impl<'a> There<'a> {
+    fn read(group: &'a Group, work: &Work<'_>) -> Result<Self, Failure> {
+        let ldap = reached(group, work.syncs)?;
+        let rota = work.rota;
+        let by_name = |person: &Principal| person.as_str().to_string();
+        let (people, revoked) = match group.attribute {
+            MemberAttribute::MemberUid => {
+                let eligible = rota.roster.eligible.iter().filter(|(_, is_eligible)| **is_eligible);
+                let people = eligible.map(|(person, _)| (person.clone(), by_name(person))).collect();
+                (people, rota.revoked.iter().map(by_name).collect())
+            }
+            MemberAttribute::Member | MemberAttribute::UniqueMember => {
+                let people = eligible(&ldap)?;
+                let mut revoked: Vec<String> =
+                    rota.revoked.iter().filter_map(|person| people.get(person)).cloned().collect();
+                let others: Vec<&str> = rota
+                    .revoked
+                    .iter()
+                    .filter(|person| !people.contains_key(person))
+                    .map(Principal::as_str)
+                    .collect();
+                for names in others.chunks(MOST_NAMES) {
+                    let found = ldap::dns_of(&ldap, names, Deadline::new(ldap.timeout));
+                    revoked.extend(found.map_err(failure)?);
+                }
+                (people, revoked)
+            }
+        };
+        Ok(Self { ldap, group, people, revoked })
+    }
+
+    fn bar(&self, work: &Work<'_>, memory: &mut Memory, outcome: &mut Outcome) -> Result<(), Failure> {
+        // Whom we put in, and who is eligible no more; not, where the directory knows none of those who should be in it.
+        let is_by_name = self.group.attribute == MemberAttribute::MemberUid;
+        let knows =
+            !self.people.is_empty() && work.wanted.is_empty() && (work.rota.unread.is_none() || !is_by_name);
+        let is_eligible = |value: &&String| self.people.values().any(|one| one.eq_ignore_ascii_case(value));
+        let lost = memory.placed.iter().filter(|value| knows && !is_eligible(value));
+        let managed: Vec<String> = self.revoked.iter().chain(lost).cloned().collect();
+        if managed.is_empty() {
+            return Ok(());
+        }
+        let change = self.change(&Membership { managed, members: Vec::new() }, work.apply)?;
+        let (done, put) = (work.would("removed", "would remove"), work.would("added", "would add"));
+        for value in &change.removed {
+            outcome.changes.push(format!("{done} {value}, who is revoked or not eligible any more"));
+            let stays = |one: &String| !one.eq_ignore_ascii_case(value);
+            memory.placed.retain(stays);
+            memory.stood.retain(stays);
+        }
+        outcome.changes.extend(change.added.iter().map(|value| format!("{put} {value}")));
+        Ok(())
+    }
+
+    fn change(&self, wanted: &Membership, apply: Apply) -> Result<Change, Failure> {
+        let Group { dn, attribute, placeholder, .. } = self.group;
+        let group = ldap::Group { dn, attribute: *attribute, placeholder: placeholder.as_deref() };
+        let apply = match apply {
+            Apply::Write => ldap::Apply::Write,
+            Apply::Look => ldap::Apply::Look,
+        };
+        let deadline = Deadline::new(self.ldap.timeout);
+        ldap::set_members(&self.ldap, &group, wanted, apply, deadline).map_err(failure)
+    }
 }
 
 /// [directory], as this sink reaches it.
@@ -77,16 +160,6 @@ fn reached(group: &Group, syncs: &host::Config) -> Result<Ldap, Failure> {
 /// The DNs of those who are eligible, by name. A name that two entries have is nobody's.
 fn eligible(ldap: &Ldap) -> Result<BTreeMap<Principal, String>, Failure> {
     Ok(ldap::group_members(ldap, Deadline::new(ldap.timeout)).map_err(failure)?.people)
-}
-
-fn change(ldap: &Ldap, group: &Group, wanted: &Membership, apply: Apply) -> Result<Change, Failure> {
-    let Group { dn, attribute, placeholder, .. } = group;
-    let group = ldap::Group { dn, attribute: *attribute, placeholder: placeholder.as_deref() };
-    let apply = match apply {
-        Apply::Write => ldap::Apply::Write,
-        Apply::Look => ldap::Apply::Look,
-    };
-    ldap::set_members(ldap, &group, wanted, apply, Deadline::new(ldap.timeout)).map_err(failure)
 }
 
 /// The settings that it names have the same names in a sink.

@@ -21,6 +21,8 @@ pub struct Rota {
     pub revoked: BTreeSet<Principal>,
     /// The publication since which this collector has the turn; nothing, without a fleet.
     pub turn: Option<u64>,
+    /// Why nothing of this but `revoked` is known, if so.
+    pub unread: Option<String>,
 }
 
 /// Why there is no rota to tell of.
@@ -47,37 +49,30 @@ pub struct Unknown(String);
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot tell who is on call, so nothing is changed: {}", self.0)
+        write!(f, "cannot tell who is on call, so nothing else is changed: {}", self.0)
     }
 }
 
 impl Rota {
     /// The rota at `at`: of the fleet whose collector has its configuration at `collector`; if there is no such file, of
-    /// this host.
+    /// this host. Who is revoked is told also where the rota cannot be read.
     ///
     /// # Errors
-    /// There is none to tell of.
+    /// Others tell the sinks.
     pub fn read(collector: &Path, syncs: &host::Config, at: Timestamp) -> Result<Self, RotaError> {
         let problem = |error: &dyn fmt::Display| RotaError::Problem(error.to_string());
-        let here = host::revoked::all(syncs).map_err(|error| problem(&error))?;
-        let revoked_here = |person: &Principal| here.names(person, at);
         if !collector.exists() {
             if syncs.fleet.is_some() {
                 let text =
                     "this host follows a fleet, whose collectors tell the sinks; see [fleet] of config.toml";
                 return Err(RotaError::Problem(text.into()));
             }
-            let roster = roster::read(&syncs.paths.roster, at).map_err(|error| problem(&error))?;
-            let revoked = people(&roster).filter(|person| revoked_here(person)).cloned().collect();
-            return Ok(Self { roster, revoked, turn: None });
+            let roster = roster::read(&syncs.paths.roster, at).map_err(|error| error.to_string());
+            return Ok(Self::of(Handed { roster, revoked: Vec::new(), turn: None }, syncs, at));
         }
         let config = Config::load(collector).map_err(|error| problem(&error))?;
         match handed::take(&config.turn, config.patience(), at) {
-            Ok(Handed { roster, revoked, turn }) => {
-                let here = people(&roster).filter(|person| revoked_here(person)).cloned();
-                let revoked = here.chain(revoked).collect();
-                Ok(Self { roster, revoked, turn })
-            }
+            Ok(handed) => Ok(Self::of(handed, syncs, at)),
             Err(NotHanded::NoTurn) => {
                 Err(RotaError::StandsBy("standing by: this collector does not publish now".into()))
             }
@@ -86,6 +81,30 @@ impl Rota {
             ))),
             Err(NotHanded::Unread(error)) => Err(problem(&error)),
         }
+    }
+
+    /// What was handed over, and who is revoked on this host besides.
+    fn of(handed: Handed, syncs: &host::Config, at: Timestamp) -> Self {
+        let Handed { roster, revoked, turn } = handed;
+        let (roster, mut unread) = match roster {
+            Ok(roster) => (roster, None),
+            Err(problem) => (unknown(at), Some(problem)),
+        };
+        let mut revoked: BTreeSet<Principal> = revoked.into_iter().collect();
+        match host::revoked::all(syncs) {
+            Ok(here) => {
+                revoked.extend(here.iter().map(|(person, _)| person.clone()));
+                revoked.extend(people(&roster).filter(|person| here.names(person, at)).cloned());
+            }
+            // Nobody else is given anything then.
+            Err(problem) => unread = Some(problem.to_string()),
+        }
+        Self { roster, revoked, turn, unread }
+    }
+
+    /// Has this person lost the right itself, whoever is on call? Where that is not known they have it.
+    pub fn bars(&self, person: &Principal) -> bool {
+        self.revoked.contains(person) || (self.unread.is_none() && !self.roster.is_eligible(person))
     }
 
     /// May `sink` show this person, or leave them a right, at all?
@@ -99,6 +118,9 @@ impl Rota {
     /// # Errors
     /// A schedule of the sink is not known now.
     pub fn on_call(&self, sink: &Sink, sources: &Sources, at: Timestamp) -> Result<OnCall, Unknown> {
+        if let Some(problem) = &self.unread {
+            return Err(Unknown(problem.clone()));
+        }
         if !self.roster.clock_holds(at) {
             return Err(Unknown("this host's clock is behind; see `timedatectl`".into()));
         }
@@ -155,4 +177,16 @@ impl Rota {
 /// Everybody who has a shift, or may have one.
 fn people(roster: &Roster) -> impl Iterator<Item = &Principal> {
     roster.shifts.iter().map(|shift| &shift.principal).chain(roster.eligible.keys())
+}
+
+/// A rota of which nothing is known.
+fn unknown(at: Timestamp) -> Roster {
+    Roster {
+        published: at,
+        floor: at,
+        schedules: Vec::new(),
+        shifts: Vec::new().into(),
+        late: Vec::new(),
+        eligible: BTreeMap::new(),
+    }
 }
