@@ -292,20 +292,124 @@ fn what_is_at_work_holds_all_of_it(host: &Booted) {
 }
 
 #[test]
+fn a89_what_tmux_holds_in_a_scope_of_its_own_is_listed_and_stays() {
+    let network = Network::start();
+    let try_all = |release: Debian| {
+        let host = host(release, &network);
+        // As where a login's tmux is begun by systemd, so that it outlives the login: a shell as root in alice's tmux.
+        let mut own = Terminal::open(&host, "alice", "alice");
+        own.types("systemd-run --user --quiet --scope tmux -L own new -d 'sudo -n -i'");
+        let outside = id(&host, "sudo-i");
+        own.types("tmux -L own send-keys 'exec sleep 7501' Enter");
+        wait_until("it runs in her tmux", || runs(&host, 7501));
+        // And a tmux of root's, begun in a shell as root that ends as usual.
+        let mut root = Terminal::open(&host, "alice", "alice");
+        root.types("sudo -n -i");
+        root.run("systemd-run --quiet --scope tmux -L rooted new -d 'SLEEP'", 7502);
+        root.run("SLEEP", 7503);
+        let (_, said) = sessions(&host, "");
+        assert!(said.to_string().contains(&outside), "{said:#}");
+        for more in ["", "--all"] {
+            let (status, said) = sessions(&host, &format!("--person alice --reason 'left open' {more}"));
+            assert_eq!(status, Some(1), "{said:#}");
+            assert!(!runs(&host, 7503), "{said:#}");
+            assert!(runs(&host, 7501) && runs(&host, 7502), "{said:#}");
+            assert_eq!(left(&host, &said, 7501).as_deref(), Some("elsewhere"), "{said:#}");
+            if more.is_empty() {
+                assert_eq!(left(&host, &said, 7502).as_deref(), Some("elsewhere"), "{said:#}");
+            }
+        }
+        // The one is in its session still. Whose the other is, no open session says any more: it is listed by itself.
+        let (_, said) = sessions(&host, "");
+        let pid = pids(&host, 7502)[0].to_string();
+        assert!(said.to_string().contains(&outside) && said.to_string().contains(&pid), "{said:#}");
+    };
+    thread::scope(|scope| {
+        for release in Debian::ALL {
+            scope.spawn(move || try_all(release));
+        }
+    });
+}
+
+#[test]
+fn a90_shells_that_are_older_than_the_roll_out_of_kill_stay_and_are_not_warned() {
+    let network = Network::start();
+    let try_all = |release: Debian| {
+        let host = host(release, &network);
+        relax(&host);
+        let others = Others::come(&host);
+        // Opened while sessions are only listed: a shell, a connection, and a shell in tmux.
+        let mut own = Terminal::open(&host, "alice", "alice");
+        own.types("sudo -n -i");
+        own.run("tmux new -d 'SLEEP'", 7601);
+        own.run("SLEEP", 7602);
+        let mut root = Terminal::open(&host, "alice", "root");
+        root.run("SLEEP", 7603);
+        let before = ids(&host, "alice");
+        assert_eq!(before.len(), 2, "{before:?}");
+        roll_out(&host);
+        a_shift_ends(&host);
+        // What was opened after that has ended by now, warned and after its grace. All older is as it was.
+        for length in [7601, 7602, 7603] {
+            assert!(runs(&host, length), "{length}");
+        }
+        let (_, said) = sessions(&host, "");
+        for one in said["sessions"].as_array().expect("a list") {
+            if before.iter().any(|id| *id == word(one, "id")) {
+                assert!(one.to_string().contains("\"opened-before\""), "{one:#}");
+            }
+        }
+        for record in ended(&host, "alice", "shift") {
+            assert!(!before.iter().any(|id| *id == word(&record, "id")), "{record}");
+        }
+        let warned = host.must("journalctl -q -o cat -t oncall-cache -g decision=warned");
+        assert!(!before.iter().any(|id| warned.contains(id.as_str())), "{warned}");
+        others.are_there(&host);
+        // By hand they end.
+        let (_, said) = sessions(&host, "--person alice --reason 'left open'");
+        for length in [7601, 7602, 7603] {
+            assert!(!runs(&host, length), "{length}: {said:#}");
+        }
+    };
+    thread::scope(|scope| {
+        for release in Debian::ALL {
+            scope.spawn(move || try_all(release));
+        }
+    });
+}
+
+/// The ids of this person's open sessions as root.
+fn ids(host: &Booted, person: &str) -> Vec<String> {
+    let (_, said) = sessions(host, "");
+    let all = said["sessions"].as_array().expect("a list").iter();
+    let wanted = all.filter(|one| word(one, "person") == person && word(one, "account") == "root");
+    wanted.map(|one| word(one, "id").to_string()).collect()
+}
+
+/// Units of Debian 12 in a container of nspawn see the kernel's boot otherwise, and not the container's.
+fn relax(host: &Booted) {
+    let relaxed = "[Service]\nProtectKernelTunables=no\nProtectControlGroups=no\n";
+    host.must("mkdir -p /run/systemd/system/oncall-cache-end.service.d");
+    host.write("/run/systemd/system/oncall-cache-end.service.d/nspawn.conf", relaxed, 0o644);
+    host.must("systemctl daemon-reload");
+}
+
+/// From now on sessions are ended, and all that are opened after this are under it.
+fn roll_out(host: &Booted) {
+    let config = host.read("/etc/authkeys/config.toml");
+    let end = "[policy.end]\naction = 'kill'\nwarn = '1m'\ngrace = '1m'\n";
+    host.write("/etc/authkeys/config.toml", config + end, 0o644);
+    let since = now();
+    wait_until("what is opened from now on is under that", || now() > since + 1);
+}
+
+#[test]
 fn a89_a90_the_timer_ends_what_a_shift_has_left_after_a_warning_and_at_once_what_is_revoked() {
     let network = Network::start();
     let try_all = |release: Debian| {
         let host = host(release, &network);
-        // Units of Debian 12 in a container of nspawn see the kernel's boot otherwise, and not the container's.
-        let relaxed = "[Service]\nProtectKernelTunables=no\nProtectControlGroups=no\n";
-        host.must("mkdir -p /run/systemd/system/oncall-cache-end.service.d");
-        host.write("/run/systemd/system/oncall-cache-end.service.d/nspawn.conf", relaxed, 0o644);
-        host.must("systemctl daemon-reload");
-        let config = host.read("/etc/authkeys/config.toml");
-        let end = "[policy.end]\naction = 'kill'\nwarn = '1m'\ngrace = '1m'\n";
-        host.write("/etc/authkeys/config.toml", config + end, 0o644);
-        let since = now();
-        wait_until("what is opened from now on is under that", || now() > since + 1);
+        relax(&host);
+        roll_out(&host);
         let others = Others::come(&host);
         a_shift_ends(&host);
         others.are_there(&host);
