@@ -293,6 +293,20 @@ fn cases() -> Vec<Case> {
             "RECURRENCE-ID;TZID=Europe/Berlin:@A+0.T230000",
             &format!("{LATER}\nSTATUS:CANCELLED"),
         ),
+        Case {
+            name: "left out and called off",
+            events: event("alice", &format!("{NIGHTS}\nEXDATE;TZID=Europe/Berlin:@A+0.T230000"))
+                + &event(
+                    "bob",
+                    &format!("RECURRENCE-ID;TZID=Europe/Berlin:@A+0.T230000\n{LATER}\nSTATUS:CANCELLED"),
+                ),
+            apart: None,
+        },
+        moved(
+            "moved, and all after it",
+            "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:@A+0.T230000",
+            LATER,
+        ),
         moved("moved, but from nowhere", "RECURRENCE-ID;TZID=Europe/Berlin:@A+0.T220000", LATER),
         moved("twice", "", LATER),
         one("all called off", &format!("{NIGHTS}\nSTATUS:CANCELLED")),
@@ -332,6 +346,15 @@ fn cases() -> Vec<Case> {
             "DTSTART;VALUE=DATE:@A-6.\nDTEND;VALUE=DATE:@A+1.\nRRULE:FREQ=WEEKLY;COUNT=2\nEXDATE;VALUE=DATE:@A+1.",
         ),
         one("whole days until one", "DTSTART;VALUE=DATE:@A-2.\nRRULE:FREQ=DAILY;UNTIL=@A+1."),
+        one("whole days until a midnight", "DTSTART;VALUE=DATE:@A-2.\nRRULE:FREQ=DAILY;UNTIL=@A+1.T000000Z"),
+        apart(
+            "both take the day that it is in UTC",
+            one("whole days until a time", "DTSTART;VALUE=DATE:@A-2.\nRRULE:FREQ=DAILY;UNTIL=@A+1.T230000Z"),
+        ),
+        apart(
+            "both count as python-dateutil does, the days that are both",
+            rule("weekdays with a number and without", "FREQ=MONTHLY;BYDAY=SU,-1FR;COUNT=9"),
+        ),
         one("without a zone", "DTSTART:@A-1.T120000\nDTEND:@A-1.T130000\nRRULE:FREQ=DAILY;COUNT=3"),
         one(
             "ends in another zone",

@@ -125,7 +125,15 @@ fn what_has_not_changed_is_not_sent_again_and_an_older_copy_does_not_count() {
     let said = sync();
     assert!(said.contains("an older copy of the calendar came"), "{said}");
     assert_eq!((person().as_str(), synced()), ("alice", known));
-    // Nor does a mirror's that was changed before.
+    // But not for long: then it is what there is.
+    let forget = |what: &str| {
+        site.suite.host.must(&format!("sed -i 's/\"{what}\":[0-9]*/\"{what}\":1/' {kept}.json"));
+    };
+    forget("seen");
+    sync();
+    assert_eq!(person(), "bob");
+    assert!((2_900..6_000).contains(&(now() - synced())), "{}", synced());
+    // What was changed before the copy that is kept may be what a deletion left, or a backup: it counts at once.
     let changed = |body: &str, hour: i64| {
         let at = jiff::Timestamp::from_second(now() + hour * HOUR).expect("an instant");
         let at = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -135,14 +143,25 @@ fn what_has_not_changed_is_not_sent_again_and_an_older_copy_does_not_count() {
     sync();
     changed(&bob, -3);
     let said = sync();
-    assert!(person() == "alice" && said.contains("an older copy of the calendar came"), "{said}");
-    changed(&bob, -1);
+    assert!(person() == "bob" && !said.contains("an older copy"), "{said}");
+    assert!(!sent("if-modified-since: "), "a date says nothing of a deletion");
+
+    // A server that answers for ever that nothing has changed is not believed for ever, nor one that nobody asked.
+    server.lie(&path, None);
     sync();
-    assert_eq!(person(), "bob");
-    assert!({
-        sync();
-        sent("if-modified-since: ")
-    });
+    assert_eq!(person(), "alice");
+    let same = |tag: &str| Lie::Answer(304, vec![("ETag", tag.to_string())], Vec::new());
+    let tag = site.suite.host.must(&format!("sed -n 's/.*\"etag\":\"\\(.*\\)\",\"at.*/\\1/p' {kept}.json"));
+    let tag = tag.trim().replace('\\', "");
+    server.lie(&path, Some(same(&tag)));
+    let good = || site.suite.run_as("oncall-cache", "oncall-cache sync").status.success();
+    assert!(good(), "{tag}");
+    let before = site.suite.host.read_bytes(ROSTER);
+    server.lie(&path, Some(same("\"another\"")));
+    refuses(&site, "status 304: nothing has changed, it says, and that was not asked", &before);
+    server.lie(&path, Some(same(&tag)));
+    forget("whole");
+    refuses(&site, "status 304: nothing has changed, it says, and that was not asked", &before);
 
     // Where nothing is kept, what a cache has had for so long is as old as that.
     site.suite.host.must(&format!("rm {kept}.json {kept}.ics"));
@@ -150,12 +169,18 @@ fn what_has_not_changed_is_not_sent_again_and_an_older_copy_does_not_count() {
     sync();
     assert_eq!(person(), "alice");
     assert!((2_900..6_000).contains(&(now() - synced())), "{}", synced());
-    // A server whose clock is behind is a copy of then.
+    // A server whose clock is behind is a copy of then; it is told, and what it has counts all the same.
     server.lie(&path, None);
     server.set_clock(-40_000);
     site.suite.host.must(&format!("rm {kept}.json {kept}.ics"));
-    sync();
+    let said = sync();
+    assert!(said.contains("by a cache on the way or by the server's clock"), "{said}");
     assert!((39_900..43_000).contains(&(now() - synced())), "{}", synced());
+    server.set([(path.clone(), bob.clone().into_bytes())].into());
+    sync();
+    assert_eq!(person(), "bob");
+    server.set([(path.clone(), alice.clone().into_bytes())].into());
+    sync();
 
     // What came is shown for a bug report, but for whose it is.
     let said = site.suite.host.must("oncall-cache provider test cal --record /tmp/replies");

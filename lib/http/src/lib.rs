@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use policy::{Span, Timestamp};
 use reqwest::blocking::{RequestBuilder, Response};
-pub use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+pub use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use reqwest::header::{AGE, AUTHORIZATION, DATE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use reqwest::{Proxy, Url};
 use tls::{Authorities, CertificatesError, ResolveError};

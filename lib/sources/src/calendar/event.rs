@@ -2,14 +2,14 @@
 
 use host::config::{CalendarPerson, SummaryPattern};
 use jiff::SignedDuration;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use policy::Timestamp;
 
 use super::Fault;
 use super::lines::{Component, Property};
-use super::moment::{Form, Moment, day, instant};
-use super::rule::{self, Rule};
+use super::moment::{Form, Moment, instant};
+use super::rule::Rule;
 use super::zones::Zones;
 use crate::{LONGEST_NAME, User};
 
@@ -21,8 +21,6 @@ const LONGEST: i32 = 400;
 pub struct Event {
     /// The line of its BEGIN.
     pub line: usize,
-    /// Which series it belongs to; none, if it says nothing: then it is one by itself.
-    pub uid: Option<String>,
     /// Whose shift it is.
     pub user: User,
     /// When it begins.
@@ -39,8 +37,6 @@ pub struct Event {
     pub replaces: Option<Moment>,
     /// Was it called off?
     pub cancelled: bool,
-    /// The last day that anything of it can be on, where that can be told.
-    pub last: Option<Date>,
 }
 
 /// How long an event is.
@@ -68,6 +64,7 @@ impl Event {
     /// # Errors
     /// What of it cannot be read, or readers of calendars do not agree about.
     pub fn read(part: &Component, zones: &mut Zones<'_>, person: &CalendarPerson) -> Result<Self, Fault> {
+        part.one("UID")?;
         let start = part.one("DTSTART")?.ok_or_else(|| part.fault("an event without DTSTART"))?;
         let begins = Moment::read(start, zones, None)?;
         let zone = Some(&begins.zone);
@@ -101,7 +98,6 @@ impl Event {
             || *person == CalendarPerson::Attendee && is_declined(part);
         Ok(Self {
             line: part.line,
-            uid: part.one("UID")?.map(|uid| uid.value.clone()),
             // Of what was called off, or whoever was asked has declined, nobody has to say whose it was.
             user: if cancelled { nobody() } else { whose(part, person)? },
             length: if cancelled { NOTHING } else { length(part, &begins, zones)? },
@@ -111,7 +107,6 @@ impl Event {
             except,
             replaces,
             cancelled,
-            last: last_day(part),
         })
     }
 }
@@ -301,33 +296,4 @@ fn summary<'a>(part: &'a Component, pattern: &SummaryPattern) -> Result<(&'a Pro
     let named =
         named.ok_or_else(|| property.fault("SUMMARY is not what `person` of the source describes"))?;
     Ok((property, named.to_string()))
-}
-
-/// The last day that anything of `part` can be on, where that can be told although it cannot be read.
-pub fn last_day(part: &Component) -> Option<Date> {
-    let mut last: Option<Date> = None;
-    let mut start = None;
-    for property in &part.properties {
-        let days = match property.name {
-            "RDATE" => return None,
-            "DTSTART" | "DTEND" | "RECURRENCE-ID" => vec![day(property.value.get(..8)?)?],
-            "DURATION" => continue,
-            "RRULE" => {
-                let first = part.properties.iter().find(|property| property.name == "DTSTART")?;
-                vec![rule::last(&property.value, day(first.value.get(..8)?)?)?]
-            }
-            _ => continue,
-        };
-        start = start.or((property.name == "DTSTART").then(|| days.first().copied()).flatten());
-        last = last.max(days.into_iter().max());
-    }
-    let length = part.properties.iter().find(|property| property.name == "DURATION");
-    let length = length
-        .map_or(Some(0), |property| duration(&property.value).map(|length| length.wall.as_hours() / 24))?;
-    let end = part.properties.iter().find(|property| property.name == "DTEND");
-    let spanned = end.and_then(|end| day(end.value.get(..8)?)).zip(start);
-    let spanned = spanned.map_or(0, |(end, start)| end.duration_since(start).as_hours().max(0) / 24);
-    // Whatever zone it is in, and whatever part of a day it ends in.
-    let slack = length.max(spanned).checked_add(2)?.checked_mul(24)?;
-    last?.checked_add(SignedDuration::from_hours(slack)).ok()
 }

@@ -1,12 +1,17 @@
 //! The calendar that an address had when it was last read, kept beside the roster: so that a server need not send again what
 //! has not changed, and that an older copy, which some cache or mirror still has, does not take the place of a newer one.
 //!
+//! Nothing that a server says of the time can keep a calendar for long. It is asked for by its tag alone: a date says nothing
+//! of what was deleted, or restored from a backup. What a server calls unchanged is asked for whole after [`WHOLE`] anyway,
+//! because some make tags of the second and the length. An older copy waits for [`LAG`], by this host's clock; then what
+//! comes is what there is, as old as it says it is.
+//!
 //! It counts only for the address that it came from. It can be lost at any time: then all of the calendar is asked for.
 
 use std::fs;
 use std::path::Path;
 
-use http::{HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, Reply};
+use http::{HeaderName, IF_NONE_MATCH, Reply};
 use policy::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,9 +23,15 @@ use crate::fetch::SKEW;
 /// The longest entity tag that is sent back, in bytes.
 const LONGEST_TAG: usize = 256;
 
-/// For so long after a newer one was seen, a calendar that says it was changed before that is the copy of a mirror that lags;
-/// later it is one that was restored.
-const LAG: Span = Span::hours(1);
+/// For so long after all of it was read, a server is asked only whether it has changed.
+const WHOLE: Span = Span::minutes(10);
+
+/// For so long after a newer one was seen, an older one is the copy of a cache or a mirror that lags; later it is what there is.
+pub const LAG: Span = Span::minutes(15);
+
+/// nginx, Apache and others make a tag of the second of the change, and of the length: within so many seconds it may have
+/// changed once more under the same tag (RFC 9110, section 8.8.1).
+const SETTLED: Span = Span::seconds(2);
 
 /// What is kept of one calendar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +48,16 @@ struct About {
     address: String,
     /// The digest of its text.
     text: String,
+    /// What asks whether it has changed.
     etag: Option<String>,
-    last_modified: Option<String>,
     /// When the server had it so, in seconds since the epoch.
     at: i64,
+    /// When this host last read all of it, by its own clock, in seconds since the epoch.
+    #[serde(default)]
+    whole: i64,
+    /// When this host last saw that it is the newest, by its own clock, in seconds since the epoch.
+    #[serde(default)]
+    seen: i64,
 }
 
 impl Kept {
@@ -53,17 +70,15 @@ impl Kept {
             .then_some(Self { text, about })
     }
 
-    /// What `reply`, which was complete at `at`, has of the calendar at `address`.
-    pub fn of(reply: &Reply, address: &str, at: Timestamp) -> Self {
-        let tag = |tag: &String| {
-            tag.len() <= LONGEST_TAG && tag.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
-        };
+    /// What `reply`, which came `now` and was true at `at`, has of the calendar at `address`.
+    pub fn of(reply: &Reply, address: &str, at: Timestamp, now: Timestamp) -> Self {
         let about = About {
             address: digest(address.as_bytes()),
             text: digest(&reply.body),
-            etag: reply.etag.clone().filter(tag),
-            last_modified: reply.last_modified.clone().filter(|_| reply.modified().is_some()).filter(tag),
+            etag: reply.etag.clone().filter(|tag| is_tag(tag) && is_settled(reply, now)),
             at: at.unix(),
+            whole: now.unix(),
+            seen: now.unix(),
         };
         Self { text: reply.body.clone(), about }
     }
@@ -78,10 +93,16 @@ impl Kept {
         }
     }
 
-    /// What asks for the calendar only if it is another one.
-    pub fn conditions(&self) -> impl Iterator<Item = (HeaderName, &str)> {
-        let conditions = [(IF_NONE_MATCH, &self.about.etag), (IF_MODIFIED_SINCE, &self.about.last_modified)];
-        conditions.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    /// What asks for the calendar only if it is another one; none where all of it should be read.
+    pub fn condition(&self, now: Timestamp) -> Option<(HeaderName, &str)> {
+        let tag = self.about.etag.as_deref()?;
+        is_within(WHOLE, self.about.whole, now).then_some((IF_NONE_MATCH, tag))
+    }
+
+    /// Is `reply`, to that question, about this one? A server that names another tag has another calendar.
+    pub fn is_meant_by(&self, reply: &Reply) -> bool {
+        let strong = |tag: &String| tag.strip_prefix("W/").unwrap_or(tag).to_string();
+        reply.etag.as_ref().map(strong).is_none_or(|tag| self.about.etag.as_ref().map(strong) == Some(tag))
     }
 
     /// When the server had it so.
@@ -89,23 +110,35 @@ impl Kept {
         Timestamp::from_unix(self.about.at)
     }
 
-    /// The same, as the server still had it at `at`.
-    pub fn seen(&self, at: Timestamp) -> Self {
+    /// The same, as the server said `now` that it still had it at `at`.
+    pub fn confirmed(&self, at: Timestamp, now: Timestamp) -> Self {
+        // A cache that has had the same for long does not know that there is no newer one.
+        let seen = if at < self.at() { self.about.seen } else { now.unix() };
         let at = self.at().max(at).unix();
-        Self { about: About { at, ..self.about.clone() }, ..self.clone() }
+        Self { about: About { at, seen, ..self.about.clone() }, ..self.clone() }
     }
 
-    /// Does `reply`, which was true at `at`, have a calendar that was written before this one?
-    pub fn is_later_than(&self, reply: &Reply, at: Timestamp, now: Timestamp) -> bool {
-        if self.at() > now.plus(SKEW) {
-            // By a clock that was wrong.
-            return false;
-        }
-        let modified =
-            |text: &Option<String>| Reply { last_modified: text.clone(), ..Reply::default() }.modified();
-        let changed = modified(&self.about.last_modified).zip(reply.modified());
-        at < self.at() || changed.is_some_and(|(own, other)| other < own) && now.since(self.at()) < LAG
+    /// Does this one still stand `now`, when a reply comes that was true at `at`? One that is older by what caches or the
+    /// server's clock say of it may be a copy that lags, and waits; but a clock that goes wrong keeps nothing for long.
+    pub fn stands_before(&self, at: Timestamp, now: Timestamp) -> bool {
+        // What is from a time that has not come, is by a clock of ours that was wrong.
+        self.at() <= now.plus(SKEW) && at < self.at() && is_within(LAG, self.about.seen, now)
     }
+}
+
+/// Is it `now` less than `span` after `since`, in seconds since the epoch, and not before that?
+fn is_within(span: Span, since: i64, now: Timestamp) -> bool {
+    let since = Timestamp::from_unix(since);
+    since <= now && now.since(since) < span
+}
+
+fn is_tag(tag: &str) -> bool {
+    tag.len() <= LONGEST_TAG && tag.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+}
+
+/// Had it last changed long enough before it was sent that another change has another tag? Both times are the server's.
+fn is_settled(reply: &Reply, now: Timestamp) -> bool {
+    reply.modified().is_none_or(|modified| reply.clock().unwrap_or(now).since(modified) >= SETTLED)
 }
 
 /// When the server had what `reply` has, as far as that is told: a cache on the way says how long it has had it, and one that
@@ -131,15 +164,17 @@ mod tests {
         Timestamp::from_unix(1_795_176_000 + seconds)
     }
 
-    fn reply(text: &str, last_modified: Option<&str>) -> Reply {
-        let last_modified = last_modified.map(str::to_string);
+    fn reply(text: &str) -> Reply {
         Reply {
             status: 200,
             body: text.as_bytes().to_vec(),
             etag: Some("\"a\"".to_string()),
-            last_modified,
             ..Reply::default()
         }
+    }
+
+    fn kept() -> Kept {
+        Kept::of(&reply("new"), "https://h/x", at(0), at(0))
     }
 
     #[test]
@@ -159,31 +194,60 @@ mod tests {
     }
 
     #[test]
-    fn an_older_copy_does_not_count_and_a_restored_one_does_after_an_hour() {
-        let one = "Fri, 20 Nov 2026 11:00:00 GMT";
-        let kept = Kept::of(&reply("new", Some(NOON)), "https://h/x", at(0));
-        let is_older =
-            |modified, was: i64, now: i64| kept.is_later_than(&reply("old", modified), at(was), at(now));
-        assert!(is_older(None, -1, 60), "it was true before");
-        assert!(!is_older(None, 60, 60) && !is_older(Some(NOON), 60, 60));
-        assert!(is_older(Some(one), 60, 60) && is_older(Some(one), 3_599, 3_599));
-        assert!(!is_older(Some(one), 3_600, 3_600), "it was restored");
-        assert!(kept.seen(at(3_000)).is_later_than(&reply("old", Some(one)), at(3_600), at(3_600)));
-        assert!(!is_older(Some(one), -1_000, -1_000), "what is kept is from a time that has not come");
+    fn an_older_copy_waits_for_a_quarter_of_an_hour_whatever_clock_says_that_it_is_older() {
+        let kept = kept();
+        assert!(kept.stands_before(at(-1), at(60)) && kept.stands_before(at(-40_000), at(899)));
+        assert!(!kept.stands_before(at(0), at(60)) && !kept.stands_before(at(60), at(60)));
+        assert!(!kept.stands_before(at(-1), at(900)), "nothing else comes any more");
+        let confirmed = kept.confirmed(at(600), at(600));
+        assert!(confirmed.stands_before(at(500), at(1_499)) && !confirmed.stands_before(at(500), at(1_500)));
+        assert!(!kept.stands_before(at(-1_000), at(-1_000)), "what is kept is from a time that has not come");
+        assert!(!kept.confirmed(at(-5), at(600)).stands_before(at(-1), at(900)), "an old cache has it too");
+        // A server whose clock was put back is waited for once, and not at each sync.
+        let behind = Kept::of(&reply("other"), "https://h/x", at(-40_000), at(900));
+        assert!(!behind.stands_before(at(-39_900), at(1_000)));
+    }
+
+    #[test]
+    fn what_is_unchanged_is_read_whole_after_ten_minutes_all_the_same() {
+        let kept = kept();
+        let asks = |kept: &Kept, now: i64| kept.condition(at(now)).is_some();
+        assert!(asks(&kept, 0) && asks(&kept, 599) && !asks(&kept, 600) && !asks(&kept, -1));
+        assert!(!asks(&kept.confirmed(at(599), at(599)), 600), "that it is unchanged does not count");
+        let about: About =
+            serde_json::from_str(r#"{"address":"a","text":"b","etag":"\"a\"","last_modified":null,"at":9}"#)
+                .unwrap();
+        assert!(!asks(&Kept { text: Vec::new(), about }, 9), "an earlier release kept it");
+    }
+
+    #[test]
+    fn a_tag_counts_once_a_second_change_would_have_another() {
+        let with = |modified: Option<&str>, date: Option<&str>| {
+            let (last_modified, date) = (modified.map(str::to_string), date.map(str::to_string));
+            let reply = Reply { last_modified, date, ..reply("new") };
+            Kept::of(&reply, "https://h/x", at(0), at(0)).condition(at(0)).is_some()
+        };
+        let before = "Fri, 20 Nov 2026 11:59:58 GMT";
+        assert!(with(None, None) && with(Some(before), Some(NOON)) && with(Some(before), None));
+        assert!(!with(Some(NOON), Some(NOON)) && !with(Some(NOON), Some(before)) && !with(Some(NOON), None));
+        let names =
+            |tag: &str| kept().is_meant_by(&Reply { etag: Some(tag.to_string()), ..Reply::default() });
+        assert!(
+            names("\"a\"") && names("W/\"a\"") && !names("\"b\"") && kept().is_meant_by(&Reply::default())
+        );
     }
 
     #[test]
     fn what_is_kept_is_of_its_address_and_whole() {
         let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
         let path = directory.path().join("calendar-c.json");
-        let kept = Kept::of(&reply("text", Some(NOON)), "https://h/geheim", at(0));
+        let kept = Kept::of(&reply("text"), "https://h/geheim", at(0), at(0));
         kept.keep(&path, None);
         assert!(!fs::read_to_string(&path).unwrap().contains("geheim"));
         assert_eq!(Kept::read(&path, "https://h/geheim"), Some(kept.clone()));
         assert_eq!(Kept::read(&path, "https://h/other"), None);
-        let conditions: Vec<_> = kept.conditions().map(|(_, value)| value.to_string()).collect();
-        assert_eq!(conditions, ["\"a\"", NOON]);
-        let later = kept.seen(at(9));
+        assert_eq!(kept.condition(at(0)), Some((IF_NONE_MATCH, "\"a\"")));
+        let later = kept.confirmed(at(9), at(9));
         later.keep(&path, Some(&kept));
         assert_eq!(Kept::read(&path, "https://h/geheim").map(|kept| kept.at()), Some(at(9)));
         fs::write(path.with_extension("ics"), "other").unwrap();

@@ -9,6 +9,7 @@ mod event;
 mod kept;
 mod lines;
 mod moment;
+mod past;
 mod rule;
 mod series;
 mod windows;
@@ -19,7 +20,7 @@ use std::path::Path;
 
 use host::config::{self, CalendarPlace};
 use host::secret::Secret;
-use http::{ACCEPT, Client, Reply};
+use http::{ACCEPT, Client, HeaderName, Reply, Route};
 use policy::{Span, Timestamp, Window};
 use trust::Owner;
 
@@ -30,6 +31,7 @@ use super::{Answer, Provider, ProviderError};
 use event::Event;
 use kept::Kept;
 use lines::Component;
+use past::Past;
 use series::Shifts;
 use zones::Zones;
 
@@ -80,36 +82,63 @@ impl<'a> Calendar<'a> {
         Ok(Copy { text, as_of: None, place: path.display().to_string(), keep: None, note: None })
     }
 
-    /// What the address in `file` has, or had when it was last read: what has not changed is not sent again, and what is
-    /// older than that does not count.
+    /// What the address in `file` has, or had when it was last read: what has not changed is not sent again, and a copy that
+    /// is older than that waits for a while.
     fn address(&self, file: &Path) -> Result<Copy, ProviderError> {
         let address =
             Secret::read(file).map_err(|error| ProviderError::source(&format!("url_file: {error}")))?;
-        let kept = Kept::read(&self.settings.kept_in, address.expose());
+        let address = address.expose();
         let route = route(&self.settings.ca_file, self.settings.proxy.as_deref(), self.settings.timeout);
-        let mut headers = vec![(ACCEPT, "text/calendar, */*;q=0.1")];
+        let kept = Kept::read(&self.settings.kept_in, address);
         // Whoever wants to see what comes is shown it.
-        headers.extend(kept.iter().filter(|_| self.tap.is_none()).flat_map(Kept::conditions));
-        let client = Client::secret(address.expose(), route, &headers)?;
-        let (reply, place) = (client.ask()?, client.host());
-        if let Some(tap) = self.tap {
-            tap(&Exchange { request: "GET what is in url_file".to_string(), reply: &reply });
+        let asked = kept.as_ref().filter(|_| self.tap.is_none());
+        let condition = asked.and_then(|kept| Some((kept, kept.condition(self.now)?)));
+        let (mut reply, place) =
+            self.ask(address, route, condition.as_ref().map(|(_, condition)| condition))?;
+        let confirmed = condition.filter(|(kept, _)| reply.status == 304 && kept.is_meant_by(&reply));
+        if reply.status == 304 && confirmed.is_none() {
+            reply = self.ask(address, route, None)?.0;
         }
-        let at = kept::true_at(&reply, self.now);
         let (now, mut note) = (self.now, None);
-        let copy = match (reply.status, &kept) {
-            (304, Some(kept)) => kept.seen(at),
-            (200, Some(kept)) if kept.is_later_than(&reply, at, now) => {
+        let at = kept::true_at(&reply, now);
+        let copy = match (reply.status, confirmed, &kept) {
+            (304, Some((kept, _)), _) => kept.confirmed(at, now),
+            (200, _, Some(kept)) if kept.stands_before(at, now) => {
                 note = (kept.text != reply.body).then(|| {
-                    format!("an older copy of the calendar came, from a cache or a mirror on the way; it stands as it was at {}", kept.at())
+                    format!(
+                        "an older copy of the calendar came, of {at}, from a cache or a mirror on the way, or the server's clock is wrong; it stands as it was at {} for a quarter of an hour at most",
+                        kept.at()
+                    )
                 });
                 kept.clone()
             }
-            (200, _) => Kept::of(&reply, address.expose(), at),
+            (200, ..) => {
+                note = (now.since(at) > kept::LAG).then(|| {
+                    format!("the copy of the calendar that came is of {at}, by a cache on the way or by the server's clock: its shifts count as that old")
+                });
+                Kept::of(&reply, address, at, now)
+            }
             _ => return Err(ProviderError::source(&self.refused(&reply, &place))),
         };
         let as_of = Some(copy.at()).filter(|at| *at < now);
         Ok(Copy { text: copy.text.clone(), as_of, place, keep: Some((copy, kept)), note })
+    }
+
+    /// What the server at `address` answers, and its name for messages.
+    fn ask(
+        &self,
+        address: &str,
+        route: Route<'_>,
+        condition: Option<&(HeaderName, &str)>,
+    ) -> Result<(Reply, String), ProviderError> {
+        let mut headers = vec![(ACCEPT, "text/calendar, */*;q=0.1")];
+        headers.extend(condition.cloned());
+        let client = Client::secret(address, route, &headers)?;
+        let reply = client.ask()?;
+        if let Some(tap) = self.tap {
+            tap(&Exchange { request: "GET what is in url_file".to_string(), reply: &reply });
+        }
+        Ok((reply, client.host()))
     }
 
     fn refused(&self, reply: &Reply, host: &str) -> String {
@@ -121,6 +150,7 @@ impl<'a> Calendar<'a> {
                 401 | 403 => {
                     "the address in `url_file` may not be read; check it, and the name and password in it"
                 }
+                304 => "nothing has changed, it says, and that was not asked; is a cache on the way broken?",
                 404 | 410 => "there is no calendar; was its secret address made anew? check `url_file`",
                 _ => return None,
             })
@@ -182,17 +212,21 @@ fn read_with(
     let calendar = lines::calendar(text)?;
     check_head(&calendar)?;
     let mut zones = Zones::new(&calendar, settings.zone.as_deref(), window)?;
-    let (mut events, mut over) = (Vec::new(), Vec::new());
-    for part in calendar.parts.iter().filter(|part| part.name == "VEVENT") {
-        match Event::read(part, &mut zones, &settings.person) {
-            Ok(event) => events.push(event),
-            Err(fault) if is_over(part, window) => over.push(fault),
-            Err(fault) => return Err(fault),
+    let mut shifts = Shifts::default();
+    for parts in past::by_series(&calendar) {
+        let past = Past::of(&parts, window);
+        let mut events = Vec::new();
+        for part in &parts {
+            match Event::read(part, &mut zones, &settings.person) {
+                Ok(event) => events.push(event),
+                // What nobody understands of the past says nothing about now.
+                Err(fault) if past.has(part) => shifts.over.push(fault),
+                Err(fault) => return Err(fault),
+            }
         }
+        shifts.take(&events, past.is_whole(), window)?;
     }
-    // What nobody understands of the past says nothing about now, unless it is a part of what goes on.
-    let Shifts { all, over: series, .. } = series::shifts(&events, window)?;
-    over.extend(series);
+    let Shifts { all, over, .. } = shifts;
     let mut gather = Gather::new(window, 1);
     note.into_iter().for_each(|note| gather.note(note));
     if let Some(first) = over.first() {
@@ -229,11 +263,6 @@ fn check_head(calendar: &Component) -> Result<(), Fault> {
         }
         None => Ok(()),
     }
-}
-
-/// Was all of it over before the window, although it cannot be read?
-fn is_over(part: &Component, window: Window) -> bool {
-    event::last_day(part).is_some_and(|last| series::is_before(last, window))
 }
 
 /// How often the calendar says that it is published anew, where that is longer than an edit should take.

@@ -1,5 +1,5 @@
 //! How an event comes again: RRULE. Every so many days or weeks is counted here; all else the crate rrule counts, but for what
-//! it gets wrong, or readers of calendars do not agree about.
+//! it gets wrong (`strange`), or readers of calendars do not agree about.
 //!
 //! It is told of a wall clock in UTC, where no day is longer than another: it has its own zones, and of a start that clocks
 //! skip, or show twice, it makes nothing. UNTIL it is not told: one in UTC it would compare with what the clock shows. It would
@@ -21,6 +21,9 @@ const LONGEST: usize = 512;
 /// The most times that a series may have come before what is asked for is over.
 const MOST_TIMES: usize = 20_000;
 
+/// What is said of a rule that ends in two ways.
+const BOTH: &str = "both COUNT and UNTIL, which may not stand together; keep the one that is meant";
+
 /// What is said of a rule that rrule gives up.
 const NEVER: &str = "comes at no time that could be found";
 
@@ -35,6 +38,8 @@ pub struct Rule {
     count: Option<usize>,
     /// When the last time is at the latest, by the wall clock; and by another reader.
     until: Option<(DateTime, DateTime)>,
+    /// Does it come on whole days?
+    is_of_days: bool,
     /// How many days pass from one period to the next, at least: what it costs to follow it.
     pace: i64,
     /// Does it come once in each period, on the same day?
@@ -91,12 +96,11 @@ impl Rule {
             }
         }
         let pace = pace.ok_or_else(|| fault("no FREQ"))?;
-        // rrule 0.14 takes every Monday's second for every day. RFC 5545 has ordinals in months and years alone.
-        let weekdays = told.iter().find_map(|part| part.strip_prefix("BYDAY="));
-        let is_short = pace < MONTH;
-        if is_short && weekdays.is_some_and(|days| days.bytes().any(|byte| byte.is_ascii_digit())) {
-            return Err(fault("BYDAY counts weekdays in months and years alone"));
+        let is_both = count.is_some() && until.is_some();
+        if let Some(strange) = strange(&told, pace, interval).or(is_both.then_some(BOTH)) {
+            return Err(fault(strange));
         }
+        let (weekdays, is_short) = (part_of(&told, "BYDAY"), pace < MONTH);
         // Many programs write the weekday of DTSTART.
         let own = |days: &str| pace == WEEK && weekday_of(days) == Some(start.local.date().weekday());
         let is_rare = told.iter().any(|part| part.starts_with("BY") && !part.starts_with("BYDAY="));
@@ -105,6 +109,7 @@ impl Rule {
             text: told.join(";"),
             count,
             until,
+            is_of_days: start.form == Form::Day,
             pace: pace * i64::try_from(interval).unwrap_or(1),
             is_plain: is_short && !is_rare && weekdays.is_none_or(own),
             may_begin_later: is_short && count.is_none(),
@@ -201,9 +206,11 @@ impl Rule {
     fn counts(&self, found: DateTime, from: DateTime) -> Result<bool, Fault> {
         let is_sure = self.until.is_none_or(|(sure, _)| found <= sure);
         if found >= from && !is_sure {
-            return Err(self.fault(
-                "UNTIL is not in UTC, as it must be, and readers do not agree whether this is the last time",
-            ));
+            return Err(self.fault(if self.is_of_days {
+                "UNTIL is a time, in a series of whole days, and readers do not agree which day is the last; write the day"
+            } else {
+                "UNTIL is not in UTC, as it must be, and readers do not agree whether this is the last time"
+            }));
         }
         Ok(found >= from)
     }
@@ -221,25 +228,66 @@ impl Rule {
     }
 }
 
+/// The value of the part `name` among `parts`, if it is there.
+fn part_of<'a>(parts: &[&'a str], name: &str) -> Option<&'a str> {
+    parts.iter().find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// What of a rule rrule 0.14 counts as python-dateutil does, and not as RFC 5545, section 3.3.10, has it:
+///
+/// * it takes every Monday's second, by week or by day, for every day;
+/// * a weekday with a number beside one without must be both (`MO,1TU`: the first Tuesday that is a Monday);
+/// * BYSETPOS by week counts from DTSTART in the first week, and not from that week's own start; by day it says nothing;
+/// * BYWEEKNO without BYDAY is all of the week, and not the weekday of DTSTART; days of a week that lie in the year before or
+///   after are theirs, which matters where not every year counts; and whether a year had 53 weeks it does not always know.
+fn strange(told: &[&str], pace: i64, interval: usize) -> Option<&'static str> {
+    let weekdays = part_of(told, "BYDAY").unwrap_or_default();
+    let is_numbered = |day: &&str| day.bytes().any(|byte| byte.is_ascii_digit());
+    let (numbered, plain): (Vec<&str>, Vec<&str>) =
+        weekdays.split(',').filter(|day| !day.is_empty()).partition(is_numbered);
+    if !numbered.is_empty() && pace < MONTH {
+        return Some("BYDAY counts weekdays in months and years alone");
+    }
+    if !numbered.is_empty() && !plain.is_empty() {
+        return Some("BYDAY has weekdays with and without a number; write a series for each");
+    }
+    if pace < MONTH && part_of(told, "BYSETPOS").is_some() {
+        return Some("BYSETPOS counts in months and years alone; write the day itself");
+    }
+    let weeks = part_of(told, "BYWEEKNO")?;
+    let is_followed = |week: &str| number(week, 1..=51).is_some();
+    let is_alone =
+        ["BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYSETPOS"].iter().all(|name| part_of(told, name).is_none());
+    let is_iso = part_of(told, "WKST").is_none_or(|day| day == "MO");
+    let fits = weeks.split(',').all(is_followed) && !plain.is_empty() && numbered.is_empty() && interval == 1;
+    (!fits || !is_alone || !is_iso)
+        .then_some("BYWEEKNO is followed for weeks 1 to 51 of each year that begin on a Monday, with weekdays by BYDAY and nothing else")
+}
+
 /// The last day on which what begins on `first` by the rule `text` comes; none where that cannot be told.
 pub fn last(text: &str, first: Date) -> Option<Date> {
     let text = text.trim().to_ascii_uppercase();
-    let part = |name: &str| text.split(';').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
-    if let Some(until) = part("UNTIL") {
-        return day(until.get(..8)?);
+    let parts: Vec<&str> = text.split(';').filter(|part| !part.is_empty()).collect();
+    let key = |part: &&str| part.split('=').next().map(str::to_string);
+    // Of two that say when it ends, either may count.
+    if parts.iter().enumerate().any(|(at, part)| parts.iter().take(at).any(|other| key(other) == key(part))) {
+        return None;
+    }
+    let until = part_of(&parts, "UNTIL").map(|until| day(until.get(..8)?));
+    if part_of(&parts, "COUNT").is_none() {
+        return until?;
     }
     // Of days and weeks that it comes in, each has one, or none is left out for more than six.
-    let (pace, count) = (days(part("FREQ")?)?, number(part("COUNT")?, 1..=1_000_000)?);
-    let is_told = |part: &str| {
-        ["FREQ=", "COUNT=", "INTERVAL=", "WKST=", "BYDAY="].iter().any(|key| part.starts_with(key))
+    let (pace, count) = (days(part_of(&parts, "FREQ")?)?, number(part_of(&parts, "COUNT")?, 1..=1_000_000)?);
+    let is_told = |part: &&str| {
+        ["FREQ=", "COUNT=", "INTERVAL=", "UNTIL=", "WKST=", "BYDAY="].iter().any(|key| part.starts_with(key))
     };
-    let is_followed = text.split(';').all(|part| part.is_empty() || is_told(part));
-    let interval = part("INTERVAL").map_or(Some(1), |text| number(text, 1..=1_000))?;
+    let interval = part_of(&parts, "INTERVAL").map_or(Some(1), |text| number(text, 1..=1_000))?;
     let periods = i64::try_from(count.checked_mul(interval)?).ok()?;
     let length = periods.checked_mul(WEEK)?.checked_mul(24)?;
-    (is_followed && pace <= WEEK)
-        .then(|| first.checked_add(SignedDuration::from_hours(length)).ok())
-        .flatten()
+    let counted = first.checked_add(SignedDuration::from_hours(length)).ok()?;
+    let is_followed = parts.iter().all(is_told) && pace <= WEEK;
+    is_followed.then(|| until.map_or(Some(counted), |until| Some(until?.max(counted)))).flatten()
 }
 
 /// Days in a week.
@@ -264,23 +312,20 @@ fn number(text: &str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
 }
 
 /// The last time by the clock of `start`, as the one who reads it most narrowly and the one who reads it most widely has it.
-/// What begins at a time has an UNTIL in UTC (RFC 5545, section 3.3.10). Many write a local time, or a day: some
-/// readers take these for UTC, others for the zone's.
+/// What begins at a time has an UNTIL in UTC, and what begins on a day has a day (RFC 5545, section 3.3.10). Many write a local
+/// time, or a day, where it should be UTC: some readers take these for UTC, others for the zone's.
 fn ends(text: &str, start: &Moment) -> Option<(DateTime, DateTime)> {
     let as_utc =
         |local: DateTime| Moment { local, zone: TimeZone::UTC, form: Form::Utc }.seen_in(&start.zone);
-    if let Some(utc) = text.strip_suffix('Z') {
-        // Of days, the day of that instant in UTC: programs that mean a day write its midnight.
-        let utc = local_time(utc)?;
-        return if start.form == Form::Day {
-            Some((utc.date().to_datetime(Time::midnight()), utc))
+    let in_order = |one: DateTime, other: DateTime| (one.min(other), one.max(other));
+    if let Some(local) = local_time(text.strip_suffix('Z').unwrap_or(text)) {
+        return Some(if start.form == Form::Day {
+            last_day(local, as_utc(local)?)
+        } else if text.ends_with('Z') {
+            (as_utc(local)?, as_utc(local)?)
         } else {
-            as_utc(utc).map(|at| (at, at))
-        };
-    }
-    if let Some(local) = local_time(text) {
-        let other = as_utc(local)?;
-        return Some((local.min(other), local.max(other)));
+            in_order(local, as_utc(local)?)
+        });
     }
     let midnight = day(text)?.to_datetime(Time::midnight());
     if start.form == Form::Day {
@@ -288,4 +333,18 @@ fn ends(text: &str, start: &Moment) -> Option<(DateTime, DateTime)> {
     }
     let last = day(text)?.to_datetime(Time::constant(23, 59, 59, 0));
     Some((midnight.min(as_utc(midnight)?), last.max(as_utc(last)?)))
+}
+
+/// The last of whole days where a time is `written` for it, which in the zone of the series is `seen` later or earlier. Some
+/// programs write the midnight with which the last day begins as a time in UTC, and some that same midnight converted
+/// to UTC, which west of Greenwich is on that day and east of it on the day before; some readers take the day as it is written, and
+/// some convert it. All mean the day of a midnight that is written.
+fn last_day(written: DateTime, seen: DateTime) -> (DateTime, DateTime) {
+    let day = |time: DateTime| time.date().to_datetime(Time::midnight());
+    let (written_on, seen_on) = (day(written), day(seen));
+    if written == written_on {
+        (written_on, written_on)
+    } else {
+        (written_on.min(seen_on), written_on.max(seen_on))
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use jiff::civil::{Date, DateTime, Time};
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use policy::{Timestamp, Window};
 
@@ -42,6 +42,21 @@ pub struct Shifts {
 }
 
 impl Shifts {
+    /// Takes those of `events`, which are one series, that touch `window`; of one that `is_over`, what is wrong with it.
+    ///
+    /// # Errors
+    /// One cannot be told, or readers of calendars do not agree about it.
+    pub fn take(&mut self, events: &[Event], is_over: bool, window: Window) -> Result<(), Fault> {
+        match Series::of(events) {
+            // Nothing of it is left to tell, and nothing that is wrong with it concerns anybody now.
+            Ok(_) if is_over => {}
+            Err(fault) if is_over => self.over.push(fault),
+            Ok(series) => series.shifts(window, self)?,
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+
     fn add(&mut self, shift: Option<Shift>) -> Result<(), Fault> {
         self.all.extend(shift);
         if self.all.len() > MOST_SHIFTS {
@@ -62,39 +77,6 @@ impl Shifts {
     }
 }
 
-/// The shifts of `events` that touch `window`.
-///
-/// # Errors
-/// One cannot be told, or readers of calendars do not agree about it.
-pub fn shifts(events: &[Event], window: Window) -> Result<Shifts, Fault> {
-    let mut series: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
-    let mut alone = Vec::new();
-    for event in events {
-        match &event.uid {
-            Some(uid) => series.entry(uid.as_str()).or_default().push(event),
-            None => alone.push(vec![event]),
-        }
-    }
-    let mut shifts = Shifts::default();
-    for events in alone.into_iter().chain(series.into_values()) {
-        let is_over = events.iter().all(|event| event.last.is_some_and(|last| is_before(last, window)));
-        match Series::of(&events) {
-            // Nothing of it is left to tell, and nothing that is wrong with it concerns anybody now.
-            Ok(_) if is_over => {}
-            Err(fault) if is_over => shifts.over.push(fault),
-            Ok(series) => series.shifts(window, &mut shifts)?,
-            Err(fault) => return Err(fault),
-        }
-    }
-    Ok(shifts)
-}
-
-/// Is the day `last`, wherever it is a day, over when `window` begins?
-pub fn is_before(last: Date, window: Window) -> bool {
-    let midnight = TimeZone::UTC.to_timestamp(last.to_datetime(Time::midnight()));
-    midnight.is_ok_and(|midnight| midnight.as_second() < window.start().unix())
-}
-
 /// The events of one UID.
 struct Series<'a> {
     /// The one that comes again, or the only one.
@@ -104,9 +86,8 @@ struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    fn of(events: &[&'a Event]) -> Result<Self, Fault> {
-        let (replaced, firsts): (Vec<_>, Vec<_>) =
-            events.iter().copied().partition(|event| event.replaces.is_some());
+    fn of(events: &'a [Event]) -> Result<Self, Fault> {
+        let (replaced, firsts): (Vec<_>, Vec<_>) = events.iter().partition(|event| event.replaces.is_some());
         if let [first, second, ..] = firsts.as_slice() {
             return Err(second_one(second, first.line));
         }
@@ -115,23 +96,27 @@ impl<'a> Series<'a> {
         Ok(series)
     }
 
-    /// Do two stand for one time, in whatever form they say so?
+    /// Do two stand for one time, in whatever form they say so? That both call it off is one thing said twice.
     fn check_replaced(&self) -> Result<(), Fault> {
-        let (mut instants, mut whole, mut dates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for event in &self.replaced {
+        let (mut instants, mut whole) = (BTreeMap::new(), BTreeMap::new());
+        let mut dates: BTreeMap<Date, &Event> = BTreeMap::new();
+        for event in self.replaced.iter().copied() {
             let Some(at) = &event.replaces else { continue };
             let clock = self.first.map_or(&at.zone, |first| &first.start.zone);
             let is_of_days = self.first.is_some_and(|first| first.start.form == Form::Day);
             let other = if is_of_days || at.form == Form::Day {
                 let day = if is_of_days { day_of(at, event)? } else { at.local.date() };
-                whole.insert(day, event.line).or(dates.get(&day).copied())
+                whole.insert(day, event).or(dates.get(&day).copied())
             } else {
                 let day = at.seen_in(clock).ok_or_else(|| far(event))?.date();
-                dates.insert(day, event.line);
-                instants.insert(at.instant(), event.line).or(whole.get(&day).copied())
+                let of_day = dates.entry(day).or_insert(event);
+                if of_day.cancelled {
+                    *of_day = event;
+                }
+                instants.insert(at.instant(), event).or(whole.get(&day).copied())
             };
-            if let Some(line) = other {
-                return Err(second_one(event, line));
+            if let Some(other) = other.filter(|other| !(event.cancelled && other.cancelled)) {
+                return Err(second_one(event, other.line));
             }
         }
         Ok(())
@@ -143,35 +128,38 @@ impl<'a> Series<'a> {
         }
         let Some(first) = self.first.filter(|first| !first.cancelled) else { return Ok(()) };
         let times = times(first, window, shifts)?;
-        let left_out = Out::of(first, first.except.iter())?;
-        let at = |local: DateTime| (local, instant(&first.start.zone, local));
-        let left = times.list.iter().map(|local| at(*local));
-        let left: Vec<(DateTime, Option<Timestamp>)> = left.filter(|at| !left_out.has(*at)).collect();
-        let moved = self.moved(first, &times, &left)?;
+        let except = Out::of(first, first.except.iter())?;
+        let at = |local: &DateTime| (*local, instant(&first.start.zone, *local));
+        let (gone, left): (Vec<_>, Vec<_>) = times.list.iter().map(at).partition(|at| except.has(*at));
+        let moved = self.moved(first, &times, (&left, &gone), except)?;
         for (local, _) in left.into_iter().filter(|at| !moved.has(*at)) {
             shifts.add(shift(first, local, window)?)?;
         }
         Ok(())
     }
 
-    /// The times of the series that others stand for. Each must be one that is `left`, where that can be known.
+    /// The times of the series that others stand for. Each must be one that is `left`, where that can be known; what calls
+    /// one off may as well stand beside an EXDATE of it, by which the time is `gone`: nothing is then, whoever reads it.
     fn moved(
         &self,
         first: &Event,
         times: &Times,
-        left: &[(DateTime, Option<Timestamp>)],
+        (left, gone): (&[At], &[At]),
+        except: Out,
     ) -> Result<Out, Fault> {
-        let mut known = Out::default();
-        if !self.replaced.is_empty() {
-            known.days.extend(left.iter().map(|(local, _)| local.date()));
-            known.instants.extend(left.iter().filter_map(|(_, at)| *at));
-        }
         let mut moved = Out::default();
+        if self.replaced.is_empty() {
+            return Ok(moved);
+        }
+        let known = Out::at(left);
+        let mut off = Out::at(gone);
+        off.take(except);
         for event in &self.replaced {
             let one = Out::of(first, event.replaces.iter())?;
             // Of what comes long before or after nothing is known here.
             let is_known = times.all || one.is_within(times, &first.start.zone);
-            if is_known && !(one.days.is_subset(&known.days) && one.instants.is_subset(&known.instants)) {
+            let fits = one.is_among(&known) || event.cancelled && one.is_among(&off);
+            if is_known && !fits {
                 let text =
                     "RECURRENCE-ID is no time of its series, and readers do not agree what becomes of it";
                 return Err(Fault { line: event.line, text: text.to_string() });
@@ -181,6 +169,9 @@ impl<'a> Series<'a> {
         Ok(moved)
     }
 }
+
+/// What the clock of a series shows at one of its times, and when that is.
+type At = (DateTime, Option<Timestamp>);
 
 fn second_one(event: &Event, line: usize) -> Fault {
     let text = format!("the same UID as that of line {line}, and readers do not agree which one counts");
@@ -232,12 +223,22 @@ impl Out {
         Some(())
     }
 
+    /// All that begins at these times, by instant and by day.
+    fn at(times: &[At]) -> Self {
+        let days = times.iter().map(|(local, _)| local.date()).collect();
+        Self { instants: times.iter().filter_map(|(_, at)| *at).collect(), days }
+    }
+
+    fn is_among(&self, others: &Self) -> bool {
+        self.days.is_subset(&others.days) && self.instants.is_subset(&others.instants)
+    }
+
     fn take(&mut self, other: Self) {
         self.instants.extend(other.instants);
         self.days.extend(other.days);
     }
 
-    fn has(&self, (local, at): (DateTime, Option<Timestamp>)) -> bool {
+    fn has(&self, (local, at): At) -> bool {
         self.days.contains(&local.date()) || at.is_some_and(|at| self.instants.contains(&at))
     }
 

@@ -7,6 +7,8 @@ use super::*;
 
 mod faults;
 mod mutants;
+mod rules;
+mod series;
 
 const HARD: &str = include_str!("../fixtures/ical/hard-cases.ics");
 const ATTENDEES: &[u8] = include_bytes!("../fixtures/ical/attendee-email.ics");
@@ -586,15 +588,4 @@ fn a_series_in_utc_that_is_shown_elsewhere_is_refused() {
     assert_eq!((read("Europe/Berlin", ""), read("UTC", "RRULE:FREQ=DAILY\n")), (Ok(1), Ok(4)));
     let error = read("Europe/Berlin", "RRULE:FREQ=DAILY\n").unwrap_err();
     assert!(error.starts_with("line 9: a series in UTC"), "{error}");
-}
-
-#[test]
-fn how_long_an_edit_takes_is_told_where_the_calendar_says_it() {
-    let note = |line: &str| both(&calendar(line), None, FROM, TO).unwrap().1;
-    let lag = "p says that it is published anew every 12h: an edit may take that long to be seen";
-    assert_eq!(note("X-PUBLISHED-TTL:PT12H\n"), [lag]);
-    assert_eq!(note("REFRESH-INTERVAL;VALUE=DURATION:PT12H\n"), [lag]);
-    for quick in ["", "X-PUBLISHED-TTL:PT15M\n", "X-PUBLISHED-TTL:often\n"] {
-        assert_eq!(note(quick), [""; 0], "{quick}");
-    }
 }

@@ -208,3 +208,14 @@ fn how_much_work_and_memory_a_calendar_takes_has_a_limit() {
     // Line breaks alone take no memory.
     assert!(both(&(calendar("") + &"\n".repeat(1_000_000)), None, FROM, TO).is_ok());
 }
+
+#[test]
+fn how_long_an_edit_takes_is_told_where_the_calendar_says_it() {
+    let note = |line: &str| both(&calendar(line), None, FROM, TO).unwrap().1;
+    let lag = "p says that it is published anew every 12h: an edit may take that long to be seen";
+    assert_eq!(note("X-PUBLISHED-TTL:PT12H\n"), [lag]);
+    assert_eq!(note("REFRESH-INTERVAL;VALUE=DURATION:PT12H\n"), [lag]);
+    for quick in ["", "X-PUBLISHED-TTL:PT15M\n", "X-PUBLISHED-TTL:often\n"] {
+        assert_eq!(note(quick), [""; 0], "{quick}");
+    }
+}
