@@ -1,5 +1,6 @@
 //! A group in a real directory says who is on call, as Deputize and others write it.
 
+use harness::hostile::{Hostile, Play, ber};
 use harness::slapd::Slapd;
 use harness::suite::Suite;
 use harness::{Host, text};
@@ -109,4 +110,104 @@ fn the_members_of_a_group_are_on_call_while_they_are_in_it() {
     assert!(said.contains(GROUP) && said.contains("provider = \"ldap-group\""), "{said}");
     let said = suite.host.must("oncall-cache provider list");
     assert!(said.contains("ldap-group"), "{said}");
+}
+
+/// A group and the entries of its members, as a server tells them, and what becomes of it.
+#[test]
+fn a11_a_part_of_a_groups_members_is_not_all_of_them() {
+    let suite = Suite::start();
+    let slapd = Slapd::start(&suite.host);
+    slapd.furnish(&suite, |name| format!("{name}@example.com"));
+    let hostile = Hostile::start(&suite.host, slapd.ca_pem());
+    suite.host.write("/etc/authkeys/hostile-ca.pem", hostile.ca_pem(), 0o644);
+    configure(
+        &suite,
+        &format!("urls = ['{}']\nca_file = 'hostile-ca.pem'\nallow_empty = true", Hostile::LDAPS_URL),
+    );
+    suite.must_as("authkeys-sync", "authkeys-sync");
+    let dn = |name: &str| format!("uid={name},{}", Slapd::BASE);
+    let group = |attribute: &str, names: &[&str]| {
+        let dns: Vec<String> = names.iter().map(|name| dn(name)).collect();
+        let values: Vec<&[u8]> = dns.iter().map(String::as_bytes).collect();
+        vec![ber::entry(GROUP, &[("objectClass", &[b"groupOfNames"]), (attribute, &values)]), ber::done(0)]
+    };
+    let people = |names: &[&str], more: &[Vec<u8>]| {
+        let person = |name: &&str| ber::person(name, &[]);
+        [names.iter().map(person).collect(), more.to_vec(), vec![ber::done(0)]].concat()
+    };
+    // Who it is, what the server is, and what comes then.
+    let play = |turns: &[Vec<Vec<u8>>]| {
+        let begin = [vec![ber::bind_success()], vec![ber::done(0)]];
+        hostile.play(Play::Answers([&begin[..], turns].concat()));
+    };
+    let both = ["alice", "bob"];
+    play(&[group("member", &both), people(&both, &[]), people(&both, &[])]);
+    let (good, said) = sync(&suite);
+    assert!(good, "{said}");
+    assert_eq!(roster(&suite), ["oncall alice", "oncall bob"]);
+
+    let elsewhere = "ldap://other.example.com/ou=people,dc=example,dc=com";
+    let (one, all) = (people(&["alice"], &[]), people(&both, &[]));
+    let cut = vec![ber::person("alice", &[]), ber::done(4)];
+    let nobody = || vec![ber::done(0)];
+    for (turns, words) in [
+        // bob is said to be on another server: beside the others, or when he is asked for.
+        (
+            vec![
+                group("member", &both),
+                people(&["alice"], &[ber::reference(elsewhere)]),
+                vec![ber::done(32)],
+                one.clone(),
+            ],
+            "refers to ldap://other.example.com",
+        ),
+        (
+            vec![group("member", &both), one.clone(), vec![ber::referral(elsewhere)], one.clone()],
+            "referral (10)",
+        ),
+        // He is there, and not for us.
+        (
+            vec![group("member", &both), one.clone(), vec![ber::done(50)], one.clone()],
+            "insufficientAccessRights (50)",
+        ),
+        // Nobody is for us.
+        (
+            vec![
+                group("member", &["alice"]),
+                nobody(),
+                vec![ber::done(32)],
+                group("member", &["alice"]),
+                nobody(),
+            ],
+            "lists 1 members below `base`, and not one of them is shown",
+        ),
+        // A limit was met.
+        (vec![group("member", &both), cut], "sizeLimitExceeded (4)"),
+        // Some of the members came, and what is asked for then is not the others.
+        (vec![group("member;range=0-0", &["alice"]), nobody()], "changed while it was being read"),
+        (
+            vec![group("member;range=0-0", &["alice"]), group("member;range=1-*", &["bob"])],
+            "slices that do not fit together",
+        ),
+        (
+            vec![group("uniqueMember;range=0-0", &["alice"]), group("member", &["alice"])],
+            "changed while it was being read",
+        ),
+    ] {
+        play(&turns);
+        let before = suite.host.read_bytes(ROSTER);
+        let (good, said) = sync(&suite);
+        assert!(!good && said.contains(words), "{words}: {said}");
+        assert!(suite.host.read_bytes(ROSTER) == before, "{words}: the roster changed");
+    }
+    // Slices that fit are the whole of it.
+    play(&[group("member;range=0-0", &["alice"]), group("member;range=0-*", &both), all.clone(), all]);
+    assert!(sync(&suite).0);
+    assert_eq!(roster(&suite), ["oncall alice", "oncall bob"]);
+    // Whoever is not shown, beside others who are, is told; an entry that is gone looks the same.
+    let gone = || vec![ber::done(32)];
+    play(&[group("member", &both), one.clone(), gone(), one, gone()]);
+    let (good, said) = sync(&suite);
+    assert!(good && said.contains("1 members of cn=oncall"), "{said}");
+    assert_eq!(roster(&suite), ["oncall alice"]);
 }

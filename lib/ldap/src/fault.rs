@@ -126,6 +126,8 @@ pub enum GroupFault {
     TooDeep(String),
     /// It shows no member, and a group of its class has one, or its class is not shown either.
     Hidden,
+    /// It lists members where people are, and none of these is shown; how many were asked for.
+    Unseen(usize),
 }
 
 /// A server's LDAP result.
@@ -374,6 +376,10 @@ impl fmt::Display for GroupFault {
             Self::Hidden => f.write_str(
                 "shows no member, but a group of its class must have one; let the bind DN read `member` and `objectClass`",
             ),
+            Self::Unseen(count) => write!(
+                f,
+                "lists {count} members below `base`, and not one of them is shown; let the bind DN read them, or take out those who are gone"
+            ),
         }
     }
 }
@@ -447,6 +453,16 @@ impl Reply {
     /// Is the entry not there, or not for us (referral, noSuchObject, invalidDNSyntax, insufficientAccessRights)?
     pub(super) fn is_about_the_entry(&self) -> bool {
         matches!(self.code, 10 | 32 | 34 | 50)
+    }
+
+    /// Does it send us to another server?
+    pub(super) fn is_referral(&self) -> bool {
+        self.code == 10
+    }
+
+    /// Is the entry there and not for us, or on another server (referral, insufficientAccessRights)?
+    pub(super) fn withholds(&self) -> bool {
+        matches!(self.code, 10 | 50)
     }
 
     /// Has the server no time for anybody (busy, unavailable)?

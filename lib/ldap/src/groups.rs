@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use host::config::{Ldap, Membership};
+use host::config::{Ldap, Membership, Referrals};
 use ldap3::{Scope, ldap_escape};
 
 use super::dn::Dn;
@@ -292,9 +292,44 @@ impl Session<'_> {
         let itself = Search { base: dn, scope: Scope::Base, filter, attributes };
         let mut found = Vec::new();
         match self.search(&itself, |entry| found.push(entry)).await {
-            Err(Fault::Partial(Partial::Search { reply, .. })) if reply.is_about_the_entry() => Ok(None),
+            Err(Fault::Partial(Partial::Search { reply, .. })) if reply.is_about_the_entry() => {
+                if reply.withholds() {
+                    self.withheld.get_or_insert_with(|| (dn.to_string(), reply));
+                }
+                Ok(None)
+            }
             searched => searched.map(|()| found.pop()),
         }
+    }
+
+    /// Was nothing held back of the members of a group and who they are, as far as the server says so?
+    pub(super) fn check_withheld(&mut self, ldap: &Ldap) -> Result<(), Fault> {
+        let refers = ldap.referrals == Referrals::Refuse;
+        if let Some(url) = self.tally.referred.take().filter(|_| refers) {
+            return Err(Partial::Elsewhere(url).into());
+        }
+        match self.withheld.take() {
+            Some((base, reply)) if refers || !reply.is_referral() => {
+                Err(Partial::Search { base, entries: 0, references: 0, reply }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody was found in the group `dn`. That it lists entries where people are, of which not one is shown, is what a
+    /// reader sees who may not read them.
+    pub(super) async fn check_nobody(&mut self, ldap: &Ldap, dn: &str) -> Result<(), Fault> {
+        let listed = members_of(dn, self.group(dn, &GROUP).await?).unwrap_or_default();
+        let base = Dn::read(&ldap.base);
+        let is_below = |dn: &&Dn| base.as_ref().is_some_and(|base| dn.is_within(base));
+        let mut unseen = 0;
+        for member in listed.dns().filter(is_below).take(MOST_LOOKED_AT) {
+            if self.entry(member.as_str(), "(objectClass=*)", &NOTHING).await?.is_some() {
+                return Ok(());
+            }
+            unseen += 1;
+        }
+        if unseen == 0 { Ok(()) } else { Err(Fault::group(dn, GroupFault::Unseen(unseen))) }
     }
 
     /// Eligible people, and others who claim a name of theirs: as if everybody had been read, as far as these go.
@@ -320,7 +355,9 @@ impl Session<'_> {
         // Not every server lets everybody search for what may be read. Each is asked for, however many are gone: whom
         // nobody asks for would be missing from the copy.
         for dn in &rest {
-            found.extend(self.entry(dn.as_str(), &ldap.filter, &attributes).await?);
+            let shown = self.entry(dn.as_str(), &ldap.filter, &attributes).await?;
+            self.unseen.extend(shown.is_none().then(|| dn.as_str().to_string()));
+            found.extend(shown);
         }
         let mut names: BTreeSet<String> = eligible.uids().cloned().collect();
         for person in found {

@@ -92,6 +92,8 @@ pub struct Answer {
     pub empty: Vec<String>,
     /// How many members were not looked at for being groups, after many in a row that are not shown.
     pub unasked: usize,
+    /// Members below `base`, each asked for by name, that are not shown, or not as people. By DN.
+    pub unseen: Vec<String>,
     /// The server's clock, if it shows it: Active Directory and Samba do.
     pub time: Option<Timestamp>,
     /// Another server, of which this one says that it has more people.
@@ -162,14 +164,21 @@ pub struct GroupMembers {
     pub twice: Vec<Principal>,
     /// Groups in the group that are not followed. By DN.
     pub unfollowed: Vec<String>,
+    /// Groups in it that are followed and show no member: they have none, or we may not see them. By DN.
+    pub empty: Vec<String>,
+    /// How many members were not looked at for being groups, after many in a row that are not shown.
+    pub unasked: usize,
+    /// Members below `base` that are not shown, or not as people. By DN.
+    pub unseen: Vec<String>,
 }
 
 /// Who is in the eligible group of `ldap`.
 ///
 /// # Errors
-/// As [`fetch`].
+/// As [`fetch`]; and whatever the server says that it holds back, or another server has: a member who is missing would
+/// be taken for somebody who was taken out.
 pub fn group_members(ldap: &Ldap, deadline: Deadline) -> Result<GroupMembers, DirectoryError> {
-    let answer = fetch_eligible(ldap, &[], deadline)?;
+    let answer = question(ldap, &[], deadline, Question::Members(&BTreeSet::new()))?;
     let (mut people, mut twice) = (BTreeMap::new(), BTreeSet::new());
     for entry in answer.news.into_entries() {
         for name in entry.names.iter().filter_map(|name| Principal::new(name).ok()) {
@@ -182,7 +191,8 @@ pub fn group_members(ldap: &Ldap, deadline: Deadline) -> Result<GroupMembers, Di
         (is_eligible && !twice.contains(&name)).then_some((name, dn))
     };
     let people = people.into_iter().filter_map(is_member).collect();
-    Ok(GroupMembers { people, twice: twice.into_iter().collect(), unfollowed: answer.unfollowed })
+    let Answer { unfollowed, empty, unasked, unseen, .. } = answer;
+    Ok(GroupMembers { people, twice: twice.into_iter().collect(), unfollowed, empty, unasked, unseen })
 }
 
 fn read_all(dns: &[String]) -> BTreeSet<Dn> {
@@ -219,6 +229,8 @@ enum Question<'a> {
     Everybody(&'a Since, &'a BTreeSet<Dn>),
     /// Who is eligible. These are people.
     Eligible(&'a BTreeSet<Dn>),
+    /// The same, and that nobody is missing, as far as can be told.
+    Members(&'a BTreeSet<Dn>),
     /// Whom this filter finds.
     Person(&'a str),
 }
@@ -359,8 +371,10 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
     }
     let counted = session.counted(ldap, question).await?;
     let mut members = Members::default();
-    if let (Question::Everybody(_, copied) | Question::Eligible(copied), Some(dn)) =
-        (question, &ldap.eligible_group)
+    if let (
+        Question::Everybody(_, copied) | Question::Eligible(copied) | Question::Members(copied),
+        Some(dn),
+    ) = (question, &ldap.eligible_group)
     {
         session.enter(Step::Group);
         members = session.members(ldap, dn, copied).await?;
@@ -385,8 +399,16 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         (Question::Everybody(..) | Question::Person(_), None) => {
             (session.everybody(&wanted, &reader).await?, None)
         }
-        (Question::Eligible(_), None) => (session.eligible_people(ldap, &eligible, &reader).await?, None),
+        (Question::Eligible(_) | Question::Members(_), None) => {
+            (session.eligible_people(ldap, &eligible, &reader).await?, None)
+        }
     };
+    if let (Question::Members(_), Some(dn)) = (question, &ldap.eligible_group) {
+        session.check_withheld(ldap)?;
+        if !news.entries().iter().any(|entry| entry.eligible) {
+            session.check_nobody(ldap, dn).await?;
+        }
+    }
     let elsewhere = session.tally.elsewhere.take().filter(|_| ldap.referrals == Referrals::Refuse);
     session.has_no_stray().await?;
     let unfollowed = session.unfollowed(unsure, &news).await?;
@@ -396,7 +418,8 @@ async fn ask(session: &mut Session<'_>, ldap: &Ldap, question: Question<'_>) -> 
         (Question::Person(_), Some(url)) => Err(Partial::Elsewhere(url).into()),
         (_, elsewhere) => {
             let (unasked, time, silent) = (session.unasked, session.server.time(), Vec::new());
-            Ok(Answer { news, next, eligible, unfollowed, empty, unasked, time, elsewhere, silent })
+            let unseen = std::mem::take(&mut session.unseen);
+            Ok(Answer { news, next, eligible, unfollowed, empty, unasked, unseen, time, elsewhere, silent })
         }
     }
 }
@@ -411,6 +434,10 @@ struct Session<'a> {
     tally: Tally,
     /// Members that were not looked at for being groups.
     unasked: usize,
+    /// Members that were asked for by name and not shown as people.
+    unseen: Vec<String>,
+    /// The first entry that the server has and does not show us, or another server has; and what it said.
+    withheld: Option<(String, Reply)>,
     /// What it said of itself.
     server: Server,
     /// Has the server ever answered?
@@ -430,6 +457,8 @@ impl<'a> Session<'a> {
             driver,
             tally: Tally::default(),
             unasked: 0,
+            unseen: Vec::new(),
+            withheld: None,
             server: Server::default(),
             answered: false,
             step,

@@ -29,6 +29,8 @@ pub(super) struct Tally {
     pub(super) bytes: usize,
     /// Where the server says that more is, unless everybody knows that no people are there.
     pub(super) elsewhere: Option<String>,
+    /// The first place of all searches where that was so.
+    pub(super) referred: Option<String>,
 }
 
 impl Tally {
@@ -40,7 +42,7 @@ impl Tally {
 
     /// The same for another search: bytes go on counting, they are limited over all searches together.
     pub(super) fn begin(&mut self) {
-        *self = Self { bytes: self.bytes, ..Self::default() };
+        *self = Self { bytes: self.bytes, referred: self.referred.take(), ..Self::default() };
     }
 
     /// Counts one reference to other servers (RFC 4511, 4.5.3), each of which has the same.
@@ -49,6 +51,7 @@ impl Tally {
         let mut urls = urls.filter_map(|url| String::from_utf8(url.expect_primitive()?).ok()).peekable();
         let first = urls.peek().map(|url| one_line(url)).unwrap_or_default();
         if self.elsewhere.is_none() && !urls.any(|url| is_without_people(&url)) {
+            self.referred.get_or_insert_with(|| first.clone());
             self.elsewhere = Some(first);
         }
         self.add_reference()

@@ -4,7 +4,7 @@
 //! ever and for ever as far as this host knows, until the next one says otherwise; and how old that may be, ages limit.
 
 use host::config::LdapGroup;
-use ldap::Deadline;
+use ldap::{Deadline, GroupMembers};
 use policy::{Principal, Window};
 
 use super::gather::{Bound, Description, Gather, Named, Row};
@@ -36,6 +36,7 @@ impl Provider for Group<'_> {
         };
         let members = ldap::group_members(ldap, Deadline::new(ldap.timeout)).map_err(failed)?;
         let dn = self.settings.dn();
+        check_whole(&members, dn)?;
         let id = self.schedules.first().map_or(SCHEDULE, String::as_str).to_string();
         let mut gather = Gather::new(window, 1);
         for name in &members.twice {
@@ -45,14 +46,55 @@ impl Provider for Group<'_> {
             let text = host::config::unfollowed_groups(dn, members.unfollowed.len(), first);
             gather.note(text.replace("are not eligible", "are not on call"));
         }
+        if let Some(first) = members.unseen.first() {
+            let count = members.unseen.len();
+            gather.note(format!(
+                "{count} members of {dn} are no people that are shown, and count for nobody; the first is {first}"
+            ));
+        }
         let rows = members.people.into_keys().map(row).collect();
         gather.take(Named { wanted: id.clone(), id, name: dn.to_string() }, Whole::at_once(rows));
         Ok(gather.finish())
     }
 }
 
+/// Is it known of all groups in the group `dn` who is in them? Whoever is missing would go off call.
+fn check_whole(members: &GroupMembers, dn: &str) -> Result<(), ProviderError> {
+    if let Some(first) = members.empty.first() {
+        let count = members.empty.len();
+        return Err(ProviderError::incomplete(&format!(
+            "{count} groups in {dn} show no member, so they have none or hide them; let the bind DN read `member`, or take them out of it; the first is {first}"
+        )));
+    }
+    if members.unasked > 0 {
+        let count = members.unasked;
+        return Err(ProviderError::incomplete(&format!(
+            "{count} members of {dn} and its inner groups were not looked up, after 50 in a row that do not exist or are hidden, and may be groups; take those out that are gone, or let the bind DN read `objectClass`"
+        )));
+    }
+    Ok(())
+}
+
 fn row(person: Principal) -> Row {
     let id = person.as_str().to_string();
     let user = User { id: id.clone(), mail: None, principal: Some(id), label: None, disputed: None };
     Row { person: Description { user, whole: true }, level: 1, start: Bound::Never, end: Bound::Never }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_may_have_more_members_is_not_known() {
+        let dn = "cn=oncall,dc=x";
+        let said = |members: &GroupMembers| check_whole(members, dn).map_err(|error| error.to_string());
+        assert_eq!(said(&GroupMembers::default()), Ok(()));
+        let hidden = GroupMembers { empty: vec!["cn=db,dc=x".to_string()], ..GroupMembers::default() };
+        let error = said(&hidden).unwrap_err();
+        assert!(error.starts_with("source-incomplete: 1 groups in cn=oncall,dc=x show no member"), "{error}");
+        assert!(error.contains("the first is cn=db,dc=x"), "{error}");
+        let error = said(&GroupMembers { unasked: 7, ..GroupMembers::default() }).unwrap_err();
+        assert!(error.starts_with("source-incomplete: 7 members of cn=oncall,dc=x"), "{error}");
+    }
 }
