@@ -287,3 +287,34 @@ fn whatever_stands_in_a_field_nobody_else_is_on_call_and_whoever_is_missing_is_t
     assert!(count > 4000, "{count} answers");
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// A list whose first page says that more follow, and whose others are refused.
+struct Begun(u16);
+
+impl Ask for Begun {
+    fn get(&self, _path: &str, query: &[(&str, &str)]) -> Result<Reply, HttpError> {
+        let body =
+            json!({"schedules": [{"id": "P3", "name": "P3"}], "more": true, "offset": 0, "limit": 100});
+        let status = if query.contains(&("offset", "0")) { 200 } else { self.0 };
+        Ok(Reply { status, body: body.to_string().into_bytes(), ..Reply::default() })
+    }
+
+    fn post(&self, path: &str, _json: &str) -> Result<Reply, HttpError> {
+        self.get(path, &[])
+    }
+
+    fn authorize(&mut self, _value: &str) -> Result<(), HttpError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_list_that_is_refused_once_it_has_begun_is_not_at_its_end() {
+    let settings = settings(&[], &[]);
+    for status in [400, 402, 403, 404, 500] {
+        let mut session = Session::with(&settings, Box::new(Begun(status)));
+        let read = all_pages("v3/schedules", |asked| session.shift_based_schedules(asked));
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains(&format!("/v3/schedules: status {status}")), "{error}");
+    }
+}

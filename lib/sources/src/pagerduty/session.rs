@@ -67,13 +67,13 @@ impl<'a> Session<'a> {
     }
 
     /// A page of the shift-based schedules, which the other list does not show. An account that has none may
-    /// not have the list either.
+    /// not have the list either; but one that has begun goes on.
     pub fn shift_based_schedules(&mut self, asked: Asked) -> Result<Page<Named>, ProviderError> {
         let (path, (limit, offset)) = ("/v3/schedules", texts(asked));
         let reply = self.reply(path, &[("limit", &limit), ("offset", &offset)])?;
         match reply.status {
             200 => api::schedules(&reply.body),
-            400 | 402..=404 => Ok(nothing(asked)),
+            400 | 402..=404 if asked.offset == 0 => Ok(nothing(asked)),
             _ => Err(source(&self.refusal(path, &reply))),
         }
     }
