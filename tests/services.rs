@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use harness::services::{KINDS, Kind, SECRET, Services};
+use harness::store::{HostileStore, Lie};
 use harness::suite::{HOUR, Suite, instant, now, seconds};
 use harness::text;
 use serde_json::Value;
@@ -313,4 +314,59 @@ fn a_source_is_asked_once_and_its_replies_are_saved_without_names() {
     for kind in KINDS {
         assert!(listed.contains(kind.word), "{listed}");
     }
+}
+
+/// How many shifts there are, and when the next hand-over is, by what `provider test` says.
+fn shape(said: &str) -> (String, String) {
+    let between = |start: &str, end: &str| {
+        let rest = said.split_once(start).unwrap_or_else(|| panic!("{start}: {said}")).1;
+        rest.split_once(end).unwrap_or_else(|| panic!("{end}: {said}")).0.to_string()
+    };
+    (between("): ", " shifts; now "), between("next hand-over ", " to "))
+}
+
+#[test]
+fn what_was_saved_of_replies_comes_to_the_same_when_it_is_played_again() {
+    let suite = Suite::start();
+    suite.sync_keys();
+    let services = Services::start(&suite.host);
+    let store = HostileStore::start(&suite.host, 8543);
+    suite.host.write("/etc/authkeys/store-ca.pem", store.ca_pem(), 0o644);
+    services.set(&shifts(now()), "ok");
+    let mut played = Vec::new();
+    for kind in KINDS {
+        let source = Services::source(kind, "s", "20s");
+        configure(&suite, &source);
+        suite.host.must("rm -rf /tmp/replies");
+        let said = suite.host.must("oncall-cache provider test s --record /tmp/replies");
+        let files = suite.host.must("ls /tmp/replies/*.json");
+        let replies: Vec<Value> =
+            files.lines().map(|file| serde_json::from_str(&suite.host.read(file)).expect("JSON")).collect();
+        let path = |reply: &Value| {
+            let request = reply["request"].as_str().expect("a request");
+            request.split([' ', '?']).nth(1).expect("a path").to_string()
+        };
+        let paths: BTreeSet<String> = replies.iter().map(path).collect();
+        if paths.len() < replies.len() {
+            // Pages of one list, which the store does not tell apart.
+            continue;
+        }
+        for reply in &replies {
+            let json = vec![("Content-Type", "application/json".to_string())];
+            let body = reply["body"].to_string().into_bytes();
+            store.lie(&path(reply), Some(Lie::Answer(200, json, body)));
+        }
+        // What was a name has another one, so that each schedule that there is is asked for.
+        let again = source.replace(Services::API, &store.url()).replace("services-ca.pem", "store-ca.pem");
+        let is_listed = |line: &&str| kind.word == "goalert" || !line.starts_with("schedules = ");
+        configure(
+            &suite,
+            &again.lines().filter(is_listed).fold(String::new(), |all, line| all + line + "\n"),
+        );
+        // It ends with status 1 where the directory knows none of these people.
+        let replayed = text(&suite.host.sh("oncall-cache provider test s"));
+        assert_eq!(shape(&replayed), shape(&said), "{}: {replayed}", kind.word);
+        played.push(kind.word);
+    }
+    assert!(played.len() >= 2 && played.contains(&"linkedin-oncall"), "{played:?}");
 }
