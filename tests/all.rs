@@ -39,6 +39,7 @@ mod heartbeat;
 mod http;
 mod identities;
 mod import;
+mod incidents;
 mod keys;
 mod login;
 mod monitoring;

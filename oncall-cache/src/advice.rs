@@ -6,6 +6,9 @@ const NAME_THE_HOST: &str = "in config.toml, name this host or a label of it in 
 
 const SAY_WHY: &str = "as that person, run oncall-cache claim --reason TEXT; or send the line `claim: TEXT` to ssh oncall-grant@HOST";
 
+const AN_INCIDENT: &str =
+    "if there is an incident, run oncall-cache refresh; else have a colleague open one, or ask for a grant";
+
 const BREAK_GLASS: &str =
     "say what you do where colleagues read it; then ask an approver to review it: oncall-cache grant review";
 
@@ -43,6 +46,7 @@ pub fn step(decision: &Decision, person: &str, account: &str, first: Option<&str
         Reason::NotOnCall => {
             "ask the person on call; or take over the shift in the rota, then run oncall-cache refresh"
         }
+        Reason::NoIncident => AN_INCIDENT,
         Reason::ClaimNeeded => SAY_WHY,
         Reason::NotEligible => {
             "ask the directory's administrators to list them as eligible; then, as root, run authkeys-sync and oncall-cache sync"

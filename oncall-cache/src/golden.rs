@@ -8,8 +8,8 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use policy::{
     Account, Actor, Automation, Claims, Decision, Evidence, Facts, FromPattern, Granted, Host, HostSelector,
-    Login, Principal, Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule, ScheduleRef, Shift, Span,
-    Switch, Timestamp, Window, anyone, decide,
+    IncidentRule, Login, OnUnknown, Principal, Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule,
+    ScheduleRef, Shift, Span, Switch, Timestamp, Window, anyone, decide,
 };
 
 use policy::revocations::Revocations;
@@ -91,6 +91,7 @@ fn world() -> World {
                 schedules: vec![reference("PDB0001")],
                 max_escalation_level: 1,
                 claim: false,
+                incident: None,
             }],
             automation: vec![robot()],
             help: Some(HELP.to_string()),
@@ -98,6 +99,7 @@ fn world() -> World {
         },
         roster: Ok(Roster {
             late: Vec::new(),
+            incidents: Default::default(),
             published: synced,
             floor: synced,
             schedules: vec![Schedule {
@@ -250,6 +252,21 @@ fn scene(reason: Reason) -> Scene {
                 decide(login, &evidence, state.rules(), at(10))
             };
             Scene { decide, ..scene }
+        }
+        Reason::NoIncident => {
+            let mut scene = plain();
+            scene.world.rules.rules[0].incident = Some(IncidentRule {
+                source: "pd".to_string(),
+                services: vec!["PSVC1".to_string()],
+                linger: Span::minutes(30),
+                max_open: Span::hours(24),
+                known_for: Span::minutes(15),
+                on_unknown: OnUnknown::OnCall,
+            });
+            let roster = scene.world.roster.as_mut().unwrap();
+            let read = at(10).minus(Span::minutes(5));
+            roster.incidents.tell(("pd", &["PSVC1".to_string()]), Vec::new(), read, read);
+            scene
         }
         Reason::NotEligible => Scene { asks: "dave", ..plain() },
         Reason::UnknownPerson => Scene { service: "login", person: Some(Actor::Unknown), ..plain() },

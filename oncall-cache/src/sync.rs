@@ -9,6 +9,7 @@ mod error;
 mod groups;
 mod guards;
 mod history;
+mod incidents;
 mod lock;
 mod options;
 mod outcome;
@@ -34,6 +35,7 @@ use changes::Changes;
 pub use error::SyncError;
 pub use groups::path as groups_path;
 pub use history::path as history_path;
+use incidents::HeardIncidents;
 pub use lock::SyncLockHeld;
 pub use options::{Accept, SyncOptions};
 pub use outcome::{Outcome, State};
@@ -144,23 +146,37 @@ fn gather_and_publish(
     let fetched = fetch::all(&config.oncall.sources, window(config, now)?, now, live.progress);
     let fetched = fetch::judged(fetched);
     let told: Vec<Told> = fetched.iter().filter_map(|fetched| fetched.told).collect();
+    let heard = HeardIncidents::of(config, &fetched, &index, now);
+    builder.notes.extend(heard.notes.iter().chain(&heard.problems).cloned());
     fetched.into_iter().for_each(|fetched| builder.take(fetched));
     let known = builder.outcomes.iter().map(|outcome| &outcome.schedule).chain(previous.schedules());
     if let Some(problem) = options.accept.unknown(&known.map(ToString::to_string).collect()) {
         return Err(SyncError::NothingToAccept(problem));
+    }
+    if !options.dry_run && heard.is_news {
+        publish_incidents(config, &heard, live);
     }
     if builder.outcomes.iter().all(|outcome| outcome.state != State::Read) {
         builder.notes.iter().for_each(|note| (live.note)(format_args!("{note}")));
         let republished = republish(config, options, &previous, people, now, live)?;
         return Err(SyncError::NothingRead(builder.outcomes, republished));
     }
-    let summary = builder.finish(people);
+    let mut summary = builder.finish(people);
+    summary.incidents_problem = heard.public_problem();
+    summary.roster.incidents = heard.known;
     if !options.dry_run {
         let is_anew = summary.outcomes.iter().all(|outcome| outcome.state == State::Read);
         let time = Time::of(&told, is_anew);
         publish(config, &summary.roster, &summary.mappings, &summary.changes, time, now, live)?;
     }
     Ok(summary)
+}
+
+/// Whether schedules could be read or not: an incident lets in those whom an older roster shows.
+fn publish_incidents(config: &Config, heard: &HeardIncidents, live: Live<'_>) {
+    if let Err(error) = roster::publish_incidents(&config.paths.roster, &heard.known) {
+        (live.note)(format_args!("what is known of incidents stays as it was: {error}"));
+    }
 }
 
 /// Publishes the roster that stands again, with who may become root by now; whether there was a difference.

@@ -136,9 +136,9 @@ impl Telling<'_> {
                 });
             }
         }
-        let (late, eligible) = (Vec::new(), BTreeMap::new());
+        let (late, incidents, eligible) = (Vec::new(), Default::default(), BTreeMap::new());
         let (published, floor, shifts) = (head.issued, head.issued, shifts.into());
-        Ok(Roster { published, floor, schedules, shifts, late, eligible })
+        Ok(Roster { published, floor, schedules, shifts, late, incidents, eligible })
     }
 }
 
@@ -185,6 +185,7 @@ mod tests {
             schedules: Vec::new(),
             shifts: Vec::new().into(),
             late: Vec::new(),
+            incidents: Default::default(),
             eligible: [(name("bob"), true)].into(),
         };
         let own = Own {

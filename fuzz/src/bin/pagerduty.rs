@@ -46,6 +46,7 @@ fuzz_target!(|text: &str| {
         every: false,
         teams: vec!["T1".to_string()],
         ca_file: "/nonexistent".into(),
+        incident_services: vec!["S1".to_string()],
         proxy: None,
         timeout: Span::seconds(5),
     };

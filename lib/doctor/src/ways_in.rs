@@ -281,6 +281,7 @@ mod tests {
             schedules: vec![reference()],
             max_escalation_level: 1,
             claim: false,
+            incident: None,
         };
         let rules = Rules { exempt_accounts, exempt_ttys, rules: vec![rule], ..compiled };
         let accounts =
@@ -384,6 +385,7 @@ mod tests {
         let alice = Principal::new("alice").unwrap();
         let roster = Roster {
             late: Vec::new(),
+            incidents: Default::default(),
             published: NOW,
             floor: NOW,
             schedules: vec![Schedule {

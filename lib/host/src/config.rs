@@ -12,6 +12,7 @@ mod end;
 mod fleet;
 mod grant;
 mod group;
+mod incident;
 mod key_rule;
 mod keys;
 pub mod kinds;
@@ -216,7 +217,7 @@ impl File {
         // What is wrong with a source is told first.
         let known = directory.as_ref().ok().and_then(Option::as_ref);
         let around = Around { fleet: fleet.as_ref(), directory: known };
-        let oncall = self.oncall.check(&beside, &roster, around, self.policy.enforces())?;
+        let mut oncall = self.oncall.check(&beside, &roster, around, self.policy.enforces())?;
         let grants =
             GrantsSection::check(self.grant.as_ref(), self.policy.grants(), fleet.as_ref(), &beside)?;
         let end = self.policy.end()?;
@@ -225,6 +226,7 @@ impl File {
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
         rules.ages = oncall.ages.clone();
         rules.late_claims = oncall.late_claims.clone();
+        oncall.ask_for_incidents(&rules);
         rules.names = names;
         let directory = directory?;
         Ok(Config {

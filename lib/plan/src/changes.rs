@@ -87,8 +87,11 @@ impl fmt::Display for Change {
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let [old, new] = settings::both(old, new);
     let mut changes = Vec::new();
-    let mut one_sided = BTreeSet::new();
+    let mut one_sided: BTreeSet<&Place> = BTreeSet::new();
     for place in old.elements.keys().chain(new.elements.keys()).collect::<BTreeSet<_>>() {
+        if one_sided.iter().any(|told| place.is_within(told)) {
+            continue;
+        }
         let change = match (old.elements.get(place), new.elements.get(place)) {
             (None, Some(table)) => table_change(place, Some(table)),
             (Some(_), None) => table_change(place, None),

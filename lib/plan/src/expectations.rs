@@ -15,7 +15,7 @@ use toml::value::Datetime;
 use crate::door::{By, Door, ROOT, Standing};
 use crate::inventory::Inventory;
 use crate::question::{Rota, stored};
-use crate::rights::read_in_time;
+use crate::rights::{during_incidents, read_in_time};
 use crate::words::one_line;
 
 /// What is expected, one after the other.
@@ -233,7 +233,7 @@ fn judge(
         let meant = meant(host, inventory.hosts().iter().map(|host| host.name.clone()));
         return Outcome::CannotTell(format!("the inventory has no host `{host}`{meant}"));
     };
-    let rules = Rules { host: found.clone(), ..config.rules.clone() };
+    let rules = Rules { host: found.clone(), ..during_incidents(&config.rules) };
     let door = Door { account: expectation.account.clone(), service: expectation.service };
     if !door.is_decided(&rules) {
         // No rota is asked there, and everybody is let in as far as PAM is concerned.

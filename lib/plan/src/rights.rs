@@ -1,7 +1,8 @@
 //! Who is admitted where and when, by `policy`, which is asked at each instant at which its answer can change.
 //!
 //! It is assumed that every host goes on reading the rota in time: how old a copy may be matters in an outage, and is said
-//! as a change of a setting. Nobody is revoked, there are no grants, and whoever is asked why says so.
+//! as a change of a setting. Nobody is revoked, there are no grants, whoever is asked why says so, and where a rule waits
+//! for an incident there is one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,8 +21,17 @@ pub fn read_in_time(roster: &Roster, window: Window) -> Roster {
         schedules: schedules.collect(),
         shifts: roster.shifts.clone(),
         late: roster.late.clone(),
+        // Which incidents there will be nobody knows.
+        incidents: Default::default(),
         eligible: roster.eligible.clone(),
     }
+}
+
+/// `rules` as they are where each incident that they wait for is open.
+pub(crate) fn during_incidents(rules: &Rules) -> Rules {
+    let mut rules = rules.clone();
+    rules.rules.iter_mut().for_each(|rule| rule.incident = None);
+    rules
 }
 
 /// From when to when somebody is admitted, and by what: in order, and apart.
@@ -61,7 +71,7 @@ impl<'a> Rights<'a> {
                 own.insert(person);
             }
         }
-        let (rules, nobody, idle) = (rules.clone(), Revoked::nobody(), HashMap::new());
+        let (rules, nobody, idle) = (during_incidents(rules), Revoked::nobody(), HashMap::new());
         Self { rules, roster, people, doors, window, nobody, on_call, idle }
     }
 

@@ -168,7 +168,13 @@ impl Settings {
                         self.walk(&inner, &[entry, std::slice::from_ref(id)].concat(), limits, names);
                     }
                 }
-                Value::Table(within) => self.walk(&inner, entry, within, names),
+                Value::Table(within) => {
+                    // One that a rule has or has not.
+                    if ELEMENTS.iter().any(|element| element.name == inner) {
+                        self.elements.insert(Place::new(&inner, entry), within.clone());
+                    }
+                    self.walk(&inner, entry, within, names);
+                }
                 _ => self.leaf(section, entry, key, value),
             }
         }

@@ -161,6 +161,12 @@ impl Question<'_> {
         lines.push("what is changed in the rota from now on: tomorrow's overrides".into());
         lines.extend(self.taken_for_both());
         lines.push("grants that colleagues may sign later".into());
+        let waits = |config: &host::Config| config.rules.rules.iter().any(|rule| rule.incident.is_some());
+        if waits(self.old) || waits(self.new) {
+            lines.push(
+                "which incidents will be open: people are told as if rules that wait for one had it".into(),
+            );
+        }
         lines
     }
 

@@ -111,6 +111,7 @@ fn rota(dice: &mut Dice) -> Rota {
         schedules,
         shifts: shifts.into_iter().collect(),
         late: Vec::new(),
+        incidents: Default::default(),
         eligible: eligible.into(),
     };
     Rota { roster, after: None, users: None, tells_eligible: false, is_of_both: true }

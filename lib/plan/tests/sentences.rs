@@ -323,6 +323,11 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
             "tightens [[policy.rule]] `web` claim: false → true: people on call must say why before they enter",
         ),
         (
+            "schedules = [\"pd/WEB\"]",
+            "schedules = [\"pd/WEB\"]\nincident = { source = \"pd\", services = [\"PSVC1\"] }",
+            "tightens [[policy.rule.incident]] `web` is new (known_for = \"15m\", linger = \"30m\", max_open = \"1d\", on_unknown = \"on-call\", services = [\"PSVC1\"], source = \"pd\"): people on call by the rule are admitted during an incident alone",
+        ),
+        (
             "max_age = \"20h\"",
             "max_age = \"20h\"\nlookahead = \"1d\"",
             "tightens [oncall] lookahead: 3d → 1d: hosts know the rota less far ahead",
@@ -343,6 +348,46 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
     assert!(said(&guarded).starts_with("tightens [[policy.shared_account]] `deploy` is gone: "), "{guarded}");
     assert!(said(&guarded).contains("because guarded_accounts names it"), "{guarded}");
     assert!(guarded.opened.is_empty(), "{guarded}");
+}
+
+#[test]
+fn a107_what_a_rule_asks_of_incidents_is_said_in_words() {
+    let waits = |incident: &str| {
+        POLICY.replace("schedules = [\"pd/WEB\"]\n", &format!("schedules = [\"pd/WEB\"]\n{incident}\n"))
+    };
+    let of = |more: &str| waits(&format!("incident = {{ source = \"pd\", services = [\"PSVC1\"]{more} }}"));
+    let usual = of("");
+    for (new, says) in [
+        (
+            POLICY.to_string(),
+            "loosens [[policy.rule.incident]] `web` is gone: people on call by the rule are admitted without an incident too",
+        ),
+        (
+            of(", linger = \"1h\""),
+            "loosens [[policy.rule.incident]] `web` linger: 30m → 1h: people on call are admitted for longer after an incident",
+        ),
+        (
+            of(", max_open = \"2h\""),
+            "tightens [[policy.rule.incident]] `web` max_open: 1d → 2h: an incident that nobody closes lets people in for less long",
+        ),
+        (
+            of(", on_unknown = \"refuse\""),
+            "tightens [[policy.rule.incident]] `web` on_unknown: on-call → refuse: people on call are refused while it is not known",
+        ),
+        (of(", known_for = \"1h\""), "may loosen [[policy.rule.incident]] `web` known_for: 15m → 1h"),
+        (
+            usual.replace("[\"PSVC1\"]", "[\"PSVC1\", \"PSVC2\"]"),
+            "loosens [[policy.rule.incident]] `web` services: added `PSVC2`: incidents of more services",
+        ),
+    ] {
+        let plan = plan(&usual, &new);
+        assert!(said(&plan).contains(says), "{says}\n{plan}");
+        // Whom a rule can admit is told as if there were one.
+        assert!(plan.moves.is_empty() && plan.to_string().contains("which incidents will be open"), "{plan}");
+    }
+    let gone =
+        plan(&usual, &usual.replace("[[policy.rule]]\nname = \"web\"", "[[policy.rule]]\nname = \"site\""));
+    assert!(!said(&gone).contains("policy.rule.incident"), "it goes with its rule: {gone}");
 }
 
 #[test]

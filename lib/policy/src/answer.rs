@@ -4,7 +4,9 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-use crate::{Automation, Claim, Granted, OneLine, Revocation, ScheduleRef, Span, Timestamp, Window};
+use crate::{
+    Automation, Claim, Granted, IncidentState, OneLine, Revocation, ScheduleRef, Span, Timestamp, Window,
+};
 
 /// Why evidence is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +110,7 @@ tokens! {
         RevokedStale => "revoked-stale",
         NoRule => "no-rule",
         NotOnCall => "not-oncall",
+        NoIncident => "no-incident",
         ClaimNeeded => "claim-needed",
         NotEligible => "not-eligible",
         UnknownPerson => "unknown-person",
@@ -181,6 +184,8 @@ pub struct OnCall {
     pub late: Option<Timestamp>,
     /// Why they enter, where the rule asks for that.
     pub claim: Claim,
+    /// The incident by which the rule counts, where it asks for one.
+    pub incident: IncidentState,
 }
 
 impl OnCall {

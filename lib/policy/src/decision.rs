@@ -294,10 +294,24 @@ fn anyone_on_call(
     let decision = match admitted(login.service, login.account, login.facts, evidence, rules, now) {
         Ok(people) if !people.is_empty() => Decision::plain(Verdict::Allow, Reason::AwaitsKey),
         Ok(_) if rules.uncovered().is_some() => Decision::plain(Verdict::Refuse, Reason::NoRule),
+        Ok(_) if waits_for_incident(login, evidence, rules, now) => {
+            Decision::plain(Verdict::Refuse, Reason::NoIncident)
+        }
         Ok(_) => Decision::plain(Verdict::Refuse, Reason::NotOnCall),
         Err(decision) => decision,
     };
     Decision { guard: unknown.guard, ..decision }
+}
+
+/// Is an incident all that somebody lacks who is on call?
+fn waits_for_incident(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> bool {
+    let (Ok(roster), true) = (evidence.roster, rules.asks_incidents()) else { return false };
+    let on_call = roster.shifts.iter().filter(|shift| shift.window.contains(now));
+    let judge = Judge::new(evidence, rules);
+    on_call.into_iter().any(|shift| {
+        let login = Login { person: Actor::Known(&shift.principal), ..*login };
+        judge.decide(&login, now).reason == Reason::NoIncident
+    })
 }
 
 /// Everyone whom [`decide`] admits to this account now, in order of name.

@@ -192,7 +192,8 @@ fn group(
     let mut members: Vec<(Principal, Window)> = roster
         .shifts
         .iter()
-        .filter_map(|shift| Some((&shift.principal, view.counted(shift)?.window())))
+        .flat_map(|shift| view.by_incidents(shift).into_iter().map(move |part| (&shift.principal, part)))
+        .filter_map(|(person, part)| part.is_open().then_some((person, part.window())))
         .filter(|&(person, window)| admits(person, window))
         .map(|(person, window)| (person.clone(), window))
         .collect();
@@ -449,6 +450,7 @@ mod tests {
         let published = Timestamp::from_unix(50);
         let roster = Roster {
             late: Vec::new(),
+            incidents: Default::default(),
             published,
             floor: published,
             schedules: vec![],

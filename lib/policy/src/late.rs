@@ -118,6 +118,7 @@ mod tests {
             schedules: vec![schedule],
             shifts: shifts.into(),
             late: Vec::new(),
+            incidents: Default::default(),
             eligible: BTreeMap::new(),
         }
     }

@@ -22,6 +22,7 @@ mod fingerprint;
 mod from;
 mod grants;
 mod groups;
+mod incidents;
 mod late;
 mod line;
 mod mode;
@@ -49,6 +50,10 @@ pub use ending::{End, EndAction};
 pub use from::FromPattern;
 pub use grants::{GrantRule, Granted, Quorum, entered, is_plain_name, is_site_name};
 pub use groups::{Gid, GroupPeople, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};
+pub use incidents::{
+    Incident, IncidentRule, IncidentState, Incidents, LONGEST_LINGER, MOST_INCIDENTS, OnUnknown,
+    SourceIncidents,
+};
 pub use late::{LateShift, NOTICE, late_shifts};
 pub use line::{OneLine, is_printable, plain};
 pub use mode::{Effect, Mode};

@@ -64,7 +64,7 @@ impl fmt::Display for Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Claim, OnCall, Reason, ScheduleRef, Verdict, Window};
+    use crate::{Claim, IncidentState, OnCall, Reason, ScheduleRef, Verdict, Window};
     use alloc::string::ToString;
 
     const NINE: Timestamp = Timestamp::from_unix(1_795_165_200);
@@ -81,6 +81,7 @@ mod tests {
             age: Span::seconds(3),
             is_old: false,
             claim: Claim::NotNeeded,
+            incident: IncidentState::NotNeeded,
         };
         let (verdict, reason) = (Verdict::Allow, Reason::OnCall);
         Decision { verdict, reason, guard: None, ground: Ground::OnCall(ground), until: Some(until) }

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{
-    Actor, Decision, Evidence, Ground, Guard, Login, Principal, Reason, Revocation, Rules, Timestamp,
-    asks_the_caller, told_on_call,
+    Actor, Decision, Evidence, Ground, Guard, IncidentState, Login, Principal, Reason, Revocation, Rules,
+    Timestamp, asks_the_caller, told_on_call,
 };
 
 /// The most names in one line.
@@ -90,6 +90,7 @@ impl<'a> Refusal<'a> {
                     write!(f, " {} since {}", authority.place(), since.near(self.now))?;
                 }
             }
+            (Reason::NoIncident, _) => self.incident(f)?,
             (Reason::ClaimNeeded, _) => {
                 f.write_str("say why first, once a shift: oncall-cache claim --reason \"INC-42\"; or from elsewhere: ")?;
                 write!(f, "echo \"claim: INC-42\" | ssh oncall-grant@{}", self.rules.host.name)?;
@@ -116,6 +117,30 @@ impl<'a> Refusal<'a> {
             (reason, _) => self.doubt(f, reason)?,
         }
         self.people_on_call(f)
+    }
+
+    /// That there is no incident, and of which services one would do.
+    fn incident(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rule, state) = match &self.decision.ground {
+            Ground::OnCall(ground) => (Some(&ground.rule), &ground.incident),
+            _ => (None, &IncidentState::Missing),
+        };
+        let waits = self.rules.here().filter(|own| rule.is_none_or(|rule| own.name == *rule));
+        let mut services: Vec<&str> = waits
+            .filter_map(|rule| rule.incident.as_ref())
+            .flat_map(|one| &one.services)
+            .map(|id| &**id)
+            .collect();
+        services.dedup();
+        let more = if services.len() > MOST_NAMES { ", ..." } else { "" };
+        services.truncate(MOST_NAMES);
+        write!(f, "only during an incident of {}{more}, and ", services.join(", "))?;
+        f.write_str(match state {
+            IncidentState::Unknown => "which are open is not known here; run oncall-cache refresh",
+            _ => {
+                "none that counts is known here (your own do not); have a colleague open one, then run oncall-cache refresh"
+            }
+        })
     }
 
     /// Why a program's key does not open this.
@@ -178,6 +203,7 @@ impl fmt::Display for Refusal<'_> {
         match (self.decision.reason, self.login.person) {
             (
                 Reason::NotOnCall
+                | Reason::NoIncident
                 | Reason::ClaimNeeded
                 | Reason::NoRule
                 | Reason::NotEligible

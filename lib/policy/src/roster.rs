@@ -10,7 +10,7 @@ use core::cell::{Cell, OnceCell};
 use core::fmt;
 use core::ops::Deref;
 
-use crate::{LateShift, OneLine, Principal, Rules, Span, Timestamp, Window};
+use crate::{Incidents, LateShift, OneLine, Principal, Rules, Span, Timestamp, Window};
 
 /// A schedule as rules and logs name it: the source's name in the configuration, and the text that names the
 /// schedule there. Prints as `pd/PDB0001`. No name that a provider tells is ever compared with it: whoever edits
@@ -161,6 +161,8 @@ pub struct Roster {
     pub shifts: Shifts,
     /// What of these shifts was not known here in time.
     pub late: Vec<LateShift>,
+    /// What is known of incidents; kept beside it, and as old as it says itself.
+    pub incidents: Incidents,
     /// Everyone known, and whether the directory lets them ever become root.
     pub eligible: BTreeMap<Principal, bool>,
 }

@@ -1,13 +1,14 @@
 //! The roster as the rules of this host read it: which shifts count, until when each schedule is trusted.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::answer::{Decision, Ground, OnCall, Reason, Verdict};
 use crate::{
-    Ages, Claim, Claims, Roster, Rule, Rules, Schedule, ScheduleIndex, ScheduleRef, Shift, Span, Timestamp,
-    Window, stretches,
+    Ages, Claim, Claims, IncidentState, Principal, Roster, Rule, Rules, Schedule, ScheduleIndex, ScheduleRef,
+    Shift, Span, Timestamp, Window, stretches,
 };
 
 /// The end of the unbroken cover that holds at `now`: touching and overlapping shifts are one.
@@ -28,6 +29,8 @@ pub(crate) struct RosterView<'a> {
     late_claims: &'a BTreeSet<String>,
     /// The rules here that count a schedule of the roster, in the order of these schedules.
     rules: Vec<(usize, &'a Rule)>,
+    /// When a rule of this name is open to those who have opened no incident; not of one that waits for none.
+    open: BTreeMap<&'a str, Vec<Window>>,
     /// Schedules that a rule here names and the roster does not have.
     absent: Vec<&'a ScheduleRef>,
 }
@@ -41,6 +44,8 @@ pub(crate) struct Counted<'a> {
     window: Window,
     /// Is a reason asked for?
     asks: bool,
+    /// Does it count during incidents alone, and there is none?
+    waits: bool,
 }
 
 impl<'a> RosterView<'a> {
@@ -57,7 +62,11 @@ impl<'a> RosterView<'a> {
         }
         // Rules of one schedule stay in their order: the first that counts a shift is the one that is named.
         counting.sort_by_key(|(number, _)| *number);
-        Self { roster, ages: &rules.ages, late_claims: &rules.late_claims, rules: counting, absent }
+        let open = rules
+            .here()
+            .filter_map(|rule| Some((&*rule.name, rule.incident.as_ref()?.open(None, &roster.incidents))));
+        let (open, ages, late_claims) = (open.collect(), &rules.ages, &rules.late_claims);
+        Self { roster, ages, late_claims, rules: counting, open, absent }
     }
 
     /// The rules here that count the schedule of this number.
@@ -70,34 +79,69 @@ impl<'a> RosterView<'a> {
     /// The rule here that counts `shift`, if one does, and its schedule.
     fn counts(&self, shift: &Shift) -> Option<(&'a Rule, &'a Schedule)> {
         let schedule = self.roster.schedules.get(shift.schedule)?;
-        let mut rules = self.rules_of(shift.schedule).filter(|rule| shift.level <= rule.max_escalation_level);
-        let first = rules.next()?;
-        // Any rule admits: one that asks nothing comes first.
-        let rule = if first.claim { rules.find(|rule| !rule.claim).unwrap_or(first) } else { first };
-        Some((rule, schedule))
+        // Any rule admits: one that asks less comes first.
+        let asked = |rule: &&Rule| (rule.incident.is_some(), rule.claim);
+        Some((self.rules_for(shift).min_by_key(asked)?, schedule))
     }
 
-    /// What `shift` admits to here, if anything.
+    /// All that do, in their order.
+    fn rules_for(&self, shift: &Shift) -> impl Iterator<Item = &'a Rule> {
+        let level = shift.level;
+        self.rules_of(shift.schedule).filter(move |rule| level <= rule.max_escalation_level)
+    }
+
+    /// What `shift` admits to here, if anything; by a rule that waits for an incident, while there is one.
     pub(crate) fn counted(&self, shift: &'a Shift) -> Option<Counted<'a>> {
         let (rule, schedule) = self.counts(shift)?;
         let believed = Window::new(Timestamp::MIN, self.believed_until(schedule))?;
         let window = shift.window.intersect(believed)?;
-        Some(Counted { rule, schedule, shift, window, asks: rule.claim })
+        Some(Counted { rule, schedule, shift, window, asks: rule.claim, waits: false })
     }
 
-    /// The same in parts, where a reason is asked for some of it, because it is late there.
+    /// The same in parts: each by the rule that asks least of those that are open then, and what is left of it by none.
+    pub(crate) fn by_incidents(&self, shift: &'a Shift) -> Vec<Counted<'a>> {
+        let Some(whole) = self.counted(shift) else { return Vec::new() };
+        if whole.rule.incident.is_none() && !whole.asks {
+            return vec![whole];
+        }
+        let mut rules: Vec<&Rule> = self.rules_for(shift).collect();
+        rules.sort_by_key(|rule| rule.claim);
+        let (mut parts, mut left) = (Vec::new(), vec![whole.window]);
+        for rule in rules {
+            let open = self.open_to(rule, &shift.principal);
+            for window in core::mem::take(&mut left) {
+                let within = open.iter().filter_map(|open| window.intersect(*open));
+                parts.extend(within.map(|window| Counted { rule, window, asks: rule.claim, ..whole }));
+                left.extend(window.without(&open));
+            }
+        }
+        parts.extend(left.into_iter().map(|window| Counted { window, waits: true, ..whole }));
+        parts
+    }
+
+    /// When `rule` is open to this person, as far as incidents have a say.
+    fn open_to(&self, rule: &Rule, person: &Principal) -> Vec<Window> {
+        let known = &self.roster.incidents;
+        match &rule.incident {
+            Some(incident) if known.has_one_by(person) => incident.open(Some(person), known),
+            Some(_) => self.open.get(rule.name.as_str()).cloned().unwrap_or_default(),
+            None => Window::new(Timestamp::MIN, Timestamp::MAX).into_iter().collect(),
+        }
+    }
+
+    /// The same, where a reason is asked for some of it, because it is late there.
     fn parts(&self, shift: &'a Shift) -> impl Iterator<Item = Counted<'a>> {
-        let whole = self.counted(shift);
-        let asks_late = whole.is_some_and(|whole| !whole.asks && self.asks_late(whole.schedule));
-        let late = self.roster.late_parts(shift).map(|part| part.window).filter(move |_| asks_late);
-        let late = stretches(late);
+        let late = stretches(self.roster.late_parts(shift).map(|part| part.window));
         let of = move |whole: Counted<'a>| {
-            let plain =
-                whole.window.without(&late).into_iter().map(move |window| Counted { window, ..whole });
+            let asks_late = !whole.asks && self.asks_late(whole.schedule);
+            let late: &[Window] = if asks_late { &late } else { &[] };
+            let plain = whole.window.without(late).into_iter().map(move |window| Counted { window, ..whole });
             let late = late.iter().filter_map(|part| part.intersect(whole.window)).collect::<Vec<_>>();
-            plain.chain(late.into_iter().map(move |window| Counted { window, asks: true, ..whole }))
+            plain
+                .chain(late.into_iter().map(move |window| Counted { window, asks: true, ..whole }))
+                .collect::<Vec<_>>()
         };
-        whole.into_iter().flat_map(of)
+        self.by_incidents(shift).into_iter().flat_map(of)
     }
 
     fn asks_late(&self, schedule: &Schedule) -> bool {
@@ -132,7 +176,12 @@ impl<'a> RosterView<'a> {
         // Whoever is refused is so until they are admitted, or until it is not known and no shift of theirs says more.
         let unknown = covered_until(windows(), self.known_until().max(now));
         let until = next.into_iter().chain([unknown]).min();
+        // Where a reason is all that is missing, that is said.
+        let waits = counted.iter().find(|one| one.window.contains(now) && !one.waits).or(waits);
         let (reason, ground) = match waits {
+            Some(waits) if waits.waits => {
+                (Reason::NoIncident, Ground::OnCall(self.on_call(waits, Claim::NotNeeded, now)))
+            }
             Some(waits) => (Reason::ClaimNeeded, Ground::OnCall(self.on_call(waits, Claim::Needed, now))),
             None => (Reason::NotOnCall, Ground::None),
         };
@@ -148,6 +197,7 @@ impl<'a> RosterView<'a> {
         claims: Option<Claims<'_>>,
     ) -> Option<(Counted<'a>, Claim)> {
         let claim = match claims {
+            _ if counted.waits => return None,
             _ if !counted.asks => Claim::NotNeeded,
             None => Claim::NotNeeded,
             Some(Claims::NotAsked) => Claim::NotAsked,
@@ -185,6 +235,9 @@ impl<'a> RosterView<'a> {
     fn on_call(&self, counted: &Counted<'_>, claim: Claim, now: Timestamp) -> OnCall {
         let Counted { rule, schedule, shift, .. } = counted;
         let age = now.since(schedule.synced);
+        let incident = rule.incident.as_ref().map_or(IncidentState::NotNeeded, |incident| {
+            incident.state(&shift.principal, &self.roster.incidents, now)
+        });
         OnCall {
             rule: rule.name.clone(),
             schedule: schedule.reference.clone(),
@@ -196,6 +249,7 @@ impl<'a> RosterView<'a> {
             is_old: age > self.ages.of(schedule).warn_age,
             late: self.roster.late_at(shift, now),
             claim,
+            incident,
         }
     }
 
@@ -263,5 +317,10 @@ impl<'a> RosterView<'a> {
 impl Counted<'_> {
     pub(crate) fn window(&self) -> Window {
         self.window
+    }
+
+    /// Does it admit, as far as incidents have a say?
+    pub(crate) fn is_open(&self) -> bool {
+        !self.waits
     }
 }

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use crate::{
-    Account, Actor, Automation, GrantRule, Guard, Login, Mode, Names, Principal, Schedule, ScheduleRef, Span,
-    Timestamp, plain,
+    Account, Actor, Automation, GrantRule, Guard, IncidentRule, Login, Mode, Names, Principal, Schedule,
+    ScheduleRef, Span, Timestamp, plain,
 };
 
 /// The machine a decision is for.
@@ -102,6 +102,8 @@ pub struct Rule {
     pub max_escalation_level: u8,
     /// Do those whom it admits state why, once a shift?
     pub claim: bool,
+    /// Does it admit during incidents alone?
+    pub incident: Option<IncidentRule>,
 }
 
 impl Rule {
@@ -333,6 +335,21 @@ impl Rules {
         self.here().any(|rule| rule.claim || rule.schedules.iter().any(asks_late))
     }
 
+    /// Does any rule here wait for an incident?
+    pub fn asks_incidents(&self) -> bool {
+        self.here().any(|rule| rule.incident.is_some())
+    }
+
+    /// The services whose incidents rules here wait for, by source; each once.
+    pub fn incident_services(&self) -> BTreeMap<String, Vec<String>> {
+        let mut asked: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
+        for incident in self.here().filter_map(|rule| rule.incident.as_ref()) {
+            asked.entry(incident.source.clone()).or_default().extend(&incident.services);
+        }
+        let listed = |services: BTreeSet<&String>| services.into_iter().cloned().collect();
+        asked.into_iter().map(|(source, services)| (source, listed(services))).collect()
+    }
+
     /// Is somebody on call asked why at this login? Not in their own account, guarded or not: there they have a shell to
     /// say it in, and what leads further asks them.
     pub fn asks_claim_of(&self, login: &Login<'_>) -> bool {
@@ -515,6 +532,7 @@ mod tests {
                 schedules: Vec::new(),
                 max_escalation_level: 1,
                 claim: false,
+                incident: None,
             }];
             rules.uncovered().map(|uncovered| uncovered.to_string())
         };

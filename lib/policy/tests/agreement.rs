@@ -16,6 +16,8 @@ use policy::{
 mod claims;
 #[path = "agreement/dice.rs"]
 mod dice;
+#[path = "agreement/incidents.rs"]
+mod incidents;
 
 use dice::Dice;
 
@@ -87,7 +89,15 @@ fn world(dice: &mut Dice) -> World {
     let revoked = PEOPLE.into_iter().filter(|_| dice.one_in(10));
     let revoked: Vec<&str> = revoked.collect();
     World {
-        roster: Roster { late: Vec::new(), published, floor, schedules, shifts: shifts.into(), eligible },
+        roster: Roster {
+            late: Vec::new(),
+            incidents: Default::default(),
+            published,
+            floor,
+            schedules,
+            shifts: shifts.into(),
+            eligible,
+        },
         rules: Rules {
             host: Host { name: "db1".to_string(), labels: vec!["role=db".to_string()] },
             rules,
@@ -111,7 +121,7 @@ fn rule(dice: &mut Dice, number: u64) -> Rule {
     };
     let schedules = (0..=dice.roll(2)).map(|_| named(dice)).collect();
     let max_escalation_level = dice.pick(&[1, 1, 2, 3]);
-    Rule { name: format!("r{number}"), hosts, schedules, max_escalation_level, claim: false }
+    Rule { name: format!("r{number}"), hosts, schedules, max_escalation_level, claim: false, incident: None }
 }
 
 fn automation(dice: &mut Dice, number: usize) -> Automation {

@@ -26,6 +26,7 @@ fn rules() -> Rules {
             schedules: vec![reference("P1"), reference("P2")],
             max_escalation_level: 1,
             claim: false,
+            incident: None,
         }],
         ..Rules::compiled()
     }
@@ -43,6 +44,7 @@ fn roster(minutes: [i64; 2]) -> Roster {
     let window = Window::new(NOW.minus(Span::hours(1)), NOW.plus(Span::hours(8))).unwrap();
     Roster {
         late: Vec::new(),
+        incidents: Default::default(),
         published: NOW.minus(Span::minutes(1)),
         floor: NOW.minus(Span::minutes(1)),
         schedules: vec![schedule("P1", minutes[0]), schedule("P2", minutes[1])],

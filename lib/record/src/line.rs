@@ -65,6 +65,7 @@ impl Line {
                     .field("shift", &shift)
                     .field("age", &format!("{}s", ground.age.as_seconds()))
                     .field("late", &ground.late.map(|seen| seen.to_string()).unwrap_or_default())
+                    .field("incident", ground.incident.word())
                     .field("claim", ground.claim.word())
                     .field("why", ground.claim.reason());
             }

@@ -156,6 +156,9 @@ record! {
     approvers: String,
     /// Who answers for the program.
     owner: String,
+    /// Of somebody on call whose rule waits for an incident: the id of the one that counts, or `unknown` where it is not
+    /// known which are open.
+    incident: String,
     /// Of somebody on call whose rule asks why: `stated`, or `unclaimed` where nobody could state it.
     claim: String,
     /// Why the person is revoked, what the program is for, why somebody asked for a grant, what somebody on call has
@@ -220,6 +223,7 @@ impl Record {
                 end: Some(ground.window.end()),
                 late: ground.late,
                 age_seconds: Some(ground.age.as_seconds()),
+                incident: ground.incident.word().to_string(),
                 claim: ground.claim.word().to_string(),
                 why: ground.claim.reason().to_string(),
                 ..self

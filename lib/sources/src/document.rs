@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::gather::{Bound, Description, Gather, Named, Row};
 use super::pages::Whole;
-use super::{Answer, ProviderError, User, choose, without_mark};
+use super::{Answer, ProviderError, ProviderIncident, User, choose, without_mark};
 
 /// The largest document, in bytes.
 pub const LARGEST: u64 = 4 * 1024 * 1024;
@@ -46,6 +46,18 @@ struct Document {
     _version: u64,
     generated_at: Option<String>,
     schedules: Vec<ScheduleBody>,
+    incidents: Option<Vec<IncidentBody>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IncidentBody {
+    service: String,
+    id: String,
+    opened: String,
+    #[serde(deserialize_with = "present")]
+    closed: Option<String>,
+    opened_by: Option<UserBody>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +116,10 @@ fn read(text: &[u8], whose: &str, wanted: Wanted<'_>) -> Result<Answer, String> 
     if document.schedules.iter().flat_map(|schedule| &schedule.shifts).flatten().count() > MOST_SHIFTS {
         return Err(format!("more than {MOST_SHIFTS} shifts"));
     }
+    let incidents = document.incidents.map(|incidents| {
+        let read: Result<Vec<_>, String> = incidents.into_iter().map(IncidentBody::read).collect();
+        read.map_err(|problem| ProviderError::source(&format!("{whose}: {problem}")))
+    });
     let (mut known, mut told): (Vec<Named>, Vec<Told>) = (Vec::new(), Vec::new());
     for body in document.schedules {
         let (named, rows) = body.read()?;
@@ -135,6 +151,7 @@ fn read(text: &[u8], whose: &str, wanted: Wanted<'_>) -> Result<Answer, String> 
     }
     let mut answer = gather.finish();
     answer.clock = clock;
+    answer.incidents = incidents;
     Ok(answer)
 }
 
@@ -161,6 +178,20 @@ impl ScheduleBody {
         };
         let name = self.name.map_or_else(|| id.clone(), |name| name.chars().take(LONGEST_TEXT).collect());
         Ok((Named { wanted: id.clone(), id, name }, told))
+    }
+}
+
+impl IncidentBody {
+    fn read(self) -> Result<ProviderIncident, String> {
+        let id = identifier(self.id, "an incident")?;
+        let read = |text: &str| instant(text).map_err(|problem| format!("incident `{id}`: {problem}"));
+        Ok(ProviderIncident {
+            service: identifier(self.service, "a service")?,
+            opened: read(&self.opened)?,
+            closed: self.closed.as_deref().map(read).transpose()?,
+            by: self.opened_by.map(UserBody::read).transpose()?,
+            id,
+        })
     }
 }
 
@@ -264,6 +295,38 @@ mod tests {
 
     fn failed(answer: &Answer) -> Vec<String> {
         answer.failed().iter().map(|(text, error)| format!("{text}: {error}")).collect()
+    }
+
+    #[test]
+    fn a107_incidents_are_read_beside_schedules_and_spoil_no_shift() {
+        let read = |incidents: &str| {
+            let text = format!(r#"{{"version":1,"schedules":[{{"id":"P1","shifts":[]}}]{incidents}}}"#);
+            parse(text.as_bytes(), "x", wanted(&[], 1))
+        };
+        assert_eq!(read("").unwrap().incidents, None);
+        let told = read(
+            r#","incidents":[{"service":"web","id":"I1","opened":"2026-11-20T09:00:00+01:00","closed":null},
+               {"service":"web","id":"I2","opened":"2026-11-20T08:00:00Z","closed":"2026-11-20T08:30:00Z",
+                "opened_by":{"id":"U1","username":"alice"}}]"#,
+        );
+        let incidents = told.unwrap().incidents.unwrap().unwrap();
+        let shown: Vec<_> =
+            incidents.iter().map(|one| (&*one.id, one.opened, one.closed.is_some())).collect();
+        assert_eq!(
+            shown,
+            [("I1", at("2026-11-20T08:00:00Z"), false), ("I2", at("2026-11-20T08:00:00Z"), true)]
+        );
+        assert_eq!(incidents[1].by.as_ref().unwrap().principal.as_deref(), Some("alice"));
+        // That it is open is said, and not left out.
+        assert!(
+            read(r#","incidents":[{"service":"web","id":"I1","opened":"2026-11-20T09:00:00Z"}]"#).is_err()
+        );
+        assert!(read(r#","incidents":[{"urgent":true}]"#).is_err());
+        let wrong =
+            read(r#","incidents":[{"service":"web","id":"I1","opened":"nine","closed":null}]"#).unwrap();
+        assert_eq!(wrong.schedules().len(), 1);
+        let told = wrong.incidents.unwrap().unwrap_err().to_string();
+        assert!(told.contains("incident `I1`: `nine` is not a valid time"), "{told}");
     }
 
     #[test]

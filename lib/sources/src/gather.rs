@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy::{OneLine, Timestamp, Window, is_printable};
 
 use super::pages::Whole;
-use super::{LONGEST_NAME, ProviderError, ProviderSchedule, ProviderShift, Reading, User};
+use super::{LONGEST_NAME, ProviderError, ProviderIncident, ProviderSchedule, ProviderShift, Reading, User};
 
 /// What one source says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Answer {
     pub clock: Option<Timestamp>,
     /// When it was true, where that is not now: a file is read some time after it was written.
     pub as_of: Option<Timestamp>,
+    /// Incidents that are open, or were, or why these are not known; `None`: it tells of none.
+    pub incidents: Option<Result<Vec<ProviderIncident>, ProviderError>>,
 }
 
 impl Answer {
@@ -257,6 +259,7 @@ impl Gather {
             notes: self.notes.into_iter().collect(),
             clock: None,
             as_of: None,
+            incidents: None,
         }
     }
 }

@@ -19,6 +19,7 @@ mod fleet;
 mod gather;
 pub mod group;
 pub mod identity;
+mod incident;
 pub mod pagerduty;
 mod pages;
 pub mod rota;
@@ -33,6 +34,7 @@ pub mod zones;
 
 pub use gather::Answer;
 use gather::Named;
+pub use incident::{ProviderIncident, believable};
 
 macro_rules! modules {
     ($($module:ident: $kind:expr;)*) => {

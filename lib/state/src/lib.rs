@@ -242,6 +242,8 @@ impl HostState {
         };
         let who = match others {
             Others::Nobody => None,
+            // An incident may let in one of them and not another.
+            Others::One(_) if self.rules().asks_incidents() => Some(Who::Everybody),
             Others::One(_) => Some(Who::UpTo(1, &admits)),
             Others::Named => Some(Who::UpTo(ENOUGH_NAMES, &admits)),
             Others::All => Some(Who::Everybody),

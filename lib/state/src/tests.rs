@@ -34,6 +34,7 @@ fn roster() -> Roster {
     let shift = |person: &str, window| Shift { schedule: 0, principal: name(person), level: 1, window };
     Roster {
         late: Vec::new(),
+        incidents: Default::default(),
         published: NOW,
         floor: NOW,
         schedules: vec![Schedule {

@@ -248,6 +248,11 @@ impl<'a> Status<'a> {
         self.report.as_ref().ok()?.groups_problem.as_deref()
     }
 
+    /// Why it is not known which incidents are open that rules wait for.
+    pub fn incidents_problem(&self) -> Option<&str> {
+        self.report.as_ref().ok()?.incidents_problem.as_deref()
+    }
+
     /// What is the matter with what is read of the fleet, if anything is.
     pub fn fleet_trouble(&self) -> Option<String> {
         let fleet = self.state.config().ok()?.fleet.as_deref()?;
@@ -259,8 +264,9 @@ impl<'a> Status<'a> {
 
     /// What somebody should look at, a line each.
     pub fn troubles(&self) -> impl Iterator<Item = String> {
-        let groups = self.groups_problem().map(str::to_string);
-        self.rows.iter().filter_map(Row::trouble).chain(groups).chain(self.fleet_trouble())
+        let of_sync = [self.groups_problem(), self.incidents_problem()].into_iter().flatten();
+        let of_sync = of_sync.map(str::to_string).chain(self.fleet_trouble());
+        self.rows.iter().filter_map(Row::trouble).chain(of_sync)
     }
 
     /// The answer in one word.
@@ -275,6 +281,7 @@ impl<'a> Status<'a> {
         } else if self.is_switched_off()
             || sync_failed
             || self.groups_problem().is_some()
+            || self.incidents_problem().is_some()
             || self.fleet_trouble().is_some()
             || self.rows.iter().any(|row| row.trouble().is_some())
         {

@@ -78,6 +78,9 @@ pub struct SyncStatus {
     /// Why the groups of `[[nss.group]]` are not what the roster says, if they could not be written.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub groups_problem: Option<String>,
+    /// Why it is not known which incidents are open that rules wait for, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub incidents_problem: Option<String>,
     /// Groups in the eligible group that the directory's sync did not follow, or that showed it no member, if there were
     /// any: a line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -187,6 +190,7 @@ impl SyncStatus {
             ahead: Vec::new(),
             unmapped: 0,
             groups_problem: None,
+            incidents_problem: None,
             inner_groups: InnerGroups::noted(config).map(InnerGroups::into_text),
         }
     }

@@ -3,6 +3,7 @@
 //! Its tables are an interface: `sqlite3 roster.db 'SELECT * FROM shift'` is something people do.
 //! Instants are seconds since the epoch. There are no mail addresses and no secrets in it.
 
+mod incidents;
 mod late;
 mod part;
 mod reread;
@@ -10,7 +11,8 @@ mod reread;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use policy::{Principal, Roster, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
+use policy::{Incidents, Principal, Roster, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
+use publish::PublishError;
 use rusqlite::params;
 use trust::Directory;
 
@@ -95,11 +97,25 @@ pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Re
     Ok(())
 }
 
+/// Keeps what is known of incidents beside the roster at `path`, which need not be there.
+///
+/// # Errors
+/// It could not be written; what was kept stays.
+pub fn publish_incidents(path: &Path, known: &Incidents) -> Result<(), PublishError> {
+    incidents::write(path, known)
+}
+
+/// What is kept of incidents beside the roster at `path`, whether there is one or not.
+pub fn incidents(path: &Path) -> Incidents {
+    judged(path).map(|directory| incidents::read(&directory, path)).unwrap_or_default()
+}
+
 fn publish_rows(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {
     replace(path, 0o644, |temporary| -> Result<(), Damaged> {
         write(temporary, roster, mappings)?;
         let written = SCHEMA.open_written(temporary)?;
-        let with_late = |read| Roster { late: roster.late.clone(), ..read };
+        let with_late =
+            |read| Roster { late: roster.late.clone(), incidents: roster.incidents.clone(), ..read };
         let read = read_rows(&written).and_then(|read| Ok((with_late(read), read_mappings(&written)?)));
         match read {
             Ok((back, _)) if back == *roster => Ok(()),
@@ -189,6 +205,7 @@ fn date(roster: &mut Roster, directory: &Directory, path: &Path, now: Timestamp)
         reread.apply(roster);
     }
     roster.late = late::read(directory, path);
+    roster.incidents = incidents::read(directory, path);
     let proven = clock::proven_in(directory, path);
     let proven = proven.as_ref();
     roster.floor = clock::floor(roster.published, proven, now);
@@ -301,6 +318,7 @@ impl Reader {
             schedules: Vec::new(),
             shifts: Shifts::default(),
             late: Vec::new(),
+            incidents: Default::default(),
             eligible: Default::default(),
         };
         let is_ordered = tables.has("shift_time");

@@ -12,6 +12,7 @@ pub fn published(status: &mut SyncStatus, summary: &Summary) {
     status.schedules = summary.outcomes.iter().map(schedule).collect();
     status.ahead.clone_from(&summary.ahead);
     status.unmapped = summary.unmapped;
+    status.incidents_problem.clone_from(&summary.incidents_problem);
 }
 
 /// It failed; `policy` is that of what stands, so that the next one that publishes sees the change.

@@ -322,6 +322,7 @@ impl<'a> RosterBuilder<'a> {
             self.schedules.iter().map(|taken| taken.schedule.synced).fold(self.now, Timestamp::max);
         let mut roster = Roster {
             late: Vec::new(),
+            incidents: Default::default(),
             published,
             floor: published,
             schedules: Vec::new(),
@@ -348,6 +349,7 @@ impl<'a> RosterBuilder<'a> {
             notes: self.notes,
             unmapped: self.unmapped,
             groups_problem: None,
+            incidents_problem: None,
         }
     }
 }

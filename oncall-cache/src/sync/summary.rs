@@ -31,12 +31,16 @@ pub struct Summary {
     pub unmapped: usize,
     /// Why the groups of `[[nss.group]]` are not what the roster says, if they could not be written.
     pub groups_problem: Option<String>,
+    /// Why it is not known which incidents are open that rules wait for, if it is not; for everybody to read.
+    pub incidents_problem: Option<String>,
 }
 
 impl Summary {
     /// Was every schedule read, and all of it published?
     pub fn is_whole(&self) -> bool {
-        self.groups_problem.is_none() && self.outcomes.iter().all(|outcome| outcome.state == State::Read)
+        self.groups_problem.is_none()
+            && self.incidents_problem.is_none()
+            && self.outcomes.iter().all(|outcome| outcome.state == State::Read)
     }
 
     /// What somebody should look at, a line each, for the log.
@@ -94,6 +98,7 @@ mod tests {
         let alice = Principal::new("alice").unwrap();
         let roster = Roster {
             late: Vec::new(),
+            incidents: Default::default(),
             published: now,
             floor: now,
             schedules: vec![Schedule {

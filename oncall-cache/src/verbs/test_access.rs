@@ -343,6 +343,7 @@ fn ground_json(decision: &Decision) -> Value {
             "age_seconds": ground.age.as_seconds(),
             "old": ground.is_old,
             "late": ground.late.map(|seen| seen.to_string()),
+            "incident": ground.incident.word(),
             "claim": ground.claim.word(),
             "why": ground.claim.reason(),
         }),

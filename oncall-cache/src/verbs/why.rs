@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use policy::{Claim, Ground, Mode, OneLine, Principal, Revocation, Timestamp};
+use policy::{Claim, Ground, Incident, IncidentState, Mode, OneLine, Principal, Revocation, Timestamp};
 use state::Others;
 
 use super::test_access::{Answer, answer};
@@ -30,6 +30,21 @@ fn claim(claim: &Claim) -> Option<String> {
         Claim::Stated(reason) => reason.as_str(),
     };
     Some(said.to_string())
+}
+
+/// What there is to say of the incident that a rule waits for, if it does.
+fn incident(found: &IncidentState, full: &dyn Fn(Timestamp) -> String) -> Option<String> {
+    Some(match found {
+        IncidentState::NotNeeded => return None,
+        IncidentState::Missing => {
+            "none that counts is known; one that they opened themselves does not".to_string()
+        }
+        IncidentState::Unknown => "it is not known which are open; see on_unknown of the rule".to_string(),
+        IncidentState::Open(Incident { service, id, opened, closed, by: _ }) => {
+            let closed = closed.map(|closed| format!(", closed {}", full(closed))).unwrap_or_default();
+            format!("{id} of service {service}, opened {}{closed}", full(*opened))
+        }
+    })
 }
 
 /// What a fact is called, and what it is.
@@ -99,6 +114,7 @@ impl Answer {
                 facts.extend(
                     ground.late.map(|seen| ("late", format!("this host first saw the shift {}", full(seen)))),
                 );
+                facts.extend(incident(&ground.incident, full).map(|said| ("incident", said)));
                 facts.extend(claim(&ground.claim).map(|said| ("why", said)));
                 facts
             }

@@ -125,6 +125,7 @@ impl Fleet {
             schedules: vec![schedule],
             shifts: people.iter().map(shift).collect(),
             late: Vec::new(),
+            incidents: Default::default(),
             eligible,
         };
         roster::publish(&self.of(name).join("roster.db"), &roster, &BTreeSet::new()).unwrap();

@@ -187,6 +187,7 @@ fn unknown(at: Timestamp) -> Roster {
         schedules: Vec::new(),
         shifts: Vec::new().into(),
         late: Vec::new(),
+        incidents: Default::default(),
         eligible: BTreeMap::new(),
     }
 }

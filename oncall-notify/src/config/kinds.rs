@@ -128,6 +128,8 @@ pub struct Webhook {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PagerDuty {
     pub routing_key_file: PathBuf,
+    /// The id of the service whose key that is, where it is written.
+    pub service: Option<String>,
     pub api: String,
     pub ca_file: PathBuf,
     pub proxy: Option<String>,
@@ -209,6 +211,7 @@ pub struct WebhookSection {
 #[serde(deny_unknown_fields)]
 pub struct PagerDutySection {
     routing_key_file: PathBuf,
+    service: Option<String>,
     api: Option<String>,
     ca_file: Option<PathBuf>,
     proxy: Option<String>,
@@ -312,6 +315,7 @@ impl PagerDutySection {
         }
         Ok(PagerDuty {
             routing_key_file: beside(&self.routing_key_file),
+            service: self.service,
             api: https("api", self.api.as_deref().unwrap_or("https://events.pagerduty.com"))?,
             ca_file: authorities(self.ca_file, beside),
             proxy: self.proxy,

@@ -7,7 +7,7 @@ use host::said::{CANNOT_TELL, Said};
 use host::secret::Secret;
 
 use super::load;
-use crate::config::Config;
+use crate::config::{Channel, Config, Kind, PagerDuty};
 
 /// The longest text that is looked at, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -35,6 +35,7 @@ pub fn run(path: &Path, text: Option<&Path>) -> Said {
             problems.extend(problem.map(|problem| format!("channel {}: {problem}", channel.name)));
         }
     }
+    problems.extend(opens_a_rule(path, &config));
     problems.extend(config.events.iter().flat_map(|events| events.uids().1));
     let unseen =
         config.files.iter().filter(|file| !file.to_string_lossy().contains('*')).filter_map(|file| {
@@ -47,6 +48,28 @@ pub fn run(path: &Path, text: Option<&Path>) -> Said {
     // What is to be followed may come with what is to be put in its place.
     let is_right = problems.is_empty() && (unseen.is_empty() || text.is_some());
     Said::text(answer).notes(problems).notes(unseen).exit(if is_right { 0 } else { CANNOT_TELL })
+}
+
+/// The channels whose alerts would open incidents of a service that a `[[policy.rule]]` waits for: by `service` of the
+/// channel, and `incident.services` of the rules in the config.toml beside this file, for whatever hosts they are. A routing
+/// key does not say whose it is.
+fn opens_a_rule(path: &Path, config: &Config) -> Vec<String> {
+    let Ok(policy) = host::Config::load(&path.with_file_name("config.toml")) else { return Vec::new() };
+    let waits =
+        |service: &String| {
+            policy.rules.rules.iter().find(|rule| {
+                rule.incident.as_ref().is_some_and(|incident| incident.services.contains(service))
+            })
+        };
+    let opens = |channel: &Channel| {
+        let Kind::PagerDuty(PagerDuty { service: Some(service), .. }) = &channel.kind else { return None };
+        let rule = waits(service)?;
+        Some(format!(
+            "channel {}: its alerts are of service {service}, for whose incidents [[policy.rule]] `{}` waits; send them to another service",
+            channel.name, rule.name
+        ))
+    };
+    config.channels.iter().filter_map(opens).collect()
 }
 
 fn proposed(path: &Path, text: &Path) -> Result<Config, Said> {

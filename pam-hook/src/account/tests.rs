@@ -125,6 +125,7 @@ fn roster() -> Roster {
     let window = Window::new(NOW.minus(Span::hours(1)), NOW.plus(Span::hours(1))).unwrap();
     Roster {
         late: Vec::new(),
+        incidents: Default::default(),
         published: NOW,
         floor: NOW,
         schedules: vec![Schedule {

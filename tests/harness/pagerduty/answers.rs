@@ -67,6 +67,7 @@ pub(super) fn judge(head: &str, body: &str, state: &mut State) -> Result<Value, 
         ["v3", "schedules", id] => allowed("schedules.read").and_then(|()| shift_based(id, &query, state)),
         ["escalation_policies"] => allowed("escalation_policies.read").and_then(|()| policies(&query, state)),
         ["teams"] => allowed("teams.read").and_then(|()| teams(&query, state)),
+        ["incidents"] => allowed("incidents.read").and_then(|()| incidents(&query, state)),
         ["users"] => allowed("users.read").and_then(|()| users(&query, state)),
         ["users", id] => allowed("users.read").and_then(|()| user(id, &query, state)),
         _ => refuse(404, 2100, "Not Found", format!("no path {path}")),
@@ -206,6 +207,59 @@ fn oncalls(query: &Query, state: &State) -> Result<Value, Refusal> {
         }
     }
     page("oncalls", found, query, state)
+}
+
+/// `GET /incidents`: the service's own default is those of the last month, of every service and in every state.
+fn incidents(query: &Query, state: &State) -> Result<Value, Refusal> {
+    query.knows(
+        &["limit", "offset", "total", "since", "until", "date_range", "time_zone", "incident_key", "sort_by"],
+        &[
+            (
+                "include[]",
+                &["acknowledgers", "agents", "assignees", "first_trigger_log_entries", "services", "users"],
+            ),
+            ("statuses[]", &["triggered", "acknowledged", "resolved"]),
+            ("service_ids[]", &[]),
+            ("team_ids[]", &[]),
+            ("user_ids[]", &[]),
+            ("urgencies[]", &["high", "low"]),
+        ],
+    )?;
+    for name in
+        ["since", "until", "time_zone", "incident_key", "sort_by", "team_ids[]", "user_ids[]", "urgencies[]"]
+    {
+        if !query.all(name).is_empty() {
+            return Err(invalid(format!("{name} is allowed, and not played here")));
+        }
+    }
+    let required = |name: &str| query.one(name)?.ok_or_else(|| invalid(format!("{name} is missing")));
+    if required("date_range")? != "all" {
+        return Err(invalid("date_range is not all, so incidents of more than a month ago would be hidden"));
+    }
+    required("limit")?;
+    required("offset")?;
+    let (statuses, services) = (query.all("statuses[]"), query.all("service_ids[]"));
+    if statuses != ["triggered", "acknowledged"] {
+        return Err(invalid(format!("statuses[] are {statuses:?}, not those of open incidents")));
+    }
+    if services.is_empty() || services.iter().any(|id| id.is_empty()) {
+        return Err(invalid("service_ids[] name no service: incidents of the whole account would count"));
+    }
+    let is_meant = |incident: &&Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        statuses.contains(&&*text(&incident["status"]))
+            && services.contains(&&*text(&incident["service"]["id"]))
+    };
+    let with_entries = query.all("include[]").contains(&"first_trigger_log_entries");
+    let shown = |incident: &Value| {
+        let mut incident = incident.clone();
+        if !with_entries {
+            let id = incident["first_trigger_log_entry"]["id"].clone();
+            incident["first_trigger_log_entry"] = json!({"id": id, "type": "trigger_log_entry_reference"});
+        }
+        incident
+    };
+    page("incidents", state.incidents.iter().filter(is_meant).map(shown).collect(), query, state)
 }
 
 /// The window of a question about one schedule, without which it would be about another one.

@@ -148,6 +148,7 @@ struct State {
     policies: Vec<Value>,
     teams: Vec<Value>,
     users: Vec<Value>,
+    incidents: Vec<Value>,
     page_cap: usize,
     endless: bool,
     clock_offset: i64,
@@ -184,6 +185,7 @@ impl PagerDuty {
             policies: Vec::new(),
             teams: Vec::new(),
             users: Vec::new(),
+            incidents: Vec::new(),
             page_cap: 100,
             endless: false,
             clock_offset: 0,
@@ -267,6 +269,11 @@ impl PagerDuty {
     /// The account's users, in full.
     pub fn set_users(&self, users: Vec<Value>) {
         self.state().users = users;
+    }
+
+    /// Every incident, open or not, with the log entry that opened it in full. Who does not include these gets references.
+    pub fn set_incidents(&self, incidents: Vec<Value>) {
+        self.state().incidents = incidents;
     }
 
     /// Where the account is; to begin with, in the US.

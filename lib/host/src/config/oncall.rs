@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use policy::{Ages, Principal, Span};
+use policy::{Ages, Principal, Rules, Span};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -29,6 +29,18 @@ pub struct OnCall {
     pub proxy: Option<String>,
     /// Every source, in the file's order.
     pub sources: Vec<Source>,
+}
+
+impl OnCall {
+    /// Has each source told of the incidents that rules of this host wait for.
+    pub(super) fn ask_for_incidents(&mut self, rules: &Rules) {
+        let mut asked = rules.incident_services();
+        for source in &mut self.sources {
+            if let Provider::PagerDuty(settings) = &mut source.provider {
+                settings.incident_services = asked.remove(&source.name).unwrap_or_default();
+            }
+        }
+    }
 }
 
 /// `[[oncall.source]]`.
@@ -204,6 +216,8 @@ pub struct PagerDuty {
     pub teams: Vec<String>,
     /// PEM file with the certificate authorities that may vouch for the API.
     pub ca_file: PathBuf,
+    /// Ids of services whose incidents rules of this host wait for.
+    pub incident_services: Vec<String>,
     /// Longest time that one sync of this source may take; at most [`Source::LONGEST_TIMEOUT`].
     pub timeout: Span,
     /// `http://host:port` of the proxy in between: that of `[oncall]`.

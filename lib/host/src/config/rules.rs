@@ -10,6 +10,7 @@ use super::Source;
 use super::automation::{self, AutomationSection};
 use super::end::EndSection;
 use super::grant::{self, GrantSection};
+use super::incident::IncidentSection;
 use super::values::{Problem, account, accounts, first_level, level, meant, problem, services, unique};
 
 #[derive(Deserialize, Default)]
@@ -56,6 +57,7 @@ struct RuleSection {
     max_escalation_level: Spanned<u8>,
     #[serde(default)]
     claim: bool,
+    incident: Option<IncidentSection>,
 }
 
 #[derive(Deserialize)]
@@ -194,6 +196,10 @@ impl RuleSection {
             schedules,
             max_escalation_level: level(&self.max_escalation_level)?,
             claim: self.claim,
+            incident: self
+                .incident
+                .map(|incident| incident.check(sources.iter().map(|known| known.source)))
+                .transpose()?,
         })
     }
 }

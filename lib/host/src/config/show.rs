@@ -7,8 +7,8 @@ use std::path::Path;
 
 use key::{PublicKey, fingerprint};
 use policy::{
-    AgeLimit, Ages, Automation, Digest, End, GrantRule, GroupPeople, GroupRule, Host, Mode, Names, Rule,
-    Rules, Shared, Span, Who,
+    AgeLimit, Ages, Automation, Digest, End, GrantRule, GroupPeople, GroupRule, Host, IncidentRule, Mode,
+    Names, Rule, Rules, Shared, Span, Who,
 };
 use toml::{Table, Value};
 
@@ -372,8 +372,18 @@ fn show_service(settings: &Service) -> Vec<(&'static str, Option<Value>)> {
 }
 
 fn show_pagerduty(settings: &PagerDuty) -> Vec<(&'static str, Option<Value>)> {
-    // The proxy is [oncall]'s.
-    let PagerDuty { api, access, escalation_policies, every, teams, ca_file, timeout, proxy: _ } = settings;
+    // The proxy is [oncall]'s, and the services are those of rules.
+    let PagerDuty {
+        api,
+        access,
+        escalation_policies,
+        every,
+        teams,
+        ca_file,
+        incident_services: _,
+        timeout,
+        proxy: _,
+    } = settings;
     let mut entries = vec![
         ("schedules", if *every { list(["*"], text) } else { None }),
         ("api", text(api)),
@@ -447,13 +457,26 @@ fn show_policy(rules: &Rules, end: &End) -> Option<Value> {
 }
 
 fn show_rule(rule: &Rule) -> Option<Value> {
-    let Rule { name, hosts, schedules, max_escalation_level, claim } = rule;
+    let Rule { name, hosts, schedules, max_escalation_level, claim, incident } = rule;
     table([
         ("name", text(name)),
         ("hosts", list(hosts, text)),
         ("schedules", list(schedules, text)),
         ("max_escalation_level", number(*max_escalation_level)),
         ("claim", flag(*claim)),
+        ("incident", incident.as_ref().and_then(show_incident)),
+    ])
+}
+
+fn show_incident(incident: &IncidentRule) -> Option<Value> {
+    let IncidentRule { source, services, linger, max_open, known_for, on_unknown } = incident;
+    table([
+        ("source", text(source)),
+        ("services", list(services, text)),
+        ("linger", span(*linger)),
+        ("max_open", span(*max_open)),
+        ("known_for", span(*known_for)),
+        ("on_unknown", text(on_unknown.word())),
     ])
 }
 

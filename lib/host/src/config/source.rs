@@ -288,6 +288,7 @@ impl SourceSection {
             escalation_policies: policies,
             teams,
             ca_file: beside(&self.ca_file.clone().unwrap_or_else(system_authorities)),
+            incident_services: Vec::new(),
             timeout: self.check_timeout()?,
             proxy: None,
         })

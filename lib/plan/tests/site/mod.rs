@@ -140,6 +140,7 @@ pub fn rota() -> Rota {
         schedules: vec![schedule("DB"), schedule("WEB")],
         shifts: shifts.into_iter().map(shift).collect(),
         late: Vec::new(),
+        incidents: Default::default(),
         eligible: ["anna", "bob", "carla", "dora"].map(|name| (person(name), name != "dora")).into(),
     };
     Rota { roster, after: None, users: None, tells_eligible: true, is_of_both: true }

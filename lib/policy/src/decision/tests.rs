@@ -35,6 +35,7 @@ fn roster() -> Roster {
         published: at(9, 0, 0),
         floor: at(9, 0, 0),
         late: Vec::new(),
+        incidents: Default::default(),
         schedules: vec![Schedule {
             reference: reference("P1"),
             provider_id: "P1".to_string(),
@@ -67,6 +68,7 @@ fn rules() -> Rules {
             schedules: vec![reference("P1")],
             max_escalation_level: 1,
             claim: false,
+            incident: None,
         }],
         ..Rules::compiled()
     }
@@ -75,9 +77,7 @@ fn rules() -> Rules {
 fn root() -> Facts {
     Facts { uid: Some(0), root_groups: vec![] }
 }
-
 static NOBODY: Revoked = Revoked::nobody();
-
 fn evidence(roster: Result<&Roster, Fault>) -> Evidence<'_> {
     Evidence { roster, revoked: Ok(&NOBODY), grants: &[], claims: Claims::NotAsked }
 }

@@ -79,6 +79,7 @@ impl World {
                 schedules: vec![schedule("P1").reference, schedule("P2").reference],
                 max_escalation_level: 1,
                 claim: false,
+                incident: None,
             }],
             ..Rules::compiled()
         };
@@ -89,6 +90,7 @@ impl World {
             shifts: vec![shift(0, 0, END)].into(),
             eligible: BTreeMap::from([(alice(), true)]),
             late: Vec::new(),
+            incidents: Default::default(),
         };
         let opening = Opening {
             at: at(30),
@@ -419,6 +421,21 @@ fn rows() -> Vec<Row> {
                 world.roster().shifts = vec![shift(0, 0, 900)].into();
             },
             listed(WhyNot::Refused(Reason::ClaimNeeded)),
+        ),
+        (
+            "the incident is over",
+            |world, _| {
+                world.rules.rules[0].incident = Some(crate::IncidentRule {
+                    source: "pd".into(),
+                    services: vec!["PSVC1".into()],
+                    linger: Span::minutes(30),
+                    max_open: Span::hours(24),
+                    known_for: Span::hours(24),
+                    on_unknown: crate::OnUnknown::Refuse,
+                });
+                world.roster().shifts = vec![shift(0, 0, 900)].into();
+            },
+            listed(WhyNot::Refused(Reason::NoIncident)),
         ),
         (
             "no rule covers the host",

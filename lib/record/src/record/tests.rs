@@ -111,6 +111,7 @@ fn any_record(dice: &mut Dice) -> Record {
         grant: any_text(dice),
         approvers: any_text(dice),
         owner: any_text(dice),
+        incident: any_text(dice),
         claim: any_text(dice),
         why: any_text(dice),
         ended: word(dice, &[Cause::Shift, Cause::Revoked, Cause::Grant, Cause::Root]),

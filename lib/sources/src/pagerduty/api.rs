@@ -47,7 +47,7 @@ pub struct Entry {
 /// Which page of which list an answer says it is: "Pagination" in the API's documentation. `total` is null where
 /// nobody asked for it, and the list of shift-based schedules has none.
 #[derive(Deserialize)]
-struct Paged {
+pub struct Paged {
     more: bool,
     offset: Option<u64>,
     limit: Option<u64>,
@@ -55,7 +55,8 @@ struct Paged {
 }
 
 impl Paged {
-    fn page<T>(self, entries: Vec<T>) -> Page<T> {
+    /// The page of these.
+    pub fn page<T>(self, entries: Vec<T>) -> Page<T> {
         let Self { more, offset, limit, total } = self;
         Page { entries, more, offset, limit, total }
     }

@@ -107,6 +107,7 @@ fn settings(policies: &[&str], teams: &[&str]) -> host::config::PagerDuty {
         every: false,
         teams: texts(teams),
         ca_file: PathBuf::from("/nonexistent"),
+        incident_services: Vec::new(),
         proxy: None,
         timeout: Span::seconds(5),
     }

@@ -9,6 +9,7 @@
 mod api;
 #[cfg(test)]
 mod fields;
+mod incidents;
 mod oauth;
 mod session;
 
@@ -73,7 +74,7 @@ impl<'a> PagerDuty<'a> {
         let mut fetch = Fetch { session, window, gather };
         fetch.schedules(self.schedules, self.settings.every)?;
         fetch.policies_and_teams(&self.settings.escalation_policies, &self.settings.teams)?;
-        fetch.finish()
+        fetch.finish(&self.settings.incident_services)
     }
 }
 
@@ -229,10 +230,13 @@ impl Fetch<'_> {
         chosen
     }
 
-    fn finish(mut self) -> Result<Answer, ProviderError> {
+    fn finish(mut self, services: &[String]) -> Result<Answer, ProviderError> {
         self.complete()?;
+        // What is wrong with incidents takes no shift away.
+        let incidents = (!services.is_empty()).then(|| incidents::fetch(&mut self.session, services));
         let mut answer = self.gather.finish();
         answer.clock = self.session.clock();
+        answer.incidents = incidents;
         Ok(answer)
     }
 

@@ -152,6 +152,9 @@ pub fn permissions(settings: &PagerDuty) -> Vec<&'static str> {
     if !settings.teams.is_empty() {
         scopes.push("teams.read");
     }
+    if !settings.incident_services.is_empty() {
+        scopes.push("incidents.read");
+    }
     scopes
 }
 

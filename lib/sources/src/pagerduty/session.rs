@@ -7,6 +7,7 @@ use http::{ACCEPT, CONTENT_TYPE, Client, Reply, Route};
 use policy::{Timestamp, Window};
 
 use super::api::{self, Entry, Named, Policy};
+use super::incidents;
 use super::oauth::{self, App};
 use super::source;
 use crate::ProviderError;
@@ -118,6 +119,21 @@ impl<'a> Session<'a> {
         query.extend([("limit", &*limit), ("offset", &*offset), ("include[]", "users")]);
         query.extend(ids.iter().map(|id| (parameter, *id)));
         api::oncalls(&self.body("/oncalls", &query)?)
+    }
+
+    /// A page of the open incidents of `services`, each with the log entry that opened it. Without `date_range` the service
+    /// shows those of the last month alone.
+    pub fn incidents(
+        &mut self,
+        services: &[String],
+        asked: Asked,
+    ) -> Result<Page<incidents::Row>, ProviderError> {
+        let (limit, offset) = texts(asked);
+        let mut query =
+            vec![("date_range", "all"), ("statuses[]", "triggered"), ("statuses[]", "acknowledged")];
+        query.extend([("include[]", "first_trigger_log_entries"), ("limit", &*limit), ("offset", &*offset)]);
+        query.extend(services.iter().map(|id| ("service_ids[]", id.as_str())));
+        incidents::page(&self.body("/incidents", &query)?)
     }
 
     /// The shifts of one schedule by itself. The two kinds of schedules have an address each, an id may move

@@ -114,6 +114,7 @@ mod tests {
         };
         Roster {
             late: Vec::new(),
+            incidents: Default::default(),
             published: at(5),
             floor: at(5),
             schedules: vec![schedule("pd", 0), schedule("pd2", -60), schedule("rota", 0)],

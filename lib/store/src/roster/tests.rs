@@ -14,6 +14,7 @@ fn example() -> Roster {
     let at = Timestamp::from_unix;
     Roster {
         late: Vec::new(),
+        incidents: Default::default(),
         published: at(1000),
         floor: at(1000),
         schedules: vec![Schedule {
@@ -235,6 +236,7 @@ fn expected(whole: &Roster, wanted: &[usize], part: Part<'_>) -> Roster {
     let own = whole.shifts.iter().filter(counts).filter(|shift| people.contains(&shift.principal));
     Roster {
         late: Vec::new(),
+        incidents: Default::default(),
         published: whole.published,
         floor: whole.floor,
         schedules: wanted.iter().map(|number| whole.schedules[*number].clone()).collect(),

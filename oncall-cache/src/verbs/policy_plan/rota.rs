@@ -217,6 +217,7 @@ impl<'a> Files<'a> {
             schedules: self.schedules,
             shifts: self.before_shifts.into(),
             late: Vec::new(),
+            incidents: Default::default(),
             eligible,
         };
         let after = is_renamed.then(|| Roster { shifts: self.shifts.into(), ..roster.clone() });

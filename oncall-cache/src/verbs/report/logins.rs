@@ -134,6 +134,15 @@ fn late(record: &Record) -> String {
     record.late.map(|seen| format!(", late: first seen {seen}")).unwrap_or_default()
 }
 
+/// The incident by which a rule that waits for one admitted them.
+fn incident(record: &Record) -> String {
+    match record.incident.as_str() {
+        "" => String::new(),
+        "unknown" => ", not known which incidents were open".to_string(),
+        id => format!(", during incident {id}"),
+    }
+}
+
 /// What somebody on call has stated, or that they could not, where their rule asks for it.
 fn claim(record: &Record) -> String {
     match (record.claim.as_str(), &record.why) {
@@ -353,7 +362,7 @@ impl<'a> Replay<'a> {
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let login = Login {
             class: Class::of(&record),
-            ground: parts.join(" by rule ") + &late(&record) + &claim(&record),
+            ground: parts.join(" by rule ") + &late(&record) + &incident(&record) + &claim(&record),
             reason: reason(&record),
             opened: (record.phase() == Some(Phase::Session)).then_some(at),
             id: record.id,

@@ -31,6 +31,7 @@ pub fn json(status: &Status<'_>) -> Value {
             "inner_groups": report.inner_groups,
             "unmapped": report.unmapped,
             "groups_problem": report.groups_problem,
+            "incidents_problem": report.incidents_problem,
             "ahead": report.ahead.iter().map(|ahead| json!({
                 "who": ahead.who,
                 "schedule": ahead.schedule,

@@ -30,6 +30,7 @@ fn host_of(config: &str) -> HostState {
     let shift = |person| Shift { schedule: 0, principal: name(person), level: 1, window };
     let roster = Roster {
         late: Vec::new(),
+        incidents: Default::default(),
         published: NOW,
         floor: NOW,
         schedules: vec![Schedule {

@@ -181,6 +181,7 @@ hosts = ["db*", "label:role=db"]
 schedules = ["pd/SRE primary", "rota/anything"]
 max_escalation_level = 2
 claim = true
+incident = { source = "pd", services = ["PSVC1", "PSVC2"], linger = "20m", max_open = "12h", known_for = "20m", on_unknown = "refuse" }
 [[policy.rule]]
 name = "all"
 schedules = ["exec/x"]
@@ -266,7 +267,7 @@ fn everything_is_shown() {
     let (config, _) = twice(EVERYTHING);
     // Tables that EVERYTHING writes on one line have separate sections.
     let mut shown = keys(&toml::to_string(&config.effective()).unwrap());
-    shown.extend(["attributes", "disabled", "people", "oauth"].map(String::from));
+    shown.extend(["attributes", "disabled", "people", "oauth", "incident"].map(String::from));
     let missing: Vec<String> = keys(EVERYTHING).difference(&shown).cloned().collect();
     assert_eq!(missing, [""; 0]);
 }
@@ -368,6 +369,7 @@ fn each_setting_has_a_row_in_the_page_and_each_row_a_setting() {
     let site = format!("[grant]\nid = 'acme'\n{GRANT}");
     settings("grant", &twice(&site).0.effective()["grant"], &mut known);
     known.insert("oncall.source oauth".to_string());
+    known.insert("policy.rule incident".to_string());
     let of_services = kinds::SERVICES.iter().flat_map(|kind| kind.settings);
     known.extend(of_services.map(|setting| format!("oncall.source {}", setting.name)));
     let rows = documented();
