@@ -275,7 +275,8 @@ impl<'a> Found<'a> {
         let revoked: BTreeSet<String> = rota.revoked.iter().map(name).collect();
         let eligible: BTreeSet<String> =
             rota.roster.eligible.keys().filter(|person| !rota.bars(person)).map(name).collect();
-        let knows = rota.unread.is_none() && !eligible.is_empty();
+        // Where nobody who should be there is known there, names may have changed.
+        let knows = rota.unread.is_none() && !eligible.is_empty() && work.wanted.is_empty();
         self.remove(work, (outcome, ", who is revoked or not eligible any more"), |_, member| {
             let name = member.username.to_ascii_lowercase();
             revoked.contains(&name) || (knows && !eligible.contains(&name))
