@@ -102,7 +102,7 @@ impl Question<'_> {
 
     /// Is this somebody who is told why they are not admitted?
     fn is_told(&self, person: &Principal, decision: &Decision, roster: &Roster) -> bool {
-        let is_off_call = matches!(decision.reason, Reason::NotOnCall | Reason::NoRule);
+        let is_off_call = matches!(decision.reason, Reason::NotOnCall | Reason::NoIncident | Reason::NoRule);
         let is_either = is_off_call || decision.verdict == Verdict::CannotTell;
         is_either && self.explains() && roster.is_eligible(person)
     }
