@@ -306,9 +306,9 @@ fn anyone_on_call(
 /// Is an incident all that somebody lacks who is on call?
 fn waits_for_incident(login: &Login<'_>, evidence: &Evidence<'_>, rules: &Rules, now: Timestamp) -> bool {
     let (Ok(roster), true) = (evidence.roster, rules.asks_incidents()) else { return false };
-    let on_call = roster.shifts.iter().filter(|shift| shift.window.contains(now));
+    let mut on_call = roster.shifts.iter().filter(|shift| shift.window.contains(now));
     let judge = Judge::new(evidence, rules);
-    on_call.into_iter().any(|shift| {
+    on_call.any(|shift| {
         let login = Login { person: Actor::Known(&shift.principal), ..*login };
         judge.decide(&login, now).reason == Reason::NoIncident
     })
