@@ -8,6 +8,7 @@ mod automation;
 mod break_glass;
 mod bucket;
 mod calendar;
+mod certificates;
 mod chain;
 mod claims;
 mod clock;

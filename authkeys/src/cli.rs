@@ -19,7 +19,9 @@ use clap::Parser;
 In sshd_config:
   AuthorizedKeysCommand /usr/bin/authkeys %u %t %k
   AuthorizedKeysCommandUser authkeys
-It then runs the commands of [[keys.chain]] in config.toml, never for a guarded
+  AuthorizedPrincipalsCommand /usr/bin/authkeys --principals %u %t %k
+  AuthorizedPrincipalsCommandUser authkeys
+With a key, it then runs the commands of [[keys.chain]] in config.toml, never for a guarded
 account; --explain names them and runs none.
 
 Examples:
@@ -38,15 +40,19 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "kind")]
     pub explain: bool,
 
+    /// Print the principal of a certificate that opens the account, for sshd's AuthorizedPrincipalsCommand
+    #[arg(long, requires = "key", conflicts_with = "explain")]
+    pub principals: bool,
+
     /// The account to enter (sshd's %u)
     #[arg(allow_hyphen_values = true)]
     pub user: String,
 
-    /// Type of the offered key (sshd's %t): print only that key, if it is accepted
+    /// Type of the offered key or certificate (sshd's %t): print only that key, if it is accepted
     #[arg(value_name = "TYPE", requires = "key")]
     pub kind: Option<String>,
 
-    /// The offered key, in base64 (sshd's %k)
+    /// The offered key or certificate, in base64 (sshd's %k)
     pub key: Option<String>,
 }
 
@@ -57,17 +63,28 @@ impl Arguments {
         Self::plain(&words).map_or_else(Self::try_parse, Ok)
     }
 
-    /// sshd's own call, `USER` or `USER TYPE KEY`, as clap would read it: to make clap's tables first costs each
-    /// login more than to read the configuration.
+    /// sshd's own calls, `USER`, `USER TYPE KEY` and `--principals USER TYPE KEY`, as clap would read them: to make clap's
+    /// tables first costs each login more than to read the configuration.
     fn plain(words: &[OsString]) -> Option<Self> {
         let text = |word: &OsString| word.to_str().filter(|text| !text.starts_with('-')).map(String::from);
+        let (principals, words) = match words.split_first() {
+            Some((first, rest)) if first == "--principals" && rest.len() == 3 => (true, rest),
+            _ => (false, words),
+        };
         let (user, key) = match words {
             [user] => (text(user)?, None),
             [user, kind, key] => (text(user)?, Some((text(kind)?, text(key)?))),
             _ => return None,
         };
         let (kind, key) = key.unzip();
-        Some(Self { config: PathBuf::from(host::config::DEFAULT_PATH), explain: false, user, kind, key })
+        Some(Self {
+            config: PathBuf::from(host::config::DEFAULT_PATH),
+            explain: false,
+            principals,
+            user,
+            kind,
+            key,
+        })
     }
 }
 
@@ -81,6 +98,11 @@ mod tests {
             ("alice", true),
             ("alice ssh-ed25519 AAAA", true),
             ("help", true),
+            ("--principals alice ssh-ed25519-cert-v01@openssh.com AAAA", true),
+            ("--principals alice", false),
+            ("alice --principals ssh-ed25519-cert-v01@openssh.com AAAA", false),
+            ("--principals --explain alice", false),
+            ("--principals alice ssh-ed25519", false),
             ("alice ssh-ed25519", false),
             ("alice ssh-ed25519 AAAA more", false),
             ("--config /etc/other alice", false),

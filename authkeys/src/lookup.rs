@@ -70,6 +70,12 @@ impl Answer {
         self.evidence.push(("chain", did));
     }
 
+    /// The same with one more field for the log.
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.evidence.push((name, value.to_string()));
+        self
+    }
+
     fn of(&self, told: bool) -> impl Iterator<Item = &Candidate> {
         let candidates = self.printed.iter().map(|printed| &printed.candidate);
         candidates.filter(move |candidate| (candidate.standing == Standing::Told) == told)
@@ -333,7 +339,7 @@ impl Answer {
     }
 
     /// Prints those of `keys` that the rules for `account` let through, each behind their options.
-    fn print(
+    pub fn print(
         &mut self,
         config: &Config,
         account: &Account,

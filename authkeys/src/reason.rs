@@ -4,7 +4,7 @@
 use std::fmt;
 
 use host::unanswered::Unanswered;
-use policy::Reason;
+use policy::{CertificateFault, Reason};
 use store::lookups::Unusable;
 
 /// What an answer comes to.
@@ -26,6 +26,14 @@ pub enum Outcome {
     Exempt,
     /// The roster does not tell who may enter a shared account, for this reason: the keys only say so.
     Undecided(Reason),
+    /// A principal of the certificate opens the account.
+    Principal,
+    /// No principal of it does.
+    NoPrincipal,
+    /// The certificate counts for nobody.
+    Certificate(CertificateFault),
+    /// Whoever holds it is not admitted, for this reason.
+    Refused(Reason),
 }
 
 impl Outcome {
@@ -39,7 +47,10 @@ impl Outcome {
             Self::AccountDisabled => "account-disabled",
             Self::Revoked => Reason::Revoked.token(),
             Self::Exempt => Reason::Exempt.token(),
-            Self::Undecided(reason) => reason.token(),
+            Self::Principal => "principal",
+            Self::NoPrincipal => "no-principal",
+            Self::Certificate(fault) => Reason::from(fault).token(),
+            Self::Undecided(reason) | Self::Refused(reason) => reason.token(),
         }
     }
 
@@ -124,6 +135,10 @@ mod tests {
             (Outcome::Revoked, "revoked"),
             (Outcome::Exempt, "exempt"),
             (Outcome::Undecided(Reason::CacheStale), "cache-stale"),
+            (Outcome::Principal, "principal"),
+            (Outcome::NoPrincipal, "no-principal"),
+            (Outcome::Certificate(CertificateFault::Period), "certificate-period"),
+            (Outcome::Refused(Reason::NotOnCall), "not-oncall"),
         ] {
             assert_eq!(outcome.to_string(), word);
             assert_eq!(outcome.is_shut_out(), ["account-disabled", "revoked"].contains(&word), "{word}");

@@ -3,6 +3,7 @@
 //! against the address it came from (`PerSourcePenalties`), and one that leads to a refusal in the session against nobody.
 
 use std::collections::BTreeSet;
+use std::slice;
 
 use policy::{
     Account, Actor, Decision, Digest, Facts, Ground, Judge, Login, Principal, Reason, Roster, Rules,
@@ -80,6 +81,25 @@ pub fn keys(
     Ok(owned)
 }
 
+/// What a certificate of `person` is good for at the account, if anything, by the same decision as their keys; and the
+/// reason.
+pub fn standing_of(
+    question: &Question<'_>,
+    copy: &KeyCopy,
+    person: &Principal,
+) -> Result<(Option<Standing>, Reason), Problem> {
+    let mut reader = question.state.roster_reader(question.now)?;
+    reader.read(slice::from_ref(person), Others::Nobody)?;
+    let evidence = reader.evidence();
+    let judge = Judge::new(&evidence, question.rules());
+    let (decision, standing) = question.judged(person, reader.roster(), &judge);
+    match standing {
+        Some(_) if !question.is_eligible(copy, person, &decision)? => Ok((None, Reason::NotEligible)),
+        None if decision.verdict == Verdict::CannotTell => Err(Problem::Undecided(decision.reason)),
+        standing => Ok((standing, decision.reason)),
+    }
+}
+
 /// Who has the key in the directory; with several owners it opens nothing.
 fn owners(copy: &KeyCopy, offered: &Offered) -> Result<Vec<Principal>, StoreError> {
     let Some(key) = offered.key() else { return Ok(Vec::new()) };
@@ -105,6 +125,31 @@ impl Question<'_> {
         let is_off_call = matches!(decision.reason, Reason::NotOnCall | Reason::NoIncident | Reason::NoRule);
         let is_either = is_off_call || decision.verdict == Verdict::CannotTell;
         is_either && self.explains() && roster.is_eligible(person)
+    }
+
+    /// The decision about a person, and what their keys are good for by it.
+    fn judged(&self, person: &Principal, roster: &Roster, judge: &Judge<'_>) -> (Decision, Option<Standing>) {
+        let decision = self.decide(person, judge);
+        let standing = match decision.verdict {
+            Verdict::Allow => Some(Standing::Admitted(decision.until)),
+            _ => self.is_told(person, &decision, roster).then_some(Standing::Told),
+        };
+        (decision, standing)
+    }
+
+    fn decide(&self, person: &Principal, judge: &Judge<'_>) -> Decision {
+        // What sshd asks about is an account in [[policy.shared_account]]; that alone makes it guarded, so its uid
+        // and groups need not be looked up.
+        let facts = Facts::default();
+        let (account, person) = (self.account.as_str(), Actor::Known(person));
+        let login = Login { service: "sshd", account, facts: &facts, person, tty: "", place: "" };
+        judge.decide(&login, self.now)
+    }
+
+    /// The roster knows who is eligible as of its own last sync; the copy may know better.
+    fn is_eligible(&self, copy: &KeyCopy, person: &Principal, decision: &Decision) -> Result<bool, Problem> {
+        let by_grant = matches!(decision.reason, Reason::Grant | Reason::BreakGlass);
+        Ok(by_grant || copy.is_eligible(person).map_err(Problem::Store)?)
     }
 }
 
@@ -156,18 +201,12 @@ impl Gathering<'_> {
     }
 
     fn add(&mut self, person: &Principal, roster: &Roster, judge: &Judge<'_>) -> Result<(), Problem> {
-        let decision = self.decide(person, judge);
+        let (decision, standing) = self.question.judged(person, roster, judge);
         if decision.verdict == Verdict::CannotTell {
             self.owned.undecided.get_or_insert(decision.reason);
         }
-        let standing = match decision.verdict {
-            Verdict::Allow => Standing::Admitted(decision.until),
-            _ if self.question.is_told(person, &decision, roster) => Standing::Told,
-            _ => return Ok(()),
-        };
-        // The roster knows who is eligible as of its own last sync; the copy may know better.
-        let by_grant = matches!(decision.reason, Reason::Grant | Reason::BreakGlass);
-        if !by_grant && !self.copy.is_eligible(person).map_err(Problem::Store)? {
+        let Some(standing) = standing else { return Ok(()) };
+        if !self.question.is_eligible(self.copy, person, &decision)? {
             let (verdict, reason) = (Verdict::Refuse, Reason::NotEligible);
             let decision = Decision { verdict, reason, ground: Ground::None, ..decision };
             self.owned.people.push((person.clone(), decision));
@@ -194,15 +233,5 @@ impl Gathering<'_> {
             }
         }
         Ok(())
-    }
-
-    fn decide(&self, person: &Principal, judge: &Judge<'_>) -> Decision {
-        let Question { account, now, .. } = self.question;
-        // What sshd asks about is an account in [[policy.shared_account]]; that alone makes it guarded, so its uid
-        // and groups need not be looked up.
-        let facts = Facts::default();
-        let (account, person) = (account.as_str(), Actor::Known(person));
-        let login = Login { service: "sshd", account, facts: &facts, person, tty: "", place: "" };
-        judge.decide(&login, *now)
     }
 }

@@ -12,6 +12,16 @@ const AN_INCIDENT: &str =
 const BREAK_GLASS: &str =
     "say what you do where colleagues read it; then ask an approver to review it: oncall-cache grant review";
 
+const BY_ENTRY: &str =
+    "use the key from an address, for an account and a service that its entry lists; or change the entry";
+
+const LIST_AUTHORITY: &str = "log in with your own key; or, if this authority is to count, list its key in policy.certificate_authorities";
+
+const NEW_CERTIFICATE: &str =
+    "get a new certificate; ssh-keygen -L -f FILE shows from when to when one is valid";
+
+const PLAIN_CERTIFICATE: &str = "get a user certificate without other critical options than force-command, source-address and verify-required";
+
 const AUTOMATION: &str =
     "none needed; [[policy.automation]] says which programs are admitted, and until when";
 
@@ -27,9 +37,10 @@ pub fn step(decision: &Decision, person: &str, account: &str, first: Option<&str
         Reason::AutomationExpired => {
             "extend the entry's `until` if the program is still needed, or remove the entry and the key"
         }
-        Reason::AutomationOutOfScope => {
-            "use the key from an address, for an account and a service that its entry lists; or change the entry"
-        }
+        Reason::AutomationOutOfScope => BY_ENTRY,
+        Reason::CertificateAuthority => LIST_AUTHORITY,
+        Reason::CertificatePeriod => NEW_CERTIFICATE,
+        Reason::CertificateUnusable => PLAIN_CERTIFICATE,
         Reason::Exempt => "none needed; policy.exempt_accounts and policy.exempt_ttys say who is exempt",
         Reason::AwaitsKey => "log in with your own key: it says who you are",
         Reason::OutOfScope => "to guard this login, list its service in policy.pam_services",

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use policy::{
-    Account, Actor, Automation, Claims, Decision, Evidence, Facts, FromPattern, Granted, Host, HostSelector,
-    IncidentRule, Login, OnUnknown, Principal, Reason, Revocation, Revoked, Roster, Rule, Rules, Schedule,
-    ScheduleRef, Shift, Span, Switch, Timestamp, Window, anyone, decide,
+    Account, Actor, Automation, CertificateFault, Claims, Decision, Evidence, Facts, FromPattern, Granted,
+    Host, HostSelector, IncidentRule, Login, OnUnknown, Principal, Reason, Revocation, Revoked, Roster, Rule,
+    Rules, Schedule, ScheduleRef, Shift, Span, Switch, Timestamp, Window, anyone, decide,
 };
 
 use policy::revocations::Revocations;
@@ -174,6 +174,11 @@ fn plain() -> Scene {
     }
 }
 
+/// Somebody enters root with a certificate that counts for nobody.
+fn by_certificate(fault: CertificateFault) -> Scene {
+    Scene { person: Some(Actor::Certificate(fault)), ..plain() }
+}
+
 fn admin() -> Facts {
     Facts { uid: Some(1000), root_groups: vec!["sudo".to_string()] }
 }
@@ -219,6 +224,9 @@ fn scene(reason: Reason) -> Scene {
         Reason::AutomationOutOfScope => {
             Scene { program: Some((robot(), "192.0.2.1")), asks: "root", ..plain() }
         }
+        Reason::CertificateAuthority => by_certificate(CertificateFault::Authority),
+        Reason::CertificatePeriod => by_certificate(CertificateFault::Period),
+        Reason::CertificateUnusable => by_certificate(CertificateFault::Unusable),
         Reason::Exempt => Scene { account: "breakglass", facts: admin(), asks: "breakglass", ..plain() },
         Reason::AwaitsKey => Scene {
             person: Some(Actor::Unknown),

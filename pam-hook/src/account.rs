@@ -20,9 +20,10 @@ use policy::{
     Refusal, Subject, Timestamp, anyone, entered, names_its_caller,
 };
 use state::{Asked, HostState, Others, Which};
-use store::PublicKey;
+use store::{Certificate, PublicKey};
 
-use crate::human::{Human, is_asked_by_systemd, key_owner, named_caller, offered_keys, program, su_caller};
+use crate::credential::Credential;
+use crate::human::{Human, is_asked_by_systemd, named_caller, owner, program, su_caller};
 use crate::pam::Request;
 use crate::stack::{self, config_path, is_known_word, promises_session};
 
@@ -54,6 +55,8 @@ pub struct Decided {
     pub named: String,
     /// The key that opened the session.
     pub key: Option<PublicKey>,
+    /// The certificate of that key, if it came with one.
+    pub certificate: Option<Box<Certificate>>,
     /// The people whose key it is, where that is not one.
     pub owners: String,
     /// The host, as rules match it.
@@ -79,10 +82,23 @@ impl Decided {
             person: person.to_string(),
             named: named.to_string(),
             key: None,
+            certificate: None,
             owners: String::new(),
             host: state.rules().host.name.clone(),
             problem: state.problem().map(ToString::to_string).unwrap_or_default(),
             audit: state.config().map_or_else(|_| DEFAULT_AUDIT.into(), |config| config.paths.audit.clone()),
+        }
+    }
+}
+
+impl Decided {
+    /// The same of a session that these opened.
+    fn opened_by(&mut self, credentials: &[Credential]) {
+        self.key = credentials.first().and_then(Credential::key).cloned();
+        self.certificate = credentials.iter().find_map(Credential::certificate).cloned().map(Box::new);
+        let no_certificate = credentials.iter().find_map(Credential::problem);
+        if let (Some(problem), true) = (no_certificate, self.problem.is_empty()) {
+            self.problem = format!("certificate: {problem}");
         }
     }
 }
@@ -223,9 +239,9 @@ fn session(request: &Request, earlier: Earlier, now: Timestamp) -> Answer {
         return Answer::NONE;
     }
     let (account, facts) = accounts::look_up(&request.user, &state.rules().privileged_groups);
-    let keys = offered_keys(request.authentication.as_deref().unwrap_or_default());
-    if let Some(human) = revoked_key(&state, &keys, now) {
-        return by_key(state, request, (&account, &facts), &human, keys, now);
+    let credentials = Credential::all(request.authentication.as_deref().unwrap_or_default());
+    if let Some(human) = revoked_key(&state, &credentials, now) {
+        return by_key(state, request, (&account, &facts), &human, &credentials, now);
     }
     let subject = state.rules().subject("sshd", &account, &facts);
     if !subject.goes_by_key() {
@@ -233,20 +249,20 @@ fn session(request: &Request, earlier: Earlier, now: Timestamp) -> Answer {
         let is_open = !guarded || earlier.was_decided;
         return if is_open { Answer::NONE } else { judge(state, request, getuid(), false, now) };
     }
-    let human = match (state.config(), program(state.rules(), &account, &keys)) {
+    let human = match (state.config(), program(state.rules(), &account, &credentials)) {
         (Err(_), _) => Human::Other(Actor::CannotTell(Fault::Config)),
         (Ok(_), Some(program)) => program,
-        (Ok(config), None) if subject == Subject::KeyOwner => key_owner(config, &keys, now),
+        (Ok(_), None) if subject == Subject::KeyOwner => owner(&state, &credentials, now),
         (Ok(_), None) => Human::of_account(&account, state.rules()),
     };
-    by_key(state, request, (&account, &facts), &human, keys, now)
+    by_key(state, request, (&account, &facts), &human, &credentials, now)
 }
 
-/// Is one of the keys revoked? It opens no account then, guarded or not, wherever sshd had it from. Only a fleet revokes
-/// keys: without one nothing is read for this.
-fn revoked_key(state: &HostState, keys: &[PublicKey], now: Timestamp) -> Option<Human> {
+/// Is one of the keys revoked, or one that signed a certificate? It opens no account then, guarded or not, wherever sshd had
+/// it from. Only a fleet revokes keys: without one nothing is read for this.
+fn revoked_key(state: &HostState, credentials: &[Credential], now: Timestamp) -> Option<Human> {
     state.config().ok()?.fleet.as_ref()?;
-    let revocation = state.revoked().ok()?.any_key(keys.iter().map(PublicKey::sha256), now)?;
+    let revocation = state.revoked().ok()?.any_key(credentials.iter().flat_map(Credential::digests), now)?;
     Some(Human::Revoked(Box::new(revocation)))
 }
 
@@ -256,7 +272,7 @@ fn by_key(
     request: &Request,
     (account, facts): (&str, &Facts),
     human: &Human,
-    keys: Vec<PublicKey>,
+    credentials: &[Credential],
     now: Timestamp,
 ) -> Answer {
     state.read_roster(about(human, account), now, now);
@@ -264,7 +280,7 @@ fn by_key(
     let plain = login(request, account, facts, human);
     let decision = state.decide(&plain, now, now);
     // Whose the key is, a grant says too, also where no copy of the directory does.
-    let named = granted_key(&state, account, human, &keys).filter(|_| !decision.allows());
+    let named = granted_key(&state, account, human, credentials).filter(|_| !decision.allows());
     let by_grant = named.as_ref().and_then(|named| {
         let login = login(request, account, facts, named);
         let decision = state.decide(&login, now, now);
@@ -273,27 +289,28 @@ fn by_key(
     let (login, decision) = by_grant.unwrap_or((plain, decision));
     let mut answer = finish(&mut state, &login, &decision, now);
     if let Some(decided) = &mut answer.decided {
-        decided.key = keys.into_iter().next();
         decided.owners = human.names();
+        decided.opened_by(credentials);
     }
     answer
 }
 
 /// The person whose grant for this account names the one key that opened the session, where nobody else is known to have
 /// it. A program's or a revoked key is nobody's, whatever a grant says.
-fn granted_key(state: &HostState, account: &str, human: &Human, keys: &[PublicKey]) -> Option<Human> {
+fn granted_key(state: &HostState, account: &str, human: &Human, credentials: &[Credential]) -> Option<Human> {
     let may_be = |person: &Principal| match human {
         Human::Other(Actor::Unknown | Actor::CannotTell(_)) => {
-            program(state.rules(), account, keys).is_none()
+            program(state.rules(), account, credentials).is_none()
         }
         Human::Several(people) => people.contains(person),
         _ => false,
     };
-    let (first, rest) = keys.split_first()?;
-    if rest.iter().any(|other| other != first) {
+    let (first, rest) = credentials.split_first()?;
+    let key = first.plain_key()?;
+    if rest.iter().any(|other| other.plain_key() != Some(key)) {
         return None;
     }
-    let line = first.line();
+    let line = key.line();
     let names = |grant: &&Granted| grant.account.as_str() == account && grant.key.as_ref() == Some(&line);
     let found = state.grants().iter().filter(names).find(|grant| may_be(&grant.person));
     found.map(|grant| Human::Named(grant.person.clone()))

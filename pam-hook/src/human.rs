@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use host::{Config, accounts};
+use host::accounts;
 use nix::unistd::{Uid, getppid};
-use policy::{Actor, Automation, Facts, Principal, Revocation, Rules, Timestamp};
-use store::PublicKey;
+use policy::{Actor, Automation, CertificateFault, Facts, Fault, Principal, Revocation, Rules, Timestamp};
+use state::{HostState, certificates};
 use store::keys::{KeyCopy, KeyOwner};
 
+use crate::credential::Credential;
 use crate::pam::Request;
 
 /// The human being, as far as this call can tell.
@@ -105,45 +106,49 @@ pub fn named_caller(request: &Request, caller: Uid, facts: &Facts, rules: &Rules
     }
 }
 
-/// The keys in sshd's account of how the user authenticated: lines of `publickey TYPE BASE64`, among lines
-/// for other methods. None at all if one of them is not a plain key: beside a certificate, a key is not the
-/// whole truth. sshd ends each line, and pam_env cannot: where that comes before us and reads ~/.pam_environment
-/// (Debian's does), no user can say whose key it was.
-pub fn offered_keys(authentication: &str) -> Vec<PublicKey> {
-    let key = |line: &str| {
-        let mut words = line.split(' ').skip(1);
-        let (kind, body, None) = (words.next()?, words.next()?, words.next()) else { return None };
-        PublicKey::parse_words(kind, body).ok()
-    };
-    let whole = if authentication.ends_with('\n') { authentication } else { "" };
-    let lines = whole.lines().filter(|line| line.split(' ').next() == Some("publickey"));
-    lines.map(key).collect::<Option<Vec<_>>>().unwrap_or_default()
-}
-
 /// The program whose keys these are, if one of them is any program's: it is no person's then, no matter who else lists
-/// it, and beside another's it is nobody's.
-pub fn program(rules: &Rules, account: &str, keys: &[PublicKey]) -> Option<Human> {
-    let entries = keys.iter().map(|key| rules.program(&key.sha256(), account));
-    let entries: Vec<Option<&Automation>> = entries.collect();
+/// it, and beside another's, or with a certificate, it is nobody's.
+pub fn program(rules: &Rules, account: &str, credentials: &[Credential]) -> Option<Human> {
+    let entry = |one: &Credential| one.digests().find_map(|digest| rules.program(&digest, account));
+    let entries: Vec<Option<&Automation>> = credentials.iter().map(entry).collect();
     let first = entries.iter().find_map(|entry| *entry)?;
-    let is_one = entries.iter().all(|entry| entry.is_some_and(|entry| entry.number == first.number));
+    let is_one = entries.iter().all(|entry| entry.is_some_and(|entry| entry.number == first.number))
+        && credentials.iter().all(|one| one.plain_key().is_some());
     Some(if is_one { Human::Program(Box::new(first.clone())) } else { Human::Other(Actor::Unknown) })
 }
 
-/// The one person who owns every key that opened the session.
-pub fn key_owner(config: &Config, keys: &[PublicKey], now: Timestamp) -> Human {
+/// The one person who owns everything that opened the session, by the configuration of `state`.
+pub fn owner(state: &HostState, credentials: &[Credential], now: Timestamp) -> Human {
+    let Ok(config) = state.config() else { return Human::Other(Actor::CannotTell(Fault::Config)) };
     let Some(directory) = &config.directory else { return Human::Other(Actor::Unknown) };
-    if keys.is_empty() {
+    if credentials.is_empty() {
         return Human::Other(Actor::Unknown);
+    }
+    if let Some(fault) = credentials.iter().find_map(|one| certificate_fault(state, one, now)) {
+        return Human::Other(Actor::Certificate(fault));
     }
     let owners = || -> Result<Vec<KeyOwner>, store::StoreError> {
         let copy =
             KeyCopy::open(&config.paths.keys, &config.copy_scope(directory), config.keys.max_age, now)?;
-        keys.iter().map(|key| copy.owner_of(key)).collect()
+        let owner = |one: &Credential| match one {
+            Credential::Key(key) => copy.owner_of(key),
+            Credential::Certificate(certificate) => certificates::holder(&config.rules, &copy, certificate),
+            Credential::NoCertificate(_) => Ok(KeyOwner::Nobody),
+        };
+        credentials.iter().map(owner).collect()
     };
     match owners() {
         Err(error) => Human::Other(Actor::CannotTell(error.fault())),
         Ok(owners) => one_human(owners),
+    }
+}
+
+/// Why this counts for nobody, if it is a certificate that does not.
+fn certificate_fault(state: &HostState, credential: &Credential, now: Timestamp) -> Option<CertificateFault> {
+    match credential {
+        Credential::Key(_) => None,
+        Credential::NoCertificate(_) => Some(CertificateFault::Unusable),
+        Credential::Certificate(certificate) => state.certificate_fault(certificate, now).ok()?,
     }
 }
 
@@ -170,6 +175,7 @@ fn one_human(owners: Vec<KeyOwner>) -> Human {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::PublicKey;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
 
@@ -195,7 +201,7 @@ mod tests {
         let automation = vec![entry(1, &deploys), entry(2, &backups)];
         let rules = Rules { automation, ..Rules::compiled() };
         let number = |keys: &[&PublicKey]| {
-            let keys: Vec<PublicKey> = keys.iter().map(|&key| key.clone()).collect();
+            let keys: Vec<Credential> = keys.iter().map(|&key| Credential::Key(key.clone())).collect();
             program(&rules, "root", &keys).map(|human| match human.person() {
                 Actor::Program(entry) => Some(entry.number),
                 _ => None,
@@ -225,28 +231,5 @@ mod tests {
         assert_eq!(told(&[owner("alice"), KeyOwner::Nobody]), words("", "alice"));
         assert_eq!(told(&[KeyOwner::Nobody, owner("alice")]), words("", ""));
         assert_eq!(told(&[]), words("", ""));
-    }
-
-    #[test]
-    fn only_whole_publickey_lines_are_keys() {
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
-        assert_eq!(offered_keys(&format!("publickey {key}\n")).len(), 1);
-        assert_eq!(offered_keys(&format!("password\npublickey {key}\n")).len(), 1);
-        for other in [
-            "",
-            "password\n",
-            "publickey\n",
-            "publickey ssh-ed25519 SHA256:abc\n",
-            &format!("hostbased {key}\n"),
-            // Beside what is no plain key, a key is not the whole truth.
-            &format!("publickey {key}\npublickey ssh-ed25519-cert-v01@openssh.com AAAA\n"),
-            &format!("publickey\npublickey {key}\n"),
-            // As pam_env could make it.
-            &format!("publickey {key}"),
-            &format!("publickey {key} publickey {key}\n"),
-            &format!("publickey {key}\npublickey {key}"),
-        ] {
-            assert_eq!(offered_keys(other).len(), 0, "{other}");
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! phase it has nothing to say about must keep working (guest-oslogin#123 is what happens otherwise).
 
 mod account;
+mod credential;
 mod human;
 mod pam;
 mod record;

@@ -63,6 +63,9 @@ impl Entry {
             rhost: request.remote_host.clone(),
             tty: request.tty.clone(),
             fingerprint: fingerprint(decided),
+            authority: authority(decided),
+            serial: decided.certificate.as_ref().map(|certificate| certificate.serial()),
+            key_id: key_id(decided),
             owners: decided.owners.clone(),
             problem: decided.problem.clone(),
             ..Record::at(now)
@@ -134,12 +137,28 @@ fn line(request: &Request, decided: &Decided) -> Line {
         .field("rhost", &request.remote_host)
         .field("tty", &request.tty)
         .field("fingerprint", &fingerprint(decided))
+        .field("authority", &authority(decided))
+        .field(
+            "serial",
+            &decided.certificate.as_ref().map(|one| one.serial().to_string()).unwrap_or_default(),
+        )
+        .field("key_id", &key_id(decided))
         .field("problem", &decided.problem)
         .field("owners", &decided.owners)
 }
 
 fn fingerprint(decided: &Decided) -> String {
     decided.key.as_ref().map(PublicKey::fingerprint).unwrap_or_default()
+}
+
+/// The key that signed the certificate.
+fn authority(decided: &Decided) -> String {
+    decided.certificate.as_ref().map(|certificate| certificate.authority().fingerprint()).unwrap_or_default()
+}
+
+/// What that calls the certificate.
+fn key_id(decided: &Decided) -> String {
+    decided.certificate.as_ref().map(|certificate| certificate.id().to_string()).unwrap_or_default()
 }
 
 /// Whose records this one is counted with. What is admitted and what is not are counted apart, so that neither can

@@ -4,15 +4,20 @@
 //! a certificate, a comment with control bytes. Only `TYPE BASE64` is taken from it. The comment is
 //! dropped; programs print the owner's name in its place.
 //!
+//! A certificate is another thing than a key, and is read apart ([`Certificate`]).
+//!
 //! A crate apart from `store`, because the configuration names keys too and must not link SQL.
 
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod worth;
 
 use std::fmt;
 
 use ssh_key::{Fingerprint, HashAlg};
+
+pub use certificate::{Certificate, CertificateProblem, LONGEST_CERTIFICATE};
 
 /// The longest value that is looked at, in bytes (16 KiB; an RSA key of 16384 bits has 2.8).
 const LONGEST: usize = 16 * 1024;

@@ -6,8 +6,8 @@ use core::cell::OnceCell;
 use crate::answer::{Decision, Fault, Ground, OnCall, Reason, Verdict};
 use crate::roster_view::{Counted, RosterView};
 use crate::{
-    Automation, Claims, Facts, Granted, Principal, Revocation, Revoked, Roster, Rules, Timestamp,
-    asks_the_caller, entered,
+    Automation, CertificateFault, Claims, Facts, Granted, Principal, Revocation, Revoked, Roster, Rules,
+    Timestamp, asks_the_caller, entered,
 };
 
 /// Who is entering what, and by which door.
@@ -50,6 +50,8 @@ pub enum Actor<'a> {
     /// Nobody: the key that opened the session is a program's, and listed here. Whether it opens this account is
     /// still to be decided.
     Program(&'a Automation),
+    /// Nobody: the certificate that opened the session counts for nobody here.
+    Certificate(CertificateFault),
 }
 
 /// What the decision is made from.
@@ -119,6 +121,7 @@ impl<'a> Judge<'a> {
             (Actor::Known(person), Ok(_)) => self.decide_granted(person, login, now),
             (Actor::Unknown, _) => Decision::plain(Verdict::Refuse, Reason::UnknownPerson),
             (Actor::Ambiguous, _) => Decision::plain(Verdict::Refuse, Reason::AmbiguousPerson),
+            (Actor::Certificate(fault), _) => Decision::plain(Verdict::Refuse, fault.into()),
             (Actor::CannotTell(fault), _) => Decision::plain(Verdict::CannotTell, fault.into()),
             (Actor::Unusable | Actor::Taken(_), _) => Decision::unusable_name(),
             (Actor::Superuser, _) => Decision::plain(Verdict::NotOurs, Reason::AlreadyRoot),

@@ -12,6 +12,7 @@ extern crate alloc;
 
 mod answer;
 mod automation;
+mod certificate;
 mod claims;
 mod clock;
 mod decision;
@@ -40,6 +41,7 @@ mod time;
 
 pub use answer::{Decision, Fault, Ground, Guard, OnCall, Program, Reason, Verdict};
 pub use automation::{Automation, Digest};
+pub use certificate::{Certificate, CertificateAuthority, CertificateFault};
 pub use claims::{Claim, Claimed, Claims};
 pub use clock::{Proven, Uptime, floor};
 pub use decision::{

@@ -163,9 +163,20 @@ impl<'a> Refusal<'a> {
         }
     }
 
-    /// Why this host cannot tell.
+    /// Why this host cannot tell, or why a certificate says nothing to it.
     fn doubt(&self, f: &mut fmt::Formatter<'_>, reason: Reason) -> fmt::Result {
         match (reason, &self.decision.ground) {
+            (Reason::CertificateAuthority, _) => {
+                f.write_str("the certificate's authority does not count on this host")?;
+            }
+            (Reason::CertificatePeriod, _) => {
+                f.write_str("the certificate has expired, or is not valid yet; get a new one")?;
+            }
+            (Reason::CertificateUnusable, _) => {
+                f.write_str(
+                    "the certificate is no user's, or has a critical option that this host does not know",
+                )?;
+            }
             (Reason::RevokedUnreadable, _) => {
                 f.write_str("this host cannot tell who is revoked (revoked-unreadable)")?;
             }

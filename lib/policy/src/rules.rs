@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use crate::{
-    Account, Actor, Automation, GrantRule, Guard, IncidentRule, Login, Mode, Names, Principal, Schedule,
-    ScheduleRef, Span, Timestamp, plain,
+    Account, Actor, Automation, CertificateAuthority, GrantRule, Guard, IncidentRule, Login, Mode, Names,
+    Principal, Schedule, ScheduleRef, Span, Timestamp, plain,
 };
 
 /// The machine a decision is for.
@@ -165,6 +165,8 @@ pub struct Rules {
     pub shared: Vec<Shared>,
     /// Keys of programs.
     pub automation: Vec<Automation>,
+    /// Whose certificates count.
+    pub certificate_authorities: Vec<CertificateAuthority>,
     /// Who may let people in who are not on call.
     pub grants: Vec<GrantRule>,
     /// How old news may be.
@@ -236,6 +238,7 @@ impl Rules {
             rules: Vec::new(),
             shared: Vec::new(),
             automation: Vec::new(),
+            certificate_authorities: Vec::new(),
             grants: Vec::new(),
             ages: Ages {
                 all: AgeLimit { warn_age: Span::hours(1), max_age: Span::hours(24) },

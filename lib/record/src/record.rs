@@ -116,6 +116,12 @@ record! {
     tty: String,
     /// The key that opened the session.
     fingerprint: String,
+    /// The key that signed the certificate of it, where it came with one.
+    authority: String,
+    /// That certificate's number, as its authority counts.
+    serial: Option<u64>,
+    /// What its authority calls it.
+    key_id: String,
     /// What was decided.
     verdict: Option<Token<Verdict>>,
     /// Why.
@@ -271,10 +277,10 @@ impl Record {
     #[must_use]
     pub fn closed(self, at: Timestamp) -> Self {
         let Self { host, id, person, account, account_before, service, asker, caller, .. } = self;
-        let Self { rhost, tty, fingerprint, .. } = self;
+        let Self { rhost, tty, fingerprint, authority, serial, key_id, .. } = self;
         let phase = Some(Token::Known(Phase::Close));
         let whose = Self { host, id, phase, person, account, account_before, service, ..Self::at(at) };
-        Self { asker, caller, rhost, tty, fingerprint, ..whose }
+        Self { asker, caller, rhost, tty, fingerprint, authority, serial, key_id, ..whose }
     }
 
     /// The same as of the process that wrote `opening`, and of nobody else's.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod broken;
+pub mod certificates;
 mod claims;
 mod error;
 mod grants;

@@ -17,7 +17,10 @@ pub mod roster;
 mod schema;
 
 pub use error::StoreError;
-pub use key::{KeyProblem, MOST_REJECTED, PublicKey, Rejected, fingerprint, parse_fingerprint};
+pub use key::{
+    Certificate, CertificateProblem, KeyProblem, MOST_REJECTED, PublicKey, Rejected, fingerprint,
+    parse_fingerprint,
+};
 
 /// A directory that nobody else can write, for tests: those below /tmp are refused.
 #[cfg(test)]

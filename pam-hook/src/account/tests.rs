@@ -213,7 +213,14 @@ fn the_owner_of_the_key_is_judged_when_the_session_opens() {
     let facts = Facts { uid: Some(0), root_groups: Vec::new() };
     let key = PublicKey::parse(made_keys::numbered(1).as_bytes()).unwrap();
     let by_key = |state, human: &Human| {
-        super::by_key(state, &request("sshd", "root"), ("root", &facts), human, vec![key.clone()], NOW)
+        super::by_key(
+            state,
+            &request("sshd", "root"),
+            ("root", &facts),
+            human,
+            &[Credential::Key(key.clone())],
+            NOW,
+        )
     };
     let daemon = by_key(host(), &Human::Named(name("daemon")));
     assert_eq!((told(&daemon), daemon.tell.as_deref()), (admitted(), None));
@@ -253,8 +260,8 @@ fn a_revocation_wins_and_one_that_cannot_be_read_refuses_all_but_the_exempt() {
 
 #[test]
 fn a_key_that_the_fleet_has_revoked_is_nobodys() {
-    let keys = [PublicKey::parse(made_keys::numbered(1).as_bytes()).unwrap()];
-    let print = keys[0].fingerprint();
+    let key = PublicKey::parse(made_keys::numbered(1).as_bytes()).unwrap();
+    let (print, keys) = (key.fingerprint(), [Credential::Key(key)]);
     let text = format!("revocations 1\nkey {print} 1 revoked 2026-11-20T08:00:00Z - eve lost\n");
     let list = policy::revocations::Revocations::parse(&text).unwrap();
     let state =
@@ -267,7 +274,7 @@ fn a_key_that_the_fleet_has_revoked_is_nobodys() {
         [("root", Facts { uid: Some(0), root_groups: Vec::new() }), ("eve", Facts::default())]
     {
         let request = request("sshd", account);
-        let answer = super::by_key(state(&fleet), &request, (account, &facts), &human, keys.to_vec(), NOW);
+        let answer = super::by_key(state(&fleet), &request, (account, &facts), &human, &keys, NOW);
         assert_eq!(told(&answer), refused("revoked"), "{account}");
         let line = answer.tell.unwrap();
         assert!(
@@ -333,7 +340,8 @@ fn the_key_in_a_grant_says_who_it_is_where_nobody_else_is_known_to_have_it() {
     let by_key = |human: Human, keys: &[PublicKey], grant: Granted| {
         let state = host().with_grants(vec![grant]);
         let request = request("sshd", "root");
-        told(&super::by_key(state, &request, ("root", &facts), &human, keys.to_vec(), NOW))
+        let keys: Vec<Credential> = keys.iter().cloned().map(Credential::Key).collect();
+        told(&super::by_key(state, &request, ("root", &facts), &human, &keys, NOW))
     };
     let grant = || granted("nobody", "root", Some(1));
     let unknown = || Human::Other(Actor::Unknown);
@@ -370,4 +378,52 @@ fn a_shared_account_awaits_the_key_of_somebody_who_was_granted_it() {
     assert!(answer.effect == Effect::Allow && answer.decided.is_none());
     assert_eq!(told(&asked(granted("nobody", "root", None))), refused("not-oncall"));
     assert_eq!(told(&asked(granted("nobody", "daemon", Some(1)))), refused("not-oncall"));
+}
+
+/// The session of somebody who came by a certificate of the key 2 for the key 1.
+fn certificate(options: &[(&str, &str)]) -> Vec<Credential> {
+    let made = made_keys::Certificate {
+        key: &made_keys::numbered(1),
+        authority: &made_keys::numbered(2),
+        kind: 1,
+        serial: 7,
+        id: b"INC-42",
+        principals: &["daemon"],
+        period: (0, u64::MAX),
+        options,
+    };
+    let (kind, blob) = made.words();
+    Credential::all(&format!("publickey {kind} {blob}\n"))
+}
+
+#[test]
+fn a108_a_certificate_counts_by_an_authority_that_is_listed_and_by_none_that_is_revoked() {
+    let authority = PublicKey::parse(made_keys::numbered(2).as_bytes()).unwrap();
+    let fleet = format!("[fleet]\nid = 'x'\nurls = ['https://h']\n{CONFIG}");
+    let text =
+        format!("revocations 1\nkey {} 1 revoked 2026-11-20T08:00:00Z - eve lost\n", authority.fingerprint());
+    let list = policy::revocations::Revocations::parse(&text).unwrap();
+    let state = host_of(&fleet, Ok(Revoked::nobody().with_fleet(list, None)), roster());
+    assert!(revoked_key(&state, &certificate(&[]), NOW).is_some(), "the authority's key is");
+
+    let directory = format!("[directory]\nfile = 'people.toml'\n{CONFIG}");
+    let listed = directory
+        .replace("[policy]", &format!("[policy]\ncertificate_authorities = ['{}']", authority.line()));
+    let reason = |config: &str, credentials: &[Credential]| {
+        let state = host_of(config, Ok(Revoked::nobody()), roster());
+        let human = owner(&state, credentials, NOW);
+        let facts = Facts { uid: Some(0), root_groups: Vec::new() };
+        let answer =
+            super::by_key(state, &request("sshd", "root"), ("root", &facts), &human, credentials, NOW);
+        let decided = answer.decided.unwrap();
+        (decided.decision.reason.token(), decided.certificate.map(|one| one.serial()), decided.problem)
+    };
+    let none = String::new;
+    assert_eq!(reason(&directory, &certificate(&[])), ("certificate-authority", Some(7), none()));
+    assert_eq!(reason(&listed, &certificate(&[("x", "")])), ("certificate-unusable", Some(7), none()));
+    // Whom it names is looked for in the copy of the directory, which is not there.
+    assert_eq!(reason(&listed, &certificate(&[])), ("cache-missing", Some(7), none()));
+    let cut = Credential::all("publickey ssh-ed25519-cert-v01@openssh.com AAAA\n");
+    let problem = "certificate: not a certificate of the type that it names".to_string();
+    assert_eq!(reason(&listed, &cut), ("certificate-unusable", None, problem));
 }

@@ -243,12 +243,14 @@ fn rsa_line(exponent: &[u8], modulus: &[u8]) -> String {
 }
 
 fn line(kind: &str, fields: &[&[u8]]) -> String {
-    let mut blob = Vec::new();
-    for field in [kind.as_bytes()].iter().chain(fields) {
-        blob.extend(u32::try_from(field.len()).expect("a short field").to_be_bytes());
-        blob.extend_from_slice(field);
-    }
+    let blob: Vec<u8> = [kind.as_bytes()].iter().chain(fields).flat_map(|field| string(field)).collect();
     format!("{kind} {}", base64(&blob))
+}
+
+/// RFC 4251, section 5: bytes behind how many they are.
+fn string(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).expect("a short field").to_be_bytes();
+    [length.as_slice(), bytes].concat()
 }
 
 fn remainder(number: &[u8], divisor: u32) -> u32 {
@@ -261,5 +263,60 @@ fn subtract(number: &mut [u8], amount: u32) {
         let (less, under) = byte.overflowing_sub((borrow & 0xff) as u8);
         *byte = less;
         borrow = (borrow >> 8) + u32::from(under);
+    }
+}
+
+/// A certificate that nobody has signed, for readers who verify no signature.
+#[derive(Debug, Clone)]
+pub struct Certificate<'a> {
+    /// `TYPE BASE64` of the key that it certifies.
+    pub key: &'a str,
+    /// `TYPE BASE64` of the key that would have signed it.
+    pub authority: &'a str,
+    /// 1: a user's; 2: a host's.
+    pub kind: u32,
+    /// Its number.
+    pub serial: u64,
+    /// What its authority calls it.
+    pub id: &'a [u8],
+    /// Whom it is for.
+    pub principals: &'a [&'a str],
+    /// The first second in which it is valid, and the first in which it is not any more.
+    pub period: (u64, u64),
+    /// Critical options and their values.
+    pub options: &'a [(&'a str, &'a str)],
+}
+
+impl Certificate<'_> {
+    /// Its type and its base64, as sshd's `%t` and `%k` have them.
+    pub fn words(&self) -> (String, String) {
+        let (plain, blob) = self.key.split_once(' ').expect("TYPE BASE64");
+        let kind = format!("{}-cert-v01@openssh.com", plain.trim_end_matches("@openssh.com"));
+        // Behind the type of a key are its fields.
+        let fields = from_base64(blob).split_off(4 + plain.len());
+        let (_, authority) = self.authority.split_once(' ').expect("TYPE BASE64");
+        let principals: Vec<u8> = self.principals.iter().flat_map(|name| string(name.as_bytes())).collect();
+        let option = |(name, value): &(&str, &str)| {
+            [string(name.as_bytes()), string(&string(value.as_bytes()))].concat()
+        };
+        let options: Vec<u8> = self.options.iter().flat_map(option).collect();
+        let extensions = [string(b"permit-pty"), string(b"")].concat();
+        let bytes = [
+            string(kind.as_bytes()),
+            string(&[7; 32]),
+            fields,
+            self.serial.to_be_bytes().to_vec(),
+            self.kind.to_be_bytes().to_vec(),
+            string(self.id),
+            string(&principals),
+            self.period.0.to_be_bytes().to_vec(),
+            self.period.1.to_be_bytes().to_vec(),
+            string(&options),
+            string(&extensions),
+            string(b""),
+            string(&from_base64(authority)),
+            string(&[string(b"ssh-ed25519"), string(&[1; 64])].concat()),
+        ];
+        (kind, base64(&bytes.concat()))
     }
 }

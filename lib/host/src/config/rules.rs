@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use policy::{End, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Who};
+use key::PublicKey;
+use policy::{
+    CertificateAuthority, End, HostSelector, Mode, Principal, Rule, Rules, ScheduleRef, Shared, Who,
+};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -23,6 +26,7 @@ pub(super) struct PolicySection {
     exempt_accounts: Vec<Spanned<String>>,
     exempt_ttys: Option<Vec<Spanned<String>>>,
     help: Option<Spanned<String>>,
+    certificate_authorities: Vec<Spanned<String>>,
     rule: Vec<RuleSection>,
     shared_account: Vec<SharedSection>,
     automation: Vec<AutomationSection>,
@@ -120,6 +124,7 @@ impl PolicySection {
                 None => compiled.exempt_ttys,
             },
             help: self.help.as_ref().map(help).transpose()?,
+            certificate_authorities: authorities(&self.certificate_authorities)?,
             rules: self.rule.into_iter().map(|rule| rule.check(&sources)).collect::<Result<_, _>>()?,
             shared: self.shared_account.into_iter().map(SharedSection::check).collect::<Result<_, _>>()?,
             automation: automation::check(self.automation)?,
@@ -139,6 +144,28 @@ fn terminal(written: &Spanned<String>) -> Result<String, Problem> {
         return Err(problem(written, format!("`{name}` is not a terminal; write tty1, without /dev/")));
     }
     Ok(name.clone())
+}
+
+/// Keys whose certificates count, each once. A certificate is none of them: an authority that another one vouches for would be
+/// that one's to choose.
+fn authorities(written: &[Spanned<String>]) -> Result<Vec<CertificateAuthority>, Problem> {
+    let mut all: Vec<CertificateAuthority> = Vec::with_capacity(written.len());
+    for text in written {
+        let wrong = |why| {
+            let text_of = format!("not the key of a certificate authority: {why}; write `ssh-ed25519 AAAA…`");
+            problem(text, text_of)
+        };
+        let key = PublicKey::parse(text.get_ref().as_bytes()).map_err(wrong)?;
+        let digest = key.sha256();
+        if all.iter().any(|other| other.digest == digest) {
+            return Err(problem(
+                text,
+                "`certificate_authorities` lists this key twice; leave one of them out",
+            ));
+        }
+        all.push(CertificateAuthority { key: key.line(), digest });
+    }
+    Ok(all)
 }
 
 /// The end of each refusal: one line for any terminal.

@@ -478,3 +478,27 @@ fn no_rule_is_about_the_door_for_grants() {
         assert!(parse(&text.replace("oncall-grant", "other")).is_ok(), "{text}");
     }
 }
+
+#[test]
+fn an_authority_is_one_whole_key_named_once() {
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6";
+    let written = |keys: &[&str]| format!("[policy]\ncertificate_authorities = {keys:?}\n");
+    let authorities = parse(&written(&[&format!("{KEY} user-ca")])).unwrap().rules.certificate_authorities;
+    let [authority] = authorities.as_slice() else { panic!("{authorities:?}") };
+    assert_eq!(
+        (authority.key.as_str(), key::fingerprint(authority.digest).as_str()),
+        (KEY, "SHA256:qAKMBbrLVYSl931fLeiW+AWbMr1KAIV/YMJoTmeD174")
+    );
+    let certificate = KEY.replace("ssh-ed25519 ", "ssh-ed25519-cert-v01@openssh.com ");
+    for bad in [
+        "",
+        "user-ca.pub",
+        "SHA256:qAKMBbrLVYSl931fLeiW+AWbMr1KAIV/YMJoTmeD174",
+        &certificate,
+        &format!("cert-authority {KEY}"),
+    ] {
+        let told = complaint(&written(&[bad]));
+        assert!(told.starts_with("2: not the key of a certificate authority: "), "{bad}: {told}");
+    }
+    assert!(complaint(&written(&[KEY, KEY])).contains("lists this key twice"));
+}

@@ -46,6 +46,19 @@ pub enum KeyOwner {
     Several(Vec<Principal>),
 }
 
+impl KeyOwner {
+    /// The one of these who has it; each with whether they are eligible.
+    fn among(people: Vec<(Principal, bool)>) -> Self {
+        let eligible: Vec<&Principal> =
+            people.iter().filter(|(_, eligible)| *eligible).map(|(person, _)| person).collect();
+        match (eligible.as_slice(), people.as_slice()) {
+            (_, []) => Self::Nobody,
+            (&[one], _) | (_, [(one, _)]) => Self::One(one.clone()),
+            _ => Self::Several(people.into_iter().take(MOST_OWNERS).map(|(person, _)| person).collect()),
+        }
+    }
+}
+
 /// The copy, open for reading.
 #[derive(Debug)]
 pub struct KeyCopy {
@@ -297,14 +310,21 @@ impl KeyCopy {
     /// Whose key this is. Anybody may list a key in their own entry, so a person who cannot become root takes it from
     /// nobody who can: of several, the one who is eligible has it.
     pub fn owner_of(&self, key: &PublicKey) -> Result<KeyOwner, StoreError> {
-        let owners = self.owners(key).map_err(|error| self.damaged(error))?;
-        let eligible: Vec<&Principal> =
-            owners.iter().filter(|(_, eligible)| *eligible).map(|(owner, _)| owner).collect();
-        Ok(match (eligible.as_slice(), owners.as_slice()) {
-            (_, []) => KeyOwner::Nobody,
-            (&[one], _) | (_, [(one, _)]) => KeyOwner::One(one.clone()),
-            _ => KeyOwner::Several(owners.into_iter().map(|(owner, _)| owner).collect()),
-        })
+        self.owners(key).map(KeyOwner::among).map_err(|error| self.damaged(error))
+    }
+
+    /// Whose something is that names these `people`, as a certificate does: by the same rule as a key. Who is not in the
+    /// directory, or is disabled there, is nobody.
+    pub fn one_of(&self, people: &[Principal]) -> Result<KeyOwner, StoreError> {
+        let open = |row: PersonRow<'_, '_>| Ok((row.is_open(self.now)?, row.is_eligible()?));
+        let mut known = Vec::new();
+        for person in people {
+            let found = self.person(person.as_str(), open).map_err(|error| self.damaged(error))?;
+            known.extend(
+                found.filter(|(is_open, _)| *is_open).map(|(_, eligible)| (person.clone(), eligible)),
+            );
+        }
+        Ok(KeyOwner::among(known))
     }
 
     /// Everybody who has the key and is not disabled, who may become root first; not all if they are very many.

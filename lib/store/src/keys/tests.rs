@@ -99,6 +99,34 @@ fn of_several_owners_the_one_who_is_eligible_has_the_key() {
 }
 
 #[test]
+fn of_several_people_the_one_who_is_eligible_is_meant() {
+    let directory = crate::scratch();
+    let path = directory.path().join("keys.db");
+    let name = |name: &str| Principal::new(name).unwrap();
+    let people =
+        [("alice", true, None), ("zoe", true, None), ("mallory", false, None), ("left", true, Some("left"))];
+    let people = people.map(|(name, eligible, disabled)| DirectoryPerson {
+        eligible,
+        disabled: disabled.map(str::to_string),
+        ..person(name, &[])
+    });
+    publish(&path, &people, NOW).unwrap();
+    let copy = open(&path, NOW).unwrap();
+    let one_of =
+        |names: &[&str]| copy.one_of(&names.iter().map(|one| name(one)).collect::<Vec<_>>()).unwrap();
+    for (names, expected) in [
+        (&[][..], KeyOwner::Nobody),
+        (&["nobody", "left", "root"], KeyOwner::Nobody),
+        (&["nobody", "left", "alice"], KeyOwner::One(name("alice"))),
+        (&["mallory", "zoe"], KeyOwner::One(name("zoe"))),
+        (&["mallory"], KeyOwner::One(name("mallory"))),
+        (&["zoe", "alice"], KeyOwner::Several(vec![name("zoe"), name("alice")])),
+    ] {
+        assert_eq!(one_of(names), expected, "{names:?}");
+    }
+}
+
+#[test]
 fn what_was_dropped_is_told_and_belongs_to_the_content() {
     let directory = crate::scratch();
     let path = directory.path().join("keys.db");

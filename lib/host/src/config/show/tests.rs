@@ -171,6 +171,7 @@ guarded_accounts = ["root", "toor"]
 privileged_groups = []
 pam_services = ["sudo"]
 exempt_accounts = ["breakglass"]
+certificate_authorities = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOOWMfc6yUzuisJIfOnh+Oz1OzGva7v3yae0CiYmGIVR ca"]
 [policy.end]
 action = "list"
 warn = "20m"
