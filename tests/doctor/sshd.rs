@@ -228,3 +228,82 @@ fn a53_an_sshd_that_does_not_ask_is_named_by_the_line_that_wins() {
         ),
     ]);
 }
+
+/// An authority, and what may follow; `listed`: config.toml names it; `asked`: sshd trusts it, and asks `authkeys`.
+macro_rules! authority {
+    (listed $($rest:tt)*) => {
+        concat!(
+            authority!(),
+            " && sed -i \"s,^exempt_accounts,certificate_authorities = ['$(cat /etc/ssh/ca.pub)']\\n&,\" /etc/authkeys/config.toml",
+            authority!(@ $($rest)*)
+        )
+    };
+    (unlisted $($rest:tt)*) => { concat!(authority!(), authority!(@ $($rest)*)) };
+    (@ asked $($rest:tt)*) => {
+        concat!(
+            " && printf 'TrustedUserCAKeys /etc/ssh/ca.pub\\nAuthorizedPrincipalsCommand /usr/bin/authkeys --principals %%u %%t %%k\\nAuthorizedPrincipalsCommandUser authkeys\\n' >/etc/ssh/sshd_config.d/05-certificates.conf",
+            authority!(@ $($rest)*)
+        )
+    };
+    (@ $rest:literal) => { concat!(" && ", $rest) };
+    (@) => { "" };
+    () => { "rm -f /etc/ssh/ca && ssh-keygen -qt ed25519 -N '' -C ca -f /etc/ssh/ca" };
+}
+
+#[test]
+fn a108_what_keeps_certificates_from_counting_or_lets_others_count_is_named() {
+    each(&[
+        case(
+            authority!(listed "echo 'TrustedUserCAKeys /etc/ssh/ca.pub' >>/etc/ssh/sshd_config"),
+            "warning sshd-certificates",
+            "/etc/ssh/sshd_config#TrustedUserCAKeys",
+            Fix,
+        ),
+        // Behind AuthorizedKeysCommand, sshd 9.2 passes over it.
+        case(
+            authority!(listed asked "mv /etc/ssh/sshd_config.d/05-certificates.conf /etc/ssh/sshd_config.d/20-certificates.conf"),
+            "warning sshd-certificates",
+            "/etc/ssh/sshd_config.d/20-certificates.conf#TrustedUserCAKeys",
+            Fix,
+        ),
+        case(
+            authority!(listed asked "sed -i 's, --principals , ,' /etc/ssh/sshd_config.d/05-certificates.conf"),
+            "lock-out sshd-principals",
+            "/etc/ssh/sshd_config.d/05-certificates.conf#AuthorizedPrincipalsCommand /",
+            Fix,
+        ),
+        case(
+            authority!(listed asked "sed -i 's,User authkeys,User nobody,' /etc/ssh/sshd_config.d/05-certificates.conf"),
+            "lock-out sshd-principals",
+            "/etc/ssh/sshd_config.d/05-certificates.conf#nobody",
+            Fix,
+        ),
+        case(
+            authority!(unlisted asked),
+            "warning sshd-authority",
+            "/etc/ssh/ca.pub#ssh-ed25519",
+            Advice("certificate_authorities", "rm /etc/ssh/sshd_config.d/05-certificates.conf"),
+        ),
+        case(authority!(listed asked ": >/etc/ssh/ca.pub"), "warning sshd-authority", "/etc/ssh/ca.pub", Fix),
+        case(
+            "echo 'RevokedKeys /etc/ssh/revoked-keys' >>/etc/ssh/sshd_config",
+            "lock-out sshd-revoked-keys",
+            "/etc/ssh/sshd_config#RevokedKeys",
+            Fix,
+        ),
+    ]);
+    let suite = suite();
+    suite.host.must(authority!());
+    let line = "{ printf 'cert-authority '; cat /etc/ssh/ca.pub; } >/root/.ssh/authorized_keys";
+    suite.host.must(&format!("mkdir -pm 700 /root/.ssh && {line}"));
+    let told = ask(&suite);
+    let found = |id: &str| told.findings.iter().any(|finding| word(finding, "id") == id);
+    assert!(found("local-keys") && found("local-authority"), "{}", told.lines());
+    suite.host.must("sed -i 's/^cert-authority/&,principals=\"alice\"/' /root/.ssh/authorized_keys");
+    let told = ask(&suite);
+    assert!(
+        !told.findings.iter().any(|finding| word(finding, "id") == "local-authority"),
+        "{}",
+        told.lines()
+    );
+}

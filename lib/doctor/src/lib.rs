@@ -263,13 +263,8 @@ impl<'a> Host<'a> {
             real: &|path| machine::real(path),
             config: self.path,
             shared: self.shared(),
-            explained: self
-                .rules
-                .shared
-                .iter()
-                .filter(|one| one.explain_refusals)
-                .map(|one| one.account.as_str())
-                .collect(),
+            rules: self.rules,
+            text: &machine::text,
             keys,
             chain: self.config.map_or(&[], |config| &config.keys.chain),
         };

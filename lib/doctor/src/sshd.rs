@@ -4,6 +4,7 @@
 //! judged by its lines, since no question asks for all addresses.
 
 mod access;
+mod certificates;
 mod command;
 mod known;
 mod lines;
@@ -32,6 +33,7 @@ pub fn check(sshd: &Sshd<'_>) -> Vec<Finding> {
     }
     findings.extend(sshd.root(settings));
     findings.extend(sshd.certificates(settings));
+    findings.extend(sshd.revoked_keys(settings));
     findings.extend(sshd.sessions(settings));
     findings.extend(sshd.penalties(settings));
     findings.extend(sshd.matches());

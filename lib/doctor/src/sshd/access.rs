@@ -108,22 +108,6 @@ impl Sshd<'_> {
         told.find(|(_, criteria)| may_match(criteria, "root"))
     }
 
-    /// Certificates, which are no keys of the directory.
-    pub fn certificates(&self, settings: &Settings) -> Option<Finding> {
-        let file = settings.get("trustedusercakeys");
-        let found = Finding::warning("sshd-certificates", format_args!("sshd takes certificates of {file}"));
-        let line = self.line("trustedusercakeys", file);
-        let found = found.at(line.map_or_else(|| Place::file(CONFIG), Line::place));
-        let why = "a certificate for a personal account is not a key in the directory: it still works when the entry is gone. PAM refuses it for root";
-        let found = found.why(why);
-        settings.has("trustedusercakeys").then(|| match line {
-            Some(line) => found.run(edit(&line.file, &[format!("{}d", line.number)]) + RELOAD),
-            None => {
-                found.advise("take out TrustedUserCAKeys where sshd has it from (no line that was read has it), then restart sshd")
-            }
-        })
-    }
-
     /// Sessions over a connection that is open already.
     pub fn sessions(&self, settings: &Settings) -> Option<Finding> {
         let most: usize = settings.get("maxsessions").parse().ok()?;
@@ -166,7 +150,9 @@ impl Sshd<'_> {
     /// A command of sshd's own comes before that of a key (sshd_config(5)): people off call, whose keys lead to an
     /// explanation and no further, reach it wherever PAM refuses nobody.
     pub fn forced_command(&self, account: &str, settings: &Settings) -> Option<Finding> {
-        if !self.explained.contains(&account) {
+        let explains =
+            |shared: &policy::Shared| shared.account.as_str() == account && shared.explain_refusals;
+        if !self.rules.shared.iter().any(explains) {
             return None;
         }
         let of_some = |line: &&Line| {

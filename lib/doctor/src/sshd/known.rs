@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use host::config::Chained;
+use policy::Rules;
 
 use super::lines::{CONFIG, Line, same_value};
 use super::settings::Settings;
@@ -23,8 +24,10 @@ pub struct Sshd<'a> {
     pub config: &'a str,
     /// Accounts that several people enter with their own keys, root if it is one.
     pub shared: Vec<&'a str>,
-    /// Those of them where people who are off call have keys that lead to an explanation.
-    pub explained: Vec<&'a str>,
+    /// What decisions are made by.
+    pub rules: &'a Rules,
+    /// The text of a file.
+    pub text: &'a dyn Fn(&str) -> Option<String>,
     /// The copy of the directory, which the command has to read.
     pub keys: Option<Stat>,
     /// The other commands that ours asks.

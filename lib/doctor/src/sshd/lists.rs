@@ -2,6 +2,7 @@
 
 use policy::matches_glob;
 
+use super::certificates::is_open_authority;
 use super::lines::{CONFIG, Line};
 use super::settings::Settings;
 use crate::accounts::Accounts;
@@ -41,6 +42,16 @@ pub fn fits(pattern: &str, name: &str) -> bool {
     matches_glob(user.as_bytes(), name.as_bytes())
 }
 
+/// The first line in a file of keys that lets in whatever an authority signs.
+fn open_authority(file: &str, text: &str) -> Option<Finding> {
+    let (at, _) = text.lines().enumerate().find(|(_, line)| is_open_authority(line))?;
+    let found = Finding::warning("local-authority", "a cert-authority without principals")
+        .at(Place::line(file, at + 1));
+    let why = "sshd takes every certificate of it that names the account, and each that names nobody, without asking authkeys; only PAM's session line then stops whoever is off call";
+    let advice = "remove the line, and trust the authority by TrustedUserCAKeys (docs/certificates.md); or put `principals=\"NAME\"` before its key";
+    Some(found.why(why).advise(advice))
+}
+
 /// Keys in files that sshd reads for shared accounts.
 pub fn local_keys(
     settings: &[(String, Settings)],
@@ -53,6 +64,7 @@ pub fn local_keys(
         let Some(user) = accounts.user(account) else { continue };
         for file in settings.key_files(account, &user.home) {
             let text = read(&file).unwrap_or_default();
+            findings.extend(open_authority(&file, &text));
             let is_key = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
             let lines: Vec<usize> =
                 text.lines().enumerate().filter(|(_, line)| is_key(line)).map(|(at, _)| at + 1).collect();

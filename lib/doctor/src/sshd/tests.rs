@@ -69,6 +69,7 @@ fn judged(lines: &[Line], told: &str, has_other: bool) -> Vec<Finding> {
         is_there.then_some(Stat { uid: 0, gid: 0, mode: 0o755, is_directory: false })
     };
     let settings = [("root".to_string(), Settings::parse(told))];
+    let rules = policy::Rules::compiled();
     let sshd = Sshd {
         settings: &settings,
         lines,
@@ -77,7 +78,8 @@ fn judged(lines: &[Line], told: &str, has_other: bool) -> Vec<Finding> {
         real: &|path| path.to_path_buf(),
         config: "/c",
         shared: vec!["root"],
-        explained: vec![],
+        rules: &rules,
+        text: &|_| None,
         keys: None,
         chain: &[],
     };
@@ -120,6 +122,7 @@ fn a53_what_holds_is_judged_and_the_line_named() {
         ("usepam yes", "usepam yes\nallowusers ali*@10.0.0.1", "lock-out sshd-root sshd_config"),
         ("usepam yes", "usepam yes\ndenygroups r?ot", "lock-out sshd-root sshd_config"),
         ("usepam yes", "usepam yes\ntrustedusercakeys /ca", "warning sshd-certificates sshd_config"),
+        ("usepam yes", "usepam yes\nrevokedkeys /gone/userdbctl", "lock-out sshd-revoked-keys sshd_config"),
         ("maxsessions 1", "maxsessions 4", "note sshd-sessions sshd_config:7"),
         (
             "usepam yes",
