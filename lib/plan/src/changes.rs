@@ -100,7 +100,12 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
         one_sided.insert(place);
         changes.push(change);
     }
-    let is_told = |place: &Place| one_sided.iter().any(|told| place.is_within(told));
+    let (whole, sections) = whole_sections(&old, &new);
+    changes.extend(whole);
+    let is_told = |place: &Place| {
+        one_sided.iter().any(|told| place.is_within(told))
+            || sections.iter().any(|told| place.is_within(told))
+    };
     let leaves: BTreeSet<&(Place, String)> = old.leaves.keys().chain(new.leaves.keys()).collect();
     for leaf in leaves.into_iter().filter(|(place, _)| !is_told(place)) {
         let (before, after) = (old.leaves.get(leaf), new.leaves.get(leaf));
@@ -119,6 +124,46 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     }
     changes.sort();
     changes
+}
+
+/// Sections that are there on one side alone, or are about something else on either: a change each, for all that is in
+/// them. What `[grant]` says is a part of the first rule that takes grants.
+fn whole_sections(old: &Settings, new: &Settings) -> (Vec<Change>, Vec<Place>) {
+    let (mut changes, mut sections) = (Vec::new(), Vec::new());
+    let turn = |section: &str| (old.own(section), new.own(section));
+    if let (None, Some(_)) | (Some(_), None) = turn("grant") {
+        sections.push(Place::of("grant"));
+    }
+    let (before, after) = turn("directory");
+    if before.map(|(key, _)| key) != after.map(|(key, _)| key) {
+        let told = |own: Option<(&str, &Value)>| {
+            own.map_or_else(|| "none".to_string(), |(key, value)| format!("{key} = {value}"))
+        };
+        let what = format!("is another one: {} → {}", told(before), told(after));
+        changes.push(whole_change("directory", what));
+        sections.push(Place::of("directory"));
+    }
+    match turn("fleet") {
+        (None, Some((key, value))) => {
+            changes.push(whole_change("fleet", format!("is new ({key} = {value})")));
+            sections.push(Place::of("fleet"));
+        }
+        (Some(_), None) => {
+            changes.push(whole_change("fleet", "is gone".to_string()));
+            sections.push(Place::of("fleet"));
+        }
+        _ => {}
+    }
+    (changes, sections)
+}
+
+fn whole_change(section: &str, what: String) -> Change {
+    let place = Place::of(section);
+    // As its first key.
+    let means = keys::find(&format!("{section} {}", if section == "fleet" { "id" } else { "urls" })).means;
+    let detail = place.detail(None, Vec::new());
+    let effect = Effect::MayLoosen;
+    Change { effect, place: place.to_string(), key: String::new(), what, means: means.to_string(), detail }
 }
 
 /// What is not written and `false` are one thing.

@@ -1,7 +1,7 @@
 //! What a change means where both configurations, the hosts and the rota tell more than the setting alone.
 
 use host::Config;
-use policy::{Automation, Facts, Guard, Host, HostSelector, Roster, Rule, Rules, Who};
+use policy::{Automation, Facts, Guard, Host, HostSelector, Quorum, Roster, Rule, Rules, Who};
 
 use crate::changes::{Change, Effect};
 use crate::door::ROOT;
@@ -32,6 +32,7 @@ impl Context<'_> {
                 ("policy", "mode", _) => self.enforced(change),
                 ("policy.automation", "", Some(true)) => self.new_program(change),
                 ("policy.automation", "" | "keys" | "fingerprints", Some(false)) => self.no_program(change),
+                ("policy.grant", "", Some(true)) => self.new_grant(change),
                 ("policy.rule" | "policy.grant", "hosts", Some(is_added)) => self.moved(change, is_added),
                 ("policy.rule", "max_escalation_level", _) if change.effect == Effect::Loosens => {
                     self.deepened(change);
@@ -162,6 +163,20 @@ impl Context<'_> {
                 ),
             ),
         };
+    }
+
+    /// A rule for grants: who lets whom in by it?
+    fn new_grant(&self, change: &mut Change) {
+        let Some(rule) = self.rules().1.grants.iter().find(|rule| rule.name == change.name()) else { return };
+        let means = match (rule.quorum, rule.always) {
+            (Quorum::BreakGlass, true) => "those in `people` let themselves in, on call or not",
+            (Quorum::BreakGlass, false) => {
+                "those in `people` let themselves in while the host cannot tell who is on call"
+            }
+            (Quorum::One, _) => "a single approver lets in anybody whom the directory has, on call or not",
+            (Quorum::Two, _) => "two approvers let in anybody whom the directory has, on call or not",
+        };
+        change.means = means.to_string();
     }
 
     /// Another entry, or one less, of the hosts of a rule, or of one for grants.

@@ -23,6 +23,11 @@ impl Place {
         Self { section: section.to_string(), entry: entry.to_vec() }
     }
 
+    /// A section of which there is one.
+    pub fn of(section: &str) -> Self {
+        Self::new(section, &[])
+    }
+
     /// Is it `outer`, or inside of it?
     pub fn is_within(&self, outer: &Self) -> bool {
         let inner = self
@@ -191,6 +196,14 @@ impl Settings {
 
     fn leaf(&mut self, section: &str, entry: &[String], key: &str, value: &Value) {
         self.leaves.insert((Place::new(section, entry), key.to_string()), value.clone());
+    }
+
+    /// The setting that says what the section `section` is about, if it is there.
+    pub fn own(&self, section: &str) -> Option<(&'static str, &Value)> {
+        let keys: &[&'static str] =
+            if section == "directory" { &["urls", "file", "fleet"] } else { &["id", "copy_age"] };
+        let leaf = |key: &'static str| Some((key, self.leaves.get(&(Place::of(section), key.to_string()))?));
+        keys.iter().copied().find_map(leaf)
     }
 
     fn of_source(&self, source: &str, key: &str) -> Option<&Value> {

@@ -219,7 +219,11 @@ impl Question<'_> {
         let may: Vec<&Change> = may.collect();
         let keys_of = |section: &str| {
             let own = may.iter().filter(|change| of(section, change));
-            own.map(|change| format!("`{}`", change.key)).collect::<BTreeSet<_>>()
+            let named = own.map(|change| {
+                let key = if change.key.is_empty() { &change.place } else { &change.key };
+                format!("`{key}`")
+            });
+            named.collect::<BTreeSet<_>>()
         };
         let fleet = keys_of("fleet");
         for source in &self.new.oncall.sources {

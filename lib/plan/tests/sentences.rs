@@ -118,6 +118,9 @@ const LOOSENINGS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// The directory of the policy.
+const DIRECTORY: &str = "urls = [\"ldaps://ldap1.example.com\"]\nbase = \"ou=people,dc=example,dc=com\"\nfilter = \"(objectClass=ldapPublicKey)\"\neligible_group = \"cn=root-eligible,ou=groups,dc=example,dc=com\"\ndisabled = { employeeType = [\"former\", \"gone\"] }\n";
+
 /// A change of what the policy would be with another text in one place: what it is, that place, and the text before the
 /// change and after it.
 const TURNS: &[(&str, &str, &str, &str)] = &[
@@ -195,6 +198,13 @@ const TURNS: &[(&str, &str, &str, &str)] = &[
         "hosts = [\"label:service=db\"]\naccounts",
         "hosts = [\"*\"]\naccounts",
     ),
+    (
+        "the first rule for grants",
+        "[[policy.grant]]\nname = \"night\"\nhosts = [\"label:service=db\"]\naccounts = [\"root\"]\napprovers = [\"anna\", \"carla\"]\nquorum = 2\nmax = \"2h\"\n",
+        "",
+        "[[policy.grant]]\nname = \"night\"\nhosts = [\"label:service=db\"]\naccounts = [\"root\"]\napprovers = [\"anna\", \"carla\"]\nquorum = 2\nmax = \"2h\"\n",
+    ),
+    ("people come from a file", DIRECTORY, DIRECTORY, "file = \"people.toml\"\n"),
     ("root is never refused", "[\"breakglass\"]", "[\"breakglass\"]", "[\"breakglass\", \"root\"]"),
     (
         "names that would move a terminal's cursor",

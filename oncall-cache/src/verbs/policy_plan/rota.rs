@@ -121,7 +121,7 @@ impl<'a> Files<'a> {
                         path.display()
                     )),
                     [one, other, ..] => Err(format!(
-                        "{}: sources `{one}` and `{other}` have schedules of its ids; write --rota SOURCE=FILE",
+                        "{}: sources `{one}` and `{other}` have schedules of its ids; write --rota SOURCE=FILE, for each that it is of",
                         path.display()
                     )),
                 }
