@@ -212,9 +212,12 @@ impl Incidents {
         }
         let asked_before = |one: &Incident| services.contains(&one.service);
         for incident in before.incidents.into_iter().filter(asked_before) {
-            let closed = incident.closed.map_or(now, |closed| closed.min(now));
-            let incident = Incident { closed: Some(closed), ..incident };
-            by_id.entry((incident.service.clone(), incident.id.clone())).or_insert(incident);
+            let (closed, opened) = (incident.closed.map_or(now, |closed| closed.min(now)), incident.opened);
+            // It counts from when it was first said to be open: told of as newer each time, it would count for ever.
+            by_id
+                .entry((incident.service.clone(), incident.id.clone()))
+                .and_modify(|still| still.opened = still.opened.min(opened))
+                .or_insert(Incident { closed: Some(closed), ..incident });
         }
         let lasts = |one: &Incident| one.closed.is_none_or(|closed| now.since(closed) < LONGEST_LINGER);
         let mut incidents: Vec<Incident> = by_id.into_values().filter(lasts).collect();

@@ -79,6 +79,16 @@ fn a107_what_stays_open_for_too_long_counts_no_more_and_does_not_linger() {
 }
 
 #[test]
+fn a107_an_incident_told_of_as_newer_each_time_counts_from_when_it_was_first() {
+    let day = 24 * 60;
+    for ahead in [0, 5, 90 * day] {
+        let newer = |minute: i64| vec![incident("Q1", minute + ahead)];
+        assert!(is_open(&rule(), &read(day - 5, newer), "alice", day - 1), "{ahead}");
+        assert!(!is_open(&rule(), &read(day, newer), "alice", day), "{ahead}");
+    }
+}
+
+#[test]
 fn a107_whoever_opened_an_incident_is_not_let_in_by_it() {
     let own = |_: i64| vec![Incident { by: Some(name("alice")), ..incident("Q1", 0) }];
     let known = read(10, own);
