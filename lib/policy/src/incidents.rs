@@ -5,6 +5,7 @@
 //! So an incident that somebody has opened by hand does not count for themselves, and one that stays open for too long
 //! counts for nobody. It only ever takes away from what the rule without it would admit.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -84,7 +85,7 @@ pub enum IncidentState {
     /// The rule asks for none.
     NotNeeded,
     /// This one counts.
-    Open(Incident),
+    Open(Box<Incident>),
     /// It is not known which are open.
     Unknown,
     /// None counts.
@@ -145,7 +146,8 @@ impl IncidentRule {
                 && !one.is_by(person)
                 && self.counts(one).is_some_and(|window| window.contains(at))
         });
-        counting.max_by_key(|one| one.opened).cloned().map_or(IncidentState::Unknown, IncidentState::Open)
+        let latest = counting.max_by_key(|one| one.opened).cloned().map(Box::new);
+        latest.map_or(IncidentState::Unknown, IncidentState::Open)
     }
 
     /// Is it known at `at` of each of its services which incidents are open?

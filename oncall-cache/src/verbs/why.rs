@@ -40,7 +40,8 @@ fn incident(found: &IncidentState, full: &dyn Fn(Timestamp) -> String) -> Option
             "none that counts is known; one that they opened themselves does not".to_string()
         }
         IncidentState::Unknown => "it is not known which are open; see on_unknown of the rule".to_string(),
-        IncidentState::Open(Incident { service, id, opened, closed, by: _ }) => {
+        IncidentState::Open(open) => {
+            let Incident { service, id, opened, closed, by: _ } = open.as_ref();
             let closed = closed.map(|closed| format!(", closed {}", full(closed))).unwrap_or_default();
             format!("{id} of service {service}, opened {}{closed}", full(*opened))
         }

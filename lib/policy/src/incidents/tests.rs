@@ -1,5 +1,6 @@
 //! When an incident counts, for whom, and what is remembered of it.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::{format, vec};
 
@@ -93,9 +94,9 @@ fn a107_whoever_opened_an_incident_is_not_let_in_by_it() {
     let own = |_: i64| vec![Incident { by: Some(name("alice")), ..incident("Q1", 0) }];
     let known = read(10, own);
     assert!(!is_open(&rule(), &known, "alice", 10) && is_open(&rule(), &known, "bob", 10));
-    let both = |_: i64| vec![Incident { by: Some(name("alice")), ..incident("Q1", 0) }, incident("Q2", 5)];
+    let both = |_: i64| vec![Incident { by: Some(name("alice")), ..incident("Q1", 0) }, incident("Q2", -5)];
     let state = rule().state(&name("alice"), &read(10, both), at(10));
-    assert_eq!(state, IncidentState::Open(incident("Q2", 5)));
+    assert_eq!(state, IncidentState::Open(Box::new(incident("Q2", -5))));
 }
 
 #[test]
