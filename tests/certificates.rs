@@ -139,7 +139,7 @@ fn a108_a_certificate_of_an_hour_lets_in_during_the_shift_and_not_after_it() {
 fn a108_who_came_by_a_certificate_asks_sudo_as_everybody_does() {
     let site = Site::start();
     site.certify("ca", "-n alice -V +1h");
-    admitted(&site.enters("alice"), &site.0.host.must("id -u alice").trim().to_string());
+    admitted(&site.enters("alice"), site.0.host.must("id -u alice").trim());
     admitted(&site.0.ssh("laptop", "alice", "sudo -n id -u"), "0");
     // The shift ends while the session goes on: sudo says so.
     let shift_ends = "touch /tmp/in; until [ -e /tmp/over ]; do sleep 0.05; done; sudo -n id -u";
@@ -154,7 +154,7 @@ fn a108_who_came_by_a_certificate_asks_sudo_as_everybody_does() {
     assert!(text(&output).contains("alice is not (bob is, until "), "{}", text(&output));
     // An ordinary user's account opens by one as well, and PAM has nothing to say.
     site.certify("ca", "-n dave");
-    admitted(&site.enters("dave"), &site.0.host.must("id -u dave").trim().to_string());
+    admitted(&site.enters("dave"), site.0.host.must("id -u dave").trim());
     site.refuses("root", DENIED, "not-eligible");
 }
 

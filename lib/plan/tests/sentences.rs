@@ -27,6 +27,11 @@ const LOOSENINGS: &[(&str, &str, &str)] = &[
     ),
     ("an account is guarded no longer", "[\"root\", \"oracle\"]", "[\"root\"]"),
     ("a group is guarded no longer", "[policy.end]", "privileged_groups = [\"sudo\"]\n[policy.end]"),
+    (
+        "one more authority of certificates",
+        "exempt_accounts = [\"breakglass\"]",
+        "exempt_accounts = [\"breakglass\"]\ncertificate_authorities = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK/OeWvFcMsjGk2gjZ0vGchZrrb/gHMSUZZ3rHYb/3X6 ca\"]",
+    ),
     ("one more account is exempt", "[\"breakglass\"]", "[\"breakglass\", \"dora\"]"),
     (
         "one more console is exempt",
