@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+mod private;
+
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -15,6 +17,8 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollTimeout, poll};
 use nix::unistd::geteuid;
 use policy::Proven;
+
+pub use private::write_private;
 
 /// Why a file was not replaced, or may not be now.
 #[derive(Debug)]
