@@ -23,7 +23,7 @@ source_of() {
 # a link to what is not installed it leaves the words.
 links() { # format
     listed "$1" | awk '
-        $4 !~ /\.md$|^packaging\/examples\// { next }
+        $4 !~ /\.(md|png)$|^packaging\/examples\// { next }
         $4 ~ /^docs\// { print "s|](" substr($4, 6) "|](:" $5 "|g" }
         { print "s|](\\(\\.\\./\\)*" $4 "|](:" $5 "|g" }'
     # What is marked with a colon is whole.

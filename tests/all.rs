@@ -62,6 +62,7 @@ mod recipes;
 mod refresh;
 mod replica;
 mod report;
+mod report_page;
 mod revoked;
 mod rules;
 mod samba;

@@ -159,7 +159,8 @@ fn links_lead_to_files_and_headings_that_are_there() {
                 Ok(text) => {
                     anchor.is_empty() || anchors(&text).iter().filter(|name| *name == anchor).count() == 1
                 }
-                Err(_) => anchor.is_empty() && target.is_dir(),
+                // A directory or a picture.
+                Err(_) => anchor.is_empty() && target.exists(),
             };
             if !leads {
                 dangling.push(format!("{}: {link}", page.path));

@@ -64,6 +64,8 @@ need nft nftables
 need "$(echo /usr/lib/*/rsyslog/omrelp.so)" rsyslog-relp
 need /usr/lib/systemd/systemd-journal-remote systemd-journal-remote
 need /usr/sbin/openvpn openvpn
+need chromium chromium
+need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 need ruby ruby
 need rubocop rubocop
 # An S3 server: moto, which is not in Debian. Its versions differ in what they do with conditions; this one was measured.

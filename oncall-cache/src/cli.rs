@@ -359,6 +359,14 @@ pub struct ReportArguments {
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
 
+    /// Write a page for people and auditors to FILE, which only you can read; no program is needed but a browser
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["would_refuse", "json", "csv", "fleet"])]
+    pub html: Option<PathBuf>,
+
+    /// With --html: people by numbers; without reasons, addresses and keys
+    #[arg(long, requires = "html")]
+    pub pseudonyms: bool,
+
     /// Of which hosts there are records in DIR, where a log server keeps them, and what is missing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["would_refuse", "csv"])]
     pub fleet: Option<PathBuf>,

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use trust::Owner;
 
 /// The longest line that is read, in bytes; what we write is shorter.
@@ -27,6 +28,42 @@ pub enum Keeper {
 #[derive(Debug, Default)]
 pub struct Files {
     files: Vec<(PathBuf, File)>,
+    is_digested: bool,
+}
+
+/// What was read of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    pub path: PathBuf,
+    /// How many bytes: what was appended later is not among them.
+    pub bytes: u64,
+    /// The SHA-256 of those, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A file that is read, with the digest of what was read of it so far.
+struct Digesting {
+    file: File,
+    sha256: Option<Sha256>,
+    bytes: u64,
+}
+
+impl io::Read for Digesting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if let (Some(sha256), Some(read)) = (&mut self.sha256, buffer.get(..count)) {
+            sha256.update(read);
+        }
+        self.bytes += u64::try_from(count).unwrap_or(u64::MAX);
+        Ok(count)
+    }
+}
+
+impl Digesting {
+    fn into_input(self, path: PathBuf) -> Option<Input> {
+        let sha256 = self.sha256?.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(Input { path, bytes: self.bytes, sha256 })
+    }
 }
 
 /// How often the files are looked for, while somebody rotates them.
@@ -53,16 +90,24 @@ impl Files {
             let length = file.metadata().map_or(0, |metadata| metadata.len());
             // What cannot be moved to its end is read as a whole.
             let _ = file.seek(SeekFrom::Start(length.saturating_sub(bytes)));
-            Self { files: vec![(path, file)] }
+            Self { files: vec![(path, file)], is_digested: false }
         };
         self.files.into_iter().map(end).collect()
     }
 
+    /// The same, whose digests [`Files::each`] tells.
+    #[must_use]
+    pub fn digested(self, is_digested: bool) -> Self {
+        Self { is_digested, ..self }
+    }
+
     /// Calls `take` with each line; `None` for one that is too long or no text. Files that end in the
-    /// middle are a gap.
-    pub fn each(self, gaps: &mut Vec<String>, mut take: impl FnMut(Option<&str>)) {
+    /// middle are a gap. What was read, where that is asked for.
+    pub fn each(self, gaps: &mut Vec<String>, mut take: impl FnMut(Option<&str>)) -> Vec<Input> {
+        let mut inputs = Vec::new();
         for (path, file) in self.files {
-            let mut reader = BufReader::new(file);
+            let sha256 = self.is_digested.then(Sha256::new);
+            let mut reader = BufReader::new(Digesting { file, sha256, bytes: 0 });
             let mut line = Vec::new();
             loop {
                 match read_line(&mut reader, &mut line) {
@@ -76,7 +121,9 @@ impl Files {
                     }
                 }
             }
+            inputs.extend(reader.into_inner().into_input(path));
         }
+        inputs
     }
 }
 
@@ -116,7 +163,8 @@ impl Found {
     /// By when they were last written to: whatever names logrotate gives.
     fn in_order(mut self) -> Files {
         self.files.sort_by_key(|(_, metadata, _)| (metadata.mtime(), metadata.mtime_nsec()));
-        Files { files: self.files.into_iter().map(|(path, _, file)| (path, file)).collect() }
+        let files = self.files.into_iter().map(|(path, _, file)| (path, file)).collect();
+        Files { files, is_digested: false }
     }
 }
 

@@ -6,9 +6,11 @@
 mod contents;
 mod could;
 mod fleet;
+mod login;
 mod logins;
 mod names;
 mod numbers;
+mod page;
 mod period;
 mod show;
 mod unwritten;
@@ -21,7 +23,7 @@ use serde_json::json;
 
 use crate::cli::ReportArguments;
 use crate::said::Said;
-use contents::Report;
+use contents::{Digests, Report};
 use period::Period;
 use show::Form;
 
@@ -34,13 +36,17 @@ pub fn run(path: &Path, arguments: &ReportArguments, now: Timestamp) -> Said {
     if let Some(directory) = &arguments.fleet {
         return fleet::run(directory, arguments, period);
     }
+    let config = Config::load(path).map_err(|error| error.to_string());
+    if let Some(file) = &arguments.html {
+        let read = |config: Config| Report::read(&config, period, now, Digests::Told);
+        return page::run(config.and_then(read), file, arguments.pseudonyms, now);
+    }
     let form = match (arguments.json, arguments.csv) {
         (true, _) => Form::Json,
         (_, true) => Form::Csv,
         _ => Form::Table,
     };
-    let config = Config::load(path).map_err(|error| error.to_string());
-    match config.and_then(|config| Report::read(&config, period, now)) {
+    match config.and_then(|config| Report::read(&config, period, now, Digests::Untold)) {
         Ok(known) if arguments.would_refuse => {
             Said::text(known.show_would_refuse(form)).exit(known.exit_code_of_refusals())
         }

@@ -1,7 +1,9 @@
 //! All that is known of a period, and what is not.
 
+use std::fmt;
 use std::time::Duration;
 
+use host::output::agreed;
 use host::{Config, accounts, child};
 use policy::Timestamp;
 
@@ -11,7 +13,7 @@ use super::names::Names;
 use super::numbers::RecordCount;
 use super::period::Period;
 use super::unwritten;
-use crate::lines::{Files, Keeper};
+use crate::lines::{Files, Input, Keeper};
 use crate::said::CANNOT_TELL;
 use crate::sync;
 
@@ -26,8 +28,49 @@ pub struct Report {
     pub could: Could,
     /// Who did, and who was refused.
     pub logins: Logins,
+    /// Which names are people's.
+    pub names: Names,
     /// What is not known, a line each.
-    pub gaps: Vec<String>,
+    pub gaps: Vec<Gap>,
+}
+
+/// Something that is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// What is said before the name.
+    pub before: String,
+    /// Of whom it is, where it is of somebody.
+    pub who: String,
+    /// What is said behind it.
+    pub after: String,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.before, self.who, self.after)
+    }
+}
+
+impl From<String> for Gap {
+    fn from(before: String) -> Self {
+        Self { before, who: String::new(), after: String::new() }
+    }
+}
+
+impl Gap {
+    fn dropped(who: &str, count: u64) -> Self {
+        let was = if count == 1 { " was" } else { " were" };
+        let (before, after) =
+            (agreed(count, "record of ", "records of "), format!("{was} dropped: too many in a minute"));
+        Self { before, who: who.to_string(), after }
+    }
+}
+
+/// Should it be told of each file that was read what it was?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digests {
+    Told,
+    Untold,
 }
 
 impl Report {
@@ -35,18 +78,26 @@ impl Report {
     ///
     /// # Errors
     /// Text that says why nothing can be read.
-    pub fn read(config: &Config, period: Period, now: Timestamp) -> Result<Self, String> {
+    pub fn read(config: &Config, period: Period, now: Timestamp, digests: Digests) -> Result<Self, String> {
         if !accounts::is_root() {
             return Err("only root may read who was root; use sudo".to_string());
         }
-        let mut gaps = Vec::new();
         let names = Names::read(config, now);
-        let (logins, told) = read_logins(config, period, &names, period.contains(now));
-        gaps.extend(told);
+        let reading = Reading { config, period, names: &names, digests };
+        let (logins, told) = reading.logins(period.contains(now));
+        let mut gaps: Vec<Gap> = told.into_iter().map(Gap::from).collect();
+        gaps.extend(logins.dropped.iter().map(|(who, count)| Gap::dropped(who, *count)));
         gaps.extend(unwritten::read(period));
-        let history = sync::history_path(config);
-        let could = Could::read(Files::of(&history, Keeper::Service, &mut gaps), period, &mut gaps);
-        Ok(Self { host: config.rules.host.name.clone(), period, could, logins, gaps })
+        let (history, mut untold) = (sync::history_path(config), Vec::new());
+        let files = Files::of(&history, Keeper::Service, &mut untold).digested(digests == Digests::Told);
+        let could = Could::read(files, period, &mut untold);
+        gaps.extend(untold.into_iter().map(Gap::from));
+        Ok(Self { host: config.rules.host.name.clone(), period, could, logins, names, gaps })
+    }
+
+    /// What was read, where that was asked for.
+    pub fn inputs(&self) -> impl Iterator<Item = &Input> {
+        self.could.inputs.iter().chain(&self.logins.inputs)
     }
 
     /// 0: nothing is missing; 1: something is, and what.
@@ -71,25 +122,36 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The most records that may be on their way into the file.
 const ON_THEIR_WAY: u64 = 16;
 
-/// All records, and what is not known of them; of the last ones too if the period reaches until now.
-fn read_logins(config: &Config, period: Period, names: &Names, until_now: bool) -> (Logins, Vec<String>) {
-    let mut attempt = 1;
-    loop {
-        let before = record::counted();
-        let mut gaps = Vec::new();
-        let decisions = Files::of(&config.paths.audit, Keeper::Root, &mut gaps);
-        let logins = Logins::read(decisions, period, names, &mut gaps);
-        let counted = before.zip(record::counted()).filter(|_| until_now);
-        let behind =
-            counted.and_then(|(before, after)| logins.missing_behind(&RecordCount { before, after }));
-        match behind {
-            // A record is numbered just before it is written, and its writer may be stopped in between.
-            Some(behind) if attempt < ATTEMPTS && behind.missing <= ON_THEIR_WAY => child::pause(PAUSE),
-            behind => {
-                gaps.extend(behind.map(|behind| behind.text));
-                return (logins, gaps);
+/// How records are read.
+struct Reading<'a> {
+    config: &'a Config,
+    period: Period,
+    names: &'a Names,
+    digests: Digests,
+}
+
+impl Reading<'_> {
+    /// All records, and what is not known of them; of the last ones too if the period reaches until now.
+    fn logins(&self, until_now: bool) -> (Logins, Vec<String>) {
+        let mut attempt = 1;
+        loop {
+            let before = record::counted();
+            let mut gaps = Vec::new();
+            let decisions = Files::of(&self.config.paths.audit, Keeper::Root, &mut gaps);
+            let decisions = decisions.digested(self.digests == Digests::Told);
+            let logins = Logins::read(decisions, self.period, self.names, &mut gaps);
+            let counted = before.zip(record::counted()).filter(|_| until_now);
+            let behind =
+                counted.and_then(|(before, after)| logins.missing_behind(&RecordCount { before, after }));
+            match behind {
+                // A record is numbered just before it is written, and its writer may be stopped in between.
+                Some(behind) if attempt < ATTEMPTS && behind.missing <= ON_THEIR_WAY => child::pause(PAUSE),
+                behind => {
+                    gaps.extend(behind.map(|behind| behind.text));
+                    return (logins, gaps);
+                }
             }
+            attempt += 1;
         }
-        attempt += 1;
     }
 }

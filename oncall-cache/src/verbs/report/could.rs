@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use policy::{Timestamp, Window, stretches};
+use policy::{NOTICE, Timestamp, Window, stretches};
 use serde::Deserialize;
 
 use super::period::Period;
-use crate::lines::Files;
+use crate::lines::{Files, Input};
 
 /// The most bytes of shifts that are kept: some 15,000 of them.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -57,26 +57,53 @@ pub struct Right {
     pub level: u8,
 }
 
+/// The most late shifts, and the most changes of the configuration, of which it is told when they were.
+const MOST_TOLD: usize = 1_000;
+
+/// A shift of which this host learned less than a quarter of an hour before it began, or after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// When.
+    pub seen: Timestamp,
+    /// What was new.
+    pub right: Right,
+}
+
 /// Who could, in order of time.
 #[derive(Debug, Default)]
 pub struct Could {
     pub rights: Vec<Right>,
     /// How often the configuration changed.
     pub policies: usize,
+    /// When it did, the first times.
+    pub policy_changes: Vec<Timestamp>,
+    /// Shifts that were late, the first ones.
+    pub late: Vec<Late>,
+    /// What was read.
+    pub inputs: Vec<Input>,
 }
 
 impl Could {
     /// Reads the history.
     pub fn read(files: Files, period: Period, gaps: &mut Vec<String>) -> Self {
-        let mut replay =
-            Replay { period, known: BTreeMap::new(), could: Self::default(), bytes: 0, unread: 0, lost: 0 };
-        files.each(gaps, |line| replay.take(line));
+        let mut replay = Replay {
+            period,
+            known: BTreeMap::new(),
+            first: None,
+            just_lost: Vec::new(),
+            could: Self::default(),
+            bytes: 0,
+            unread: 0,
+            lost: 0,
+        };
+        let inputs = files.each(gaps, |line| replay.take(line));
         let Replay { known, mut could, unread, lost, .. } = replay;
         for (claim, seen) in known {
             could.keep(period, &claim, seen, claim.end);
         }
         could.rights.sort();
         could.rights.dedup();
+        could.inputs = inputs;
         if unread > 0 {
             gaps.push(format!("{unread} lines of the history could not be read"));
         }
@@ -120,6 +147,10 @@ struct Replay {
     period: Period,
     /// Shifts that are in force, with the instant at which they were first seen.
     known: BTreeMap<Claim, Timestamp>,
+    /// When the first change was seen: all of a host that has just been set up.
+    first: Option<Timestamp>,
+    /// What went at the instant of the last change: a shift whose end is changed goes, and comes again.
+    just_lost: Vec<(Timestamp, Claim)>,
     could: Could,
     /// What they take in memory, with the rights that are over.
     bytes: usize,
@@ -142,8 +173,13 @@ impl Replay {
             self.unread += 1;
             return;
         };
+        let first = *self.first.get_or_insert(seen);
+        self.just_lost.retain(|(at, _)| *at == seen);
         if change.change == "policy" {
-            self.could.policies += usize::from(self.period.contains(seen));
+            if self.period.contains(seen) {
+                self.could.policies += 1;
+                self.could.policy_changes.extend((self.could.policies <= MOST_TOLD).then_some(seen));
+            }
             return;
         }
         let (Some(start), Some(end)) = (instant(&change.start), instant(&change.end)) else {
@@ -157,15 +193,48 @@ impl Replay {
             "gained" if self.known.contains_key(&claim) => {}
             "gained" if self.bytes + claim.bytes() <= MOST_BYTES => {
                 self.bytes += claim.bytes();
+                if seen > first {
+                    self.judge_late(&claim, seen);
+                }
                 self.known.insert(claim, seen);
             }
             "lost" => {
                 if let Some(gained) = self.known.remove(&claim) {
                     self.could.keep(self.period, &claim, gained, seen);
+                    self.just_lost.push((seen, claim));
                 }
             }
             "gained" => self.lost += 1,
             _ => self.unread += 1,
+        }
+    }
+}
+
+impl Replay {
+    /// Keeps what of a shift that is new at `seen` is late: what the same person had of the same schedule is not new.
+    fn judge_late(&mut self, claim: &Claim, seen: Timestamp) {
+        let is_same = |other: &&Claim| {
+            other.eligible
+                && (&other.person, &other.schedule) == (&claim.person, &claim.schedule)
+                && other.level <= claim.level
+        };
+        let earlier = self.known.iter().filter(|(_, since)| **since < seen).map(|(other, _)| other);
+        let before = earlier.chain(self.just_lost.iter().map(|(_, other)| other)).filter(is_same);
+        let had = stretches(before.filter_map(|other| Window::new(other.start, other.end)));
+        let new = Window::new(claim.start.max(seen), claim.end).map(|window| window.without(&had));
+        let is_late = |window: &Window| window.start() < seen.plus(NOTICE);
+        for window in new.into_iter().flatten().filter(is_late) {
+            let is_told = claim.eligible && self.period.contains(seen) && self.could.late.len() < MOST_TOLD;
+            self.could.late.extend(is_told.then(|| Late {
+                seen,
+                right: Right {
+                    from: window.start(),
+                    to: window.end(),
+                    person: claim.person.clone(),
+                    schedule: claim.schedule.clone(),
+                    level: claim.level,
+                },
+            }));
         }
     }
 }
@@ -176,5 +245,56 @@ fn instant(text: &str) -> Option<Timestamp> {
         "always" => Some(Timestamp::MIN),
         "never" => Some(Timestamp::MAX),
         text => Timestamp::parse(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line of the history: a change at 10:MINUTE of bob's shift from FROM to TO.
+    fn line(change: &str, minute: u32, from: &str, to: &str) -> String {
+        format!(
+            "{{\"version\":1,\"change\":\"{change}\",\"seen\":\"2026-11-20T10:{minute:02}:00Z\",\"schedule\":\"rota/a\",\
+             \"person\":\"bob\",\"level\":1,\"start\":\"2026-11-20T{from}:00Z\",\"end\":\"2026-11-20T{to}:00Z\",\"eligible\":true}}"
+        )
+    }
+
+    /// From when to when bob's late shifts are.
+    fn late(lines: &[String]) -> Vec<String> {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let period = Period { since: at("2026-11-20T00:00:00Z"), until: at("2026-11-21T00:00:00Z") };
+        let mut replay = Replay {
+            period,
+            known: BTreeMap::new(),
+            first: None,
+            just_lost: Vec::new(),
+            could: Could::default(),
+            bytes: 0,
+            unread: 0,
+            lost: 0,
+        };
+        lines.iter().for_each(|line| replay.take(Some(line)));
+        replay.could.late.iter().map(|late| format!("{} to {}", late.right.from, late.right.to)).collect()
+    }
+
+    #[test]
+    fn a_shift_is_late_that_a_host_learned_of_less_than_a_quarter_of_an_hour_before() {
+        // A host that has just been set up knows nothing of before.
+        let first = line("gained", 0, "09:00", "12:00");
+        assert_eq!(late(std::slice::from_ref(&first)), [""; 0]);
+        assert_eq!(late(&[first.clone(), line("gained", 40, "13:00", "14:00")]), [""; 0], "in time");
+        assert_eq!(
+            late(&[first.clone(), line("gained", 50, "11:04", "12:30")]),
+            ["2026-11-20T12:00:00Z to 2026-11-20T12:30:00Z"; 0],
+            "what is new begins later"
+        );
+        let longer =
+            [first.clone(), line("lost", 30, "09:00", "12:00"), line("gained", 30, "09:00", "12:00")];
+        assert_eq!(late(&longer), [""; 0], "came again");
+        assert_eq!(
+            late(&[line("gained", 0, "20:00", "21:00"), line("gained", 50, "10:30", "11:30")]),
+            ["2026-11-20T10:50:00Z to 2026-11-20T11:30:00Z"]
+        );
     }
 }

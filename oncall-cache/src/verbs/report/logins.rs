@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use host::output::agreed;
 use policy::{Reason, Timestamp, Verdict};
-use record::{Effect, Phase, Record, Token};
+use record::{Effect, Phase, Record};
 
+use super::login::{Count, Ended, Kind, Login, reason};
 use super::names::Names;
 use super::numbers::{Behind, Numbered, Numbers, RecordCount};
 use super::period::Period;
-use crate::lines::Files;
+use crate::lines::{Files, Input};
 
 /// The most people of whom records were dropped.
 const MOST_DROPPED: usize = 1_000;
+
+/// The most sessions of which it is told that they were ended.
+const MOST_ENDED: usize = 1_000;
 
 /// The most logins that are held open for their end.
 const MOST_OPEN: usize = 20_000;
@@ -21,95 +25,6 @@ const MOST_OPEN: usize = 20_000;
 /// be long, and what is kept is written out once more.
 const MOST_BYTES: usize = 6 * 1024 * 1024;
 const MOST_OPEN_BYTES: usize = 3 * 1024 * 1024;
-
-/// How somebody got in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// By their shift.
-    OnCall,
-    /// By a grant that colleagues signed.
-    Grant,
-    /// By themselves, with nobody who could let them in.
-    BreakGlass,
-    /// By an exempt account or console.
-    Exempt,
-    /// As a program that is listed.
-    Automation,
-    /// Because nobody is refused while observing.
-    Observed,
-}
-
-impl Class {
-    /// As tables and JSON have it.
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::OnCall => "oncall",
-            Self::Grant => "grant",
-            Self::BreakGlass => "break-glass",
-            Self::Exempt => "exempt",
-            Self::Automation => "automation",
-            Self::Observed => "observed",
-        }
-    }
-
-    fn of(record: &Record) -> Self {
-        match record.reason() {
-            _ if record.verdict() != Some(Verdict::Allow) => Self::Observed,
-            Some(Reason::Grant) => Self::Grant,
-            Some(Reason::BreakGlass) => Self::BreakGlass,
-            Some(Reason::Exempt) => Self::Exempt,
-            Some(Reason::Automation) => Self::Automation,
-            _ => Self::OnCall,
-        }
-    }
-}
-
-/// One login that was let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    pub class: Class,
-    pub id: String,
-    pub person: String,
-    pub account: String,
-    pub service: String,
-    pub remote_host: String,
-    pub tty: String,
-    pub fingerprint: String,
-    pub reason: String,
-    /// The shift's schedule and rule, who answers for the program, or what a grant was asked for.
-    pub ground: String,
-    /// The grant's name, and who signed it, with commas between.
-    pub grant: String,
-    pub approvers: String,
-    /// When it was decided.
-    pub decided: Timestamp,
-    /// Its place among those that were decided.
-    pub place: usize,
-    /// When its session opened, where a session line is in the stack.
-    pub opened: Option<Timestamp>,
-    /// When that closed.
-    pub closed: Option<Timestamp>,
-}
-
-/// What is counted together.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kind {
-    /// Is it somebody whom the directory knows?
-    pub is_person: bool,
-    /// The person; where none is known the key, or the name that asked.
-    pub who: String,
-    pub account: String,
-    pub service: String,
-    pub reason: String,
-}
-
-/// How often, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    pub count: u64,
-    pub first: Timestamp,
-    pub last: Timestamp,
-}
 
 /// All that the records tell of a period.
 #[derive(Debug, Default)]
@@ -125,77 +40,22 @@ pub struct Logins {
     pub would_end: BTreeMap<Kind, Count>,
     /// Decisions about logins that nothing guards, or by root itself.
     pub not_ours: u64,
+    /// Sessions that were ended for those in them.
+    pub ended: Vec<Ended>,
+    /// What was read.
+    pub inputs: Vec<Input>,
+    /// People of whom records were dropped, and how many.
+    pub dropped: BTreeMap<String, u64>,
     /// The last record of all.
-    last: Option<Numbered>,
-}
-
-/// That this host did not know of the shift in time.
-fn late(record: &Record) -> String {
-    record.late.map(|seen| format!(", late: first seen {seen}")).unwrap_or_default()
-}
-
-/// The incident by which a rule that waits for one admitted them.
-fn incident(record: &Record) -> String {
-    match record.incident.as_str() {
-        "" => String::new(),
-        "unknown" => ", not known which incidents were open".to_string(),
-        id => format!(", during incident {id}"),
-    }
-}
-
-/// What somebody on call has stated, or that they could not, where their rule asks for it.
-fn claim(record: &Record) -> String {
-    match (record.claim.as_str(), &record.why) {
-        ("", _) => String::new(),
-        (word, why) if why.is_empty() => format!(", {word}"),
-        (_, why) => format!(", because of {why}"),
-    }
-}
-
-impl Login {
-    /// The ground, with those who signed for it before it.
-    pub fn signed_ground(&self) -> String {
-        match self.approvers.as_str() {
-            "" => self.ground.clone(),
-            approvers => format!("{}: {}", approvers.replace(',', " and "), self.ground),
-        }
-    }
-
-    /// What it takes in memory.
-    fn bytes(&self) -> usize {
-        let Self { id, person, account, service, remote_host, tty, fingerprint, reason, ground, .. } = self;
-        let Self { grant, approvers, .. } = self;
-        let texts = [
-            id,
-            id,
-            person,
-            account,
-            service,
-            remote_host,
-            tty,
-            fingerprint,
-            reason,
-            ground,
-            grant,
-            approvers,
-        ];
-        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
-    }
-}
-
-impl Kind {
-    fn bytes(&self) -> usize {
-        let Self { who, account, service, reason, .. } = self;
-        size_of::<(Self, Count)>() + [who, account, service, reason].map(String::len).iter().sum::<usize>()
-    }
+    pub(super) last: Option<Numbered>,
 }
 
 impl Logins {
     /// Reads all records.
     pub fn read(files: Files, period: Period, names: &Names, gaps: &mut Vec<String>) -> Self {
         let mut replay = Replay::new(period, names);
-        files.each(gaps, |line| replay.take(line));
-        replay.end(gaps)
+        let inputs = files.each(gaps, |line| replay.take(line));
+        Self { inputs, ..replay.end(gaps) }
     }
 
     /// What is missing behind the last record, by what was counted before and after the reading.
@@ -223,7 +83,6 @@ struct Replay<'a> {
     begun: usize,
     unread: u64,
     unnumbered: u64,
-    dropped: BTreeMap<String, u64>,
     lost: u64,
 }
 
@@ -243,7 +102,6 @@ impl<'a> Replay<'a> {
             begun: 0,
             unread: 0,
             unnumbered: 0,
-            dropped: BTreeMap::new(),
             lost: 0,
         }
     }
@@ -280,8 +138,8 @@ impl<'a> Replay<'a> {
         for (who, count) in &record.dropped.0 {
             // Any person, admitted or not; a name may end like that itself.
             let who = who.strip_suffix(['+', '-']).unwrap_or(who);
-            if self.dropped.len() < MOST_DROPPED {
-                let dropped = self.dropped.entry(who.to_string()).or_default();
+            if self.told.dropped.len() < MOST_DROPPED {
+                let dropped = self.told.dropped.entry(who.to_string()).or_default();
                 *dropped = dropped.saturating_add(*count);
             }
         }
@@ -293,6 +151,10 @@ impl<'a> Replay<'a> {
             Some(Phase::Test | Phase::Heartbeat) => return,
             Some(Phase::WouldEnd) => return self.count(&record, at),
             Some(Phase::Close) => {
+                // Beside it is the one that PAM wrote, before it or behind it.
+                if let Some(cause) = &record.ended {
+                    self.keep_ended(&record, cause.to_string(), at);
+                }
                 if let Some(login) = self.open.remove(&record.id) {
                     self.ages.remove(&(login.decided, record.id));
                     self.open_bytes = self.open_bytes.saturating_sub(login.bytes());
@@ -356,28 +218,7 @@ impl<'a> Replay<'a> {
 
     fn begin(&mut self, record: Record, at: Timestamp) {
         self.begun += 1;
-        // Of others it is told elsewhere.
-        let why = if record.grant.is_empty() { "" } else { record.why.as_str() };
-        let parts = [record.schedule.as_str(), why, &record.rule, &record.owner];
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        let login = Login {
-            class: Class::of(&record),
-            ground: parts.join(" by rule ") + &late(&record) + &incident(&record) + &claim(&record),
-            reason: reason(&record),
-            opened: (record.phase() == Some(Phase::Session)).then_some(at),
-            id: record.id,
-            grant: record.grant,
-            approvers: record.approvers,
-            person: record.person,
-            account: record.account,
-            service: record.service,
-            remote_host: record.rhost,
-            tty: record.tty,
-            fingerprint: record.fingerprint,
-            decided: at,
-            place: self.begun,
-            closed: None,
-        };
+        let login = Login::begun(record, self.begun);
         while (self.open.len() >= MOST_OPEN || self.open_bytes + login.bytes() > MOST_OPEN_BYTES)
             && let Some((_, oldest)) = self.ages.pop_first()
         {
@@ -408,6 +249,13 @@ impl<'a> Replay<'a> {
         self.told.logins.push(login);
     }
 
+    fn keep_ended(&mut self, record: &Record, cause: String, at: Timestamp) {
+        let Record { person, account, by, .. } = record.clone();
+        if self.period.contains(at) && self.told.ended.len() < MOST_ENDED {
+            self.told.ended.push(Ended { at, person, account, cause, by });
+        }
+    }
+
     fn end(mut self, gaps: &mut Vec<String>) -> Logins {
         for login in std::mem::take(&mut self.open).into_values() {
             self.keep(login);
@@ -422,20 +270,11 @@ impl<'a> Replay<'a> {
         say(self.unread, "line", "lines", "of the audit file could not be read");
         say(self.unnumbered, "record has", "records have", "no number: others may be missing too");
         say(self.lost, "record is", "records are", "too many to show; ask for a shorter time");
-        for (who, count) in &self.dropped {
-            let dropped = agreed(*count, &format!("record of {who} was"), &format!("records of {who} were"));
-            gaps.push(format!("{dropped} dropped: too many in a minute"));
-        }
         if let Some(oldest) = self.oldest.filter(|oldest| *oldest > self.period.since) {
             gaps.push(format!("the oldest record is from {oldest}; nothing is known from before"));
         }
         self.told
     }
-}
-
-/// Why, as it is written: a newer release's reasons too.
-fn reason(record: &Record) -> String {
-    record.reason.as_ref().map(Token::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -484,7 +323,7 @@ mod tests {
             })
             .collect();
         assert_eq!(list, [("b", "root", true, Some(NINE + 20)), ("c", "alice", false, None)]);
-        assert_eq!(logins.logins[0].ground, "pd/P1 by rule db");
+        assert_eq!(logins.logins[0].ground(), "pd/P1 by rule db");
         assert_eq!(gaps, [""; 0]);
     }
 
@@ -523,7 +362,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said() {
-        let (_, gaps) = told(&[
+        let (logins, gaps) = told(&[
             record(4, 5, "a", "account", ALICE),
             "{\"version\":1,\"seq\":5,\"time".to_string(),
             "[]".to_string(),
@@ -538,10 +377,9 @@ mod tests {
                 "3 records are missing between number 4 (2026-11-20T09:00:05Z) and number 8 (2026-11-20T09:00:06Z): they could not be written, or were removed",
                 "2 lines of the audit file could not be read",
                 "1 record has no number: others may be missing too",
-                "9940 records of bob were dropped: too many in a minute",
-                "1 record of bob- was dropped: too many in a minute",
-                "3 records of uid=7 were dropped: too many in a minute",
             ]
         );
+        let dropped: Vec<_> = logins.dropped.iter().map(|(who, count)| (who.as_str(), *count)).collect();
+        assert_eq!(dropped, [("bob", 9940), ("bob-", 1), ("uid=7", 3)]);
     }
 }

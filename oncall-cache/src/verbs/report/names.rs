@@ -9,6 +9,7 @@ use policy::Timestamp;
 use crate::sync;
 
 /// Who is a person: everybody in the directory. Any other name is a program's account.
+#[derive(Debug)]
 pub struct Names {
     /// The names in the copy of the directory.
     pub known: BTreeSet<String>,

@@ -7,8 +7,8 @@ use policy::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-use super::contents::Report;
-use super::logins::{Class, Count, Kind, Login};
+use super::contents::{Gap, Report};
+use super::login::{Class, Count, Kind, Login};
 use crate::table::aligned;
 use crate::when::When;
 
@@ -117,7 +117,8 @@ impl Report {
                 // No session line in that stack.
                 (None, None) => "-".to_string(),
             };
-            let ground = if login.ground.is_empty() { login.reason.clone() } else { login.signed_ground() };
+            let ground = login.signed_ground();
+            let ground = if ground.is_empty() { login.reason.clone() } else { ground };
             [
                 format!("  {}", or_dash(&login.person)),
                 login.account.clone(),
@@ -183,7 +184,7 @@ impl Report {
         }
         let _ = writeln!(text, "\nwhat is not known");
         for gap in &self.gaps {
-            let _ = writeln!(text, "  {}", policy::OneLine::new(gap));
+            let _ = writeln!(text, "  {}", policy::OneLine::new(&gap.to_string()));
         }
     }
 
@@ -198,12 +199,16 @@ impl Report {
             "host": self.host,
             "since": self.period.since.to_string(),
             "until": self.period.until.to_string(),
-            "gaps": self.gaps,
+            "gaps": self.gaps_text(),
         });
         if let (Some(fields), Value::Object(more)) = (document.as_object_mut(), more) {
             fields.extend(more);
         }
         document
+    }
+
+    fn gaps_text(&self) -> Vec<String> {
+        self.gaps.iter().map(Gap::to_string).collect()
     }
 
     fn rights_json(&self) -> impl Iterator<Item = Value> {
@@ -231,7 +236,7 @@ impl Report {
                 "tty": some(&login.tty),
                 "fingerprint": some(&login.fingerprint),
                 "reason": login.reason,
-                "ground": some(&login.ground),
+                "ground": some(&login.ground()),
                 "grant": some(&login.grant),
                 "approvers": login.approvers.split(',').filter(|name| !name.is_empty()).collect::<Vec<_>>(),
                 "decided": login.decided.to_string(),
@@ -274,7 +279,11 @@ impl Report {
         rows.extend(self.counted_rows("revoked", &self.logins.revoked));
         rows.extend(self.counted_rows("would-refuse", &self.logins.would_refuse));
         rows.extend(self.counted_rows("would-end", &self.logins.would_end));
-        rows.extend(self.gaps.iter().map(|gap| Row { kind: "gap", reason: gap.clone(), ..Row::default() }));
+        rows.extend(self.gaps.iter().map(|gap| Row {
+            kind: "gap",
+            reason: gap.to_string(),
+            ..Row::default()
+        }));
         csv(rows)
     }
 
@@ -333,10 +342,10 @@ struct Document<'a>(&'a Report);
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Report { host, period, could, logins, gaps } = self.0;
+        let Report { host, period, could, logins, .. } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("could", &Rows(|| self.0.rights_json()))?;
-        map.serialize_entry("gaps", gaps)?;
+        map.serialize_entry("gaps", &self.0.gaps_text())?;
         map.serialize_entry("host", host)?;
         map.serialize_entry("logins", &Rows(|| self.0.logins_json()))?;
         map.serialize_entry("not_ours", &logins.not_ours)?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use host::program;
 use policy::Timestamp;
 
+use super::contents::Gap;
 use super::period::Period;
 
 /// The most lines that are asked for, the newest.
@@ -20,7 +21,7 @@ const MOST_TOLD: usize = 20;
 type What = (String, String, String);
 
 /// What the log has of `period` that the audit file has not, a line each; nothing where there is no journal.
-pub fn read(period: Period) -> Vec<String> {
+pub fn read(period: Period) -> Vec<Gap> {
     let (since, until) =
         (format!("--since=@{}", period.since.unix()), format!("--until=@{}", period.until.unix()));
     let words =
@@ -30,22 +31,22 @@ pub fn read(period: Period) -> Vec<String> {
 }
 
 /// The same of lines as `journalctl -o short-unix` prints them.
-fn told(journal: &str) -> Vec<String> {
+fn told(journal: &str) -> Vec<Gap> {
     let mut all: BTreeMap<What, (u64, Timestamp)> = BTreeMap::new();
     for (what, at) in journal.lines().filter_map(unwritten) {
         let (count, last) = all.entry(what).or_insert((0, at));
         *count += 1;
         *last = at;
     }
-    let line = |((person, service, decision), (count, last)): (&What, &(u64, Timestamp))| {
-        format!(
-            "not recorded, in the log only: {person} by {service}, {decision}, {count} times, last {last}"
-        )
+    let line = |((person, service, decision), (count, last)): (&What, &(u64, Timestamp))| Gap {
+        before: "not recorded, in the log only: ".to_string(),
+        who: person.clone(),
+        after: format!(" by {service}, {decision}, {count} times, last {last}"),
     };
-    let mut lines: Vec<String> = all.iter().take(MOST_TOLD).map(line).collect();
+    let mut lines: Vec<Gap> = all.iter().take(MOST_TOLD).map(line).collect();
     if all.len() > MOST_TOLD {
-        lines
-            .push(format!("and of {} more: `journalctl -t pam_oncall -g unwritten=`", all.len() - MOST_TOLD));
+        let more = all.len() - MOST_TOLD;
+        lines.push(format!("and of {more} more: `journalctl -t pam_oncall -g unwritten=`").into());
     }
     lines
 }
@@ -79,7 +80,7 @@ mod tests {
             line(9, "person=oscar decision=refuse service=polkit-1 id=4 unwritten=x"),
         ];
         assert_eq!(
-            told(&journal.concat()),
+            told(&journal.concat()).iter().map(Gap::to_string).collect::<Vec<_>>(),
             [
                 "not recorded, in the log only: olga by polkit-1, allow, 2 times, last 2026-11-28T23:28:37Z",
                 "not recorded, in the log only: oscar by polkit-1, refuse, 1 times, last 2026-11-28T23:28:39Z",

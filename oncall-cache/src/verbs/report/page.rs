@@ -1,0 +1,237 @@
+//! `report --html`: the same report as one page, for people who were not there: an auditor, a colleague on the next morning.
+//!
+//! It is made of the model that the table and JSON are made of. Every text from outside is put on one line, and escaped by
+//! maud. The page has no script and loads nothing, and says so to the browser.
+
+mod outlived;
+mod people;
+mod story;
+mod tables;
+mod timeline;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use base64ct::{Base64, Encoding as _};
+use host::output::agreed;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use policy::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::contents::Report;
+use super::login::{Class, Count, Kind, Login};
+use crate::said::{CANNOT_TELL, Said};
+use outlived::{Outlived, outlived};
+use people::{People, shown};
+use story::{Event, Tone, Until, moment, story};
+use timeline::Timeline;
+
+const STYLE: &str = include_str!("page/style.css");
+
+/// The most things of one kind that are pointed at.
+const MOST_POINTED: usize = 8;
+
+/// Writes the page of `report` to `file`.
+pub fn run(report: Result<Report, String>, file: &Path, with_numbers: bool, now: Timestamp) -> Said {
+    let report = match report {
+        Ok(report) => report,
+        Err(problem) => return Said::failure(CANNOT_TELL, format_args!("cannot tell: {problem}")),
+    };
+    let people = if with_numbers { People::numbered(&report) } else { People::default() };
+    let text = Page::of(&report, &people, now).html().into_string();
+    if let Err(problem) = publish::write_private(file, text.as_bytes()) {
+        return Said::failure(CANNOT_TELL, problem);
+    }
+    let gaps = match report.gaps.len() {
+        0 => "nothing is known to be missing".to_string(),
+        count => {
+            agreed(u64::try_from(count).unwrap_or(u64::MAX), "thing is not known", "things are not known")
+        }
+    };
+    let (file, sha256) = (file.display(), hex(&Sha256::digest(text.as_bytes())));
+    Said::text(format!("{file}: {} bytes, SHA-256 {sha256}; {gaps}", text.len())).exit(report.exit_code())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Page<'r> {
+    report: &'r Report,
+    people: &'r People,
+    outlived: Vec<Outlived<'r>>,
+    events: Vec<Event>,
+    /// Events that are left out.
+    more: usize,
+    now: Timestamp,
+}
+
+impl<'r> Page<'r> {
+    fn of(report: &'r Report, people: &'r People, now: Timestamp) -> Self {
+        let outlived = outlived(report, now);
+        let (events, more) = story(report, people, &outlived);
+        Self { report, people, outlived, events, more, now }
+    }
+
+    fn html(&self) -> Markup {
+        let digest = Base64::encode_string(&Sha256::digest(STYLE.as_bytes()));
+        let allowed =
+            format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'");
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta http-equiv="Content-Security-Policy" content=(allowed);
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="referrer" content="no-referrer";
+                    title { "Who was root on " (shown(&self.report.host)) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    (self.header())
+                    (self.not_known())
+                    (self.glance())
+                    h2 { "Who could be root, and who was" }
+                    (Timeline::of(self.report, self.people, &self.outlived, self.now).draw())
+                    h2 { "What happened, in order" }
+                    @if self.is_folded() { p.soft { "What is usual is told together; the rest one by one." } }
+                    (tables::story(&self.events, self.more))
+                    (self.details())
+                    (self.footer())
+                }
+            }
+        }
+    }
+
+    fn header(&self) -> Markup {
+        let Report { host, period, .. } = self.report;
+        html! {
+            header {
+                h1 { "Who was root on " (shown(host)) }
+                p { (moment(period.since)) " to " (moment(period.until)) ". All times are UTC." }
+                @if self.people.are_numbered() {
+                    p { "People have numbers here, the same ones on all of this page. Reasons, owners, addresses and keys are left out; so are names within other texts, where they are known. A schedule, a host or an account may still say whose it is." }
+                }
+            }
+        }
+    }
+
+    fn not_known(&self) -> Markup {
+        let gaps = &self.report.gaps;
+        html! {
+            div.box.bad[!gaps.is_empty()] id="not-known" {
+                h2 { "What is not known" }
+                @if gaps.is_empty() { p { "Nothing is known to be missing." } }
+                @else { ul { @for gap in gaps { li { (self.people.gap(gap)) } } } }
+                p.soft { "Whoever was root on this host could have changed what it wrote down. What had left the host by then is out of their reach; compare it with the digests below." }
+            }
+        }
+    }
+
+    /// What somebody with a minute wants to know.
+    fn glance(&self) -> Markup {
+        let Report { could, logins, .. } = self.report;
+        let of = |class| logins.logins.iter().filter(move |login| login.class == class);
+        let distinct = |logins: &mut dyn Iterator<Item = &'r Login>| {
+            logins.map(|login| &login.person).collect::<BTreeSet<_>>().len()
+        };
+        let able: BTreeSet<_> = could.rights.iter().map(|right| &right.person).collect();
+        let sum = |counts: &BTreeMap<Kind, Count>| {
+            counts.values().fold(0, |sum: u64, count| sum.saturating_add(count.count))
+        };
+        let count = |class| u64::try_from(of(class).count()).unwrap_or(u64::MAX);
+        let len = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let facts = [
+            (len(able.len()), "could be root, by the rota", false),
+            (len(distinct(&mut of(Class::OnCall))), "of them came in", false),
+            (count(Class::Grant), "in by a grant", true),
+            (count(Class::BreakGlass), "in by break-glass", true),
+            (count(Class::Exempt), "in by an exempt account", true),
+            (sum(&logins.refused), "refused", true),
+            (sum(&logins.revoked), "revoked, and came anyway", true),
+            (len(could.late.len()), "came into the rota late", true),
+            (len(self.outlived.len()), "left open after the right had ended", true),
+            (count(Class::Observed), "in only because nothing is enforced", true),
+        ];
+        html! {
+            ul.facts {
+                @for (count, text, is_unusual) in facts { li.bad[is_unusual && count > 0] { b { (count) } (text) } }
+            }
+            (self.pointed())
+        }
+    }
+
+    /// What is not usual, in a sentence each, in order of time.
+    fn pointed(&self) -> Markup {
+        let of = |tone| self.events.iter().filter(move |event: &&Event| event.tone == tone);
+        let mut pointed: Vec<&Event> =
+            Tone::UNUSUAL.into_iter().flat_map(|tone| of(tone).take(MOST_POINTED)).collect();
+        pointed.sort_by_key(|event| event.at);
+        let rest =
+            Tone::UNUSUAL.into_iter().map(|tone| (tone, of(tone).count().saturating_sub(MOST_POINTED)));
+        html! {
+            @if !pointed.is_empty() { h2 { "Look at these first" } }
+            ul.look {
+                @for event in pointed {
+                    li {
+                        (moment(event.at)) " " span class=(format!("tag {}", event.tone.word())) { (event.tone.label()) } " "
+                        b { (event.who) } " " (event.what)
+                        @if event.times > 1 { ", " (event.times) " times" }
+                        @if !event.ground.is_empty() { " (" (event.ground) ")" }
+                        @match event.until {
+                            Until::Unsaid => {}
+                            Until::NoEnd => { ", no end recorded" }
+                            until => { ", until " (until.seen_from(event.at)) }
+                        }
+                    }
+                }
+                @for (tone, rest) in rest.filter(|(_, rest)| *rest > 0) {
+                    li.soft { "and " (rest) " more: " (tone.label()) ", in the list below" }
+                }
+            }
+        }
+    }
+
+    fn details(&self) -> Markup {
+        let logins = &self.report.logins;
+        let counted = [
+            ("Refused", &logins.refused),
+            ("Revoked, and came anyway", &logins.revoked),
+            ("Still there after their right had ended, as the host saw it", &logins.would_end),
+            ("Would be refused if this host enforced", &logins.would_refuse),
+        ];
+        let has_programs = logins.logins.iter().any(|login| login.class == Class::Automation);
+        html! {
+            @for (title, counts) in counted {
+                @if !counts.is_empty() { h2 { (title) } (tables::counted(self.report, self.people, counts)) }
+            }
+            @if has_programs { h2 { "Programs" } (tables::programs(self.report, self.people)) }
+            h2 { "Who could be root, by the rota" }
+            p.soft { "From when this host knew of the shift. A grant, break-glass and exempt accounts are not of the rota." }
+            (tables::could(self.report, self.people))
+        }
+    }
+
+    fn footer(&self) -> Markup {
+        let others = self.report.logins.not_ours;
+        html! {
+            footer {
+                h2 { "Where this is from" }
+                @if others > 0 { p { (others) " more logins were not guarded, or were root's own; they are not shown." } }
+                p { "The doctor's tests and heartbeats are left out: nobody logged in." }
+                p {
+                    "What is not known: " (self.report.gaps.len()) ", " a href="#not-known" { "above" } ". "
+                    "Read from these files, as they were when this page was made; and the journal, for what could not be written there."
+                }
+                (tables::inputs(self.report, self.people))
+                p.soft { "A file that was appended to since still has the same beginning: head -c BYTES FILE | sha256sum" }
+                p.soft { "Made by oncall-cache " (env!("CARGO_PKG_VERSION")) " at " (moment(self.now)) " UTC. No script, nothing loaded." }
+            }
+        }
+    }
+
+    fn is_folded(&self) -> bool {
+        self.events.iter().any(|event| event.times > 1 && event.tone != Tone::Refused)
+    }
+}

@@ -1,0 +1,427 @@
+//! What happened, in order of time: the model's rows as sentences.
+//!
+//! What is usual is told together where there is much of it: first what follows on itself, then by day, then of the whole
+//! time. What is not usual is told one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy::{Span, Timestamp};
+
+use super::super::contents::Report;
+use super::super::login::{Class, Count, Kind, Login};
+use super::outlived::Outlived;
+use super::people::{People, shown};
+
+/// The most rows.
+pub const MOST: usize = 600;
+
+/// A copy of the rota as old as this is worth a word.
+const OLD: i64 = 3_600;
+
+/// What kind of thing happened, as the page marks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tone {
+    Shift,
+    OnCall,
+    Observed,
+    Exempt,
+    Policy,
+    Refused,
+    Grant,
+    BreakGlass,
+    Late,
+    Outlived,
+    Ended,
+    Revoked,
+}
+
+impl Tone {
+    /// In a class of the style sheet.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Shift => "shift",
+            Self::OnCall => "oncall",
+            Self::Observed => "observed",
+            Self::Exempt => "exempt",
+            Self::Policy => "policy",
+            Self::Refused => "refused",
+            Self::Grant => "grant",
+            Self::BreakGlass => "glass",
+            Self::Late => "late",
+            Self::Outlived => "outlived",
+            Self::Ended => "ended",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// For people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Shift => "on call",
+            Self::OnCall => "in, on call",
+            Self::Observed => "in, not enforced",
+            Self::Exempt => "in, exempt",
+            Self::Policy => "configuration",
+            Self::Refused => "refused",
+            Self::Grant => "in, by a grant",
+            Self::BreakGlass => "in, break-glass",
+            Self::Late => "late change",
+            Self::Outlived => "right ended",
+            Self::Ended => "session ended",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// What somebody should look at.
+    pub const UNUSUAL: [Self; 7] = [
+        Self::BreakGlass,
+        Self::Grant,
+        Self::Late,
+        Self::Outlived,
+        Self::Ended,
+        Self::Revoked,
+        Self::Refused,
+    ];
+
+    /// Is it what happens every day?
+    fn is_usual(self) -> bool {
+        matches!(self, Self::Shift | Self::OnCall | Self::Observed | Self::Exempt | Self::Policy)
+    }
+
+    /// Of a login.
+    pub fn of(class: Class) -> Self {
+        match class {
+            Class::OnCall => Self::OnCall,
+            Class::Grant => Self::Grant,
+            Class::BreakGlass => Self::BreakGlass,
+            Class::Exempt | Class::Automation => Self::Exempt,
+            Class::Observed => Self::Observed,
+        }
+    }
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub at: Timestamp,
+    pub tone: Tone,
+    /// How often it happened, and by which services.
+    pub times: u64,
+    pub services: BTreeSet<String>,
+    pub who: String,
+    /// What they did.
+    pub what: String,
+    /// By what right, or why not.
+    pub ground: String,
+    pub until: Until,
+}
+
+/// When something was over or happened last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// That is not to be said.
+    Unsaid,
+    At(Timestamp),
+    /// A session is open, or was cut off.
+    NoEnd,
+    /// It goes on after the time of the report.
+    After,
+}
+
+impl Until {
+    /// For people who read when it began.
+    pub fn seen_from(self, begun: Timestamp) -> String {
+        match self {
+            Self::Unsaid => String::new(),
+            Self::At(at) => clock(at, begun),
+            Self::NoEnd => "no end recorded".to_string(),
+            Self::After => "end of this report".to_string(),
+        }
+    }
+}
+
+/// All rows, at most [`MOST`], in order, and how many more there are.
+pub fn story(report: &Report, people: &People, outlived: &[Outlived]) -> (Vec<Event>, usize) {
+    let mut events = Telling { report, people }.all(outlived);
+    events.sort_by_key(|event| event.at);
+    let events = told_together(events);
+    let more = events.len().saturating_sub(MOST);
+    (events.into_iter().take(MOST).collect(), more)
+}
+
+struct Telling<'r> {
+    report: &'r Report,
+    people: &'r People,
+}
+
+impl Telling<'_> {
+    fn all(&self, outlived: &[Outlived]) -> Vec<Event> {
+        let Report { could, logins, period, .. } = self.report;
+        let mut events = self.shifts();
+        events.extend(could.policy_changes.iter().map(|at| {
+            event(*at, Tone::Policy, String::new(), "the configuration of this host changed".to_string())
+        }));
+        let seen = logins.logins.iter().filter(|login| login.class != Class::Automation);
+        events.extend(seen.map(|login| self.login(login)));
+        for (counts, tone) in [(&logins.refused, Tone::Refused), (&logins.revoked, Tone::Revoked)] {
+            events.extend(counts.iter().map(|(kind, count)| self.counted(kind, count, tone)));
+        }
+        events.extend(outlived.iter().filter(|it| period.contains(it.since)).map(|it| self.outlived(it)));
+        events.extend(logins.ended.iter().map(|ended| {
+            let by = if ended.by.is_empty() {
+                String::new()
+            } else {
+                format!(", by {}", self.people.name(&ended.by))
+            };
+            let what = format!("session as {} was ended{by}", self.people.label(&ended.account));
+            let cause = match ended.cause.as_str() {
+                "shift" => "the shift was over".to_string(),
+                "grant" => "the grant was over".to_string(),
+                "root" => "by hand".to_string(),
+                cause => shown(cause),
+            };
+            Event { ground: cause, ..event(ended.at, Tone::Ended, self.people.name(&ended.person), what) }
+        }));
+        events
+    }
+
+    fn shifts(&self) -> Vec<Event> {
+        let could = &self.report.could;
+        let late = could.late.iter().map(|late| {
+            let right = &late.right;
+            let (who, schedule) = (self.people.name(&right.person), self.people.label(&right.schedule));
+            let what = format!(
+                "came into {schedule}, level {}, from {} on",
+                right.level,
+                clock(right.from, late.seen)
+            );
+            let ground = "seen on this host less than 15 minutes before it began, or after".to_string();
+            Event { ground, until: Until::At(right.to), ..event(late.seen, Tone::Late, who, what) }
+        });
+        let begun = could.stretches().into_iter().map(|right| {
+            let who = self.people.name(&right.person);
+            let what = format!("on call: {}, level {}", self.people.label(&right.schedule), right.level);
+            let ends = right.to < self.report.period.until;
+            let until = if ends { Until::At(right.to) } else { Until::After };
+            Event { until, ..event(right.from, Tone::Shift, who, what) }
+        });
+        late.chain(begun).collect()
+    }
+
+    fn login(&self, login: &Login) -> Event {
+        let account = self.people.label(&login.account);
+        let place = match self.people.words(&login.remote_host) {
+            Some(place) => format!(" from {place}"),
+            None => String::new(),
+        };
+        let what = match login.account.as_str() {
+            "root" => format!("became root by {}{place}", shown(&login.service)),
+            own if own == login.person && login.opened.is_none() => {
+                format!("passed {}{place}", shown(&login.service))
+            }
+            _ => format!("entered {account} by {}{place}", shown(&login.service)),
+        };
+        let until = match (login.opened, login.closed) {
+            (_, Some(closed)) => Until::At(closed),
+            (Some(_), None) => Until::NoEnd,
+            (None, None) => Until::Unsaid,
+        };
+        let services = BTreeSet::from([shown(&login.service)]);
+        let (tone, who) = (Tone::of(login.class), self.people.name(&login.person));
+        Event { services, until, ground: self.ground(login), ..event(login.decided, tone, who, what) }
+    }
+
+    /// By what right somebody was let in.
+    fn ground(&self, login: &Login) -> String {
+        let why = self.people.words(&login.why);
+        let mut parts = Vec::new();
+        match login.class {
+            Class::Grant => parts.push(format!("signed by {}", self.people.names(&login.approvers))),
+            Class::BreakGlass => parts.push("let themselves in".to_string()),
+            Class::Exempt => parts.push("an exempt account or console".to_string()),
+            Class::Observed => parts.push(format!("would have been refused: {}", reason(&login.reason))),
+            Class::OnCall | Class::Automation => {}
+        }
+        let named = [("", &login.schedule), ("rule ", &login.rule)];
+        parts.extend(
+            named
+                .into_iter()
+                .filter(|(_, text)| !text.is_empty())
+                .map(|(word, text)| format!("{word}{}", self.people.label(text))),
+        );
+        parts.extend(login.late.map(|seen| format!("shift first seen {}", clock(seen, login.decided))));
+        parts.extend(login.incident_told().map(|told| self.people.label(&told)));
+        match (login.claim.as_str(), why, login.why.is_empty()) {
+            (_, Some(why), _) => parts.push(format!("because: {why}")),
+            (_, None, false) => parts.push("a reason, left out here".to_string()),
+            ("unclaimed", ..) => parts.push("could not be asked why".to_string()),
+            _ => {}
+        }
+        parts.extend(
+            login
+                .age_seconds
+                .filter(|age| *age >= OLD)
+                .map(|age| format!("rota read {} before", length(age))),
+        );
+        parts.join("; ")
+    }
+
+    fn counted(&self, kind: &Kind, count: &Count, tone: Tone) -> Event {
+        let (who, account) = (self.people.name(&kind.who), self.people.label(&kind.account));
+        let service = shown(&kind.service);
+        // Under sudo and its like the account is the caller's own when that is decided.
+        let what = match tone {
+            Tone::Refused if kind.account == kind.who => format!("was refused by {service}"),
+            Tone::Refused => format!("was refused {account} by {service}"),
+            _ => format!("is revoked, and tried {account} by {service}"),
+        };
+        let until = if count.count > 1 { Until::At(count.last) } else { Until::Unsaid };
+        let services = BTreeSet::from([service]);
+        let ground = if tone == Tone::Revoked { String::new() } else { reason(&kind.reason) };
+        Event { times: count.count, services, until, ground, ..event(count.first, tone, who, what) }
+    }
+
+    fn outlived(&self, outlived: &Outlived) -> Event {
+        let Outlived { login, since } = outlived;
+        let what =
+            format!("no longer had the right; session as {} stayed open", self.people.label(&login.account));
+        let ground = format!("{} session of {}", shown(&login.service), clock(login.decided, *since));
+        let until = login.closed.map_or(Until::NoEnd, Until::At);
+        Event { until, ground, ..event(*since, Tone::Outlived, self.people.name(&login.person), what) }
+    }
+}
+
+fn event(at: Timestamp, tone: Tone, who: String, what: String) -> Event {
+    let (ground, services) = (String::new(), BTreeSet::new());
+    Event { at, tone, times: 1, services, who, what, ground, until: Until::Unsaid }
+}
+
+/// What is usual, told together as far as it has to be.
+fn told_together(events: Vec<Event>) -> Vec<Event> {
+    let mut told: Vec<Event> = Vec::new();
+    for event in events {
+        match told.last_mut() {
+            Some(last) if last.tone.is_usual() && event.tone != Tone::Shift && is_alike(last, &event) => {
+                last.times += event.times;
+                last.until = event.until;
+            }
+            _ => told.push(event),
+        }
+    }
+    for day in [24, i64::MAX / 3_600] {
+        if told.len() > MOST {
+            told = by_length(told, Span::hours(day));
+        }
+    }
+    told
+}
+
+fn is_alike(one: &Event, other: &Event) -> bool {
+    (one.tone, &one.who, &one.what, &one.ground) == (other.tone, &other.who, &other.what, &other.ground)
+}
+
+/// What is usual of one person in each `length` of time, as one.
+fn by_length(events: Vec<Event>, length: Span) -> Vec<Event> {
+    let mut alike: BTreeMap<(i64, Tone, String), Event> = BTreeMap::new();
+    let mut told = Vec::new();
+    for event in events {
+        if !event.tone.is_usual() {
+            told.push(event);
+            continue;
+        }
+        let key = (event.at.unix().div_euclid(length.as_seconds()), event.tone, event.who.clone());
+        if let Some(sum) = alike.get_mut(&key) {
+            sum.times += event.times;
+            sum.services.extend(event.services);
+            let services: Vec<&str> = sum.services.iter().map(String::as_str).collect();
+            sum.what = together(sum.tone, &services.join(", "));
+            sum.ground = String::new();
+            sum.until = Until::At(event.at);
+        } else {
+            alike.insert(key, event);
+        }
+    }
+    told.extend(alike.into_values());
+    told.sort_by_key(|event| event.at);
+    told
+}
+
+fn together(tone: Tone, services: &str) -> String {
+    match tone {
+        Tone::Shift => "on call, in several shifts".to_string(),
+        Tone::Policy => "the configuration of this host changed".to_string(),
+        _ => format!("came in by {services}"),
+    }
+}
+
+/// A reason that is met often, for people; others as they are written.
+pub fn reason(token: &str) -> String {
+    match token {
+        "not-oncall" => "not on call".to_string(),
+        "not-eligible" => "not eligible".to_string(),
+        "claim-needed" => "had not said why".to_string(),
+        "revoked" => "revoked".to_string(),
+        token => shown(token),
+    }
+}
+
+/// `2026-11-28 22:59:07`, UTC.
+pub fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    if at.has_date() { text.replace('T', " ").replace('Z', "") } else { text }
+}
+
+/// The time of day alone where that is the day of `beside`.
+pub fn clock(at: Timestamp, beside: Timestamp) -> String {
+    let (text, other) = (moment(at), moment(beside));
+    match (text.split_once(' '), other.split_once(' ')) {
+        (Some((day, clock)), Some((other, _))) if day == other => clock.to_string(),
+        _ => text,
+    }
+}
+
+/// A length of time in two words.
+pub fn length(seconds: i64) -> String {
+    match seconds {
+        ..=59 => format!("{seconds} s"),
+        60..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usual(at: i64, who: &str) -> Event {
+        event(Timestamp::from_unix(at), Tone::OnCall, who.to_string(), "became root by sudo".to_string())
+    }
+
+    #[test]
+    fn what_is_usual_is_told_together_and_what_is_not_one_by_one() {
+        let refused = |at| Event { tone: Tone::Refused, ..usual(at, "bob") };
+        let few = told_together(vec![usual(1, "alice"), usual(2, "alice"), refused(3), usual(4, "alice")]);
+        assert_eq!(
+            few.iter().map(|event| (event.at.unix(), event.times)).collect::<Vec<_>>(),
+            [(1, 2), (3, 1), (4, 1)]
+        );
+        let people = ["alice", "carol"].into_iter().cycle();
+        let mut many: Vec<Event> = (0..20_000).zip(people).map(|(at, who)| usual(at * 1_000, who)).collect();
+        many.extend((0..9).map(|at| refused(at * 1_000_000)));
+        many.sort_by_key(|event| event.at);
+        let told = told_together(many);
+        assert!(told.len() <= MOST, "{}", told.len());
+        assert_eq!(told.iter().filter(|event| event.tone == Tone::Refused).count(), 9);
+        assert_eq!(told.iter().map(|event| event.times).sum::<u64>(), 20_009);
+    }
+
+    #[test]
+    fn a_moment_names_its_day_unless_it_is_the_same() {
+        let at = Timestamp::parse("2026-11-28T22:59:07Z").unwrap();
+        assert_eq!(moment(at), "2026-11-28 22:59:07");
+        assert_eq!(clock(at, at.plus(Span::minutes(1))), "22:59:07");
+        assert_eq!(clock(at, at.plus(Span::hours(2))), "2026-11-28 22:59:07");
+        assert_eq!([90, 3_700, 90_000, 200_000].map(length), ["1 min", "61 min", "25 h", "2 days"]);
+    }
+}

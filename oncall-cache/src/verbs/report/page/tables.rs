@@ -1,0 +1,172 @@
+//! The tables of the page: counts, rights, programs, inputs; each with its rows bounded, and how many more there are.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use policy::Timestamp;
+
+use super::super::contents::Report;
+use super::super::login::{Class, Count, Kind};
+use super::people::{People, shown};
+use super::story::{Event, moment, reason};
+
+/// The most rows of one table.
+const MOST: usize = 200;
+
+/// What is read behind a table whose rows are not all of it.
+fn more(count: usize) -> Markup {
+    let more = count.saturating_sub(MOST);
+    html! { @if more > 0 { p.more { "and " (more) " more rows; oncall-cache report --json has all of them" } } }
+}
+
+fn head(names: &[&str]) -> Markup {
+    html! { thead { tr { @for name in names { th scope="col" { (name) } } } } }
+}
+
+/// What happened, in order; `more` rows are left out.
+pub fn story(events: &[Event], more: usize) -> Markup {
+    let day = |event: &Event| moment(event.at).split(' ').next().unwrap_or_default().to_string();
+    let clock = |event: &Event| moment(event.at).split(' ').nth(1).unwrap_or_default().to_string();
+    let mut last = String::new();
+    let mut begins = |event: &Event| {
+        let today = day(event);
+        (std::mem::replace(&mut last, today.clone()) != today).then_some(today)
+    };
+    html! {
+        @if events.is_empty() { p { "Nothing is known to have happened." } }
+        @else {
+            table {
+                (head(&["Time (UTC)", "What", "Who", "Did what", "By what right, or why not", "Until, or last"]))
+                tbody {
+                    @for event in events {
+                        @if let Some(day) = begins(event) { tr.day { td colspan="6" { (day) } } }
+                        tr {
+                            td.time { (clock(event)) }
+                            td { span class=(format!("tag {}", event.tone.word())) { (event.tone.label()) } }
+                            td.who { b { (event.who) } }
+                            td { (event.what) @if event.times > 1 { ", " (event.times) " times" } }
+                            td { (event.ground) }
+                            td.time data-label="until, or last" { (event.until.seen_from(event.at)) }
+                        }
+                    }
+                }
+            }
+        }
+        @if more > 0 {
+            p.more { "and " (more) " more rows; ask for a shorter time, or oncall-cache report --json, which has all of them" }
+        }
+    }
+}
+
+/// What is counted together, the most first.
+pub fn counted(report: &Report, people: &People, counts: &BTreeMap<Kind, Count>) -> Markup {
+    let is_stranger = |kind: &Kind| report.names.is_whole && !kind.is_person;
+    let mut rows: Vec<_> = counts.iter().collect();
+    rows.sort_by_key(|(_, count)| std::cmp::Reverse(count.count));
+    html! {
+        table {
+            (head(&["Who", "Account", "Service", "Why", "Times", "First", "Last"]))
+            tbody {
+                @for (kind, count) in rows.iter().take(MOST) {
+                    tr {
+                        td.who { b { (people.name(&kind.who)) } @if is_stranger(kind) { " (not in the directory)" } }
+                        td data-label="account" { (people.label(&kind.account)) }
+                        td data-label="service" { (shown(&kind.service)) }
+                        td data-label="why" { (reason(&kind.reason)) }
+                        td.number data-label="times" { (count.count) }
+                        td.time data-label="first" { (moment(count.first)) }
+                        td.time data-label="last" { (moment(count.last)) }
+                    }
+                }
+            }
+        }
+        (more(rows.len()))
+    }
+}
+
+/// Who could become root.
+pub fn could(report: &Report, people: &People) -> Markup {
+    let rights = report.could.stretches();
+    html! {
+        @if rights.is_empty() { p { "Nobody, as far as this host knew." } }
+        @else {
+            table {
+                (head(&["Who", "From", "To", "Schedule", "Level"]))
+                tbody {
+                    @for right in rights.iter().take(MOST) {
+                        tr {
+                            td.who { b { (people.name(&right.person)) } }
+                            td.time data-label="from" { (moment(right.from)) }
+                            td.time data-label="to" { (moment(right.to)) }
+                            td data-label="schedule" { (people.label(&right.schedule)) }
+                            td.number data-label="level" { (right.level) }
+                        }
+                    }
+                }
+            }
+        }
+        (more(rights.len()))
+    }
+}
+
+/// What programs did, counted together.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Program<'r> {
+    name: &'r str,
+    owner: &'r str,
+    account: &'r str,
+    service: &'r str,
+}
+
+/// Listed programs, each in one row for an account and a service.
+pub fn programs(report: &Report, people: &People) -> Markup {
+    let mut programs: BTreeMap<Program, (u64, Timestamp, Timestamp)> = BTreeMap::new();
+    for login in report.logins.logins.iter().filter(|login| login.class == Class::Automation) {
+        let name = if login.person.is_empty() { &login.fingerprint } else { &login.person };
+        let program = Program { name, owner: &login.owner, account: &login.account, service: &login.service };
+        let (count, _, last) = programs.entry(program).or_insert((0, login.decided, login.decided));
+        *count += 1;
+        *last = login.decided;
+    }
+    let name = |program: &Program| match program.name {
+        key if key.starts_with("SHA256:") && people.are_numbered() => "a key".to_string(),
+        name => people.label(name),
+    };
+    html! {
+        table {
+            (head(&["Program", "Who answers for it", "Account", "Service", "Times", "First", "Last"]))
+            tbody {
+                @for (program, (count, first, last)) in programs.iter().take(MOST) {
+                    tr {
+                        td.who { b { (name(program)) } }
+                        td data-label="answers for it" { (people.words(program.owner).unwrap_or_default()) }
+                        td data-label="account" { (people.label(program.account)) }
+                        td data-label="service" { (shown(program.service)) }
+                        td.number data-label="times" { (count) }
+                        td.time data-label="first" { (moment(*first)) }
+                        td.time data-label="last" { (moment(*last)) }
+                    }
+                }
+            }
+        }
+        (more(programs.len()))
+    }
+}
+
+/// What was read, so that somebody else can see that theirs is the same.
+pub fn inputs(report: &Report, people: &People) -> Markup {
+    html! {
+        table {
+            (head(&["File", "Bytes read", "SHA-256 of them"]))
+            tbody {
+                @for input in report.inputs() {
+                    tr {
+                        td { code { (people.label(&input.path.display().to_string())) } }
+                        td.number data-label="bytes" { (input.bytes) }
+                        td { code { (input.sha256) } }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! `report --html`: a record becomes a page that a browser shows without a script, and in which nothing that anybody wrote is
+//! more than a text.
+
+use harness::grants::{GLASS, Grants, Text, said, sudo};
+use harness::records::{AUDIT, admitted, alone, records, word};
+use harness::suite::Suite;
+use harness::{text, wait_until};
+use serde_json::Value;
+
+/// Where the page is.
+const PAGE: &str = "/root/night.html";
+
+/// The example night of README: 28 November, seen from the morning after.
+const NIGHT: &str = "--since 2026-11-28T18:00:00Z --until 2026-11-29T08:00:00Z";
+
+/// `oncall-cache report --html PAGE`, its exit status and the page.
+fn page(suite: &Suite, words: &str) -> (Option<i32>, String) {
+    let output = suite.host.sh(&format!("oncall-cache report --html {PAGE} {words}"));
+    assert!(output.stderr.is_empty(), "{}", text(&output));
+    (output.status.code(), suite.host.read(PAGE))
+}
+
+/// A host whose record is that of the example night.
+fn night() -> Suite {
+    let suite = Suite::start();
+    suite.sync_keys();
+    suite.host.must(&format!(
+        "sed -i 's/testhost/db1/' /etc/authkeys/config.toml && cd /run/suite/source/tests/fixtures/night && mkdir -p /var/log/authkeys && \
+         cp decisions.jsonl {AUDIT} && cp history.jsonl /var/lib/oncall-cache/history.jsonl && chown root: /var/log/authkeys {AUDIT} && \
+         chmod 640 {AUDIT} && chown oncall-cache: /var/lib/oncall-cache/history.jsonl"
+    ));
+    suite
+}
+
+/// Each of these is somewhere in `page`, in this order.
+fn in_order(page: &str, parts: &[&str]) {
+    let mut rest = page;
+    for part in parts {
+        let Some((_, behind)) = rest.split_once(part) else {
+            panic!("{part}: not behind the one before: {page}")
+        };
+        rest = behind;
+    }
+}
+
+#[test]
+fn the_night_of_an_incident_can_be_read_from_top_to_bottom() {
+    let suite = night();
+    let (code, page) = page(&suite, NIGHT);
+    assert_eq!(code, Some(1), "a record is missing");
+    in_order(
+        &page,
+        &[
+            "Who was root on db1",
+            "What is not known",
+            "1 record is missing between number 484 (2026-11-29T04:45:00Z) and number 486",
+            "Look at these first",
+            "signed by bob and carol",
+            "2026-11-29 01:42:19",
+            "carol",
+            "became root by sudo",
+            "INC-4711: rota and directory out of reach",
+            "came into pd/primary",
+            "no longer had the right",
+            "Who could be root, and who was",
+            "pd/backup",
+            "pd/primary",
+            "without a shift",
+            "all listed programs",
+            "What happened, in order",
+            "became root by sudo, 4 times",
+            "no end recorded",
+            "Programs",
+            "storage team",
+            "Where this is from",
+            "/var/lib/oncall-cache/history.jsonl",
+            AUDIT,
+        ],
+    );
+    // Robots are one row, and whom the doctor tries is none.
+    assert!(page.matches("storage team").count() == 1 && !page.contains("canary"), "{page}");
+    // It is of the same model as the table: whoever is in that is here.
+    let told = suite.host.sh(&format!("oncall-cache report --json {NIGHT}"));
+    let told: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    for login in told["logins"].as_array().expect("a list") {
+        assert!(page.contains(word(login, "person")), "{login}");
+    }
+    for gap in told["gaps"].as_array().expect("a list") {
+        assert!(page.contains(gap.as_str().expect("a text")), "{gap}");
+    }
+    // The digests are those of the files.
+    for file in [AUDIT, "/var/lib/oncall-cache/history.jsonl"] {
+        let sum = suite.host.must(&format!("sha256sum <{file}"));
+        assert!(page.contains(sum.split(' ').next().expect("a digest")), "{file}: {page}");
+    }
+}
+
+#[test]
+fn with_pseudonyms_no_name_and_no_word_of_anybodys_own_is_in_the_page() {
+    let suite = night();
+    let (_, page) = page(&suite, &format!("{NIGHT} --pseudonyms"));
+    let small = page.to_lowercase();
+    let own =
+        ["alice", "bob", "carol", "dave", "erin", "inc-4711", "storage", "10.0.4.", "198.51.100.", "sha256:"];
+    assert_eq!(own.into_iter().filter(|word| small.contains(word)).collect::<Vec<_>>(), [""; 0], "{page}");
+    for words in
+        ["signed by person ", "a reason, left out here", "person 1", "is revoked, and tried root by sshd"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    // The same person has the same number, and another one another.
+    let again = self::page(&suite, &format!("{NIGHT} --pseudonyms")).1;
+    let body = |page: &str| page.split("Made by").next().unwrap_or_default().to_string();
+    assert_eq!(body(&page), body(&again));
+}
+
+#[test]
+fn what_others_wrote_is_text_and_a_real_record_is_told() {
+    let host = Grants::start_with(GLASS);
+    let suite = &host.suite;
+    admitted(&suite.run_as("alice", "sudo -n id -u"));
+    assert!(!sudo(suite, "bob").status.success());
+    let grant = Text::new(&suite.public_key("bob"));
+    said(&host.bring(&grant.sign(suite, &["alice", "carol"])), 0, "accepted");
+    admitted(&sudo(suite, "bob"));
+    // PAM_RHOST is whatever the program says: markup, quotes, and letters that turn the line round.
+    let hostile = "<script>x</script>\"'><img src=//evil.example/>\u{202e}gnp\u{2066}\u{7}";
+    suite.host.write("/run/rhost", hostile, 0o644);
+    alone(suite, "sshd");
+    let key = suite.public_key("alice");
+    let key: Vec<&str> = key.split(' ').take(2).collect();
+    suite.host.must(&format!(
+        "pamtester -I rhost=\"$(cat /run/rhost)\" -E 'SSH_AUTH_INFO_0=publickey {}\n' sshd root open_session",
+        key.join(" ")
+    ));
+    wait_until("it is recorded", || {
+        records(suite).iter().any(|record| word(record, "rhost").contains("evil.example"))
+    });
+
+    let (code, told) = page(suite, "--since 1h");
+    assert_eq!(code, suite.host.sh("oncall-cache report --since 1h").status.code());
+    let small = told.to_lowercase();
+    for markup in ["<script", "<img", " style=", "\u{202e}", "\u{2066}", "\u{7}"] {
+        assert!(!small.contains(markup), "{markup}: {told}");
+    }
+    for words in
+        ["&lt;script&gt;x&lt;/script&gt;", "evil.example", "signed by alice and carol", "was refused by sudo"]
+    {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let policy = "content=\"default-src 'none'; style-src 'sha256-";
+    assert!(told.contains(policy) && !told.contains("unsafe"), "{told}");
+    assert_eq!(suite.host.must(&format!("stat -c '%a %U' {PAGE}")), "600 root\n");
+    is_readable(suite);
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_old_page_as_it_was() {
+    let suite = night();
+    suite.host.must(&format!("echo old >{PAGE} && ln -s {PAGE} /home/dave/link && chown -h dave: /home/dave/link && mkdir /run/small && mount -t tmpfs -o size=16k none /run/small && cp {PAGE} /run/small/night.html"));
+    let fails = |words: &str, code: i32| {
+        let output = suite.host.sh(&format!("oncall-cache report {NIGHT} {words}"));
+        assert_eq!(output.status.code(), Some(code), "{words}: {}", text(&output));
+        text(&output)
+    };
+    assert!(fails("--html /home/dave/link", 2).contains("it is there, and no file"));
+    assert!(fails("--html /run/small/night.html", 2).contains("No space left"));
+    assert!(fails("--html /nowhere/night.html", 2).contains("/nowhere"));
+    fails(&format!("--html {PAGE} --json"), 64);
+    fails("--pseudonyms", 64);
+    assert!(!suite.run_as("dave", "oncall-cache report --html /tmp/page.html").status.success());
+    assert_eq!(
+        suite.host.must(&format!(
+            "cat {PAGE} /run/small/night.html; ls -A /run/small; ls /tmp/page.html 2>&1 | grep -c 'No such'"
+        )),
+        "old\nold\nnight.html\n1\n"
+    );
+    // Over a page that others could read comes one that they cannot.
+    assert_eq!(page(&suite, NIGHT).0, Some(1));
+    assert_eq!(suite.host.must(&format!("stat -c %a {PAGE}; ls -A /root | grep -c night.html")), "600\n1\n");
+}
+
+/// Chromium shows the page at both widths, in light and dark, and prints it.
+fn is_readable(suite: &Suite) {
+    let output = suite.host.sh(&format!("python3 /run/suite/source/tests/harness/chromium.py {PAGE}"));
+    let seen: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)));
+    let views = seen["views"].as_array().expect("a list");
+    assert_eq!(views.len(), 4);
+    let mut papers = Vec::new();
+    for view in views {
+        let number = |name: &str| view[name].as_f64().unwrap_or_else(|| panic!("{name}: {view:#}"));
+        assert_eq!(view["said"], serde_json::json!([]), "the console");
+        assert_eq!(
+            view["asked"],
+            serde_json::json!([format!("file://{PAGE}")]),
+            "nothing but itself is loaded"
+        );
+        assert_eq!(number("scripts"), 0.0);
+        assert!(number("page") <= number("at") && number("widest") <= number("at"), "too wide: {view:#}");
+        assert!(
+            number("smallest") >= 12.0 && number("contrast") >= 4.5 && number("letters") > 500.0,
+            "{view:#}"
+        );
+        papers.push(word(view, "paper"));
+    }
+    assert!(papers[0] != papers[1] && papers[0] == papers[2] && papers[1] == papers[3], "{papers:?}");
+    let pdf = &seen["pdf"];
+    assert!(
+        pdf["begins"] == "%PDF-" && pdf["bytes"].as_i64() > Some(10_000) && pdf["pages"].as_i64() > Some(0),
+        "{pdf}"
+    );
+    // What it started has ended with it.
+    wait_until("Chromium has ended", || suite.host.sh("pgrep -x chromium").status.code() == Some(1));
+}
+
+#[test]
+fn a_browser_shows_the_page_small_and_wide_light_and_dark_and_prints_it() {
+    let suite = night();
+    for words in ["", "--pseudonyms"] {
+        page(&suite, &format!("{NIGHT} {words}"));
+        is_readable(&suite);
+    }
+}
+
+#[test]
+fn a_year_of_logins_is_a_page_that_a_browser_opens() {
+    let suite = night();
+    let first = 1_764_374_400;
+    let mut lines = String::new();
+    for number in 0..20_000_i64 {
+        let at = harness::suite::instant(first + number * 1_500);
+        let (person, reason, verdict) = match number % 50 {
+            0 => ("dave", "not-oncall", "refuse"),
+            _ if number % 2 == 0 => ("alice", "oncall", "allow"),
+            _ => ("bob", "oncall", "allow"),
+        };
+        let effect = if verdict == "allow" { "pass" } else { "refuse" };
+        let whose = format!("\"person\":\"{person}\",\"account\":\"root\",\"service\":\"sshd\"");
+        let record = |seq: i64, phase: &str, more: &str| {
+            format!(
+                "{{\"version\":1,\"seq\":{seq},\"time\":\"{at}\",\"host\":\"db1\",\"id\":\"{number:016x}\",\"phase\":\"{phase}\",{whose}{more}}}\n"
+            )
+        };
+        let decided = format!(
+            ",\"verdict\":\"{verdict}\",\"reason\":\"{reason}\",\"effect\":\"{effect}\",\"mode\":\"enforce\",\"guard\":\"uid-0\",\
+             \"rule\":\"everywhere\",\"schedule\":\"rota/primary\""
+        );
+        lines += &record(number * 2 + 1, "session", &decided);
+        lines += &record(number * 2 + 2, "close", "");
+    }
+    suite.host.write(AUDIT, lines, 0o640);
+    let command = format!(
+        "/usr/bin/time -f %M -o /run/rss oncall-cache report --html {PAGE} --since 2025-11-28T00:00:00Z --until 2026-11-29T00:00:00Z"
+    );
+    let output = suite.host.sh(&command);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let peak: u64 = suite
+        .host
+        .read("/run/rss")
+        .trim()
+        .lines()
+        .last()
+        .and_then(|line| line.parse().ok())
+        .expect("a number");
+    let page = suite.host.read(PAGE);
+    println!("{} bytes, {peak} KiB", page.len());
+    assert!(page.len() < 3_000_000 && peak < 128 * 1_024, "{} bytes, {peak} KiB", page.len());
+    assert!(page.contains("What is usual is told together"), "what is left out is said");
+    is_readable(&suite);
+}
