@@ -177,6 +177,7 @@ fn a108_a_certificate_that_names_nobody_two_people_or_an_account_is_nobodys() {
     // Of two people only one may become root.
     site.certify("ca", "-n alice,dave -V +1h");
     admitted(&site.enters("root"), "0");
+    let _ = site.0.decisions();
     // Where sshd takes them all the same, by a file of its own, PAM sees what they are.
     site.0.host.must(
         "mkdir -pm 700 /root/.ssh && { printf 'cert-authority '; cat /root/keys/ca.pub; } >/root/.ssh/authorized_keys",

@@ -263,7 +263,7 @@ fn a108_what_keeps_certificates_from_counting_or_lets_others_count_is_named() {
         case(
             authority!(listed asked "mv /etc/ssh/sshd_config.d/05-certificates.conf /etc/ssh/sshd_config.d/20-certificates.conf"),
             "warning sshd-certificates",
-            "/etc/ssh/sshd_config.d/20-certificates.conf#TrustedUserCAKeys",
+            "/etc/ssh/sshd_config",
             Fix,
         ),
         case(
