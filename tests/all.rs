@@ -60,6 +60,7 @@ mod providers;
 mod publications;
 mod recipes;
 mod refresh;
+mod rego;
 mod replica;
 mod report;
 mod report_page;

@@ -206,6 +206,9 @@ lets people in, or you are not root")]
     /// For oncall-cache-end.timer: look at open sessions whose right has ended
     #[command(hide = true)]
     End,
+    /// For sync: ask files of [[policy.rego]], within limits
+    #[command(hide = true)]
+    AskRego,
     /// For authkeys-doctor.timer: look as doctor does, and tell what two looks agree on
     #[command(hide = true)]
     Watch {

@@ -13,6 +13,7 @@ mod import;
 mod lines;
 mod mappings;
 mod names;
+mod narrow;
 mod pull;
 mod switching;
 mod sync;
@@ -74,6 +75,7 @@ fn answer(arguments: &Arguments) -> Said {
         }
         Verb::Heartbeat => verbs::heartbeat::run(config, now()),
         Verb::End => verbs::end::run(config, now()),
+        Verb::AskRego => verbs::ask_rego::run(),
         Verb::Explain => verbs::explain::run(config, now()),
         Verb::Policy { verb } => verbs::policy::run(config, verb, live, now()),
         Verb::Revoke { user, reason } => verbs::revoke::run(config, user, reason, live, now()),

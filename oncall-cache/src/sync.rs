@@ -23,13 +23,14 @@ mod upcoming;
 use std::collections::BTreeSet;
 
 use host::{Config, clock};
-use policy::{Principal, Proven, Roster, Span, Timestamp, Window};
+use policy::{LeftOut, Principal, Proven, Roster, Span, Timestamp, Window};
 use sources::fetch::{self, Told};
 use sources::identity::People;
 use status::SyncStatus;
 use store::keys::{Contact, KeyCopy};
 use store::roster::{self, Mapping};
 
+use crate::narrow::Files;
 use crate::said::Live;
 use changes::Changes;
 pub use error::SyncError;
@@ -138,6 +139,8 @@ fn gather_and_publish(
     now: Timestamp,
     live: Live<'_>,
 ) -> Result<Summary, SyncError> {
+    // Before a source is asked: what is not understood publishes nothing.
+    let files = Files::read(&config.rego, &config.rules.host).map_err(SyncError::Rego)?;
     let previous = Previous::read(&config.paths.roster, now);
     let keys = keys_in(copy);
     let index = People::new(people, &keys);
@@ -158,16 +161,17 @@ fn gather_and_publish(
     }
     if builder.outcomes.iter().all(|outcome| outcome.state != State::Read) {
         builder.notes.iter().for_each(|note| (live.note)(format_args!("{note}")));
-        let republished = republish(config, options, &previous, people, now, live)?;
+        let republished = republish(config, options, (&previous, &files), people, now, live)?;
         return Err(SyncError::NothingRead(builder.outcomes, republished));
     }
-    let mut summary = builder.finish(people);
+    let mut summary = builder.finish(people, &files).map_err(SyncError::Rego)?;
     summary.incidents_problem = heard.public_problem();
     summary.roster.incidents = heard.known;
     if !options.dry_run {
         let is_anew = summary.outcomes.iter().all(|outcome| outcome.state == State::Read);
         let time = Time::of(&told, is_anew);
-        publish(config, &summary.roster, &summary.mappings, &summary.changes, time, now, live)?;
+        let published = Published::of(&summary);
+        publish(config, published, time, now, live)?;
     }
     Ok(summary)
 }
@@ -179,19 +183,28 @@ fn publish_incidents(config: &Config, heard: &HeardIncidents, live: Live<'_>) {
     }
 }
 
-/// Publishes the roster that stands again, with who may become root by now; whether there was a difference.
+/// Publishes the roster that stands again, with who may become root by now and what files leave of it; whether there was a
+/// difference.
 fn republish(
     config: &Config,
     options: &SyncOptions,
-    previous: &Previous,
+    (previous, files): (&Previous, &Files),
     people: &[Contact],
     now: Timestamp,
     live: Live<'_>,
 ) -> Result<bool, SyncError> {
-    let Some(roster) = previous.with_eligibility(people, now) else { return Ok(false) };
+    let Some(mut roster) = previous.again(people, now) else { return Ok(false) };
+    let narrowed = files.narrow(&roster, &config.rules.host).map_err(SyncError::Rego)?;
+    roster.shifts = narrowed.shifts;
+    narrowed.problem.iter().for_each(|problem| (live.note)(format_args!("{problem}")));
+    if !previous.differs(&roster, &narrowed.left) {
+        return Ok(false);
+    }
     if !options.dry_run {
         let changes = Changes::between(previous.roster(), &roster, now);
-        publish(config, &roster, previous.mappings(), &changes, Time::AsBefore, now, live)?;
+        let mappings = previous.mappings();
+        let published = Published { roster: &roster, mappings, left: &narrowed.left, changes: &changes };
+        publish(config, published, Time::AsBefore, now, live)?;
     }
     Ok(true)
 }
@@ -228,12 +241,25 @@ impl Time {
     }
 }
 
+/// What is published.
+struct Published<'a> {
+    roster: &'a Roster,
+    mappings: &'a BTreeSet<Mapping>,
+    left: &'a [LeftOut],
+    changes: &'a Changes,
+}
+
+impl<'a> Published<'a> {
+    fn of(summary: &'a Summary) -> Self {
+        let Summary { roster, mappings, left, changes, .. } = summary;
+        Self { roster, mappings, left, changes }
+    }
+}
+
 /// The history first: a change that is written down twice is better than one that never was.
 fn publish(
     config: &Config,
-    roster: &Roster,
-    mappings: &BTreeSet<Mapping>,
-    changes: &Changes,
+    Published { roster, mappings, left, changes }: Published<'_>,
     time: Time,
     now: Timestamp,
     live: Live<'_>,
@@ -242,7 +268,7 @@ fn publish(
         (live.note)(format_args!("the history of who could become root has a gap: {problem}"));
     }
     let path = &config.paths.roster;
-    roster::publish(path, roster, mappings).map_err(SyncError::Store)?;
+    roster::publish_narrowed(path, roster, mappings, left).map_err(SyncError::Store)?;
     let proven = match time {
         Time::Seen(told) => {
             let before = clock::proven(path).filter(|_| told.is_none());

@@ -45,10 +45,19 @@ fn typed() -> Vec<(String, String)> {
     typed
 }
 
+#[test]
+fn the_page_shows_the_example() {
+    let example = fs::read_to_string(examples().join("oncall.rego")).expect("the example");
+    let rules = example.lines().skip_while(|line| line.starts_with('#'));
+    let shown: String =
+        rules.map(|line| if line.is_empty() { "\n".into() } else { format!("    {line}\n") }).collect();
+    assert!(PAGE.contains(&shown), "{shown}");
+}
+
 /// A directory with the example's files.
 fn checkout() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
-    for name in ["config.toml", "hosts.toml", "rota.toml", "expect.toml"] {
+    for name in ["config.toml", "hosts.toml", "rota.toml", "expect.toml", "oncall.rego"] {
         fs::copy(examples().join(name), directory.path().join(name)).expect("an example");
     }
     directory

@@ -9,7 +9,7 @@ use ::store::lookups::Known;
 use ::store::roster;
 use fleet::Digest;
 use fleet::people::FleetPerson;
-use policy::{Principal, Proven, Roster, Span, Timestamp};
+use policy::{Principal, Proven, Roster, Span, Timestamp, restore};
 use serde::{Deserialize, Serialize};
 
 /// The oldest copy of the directory that is read at all: a year.
@@ -78,7 +78,11 @@ impl Own {
         problems.extend(unseen.iter().map(|why| format!("who is on call is not published: {why}")));
         if !config.oncall.sources.is_empty() && unseen.is_none() {
             match roster::read(&config.paths.roster, now) {
-                Ok(read) => roster = Some(read),
+                // Each host asks files of its own: what this one leaves out may count there.
+                Ok(read) => {
+                    let left = roster::left_out(&config.paths.roster, &read);
+                    roster = Some(Roster { shifts: restore(&read, &left), ..read });
+                }
                 Err(problem) => problems.push(format!("who is on call is not read: {problem}")),
             }
             proven.extend(clock::proven(&config.paths.roster));

@@ -16,6 +16,7 @@ mod lookup;
 mod machine;
 mod nss;
 mod plan;
+mod rego;
 mod report;
 mod samples;
 mod sync;
@@ -27,14 +28,14 @@ use std::path::PathBuf;
 use machine::Machine;
 
 const USAGE: &str =
-    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [lookup] [live] [decision] [nss] [login] [sync] [calendar] [fleet] [store] [growth] [grants] [domain] [policy] [report]']
+    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [lookup] [live] [decision] [nss] [login] [sync] [calendar] [fleet] [store] [growth] [grants] [domain] [policy] [rego] [report]']
 
 --rounds N   rounds of lookups (200)
 --logins N   logins per server (40)
 --large      sync 100,000 people as well
 --pullers N  hosts that pull from a fleet's store (2000); 20,000 take two minutes more and both cores
 --go FILE    a build of github.com/threatstack/authkeys, to measure live lookups beside
-A word measures that part alone; growth, grants, policy, report and domain (20,000 people in Samba) are measured only when they are named; store is the part of fleet with many hosts.";
+A word measures that part alone; growth, grants, policy, rego, report and domain (20,000 people in Samba) are measured only when they are named; store is the part of fleet with many hosts.";
 
 /// People in the directory.
 const PEOPLE: usize = 10_000;
@@ -62,7 +63,9 @@ impl Options {
                 // What `cargo bench` adds.
                 "--bench" => {}
                 "lookup" | "live" | "decision" | "nss" | "login" | "sync" | "calendar" | "fleet"
-                | "store" | "growth" | "grants" | "domain" | "policy" | "report" => options.parts.push(word),
+                | "store" | "growth" | "grants" | "domain" | "policy" | "rego" | "report" => {
+                    options.parts.push(word)
+                }
                 _ => return None,
             }
         }
@@ -122,6 +125,9 @@ fn main() {
     }
     if options.parts.iter().any(|part| part == "policy") {
         plan::measure(&machine, options.rounds.div_ceil(20));
+    }
+    if options.parts.iter().any(|part| part == "rego") {
+        rego::measure(&machine, options.rounds.div_ceil(20));
     }
     drop(machine);
     if options.wants("live") {

@@ -1,6 +1,6 @@
 //! Another program, run under a deadline, without threads: by `authkeys`, and by `oncall-cache sync`.
 //!
-//! It gets no input and no environment but what is said here, and may stall, flood or crash: its
+//! It gets no input but a file that is made before, and no environment but what is said here, and may stall, flood or crash: its
 //! output ends at a limit, and whatever of it still runs when the [`Child`] is dropped is killed if it can be.
 
 use std::env;
@@ -76,7 +76,17 @@ impl Child {
         arguments: &[A],
         environment: &[(&str, &str)],
     ) -> io::Result<Self> {
-        Self::spawn(program, arguments, environment, Stdio::null())
+        Self::spawn(program, arguments, environment, (Stdio::null(), Stdio::null()))
+    }
+
+    /// As [`Child::start`], and it reads `input` to its end on standard input; what it says on standard error is heard.
+    pub fn start_given<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: &[A],
+        environment: &[(&str, &str)],
+        input: File,
+    ) -> io::Result<Self> {
+        Self::spawn(program, arguments, environment, (input.into(), Stdio::piped()))
     }
 
     /// As [`Child::start`], and what it says on standard error is heard as well.
@@ -85,18 +95,18 @@ impl Child {
         arguments: &[A],
         environment: &[(&str, &str)],
     ) -> io::Result<Self> {
-        Self::spawn(program, arguments, environment, Stdio::piped())
+        Self::spawn(program, arguments, environment, (Stdio::null(), Stdio::piped()))
     }
 
     fn spawn<A: AsRef<OsStr>>(
         program: &Path,
         arguments: &[A],
         environment: &[(&str, &str)],
-        stderr: Stdio,
+        (stdin, stderr): (Stdio, Stdio),
     ) -> io::Result<Self> {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(environment.iter().copied()).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(stderr);
         // In the login path this is the directory already. A static program that sets one forks: std finds no function of
         // the C library there that does it in a spawn. A fork copies the page tables, while sshd waits.
         let root = Path::new("/");

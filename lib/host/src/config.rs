@@ -21,6 +21,7 @@ mod names;
 mod nss;
 mod oncall;
 pub mod references;
+mod rego;
 mod rules;
 mod service;
 mod show;
@@ -51,6 +52,7 @@ pub use keys::{Chained, Keys, KeysSource, Piece};
 pub use ldap_url::{HostGlob, LdapHost, LdapServer, LdapUrl, LdapUrlError};
 use oncall::OnCallSection;
 pub use oncall::{Access, Exec, Guards, OAuth, OnCall, PagerDuty, Provider, Source};
+pub use rego::{OnError, Rego};
 use rules::PolicySection;
 pub use service::Service;
 use source::Around;
@@ -86,6 +88,8 @@ pub struct Config {
     pub grants: Option<Grants>,
     /// What is done about a session whose right has ended.
     pub end: End,
+    /// Files that may take shifts away, all that there are: some are for other hosts.
+    pub rego: Vec<Rego>,
     /// Groups whose members are on call.
     pub groups: Vec<GroupRule>,
     /// Where databases are.
@@ -221,6 +225,7 @@ impl File {
         let grants =
             GrantsSection::check(self.grant.as_ref(), self.policy.grants(), fleet.as_ref(), &beside)?;
         let end = self.policy.end()?;
+        let rego = self.policy.rego(&beside)?;
         let mut rules = self.policy.check(&oncall.sources)?;
         rules.host =
             policy::Host { name: self.host.name.unwrap_or_else(host_name), labels: self.host.labels };
@@ -239,6 +244,7 @@ impl File {
             oncall,
             grants,
             end,
+            rego,
             groups: self.nss.check(&rules)?,
             rules,
             paths: Paths {

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use host::toml_file::{self, line_at, nearest};
 use host::{Config, FileError};
-use policy::{Claims, Evidence, Judge, Mode, Principal, Reason, Revoked, Roster, Rules, Timestamp, Window};
+use policy::{
+    Claims, Evidence, Host, Judge, Mode, Principal, Reason, Revoked, Roster, Rules, Timestamp, Window,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use toml::Spanned;
@@ -164,6 +166,12 @@ pub enum Outcome {
     CannotTell(String),
 }
 
+/// What files of the site's leave of a rota on a host.
+///
+/// # Errors
+/// It cannot be told: why.
+pub type Narrow<'n> = dyn Fn(&Host, &Roster) -> Result<Roster, String> + 'n;
+
 /// An expectation, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged<'a> {
@@ -177,16 +185,31 @@ pub struct Judged<'a> {
 
 impl Expectations {
     /// Judges each by `config`, on the hosts of `inventory` and by `rota`, which hosts are taken to read in time.
-    pub fn judge(&self, config: &Config, inventory: &Inventory, rota: &Rota) -> Vec<Judged<'_>> {
+    /// Files of the site's leave on a host what `narrow` says.
+    pub fn judge(
+        &self,
+        config: &Config,
+        inventory: &Inventory,
+        rota: &Rota,
+        narrow: Option<&Narrow<'_>>,
+    ) -> Vec<Judged<'_>> {
         let Some(window) = self.window() else { return Vec::new() };
         let known = known_people(config, rota);
         let in_time = stored(&read_in_time(&rota.roster, window), config);
         let observes = config.rules.mode == Mode::Observe;
-        let judged = |expectation| {
-            let outcome = judge(expectation, config, inventory, (rota, &in_time), &known);
+        let judged = self.0.iter().map(|expectation| {
+            let own = inventory.find(&expectation.host).zip(narrow);
+            let own = own.map(|(host, narrow)| narrow(host, &in_time)).transpose();
+            let outcome = match own {
+                Ok(own) => {
+                    let in_time = own.as_ref().unwrap_or(&in_time);
+                    judge(expectation, config, inventory, (rota, in_time), &known)
+                }
+                Err(why) => Outcome::CannotTell(why),
+            };
             Judged { expectation, outcome, observes }
-        };
-        self.0.iter().map(judged).collect()
+        });
+        judged.collect()
     }
 }
 

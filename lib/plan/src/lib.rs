@@ -22,7 +22,7 @@ mod words;
 
 pub use changes::{Change, Effect, changes};
 pub use door::{By, Door, Standing};
-pub use expectations::{Expectation, Expectations, Judged, Outcome, Wanted};
+pub use expectations::{Expectation, Expectations, Judged, Narrow, Outcome, Wanted};
 pub use inventory::Inventory;
 pub use moves::{Counts, Move};
 pub use question::{Plan, Question, Rota, is_empty};

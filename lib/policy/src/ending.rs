@@ -10,7 +10,7 @@ mod settings;
 
 use core::time::Duration;
 
-use crate::{Decision, Ground, Mode, ModeSource, Reason, Rules, Span, Timestamp, Uptime, Verdict};
+use crate::{Decision, Ground, Mode, ModeSource, Reason, Rules, Span, Timestamp, Uptime, Verdict, Window};
 
 pub use answer::{Cause, Ends, Means, Outcome, Stay, WhyNot};
 pub use memory::{Memory, Remembered};
@@ -96,6 +96,9 @@ pub struct Now<'a> {
     pub then: Option<&'a Decision>,
     /// Is all that this host's rules go by read, and younger than `warn_age`?
     pub is_fresh: bool,
+    /// What of the shifts that the session was opened by does not count because a file of the site's says so: whoever is
+    /// on call by the rota is not thrown out for a rule that was written meanwhile.
+    pub left_out: &'a [Window],
     /// Is it known which grants stand?
     pub knows_grants: bool,
     /// The mode that is in force, and where it comes from.
@@ -116,7 +119,13 @@ impl Now<'_> {
     fn ends(&self, opening: &Opening) -> Option<Timestamp> {
         let then = self.then.filter(|then| then.verdict == Verdict::Refuse)?;
         let until = self.decision?.until?;
-        (is_an_end(then.reason, opening.right) && self.moment.at < until).then_some(until)
+        let is_end = is_an_end(then.reason, opening.right) && !self.is_left_out(then.reason, until);
+        (is_end && self.moment.at < until).then_some(until)
+    }
+
+    /// Is somebody off call at `at` only because a part of their shift is left out?
+    fn is_left_out(&self, reason: Reason, at: Timestamp) -> bool {
+        reason == Reason::NotOnCall && self.left_out.iter().any(|part| part.contains(at))
     }
 }
 
@@ -191,6 +200,7 @@ fn cause(opening: &Opening, now: &Now<'_>, reason: Reason) -> Result<Cause, WhyN
         return Err(WhyNot::Refused(reason));
     }
     match opening.right {
+        _ if now.is_left_out(reason, now.moment.at) => Err(WhyNot::LeftOut),
         _ if !now.knows_grants => Err(WhyNot::GrantUnknown),
         Opened::ByGrant(GrantNow::Unknown) => Err(WhyNot::GrantUnknown),
         _ => Ok(of(opening)),

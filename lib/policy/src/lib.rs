@@ -25,6 +25,7 @@ mod grants;
 mod groups;
 mod incidents;
 mod late;
+mod left_out;
 mod line;
 mod mode;
 mod names;
@@ -57,6 +58,7 @@ pub use incidents::{
     SourceIncidents,
 };
 pub use late::{LateShift, NOTICE, late_shifts};
+pub use left_out::{LeftBy, LeftOut, Taken, narrow, restore};
 pub use line::{OneLine, is_printable, plain};
 pub use mode::{Effect, Mode};
 pub use names::{Affix, Names};

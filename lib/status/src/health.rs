@@ -253,6 +253,11 @@ impl<'a> Status<'a> {
         self.report.as_ref().ok()?.incidents_problem.as_deref()
     }
 
+    /// Where a file of `[[policy.rego]]` failed in the last sync, and what became of the shift.
+    pub fn rego_problem(&self) -> Option<&str> {
+        self.report.as_ref().ok()?.rego_problem.as_deref()
+    }
+
     /// What is the matter with what is read of the fleet, if anything is.
     pub fn fleet_trouble(&self) -> Option<String> {
         let fleet = self.state.config().ok()?.fleet.as_deref()?;
@@ -264,7 +269,8 @@ impl<'a> Status<'a> {
 
     /// What somebody should look at, a line each.
     pub fn troubles(&self) -> impl Iterator<Item = String> {
-        let of_sync = [self.groups_problem(), self.incidents_problem()].into_iter().flatten();
+        let of_sync =
+            [self.groups_problem(), self.incidents_problem(), self.rego_problem()].into_iter().flatten();
         let of_sync = of_sync.map(str::to_string).chain(self.fleet_trouble());
         self.rows.iter().filter_map(Row::trouble).chain(of_sync)
     }
@@ -282,6 +288,7 @@ impl<'a> Status<'a> {
             || sync_failed
             || self.groups_problem().is_some()
             || self.incidents_problem().is_some()
+            || self.rego_problem().is_some()
             || self.fleet_trouble().is_some()
             || self.rows.iter().any(|row| row.trouble().is_some())
         {

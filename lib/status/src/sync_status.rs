@@ -81,6 +81,12 @@ pub struct SyncStatus {
     /// Why it is not known which incidents are open that rules wait for, if it is not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub incidents_problem: Option<String>,
+    /// How many shifts do not count, or not to their end, because files of `[[policy.rego]]` say so.
+    #[serde(default)]
+    pub left_out: usize,
+    /// Where such a file failed, and what became of the shift.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rego_problem: Option<String>,
     /// Groups in the eligible group that the directory's sync did not follow, or that showed it no member, if there were
     /// any: a line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -191,6 +197,8 @@ impl SyncStatus {
             unmapped: 0,
             groups_problem: None,
             incidents_problem: None,
+            left_out: 0,
+            rego_problem: None,
             inner_groups: InnerGroups::noted(config).map(InnerGroups::into_text),
         }
     }

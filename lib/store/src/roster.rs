@@ -5,13 +5,16 @@
 
 mod incidents;
 mod late;
+mod left;
 mod part;
 mod reread;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use policy::{Incidents, Principal, Roster, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window};
+use policy::{
+    Incidents, LeftOut, Principal, Roster, Schedule, ScheduleRef, Shift, Shifts, Timestamp, Window,
+};
 use publish::PublishError;
 use rusqlite::params;
 use trust::Directory;
@@ -90,10 +93,26 @@ pub struct Mapping {
 /// # Errors
 /// The old roster stays, with all that is late of it.
 pub fn publish(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {
+    publish_narrowed(path, roster, mappings, &[])
+}
+
+/// As [`publish`], with what of the rota does not count: beside it as well, before, and of this roster alone after.
+///
+/// # Errors
+/// The old roster stays, with all that is said of it.
+pub fn publish_narrowed(
+    path: &Path,
+    roster: &Roster,
+    mappings: &BTreeSet<Mapping>,
+    left: &[LeftOut],
+) -> Result<(), StoreError> {
     late::add(path, &roster.late)?;
+    let standing = || opened(path, |tables| Ok(Reader::new(tables, |_, _| false)?.roster.published)).ok();
+    left::add(path, (standing, roster.published), left)?;
     publish_rows(path, roster, mappings)?;
-    // Where that fails, what is said too much is of shifts that the roster has not.
+    // Where that fails, what is said too much is of shifts that the roster has not, or of another roster.
     let _ = late::write(path, &roster.late);
+    let _ = left::write(path, roster.published, left);
     Ok(())
 }
 
@@ -108,6 +127,11 @@ pub fn publish_incidents(path: &Path, known: &Incidents) -> Result<(), PublishEr
 /// What is kept of incidents beside the roster at `path`, whether there is one or not.
 pub fn incidents(path: &Path) -> Incidents {
     judged(path).map(|directory| incidents::read(&directory, path)).unwrap_or_default()
+}
+
+/// What of the rota does not count in `roster`, which was read from `path`, because a file of the site's says so.
+pub fn left_out(path: &Path, roster: &Roster) -> Vec<LeftOut> {
+    judged(path).map(|directory| left::read(&directory, path, roster.published)).unwrap_or_default()
 }
 
 fn publish_rows(path: &Path, roster: &Roster, mappings: &BTreeSet<Mapping>) -> Result<(), StoreError> {

@@ -31,7 +31,7 @@ fn every_verb_is_in_one_group_or_hidden() {
     let hidden = command.get_subcommands().filter(|verb| verb.is_hide_set()).map(Command::get_name);
     assert_eq!(
         hidden.collect::<Vec<_>>(),
-        ["pam-lines", "pam-doors", "heartbeat", "end", "watch", "explain"]
+        ["pam-lines", "pam-doors", "heartbeat", "end", "ask-rego", "watch", "explain"]
     );
 }
 

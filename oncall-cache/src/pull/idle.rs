@@ -133,14 +133,15 @@ fn is_of_fleet(provider: &Provider) -> bool {
 }
 
 /// The digest of all that a sync reads: the configuration, what the head names, and which files the copy of the
-/// directory, the roster and root's revocations are. None where a source is not the fleet's.
+/// directory, the roster, root's revocations and those of `[[policy.rego]]` are. None where a source is not the fleet's.
 fn inputs(config: &Config, head: &Head) -> Option<Digest> {
     if !config.oncall.sources.iter().all(|source| is_of_fleet(&source.provider)) {
         return None;
     }
     let mut text =
         format!("{} {:?} {:?} {}\n", env!("CARGO_PKG_VERSION"), head.rota, head.people, head.revoked);
-    for path in [&config.paths.keys, &config.paths.roster, &config.paths.revoked] {
+    let files = [&config.paths.keys, &config.paths.roster, &config.paths.revoked];
+    for path in files.into_iter().chain(config.rego.iter().map(|rego| &rego.file)) {
         text += &identity(path);
     }
     Some(Digest::of(&[text.as_bytes(), &config.text].concat()))

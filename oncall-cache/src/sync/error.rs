@@ -23,6 +23,8 @@ pub enum SyncError {
     NothingToAccept(String),
     /// Another sync is at work, or this one cannot take the lock.
     Lock(PublishError),
+    /// A file of `[[policy.rego]]` is not understood, or could not be asked.
+    Rego(String),
     /// The roster could not be written.
     Store(StoreError),
 }
@@ -40,6 +42,10 @@ impl fmt::Display for SyncError {
             ),
             Self::NothingRead(_, false) => f.write_str("no schedule was read, nothing published"),
             Self::Lock(error) => error.fmt(f),
+            Self::Rego(problem) => write!(
+                f,
+                "{problem}; nothing is published, and the roster stays as it was made by what was there before"
+            ),
             Self::Store(error) => error.fmt(f),
         }
     }

@@ -13,6 +13,8 @@ pub fn published(status: &mut SyncStatus, summary: &Summary) {
     status.ahead.clone_from(&summary.ahead);
     status.unmapped = summary.unmapped;
     status.incidents_problem.clone_from(&summary.incidents_problem);
+    status.left_out = summary.left.len();
+    status.rego_problem.clone_from(&summary.rego_problem);
 }
 
 /// It failed; `policy` is that of what stands, so that the next one that publishes sees the change.

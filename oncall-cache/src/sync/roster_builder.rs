@@ -21,6 +21,7 @@ use super::previous::{Previous, eligibility};
 use super::shifts::{MappedShift, ScheduleShifts};
 use super::summary::Summary;
 use super::upcoming::{DatedRefusal, merged};
+use crate::narrow::{Files, Narrowed};
 
 /// The roster in the making.
 pub struct RosterBuilder<'a> {
@@ -315,8 +316,11 @@ impl<'a> RosterBuilder<'a> {
         self.outcomes.push(Outcome { schedule, name: text.into(), state: State::Absent(trouble) });
     }
 
-    /// The roster, and all that is to be said about it.
-    pub fn finish(self, people: &[Contact]) -> Summary {
+    /// The roster, of which `files` leave what they leave, and all that is to be said about it.
+    ///
+    /// # Errors
+    /// A file is not understood.
+    pub fn finish(self, people: &[Contact], files: &Files) -> Result<Summary, String> {
         // A clock that is a little behind must not make a schedule younger than the roster it is in.
         let published =
             self.schedules.iter().map(|taken| taken.schedule.synced).fold(self.now, Timestamp::max);
@@ -339,8 +343,10 @@ impl<'a> RosterBuilder<'a> {
         }
         roster.shifts = shifts.into();
         roster.eligible = eligibility(people, roster.shifts.iter().map(|shift| &shift.principal));
-        roster.late = late_shifts(self.previous.roster(), &roster, self.now);
-        Summary {
+        roster.late = late_shifts(self.previous.whole(), &roster, self.now);
+        let Narrowed { shifts, left, problem } = files.narrow(&roster, &self.rules.host)?;
+        roster.shifts = shifts;
+        Ok(Summary {
             changes: Changes::between(self.previous.roster(), &roster, self.now),
             ahead: merged(self.concerns),
             roster,
@@ -348,9 +354,11 @@ impl<'a> RosterBuilder<'a> {
             outcomes: self.outcomes,
             notes: self.notes,
             unmapped: self.unmapped,
+            left,
+            rego_problem: problem,
             groups_problem: None,
             incidents_problem: None,
-        }
+        })
     }
 }
 

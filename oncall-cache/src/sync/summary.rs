@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use host::output::counted;
 use host::{Config, revoked};
-use policy::{Roster, Timestamp};
+use policy::{LeftOut, Roster, Timestamp};
 use status::UpcomingRefusal;
 use store::roster::Mapping;
 
@@ -29,6 +29,10 @@ pub struct Summary {
     pub notes: Vec<String>,
     /// How many provider users are nobody here.
     pub unmapped: usize,
+    /// What of the rota files of `[[policy.rego]]` leave out.
+    pub left: Vec<LeftOut>,
+    /// Where such a file failed, and what became of the shift.
+    pub rego_problem: Option<String>,
     /// Why the groups of `[[nss.group]]` are not what the roster says, if they could not be written.
     pub groups_problem: Option<String>,
     /// Why it is not known which incidents are open that rules wait for, if it is not; for everybody to read.
@@ -40,6 +44,7 @@ impl Summary {
     pub fn is_whole(&self) -> bool {
         self.groups_problem.is_none()
             && self.incidents_problem.is_none()
+            && self.rego_problem.is_none()
             && self.outcomes.iter().all(|outcome| outcome.state == State::Read)
     }
 
@@ -49,6 +54,7 @@ impl Summary {
         (self.notes.iter().cloned())
             .chain(unread.map(ToString::to_string))
             .chain(self.ahead.iter().map(|ahead| ahead.line(now).to_string()))
+            .chain(self.rego_problem.clone())
             .chain(self.groups_problem.clone())
             .collect()
     }

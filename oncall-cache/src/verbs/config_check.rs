@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use host::config::Rego;
 use host::{Config, FileError, revoked};
 use policy::Timestamp;
 use sources::rota::Rota;
@@ -10,6 +11,7 @@ use status::InnerGroups;
 use crate::approvers;
 use crate::cli::Kind;
 use crate::names;
+use crate::narrow::Files;
 use crate::said::{CANNOT_TELL, Live, Said};
 
 /// Reads `file` as a file of that kind, whatever its owner.
@@ -20,7 +22,7 @@ pub fn run(kind: Kind, file: &Path, live: Live<'_>, now: Timestamp) -> Said {
         Err(error) => return Said::failure(CANNOT_TELL, format_args!("{}: {error}", file.display())),
     };
     let checked = match kind {
-        Kind::Config => config(file, &path, &text, live, now).map_err(|error| error.to_string()),
+        Kind::Config => config(file, &path, &text, live, now),
         Kind::Rota => rota(file, &path, &text, now).map_err(|error| error.to_string()),
         Kind::Revoked => {
             revoked::parse(&path, &text).map(|_| Said::default()).map_err(|error| error.to_string())
@@ -40,8 +42,11 @@ fn rota(file: &Path, path: &Path, text: &[u8], now: Timestamp) -> Result<Said, F
 }
 
 /// As a configuration, with what is no mistake and is hardly meant.
-fn config(file: &Path, path: &Path, text: &[u8], live: Live<'_>, now: Timestamp) -> Result<Said, FileError> {
-    let config = Config::parse(path, text)?;
+fn config(file: &Path, path: &Path, text: &[u8], live: Live<'_>, now: Timestamp) -> Result<Said, String> {
+    let config = Config::parse(path, text).map_err(|error| error.to_string())?;
+    // For whatever host it is. One that is not here is named below, as other files are.
+    let here: Vec<Rego> = config.rego.iter().filter(|one| one.file.exists()).cloned().collect();
+    Files::read_unjudged(&here)?.check(&config.rules.host)?;
     let mut remarks = names::remarks(&config, text, now, live.progress);
     remarks.extend(names::unreadable(&config, text));
     remarks.extend(approvers::remarks(&config, text, now));

@@ -1,6 +1,7 @@
 //! What people and timers ask of this program: one file a verb (`revoke` has its counterpart with it), which says all that
 //! the verb has to say.
 
+pub mod ask_rego;
 pub mod claim;
 pub mod config_check;
 pub mod config_import;

@@ -70,6 +70,13 @@ fn approved(config: &Config, number: u64, of: &OfArguments, now: Timestamp) -> R
             approval::inventory(&text).map_err(wrong)?
         }
     };
+    if let Some(open) = config.rego.iter().find(|one| one.sha256.is_none()) {
+        let name = open.file.display();
+        let text = format!(
+            "[[policy.rego]] {name} has no `sha256`: what the file says would not be signed; write what sha256sum prints of it"
+        );
+        return Err(Failure::Failed(text));
+    }
     let lines = approval::lines(&config.text).map_err(failed)?;
     let approved = Approved { number, issued, hosts, lines };
     if approved.text().len() + SIGNATURES > approval::LARGEST {

@@ -5,12 +5,13 @@ mod rota;
 use std::path::{Path, PathBuf};
 
 use host::Config;
-use host::config::DEFAULT_PATH;
-use plan::{Expectations, Inventory, Outcome, Plan, Question};
-use policy::{Timestamp, Window};
+use host::config::{DEFAULT_PATH, Rego};
+use plan::{Expectations, Inventory, Narrow, Outcome, Plan, Question};
+use policy::{Host, Roster, Timestamp, Window};
 use serde_json::json;
 
 use crate::cli::policy::plan::{PlanArguments, TestArguments};
+use crate::narrow::Files;
 use crate::said::{CANNOT_TELL, Said};
 use crate::when;
 
@@ -36,7 +37,7 @@ pub fn plan(arguments: &PlanArguments, now: Timestamp) -> Said {
 }
 
 fn planned(arguments: &PlanArguments, window: Window) -> Result<Plan, String> {
-    let (old, new) = (config(&arguments.old)?, config(&arguments.new)?);
+    let ((old, old_files), (new, new_files)) = (config(&arguments.old)?, config(&arguments.new)?);
     let hosts = |path: Option<&Path>| path.map(inventory).transpose();
     let on_call = |given: &[PathBuf]| rota::read(given, &[&old, &new], window);
     let inventory =
@@ -52,7 +53,17 @@ fn planned(arguments: &PlanArguments, window: Window) -> Result<Plan, String> {
         (after, _) => after,
     };
     let (inventory, rota) = (inventory.as_ref(), rota.as_ref());
-    Ok(Question { old: &old, new: &new, inventory, rota, window }.answer())
+    let mut plan = Question { old: &old, new: &new, inventory, rota, window }.answer();
+    if !old_files.is_empty() || !new_files.is_empty() {
+        let text = "what files of [[policy.rego]] leave out or end earlier: everybody in the rota is taken as on call";
+        plan.not_known.push(text.to_string());
+    }
+    // One that would fail there is told here.
+    for (files, config) in [(&old_files, &old), (&new_files, &new)] {
+        let judged = rota.map(|rota| narrowed(files, &config.rules.host, &rota.roster));
+        plan.cannot_tell.extend(judged.and_then(Result::err));
+    }
+    Ok(plan)
 }
 
 fn told(arguments: &PlanArguments, plan: &Plan) -> Said {
@@ -105,14 +116,16 @@ pub fn test(config: &Path, arguments: &TestArguments, now: Timestamp) -> Said {
 fn judged(path: &Path, arguments: &TestArguments, now: Timestamp) -> Result<Said, String> {
     let expectations = Expectations::parse(&arguments.file, &read(&arguments.file)?);
     let expectations = expectations.map_err(|error| error.to_string())?;
-    let config = config(path)?;
+    let (config, files) = config(path)?;
     let given = arguments.known.inventory.as_deref().map(inventory).transpose()?;
     let inventory = given.unwrap_or_else(|| Inventory::of(vec![config.rules.host.clone()]));
     let window = expectations.window().or_else(|| Window::new(now, now.plus(policy::Span::hours(1))));
     let window = window.ok_or("nothing is expected")?;
     let rota = rota::read(&arguments.known.rota, &[&config], window)?;
     let rota = rota.ok_or("who is on call is not known: give a rota by --rota")?;
-    let judged = expectations.judge(&config, &inventory, &rota);
+    let narrow = |host: &Host, roster: &Roster| narrowed(&files, host, roster);
+    let narrow: Option<&Narrow<'_>> = if files.is_empty() { None } else { Some(&narrow) };
+    let judged = expectations.judge(&config, &inventory, &rota, narrow);
     let has = |is: fn(&Outcome) -> bool| judged.iter().any(|one| is(&one.outcome));
     let code = match () {
         () if has(|outcome| matches!(outcome, Outcome::CannotTell(_))) => CANNOT_TELL,
@@ -132,20 +145,32 @@ fn judged(path: &Path, arguments: &TestArguments, now: Timestamp) -> Result<Said
     Ok(said.notes(observes.then_some(note)).exit(code))
 }
 
+/// What `files` of a configuration leave of `roster` on `host`. Every rule of them is evaluated: one that fails here would
+/// fail there.
+fn narrowed(files: &[Rego], host: &Host, roster: &Roster) -> Result<Roster, String> {
+    let asked: Vec<Rego> = files.iter().filter(|file| file.covers(host)).cloned().collect();
+    let narrowed = Files::read_unjudged(&asked)?.narrow_by_all(roster, host)?;
+    match narrowed.problem {
+        Some(problem) => Err(problem),
+        None => Ok(Roster { shifts: narrowed.shifts, ..roster.clone() }),
+    }
+}
+
 /// The configuration at `path`, whatever its owner: in a checkout it is anybody's. The names of files in it are those that
-/// they will be once it is installed, wherever it is now.
-fn config(path: &Path) -> Result<Config, String> {
+/// they will be once it is installed, wherever it is now; but for those in Rego, which are read beside it.
+fn config(path: &Path) -> Result<(Config, Vec<Rego>), String> {
     let text = read(path)?;
     // Errors name the file as it was given.
-    let config = Config::parse(path, &text).map_err(|error| error.to_string())?;
+    let here = Config::parse(path, &text).map_err(|error| error.to_string())?;
     // What a command that failed was to write is never planned for.
-    if plan::is_empty(&config) {
+    if plan::is_empty(&here) {
         return Err(format!(
             "{}: nothing is written there, and that is no policy; one with every default is `[policy]`",
             path.display()
         ));
     }
-    Config::parse(Path::new(DEFAULT_PATH), &text).map_err(|error| error.to_string())
+    let there = Config::parse(Path::new(DEFAULT_PATH), &text).map_err(|error| error.to_string())?;
+    Ok((there, here.rego))
 }
 
 fn inventory(path: &Path) -> Result<Inventory, String> {

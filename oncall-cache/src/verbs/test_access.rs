@@ -6,8 +6,8 @@ use std::slice;
 
 use host::{Config, accounts};
 use policy::{
-    Actor, Authority, Decision, Digest, Ground, Login, Mode, Principal, Reason, Refusal, Rules, Subject,
-    Timestamp, Verdict, Window, decide, stretches, told_on_call,
+    Actor, Authority, Decision, Digest, Ground, LeftOut, Login, Mode, Principal, Reason, Refusal, Rules,
+    Subject, Timestamp, Verdict, Window, decide, stretches, told_on_call,
 };
 use record::Escaped;
 use serde_json::{Value, json};
@@ -79,6 +79,8 @@ pub struct Answer {
     pub(super) eligible: Option<bool>,
     pub(super) revoked: Option<bool>,
     pub(super) mappings: Vec<String>,
+    /// What of their shifts files of `[[policy.rego]]` leave out, unless it is over.
+    pub(super) left_out: Vec<LeftOut>,
     pub(super) refusal: String,
     /// That no rule covers this host, if so.
     pub(super) uncovered: Option<String>,
@@ -106,6 +108,15 @@ fn last_known(state: &HostState, at: Timestamp) -> Vec<(String, Timestamp)> {
         all.into_iter().find(|stretch| stretch.contains(at)).map(Window::end)
     };
     people.iter().filter_map(|person| Some((person.to_string(), until(person)?))).collect()
+}
+
+/// What of the shifts of `person` does not count although the rota has it, and is not over at `at`.
+fn left_out(state: &HostState, person: &Principal, at: Timestamp) -> Vec<LeftOut> {
+    let (Ok(config), Ok(roster)) = (state.config(), state.roster()) else { return Vec::new() };
+    let mut left = store::roster::left_out(&config.paths.roster, roster);
+    left.retain(|one| one.principal == *person && one.shift.end() > at);
+    left.sort_by_key(|one| one.shift);
+    left
 }
 
 /// Asks what PAM would ask.
@@ -199,6 +210,7 @@ impl Answer {
             },
             revoked: state.revoked().ok().map(|revoked| revoked.names(principal, at)),
             mappings: mappings.of(principal),
+            left_out: left_out(state, principal, at),
             uncovered: rules.uncovered().map(|uncovered| uncovered.to_string()),
             fault: state.cause(decision.reason).map(ToString::to_string),
             unread_grants: unshown(state),
@@ -317,6 +329,7 @@ impl Answer {
             "guarded": self.decision.guard.as_ref().map(ToString::to_string),
             "eligible": self.eligible,
             "known_as": self.mappings,
+            "left_out": self.left_out.iter().map(left_json).collect::<Vec<_>>(),
             "revoked": self.revoked,
             "mode": if self.mode == Mode::Observe { "observe" } else { "enforce" },
             "mode_by": self.mode_by,
@@ -326,6 +339,18 @@ impl Answer {
             "message": self.line(),
         })
     }
+}
+
+fn left_json(left: &LeftOut) -> Value {
+    json!({
+        "schedule": left.schedule.to_string(),
+        "level": left.level,
+        "start": left.shift.start().to_string(),
+        "end": left.shift.end().to_string(),
+        "from": left.from.to_string(),
+        "by": left.by,
+        "why": left.why.word(),
+    })
 }
 
 /// What the decision rests on, for programs.

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use policy::{Claim, Ground, Incident, IncidentState, Mode, OneLine, Principal, Revocation, Timestamp};
+use policy::{
+    Claim, Ground, Incident, IncidentState, LeftBy, LeftOut, Mode, OneLine, Principal, Revocation, Timestamp,
+};
 use state::Others;
 
 use super::test_access::{Answer, answer};
@@ -48,6 +50,19 @@ fn incident(found: &IncidentState, full: &dyn Fn(Timestamp) -> String) -> Option
     })
 }
 
+/// The most shifts that are named as left out: the next ones.
+const MOST_LEFT: usize = 5;
+
+/// What of a shift does not count, and by which file.
+fn told(left: &LeftOut, full: &dyn Fn(Timestamp) -> String) -> String {
+    let LeftOut { schedule, level, shift, from, by, why, .. } = left;
+    let when = format!("{schedule}, level {level}, {} to {}", full(shift.start()), full(shift.end()));
+    match why {
+        LeftBy::Length => format!("{when}: {why}, at {}, by {by}", full(*from)),
+        LeftBy::Verdict | LeftBy::Fault => format!("{when}: {why} by {by}"),
+    }
+}
+
 /// What a fact is called, and what it is.
 type Fact = (&'static str, String);
 
@@ -78,6 +93,7 @@ impl Answer {
             ("eligible", says.to_string())
         }));
         facts.extend(self.ground_facts(full));
+        facts.extend(self.left_out.iter().take(MOST_LEFT).map(|left| ("left out", told(left, full))));
         facts.push(("on call now", self.others()));
         facts.push(("reason", self.decision.reason.to_string()));
         match &self.mode_by {

@@ -131,6 +131,12 @@ struct Policy {
     shared_account: Vec<Shared>,
     automation: Vec<Automation>,
     grant: Vec<Grant>,
+    rego: Vec<Rego>,
+}
+
+#[derive(Deserialize)]
+struct Rego {
+    file: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -215,6 +221,7 @@ pub fn references(text: &[u8]) -> Vec<Reference> {
             found.all(kind, "[[policy.grant]] people", &rule.people);
         }
     }
+    found.all(Kind::File, "[[policy.rego]] file", policy.rego.iter().map(|one| &one.file));
     found.references.sort_by_key(|reference| reference.line);
     found.references
 }

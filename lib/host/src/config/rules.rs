@@ -1,6 +1,7 @@
 //! `[policy]`: who is guarded, and who admits whom.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use key::PublicKey;
 use policy::{
@@ -14,6 +15,7 @@ use super::automation::{self, AutomationSection};
 use super::end::EndSection;
 use super::grant::{self, GrantSection};
 use super::incident::IncidentSection;
+use super::rego::{self, Rego, RegoSection};
 use super::values::{Problem, account, accounts, first_level, level, meant, problem, services, unique};
 
 #[derive(Deserialize, Default)]
@@ -32,6 +34,7 @@ pub(super) struct PolicySection {
     automation: Vec<AutomationSection>,
     grant: Vec<GrantSection>,
     end: EndSection,
+    rego: Vec<RegoSection>,
 }
 
 #[derive(Deserialize, Default)]
@@ -99,6 +102,11 @@ impl PolicySection {
     /// What is done about a session whose right has ended.
     pub(super) fn end(&self) -> Result<End, Problem> {
         self.end.check()
+    }
+
+    /// The files that may take shifts away; relative names are those of files `beside` the configuration.
+    pub(super) fn rego(&self, beside: &impl Fn(&Path) -> PathBuf) -> Result<Vec<Rego>, Problem> {
+        rego::check(&self.rego, beside)
     }
 
     pub(super) fn check(self, sources: &[Source]) -> Result<Rules, Problem> {

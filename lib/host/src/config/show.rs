@@ -15,7 +15,7 @@ use toml::{Table, Value};
 use super::{
     Access, Attributes, Calendar, CalendarPlace, Chained, Config, Directory, Exec, Fleet, Grants, Guards,
     KeyAccounts, KeyRule, Keys, KeysSource, Ldap, LdapGroup, Mark, OAuth, OnCall, PagerDuty, Paths, Piece,
-    Provider, Service, Source, kinds::Form,
+    Provider, Rego, Service, Source, kinds::Form,
 };
 
 /// A table of what has a value.
@@ -67,7 +67,7 @@ impl Config {
     /// Every setting with its value, as config.toml writes them.
     pub fn effective(&self) -> Value {
         let Self { path: _, text: _, fleet, directory, max_removed, keys, oncall, .. } = self;
-        let Self { rules, grants, end, groups, paths, .. } = self;
+        let Self { rules, grants, end, rego, groups, paths, .. } = self;
         let Paths { keys: copy, roster, lookups, revoked: _, audit, grants: _, broken: _ } = paths;
         let Host { name, labels } = &rules.host;
         let show_paths = table([
@@ -83,7 +83,7 @@ impl Config {
             ("directory", directory.as_ref().and_then(|directory| show_directory(directory, *max_removed))),
             ("keys", show_keys(keys, matches!(directory, Some(Directory::Fleet(_))))),
             ("oncall", show_oncall(oncall)),
-            ("policy", show_policy(rules, end)),
+            ("policy", show_policy(rules, end, rego)),
             ("names", show_names(&rules.names)),
             ("nss", table([("group", list(groups, show_group))])),
             ("paths", show_paths),
@@ -418,7 +418,7 @@ fn show_end(end: &End) -> Option<Value> {
     table([("action", text(action.word())), ("warn", span(*warn)), ("grace", span(*grace))])
 }
 
-fn show_policy(rules: &Rules, end: &End) -> Option<Value> {
+fn show_policy(rules: &Rules, end: &End, rego: &[Rego]) -> Option<Value> {
     let Rules {
         host: _,
         guarded_accounts,
@@ -455,6 +455,18 @@ fn show_policy(rules: &Rules, end: &End) -> Option<Value> {
         ("shared_account", list(shared, show_shared)),
         ("automation", list(automation, show_automation)),
         ("grant", list(grants, show_grant)),
+        ("rego", list(rego, show_rego)),
+    ])
+}
+
+fn show_rego(rego: &Rego) -> Option<Value> {
+    let Rego { file: path, query, hosts, on_error, sha256 } = rego;
+    table([
+        ("file", file(path)),
+        ("query", text(query)),
+        ("hosts", list(hosts, text)),
+        ("on_error", text(on_error.word())),
+        ("sha256", sha256.as_ref().and_then(text)),
     ])
 }
 

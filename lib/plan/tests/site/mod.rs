@@ -60,6 +60,11 @@ from = ["10.0.0.1"]
 owner = "platform"
 reason = "backups"
 until = 2027-06-30
+[[policy.rego]]
+file = 'narrow.rego'
+query = 'data.authkeys.keep'
+hosts = ['db*']
+on_error = 'drop'
 [[policy.grant]]
 name = "night"
 hosts = ["label:service=db"]

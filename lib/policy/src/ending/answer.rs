@@ -107,6 +107,8 @@ pub enum WhyNot {
     NoConnection,
     /// Its shift was shortened, and it is no connection to a shared account.
     Shortened,
+    /// The person is on call by the rota, and a file of the site's leaves the shift out.
+    LeftOut,
     /// It was opened inside the session of somebody else.
     Another,
     /// Something is at work in it, and was for too long to be waited for.
@@ -131,6 +133,7 @@ impl WhyNot {
             Self::OwnLogin => "own-login",
             Self::NoConnection => "no-connection",
             Self::Shortened => "shortened",
+            Self::LeftOut => "left-out",
             Self::Another => "another-person",
             Self::Busy => "busy",
         }
@@ -154,6 +157,7 @@ impl fmt::Display for WhyNot {
             Self::OwnLogin => "the person's own login",
             Self::NoConnection => "no connection to a shared account",
             Self::Shortened => "the shift was shortened",
+            Self::LeftOut => "on call by the rota; [[policy.rego]] leaves the shift out",
             Self::Another => "opened inside another person's session",
             Self::Busy => "something at work there was not done in 30 minutes",
         })

@@ -1,3 +1,4 @@
+mod left_out;
 mod worlds;
 
 use super::*;
@@ -59,6 +60,7 @@ struct World {
     revoked: Result<Revoked, Fault>,
     grants: Vec<Granted>,
     knows_grants: bool,
+    left_out: Vec<Window>,
     /// Is a reason asked for that nobody has stated?
     lacks_claim: bool,
     /// Seconds that the clock which can be set is ahead.
@@ -109,6 +111,7 @@ impl World {
             revoked: Ok(Revoked::nobody()),
             grants: Vec::new(),
             knows_grants: true,
+            left_out: Vec::new(),
             lacks_claim: false,
             ahead: 0,
             switch: Some(Switch::untouched()),
@@ -148,6 +151,7 @@ impl World {
                 decision: Some(&decision),
                 then: then.as_ref(),
                 is_fresh: is_fresh(&self.evidence(), &self.rules, now),
+                left_out: &self.left_out,
                 knows_grants: self.knows_grants,
                 mode: mode_in_force(self.rules.mode, self.switch.as_ref(), now),
                 end: self.end,

@@ -170,6 +170,7 @@ fn run(config: &Config, now: Timestamp, live: Live<'_>) -> (u8, bool, String) {
             let unread = summary.outcomes.iter().filter(|outcome| outcome.state != sync::State::Read);
             let mut lines: Vec<String> = unread.map(sync::Outcome::public).collect();
             lines.push(sync::summarise(&summary.roster, config, now));
+            lines.extend(summary.rego_problem.clone());
             lines.extend(summary.groups_problem.clone());
             lines.extend(summary.incidents_problem.clone());
             lines.extend(summary.ahead.iter().map(|ahead| ahead.line(now).to_string()));

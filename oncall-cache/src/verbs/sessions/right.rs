@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use host::{accounts, clock, revoked_grants};
 use policy::ending::{GrantNow, Moment, Now, Opened, Opening, Outcome, Remembered, judge};
-use policy::{Actor, Decision, Login, Principal, Reason, Timestamp, Verdict, is_fresh};
+use policy::{Actor, Decision, LeftOut, Login, Principal, Reason, Timestamp, Verdict, Window, is_fresh};
 use record::{Record, Token};
 use state::HostState;
 
@@ -89,6 +89,8 @@ pub struct Court<'a> {
     pub records: &'a [Record],
     /// All processes.
     pub processes: &'a BTreeMap<u32, Process>,
+    /// What of the rota files of the site's leave out.
+    left: Vec<LeftOut>,
     /// When.
     pub moment: Moment,
     /// Since when the action of the configuration is in force.
@@ -104,23 +106,37 @@ impl<'a> Court<'a> {
         now: Timestamp,
     ) -> Self {
         let moment = Moment { at: now, uptime: clock::uptime() };
-        Self { state, records, processes, moment, since }
+        let left = match (state.config(), state.roster()) {
+            (Ok(config), Ok(roster)) => store::roster::left_out(&config.paths.roster, roster),
+            _ => Vec::new(),
+        };
+        Self { state, records, processes, left, moment, since }
     }
 
     /// What follows for the session that `record` is the opening of, and what is to be remembered of it.
     pub fn judge(&self, record: &Record, right: &Right, before: &Remembered) -> (Outcome, Remembered) {
         let (state, at) = (self.state, self.moment.at);
+        let left_out = self.left_out(record);
         let now = Now {
             moment: self.moment,
             decision: right.decision.as_ref(),
             then: right.then.as_ref(),
             is_fresh: is_fresh(&state.evidence(), state.rules(), at),
+            left_out: &left_out,
             knows_grants: state.grants_problem().is_none(),
             mode: state.mode(at),
             end: state.config().map(|config| config.end).unwrap_or_default(),
             since: self.since,
         };
         judge(&self.opening(record, right), &now, before)
+    }
+
+    /// What is left out of the shifts of the person and schedule by which the session was opened.
+    fn left_out(&self, record: &Record) -> Vec<Window> {
+        let is_own = |one: &&LeftOut| {
+            one.principal.as_str() == record.person && one.schedule.to_string() == record.schedule
+        };
+        self.left.iter().filter(is_own).filter_map(LeftOut::part).collect()
     }
 
     fn opening(&self, record: &Record, right: &Right) -> Opening {

@@ -32,6 +32,8 @@ pub fn json(status: &Status<'_>) -> Value {
             "unmapped": report.unmapped,
             "groups_problem": report.groups_problem,
             "incidents_problem": report.incidents_problem,
+            "left_out": report.left_out,
+            "rego_problem": report.rego_problem,
             "ahead": report.ahead.iter().map(|ahead| json!({
                 "who": ahead.who,
                 "schedule": ahead.schedule,

@@ -214,6 +214,10 @@ fn write_report(status: &Status<'_>, text: &mut Text) {
     text.only("last_sync_published", help, report.published.into());
     let help = "Whether the last sync wrote the groups of [[nss.group]].";
     text.only("last_sync_groups_written", help, report.groups_problem.is_none().into());
+    let left = i64::try_from(report.left_out).unwrap_or(i64::MAX);
+    text.only("left_out_shifts", "How many shifts files of [[policy.rego]] leave out or end earlier.", left);
+    let help = "Whether files of [[policy.rego]] answered about every shift in the last sync.";
+    text.only("last_sync_rego_answered", help, report.rego_problem.is_none().into());
     if let Some(synced) = report.people_synced {
         let help = "When the copy of the directory was last true, as the last sync found it.";
         text.only("people_synced_timestamp_seconds", help, synced);

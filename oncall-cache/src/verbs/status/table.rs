@@ -1,5 +1,6 @@
 //! The status for people.
 
+use host::output::counted;
 use host::proof::Proof;
 use policy::{OneLine, Timestamp};
 use status::{Known, OnCall, Status};
@@ -68,6 +69,13 @@ fn facts(status: &Status<'_>) -> Vec<(&'static str, String)> {
     if let Ok(report) = &status.report {
         facts.extend(report.ahead.iter().map(|ahead| ("ahead", ahead.line(status.at).to_string())));
         facts.extend(report.inner_groups.iter().map(|told| ("eligible", told.clone())));
+        if report.left_out > 0 {
+            let (count, files) = (counted(report.left_out, "shift"), "files of [[policy.rego]]");
+            facts.push((
+                "left out",
+                format!("{count}, whole or in part, by {files}; oncall-cache why PERSON says which"),
+            ));
+        }
         if report.unmapped > 0 {
             let text = format!(
                 "{} of the providers' users match nobody in the directory; to list them: sudo oncall-cache identities --problems",

@@ -203,6 +203,12 @@ reason = "backups"
 until = 2027-06-30
 [grant]
 copy_age = "5d"
+[[policy.rego]]
+file = "narrow.rego"
+query = "data.authkeys.keep"
+hosts = ["db*", "label:role=db"]
+on_error = "drop"
+sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 [[policy.grant]]
 name = "db-night"
 hosts = ["db*", "label:role=db"]
