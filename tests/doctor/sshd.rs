@@ -285,8 +285,9 @@ fn a108_what_keeps_certificates_from_counting_or_lets_others_count_is_named() {
             Advice("certificate_authorities", "rm /etc/ssh/sshd_config.d/05-certificates.conf"),
         ),
         case(authority!(listed asked ": >/etc/ssh/ca.pub"), "warning sshd-authority", "/etc/ssh/ca.pub", Fix),
+        // Files that a case has made are not taken away behind it.
         case(
-            "echo 'RevokedKeys /etc/ssh/revoked-keys' >>/etc/ssh/sshd_config",
+            "rm -f /etc/ssh/sshd_config.d/*-certificates.conf; echo 'RevokedKeys /etc/ssh/revoked-keys' >>/etc/ssh/sshd_config",
             "lock-out sshd-revoked-keys",
             "/etc/ssh/sshd_config#RevokedKeys",
             Fix,
