@@ -1,13 +1,14 @@
 //! All that is known of a period, and what is not.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use host::output::agreed;
 use host::{Config, accounts, child};
-use policy::Timestamp;
+use policy::{ScheduleRef, Timestamp};
 
-use super::could::Could;
+use super::could::{Could, Right};
 use super::logins::Logins;
 use super::names::Names;
 use super::numbers::RecordCount;
@@ -26,6 +27,8 @@ pub struct Report {
     pub period: Period,
     /// Who could become root.
     pub could: Could,
+    /// Shifts that no rule of this host takes, by schedule and level.
+    pub untaken: BTreeSet<(String, u8)>,
     /// Who did, and who was refused.
     pub logins: Logins,
     /// Which names are people's.
@@ -92,7 +95,13 @@ impl Report {
         let files = Files::of(&history, Keeper::Service, &mut untold).digested(digests == Digests::Told);
         let could = Could::read(files, period, &mut untold);
         gaps.extend(untold.into_iter().map(Gap::from));
-        Ok(Self { host: config.rules.host.name.clone(), period, could, logins, names, gaps })
+        let (host, untaken) = (config.rules.host.name.clone(), untaken(config, &could, period));
+        Ok(Self { host, period, could, untaken, logins, names, gaps })
+    }
+
+    /// Does a rule of this host take such a shift, as far as is known?
+    pub fn takes(&self, right: &Right) -> bool {
+        !self.untaken.contains(&(right.schedule.clone(), right.level))
     }
 
     /// What was read, where that was asked for.
@@ -113,6 +122,22 @@ impl Report {
             (true, false) => CANNOT_TELL,
         }
     }
+}
+
+/// Shifts that no rule of this host takes. The history has every shift of a source, and only config.toml says whose count
+/// here: where that has changed since the period began, any of them may have.
+fn untaken(config: &Config, could: &Could, period: Period) -> BTreeSet<(String, u8)> {
+    if could.is_configured_since(period.since) {
+        return BTreeSet::new();
+    }
+    let is_taken = |right: &Right| {
+        config.rules.here().any(|rule| {
+            let names = |wanted: &ScheduleRef| wanted.to_string() == right.schedule;
+            right.level <= rule.max_escalation_level && rule.schedules.iter().any(names)
+        })
+    };
+    let untaken = could.rights.iter().filter(|right| !is_taken(right));
+    untaken.map(|right| (right.schedule.clone(), right.level)).collect()
 }
 
 /// How often the records are read while some that were numbered are not there yet, and the time in between.
@@ -139,7 +164,7 @@ impl Reading<'_> {
             let mut gaps = Vec::new();
             let decisions = Files::of(&self.config.paths.audit, Keeper::Root, &mut gaps);
             let decisions = decisions.digested(self.digests == Digests::Told);
-            let logins = Logins::read(decisions, self.period, self.names, &mut gaps);
+            let mut logins = Logins::read(decisions, self.period, self.names, &mut gaps);
             let counted = before.zip(record::counted()).filter(|_| until_now);
             let behind =
                 counted.and_then(|(before, after)| logins.missing_behind(&RecordCount { before, after }));
@@ -147,6 +172,10 @@ impl Reading<'_> {
                 // A record is numbered just before it is written, and its writer may be stopped in between.
                 Some(behind) if attempt < ATTEMPTS && behind.missing <= ON_THEIR_WAY => child::pause(PAUSE),
                 behind => {
+                    if behind.is_some() {
+                        let from = logins.last.map_or(self.period.since, |last| last.at);
+                        logins.missing.push((from, self.period.until));
+                    }
                     gaps.extend(behind.map(|behind| behind.text));
                     return (logins, gaps);
                 }

@@ -77,6 +77,8 @@ pub struct Could {
     pub policies: usize,
     /// When it did, the first times.
     pub policy_changes: Vec<Timestamp>,
+    /// When it last did, of all that was read.
+    pub configured: Option<Timestamp>,
     /// Shifts that were late, the first ones.
     pub late: Vec<Late>,
     /// What was read.
@@ -111,6 +113,11 @@ impl Could {
             gaps.push(format!("{lost} changes of the history are too many; ask for a shorter time"));
         }
         could
+    }
+
+    /// Has the configuration changed since `at`? Then it is not known whose shifts counted then.
+    pub fn is_configured_since(&self, at: Timestamp) -> bool {
+        self.configured.is_some_and(|changed| changed > at)
     }
 
     /// The same for people: what one person has of one schedule and level without a gap, as one.
@@ -176,6 +183,7 @@ impl Replay {
         let first = *self.first.get_or_insert(seen);
         self.just_lost.retain(|(at, _)| *at == seen);
         if change.change == "policy" {
+            self.could.configured = self.could.configured.max(Some(seen));
             if self.period.contains(seen) {
                 self.could.policies += 1;
                 self.could.policy_changes.extend((self.could.policies <= MOST_TOLD).then_some(seen));

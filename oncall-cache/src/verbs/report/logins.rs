@@ -46,6 +46,8 @@ pub struct Logins {
     pub inputs: Vec<Input>,
     /// People of whom records were dropped, and how many.
     pub dropped: BTreeMap<String, u64>,
+    /// Between which instants records are missing, where that is known.
+    pub missing: Vec<(Timestamp, Timestamp)>,
     /// The last record of all.
     pub(super) last: Option<Numbered>,
 }
@@ -262,6 +264,7 @@ impl<'a> Replay<'a> {
         }
         self.told.logins.sort_by_key(|login| (login.decided, login.place));
         gaps.extend(self.numbers.told());
+        self.told.missing = self.numbers.between();
         let mut say = |count: u64, one: &str, more: &str, what: &str| {
             if count > 0 {
                 gaps.push(format!("{} {what}", agreed(count, one, more)));
@@ -272,6 +275,7 @@ impl<'a> Replay<'a> {
         say(self.lost, "record is", "records are", "too many to show; ask for a shorter time");
         if let Some(oldest) = self.oldest.filter(|oldest| *oldest > self.period.since) {
             gaps.push(format!("the oldest record is from {oldest}; nothing is known from before"));
+            self.told.missing.push((self.period.since, oldest));
         }
         self.told
     }

@@ -84,6 +84,13 @@ impl Numbers {
         *missing = missing.saturating_sub(1);
     }
 
+    /// Between which instants some are missing, as far as the places are told.
+    pub fn between(&self) -> Vec<(Timestamp, Timestamp)> {
+        let places = self.places.iter().filter(|place| place.missing > 0);
+        // A clock may have been set back in between.
+        places.map(|it| (it.after.at.min(it.before.at), it.after.at.max(it.before.at))).collect()
+    }
+
     /// The missing ones, a line for each place.
     pub fn told(&self) -> Vec<String> {
         let places = self.places.iter().filter(|place| place.missing > 0);
@@ -202,6 +209,8 @@ mod tests {
                 format!("1 record is missing between number 1 ({}) and number 3 ({}): {WHY}", at(3), at(4)),
             ]
         );
+        let instants = |from, to| (Timestamp::from_unix(from), Timestamp::from_unix(to));
+        assert_eq!(numbers(&[4, 7, 6, 1, 3]).between(), [instants(0, 1), instants(3, 4)]);
         assert_eq!(
             numbers(&[9, 2]).told(),
             [format!(

@@ -23,7 +23,7 @@ use super::login::{Class, Count, Kind, Login};
 use crate::said::{CANNOT_TELL, Said};
 use outlived::{Outlived, outlived};
 use people::{People, shown};
-use story::{Event, Tone, Until, moment, story};
+use story::{Event, Tone, Until, is_revoked_let_in, moment, story};
 use timeline::Timeline;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -93,6 +93,12 @@ impl<'r> Page<'r> {
                     (self.not_known())
                     (self.glance())
                     h2 { "Who could be root, and who was" }
+                    p.soft {
+                        "A band is a shift, as this host knew the rota at that time. A bar is when somebody was in."
+                        @if self.report.could.is_configured_since(self.report.period.since) {
+                            " The configuration of this host has changed since this time began: every shift is drawn as if a rule took it."
+                        }
+                    }
                     (Timeline::of(self.report, self.people, &self.outlived, self.now).draw())
                     h2 { "What happened, in order" }
                     @if self.is_folded() { p.soft { "What is usual is told together; the rest one by one." } }
@@ -136,27 +142,36 @@ impl<'r> Page<'r> {
         let distinct = |logins: &mut dyn Iterator<Item = &'r Login>| {
             logins.map(|login| &login.person).collect::<BTreeSet<_>>().len()
         };
-        let able: BTreeSet<_> = could.rights.iter().map(|right| &right.person).collect();
+        let able: BTreeSet<_> =
+            could.rights.iter().filter(|right| self.report.takes(right)).map(|right| &right.person).collect();
         let sum = |counts: &BTreeMap<Kind, Count>| {
             counts.values().fold(0, |sum: u64, count| sum.saturating_add(count.count))
         };
         let count = |class| u64::try_from(of(class).count()).unwrap_or(u64::MAX);
         let len = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let revoked = if is_revoked_let_in(self.report, None) {
+            "revoked, and tried: not all refused"
+        } else {
+            "revoked, and tried: refused"
+        };
+        // How many, of what, and what else is to be said of them.
         let facts = [
-            (len(able.len()), "could be root, by the rota", false),
-            (len(distinct(&mut of(Class::OnCall))), "of them came in", false),
-            (count(Class::Grant), "in by a grant", true),
-            (count(Class::BreakGlass), "in by break-glass", true),
-            (count(Class::Exempt), "in by an exempt account", true),
-            (sum(&logins.refused), "refused", true),
-            (sum(&logins.revoked), "revoked, and came anyway", true),
-            (len(could.late.len()), "came into the rota late", true),
-            (len(self.outlived.len()), "left open after the right had ended", true),
-            (count(Class::Observed), "in only because nothing is enforced", true),
+            (len(able.len()), ["person", "people"], "could be root, by the rota", false),
+            (len(distinct(&mut of(Class::OnCall))), ["person", "people"], "came in while on call", false),
+            (count(Class::Grant), ["login", "logins"], "by a grant", true),
+            (count(Class::BreakGlass), ["login", "logins"], "by break-glass", true),
+            (count(Class::Exempt), ["login", "logins"], "by an exempt account", true),
+            (sum(&logins.refused), ["try", "tries"], "refused, those of revoked people not counted", true),
+            (sum(&logins.revoked), ["try", "tries"], revoked, true),
+            (len(could.late.len()), ["shift", "shifts"], "came into the rota late", true),
+            (len(self.outlived.len()), ["session", "sessions"], "left open after the right had ended", true),
+            (count(Class::Observed), ["login", "logins"], "only because nothing is enforced", true),
         ];
         html! {
             ul.facts {
-                @for (count, text, is_unusual) in facts { li.bad[is_unusual && count > 0] { b { (count) } (text) } }
+                @for (count, [one, more], text, is_unusual) in facts {
+                    li.bad[is_unusual && count > 0] { b { (agreed(count, one, more)) } (text) }
+                }
             }
             (self.pointed())
         }
@@ -182,6 +197,9 @@ impl<'r> Page<'r> {
                         @match event.until {
                             Until::Unsaid => {}
                             Until::NoEnd => { ", no end recorded" }
+                            until if matches!(event.tone, Tone::Refused | Tone::Revoked) => {
+                                ", last at " (until.seen_from(event.at))
+                            }
                             until => { ", until " (until.seen_from(event.at)) }
                         }
                     }
@@ -197,7 +215,7 @@ impl<'r> Page<'r> {
         let logins = &self.report.logins;
         let counted = [
             ("Refused", &logins.refused),
-            ("Revoked, and came anyway", &logins.revoked),
+            ("Revoked, and tried", &logins.revoked),
             ("Still there after their right had ended, as the host saw it", &logins.would_end),
             ("Would be refused if this host enforced", &logins.would_refuse),
         ];
@@ -208,7 +226,7 @@ impl<'r> Page<'r> {
             }
             @if has_programs { h2 { "Programs" } (tables::programs(self.report, self.people)) }
             h2 { "Who could be root, by the rota" }
-            p.soft { "From when this host knew of the shift. A grant, break-glass and exempt accounts are not of the rota." }
+            p.soft { "Shifts as this host knew the rota at that time; one counts from when this host first saw it. Grants, break-glass and exempt accounts are not in the rota." }
             (tables::could(self.report, self.people))
         }
     }

@@ -66,7 +66,7 @@ impl Report {
         ] {
             self.login_section(&mut text, class, title);
         }
-        self.counted_section(&mut text, "revoked, and came anyway", &self.logins.revoked);
+        self.counted_section(&mut text, "revoked, and tried", &self.logins.revoked);
         self.counted_section(&mut text, "refused", &self.logins.refused);
         self.counted_section(&mut text, "still there after their right had ended", &self.logins.would_end);
         let others = self.logins.not_ours;

@@ -21,7 +21,7 @@ pub struct Outlived<'r> {
 /// All of them, as far as is known at `now`.
 pub fn outlived(report: &Report, now: Timestamp) -> Vec<Outlived<'_>> {
     let mut rights: BTreeMap<&str, Vec<Window>> = BTreeMap::new();
-    for right in &report.could.rights {
+    for right in report.could.rights.iter().filter(|right| report.takes(right)) {
         rights.entry(&right.person).or_default().extend(Window::new(right.from, right.to));
     }
     for windows in rights.values_mut() {
@@ -79,11 +79,17 @@ mod tests {
 
     /// Since when each of `sessions` is there without a right, of those that are: hours.
     fn since(rights: Vec<Right>, sessions: Vec<Login>) -> Vec<i64> {
+        since_but(&[], rights, sessions)
+    }
+
+    /// The same where no rule takes the shifts of `untaken`.
+    fn since_but(untaken: &[&str], rights: Vec<Right>, sessions: Vec<Login>) -> Vec<i64> {
+        let untaken = untaken.iter().map(|schedule| (schedule.to_string(), 1)).collect();
         let names = Names { known: std::collections::BTreeSet::new(), is_whole: true };
         let period = Period { since: at(0), until: at(100) };
         let could = Could { rights, ..Could::default() };
         let logins = Logins { logins: sessions, ..Logins::default() };
-        let report = Report { host: String::new(), period, could, logins, names, gaps: Vec::new() };
+        let report = Report { host: String::new(), period, could, untaken, logins, names, gaps: Vec::new() };
         let hours = |it: &Outlived| it.since.since(at(0)).as_seconds() / 3_600;
         outlived(&report, at(20)).iter().map(hours).collect()
     }
@@ -109,6 +115,8 @@ mod tests {
         let grant = |closed| vec![session(Class::Grant, 9, 10, Some(closed))];
         assert_eq!(since(Vec::new(), grant(11)), [10]);
         assert_eq!(since(vec![right("alice", 10, 16)], grant(11)), [0; 0], "on call by then");
+        let elsewhere = since_but(&["rota/a"], vec![right("alice", 10, 16)], grant(11));
+        assert_eq!(elsewhere, [10], "a shift that no rule of this host takes");
         let exempt = vec![session(Class::Exempt, 9, 10, None), session(Class::Automation, 9, 10, None)];
         assert_eq!(since(Vec::new(), exempt), [0; 0]);
     }

@@ -8,6 +8,7 @@ use policy::OneLine;
 
 use super::super::contents::{Gap, Report};
 use super::super::login::{Class, Kind, Login};
+use super::story::with_moments;
 
 /// The longest text that is shown, in bytes; what our modules write is shorter.
 const LONGEST: usize = 300;
@@ -135,10 +136,10 @@ impl People {
     pub fn gap(&self, gap: &Gap) -> String {
         let Gap { before, who, after } = gap;
         if who.is_empty() && !self.are_numbered() {
-            return OneLine::new(before).to_string();
+            return with_moments(&OneLine::new(before).to_string());
         }
         let who = if who.is_empty() { String::new() } else { self.name(who) };
-        self.label(before) + &who + &self.label(after)
+        with_moments(&self.label(before)) + &who + &self.label(after)
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy::{Span, Timestamp};
 
 use super::super::contents::Report;
+use super::super::could::Right;
 use super::super::login::{Class, Count, Kind, Login};
 use super::outlived::Outlived;
 use super::people::{People, shown};
@@ -17,6 +18,9 @@ pub const MOST: usize = 600;
 
 /// A copy of the rota as old as this is worth a word.
 const OLD: i64 = 3_600;
+
+/// What is said of a shift that does not count here.
+pub const UNTAKEN: &str = "no rule of this host takes it";
 
 /// What kind of thing happened, as the page marks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,22 +194,33 @@ impl Telling<'_> {
         let late = could.late.iter().map(|late| {
             let right = &late.right;
             let (who, schedule) = (self.people.name(&right.person), self.people.label(&right.schedule));
-            let what = format!(
-                "came into {schedule}, level {}, from {} on",
-                right.level,
-                clock(right.from, late.seen)
-            );
-            let ground = "seen on this host less than 15 minutes before it began, or after".to_string();
-            Event { ground, until: Until::At(right.to), ..event(late.seen, Tone::Late, who, what) }
+            let (from, to) = (clock(right.from, late.seen), clock(right.to, right.from));
+            let what = format!("came into {schedule} late: level {}, {from} to {to}", right.level);
+            let seen = clock(late.seen, right.from);
+            let before = right.from.since(late.seen).as_seconds();
+            let ground = if before > 0 {
+                format!("this host first saw it at {seen}, {} before it began", length(before))
+            } else {
+                format!("this host first saw it at {seen}, when it had begun")
+            };
+            let parts = [ground.as_str(), self.untaken(right)];
+            let ground = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+            Event { ground, ..event(late.seen, Tone::Late, who, what) }
         });
         let begun = could.stretches().into_iter().map(|right| {
             let who = self.people.name(&right.person);
             let what = format!("on call: {}, level {}", self.people.label(&right.schedule), right.level);
             let ends = right.to < self.report.period.until;
             let until = if ends { Until::At(right.to) } else { Until::After };
-            Event { until, ..event(right.from, Tone::Shift, who, what) }
+            let ground = self.untaken(&right).to_string();
+            Event { until, ground, ..event(right.from, Tone::Shift, who, what) }
         });
         late.chain(begun).collect()
+    }
+
+    /// What is to be said of a shift that does not count here.
+    fn untaken(&self, right: &Right) -> &'static str {
+        if self.report.takes(right) { "" } else { UNTAKEN }
     }
 
     fn login(&self, login: &Login) -> Event {
@@ -234,10 +249,17 @@ impl Telling<'_> {
     /// By what right somebody was let in.
     fn ground(&self, login: &Login) -> String {
         let why = self.people.words(&login.why);
+        let ends = login.right_ends.map(|ends| clock(ends, login.decided));
         let mut parts = Vec::new();
         match login.class {
-            Class::Grant => parts.push(format!("signed by {}", self.people.names(&login.approvers))),
-            Class::BreakGlass => parts.push("let themselves in".to_string()),
+            Class::Grant => {
+                parts.push(format!("signed by {}", self.people.names(&login.approvers)));
+                parts.extend(ends.map(|ends| format!("grant until {ends}")));
+            }
+            Class::BreakGlass => {
+                parts.push("let themselves in".to_string());
+                parts.extend(ends.map(|ends| format!("break-glass until {ends}")));
+            }
             Class::Exempt => parts.push("an exempt account or console".to_string()),
             Class::Observed => parts.push(format!("would have been refused: {}", reason(&login.reason))),
             Class::OnCall | Class::Automation => {}
@@ -273,7 +295,12 @@ impl Telling<'_> {
         let what = match tone {
             Tone::Refused if kind.account == kind.who => format!("was refused by {service}"),
             Tone::Refused => format!("was refused {account} by {service}"),
-            _ => format!("is revoked, and tried {account} by {service}"),
+            _ if is_revoked_let_in(self.report, Some(kind)) => {
+                format!(
+                    "is revoked, and tried {account} by {service}: not always refused, since nothing is enforced"
+                )
+            }
+            _ => format!("is revoked, and tried {account} by {service}: refused"),
         };
         let until = if count.count > 1 { Until::At(count.last) } else { Until::Unsaid };
         let services = BTreeSet::from([service]);
@@ -294,6 +321,14 @@ impl Telling<'_> {
 fn event(at: Timestamp, tone: Tone, who: String, what: String) -> Event {
     let (ground, services) = (String::new(), BTreeSet::new());
     Event { at, tone, times: 1, services, who, what, ground, until: Until::Unsaid }
+}
+
+/// Was somebody let in who is revoked: anybody, or those of `kind`? That happens where nothing is enforced.
+pub fn is_revoked_let_in(report: &Report, kind: Option<&Kind>) -> bool {
+    let is_of =
+        |login: &Login| kind.is_none_or(|kind| (&login.person, &login.service) == (&kind.who, &kind.service));
+    let observed = report.logins.logins.iter().filter(|login| login.class == Class::Observed);
+    observed.filter(|login| login.reason == "revoked").any(is_of)
 }
 
 /// What is usual, told together as far as it has to be.
@@ -371,6 +406,22 @@ pub fn moment(at: Timestamp) -> String {
     if at.has_date() { text.replace('T', " ").replace('Z', "") } else { text }
 }
 
+/// `text` with each instant in it as [`moment`] writes it.
+pub fn with_moments(text: &str) -> String {
+    let is_instant = |word: &str| Timestamp::parse(word).is_some();
+    let mut told = String::new();
+    for part in text.split_inclusive([' ', '(', ')', ';', ',']) {
+        let word = part.trim_end_matches([' ', '(', ')', ';', ',']);
+        let behind = part.get(word.len()..).unwrap_or_default();
+        match is_instant(word) {
+            true => told.push_str(&word.replace('T', " ").replace('Z', "")),
+            false => told.push_str(word),
+        }
+        told.push_str(behind);
+    }
+    told
+}
+
 /// The time of day alone where that is the day of `beside`.
 pub fn clock(at: Timestamp, beside: Timestamp) -> String {
     let (text, other) = (moment(at), moment(beside));
@@ -420,6 +471,10 @@ mod tests {
     fn a_moment_names_its_day_unless_it_is_the_same() {
         let at = Timestamp::parse("2026-11-28T22:59:07Z").unwrap();
         assert_eq!(moment(at), "2026-11-28 22:59:07");
+        assert_eq!(
+            with_moments("of TZ (2026-11-28T22:59:07Z), 2026-11-28T22:59:07Z; none"),
+            "of TZ (2026-11-28 22:59:07), 2026-11-28 22:59:07; none"
+        );
         assert_eq!(clock(at, at.plus(Span::minutes(1))), "22:59:07");
         assert_eq!(clock(at, at.plus(Span::hours(2))), "2026-11-28 22:59:07");
         assert_eq!([90, 3_700, 90_000, 200_000].map(length), ["1 min", "61 min", "25 h", "2 days"]);

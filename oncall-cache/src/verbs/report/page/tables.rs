@@ -8,7 +8,7 @@ use policy::Timestamp;
 use super::super::contents::Report;
 use super::super::login::{Class, Count, Kind};
 use super::people::{People, shown};
-use super::story::{Event, moment, reason};
+use super::story::{Event, UNTAKEN, moment, reason};
 
 /// The most rows of one table.
 const MOST: usize = 200;
@@ -98,7 +98,10 @@ pub fn could(report: &Report, people: &People) -> Markup {
                             td.who { b { (people.name(&right.person)) } }
                             td.time data-label="from" { (moment(right.from)) }
                             td.time data-label="to" { (moment(right.to)) }
-                            td data-label="schedule" { (people.label(&right.schedule)) }
+                            td data-label="schedule" {
+                                (people.label(&right.schedule))
+                                @if !report.takes(right) { " (" (UNTAKEN) ")" }
+                            }
                             td.number data-label="level" { (right.level) }
                         }
                     }

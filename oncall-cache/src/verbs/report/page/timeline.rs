@@ -8,17 +8,20 @@ use maud::{Markup, html};
 use policy::Timestamp;
 
 use super::super::contents::Report;
-use super::super::login::{Class, Login};
+use super::super::login::{Class, Count, Kind, Login};
 use super::super::period::Period;
 use super::outlived::Outlived;
 use super::people::People;
-use super::story::{Tone, clock, moment, reason};
+use super::story::{Tone, UNTAKEN, clock, is_revoked_let_in, moment, reason};
 
 /// The most lanes of one group.
 const MOST_LANES: usize = 40;
 
 /// What is nearer to its neighbour than this part of the time is drawn with it.
 const PARTS: i64 = 400;
+
+/// The same for signs, which are as wide as letters.
+const SIGN_PARTS: i64 = 60;
 
 /// The most lines across, and their distances: a minute to a quarter of a year.
 const MOST_TICKS: i64 = 8;
@@ -37,7 +40,9 @@ struct Mark {
     sign: &'static str,
     title: String,
     /// How many are drawn together.
-    count: usize,
+    count: u64,
+    /// Is it a session without a recorded end?
+    is_open: bool,
 }
 
 /// The lanes of a group by who has them.
@@ -53,6 +58,8 @@ pub struct Timeline<'r> {
     shifts: BTreeMap<String, Lanes>,
     others: Lanes,
     programs: Vec<Mark>,
+    /// Between which instants records are missing.
+    missing: Vec<(Timestamp, Timestamp)>,
 }
 
 impl<'r> Timeline<'r> {
@@ -60,11 +67,16 @@ impl<'r> Timeline<'r> {
     pub fn of(report: &Report, people: &'r People, outlived: &[Outlived], now: Timestamp) -> Self {
         let end = report.period.until.min(now);
         let (shifts, others, programs) = (BTreeMap::new(), Lanes::new(), Vec::new());
-        let mut timeline = Self { period: report.period, end, people, shifts, others, programs };
+        let period = report.period;
+        let is_seen = |(from, to): &&(Timestamp, Timestamp)| *from < period.until && *to >= period.since;
+        let missing = report.logins.missing.iter().filter(is_seen).copied().collect();
+        let mut timeline = Self { period, end, people, shifts, others, programs, missing };
         for right in report.could.stretches() {
-            let title = format!("could be root: {} to {}", moment(right.from), moment(right.to));
+            let (class, what) =
+                if report.takes(&right) { ("could", "could be root") } else { ("untaken", UNTAKEN) };
+            let title = format!("{what}: {} to {}", moment(right.from), moment(right.to));
             let lane = timeline.lane(&right.schedule, &right.person);
-            lane.push(mark(right.from, right.to, "could", title));
+            lane.push(mark(right.from, right.to, class, title));
         }
         for late in &report.could.late {
             let title = format!("came into the rota at {}", moment(late.seen));
@@ -73,15 +85,11 @@ impl<'r> Timeline<'r> {
         }
         report.logins.logins.iter().for_each(|login| timeline.login(login));
         let logins = &report.logins;
-        for (kind, count) in logins.refused.iter().chain(&logins.revoked) {
-            let who = people.name(&kind.who);
-            let title =
-                format!("refused by {}, {}: {}", kind.service, reason(&kind.reason), moment(count.first));
-            let lane = timeline.others.entry(who).or_default();
-            let sign =
-                |at| Mark { sign: "×", title: title.clone(), ..mark(at, at, "refused", String::new()) };
-            lane.push(sign(count.first));
-            lane.extend((count.last > count.first).then(|| sign(count.last)));
+        // Where revoked people were let in, what they did is drawn as a login.
+        let revoked = logins.revoked.iter().filter(|(kind, _)| !is_revoked_let_in(report, Some(kind)));
+        for (kind, count) in logins.refused.iter().chain(revoked) {
+            let lane = timeline.others.entry(people.name(&kind.who)).or_default();
+            lane.extend(tries(kind, count, timeline.period));
         }
         for Outlived { login, since } in outlived {
             let to = login.closed.unwrap_or(end);
@@ -91,7 +99,7 @@ impl<'r> Timeline<'r> {
                 Class::OnCall => timeline.lane(&login.schedule, &login.person),
                 _ => timeline.others.entry(person).or_default(),
             };
-            lane.push(mark(*since, to, "outlived", title));
+            lane.push(Mark { is_open: login.closed.is_none(), ..mark(*since, to, "outlived", title) });
         }
         timeline
     }
@@ -109,10 +117,13 @@ impl<'r> Timeline<'r> {
             (None, None) => from,
         };
         let class = Tone::of(login.class).word();
-        let title =
-            format!("{} by {}: {} to {}", login.account, login.service, moment(from), clock(to, from));
+        let is_open = login.opened.is_some() && login.closed.is_none();
+        let until =
+            if is_open { ", no end recorded".to_string() } else { format!(" to {}", clock(to, from)) };
+        let title = format!("{} by {}: {}{until}", login.account, login.service, moment(from));
         let title = self.people.label(&title);
-        let drawn = mark(from, to, class, title);
+        let drawn = Mark { is_open, ..mark(from, to, class, title) };
+        let open = is_open.then(|| Mark { sign: "?", ..mark(to, to, "unsure", drawn.title.clone()) });
         let is_special = matches!(login.class, Class::Grant | Class::BreakGlass);
         let sign = if login.class == Class::BreakGlass { "!" } else { "+" };
         let at = is_special.then(|| Mark { sign, ..mark(from, from, class, drawn.title.clone()) });
@@ -123,6 +134,7 @@ impl<'r> Timeline<'r> {
         };
         lane.push(drawn);
         lane.extend(at);
+        lane.extend(open);
     }
 
     /// The drawing.
@@ -137,7 +149,7 @@ impl<'r> Timeline<'r> {
                     (self.drawn("all listed programs", &self.programs))
                 }
             }
-            (legend())
+            (self.legend())
         }
     }
 
@@ -159,34 +171,55 @@ impl<'r> Timeline<'r> {
             div.lane {
                 span.who { (who) }
                 svg role="img" aria-label=(said) {
-                    @for (at, _) in self.ticks() { line.tick x1=(self.percent(at)) x2=(self.percent(at)) y1="0" y2="100%" {} }
+                    @for at in self.ticks() { line.tick x1=(self.percent(at)) x2=(self.percent(at)) y1="0" y2="100%" {} }
                     @for bar in &bars {
-                        @let (y, height) = if bar.class == "could" { ("2", "22") } else { ("8", "10") };
-                        rect class=(bar.class) x=(self.percent(bar.from)) y=(y) width=(self.width(bar)) height=(height) rx="2" { title { (bar.title) (drawn_with(bar)) } }
+                        @let (y, height) = if is_band(bar.class) { ("2", "22") } else { ("8", "10") };
+                        rect class={ (bar.class) @if bar.is_open { " open" } } x=(self.percent(bar.from)) y=(y) width=(self.width(bar)) height=(height) rx="2" { title { (bar.title) (drawn_with(bar)) } }
                     }
+                    (self.gaps())
                     @for sign in &signs {
-                        text class=(sign.class) x=(self.percent(sign.from)) y="18" text-anchor="middle" { (sign.sign) title { (sign.title) (drawn_with(sign)) } }
+                        text class=(sign.class) x=(self.percent(sign.from)) y="18" text-anchor=(self.anchor(sign.from)) { (sign.sign) @if sign.class == "refused" && sign.count > 1 { (sign.count) } title { (sign.title) (drawn_with(sign)) } }
                     }
                 }
             }
         }
     }
 
+    /// Where records are missing, in a lane.
+    fn gaps(&self) -> Markup {
+        html! {
+            @for (from, to) in &self.missing {
+                rect.missing x=(self.percent(*from)) y="0" width=(percent(self.place(*to) - self.place(*from))) height="100%" fill="url(#hatched)" {
+                    title { "records are missing: " (moment(*from)) " to " (clock(*to, *from)) }
+                }
+            }
+        }
+    }
+
+    /// At the edges a sign is on the inner side of its place.
+    fn anchor(&self, at: Timestamp) -> &'static str {
+        match self.place(at) {
+            ..1_000 => "start",
+            99_001.. => "end",
+            _ => "middle",
+        }
+    }
+
     /// In order, those that cannot be told from their neighbours drawn with them; bands first, since they are behind.
     fn together(&self, marks: &[Mark]) -> Vec<Mark> {
-        let near = self.span() / PARTS;
-        let mut alike: BTreeMap<(u8, &str, &str), Vec<Mark>> = BTreeMap::new();
+        let mut alike: BTreeMap<(u8, &str, &str, bool), Vec<Mark>> = BTreeMap::new();
         let mut sorted: Vec<&Mark> = marks.iter().collect();
         sorted.sort();
         for mark in sorted {
             let order = match mark.class {
-                "could" => 0,
+                class if is_band(class) => 0,
                 "outlived" => 2,
                 _ => 1,
             };
-            let same = alike.entry((order, mark.class, mark.sign)).or_default();
+            let near = self.span() / if mark.sign.is_empty() { PARTS } else { SIGN_PARTS };
+            let same = alike.entry((order, mark.class, mark.sign, mark.is_open)).or_default();
             match same.last_mut() {
-                Some(last) if mark.from.since(last.to).as_seconds() <= near && mark.class != "could" => {
+                Some(last) if mark.from.since(last.to).as_seconds() <= near && !is_band(mark.class) => {
                     last.to = last.to.max(mark.to);
                     last.count += mark.count;
                 }
@@ -194,6 +227,49 @@ impl<'r> Timeline<'r> {
             }
         }
         alike.into_values().flatten().collect()
+    }
+
+    /// What each kind of mark is: of those that are drawn.
+    fn legend(&self) -> Markup {
+        let lanes = self.shifts.values().flat_map(BTreeMap::values).chain(self.others.values());
+        let marks: Vec<&Mark> = lanes.chain([&self.programs]).flatten().collect();
+        let has = |class: &str| class == "could" || marks.iter().any(|mark| mark.class == class);
+        let bars = [
+            ("could", "", "could be root: a shift, as this host knew the rota"),
+            ("untaken", "", "a shift that no rule of this host takes"),
+            ("oncall", "", "was in, on call"),
+            ("grant", "+", "was in by a grant"),
+            ("glass", "!", "was in by break-glass"),
+            ("exempt", "", "exempt account or program"),
+            ("observed", "", "was in, since nothing is enforced"),
+            ("outlived", "", "still open after the right had ended"),
+        ];
+        let signs = [
+            ("unsure", "?", "no end recorded: still open, or cut off"),
+            ("refused", "×", "refused; with a number, so many times"),
+            ("late", "▾", "this host first saw the shift late"),
+        ];
+        html! {
+            ul.legend {
+                @for (class, sign, text) in bars.into_iter().filter(|(class, ..)| has(class)) {
+                    li {
+                        @if !sign.is_empty() { span class={ "sign " (class) } aria-hidden="true" { (sign) } }
+                        svg.key aria-hidden="true" { rect class=(class) x="1" y="2" width="20" height="10" rx="2" {} }
+                        (text)
+                    }
+                }
+                @for (class, sign, text) in signs.into_iter().filter(|(class, ..)| has(class)) {
+                    li {
+                        @if class == "unsure" { svg.key aria-hidden="true" { rect.oncall.open x="1" y="2" width="20" height="10" rx="2" {} } }
+                        span class={ "sign " (class) } aria-hidden="true" { (sign) }
+                        (text)
+                    }
+                }
+                @if !self.missing.is_empty() {
+                    li { svg.key aria-hidden="true" { rect.missing x="1" y="1" width="20" height="12" fill="url(#hatched)" {} } "records are missing" }
+                }
+            }
+        }
     }
 
     fn span(&self) -> i64 {
@@ -215,32 +291,53 @@ impl<'r> Timeline<'r> {
         percent(self.place(mark.to) - self.place(mark.from))
     }
 
-    /// The instants at which a line is drawn across, and what is written there.
-    fn ticks(&self) -> Vec<(Timestamp, String)> {
-        let step = STEPS
-            .into_iter()
-            .find(|step| self.span() / step <= MOST_TICKS)
-            .unwrap_or(self.span() / MOST_TICKS);
+    /// From one line across to the next.
+    fn step(&self) -> i64 {
+        let fitting = STEPS.into_iter().find(|step| self.span() / step <= MOST_TICKS);
+        fitting.unwrap_or(self.span() / MOST_TICKS)
+    }
+
+    /// The instants at which a line is drawn across.
+    fn ticks(&self) -> impl Iterator<Item = Timestamp> {
+        let (step, until) = (self.step(), self.period.until);
         let first = (self.period.since.unix().div_euclid(step) + 1) * step;
-        let instants = (0..=MOST_TICKS).map(|number| first + number * step);
-        let all = instants.map(Timestamp::from_unix).take_while(|at| *at < self.period.until);
-        let label = |at: Timestamp| {
-            let text = moment(at);
-            let (day, time) = text.split_once(' ').unwrap_or((&text, ""));
-            let is_midnight = step >= 86_400 || time == "00:00:00";
-            let part = if is_midnight { day.get(5..) } else { time.get(..5) };
-            (at, part.unwrap_or_default().to_string())
-        };
-        all.map(label).collect()
+        let instants = (0..=MOST_TICKS).map(move |number| first + number * step);
+        instants.map(Timestamp::from_unix).take_while(move |at| *at < until)
+    }
+
+    /// What is written at an instant: the time of day, at midnight with the day; the day alone where lines are days apart.
+    fn label(&self, at: Timestamp) -> String {
+        let text = moment(at);
+        let (day, time) = text.split_once(' ').unwrap_or((&text, ""));
+        match time.get(..5) {
+            Some("00:00") if self.step() < 86_400 => format!("{day} 00:00"),
+            Some(time) if self.step() < 86_400 => time.to_string(),
+            _ => day.to_string(),
+        }
     }
 
     fn axis(&self) -> Markup {
-        let ticks: Vec<_> =
-            self.ticks().into_iter().filter(|(at, _)| (5_000..95_000).contains(&self.place(*at))).collect();
+        let edges = [(self.period.since, "start"), (self.period.until, "end")]
+            .map(|(at, anchor)| (at, anchor, self.label(at)));
+        // A letter is less than a hundredth of the width; what is in the middle has half of its letters on each side.
+        let room =
+            |edge: &str, label: &str| i64::try_from(edge.len() + label.len() / 2).unwrap_or(0) * 800 + 1_000;
+        let has_room = |(at, label): &(Timestamp, String)| {
+            let [first, last] = &edges;
+            (room(&first.2, label)..100_000 - room(&last.2, label)).contains(&self.place(*at))
+        };
+        let all = self.ticks().map(|at| (at, self.label(at)));
+        let ticks: Vec<_> = all.filter(has_room).collect();
         html! {
             div.lane {
                 span.who { "UTC" }
                 svg.axis aria-hidden="true" {
+                    defs {
+                        pattern id="hatched" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                            line.hatch x1="0" y1="0" x2="0" y2="6" {}
+                        }
+                    }
+                    @for (at, anchor, label) in &edges { text.edge x=(self.percent(*at)) y="16" text-anchor=(anchor) { (label) } }
                     @for (number, (at, label)) in ticks.iter().enumerate() {
                         text.odd[number % 2 == 1] x=(self.percent(*at)) y="16" text-anchor="middle" { (label) }
                     }
@@ -251,7 +348,25 @@ impl<'r> Timeline<'r> {
 }
 
 fn mark(from: Timestamp, to: Timestamp, class: &'static str, title: String) -> Mark {
-    Mark { from, to, class, sign: "", title, count: 1 }
+    Mark { from, to, class, sign: "", title, count: 1, is_open: false }
+}
+
+/// Is it behind the others?
+fn is_band(class: &str) -> bool {
+    matches!(class, "could" | "untaken")
+}
+
+/// The first and the last of what is counted; one sign where they are too near to each other to be told apart.
+fn tries(kind: &Kind, count: &Count, period: Period) -> Vec<Mark> {
+    let (first, last) = (count.first, count.last);
+    let why = format!("refused by {}, {}", kind.service, reason(&kind.reason));
+    let sign = |at, count, title| Mark { sign: "×", count, ..mark(at, at, "refused", title) };
+    let span = period.until.since(period.since).as_seconds();
+    if last.since(first).as_seconds() <= span / SIGN_PARTS {
+        return vec![sign(first, count.count, format!("{why}: {}", moment(first)))];
+    }
+    let title = format!("{why}: {} times, {} to {}", count.count, moment(first), clock(last, first));
+    vec![sign(first, 1, title.clone()), sign(last, 1, title)]
 }
 
 fn percent(thousandths: i64) -> String {
@@ -260,25 +375,4 @@ fn percent(thousandths: i64) -> String {
 
 fn drawn_with(mark: &Mark) -> String {
     if mark.count > 1 { format!(", and {} more", mark.count - 1) } else { String::new() }
-}
-
-fn legend() -> Markup {
-    let bars = [
-        ("could", "could be root"),
-        ("oncall", "was root, on call"),
-        ("grant", "by a grant"),
-        ("glass", "break-glass"),
-        ("exempt", "exempt account or program"),
-        ("observed", "not enforced"),
-        ("outlived", "open after the right had ended"),
-    ];
-    html! {
-        ul.legend {
-            @for (class, text) in bars {
-                li { svg.key aria-hidden="true" { rect class=(class) x="1" y="2" width="20" height="10" rx="2" {} } (text) }
-            }
-            li { span.sign.refused aria-hidden="true" { "×" } "refused" }
-            li { span.sign.late aria-hidden="true" { "▾" } "late change of the rota" }
-        }
-    }
 }
