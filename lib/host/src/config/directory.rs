@@ -320,7 +320,7 @@ impl DirectorySection {
             bind_password_file: this.bind_password_file.as_ref().map(|file| beside(file.get_ref())),
             ca_file: beside(&written(&this.ca_file).unwrap_or_else(system_authorities)),
             filter: this.people_filter()?,
-            eligible_group: written(&this.eligible_group),
+            eligible_group: this.eligible_group()?,
             membership: written(&this.eligible_group_by).unwrap_or_default(),
             nested_groups: written(&this.nested_groups).unwrap_or_default(),
             referrals: written(&this.referrals).unwrap_or_default(),
@@ -466,6 +466,17 @@ impl DirectorySection {
                 Err(problem(base, "`base` is empty; write the DN below which people are"))
             }
             base => Ok(base.as_ref().map(|base| base.get_ref().clone())),
+        }
+    }
+
+    /// Nothing written: nobody is eligible. An empty DN is no group, and would be asked for at each sync.
+    fn eligible_group(&self) -> Result<Option<String>, Problem> {
+        match &self.eligible_group {
+            Some(group) if group.get_ref().trim().is_empty() => Err(problem(
+                group,
+                "`eligible_group` is empty; write the group's DN, or leave it out: then nobody is eligible",
+            )),
+            group => Ok(written(group)),
         }
     }
 

@@ -426,6 +426,12 @@ fn a_filter_is_one_and_a_base_is_somewhere() {
     }
     for bad in ["", " "] {
         assert!(problem(bad, "(a=b)").contains("`base` is empty"), "{bad:?}");
+        let text = format!("[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\neligible_group = '{bad}'\n");
+        let told = parse(&text).unwrap_err().to_string();
+        assert!(
+            told.contains(":4: `eligible_group` is empty; write the group's DN, or leave it out"),
+            "{told}"
+        );
     }
 }
 
