@@ -93,8 +93,8 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
             continue;
         }
         let change = match (old.elements.get(place), new.elements.get(place)) {
-            (None, Some(table)) => table_change(place, Some(table)),
-            (Some(_), None) => table_change(place, None),
+            (None, Some(table)) => table_change(place, table, true),
+            (Some(table), None) => table_change(place, table, false),
             _ => continue,
         };
         one_sided.insert(place);
@@ -119,6 +119,10 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
             Kind::People => people_changes(leaf, before, after),
             Kind::Quorum => quorum_changes(leaf, before, after),
             Kind::Schedules => schedules_changes(leaf, before, after),
+            Kind::Group => group_changes(leaf, before, after),
+            Kind::From => {
+                from_changes(leaf, (before, after), [&old, &new].map(|side| side.takes_keys(&leaf.0)))
+            }
             Kind::Plain => leaf_changes(leaf, before, after),
         });
     }
@@ -180,6 +184,10 @@ enum Kind {
     Quorum,
     /// A list, or all that there are.
     Schedules,
+    /// A group, or nobody.
+    Group,
+    /// Where programs come from, which one service alone knows.
+    From,
     /// By its class.
     Plain,
 }
@@ -189,23 +197,29 @@ fn leaf_kind((place, name): &(Place, String)) -> Kind {
         ("oncall.source", "people") => Kind::People,
         ("oncall.source", "schedules") => Kind::Schedules,
         ("policy.grant", "quorum") => Kind::Quorum,
+        ("directory", "eligible_group") => Kind::Group,
+        ("policy.automation", "from") => Kind::From,
         _ => Kind::Plain,
     }
 }
 
-/// A table that is there on one side alone: `added` is the new one.
-fn table_change(place: &Place, added: Option<&Table>) -> Change {
+/// A table that is there on one side alone: the new one, if it is added.
+fn table_change(place: &Place, table: &Table, is_added: bool) -> Change {
     let element = ELEMENTS.iter().find(|element| element.name == place.section);
     let (more, less) = element.map_or(("", ""), |element| (element.added, element.removed));
     let id = element.map_or("", |element| element.id);
-    let (what, means) = match added {
-        Some(table) => (format!("is new ({})", shown_table(place, id, table)), more),
-        None => ("is gone".to_string(), less),
+    let (what, means) = match (is_added, table.get("hosts")) {
+        (true, _) => (format!("is new ({})", shown_table(place, id, table)), more),
+        // Where it was asked is nowhere else in the plan.
+        (false, Some(hosts)) if place.section == "policy.rego" => {
+            (format!("is gone (hosts = {hosts})"), less)
+        }
+        (false, _) => ("is gone".to_string(), less),
     };
     let effect = if means.is_empty() { Effect::Tightens } else { Effect::Loosens };
-    let turn = if added.is_some() { "new" } else { "gone" };
+    let turn = if is_added { "new" } else { "gone" };
     let means = if means.is_empty() { keys::tightened(&format!("{} {turn}", place.section)) } else { means };
-    let detail = place.detail(Some(added.is_some()), Vec::new());
+    let detail = place.detail(Some(is_added), Vec::new());
     Change { effect, place: place.to_string(), key: String::new(), what, means: means.to_string(), detail }
 }
 
@@ -365,6 +379,43 @@ fn schedules_changes(leaf: &(Place, String), before: Option<&Value>, after: Opti
     let key = keys::find("oncall.source schedules");
     let what = format!("{} → {}", listed(before), listed(after));
     vec![Change { means: means.to_string(), ..change(leaf, &key, effect, what, None, Vec::new()) }]
+}
+
+/// Which group is eligible: without one nobody is.
+fn group_changes(leaf: &(Place, String), before: Option<&Value>, after: Option<&Value>) -> Vec<Change> {
+    let (effect, means) = match (before, after) {
+        (Some(_), None) => (
+            Effect::Tightens,
+            "nobody is eligible from then on: people on call are refused on every host; accounts that are never refused, programs and grants remain",
+        ),
+        (None, Some(_)) => (
+            Effect::MayLoosen,
+            "its members may become root when they are on call; before, nobody was eligible",
+        ),
+        _ => return leaf_changes(leaf, before, after),
+    };
+    let key = keys::find("directory eligible_group");
+    let what = format!("{} → {}", shown(before), shown(after));
+    vec![Change { means: means.to_string(), ..change(leaf, &key, effect, what, None, Vec::new()) }]
+}
+
+/// From where a program comes: sshd alone knows it, and nobody else asks. Where the entry is for sshd on one side alone,
+/// its `services` are other ones, which is told.
+fn from_changes(
+    leaf: &(Place, String),
+    (before, after): (Option<&Value>, Option<&Value>),
+    takes_keys: [bool; 2],
+) -> Vec<Change> {
+    let means = match takes_keys {
+        // An entry for ssh has always places.
+        [true, true] => return leaf_changes(leaf, before, after),
+        [false, false] => "ssh alone knows from where a program comes, and the entry is not for ssh",
+        [false, true] => "it is for ssh, by which the entry let nothing in before",
+        [true, false] => "it was for ssh, by which the entry lets nothing in any more",
+    };
+    let key = keys::find("policy.automation from");
+    let what = format!("{} → {}", shown(before), shown(after));
+    vec![Change { means: means.to_string(), ..change(leaf, &key, Effect::Neutral, what, None, Vec::new()) }]
 }
 
 /// The changes of a table of people: one for each user.

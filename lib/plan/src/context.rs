@@ -1,7 +1,9 @@
 //! What a change means where both configurations, the hosts and the rota tell more than the setting alone.
 
+use std::collections::BTreeSet;
+
 use host::Config;
-use policy::{Automation, Facts, Guard, Host, HostSelector, Quorum, Roster, Rule, Rules, Who};
+use policy::{Automation, Facts, Guard, Host, HostSelector, Quorum, Roster, Rule, Rules, Shift, Who};
 
 use crate::changes::{Change, Effect};
 use crate::door::ROOT;
@@ -21,7 +23,9 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     /// Says of each change what it means here, and puts them in order again.
-    pub fn explain(self, changes: &mut [Change]) {
+    pub fn explain(self, changes: &mut Vec<Change>) {
+        let without_keys: Vec<Change> =
+            changes.iter().filter_map(|change| without_keys(change, self.rules().1)).collect();
         for change in &mut *changes {
             let (section, key) = (change.detail.section.clone(), change.key.clone());
             match (section.as_str(), key.as_str(), change.detail.is_added) {
@@ -41,9 +45,18 @@ impl Context<'_> {
                     self.grouped(change);
                 }
                 ("oncall.source", "people", _) => self.renamed(change),
+                ("oncall", "lookahead", _) => self.known_ahead(change),
+                ("policy.grant", "quorum", _) if change.effect == Effect::Loosens => self.unsigned(change),
+                ("policy.rule.incident", ..) if change.effect <= Effect::MayLoosen => {
+                    self.by_incident(change)
+                }
                 _ => {}
             }
+            if ["policy.rule", "policy.rule.incident"].contains(&section.as_str()) {
+                self.with_members(change);
+            }
         }
+        changes.extend(without_keys);
         changes.sort();
     }
 
@@ -165,6 +178,73 @@ impl Context<'_> {
         };
     }
 
+    /// How far ahead the rota is known. `max_age` is never longer, so it is a matter only where a share of that is limited.
+    fn known_ahead(&self, change: &mut Change) {
+        let has_limit = |config: &Config| {
+            let guards = config.oncall.sources.iter();
+            guards
+                .flat_map(|source| std::iter::once(&source.guards).chain(source.guards_of.values()))
+                .any(|guards| guards.max_change < 100)
+        };
+        if !has_limit(self.question.old) && !has_limit(self.question.new) {
+            change.effect = Effect::Neutral;
+            change.means = "while the provider is down, `max_age` says how long the rota counts".to_string();
+        } else if change.effect == Effect::Loosens {
+            change.effect = Effect::MayLoosen;
+        }
+    }
+
+    /// A rule by which people let themselves in from now on.
+    fn unsigned(&self, change: &mut Change) {
+        let Some(rule) = self.rules().1.grants.iter().find(|rule| rule.name == change.name()) else { return };
+        if rule.quorum == Quorum::BreakGlass && !rule.always {
+            change.means =
+                "those in `people` let themselves in, without anybody else's signature, while the host cannot tell who is on call"
+                    .to_string();
+        }
+    }
+
+    /// A rule that waits for incidents less than it did, or not at all: for whom?
+    fn by_incident(&self, change: &mut Change) {
+        let Some(rule) = named(self.rules().1, change.name()) else { return };
+        let Some(roster) = self.after else { return };
+        let counted: Vec<usize> = rule.schedules.iter().filter_map(|wanted| roster.find(wanted)).collect();
+        let window = self.question.window;
+        let counts = |shift: &&Shift| {
+            counted.contains(&shift.schedule)
+                && shift.level <= rule.max_escalation_level
+                && shift.window.intersect(window).is_some()
+                && roster.is_eligible(&shift.principal)
+        };
+        let people = roster.shifts.iter().filter(counts).map(|shift| shift.principal.as_str());
+        let people: Vec<&str> = people.collect::<BTreeSet<_>>().into_iter().collect();
+        let after = self.hosts.iter().filter_map(|host| host.after.as_ref());
+        let hosts: Vec<&str> =
+            after.filter(|host| rule.covers(host)).map(|host| host.name.as_str()).collect();
+        change.means += &match (people.is_empty(), hosts.is_empty()) {
+            (_, true) => return,
+            (true, false) => "; the rota has nobody for it in this time".to_string(),
+            (false, false) => format!("; in this time that is {}, on {}", people.join(", "), some_of(&hosts)),
+        };
+    }
+
+    /// Groups whose members are those whom the rule admits.
+    fn with_members(&self, change: &mut Change) {
+        let keys = ["", "hosts", "schedules", "max_escalation_level", "on_unknown", "services", "linger"];
+        if change.effect == Effect::Neutral || !keys.contains(&change.key.as_str()) {
+            return;
+        }
+        let has = |rules: &[String]| rules.iter().any(|rule| rule == change.name() || rule == "*");
+        let groups = [self.question.old, self.question.new].into_iter().flat_map(|config| &config.groups);
+        let groups = groups.filter(|group| group.rules().is_some_and(has));
+        let groups: BTreeSet<String> = groups.map(|group| format!("`{}`", group.name)).collect();
+        if !groups.is_empty() {
+            let groups = groups.into_iter().collect::<Vec<_>>().join(", ");
+            change.means +=
+                &format!("; members of the group {groups} change with it, and sudoers may give them rights");
+        }
+    }
+
     /// A rule for grants: who lets whom in by it?
     fn new_grant(&self, change: &mut Change) {
         let Some(rule) = self.rules().1.grants.iter().find(|rule| rule.name == change.name()) else { return };
@@ -249,6 +329,7 @@ impl Context<'_> {
         let Some(group) = self.question.new.groups.iter().find(|group| group.name.as_str() == name) else {
             return;
         };
+        let old = self.question.old.groups.iter().find(|group| group.name.as_str() == name);
         let who = match group.rules() {
             None => "has a grant".to_string(),
             Some(rules) if rules.iter().any(|rule| rule == "*") => "is on call by any rule".to_string(),
@@ -256,6 +337,18 @@ impl Context<'_> {
         };
         change.means =
             format!("whoever {who} is in the group on that host; sudoers that name %{name} give rights");
+        let has = |rules: Option<&[String]>, rule: &Rule| {
+            rules.is_some_and(|rules| rules.iter().any(|name| *name == rule.name || name == "*"))
+        };
+        let is_new =
+            |rule: &&Rule| has(group.rules(), rule) && !has(old.and_then(|group| group.rules()), rule);
+        let new: Vec<&Rule> = self.rules().1.rules.iter().filter(is_new).collect();
+        let after = self.hosts.iter().filter_map(|host| host.after.as_ref());
+        let hosts = after.filter(|host| new.iter().any(|rule| rule.covers(host)));
+        let hosts: Vec<&str> = hosts.map(|host| host.name.as_str()).collect();
+        if change.key == "rules" && !hosts.is_empty() {
+            change.means += &format!("; more of them on {}", some_of(&hosts));
+        }
     }
 
     /// Somebody of the provider who is somebody else.
@@ -275,6 +368,21 @@ impl Context<'_> {
             change.means += "; the rota has no shift of theirs in this time";
         }
     }
+}
+
+/// What an account that is never refused loses by that, if it is not a shared one: the directory's keys.
+fn without_keys(change: &Change, new: &Rules) -> Option<Change> {
+    let is_it = change.detail.section == "policy"
+        && change.key == "exempt_accounts"
+        && change.detail.is_added == Some(true);
+    let account = change.detail.items.concat();
+    (is_it && new.shared(&account).is_none()).then(|| Change {
+        effect: Effect::Tightens,
+        means: format!(
+            "authkeys prints no keys for `{account}` any more: by ssh it is entered with what is on the host (authorized_keys, a password)"
+        ),
+        ..change.clone()
+    })
 }
 
 /// What guards `account` with these rules, if something that they name does.

@@ -133,7 +133,7 @@ const TIGHTENED: &[(&str, &str)] = &[
     ("nss.group gone", "rights that sudoers give the group end"),
     ("nss.group rules", "fewer people are in the group"),
     ("oncall max_age", "after a shorter outage people on call are refused"),
-    ("oncall lookahead", "hosts know the rota less far ahead: after a shorter outage people on call are refused"),
+    ("oncall lookahead", "an edit of the rota is a larger share of what is known, so that `max_change` may hold it until somebody accepts it"),
     ("oncall.source max_age", "after a shorter outage people on call are refused"),
     ("oncall.source.schedule max_age", "after a shorter outage people on call are refused"),
     ("oncall.source schedules", "its shifts are read no more"),
@@ -244,7 +244,8 @@ pub(crate) const KEYS: &[Key] = &[
     neutral("keys.chain timeout"),
     key("oncall warn_age", More, "people are admitted by an older rota without a warning, and asked for a reason"),
     key("oncall max_age", More, "people who were on call by an old rota stay admitted for longer, while the provider is down"),
-    key("oncall lookahead", More, "shifts that were changed since count for longer, while the provider is down"),
+    // `max_age` ends sooner, or at the same time: it does not let the rota count for longer.
+    key("oncall lookahead", More, "an edit of the rota is a smaller share of what is known, so that `max_change` may let it count"),
     neutral("oncall proxy"),
     neutral("oncall.source name"),
     key("oncall.source provider", Other, OTHER_ROTA),

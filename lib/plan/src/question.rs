@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use host::Config;
+use host::config::{Directory, Rego};
 use policy::{Account, Host, HostSelector, Mode, Principal, Roster, Shift, Window, stretches};
 
 use crate::changes::{Change, Effect, changes};
 use crate::context::Context;
-use crate::door::{Door, ROOT};
+use crate::door::{By, Door, ROOT};
 use crate::inventory::{self, HostSides, Inventory};
-use crate::moves::{Counts, Move, Sides, hosts_in_words};
+use crate::moves::{Counts, Move, Sides, hosts_in_words, some_of};
 use crate::rights::read_in_time;
 
 /// Who is on call, as far as somebody knows.
@@ -114,6 +115,8 @@ pub struct Plan {
     pub moves: Vec<(Move, String)>,
     /// What is counted for limits.
     pub counts: Counts,
+    /// What files of `[[policy.rego]]` may take away of that again, a sentence each.
+    pub narrowed: Vec<String>,
     /// Why it cannot be told who gains and who loses, if so.
     pub cannot_tell: Vec<String>,
     /// What a plan never knows, and what this one does not.
@@ -154,6 +157,7 @@ impl Question<'_> {
             (moves, counts) = Sides { old, new, hosts, rosters, people, doors, window }.compare();
         }
         let selectors = self.selectors();
+        let narrowed = self.narrowed(&moves, &hosts);
         let named = |moved: Move| {
             let name = hosts_in_words(&moved.hosts, &hosts, &selectors);
             (moved, name)
@@ -170,6 +174,7 @@ impl Question<'_> {
             other_shifts: self.rota.map(|rota| rota.differing(self.window)).unwrap_or_default(),
             moves: moves.into_iter().map(named).collect(),
             counts,
+            narrowed,
             cannot_tell: Vec::new(),
             not_known: Vec::new(),
         };
@@ -210,6 +215,26 @@ impl Question<'_> {
         people.into_iter().filter(|person| person.as_str() != ROOT).collect()
     }
 
+    /// Of what is gained by rules: where a file is asked before it counts.
+    fn narrowed(&self, moves: &[Move], hosts: &[HostSides]) -> Vec<String> {
+        let gains = moves.iter().filter(|moved| moved.gains && matches!(moved.by, By::Rule(_)));
+        let gained: BTreeSet<&str> = gains.flat_map(|moved| &moved.hosts).map(String::as_str).collect();
+        let after = hosts.iter().filter_map(|host| host.after.as_ref());
+        let after: Vec<&Host> = after.filter(|host| gained.contains(host.name.as_str())).collect();
+        let told = |rego: &Rego| {
+            let asks = after.iter().filter(|host| rego.hosts.iter().any(|selector| selector.covers(host)));
+            let names: Vec<&str> = asks.map(|host| host.name.as_str()).collect();
+            let file = rego.file.file_name().unwrap_or_default().to_string_lossy();
+            (!names.is_empty()).then(|| {
+                format!(
+                    "what is gained on {} is told as before {file} is asked, which may leave shifts out",
+                    some_of(&names)
+                )
+            })
+        };
+        self.new.rego.iter().filter_map(told).collect()
+    }
+
     /// What the rules, new ones first, call hosts.
     fn selectors(&self) -> Vec<&HostSelector> {
         let rules = self.new.rules.rules.iter().chain(&self.old.rules.rules);
@@ -217,7 +242,13 @@ impl Question<'_> {
     }
 }
 
-/// `roster` without the shifts that are too deep for the sources of `config`.
+/// Is nobody eligible, whatever the rota says? So it is where the directory is asked for no group.
+pub(crate) fn nobody_eligible(config: &Config) -> bool {
+    matches!(&config.directory, Some(Directory::Ldap(ldap)) if ldap.eligible_group.is_none())
+}
+
+/// `roster` without the shifts that are too deep for the sources of `config`, and without whom it takes for eligible where
+/// nobody is.
 pub(crate) fn stored(roster: &Roster, config: &Config) -> Roster {
     let levels: BTreeMap<&str, u8> = config
         .oncall
@@ -229,7 +260,12 @@ pub(crate) fn stored(roster: &Roster, config: &Config) -> Roster {
         let source = roster.schedules.get(shift.schedule).map(|schedule| schedule.reference.source.as_str());
         source.and_then(|source| levels.get(source)).is_some_and(|deepest| shift.level <= *deepest)
     };
-    Roster { shifts: roster.shifts.iter().filter(is_stored).cloned().collect(), ..roster.clone() }
+    let mut stored =
+        Roster { shifts: roster.shifts.iter().filter(is_stored).cloned().collect(), ..roster.clone() };
+    if nobody_eligible(config) {
+        stored.eligible.values_mut().for_each(|is_eligible| *is_eligible = false);
+    }
+    stored
 }
 
 /// Is nothing written in this configuration, but for comments?

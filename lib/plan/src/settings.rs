@@ -211,6 +211,12 @@ impl Settings {
         self.leaves.get(&(place, key.to_string()))
     }
 
+    /// Is this entry of a program one for sshd?
+    pub fn takes_keys(&self, entry: &Place) -> bool {
+        let services = self.leaves.get(&(entry.clone(), "services".to_string()));
+        services.and_then(Value::as_array).into_iter().flatten().any(|name| name.as_str() == Some("sshd"))
+    }
+
     /// Is the schedule that is called `id` read by this source?
     fn reads(&self, source: &str, id: &str) -> bool {
         let lists = ["schedules", "escalation_policies", "teams"];

@@ -7,14 +7,16 @@ use policy::{HostSelector, Roster, Rules, ScheduleRef, Timestamp};
 
 use crate::changes::{Change, Effect};
 use crate::inventory::{HostSides, Inventory};
-use crate::question::{Plan, Question, Rota, written_host};
+use crate::question::{Plan, Question, Rota, nobody_eligible, written_host};
 use crate::words::instant;
 
 impl Question<'_> {
     /// Why it cannot be told who gains and who loses, if so; and what is not known besides.
     pub(crate) fn unknown(&self, hosts: &[HostSides], plan: &Plan) -> (Vec<String>, Vec<String>) {
-        let (mut cannot_tell, mut not_known) = (Vec::new(), self.never_known());
         let elsewhere = self.elsewhere(&plan.changes);
+        // What this change turns on stands before what is so with every plan.
+        let (mut cannot_tell, mut not_known) = (Vec::new(), elsewhere.not_known);
+        not_known.extend(self.never_known());
         // What is missing for a plan is no matter where nothing changes, and is said all the same.
         let missing = [self.missing(hosts), self.ends_early(), elsewhere.missing].concat();
         if plan.is_unchanged() {
@@ -23,7 +25,6 @@ impl Question<'_> {
             cannot_tell.extend(missing)
         }
         cannot_tell.extend(self.too_old());
-        not_known.extend(elsewhere.not_known);
         (cannot_tell, not_known)
     }
 
@@ -144,6 +145,9 @@ impl Question<'_> {
     fn never_known(&self) -> Vec<String> {
         let mut lines = vec!["who is revoked on these hosts, or suspended in the directory".to_string()];
         match self.rota {
+            Some(rota) if !rota.tells_eligible && nobody_eligible(self.new) => lines.push(
+                "who was eligible: a rota in a file does not tell, so everybody in it is taken as eligible before, if there was a group".into(),
+            ),
             Some(rota) if !rota.tells_eligible => lines.push(
                 "who is eligible: a rota in a file does not tell, so everybody in it is taken as eligible, and a change of group does not show above".into(),
             ),

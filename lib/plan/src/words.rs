@@ -7,7 +7,7 @@ use std::fmt;
 use policy::{Principal, Timestamp, Window, is_printable};
 use serde_json::{Value, json};
 
-use crate::changes::Effect;
+use crate::changes::{Change, Effect};
 use crate::door::{By, Door};
 use crate::moves::{Counts, Move};
 use crate::question::Plan;
@@ -32,10 +32,11 @@ impl Plan {
         lines.extend(self.door_lines());
         lines.extend(self.mode_line().filter(|_| !self.moves.is_empty()).map(String::from));
         lines.extend(self.moves.iter().flat_map(|(moved, hosts)| self.move_lines(moved, hosts)));
+        lines.extend(self.narrowed.iter().cloned());
         lines.extend(if self.moves.is_empty() { self.nobody_line() } else { Some(self.count_line()) });
         if self.lets_in_others() {
             lines.push(
-                "this is not all: lines above with `loosens` or `may loosen` can let in people whom these files do not name"
+                "this is not all: whom lines above with `loosens` or `may loosen` let in is not counted here, and these files may not name them"
                     .to_string(),
             );
         }
@@ -106,7 +107,7 @@ impl Plan {
             (false, true) => None,
             _ if !self.opened.is_empty() || !self.closed.is_empty() => None,
             _ if self.lets_in_others() => Some(format!(
-                "{span}: as far as these files tell, shifts give nobody new access, and take none away"
+                "{span}: apart from the lines above, shifts give nobody new access, and take none away"
             )),
             _ => Some(format!("{span}: shifts give nobody new access, and take none away")),
         }
@@ -163,6 +164,14 @@ impl Plan {
                 let by = services_in_words(&services);
                 why.push(format!("whoever is not on call is refused from now on as {account} by {by}"));
             }
+        }
+        let is_without_group = |change: &Change| {
+            change.effect == Effect::Tightens
+                && change.detail.section == "directory"
+                && change.key == "eligible_group"
+        };
+        if self.changes.iter().any(is_without_group) {
+            why.push("nobody is eligible any more (`eligible_group`)".to_string());
         }
         why
     }

@@ -99,7 +99,6 @@ const LOOSENINGS: &[(&str, &str, &str)] = &[
     ("deeper levels", "claim = true", "claim = true\nmax_escalation_level = 2"),
     ("nobody says why", "claim = true", "claim = false"),
     ("an old rota counts for longer", "max_age = \"20h\"", "max_age = \"48h\""),
-    ("shifts are known further ahead", "max_age = \"20h\"", "max_age = \"20h\"\nlookahead = \"7d\""),
     ("what is open stays open", "action = \"kill\"", "action = \"list\""),
     (
         "one more rule",
@@ -133,6 +132,12 @@ const LOOSENINGS: &[(&str, &str, &str)] = &[
 
 /// The directory of the policy.
 const DIRECTORY: &str = "urls = [\"ldaps://ldap1.example.com\"]\nbase = \"ou=people,dc=example,dc=com\"\nfilter = \"(objectClass=ldapPublicKey)\"\neligible_group = \"cn=root-eligible,ou=groups,dc=example,dc=com\"\ndisabled = { employeeType = [\"former\", \"gone\"] }\n";
+
+/// Its group.
+const ELIGIBLE: &str = "eligible_group = \"cn=root-eligible,ou=groups,dc=example,dc=com\"\n";
+
+/// Where settings of the rota are, and the first of a source.
+const ONCALL: &str = "max_age = \"20h\"\n[[oncall.source]]";
 
 /// A change of what the policy would be with another text in one place: what it is, that place, and the text before the
 /// change and after it.
@@ -216,6 +221,56 @@ const TURNS: &[(&str, &str, &str, &str)] = &[
         "[[policy.grant]]\nname = \"night\"\nhosts = [\"label:service=db\"]\naccounts = [\"root\"]\napprovers = [\"anna\", \"carla\"]\nquorum = 2\nmax = \"2h\"\n",
         "",
         "[[policy.grant]]\nname = \"night\"\nhosts = [\"label:service=db\"]\naccounts = [\"root\"]\napprovers = [\"anna\", \"carla\"]\nquorum = 2\nmax = \"2h\"\n",
+    ),
+    (
+        "two approvers, then nobody signs, in an outage",
+        "[grant]",
+        "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['anna', 'carla']\nquorum = 2\nmax = '30m'\n[grant]",
+        "[[policy.grant]]\nname = 'glass'\naccounts = ['root']\napprovers = ['anna', 'carla']\nquorum = 0\npeople = ['dora']\nmax = '30m'\n[grant]",
+    ),
+    (
+        "a program of sudo, and the places that nobody asks about",
+        "[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nfrom = ['10.0.0.5']\nowner = 'platform'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nowner = 'platform'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
+    ),
+    (
+        "a program of sudo comes by ssh too",
+        "[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nowner = 'platform'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
+        "[[policy.automation]]\naccount = 'agent'\nservices = ['sshd', 'sudo']\nfingerprints = ['SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']\nfrom = ['10.0.0.5']\nowner = 'platform'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
+    ),
+    ("the eligible group is gone", ELIGIBLE, ELIGIBLE, ""),
+    ("there is an eligible group", ELIGIBLE, "", ELIGIBLE),
+    (
+        "shifts are known further ahead",
+        ONCALL,
+        ONCALL,
+        "max_age = \"20h\"\nlookahead = \"7d\"\n[[oncall.source]]",
+    ),
+    (
+        "shifts are known further ahead, and an edit has a limit",
+        ONCALL,
+        "max_age = \"20h\"\n[[oncall.source]]\nmax_change = '50%'",
+        "max_age = \"20h\"\nlookahead = \"7d\"\n[[oncall.source]]\nmax_change = '50%'",
+    ),
+    (
+        "shifts are known less far ahead, and an edit has a limit",
+        ONCALL,
+        "max_age = \"20h\"\n[[oncall.source]]\nmax_change = '50%'",
+        "max_age = \"20h\"\nlookahead = \"1d\"\n[[oncall.source]]\nmax_change = '50%'",
+    ),
+    (
+        "a rule waits for no incident any more",
+        "schedules = [\"pd/WEB\"]",
+        "schedules = [\"pd/WEB\"]\nincident = { source = \"pd\", services = [\"PSVC1\"] }",
+        "schedules = [\"pd/WEB\"]",
+    ),
+    (
+        "a rule waits for no incident while none is known",
+        "schedules = [\"pd/DB\"]",
+        "schedules = [\"pd/DB\"]\nincident = { source = \"pd\", services = [\"PSVC1\"], on_unknown = \"refuse\" }",
+        "schedules = [\"pd/DB\"]\nincident = { source = \"pd\", services = [\"PSVC1\"] }",
     ),
     ("people come from a file", DIRECTORY, DIRECTORY, "file = \"people.toml\"\n"),
     ("root is never refused", "[\"breakglass\"]", "[\"breakglass\"]", "[\"breakglass\", \"root\"]"),
@@ -353,7 +408,7 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
         (
             "max_age = \"20h\"",
             "max_age = \"20h\"\nlookahead = \"1d\"",
-            "tightens [oncall] lookahead: 3d → 1d: hosts know the rota less far ahead",
+            "neutral [oncall] lookahead: 3d → 1d: while the provider is down, `max_age` says how long the rota counts",
         ),
         (
             "mode = \"enforce\"",

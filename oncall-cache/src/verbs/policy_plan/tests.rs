@@ -150,6 +150,9 @@ fn a104_what_cannot_be_counted_keeps_no_limit() {
     let terminal = OLD.replace("[policy]", "[policy]\nexempt_ttys = ['tty1', 'ttyS0', 'tty9']");
     let group = OLD.replace("[policy]", "[policy]\nprivileged_groups = []");
     let root = OLD.replace("[policy]", "[policy]\nexempt_accounts = ['root']");
+    let grouped =
+        format!("[directory]\nurls = ['ldaps://a']\nbase = 'dc=x'\neligible_group = 'cn=sre'\n{OLD}");
+    let groupless = grouped.replace("eligible_group = 'cn=sre'\n", "");
     for (old, new, limit, why) in [
         (OLD, observe.as_str(), "--max-gained 9", "PAM refuses nobody any more (`mode`)"),
         (OLD, &shared, "--max-admitted 9", "nobody is refused any more as root by "),
@@ -158,6 +161,7 @@ fn a104_what_cannot_be_counted_keeps_no_limit() {
         (OLD, &root, "--max-admitted 9", "nobody is refused any more as root by ssh, login"),
         (&observe, OLD, "--max-lost 9", "PAM refuses from now on whoever is not admitted (`mode`)"),
         (&shared, OLD, "--max-lost 9", "whoever is not on call is refused from now on as root by "),
+        (&grouped, &groupless, "--max-lost 9", "nobody is eligible any more (`eligible_group`)"),
     ] {
         let said = typed(&[("old.toml", old), ("new.toml", new)], &format!("{PLAN} {limit}"));
         let told = text(&said);
@@ -286,7 +290,7 @@ fn a104_another_way_to_read_a_source_is_never_nobody_gains() {
     assert_eq!(said.code, 0, "{}", text(&said));
     for sentence in [
         "may loosen [[oncall.source]] `rota` file: /etc/authkeys/rota.toml → /etc/authkeys/other.toml: others may be on call by this source\n",
-        "UTC: as far as these files tell, shifts give nobody new access, and take none away\nthis is not all: ",
+        "UTC: apart from the lines above, shifts give nobody new access, and take none away\nthis is not all: ",
         "\n  whether rota says the same when it is read in another way (`file`): the rota that was given is taken for both (--old-rota)",
     ] {
         assert!(text(&said).contains(sentence), "{}", text(&said));
