@@ -36,7 +36,7 @@ impl Plan {
         lines.extend(if self.moves.is_empty() { self.nobody_line() } else { Some(self.count_line()) });
         if self.lets_in_others() {
             lines.push(
-                "this is not all: whom lines above with `loosens` or `may loosen` let in is not counted here, and these files may not name them"
+                "this is not all: lines above with `loosens` or `may loosen` can let in people who are not counted here, and whom these files may not name"
                     .to_string(),
             );
         }
@@ -100,12 +100,13 @@ impl Plan {
             return Some("no setting that decides who is admitted differs".to_string());
         }
         let (span, most) = (self.span(), self.counts.most_admitted);
+        let is_told = !self.opened.is_empty() || !self.closed.is_empty() || !self.endless_losses().is_empty();
         match (self.observed, self.observes) {
             (true, false) => Some(format!(
                 "{span}: at most {most} at once may be root on one host, accounts that are never refused included; all others are refused"
             )),
             (false, true) => None,
-            _ if !self.opened.is_empty() || !self.closed.is_empty() => None,
+            _ if is_told => None,
             _ if self.lets_in_others() => Some(format!(
                 "{span}: apart from the lines above, shifts give nobody new access, and take none away"
             )),

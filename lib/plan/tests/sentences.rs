@@ -429,6 +429,18 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
 }
 
 #[test]
+fn a104_whoever_is_on_call_loses_root_with_the_eligible_group_though_the_rota_names_nobody() {
+    let mut empty = rota();
+    empty.roster.shifts = Default::default();
+    let (old, new) = (config(POLICY), config(&POLICY.replace(ELIGIBLE, "")));
+    let (hosts, window) = (inventory(INVENTORY), fortnight());
+    let question = Question { old: &old, new: &new, inventory: Some(&hosts), rota: Some(&empty), window };
+    let plan = question.answer();
+    assert_eq!(plan.endless_losses(), ["nobody is eligible any more (`eligible_group`)"]);
+    assert!(plan.moves.is_empty() && !said(&plan).contains("take none away"), "{plan}");
+}
+
+#[test]
 fn a107_what_a_rule_asks_of_incidents_is_said_in_words() {
     let waits = |incident: &str| {
         POLICY.replace("schedules = [\"pd/WEB\"]\n", &format!("schedules = [\"pd/WEB\"]\n{incident}\n"))
