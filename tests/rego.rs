@@ -3,12 +3,17 @@
 
 use std::fmt::Write as _;
 
-use harness::suite::{CONFIG, DAY, HOUR, Suite, instant, now};
+use harness::suite::{CONFIG, HOUR, Suite, instant, now};
 use harness::text;
 use serde_json::Value;
 
 const FILE: &str = "/etc/authkeys/narrow.rego";
 const ROSTER: &str = "/var/lib/oncall-cache/roster.db";
+
+/// When the next shifts begin; a copy of now is still believed then, for `max_age`.
+const NEXT: i64 = 12 * HOUR;
+/// And the ones after them.
+const AFTER: i64 = 16 * HOUR;
 
 /// A shift of schedule `primary`: whose, level, start and end in seconds from now.
 type Turn<'a> = (&'a str, u8, i64, i64);
@@ -76,9 +81,9 @@ fn bytes(suite: &Suite) -> Vec<u8> {
     std::fs::read(suite.host.path(ROSTER)).expect("there is a roster")
 }
 
-/// alice and bob are on call now, carol tomorrow.
+/// alice and bob are on call now, carol next.
 const TURNS: &[Turn<'_>] =
-    &[("alice", 1, -HOUR, 11 * HOUR), ("bob", 2, -HOUR, 11 * HOUR), ("carol", 1, DAY, 2 * DAY)];
+    &[("alice", 1, -HOUR, 11 * HOUR), ("bob", 2, -HOUR, 11 * HOUR), ("carol", 1, NEXT, 20 * HOUR)];
 
 #[test]
 fn a106_a_file_takes_shifts_away_and_who_asks_why_reads_which() {
@@ -86,7 +91,7 @@ fn a106_a_file_takes_shifts_away_and_who_asks_why_reads_which() {
     sync(&suite, 0);
     let now = now();
     assert_eq!(admitted(&suite, now, 60), ["alice"]);
-    assert_eq!(admitted(&suite, now, DAY + HOUR), ["carol"]);
+    assert_eq!(admitted(&suite, now, NEXT + HOUR), ["carol"]);
     let why = text(&suite.run_as("nobody", "oncall-cache why bob"));
     assert!(why.contains("left out    rota/primary, level 2, "), "{why}");
     assert!(why.contains(&format!(": left out by {FILE}")), "{why}");
@@ -106,8 +111,8 @@ fn a106_a_file_takes_shifts_away_and_who_asks_why_reads_which() {
     sync(&suite, 0);
     assert_eq!(admitted(&suite, now, HOUR), ["alice", "bob"]);
     assert!(admitted(&suite, now, 3 * HOUR).is_empty());
-    assert_eq!(admitted(&suite, now, DAY + 2 * HOUR), ["carol"]);
-    assert!(admitted(&suite, now, DAY + 4 * HOUR).is_empty());
+    assert_eq!(admitted(&suite, now, NEXT + 2 * HOUR), ["carol"]);
+    assert!(admitted(&suite, now, NEXT + 4 * HOUR).is_empty());
     let why = text(&suite.run_as("nobody", "oncall-cache why alice"));
     assert!(why.contains(": ended earlier, at ") && why.contains(FILE), "{why}");
     // The same again is the same, and so is the rota whole again without the file.
@@ -125,7 +130,7 @@ fn a106_whatever_a_file_says_it_adds_nobody() {
     let suite = start(TURNS, "keep := true");
     sync(&suite, 0);
     let now = now();
-    let moments = [60, 3 * HOUR, 12 * HOUR, DAY + HOUR, 3 * DAY];
+    let moments = [60, 3 * HOUR, 12 * HOUR, NEXT + HOUR, 3 * NEXT];
     let before: Vec<_> = moments.map(|after| admitted(&suite, now, after)).into();
     assert_eq!(before[0], ["alice", "bob"]);
     for rules in [
@@ -150,17 +155,17 @@ fn a106_tomorrows_shift_is_judged_by_the_people_of_tomorrow() {
     let turns: &[Turn<'_>] = &[
         ("alice", 1, -HOUR, HOUR),
         ("bob", 1, -HOUR, HOUR),
-        ("alice", 1, DAY, DAY + 2 * HOUR),
-        ("carol", 1, 2 * DAY, 2 * DAY + HOUR),
-        ("bob", 2, 2 * DAY, 2 * DAY + HOUR),
+        ("alice", 1, NEXT, NEXT + 2 * HOUR),
+        ("carol", 1, AFTER, AFTER + HOUR),
+        ("bob", 2, AFTER, AFTER + HOUR),
     ];
     // Nobody alone.
     let suite = start(turns, "keep if count({entry.person | some entry in input.on_call}) > 1");
     sync(&suite, 0);
     let now = now();
     assert_eq!(admitted(&suite, now, 60), ["alice", "bob"]);
-    assert!(admitted(&suite, now, DAY + HOUR).is_empty());
-    assert_eq!(admitted(&suite, now, 2 * DAY + 60), ["bob", "carol"]);
+    assert!(admitted(&suite, now, NEXT + HOUR).is_empty());
+    assert_eq!(admitted(&suite, now, AFTER + 60), ["bob", "carol"]);
 }
 
 /// What asks a provider elsewhere finds its answer in `data.oncalls` here.
@@ -177,7 +182,7 @@ fn a106_the_usual_example_says_what_max_escalation_level_says() {
     );
     sync(&suite, 0);
     let now = now();
-    let moments = [0, 60, 10 * HOUR, 12 * HOUR, DAY - 60, DAY + HOUR, 2 * DAY - 60, 2 * DAY + 60];
+    let moments = [0, 60, 10 * HOUR, 12 * HOUR, NEXT - 60, NEXT + HOUR, AFTER - 60, AFTER + 60];
     let by_file = moments.map(|after| admitted(&suite, now, after));
     assert!(by_file.iter().any(|people| !people.is_empty()));
     let level = config.split("[[policy.rego]]").next().unwrap_or_default().replace(
@@ -276,7 +281,7 @@ fn a106_what_would_not_end_is_stopped_and_the_rota_is_published() {
     assert!(said.contains("narrow.rego failed, and the shift of alice"), "{said}");
     let now = now();
     assert!(admitted(&suite, now, 60).contains(&"alice"));
-    assert_eq!(admitted(&suite, now, DAY + HOUR), ["carol"]);
+    assert_eq!(admitted(&suite, now, NEXT + HOUR), ["carol"]);
 }
 
 #[test]
