@@ -78,6 +78,30 @@ impl Machine {
         series
     }
 
+    /// As [`Machine::run`], of commands that end with one of `statuses`. Another status means nothing was measured: the
+    /// command is run once more, to say why.
+    pub fn run_well(
+        &self,
+        user: &str,
+        rounds: usize,
+        commands: &[Vec<String>],
+        statuses: &[i32],
+    ) -> Vec<Series> {
+        let series = self.run(user, rounds, commands);
+        for (words, series) in commands.iter().zip(&series) {
+            if let Some(sample) = series.0.iter().find(|sample| !statuses.contains(&sample.status)) {
+                let again = self.suite.run_as(user, &format!("{} 2>&1", words.join(" ")));
+                panic!(
+                    "{words:?} as {user}: exit status {}; once more, {}: {}",
+                    sample.status,
+                    again.status,
+                    String::from_utf8_lossy(&again.stdout)
+                );
+            }
+        }
+        series
+    }
+
     /// Is there such a program on this machine?
     pub fn has(&self, program: &str) -> bool {
         self.suite.host.path(program).exists()

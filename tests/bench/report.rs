@@ -33,9 +33,8 @@ pub fn measure(machine: &Machine, rounds: usize) {
     ];
     let period = format!("--since {} --until {}", instant(BEGIN), instant(BEGIN + (LOGINS + 1) * APART));
     let commands = forms.clone().map(|form| words(&format!("/usr/bin/oncall-cache report {period} {form}")));
-    let series = machine.run("oncall-cache", rounds, &commands);
     // 1: the record does not go back that far.
-    assert!(series.iter().all(|series| series.0.iter().all(|sample| sample.status < 2)), "a report failed");
+    let series = machine.run_well("root", rounds, &commands, &[0, 1]);
     let title = format!("oncall-cache report of {LOGINS} logins, whole process, {rounds} rounds");
     let mut table = Table::new(&title, &["form", "median ms", "cpu ms", "RSS MiB", "to reach"]);
     for (form, series) in forms.iter().zip(&series) {
@@ -48,7 +47,8 @@ pub fn measure(machine: &Machine, rounds: usize) {
     }
     table.print();
     let bytes: f64 = machine.suite.host.must(&format!("stat -c %s {PAGE}")).trim().parse().expect("bytes");
-    println!("The page: {}", at_most(bytes / 1_048_576.0, LARGEST, "MiB"));
+    let mebibytes = bytes / 1_048_576.0;
+    println!("The page, in MiB: {}, {}", figure(mebibytes), at_most(mebibytes, LARGEST, "MiB"));
 }
 
 /// The record of a year: two people by turns, now and then somebody who is refused.
