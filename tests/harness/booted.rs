@@ -11,6 +11,7 @@ use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Once;
 
 use crate::kept::kept;
 use crate::{Machine, Network, wait_until};
@@ -81,6 +82,7 @@ impl Booted {
     /// A host that is plugged in and not booted.
     pub fn off(release: Debian, network: &Network, name: &str) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "end-to-end tests need root: run `sudo make test-hosts`");
+        make_room();
         let mut keeper = Command::new("/bin/sh")
             .args(["-c", KEEPER, "booted.sh", name])
             .arg(base(release))
@@ -196,6 +198,30 @@ impl Drop for Booted {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }
+}
+
+/// Where the kernel says how many inotify instances a user may have.
+const INSTANCES: &str = "/proc/sys/fs/inotify/max_user_instances";
+
+/// As many as root of a hundred hosts needs. One that is set up has some forty.
+const ENOUGH_INSTANCES: u32 = 8192;
+
+/// Lets root have more inotify instances on this machine, where it may not have enough, and leaves it so.
+///
+/// The kernel counts them for each user of the whole machine (inotify(7)), so root of one host shares them with root of all
+/// others that run. systemd takes one for each file that a path unit watches, and a kernel as it comes allows 128. Where none
+/// is left a unit does not start: `Failed to allocate inotify fd: Too many open files`. Keyrings, terminals, watches and
+/// processes are counted like this too, and are far from their limits with as many hosts as tests boot.
+fn make_room() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let limit = fs::read_to_string(INSTANCES).expect("this kernel has inotify");
+        let limit: u32 = limit.trim().parse().expect("a number");
+        if limit < ENOUGH_INSTANCES {
+            fs::write(INSTANCES, ENOUGH_INSTANCES.to_string())
+                .unwrap_or_else(|error| panic!("hosts share the {limit} of {INSTANCES}: {error}"));
+        }
+    });
 }
 
 fn expect(said: &mut impl BufRead, word: &str) {
