@@ -75,6 +75,28 @@ impl Site {
         self.pagerduty.script(vec![]);
     }
 
+    /// When the incidents that are kept were read: the first reading, in seconds since the epoch.
+    fn read(&self) -> i64 {
+        let kept = self.suite.host.read(KEPT);
+        let text = kept.lines().nth(1).and_then(|line| line.rsplit(' ').next()).expect("a reading");
+        policy::Timestamp::parse(text).expect("an instant").unix()
+    }
+
+    /// What `status` says of how well they are known.
+    fn feed(&self) -> Value {
+        let output = self.suite.host.sh("oncall-cache status --json");
+        let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        told["incidents"][0].clone()
+    }
+
+    /// How severe the doctor finds it that they are not known.
+    fn finding(&self) -> String {
+        let output = self.suite.host.sh("oncall-cache doctor --json");
+        let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let found = told["findings"].as_array().expect("a list").iter().find(|one| one["id"] == "incidents");
+        found.unwrap_or_else(|| panic!("{told:#}"))["severity"].as_str().expect("a word").to_string()
+    }
+
     fn admits(&self, person: &str, words: &str) {
         let _ = self.suite.decisions();
         let output = sudo(&self.suite, person);
@@ -282,6 +304,17 @@ fn a107_where_the_provider_does_not_say_the_rule_does_what_it_is_told() {
         site.sync_without(words);
     }
     site.admits("alice", " incident=Q1 ");
+    // It is told since when, and for how long that counts still.
+    let metrics = text(&suite.host.sh("oncall-cache status --prometheus"));
+    let read = site.read();
+    let metric = format!("oncall_cache_incidents_read_timestamp_seconds{{source=\"pd\"}} {read}\n");
+    let until =
+        format!("oncall_cache_incidents_known_until_timestamp_seconds{{source=\"pd\"}} {}\n", read + HOUR);
+    for metric in ["oncall_cache_last_sync_incidents_read 0\n", &metric, &until] {
+        assert!(metrics.contains(metric), "{metric}: {metrics}");
+    }
+    let told = site.feed();
+    assert_eq!((&told["known"], &told["read"]), (&json!(true), &json!(instant(read))), "{told}");
 
     // Nothing is left of the service: until it is too old, what was known holds.
     site.pagerduty.hang(true);
@@ -289,10 +322,15 @@ fn a107_where_the_provider_does_not_say_the_rule_does_what_it_is_told() {
     wait_until("it is too old", || !sudo(suite, "alice").status.success());
     let told = site.refuses("alice");
     assert!(told.contains("which are open is not known here"), "{told}");
+    let told = site.feed();
+    assert_eq!((&told["known"], &told["on_unknown"]), (&json!(false), &json!("refuse")), "{told}");
+    said(&suite.host.sh("oncall-cache status"), 1, "so a rule that waits for one refuses people on call");
+    assert_eq!(site.finding(), "lock-out");
     let why = text(&suite.host.sh("oncall-cache why alice"));
     assert!(why.contains("incident    it is not known which are open"), "{why}");
     site.configure("service=db", "known_for = '1s'");
     site.admits("alice", " incident=unknown ");
+    assert_eq!(site.finding(), "warning");
     assert!(!sudo(suite, "carol").status.success(), "to be on call is asked of everybody");
     // A file that others could have written, or that is cut, says nothing.
     site.configure("service=db", STRICT);

@@ -69,7 +69,7 @@ const PULLED: &str = r#"{"version":1,"id":"example","checked":1,"url":"file:///s
     "valid":2,"rota_read":1,"people_read":1,"revoked_read":1},"refused":{"reason":"head-replay","since":1,"text":"x",
     "url":"file:///srv/fleet"}}"#;
 
-/// A host with something of everything: a source that fails, a shift whose person will not be admitted, a program, a
+/// A host with something of everything: a source that fails, a rule that waits for incidents, a shift whose person will not be admitted, a program, a
 /// fleet whose head is refused.
 fn suite() -> Suite {
     let suite = Suite::start();
@@ -79,8 +79,14 @@ fn suite() -> Suite {
     );
     let gone =
         "[[oncall.source]]\nname = 'gone'\nprovider = 'rota'\nfile = 'gone.toml'\nschedules = ['gone']\n";
+    let incidents = "[[oncall.source]]\nname = 'site'\nprovider = 'file'\nfile = 'site.json'\n\
+         [[policy.rule]]\nname = 'site'\nschedules = ['rota/primary']\nincident = { source = 'site', services = ['web'] }\n";
     let fleet = "[fleet]\nid = 'example'\nurls = ['file:///srv/fleet']\n";
-    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{gone}{program}{fleet}"), 0o644);
+    suite.host.write(
+        "/etc/authkeys/config.toml",
+        format!("{CONFIG}{gone}{incidents}{program}{fleet}"),
+        0o644,
+    );
     suite.host.write("/var/lib/oncall-cache/fleet.json", PULLED, 0o644);
     // Somebody asks for a signature, and there is none.
     suite.host.write("/etc/authkeys/policy-signers", "", 0o644);

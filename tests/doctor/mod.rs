@@ -243,12 +243,14 @@ fn the_shipped_set_up_is_right_and_looking_at_it_changes_nothing() {
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
 
 /// What no case here can break, and the test that does.
-const ELSEWHERE: [(&str, &str, &str); 15] = [
+const ELSEWHERE: [(&str, &str, &str); 16] = [
     // With a key beside it, which is told as well.
     ("local-authority", include_str!("sshd.rs"), "found(\"local-authority\")"),
     // With signatures by ssh-keygen.
     ("policy-signed", include_str!("../approved.rs"), "\"policy-signed\""),
     ("policy-signers", include_str!("../approved.rs"), "\"policy-signers\""),
+    // With a provider that does not say.
+    ("incidents", include_str!("../incidents.rs"), "one[\"id\"] == \"incidents\""),
     // With a directory that has them.
     ("empty-group", include_str!("../eligible.rs"), "contains(\"empty-group\")"),
     ("nested-groups", include_str!("../eligible.rs"), "contains(\"nested-groups\")"),

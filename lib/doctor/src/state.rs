@@ -9,7 +9,7 @@ use host::orders::OrdersError;
 use host::program::Output;
 use host::switch;
 use host::{Config, FileError};
-use policy::{Mode, ModeSource, Order, Timestamp};
+use policy::{IncidentFeed, Mode, ModeSource, OnUnknown, Order, Timestamp};
 use status::{Health, InnerGroups, Status, SyncStatus, SyncStatusError, UpcomingRefusal, mode};
 use store::keys::{self, KeyCopy, Refused};
 use store::{KeyProblem, StoreError};
@@ -411,12 +411,23 @@ pub fn roster(
             Some(Finding::new(severity, "schedule", trouble).at(place()).why(why).run(sync(config)))
         })
         .collect();
+    findings.extend(status.unknown_incidents().map(|feed| incidents(feed, (&place(), config), now)));
     if let Ok(report) = report {
         let is_unsaid = findings.is_empty() && status.health() != Health::Well;
         findings.extend(is_unsaid.then(|| sync_failed(report, &place())).flatten());
         findings.extend(report.ahead.iter().map(|ahead| upcoming(ahead, now)));
     }
     findings
+}
+
+/// A source of which rules that wait for an incident do not know which are open.
+fn incidents(feed: &IncidentFeed<'_>, (place, config): (&Place, &Config), now: Timestamp) -> Finding {
+    let (severity, why) = match feed.on_unknown {
+        OnUnknown::Refuse => (Severity::LockOut, "people on call are refused, incident or not"),
+        OnUnknown::OnCall => (Severity::Warning, "people on call get in, incident or not"),
+    };
+    let found = Finding::new(severity, "incidents", status::unknown_incidents(feed, now));
+    found.at(place.clone()).why(why).run(sync(config))
 }
 
 /// That the last sync failed, and why.

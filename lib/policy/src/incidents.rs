@@ -103,6 +103,28 @@ impl IncidentState {
     }
 }
 
+/// How well a source tells of the incidents that rules of a host wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentFeed<'r> {
+    /// Name of the source.
+    pub source: &'r str,
+    /// When all of the services were read, which is when the one was that was read first; `None`: one of them never.
+    pub read: Option<Timestamp>,
+    /// The first instant at which a rule does not know any more which are open; `None`: one does not know it now.
+    pub known_until: Option<Timestamp>,
+    /// What a rule does then: where rules differ, to refuse.
+    pub on_unknown: OnUnknown,
+}
+
+impl IncidentFeed<'_> {
+    /// Do all rules know at `at` which incidents of it are open?
+    pub fn is_known(&self, at: Timestamp) -> bool {
+        // One from the future tells nothing, as for a decision.
+        self.read.is_some_and(|read| read.minus(Rules::SKEW) <= at)
+            && self.known_until.is_some_and(|until| at < until)
+    }
+}
+
 /// The longest time for which a closed incident is remembered; no rule lingers for longer.
 pub const LONGEST_LINGER: Span = Span::hours(24);
 
@@ -237,6 +259,25 @@ impl Incidents {
         let read = services.iter().map(|service| (service.clone(), read.min(now))).collect();
         self.0.insert(source.into(), SourceIncidents { read, incidents });
         left_out
+    }
+
+    /// How well is each source known that `rules` of this host wait for? In the order of their names.
+    pub fn feeds<'r>(&self, rules: &'r Rules) -> Vec<IncidentFeed<'r>> {
+        let mut feeds: BTreeMap<&'r str, IncidentFeed<'r>> = BTreeMap::new();
+        for rule in rules.here().filter_map(|rule| rule.incident.as_ref()) {
+            let told = self.0.get(&rule.source);
+            let reading = |service: &String| told.and_then(|told| told.read.get(service)).copied();
+            // What was never read is the oldest.
+            let read = rule.services.iter().map(reading).min().flatten();
+            let known_until = read.map(|read| read.plus(rule.known_for));
+            let (source, on_unknown) = (rule.source.as_str(), rule.on_unknown);
+            let feed = feeds.entry(source).or_insert(IncidentFeed { source, read, known_until, on_unknown });
+            (feed.read, feed.known_until) = (feed.read.min(read), feed.known_until.min(known_until));
+            if on_unknown == OnUnknown::Refuse {
+                feed.on_unknown = on_unknown;
+            }
+        }
+        feeds.into_values().collect()
     }
 
     /// Forgets what these sources are not asked for.

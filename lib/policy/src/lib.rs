@@ -54,8 +54,8 @@ pub use from::FromPattern;
 pub use grants::{GrantRule, Granted, Quorum, entered, is_plain_name, is_site_name};
 pub use groups::{Gid, GroupPeople, GroupRule, Groups, PublishedGroup, PublishedGroups, is_account};
 pub use incidents::{
-    Incident, IncidentRule, IncidentState, Incidents, LONGEST_LINGER, MOST_INCIDENTS, OnUnknown,
-    SourceIncidents,
+    Incident, IncidentFeed, IncidentRule, IncidentState, Incidents, LONGEST_LINGER, MOST_INCIDENTS,
+    OnUnknown, SourceIncidents,
 };
 pub use late::{LateShift, NOTICE, late_shifts};
 pub use left_out::{LeftBy, LeftOut, Taken, narrow, restore};

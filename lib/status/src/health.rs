@@ -11,7 +11,10 @@ use std::rc::Rc;
 use host::Config;
 use host::config::Directory;
 use host::proof::Proof;
-use policy::{AgeLimit, Automation, Mode, ModeSource, Roster, Rules, Schedule, ScheduleRef, Span, Timestamp};
+use policy::{
+    AgeLimit, Automation, IncidentFeed, Incidents, Mode, ModeSource, OnUnknown, Roster, Rules, Schedule,
+    ScheduleRef, Span, Timestamp,
+};
 use state::{HostState, StateError};
 
 use crate::fleet::FleetStatus;
@@ -176,6 +179,8 @@ pub struct Status<'a> {
     pub automation: &'a [Automation],
     /// What the configuration says and has no effect: exceptions for programs that are over.
     pub remarks: Vec<String>,
+    /// How well it is known which incidents are open that rules of this host wait for, by source.
+    pub incidents: Vec<IncidentFeed<'a>>,
     /// Which way in that needs no network was last proven since this host booted.
     pub proof: Option<Proof>,
     /// How long a login waits for a directory that does not answer, if one is asked at logins.
@@ -217,6 +222,7 @@ impl<'a> Status<'a> {
             grants: grants::standing(state, at),
             automation: &rules.automation,
             remarks: config.remarks(at),
+            incidents: feeds(rules, roster.ok()),
             proof: Proof::read(),
             outage_wait: outage_wait(config),
             rows,
@@ -253,6 +259,11 @@ impl<'a> Status<'a> {
         self.report.as_ref().ok()?.incidents_problem.as_deref()
     }
 
+    /// The sources of which rules that wait for an incident do not know now which are open.
+    pub fn unknown_incidents(&self) -> impl Iterator<Item = &IncidentFeed<'a>> {
+        self.incidents.iter().filter(|feed| !feed.is_known(self.at))
+    }
+
     /// Where a file of `[[policy.rego]]` failed in the last sync, and what became of the shift.
     pub fn rego_problem(&self) -> Option<&str> {
         self.report.as_ref().ok()?.rego_problem.as_deref()
@@ -272,6 +283,7 @@ impl<'a> Status<'a> {
         let of_sync =
             [self.groups_problem(), self.incidents_problem(), self.rego_problem()].into_iter().flatten();
         let of_sync = of_sync.map(str::to_string).chain(self.fleet_trouble());
+        let of_sync = of_sync.chain(self.unknown_incidents().map(|feed| unknown_incidents(feed, self.at)));
         self.rows.iter().filter_map(Row::trouble).chain(of_sync)
     }
 
@@ -288,6 +300,7 @@ impl<'a> Status<'a> {
             || sync_failed
             || self.groups_problem().is_some()
             || self.incidents_problem().is_some()
+            || self.unknown_incidents().next().is_some()
             || self.rego_problem().is_some()
             || self.fleet_trouble().is_some()
             || self.rows.iter().any(|row| row.trouble().is_some())
@@ -332,6 +345,24 @@ impl<'a> Status<'a> {
         let observing = || "observe: decisions are logged, nobody is refused".to_string();
         self.mode_by().or_else(|| (self.mode.0 == Mode::Observe).then(observing))
     }
+}
+
+fn feeds<'a>(rules: &'a Rules, roster: Option<&Roster>) -> Vec<IncidentFeed<'a>> {
+    roster.map_or_else(|| Incidents::default().feeds(rules), |roster| roster.incidents.feeds(rules))
+}
+
+/// What rules do that wait for an incident of `feed`, of which it is not known at `at` which are open.
+pub fn unknown_incidents(feed: &IncidentFeed<'_>, at: Timestamp) -> String {
+    let read = match feed.read {
+        Some(read) if read > at => format!("were read at {read}, which has not come"),
+        Some(read) => format!("were last read {} ago", at.since(read)),
+        None => "were never read, or not of every service that a rule names".to_string(),
+    };
+    let outcome = match feed.on_unknown {
+        OnUnknown::OnCall => "so rules that wait for one admit people on call without (on_unknown)",
+        OnUnknown::Refuse => "so a rule that waits for one refuses people on call (on_unknown)",
+    };
+    format!("incidents of source `{}` {read}: it is not known which are open, {outcome}", feed.source)
 }
 
 /// Where a key took longer to judge than sshd's least delay, it answers at the next doubling of that (auth2.c,

@@ -14,7 +14,7 @@ mod sync_status;
 
 pub use fleet::{FleetStatus, HeadStatus, RefusedHead};
 pub use grants::{Standing, standing, unshown};
-pub use health::{FAILING, Health, Known, NOT_BELIEVED, OnCall, Row, Status};
+pub use health::{FAILING, Health, Known, NOT_BELIEVED, OnCall, Row, Status, unknown_incidents};
 pub use inner_groups::InnerGroups;
 pub use sync_status::{
     ScheduleState, ScheduleStatus, SyncStatus, SyncStatusError, UpcomingRefusal, path, policy_digest,

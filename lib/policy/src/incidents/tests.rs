@@ -43,6 +43,41 @@ fn is_open(rule: &IncidentRule, known: &Incidents, person: &str, minute: i64) ->
 }
 
 #[test]
+fn a107_a_feed_is_known_as_long_as_every_rule_knows_what_it_was_last_told() {
+    let other = IncidentRule {
+        services: vec!["PSVC1".to_string(), "PSVC2".to_string()],
+        known_for: Span::minutes(10),
+        on_unknown: OnUnknown::OnCall,
+        ..rule()
+    };
+    let of = |incidents: &[&IncidentRule]| {
+        let rule = |incident: &&IncidentRule| crate::Rule {
+            name: "db".to_string(),
+            hosts: vec![crate::HostSelector::parse("*")],
+            schedules: Vec::new(),
+            max_escalation_level: 1,
+            claim: false,
+            incident: Some((*incident).clone()),
+        };
+        Rules { rules: incidents.iter().map(rule).collect(), ..Rules::compiled() }
+    };
+    let both = of(&[&rule(), &other]);
+    let mut known = Incidents::default();
+    assert!(known.feeds(&of(&[])).is_empty());
+    let never = known.feeds(&both);
+    assert_eq!((never.len(), never[0].read, never[0].is_known(at(0))), (1, None, false));
+    known.tell(("pd", &rule().services), vec![], at(0), at(0));
+    assert_eq!(known.feeds(&both)[0].read, None, "nothing was read of a service");
+    known.tell(("pd", &other.services), vec![], at(5), at(5));
+    let feed = &known.feeds(&both)[0];
+    assert_eq!((feed.read, feed.known_until), (Some(at(5)), Some(at(15))));
+    assert_eq!(feed.on_unknown, OnUnknown::Refuse);
+    let is_known = [2, 3, 14, 15].map(|minute| feed.is_known(at(minute)));
+    assert_eq!(is_known, [false, true, true, false], "and not by a reading from the future");
+    assert_eq!(known.feeds(&of(&[&rule()]))[0].known_until, Some(at(20)));
+}
+
+#[test]
 fn a107_an_incident_counts_while_it_is_open_and_half_an_hour_after() {
     // Opened at 7, acknowledged and given to somebody else, which changes nothing here, and gone from 40 on.
     let story = |minute: i64| if (7..40).contains(&minute) { vec![incident("Q1", 7)] } else { vec![] };

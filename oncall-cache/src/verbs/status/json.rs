@@ -1,6 +1,6 @@
 //! The status for programs.
 
-use policy::{Mode, Span, Timestamp};
+use policy::{IncidentFeed, Mode, Span, Timestamp};
 use serde_json::{Value, json};
 use status::{FleetStatus, HeadStatus, OnCall, RefusedHead, Row, Status, SyncStatusError, mode};
 
@@ -51,6 +51,7 @@ pub fn json(status: &Status<'_>) -> Value {
         "way_in": status.proof.as_ref().map(|proof| json!({ "at": proof.at.to_string(), "told": proof.told })),
         "outage_wait_seconds": status.outage_wait.map(Span::as_seconds),
         "remarks": status.remarks,
+        "incidents": status.incidents.iter().map(|feed| feed_json(feed, status.at)).collect::<Vec<_>>(),
         "schedules": status.rows.iter().map(row_json).collect::<Vec<_>>(),
     })
 }
@@ -82,6 +83,18 @@ fn fleet_json(fleet: &Result<FleetStatus, SyncStatusError>, at: Timestamp) -> Va
         "head": head,
         "lag_seconds": fleet.lag(at).map(Span::as_seconds),
         "refused": refused,
+    })
+}
+
+/// How well it is known which incidents of a source are open.
+fn feed_json(feed: &IncidentFeed<'_>, at: Timestamp) -> Value {
+    json!({
+        "source": feed.source,
+        "known": feed.is_known(at),
+        "read": feed.read.map(|read| read.to_string()),
+        "age_seconds": feed.read.map(|read| at.since(read).as_seconds()),
+        "known_until": feed.known_until.map(|until| until.to_string()),
+        "on_unknown": feed.on_unknown.word(),
     })
 }
 

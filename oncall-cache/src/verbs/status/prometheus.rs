@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use approval::Standing;
-use policy::{Mode, Timestamp};
+use policy::{IncidentFeed, Mode, Timestamp};
 use status::{Known, Row, ScheduleState, Status};
 
 /// What one metric takes from what is known of a schedule.
@@ -76,6 +76,7 @@ pub fn prometheus(status: &Status<'_>, standing: &Standing) -> String {
     write_roster(status, &mut text);
     write_schedules(status, &mut text);
     write_report(status, &mut text);
+    write_incidents(status, &mut text);
     write_fleet(status, &mut text);
     write_grants(status, &mut text);
     write_automation(status, &mut text);
@@ -233,6 +234,35 @@ fn write_report(status: &Status<'_>, text: &mut Text) {
     }
     for ((who, schedule), start) in first {
         text.sample(name, &[("who", who), ("name", schedule)], start);
+    }
+}
+
+/// How well it is known which incidents are open; where no rule of this host waits for one, nothing.
+fn write_incidents(status: &Status<'_>, text: &mut Text) {
+    if status.incidents.is_empty() {
+        return;
+    }
+    if status.report.is_ok() {
+        let help = "Whether the last sync read which incidents are open.";
+        text.only("last_sync_incidents_read", help, status.incidents_problem().is_none().into());
+    }
+    let instants: [(&str, &str, fn(&IncidentFeed<'_>) -> Option<Timestamp>); 2] = [
+        (
+            "incidents_read_timestamp_seconds",
+            "When it was last read which incidents are open; 0, never.",
+            |feed| feed.read,
+        ),
+        (
+            "incidents_known_until_timestamp_seconds",
+            "Until when that counts; from then on rules do what on_unknown says. 0, it does not now.",
+            |feed| feed.known_until,
+        ),
+    ];
+    for (name, help, instant) in instants {
+        text.metric(name, help);
+        for feed in &status.incidents {
+            text.sample(name, &[("source", feed.source)], instant(feed).map_or(0, Timestamp::unix));
+        }
     }
 }
 

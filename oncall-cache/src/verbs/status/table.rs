@@ -2,7 +2,7 @@
 
 use host::output::counted;
 use host::proof::Proof;
-use policy::{OneLine, Timestamp};
+use policy::{IncidentFeed, OneLine, Timestamp};
 use status::{Known, OnCall, Status};
 
 use crate::granted;
@@ -50,6 +50,8 @@ fn facts(status: &Status<'_>) -> Vec<(&'static str, String)> {
         Err(problem) => facts.push(("last sync", format!("its result is not known: {problem}"))),
     }
     facts.extend(fleet(status).map(|told| ("fleet", told)));
+    let known = status.incidents.iter().filter(|feed| feed.is_known(status.at));
+    facts.extend(known.filter_map(|feed| incidents(status, feed)).map(|told| ("incidents", told)));
     match &status.grants {
         None => {}
         Some(Ok(grants)) => {
@@ -100,6 +102,12 @@ fn fleet(status: &Status<'_>) -> Option<String> {
         "{}: head {} published {issued}{seen}{place}; revocations as of {revoked}",
         fleet.id, head.sequence
     ))
+}
+
+/// When it was read which incidents are open; what is not known is among the troubles.
+fn incidents(status: &Status<'_>, feed: &IncidentFeed<'_>) -> Option<String> {
+    let until = When(feed.known_until?, status.at);
+    Some(format!("of {} as of {}; known until {until}", feed.source, since(status, feed.read?)))
 }
 
 fn since(status: &Status<'_>, instant: Timestamp) -> String {
