@@ -27,6 +27,9 @@ const BOTH: &str = "both COUNT and UNTIL, which may not stand together; keep the
 /// What is said of a rule that rrule gives up.
 const NEVER: &str = "comes at no time that could be found";
 
+/// What is said of days of a month in a year.
+const WHICH_MONTH: &str = "BYMONTHDAY by year without BYMONTH is every month for some readers, and that of DTSTART for others; add BYMONTH, or write FREQ=MONTHLY";
+
 /// A rule of a series.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -233,11 +236,13 @@ fn part_of<'a>(parts: &[&'a str], name: &str) -> Option<&'a str> {
     parts.iter().find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// What of a rule rrule 0.14 counts as python-dateutil does, and not as RFC 5545, section 3.3.10, has it:
+/// What of a rule rrule 0.14 counts as python-dateutil does, and not as RFC 5545, section 3.3.10, or other readers have it:
 ///
 /// * it takes every Monday's second, by week or by day, for every day;
 /// * a weekday with a number beside one without must be both (`MO,1TU`: the first Tuesday that is a Monday);
 /// * BYSETPOS by week counts from DTSTART in the first week, and not from that week's own start; by day it says nothing;
+/// * BYMONTHDAY by year, without BYMONTH, it counts in every month, as the standard has it; others that are much used, in that
+///   of DTSTART alone (libical 3.0.16, src/libical/icalrecur.c), and who writes it means either;
 /// * BYWEEKNO without BYDAY is all of the week, and not the weekday of DTSTART; days of a week that lie in the year before or
 ///   after are theirs, which matters where not every year counts; and whether a year had 53 weeks it does not always know.
 fn strange(told: &[&str], pace: i64, interval: usize) -> Option<&'static str> {
@@ -253,6 +258,9 @@ fn strange(told: &[&str], pace: i64, interval: usize) -> Option<&'static str> {
     }
     if pace < MONTH && part_of(told, "BYSETPOS").is_some() {
         return Some("BYSETPOS counts in months and years alone; write the day itself");
+    }
+    if pace > MONTH && part_of(told, "BYMONTHDAY").is_some() && part_of(told, "BYMONTH").is_none() {
+        return Some(WHICH_MONTH);
     }
     let weeks = part_of(told, "BYWEEKNO")?;
     let is_followed = |week: &str| number(week, 1..=51).is_some();
