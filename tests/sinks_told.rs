@@ -143,6 +143,8 @@ fn a101_a_topic_is_written_left_of_its_mark_and_on_change_alone() {
     site.asked();
     show_topic(&site, "all about ops");
     assert!(site.says(2 * HOUR, 0).contains("topic set: On call: bob | all about ops"));
+    // However soon after it was written: a topic without the mark, as in another channel, is not what was written.
+    assert!(site.says(2 * HOUR, 0).contains("drift: somebody had changed it; topic set: On call: bob"));
     // So much that there is no room: said, and left alone.
     site.asked();
     show_topic(&site, &format!("x |{}", "é".repeat(245)));
@@ -227,6 +229,13 @@ fn a101_messages_logs_and_webhooks_are_told_of_changes_alone() {
         assert_eq!(site.asked(), [""; 0]);
     }
     // One that fails stops no other, and gets its turn again.
+    // Where it cannot be noted down that they were told, nobody is: each run would tell them again.
+    site.suite.host.must("chmod u-w /var/lib/oncall-sink");
+    for _ in 0..2 {
+        site.says(2 * HOUR, 1);
+        assert_eq!(site.asked(), [""; 0]);
+    }
+    site.suite.host.must("chmod u+w /var/lib/oncall-sink");
     let said = site.says(2 * HOUR, 1);
     assert!(said.contains("webhook: the receiver answers status 500"), "{said}");
     let first = site.web.requests();

@@ -134,6 +134,10 @@ fn bring_up_to_date(work: &Work<'_>, memory: &mut Memory, outcome: &mut Outcome)
         return work.bar(memory, outcome);
     };
     let work = Work { wanted: &wanted, before, changes, ..*work };
+    if work.is_change() {
+        // What cannot be noted down would be told again by every run.
+        work.keep(memory)?;
+    }
     match &work.sink.kind {
         Kind::Group(group) => group::write(group, &work, memory, outcome)?,
         Kind::Topic(topic) => slack::topic(topic, &work, memory, outcome)?,

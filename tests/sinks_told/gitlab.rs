@@ -85,6 +85,31 @@ fn a_robot_of_somebody_who_adds_for_a_rota_stays() {
 }
 
 #[test]
+fn one_who_cannot_be_removed_is_said_and_keeps_no_other_from_it() {
+    let site = Site::start();
+    let since = "2026-11-30T10:00:00.000Z";
+    play_gitlab(&site, &[by(4, since, ERIN), by(5, since, ERIN), by(6, since, ERIN)]);
+    for id in 4..7 {
+        let user = json!({ "id": id, "username": format!("u{id}"), "state": "active" });
+        site.answer(&format!("/api/v4/users/{id}"), 200, &user);
+    }
+    site.configure(&[("gitlab_group", gitlab() + "\nadded_by = ['erin']")]);
+    site.web.lie(&format!("{MEMBERS}/5"), Some(Lie::status(403)));
+    let said = site.says(0, 1);
+    assert!(
+        said.contains("removed u4") && said.contains("removed u6") && !said.contains("removed u5"),
+        "{said}"
+    );
+    assert!(said.contains("u5 is not removed: GitLab does not accept the token (status 403)"), "{said}");
+    assert_eq!(writes(&site), [format!("POST /fleet{MEMBERS}"), deleted(4), deleted(5), deleted(6)]);
+    // To whoever is to be left alone nothing more is sent.
+    site.web.lie(&format!("{MEMBERS}/4"), Some(Lie::status(429)));
+    let said = site.says(0, 1);
+    assert!(said.contains("u4 is not removed: GitLab asks to be left alone"), "{said}");
+    assert_eq!(writes(&site), [format!("POST /fleet{MEMBERS}"), deleted(4)]);
+}
+
+#[test]
 fn who_is_revoked_is_removed_also_where_nobody_else_is() {
     let site = with_alice();
     let members = [by(7, "2020-01-01T00:00:00.000Z", OWNER), by(1, "2026-11-30T10:00:00.000Z", US)];

@@ -41,11 +41,16 @@ impl MemberAttribute {
     }
 
     /// What two spellings of one member have in common; none, if this is nobody whom we could have written.
-    fn key(self, value: &str) -> Option<String> {
+    pub fn key(self, value: &str) -> Option<String> {
         match self {
             Self::Member | Self::UniqueMember => Dn::read(value).map(|dn| dn.as_str().to_string()),
             Self::MemberUid => Some(value.to_string()),
         }
+    }
+
+    /// Are these two spellings of one member?
+    pub fn is_same(self, one: &str, other: &str) -> bool {
+        one == other || self.key(one).is_some_and(|key| self.key(other) == Some(key))
     }
 }
 
@@ -269,6 +274,21 @@ mod tests {
         let wanted =
             "(&(member=uid=alice,dc=x)(member=cn=\\5c,\\28\\5c5c\\29,dc=x)(!(member=cn=a\\2ab,dc=x)))";
         assert_eq!(filter, wanted);
+    }
+
+    #[test]
+    fn one_member_in_two_spellings_is_one_and_two_members_are_two() {
+        for (attribute, one, other, is_same) in [
+            (MemberAttribute::Member, "uid=alice,ou=people,dc=x", "UID=Alice, OU=People,dc=x", true),
+            (MemberAttribute::UniqueMember, "cn=a,dc=x", "commonName=A,dc=x", true),
+            (MemberAttribute::Member, "uid=alice,dc=x", "uid=alicia,dc=x", false),
+            (MemberAttribute::Member, "no dn", "other", false),
+            (MemberAttribute::Member, "no dn", "no dn", true),
+            // Two users of a host.
+            (MemberAttribute::MemberUid, "alice", "Alice", false),
+        ] {
+            assert_eq!(attribute.is_same(one, other), is_same, "{one} {other}");
+        }
     }
 
     #[test]

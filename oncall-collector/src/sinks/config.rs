@@ -89,9 +89,13 @@ impl Kind {
     /// What it writes, where what is there is replaced.
     fn place(&self) -> Option<String> {
         match self {
-            Self::Group(group) => Some(format!("the group {}", group.dn.to_ascii_lowercase())),
+            // As what they mean: other case or blanks are no other group.
+            Self::Group(group) => MemberAttribute::Member.key(&group.dn).map(|dn| format!("the group {dn}")),
             Self::Topic(topic) => Some(format!("the topic of {} at {}", topic.channel, topic.service.base)),
-            Self::Gitlab(gitlab) => Some(format!("the group {} at {}", gitlab.group, gitlab.service.base)),
+            Self::Gitlab(gitlab) => {
+                let group = gitlab.group.to_ascii_lowercase();
+                Some(format!("the group {group} at {}", gitlab.service.base))
+            }
             Self::Message(_) | Self::Gelf(_) | Self::Webhook(_) => None,
         }
     }

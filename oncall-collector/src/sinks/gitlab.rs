@@ -293,6 +293,7 @@ impl<'a> Found<'a> {
         let gone = |member: &&Member| self.is_ours(member.id) && is_gone(self, member);
         let gone: Vec<(u64, String)> =
             self.members.iter().filter(gone).map(|member| (member.id, member.username.clone())).collect();
+        let mut failed = None;
         for (id, name) in gone {
             if !self.ours.contains_key(&id) && self.is_robot(id)? {
                 outcome
@@ -300,16 +301,25 @@ impl<'a> Found<'a> {
                     .push(format!("{name}, whom somebody in `added_by` added, is a robot and stays"));
                 continue;
             }
-            outcome.changes.push(format!("{} {name}{why}", work.would("removed", "would remove")));
             if work.apply == Apply::Write {
                 let reply = self.client.delete(&format!("{}/{id}", self.path), &KEEP_BELOW)?;
-                if reply.status != 404 {
-                    accepted(&reply)?;
+                match accepted(&reply) {
+                    Err(failure) if reply.status != 404 => {
+                        let why = format!("{name} is not removed: {}", failure.why);
+                        let failure = Failure { why, ..failure };
+                        // Of this one; all else is refused to whoever asks.
+                        if matches!(reply.status, 401 | 429 | 500..) {
+                            return Err(failure);
+                        }
+                        failed = failed.or(Some(failure));
+                        continue;
+                    }
+                    _ => _ = self.ours.remove(&id),
                 }
-                self.ours.remove(&id);
             }
+            outcome.changes.push(format!("{} {name}{why}", work.would("removed", "would remove")));
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -48,7 +48,7 @@ pub fn write(
     let change = there.change(&wanted, work.apply)?;
     let stood = std::mem::replace(&mut memory.stood, wanted.members.clone());
     memory.placed = wanted.members;
-    outcome.changes.extend(told(&change, (&placed, &stood), work));
+    outcome.changes.extend(told(&change, group.attribute, (&placed, &stood), work));
     Ok(())
 }
 
@@ -108,8 +108,11 @@ impl<'a> There<'a> {
         let is_by_name = self.group.attribute == MemberAttribute::MemberUid;
         let knows =
             !self.people.is_empty() && work.wanted.is_empty() && (work.rota.unread.is_none() || !is_by_name);
-        let is_eligible = |value: &&String| self.people.values().any(|one| one.eq_ignore_ascii_case(value));
-        let lost = memory.placed.iter().filter(|value| knows && !is_eligible(value));
+        let eligible: BTreeSet<_> =
+            self.people.values().filter_map(|one| self.group.attribute.key(one)).collect();
+        let is_lost =
+            |value: &str| self.group.attribute.key(value).is_none_or(|key| !eligible.contains(&key));
+        let lost = memory.placed.iter().filter(|value| knows && is_lost(value));
         let managed: Vec<String> = self.revoked.iter().chain(lost).cloned().collect();
         if managed.is_empty() {
             return Ok(());
@@ -118,7 +121,7 @@ impl<'a> There<'a> {
         let (done, put) = (work.would("removed", "would remove"), work.would("added", "would add"));
         for value in &change.removed {
             outcome.changes.push(format!("{done} {value}, who is revoked or not eligible any more"));
-            let stays = |one: &String| !one.eq_ignore_ascii_case(value);
+            let stays = |one: &String| !self.group.attribute.is_same(one, value);
             memory.placed.retain(stays);
             memory.stood.retain(stays);
         }
@@ -169,9 +172,14 @@ fn failure(error: ldap::DirectoryError) -> Failure {
 
 /// What was done, and what others did to people of ours: who was in without being on call, and who on call was not. Whom a
 /// run `placed` that failed may have come in by it or not; who `stood` there was in.
-fn told(change: &Change, (placed, stood): (&[String], &[String]), work: &Work<'_>) -> Vec<String> {
+fn told(
+    change: &Change,
+    attribute: MemberAttribute,
+    (placed, stood): (&[String], &[String]),
+    work: &Work<'_>,
+) -> Vec<String> {
     let (mut lines, is_known) = (Vec::new(), work.before.is_some());
-    let is_in = |list: &[String], value: &String| list.iter().any(|one| one.eq_ignore_ascii_case(value));
+    let is_in = |list: &[String], value: &String| list.iter().any(|one| attribute.is_same(one, value));
     for value in &change.added {
         let drift = if is_known && is_in(stood, value) { "drift: somebody had taken it out; " } else { "" };
         lines.push(format!("{drift}{} {value}", work.would("added", "would add")));

@@ -22,15 +22,14 @@ pub fn topic(
     let old = found.pointer("/channel/topic/value").and_then(Value::as_str);
     let old = old.ok_or_else(|| Failure::new("Slack shows no topic; see `channel`"))?;
     let (left, right) = match cut(old, &topic.mark) {
-        Some((left, right)) => (left.trim_end(), right.to_string()),
+        Some((left, right)) => (Some(left.trim_end()), right.to_string()),
         // What was there before us stays, to the right.
-        None if old.trim().is_empty() => ("", String::new()),
-        None => ("", format!(" {}", old.trim_start())),
+        None if old.trim().is_empty() => (None, String::new()),
+        None => (None, format!(" {}", old.trim_start())),
     };
     let new = fitting(topic, work.wanted, &right)?;
     let is_said = memory.written.as_ref() == Some(&new);
-    // Slack may show it in other words: whatever it showed after our own writing is ours.
-    if left == new || (is_said && memory.shown.as_deref().is_none_or(|shown| shown == left)) {
+    if let Some(left) = left.filter(|left| *left == new || (is_said && is_ours(left, memory))) {
         memory.shown = Some(left.to_string());
         memory.written = Some(new);
         return Ok(());
@@ -46,6 +45,12 @@ pub fn topic(
     (memory.written, memory.shown) = (Some(new), None);
     outcome.changes.push(format!("{drift}topic set: {text}"));
     Ok(())
+}
+
+/// Slack may show what we wrote in other words: whatever stood left of the mark after our own writing is ours. A topic without
+/// the mark is somebody else's.
+fn is_ours(left: &str, memory: &Memory) -> bool {
+    memory.shown.as_deref().is_none_or(|shown| shown == left)
 }
 
 /// `topic` at its first mark that is text: what Slack shows as a link, `<address|words>`, is one thing, and any other `<` it

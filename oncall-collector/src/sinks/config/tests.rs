@@ -63,7 +63,7 @@ fn what_does_not_hold_is_an_error_with_its_line() {
             sink(&format!("ldap_group = {{ {GROUP} }}"))
                 + &sink(&format!("ldap_group = {{ {GROUP} }}"))
                     .replace("one", "two")
-                    .replace("cn=on", "CN=on"),
+                    .replace("cn=oncall,dc", "CN=OnCall, DC"),
             ":5: two sinks write the group cn=oncall,dc=x: each would undo",
         ),
         (
