@@ -2,6 +2,7 @@
 //! what several need is built, linked and started once.
 
 mod accounts;
+mod add_provider;
 mod approved;
 mod audit;
 mod automation;

@@ -28,8 +28,6 @@ pub mod service;
 #[cfg(test)]
 mod services;
 pub mod session;
-#[cfg(test)]
-mod toy;
 pub mod zones;
 
 pub use gather::Answer;

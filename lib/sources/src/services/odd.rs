@@ -1,15 +1,17 @@
 //! What single services have of their own, and answers of which a part is odd: only what it concerns is not known.
 
+use std::sync::LazyLock;
+
 use super::*;
 
-const INCIDENT_IO: &Case = &CASES[2];
+static INCIDENT_IO: LazyLock<&Case> = LazyLock::new(|| &CASES[2]);
 const ROTATION: &str = "01G0J1EXE7AXZ2C93K61WBPYEH";
 const LAYER: &str = "01G0J1EXE7AXZ2C93K61WBPYEL";
 
 #[test]
 fn an_error_of_graphql_comes_with_status_200() {
     let error = fixture!("goalert/error.json").to_string();
-    let (answer, _) = ask(&CASES[1], &[CASES[1].schedule], &|_, _| Some(reply(200, &error)));
+    let (answer, _) = ask(&CASES[1], &[&*CASES[1].schedule], &|_, _| Some(reply(200, &error)));
     let told = answer.unwrap().failed()[0].1.to_string();
     assert!(told.starts_with("source-error: GoAlert answers \"unauthorized\"; check the key"), "{told}");
 }
@@ -18,12 +20,12 @@ fn an_error_of_graphql_comes_with_status_200() {
 fn nobody_assigned_is_a_gap_and_a_team_on_call_is_unknown() {
     let unassigned = fixture!("incident_io/schedule_entries-unassigned.json").to_string();
     let spoil = |path: &str, _: usize| (path == "/v2/schedule_entries").then(|| reply(200, &unassigned));
-    let answer = ask(&CASES[2], &[CASES[2].schedule], &spoil).0.unwrap();
+    let answer = ask(&CASES[2], &[&*CASES[2].schedule], &spoil).0.unwrap();
     assert_eq!((answer.schedules().len(), answer.schedules()[0].shifts.len()), (1, 0));
     let mut timeline = fixture!("jsm/timeline.json");
     timeline["finalTimeline"]["rotations"][0]["periods"][0]["responder"]["type"] = json!("team");
     let spoil = |path: &str, _: usize| path.ends_with("/timeline").then(|| reply(200, &timeline.to_string()));
-    let answer = ask(&CASES[4], &[CASES[4].schedule], &spoil).0.unwrap();
+    let answer = ask(&CASES[4], &[&*CASES[4].schedule], &spoil).0.unwrap();
     assert!(answer.failed()[0].1.to_string().contains("is no user but \"team\""));
 }
 
@@ -48,7 +50,7 @@ fn incident_ios_schedules_go_on_after_what_the_page_before_ends_with() {
             }
             (path == "/v2/schedules").then(|| reply(200, &page.to_string()))
         };
-        let (answer, asked) = ask(INCIDENT_IO, &["01OTHER"], &spoil);
+        let (answer, asked) = ask(&INCIDENT_IO, &["01OTHER"], &spoil);
         assert_eq!(answer.unwrap().schedules()[0].id, "01OTHER");
         assert_eq!(asked.iter().filter(|path| *path == "/v2/schedules").count(), 2);
     }
@@ -64,16 +66,15 @@ fn a_page_with_other_rotations_alone_is_read_past() {
     let spoil = |path: &str, before: usize| {
         (path == "/v2/schedule_entries" && before == 0).then(|| reply(200, &page.to_string()))
     };
-    let answer = ask(INCIDENT_IO, &[INCIDENT_IO.schedule], &spoil).0.unwrap();
+    let answer = ask(&INCIDENT_IO, &[&*INCIDENT_IO.schedule], &spoil).0.unwrap();
     assert_eq!((answer.failed().len(), answer.schedules()[0].shifts.len()), (0, 3));
 }
 
 #[test]
 fn a_layer_that_is_named_is_on_its_own_level_and_an_id_that_nothing_has_is_told() {
     let ask = |rotations: &str| {
-        let settings = format!("rotations = [{rotations}]");
-        let case = Case { settings: Box::leak(settings.into_boxed_str()), ..*INCIDENT_IO };
-        ask_deep(&case, &[case.schedule], &|_, _| None, &RefCell::default(), 9).0.unwrap()
+        let case = Case { settings: format!("rotations = [{rotations}]"), ..INCIDENT_IO.clone() };
+        ask_deep(&case, &[&*case.schedule], &|_, _| None, &RefCell::default(), 9).0.unwrap()
     };
     for (rotations, level) in [
         (format!("'{ROTATION}'"), 1),
@@ -104,13 +105,13 @@ fn one_schedule_that_answers_no_json_costs_no_other_schedule() {
         (_, 0) => Some(reply(0, "")),
         _ => None,
     };
-    let answer = ask(INCIDENT_IO, &[INCIDENT_IO.schedule, "01OTHER"], &spoil).0.unwrap();
+    let answer = ask(&INCIDENT_IO, &[&*INCIDENT_IO.schedule, "01OTHER"], &spoil).0.unwrap();
     assert_eq!(answer.schedules().iter().map(|one| &*one.id).collect::<Vec<_>>(), ["01OTHER"]);
     let (failed, error) = &answer.failed()[0];
-    assert_eq!(failed, INCIDENT_IO.schedule);
+    assert_eq!(failed, &INCIDENT_IO.schedule);
     assert!(error.to_string().contains("answered text/html instead of JSON"), "{error}");
     // Of the list nothing else can be told.
-    let (answer, _) = ask(INCIDENT_IO, &[INCIDENT_IO.schedule], &|_, _| Some(reply(0, "")));
+    let (answer, _) = ask(&INCIDENT_IO, &[&*INCIDENT_IO.schedule], &|_, _| Some(reply(0, "")));
     assert!(answer.unwrap_err().contains("answered text/html instead of JSON"));
 }
 
@@ -151,7 +152,7 @@ fn a_period_of_jsm_that_does_not_say_who_is_on_call_is_no_gap() {
         period.extend(responder.map(|responder| ("responder".to_string(), responder)));
         let timeline = timeline.to_string();
         let spoil = |path: &str, _: usize| path.ends_with("/timeline").then(|| reply(200, &timeline));
-        ask(case, &[case.schedule], &spoil).0.unwrap()
+        ask(case, &[&*case.schedule], &spoil).0.unwrap()
     };
     let error = ask(None).failed()[0].1.to_string();
     assert!(error.contains("missing field `responder`"), "{error}");
