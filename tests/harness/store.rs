@@ -113,7 +113,7 @@ impl HostileStore {
         self.state().has = has;
     }
 
-    /// From now on this path gets `lie`, or the truth again; `POST /path` is that method alone.
+    /// From now on this path gets `lie`, or the truth again; `POST /path` is that method alone, and `/path?query` that query.
     pub fn lie(&self, path: &str, lie: Option<Lie>) {
         let mut state = self.state();
         match lie {
@@ -197,7 +197,8 @@ fn converse(
             let path = request.path.split('?').next().and_then(|path| path.strip_prefix("/fleet"));
             let path = path.unwrap_or_default();
             let of_method = state.lies.get(&format!("{} {path}", request.method));
-            let lie = of_method.or_else(|| state.lies.get(path)).cloned();
+            let asked = request.path.strip_prefix("/fleet").unwrap_or_default();
+            let lie = of_method.or_else(|| state.lies.get(asked)).or_else(|| state.lies.get(path)).cloned();
             (lie.unwrap_or_else(|| truth(state.has.get(path), &request)), now() + state.clock_offset)
         };
         match answer {

@@ -85,6 +85,29 @@ fn a_robot_of_somebody_who_adds_for_a_rota_stays() {
 }
 
 #[test]
+fn a_large_group_is_read_to_its_last_page() {
+    let site = Site::start();
+    play_gitlab(&site, &[]);
+    let first: Vec<Value> = (100..200).map(|id| by(id, "2020-01-01T00:00:00.000Z", OWNER)).collect();
+    let page = |number: usize, members: &[Value]| {
+        site.answer(&format!("{MEMBERS}?per_page=100&page={number}"), 200, &json!(members));
+    };
+    page(1, &first);
+    page(2, &[by(1, "2026-11-30T10:00:00.000Z", OWNER), by(4, "2026-11-30T10:00:00.000Z", ERIN)]);
+    site.answer("/api/v4/users/4", 200, &json!({ "id": 4, "username": "u4", "state": "active" }));
+    site.configure(&[("gitlab_group", gitlab() + "\nadded_by = ['erin']")]);
+    // alice, who is on the second page, is in it; and u4, who is there too, goes.
+    let said = site.says(0, 0);
+    assert!(said.contains("removed u4"), "{said}");
+    assert_eq!(writes(&site), [deleted(4)]);
+    // Half a list is none.
+    site.answer(&format!("{MEMBERS}?per_page=100&page=2"), 500, &json!({}));
+    let said = site.says(0, 1);
+    assert!(said.contains("GitLab answers status 500"), "{said}");
+    assert_eq!(writes(&site), [""; 0]);
+}
+
+#[test]
 fn one_who_cannot_be_removed_is_said_and_keeps_no_other_from_it() {
     let site = Site::start();
     let since = "2026-11-30T10:00:00.000Z";
