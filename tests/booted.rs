@@ -12,3 +12,4 @@ mod granted;
 mod hosts;
 mod newer;
 mod penalties;
+mod rollout;

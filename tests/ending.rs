@@ -22,7 +22,7 @@ fn options(key: &str) -> String {
 }
 
 /// Somebody's terminal, by ssh from the host itself.
-struct Terminal<'h> {
+pub struct Terminal<'h> {
     host: &'h Booted,
     ssh: Child,
     keys: ChildStdin,
@@ -30,7 +30,7 @@ struct Terminal<'h> {
 
 impl<'h> Terminal<'h> {
     /// Opens it as `account`, with the key of `key`.
-    fn open(host: &'h Booted, key: &str, account: &str) -> Self {
+    pub fn open(host: &'h Booted, key: &str, account: &str) -> Self {
         Self::by(host, &format!("ssh -tt {} {account}@127.0.0.1", options(key)))
     }
 
@@ -48,12 +48,12 @@ impl<'h> Terminal<'h> {
     }
 
     /// Types a line.
-    fn types(&mut self, line: &str) {
+    pub fn types(&mut self, line: &str) {
         writeln!(self.keys, "{line}").expect("it is open");
     }
 
     /// Types a line that has a `sleep` of this length run, and waits until it does.
-    fn run(&mut self, line: &str, length: u32) {
+    pub fn run(&mut self, line: &str, length: u32) {
         self.types(&line.replace("SLEEP", &format!("sleep {length}")));
         wait_until(line, || runs(self.host, length));
     }
@@ -67,17 +67,17 @@ impl Drop for Terminal<'_> {
 }
 
 /// The processes that are a `sleep` of this length; systemd-run names it from the root on.
-fn pids(host: &Booted, length: u32) -> Vec<u64> {
+pub fn pids(host: &Booted, length: u32) -> Vec<u64> {
     let found = host.must(&format!("pgrep -fx '(/.*/)?sleep {length}' || :"));
     found.lines().map(|pid| pid.parse().expect("a number")).collect()
 }
 
-fn runs(host: &Booted, length: u32) -> bool {
+pub fn runs(host: &Booted, length: u32) -> bool {
     !pids(host, length).is_empty()
 }
 
 /// What `oncall-cache sessions` says to these arguments, with its exit status.
-fn sessions(host: &Booted, arguments: &str) -> (Option<i32>, Value) {
+pub fn sessions(host: &Booted, arguments: &str) -> (Option<i32>, Value) {
     let output = host.sh(&format!("oncall-cache sessions --json {arguments}"));
     let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
     (output.status.code(), said)
@@ -112,7 +112,7 @@ fn answers(host: &Booted, port: u16) -> bool {
 }
 
 /// A host on which alice and bob are on call, with a robot that enters root, and tmux.
-fn host(release: Debian, network: &Network) -> Booted {
+pub fn host(release: Debian, network: &Network) -> Booted {
     let host = host_with(release, network, &["alice", "bob"]);
     host.add("tmux");
     host.must("ssh-keygen -qt ed25519 -N '' -f /root/keys/robot");
@@ -130,7 +130,7 @@ fn host(release: Debian, network: &Network) -> Booted {
 }
 
 /// Those who are there beside alice, and what stays whatever is ended of hers.
-struct Others<'h> {
+pub struct Others<'h> {
     _terminals: Vec<Terminal<'h>>,
     listener: String,
 }
@@ -139,7 +139,7 @@ impl<'h> Others<'h> {
     /// The lengths of their programs: bob's, the robot's, and behind a jump through alice's own account.
     const LENGTHS: [u32; 4] = [7301, 7302, 7303, 7304];
 
-    fn come(host: &'h Booted) -> Self {
+    pub fn come(host: &'h Booted) -> Self {
         let mut bob = Terminal::open(host, "bob", "bob");
         bob.run("SLEEP &", 7301);
         bob.run("sudo -n SLEEP", 7302);
@@ -154,7 +154,7 @@ impl<'h> Others<'h> {
     }
 
     /// They are as they were.
-    fn are_there(&self, host: &Booted) {
+    pub fn are_there(&self, host: &Booted) {
         for length in Self::LENGTHS {
             assert!(runs(host, length), "{length}");
         }
@@ -379,7 +379,7 @@ fn a90_shells_that_are_older_than_the_roll_out_of_kill_stay_and_are_not_warned()
 }
 
 /// The ids of this person's open sessions as root.
-fn ids(host: &Booted, person: &str) -> Vec<String> {
+pub fn ids(host: &Booted, person: &str) -> Vec<String> {
     let (_, said) = sessions(host, "");
     let all = said["sessions"].as_array().expect("a list").iter();
     let wanted = all.filter(|one| word(one, "person") == person && word(one, "account") == "root");
@@ -387,7 +387,7 @@ fn ids(host: &Booted, person: &str) -> Vec<String> {
 }
 
 /// Units of Debian 12 in a container of nspawn see the kernel's boot otherwise, and not the container's.
-fn relax(host: &Booted) {
+pub fn relax(host: &Booted) {
     let relaxed = "[Service]\nProtectKernelTunables=no\nProtectControlGroups=no\n";
     host.must("mkdir -p /run/systemd/system/oncall-cache-end.service.d");
     host.write("/run/systemd/system/oncall-cache-end.service.d/nspawn.conf", relaxed, 0o644);
@@ -453,7 +453,7 @@ fn a_shift_ends(host: &Booted) {
 }
 
 /// The records of this person's sessions that were ended for this.
-fn ended(host: &Booted, person: &str, cause: &str) -> Vec<Value> {
+pub fn ended(host: &Booted, person: &str, cause: &str) -> Vec<Value> {
     let records = host.read("/var/log/authkeys/decisions.jsonl");
     let records = records.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     records.filter(|one| word(one, "person") == person && word(one, "ended") == cause).collect()

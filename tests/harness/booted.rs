@@ -203,14 +203,14 @@ impl Drop for Booted {
 /// Where the kernel says how many inotify instances a user may have.
 const INSTANCES: &str = "/proc/sys/fs/inotify/max_user_instances";
 
-/// As many as root of a hundred hosts needs. One that is set up has some forty.
+/// As many as root of a hundred hosts needs. One that is set up has twenty, before metrics and a fleet.
 const ENOUGH_INSTANCES: u32 = 8192;
 
 /// Lets root have more inotify instances on this machine, where it may not have enough, and leaves it so.
 ///
 /// The kernel counts them for each user of the whole machine (inotify(7)), so root of one host shares them with root of all
 /// others that run. systemd takes one for each file that a path unit watches, and a kernel as it comes allows 128. Where none
-/// is left a unit does not start: `Failed to allocate inotify fd: Too many open files`. Keyrings, terminals, watches and
+/// is left a unit does not start: `Failed to enter waiting state: Too many open files`. Keyrings, terminals, watches and
 /// processes are counted like this too, and are far from their limits with as many hosts as tests boot.
 fn make_room() {
     static ONCE: Once = Once::new();

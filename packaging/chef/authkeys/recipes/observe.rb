@@ -10,7 +10,7 @@ end
 
 %w[
   authkeys-sync.timer oncall-cache-sync.timer oncall-cache-heartbeat.timer oncall-cache-end.timer
-  authkeys-changed.path oncall-cache-refresh.socket
+  oncall-cache-refresh.socket
 ].each do |name|
   systemd_unit name do
     action %i[enable start]
@@ -18,15 +18,26 @@ end
 end
 
 follows = authkeys_follows?
-%w[authkeys-fleet.path oncall-cache-people.path oncall-cache-pull.timer].each do |name|
+systemd_unit 'oncall-cache-pull.timer' do
+  action follows ? %i[enable start] : %i[stop disable]
+end
+
+metrics = node['authkeys']['metrics']
+%w[authkeys-metrics.timer authkeys-doctor.timer].each do |name|
   systemd_unit name do
-    action follows ? %i[enable start] : %i[stop disable]
+    action metrics ? %i[enable start] : %i[stop disable]
   end
 end
 
-%w[authkeys-metrics.timer authkeys-doctor.timer authkeys-doctor.path].each do |name|
+# Where root of a host has no inotify instances left they do not start. Timers do the same some minutes later: that is
+# no reason to leave a host with half of everything, and the next run starts them.
+{
+  'authkeys-changed.path' => true, 'authkeys-fleet.path' => follows, 'oncall-cache-people.path' => follows,
+  'authkeys-doctor.path' => metrics
+}.each do |name, wanted|
   systemd_unit name do
-    action node['authkeys']['metrics'] ? %i[enable start] : %i[stop disable]
+    action wanted ? %i[enable start] : %i[stop disable]
+    ignore_failure wanted
   end
 end
 
