@@ -30,6 +30,22 @@ fn each_command_of_the_section_is_typed_here() {
     assert!(commands().count() > 15);
 }
 
+/// The page begins with those that most sites need, and each is a command that this release has.
+#[test]
+fn each_of_the_first_ten_lines_is_understood() {
+    let suite = harness::records::suite();
+    let (_, rest) = OPERATIONS.split_once("\nMost sites need these ten lines,").expect("the lines");
+    let lines: Vec<&str> = rest.lines().skip(2).map_while(|line| line.strip_prefix("    ")).collect();
+    assert_eq!(lines.len(), 10);
+    let ours = lines.iter().map(|line| line.split_once("  #").expect("what it is for").0.trim_end());
+    for command in ours.filter(|command| command.contains("oncall-cache")) {
+        let output = suite.run_as("alice", &command.replace("sudo ", "sudo -n "));
+        // 2 is that it cannot tell: there is no socket for `refresh`, and no systemd for `doctor`.
+        assert!(matches!(output.status.code(), Some(0..=2)), "{command}: {}", text(&output));
+        assert!(!output.stdout.is_empty() || !output.stderr.is_empty(), "{command} says nothing");
+    }
+}
+
 /// A colleague signs for bob, or he does himself where nothing else answers; no shell on the host is open to him.
 #[test]
 fn a_text_that_is_signed_lets_somebody_in_who_is_not_on_call() {
