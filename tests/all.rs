@@ -49,6 +49,7 @@ mod names;
 mod neighbours;
 mod notify;
 mod notify_events;
+mod notify_login;
 mod notify_outage;
 mod notify_page;
 mod notify_vpn;
