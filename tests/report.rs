@@ -279,6 +279,83 @@ fn a_rotation_loses_no_record_and_a_report_meanwhile_counts_none_twice() {
     assert!(!files.contains(".backup") && files.ends_with("root:root 640\n"), "{files}");
 }
 
+#[test]
+fn the_incident_and_the_certificate_by_which_somebody_came_in_are_told_in_every_form() {
+    let suite = Suite::start();
+    suite.sync_keys();
+    suite.host.must(
+        "cd /root/keys && ssh-keygen -qt ed25519 -N '' -C '' -f ca && ssh-keygen -qs ca -I 'INC-42 alice' -z 7 -n alice -V +1h alice.pub",
+    );
+    let now = harness::suite::now();
+    let instant = harness::suite::instant;
+    let shift = serde_json::json!({"user": {"id": "1", "username": "alice"}, "start": instant(now - 3_600), "end": instant(now + 3_600)});
+    let incident =
+        serde_json::json!({"service": "web", "id": "4711", "opened": instant(now - 60), "closed": null});
+    let rota = serde_json::json!({
+        "version": 1, "generated_at": instant(now), "schedules": [{"id": "primary", "shifts": [shift]}], "incidents": [incident],
+    });
+    suite.host.write("/etc/authkeys/site.json", rota.to_string(), 0o644);
+    let config = format!(
+        "[host]\nname = 'testhost'\n[directory]\nfile = 'people.toml'\n[[oncall.source]]\nname = 'site'\nprovider = 'file'\n\
+         file = 'site.json'\n[policy]\ncertificate_authorities = ['{}']\n[[policy.rule]]\nname = 'db'\n\
+         schedules = ['site/primary']\nincident = {{ source = 'site', services = ['web'] }}\n",
+        suite.public_key("ca").trim()
+    );
+    suite.host.write("/etc/authkeys/config.toml", config, 0o644);
+    suite.sync();
+    alone(&suite, "sshd");
+    // sshd tells PAM of the key in this way: here with the certificate, then without.
+    for file in ["alice-cert.pub", "alice.pub"] {
+        suite.host.must(&format!(
+            "pamtester -E \"SSH_AUTH_INFO_0=publickey $(cut -d' ' -f1-2 /root/keys/{file})\n\" sshd root open_session"
+        ));
+    }
+    let authority = suite.host.must("ssh-keygen -lf /root/keys/ca.pub | cut -d' ' -f2");
+    let authority = authority.trim();
+
+    let told = json_report(&suite, "--since 1h");
+    let logins = told["logins"].as_array().expect("a list");
+    let certificate = serde_json::json!({"authority": authority, "serial": 7, "key_id": "INC-42 alice"});
+    let expected = [certificate, Value::Null];
+    assert_eq!(logins.len(), expected.len(), "{told:#}");
+    for (login, certificate) in logins.iter().zip(expected) {
+        assert_eq!((&login["certificate"], word(login, "incident")), (&certificate, "4711"), "{login:#}");
+    }
+    assert_eq!(
+        (&told["incident_rules"], &told["untaken"]),
+        (&serde_json::json!(["db"]), &serde_json::json!([]))
+    );
+    let ground = "site/primary by rule db, during incident 4711";
+    let by_certificate = format!("{ground}, with certificate 7 signed by {authority} (INC-42 alice)");
+    let (_, table) = report(&suite, "--since 1h");
+    assert!(table.contains("rule db waits for an incident: "), "{table}");
+    for form in [table, report(&suite, "--since 1h --csv").1] {
+        assert!(form.matches(ground).count() == 2 && form.matches(&by_certificate).count() == 1, "{form}");
+    }
+    let page = |words: &str| {
+        suite.host.sh(&format!("oncall-cache report --since 1h --html /root/page.html {words}"));
+        suite.host.read("/root/page.html")
+    };
+    let named = page("");
+    for words in [
+        "during incident 4711",
+        &format!("with certificate 7 signed by {authority} (INC-42 alice)"),
+        "Rule db waits for an incident",
+    ] {
+        assert!(named.contains(words), "{words}: {named}");
+    }
+    let numbered = page("--pseudonyms");
+    for (words, is_there) in [
+        ("during incident 4711", true),
+        ("with a certificate, left out here", true),
+        ("INC-42", false),
+        (authority, false),
+        ("alice", false),
+    ] {
+        assert_eq!(numbered.contains(words), is_there, "{words}: {numbered}");
+    }
+}
+
 /// A line for a log server's file, of one host and boot.
 fn collected(host: u64, number: u64) -> String {
     let at = harness::suite::instant(1_795_165_200 + i64::try_from(number).expect("small"));

@@ -362,11 +362,11 @@ pub struct ReportArguments {
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
 
-    /// Write a page for people and auditors to FILE, which only you can read; no program is needed but a browser
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["would_refuse", "json", "csv", "fleet"])]
+    /// Write a page of this host, for people and auditors, to FILE, which only you can read; any browser shows it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["would_refuse", "json", "csv"])]
     pub html: Option<PathBuf>,
 
-    /// With --html: people by numbers; without reasons, addresses and keys
+    /// With --html: people by numbers; without reasons, addresses, keys and certificates
     #[arg(long, requires = "html")]
     pub pseudonyms: bool,
 

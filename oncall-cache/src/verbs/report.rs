@@ -3,6 +3,7 @@
 //! It reads what the PAM module and the syncs wrote, current and rotated files, as a stream: a line that is not
 //! understood is counted and said, and ends nothing. What is kept in memory is bounded.
 
+mod boots;
 mod contents;
 mod could;
 mod fleet;
@@ -27,6 +28,12 @@ use contents::{Digests, Report};
 use period::Period;
 use show::Form;
 
+/// What is said to whoever asks for a page of many hosts. What a log server has is records alone: who could be root is in
+/// the rota that each host saw, and the report of many hosts keeps none of the logins that it counts.
+const FLEET_HAS_NO_PAGE: &str = "--html makes the page of one host, from the record and the rota that this host has kept, and \
+    a log server has no rota: on each host that you want a page of, type `sudo oncall-cache report --html FILE`. What is \
+    missing of all hosts' records: --fleet without --html";
+
 /// The report, in the form that was asked for.
 pub fn run(path: &Path, arguments: &ReportArguments, now: Timestamp) -> Said {
     let period = match Period::parse(&arguments.since, arguments.until.as_deref(), now) {
@@ -34,6 +41,9 @@ pub fn run(path: &Path, arguments: &ReportArguments, now: Timestamp) -> Said {
         Err(problem) => return Said::usage(problem),
     };
     if let Some(directory) = &arguments.fleet {
+        if arguments.html.is_some() {
+            return Said::usage(FLEET_HAS_NO_PAGE);
+        }
         return fleet::run(directory, arguments, period);
     }
     let config = Config::load(path).map_err(|error| error.to_string());

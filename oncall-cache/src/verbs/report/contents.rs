@@ -29,6 +29,8 @@ pub struct Report {
     pub could: Could,
     /// Shifts that no rule of this host takes, by schedule and level.
     pub untaken: BTreeSet<(String, u8)>,
+    /// Rules of this host that wait for an incident, as config.toml is now.
+    pub waiting: Vec<String>,
     /// Who did, and who was refused.
     pub logins: Logins,
     /// Which names are people's.
@@ -96,12 +98,19 @@ impl Report {
         let could = Could::read(files, period, &mut untold);
         gaps.extend(untold.into_iter().map(Gap::from));
         let (host, untaken) = (config.rules.host.name.clone(), untaken(config, &could, period));
-        Ok(Self { host, period, could, untaken, logins, names, gaps })
+        let waiting = config.rules.here().filter(|rule| rule.incident.is_some());
+        let waiting = waiting.map(|rule| rule.name.clone()).collect();
+        Ok(Self { host, period, could, untaken, waiting, logins, names, gaps })
     }
 
     /// Does a rule of this host take such a shift, as far as is known?
     pub fn takes(&self, right: &Right) -> bool {
         !self.untaken.contains(&(right.schedule.clone(), right.level))
+    }
+
+    /// Is it known which shifts the rules took? config.toml is known as it is now.
+    pub fn are_rules_known(&self) -> bool {
+        !self.could.is_configured_since(self.period.since)
     }
 
     /// What was read, where that was asked for.

@@ -97,9 +97,10 @@ impl Could {
             bytes: 0,
             unread: 0,
             lost: 0,
+            lost_late: 0,
         };
         let inputs = files.each(gaps, |line| replay.take(line));
-        let Replay { known, mut could, unread, lost, .. } = replay;
+        let Replay { known, mut could, first, unread, lost, lost_late, .. } = replay;
         for (claim, seen) in known {
             could.keep(period, &claim, seen, claim.end);
         }
@@ -111,6 +112,14 @@ impl Could {
         }
         if lost > 0 {
             gaps.push(format!("{lost} changes of the history are too many; ask for a shorter time"));
+        }
+        if lost_late > 0 {
+            gaps.push(format!("{lost_late} more shifts came late than are shown; ask for a shorter time"));
+        }
+        if let Some(first) = first.filter(|first| *first > period.since) {
+            gaps.push(format!(
+                "the oldest change of the rota is from {first}; who could be root before is not known"
+            ));
         }
         could
     }
@@ -163,6 +172,8 @@ struct Replay {
     bytes: usize,
     unread: u64,
     lost: u64,
+    /// Late shifts that are not told.
+    lost_late: u64,
 }
 
 impl Claim {
@@ -232,8 +243,14 @@ impl Replay {
         let new = Window::new(claim.start.max(seen), claim.end).map(|window| window.without(&had));
         let is_late = |window: &Window| window.start() < seen.plus(NOTICE);
         for window in new.into_iter().flatten().filter(is_late) {
-            let is_told = claim.eligible && self.period.contains(seen) && self.could.late.len() < MOST_TOLD;
-            self.could.late.extend(is_told.then(|| Late {
+            if !claim.eligible || !self.period.contains(seen) {
+                continue;
+            }
+            if self.could.late.len() == MOST_TOLD {
+                self.lost_late += 1;
+                continue;
+            }
+            self.could.late.push(Late {
                 seen,
                 right: Right {
                     from: window.start(),
@@ -242,7 +259,7 @@ impl Replay {
                     schedule: claim.schedule.clone(),
                     level: claim.level,
                 },
-            }));
+            });
         }
     }
 }
@@ -281,6 +298,7 @@ mod tests {
             bytes: 0,
             unread: 0,
             lost: 0,
+            lost_late: 0,
         };
         lines.iter().for_each(|line| replay.take(Some(line)));
         replay.could.late.iter().map(|late| format!("{} to {}", late.right.from, late.right.to)).collect()

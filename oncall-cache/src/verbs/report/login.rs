@@ -45,6 +45,34 @@ impl Class {
     }
 }
 
+/// The certificate that somebody came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The key that signed it, as `SHA256:…`.
+    pub authority: String,
+    /// Its number, as its authority counts.
+    pub serial: Option<u64>,
+    /// What its authority calls it: whatever was written there.
+    pub key_id: String,
+}
+
+impl Certificate {
+    /// The one that `record` tells of.
+    fn of(record: &Record) -> Option<Self> {
+        let Record { authority, serial, key_id, .. } = record;
+        let certificate = || Self { authority: authority.clone(), serial: *serial, key_id: key_id.clone() };
+        (!authority.is_empty()).then(certificate)
+    }
+
+    /// For people: `certificate 7 signed by SHA256:… (INC-42)`; at the end is what may be of any length.
+    pub fn told(&self) -> String {
+        let Self { authority, serial, key_id } = self;
+        let serial = serial.map(|serial| format!(" {serial}")).unwrap_or_default();
+        let key_id = if key_id.is_empty() { String::new() } else { format!(" ({key_id})") };
+        format!("certificate{serial} signed by {authority}{key_id}")
+    }
+}
+
 /// One login that was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
@@ -56,6 +84,8 @@ pub struct Login {
     pub remote_host: String,
     pub tty: String,
     pub fingerprint: String,
+    /// The certificate of that key, where it came with one.
+    pub certificate: Option<Certificate>,
     pub reason: String,
     /// The shift's schedule.
     pub schedule: String,
@@ -86,6 +116,10 @@ pub struct Login {
     pub opened: Option<Timestamp>,
     /// When that closed.
     pub closed: Option<Timestamp>,
+    /// In which boot that is, by its number among those seen.
+    pub boot: Option<usize>,
+    /// Of a session whose end is not recorded: when the host had booted anew, with which it was over.
+    pub booted: Option<Timestamp>,
 }
 
 /// A session that was ended for whoever was in it.
@@ -132,6 +166,7 @@ impl Login {
         let is_told = !record.grant.is_empty() || !record.claim.is_empty();
         Self {
             class: Class::of(&record),
+            certificate: Certificate::of(&record),
             reason: reason(&record),
             opened: (record.phase() == Some(record::Phase::Session)).then_some(record.time),
             why: if is_told { record.why } else { String::new() },
@@ -155,30 +190,47 @@ impl Login {
             decided: record.time,
             place,
             closed: None,
+            boot: None,
+            booted: None,
         }
     }
 
-    /// The shift's schedule and rule, who answers for the program, or what a grant was asked for; and what is to be said of
-    /// a shift.
+    /// The same once its session has opened: some programs learn the key and the account only then.
+    pub fn open(&mut self, session: Record) {
+        self.opened = Some(session.time);
+        self.certificate = self.certificate.take().or_else(|| Certificate::of(&session));
+        if self.fingerprint.is_empty() {
+            self.fingerprint = session.fingerprint;
+        }
+        self.account = session.account;
+    }
+
+    /// The shift's schedule and rule, who answers for the program, or what a grant was asked for; what is to be said of a
+    /// shift; and the certificate.
     pub fn ground(&self) -> String {
         let asked = if self.grant.is_empty() { "" } else { self.why.as_str() };
         let parts = [self.schedule.as_str(), asked, &self.rule, &self.owner];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        let late = self.late.map(|seen| format!(", late: first seen {seen}")).unwrap_or_default();
         let claim = match (self.claim.as_str(), self.why.as_str()) {
-            ("", _) => String::new(),
-            (word, "") => format!(", {word}"),
-            (_, why) => format!(", because of {why}"),
+            ("", _) => None,
+            (word, "") => Some(word.to_string()),
+            (_, why) => Some(format!("because of {why}")),
         };
-        let incident = self.incident_told().map(|told| format!(", {told}")).unwrap_or_default();
-        parts.join(" by rule ") + &late + &incident + &claim
+        let more = [
+            self.late.map(|seen| format!("late: first seen {seen}")),
+            self.incident_told(),
+            claim,
+            self.certificate.as_ref().map(|certificate| format!("with {}", certificate.told())),
+        ];
+        let right = Some(parts.join(" by rule ")).filter(|right| !right.is_empty());
+        right.into_iter().chain(more.into_iter().flatten()).collect::<Vec<_>>().join(", ")
     }
 
     /// The incident by which a rule that waits for one admitted them.
     pub fn incident_told(&self) -> Option<String> {
         match self.incident.as_str() {
             "" => None,
-            "unknown" => Some("not known which incidents were open".to_string()),
+            "unknown" => Some("it was not known which incidents were open".to_string()),
             id => Some(format!("during incident {id}")),
         }
     }
@@ -198,7 +250,8 @@ impl Login {
         let whose = [id, id, person, account, service, remote_host, tty, fingerprint, reason];
         let grounds = [schedule, rule, owner, why, incident, claim, grant, approvers];
         let length = |texts: &[&String]| texts.iter().map(|text| text.len()).sum::<usize>();
-        size_of::<Self>() + length(&whose) + length(&grounds)
+        let certificate = self.certificate.as_ref().map_or(0, |it| length(&[&it.authority, &it.key_id]));
+        size_of::<Self>() + length(&whose) + length(&grounds) + certificate
     }
 }
 
@@ -207,5 +260,67 @@ impl Kind {
     pub fn bytes(&self) -> usize {
         let Self { who, account, service, reason, .. } = self;
         size_of::<(Self, Count)>() + [who, account, service, reason].map(String::len).iter().sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use record::Phase;
+
+    fn login(record: Record) -> Login {
+        Login::begun(record, 1)
+    }
+
+    #[test]
+    fn by_what_somebody_came_in_is_said_in_one_line() {
+        let at = Timestamp::from_unix(1_795_165_200);
+        let plain = || Record::at(at);
+        let text = |text: &str| text.to_string();
+        let certified =
+            |serial, key_id| Record { authority: text("SHA256:ca"), serial, key_id: text(key_id), ..plain() };
+        assert_eq!(
+            login(certified(Some(7), "INC-42 alice")).ground(),
+            "with certificate 7 signed by SHA256:ca (INC-42 alice)"
+        );
+        assert_eq!(login(certified(None, "")).ground(), "with certificate signed by SHA256:ca");
+        let oncall = Record {
+            schedule: text("pd/P1"),
+            rule: text("db"),
+            incident: text("Q1"),
+            claim: text("stated"),
+            why: text("disk full"),
+            late: Some(at),
+            ..certified(Some(0), "a")
+        };
+        assert_eq!(
+            login(oncall).ground(),
+            "pd/P1 by rule db, late: first seen 2026-11-20T09:00:00Z, during incident Q1, because of disk full, \
+             with certificate 0 signed by SHA256:ca (a)"
+        );
+        let unknown = Record { incident: text("unknown"), ..plain() };
+        assert_eq!(login(unknown).ground(), "it was not known which incidents were open");
+        assert_eq!(login(plain()).ground(), "");
+    }
+
+    #[test]
+    fn what_is_known_only_when_the_session_opens_is_of_the_login() {
+        let at = Timestamp::from_unix(1_795_165_200);
+        let mut own = login(Record { account: "alice".to_string(), ..Record::at(at) });
+        let session = Record {
+            phase: Some(Token::Known(Phase::Session)),
+            account: "root".to_string(),
+            fingerprint: "SHA256:key".to_string(),
+            authority: "SHA256:ca".to_string(),
+            serial: Some(7),
+            ..Record::at(at)
+        };
+        own.open(session.clone());
+        assert_eq!(
+            (own.account.as_str(), own.fingerprint.as_str(), own.opened),
+            ("root", "SHA256:key", Some(at))
+        );
+        own.open(Record { authority: "SHA256:other".to_string(), ..session });
+        assert_eq!(own.certificate.map(|it| it.authority), Some("SHA256:ca".to_string()));
     }
 }

@@ -6,6 +6,7 @@ use host::output::agreed;
 use policy::{Reason, Timestamp, Verdict};
 use record::{Effect, Phase, Record};
 
+use super::boots::Boots;
 use super::login::{Count, Ended, Kind, Login, reason};
 use super::names::Names;
 use super::numbers::{Behind, Numbered, Numbers, RecordCount};
@@ -20,6 +21,9 @@ const MOST_ENDED: usize = 1_000;
 
 /// The most logins that are held open for their end.
 const MOST_OPEN: usize = 20_000;
+
+/// The most sessions without a recorded end that may reach from before the period into it: the newest.
+const MOST_EARLIER: usize = 100;
 
 /// The most bytes of logins and refusals that are kept, and of logins that are open: a line of somebody else's making may
 /// be long, and what is kept is written out once more.
@@ -77,6 +81,7 @@ struct Replay<'a> {
     ages: BTreeSet<(Timestamp, String)>,
     open_bytes: usize,
     kept_bytes: usize,
+    boots: Boots,
     numbers: Numbers,
     /// Was there a record of the period?
     has_begun: bool,
@@ -85,6 +90,8 @@ struct Replay<'a> {
     begun: usize,
     unread: u64,
     unnumbered: u64,
+    /// Records that were dropped of more people than are told one by one.
+    dropped_of_others: u64,
     lost: u64,
 }
 
@@ -98,12 +105,14 @@ impl<'a> Replay<'a> {
             ages: BTreeSet::new(),
             open_bytes: 0,
             kept_bytes: 0,
+            boots: Boots::default(),
             numbers: Numbers::default(),
             has_begun: false,
             oldest: None,
             begun: 0,
             unread: 0,
             unnumbered: 0,
+            dropped_of_others: 0,
             lost: 0,
         }
     }
@@ -119,6 +128,9 @@ impl<'a> Replay<'a> {
         if at < self.period.until {
             self.count_gaps(&record, at);
             self.take_record(record, at);
+        } else if record.phase() == Some(Phase::Close) {
+            // What was open in the period has ended behind it.
+            self.close(&record, at);
         }
     }
 
@@ -140,9 +152,12 @@ impl<'a> Replay<'a> {
         for (who, count) in &record.dropped.0 {
             // Any person, admitted or not; a name may end like that itself.
             let who = who.strip_suffix(['+', '-']).unwrap_or(who);
-            if self.told.dropped.len() < MOST_DROPPED {
-                let dropped = self.told.dropped.entry(who.to_string()).or_default();
+            let dropped = &mut self.told.dropped;
+            if dropped.len() < MOST_DROPPED || dropped.contains_key(who) {
+                let dropped = dropped.entry(who.to_string()).or_default();
                 *dropped = dropped.saturating_add(*count);
+            } else {
+                self.dropped_of_others = self.dropped_of_others.saturating_add(*count);
             }
         }
     }
@@ -157,26 +172,33 @@ impl<'a> Replay<'a> {
                 if let Some(cause) = &record.ended {
                     self.keep_ended(&record, cause.to_string(), at);
                 }
-                if let Some(login) = self.open.remove(&record.id) {
-                    self.ages.remove(&(login.decided, record.id));
-                    self.open_bytes = self.open_bytes.saturating_sub(login.bytes());
-                    self.keep(Login { closed: Some(at), ..login });
-                }
+                self.close(&record, at);
                 return;
             }
             Some(Phase::Account | Phase::Session) | None => {}
         }
+        let boot = self.boots.take(&record.boot_id, at);
         if let Some(login) = self.open.get_mut(&record.id).filter(|_| !record.id.is_empty()) {
-            login.opened = Some(at);
-            self.open_bytes = (self.open_bytes + record.account.len()).saturating_sub(login.account.len());
-            login.account = record.account;
+            let before = login.bytes();
+            login.open(record);
+            self.open_bytes = (self.open_bytes + login.bytes()).saturating_sub(before);
             return;
         }
         let is_let_in = record.effect() == Some(Effect::Pass) && record.guard.is_some();
         let is_ours = record.verdict() != Some(Verdict::NotOurs);
         self.count(&record, at);
         if is_let_in && is_ours {
-            self.begin(record, at);
+            self.begin(record, boot, at);
+        }
+    }
+
+    /// The session of the same login is over.
+    fn close(&mut self, record: &Record, at: Timestamp) {
+        self.boots.take(&record.boot_id, at);
+        if let Some(login) = self.open.remove(&record.id) {
+            self.ages.remove(&(login.decided, record.id.clone()));
+            self.open_bytes = self.open_bytes.saturating_sub(login.bytes());
+            self.keep(Login { closed: Some(at), ..login });
         }
     }
 
@@ -218,9 +240,9 @@ impl<'a> Replay<'a> {
         count.last = at;
     }
 
-    fn begin(&mut self, record: Record, at: Timestamp) {
+    fn begin(&mut self, record: Record, boot: Option<usize>, at: Timestamp) {
         self.begun += 1;
-        let login = Login::begun(record, self.begun);
+        let login = Login { boot, ..Login::begun(record, self.begun) };
         while (self.open.len() >= MOST_OPEN || self.open_bytes + login.bytes() > MOST_OPEN_BYTES)
             && let Some((_, oldest)) = self.ages.pop_first()
         {
@@ -239,10 +261,14 @@ impl<'a> Replay<'a> {
 
     /// A login is over, or as good as: it belongs to the period if any of it does.
     fn keep(&mut self, login: Login) {
-        let last = login.closed.or(login.opened).unwrap_or(login.decided);
-        if last < self.period.since {
-            return;
+        // A clock may have been set back in between.
+        let last = login.closed.max(login.opened).max(Some(login.decided));
+        if last >= Some(self.period.since) {
+            self.keep_login(login);
         }
+    }
+
+    fn keep_login(&mut self, login: Login) {
         if self.kept_bytes + login.bytes() > MOST_BYTES {
             self.lost += 1;
             return;
@@ -253,15 +279,37 @@ impl<'a> Replay<'a> {
 
     fn keep_ended(&mut self, record: &Record, cause: String, at: Timestamp) {
         let Record { person, account, by, .. } = record.clone();
-        if self.period.contains(at) && self.told.ended.len() < MOST_ENDED {
-            self.told.ended.push(Ended { at, person, account, cause, by });
+        if !self.period.contains(at) {
+            return;
+        }
+        match self.told.ended.len() < MOST_ENDED {
+            true => self.told.ended.push(Ended { at, person, account, cause, by }),
+            false => self.lost += 1,
         }
     }
 
-    fn end(mut self, gaps: &mut Vec<String>) -> Logins {
+    /// Keeps what is open at the end. What opened before the period and has no end reached into it, unless the host booted
+    /// before it began: the newest of those, and how many more there are.
+    fn keep_open(&mut self) -> u64 {
+        let mut earlier = Vec::new();
         for login in std::mem::take(&mut self.open).into_values() {
-            self.keep(login);
+            let login = Login { booted: self.boots.over(login.boot), ..login };
+            match login.opened.filter(|opened| *opened < self.period.since) {
+                None => self.keep(login),
+                Some(_) if login.booted.is_some_and(|booted| booted <= self.period.since) => {}
+                Some(opened) => earlier.push((opened, login)),
+            }
         }
+        earlier.sort_by_key(|(opened, login)| std::cmp::Reverse((*opened, login.place)));
+        let more = earlier.len().saturating_sub(MOST_EARLIER);
+        for (_, login) in earlier.into_iter().take(MOST_EARLIER) {
+            self.keep_login(login);
+        }
+        u64::try_from(more).unwrap_or(u64::MAX)
+    }
+
+    fn end(mut self, gaps: &mut Vec<String>) -> Logins {
+        let earlier = self.keep_open();
         self.told.logins.sort_by_key(|login| (login.decided, login.place));
         gaps.extend(self.numbers.told());
         self.told.missing = self.numbers.between();
@@ -272,6 +320,13 @@ impl<'a> Replay<'a> {
         };
         say(self.unread, "line", "lines", "of the audit file could not be read");
         say(self.unnumbered, "record has", "records have", "no number: others may be missing too");
+        say(earlier, "session", "sessions", "from before then without a recorded end, more than are shown");
+        say(
+            self.dropped_of_others,
+            "record of others was",
+            "records of others were",
+            "dropped: too many in a minute",
+        );
         say(self.lost, "record is", "records are", "too many to show; ask for a shorter time");
         if let Some(oldest) = self.oldest.filter(|oldest| *oldest > self.period.since) {
             gaps.push(format!("the oldest record is from {oldest}; nothing is known from before"));
@@ -326,7 +381,8 @@ mod tests {
                 (it.id.as_str(), it.account.as_str(), it.opened.is_some(), it.closed.map(Timestamp::unix))
             })
             .collect();
-        assert_eq!(list, [("b", "root", true, Some(NINE + 20)), ("c", "alice", false, None)]);
+        let after = Some(NINE + 2_000);
+        assert_eq!(list, [("b", "root", true, Some(NINE + 20)), ("c", "alice", false, after)]);
         assert_eq!(logins.logins[0].ground(), "pd/P1 by rule db");
         assert_eq!(gaps, [""; 0]);
     }
@@ -385,5 +441,40 @@ mod tests {
         );
         let dropped: Vec<_> = logins.dropped.iter().map(|(who, count)| (who.as_str(), *count)).collect();
         assert_eq!(dropped, [("bob", 9940), ("bob-", 1), ("uid=7", 3)]);
+    }
+
+    #[test]
+    fn a_session_that_reaches_into_the_period_is_told_whatever_is_known_of_its_end() {
+        let in_boot = |boot: &str| format!("{ALICE},\"boot_id\":\"{boot}\"");
+        let open = |seq, at, id: &str, boot: &str| record(seq, at, id, "session", &in_boot(boot));
+        let list = |lines: &[String]| -> Vec<(String, Option<i64>, Option<i64>)> {
+            let one =
+                |it: &Login| (it.id.clone(), it.closed.map(Timestamp::unix), it.booted.map(Timestamp::unix));
+            told(lines).0.logins.iter().map(one).collect()
+        };
+        let one = |id: &str, closed: Option<i64>, booted: Option<i64>| {
+            (id.to_string(), closed.map(|at| NINE + at), booted.map(|at| NINE + at))
+        };
+        // Opened before, and open for all of it; another one was open when the host booted before it began.
+        assert_eq!(
+            list(&[open(1, -900, "a", "x"), open(1, -800, "b", "y"), open(2, 10, "c", "y")]),
+            [one("b", None, None), one("c", None, None)]
+        );
+        // It booted in the period, or behind it; and one ended behind it.
+        assert_eq!(
+            list(&[open(1, -9, "a", "x"), open(1, 30, "b", "y")]),
+            [one("a", None, Some(30)), one("b", None, None)]
+        );
+        let close = record(2, 3_000, "a", "close", ",\"boot_id\":\"x\"");
+        assert_eq!(list(&[open(1, 5, "a", "x"), close]), [one("a", Some(3_000), None)]);
+        // Earlier releases do not say which boot it was; and what has no session line in its stack has no length.
+        assert_eq!(list(&[record(1, -9, "a", "session", ALICE)]), [one("a", None, None)]);
+        assert!(list(&[record(1, -9, "a", "account", ALICE)]).is_empty());
+        // Of very many the newest, and how many more.
+        let many: Vec<String> =
+            (0..150).map(|number| open(1, number - 500, &format!("{number:03}"), "x")).collect();
+        let (logins, gaps) = told(&many);
+        assert_eq!((logins.logins.len(), logins.logins[0].id.as_str()), (MOST_EARLIER, "050"));
+        assert!(gaps[0].starts_with("50 sessions from before then without a recorded end"), "{gaps:?}");
     }
 }

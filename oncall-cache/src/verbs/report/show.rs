@@ -8,7 +8,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::contents::{Gap, Report};
-use super::login::{Class, Count, Kind, Login};
+use super::could::Right;
+use super::login::{Certificate, Class, Count, Kind, Login};
 use crate::table::aligned;
 use crate::when::When;
 
@@ -79,11 +80,32 @@ impl Report {
 
     fn could_section(&self, text: &mut String) {
         let _ = writeln!(text, "\nwho could become root, as far as this host knew");
-        if self.could.rights.is_empty() {
+        let (rights, others): (Vec<_>, Vec<_>) =
+            self.could.stretches().into_iter().partition(|right| self.takes(right));
+        if rights.is_empty() {
             let _ = writeln!(text, "  nobody known");
         }
+        self.push_rights(text, &rights);
+        if self.could.policies > 0 {
+            let _ = writeln!(text, "  the configuration changed {} times", self.could.policies);
+        }
+        if !self.are_rules_known() {
+            let _ = writeln!(text, "  {RULES_UNKNOWN}");
+        }
+        for rule in &self.waiting {
+            let _ = writeln!(text, "  {}", policy::OneLine::new(&format!("rule {rule} {WAITS}")));
+        }
+        if !others.is_empty() {
+            let _ = writeln!(
+                text,
+                "\non call, but no rule of this host takes these shifts: nobody is root here by them"
+            );
+            self.push_rights(text, &others);
+        }
+    }
+
+    fn push_rights(&self, text: &mut String, rights: &[Right]) {
         let mut rows = vec![["  PERSON", "FROM", "TO", "SCHEDULE", "LEVEL"].map(str::to_string)];
-        let rights = self.could.stretches();
         rows.extend(rights.iter().take(MOST_ROWS).map(|right| {
             [
                 format!("  {}", right.person),
@@ -94,9 +116,6 @@ impl Report {
             ]
         }));
         push_table(text, rows, rights.len());
-        if self.could.policies > 0 {
-            let _ = writeln!(text, "  the configuration changed {} times", self.could.policies);
-        }
     }
 
     fn login_section(&self, text: &mut String, class: Class, title: &str) {
@@ -113,12 +132,19 @@ impl Report {
         rows.extend(logins.iter().take(MOST_ROWS).map(|login| {
             let until = match (login.opened, login.closed) {
                 (_, Some(closed)) => self.near(closed),
-                (Some(_), None) => "no end recorded".to_string(),
+                (Some(_), None) => match login.booted {
+                    Some(booted) => format!("no end recorded, booted by {}", self.near(booted)),
+                    None => "no end recorded".to_string(),
+                },
                 // No session line in that stack.
                 (None, None) => "-".to_string(),
             };
-            let ground = login.signed_ground();
-            let ground = if ground.is_empty() { login.reason.clone() } else { ground };
+            let ground = match (login.class, login.signed_ground()) {
+                (_, ground) if ground.is_empty() => login.reason.clone(),
+                // Why they would have been refused.
+                (Class::Observed, ground) => format!("{}, {ground}", login.reason),
+                (_, ground) => ground,
+            };
             [
                 format!("  {}", or_dash(&login.person)),
                 login.account.clone(),
@@ -211,14 +237,29 @@ impl Report {
         self.gaps.iter().map(Gap::to_string).collect()
     }
 
-    fn rights_json(&self) -> impl Iterator<Item = Value> {
-        self.could.rights.iter().map(|right| {
+    /// The shifts that a rule of this host takes, as far as is known; or those that none does.
+    fn rights_json(&self, are_taken: bool) -> impl Iterator<Item = Value> {
+        self.could.rights.iter().filter(move |right| self.takes(right) == are_taken).map(right_json)
+    }
+
+    fn late_json(&self) -> impl Iterator<Item = Value> {
+        self.could.late.iter().map(|late| {
+            let mut late_right = right_json(&late.right);
+            if let Some(fields) = late_right.as_object_mut() {
+                fields.insert("seen".to_string(), late.seen.to_string().into());
+            }
+            late_right
+        })
+    }
+
+    fn ended_json(&self) -> impl Iterator<Item = Value> {
+        self.logins.ended.iter().map(|ended| {
             json!({
-                "person": right.person,
-                "schedule": right.schedule,
-                "level": right.level,
-                "from": right.from.to_string(),
-                "to": right.to.to_string(),
+                "at": ended.at.to_string(),
+                "person": some(&ended.person),
+                "account": ended.account,
+                "cause": ended.cause,
+                "by": some(&ended.by),
             })
         })
     }
@@ -235,13 +276,16 @@ impl Report {
                 "rhost": some(&login.remote_host),
                 "tty": some(&login.tty),
                 "fingerprint": some(&login.fingerprint),
+                "certificate": login.certificate.as_ref().map(certificate_json),
                 "reason": login.reason,
                 "ground": some(&login.ground()),
+                "incident": some(&login.incident),
                 "grant": some(&login.grant),
                 "approvers": login.approvers.split(',').filter(|name| !name.is_empty()).collect::<Vec<_>>(),
                 "decided": login.decided.to_string(),
                 "opened": instant(login.opened),
                 "closed": instant(login.closed),
+                "booted": instant(login.booted),
             })
         })
     }
@@ -250,7 +294,7 @@ impl Report {
         let mut rows = Vec::new();
         for right in &self.could.rights {
             rows.push(Row {
-                kind: "could",
+                kind: if self.takes(right) { "could" } else { "untaken" },
                 who: right.person.clone(),
                 from: right.from.to_string(),
                 to: right.to.to_string(),
@@ -303,6 +347,29 @@ impl Report {
     }
 }
 
+/// What is said where the configuration has changed since the period began.
+pub const RULES_UNKNOWN: &str =
+    "the configuration has changed since then, and whose shifts it took before is not known: all are shown";
+
+/// What is said of a rule that waits for an incident, behind its name.
+pub const WAITS: &str =
+    "waits for an incident: by it nobody could be root without one, and when one was open is not recorded";
+
+fn right_json(right: &Right) -> Value {
+    json!({
+        "person": right.person,
+        "schedule": right.schedule,
+        "level": right.level,
+        "from": right.from.to_string(),
+        "to": right.to.to_string(),
+    })
+}
+
+fn certificate_json(certificate: &Certificate) -> Value {
+    let Certificate { authority, serial, key_id } = certificate;
+    json!({ "authority": authority, "serial": serial, "key_id": key_id })
+}
+
 fn or_dash(text: &str) -> String {
     if text.is_empty() { "-".to_string() } else { text.to_string() }
 }
@@ -344,15 +411,22 @@ impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Report { host, period, could, logins, .. } = self.0;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("could", &Rows(|| self.0.rights_json()))?;
+        map.serialize_entry("could", &Rows(|| self.0.rights_json(true)))?;
+        map.serialize_entry("ended", &Rows(|| self.0.ended_json()))?;
         map.serialize_entry("gaps", &self.0.gaps_text())?;
         map.serialize_entry("host", host)?;
+        map.serialize_entry("incident_rules", &self.0.waiting)?;
+        map.serialize_entry("late", &Rows(|| self.0.late_json()))?;
         map.serialize_entry("logins", &Rows(|| self.0.logins_json()))?;
         map.serialize_entry("not_ours", &logins.not_ours)?;
         map.serialize_entry("policy_changes", &could.policies)?;
         map.serialize_entry("refused", &Rows(|| counted_json(&logins.refused)))?;
         map.serialize_entry("revoked", &Rows(|| counted_json(&logins.revoked)))?;
         map.serialize_entry("since", &period.since.to_string())?;
+        map.serialize_entry(
+            "untaken",
+            &self.0.are_rules_known().then_some(Rows(|| self.0.rights_json(false))),
+        )?;
         map.serialize_entry("until", &period.until.to_string())?;
         map.serialize_entry("version", &1)?;
         map.serialize_entry("would_end", &Rows(|| counted_json(&logins.would_end)))?;

@@ -36,8 +36,9 @@ pub fn outlived(report: &Report, now: Timestamp) -> Vec<Outlived<'_>> {
             windows.iter().find(|shift| login.class == Class::OnCall && shift.contains(login.decided));
         let next = || windows.iter().find(|next| next.contains(ends));
         let since = shift.or_else(next).map_or(ends, |window| window.end());
-        let until = login.closed.unwrap_or(end);
-        (since.plus(GRACE) < until).then_some(since)
+        let until = login.closed.or(login.booted).unwrap_or(end);
+        // What ends behind the period is not of it.
+        (since.plus(GRACE) < until && since < report.period.until).then_some(since)
     };
     let logins = report.logins.logins.iter();
     logins.filter_map(|login| Some(Outlived { login, since: judge(login)? })).collect()
@@ -89,7 +90,8 @@ mod tests {
         let period = Period { since: at(0), until: at(100) };
         let could = Could { rights, ..Could::default() };
         let logins = Logins { logins: sessions, ..Logins::default() };
-        let report = Report { host: String::new(), period, could, untaken, logins, names, gaps: Vec::new() };
+        let (host, waiting, gaps) = (String::new(), Vec::new(), Vec::new());
+        let report = Report { host, period, could, untaken, waiting, logins, names, gaps };
         let hours = |it: &Outlived| it.since.since(at(0)).as_seconds() / 3_600;
         outlived(&report, at(20)).iter().map(hours).collect()
     }
