@@ -1,9 +1,11 @@
 //! `report --html`: a record becomes a page that a browser shows without a script, and in which nothing that anybody wrote is
 //! more than a text.
 
+use std::fmt::Write as _;
+
 use harness::grants::{GLASS, Grants, Text, said, sudo};
 use harness::records::{AUDIT, admitted, alone, records, word};
-use harness::suite::Suite;
+use harness::suite::{Suite, instant};
 use harness::{text, wait_until};
 use serde_json::Value;
 
@@ -115,6 +117,19 @@ fn the_night_of_an_incident_can_be_read_from_top_to_bottom() {
             .replace("T05:00:11Z", " 05:00:11");
         assert!(page.contains(&gap), "{gap}");
     }
+    // carol's shift makes nobody root here, and no other form says so either.
+    let people = |name: &str| -> Vec<&str> {
+        told[name].as_array().expect("a list").iter().map(|right| word(right, "person")).collect()
+    };
+    assert_eq!((people("untaken"), people("late")), (vec!["carol"], vec!["alice"]));
+    assert!(people("could").contains(&"bob") && !people("could").contains(&"carol"), "{told:#}");
+    let table = text(&suite.host.sh(&format!("oncall-cache report {NIGHT}")));
+    in_order(
+        &table,
+        &["who could become root", "  bob ", "on call, but no rule of this host takes", "  carol "],
+    );
+    let csv = text(&suite.host.sh(&format!("oncall-cache report --csv {NIGHT}")));
+    assert!(csv.contains("\nuntaken,carol,") && !csv.contains("\ncould,carol,"), "{csv}");
     // The digests are those of the files.
     for file in [AUDIT, "/var/lib/oncall-cache/history.jsonl"] {
         let sum = suite.host.must(&format!("sha256sum <{file}"));
@@ -127,6 +142,130 @@ fn the_night_of_an_incident_can_be_read_from_top_to_bottom() {
     let (_, page) = self::page(&suite, NIGHT);
     in_order(&page, &["<b>3 people</b>could be root", "every shift is drawn as if a rule took it"]);
     assert!(!page.contains("class=\"untaken\"") && !page.contains("no rule of this host"), "{page}");
+    let told = suite.host.sh(&format!("oncall-cache report --json {NIGHT}"));
+    let told: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert!(told["untaken"].is_null() && told["could"].to_string().contains("carol"), "{told:#}");
+}
+
+/// A record of `id`'s login at `second` of the night: `phase`, and what else is in it.
+fn line(second: i64, id: &str, phase: &str, more: &str) -> String {
+    let at = instant(1_795_885_200 + second);
+    format!(
+        "{{\"version\":1,\"time\":\"{at}\",\"host\":\"db1\",\"id\":\"{id}\",\"phase\":\"{phase}\",{more}}}\n"
+    )
+}
+
+/// Of somebody who was let in, on call.
+fn admitted_by(schedule: &str, who: &str, boot: &str) -> String {
+    format!(
+        "\"boot_id\":\"{boot}\",\"person\":\"{who}\",\"account\":\"root\",\"service\":\"sshd\",\"verdict\":\"allow\",\
+         \"reason\":\"oncall\",\"effect\":\"pass\",\"mode\":\"enforce\",\"guard\":\"uid-0\",\"schedule\":\"{schedule}\""
+    )
+}
+
+#[test]
+fn clocks_boots_and_the_ends_of_the_time_are_told_and_drawn() {
+    let suite = night();
+    let of = |who: &str, boot: &str| admitted_by("pd/primary", who, boot);
+    let lines = [
+        // Before the night, and open until the host booted in it.
+        line(-9_000, "a", "session", &of("erin", "x")),
+        // By a clock that was set back by ten minutes.
+        line(7_200, "b", "session", &of("alice", "x")),
+        line(6_600, "b", "close", "\"boot_id\":\"x\""),
+        line(10_800, "c", "session", &of("bob", "y")),
+        // Behind the night.
+        line(60_000, "c", "close", "\"boot_id\":\"y\""),
+    ];
+    suite.host.write(AUDIT, lines.concat(), 0o640);
+    let (_, page) = page(&suite, NIGHT);
+    in_order(
+        &page,
+        &[
+            "What happened, in order",
+            "<b>erin</b>",
+            "no end recorded; the host had booted by 20:00:00",
+            "<b>alice</b>",
+            "18:50:00 (the clock was set back)",
+            "<b>bob</b>",
+            "2026-11-29 09:40:00",
+        ],
+    );
+    assert!(!page.contains("=\"-") && !page.contains(".-"), "nothing is drawn backwards: {page}");
+    is_readable(&suite);
+    // One second, in which nothing was but what was open.
+    let (_, page) =
+        self::page(&suite, "--since 2026-11-28T18:00:00Z --until 2026-11-28T18:00:01Z --pseudonyms");
+    in_order(&page, &["What happened, in order", "became root by sshd", "no end recorded"]);
+    suite.host.must(&format!(": >{AUDIT}"));
+    let (_, page) = self::page(&suite, "--since 2026-11-20T07:00:00Z --until 2026-11-20T07:00:01Z");
+    in_order(
+        &page,
+        &[
+            "<b>0 people</b>could be root",
+            "Nothing is known to have happened.",
+            "Nobody, as far as this host knew.",
+        ],
+    );
+    is_readable(&suite);
+}
+
+#[test]
+fn however_much_there_is_the_page_is_bounded_and_shows_what_is_not_usual() {
+    let suite = night();
+    let (mut lines, mut shifts) = (String::new(), String::new());
+    for number in 0..6_000_i64 {
+        let (who, schedule) = (format!("p{}", number % 1_500), format!("pd/s{}", number % 300));
+        let id = format!("{number:016x}");
+        lines += &line(number * 8, &id, "session", &admitted_by(&schedule, &who, "x"));
+        lines += &line(number * 8 + 3, &id, "close", "\"boot_id\":\"x\"");
+        let _ = writeln!(
+            shifts,
+            "{{\"version\":1,\"change\":\"gained\",\"seen\":\"{}\",\"schedule\":\"{schedule}\",\"person\":\"{who}\",\"level\":1,\
+             \"start\":\"{}\",\"end\":\"{}\",\"eligible\":true}}",
+            instant(1_795_885_200 + number / 4),
+            instant(1_795_885_200 + number * 8),
+            instant(1_795_885_200 + number * 8 + 5)
+        );
+    }
+    for number in 0..1_200 {
+        let refused = format!(
+            "\"boot_id\":\"x\",\"person\":\"q{number}\",\"account\":\"root\",\"service\":\"sudo\",\"verdict\":\"refuse\",\
+             \"reason\":\"not-oncall\",\"effect\":\"refuse\",\"mode\":\"enforce\",\"guard\":\"sudo\""
+        );
+        lines += &line(48_000 + number % 60, &format!("r{number}"), "account", &refused);
+    }
+    // The last of all is the one to look at.
+    let glass = admitted_by("", "zoe", "x").replace("oncall", "break-glass");
+    lines += &line(
+        48_100,
+        "glass",
+        "session",
+        &format!("{glass},\"grant\":\"51d0e7aa90c24c11\",\"approvers\":\"zoe\",\"why\":\"dark\""),
+    );
+    suite.host.write(AUDIT, lines, 0o640);
+    suite.host.write("/var/lib/oncall-cache/history.jsonl", shifts, 0o644);
+    suite.host.must("chown oncall-cache: /var/lib/oncall-cache/history.jsonl");
+    for words in ["", "--pseudonyms"] {
+        let (_, page) = page(&suite, &format!("{NIGHT} {words}"));
+        println!("{} bytes {words}", page.len());
+        assert!(page.len() < 3_000_000, "{} bytes", page.len());
+        let who = if words.is_empty() { "<b>zoe</b>" } else { "<b>person " };
+        in_order(
+            &page,
+            &[
+                "Look at these first",
+                who,
+                "became root by sshd",
+                "more schedules",
+                "text class=\"glass\"",
+                "more people",
+                "let themselves in",
+                "more rows (",
+            ],
+        );
+    }
+    is_readable(&suite);
 }
 
 #[test]
@@ -201,6 +340,8 @@ fn what_cannot_be_written_leaves_the_old_page_as_it_was() {
     assert!(fails("--html /run/small/night.html", 2).contains("No space left"));
     assert!(fails("--html /nowhere/night.html", 2).contains("/nowhere"));
     fails(&format!("--html {PAGE} --json"), 64);
+    let many = fails(&format!("--html {PAGE} --fleet /var/log/authkeys"), 64);
+    assert!(many.contains("--html makes the page of one host") && many.contains("on each host"), "{many}");
     fails("--pseudonyms", 64);
     assert!(!suite.run_as("dave", "oncall-cache report --html /tmp/page.html").status.success());
     assert_eq!(
@@ -216,7 +357,12 @@ fn what_cannot_be_written_leaves_the_old_page_as_it_was() {
 
 /// Chromium shows the page at both widths, in light and dark, and prints it.
 fn is_readable(suite: &Suite) {
-    let output = suite.host.sh(&format!("python3 /run/suite/source/tests/harness/chromium.py {PAGE}"));
+    is_readable_at(suite, PAGE);
+}
+
+/// The same of the page at `path`.
+fn is_readable_at(suite: &Suite, path: &str) {
+    let output = suite.host.sh(&format!("python3 /run/suite/source/tests/harness/chromium.py {path}"));
     let seen: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)));
     let views = seen["views"].as_array().expect("a list");
@@ -227,7 +373,7 @@ fn is_readable(suite: &Suite) {
         assert_eq!(view["said"], serde_json::json!([]), "the console");
         assert_eq!(
             view["asked"],
-            serde_json::json!([format!("file://{PAGE}")]),
+            serde_json::json!([format!("file://{path}")]),
             "nothing but itself is loaded"
         );
         assert_eq!(number("scripts"), 0.0);

@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::contents::Report;
 use super::login::{Class, Count, Kind, Login};
+use super::show::WAITS;
 use crate::said::{CANNOT_TELL, Said};
 use outlived::{Outlived, outlived};
 use people::{People, shown};
@@ -30,6 +31,9 @@ const STYLE: &str = include_str!("page/style.css");
 
 /// The most things of one kind that are pointed at.
 const MOST_POINTED: usize = 8;
+
+/// The most things of which it is told that they are not known.
+const MOST_GAPS: usize = 100;
 
 /// Writes the page of `report` to `file`.
 pub fn run(report: Result<Report, String>, file: &Path, with_numbers: bool, now: Timestamp) -> Said {
@@ -48,7 +52,7 @@ pub fn run(report: Result<Report, String>, file: &Path, with_numbers: bool, now:
             agreed(u64::try_from(count).unwrap_or(u64::MAX), "thing is not known", "things are not known")
         }
     };
-    let (file, sha256) = (file.display(), hex(&Sha256::digest(text.as_bytes())));
+    let (file, sha256) = (shown(&file.display().to_string()), hex(&Sha256::digest(text.as_bytes())));
     Said::text(format!("{file}: {} bytes, SHA-256 {sha256}; {gaps}", text.len())).exit(report.exit_code())
 }
 
@@ -61,16 +65,14 @@ struct Page<'r> {
     people: &'r People,
     outlived: Vec<Outlived<'r>>,
     events: Vec<Event>,
-    /// Events that are left out.
-    more: usize,
     now: Timestamp,
 }
 
 impl<'r> Page<'r> {
     fn of(report: &'r Report, people: &'r People, now: Timestamp) -> Self {
         let outlived = outlived(report, now);
-        let (events, more) = story(report, people, &outlived);
-        Self { report, people, outlived, events, more, now }
+        let events = story(report, people, &outlived);
+        Self { report, people, outlived, events, now }
     }
 
     fn html(&self) -> Markup {
@@ -95,14 +97,17 @@ impl<'r> Page<'r> {
                     h2 { "Who could be root, and who was" }
                     p.soft {
                         "A band is a shift, as this host knew the rota at that time. A bar is when somebody was in."
-                        @if self.report.could.is_configured_since(self.report.period.since) {
+                        @if !self.report.are_rules_known() {
                             " The configuration of this host has changed since this time began: every shift is drawn as if a rule took it."
                         }
+                    }
+                    @for rule in self.report.waiting.iter().take(MOST_POINTED) {
+                        p.soft { "Rule " (self.people.label(rule)) " " (WAITS) "." }
                     }
                     (Timeline::of(self.report, self.people, &self.outlived, self.now).draw())
                     h2 { "What happened, in order" }
                     @if self.is_folded() { p.soft { "What is usual is told together; the rest one by one." } }
-                    (tables::story(&self.events, self.more))
+                    (tables::story(&self.events))
                     (self.details())
                     (self.footer())
                 }
@@ -117,7 +122,7 @@ impl<'r> Page<'r> {
                 h1 { "Who was root on " (shown(host)) }
                 p { (moment(period.since)) " to " (moment(period.until)) ". All times are UTC." }
                 @if self.people.are_numbered() {
-                    p { "People have numbers here, the same ones on all of this page. Reasons, owners, addresses and keys are left out; so are names within other texts, where they are known. A schedule, a host or an account may still say whose it is." }
+                    p { "People have numbers here, the same ones on all of this page. Reasons, owners, addresses, keys and certificates are left out; so are names within other texts, where they are known. A schedule, a host or an account may still say whose it is." }
                 }
             }
         }
@@ -129,7 +134,12 @@ impl<'r> Page<'r> {
             div.box.bad[!gaps.is_empty()] id="not-known" {
                 h2 { "What is not known" }
                 @if gaps.is_empty() { p { "Nothing is known to be missing." } }
-                @else { ul { @for gap in gaps { li { (self.people.gap(gap)) } } } }
+                @else {
+                    ul {
+                        @for gap in gaps.iter().take(MOST_GAPS) { li { (self.people.gap(gap)) } }
+                        @if gaps.len() > MOST_GAPS { li { "and " (gaps.len() - MOST_GAPS) " more; oncall-cache report has all of them" } }
+                    }
+                }
                 p.soft { "Whoever was root on this host could have changed what it wrote down. What had left the host by then is out of their reach; compare it with the digests below." }
             }
         }
@@ -196,7 +206,7 @@ impl<'r> Page<'r> {
                         @if !event.ground.is_empty() { " (" (event.ground) ")" }
                         @match event.until {
                             Until::Unsaid => {}
-                            Until::NoEnd => { ", no end recorded" }
+                            Until::NoEnd | Until::Booted(_) => { ", " (event.until.seen_from(event.at)) }
                             until if matches!(event.tone, Tone::Refused | Tone::Revoked) => {
                                 ", last at " (until.seen_from(event.at))
                             }
@@ -250,6 +260,8 @@ impl<'r> Page<'r> {
     }
 
     fn is_folded(&self) -> bool {
-        self.events.iter().any(|event| event.times > 1 && event.tone != Tone::Refused)
+        self.events
+            .iter()
+            .any(|event| event.times > 1 && !matches!(event.tone, Tone::Refused | Tone::Revoked))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use policy::OneLine;
 
 use super::super::contents::{Gap, Report};
-use super::super::login::{Class, Kind, Login};
+use super::super::login::{Certificate, Class, Kind, Login};
 use super::story::with_moments;
 
 /// The longest text that is shown, in bytes; what our modules write is shorter.
@@ -17,7 +17,53 @@ const LONGEST: usize = 300;
 #[derive(Debug, Default)]
 pub struct People {
     /// What is shown for each name, where that is not the name.
-    numbers: Option<BTreeMap<String, String>>,
+    numbers: Option<Numbers>,
+}
+
+/// What is shown for each name.
+#[derive(Debug)]
+struct Numbers {
+    by_name: BTreeMap<String, String>,
+    /// The same for names in other letters: a schedule may be called after Alice.
+    by_letters: BTreeMap<String, String>,
+}
+
+impl Numbers {
+    fn new(by_name: BTreeMap<String, String>) -> Self {
+        let letters = |(name, number): (&String, &String)| (name.to_ascii_lowercase(), number.clone());
+        let by_letters = by_name.iter().map(letters).collect();
+        Self { by_name, by_letters }
+    }
+
+    fn get(&self, name: &str) -> Option<&String> {
+        self.by_name.get(name).or_else(|| self.by_letters.get(&name.to_ascii_lowercase()))
+    }
+
+    /// `text` with each name replaced that stands in it as a word, or as words: of two at one place the longer.
+    fn replaced(&self, text: &str) -> String {
+        let mut out = String::new();
+        let (mut rest, mut is_begin) = (text, true);
+        while let Some(letter) = rest.chars().next() {
+            if is_begin && let Some((name, number)) = self.longest(rest) {
+                out.push_str(number);
+                rest = rest.get(name..).unwrap_or_default();
+                is_begin = false;
+                continue;
+            }
+            out.push(letter);
+            rest = rest.get(letter.len_utf8()..).unwrap_or_default();
+            is_begin = !letter.is_alphanumeric();
+        }
+        out
+    }
+
+    /// The longest name at the beginning of `text`: how long it is, and its number.
+    fn longest(&self, text: &str) -> Option<(usize, &String)> {
+        let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]).rev();
+        let words = ends
+            .filter(|end| !text.get(*end..).is_some_and(|after| after.starts_with(char::is_alphanumeric)));
+        words.filter(|end| *end > 0).find_map(|end| Some((end, self.get(text.get(..end)?)?)))
+    }
 }
 
 /// Numbers that are being given, in the order in which people appear.
@@ -94,7 +140,7 @@ impl People {
             all.anybody(&ended.by);
         }
         report.gaps.iter().for_each(|gap| all.anybody(&gap.who));
-        Self { numbers: Some(all.numbers) }
+        Self { numbers: Some(Numbers::new(all.numbers)) }
     }
 
     /// Are people shown by numbers?
@@ -121,15 +167,18 @@ impl People {
     /// What somebody has called something: a schedule, a rule, an account. It may be called by a person's name.
     pub fn label(&self, text: &str) -> String {
         let Some(numbers) = &self.numbers else { return shown(text) };
-        // The longest first: one name may be a part of another.
-        let mut names: Vec<_> = numbers.iter().collect();
-        names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        names.into_iter().fold(shown(text), |text, (name, number)| replaced(&text, name, number))
+        numbers.replaced(&shown(text))
     }
 
     /// What somebody wrote; `None` where it is left out.
     pub fn words(&self, text: &str) -> Option<String> {
         (!text.is_empty() && !self.are_numbered()).then(|| shown(text))
+    }
+
+    /// The certificate that somebody came with: what its authority calls it may be any text, and its number leads to a name.
+    pub fn certificate(&self, certificate: &Certificate) -> String {
+        let told = self.words(&certificate.told());
+        told.map_or_else(|| "with a certificate, left out here".to_string(), |told| format!("with {told}"))
     }
 
     /// What is not known.
@@ -139,26 +188,13 @@ impl People {
             return with_moments(&OneLine::new(before).to_string());
         }
         let who = if who.is_empty() { String::new() } else { self.name(who) };
-        with_moments(&self.label(before)) + &who + &self.label(after)
+        with_moments(&self.label(before)) + &who + &with_moments(&self.label(after))
     }
 }
 
 /// `text` on one line, with nothing in it that turns or hides what is beside it.
 pub fn shown(text: &str) -> String {
     OneLine::cut(text, LONGEST).to_string()
-}
-
-/// `text` with `name` replaced where it stands as a word.
-fn replaced(text: &str, name: &str, by: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(name) {
-        out.push_str(before);
-        let is_word = !out.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric);
-        out.push_str(if is_word { by } else { name });
-        rest = after;
-    }
-    out + rest
 }
 
 #[cfg(test)]
@@ -168,11 +204,22 @@ mod tests {
     #[test]
     fn a_name_is_replaced_wherever_it_is_a_word() {
         let people = |names: &[(&str, &str)]| People {
-            numbers: Some(names.iter().map(|(name, shown)| (name.to_string(), shown.to_string())).collect()),
+            numbers: Some(Numbers::new(
+                names.iter().map(|(name, shown)| (name.to_string(), shown.to_string())).collect(),
+            )),
         };
         let people = people(&[("bob", "person 2"), ("bob.b", "person 1"), ("SHA256:x", "key 1")]);
         assert_eq!(people.label("rota/bob.b"), "rota/person 1");
         assert_eq!(people.label("bobby has bob's"), "bobby has person 2's");
+        assert_eq!(people.label("Bob's rota, BOB.B"), "person 2's rota, person 1", "in other letters");
+        assert_eq!(people.label("bob\u{e9} b\u{f6}b \u{1f600}bob"), "bob\u{e9} b\u{f6}b \u{1f600}person 2");
+        // What has been replaced is not looked at again.
+        let odd = super::People {
+            numbers: Some(Numbers::new(
+                [("person", "person 1"), ("1", "person 2")].map(|(a, b)| (a.into(), b.into())).into(),
+            )),
+        };
+        assert_eq!(odd.label("person/1"), "person 1/person 2");
         assert_eq!(
             (people.name("SHA256:x"), people.names("bob,bob.b")),
             ("key 1".into(), "person 2 and person 1".into())

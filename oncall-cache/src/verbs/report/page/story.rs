@@ -128,29 +128,64 @@ pub enum Until {
     At(Timestamp),
     /// A session is open, or was cut off.
     NoEnd,
+    /// It was over with a boot of the host, by then.
+    Booted(Timestamp),
     /// It goes on after the time of the report.
     After,
 }
 
 impl Until {
+    /// Of a login: when its session was over; of one without a session nothing is to be said.
+    pub fn of(login: &Login) -> Self {
+        match (login.opened, login.closed, login.booted) {
+            (_, Some(closed), _) => Self::At(closed),
+            (Some(_), None, Some(booted)) => Self::Booted(booted),
+            (Some(_), None, None) => Self::NoEnd,
+            (None, None, _) => Self::Unsaid,
+        }
+    }
+
     /// For people who read when it began.
     pub fn seen_from(self, begun: Timestamp) -> String {
         match self {
             Self::Unsaid => String::new(),
+            Self::At(at) if at < begun => format!("{} (the clock was set back)", clock(at, begun)),
             Self::At(at) => clock(at, begun),
             Self::NoEnd => "no end recorded".to_string(),
+            Self::Booted(at) => format!("no end recorded; the host had booted by {}", clock(at, begun)),
             Self::After => "end of this report".to_string(),
         }
     }
 }
 
-/// All rows, at most [`MOST`], in order, and how many more there are.
-pub fn story(report: &Report, people: &People, outlived: &[Outlived]) -> (Vec<Event>, usize) {
+/// All rows, in order.
+pub fn story(report: &Report, people: &People, outlived: &[Outlived]) -> Vec<Event> {
     let mut events = Telling { report, people }.all(outlived);
     events.sort_by_key(|event| event.at);
-    let events = told_together(events);
-    let more = events.len().saturating_sub(MOST);
-    (events.into_iter().take(MOST).collect(), more)
+    told_together(events)
+}
+
+/// At most [`MOST`] of them, in order, and how many of each kind are left out. Each kind has as many as any other, as far as
+/// there are: whoever makes many of one does not hide what is of another.
+pub fn kept(events: &[Event]) -> (Vec<&Event>, BTreeMap<Tone, usize>) {
+    let mut counts: BTreeMap<Tone, usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, usize, &Event)> = Vec::new();
+    for (place, event) in events.iter().enumerate() {
+        let count = counts.entry(event.tone).or_default();
+        *count += 1;
+        ranked.push((*count, place, event));
+    }
+    ranked.sort_by_key(|(rank, place, _)| (*rank, *place));
+    ranked.truncate(MOST);
+    ranked.sort_by_key(|(_, place, _)| *place);
+    let kept: Vec<&Event> = ranked.into_iter().map(|(.., event)| event).collect();
+    for event in &kept {
+        if let Some(count) = counts.get_mut(&event.tone) {
+            *count -= 1;
+        }
+    }
+    counts.retain(|_, count| *count > 0);
+    (kept, counts)
 }
 
 struct Telling<'r> {
@@ -160,7 +195,7 @@ struct Telling<'r> {
 
 impl Telling<'_> {
     fn all(&self, outlived: &[Outlived]) -> Vec<Event> {
-        let Report { could, logins, period, .. } = self.report;
+        let Report { could, logins, .. } = self.report;
         let mut events = self.shifts();
         events.extend(could.policy_changes.iter().map(|at| {
             event(*at, Tone::Policy, String::new(), "the configuration of this host changed".to_string())
@@ -170,7 +205,7 @@ impl Telling<'_> {
         for (counts, tone) in [(&logins.refused, Tone::Refused), (&logins.revoked, Tone::Revoked)] {
             events.extend(counts.iter().map(|(kind, count)| self.counted(kind, count, tone)));
         }
-        events.extend(outlived.iter().filter(|it| period.contains(it.since)).map(|it| self.outlived(it)));
+        events.extend(outlived.iter().map(|it| self.outlived(it)));
         events.extend(logins.ended.iter().map(|ended| {
             let by = if ended.by.is_empty() {
                 String::new()
@@ -236,11 +271,7 @@ impl Telling<'_> {
             }
             _ => format!("entered {account} by {}{place}", shown(&login.service)),
         };
-        let until = match (login.opened, login.closed) {
-            (_, Some(closed)) => Until::At(closed),
-            (Some(_), None) => Until::NoEnd,
-            (None, None) => Until::Unsaid,
-        };
+        let until = Until::of(login);
         let services = BTreeSet::from([shown(&login.service)]);
         let (tone, who) = (Tone::of(login.class), self.people.name(&login.person));
         Event { services, until, ground: self.ground(login), ..event(login.decided, tone, who, what) }
@@ -273,6 +304,7 @@ impl Telling<'_> {
         );
         parts.extend(login.late.map(|seen| format!("shift first seen {}", clock(seen, login.decided))));
         parts.extend(login.incident_told().map(|told| self.people.label(&told)));
+        parts.extend(login.certificate.as_ref().map(|it| self.people.certificate(it)));
         match (login.claim.as_str(), why, login.why.is_empty()) {
             (_, Some(why), _) => parts.push(format!("because: {why}")),
             (_, None, false) => parts.push("a reason, left out here".to_string()),
@@ -313,7 +345,7 @@ impl Telling<'_> {
         let what =
             format!("no longer had the right; session as {} stayed open", self.people.label(&login.account));
         let ground = format!("{} session of {}", shown(&login.service), clock(login.decided, *since));
-        let until = login.closed.map_or(Until::NoEnd, Until::At);
+        let until = Until::of(login);
         Event { until, ground, ..event(*since, Tone::Outlived, self.people.name(&login.person), what) }
     }
 }
@@ -394,7 +426,11 @@ pub fn reason(token: &str) -> String {
     match token {
         "not-oncall" => "not on call".to_string(),
         "not-eligible" => "not eligible".to_string(),
+        "no-incident" => "on call, but no incident counted".to_string(),
         "claim-needed" => "had not said why".to_string(),
+        "certificate-authority" => "a certificate of an authority that is not listed here".to_string(),
+        "certificate-period" => "a certificate that was not valid then".to_string(),
+        "certificate-unusable" => "a certificate that cannot be used".to_string(),
         "revoked" => "revoked".to_string(),
         token => shown(token),
     }
@@ -465,6 +501,32 @@ mod tests {
         assert!(told.len() <= MOST, "{}", told.len());
         assert_eq!(told.iter().filter(|event| event.tone == Tone::Refused).count(), 9);
         assert_eq!(told.iter().map(|event| event.times).sum::<u64>(), 20_009);
+    }
+
+    #[test]
+    fn many_rows_of_one_kind_do_not_hide_those_of_another() {
+        let of = |tone: Tone, at: i64| Event { tone, ..usual(at, "bob") };
+        let mut events: Vec<Event> = (0..5_000).map(|at| of(Tone::Late, at)).collect();
+        events.extend((5_000..5_300).map(|at| of(Tone::Refused, at)));
+        events.push(of(Tone::BreakGlass, 6_000));
+        let (kept, more) = kept(&events);
+        let count = |tone| kept.iter().filter(|event| event.tone == tone).count();
+        assert_eq!((kept.len(), count(Tone::BreakGlass)), (MOST, 1));
+        assert_eq!((count(Tone::Late), count(Tone::Refused)), (300, 299));
+        assert!(kept.is_sorted_by_key(|event| event.at));
+        assert_eq!(more, BTreeMap::from([(Tone::Late, 4_700), (Tone::Refused, 1)]));
+        let few = [of(Tone::Late, 1)];
+        assert_eq!(super::kept(&few), (vec![&few[0]], BTreeMap::new()));
+    }
+
+    #[test]
+    fn an_end_before_the_beginning_is_said_to_be_of_a_clock() {
+        let at = Timestamp::parse("2026-11-28T22:59:07Z").unwrap();
+        let before = Until::At(at.minus(Span::minutes(9)));
+        assert_eq!(before.seen_from(at), "22:50:07 (the clock was set back)");
+        assert_eq!(Until::At(at).seen_from(at), "22:59:07");
+        let booted = Until::Booted(at.plus(Span::minutes(1)));
+        assert_eq!(booted.seen_from(at), "no end recorded; the host had booted by 23:00:07");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use policy::Timestamp;
 use super::super::contents::Report;
 use super::super::login::{Class, Count, Kind};
 use super::people::{People, shown};
-use super::story::{Event, UNTAKEN, moment, reason};
+use super::story::{Event, UNTAKEN, kept, moment, reason};
 
 /// The most rows of one table.
 const MOST: usize = 200;
@@ -23,8 +23,12 @@ fn head(names: &[&str]) -> Markup {
     html! { thead { tr { @for name in names { th scope="col" { (name) } } } } }
 }
 
-/// What happened, in order; `more` rows are left out.
-pub fn story(events: &[Event], more: usize) -> Markup {
+/// What happened, in order.
+pub fn story(events: &[Event]) -> Markup {
+    let (events, left_out) = kept(events);
+    let more = left_out.values().sum::<usize>();
+    let kinds: Vec<String> =
+        left_out.iter().map(|(tone, count)| format!("{count} {}", tone.label())).collect();
     let day = |event: &Event| moment(event.at).split(' ').next().unwrap_or_default().to_string();
     let clock = |event: &Event| moment(event.at).split(' ').nth(1).unwrap_or_default().to_string();
     let mut last = String::new();
@@ -38,7 +42,7 @@ pub fn story(events: &[Event], more: usize) -> Markup {
             table {
                 (head(&["Time (UTC)", "What", "Who", "Did what", "By what right, or why not", "Until, or last"]))
                 tbody {
-                    @for event in events {
+                    @for event in events.iter().copied() {
                         @if let Some(day) = begins(event) { tr.day { td colspan="6" { (day) } } }
                         tr {
                             td.time { (clock(event)) }
@@ -53,7 +57,9 @@ pub fn story(events: &[Event], more: usize) -> Markup {
             }
         }
         @if more > 0 {
-            p.more { "and " (more) " more rows; ask for a shorter time, or oncall-cache report --json, which has all of them" }
+            p.more {
+                "and " (more) " more rows (" (kinds.join("; ")) "): ask for a shorter time, or for oncall-cache report --json, which has every login, refusal, shift and late change"
+            }
         }
     }
 }

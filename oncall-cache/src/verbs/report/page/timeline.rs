@@ -11,14 +11,18 @@ use super::super::contents::Report;
 use super::super::login::{Class, Count, Kind, Login};
 use super::super::period::Period;
 use super::outlived::Outlived;
-use super::people::People;
-use super::story::{Tone, UNTAKEN, clock, is_revoked_let_in, moment, reason};
+use super::people::{People, shown};
+use super::story::{Tone, UNTAKEN, Until, clock, is_revoked_let_in, moment, reason};
 
-/// The most lanes of one group.
+/// The most lanes of one group, and the most groups: a schedule each.
 const MOST_LANES: usize = 40;
+const MOST_GROUPS: usize = 20;
 
-/// What is nearer to its neighbour than this part of the time is drawn with it.
+/// What is nearer to its neighbour than this part of the time is drawn with it: a hair's breadth on a wide screen. Where there
+/// are many lanes the part is larger, so that all of them together have no more bars of a kind than [`MOST_BARS`].
 const PARTS: i64 = 400;
+const FEWEST_PARTS: i64 = 40;
+const MOST_BARS: i64 = 8_000;
 
 /// The same for signs, which are as wide as letters.
 const SIGN_PARTS: i64 = 60;
@@ -60,6 +64,8 @@ pub struct Timeline<'r> {
     programs: Vec<Mark>,
     /// Between which instants records are missing.
     missing: Vec<(Timestamp, Timestamp)>,
+    /// Into how many parts the time is divided.
+    parts: i64,
 }
 
 impl<'r> Timeline<'r> {
@@ -70,7 +76,7 @@ impl<'r> Timeline<'r> {
         let period = report.period;
         let is_seen = |(from, to): &&(Timestamp, Timestamp)| *from < period.until && *to >= period.since;
         let missing = report.logins.missing.iter().filter(is_seen).copied().collect();
-        let mut timeline = Self { period, end, people, shifts, others, programs, missing };
+        let mut timeline = Self { period, end, people, shifts, others, programs, missing, parts: PARTS };
         for right in report.could.stretches() {
             let (class, what) =
                 if report.takes(&right) { ("could", "could be root") } else { ("untaken", UNTAKEN) };
@@ -92,7 +98,7 @@ impl<'r> Timeline<'r> {
             lane.extend(tries(kind, count, timeline.period));
         }
         for Outlived { login, since } in outlived {
-            let to = login.closed.unwrap_or(end);
+            let to = login.closed.or(login.booted).unwrap_or(end);
             let title = format!("session open after the right had ended at {}", moment(*since));
             let person = people.name(&login.person);
             let lane = match login.class {
@@ -101,6 +107,12 @@ impl<'r> Timeline<'r> {
             };
             lane.push(Mark { is_open: login.closed.is_none(), ..mark(*since, to, "outlived", title) });
         }
+        let groups = timeline.shifts.values().chain([&timeline.others]);
+        let mut lanes: Vec<usize> = groups.map(|lanes| lanes.len().min(MOST_LANES)).collect();
+        lanes.sort_unstable();
+        let drawn = lanes.iter().rev().take(MOST_GROUPS + 1).sum::<usize>();
+        let drawn = i64::try_from(drawn).unwrap_or(i64::MAX);
+        timeline.parts = (MOST_BARS / drawn.max(1)).clamp(FEWEST_PARTS, PARTS);
         timeline
     }
 
@@ -113,15 +125,18 @@ impl<'r> Timeline<'r> {
         let from = login.opened.unwrap_or(login.decided);
         let to = match (login.opened, login.closed) {
             (_, Some(closed)) => closed,
-            (Some(_), None) => self.end,
+            (Some(_), None) => login.booted.unwrap_or(self.end),
             (None, None) => from,
         };
         let class = Tone::of(login.class).word();
         let is_open = login.opened.is_some() && login.closed.is_none();
-        let until =
-            if is_open { ", no end recorded".to_string() } else { format!(" to {}", clock(to, from)) };
-        let title = format!("{} by {}: {}{until}", login.account, login.service, moment(from));
-        let title = self.people.label(&title);
+        let until = match Until::of(login) {
+            Until::Unsaid => String::new(),
+            Until::At(_) => format!(" to {}", Until::of(login).seen_from(from)),
+            until => format!(", {}", until.seen_from(from)),
+        };
+        let (account, service) = (self.people.label(&login.account), shown(&login.service));
+        let title = format!("{account} by {service}: {}{until}", moment(from));
         let drawn = Mark { is_open, ..mark(from, to, class, title) };
         let open = is_open.then(|| Mark { sign: "?", ..mark(to, to, "unsure", drawn.title.clone()) });
         let is_special = matches!(login.class, Class::Grant | Class::BreakGlass);
@@ -142,7 +157,12 @@ impl<'r> Timeline<'r> {
         html! {
             div.timeline {
                 (self.axis())
-                @for (schedule, lanes) in &self.shifts { (self.group(schedule, lanes)) }
+                @for (schedule, lanes) in first(&self.shifts, MOST_GROUPS, |lanes| lanes.values().flatten().map(weight).min()) {
+                    (self.group(schedule, lanes))
+                }
+                @if self.shifts.len() > MOST_GROUPS {
+                    p.more { "and " (self.shifts.len() - MOST_GROUPS) " more schedules, in the tables below" }
+                }
                 @if !self.others.is_empty() { (self.group("without a shift", &self.others)) }
                 @if !self.programs.is_empty() {
                     h3 { "programs" }
@@ -156,7 +176,7 @@ impl<'r> Timeline<'r> {
     fn group(&self, title: &str, lanes: &Lanes) -> Markup {
         html! {
             h3 { (title) }
-            @for (who, marks) in lanes.iter().take(MOST_LANES) { (self.drawn(who, marks)) }
+            @for (who, marks) in first(lanes, MOST_LANES, |marks| marks.iter().map(weight).min()) { (self.drawn(who, marks)) }
             @if lanes.len() > MOST_LANES {
                 p.more { "and " (lanes.len() - MOST_LANES) " more people, in the tables below" }
             }
@@ -216,10 +236,14 @@ impl<'r> Timeline<'r> {
                 "outlived" => 2,
                 _ => 1,
             };
-            let near = self.span() / if mark.sign.is_empty() { PARTS } else { SIGN_PARTS };
+            let near = self.span() / if mark.sign.is_empty() { self.parts } else { SIGN_PARTS };
             let same = alike.entry((order, mark.class, mark.sign, mark.is_open)).or_default();
             match same.last_mut() {
-                Some(last) if mark.from.since(last.to).as_seconds() <= near && !is_band(mark.class) => {
+                // Two shifts that can be seen are two.
+                Some(last)
+                    if mark.from.since(last.to).as_seconds() <= near
+                        && !(is_band(mark.class) && self.is_wide(last) && self.is_wide(mark)) =>
+                {
                     last.to = last.to.max(mark.to);
                     last.count += mark.count;
                 }
@@ -287,6 +311,11 @@ impl<'r> Timeline<'r> {
         percent(self.place(at))
     }
 
+    /// Can it be told from what is beside it?
+    fn is_wide(&self, mark: &Mark) -> bool {
+        mark.to.since(mark.from).as_seconds() > self.span() / self.parts
+    }
+
     fn width(&self, mark: &Mark) -> String {
         percent(self.place(mark.to) - self.place(mark.from))
     }
@@ -347,8 +376,38 @@ impl<'r> Timeline<'r> {
     }
 }
 
+/// Of what is drawn: from one instant to another, or at the first where a clock was set back in between.
 fn mark(from: Timestamp, to: Timestamp, class: &'static str, title: String) -> Mark {
-    Mark { from, to, class, sign: "", title, count: 1, is_open: false }
+    Mark { from, to: to.max(from), class, sign: "", title, count: 1, is_open: false }
+}
+
+/// The `most` of `all` that somebody should see first, by the least `weight` in each; in the order of their names.
+fn first<T>(
+    all: &BTreeMap<String, T>,
+    most: usize,
+    weight: impl Fn(&T) -> Option<u8>,
+) -> impl Iterator<Item = (&String, &T)> {
+    let mut sorted: Vec<_> = all.iter().collect();
+    sorted.sort_by_key(|(_, one)| weight(one).unwrap_or(u8::MAX));
+    sorted.truncate(most);
+    sorted.sort_by_key(|(name, _)| *name);
+    sorted.into_iter()
+}
+
+/// How much what is drawn is to be seen: the less the more.
+fn weight(mark: &Mark) -> u8 {
+    match mark.class {
+        "glass" => 0,
+        "grant" => 1,
+        "outlived" => 2,
+        "late" => 3,
+        "oncall" => 4,
+        "could" => 5,
+        "observed" => 6,
+        "exempt" => 7,
+        "refused" => 8,
+        _ => 9,
+    }
 }
 
 /// Is it behind the others?
@@ -359,7 +418,7 @@ fn is_band(class: &str) -> bool {
 /// The first and the last of what is counted; one sign where they are too near to each other to be told apart.
 fn tries(kind: &Kind, count: &Count, period: Period) -> Vec<Mark> {
     let (first, last) = (count.first, count.last);
-    let why = format!("refused by {}, {}", kind.service, reason(&kind.reason));
+    let why = format!("refused by {}, {}", shown(&kind.service), reason(&kind.reason));
     let sign = |at, count, title| Mark { sign: "×", count, ..mark(at, at, "refused", title) };
     let span = period.until.since(period.since).as_seconds();
     if last.since(first).as_seconds() <= span / SIGN_PARTS {
