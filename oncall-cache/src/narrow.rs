@@ -1,5 +1,5 @@
-//! What the files of `[[policy.rego]]` say of the rota. They are asked in a process of its own, this same program, with limits
-//! on its time and memory: whatever a file does, this one goes on.
+//! What the files of `[[policy.rego]]` say of the rota. Each is asked in a process of its own, this same program, with limits
+//! on its time and memory: whatever a file does, this one goes on, and so do the other files.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -25,7 +25,10 @@ const MOST_SPACE: u64 = 512 * 1024 * 1024;
 /// How much processor time it may take, in seconds: what a file may, and what the questions take to be made.
 const MOST_SECONDS: u64 = 20;
 
-/// How long is waited for it, on a machine that has other work.
+/// How often one is started for a file: where it ends, the shift that it was asked about has failed, and not all behind it.
+const STARTS: usize = 3;
+
+/// How long is waited for all of them, on a machine that has other work.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The most that it may say, in bytes.
@@ -103,12 +106,11 @@ impl Files {
     /// # Errors
     /// One is not: the file, its line, and what is wrong.
     pub fn check(&self, host: &Host) -> Result<(), String> {
-        if self.files.is_empty() { Ok(()) } else { ask(&self.job(host, Vec::new())).map(drop) }
-    }
-
-    fn job(&self, host: &Host, shifts: Vec<rego::Shift>) -> Job {
-        let (host, labels) = (host.name.clone(), host.labels.clone());
-        Job { host, labels, files: self.files.clone(), shifts, every_rule: false }
+        let mut job = job(host, Vec::new());
+        self.files.iter().try_for_each(|file| {
+            job.file = file.clone();
+            ask(&job, start).map(drop)
+        })
     }
 
     /// What they leave of the shifts of `roster` on `host`.
@@ -116,7 +118,7 @@ impl Files {
     /// # Errors
     /// A file is not understood, or the process that asks could not be.
     pub fn narrow(&self, roster: &Roster, host: &Host) -> Result<Narrowed, String> {
-        self.narrow_by(roster, |shifts| ask(&self.job(host, shifts)))
+        self.narrow_by(roster, job(host, asked(roster)), |job| ask(job, start))
     }
 
     /// The same, and every rule of each file is evaluated: one that no answer needs may fail as well.
@@ -124,23 +126,30 @@ impl Files {
     /// # Errors
     /// As for [`Files::narrow`].
     pub fn narrow_by_all(&self, roster: &Roster, host: &Host) -> Result<Narrowed, String> {
-        self.narrow_by(roster, |shifts| ask(&Job { every_rule: true, ..self.job(host, shifts) }))
+        let job = Job { every_rule: true, ..job(host, asked(roster)) };
+        self.narrow_by(roster, job, |job| ask(job, start))
     }
 
     fn narrow_by(
         &self,
         roster: &Roster,
-        ask: impl FnOnce(Vec<rego::Shift>) -> Result<Vec<Vec<Outcome>>, String>,
+        mut job: Job,
+        ask: impl Fn(&Job) -> Result<Vec<Outcome>, String>,
     ) -> Result<Narrowed, String> {
         if self.files.is_empty() {
             return Ok(Narrowed { shifts: roster.shifts.clone(), ..Narrowed::default() });
         }
-        let shifts: Vec<rego::Shift> = roster.shifts.iter().map(|shift| asked(roster, shift)).collect();
-        let mut outcomes = ask(shifts)?.into_iter();
+        let mut said = Vec::with_capacity(self.files.len());
+        for file in &self.files {
+            job.file = file.clone();
+            said.push(ask(&job)?.into_iter());
+        }
         let mut faults = Faults::default();
         let (shifts, left) = policy::narrow(roster, |shift| {
-            let taken = outcomes.next().unwrap_or_default().into_iter().enumerate();
-            let taken = taken.filter_map(|(file, outcome)| self.taken(file, outcome, shift, &mut faults));
+            let taken = said.iter_mut().enumerate().filter_map(|(file, outcomes)| {
+                let outcome = outcomes.next().unwrap_or_else(|| Outcome::Failed(NO_ANSWER.to_string()));
+                self.taken(file, outcome, shift, &mut faults)
+            });
             // The shortest; of two that are as short, the first file's.
             taken.min_by_key(|taken| taken.length)
         });
@@ -195,37 +204,74 @@ impl Faults {
     }
 }
 
-fn asked(roster: &Roster, shift: &Shift) -> rego::Shift {
-    let schedule = roster.schedules.get(shift.schedule);
-    let named = |name: fn(&policy::Schedule) -> &str| schedule.map(name).unwrap_or_default().to_string();
-    rego::Shift {
-        start: shift.window.start().unix(),
-        end: shift.window.end().unix(),
-        person: shift.principal.to_string(),
-        level: shift.level,
-        source: named(|schedule| &schedule.reference.source),
-        schedule: named(|schedule| &schedule.reference.id),
-        schedule_name: named(|schedule| schedule.name.as_str()),
-    }
+/// What is asked about the shifts on `host`, by a file that is not yet said.
+fn job(host: &Host, shifts: Vec<rego::Shift>) -> Job {
+    Job { host: host.name.clone(), labels: host.labels.clone(), shifts, ..Job::default() }
 }
 
-fn unasked(what: String) -> String {
-    format!("[[policy.rego]] cannot be asked: {what}")
+/// The shifts as files are asked about them.
+fn asked(roster: &Roster) -> Vec<rego::Shift> {
+    let one = |shift: &Shift| {
+        let schedule = roster.schedules.get(shift.schedule);
+        let named = |name: fn(&policy::Schedule) -> &str| schedule.map(name).unwrap_or_default().to_string();
+        rego::Shift {
+            start: shift.window.start().unix(),
+            end: shift.window.end().unix(),
+            person: shift.principal.to_string(),
+            level: shift.level,
+            source: named(|schedule| &schedule.reference.source),
+            schedule: named(|schedule| &schedule.reference.id),
+            schedule_name: named(|schedule| schedule.name.as_str()),
+        }
+    };
+    roster.shifts.iter().map(one).collect()
 }
 
-/// The answers about all shifts of `job`, of each file one. What was not answered has failed.
-fn ask(job: &Job) -> Result<Vec<Vec<Outcome>>, String> {
-    let failed = unasked;
-    let input = given(job).map_err(|error| failed(error.to_string()))?;
-    let own = Path::new("/proc/self/exe");
-    let mut child = Child::start_given(own, &[VERB], &ENVIRONMENT, input)
-        .map_err(|error| failed(format!("this program cannot be started again: {error}")))?;
+/// What is said of a shift about which nothing was said.
+const NO_ANSWER: &str = "no answer";
+
+/// What a process said, and how it ended where that was not as it should.
+type Answer = (Vec<u8>, Option<String>);
+
+/// What the file of `job` says of each of its shifts, by processes that `start` starts. Where one ends, the shift that it was
+/// asked about then has failed, and another one is asked about those behind it.
+fn ask(job: &Job, start: impl Fn(&Job, Instant) -> Result<Answer, String>) -> Result<Vec<Outcome>, String> {
+    let unasked = |what: String| format!("[[policy.rego]] {}: it cannot be asked: {what}", job.file.name);
     let now = Instant::now();
     let end = now.checked_add(PATIENCE).unwrap_or(now);
+    let (mut outcomes, mut job) = (Vec::new(), job.clone());
+    let mut why = String::new();
+    for _ in 0..STARTS {
+        job.first = outcomes.len();
+        let (said, ended) = start(&job, end).map_err(&unasked)?;
+        let mut lines = said.split(|byte| *byte == b'\n');
+        match lines.next().and_then(|line| serde_json::from_slice(line).ok()) {
+            Some(Opening::Loaded) => {}
+            Some(Opening::Refused(why)) => return Err(why),
+            None => return Err(unasked(ended.unwrap_or_else(|| "nothing was said".to_string()))),
+        }
+        outcomes.extend(lines.map_while(|line| serde_json::from_slice::<Outcome>(line).ok()));
+        outcomes.truncate(job.shifts.len());
+        if outcomes.len() == job.shifts.len() {
+            return Ok(outcomes);
+        }
+        why = ended.unwrap_or_else(|| NO_ANSWER.to_string());
+        outcomes.push(Outcome::Failed(why.clone()));
+    }
+    outcomes.resize(job.shifts.len(), Outcome::Failed(why));
+    Ok(outcomes)
+}
+
+/// Starts this program to ask the file of `job`, and hears what it says until `end`.
+fn start(job: &Job, end: Instant) -> Result<Answer, String> {
+    let input = given(job).map_err(|error| error.to_string())?;
+    let own = Path::new("/proc/self/exe");
+    let mut child = Child::start_given(own, &[VERB], &ENVIRONMENT, input)
+        .map_err(|error| format!("this program cannot be started again: {error}"))?;
     let said = child.listen(end, MOST_SAID).map_err(|trouble| match trouble {
-        Trouble::Late => failed(format!("not done after {} s", PATIENCE.as_secs())),
-        Trouble::Endless => failed("its answers have no end".to_string()),
-        Trouble::Pipe(error) => failed(error.to_string()),
+        Trouble::Late => format!("not done after {} s", PATIENCE.as_secs()),
+        Trouble::Endless => "its answers have no end".to_string(),
+        Trouble::Pipe(error) => error.to_string(),
     })?;
     let ended = match child.ending(end) {
         Some(Ending::Exit(0)) => None,
@@ -237,24 +283,7 @@ fn ask(job: &Job) -> Result<Vec<Vec<Outcome>>, String> {
         Some(line) => format!("{ended}: {}", line.chars().take(200).collect::<String>()),
         None => ended,
     });
-    heard(&said, ended, job)
-}
-
-/// What `said` comes to, of a process that ended like this where that was not as it should.
-fn heard(said: &[u8], ended: Option<String>, job: &Job) -> Result<Vec<Vec<Outcome>>, String> {
-    let mut lines = said.split(|byte| *byte == b'\n');
-    match lines.next().and_then(|line| serde_json::from_slice(line).ok()) {
-        Some(Opening::Loaded) => {}
-        Some(Opening::Refused(why)) => return Err(why),
-        None => return Err(unasked(ended.unwrap_or_else(|| "it said nothing".to_string()))),
-    }
-    let ended = ended.unwrap_or_else(|| "no answer".to_string());
-    let is_whole = |answers: &Vec<Outcome>| answers.len() == job.files.len();
-    let answers = job.shifts.iter().map(|_| {
-        let answers = lines.next().and_then(|line| serde_json::from_slice(line).ok()).filter(is_whole);
-        answers.unwrap_or_else(|| vec![Outcome::Failed(ended.clone()); job.files.len()])
-    });
-    Ok(answers.collect())
+    Ok((said, ended))
 }
 
 /// `job` as a file without a name: nobody waits for anybody to read or write it.
@@ -288,6 +317,7 @@ pub fn answer() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::collections::BTreeMap;
 
     use super::*;
@@ -336,7 +366,10 @@ mod tests {
         on_error: &[OnError],
         said: &[Vec<Outcome>],
     ) -> (Vec<(String, i64)>, Vec<String>, Option<String>) {
-        let narrowed = files(on_error).narrow_by(&roster(), |_| Ok(said.to_vec())).unwrap();
+        let of_file = |file: usize| said.iter().map(|answers| answers[file].clone()).collect();
+        let number = |job: &Job| job.file.name.trim_end_matches(".rego").parse().unwrap();
+        let ask = |job: &Job| Ok(of_file(number(job)));
+        let narrowed = files(on_error).narrow_by(&roster(), Job::default(), ask).unwrap();
         let hours = |shift: &Shift| {
             (shift.principal.to_string(), shift.window.end().since(shift.window.start()).as_seconds() / 3_600)
         };
@@ -366,21 +399,48 @@ mod tests {
         assert_eq!(problem.as_deref(), Some(expected));
     }
 
+    /// What comes of a file that says these words, one start after the other, each of which ends early.
+    fn of_starts(said: &[&str]) -> (Result<Vec<Outcome>, String>, Vec<usize>) {
+        let job =
+            Job { file: files(&[OnError::Keep]).files.remove(0), shifts: asked(&roster()), ..Job::default() };
+        let firsts = RefCell::new(Vec::new());
+        let start = |job: &Job, _| {
+            firsts.borrow_mut().push(job.first);
+            let said = said[firsts.borrow().len() - 1];
+            Ok((said.as_bytes().to_vec(), Some("it was ended by signal 9".to_string())))
+        };
+        (ask(&job, start), firsts.into_inner())
+    }
+
     #[test]
-    fn what_a_process_did_not_say_before_it_ended_has_failed() {
-        let job = Job { files: files(&[OnError::Keep]).files, ..Job::default() };
-        let shifts: Vec<rego::Shift> = roster().shifts.iter().map(|shift| asked(&roster(), shift)).collect();
-        let job = Job { shifts, ..job };
-        let ended = || Some("it was ended by signal 9".to_string());
-        let failed = || vec![Outcome::Failed("it was ended by signal 9".to_string())];
-        let said = heard(b"\"loaded\"\n[\"leave-out\"]\n[\"ke", ended(), &job).unwrap();
-        assert_eq!(said, [vec![Outcome::LeaveOut], failed(), failed()]);
-        // Of another number of files, or nothing that is understood.
-        let said = heard(b"\"loaded\"\n[]\n[\"keep\",\"keep\"]\n[\"allow\"]\n", None, &job).unwrap();
-        assert!(said.iter().flatten().all(|outcome| matches!(outcome, Outcome::Failed(_))), "{said:?}");
-        let refused = heard(b"{\"refused\":\"db.rego:3: no\"}\n", None, &job);
+    fn a106_only_the_shift_has_failed_at_which_a_process_ended() {
+        let failed = || Outcome::Failed("it was ended by signal 9".to_string());
+        use Outcome::{Keep, LeaveOut};
+        let (said, firsts) = of_starts(&["\"loaded\"\n\"leave-out\"\n\"ke", "\"loaded\"\n\"keep\"\n"]);
+        assert_eq!((said, firsts), (Ok(vec![LeaveOut, failed(), Keep]), vec![0, 2]));
+        // Not for ever, and nothing that is not understood counts.
+        let (said, firsts) = of_starts(&["\"loaded\"\n", "\"loaded\"\n\"allow\"\n", "\"loaded\"\n[]\n"]);
+        assert_eq!((said, firsts), (Ok(vec![failed(), failed(), failed()]), vec![0, 1, 2]));
+        // More than was asked for is not for anybody.
+        let (said, _) = of_starts(&["\"loaded\"\n\"keep\"\n\"keep\"\n\"keep\"\n\"leave-out\"\n"]);
+        assert_eq!(said, Ok(vec![Keep, Keep, Keep]));
+    }
+
+    #[test]
+    fn a_file_that_is_refused_or_ends_its_process_before_an_answer_is_named() {
+        let (refused, _) = of_starts(&["{\"refused\":\"db.rego:3: no\"}\n"]);
         assert_eq!(refused, Err("db.rego:3: no".to_string()));
-        let told = heard(b"", ended(), &job).unwrap_err();
-        assert_eq!(told, "[[policy.rego]] cannot be asked: it was ended by signal 9");
+        let (told, _) = of_starts(&[""]);
+        let expected = "[[policy.rego]] 0.rego: it cannot be asked: it was ended by signal 9";
+        assert_eq!(told, Err(expected.to_string()));
+    }
+
+    #[test]
+    fn a_file_of_which_nothing_is_known_has_failed() {
+        let ask = |_: &Job| Ok(vec![Outcome::Keep]);
+        let narrowed = files(&[OnError::Drop]).narrow_by(&roster(), Job::default(), ask).unwrap();
+        let kept: Vec<String> = narrowed.shifts.iter().map(|shift| shift.principal.to_string()).collect();
+        assert_eq!(kept, ["alice"]);
+        assert!(narrowed.problem.is_some_and(|problem| problem.contains("no answer (and 1 more shift)")));
     }
 }

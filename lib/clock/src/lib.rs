@@ -37,6 +37,11 @@ pub fn uptime() -> Uptime {
     Uptime::new(boot(), since_boot())
 }
 
+/// How long the processor has worked on this thread. It stands still while others have the processor, or the machine does.
+pub fn spent() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
 fn since_boot() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }

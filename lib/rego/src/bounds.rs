@@ -1,8 +1,10 @@
-//! How long files may take, and how much they may say.
+//! How long a file may take, and how much it may say.
+//!
+//! Time is what the processor spends on it: by a clock on the wall a verdict would be another one on a machine that is busy,
+//! or stood still for a moment.
 
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use regorus::utils::limits::{ExecutionTimerConfig, TimeSource, set_time_source};
 
@@ -11,7 +13,7 @@ use crate::{Outcome, Verdict};
 /// How long one file may take for one shift; a usual one takes less than a thousandth of this.
 pub const EACH: Duration = Duration::from_millis(200);
 
-/// How long all of them may take for all shifts.
+/// How long it may take for all shifts.
 pub const TOTAL: Duration = Duration::from_secs(10);
 
 /// The most of what went wrong that is told, in characters.
@@ -25,9 +27,13 @@ struct Clock;
 
 impl TimeSource for Clock {
     fn now(&self) -> Option<Duration> {
-        static FIRST: OnceLock<Instant> = OnceLock::new();
-        Some(FIRST.get_or_init(Instant::now).elapsed())
+        Some(spent())
     }
+}
+
+/// What the processor has spent on this thread, on which all is evaluated.
+pub(crate) fn spent() -> Duration {
+    clock::spent()
 }
 
 /// The time of one evaluation, looked at every few steps.
@@ -40,21 +46,21 @@ pub(crate) fn timer() -> ExecutionTimerConfig {
 /// What is left of the time for all shifts, and of words.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    began: Instant,
+    began: Duration,
     told: usize,
 }
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), told: 0 }
+        Self { began: spent(), told: 0 }
     }
 
     /// Asks, if there is time left.
     pub(crate) fn spend(&mut self, ask: impl FnOnce() -> Result<Verdict, String>) -> Outcome {
-        let answer = if self.began.elapsed() < TOTAL {
+        let answer = if spent().saturating_sub(self.began) < TOTAL {
             ask()
         } else {
-            Err(format!("not asked: all shifts together took longer than {} s", TOTAL.as_secs()))
+            Err(format!("not asked: the shifts before it took {} s", TOTAL.as_secs()))
         };
         match answer {
             Ok(Verdict::Keep) => Outcome::Keep,

@@ -27,23 +27,25 @@ pub use rota::{Rota, Shift};
 /// The package that a file is of, and the only one that it may name.
 pub const PACKAGE: &str = "authkeys";
 
-/// All that is judged in one go: every shift by every file.
+/// All that is judged in one go: shifts by one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// The name of this host.
     pub host: String,
     /// Its labels.
     pub labels: Vec<String>,
-    /// The files, in the order of the configuration.
-    pub files: Vec<Asked>,
+    /// The file.
+    pub file: Asked,
     /// The rota.
     pub shifts: Vec<Shift>,
-    /// Is every rule of each file evaluated, not only those that the query needs?
+    /// The number of the shift that is asked about first: those before it are known.
+    pub first: usize,
+    /// Is every rule of the file evaluated, not only those that the query needs?
     pub every_rule: bool,
 }
 
 /// A file, and what it is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Its name, for people.
     pub name: String,
@@ -57,13 +59,13 @@ pub struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Opening {
-    /// All files are understood; a line for each shift follows.
+    /// The file is understood; a line for each shift follows.
     Loaded,
-    /// One is not, and nothing follows.
+    /// It is not, and nothing follows.
     Refused(String),
 }
 
-/// What one file says of one shift.
+/// What the file says of one shift.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -77,32 +79,28 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// Judges all that `job` names, and writes to `out` an [`Opening`] and for each shift a list with an [`Outcome`] of each
-/// file, a line of JSON each, flushed as it goes: whoever reads knows what was said before an end that comes early.
+/// Judges all that `job` names, and writes to `out` an [`Opening`] and for each shift from the first on an [`Outcome`], a
+/// line of JSON each, flushed as it goes: whoever reads knows what was said before an end that comes early, and about which
+/// shift it was asked then.
 ///
 /// # Errors
 /// `out` cannot be written.
 pub fn judge(job: &Job, out: &mut dyn Write) -> io::Result<()> {
-    let mut files = Vec::with_capacity(job.files.len());
-    for asked in &job.files {
-        match RegoFile::load(&asked.name, &asked.text, &asked.query) {
-            Ok(file) => files.push(file),
-            Err(refused) => return say(out, &Opening::Refused(refused.to_string())),
-        }
-    }
+    let Asked { name, text, query } = &job.file;
+    let mut file = match RegoFile::load(name, text, query) {
+        Ok(file) => file,
+        Err(refused) => return say(out, &Opening::Refused(refused.to_string())),
+    };
     say(out, &Opening::Loaded)?;
     let rota = Rota::new(&job.host, &job.labels, &job.shifts);
     let mut budget = bounds::Budget::new();
-    for number in 0..job.shifts.len() {
+    for number in job.first..job.shifts.len() {
         let question = rota.question(number);
-        let mut outcomes = Vec::with_capacity(files.len());
-        for file in &mut files {
-            outcomes.push(budget.spend(|| {
-                let every = if job.every_rule { file.every_rule(&question) } else { Ok(()) };
-                every.and_then(|()| file.ask(&question))
-            }));
-        }
-        say(out, &outcomes)?;
+        let outcome = budget.spend(|| {
+            let every = if job.every_rule { file.every_rule(&question) } else { Ok(()) };
+            every.and_then(|()| file.ask(&question))
+        });
+        say(out, &outcome)?;
     }
     Ok(())
 }

@@ -20,11 +20,12 @@ fn two() -> Vec<Shift> {
 
 fn job(text: &str, shifts: Vec<Shift>) -> Job {
     let text = format!("package authkeys\nimport rego.v1\n{text}");
-    let files = vec![Asked { name: "db.rego".to_string(), text, query: "data.authkeys.keep".to_string() }];
-    Job { host: "db1".to_string(), labels: vec!["role=db".to_string()], files, shifts, every_rule: false }
+    let file = Asked { name: "db.rego".to_string(), text, query: "data.authkeys.keep".to_string() };
+    let (host, labels) = ("db1".to_string(), vec!["role=db".to_string()]);
+    Job { host, labels, file, shifts, first: 0, every_rule: false }
 }
 
-fn said(job: &Job) -> (Opening, Vec<Vec<Outcome>>) {
+fn said(job: &Job) -> (Opening, Vec<Outcome>) {
     let mut out = Vec::new();
     judge(job, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -37,7 +38,7 @@ fn said(job: &Job) -> (Opening, Vec<Vec<Outcome>>) {
 fn outcomes(text: &str, shifts: Vec<Shift>) -> Vec<Outcome> {
     let (opening, said) = said(&job(text, shifts));
     assert_eq!(opening, Opening::Loaded, "{text}");
-    said.into_iter().map(|mut each| each.remove(0)).collect()
+    said
 }
 
 fn refusal(text: &str) -> String {
@@ -140,7 +141,7 @@ fn what_a_verdict_must_not_hang_on_is_refused_with_its_line() {
         assert_eq!(why.lines().count(), 1, "{why}");
     }
     let mut other = job("", two());
-    other.files[0].text = "package cyral\nkeep := true".to_string();
+    other.file.text = "package cyral\nkeep := true".to_string();
     let (opening, _) = said(&other);
     assert_eq!(
         opening,
@@ -148,7 +149,7 @@ fn what_a_verdict_must_not_hang_on_is_refused_with_its_line() {
     );
     for query in ["data.authkeys", "data.other.keep", "data.authkeys.keep.x", "data.authkeys.a b", "true"] {
         let mut other = job("keep := true", two());
-        other.files[0].query = query.to_string();
+        other.file.query = query.to_string();
         let (opening, _) = said(&other);
         assert!(
             matches!(&opening, Opening::Refused(why) if why.contains("write data.authkeys.NAME")),
@@ -179,8 +180,8 @@ fn every_rule_is_evaluated_where_that_is_asked() {
     assert_eq!(outcomes(text, two()), [Outcome::Keep, Outcome::Keep, Outcome::Keep]);
     let (opening, said) = said(&Job { every_rule: true, ..job(text, two()) });
     assert_eq!(opening, Opening::Loaded);
-    assert!(matches!(&said[0][..], [Outcome::Failed(why)] if why.contains("line 4")), "{said:?}");
-    assert_eq!(said[1], [Outcome::Keep]);
+    assert!(matches!(&said[0], Outcome::Failed(why) if why.contains("line 4")), "{said:?}");
+    assert_eq!(said[1], Outcome::Keep);
 }
 
 #[test]
@@ -189,4 +190,22 @@ fn only_the_first_faults_are_told_in_words() {
     let told = outcomes("keep := 1", many);
     let repeated = |outcome: &Outcome| *outcome == Outcome::Failed("as others before it".to_string());
     assert_eq!(told.iter().filter(|outcome| repeated(outcome)).count(), 30);
+}
+
+#[test]
+fn shifts_that_are_known_already_are_asked_about_no_more_and_still_seen() {
+    let first = |first| said(&Job { first, ..job("keep if count(input.on_call) == 2", two()) }).1;
+    use Outcome::{Keep, LeaveOut};
+    assert_eq!(
+        [first(0), first(1), first(3), first(9)],
+        [vec![Keep, Keep, LeaveOut], vec![Keep, LeaveOut], vec![], vec![]]
+    );
+}
+
+/// The clock of the machine goes on while others have it; what a file says must not hang on that.
+#[test]
+fn the_time_of_a_file_is_what_the_processor_spends_on_it() {
+    let before = clock::spent();
+    let shown = bounds::spent();
+    assert!(before <= shown && shown <= clock::spent(), "{before:?} {shown:?}");
 }
