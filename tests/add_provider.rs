@@ -105,6 +105,15 @@ fn copied() -> Files {
     let manifest = fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).expect("Cargo.toml");
     let (head, rest) = manifest.split_once("members = [").expect("members");
     let (_, tail) = rest.split_once("\n]").expect("their end");
+    // cargo tells crates of a workspace by name, version and the path within it: with another version, what is built here is
+    // nothing that this workspace would take for its own.
+    let version = format!("\nversion = {}\n", packages[0]["version"]);
+    assert_eq!(
+        (head.matches(&version).count(), tail.matches(&version).count()),
+        (0, 1),
+        "that of all crates"
+    );
+    let tail = tail.replace(&version, "\nversion = \"0.0.0-copy\"\n");
     let members: Vec<&str> = members.iter().map(String::as_str).chain(["others"]).collect();
     files.insert("Cargo.toml".to_string(), format!("{head}members = {members:?}{tail}"));
     files.insert("others/Cargo.toml".to_string(), others(packages));

@@ -107,7 +107,7 @@ impl Kind {
     }
 }
 
-/// Hands the services to a macro, in lines of `module: what it needs and can do;`.
+/// Hands the services to a macro, in lines of `module: what it needs and can do;`. A new one is the last.
 #[macro_export]
 macro_rules! services {
     ($each:ident) => {
