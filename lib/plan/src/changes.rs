@@ -62,7 +62,7 @@ pub(crate) struct Detail {
     pub entry: Vec<String>,
     /// Of a table or a list: is it more of it, or less?
     pub is_added: Option<bool>,
-    /// Of a list: the entries; of people: the user.
+    /// Of a list: the entries; of people: the user; where every schedule is read on one side, those that are on the other.
     pub items: Vec<String>,
 }
 
@@ -120,8 +120,10 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
             Kind::Quorum => quorum_changes(leaf, before, after),
             Kind::Schedules => schedules_changes(leaf, before, after),
             Kind::Group => group_changes(leaf, before, after),
-            Kind::From => {
-                from_changes(leaf, (before, after), [&old, &new].map(|side| side.takes_keys(&leaf.0)))
+            Kind::From | Kind::Keys => {
+                let takes_keys = [&old, &new].map(|side| side.takes_keys(&leaf.0));
+                let told = if leaf.1 == "from" { from_changes } else { key_changes };
+                told(leaf, (before, after), takes_keys)
             }
             Kind::Plain => leaf_changes(leaf, before, after),
         });
@@ -188,6 +190,8 @@ enum Kind {
     Group,
     /// Where programs come from, which one service alone knows.
     From,
+    /// Their keys, which the same service alone looks at.
+    Keys,
     /// By its class.
     Plain,
 }
@@ -199,6 +203,7 @@ fn leaf_kind((place, name): &(Place, String)) -> Kind {
         ("policy.grant", "quorum") => Kind::Quorum,
         ("directory", "eligible_group") => Kind::Group,
         ("policy.automation", "from") => Kind::From,
+        ("policy.automation", "keys" | "fingerprints") => Kind::Keys,
         _ => Kind::Plain,
     }
 }
@@ -369,16 +374,19 @@ fn schedules_changes(leaf: &(Place, String), before: Option<&Value>, after: Opti
         Some(names) if !names.is_empty() => quoted(&names.iter().map(shown_value).collect::<Vec<_>>()),
         _ => "none".to_string(),
     };
-    let (effect, means) = match (is_every(before), is_every(after)) {
-        (false, true) => {
-            (Effect::Loosens, "all schedules of the source are read; a rule counts those that it names")
-        }
-        (true, false) => (Effect::Tightens, "no others are read any more"),
+    let (effect, list, means) = match (is_every(before), is_every(after)) {
+        (false, true) => (
+            Effect::Loosens,
+            before,
+            "all schedules of the source are read; a rule counts those that it names",
+        ),
+        (true, false) => (Effect::Tightens, after, "no others are read any more"),
         _ => return leaf_changes(leaf, before, after),
     };
     let key = keys::find("oncall.source schedules");
     let what = format!("{} → {}", listed(before), listed(after));
-    vec![Change { means: means.to_string(), ..change(leaf, &key, effect, what, None, Vec::new()) }]
+    let items = list.and_then(Value::as_array).into_iter().flatten().map(shown_value).collect();
+    vec![Change { means: means.to_string(), ..change(leaf, &key, effect, what, None, items) }]
 }
 
 /// Which group is eligible: without one nobody is.
@@ -416,6 +424,31 @@ fn from_changes(
     let key = keys::find("policy.automation from");
     let what = format!("{} → {}", shown(before), shown(after));
     vec![Change { means: means.to_string(), ..change(leaf, &key, Effect::Neutral, what, None, Vec::new()) }]
+}
+
+/// The keys of a program: sshd alone looks at them. In an entry that is not for ssh they let no program in, and as any
+/// listed key they are nobody's by the directory.
+fn key_changes(
+    leaf: &(Place, String),
+    (before, after): (Option<&Value>, Option<&Value>),
+    [took_keys, takes_keys]: [bool; 2],
+) -> Vec<Change> {
+    let mut changes = leaf_changes(leaf, before, after);
+    for change in &mut changes {
+        let (effect, means) = match change.detail.is_added {
+            Some(true) if !takes_keys => (
+                Effect::Tightens,
+                "ssh alone looks at keys, and the entry is not for ssh: it lets nothing in, and whoever has it in the directory does not enter by it any more",
+            ),
+            Some(false) if !took_keys => (
+                Effect::MayLoosen,
+                "ssh alone looked at it, for which the entry was not: the program enters as before; a key that the directory has counts from then on as the key of whoever has it there",
+            ),
+            _ => continue,
+        };
+        (change.effect, change.means) = (effect, means.to_string());
+    }
+    changes
 }
 
 /// The changes of a table of people: one for each user.

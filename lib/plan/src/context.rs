@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use host::Config;
-use policy::{Automation, Facts, Guard, Host, HostSelector, Quorum, Roster, Rule, Rules, Shift, Who};
+use policy::{
+    Account, Automation, Facts, GrantRule, Guard, Host, HostSelector, Principal, Quorum, Roster, Rule, Rules,
+    Shift, Who,
+};
 
 use crate::changes::{Change, Effect};
 use crate::door::ROOT;
@@ -24,19 +27,26 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Says of each change what it means here, and puts them in order again.
     pub fn explain(self, changes: &mut Vec<Change>) {
-        let without_keys: Vec<Change> =
-            changes.iter().filter_map(|change| without_keys(change, self.rules().1)).collect();
+        let apart: Vec<Change> = changes.iter_mut().filter_map(|change| self.told_apart(change)).collect();
+        changes.extend(apart);
         for change in &mut *changes {
             let (section, key) = (change.detail.section.clone(), change.key.clone());
             match (section.as_str(), key.as_str(), change.detail.is_added) {
                 ("policy.shared_account", "", Some(false)) => self.no_longer_shared(change),
                 ("policy", "guarded_accounts", Some(false)) => self.no_longer_named(change),
+                ("policy", "guarded_accounts", Some(true)) => self.newly_named(change),
                 ("policy", "exempt_accounts", Some(true)) => self.exempted(change),
                 ("policy", "mode", _) if change.effect == Effect::Loosens => self.observed(change),
                 ("policy", "mode", _) => self.enforced(change),
                 ("policy.automation", "", Some(true)) => self.new_program(change),
-                ("policy.automation", "" | "keys" | "fingerprints", Some(false)) => self.no_program(change),
+                ("policy.automation", "" | "keys" | "fingerprints", Some(false))
+                    if change.effect == Effect::Tightens =>
+                {
+                    self.no_program(change);
+                }
+                ("policy.automation", "until", _) => self.program_until(change),
                 ("policy.grant", "", Some(true)) => self.new_grant(change),
+                ("policy.grant", "approvers", Some(is_added)) => self.reviewers(change, is_added),
                 ("policy.rule" | "policy.grant", "hosts", Some(is_added)) => self.moved(change, is_added),
                 ("policy.rule", "max_escalation_level", _) if change.effect == Effect::Loosens => {
                     self.deepened(change);
@@ -44,23 +54,54 @@ impl Context<'_> {
                 ("nss.group", "" | "rules" | "grants", _) if change.effect == Effect::Loosens => {
                     self.grouped(change);
                 }
-                ("oncall.source", "people", _) => self.renamed(change),
+                ("oncall.source" | "oncall.source.schedule" | "oncall.source.oauth", ..) => {
+                    self.of_source(change);
+                }
                 ("oncall", "lookahead", _) => self.known_ahead(change),
                 ("policy.grant", "quorum", _) if change.effect == Effect::Loosens => self.unsigned(change),
-                ("policy.rule.incident", ..) if change.effect <= Effect::MayLoosen => {
+                // Who is admitted without one is told as a move.
+                ("policy.rule.incident", key, _) if !key.is_empty() && change.effect <= Effect::MayLoosen => {
                     self.by_incident(change)
                 }
                 _ => {}
+            }
+            let is_of_grant = section == "policy.grant" && !["", "hosts"].contains(&key.as_str());
+            if is_of_grant && change.effect == Effect::Loosens {
+                self.of_grant(change);
             }
             if ["policy.rule", "policy.rule.incident"].contains(&section.as_str()) {
                 self.with_members(change);
             }
         }
-        changes.extend(without_keys);
         changes.sort();
     }
 
-    fn rules(&self) -> (&Rules, &Rules) {
+    /// What is another change than the rest of it.
+    fn told_apart(self, change: &mut Change) -> Option<Change> {
+        keys_of_exempt(change, self.rules().1)
+            .or_else(|| self.uncounted(change))
+            .or_else(|| self.newly_limited(change))
+    }
+
+    /// An account that was guarded before, and is shared from now on: whom does that keep out?
+    fn newly_limited(self, change: &Change) -> Option<Change> {
+        let (old, new) = self.rules();
+        let is_new = change.detail.section == "policy.shared_account"
+            && change.key.is_empty()
+            && change.detail.is_added == Some(true);
+        let account = change.name();
+        let guard = guard(old, account).filter(|_| is_new)?;
+        let means = match &new.shared(account)?.people {
+            Who::Only(_) => "of those on call nobody but these `people` enters it by ssh and su any more",
+            Who::Everyone if guard == Guard::Named => {
+                "whose account it was enters it as one of them, by ssh and su, and not by login"
+            }
+            Who::Everyone => return None,
+        };
+        Some(Change { effect: Effect::Tightens, means: means.to_string(), ..change.clone() })
+    }
+
+    pub(crate) fn rules(&self) -> (&Rules, &Rules) {
         (&self.question.old.rules, &self.question.new.rules)
     }
 
@@ -80,7 +121,10 @@ impl Context<'_> {
                     checked(&account, "it has uid 0")
                 ),
             ),
-            Some(Guard::UidZero) => (Effect::Neutral, checked(&account, "it has uid 0")),
+            Some(Guard::UidZero) => {
+                let means = "by ssh no key of the people on call opens it any more; by sudo and su they are admitted as before (it has uid 0)";
+                (Effect::Tightens, means.to_string())
+            }
             Some(_) => {
                 let effect = if has_programs { Effect::MayLoosen } else { Effect::Tightens };
                 let why = checked(&account, "guarded_accounts names it");
@@ -97,6 +141,17 @@ impl Context<'_> {
             Some(Guard::UidZero) => (Effect::Neutral, checked(&account, "it has uid 0")),
             Some(_) => (Effect::Neutral, checked(&account, "[[policy.shared_account]] names it")),
         };
+    }
+
+    /// An account that is in `guarded_accounts` from now on, and may have been guarded before.
+    fn newly_named(&self, change: &mut Change) {
+        let account = change.detail.items.concat();
+        let why = match guard(self.rules().0, &account) {
+            None => return,
+            Some(Guard::UidZero) => "it has uid 0",
+            Some(_) => "[[policy.shared_account]] names it",
+        };
+        (change.effect, change.means) = (Effect::Neutral, checked(&account, why));
     }
 
     /// An account that is never refused: by ssh and at a terminal that is whoever enters it.
@@ -148,6 +203,18 @@ impl Context<'_> {
         if new.iter().filter(own).all(|entry| is_over(&entry)) {
             change.effect = Effect::Neutral;
             change.means = "its day is over already: it opens nothing".to_string();
+        }
+    }
+
+    /// The last day of a program, before the plan begins on both sides: it opens nothing.
+    fn program_until(&self, change: &mut Change) {
+        let start = self.question.window.start();
+        let (old, new) = self.rules();
+        let own = |entry: &&Automation| entry.account.as_str() == account_of(change);
+        let mut entries = old.automation.iter().chain(&new.automation).filter(own);
+        if entries.all(|entry| entry.is_over(start)) {
+            (change.effect, change.means) =
+                (Effect::Neutral, "its day is over already: it opens nothing".to_string());
         }
     }
 
@@ -245,6 +312,23 @@ impl Context<'_> {
         }
     }
 
+    /// Approvers of a rule by which people let themselves in: they review that.
+    fn reviewers(&self, change: &mut Change, is_added: bool) {
+        let (old, new) = self.rules();
+        let rules = if is_added { new } else { old };
+        let rule = rules.grants.iter().find(|rule| rule.name == change.name());
+        if !rule.is_some_and(GrantRule::is_break_glass) {
+            return;
+        }
+        let means = match is_added {
+            true => {
+                "nobody is let in by them; after their review somebody in `people` may let themselves in again within a day"
+            }
+            false => "they may not review any more who let themselves in",
+        };
+        change.means = means.to_string();
+    }
+
     /// A rule for grants: who lets whom in by it?
     fn new_grant(&self, change: &mut Change) {
         let Some(rule) = self.rules().1.grants.iter().find(|rule| rule.name == change.name()) else { return };
@@ -288,6 +372,9 @@ impl Context<'_> {
             _ => "people on call by it",
         };
         (change.effect, change.means) = match (is_added, moved.is_empty()) {
+            (true, true) if self.are_known(&change.detail.items) => {
+                (Effect::Neutral, "another entry covered it before".to_string())
+            }
             (true, true) => (
                 Effect::MayLoosen,
                 "it covers no more hosts of the inventory; hosts that are not in it may be covered"
@@ -302,6 +389,33 @@ impl Context<'_> {
                 format!("{who} are no longer admitted on some hosts ({})", some_of(&moved)),
             ),
         };
+    }
+
+    /// Is each of these the whole name of a host of the inventory? Then it covers no other.
+    fn are_known(&self, items: &[String]) -> bool {
+        let is_known = |item: &String| {
+            let selector = HostSelector::parse(item);
+            let is_name = matches!(&selector, HostSelector::Name(name) if !name.contains(['*', '?']));
+            is_name && self.hosts.iter().any(|host| host.after.as_ref().is_some_and(|it| selector.covers(it)))
+        };
+        items.iter().all(is_known)
+    }
+
+    /// What a rule for grants is for, of which something is looser.
+    fn of_grant(&self, change: &mut Change) {
+        let Some(rule) = self.rules().1.grants.iter().find(|rule| rule.name == change.name()) else { return };
+        let listed = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join(", ");
+        let after = self.hosts.iter().filter_map(|host| host.after.as_ref());
+        let hosts: Vec<&str> =
+            after.filter(|host| rule.covers(host)).map(|host| host.name.as_str()).collect();
+        if change.key == "always" {
+            let people = listed(&mut rule.people.iter().map(Principal::as_str));
+            change.means = format!("{people}: may let themselves in while it is known who is on call, too");
+        }
+        if !hosts.is_empty() {
+            let accounts = listed(&mut rule.accounts.iter().map(Account::as_str));
+            change.means += &format!("; the rule is for {accounts} on {}", some_of(&hosts));
+        }
     }
 
     fn deepened(&self, change: &mut Change) {
@@ -350,39 +464,32 @@ impl Context<'_> {
             change.means += &format!("; more of them on {}", some_of(&hosts));
         }
     }
-
-    /// Somebody of the provider who is somebody else.
-    fn renamed(&self, change: &mut Change) {
-        let user = change.detail.items.concat();
-        let source = change.name().to_string();
-        let person = |config: &Config| {
-            let source = config.oncall.sources.iter().find(|known| known.name == source);
-            source.and_then(|source| source.people.get(&user)).cloned()
-        };
-        change.means = match person(self.question.new) {
-            Some(person) => format!("the rota's `{user}` is `{person}` from now on"),
-            None => format!("the directory says who the rota's `{user}` is, by name or mail"),
-        };
-        let users = self.question.rota.and_then(|rota| rota.users.as_ref());
-        if users.is_some_and(|users| !users.contains(&(source, user))) {
-            change.means += "; the rota has no shift of theirs in this time";
-        }
-    }
 }
 
-/// What an account that is never refused loses by that, if it is not a shared one: the directory's keys.
-fn without_keys(change: &Change, new: &Rules) -> Option<Change> {
-    let is_it = change.detail.section == "policy"
-        && change.key == "exempt_accounts"
-        && change.detail.is_added == Some(true);
+/// What an account that is never refused loses by that, if it is not a shared one: the directory's keys. They open it again
+/// when it is refused again.
+fn keys_of_exempt(change: &Change, new: &Rules) -> Option<Change> {
+    let is_it = change.detail.section == "policy" && change.key == "exempt_accounts";
     let account = change.detail.items.concat();
-    (is_it && new.shared(&account).is_none()).then(|| Change {
-        effect: Effect::Tightens,
-        means: format!(
-            "authkeys prints no keys for `{account}` any more: by ssh it is entered with what is on the host (authorized_keys, a password)"
+    if !is_it || new.shared(&account).is_some() {
+        return None;
+    }
+    let (effect, means) = match (change.detail.is_added?, guard(new, &account)) {
+        (true, _) => (
+            Effect::Tightens,
+            format!(
+                "authkeys prints no keys for `{account}` any more: by ssh it is entered with what is on the host (authorized_keys, a password)"
+            ),
         ),
-        ..change.clone()
-    })
+        (false, None) => (
+            Effect::MayLoosen,
+            format!(
+                "nothing guards `{account}` itself: by ssh the keys open it again that the directory has for somebody of that name"
+            ),
+        ),
+        (false, Some(_)) => return None,
+    };
+    Some(Change { effect, means, ..change.clone() })
 }
 
 /// What guards `account` with these rules, if something that they name does.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use host::{FileError, toml_file};
+use host::{Config, FileError, toml_file};
 use policy::{Host, HostSelector, Rules, is_printable};
 use serde::Deserialize;
 use toml::Spanned;
@@ -126,19 +126,45 @@ impl Inventory {
     }
 }
 
-/// What differs of the hosts themselves, by what `rules`, the new ones, cover.
-pub(crate) fn changes(hosts: &[HostSides], rules: &Rules) -> Vec<Change> {
-    hosts.iter().filter_map(|host| change(host, rules)).collect()
+/// What differs of the hosts themselves, by what `config`, the new one, covers.
+pub(crate) fn changes(hosts: &[HostSides], config: &Config) -> Vec<Change> {
+    hosts
+        .iter()
+        .flat_map(|host| change(host, &config.rules).into_iter().chain(unasked(host, config)))
+        .collect()
+}
+
+/// The files of `[[policy.rego]]` that a host with other labels asks no longer, or from now on.
+fn unasked(host: &HostSides, config: &Config) -> Option<Change> {
+    let (old, new) = (host.before.as_ref()?, host.after.as_ref()?);
+    let asks = |host: &Host| -> BTreeSet<String> {
+        let own = config.rego.iter().filter(|file| file.covers(host));
+        own.filter_map(|file| file.file.file_name()).map(|name| name.to_string_lossy().into_owned()).collect()
+    };
+    let (before, after) = (asks(old), asks(new));
+    let (fewer, more): (Vec<&String>, Vec<&String>) =
+        (before.difference(&after).collect(), after.difference(&before).collect());
+    let listed = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let (effect, means) = match (fewer.as_slice(), more.as_slice()) {
+        ([], []) => return None,
+        ([], more) => {
+            (Effect::Tightens, format!("shifts that {} leaves out count there no more", listed(more)))
+        }
+        (fewer, _) => (
+            Effect::Loosens,
+            format!("{} is not asked there any more: shifts that it leaves out count", listed(fewer)),
+        ),
+    };
+    let what = format!("{:?} → {:?}", old.labels, new.labels);
+    let (place, key) = (format!("[[host]] `{}`", host.name()), "labels".to_string());
+    let detail = Detail { section: "host".to_string(), ..Detail::default() };
+    Some(Change { effect, place, key, what, means, detail })
 }
 
 fn change(host: &HostSides, rules: &Rules) -> Option<Change> {
     let [before, after] = [&host.before, &host.after].map(|side| covering(rules, side.as_ref()));
-    let named =
-        |rules: Vec<&String>| rules.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");
-    let (more, fewer) = (
-        named(after.difference(&before).copied().collect()),
-        named(before.difference(&after).copied().collect()),
-    );
+    let named = |one: &BTreeSet<String>, other| one.difference(other).cloned().collect::<Vec<_>>().join(", ");
+    let (more, fewer) = (named(&after, &before), named(&before, &after));
     let effect = match (more.is_empty(), fewer.is_empty()) {
         (false, _) => Effect::Loosens,
         (true, false) => Effect::Tightens,
@@ -172,12 +198,12 @@ fn labels(host: &Host) -> BTreeSet<&String> {
     host.labels.iter().collect()
 }
 
-/// The names of the rules that cover it, also of those by which grants are taken.
-fn covering<'r>(rules: &'r Rules, host: Option<&Host>) -> BTreeSet<&'r String> {
+/// The rules that cover it, also those by which grants are taken.
+fn covering(rules: &Rules, host: Option<&Host>) -> BTreeSet<String> {
     let Some(host) = host else { return BTreeSet::new() };
-    let on_call = rules.rules.iter().filter(|rule| rule.covers(host)).map(|rule| &rule.name);
-    let grants = rules.grants.iter().filter(|rule| rule.covers(host)).map(|rule| &rule.name);
-    on_call.chain(grants).collect()
+    let on_call = rules.rules.iter().filter(|rule| rule.covers(host)).map(|rule| format!("`{}`", rule.name));
+    let grants = rules.grants.iter().filter(|rule| rule.covers(host));
+    on_call.chain(grants.map(|rule| format!("`{}` (grants)", rule.name))).collect()
 }
 
 #[cfg(test)]

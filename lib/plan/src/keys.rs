@@ -84,7 +84,7 @@ pub(crate) const ELEMENTS: &[Element] = &[
         "keys that it refused open accounts again, without the options that it demanded",
     ),
     element("keys.chain", "name", "another program says whose keys open accounts that are not guarded", ""),
-    element("oncall.source", "name", "somebody else says who is on call", OTHER_ROTA),
+    element("oncall.source", "name", "somebody else says who is on call", ""),
     element("policy.rule", "name", "people on call by it are admitted", ""),
     element(
         "policy.rule.incident",
@@ -122,6 +122,7 @@ pub(crate) const ELEMENTS: &[Element] = &[
 /// What tightens and is felt: keys, and tables that are `new` or `gone`.
 #[rustfmt::skip]
 const TIGHTENED: &[(&str, &str)] = &[
+    ("directory max_removed", "people whom the directory has removed are gone at once"),
     ("directory nested_groups", "members of inner groups are not eligible any more"),
     ("directory.disabled ATTRIBUTE", "people with this mark are disabled"),
     ("fleet signatures", "more people together have to say who is on call and who is eligible"),
@@ -134,6 +135,7 @@ const TIGHTENED: &[(&str, &str)] = &[
     ("nss.group rules", "fewer people are in the group"),
     ("oncall max_age", "after a shorter outage people on call are refused"),
     ("oncall lookahead", "an edit of the rota is a larger share of what is known, so that `max_change` may hold it until somebody accepts it"),
+    ("oncall.source gone", "its shifts are read no more"),
     ("oncall.source max_age", "after a shorter outage people on call are refused"),
     ("oncall.source.schedule max_age", "after a shorter outage people on call are refused"),
     ("oncall.source schedules", "its shifts are read no more"),
@@ -298,13 +300,13 @@ pub(crate) const KEYS: &[Key] = &[
     key("policy pam_services", Less, "nothing is decided there: whoever has a key, a password or a line in sudoers gets in"),
     key("policy exempt_ttys", More, "nobody but the revoked is refused at that terminal"),
     neutral("policy help"),
-    key("policy certificate_authorities", More, "whoever has this authority's key says who somebody is: people on call enter with its certificates"),
+    key("policy certificate_authorities", More, "whoever has this authority's key can make certificates for anybody on call, and enter as them"),
     key("policy exempt_accounts", More, "it is never refused, on call or not, unless it is revoked"),
     neutral("policy.rule name"),
     key("policy.rule hosts", More, "people on call by it are admitted on more hosts"),
     key("policy.rule schedules", More, "people on call by more schedules are admitted"),
     key("policy.rule max_escalation_level", More, "people on deeper levels are admitted"),
-    key("policy.rule claim", Less, "nobody is asked why"),
+    key("policy.rule claim", Less, "people on call enter by it without saying why"),
     key("policy.rule incident", Less, "people on call by it are admitted without an incident too"),
     key("policy.rule.incident source", Other, "somebody else says which incidents are open"),
     key("policy.rule.incident services", More, "incidents of more services let people in who are on call"),

@@ -17,6 +17,7 @@ mod moves;
 mod question;
 mod rights;
 mod settings;
+mod sources;
 mod unknown;
 mod words;
 
@@ -24,6 +25,6 @@ pub use changes::{Change, Effect, changes};
 pub use door::{By, Door, Standing};
 pub use expectations::{Expectation, Expectations, Judged, Narrow, Outcome, Wanted};
 pub use inventory::Inventory;
-pub use moves::{Counts, Move};
+pub use moves::{Counts, Move, When};
 pub use question::{Plan, Question, Rota, is_empty};
 pub use rights::{Admitted, Rights, Times, read_in_time};

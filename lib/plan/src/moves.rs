@@ -6,7 +6,38 @@ use policy::{Host, HostSelector, Principal, Roster, Rules, Window, stretches};
 
 use crate::door::{By, Door, ROOT, covering};
 use crate::inventory::HostSides;
-use crate::rights::{Admitted, Rights, Times, most_at_once, without};
+use crate::rights::{Admitted, Rights, Times, during_incidents, most_at_once, without, without_incidents};
+
+/// Whether incidents have a say in a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// They have none.
+    Always,
+    /// It is so while the incidents that rules wait for are open.
+    During,
+    /// It is so while none of them is.
+    Without,
+}
+
+impl When {
+    /// How it is told: nothing where there is nothing to say.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Always => "",
+            Self::During => ", during an incident alone",
+            Self::Without => ", while no incident is open",
+        }
+    }
+
+    /// The same for programs.
+    pub(crate) const fn token(self) -> Option<&'static str> {
+        match self {
+            Self::Always => None,
+            Self::During => Some("open"),
+            Self::Without => Some("none"),
+        }
+    }
+}
 
 /// People who gain or lose the same account on the same hosts by the same rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +46,8 @@ pub struct Move {
     pub by: By,
     /// Do they gain it, or lose it?
     pub gains: bool,
+    /// Whatever incidents there are, or only with some, or without?
+    pub when: When,
     /// The account.
     pub account: String,
     /// The services by which; none: by all that there are.
@@ -29,7 +62,7 @@ pub struct Move {
 type People = Vec<(Principal, Vec<Window>)>;
 
 /// What those have in common who are in one sentence; hosts by their place.
-type Alike = (By, bool, String, Vec<&'static str>, Vec<usize>);
+type Alike = (By, bool, When, String, Vec<&'static str>, Vec<usize>);
 
 /// What is counted for limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,23 +92,46 @@ pub(crate) struct Sides<'a> {
 }
 
 /// One person's gain or loss, before hosts are put together.
-type Found = BTreeMap<(By, bool, String, Vec<&'static str>, usize, Vec<Window>), Vec<usize>>;
+type Found = BTreeMap<(By, bool, When, String, Vec<&'static str>, usize, Vec<Window>), Vec<usize>>;
+
+/// What people have on a host: while incidents are open, and while none is, where a rule waits for one.
+struct Had {
+    open: Admitted,
+    calm: Option<Admitted>,
+}
+
+impl Had {
+    /// The times of `key` while incidents are open, and while none is.
+    fn times(&self, key: &(usize, usize)) -> [Option<&Times>; 2] {
+        [self.open.get(key), self.calm.as_ref().unwrap_or(&self.open).get(key)]
+    }
+}
+
+/// The rights of one side.
+struct Side<'a> {
+    open: Rights<'a>,
+    calm: Option<Rights<'a>>,
+}
+
+impl Side<'_> {
+    /// On a host that is not there nobody has anything.
+    fn on(&mut self, host: &Option<Host>) -> Had {
+        let on = |rights: &mut Rights<'_>| host.as_ref().map_or_else(Admitted::new, |host| rights.on(host));
+        Had { open: on(&mut self.open), calm: self.calm.as_mut().map(on) }
+    }
+}
 
 impl Sides<'_> {
     /// Every move, and what is counted.
     pub fn compare(&self) -> (Vec<Move>, Counts) {
         let (mut found, mut most, mut most_before) = (Found::new(), 0, 0);
-        let mut before = Rights::new(self.old, self.rosters.0, (self.people, self.doors), self.window);
-        let mut after = Rights::new(self.new, self.rosters.1, (self.people, self.doors), self.window);
+        let (mut before, mut after) =
+            (self.side(self.old, self.rosters.0), self.side(self.new, self.rosters.1));
         for hosts in self.alike().values() {
             let Some(host) = hosts.first().and_then(|first| self.hosts.get(*first)) else { continue };
-            // On a host that is not there nobody has anything.
-            let on = |rights: &mut Rights<'_>, host: &Option<Host>| {
-                host.as_ref().map_or_else(Admitted::new, |host| rights.on(host))
-            };
-            let (before, after) = (on(&mut before, &host.before), on(&mut after, &host.after));
-            most = most.max(self.most_admitted(&after));
-            most_before = most_before.max(self.most_admitted(&before));
+            let (before, after) = (before.on(&host.before), after.on(&host.after));
+            most = most.max(self.most_admitted(&after.open));
+            most_before = most_before.max(self.most_admitted(&before.open));
             self.differ(&after, &before, true, hosts, &mut found);
             self.differ(&before, &after, false, hosts, &mut found);
         }
@@ -85,6 +141,15 @@ impl Sides<'_> {
         };
         let counts = Counts { gained: people(true), lost: people(false), most_admitted: most, most_before };
         (self.put_together(found), counts)
+    }
+
+    /// The rights by `rules`; apart from those while incidents are open, those while none is, if a rule of either side waits
+    /// for one.
+    fn side<'s>(&'s self, rules: &Rules, roster: &'s Roster) -> Side<'s> {
+        let waits = |rules: &Rules| rules.rules.iter().any(|rule| rule.incident.is_some());
+        let of = |rules: &Rules| Rights::new(rules, roster, (self.people, self.doors), self.window);
+        let has_calm = waits(self.old) || waits(self.new);
+        Side { open: of(&during_incidents(rules)), calm: has_calm.then(|| of(&without_incidents(rules))) }
     }
 
     /// Hosts of which all rules say the same, by their place.
@@ -108,24 +173,25 @@ impl Sides<'_> {
     }
 
     /// What `these` have and `those` have not, of doors at which both refuse somebody.
-    fn differ(&self, these: &Admitted, those: &Admitted, gains: bool, hosts: &[usize], found: &mut Found) {
+    fn differ(&self, these: &Had, those: &Had, gains: bool, hosts: &[usize], found: &mut Found) {
         // By the person, the account and the time; then the services.
-        let mut ways: BTreeMap<(usize, &str, Window, By), Vec<&'static str>> = BTreeMap::new();
-        for ((person, place), times) in these {
-            let door = self.doors.get(*place).filter(|door| self.both_refuse(door));
+        let mut ways: BTreeMap<(usize, &str, Window, When, By), Vec<&'static str>> = BTreeMap::new();
+        // Nobody has more while no incident is open.
+        for key in these.open.keys() {
+            let (person, place) = *key;
+            let door = self.doors.get(place).filter(|door| self.both_refuse(door));
             let Some(door) = door else { continue };
-            let left: Times = without(times, those.get(&(*person, *place)));
-            for (window, by) in left {
-                ways.entry((*person, &door.account, window, by)).or_default().push(door.service);
+            for (window, when, by) in left(these.times(key), those.times(key)) {
+                ways.entry((person, &door.account, window, when, by)).or_default().push(door.service);
             }
         }
-        let mut whole: BTreeMap<(By, String, Vec<&'static str>, usize), Vec<Window>> = BTreeMap::new();
-        for ((person, account, window, by), services) in ways {
-            whole.entry((by, account.to_string(), services, person)).or_default().push(window);
+        let mut whole: BTreeMap<(By, When, String, Vec<&'static str>, usize), Vec<Window>> = BTreeMap::new();
+        for ((person, account, window, when, by), services) in ways {
+            whole.entry((by, when, account.to_string(), services, person)).or_default().push(window);
         }
-        for ((by, account, services, person), windows) in whole {
+        for ((by, when, account, services, person), windows) in whole {
             let services = if services == self.every_way(&account) { Vec::new() } else { services };
-            let key = (by, gains, account, services, person, stretches(windows));
+            let key = (by, gains, when, account, services, person, stretches(windows));
             found.entry(key).or_default().extend(hosts);
         }
     }
@@ -143,24 +209,44 @@ impl Sides<'_> {
     /// People who move alike in one sentence.
     fn put_together(&self, found: Found) -> Vec<Move> {
         let mut together: BTreeMap<Alike, People> = BTreeMap::new();
-        for ((by, gains, account, services, person, windows), mut hosts) in found {
+        for ((by, gains, when, account, services, person, windows), mut hosts) in found {
             hosts.sort_unstable();
             let Some(person) = self.people.get(person) else { continue };
             together
-                .entry((by, gains, account, services, hosts))
+                .entry((by, gains, when, account, services, hosts))
                 .or_default()
                 .push((person.clone(), windows));
         }
         let name = |place: usize| self.hosts.get(place).map(|host| host.name().to_string());
-        let of = |((by, gains, account, services, hosts), mut people): (Alike, People)| {
+        let of = |((by, gains, when, account, services, hosts), mut people): (Alike, People)| {
             people.sort();
-            Move { by, gains, account, services, hosts: hosts.into_iter().filter_map(name).collect(), people }
+            let hosts = hosts.into_iter().filter_map(name).collect();
+            Move { by, gains, when, account, services, hosts, people }
         };
         let mut moves: Vec<Move> = together.into_iter().map(of).collect();
         // root first: it is what everybody looks for.
         moves.sort_by_cached_key(|moved| (moved.account != ROOT, moved.clone()));
         moves
     }
+}
+
+/// What of some times is in none of others, both while incidents are open and while none is: whenever that is so.
+fn left(these: [Option<&Times>; 2], those: [Option<&Times>; 2]) -> Vec<(Window, When, By)> {
+    let ([open, calm], [other_open, other_calm]) = (these, those);
+    let of = |times: Option<&Times>, others| times.map(|times| without(times, others)).unwrap_or_default();
+    let (open, calm) = (of(open, other_open), of(calm, other_calm));
+    let windows = |times: &Times| stretches(times.iter().map(|(window, _)| *window));
+    let (in_open, in_calm) = (windows(&open), windows(&calm));
+    let mut found = Vec::new();
+    for (window, by) in &open {
+        let both = in_calm.iter().filter_map(|calm| window.intersect(*calm));
+        found.extend(both.map(|both| (both, When::Always, by.clone())));
+        found.extend(window.without(&in_calm).into_iter().map(|rest| (rest, When::During, by.clone())));
+    }
+    for (window, by) in &calm {
+        found.extend(window.without(&in_open).into_iter().map(|rest| (rest, When::Without, by.clone())));
+    }
+    found
 }
 
 /// How hosts are called in a sentence: all, by what a rule calls them, or by name.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use host::Config;
 use host::config::{Directory, Rego};
-use policy::{Account, Host, HostSelector, Mode, Principal, Roster, Shift, Window, stretches};
+use policy::{Account, Host, HostSelector, Mode, Principal, Roster, Rule, Shift, Window, stretches};
 
 use crate::changes::{Change, Effect, changes};
 use crate::context::Context;
@@ -115,6 +115,8 @@ pub struct Plan {
     pub moves: Vec<(Move, String)>,
     /// What is counted for limits.
     pub counts: Counts,
+    /// By which rules people who gain something are asked why first, a sentence each.
+    pub asked: Vec<String>,
     /// What files of `[[policy.rego]]` may take away of that again, a sentence each.
     pub narrowed: Vec<String>,
     /// Why it cannot be told who gains and who loses, if so.
@@ -147,7 +149,7 @@ impl Question<'_> {
         });
         let after = rosters.as_ref().map(|(_, after)| after);
         let mut changes = changes(self.old, self.new);
-        changes.extend(inventory::changes(&hosts, new));
+        changes.extend(inventory::changes(&hosts, self.new));
         Context { question: self, hosts: &hosts, after }.explain(&mut changes);
         let doors = Door::all(old, new);
         let (mut moves, mut counts) = (Vec::new(), Counts::default());
@@ -157,7 +159,7 @@ impl Question<'_> {
             (moves, counts) = Sides { old, new, hosts, rosters, people, doors, window }.compare();
         }
         let selectors = self.selectors();
-        let narrowed = self.narrowed(&moves, &hosts);
+        let (asked, narrowed) = (self.asked(&moves), self.narrowed(&moves, &hosts));
         let named = |moved: Move| {
             let name = hosts_in_words(&moved.hosts, &hosts, &selectors);
             (moved, name)
@@ -174,6 +176,7 @@ impl Question<'_> {
             other_shifts: self.rota.map(|rota| rota.differing(self.window)).unwrap_or_default(),
             moves: moves.into_iter().map(named).collect(),
             counts,
+            asked,
             narrowed,
             cannot_tell: Vec::new(),
             not_known: Vec::new(),
@@ -213,6 +216,19 @@ impl Question<'_> {
         }
         // Whoever is root has nothing to gain.
         people.into_iter().filter(|person| person.as_str() != ROOT).collect()
+    }
+
+    /// Of what is gained by rules: which of them ask why.
+    fn asked(&self, moves: &[Move]) -> Vec<String> {
+        let asks = |rule: &&Rule| {
+            let gives =
+                |moved: &Move| moved.gains && matches!(&moved.by, By::Rule(name) if *name == rule.name);
+            rule.claim && moves.iter().any(gives)
+        };
+        let told = |rule: &Rule| {
+            format!("whoever gains by the rule `{}` says why first, once a shift (claim)", rule.name)
+        };
+        self.new.rules.rules.iter().filter(asks).map(told).collect()
     }
 
     /// Of what is gained by rules: where a file is asked before it counts.

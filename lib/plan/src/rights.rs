@@ -1,8 +1,8 @@
 //! Who is admitted where and when, by `policy`, which is asked at each instant at which its answer can change.
 //!
 //! It is assumed that every host goes on reading the rota in time: how old a copy may be matters in an outage, and is said
-//! as a change of a setting. Nobody is revoked, there are no grants, whoever is asked why says so, and where a rule waits
-//! for an incident there is one.
+//! as a change of a setting. Nobody is revoked, there are no grants, and whoever is asked why says so. Rules that wait for
+//! incidents are asked [as if they were open](during_incidents), and [as if none were](without_incidents).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -31,6 +31,13 @@ pub fn read_in_time(roster: &Roster, window: Window) -> Roster {
 pub(crate) fn during_incidents(rules: &Rules) -> Rules {
     let mut rules = rules.clone();
     rules.rules.iter_mut().for_each(|rule| rule.incident = None);
+    rules
+}
+
+/// `rules` as they are where none of these incidents is open.
+pub(crate) fn without_incidents(rules: &Rules) -> Rules {
+    let mut rules = rules.clone();
+    rules.rules.retain(|rule| rule.incident.is_none());
     rules
 }
 
@@ -71,7 +78,7 @@ impl<'a> Rights<'a> {
                 own.insert(person);
             }
         }
-        let (rules, nobody, idle) = (during_incidents(rules), Revoked::nobody(), HashMap::new());
+        let (rules, nobody, idle) = (rules.clone(), Revoked::nobody(), HashMap::new());
         Self { rules, roster, people, doors, window, nobody, on_call, idle }
     }
 

@@ -54,6 +54,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// Rules, which groups name.
+const RULE: &str = "policy.rule";
+
 /// The limits of single schedules, in place of those of their source.
 const OWN: &str = "oncall.source.schedule";
 
@@ -82,7 +85,7 @@ pub(crate) fn both(old: &Config, new: &Config) -> [Settings; 2] {
     let mut names = [Names::new(), Names::new()];
     for element in ELEMENTS {
         let sides = texts.each_ref().map(|text| tables(text, element.name));
-        let [old, new] = paired(&sides, element.id);
+        let [old, new] = paired(&sides, element);
         let [before, after] = &mut names;
         before.insert(element.name, old);
         after.insert(element.name, new);
@@ -90,6 +93,8 @@ pub(crate) fn both(old: &Config, new: &Config) -> [Settings; 2] {
     let [old, new] = &texts;
     let [before, after] = &names;
     let mut sides = [Settings::of(old, before), Settings::of(new, after)];
+    let [_, side] = &mut sides;
+    side.call_as_before(&tables(new, RULE), after.get(RULE).map_or(&[], Vec::as_slice));
     fill_own_limits(&mut sides);
     sides
 }
@@ -115,8 +120,10 @@ fn name_every_schedule(text: &mut Value) {
 }
 
 /// What the tables of a list are called on both sides: by their id. Of those with one id, or without any, a table that is
-/// on both sides has one name, wherever it stands; then the next one has the name of the next.
-fn paired([old, new]: &[Vec<&Table>; 2], id: &str) -> [Vec<String>; 2] {
+/// on both sides has one name, wherever it stands; then the next one has the name of the next; then one that is called
+/// another way and is the same otherwise, where that is all that its name is for.
+fn paired([old, new]: &[Vec<&Table>; 2], element: &Element) -> [Vec<String>; 2] {
+    let id = element.id;
     let id_of = |table: &Table| table.get(id).and_then(Value::as_str).unwrap_or_default().to_string();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut name = |table: &Table| {
@@ -133,7 +140,15 @@ fn paired([old, new]: &[Vec<&Table>; 2], id: &str) -> [Vec<String>; 2] {
     let mut after: Vec<Option<String>> = vec![None; new.len()];
     let is_same = |one: &Table, other: &Table| one == other;
     let is_named_alike = |one: &Table, other: &Table| id_of(one) == id_of(other);
-    for is_it in [&is_same as &dyn Fn(&Table, &Table) -> bool, &is_named_alike] {
+    let without_id = |table: &Table| {
+        let mut rest = table.clone();
+        rest.remove(id);
+        rest
+    };
+    let is_renamed = |one: &Table, other: &Table| {
+        [RULE, "policy.grant"].contains(&element.name) && without_id(one) == without_id(other)
+    };
+    for is_it in [&is_same as &dyn Fn(&Table, &Table) -> bool, &is_named_alike, &is_renamed] {
         for (table, own) in new.iter().zip(&mut after).filter(|(_, own)| own.is_none()) {
             if let Some(place) = free.iter().position(|(one, _)| is_it(one, table)) {
                 *own = Some(free.remove(place).1.clone());
@@ -196,6 +211,19 @@ impl Settings {
 
     fn leaf(&mut self, section: &str, entry: &[String], key: &str, value: &Value) {
         self.leaves.insert((Place::new(section, entry), key.to_string()), value.clone());
+    }
+
+    /// Groups name rules as they were called before: a rule that has another name alone is the same to them.
+    fn call_as_before(&mut self, rules: &[&Table], names: &[String]) {
+        let called = rules.iter().map(|rule| rule.get("name").and_then(Value::as_str).unwrap_or_default());
+        let before: BTreeMap<&str, &String> = called.zip(names).collect();
+        let groups =
+            self.leaves.iter_mut().filter(|((place, key), _)| place.section == "nss.group" && key == "rules");
+        for name in groups.filter_map(|(_, rules)| rules.as_array_mut()).flatten() {
+            if let Some(old) = name.as_str().and_then(|name| before.get(name)) {
+                *name = Value::String((*old).clone());
+            }
+        }
     }
 
     /// The setting that says what the section `section` is about, if it is there.

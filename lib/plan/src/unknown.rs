@@ -8,6 +8,7 @@ use policy::{HostSelector, Roster, Rules, ScheduleRef, Timestamp};
 use crate::changes::{Change, Effect};
 use crate::inventory::{HostSides, Inventory};
 use crate::question::{Plan, Question, Rota, nobody_eligible, written_host};
+use crate::sources::LISTS;
 use crate::words::instant;
 
 impl Question<'_> {
@@ -168,7 +169,8 @@ impl Question<'_> {
         let waits = |config: &host::Config| config.rules.rules.iter().any(|rule| rule.incident.is_some());
         if waits(self.old) || waits(self.new) {
             lines.push(
-                "which incidents will be open: people are told as if rules that wait for one had it".into(),
+                "which incidents will be open: what is told of them takes all that rules wait for as open, or none"
+                    .into(),
             );
         }
         lines
@@ -233,7 +235,8 @@ impl Question<'_> {
         for source in &self.new.oncall.sources {
             let own = may.iter().filter(|change| {
                 of("oncall.source", change)
-                    && change.key != "people"
+                    && !["", "people", "max_escalation_level"].contains(&change.key.as_str())
+                    && !LISTS.contains(&change.key.as_str())
                     && change.detail.entry.first() == Some(&source.name)
             });
             let mut keys: BTreeSet<String> = own.map(|change| format!("`{}`", change.key)).collect();

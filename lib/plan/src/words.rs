@@ -32,6 +32,7 @@ impl Plan {
         lines.extend(self.door_lines());
         lines.extend(self.mode_line().filter(|_| !self.moves.is_empty()).map(String::from));
         lines.extend(self.moves.iter().flat_map(|(moved, hosts)| self.move_lines(moved, hosts)));
+        lines.extend(self.asked.iter().cloned());
         lines.extend(self.narrowed.iter().cloned());
         lines.extend(if self.moves.is_empty() { self.nobody_line() } else { Some(self.count_line()) });
         if self.lets_in_others() {
@@ -107,10 +108,9 @@ impl Plan {
             )),
             (false, true) => None,
             _ if is_told => None,
-            _ if self.lets_in_others() => Some(format!(
-                "{span}: apart from the lines above, shifts give nobody new access, and take none away"
+            _ => Some(format!(
+                "{span}: apart from the lines above, shifts admit the same people as before, at the same times"
             )),
-            _ => Some(format!("{span}: shifts give nobody new access, and take none away")),
         }
     }
 
@@ -187,6 +187,7 @@ impl Plan {
         };
         let (head, by) =
             (format!("{verb} {}{services} on {hosts}", moved.account), ground(&moved.by, moved.gains));
+        let head = format!("{head}{}", moved.when.words());
         match moved.people.as_slice() {
             [(person, windows)] if moved.gains => {
                 vec![format!("{head}: {person}, {}, {by}", self.times(windows))]
@@ -245,6 +246,7 @@ impl Plan {
                 "services": moved.services,
                 "hosts": moved.hosts,
                 "hosts_in_words": hosts,
+                "incident": moved.when.token(),
                 "by": by_json(&moved.by),
                 "people": people,
             })
@@ -272,6 +274,10 @@ impl Plan {
             "observed": self.observed,
             "other_shifts": self.other_shifts,
             "moves": moves.collect::<Vec<_>>(),
+            "asked": self.asked,
+            "lets_in_others": self.lets_in_others(),
+            "uncounted_gains": self.endless_gains(),
+            "uncounted_losses": self.endless_losses(),
             "gained": self.counts.gained,
             "lost": self.counts.lost,
             "most_admitted": self.counts.most_admitted,

@@ -38,7 +38,20 @@ pub fn run(config: &Path, verb: &PolicyVerb, live: Live<'_>, now: Timestamp) -> 
 /// The configuration at `path`, whatever its owner: at a desk it is in somebody's checkout.
 fn read_config(path: &Path) -> Result<Config, Failure> {
     let text = read(path)?;
-    Config::parse(path, &text).map_err(|error| Failure::Failed(error.to_string()))
+    let config = Config::parse(path, &text).map_err(|error| Failure::Failed(error.to_string()))?;
+    // What a command that failed was to write is never taken for a policy.
+    if plan::is_empty(&config) {
+        return Err(Failure::Failed(nothing_written(path)));
+    }
+    Ok(config)
+}
+
+/// That the file has no policy, and what to do.
+pub(super) fn nothing_written(path: &Path) -> String {
+    format!(
+        "{}: nothing is written there, and that is no policy; one with every default is `[policy]`",
+        path.display()
+    )
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -78,6 +91,13 @@ fn approved(config: &Config, number: u64, of: &OfArguments, now: Timestamp) -> R
         return Err(Failure::Failed(text));
     }
     let lines = approval::lines(&config.text).map_err(failed)?;
+    // An emptied file would be as signed.
+    if lines.is_empty() {
+        return Err(Failure::Failed(
+            "nothing is written that is signed: [host] is not, nor is a section without settings; write what is to hold, such as `mode` in [policy]"
+                .to_string(),
+        ));
+    }
     let approved = Approved { number, issued, hosts, lines };
     if approved.text().len() + SIGNATURES > approval::LARGEST {
         return Err(failed(approval::TextError::TooLong));

@@ -164,10 +164,7 @@ fn config(path: &Path) -> Result<(Config, Vec<Rego>), String> {
     let here = Config::parse(path, &text).map_err(|error| error.to_string())?;
     // What a command that failed was to write is never planned for.
     if plan::is_empty(&here) {
-        return Err(format!(
-            "{}: nothing is written there, and that is no policy; one with every default is `[policy]`",
-            path.display()
-        ));
+        return Err(super::policy::nothing_written(path));
     }
     let there = Config::parse(Path::new(DEFAULT_PATH), &text).map_err(|error| error.to_string())?;
     Ok((there, here.rego))

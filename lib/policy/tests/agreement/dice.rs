@@ -1,7 +1,5 @@
 //! Numbers for tests of many worlds: here, and in `plan`, whose tests make policies of them too.
 
-#![allow(dead_code, reason = "each test uses what it needs")]
-
 /// xorshift64*: the same worlds at every run, from one number that a failure prints.
 pub struct Dice(u64);
 
@@ -27,11 +25,5 @@ impl Dice {
     /// One of them.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
-    }
-
-    /// Some of them: one at least.
-    pub fn some<'t>(&mut self, from: &[&'t str]) -> Vec<&'t str> {
-        let chosen: Vec<&str> = from.iter().copied().filter(|_| self.one_in(2)).collect();
-        if chosen.is_empty() { vec![self.pick(from)] } else { chosen }
     }
 }

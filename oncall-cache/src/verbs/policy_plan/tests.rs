@@ -127,7 +127,9 @@ fn a104_a_table_of_people_gives_shifts_to_others() {
     assert!(text(&back).contains("the directory says who the rota's `anna` is"), "{}", text(&back));
     let said = typed(&[("new.toml", &nobody)], PLAN);
     assert!(text(&said).contains("`carla` from now on; the rota has no shift of theirs in this time\n"));
-    assert!(text(&said).contains("shifts give nobody new access, and take none away\nthis is not all: "));
+    assert!(
+        text(&said).contains("shifts admit the same people as before, at the same times\nthis is not all: ")
+    );
 }
 
 #[test]
@@ -290,7 +292,7 @@ fn a104_another_way_to_read_a_source_is_never_nobody_gains() {
     assert_eq!(said.code, 0, "{}", text(&said));
     for sentence in [
         "may loosen [[oncall.source]] `rota` file: /etc/authkeys/rota.toml → /etc/authkeys/other.toml: others may be on call by this source\n",
-        "UTC: apart from the lines above, shifts give nobody new access, and take none away\nthis is not all: ",
+        "UTC: apart from the lines above, shifts admit the same people as before, at the same times\nthis is not all: ",
         "\n  whether rota says the same when it is read in another way (`file`): the rota that was given is taken for both (--old-rota)",
     ] {
         assert!(text(&said).contains(sentence), "{}", text(&said));
@@ -348,7 +350,7 @@ fn a104_what_cannot_be_read_is_never_planned_as_empty() {
         let said = typed(files, words);
         assert_eq!(said.code, 2, "{words}: {}", text(&said));
         assert!(text(&said).contains(says), "{words}: {}", text(&said));
-        assert!(!text(&said).contains("give nobody new access"), "{words}: {}", text(&said));
+        assert!(!text(&said).contains("admit the same people"), "{words}: {}", text(&said));
     }
     let empty = typed(&[("old.toml", "\n"), ("new.toml", &new)], PLAN);
     assert!(
@@ -494,4 +496,36 @@ fn expectations_hold_or_fail_or_cannot_be_judged() {
         "test expect.toml --config old.toml --inventory hosts.toml --rota rota.toml",
     );
     assert!(said.code == 2 && text(&said).contains("nothing is expected"), "{}", text(&said));
+}
+
+#[test]
+fn a104_an_emptied_policy_is_neither_shown_nor_signed() {
+    let said = |text_of: &str, words: &str| typed(&[("old.toml", text_of)], words);
+    for words in [
+        "show --config old.toml",
+        "show --config old.toml --json",
+        "show --config old.toml --number 7",
+        "sign --config old.toml --number 7 --yes -i key",
+    ] {
+        for emptied in ["", "# nothing\n\n"] {
+            let told = said(emptied, words);
+            assert_eq!(told.code, 2, "{words}: {}", text(&told));
+            let says = "old.toml: nothing is written there, and that is no policy; one with every default is";
+            assert!(text(&told).contains(says), "{words}: {}", text(&told));
+        }
+    }
+    // An emptied file would be as signed.
+    for words in ["show --config old.toml --number 7", "sign --config old.toml --number 7 --yes -i key"] {
+        for unsigned in ["[policy]\n", "[host]\nname = 'db1'\n"] {
+            let told = said(unsigned, words);
+            assert_eq!(told.code, 2, "{words}: {}", text(&told));
+            assert!(
+                text(&told).contains("nothing is written that is signed: [host] is not"),
+                "{}",
+                text(&told)
+            );
+        }
+    }
+    let told = said("[policy]\nmode = 'enforce'\n", "show --config old.toml --number 7");
+    assert!(told.code == 0 && text(&told).contains("policy.mode = \"enforce\""), "{}", text(&told));
 }
