@@ -163,12 +163,13 @@ fn that_there_are_records_is_recorded(host: &Booted) {
 /// As far as its unit lets it look, and when something changes that it watches.
 fn what_changes_is_found_by_the_doctor(host: &Booted) {
     let unit = "/run/systemd/system/authkeys-doctor.service.d/soon.conf";
-    host.must(&format!("mkdir -p $(dirname {unit}) && rm -f /run/authkeys/way-in"));
+    host.must(&format!("mkdir -p $(dirname {unit}) && rm -f /run/authkeys/way-in /var/log/authkeys/way-in"));
     host.write(unit, "[Service]\nExecStart=\nExecStart=/usr/bin/oncall-cache watch --again-after 1\n", 0o644);
     host.must("systemctl daemon-reload && systemctl start authkeys-doctor.service authkeys-doctor.path");
     let counting = || host.sh("grep ^oncall_cache_doctor_findings /run/authkeys/doctor.prom").stdout;
     assert_eq!(String::from_utf8_lossy(&counting()), "", "nothing is wrong yet");
-    assert!(host.sh("test -s /run/authkeys/way-in").status.success(), "a way in was proven by its unit");
+    let kept = host.sh("test -s /run/authkeys/way-in && test -s /var/log/authkeys/way-in");
+    assert!(kept.status.success(), "a way in was proven by its unit");
     host.must("umask 337 && echo 'Defaults !pam_acct_mgmt' >/etc/sudoers.d/quiet");
     let found = b"oncall_cache_doctor_findings{finding=\"sudo-pam\",severity=\"open\"} 1\n";
     wait_until("the doctor has found it", || counting() == found);

@@ -236,19 +236,31 @@ fn pause_and_enforce_are_roots_and_ask_for_what_they_need() {
     suite.host.must("sed -i /pam_oncall/d /etc/pam.d/sudo");
     let wrong = suite.host.sh("oncall-cache enforce");
     must_say(&wrong, 2, "this host enforces as before, and its test failed: sudo lets in bob");
+    // A way in that is none any more: it says when it last was one, and that stays so.
+    suite.host.must(&format!(
+        "sed -i 's/^[^ ]* login/2020-01-01T00:00:00Z login/' {WAYS_IN} && sed -i '1i account requisite pam_deny.so' /etc/pam.d/login"
+    ));
+    let wrong = suite.host.sh("oncall-cache enforce");
+    assert!(text(&wrong).contains("login refuses root on tty1: "), "{}", text(&wrong));
+    assert!(text(&wrong).contains("; last proven 2"), "{}", text(&wrong));
+    assert!(suite.host.read(WAYS_IN).contains("2020-01-01T00:00:00Z login: root gets in on tty1\n"));
     assert!(!suite.host.path(SWITCH).exists());
 }
+
+/// When each way in was last proven, as root keeps it.
+const WAYS_IN: &str = "/var/log/authkeys/way-in";
 
 /// A trial begins: what it would do is tried first, and nobody is said to have done it.
 fn a_trial_begins_with_a_test(suite: &Suite) {
     assert!(lets_bob_in(suite, "observe"));
     let ways_in = || text(&suite.run_as("nobody", "oncall-cache status"));
-    assert!(ways_in().contains("none was proven since this host booted"), "{}", ways_in());
+    assert!(ways_in().contains("none was ever proven"), "{}", ways_in());
     let said = suite.host.sh("umask 077; oncall-cache enforce --confirm-within 10m");
     must_say(&said, 0, "enforced on trial until ");
-    assert!(ways_in().contains("ago: login: root gets in on tty1"), "{}", ways_in());
+    let told = ways_in();
+    assert!(told.contains("ways in     proven ") && told.contains("login: root gets in on tty1"), "{told}");
     for shown in [
-        "login: root gets in on tty1",
+        "login: root gets in on tty1 (never proven before)",
         "breakglass, exempt, gets in",
         "sudo: alice, on call, gets in",
         "sudo: bob, off call, is refused",

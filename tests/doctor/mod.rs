@@ -231,13 +231,41 @@ fn the_shipped_set_up_is_right_and_looking_at_it_changes_nothing() {
     let refused = suite.run_as("alice", "oncall-cache doctor --json");
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
     assert!(text(&refused).contains("run it as root"), "{}", text(&refused));
-    suite.host.must("sed -i '1i account requisite pam_deny.so' /etc/pam.d/sudo && sed -i 's/^[^ ]*/2020-01-01T00:00:00Z/' /run/authkeys/way-in");
-    let told = ask(&suite).is_silent();
-    let status = text(&suite.run_as("nobody", "oncall-cache status --json"));
+    what_was_proven_is_kept(&suite);
+}
+
+/// Beyond the boot, by root alone, and only what let somebody in.
+fn what_was_proven_is_kept(suite: &Suite) {
+    let [lasting, shown] = ["/var/log/authkeys/way-in", "/run/authkeys/way-in"];
+    let modes = format!("stat -c '%U %a' {lasting} {shown}; cmp {lasting} {shown}");
+    assert_eq!(suite.host.must(&modes), "root 600\nroot 644\n");
+    // The next boot: what everybody reads is gone until something is tried, and root still knows.
+    suite.host.must(&format!("sed -i 's/^[^ ]*/2020-01-01T00:00:00Z/' {lasting} && rm {shown}"));
+    let by = |who: &str, command: &str| text(&suite.run_as(who, command));
+    let status = by("nobody", "oncall-cache status");
+    assert!(status.contains("ways in     none was ever proven, or that is root's to read"), "{status}");
+    let status = by("root", "oncall-cache status");
+    assert!(status.contains("ago, before this host booted: breakglass, exempt, gets in"), "{status}");
+    // What fails is no proof, and takes none away.
+    suite.host.must("sed -i '1i account requisite pam_deny.so' /etc/pam.d/sudo");
+    let doctor = by("root", "oncall-cache doctor");
     assert!(
-        !told && status.contains("\"at\": \"2020-01-01T00:00:00Z\""),
-        "what failed is no proof: {status}"
+        doctor.contains("way-in")
+            && doctor.contains("ago, before this host booted: breakglass, exempt, gets in"),
+        "{doctor}"
     );
+    let status = by("nobody", "oncall-cache status --json");
+    assert!(status.contains("\"at\": \"2020-01-01T00:00:00Z\""), "{status}");
+    // Damaged, or another's: nothing was ever proven.
+    for damage in [format!("echo nonsense >{lasting}"), format!("chown nobody {lasting}")] {
+        suite.host.must(&damage);
+        let status = by("root", "oncall-cache status");
+        assert!(status.contains("none was ever proven"), "{damage}: {status}");
+    }
+    suite.host.must("sed -i 1d /etc/pam.d/sudo");
+    let doctor = by("root", "oncall-cache doctor");
+    assert!(doctor.contains("nothing is wrong\nways in: proven ") && !doctor.contains("booted"), "{doctor}");
+    assert_eq!(suite.host.must(&modes), "root 600\nroot 644\n");
 }
 
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";

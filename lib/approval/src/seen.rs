@@ -1,9 +1,7 @@
 //! The highest number that was in force on this host: an older text that comes back is no approval.
 
-use std::fmt;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::Signed;
@@ -77,23 +75,13 @@ impl Mark {
     }
 }
 
-/// What is in the file; or why nothing is. What is above its directory is not judged: on Ubuntu the group of rsyslog may
-/// write /var/log, and a mark that is never believed would be none.
+/// What is in the file; or why nothing is.
 fn content(path: &Path) -> Result<Vec<u8>, Mark> {
-    let broken = |problem: &dyn fmt::Display| Mark::Broken(format!("{}: {problem}", path.display()));
-    let failed = |error: io::Error| match error.kind() {
+    trust::read_kept(path, LARGEST).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Mark::Nothing,
         io::ErrorKind::PermissionDenied => Mark::Hidden,
-        _ => broken(&error),
-    };
-    let file = fs::symlink_metadata(path).map_err(failed)?;
-    let directory = fs::symlink_metadata(path.parent().unwrap_or(path)).map_err(failed)?;
-    let is_roots = |of: &fs::Metadata| of.uid() == 0 && of.mode() & 0o022 == 0;
-    if !file.is_file() || file.nlink() > 1 || !is_roots(&file) || !is_roots(&directory) {
-        return Err(broken(&"others could have written it"));
-    }
-    let bytes = trust::read_start(path, LARGEST + 1).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST { Err(broken(&"too long")) } else { Ok(bytes) }
+        _ => Mark::Broken(format!("{}: {error}", path.display())),
+    })
 }
 
 fn parse(bytes: &[u8]) -> Option<Seen> {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use host::proof::Proof;
+use host::clock;
+use host::proof::Proofs;
 use policy::Timestamp;
 use serde_json::{Value, json};
 
@@ -175,13 +176,13 @@ impl Finding {
     }
 }
 
-/// Everything that was found, and which way in was last proven.
+/// Everything that was found, and when each way in was last proven.
 #[derive(Debug, Default)]
-pub struct Findings(Vec<Finding>, Option<Proof>);
+pub struct Findings(Vec<Finding>, Proofs);
 
 impl Findings {
     /// The worst first; the same thing is told once.
-    pub fn new(mut all: Vec<Finding>, proof: Option<Proof>) -> Self {
+    pub fn new(mut all: Vec<Finding>, proofs: Proofs) -> Self {
         let mut kept: Vec<Finding> = Vec::new();
         all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         for finding in all {
@@ -189,7 +190,7 @@ impl Findings {
                 kept.push(finding);
             }
         }
-        Self(kept, proof)
+        Self(kept, proofs)
     }
 
     /// Each of them.
@@ -218,7 +219,7 @@ impl Findings {
 
     /// Everything for people, who read it at `at`.
     pub fn text(&self, at: Timestamp) -> String {
-        let mut text = format!("{}\nways in: {}", self.headline(), Proof::line(self.1.as_ref(), at));
+        let mut text = format!("{}\nways in: {}", self.headline(), self.1.line(at, &clock::uptime()));
         for finding in &self.0 {
             text.push_str("\n\n");
             text.push_str(&finding.text());
@@ -234,10 +235,17 @@ impl Findings {
             "host": host,
             "exit": self.exit_code(),
             "message": self.headline(),
-            "way_in": self.1.as_ref().map(|proof| json!({ "at": proof.at.to_string(), "told": proof.told })),
+            "way_in": ways_in(&self.1).first(),
+            "ways_in": ways_in(&self.1),
             "findings": self.0.iter().map(Finding::json).collect::<Vec<_>>(),
         })
     }
+}
+
+/// The instants at which ways in were last proven, the latest first, for programs.
+fn ways_in(proofs: &Proofs) -> Vec<Value> {
+    let one = |(at, told): (Timestamp, String)| json!({ "at": at.to_string(), "told": told });
+    proofs.by_instant().into_iter().map(one).collect()
 }
 
 /// `text` as one word for a shell.
@@ -278,12 +286,12 @@ mod tests {
             Finding::warning("w", "w"),
             Finding::note("n", "n"),
         ];
-        let findings = Findings::new(all, None);
+        let findings = Findings::new(all, Proofs::default());
         let ids: Vec<&str> = findings.0.iter().map(|finding| finding.id).collect();
         assert_eq!((ids, findings.exit_code()), (vec!["l", "w", "n"], 2));
         assert_eq!(findings.headline(), "1 locks out, 1 warning");
-        assert_eq!(Findings::new(vec![Finding::note("n", "n")], None).exit_code(), 0);
-        assert_eq!(Findings::new(vec![Finding::warning("w", "w")], None).exit_code(), 1);
+        assert_eq!(Findings::new(vec![Finding::note("n", "n")], Proofs::default()).exit_code(), 0);
+        assert_eq!(Findings::new(vec![Finding::warning("w", "w")], Proofs::default()).exit_code(), 1);
     }
 
     #[test]

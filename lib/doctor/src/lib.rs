@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 
 use ::state::{Asked, HostState};
 use host::config::DEFAULT_AUDIT;
-use host::proof::Proof;
+use host::proof::Proofs;
 use host::{Config, FileError, accounts as users, probe, program};
 use policy::{Roster, Rules, Span, Timestamp};
 use status::SyncStatus;
@@ -125,7 +125,7 @@ pub fn examine(path: &Path, now: Timestamp, names: Names<'_>) -> Result<(String,
     findings.extend(host.state(names));
     findings.extend(host.other_doors());
     findings.extend(host.ways_in());
-    Ok((host.rules.host.name.clone(), Findings::new(findings, Proof::read())))
+    Ok((host.rules.host.name.clone(), Findings::new(findings, Proofs::read(host.rules))))
 }
 
 /// What `pam-oncall-enable` does to the stack of each service, a line each: `SERVICE insert INSTRUCTION` (for sed, in the
@@ -483,7 +483,7 @@ impl<'a> Host<'a> {
             let tries =
                 Tries { console: &|| probe::console(self.rules), exempt: &|name| probe::exempt(name) };
             let tried = ways_in::tried(&ways, &tries);
-            Proof::keep(&tried, self.now);
+            Proofs::keep(self.rules, &tried, self.now);
             findings.extend(ways_in::when_tried(tried));
             findings.extend(ways_in::canary::check(self.known, self.now));
         }

@@ -63,23 +63,41 @@ pub fn ask_by(service: &str, user: &str, items: &[&str]) -> Result<(i32, String)
     }
 }
 
-/// A way in that needs no network, and what came of trying it: what was shown, or why it is none.
+/// A way in that needs no network, and what came of trying it.
 #[derive(Debug)]
 pub struct Tried {
     /// Whose stack was asked.
     pub service: &'static str,
-    /// What it said, as a sentence.
-    pub outcome: Result<String, String>,
+    /// What is shown if it lets somebody in, as a sentence: of each way another one, and always the same.
+    pub way: String,
+    /// Why it is none, if it is none.
+    pub outcome: Result<(), String>,
+}
+
+/// What shows that root gets in on this console.
+fn console_opens(tty: &str) -> String {
+    format!("login: root gets in on {tty}")
+}
+
+/// What shows that this exempt account gets in.
+fn exempt_enters(name: &str) -> String {
+    format!("{name}, exempt, gets in")
+}
+
+/// What each way in that `rules` have shows when it lets somebody in.
+pub fn ways(rules: &Rules) -> Vec<String> {
+    let accounts = rules.exempt_accounts.iter().map(|account| exempt_enters(account.as_str()));
+    rules.exempt_ttys.first().map(|tty| console_opens(tty)).into_iter().chain(accounts).collect()
 }
 
 /// Tries root on the first exempt console, if this host has `login` and such a console.
 pub fn console(rules: &Rules) -> Option<Tried> {
     let tty = rules.exempt_ttys.first().filter(|_| has_stack("login"))?;
     let outcome = ask("login", "root", &format!("tty=/dev/{tty}")).and_then(|told| match told {
-        (SUCCESS, _) => Ok(format!("login: root gets in on {tty}")),
+        (SUCCESS, _) => Ok(()),
         (code, words) => Err(format!("login refuses root on {tty}: {words} ({code})")),
     });
-    Some(Tried { service: "login", outcome })
+    Some(Tried { service: "login", way: console_opens(tty), outcome })
 }
 
 /// Tries the account `name`, which is exempt: over sshd where this host has it, and from there by sudo. Nothing where there
@@ -88,14 +106,14 @@ pub fn exempt(name: &str) -> Option<Tried> {
     let uid = accounts::facts(name, &[]).uid?;
     let services =
         [SSHD, SUDO].into_iter().filter(|service| has_stack(service) && (uid != 0 || *service != SUDO));
-    let mut tried = Tried { service: SSHD, outcome: Ok(format!("{name}, exempt, gets in")) };
+    let mut tried = Tried { service: SSHD, way: exempt_enters(name), outcome: Ok(()) };
     for service in services {
         let refused = match ask(service, name, &format!("ruser={name}")) {
             Ok((SUCCESS, _)) => continue,
             Ok((code, words)) => format!("{service} refuses {name}, which is exempt: {words} ({code})"),
             Err(problem) => problem,
         };
-        tried = Tried { service, outcome: Err(refused) };
+        tried = Tried { service, outcome: Err(refused), ..tried };
         break;
     }
     Some(tried)

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use host::Config;
 use host::config::Directory;
-use host::proof::Proof;
+use host::proof::Proofs;
 use policy::{
     AgeLimit, Automation, IncidentFeed, Incidents, Mode, ModeSource, OnUnknown, Roster, Rules, Schedule,
     ScheduleRef, Span, Timestamp,
@@ -181,8 +181,8 @@ pub struct Status<'a> {
     pub remarks: Vec<String>,
     /// How well it is known which incidents are open that rules of this host wait for, by source.
     pub incidents: Vec<IncidentFeed<'a>>,
-    /// Which way in that needs no network was last proven since this host booted.
-    pub proof: Option<Proof>,
+    /// When each way in that needs no network was last proven.
+    pub proofs: Proofs,
     /// How long a login waits for a directory that does not answer, if one is asked at logins.
     pub outage_wait: Option<Span>,
     /// Each schedule: those of the roster in its order, then those that are missing from it.
@@ -223,7 +223,7 @@ impl<'a> Status<'a> {
             automation: &rules.automation,
             remarks: config.remarks(at),
             incidents: feeds(rules, roster.ok()),
-            proof: Proof::read(),
+            proofs: Proofs::read(rules),
             outage_wait: outage_wait(config),
             rows,
         }

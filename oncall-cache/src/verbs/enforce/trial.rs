@@ -6,8 +6,8 @@
 use std::fs;
 use std::time::Duration;
 
-use host::probe::{self, SUCCESS, SUDO, ask};
-use host::proof::Proof;
+use host::probe::{self, SUCCESS, SUDO, Tried, ask};
+use host::proof::Proofs;
 use host::{accounts, clock};
 use policy::{Actor, Decision, Facts, Login, Principal, Reason, Timestamp, Verdict};
 use state::HostState;
@@ -32,10 +32,18 @@ fn without_network(state: &HostState, now: Timestamp) -> Vec<Result<String, Stri
     let rules = state.rules();
     let accounts = rules.exempt_accounts.iter().filter_map(|account| probe::exempt(account.as_str()));
     let (console, accounts) = (probe::console(rules), accounts.collect::<Vec<_>>());
-    Proof::keep(console.iter().chain(&accounts), now);
-    let accounts: Vec<Result<String, String>> = accounts.into_iter().map(|tried| tried.outcome).collect();
+    let before = Proofs::read(rules);
+    Proofs::keep(rules, console.iter().chain(&accounts), now);
+    let told = |tried: Tried| {
+        let last = before.last(&tried.way, now);
+        match tried.outcome {
+            Ok(()) => Ok(format!("{} ({last})", tried.way)),
+            Err(problem) => Err(format!("{problem}; {last}")),
+        }
+    };
+    let accounts: Vec<Result<String, String>> = accounts.into_iter().map(told).collect();
     let console = match console {
-        Some(tried) => tried.outcome,
+        Some(tried) => told(tried),
         None if probe::has_stack("login") => {
             Err("policy.exempt_ttys is empty: root could not log in on the console".to_string())
         }

@@ -48,12 +48,19 @@ pub fn json(status: &Status<'_>) -> Value {
         "paused_until": status.paused_until().map(|until| until.to_string()),
         "grants": granted::json(status.grants.as_ref()),
         "grants_problem": granted::problem(status.grants.as_ref()),
-        "way_in": status.proof.as_ref().map(|proof| json!({ "at": proof.at.to_string(), "told": proof.told })),
+        "way_in": ways_in(status).first(),
+        "ways_in": ways_in(status),
         "outage_wait_seconds": status.outage_wait.map(Span::as_seconds),
         "remarks": status.remarks,
         "incidents": status.incidents.iter().map(|feed| feed_json(feed, status.at)).collect::<Vec<_>>(),
         "schedules": status.rows.iter().map(row_json).collect::<Vec<_>>(),
     })
+}
+
+/// The instants at which ways in that need no network were last proven, the latest first.
+fn ways_in(status: &Status<'_>) -> Vec<Value> {
+    let one = |(at, told): (Timestamp, String)| json!({ "at": at.to_string(), "told": told });
+    status.proofs.by_instant().into_iter().map(one).collect()
 }
 
 /// What was pulled, every field null where it is not known.

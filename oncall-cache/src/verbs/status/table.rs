@@ -1,7 +1,7 @@
 //! The status for people.
 
+use host::clock;
 use host::output::counted;
-use host::proof::Proof;
 use policy::{IncidentFeed, OneLine, Timestamp};
 use status::{Known, OnCall, Status};
 
@@ -59,7 +59,7 @@ fn facts(status: &Status<'_>) -> Vec<(&'static str, String)> {
         }
         Some(Err(problem)) => facts.push(("grants", problem.clone())),
     }
-    facts.push(("ways in", Proof::line(status.proof.as_ref(), status.at)));
+    facts.push(("ways in", status.proofs.line(status.at, &clock::uptime())));
     facts.extend(status.outage_wait.map(|wait| {
         let text = format!(
             "while the directory does not answer, a login waits up to {} seconds: twice `timeout` in [keys]",
