@@ -1,12 +1,36 @@
 //! docs/grants.md on a host: asked for, signed and brought as the page says, and what it opens and no longer opens.
 //! (What it says for any machine is typed in by the tests of oncall-cache.)
 
-use harness::grants::{CHAT, GLASS, Grants};
+use harness::grants::{CHAT, GLASS, Grants, RULE, Text, said};
 use harness::page::boxes_of;
-use harness::suite::Suite;
+use harness::session::{SUDO, Session};
+use harness::suite::{CONFIG, DAY, HOUR, Suite};
 use harness::text;
 
 const PAGE: &str = include_str!("../docs/grants.md");
+
+/// How many boxes each part of the page has. All of them are typed in here or by oncall-cache's tests, but for what others say
+/// in a chat: who adds one adds it there.
+#[test]
+fn no_box_is_left_out() {
+    let count = [
+        ("With ssh-keygen alone", 5),
+        ("With oncall-cache", 4),
+        ("On a host", 2),
+        ("For sudo, a group", 3),
+        ("A reason, once a shift", 2),
+        ("In a chat", 1),
+        ("By a bot", 2),
+        ("When nobody can sign", 2),
+    ];
+    for (heading, boxes) in count {
+        assert_eq!(boxes_of(PAGE, heading).len(), boxes, "{heading}");
+    }
+    let starts = |line: &&str| line.starts_with("    ");
+    let typed: usize =
+        count.iter().flat_map(|(heading, _)| boxes_of(PAGE, heading)).map(|one| one.lines().count()).sum();
+    assert_eq!(PAGE.lines().filter(starts).count(), typed, "a box stands in another part");
+}
 
 fn is_root(suite: &Suite) -> [bool; 2] {
     let by_sudo = suite.run_as("bob", "sudo -n id -u");
@@ -89,4 +113,46 @@ fn on_a_host_that_takes_grants_a_request_is_for_its_site() {
     let request = "oncall-cache grant request --host testhost --key none --person bob --for 1h --reason x";
     let asked = host.suite.must_as("dave", request);
     assert!(asked.contains("\nfleet: acme\n"), "{asked}");
+}
+
+#[test]
+fn a80_the_page_has_sudo_go_by_a_group_of_those_with_a_grant() {
+    let host = Grants::start();
+    let suite = &host.suite;
+    suite.host.must("for name in alice bob carol; do gpasswd -d $name sudo; done; rm /etc/sudoers.d/team");
+    let mut session = Session::open(&mut suite.ssh_command("bob", &[], "bob", SUDO));
+    let [group, sudoers, commands] = &boxes_of(PAGE, "For sudo, a group")[..] else { panic!("three") };
+    suite.host.write("/etc/authkeys/config.toml", format!("{CONFIG}{RULE}{group}"), 0o644);
+    // Nobody is there to type a password.
+    let sudoers = sudoers.replace(" ALL  ", " NOPASSWD: ALL  ");
+    assert!(sudoers.contains("NOPASSWD"), "{sudoers}");
+    suite.host.write("/etc/sudoers.d/oncall", sudoers, 0o440);
+    suite
+        .host
+        .must("install -m 755 /run/suite/source/packaging/nss/enable.sh /usr/local/sbin/nss-oncall-enable");
+    suite.host.must(&format!("set -e; {commands}"));
+    assert_eq!(session.sudo(), "refused");
+    let signed = Text::new("none").sign(suite, &["alice", "carol"]);
+    said(&host.bring(&signed), 0, "accepted: bob may enter root");
+    assert_eq!(session.sudo(), "0", "in a session of before");
+}
+
+#[test]
+fn a87_the_page_has_people_on_call_say_why() {
+    let host = Grants::start();
+    let suite = &host.suite;
+    host.give_out_keys();
+    let asks =
+        CONFIG.replace("schedules = [\"rota/primary\"]\n", "schedules = [\"rota/primary\"]\nclaim = true\n");
+    suite.host.write("/etc/authkeys/config.toml", asks, 0o644);
+    suite.write_rota(&[("alice", -HOUR, DAY), ("bob", -HOUR, DAY)]);
+    suite.sync();
+    let [on_the_host, by_the_door] = &boxes_of(PAGE, "A reason, once a shift")[..] else { panic!("two") };
+    for (who, commands) in [("alice", on_the_host), ("bob", by_the_door)] {
+        let asked = text(&suite.run_as(who, "sudo -n id -u"));
+        assert!(asked.contains("say why first"), "{asked}");
+        let told = host.type_in(who, commands);
+        assert!(told.contains(&format!("kept for {who} until the shift ends: INC-42 disk full")), "{told}");
+        assert_eq!(suite.must_as(who, "sudo -n id -u"), "0\n");
+    }
 }
