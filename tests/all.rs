@@ -22,6 +22,7 @@ mod doctor;
 mod domain;
 mod eligible;
 mod end;
+mod fleet_incidents;
 mod fleet_page;
 mod fleet_people;
 mod fleet_pull;

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use harness::fleet::Fleet;
+use harness::oncalls::incident;
 use harness::suite::{HOUR, Suite, now};
 use harness::wait_until;
 
@@ -185,4 +186,69 @@ fn a_collector_that_stands_by_publishes_after_a_webhook() {
     assert!(!said.contains("standing by"), "{said}");
     fleet.pull();
     assert!(fleet.hosts[0].ssh("bob", "root", "true").status.success());
+}
+
+#[test]
+fn a107_a_webhook_of_an_incident_has_incidents_asked_for_and_is_itself_believed_in_nothing() {
+    let fleet = Fleet::start(1);
+    let host = &fleet.hosts[0];
+    host.wait_for_incidents("on_unknown = 'refuse', known_for = '1h', linger = '1s'");
+    fleet.ask_for_incidents("'PSVC1', 'PSVC2'");
+    fleet.on_call(&[("alice", now() - HOUR, now() + HOUR)]);
+    fleet.collect();
+    host.pull();
+    let is_in = || host.ssh("alice", "root", "true").status.success();
+    assert!(!is_in(), "no incident is open");
+    let hearing = Hearing::start(&fleet.collector);
+    let _ = fleet.pagerduty.requests();
+    // As PagerDuty sends it, shortened.
+    let body = |kind: &str, id: &str| {
+        format!(
+            r#"{{"event":{{"id":"01EXAMPLE","event_type":"incident.{kind}","resource_type":"incident","occurred_at":"2026-11-30T22:00:00Z",
+            "agent":{{"id":"PUBOB","type":"user_reference"}},"data":{{"id":"{id}","type":"incident","status":"{kind}",
+            "service":{{"id":"PSVC1","type":"service_reference"}}}}}}}}"#
+        )
+        .into_bytes()
+    };
+    // What is asked of the provider for it, and what a host knows then.
+    let hear = |request: &[u8]| {
+        let before = hearing.syncs();
+        assert_eq!(hearing.send(request), "202");
+        wait_until("the sync is done", || hearing.syncs() > before);
+        let asked = fleet.pagerduty.requests();
+        assert!(asked.iter().any(|one| one.target.starts_with("/incidents?")), "{asked:#?}");
+        assert!(asked.iter().all(|one| one.problem.is_none()), "{asked:#?}");
+        fleet.publish();
+        host.pull();
+    };
+
+    // A webhook of an incident that the provider does not know: it is asked, and says so.
+    let triggered = body("triggered", "Q1");
+    let signed = hearing.request(&hearing.signature(SECRET, &triggered), &triggered);
+    hear(&signed);
+    assert!(!is_in(), "a webhook alone opens no door");
+    assert!(!fleet.collector.host.read("/var/lib/oncall-cache/roster.incidents").contains("Q1"));
+
+    // It is there, and whoever cannot sign has nobody asked.
+    fleet.pagerduty.set_incidents(vec![incident("Q1", "PSVC1", -5)]);
+    let large = [&triggered[..], &vec![b' '; 2 * 1024 * 1024]].concat();
+    for (request, status) in [
+        (hearing.request("", &triggered), "401"),
+        (hearing.request(&hearing.signature("another secret", &triggered), &triggered), "401"),
+        (hearing.request(&hearing.signature(SECRET, &body("triggered", "Q2")), &triggered), "401"),
+        (hearing.request(&hearing.signature(SECRET, &large), &large), "413"),
+    ] {
+        assert_eq!(hearing.send(&request), status);
+    }
+    assert_eq!(fleet.pagerduty.requests().len(), 0, "nobody was asked");
+    hear(&signed);
+    assert!(is_in());
+
+    // Resolved; and the first webhook once more, which opens nothing.
+    fleet.pagerduty.set_incidents(vec![]);
+    let resolved = body("resolved", "Q1");
+    hear(&hearing.request(&hearing.signature(SECRET, &resolved), &resolved));
+    wait_until("it is over", || !is_in());
+    hear(&signed);
+    assert!(!is_in(), "a replay opens no door");
 }

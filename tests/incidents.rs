@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use harness::grants::{said, sudo};
-use harness::oncalls::{id_of, oncall, schedule, user};
+use harness::oncalls::{id_of, incident, oncall, opened_by, schedule, user};
 use harness::pagerduty::{PagerDuty, Reply};
 use harness::suite::{DAY, HOUR, Suite, instant, now};
 use harness::{text, wait_until};
@@ -121,29 +121,6 @@ impl Site {
     fn root_by_ssh(&self, person: &str) -> Output {
         self.suite.ssh(person, "root", "id -u")
     }
-}
-
-/// An incident of `service`, opened some seconds from now by an alert.
-fn incident(id: &str, service: &str, opened: i64) -> Value {
-    json!({
-        "id": id, "type": "incident", "summary": "[#42] disk full", "title": "disk full", "incident_number": 42,
-        "status": "triggered", "urgency": "high", "incident_key": null, "created_at": instant(now() + opened),
-        "service": {"id": service, "type": "service_reference", "summary": service},
-        "assignments": [], "acknowledgements": [], "teams": [],
-        "first_trigger_log_entry": {
-            "id": format!("R{id}"), "type": "trigger_log_entry",
-            "agent": {"id": "PINT001", "type": "events_api_v2_inbound_integration_reference", "summary": "Prometheus"},
-            "channel": {"type": "api", "client": "Prometheus", "summary": "disk full"},
-        },
-    })
-}
-
-/// The same, opened in PagerDuty's pages by this person.
-fn opened_by(name: &str, mut incident: Value) -> Value {
-    incident["first_trigger_log_entry"]["agent"] =
-        json!({"id": id_of(name), "type": "user_reference", "summary": name});
-    incident["first_trigger_log_entry"]["channel"] = json!({"type": "web_trigger", "summary": "disk full"});
-    incident
 }
 
 /// The same, triggered by an alert of this suite.

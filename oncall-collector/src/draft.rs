@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use fleet::{Digest, FleetShift, Head, Part, ReadSchedule, RotaIndex, ScheduleShifts, later};
+use fleet::{
+    Digest, FleetIncidents, FleetShift, Head, Part, ReadSchedule, ReadService, RotaIndex, ScheduleShifts,
+    later, later_incidents,
+};
 use policy::revocations::Revocations;
-use policy::{Roster, Span, Timestamp};
+use policy::{Roster, SourceIncidents, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::current::Signed;
@@ -68,6 +71,7 @@ impl Sources<'_> {
         let revoked_part = objects.part(revoked.to_string().as_bytes())?;
         let (index, rota_read) = self.rota(objects, last, now, &mut problems)?;
         let rota = rota_read.map(|_| objects.part(&index.to_bytes())).transpose()?;
+        let incidents = self.incidents(objects, last, now, &mut problems)?;
         let mut notes = Vec::new();
         let people = self.people(objects, last, (&mut problems, &mut notes))?;
         let head = Head {
@@ -78,9 +82,11 @@ impl Sources<'_> {
             scope: people.scope,
             rota_read,
             people_read: people.tree.map(|(read, _)| read),
+            incidents_read: incidents.map(|(read, _)| read),
             revoked_read: now,
             rota,
             people: people.tree.map(|(_, root)| root),
+            incidents: incidents.map(|(_, part)| part),
             revoked: revoked_part,
             pack: last.and_then(|last| last.head.pack),
             pad: 1,
@@ -118,6 +124,32 @@ impl Sources<'_> {
             None => Vec::new(),
         };
         RotaIndex::new(later(own, theirs, now)).map_err(ObjectsError::Form)
+    }
+
+    /// What was read of incidents, and when; nothing where nobody asked for any.
+    fn incidents(
+        &self,
+        objects: &mut Objects<'_>,
+        last: Option<&Signed>,
+        now: Timestamp,
+        problems: &mut Vec<String>,
+    ) -> Result<Option<(Timestamp, Part)>, ObjectsError> {
+        let mut theirs = Vec::new();
+        if let Some((part, read)) = last.and_then(|last| last.head.incidents.zip(last.head.incidents_read))
+            && let Some(incidents) = or_none(objects.incidents(&part), problems)?
+        {
+            theirs.extend(incidents.services(read));
+            objects.reuse([part]);
+        }
+        let own = self.own.roster.as_ref().map(services).unwrap_or_default();
+        match FleetIncidents::new(later_incidents(own, theirs, now)) {
+            Ok((_, None)) => Ok(None),
+            Ok((incidents, Some(read))) => Ok(Some((read, objects.part(&incidents.to_bytes())?))),
+            Err(error) => {
+                problems.push(format!("incidents are not published: {error}"));
+                Ok(None)
+            }
+        }
     }
 
     fn people(
@@ -180,6 +212,20 @@ struct ChosenPeople {
     scope: Digest,
     tree: Option<(Timestamp, Part)>,
     content: Option<Stamp>,
+}
+
+/// The services whose incidents this host has read.
+fn services(roster: &Roster) -> Vec<ReadService> {
+    let of_source = |(source, told): (&String, &SourceIncidents)| {
+        let service = |(id, read): (&String, &Timestamp)| ReadService {
+            source: source.clone(),
+            id: id.clone(),
+            read: *read,
+            incidents: told.incidents.iter().filter(|one| one.service == *id).cloned().collect(),
+        };
+        told.read.iter().map(service).collect::<Vec<_>>()
+    };
+    roster.incidents.0.iter().flat_map(of_source).collect()
 }
 
 /// The schedules of this host's roster, with their objects, but for those that were published as read later. One that cannot

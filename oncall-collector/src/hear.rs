@@ -1,4 +1,5 @@
-//! `hear`: PagerDuty says by a signed webhook that something has changed, and a sync begins at once.
+//! `hear`: PagerDuty says by a signed webhook that something has changed, an on-call shift or an incident, and a sync begins
+//! at once.
 //!
 //! It listens on the loopback, behind the site's proxy, as a user of its own that reads neither tokens nor signing keys. What a
 //! webhook says is not read: the sync asks the provider itself, so a forged or repeated one costs a sync, at most

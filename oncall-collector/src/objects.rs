@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use fleet::people::{BuildError, Difference, FleetPerson, MOST_KEYS, Node, WalkError, build, difference};
-use fleet::{Digest, Head, LARGEST_INDEX, LARGEST_OBJECT, ObjectError, ObjectRef, Part, RotaIndex};
+use fleet::{
+    Digest, FleetIncidents, Head, LARGEST_INCIDENTS, LARGEST_INDEX, LARGEST_OBJECT, ObjectError, ObjectRef,
+    Part, RotaIndex,
+};
 use mirror::ObjectProblem;
 use policy::revocations::RevocationsError;
 
@@ -178,6 +181,14 @@ impl<'a> Objects<'a> {
         RotaIndex::parse(&self.read(&rota.object, LARGEST_INDEX)?).map_err(ObjectsError::Form)
     }
 
+    /// The incidents that a head names.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn incidents(&self, part: &Part) -> Result<FleetIncidents, ObjectsError> {
+        FleetIncidents::parse(&self.read(&part.object, LARGEST_INCIDENTS)?).map_err(ObjectsError::Form)
+    }
+
     /// Everything that the tree of people at `root` consists of.
     ///
     /// # Errors
@@ -214,6 +225,7 @@ impl<'a> Objects<'a> {
     /// Some of it cannot be read: then there may be more.
     pub fn named_by(&self, head: &Head) -> Result<Vec<Part>, ObjectsError> {
         let mut parts = vec![head.revoked];
+        parts.extend(head.incidents);
         if let Some(rota) = &head.rota {
             parts.push(*rota);
             parts.extend(self.index(rota)?.schedules().iter().map(|schedule| schedule.shifts));

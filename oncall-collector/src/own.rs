@@ -48,7 +48,7 @@ pub struct Stamp([i64; 5]);
 
 /// The files that are published from, in one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamps([Option<Stamp>; 3]);
+pub struct Stamps([Option<Stamp>; 4]);
 
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
@@ -62,7 +62,9 @@ impl Stamps {
     /// The files now.
     pub fn now(config: &host::Config) -> Self {
         let keys = &config.paths.keys;
-        Self([&config.paths.roster, keys, &keys.with_extension("stamp")].map(|path| Stamp::of(path)))
+        let (stamp, roster) = (keys.with_extension("stamp"), &config.paths.roster);
+        let incidents = roster.with_extension("incidents");
+        Self([roster, &incidents, keys, &stamp].map(|path| Stamp::of(path)))
     }
 }
 

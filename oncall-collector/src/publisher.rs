@@ -447,7 +447,7 @@ fn sequence(before: Option<u64>, at: Timestamp) -> u64 {
 
 /// Do both name the same objects?
 fn says_the_same(one: &Head, other: &Head) -> bool {
-    let says = |head: &Head| (head.scope, head.rota, head.people, head.revoked, head.pack);
+    let says = |head: &Head| (head.scope, head.rota, head.people, head.incidents, head.revoked, head.pack);
     says(one) == says(other)
 }
 

@@ -139,9 +139,11 @@ impl Publication {
             scope: Digest::of(b"scope"),
             rota_read: Some(at(self.read)),
             people_read: people.map(|_| at(self.read)),
+            incidents_read: None,
             revoked_read: at(self.read),
             rota: Some(rota),
             people,
+            incidents: None,
             revoked,
             pack,
             // nginx tells heads of one second apart by their lengths.

@@ -259,6 +259,20 @@ impl Fleet {
         self.pagerduty.set_oncalls(shifts.iter().map(entry).collect());
     }
 
+    /// Has the collector read the incidents of these services for the hosts, as TOML writes them; none, of no service.
+    pub fn ask_for_incidents(&self, services: &str) {
+        let host = &self.collector.host;
+        let config = host.read("/etc/authkeys/config.toml");
+        let lines = config.lines().filter(|line| !line.starts_with("incident_services = "));
+        let line = |line: &str| match line {
+            "provider = \"pagerduty\"" if !services.is_empty() => {
+                format!("{line}\nincident_services = [{services}]\n")
+            }
+            line => format!("{line}\n"),
+        };
+        host.write("/etc/authkeys/config.toml", lines.map(line).collect::<String>(), 0o644);
+    }
+
     /// Runs the collector's two syncs and publishes what they know; what was printed.
     pub fn collect(&self) -> String {
         self.collector.sync() + &self.publish()
@@ -322,6 +336,19 @@ impl Follower {
         let config = config.replace(Nginx::URL, Bucket::URL).replace("store-ca.pem", "s3-ca.pem");
         let config = config.replace("header_file = \"store-header\"\n", "");
         self.host.write("/etc/authkeys/config.toml", config, 0o644);
+    }
+
+    /// Has its rule wait for an incident of PSVC1 or PSVC2, with these settings more.
+    pub fn wait_for_incidents(&self, more: &str) {
+        let config = self.host.read("/etc/authkeys/config.toml");
+        let lines = config.lines().filter(|line| !line.starts_with("incident = "));
+        let line = |line: &str| match line {
+            "name = \"everywhere\"" => {
+                format!("{line}\nincident = {{ source = 'pd', services = ['PSVC1', 'PSVC2'], {more} }}\n")
+            }
+            line => format!("{line}\n"),
+        };
+        self.host.write("/etc/authkeys/config.toml", lines.map(line).collect::<String>(), 0o644);
     }
 
     /// What the last pull reported.

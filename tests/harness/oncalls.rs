@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::instant;
+use crate::suite::{instant, now};
 
 /// PagerDuty's id of a person.
 pub fn id_of(name: &str) -> String {
@@ -29,4 +29,27 @@ pub fn oncall(name: &str, schedule: Option<&str>, policy: &str, level: u64, star
         "start": instant(start),
         "end": instant(end),
     })
+}
+
+/// An incident of `service`, opened some seconds from now by an alert.
+pub fn incident(id: &str, service: &str, opened: i64) -> Value {
+    json!({
+        "id": id, "type": "incident", "summary": "[#42] disk full", "title": "disk full", "incident_number": 42,
+        "status": "triggered", "urgency": "high", "incident_key": null, "created_at": instant(now() + opened),
+        "service": {"id": service, "type": "service_reference", "summary": service},
+        "assignments": [], "acknowledgements": [], "teams": [],
+        "first_trigger_log_entry": {
+            "id": format!("R{id}"), "type": "trigger_log_entry",
+            "agent": {"id": "PINT001", "type": "events_api_v2_inbound_integration_reference", "summary": "Prometheus"},
+            "channel": {"type": "api", "client": "Prometheus", "summary": "disk full"},
+        },
+    })
+}
+
+/// The same, opened in PagerDuty's pages by this person.
+pub fn opened_by(name: &str, mut incident: Value) -> Value {
+    incident["first_trigger_log_entry"]["agent"] =
+        json!({"id": id_of(name), "type": "user_reference", "summary": name});
+    incident["first_trigger_log_entry"]["channel"] = json!({"type": "web_trigger", "summary": "disk full"});
+    incident
 }

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use fleet::{RotaIndex, ScheduleShifts};
+use fleet::{FleetIncidents, RotaIndex, ScheduleShifts};
 use libfuzzer_sys::fuzz_target;
 use policy::Timestamp;
 
@@ -22,6 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
         for (one, other) in resolved.zip(all) {
             assert!(one.read == other.read && one.horizon <= other.horizon && one.shifts == other.shifts);
         }
+    }
+    if let Ok(incidents) = FleetIncidents::parse(bytes) {
+        assert_eq!(FleetIncidents::parse(&incidents.to_bytes()), Ok(incidents));
     }
     if let Ok(shifts) = ScheduleShifts::parse(bytes) {
         assert_eq!(ScheduleShifts::parse(&shifts.to_bytes()).as_ref(), Ok(&shifts));

@@ -41,12 +41,17 @@ pub struct Head {
     pub rota_read: Option<Timestamp>,
     /// When people were read. There are people if there is this.
     pub people_read: Option<Timestamp>,
+    /// When incidents were read, but for services of which their object says otherwise. There are incidents if there is
+    /// this; a collector that is asked for none leaves it out, so that an earlier release reads the head.
+    pub incidents_read: Option<Timestamp>,
     /// When the fleet's revocations were read.
     pub revoked_read: Timestamp,
     /// A [`RotaIndex`](crate::RotaIndex).
     pub rota: Option<Part>,
     /// The root of the tree of people.
     pub people: Option<Part>,
+    /// [`FleetIncidents`](crate::FleetIncidents).
+    pub incidents: Option<Part>,
     /// The text of `policy::Revocations`.
     pub revoked: Part,
     /// Many objects in one, for a host that has none.
@@ -124,9 +129,14 @@ impl Head {
             scope: fields.take("scope")?.parse().map_err(|_| HeadError::Value("scope"))?,
             rota_read: fields.take_opt("rota-read").map(|at| instant(at, "rota-read")).transpose()?,
             people_read: fields.take_opt("people-read").map(|at| instant(at, "people-read")).transpose()?,
+            incidents_read: fields
+                .take_opt("incidents-read")
+                .map(|at| instant(at, "incidents-read"))
+                .transpose()?,
             revoked_read: instant(fields.take("revoked-read")?, "revoked-read")?,
             rota: fields.take_opt("rota").map(|value| part(value, "rota")).transpose()?,
             people: fields.take_opt("people").map(|value| part(value, "people")).transpose()?,
+            incidents: fields.take_opt("incidents").map(|value| part(value, "incidents")).transpose()?,
             revoked: part(fields.take("revoked")?, "revoked")?,
             pack: fields.take_opt("pack").map(|value| object(value, "pack")).transpose()?,
             pad: fields.take("pad")?.len(),
@@ -139,6 +149,7 @@ impl Head {
         value(self.issued < self.valid, "valid")?;
         value(self.rota.is_some() == self.rota_read.is_some(), "rota-read")?;
         value(self.people.is_some() == self.people_read.is_some(), "people-read")?;
+        value(self.incidents.is_some() == self.incidents_read.is_some(), "incidents-read")?;
         value((1..=MOST_PAD).contains(&self.pad), "pad")
     }
 
@@ -153,9 +164,11 @@ impl Head {
             .line("scope", self.scope)
             .line_opt("rota-read", self.rota_read)
             .line_opt("people-read", self.people_read)
+            .line_opt("incidents-read", self.incidents_read)
             .line("revoked-read", self.revoked_read)
             .line_opt("rota", self.rota)
             .line_opt("people", self.people)
+            .line_opt("incidents", self.incidents)
             .line("revoked", self.revoked)
             .line_opt("pack", self.pack)
             .line("pad", ".".repeat(self.pad.max(1)))

@@ -118,7 +118,7 @@ impl Known<'_> {
             return Err(HeadRefusal::Fleet);
         }
         let latest = now.plus(Rules::SKEW);
-        let read = [head.rota_read, head.people_read, Some(head.revoked_read)];
+        let read = [head.rota_read, head.people_read, head.incidents_read, Some(head.revoked_read)];
         let instants = [head.issued, sequence_instant(head.sequence)];
         if let Some(at) = instants.into_iter().chain(read.into_iter().flatten()).find(|at| *at > latest) {
             return Err(HeadRefusal::Future(at));
@@ -234,6 +234,7 @@ mod tests {
             Head { sequence: u64::MAX, ..head() },
             Head { rota_read: Some(ahead), ..head() },
             Head { people_read: Some(ahead), ..head() },
+            Head { incidents_read: Some(ahead), ..head() },
             Head { revoked_read: ahead, ..head() },
         ];
         for wrong in wrong {

@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod digest;
 mod head;
+mod incidents;
 mod judge;
 mod merge;
 mod object;
@@ -23,8 +24,9 @@ mod rota;
 
 pub use digest::Digest;
 pub use head::{Head, HeadError, LARGEST_HEAD};
+pub use incidents::{FleetIncidents, LARGEST_INCIDENTS, ReadService};
 pub use judge::{HeadRefusal, Known, Mark, Origin, Standing};
-pub use merge::later;
+pub use merge::{later, later_incidents};
 pub use object::{LARGEST_OBJECT, ObjectError, ObjectRef, Part};
 pub use pack::{LARGEST_PACK, pack, packed_size, unpack};
 pub use rota::{

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use policy::{Span, Timestamp};
 
-use crate::ReadSchedule;
+use crate::{ReadSchedule, ReadService};
 
 /// How long a schedule stays that no collector reads any more. A host keeps what it has for as long as it may.
 const FORGOTTEN: Span = Span::hours(24);
@@ -14,13 +14,34 @@ const FORGOTTEN: Span = Span::hours(24);
 /// Of each schedule the later reading, by source and id: a collector whose source fails publishes for the one whose
 /// source does not. What this collector does not read stays as it was published, for a day.
 pub fn later(own: Vec<ReadSchedule>, published: Vec<ReadSchedule>, now: Timestamp) -> Vec<ReadSchedule> {
-    let mut chosen: BTreeMap<(String, String), ReadSchedule> = BTreeMap::new();
-    let is_remembered = |schedule: &ReadSchedule| now.since(schedule.read) <= FORGOTTEN;
-    let named = |schedule: ReadSchedule| ((schedule.source.clone(), schedule.id.clone()), schedule);
-    chosen.extend(published.into_iter().filter(is_remembered).map(named));
-    for (name, schedule) in own.into_iter().map(named) {
-        if chosen.get(&name).is_none_or(|published| published.read <= schedule.read) {
-            chosen.insert(name, schedule);
+    let name = |schedule: &ReadSchedule| (schedule.source.clone(), schedule.id.clone());
+    choose(own, published, now, name, |schedule| schedule.read)
+}
+
+/// The same of the services whose incidents are read.
+pub fn later_incidents(
+    own: Vec<ReadService>,
+    published: Vec<ReadService>,
+    now: Timestamp,
+) -> Vec<ReadService> {
+    let name = |service: &ReadService| (service.source.clone(), service.id.clone());
+    choose(own, published, now, name, |service| service.read)
+}
+
+fn choose<T>(
+    own: Vec<T>,
+    published: Vec<T>,
+    now: Timestamp,
+    name: impl Fn(&T) -> (String, String),
+    read: impl Fn(&T) -> Timestamp,
+) -> Vec<T> {
+    let mut chosen: BTreeMap<(String, String), T> = BTreeMap::new();
+    let remembered = published.into_iter().filter(|one| now.since(read(one)) <= FORGOTTEN);
+    chosen.extend(remembered.map(|one| (name(&one), one)));
+    for one in own {
+        let name = name(&one);
+        if chosen.get(&name).is_none_or(|published| read(published) <= read(&one)) {
+            chosen.insert(name, one);
         }
     }
     chosen.into_values().collect()

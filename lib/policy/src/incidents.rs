@@ -216,8 +216,8 @@ impl Incidents {
         self.0.values().flat_map(|told| &told.incidents).any(|one| one.by.as_ref() == Some(person))
     }
 
-    /// What is known once `source` has told which incidents of `services` there are, as it was `read`; it is `now`. One that
-    /// was open and is not told of any more is closed from now on, and remembered for [`LONGEST_LINGER`]. How many are left
+    /// What is known once `source` has told which incidents of `services` there are, as it was `read`; it is `now`. What is
+    /// known of other services stays. One that was open and is not told of any more is closed from now on, and remembered for [`LONGEST_LINGER`]. How many are left
     /// out, because a service has more than [`MOST_INCIDENTS`].
     pub fn tell(
         &mut self,
@@ -226,7 +226,8 @@ impl Incidents {
         read: Timestamp,
         now: Timestamp,
     ) -> usize {
-        let before = self.0.remove(source).unwrap_or_default();
+        let SourceIncidents { read: mut readings, incidents: before } =
+            self.0.remove(source).unwrap_or_default();
         let mut by_id: BTreeMap<(String, String), Incident> = BTreeMap::new();
         for incident in told.into_iter().filter(|one| services.contains(&one.service)) {
             // A provider's clock may be a little ahead.
@@ -234,8 +235,9 @@ impl Incidents {
             let incident = Incident { opened, ..incident };
             by_id.entry((incident.service.clone(), incident.id.clone())).or_insert(incident);
         }
-        let asked_before = |one: &Incident| services.contains(&one.service);
-        for incident in before.incidents.into_iter().filter(asked_before) {
+        let (before, others): (Vec<_>, Vec<_>) =
+            before.into_iter().partition(|one| services.contains(&one.service));
+        for incident in before {
             let (closed, opened) = (incident.closed.map_or(now, |closed| closed.min(now)), incident.opened);
             // It counts from when it was first said to be open: told of as newer each time, it would count for ever.
             by_id
@@ -254,10 +256,11 @@ impl Incidents {
             *count += 1;
             *count <= MOST_INCIDENTS
         });
-        incidents.sort();
         let left_out = all - incidents.len();
-        let read = services.iter().map(|service| (service.clone(), read.min(now))).collect();
-        self.0.insert(source.into(), SourceIncidents { read, incidents });
+        incidents.extend(others);
+        incidents.sort();
+        readings.extend(services.iter().map(|service| (service.clone(), read.min(now))));
+        self.0.insert(source.into(), SourceIncidents { read: readings, incidents });
         left_out
     }
 

@@ -4,14 +4,19 @@
 //! directory's names, since the collector mapped them; and each schedule is as old as the collector's reading of it,
 //! however often this host reads the mirror.
 
-use fleet::{IndexedSchedule, LARGEST_INDEX, LARGEST_SHIFTS, Origin, Part, RotaIndex, ScheduleShifts};
+use std::collections::BTreeMap;
+
+use fleet::{
+    FleetIncidents, IndexedSchedule, LARGEST_INCIDENTS, LARGEST_INDEX, LARGEST_SHIFTS, Origin, Part,
+    ReadService, RotaIndex, ScheduleShifts,
+};
 use host::config;
 use mirror::{Mirror, MirrorError, Trusted, open, read_mark, read_signers};
-use policy::{Timestamp, Window};
+use policy::{Incident, Timestamp, Window};
 
 use super::gather::{Bound, Description, Gather, Named, Row};
 use super::pages::Whole;
-use super::{Answer, Provider, ProviderError, Reading, User};
+use super::{Answer, Provider, ProviderError, ProviderIncident, Reading, User};
 
 /// A source of a collector, as its fleet has it.
 #[derive(Debug)]
@@ -63,6 +68,14 @@ impl<'a> Fleet<'a> {
         }
         let mut answer = gather.finish();
         answer.clock = Some(head.issued);
+        // What is wrong with incidents takes no shift away; where no rule waits for one they are not here.
+        let services = self.services(&mirror, &head);
+        answer.incidents_read = services.as_ref().ok().map(|services| {
+            services.iter().map(|service| (service.id.clone(), service.read)).collect::<BTreeMap<_, _>>()
+        });
+        answer.incidents = Some(
+            services.map(|services| services.into_iter().flat_map(|one| one.incidents).map(told).collect()),
+        );
         Ok(answer)
     }
 
@@ -108,6 +121,19 @@ impl<'a> Fleet<'a> {
         Ok(Whole::at_once(shifts.shifts().iter().map(row).collect()))
     }
 
+    /// What was read of the services of this source.
+    fn services(&self, mirror: &Mirror, head: &fleet::Head) -> Result<Vec<ReadService>, ProviderError> {
+        let (Some(part), Some(read)) = (&head.incidents, head.incidents_read) else {
+            return Err(ProviderError::incomplete(&format!(
+                "fleet `{}` publishes no incidents; at the collector, write `incident_services` in source `{}`",
+                self.settings.id, self.name
+            )));
+        };
+        let incidents = FleetIncidents::parse(&content(mirror, part, LARGEST_INCIDENTS)?)
+            .map_err(|error| ProviderError::source(&format!("the fleet's incidents: {error}")))?;
+        Ok(incidents.services(read).filter(|service| service.source == self.name).collect())
+    }
+
     fn unknown(&self, id: &str) -> ProviderError {
         ProviderError::incomplete(&format!(
             "fleet `{}` has no schedule `{id}` of a source `{}`; check `schedules`, and [[oncall.source]] at the collector",
@@ -121,6 +147,12 @@ fn named(name: &str) -> Description {
     let principal = Some(name.to_string());
     let user = User { id: name.to_string(), mail: None, principal, label: None, disputed: None };
     Description { user, whole: true }
+}
+
+/// An incident as the collector knew it.
+fn told(Incident { service, id, opened, closed, by }: Incident) -> ProviderIncident {
+    let by = by.map(|person| named(person.as_str()).user);
+    ProviderIncident { service, id, opened, closed, by }
 }
 
 /// What a part of the publication says.

@@ -25,6 +25,9 @@ pub struct Answer {
     pub as_of: Option<Timestamp>,
     /// Incidents that are open, or were, or why these are not known; `None`: it tells of none.
     pub incidents: Option<Result<Vec<ProviderIncident>, ProviderError>>,
+    /// When those of each service were read, where somebody else read them: of others nothing is told. `None`: of all
+    /// that were asked for, now or at `as_of`.
+    pub incidents_read: Option<BTreeMap<String, Timestamp>>,
 }
 
 impl Answer {
@@ -260,6 +263,7 @@ impl Gather {
             clock: None,
             as_of: None,
             incidents: None,
+            incidents_read: None,
         }
     }
 }

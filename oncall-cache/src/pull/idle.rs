@@ -140,6 +140,9 @@ fn inputs(config: &Config, head: &Head) -> Option<Digest> {
     }
     let mut text =
         format!("{} {:?} {:?} {}\n", env!("CARGO_PKG_VERSION"), head.rota, head.people, head.revoked);
+    if config.oncall.asks_fleet_for_incidents(&config.rules) {
+        text += &format!("{:?}\n", head.incidents);
+    }
     let files = [&config.paths.keys, &config.paths.roster, &config.paths.revoked];
     for path in files.into_iter().chain(config.rego.iter().map(|rego| &rego.file)) {
         text += &identity(path);

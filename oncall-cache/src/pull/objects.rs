@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 
 use fleet::people::{self, Difference, Kind, Node};
 use fleet::{
-    Digest, Head, LARGEST_INDEX, LARGEST_OBJECT, LARGEST_SHIFTS, ObjectError, ObjectRef, Part, RotaIndex,
-    ScheduleShifts, unpack,
+    Digest, FleetIncidents, Head, LARGEST_INCIDENTS, LARGEST_INDEX, LARGEST_OBJECT, LARGEST_SHIFTS,
+    ObjectError, ObjectRef, Part, RotaIndex, ScheduleShifts, unpack,
 };
 use host::Config;
 use host::config::{Directory, Provider};
@@ -62,6 +62,10 @@ impl<'a, 'f> Objects<'a, 'f> {
     pub fn complete(mut self, head: &Head, config: &Config, now: Timestamp) -> Result<Whole, ObjectFailure> {
         if let Some(rota) = &head.rota {
             self.rota(rota, config)?;
+        }
+        if let Some(part) = head.incidents.filter(|_| config.oncall.asks_fleet_for_incidents(&config.rules)) {
+            let bytes = self.content(&part, LARGEST_INCIDENTS)?;
+            FleetIncidents::parse(&bytes).map_err(|error| malformed(&part.object, error))?;
         }
         if let (Some(tree), Some(Directory::Fleet(_))) = (&head.people, &config.directory) {
             self.people(tree, head.pack.as_ref(), is_behind(config, now))?;

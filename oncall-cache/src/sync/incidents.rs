@@ -10,7 +10,7 @@ use host::config::Source;
 use policy::{Incident, Incidents, Timestamp};
 use sources::fetch::Fetched;
 use sources::identity::{Mapped, People};
-use sources::{ProviderError, ProviderIncident, believable};
+use sources::{Answer, ProviderError, ProviderIncident, believable};
 use store::roster;
 
 use super::outcome::without_addresses;
@@ -31,18 +31,18 @@ pub struct HeardIncidents {
 impl HeardIncidents {
     /// What `fetched` tells of the services that rules of this host wait for.
     pub fn of(config: &Config, fetched: &[Fetched<'_>], people: &People<'_>, now: Timestamp) -> Self {
-        let asked = config.rules.incident_services();
+        let asked = config.oncall.incident_services(&config.rules);
         let before = roster::incidents(&config.paths.roster);
         let mut heard = Self { known: before.clone(), ..Self::default() };
         heard.known.keep(&asked);
         for Fetched { source, answer, .. } in fetched {
             let Some(services) = asked.get(&source.name) else { continue };
             let told = match answer {
-                Ok(answer) => (answer.incidents.clone().unwrap_or_else(|| Err(untold())), answer.as_of),
+                Ok(answer) => Told::of(answer, services, now),
                 // It is told of its schedules already.
-                Err(_) => (Err(ProviderError::source("it could not be asked")), None),
+                Err(_) => Err(ProviderError::source("it could not be asked")),
             };
-            heard.take(source, services, told, people, now);
+            heard.take(source, told, people, now);
         }
         heard.is_news = heard.known != before;
         heard
@@ -51,27 +51,29 @@ impl HeardIncidents {
     fn take(
         &mut self,
         source: &Source,
-        services: &[String],
-        (told, as_of): (Result<Vec<ProviderIncident>, ProviderError>, Option<Timestamp>),
+        told: Result<Told, ProviderError>,
         people: &People<'_>,
         now: Timestamp,
     ) {
         let name = &source.name;
-        match told.and_then(|told| believable(&told, now).map(|()| told)) {
-            Ok(told) => {
-                let incidents = mapped(source, told, people);
-                let left_out = self.known.tell((name, services), incidents, as_of.unwrap_or(now), now);
-                if left_out > 0 {
-                    self.notes.push(format!(
-                        "source `{name}`: {left_out} incidents are left out, because a service has too many; the open ones that came last are known"
-                    ));
-                }
-            }
-            Err(error) => {
-                self.problems.push(format!(
-                    "incidents of source `{name}`: {error}; what was known of them stays until it is too old"
+        let believed = told.and_then(|told| believable(&told.incidents, now).map(|()| told));
+        let outcome = believed.and_then(|Told { incidents, readings, unread }| {
+            let incidents = mapped(source, &incidents, people);
+            let tell = |(read, services): (Timestamp, Vec<String>)| {
+                self.known.tell((name, &services), incidents.clone(), read, now)
+            };
+            let left_out: usize = readings.into_iter().map(tell).sum();
+            if left_out > 0 {
+                self.notes.push(format!(
+                    "source `{name}`: {left_out} incidents are left out, because a service has too many; the open ones that came last are known"
                 ));
             }
+            unread.map_or(Ok(()), Err)
+        });
+        if let Err(error) = outcome {
+            self.problems.push(format!(
+                "incidents of source `{name}`: {error}; what was known of them stays until it is too old"
+            ));
         }
     }
 
@@ -82,12 +84,45 @@ impl HeardIncidents {
     }
 }
 
+/// What a source has told.
+struct Told {
+    incidents: Vec<ProviderIncident>,
+    /// Which services it told of, by when they were read.
+    readings: BTreeMap<Timestamp, Vec<String>>,
+    /// That it told nothing of some of them.
+    unread: Option<ProviderError>,
+}
+
+impl Told {
+    /// What `answer` tells of `services`.
+    fn of(answer: &Answer, services: &[String], now: Timestamp) -> Result<Self, ProviderError> {
+        let incidents = answer.incidents.clone().unwrap_or_else(|| Err(untold()))?;
+        let mut told = Self { incidents, readings: BTreeMap::new(), unread: None };
+        for service in services {
+            let read = match &answer.incidents_read {
+                Some(read) => read.get(service).copied(),
+                None => Some(answer.as_of.unwrap_or(now)),
+            };
+            match read {
+                Some(read) => told.readings.entry(read).or_default().push(service.clone()),
+                None => {
+                    let text = format!(
+                        "the fleet publishes none of service {service}; at the collector, add it to `incident_services`"
+                    );
+                    told.unread = Some(ProviderError::incomplete(&text));
+                }
+            }
+        }
+        Ok(told)
+    }
+}
+
 fn untold() -> ProviderError {
     ProviderError::incomplete("it tells of no incidents, and a rule waits for some; see docs/providers.md")
 }
 
 /// With those who opened them as the directory has them; who is nobody there opened it for everybody.
-fn mapped(source: &Source, told: Vec<ProviderIncident>, people: &People<'_>) -> Vec<Incident> {
+fn mapped(source: &Source, told: &[ProviderIncident], people: &People<'_>) -> Vec<Incident> {
     let openers: BTreeSet<_> = told.iter().filter_map(|one| one.by.as_ref()).collect();
     let found: BTreeMap<_, _> = people.map(&openers, &source.people);
     let principal = |id: &String| match found.get(id) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use ::store::roster;
-use policy::{NOTICE, Principal, Roster, Schedule, ScheduleRef, Shift, Span, Window};
+use policy::{Incident, Incidents, NOTICE, Principal, Roster, Schedule, ScheduleRef, Shift, Span, Window};
 use signed::{Purpose, Signer, SigningKey};
 
 use super::*;
@@ -131,6 +131,21 @@ impl Fleet {
         roster::publish(&self.of(name).join("roster.db"), &roster, &BTreeSet::new()).unwrap();
     }
 
+    /// What the collector `name` has read of incidents, so many seconds ago.
+    fn has_read_incidents(&self, name: &str, ago: i64, ids: &[&str]) {
+        let at = now().minus(Span::seconds(ago));
+        let incident = |id: &&str| Incident {
+            service: "PSVC1".to_string(),
+            id: (*id).to_string(),
+            opened: Timestamp::from_unix(1_700_000_000),
+            closed: None,
+            by: None,
+        };
+        let mut known = Incidents::default();
+        known.tell(("pd", &["PSVC1".to_string()]), ids.iter().map(incident).collect(), at, at);
+        roster::publish_incidents(&self.of(name).join("roster.db"), &known).unwrap();
+    }
+
     fn publish(&self, name: &str, is_asked: bool) -> Result<Outcome, CollectorError> {
         let config = Config::load(&self.of(name).join("collector.toml"))?;
         let live = Live { note: &|_| (), progress: &|_| () };
@@ -215,4 +230,36 @@ fn what_came_late_is_told_by_what_was_published_also_on_another_disk() {
     // In between there was another turn; what this one handed over before is not the last.
     fleet.publishes("one", true);
     assert_eq!(late("one"), both);
+}
+
+#[test]
+fn a107_of_two_collectors_the_later_reading_of_incidents_is_published() {
+    let fleet = Fleet::new();
+    let head = |name| match fleet.publish(name, true).unwrap() {
+        Outcome::Published(published) => {
+            assert_eq!(published.problems, Vec::<String>::new());
+            published.head
+        }
+        other => panic!("{other:?}"),
+    };
+    fleet.has_read("one", 60, &["alice"]);
+    fleet.has_read("two", 60, &["alice"]);
+    let without = head("one");
+    assert_eq!((without.incidents, without.incidents_read), (None, None), "nobody asked for any");
+    fleet.has_read_incidents("one", 50, &["Q1"]);
+    let first = head("one");
+    assert!(first.incidents.is_some());
+    // The other knows of none, and then what is older.
+    let again = head("two");
+    assert_eq!((again.incidents, again.incidents_read), (first.incidents, first.incidents_read));
+    fleet.has_read_incidents("two", 55, &["Q0"]);
+    let older = head("two");
+    assert_eq!((older.incidents, older.incidents_read), (first.incidents, first.incidents_read));
+    // The same read later is the same object, and what is new is another one.
+    fleet.has_read_incidents("two", 10, &["Q1"]);
+    let later = head("two");
+    assert_eq!(later.incidents, first.incidents);
+    assert!(later.incidents_read > first.incidents_read);
+    fleet.has_read_incidents("one", 5, &["Q1", "Q2"]);
+    assert_ne!(head("one").incidents, first.incidents);
 }

@@ -191,6 +191,7 @@ impl Status {
             ("publication", Some(head.issued), self.patience),
             ("rota", head.rota_read, LATE),
             ("people", head.people_read, LATE),
+            ("reading of incidents", head.incidents_read, LATE),
         ];
         for (what, at, limit) in late {
             if let Some(age) = at.map(|at| self.at.since(at)).filter(|age| *age > limit) {

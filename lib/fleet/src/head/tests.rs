@@ -19,9 +19,11 @@ pub(crate) fn head() -> Head {
         scope: Digest::of(b"scope"),
         rota_read: Some(at("10:59:58")),
         people_read: Some(at("10:59:30")),
+        incidents_read: Some(at("10:59:57")),
         revoked_read: at("10:59:59"),
         rota: Some(part_of("rota")),
         people: Some(part_of("people")),
+        incidents: Some(part_of("incidents")),
         revoked: part_of("revoked"),
         pack: Some(part_of("pack").object),
         pad: 3,
@@ -40,6 +42,10 @@ fn a_head_is_read_as_it_was_written() {
     assert_eq!(Head::parse(text.as_bytes()), Ok(whole));
     let bare = Head { rota_read: None, rota: None, people_read: None, people: None, pack: None, ..head() };
     assert_eq!(Head::parse(bare.write().as_bytes()), Ok(bare));
+    // As every head was before there were incidents, and as one is whose collector is asked for none.
+    let without = Head { incidents_read: None, incidents: None, ..head() };
+    assert!(!without.write().contains("incidents"), "{}", without.write());
+    assert_eq!(Head::parse(without.write().as_bytes()), Ok(without));
 }
 
 #[test]
@@ -68,6 +74,7 @@ fn a_head_has_one_spelling() {
         ("\n", "\r\n"),
         ("rota-read: 2026-11-29T10:59:58Z\n", ""),
         ("people-read: 2026-11-29T10:59:30Z\n", ""),
+        ("incidents-read: 2026-11-29T10:59:57Z\n", ""),
         ("revoked-read: 2026-11-29T10:59:59Z\n", ""),
         (
             "issued: 2026-11-29T11:00:00Z\nvalid: 2026-11-29T17:00:00Z",

@@ -10,6 +10,9 @@ use super::{Provider, Source};
 /// The most services of one rule.
 const MOST_SERVICES: usize = 20;
 
+/// The most services of which a source is asked for the hosts of a fleet: what is kept of them has to fit into a file.
+const MOST_OF_FLEET: usize = 200;
+
 /// The longest time for which one reading of incidents counts, and longer than a site syncs apart.
 const LONGEST_KNOWN: Span = Span::hours(24);
 
@@ -17,7 +20,7 @@ const LONGEST_KNOWN: Span = Span::hours(24);
 #[serde(deny_unknown_fields)]
 pub(super) struct IncidentSection {
     source: Spanned<String>,
-    services: Spanned<Vec<Spanned<String>>>,
+    services: Services,
     linger: Option<Spanned<Duration>>,
     max_open: Option<Spanned<Duration>>,
     known_for: Option<Spanned<Duration>>,
@@ -36,10 +39,13 @@ impl IncidentSection {
             let meant = meant(name, known);
             return Err(problem(&self.source, format!("no [[oncall.source]] is named `{name}`{meant}")));
         };
-        if !matches!(source.provider, Provider::PagerDuty(_) | Provider::Exec(_) | Provider::File(_)) {
+        if !matches!(
+            source.provider,
+            Provider::PagerDuty(_) | Provider::Exec(_) | Provider::File(_) | Provider::Fleet(_)
+        ) {
             let word = source.provider.kind().word;
             let text = format!(
-                "source `{name}` is of provider `{word}`, which tells of no incidents; those of pagerduty, exec and file do"
+                "source `{name}` is of provider `{word}`, which tells of no incidents; those of pagerduty, exec, file and fleet do"
             );
             return Err(problem(&self.source, text));
         }
@@ -53,35 +59,41 @@ impl IncidentSection {
             };
         Ok(IncidentRule {
             source: name.clone(),
-            services: self.services()?,
+            services: services(&self.services, "services", MOST_SERVICES)?,
             linger: most(&self.linger, "linger", Span::minutes(30), LONGEST_LINGER)?,
             max_open: most(&self.max_open, "max_open", Span::hours(24), Span::hours(24 * 365))?,
             known_for: most(&self.known_for, "known_for", Span::minutes(15), LONGEST_KNOWN)?,
             on_unknown: self.on_unknown.as_ref().map_or(Ok(OnUnknown::OnCall), on_unknown)?,
         })
     }
+}
 
-    fn services(&self) -> Result<Vec<String>, Problem> {
-        let written = self.services.get_ref();
-        if written.is_empty() || written.len() > MOST_SERVICES {
-            let text = format!("`services` of an incident are 1 to {MOST_SERVICES} ids of services");
-            return Err(problem(&self.services, text));
-        }
-        let mut services = Vec::with_capacity(written.len());
-        for service in written {
-            let id = service.get_ref();
-            let is_word = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-            if id.is_empty() || id.len() > 64 || !is_word {
-                let text =
-                    format!("`{id}` is not the id of a service; it has letters, digits, - and _ alone");
-                return Err(problem(service, text));
-            }
-            if !services.contains(id) {
-                services.push(id.clone());
-            }
-        }
-        Ok(services)
+/// Ids of services, as they are written.
+pub(super) type Services = Spanned<Vec<Spanned<String>>>;
+
+/// `incident_services` of a source.
+pub(super) fn of_fleet(written: &Services) -> Result<Vec<String>, Problem> {
+    services(written, "incident_services", MOST_OF_FLEET)
+}
+
+fn services(list: &Services, key: &str, most: usize) -> Result<Vec<String>, Problem> {
+    let written = list.get_ref();
+    if written.is_empty() || written.len() > most {
+        return Err(problem(list, format!("`{key}` are 1 to {most} ids of services")));
     }
+    let mut services = Vec::with_capacity(written.len());
+    for service in written {
+        let id = service.get_ref();
+        let is_word = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if id.is_empty() || id.len() > 64 || !is_word {
+            let text = format!("`{id}` is not the id of a service; it has letters, digits, - and _ alone");
+            return Err(problem(service, text));
+        }
+        if !services.contains(id) {
+            services.push(id.clone());
+        }
+    }
+    Ok(services)
 }
 
 fn on_unknown(written: &Spanned<String>) -> Result<OnUnknown, Problem> {
@@ -129,6 +141,35 @@ mod tests {
         let config = read(WRITTEN, "").unwrap();
         let Provider::PagerDuty(settings) = &config.oncall.sources[0].provider else { panic!() };
         assert!(settings.incident_services.is_empty() && !config.rules.asks_incidents());
+    }
+
+    #[test]
+    fn a107_a_source_is_asked_for_a_fleet_too_where_that_is_written() {
+        let read = |source: &str| {
+            let text = format!(
+                "[host]\nname = 'collector'\n[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\ntoken_file = 'token'\n\
+                 schedules = ['PDB1']\n{source}\n[[oncall.source]]\nname = 'rota'\nprovider = 'rota'\nfile = 'x'\n\
+                 [[policy.rule]]\nname = 'db'\nschedules = ['pd/PDB1']\nincident = {{ source = 'pd', services = ['P3', 'P1'] }}\n"
+            );
+            Config::parse(Path::new("/c.toml"), text.as_bytes()).map_err(|error| error.to_string())
+        };
+        let config = read("incident_services = ['P2', 'P1', 'P2']").unwrap();
+        assert_eq!(config.oncall.sources[0].incident_services, ["P2", "P1"]);
+        assert_eq!(config.oncall.incident_services(&config.rules)["pd"], ["P1", "P2", "P3"]);
+        let Provider::PagerDuty(settings) = &config.oncall.sources[0].provider else { panic!() };
+        assert_eq!(settings.incident_services, ["P1", "P2", "P3"]);
+        assert!(!config.oncall.asks_fleet_for_incidents(&config.rules));
+        for (source, words) in [
+            ("incident_services = []", "`incident_services` are 1 to 200 ids"),
+            ("incident_services = ['web shop']", "`web shop` is not the id of a service"),
+            (
+                "[[oncall.source]]\nname = 'x'\nprovider = 'rota'\nfile = 'x'\nincident_services = ['P1']",
+                "provider `rota` has no setting `incident_services`",
+            ),
+        ] {
+            let error = read(source).unwrap_err();
+            assert!(error.contains(words), "{source}: {error}");
+        }
     }
 
     #[test]

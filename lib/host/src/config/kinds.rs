@@ -166,6 +166,7 @@ pub static PAGERDUTY: Kind = Kind {
             optional("timeout", Form::Common),
             optional("escalation_policies", Form::Common),
             optional("teams", Form::Common),
+            optional("incident_services", Form::Common),
         ],
     )
 };
@@ -175,11 +176,21 @@ pub static ROTA: Kind =
     Kind { asked: false, ..Kind::new("rota", "rota.toml", &[needed("file", Form::Common)]) };
 
 /// A command.
-pub static EXEC: Kind =
-    Kind::new("exec", "exec", &[needed("command", Form::Common), optional("timeout", Form::Common)]);
+pub static EXEC: Kind = Kind::new(
+    "exec",
+    "exec",
+    &[
+        needed("command", Form::Common),
+        optional("timeout", Form::Common),
+        optional("incident_services", Form::Common),
+    ],
+);
 
 /// A file with JSON.
-pub static FILE: Kind = Kind { asked: false, ..Kind::new("file", "file", &[needed("file", Form::Common)]) };
+pub static FILE: Kind = Kind {
+    asked: false,
+    ..Kind::new("file", "file", &[needed("file", Form::Common), optional("incident_services", Form::Common)])
+};
 
 /// A calendar.
 pub static CALENDAR: Kind = Kind {

@@ -32,9 +32,29 @@ pub struct OnCall {
 }
 
 impl OnCall {
-    /// Has each source told of the incidents that rules of this host wait for.
-    pub(super) fn ask_for_incidents(&mut self, rules: &Rules) {
+    /// The services whose incidents this host reads, by source; each once: those that `rules` here wait for, and those of
+    /// which a collector tells the hosts of its fleet.
+    pub fn incident_services(&self, rules: &Rules) -> BTreeMap<String, Vec<String>> {
         let mut asked = rules.incident_services();
+        for source in self.sources.iter().filter(|source| !source.incident_services.is_empty()) {
+            let services = asked.entry(source.name.clone()).or_default();
+            services.extend(source.incident_services.iter().cloned());
+            services.sort();
+            services.dedup();
+        }
+        asked
+    }
+
+    /// Does a rule here wait for incidents that a collector tells of?
+    pub fn asks_fleet_for_incidents(&self, rules: &Rules) -> bool {
+        let asked = self.incident_services(rules);
+        let is_of_fleet = |source: &Source| matches!(source.provider, Provider::Fleet(_));
+        self.sources.iter().any(|source| is_of_fleet(source) && asked.contains_key(&source.name))
+    }
+
+    /// Has each source tell of the incidents that this host reads.
+    pub(super) fn ask_for_incidents(&mut self, rules: &Rules) {
+        let mut asked = self.incident_services(rules);
         for source in &mut self.sources {
             if let Provider::PagerDuty(settings) = &mut source.provider {
                 settings.incident_services = asked.remove(&source.name).unwrap_or_default();
@@ -61,6 +81,9 @@ pub struct Source {
     pub guards: Guards,
     /// The same for single schedules, by the text that names them in `schedules`.
     pub guards_of: BTreeMap<String, Guards>,
+    /// Ids of services whose incidents a collector reads for the hosts of its fleet, besides those that its own rules wait
+    /// for.
+    pub incident_services: Vec<String>,
     /// Was it said that this kind of source counts, although nobody has seen it read a real one?
     pub unverified: bool,
 }
@@ -216,7 +239,7 @@ pub struct PagerDuty {
     pub teams: Vec<String>,
     /// PEM file with the certificate authorities that may vouch for the API.
     pub ca_file: PathBuf,
-    /// Ids of services whose incidents rules of this host wait for.
+    /// Ids of services whose incidents this host reads.
     pub incident_services: Vec<String>,
     /// Longest time that one sync of this source may take; at most [`Source::LONGEST_TIMEOUT`].
     pub timeout: Span,

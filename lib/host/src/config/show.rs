@@ -280,8 +280,17 @@ fn show_oncall(oncall: &OnCall) -> Option<Value> {
 }
 
 fn show_source(source: &Source, oncall: &OnCall) -> Option<Value> {
-    let Source { name, provider, schedules, max_escalation_level, people, guards, guards_of, unverified } =
-        source;
+    let Source {
+        name,
+        provider,
+        schedules,
+        max_escalation_level,
+        people,
+        guards,
+        guards_of,
+        incident_services,
+        unverified,
+    } = source;
     let ages = oncall.ages.sources.get(name);
     let all = ages.map_or(oncall.ages.all, |ages| ages.all);
     let of = |id: &str| ages.and_then(|ages| ages.schedules.get(id)).copied().unwrap_or(all);
@@ -296,6 +305,8 @@ fn show_source(source: &Source, oncall: &OnCall) -> Option<Value> {
         ("people", table(people.iter().map(|(user, person)| (user.as_str(), text(person.as_str()))))),
         ("schedule", table(own)),
     ];
+    let asked = list(incident_services, text).filter(|_| !incident_services.is_empty());
+    entries.push(("incident_services", asked));
     entries.extend(unverified.then(|| ("unverified", flag(true))));
     entries.extend(show_limits(guards, all, of_fleet));
     entries.extend(show_provider(provider));
@@ -372,7 +383,7 @@ fn show_service(settings: &Service) -> Vec<(&'static str, Option<Value>)> {
 }
 
 fn show_pagerduty(settings: &PagerDuty) -> Vec<(&'static str, Option<Value>)> {
-    // The proxy is [oncall]'s, and the services are those of rules.
+    // The proxy is [oncall]'s, and the services are those of rules and of the source.
     let PagerDuty {
         api,
         access,

@@ -13,6 +13,7 @@ use super::calendar::{Calendar, CalendarSection};
 use super::directory::{Directory, system_authorities};
 use super::fleet::SharedFleet;
 use super::group::{GroupSection, LdapGroup};
+use super::incident::{Services, of_fleet};
 use super::kinds::{CALENDAR, FLEET, Form, Kind, kinds};
 use super::oncall::{Access, Exec, Guards, OAuth, PagerDuty, Provider, Source};
 use super::service::Service;
@@ -39,6 +40,7 @@ pub(super) struct SourceSection {
     #[serde(default = "first_level")]
     max_escalation_level: Spanned<u8>,
     late: Option<Spanned<String>>,
+    incident_services: Option<Services>,
     #[serde(default)]
     people: BTreeMap<String, Spanned<String>>,
     // `flatten` would lose the line of a mistake.
@@ -225,6 +227,7 @@ impl SourceSection {
             ("ca_file", self.ca_file.is_some()),
             ("escalation_policies", self.escalation_policies.is_some()),
             ("teams", self.teams.is_some()),
+            ("incident_services", self.incident_services.is_some()),
         ];
         // A fleet's collector has judged these, and shown whose is what.
         let judged = [
@@ -332,6 +335,7 @@ impl Written {
             guards: guards(limits, &usual)?,
             guards_of: BTreeMap::new(),
             schedules: if section.names_all() { Vec::new() } else { section.schedules },
+            incident_services: section.incident_services.as_ref().map_or(Ok(Vec::new()), of_fleet)?,
             unverified: section.unverified.unwrap_or(false),
             provider,
         };

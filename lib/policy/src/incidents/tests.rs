@@ -78,6 +78,23 @@ fn a107_a_feed_is_known_as_long_as_every_rule_knows_what_it_was_last_told() {
 }
 
 #[test]
+fn a107_what_is_told_of_one_service_leaves_the_others_as_they_are() {
+    let service = |id: &str| [id.to_string()];
+    let of = |id: &str, service: &str| Incident { service: service.to_string(), ..incident(id, -60) };
+    let mut known = Incidents::default();
+    known.tell(("pd", &service("PSVC1")), vec![of("Q1", "PSVC1")], at(0), at(0));
+    known.tell(("pd", &service("PSVC2")), vec![of("Q2", "PSVC2")], at(-5), at(1));
+    known.tell(("pd", &service("PSVC2")), vec![], at(2), at(2));
+    let told = &known.0["pd"];
+    assert_eq!(
+        told.read.clone().into_iter().collect::<Vec<_>>(),
+        [("PSVC1".to_string(), at(0)), ("PSVC2".to_string(), at(2))]
+    );
+    let closed: Vec<_> = told.incidents.iter().map(|one| (&*one.id, one.closed)).collect();
+    assert_eq!(closed, [("Q1", None), ("Q2", Some(at(2)))]);
+}
+
+#[test]
 fn a107_an_incident_counts_while_it_is_open_and_half_an_hour_after() {
     // Opened at 7, acknowledged and given to somebody else, which changes nothing here, and gone from 40 on.
     let story = |minute: i64| if (7..40).contains(&minute) { vec![incident("Q1", 7)] } else { vec![] };

@@ -29,6 +29,7 @@ pub fn json(status: &Status) -> Value {
             "signers": signed.names,
             "rota": part(head.rota_read),
             "people": part(head.people_read),
+            "incidents": part(head.incidents_read),
             "revoked": part(Some(head.revoked_read)),
             "schedules": schedules.collect::<Vec<_>>(),
         })

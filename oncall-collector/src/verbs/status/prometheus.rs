@@ -44,6 +44,11 @@ pub fn prometheus(status: &Status) -> String {
         "Since the directory was read.",
         head.and_then(|head| head.people_read).map(age),
     );
+    metric(
+        "incidents_age_seconds",
+        "Since incidents were read; no sample where none are published.",
+        head.and_then(|head| head.incidents_read).map(age),
+    );
     let count = |count: usize| i64::try_from(count).ok();
     metric("objects", "Objects in the store.", status.objects.and_then(|(objects, _)| count(objects)));
     let bytes = status.objects.and_then(|(_, bytes)| i64::try_from(bytes).ok());

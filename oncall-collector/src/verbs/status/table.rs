@@ -28,6 +28,9 @@ pub fn table(status: &Status) -> String {
             if let Some(read) = head.people_read {
                 line("people", &format!("read {}", ago(read)));
             }
+            if let Some(read) = head.incidents_read {
+                line("incidents", &format!("read {}", ago(read)));
+            }
             line("revoked", &format!("read {}", ago(head.revoked_read)));
         }
         Err(problem) => line("head", problem),

@@ -118,6 +118,7 @@ provider = "pagerduty"
 api = "https://pd.example.com"
 region = "eu"
 schedules = ["P1"]
+incident_services = ["PSVC1"]
 oauth = { client_id = "id", client_secret_file = "s", subdomain = "acme-x", identity = "https://id.example.com" }
 [[oncall.source]]
 name = "rota"
