@@ -13,3 +13,4 @@ mod hosts;
 mod newer;
 mod penalties;
 mod rollout;
+mod survivors;

@@ -247,7 +247,12 @@ fn sit(suite: &Suite, screen: &str) -> String {
 
 /// The same for somebody.
 fn sit_as(suite: &Suite, person: &str, screen: &str) -> String {
-    let script = ["script", "-qfc", "sudo -n sleep 1000", screen];
+    sit_at(suite, person, "sudo -n sleep 1000", screen)
+}
+
+/// The same by this command, in which `sleep 1000` runs.
+fn sit_at(suite: &Suite, person: &str, by: &str, screen: &str) -> String {
+    let script = ["script", "-qfc", by, screen];
     let command = [["/usr/sbin/runuser", "-u", person, "--"].as_slice(), &script].concat();
     suite.host.daemon(&command, "/dev/null");
     let open =
@@ -326,4 +331,29 @@ fn a81_what_a_grant_opened_is_ended_when_the_grant_is_revoked() {
     ends(suite);
     assert!(is_gone(suite), "{}", shown(suite).1);
     assert!(records(suite).iter().any(|one| word(one, "ended") == "grant" && word(one, "person") == "bob"));
+}
+
+/// A package whose installation takes a while.
+const SLOW: &str = "Name: slow\nVersion: 1\nRelease: 1\nSummary: Slow\nLicense: none\nBuildArch: noarch\n\
+    %description\nSlow.\n%pre\nsleep 1000 || :\n%files\n";
+
+/// By rpm itself, whose lock is beside its database. Debian's has that in a home, so it is told where RHEL's is.
+#[test]
+fn a89_what_rpm_is_installing_is_not_broken_off() {
+    let suite = suite();
+    act(&suite, "kill");
+    suite.host.write("/root/slow.spec", SLOW, 0o644);
+    suite.host.must("rpmbuild --quiet -bb --define '_topdir /root/rpm' /root/slow.spec");
+    let install = "sudo -n rpm -i --nodeps --dbpath /var/lib/rpm /root/rpm/RPMS/noarch/slow-1-1.noarch.rpm";
+    let id = sit_at(&suite, "alice", install, "/tmp/screen");
+    let output = suite.host.sh(&format!("oncall-cache sessions --json --end {id} --reason 'left open'"));
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(output.status.code() == Some(1) && told["sessions"][0]["held_by"] == "rpm", "{told:#}");
+    suite.host.must("oncall-cache revoke alice --reason left");
+    ends(&suite);
+    assert!(!is_gone(&suite), "by the timer: {}", shown(&suite).1);
+    // Once it is done, the session ends by itself.
+    suite.host.must("pkill -x sleep");
+    wait_until("it is over", || !suite.host.path(&format!("{SESSIONS}/{id}")).exists());
+    assert!(suite.host.must("rpm -q --dbpath /var/lib/rpm slow").contains("slow-1-1"));
 }

@@ -40,7 +40,7 @@ put_by() { # directory, package
 }
 : >"$scratch/preferences"
 about apt-get update
-for program in pkexec opendoas dropbear-bin systemd-container sudo-rs nginx tmux; do
+for program in pkexec opendoas dropbear-bin systemd-container sudo-rs nginx tmux screen; do
     # Not every release has each.
     ! about apt-cache show "$program" >/dev/null || put_by "$program" "$program"
 done

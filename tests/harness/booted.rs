@@ -73,7 +73,7 @@ impl Booted {
     }
 
     /// Installs a Debian package that base.sh has put by, with what it needs, without a network: `pkexec` (and polkit),
-    /// `opendoas`, `dropbear-bin`, `systemd-container`, `nginx`, `tmux`, and `sudo-rs` on Debian 13; there also `next-polkit` and
+    /// `opendoas`, `dropbear-bin`, `systemd-container`, `nginx`, `tmux`, `screen`, and `sudo-rs` on Debian 13; there also `next-polkit` and
     /// `next-sudo-rs`, as the release after it has them.
     pub fn add(&self, package: &str) {
         self.must(&format!("apt-get -q install --no-install-recommends /opt/debs/{package}/*.deb"));
