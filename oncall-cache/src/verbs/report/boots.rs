@@ -7,12 +7,17 @@ const MOST: usize = 1_000;
 
 /// The boots of which there are records of logins.
 ///
-/// Heartbeats and other units' records are left out: in a container a unit may see another boot than logins do.
+/// Two things have to agree: records name another boot, and their numbers have begun anew. In a container a unit may see
+/// another boot than logins do, but it counts on; and numbers alone may come in another order.
 #[derive(Debug, Default)]
 pub struct Boots {
     all: Vec<Boot>,
     /// That of the last record.
     current: Option<usize>,
+    /// The number of the last record, of whatever kind.
+    number: Option<u64>,
+    /// Have numbers begun anew since the last record that names a boot?
+    has_begun_anew: bool,
 }
 
 #[derive(Debug)]
@@ -23,10 +28,20 @@ struct Boot {
 }
 
 impl Boots {
-    /// The boot of the next record, by a number; `None`: the record does not say.
+    /// Takes the number of the next record, of whatever kind.
+    pub fn count(&mut self, number: Option<u64>) {
+        self.has_begun_anew |= number.zip(self.number).is_some_and(|(number, last)| number <= last);
+        self.number = number.or(self.number);
+    }
+
+    /// The boot of the next record of a login, by its place among them; `None`: the record does not say.
     pub fn take(&mut self, id: &str, at: Timestamp) -> Option<usize> {
         if id.is_empty() {
             return None;
+        }
+        let has_begun_anew = std::mem::take(&mut self.has_begun_anew);
+        if self.current.is_some() && !has_begun_anew {
+            return self.current;
         }
         let number = self.all.iter().rposition(|boot| boot.id == id).unwrap_or(self.all.len());
         if number == MOST {
@@ -62,18 +77,29 @@ mod tests {
     fn a_boot_is_over_when_another_one_writes_and_it_never_does_again() {
         let at = Timestamp::from_unix;
         let mut boots = Boots::default();
-        let first = boots.take("a", at(1));
-        assert_eq!((first, boots.take("a", at(2)), boots.over(first)), (Some(0), Some(0), None));
-        assert_eq!(boots.take("", at(3)), None, "an earlier release does not say");
-        let second = boots.take("b", at(4));
-        boots.take("b", at(5));
+        let take = |boots: &mut Boots, number: u64, id: &str, second: i64| {
+            boots.count(Some(number));
+            boots.take(id, at(second))
+        };
+        let first = take(&mut boots, 8, "a", 1);
+        assert_eq!((first, take(&mut boots, 9, "a", 2), boots.over(first)), (Some(0), Some(0), None));
+        assert_eq!(take(&mut boots, 10, "", 3), None, "an earlier release does not say");
+        // Whoever sees another boot and counts on is in the same.
+        assert_eq!((take(&mut boots, 11, "other", 3), boots.over(first)), (first, None));
+        // What came late is of the same boot, too.
+        assert_eq!((take(&mut boots, 10, "a", 3), boots.over(first)), (first, None));
+        // A heartbeat was the first to be counted.
+        boots.count(Some(1));
+        boots.count(None);
+        let second = take(&mut boots, 2, "b", 4);
+        take(&mut boots, 3, "b", 5);
         assert_eq!((boots.over(first), boots.over(second)), (Some(at(4)), None));
-        boots.take("a", at(6));
+        take(&mut boots, 1, "a", 6);
         assert_eq!((boots.over(first), boots.over(second)), (None, Some(at(6))));
-        boots.take("b", at(7));
+        take(&mut boots, 1, "b", 7);
         assert_eq!((boots.over(first), boots.over(second), boots.over(None)), (Some(at(7)), None, None));
         for number in 0..2 * MOST {
-            boots.take(&number.to_string(), at(8));
+            take(&mut boots, 1, &number.to_string(), 8);
         }
         assert_eq!(boots.all.len(), MOST);
     }

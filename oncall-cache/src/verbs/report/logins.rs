@@ -125,6 +125,7 @@ impl<'a> Replay<'a> {
         let at = record.time;
         self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
         self.told.last = record.seq.map(|number| Numbered { number, at }).or(self.told.last);
+        self.boots.count(record.seq);
         if at < self.period.until {
             self.count_gaps(&record, at);
             self.take_record(record, at);
