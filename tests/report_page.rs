@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use harness::grants::{GLASS, Grants, Text, said, sudo};
+use harness::page::boxes_of;
 use harness::records::{AUDIT, admitted, alone, records, word};
 use harness::suite::{Suite, instant};
 use harness::{text, wait_until};
@@ -91,6 +92,8 @@ fn the_night_of_an_incident_can_be_read_from_top_to_bottom() {
             "records are missing",
             "What happened, in order",
             "became root by sudo, 4 times",
+            "during incident Q2ZK4M0DB1; because: INC-4711 disk full on db1",
+            "with certificate 2183 signed by SHA256:Uc3d8nPq1VwK5tYbR0eX (bob night of the 28th)",
             "no end recorded",
             "Programs",
             "storage team",
@@ -147,6 +150,60 @@ fn the_night_of_an_incident_can_be_read_from_top_to_bottom() {
     assert!(told["untaken"].is_null() && told["could"].to_string().contains("carol"), "{told:#}");
 }
 
+#[test]
+fn docs_report_is_typed_in_as_it_is_printed() {
+    const DOCS: &str = include_str!("../docs/report.md");
+    let suite = night();
+    let type_in = |command: &str| suite.host.sh(&format!("cd /root; {command}"));
+    let [make] = &boxes_of(DOCS, "Make it")[..] else { panic!("one") };
+    let (command, answer) = make.strip_prefix("$ ").expect("a prompt").split_once('\n').expect("an answer");
+    let said = type_in(command);
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    // But for how long it is, and its digest, it is what the page shows.
+    let shape = |line: &str| -> String {
+        let digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        line.split([' ', ';'])
+            .map(|word| if digits(word) && word.len() > 2 { "N" } else { word })
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(shape(said.trim_end()), shape(answer.trim_end()));
+    let file = "/root/night.html";
+    let measured = suite.host.must(&format!("stat -c %s {file}; sha256sum {file} | cut -d' ' -f1"));
+    assert!(measured.lines().all(|part| said.contains(part)), "{said}{measured}");
+    is_readable_at(&suite, file);
+
+    let [for_auditors, check, compare] = &boxes_of(DOCS, "To hand it to an auditor")[..] else {
+        panic!("three")
+    };
+    let mut digests = Vec::new();
+    for command in for_auditors.lines() {
+        let said = type_in(command);
+        assert_eq!(said.status.code(), Some(1), "{command}: {}", text(&said));
+        digests.push(String::from_utf8_lossy(&said.stdout).into_owned());
+    }
+    let printed = |command: &str| String::from_utf8_lossy(&type_in(command).stdout).into_owned();
+    let sum = printed(check);
+    let (sum, path) = sum.trim_end().split_once("  ").expect("a digest and a file");
+    assert!(
+        digests[0].starts_with(&format!("{path}: ")) && digests[0].contains(&format!("SHA-256 {sum};")),
+        "{digests:?}"
+    );
+    let page = suite.host.read(path);
+    let numbered = suite.host.read("/root/2026-11-numbers.html");
+    assert!(
+        page.contains("alice") && !numbered.contains("alice") && numbered.contains("person 1"),
+        "{numbered}"
+    );
+    // What the page says of the record, typed in.
+    let (_, row) = page.rsplit_once(AUDIT).expect("the record");
+    let (_, bytes) = row.split_once("data-label=\"bytes\">").expect("how many bytes");
+    let (bytes, _) = bytes.split_once('<').expect("a number");
+    let sum = printed(&compare.replace("BYTES", bytes));
+    assert!(page.contains(sum.split(' ').next().expect("a digest")), "{bytes}: {sum}");
+}
+
 /// A record of `id`'s login at `second` of the night: `phase`, and what else is in it.
 fn line(second: i64, id: &str, phase: &str, more: &str) -> String {
     let at = instant(1_795_885_200 + second);
@@ -166,16 +223,18 @@ fn admitted_by(schedule: &str, who: &str, boot: &str) -> String {
 #[test]
 fn clocks_boots_and_the_ends_of_the_time_are_told_and_drawn() {
     let suite = night();
-    let of = |who: &str, boot: &str| admitted_by("pd/primary", who, boot);
+    let of = |number: i64, who: &str, boot: &str| {
+        format!("\"seq\":{number},{}", admitted_by("pd/primary", who, boot))
+    };
     let lines = [
         // Before the night, and open until the host booted in it.
-        line(-9_000, "a", "session", &of("erin", "x")),
+        line(-9_000, "a", "session", &of(1, "erin", "x")),
         // By a clock that was set back by ten minutes.
-        line(7_200, "b", "session", &of("alice", "x")),
-        line(6_600, "b", "close", "\"boot_id\":\"x\""),
-        line(10_800, "c", "session", &of("bob", "y")),
+        line(7_200, "b", "session", &of(2, "alice", "x")),
+        line(6_600, "b", "close", "\"seq\":3,\"boot_id\":\"x\""),
+        line(10_800, "c", "session", &of(1, "bob", "y")),
         // Behind the night.
-        line(60_000, "c", "close", "\"boot_id\":\"y\""),
+        line(60_000, "c", "close", "\"seq\":2,\"boot_id\":\"y\""),
     ];
     suite.host.write(AUDIT, lines.concat(), 0o640);
     let (_, page) = page(&suite, NIGHT);
@@ -276,9 +335,14 @@ fn with_pseudonyms_no_name_and_no_word_of_anybodys_own_is_in_the_page() {
     let own =
         ["alice", "bob", "carol", "dave", "erin", "inc-4711", "storage", "10.0.4.", "198.51.100.", "sha256:"];
     assert_eq!(own.into_iter().filter(|word| small.contains(word)).collect::<Vec<_>>(), [""; 0], "{page}");
-    for words in
-        ["signed by person ", "a reason, left out here", "person 1", "is revoked, and tried root by sshd"]
-    {
+    for words in [
+        "signed by person ",
+        "a reason, left out here",
+        "with a certificate, left out here",
+        "during incident",
+        "person 1",
+        "is revoked, and tried root by sshd",
+    ] {
         assert!(page.contains(words), "{words}: {page}");
     }
     // The same person has the same number, and another one another.
