@@ -61,6 +61,9 @@ pub struct Move {
 /// People, and when.
 type People = Vec<(Principal, Vec<Window>)>;
 
+/// One person's way into one account, and by what.
+type Way = (By, When, String, Vec<&'static str>, usize);
+
 /// What those have in common who are in one sentence; hosts by their place.
 type Alike = (By, bool, When, String, Vec<&'static str>, Vec<usize>);
 
@@ -185,7 +188,7 @@ impl Sides<'_> {
                 ways.entry((person, &door.account, window, when, by)).or_default().push(door.service);
             }
         }
-        let mut whole: BTreeMap<(By, When, String, Vec<&'static str>, usize), Vec<Window>> = BTreeMap::new();
+        let mut whole: BTreeMap<Way, Vec<Window>> = BTreeMap::new();
         for ((person, account, window, when, by), services) in ways {
             whole.entry((by, when, account.to_string(), services, person)).or_default().push(window);
         }
