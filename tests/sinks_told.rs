@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Output;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use harness::slapd::Slapd;
@@ -238,7 +238,9 @@ fn a101_messages_logs_and_webhooks_are_told_of_changes_alone() {
     site.suite.host.must("chmod u+w /var/lib/oncall-sink");
     let said = site.says(2 * HOUR, 1);
     assert!(said.contains("webhook: the receiver answers status 500"), "{said}");
-    let first = site.web.requests();
+    // All are told at once.
+    let mut first = site.web.requests();
+    first.sort_by_key(|request| request.path.ends_with("/hook"));
     let [message, failed] = first.as_slice() else { panic!("{first:?}") };
     assert_eq!(body(message)["text"], "On call: bob (before: alice)");
     assert_eq!(body(message)["channel"], "C0OPS");
@@ -268,6 +270,40 @@ fn a101_messages_logs_and_webhooks_are_told_of_changes_alone() {
     ] {
         assert_eq!(taken[0][name], value, "{name}");
     }
+}
+
+#[test]
+fn a101_one_that_does_not_answer_lets_no_other_wait() {
+    let site = Site::start();
+    // A proxy that says nothing until the other one is told.
+    let (is_told, told) = mpsc::channel::<()>();
+    let host = &site.suite.host;
+    let serve = move || {
+        host.enter_network();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 3128)).expect("the port is free");
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let _ = told.recv();
+                drop(client);
+            }
+        });
+    };
+    thread::scope(|scope| scope.spawn(serve).join().expect("it starts"));
+    let hook = format!("url = '{}'\nsecret_file = 'secret'\nca_file = 'ca.pem'", Site::url("/hook"));
+    site.configure(&[("slack_message", slack() + "\nproxy = 'http://127.0.0.1:3128'"), ("webhook", hook)]);
+    site.answer("/hook", 200, &json!({}));
+    site.says(0, 0);
+    let web = &site.web;
+    let said = thread::scope(|scope| {
+        scope.spawn(move || {
+            wait_until("the other one is told", || !web.requests().is_empty());
+            is_told.send(()).expect("the proxy listens");
+        });
+        site.says(2 * HOUR, 1)
+    });
+    assert!(said.contains("webhook: told: on call: bob (before: alice)"), "{said}");
+    // It was let go, and did not wait for its own end.
+    assert!(said.contains("slack_message: ") && !said.contains("no complete answer in time"), "{said}");
 }
 
 const MEMBERS: &str = "/api/v4/groups/ops%2Fapprovers/members";

@@ -3,7 +3,7 @@
 //! Who is on call comes from the head that this collector has published, as long as it is the one who publishes; without
 //! a fleet from this host's roster. What cannot be told changes nothing. Nobody on call for a while changes nothing
 //! either (`hold_max`): a hole in a rota is a mistake more often than a wish. Each sink is for itself: one that fails
-//! stops no other.
+//! stops no other, and one that does not answer lets no other wait.
 
 mod config;
 pub mod deputize;
@@ -17,6 +17,7 @@ mod told;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use host::secret::Secret;
@@ -93,8 +94,27 @@ pub struct Outcome {
     pub alerts: Vec<String>,
 }
 
-/// Brings `sink` up to date at `at`.
+/// Brings `sinks` up to date at `at`, all at once; what came of each, in their order.
 pub fn run(
+    sinks: &[Sink],
+    known: (&Rota, &host::Config),
+    state: &Path,
+    at: Timestamp,
+    apply: Apply,
+) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let begun: Vec<_> =
+            sinks.iter().map(|sink| scope.spawn(move || one(sink, known, state, at, apply))).collect();
+        let crashed = |_| Outcome {
+            alerts: vec!["a bug in oncall-collector; please report it".to_string()],
+            ..Outcome::default()
+        };
+        begun.into_iter().map(|running| running.join().unwrap_or_else(crashed)).collect()
+    })
+}
+
+/// Brings `sink` up to date at `at`.
+fn one(
     sink: &Sink,
     (rota, syncs): (&Rota, &host::Config),
     state: &Path,

@@ -9,7 +9,7 @@ use policy::Timestamp;
 use publish::SyncLock;
 
 use crate::cli::SinkArguments;
-use crate::sinks::{self, Apply, Outcome, Rota, RotaError, SinksConfig};
+use crate::sinks::{self, Apply, Outcome, Rota, RotaError, Sink, SinksConfig};
 
 /// Brings every sink up to date, or says what that would change.
 pub fn run(collector: &Path, arguments: &SinkArguments, at: Timestamp) -> Said {
@@ -38,9 +38,8 @@ fn tell(collector: &Path, arguments: &SinkArguments, at: Timestamp) -> Result<Sa
     let rota = Rota::read(collector, &syncs, at)?;
     let mut said = Said::default();
     let mut code = 0;
-    for sink in &config.sinks {
-        let Outcome { changes, notes, alerts } = sinks::run(sink, (&rota, &syncs), &config.state, at, apply);
-        let name = &sink.name;
+    let outcomes = sinks::run(&config.sinks, (&rota, &syncs), &config.state, at, apply);
+    for (Sink { name, .. }, Outcome { changes, notes, alerts }) in config.sinks.iter().zip(outcomes) {
         code = code.max(u8::from(!alerts.is_empty()));
         if changes.is_empty() && alerts.is_empty() && !arguments.quiet {
             said = said.then(format!("{name}: nothing to do"));
