@@ -107,6 +107,7 @@ fn copied() -> Files {
     let (_, tail) = rest.split_once("\n]").expect("their end");
     // cargo tells crates of a workspace by name, version and the path within it: with another version, what is built here is
     // nothing that this workspace would take for its own.
+    assert!(packages.iter().all(|package| package["version"] == packages[0]["version"]), "one version");
     let version = format!("\nversion = {}\n", packages[0]["version"]);
     assert_eq!(
         (head.matches(&version).count(), tail.matches(&version).count()),
