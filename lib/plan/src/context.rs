@@ -408,9 +408,16 @@ impl Context<'_> {
         let after = self.hosts.iter().filter_map(|host| host.after.as_ref());
         let hosts: Vec<&str> =
             after.filter(|host| rule.covers(host)).map(|host| host.name.as_str()).collect();
-        if change.key == "always" {
-            let people = listed(&mut rule.people.iter().map(Principal::as_str));
-            change.means = format!("{people}: may let themselves in while it is known who is on call, too");
+        match change.key.as_str() {
+            "always" => {
+                let people = listed(&mut rule.people.iter().map(Principal::as_str));
+                change.means =
+                    format!("{people}: may let themselves in while it is known who is on call, too");
+            }
+            "people" if !rule.always => {
+                change.means += ", while the host cannot tell who is on call";
+            }
+            _ => {}
         }
         if !hosts.is_empty() {
             let accounts = listed(&mut rule.accounts.iter().map(Account::as_str));

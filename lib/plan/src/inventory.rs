@@ -161,37 +161,49 @@ fn unasked(host: &HostSides, config: &Config) -> Option<Change> {
     Some(Change { effect, place, key, what, means, detail })
 }
 
-fn change(host: &HostSides, rules: &Rules) -> Option<Change> {
+/// What differs of a host: where its labels are others, what covers it from now on apart from what does no longer.
+fn change(host: &HostSides, rules: &Rules) -> Vec<Change> {
     let [before, after] = [&host.before, &host.after].map(|side| covering(rules, side.as_ref()));
     let named = |one: &BTreeSet<String>, other| one.difference(other).cloned().collect::<Vec<_>>().join(", ");
     let (more, fewer) = (named(&after, &before), named(&before, &after));
-    let effect = match (more.is_empty(), fewer.is_empty()) {
-        (false, _) => Effect::Loosens,
-        (true, false) => Effect::Tightens,
-        (true, true) => Effect::Neutral,
+    let place = format!("[[host]] `{}`", host.name());
+    let told = |effect, key: &str, what: &str, means: String| Change {
+        effect,
+        place: place.clone(),
+        key: key.to_string(),
+        what: what.to_string(),
+        means,
+        detail: Detail { section: "host".to_string(), ..Detail::default() },
     };
-    let (key, what, means) = match (&host.before, &host.after) {
-        (None, Some(new)) if more.is_empty() => {
-            ("", format!("is new (labels = {:?})", new.labels), "no rule covers it".to_string())
-        }
+    match (&host.before, &host.after) {
         (None, Some(new)) => {
-            ("", format!("is new (labels = {:?})", new.labels), format!("covered by {more}"))
+            let what = format!("is new (labels = {:?})", new.labels);
+            vec![match more.is_empty() {
+                true => told(Effect::Neutral, "", &what, "no rule covers it".to_string()),
+                false => told(Effect::Loosens, "", &what, format!("covered by {more}")),
+            }]
         }
         (Some(_), None) => {
-            ("", "is gone".to_string(), "it is planned for as a host that is no more".to_string())
+            let effect = if fewer.is_empty() { Effect::Neutral } else { Effect::Tightens };
+            vec![told(effect, "", "is gone", "it is planned for as a host that is no more".to_string())]
         }
         (Some(old), Some(new)) if labels(old) != labels(new) => {
-            let turn = [("covered from now on by", more), ("no longer by", fewer)];
-            let told = turn.into_iter().filter(|(_, rules)| !rules.is_empty());
-            let told: Vec<String> = told.map(|(how, rules)| format!("{how} {rules}")).collect();
-            let means = if told.is_empty() { "the same rules cover it".to_string() } else { told.join(", ") };
-            ("labels", format!("{:?} → {:?}", old.labels, new.labels), means)
+            let what = format!("{:?} → {:?}", old.labels, new.labels);
+            let turns = [
+                (Effect::Loosens, "covered from now on by", &more),
+                (Effect::Tightens, "no longer by", &fewer),
+            ];
+            let turns = turns.into_iter().filter(|(.., rules)| !rules.is_empty());
+            let mut changes: Vec<Change> = turns
+                .map(|(effect, how, rules)| told(effect, "labels", &what, format!("{how} {rules}")))
+                .collect();
+            if changes.is_empty() {
+                changes.push(told(Effect::Neutral, "labels", &what, "the same rules cover it".to_string()));
+            }
+            changes
         }
-        _ => return None,
-    };
-    let (place, key) = (format!("[[host]] `{}`", host.name()), key.to_string());
-    let detail = Detail { section: "host".to_string(), ..Detail::default() };
-    Some(Change { effect, place, key, what, means, detail })
+        _ => Vec::new(),
+    }
 }
 
 fn labels(host: &Host) -> BTreeSet<&String> {

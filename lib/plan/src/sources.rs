@@ -25,6 +25,13 @@ impl Context<'_> {
             self.counts_nowhere(change, "no rule counts a schedule of this source");
             return;
         }
+        // One schedule's own limits.
+        let own = change.detail.entry.get(1).cloned();
+        if own.is_some_and(|own| [old, new].into_iter().all(|rules| !counted(rules, &source).contains(&own)))
+        {
+            self.counts_nowhere(change, "no rule counts this schedule");
+            return;
+        }
         match change.key.as_str() {
             "people" => self.renamed(change),
             "max_escalation_level" => self.levels_of(change, &source),

@@ -70,9 +70,8 @@ impl Plan {
         let refused = if self.observed { "; the old policy observes, and PAM refused nobody" } else { "" };
         let opened = by_account(&self.opened).into_iter().map(|(account, services)| {
             let by = services_in_words(&services);
-            format!(
-                "opens {account} by {by} to whoever has a key, a password or a line in sudoers: nobody is refused there any more{refused}"
-            )
+            let has = proofs(&services);
+            format!("opens {account} by {by} to whoever has {has}: nobody is refused there any more{refused}")
         });
         let refuses = if self.observes { "; the new policy observes, and PAM refuses nobody" } else { "" };
         let closed = by_account(&self.closed).into_iter().map(|(account, services)| {
@@ -333,6 +332,18 @@ fn by_account(doors: &[Door]) -> BTreeMap<&str, Vec<&'static str>> {
 fn services_in_words(services: &[&'static str]) -> String {
     let name = |service: &&'static str| if *service == "sshd" { "ssh" } else { service };
     services.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// What is asked for by these services themselves.
+fn proofs(services: &[&'static str]) -> String {
+    let has = |own: &[&str]| services.iter().any(|service| own.contains(service));
+    let proofs = [
+        (has(&["sshd"]), "a key"),
+        (has(&["sshd", "login", "su", "su-l", "polkit-1"]), "a password"),
+        (has(&["sudo", "sudo-i", "doas"]), "a line in sudoers"),
+    ];
+    let proofs: Vec<&str> = proofs.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, it)| it).collect();
+    proofs.join(" or ")
 }
 
 fn people(count: usize, verb: &str) -> String {

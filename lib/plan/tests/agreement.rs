@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use host::Config;
-use plan::{Move, Question, Rota, When};
+use plan::{Inventory, Move, Question, Rota, When};
 use policy::{
     Actor, Claims, Evidence, Facts, Host, Incident, Incidents, Login, OneLine, Principal, Revoked, Roster,
     Rules, Schedule, ScheduleRef, Shift, SourceIncidents, Span, Subject, Timestamp, Verdict, Window, decide,
@@ -20,6 +20,9 @@ pub const PEOPLE: [&str; 6] = ["anna", "bob", "carla", "dora", "agent", "breakgl
 const SCHEDULES: [&str; 3] = ["A", "B", "C"];
 pub const HOSTS: &str = "[[host]]\nname = 'db1'\nlabels = ['role=db']\n[[host]]\nname = 'db2'\nlabels = ['role=db', 'x']\n\
                      [[host]]\nname = 'web1'\n[[host]]\nname = 'web2'\nlabels = ['x']\n";
+/// The same with other labels.
+pub const RELABELLED: &str = "[[host]]\nname = 'db1'\n[[host]]\nname = 'db2'\nlabels = ['role=db']\n\
+                     [[host]]\nname = 'web1'\nlabels = ['x']\n[[host]]\nname = 'web2'\nlabels = ['role=db', 'x']\n";
 const START: i64 = 1_793_577_600;
 const HOUR: i64 = 3600;
 /// How many hours the plan is for.
@@ -226,19 +229,22 @@ pub struct World<'a> {
 }
 
 impl World<'_> {
-    /// What is decided at `now` on each of `hosts`, before and after, while an incident is open, or none: `told` is called
+    /// What is decided at `now` on each of the hosts, before and after, while an incident is open, or none: `told` is called
     /// with each host, way and person; nothing where nobody is refused.
     pub fn each(
         &self,
         (now, is_open): (Timestamp, bool),
-        hosts: &[Host],
+        hosts: [&Inventory; 2],
         mut told: impl FnMut(&Host, (&'static str, &'static str), &Principal, [Option<bool>; 2]),
     ) {
         let people = PEOPLE.map(|name| Principal::new(name).unwrap());
         let mut sides = [self.old, self.new]
             .map(|config| (config.rules.clone(), just_read(self.rota, config, now, is_open)));
-        for host in hosts {
-            sides.iter_mut().for_each(|(rules, _)| rules.host = Host::clone(host));
+        let [before, after] = hosts.map(Inventory::hosts);
+        for (before, host) in before.iter().zip(after) {
+            for ((rules, _), host) in sides.iter_mut().zip([before, host]) {
+                rules.host = Host::clone(host);
+            }
             for way in doors() {
                 let is_guarded = sides.each_ref().map(|(rules, _)| guards(rules, way));
                 for person in &people {
@@ -262,17 +268,23 @@ impl World<'_> {
 
 #[test]
 fn a105_a_plan_agrees_with_the_decision_at_each_instant() {
-    let hosts = inventory(HOSTS);
+    let (same, relabelled) = (inventory(HOSTS), inventory(RELABELLED));
+    let changed = relabelled.clone().since(same.clone());
     let mut met: BTreeMap<&str, usize> = BTreeMap::new();
     for seed in 1..=WORLDS {
         let dice = &mut Dice::of(seed);
         let (old, new) = (policy(dice).concat(), policy(dice).concat());
         let (before, after, rota) = (config(&old), config(&new), rota(dice));
         let world = World { old: &before, new: &after, rota: &rota };
+        // In each third world hosts have other labels as well.
+        let (hosts, sides) = match seed % 3 {
+            0 => (&changed, [&same, &relabelled]),
+            _ => (&same, [&same, &same]),
+        };
         let question = Question {
             old: &before,
             new: &after,
-            inventory: Some(&hosts),
+            inventory: Some(hosts),
             rota: Some(&rota),
             window: window(),
         };
@@ -280,7 +292,7 @@ fn a105_a_plan_agrees_with_the_decision_at_each_instant() {
         let moves: Vec<Move> = plan.moves.iter().map(|(moved, _)| moved.clone()).collect();
         for now in instants(&rota, dice) {
             for is_open in world.states() {
-                world.each((now, *is_open), hosts.hosts(), |host, way, person, verdicts| {
+                world.each((now, *is_open), sides, |host, way, person, verdicts| {
                     let [Some(before), Some(after)] = verdicts else { return };
                     let expected = [after && !before, before && !after];
                     let told = [true, false]

@@ -111,6 +111,21 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
             "tightens [[policy.rule]] `db` hosts: removed `label:service=db`: people on call by it are no longer admitted on some hosts (db2)",
         ),
         (
+            "hosts = [\"label:service=db\"]\nschedules",
+            "hosts = [\"db1\"]\nschedules",
+            "neutral [[policy.rule]] `db` hosts: added `db1`: another entry covered it before\n",
+        ),
+        (
+            "[policy.end]",
+            "pam_services = [\"sshd\", \"login\", \"sudo\", \"sudo-i\", \"doas\", \"polkit-1\"]\n[policy.end]",
+            "opens root by su, su-l to whoever has a password: nobody is refused there any more\n",
+        ),
+        (
+            "quorum = 2",
+            "quorum = 1",
+            "fewer people together let somebody in; the rule is for root on db1, db2\n",
+        ),
+        (
             "schedules = [\"pd/WEB\"]",
             "schedules = [\"pd/WEB\"]\nmax_escalation_level = 2",
             "max_escalation_level: 1 → 2: people on level 2 are admitted too; the rota has none in this time",
@@ -367,6 +382,14 @@ fn a104_what_no_rule_counts_lets_nobody_in_and_keeps_nobody_out() {
         let plan = plan(&policy, &turned);
         assert!(said(&plan).contains(says), "{says}\n{plan}");
     }
+    // Limits of one schedule's own.
+    let spare = policy.replacen("[\"DB\", \"WEB\"]", "[\"DB\", \"WEB\", \"OPS\"]", 1);
+    let own = "[oncall.source.schedule.OPS]\nmax_age = \"4h\"\n[[oncall.source]]\nname = 'spare'";
+    let plan_of_own = plan(&spare, &spare.replace("[[oncall.source]]\nname = 'spare'", own));
+    assert!(
+        said(&plan_of_own).starts_with("neutral [[oncall.source]] `pd` schedule `OPS` max_age: "),
+        "{plan_of_own}"
+    );
     // Where a rule counts a part of it, that is told apart.
     let more = policy
         .replace("[\"DB\", \"WEB\"]", "[\"DB\", \"WEB\", \"OPS\", \"NEW\"]")
@@ -444,6 +467,16 @@ fn a104_what_is_guarded_exempt_or_over_before_is_told_by_what_is_left() {
             POLICY.to_string(),
             mutated("[\"breakglass\"]", "[]"),
             "may loosen [policy] exempt_accounts: removed `breakglass`: nothing guards `breakglass` itself: by ssh the keys open it again",
+        ),
+        (
+            with_glass.clone(),
+            with_glass.replace("['dora']", "['dora']\nalways = true"),
+            "dora: may let themselves in while it is known who is on call, too; the rule is for root on db1, db2, web1\n",
+        ),
+        (
+            with_glass.clone(),
+            with_glass.replace("['dora']", "['dora', 'eve']"),
+            "added `eve`: more people may let themselves in, while the host cannot tell who is on call; the rule is for root on",
         ),
         (
             with_glass.clone(),
