@@ -246,24 +246,16 @@ fn write_incidents(status: &Status<'_>, text: &mut Text) {
         let help = "Whether the last sync read which incidents are open.";
         text.only("last_sync_incidents_read", help, status.incidents_problem().is_none().into());
     }
-    let instants: [(&str, &str, fn(&IncidentFeed<'_>) -> Option<Timestamp>); 2] = [
-        (
-            "incidents_read_timestamp_seconds",
-            "When it was last read which incidents are open; 0, never.",
-            |feed| feed.read,
-        ),
-        (
-            "incidents_known_until_timestamp_seconds",
-            "Until when that counts; from then on rules do what on_unknown says. 0, it does not now.",
-            |feed| feed.known_until,
-        ),
-    ];
-    for (name, help, instant) in instants {
+    let mut instants = |name: &str, help: &str, instant: fn(&IncidentFeed<'_>) -> Option<Timestamp>| {
         text.metric(name, help);
         for feed in &status.incidents {
             text.sample(name, &[("source", feed.source)], instant(feed).map_or(0, Timestamp::unix));
         }
-    }
+    };
+    let help = "When it was last read which incidents are open; 0, never.";
+    instants("incidents_read_timestamp_seconds", help, |feed| feed.read);
+    let help = "Until when that counts; from then on rules do what on_unknown says. 0, it does not now.";
+    instants("incidents_known_until_timestamp_seconds", help, |feed| feed.known_until);
 }
 
 #[cfg(test)]
