@@ -10,6 +10,7 @@ mod break_glass;
 mod bucket;
 mod calendar;
 mod certificates;
+mod certificates_page;
 mod chain;
 mod claims;
 mod clock;
