@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use harness::suite::{CONFIG, HOUR, Suite, instant, now};
 use harness::text;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const FILE: &str = "/etc/authkeys/narrow.rego";
 const ROSTER: &str = "/var/lib/oncall-cache/roster.db";
@@ -72,7 +72,7 @@ fn admitted(suite: &Suite, now: i64, after: i64) -> Vec<&'static str> {
     ["alice", "bob", "carol", "dave"].into_iter().filter(may).collect()
 }
 
-fn json(suite: &Suite, command: &str) -> Value {
+fn asked(suite: &Suite, command: &str) -> Value {
     let output = suite.run_as("nobody", command);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
 }
@@ -95,10 +95,10 @@ fn a106_a_file_takes_shifts_away_and_who_asks_why_reads_which() {
     let why = text(&suite.run_as("nobody", "oncall-cache why bob"));
     assert!(why.contains("left out    rota/primary, level 2, "), "{why}");
     assert!(why.contains(&format!(": left out by {FILE}")), "{why}");
-    let told = json(&suite, "oncall-cache why --json bob");
+    let told = asked(&suite, "oncall-cache why --json bob");
     assert_eq!(told["left_out"][0]["by"], FILE, "{told:#}");
     assert_eq!(told["left_out"][0]["why"], "verdict", "{told:#}");
-    let status = json(&suite, "oncall-cache status --json");
+    let status = asked(&suite, "oncall-cache status --json");
     assert_eq!(status["last_sync"]["left_out"], 1, "{status:#}");
     let metrics = suite.must_as("nobody", "oncall-cache status --prometheus");
     assert!(metrics.contains("\noncall_cache_left_out_shifts 1\n"), "{metrics}");
@@ -224,8 +224,17 @@ fn a106_a_file_that_is_not_understood_changes_nothing() {
         assert_eq!(bytes(&suite), before, "{rules}");
         assert_eq!(suite.host.read("/var/lib/oncall-cache/roster.left"), left);
     }
-    let (status, problem) = (json(&suite, "oncall-cache status --json"), "it has no rule `keep`");
+    let (status, problem) = (asked(&suite, "oncall-cache status --json"), "it has no rule `keep`");
     assert!(status["last_sync"]["problem"].as_str().is_some_and(|told| told.contains(problem)), "{status:#}");
+    // What is left out of what stands is as many as before, and nobody has answered.
+    assert_eq!(
+        (&status["last_sync"]["left_out"], &status["last_sync"]["rego_refused"]),
+        (&1.into(), &true.into())
+    );
+    let metrics = text(&suite.run_as("nobody", "oncall-cache status --prometheus"));
+    for line in ["oncall_cache_left_out_shifts 1", "oncall_cache_last_sync_rego_answered 0"] {
+        assert!(metrics.contains(&format!("\n{line}\n")), "{line}: {metrics}");
+    }
     // Nor one that others could have written, is another than what was signed, or is not there.
     write(&suite, "keep := true");
     suite.host.must(&format!("chmod 666 {FILE}"));
@@ -255,7 +264,7 @@ fn a106_a_file_that_fails_keeps_the_shift_or_drops_it_and_is_told() {
     );
     let now = now();
     assert_eq!(admitted(&suite, now, 60), ["alice", "bob"]);
-    let status = json(&suite, "oncall-cache status --json");
+    let status = asked(&suite, "oncall-cache status --json");
     assert_eq!(status["health"], "failing", "{status:#}");
     assert!(
         status["last_sync"]["rego_problem"].as_str().is_some_and(|told| told.contains("divi")),
@@ -293,6 +302,10 @@ fn a106_what_a_file_says_counts_during_an_outage_too() {
     write(&suite, "keep if input.level == 1");
     assert!(sync(&suite, 2).contains("no schedule was read"));
     assert_eq!(admitted(&suite, now, 60), ["alice"]);
+    let left_out = || asked(&suite, "oncall-cache status --json")["last_sync"]["left_out"].clone();
+    assert_eq!(left_out(), 1);
+    sync(&suite, 2);
+    assert_eq!(left_out(), 1, "it is the same again");
     // What was left out is known, and comes back.
     write(&suite, "keep := {\"allow\": true, \"ttl\": \"3h\"}");
     sync(&suite, 2);
@@ -303,4 +316,50 @@ fn a106_what_a_file_says_counts_during_an_outage_too() {
     write(&suite, "keep := true");
     sync(&suite, 2);
     assert_eq!(admitted(&suite, now, 3 * HOUR), ["alice", "bob"]);
+}
+
+/// The morning after: who was on call by the rota and not admitted here, by which file, and until when that was so.
+#[test]
+fn a106_the_report_says_who_was_left_out_and_by_which_file() {
+    let suite = start(TURNS, "keep if input.level == 1");
+    sync(&suite, 0);
+    suite.must_as("alice", "sudo -n true");
+    let begin = instant(now() - 60);
+    let report = |form: &str| {
+        let until = instant(now() + 30 * HOUR);
+        // There is more that it does not know: nothing was recorded before this.
+        let output = suite.host.sh(&format!("oncall-cache report {form} --since {begin} --until {until}"));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let told = report("");
+    let line = told.lines().find(|line| line.trim_start().starts_with("bob ") && line.contains(FILE));
+    assert!(line.is_some_and(|line| line.contains("rota/primary") && line.contains("left out")), "{told}");
+    assert!(told.contains("left out by files of [[policy.rego]]"), "{told}");
+    let left = || -> Vec<Value> {
+        let told: Value = serde_json::from_str(&report("--json")).expect("JSON");
+        told["left_out"].as_array().expect("a list").clone()
+    };
+    let all = left();
+    let [bob] = all.as_slice() else { panic!("{all:#?}") };
+    let expected = json!({ "person": "bob", "schedule": "rota/primary", "level": 2, "by": FILE, "why": "verdict",
+        "from": bob["from"], "to": bob["to"] });
+    assert_eq!(*bob, expected);
+    assert!(report("--csv").contains(&format!(",left out by {FILE},")), "{}", report("--csv"));
+
+    // Once it counts, it was left out until then; and nobody came into the rota late.
+    let before = bob["to"].clone();
+    write(&suite, "keep := true");
+    let output = suite.run_ahead("oncall-cache", 60, "oncall-cache sync");
+    assert!(output.status.success(), "{}", text(&output));
+    let all = left();
+    let [bob] = all.as_slice() else { panic!("{all:#?}") };
+    assert!(bob["to"].as_str() < before.as_str(), "{bob:#}");
+    let told = report("--json");
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert!(
+        told["could"].as_array().is_some_and(|all| all.iter().any(|one| one["person"] == "bob")),
+        "{told:#}"
+    );
+    let gaps = told["gaps"].to_string();
+    assert!(!gaps.contains("could not be read") && !gaps.contains("too many"), "{gaps}");
 }

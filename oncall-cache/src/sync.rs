@@ -71,13 +71,13 @@ pub fn sync(
             (Err(_), Some(problem)) => (live.note)(format_args!("{problem}")),
             (Err(_), None) => {}
         }
-        let standing = SyncStatus::read(&status::path(config)).ok().map(|report| report.policy);
+        let standing = SyncStatus::read(&status::path(config)).ok();
         let mut report = SyncStatus::new(config, now, people_synced);
         report.groups_problem = groups_problem;
         match &outcome {
             Err(SyncError::NothingToAccept(_)) => return outcome,
             Ok(summary) => reported::published(&mut report, summary),
-            Err(error) => reported::failed(&mut report, error, standing),
+            Err(error) => reported::failed(&mut report, error, standing.as_ref()),
         }
         if let Err(error) = report.write(&status::path(config)) {
             (live.note)(format_args!("`status` will not show this sync: {error}"));
@@ -183,8 +183,18 @@ fn publish_incidents(config: &Config, heard: &HeardIncidents, live: Live<'_>) {
     }
 }
 
-/// Publishes the roster that stands again, with who may become root by now and what files leave of it; whether there was a
-/// difference.
+/// What became of the roster that stands, where no schedule could be read.
+#[derive(Debug, Default)]
+pub struct Again {
+    /// Was it published again, because it differs?
+    pub is_published: bool,
+    /// How many of its shifts files of `[[policy.rego]]` leave out or end earlier.
+    pub left_out: usize,
+    /// Where such a file failed, and what became of the shift.
+    pub rego_problem: Option<String>,
+}
+
+/// Publishes the roster that stands again, with who may become root by now and what files leave of it, if that differs.
 fn republish(
     config: &Config,
     options: &SyncOptions,
@@ -192,21 +202,22 @@ fn republish(
     people: &[Contact],
     now: Timestamp,
     live: Live<'_>,
-) -> Result<bool, SyncError> {
-    let Some(mut roster) = previous.again(people, now) else { return Ok(false) };
+) -> Result<Again, SyncError> {
+    let Some(mut roster) = previous.again(people, now) else {
+        return Ok(Again { left_out: previous.left().len(), ..Again::default() });
+    };
     let narrowed = files.narrow(&roster, &config.rules.host).map_err(SyncError::Rego)?;
     roster.shifts = narrowed.shifts;
     narrowed.problem.iter().for_each(|problem| (live.note)(format_args!("{problem}")));
-    if !previous.differs(&roster, &narrowed.left) {
-        return Ok(false);
-    }
-    if !options.dry_run {
+    let is_published = previous.differs(&roster, &narrowed.left);
+    if is_published && !options.dry_run {
         let changes = Changes::between(previous.roster(), &roster, now);
+        let changes = changes.narrowed(previous.left(), &narrowed.left, now);
         let mappings = previous.mappings();
         let published = Published { roster: &roster, mappings, left: &narrowed.left, changes: &changes };
         publish(config, published, Time::AsBefore, now, live)?;
     }
-    Ok(true)
+    Ok(Again { is_published, left_out: narrowed.left.len(), rego_problem: narrowed.problem })
 }
 
 /// The time that sources are asked for.

@@ -5,7 +5,7 @@ use harness::text;
 use serde_json::Value;
 
 use super::After::{Advice, Fix};
-use super::{After, Case, ask, case, each, each_on, keep, suite, suite_with_group, word};
+use super::{After, Case, ask, case, each, each_on, keep, put_back, suite, suite_with_group, word};
 
 #[test]
 fn what_the_switch_says_and_what_is_left_of_it_is_told() {
@@ -134,6 +134,76 @@ fn groups_that_are_not_served_as_configured_are_told() {
 }
 
 /// By the real systemctl, which tells what is enabled from the units themselves.
+/// A file in Rego with this after its package, which this host asks.
+macro_rules! rego {
+    ($rules:literal) => {
+        concat!(
+            "printf '[[policy.rego]]\nfile = \"narrow.rego\"\nquery = \"data.authkeys.keep\"\n' >>/etc/authkeys/config.toml && ",
+            rego!(@ $rules)
+        )
+    };
+    (@ $rules:literal) => {
+        concat!("printf 'package authkeys\n\nimport rego.v1\n\n%s\n' '", $rules, "' >/etc/authkeys/narrow.rego")
+    };
+}
+
+/// What the timer runs, whatever becomes of it.
+const SYNC: &str = "(runuser -u oncall-cache -- oncall-cache sync || :)";
+
+#[test]
+fn a106_a_file_in_rego_that_stops_the_sync_fails_or_leaves_nobody_is_told() {
+    const CONFIG: &str = "/etc/authkeys/config.toml";
+    let suite = suite();
+    // One that is as it should be is nothing to speak of, also where it takes some away; nor one that another host asks.
+    for rules in ["keep := true", "keep if input.person != \"bob\""] {
+        suite.host.must(rego!("keep := true"));
+        suite.host.must(&format!("sed -i '$c {rules}' /etc/authkeys/narrow.rego && {SYNC}"));
+        let told = ask(&suite);
+        assert!(told.is_silent(), "{rules}: {}", told.lines());
+        put_back(&suite);
+    }
+    suite.host.must(rego!("nonsense"));
+    suite.host.must(&format!("echo \"hosts = ['db1']\" >>{CONFIG}"));
+    let told = ask(&suite);
+    assert!(told.is_silent(), "{}", told.lines());
+    put_back(&suite);
+    each_on(
+        &suite,
+        &[
+            case(rego!("nonsense"), "warning rego", CONFIG, Advice("mend the file", "true")),
+            case(
+                concat!(rego!("keep := true"), " && chmod 666 /etc/authkeys/narrow.rego"),
+                "warning rego",
+                CONFIG,
+                Advice("mend the file", "rm /etc/authkeys/narrow.rego"),
+            ),
+            // Mended, and not yet asked again.
+            case(
+                concat!(
+                    rego!("nonsense"),
+                    " && (runuser -u oncall-cache -- oncall-cache sync || :) && ",
+                    rego!(@ "keep := true")
+                ),
+                "warning rego",
+                CONFIG,
+                Fix,
+            ),
+            case(
+                concat!(rego!("keep := 1"), " && (runuser -u oncall-cache -- oncall-cache sync || :)"),
+                "warning rego",
+                CONFIG,
+                Advice("mend the file", "true"),
+            ),
+            case(
+                concat!(rego!("keep := false"), " && (runuser -u oncall-cache -- oncall-cache sync || :)"),
+                "warning rego",
+                CONFIG,
+                Advice("oncall-cache why PERSON", "true"),
+            ),
+        ],
+    );
+}
+
 #[test]
 fn timers_that_the_next_boot_would_not_start_are_told() {
     let suite = suite();

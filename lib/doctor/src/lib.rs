@@ -28,6 +28,7 @@ mod other_sshd;
 pub mod packages;
 mod pam;
 mod polkit;
+mod rego;
 mod sshd;
 mod state;
 mod sudo;
@@ -48,7 +49,7 @@ use host::{Config, FileError, accounts as users, probe, program};
 use policy::{Roster, Rules, Span, Timestamp};
 use status::SyncStatus;
 
-pub use self::state::Names;
+pub use self::state::Told;
 use accounts::Accounts;
 use entry::Entry;
 use finding::Finding;
@@ -104,11 +105,11 @@ pub fn pam_doors(path: &Path) -> Result<String, FileError> {
     Ok(doors::told(&config.rules, &machine::exists))
 }
 
-/// Examines this host, by the configuration at `path`, as it is at `now`; `names` looks up those in it.
+/// Examines this host, by the configuration at `path`, as it is at `now`, with what the doctor is `told`.
 ///
 /// # Errors
 /// The caller is not root.
-pub fn examine(path: &Path, now: Timestamp, names: Names<'_>) -> Result<(String, Findings), NotRootError> {
+pub fn examine(path: &Path, now: Timestamp, told: &Told<'_>) -> Result<(String, Findings), NotRootError> {
     if !users::is_root() {
         return Err(NotRootError);
     }
@@ -122,7 +123,7 @@ pub fn examine(path: &Path, now: Timestamp, names: Names<'_>) -> Result<(String,
     findings.extend(host.sshd());
     findings.extend(host.sudo());
     findings.extend(host.files());
-    findings.extend(host.state(names));
+    findings.extend(host.state(told));
     findings.extend(host.other_doors());
     findings.extend(host.ways_in());
     Ok((host.rules.host.name.clone(), Findings::new(findings, Proofs::read(host.rules))))
@@ -347,17 +348,18 @@ impl<'a> Host<'a> {
         findings
     }
 
-    fn state(&self, names: Names<'_>) -> Vec<Finding> {
+    fn state(&self, told: &Told<'_>) -> Vec<Finding> {
         let mut findings = state::switch(self.known, self.now);
         findings.extend(state::revocations(self.known));
         let Some(config) = self.config else { return findings };
         findings.extend(state::config(config, self.known, self.now));
         findings.extend(approved::check(config, self.now));
         findings.extend(ending::check(config, self.now));
-        findings.extend(state::names(config, names));
+        findings.extend(state::names(config, told.names));
         findings.extend(state::keys(config, self.now));
         let report = SyncStatus::read(&status::path(config));
         findings.extend(state::roster(config, self.known, &report, self.now));
+        findings.extend(rego::check(config, told, report.as_ref().ok(), (self.roster(), self.now)));
         let systemd_runs = machine::exists("/run/systemd/system");
         let says = |verb: &str, timer: &str| {
             let said = program::run("/usr/bin/systemctl", &[verb, timer])?.out;

@@ -74,8 +74,17 @@ pub fn config(config: &Config, known: &HostState, now: Timestamp) -> Vec<Finding
 }
 
 /// Looks up the names in the text of a configuration: the line of each name that does not exist, from 1, and what is wrong
-/// with it. An argument, because the code that knows a source's schedules may link the network, and the doctor does not.
-pub type Names<'a> = &'a dyn Fn(&Config, &[u8]) -> Vec<(usize, String)>;
+/// with it.
+type Names<'a> = &'a dyn Fn(&Config, &[u8]) -> Vec<(usize, String)>;
+
+/// What the doctor is told: the code that knows a source's schedules may link the network, and the doctor does not; nor does
+/// it link what understands Rego.
+pub struct Told<'a> {
+    /// The names in a configuration that do not exist.
+    pub names: Names<'a>,
+    /// Is each file of `[[policy.rego]]` that this host asks understood? Of the first that is not: which, its line, and why.
+    pub rego: &'a dyn Fn(&Config) -> Result<(), String>,
+}
 
 /// Names in the configuration that do not exist here. (Exempt accounts are judged by what they are good for, a fleet's signers
 /// with what is in them.)
@@ -432,7 +441,8 @@ fn incidents(feed: &IncidentFeed<'_>, (place, config): (&Place, &Config), now: T
 
 /// That the last sync failed, and why.
 fn sync_failed(report: &SyncStatus, place: &Place) -> Option<Finding> {
-    let problem = report.problem.as_ref()?;
+    // A file in Rego that stopped it has a finding of its own.
+    let problem = report.problem.as_ref().filter(|_| !report.rego_refused)?;
     let found = Finding::warning("schedule", format_args!("the last sync failed: {problem}"));
     let why = "what is known is valid until it is too old";
     Some(found.at(place.clone()).why(why).run("oncall-cache sync"))

@@ -277,6 +277,7 @@ impl Plan {
             "lets_in_others": self.lets_in_others(),
             "uncounted_gains": self.endless_gains(),
             "uncounted_losses": self.endless_losses(),
+            "narrowed": self.narrowed,
             "gained": self.counts.gained,
             "lost": self.counts.lost,
             "most_admitted": self.counts.most_admitted,

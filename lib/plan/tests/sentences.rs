@@ -301,6 +301,7 @@ fn the_json_says_what_the_sentences_say() {
     assert_eq!(json["moves"][0]["people"][0]["person"], "carla");
     assert_eq!(json["moves"][0]["hosts"], serde_json::json!(["db1", "db2"]));
     assert_eq!(json["moves"][0]["by"]["rule"], "db");
+    assert!(!plan.narrowed.is_empty() && json["narrowed"] == serde_json::json!(plan.narrowed), "{json:#}");
     let effects: Vec<&str> =
         json["changes"].as_array().unwrap().iter().map(|one| one["effect"].as_str().unwrap()).collect();
     assert_eq!(effects, ["loosens", "loosens"]);

@@ -87,6 +87,9 @@ pub struct SyncStatus {
     /// Where such a file failed, and what became of the shift.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rego_problem: Option<String>,
+    /// Was such a file not understood, or could it not be asked, so that nothing was published? `problem` says which.
+    #[serde(default)]
+    pub rego_refused: bool,
     /// Groups in the eligible group that the directory's sync did not follow, or that showed it no member, if there were
     /// any: a line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -199,6 +202,7 @@ impl SyncStatus {
             incidents_problem: None,
             left_out: 0,
             rego_problem: None,
+            rego_refused: false,
             inner_groups: InnerGroups::noted(config).map(InnerGroups::into_text),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Principal, Roster, ScheduleRef, Timestamp, Window, stretches};
+use policy::{LeftOut, Principal, Roster, ScheduleRef, Timestamp, Window, stretches};
 use serde_json::{Value, json};
 
 use crate::when::When;
@@ -30,6 +30,10 @@ pub struct Changes {
     pub gained: Vec<Claim>,
     /// Gone, in order of their start.
     pub lost: Vec<Claim>,
+    /// What files of `[[policy.rego]]` leave out of the rota from now on.
+    pub left_out: Vec<LeftOut>,
+    /// What they left out, and do no more.
+    pub left_in: Vec<LeftOut>,
 }
 
 impl Changes {
@@ -39,6 +43,20 @@ impl Changes {
         Self {
             gained: after.difference(&before).cloned().collect(),
             lost: before.difference(&after).cloned().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// With what files of `[[policy.rego]]` left of the rota before, and leave now.
+    pub fn narrowed(self, old: &[LeftOut], new: &[LeftOut], now: Timestamp) -> Self {
+        let current = |all: &[LeftOut]| -> BTreeSet<LeftOut> {
+            all.iter().filter(|one| one.shift.end() > now).cloned().collect()
+        };
+        let (before, after) = (current(old), current(new));
+        Self {
+            left_out: after.difference(&before).cloned().collect(),
+            left_in: before.difference(&after).cloned().collect(),
+            ..self
         }
     }
 
@@ -56,10 +74,10 @@ impl Changes {
         lost_lines.chain(gained.difference(&lost).map(|claim| line('+', claim))).collect()
     }
 
-    /// Each change for programs, with what `more` adds.
+    /// Each change for programs, with what `more` adds. What comes back to count does so before it is gained.
     pub fn records(&self, more: &[(&str, String)]) -> Vec<Value> {
         let record = |change: &str, claim: &Claim| {
-            let mut record = json!({
+            json!({
                 "version": 1,
                 "change": change,
                 "schedule": claim.schedule.to_string(),
@@ -68,15 +86,34 @@ impl Changes {
                 "start": claim.window.start().to_string(),
                 "end": claim.window.end().to_string(),
                 "eligible": claim.eligible,
-            });
-            if let Some(fields) = record.as_object_mut() {
-                fields.extend(more.iter().map(|(key, value)| (key.to_string(), json!(value))));
-            }
-            record
+            })
         };
+        let left_in = self.left_in.iter().map(|left| left_record("left-in", left));
         let lost = self.lost.iter().map(|claim| record("lost", claim));
-        lost.chain(self.gained.iter().map(|claim| record("gained", claim))).collect()
+        let gained = self.gained.iter().map(|claim| record("gained", claim));
+        let left_out = self.left_out.iter().map(|left| left_record("left-out", left));
+        let mut records: Vec<Value> = left_in.chain(lost).chain(gained).chain(left_out).collect();
+        for fields in records.iter_mut().filter_map(Value::as_object_mut) {
+            fields.extend(more.iter().map(|(key, value)| (key.to_string(), json!(value))));
+        }
+        records
     }
+}
+
+/// `start` and `end` are those of the rota; from `from` on it does not count.
+fn left_record(change: &str, left: &LeftOut) -> Value {
+    json!({
+        "version": 1,
+        "change": change,
+        "schedule": left.schedule.to_string(),
+        "person": left.principal.as_str(),
+        "level": left.level,
+        "start": left.shift.start().to_string(),
+        "end": left.shift.end().to_string(),
+        "from": left.from.to_string(),
+        "by": left.by,
+        "why": left.why.word(),
+    })
 }
 
 /// Claims of one person that differ in nothing but time, and touch or overlap, as one.

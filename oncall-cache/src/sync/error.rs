@@ -6,6 +6,7 @@ use host::accounts::OwnerError;
 use publish::PublishError;
 use store::StoreError;
 
+use super::Again;
 use super::outcome::{Outcome, without_addresses};
 
 /// Why nothing was published.
@@ -17,8 +18,8 @@ pub enum SyncError {
     Owner(OwnerError),
     /// The key copy, which maps people, is not to be trusted.
     People(StoreError),
-    /// No schedule could be read; what became of each, and whether a change of eligibility was published.
-    NothingRead(Vec<Outcome>, bool),
+    /// No schedule could be read; what became of each, and of what stands.
+    NothingRead(Vec<Outcome>, Again),
     /// `--accept` names what there is not.
     NothingToAccept(String),
     /// Another sync is at work, or this one cannot take the lock.
@@ -37,10 +38,10 @@ impl fmt::Display for SyncError {
             Self::NothingToAccept(what) => f.write_str(what),
             Self::People(error) => write!(f, "the copy of the directory cannot be used, nothing published: {error}"),
             // What became of each schedule stands in lines of its own.
-            Self::NothingRead(_, true) => f.write_str(
+            Self::NothingRead(_, Again { is_published: true, .. }) => f.write_str(
                 "no schedule was read; the old shifts are published again, with the people who are eligible now",
             ),
-            Self::NothingRead(_, false) => f.write_str("no schedule was read, nothing published"),
+            Self::NothingRead(..) => f.write_str("no schedule was read, nothing published"),
             Self::Lock(error) => error.fmt(f),
             Self::Rego(problem) => write!(
                 f,

@@ -85,6 +85,11 @@ impl Previous {
         self.left != left || !self.roster.as_ref().is_some_and(same)
     }
 
+    /// What of the rota is not in what stands.
+    pub fn left(&self) -> &[LeftOut] {
+        &self.left
+    }
+
     /// What stands, as the rota has it.
     pub fn whole(&self) -> Option<&Roster> {
         self.whole.as_ref().or(self.roster.as_ref())

@@ -17,13 +17,18 @@ pub fn published(status: &mut SyncStatus, summary: &Summary) {
     status.rego_problem.clone_from(&summary.rego_problem);
 }
 
-/// It failed; `policy` is that of what stands, so that the next one that publishes sees the change.
-pub fn failed(status: &mut SyncStatus, error: &SyncError, policy: Option<String>) {
-    status.policy = policy.unwrap_or_default();
+/// It failed; `standing` is what was said of what stands: its policy, so that the next one that publishes sees the change,
+/// and what is left out of it.
+pub fn failed(status: &mut SyncStatus, error: &SyncError, standing: Option<&SyncStatus>) {
+    status.policy = standing.map(|standing| standing.policy.clone()).unwrap_or_default();
+    status.left_out = standing.map_or(0, |standing| standing.left_out);
+    status.rego_refused = matches!(error, SyncError::Rego(_));
     match error {
-        SyncError::NothingRead(outcomes, _) => {
+        SyncError::NothingRead(outcomes, again) => {
             status.schedules = outcomes.iter().map(schedule).collect();
             status.problem = Some("no schedule was read".to_string());
+            status.left_out = again.left_out;
+            status.rego_problem.clone_from(&again.rego_problem);
         }
         other => status.problem = Some(other.public()),
     }

@@ -347,7 +347,11 @@ impl<'a> RosterBuilder<'a> {
         let Narrowed { shifts, left, problem } = files.narrow(&roster, &self.rules.host)?;
         roster.shifts = shifts;
         Ok(Summary {
-            changes: Changes::between(self.previous.roster(), &roster, self.now),
+            changes: Changes::between(self.previous.roster(), &roster, self.now).narrowed(
+                self.previous.left(),
+                &left,
+                self.now,
+            ),
             ahead: merged(self.concerns),
             roster,
             mappings: self.mappings,

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use doctor::{Findings, NotRootError};
+use doctor::{Findings, NotRootError, Told};
 use host::Config;
 use policy::Timestamp;
 use serde_json::json;
 
 use crate::names;
+use crate::narrow::Files;
 use crate::said::{Live, Said};
 
 /// All findings.
@@ -35,5 +36,9 @@ pub fn examine(config: &Path, live: Live<'_>, at: Timestamp) -> Result<(String, 
         let remarks = names::remarks(config, text, at, live.progress).into_iter();
         remarks.map(|remark| (remark.line, remark.text)).collect()
     };
-    doctor::examine(config, at, &names)
+    let rego = |config: &Config| {
+        let host = &config.rules.host;
+        Files::read(&config.rego, host)?.check(host)
+    };
+    doctor::examine(config, at, &Told { names: &names, rego: &rego })
 }

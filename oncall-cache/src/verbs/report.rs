@@ -7,6 +7,7 @@ mod boots;
 mod contents;
 mod could;
 mod fleet;
+mod left;
 mod login;
 mod logins;
 mod names;

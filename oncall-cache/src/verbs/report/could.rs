@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use policy::{NOTICE, Timestamp, Window, stretches};
 use serde::Deserialize;
 
+use super::left::{Left, Taken};
 use super::period::Period;
 use crate::lines::{Files, Input};
 
@@ -29,16 +30,22 @@ struct Change {
     end: String,
     #[serde(default)]
     eligible: bool,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    by: String,
+    #[serde(default)]
+    why: String,
 }
 
 /// One person's shift.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Claim {
-    person: String,
-    schedule: String,
-    level: u8,
-    start: Timestamp,
-    end: Timestamp,
+pub(super) struct Claim {
+    pub(super) person: String,
+    pub(super) schedule: String,
+    pub(super) level: u8,
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
     eligible: bool,
 }
 
@@ -81,6 +88,8 @@ pub struct Could {
     pub configured: Option<Timestamp>,
     /// Shifts that were late, the first ones.
     pub late: Vec<Late>,
+    /// What of shifts did not count, because files of `[[policy.rego]]` said so; in order of time.
+    pub left_out: Vec<Left>,
     /// What was read.
     pub inputs: Vec<Input>,
 }
@@ -93,6 +102,7 @@ impl Could {
             known: BTreeMap::new(),
             first: None,
             just_lost: Vec::new(),
+            taken: Taken::default(),
             could: Self::default(),
             bytes: 0,
             unread: 0,
@@ -100,12 +110,13 @@ impl Could {
             lost_late: 0,
         };
         let inputs = files.each(gaps, |line| replay.take(line));
-        let Replay { known, mut could, first, unread, lost, lost_late, .. } = replay;
+        let Replay { known, mut could, taken, first, unread, mut lost, lost_late, .. } = replay;
         for (claim, seen) in known {
             could.keep(period, &claim, seen, claim.end);
         }
         could.rights.sort();
         could.rights.dedup();
+        (could.left_out, lost) = taken.told(period, lost);
         could.inputs = inputs;
         if unread > 0 {
             gaps.push(format!("{unread} lines of the history could not be read"));
@@ -167,6 +178,8 @@ struct Replay {
     first: Option<Timestamp>,
     /// What went at the instant of the last change: a shift whose end is changed goes, and comes again.
     just_lost: Vec<(Timestamp, Claim)>,
+    /// What files leave out.
+    taken: Taken,
     could: Could,
     /// What they take in memory, with the rights that are over.
     bytes: usize,
@@ -205,9 +218,9 @@ impl Replay {
             self.unread += 1;
             return;
         };
-        let Change { person, schedule, level, eligible, .. } = change;
+        let Change { change, person, schedule, level, eligible, from, by, why, .. } = change;
         let claim = Claim { person, schedule, level, start, end, eligible };
-        match change.change.as_str() {
+        match change.as_str() {
             _ if end <= self.period.since || seen >= self.period.until => {}
             "gained" if self.known.contains_key(&claim) => {}
             "gained" if self.bytes + claim.bytes() <= MOST_BYTES => {
@@ -224,6 +237,19 @@ impl Replay {
                 }
             }
             "gained" => self.lost += 1,
+            "left-out" | "left-in" => {
+                let Some(left) = Left::of(&claim, &from, by, why) else {
+                    self.unread += 1;
+                    return;
+                };
+                if change == "left-out" {
+                    self.taken.add(left, seen);
+                } else {
+                    self.taken.end(left, seen);
+                    // It is no news that it counts.
+                    self.just_lost.push((seen, Claim { eligible: true, ..claim }));
+                }
+            }
             _ => self.unread += 1,
         }
     }
@@ -265,7 +291,7 @@ impl Replay {
 }
 
 /// An instant as history.jsonl writes it; shifts without an end have `never`.
-fn instant(text: &str) -> Option<Timestamp> {
+pub(super) fn instant(text: &str) -> Option<Timestamp> {
     match text {
         "always" => Some(Timestamp::MIN),
         "never" => Some(Timestamp::MAX),
@@ -294,6 +320,7 @@ mod tests {
             known: BTreeMap::new(),
             first: None,
             just_lost: Vec::new(),
+            taken: Taken::default(),
             could: Could::default(),
             bytes: 0,
             unread: 0,
@@ -318,6 +345,15 @@ mod tests {
         let longer =
             [first.clone(), line("lost", 30, "09:00", "12:00"), line("gained", 30, "09:00", "12:00")];
         assert_eq!(late(&longer), [""; 0], "came again");
+        let back = [
+            first.clone(),
+            line("left-in", 50, "10:30", "11:30").replace(
+                "\"eligible\"",
+                "\"from\":\"2026-11-20T10:30:00Z\",\"by\":\"/f\",\"why\":\"verdict\",\"eligible\"",
+            ),
+            line("gained", 50, "10:30", "11:30"),
+        ];
+        assert_eq!(late(&back), [""; 0], "a file left it out before");
         assert_eq!(
             late(&[line("gained", 0, "20:00", "21:00"), line("gained", 50, "10:30", "11:30")]),
             ["2026-11-20T10:50:00Z to 2026-11-20T11:30:00Z"]

@@ -57,6 +57,7 @@ impl Report {
     fn table(&self) -> String {
         let mut text = format!("{}\n", self.head());
         self.could_section(&mut text);
+        self.left_section(&mut text);
         for (class, title) in [
             (Class::OnCall, "who became root while on call"),
             (Class::BreakGlass, "let themselves in, by break-glass"),
@@ -116,6 +117,28 @@ impl Report {
             ]
         }));
         push_table(text, rows, rights.len());
+    }
+
+    fn left_section(&self, text: &mut String) {
+        let left = &self.could.left_out;
+        if left.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "\non call by the rota, and not here: left out by files of [[policy.rego]]");
+        let mut rows =
+            vec![["  PERSON", "FROM", "TO", "SCHEDULE", "LEVEL", "FILE", "WHY"].map(str::to_string)];
+        rows.extend(left.iter().take(MOST_ROWS).map(|left| {
+            [
+                format!("  {}", left.person),
+                self.near(left.from),
+                self.near(left.to),
+                left.schedule.clone(),
+                left.level.to_string(),
+                left.by.clone(),
+                left.why_in_words(),
+            ]
+        }));
+        push_table(text, rows, left.len());
     }
 
     fn login_section(&self, text: &mut String, class: Class, title: &str) {
@@ -264,6 +287,20 @@ impl Report {
         })
     }
 
+    fn left_json(&self) -> impl Iterator<Item = Value> {
+        self.could.left_out.iter().map(|left| {
+            json!({
+                "person": left.person,
+                "schedule": left.schedule,
+                "level": left.level,
+                "from": left.from.to_string(),
+                "to": left.to.to_string(),
+                "by": left.by,
+                "why": left.why,
+            })
+        })
+    }
+
     fn logins_json(&self) -> impl Iterator<Item = Value> {
         let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
         self.logins.logins.iter().map(move |login| {
@@ -302,6 +339,15 @@ impl Report {
                 ..Row::default()
             });
         }
+        rows.extend(self.could.left_out.iter().map(|left| Row {
+            kind: "left-out",
+            who: left.person.clone(),
+            from: left.from.to_string(),
+            to: left.to.to_string(),
+            reason: format!("{} by {}", left.why_in_words(), left.by),
+            ground: left.schedule.clone(),
+            ..Row::default()
+        }));
         for login in &self.logins.logins {
             rows.push(Row {
                 kind: login.class.token(),
@@ -417,6 +463,7 @@ impl Serialize for Document<'_> {
         map.serialize_entry("host", host)?;
         map.serialize_entry("incident_rules", &self.0.waiting)?;
         map.serialize_entry("late", &Rows(|| self.0.late_json()))?;
+        map.serialize_entry("left_out", &Rows(|| self.0.left_json()))?;
         map.serialize_entry("logins", &Rows(|| self.0.logins_json()))?;
         map.serialize_entry("not_ours", &logins.not_ours)?;
         map.serialize_entry("policy_changes", &could.policies)?;

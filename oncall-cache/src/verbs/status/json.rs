@@ -34,6 +34,7 @@ pub fn json(status: &Status<'_>) -> Value {
             "incidents_problem": report.incidents_problem,
             "left_out": report.left_out,
             "rego_problem": report.rego_problem,
+            "rego_refused": report.rego_refused,
             "ahead": report.ahead.iter().map(|ahead| json!({
                 "who": ahead.who,
                 "schedule": ahead.schedule,

@@ -218,7 +218,8 @@ fn write_report(status: &Status<'_>, text: &mut Text) {
     let left = i64::try_from(report.left_out).unwrap_or(i64::MAX);
     text.only("left_out_shifts", "How many shifts files of [[policy.rego]] leave out or end earlier.", left);
     let help = "Whether files of [[policy.rego]] answered about every shift in the last sync.";
-    text.only("last_sync_rego_answered", help, report.rego_problem.is_none().into());
+    let has_answered = report.rego_problem.is_none() && !report.rego_refused;
+    text.only("last_sync_rego_answered", help, has_answered.into());
     if let Some(synced) = report.people_synced {
         let help = "When the copy of the directory was last true, as the last sync found it.";
         text.only("people_synced_timestamp_seconds", help, synced);
