@@ -154,3 +154,45 @@ fn clean(place: &Path) {
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
     }
 }
+
+/// Hosts differ in what their files leave them, and one of them may fail alone.
+#[test]
+fn a106_a_plan_counts_what_files_leave_on_each_host() {
+    let directory = checkout();
+    let at = |name: &str| directory.path().join(name);
+    let old = fs::read_to_string(at("config.toml")).expect("the example");
+    let entry =
+        "[[policy.rego]]\nfile = \"narrow.rego\"\nquery = \"data.authkeys.keep\"\nhosts = [\"db*\"]\n";
+    fs::write(at("new.toml"), format!("{old}{entry}")).expect("a file");
+    let plan = |rules: &str, more: &str| {
+        let file = format!("package authkeys\n\nimport rego.v1\n\n{rules}\n");
+        fs::write(at("narrow.rego"), file).expect("a file");
+        let words = "oncall-cache policy plan config.toml new.toml --inventory hosts.toml --rota rota.toml";
+        let typed = format!("{words} --from 2026-11-02T00:00:00Z {more}; echo \"exit status $?\"");
+        text(&type_in(directory.path(), &typed, &[]))
+    };
+    let told = plan("keep if input.host != \"db1\"\nkeep if input.person == \"bob\"", "");
+    for words in [
+        "loses root on db1, which the rule `db` gave anna ",
+        "\non db1 shifts count as narrow.rego leaves them\n",
+        ": nobody gains, 1 loses; ",
+        "\nexit status 0\n",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("bob") && !told.contains("cannot tell"), "{told}");
+    // The same by a file that does not look at the host, on both.
+    let told = plan("keep if input.person == \"bob\"", "--json");
+    let (json, _) = told.rsplit_once("exit status").expect("JSON, and how it ended");
+    let told: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    assert_eq!(told["moves"][0]["hosts"], serde_json::json!(["db1", "db2"]), "{told:#}");
+    assert_eq!(told["narrowed"], serde_json::json!(["on db1, db2 shifts count as narrow.rego leaves them"]));
+    let told = plan("keep := true", "");
+    assert!(told.contains("shifts admit the same people as before, at the same times"), "{told}");
+    // It fails on one of them alone; and it is no Rego.
+    let told = plan("keep if input.host != \"db2\"\nkeep if 1 / (input.level - 1) > 0", "");
+    assert!(told.contains("cannot tell what is left of the rota on db2: "), "{told}");
+    assert!(told.contains("divide by zero") && told.ends_with("exit status 2\n"), "{told}");
+    let told = plan("nonsense", "");
+    assert!(told.contains("narrow.rego:5: ") && told.ends_with("exit status 2\n"), "{told}");
+}

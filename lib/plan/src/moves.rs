@@ -6,6 +6,7 @@ use policy::{Host, HostSelector, Principal, Roster, Rules, Window, stretches};
 
 use crate::door::{By, Door, ROOT, covering};
 use crate::inventory::HostSides;
+use crate::narrowing::Files;
 use crate::rights::{Admitted, Rights, Times, during_incidents, most_at_once, without, without_incidents};
 
 /// Whether incidents have a say in a move.
@@ -67,6 +68,9 @@ type Way = (By, When, String, Vec<&'static str>, usize);
 /// What those have in common who are in one sentence; hosts by their place.
 type Alike = (By, bool, When, String, Vec<&'static str>, Vec<usize>);
 
+/// What decides on a host, on each side: the rules that cover it, and what its files hang on.
+type HostKind = [(Option<Vec<usize>>, Vec<String>); 2];
+
 /// What is counted for limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -81,7 +85,6 @@ pub struct Counts {
 }
 
 /// Both sides, to be compared.
-#[derive(Debug)]
 pub(crate) struct Sides<'a> {
     pub old: &'a Rules,
     pub new: &'a Rules,
@@ -89,6 +92,8 @@ pub(crate) struct Sides<'a> {
     pub hosts: &'a [HostSides],
     /// As hosts will have it, before and after.
     pub rosters: (&'a Roster, &'a Roster),
+    /// What files leave of them.
+    pub files: &'a Files<'a>,
     pub people: &'a [Principal],
     pub doors: &'a [Door],
     pub window: Window,
@@ -125,14 +130,26 @@ impl Side<'_> {
 }
 
 impl Sides<'_> {
-    /// Every move, and what is counted.
-    pub fn compare(&self) -> (Vec<Move>, Counts) {
+    /// Every move, and what is counted; and why it cannot be told what files leave of the rota, where it cannot.
+    pub fn compare(&self) -> (Vec<Move>, Counts, BTreeSet<String>) {
         let (mut found, mut most, mut most_before) = (Found::new(), 0, 0);
+        let mut troubles = BTreeSet::new();
         let (mut before, mut after) =
             (self.side(self.old, self.rosters.0), self.side(self.new, self.rosters.1));
         for hosts in self.alike().values() {
             let Some(host) = hosts.first().and_then(|first| self.hosts.get(*first)) else { continue };
-            let (before, after) = (before.on(&host.before), after.on(&host.after));
+            let [old, new] = [
+                (&self.files.old, &host.before, self.rosters.0),
+                (&self.files.new, &host.after, self.rosters.1),
+            ]
+            .map(|(files, host, roster)| files.left_of(roster, host.as_ref(), &mut troubles));
+            // By files of its own a host has a rota of its own.
+            let on = |shared: &mut Side<'_>, rules, roster: &Option<Roster>, host| match roster {
+                Some(roster) => self.side(rules, roster).on(host),
+                None => shared.on(host),
+            };
+            let (before, after) =
+                (on(&mut before, self.old, &old, &host.before), on(&mut after, self.new, &new, &host.after));
             most = most.max(self.most_admitted(&after.open));
             most_before = most_before.max(self.most_admitted(&before.open));
             self.differ(&after, &before, true, hosts, &mut found);
@@ -143,7 +160,7 @@ impl Sides<'_> {
             moved.map(|(.., person, _)| *person).collect::<BTreeSet<_>>().len()
         };
         let counts = Counts { gained: people(true), lost: people(false), most_admitted: most, most_before };
-        (self.put_together(found), counts)
+        (self.put_together(found), counts, troubles)
     }
 
     /// The rights by `rules`; apart from those while incidents are open, those while none is, if a rule of either side waits
@@ -155,12 +172,14 @@ impl Sides<'_> {
         Side { open: of(&during_incidents(rules)), calm: has_calm.then(|| of(&without_incidents(rules))) }
     }
 
-    /// Hosts of which all rules say the same, by their place.
-    fn alike(&self) -> BTreeMap<[Option<Vec<usize>>; 2], Vec<usize>> {
+    /// Hosts of which all rules and all files say the same, by their place.
+    fn alike(&self) -> BTreeMap<HostKind, Vec<usize>> {
         let mut alike: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (place, HostSides { before, after }) in self.hosts.iter().enumerate() {
-            let covering = [covering(self.old, before.as_ref()), covering(self.new, after.as_ref())];
-            alike.entry(covering).or_default().push(place);
+            let sides = [(self.old, &self.files.old, before), (self.new, &self.files.new, after)];
+            let same = sides
+                .map(|(rules, files, host)| (covering(rules, host.as_ref()), files.kind_of(host.as_ref())));
+            alike.entry(same).or_default().push(place);
         }
         alike
     }

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::door::{By, Door, ROOT};
 use crate::inventory::{self, HostSides, Inventory};
 use crate::moves::{Counts, Move, Sides, hosts_in_words, some_of};
+use crate::narrowing::Files;
 use crate::rights::read_in_time;
 
 /// Who is on call, as far as somebody knows.
@@ -128,7 +129,8 @@ pub struct Plan {
 impl Plan {
     /// Is the policy the same, and the rota, whatever else is other?
     pub fn is_unchanged(&self) -> bool {
-        self.other_shifts.is_empty() && self.changes.iter().all(|change| change.effect == Effect::Neutral)
+        let is_neutral = |change: &Change| change.effect == Effect::Neutral;
+        self.other_shifts.is_empty() && self.moves.is_empty() && self.changes.iter().all(is_neutral)
     }
 
     /// How many changes loosen, or may.
@@ -139,8 +141,13 @@ impl Plan {
 }
 
 impl Question<'_> {
-    /// The answer.
+    /// The answer, as before files of `[[policy.rego]]` are asked.
     pub fn answer(&self) -> Plan {
+        self.answer_by(&Files::default())
+    }
+
+    /// The answer, with what `files` leave of the rota.
+    pub fn answer_by(&self, files: &Files<'_>) -> Plan {
         let (old, new) = (&self.old.rules, &self.new.rules);
         let hosts = self.hosts();
         let rosters = self.rota.map(|rota| {
@@ -152,14 +159,15 @@ impl Question<'_> {
         changes.extend(inventory::changes(&hosts, self.new));
         Context { question: self, hosts: &hosts, after }.explain(&mut changes);
         let doors = Door::all(old, new);
-        let (mut moves, mut counts) = (Vec::new(), Counts::default());
+        let (mut moves, mut counts, mut troubles) = (Vec::new(), Counts::default(), BTreeSet::new());
         if let Some((before, after)) = &rosters {
             let (rosters, people) = ((before, after), self.people([before, after]));
             let (hosts, people, doors, window) = (&hosts, &people, &doors, self.window);
-            (moves, counts) = Sides { old, new, hosts, rosters, people, doors, window }.compare();
+            let sides = Sides { old, new, hosts, rosters, files, people, doors, window };
+            (moves, counts, troubles) = sides.compare();
         }
         let selectors = self.selectors();
-        let (asked, narrowed) = (self.asked(&moves), self.narrowed(&moves, &hosts));
+        let (asked, narrowed) = (self.asked(&moves), self.narrowed(files, &moves, &hosts));
         let named = |moved: Move| {
             let name = hosts_in_words(&moved.hosts, &hosts, &selectors);
             (moved, name)
@@ -182,6 +190,7 @@ impl Question<'_> {
             not_known: Vec::new(),
         };
         (plan.cannot_tell, plan.not_known) = self.unknown(&hosts, &plan);
+        plan.cannot_tell.extend(troubles);
         plan
     }
 
@@ -231,21 +240,24 @@ impl Question<'_> {
         self.new.rules.rules.iter().filter(asks).map(told).collect()
     }
 
-    /// Of what is gained by rules: where a file is asked before it counts.
-    fn narrowed(&self, moves: &[Move], hosts: &[HostSides]) -> Vec<String> {
-        let gains = moves.iter().filter(|moved| moved.gains && matches!(moved.by, By::Rule(_)));
-        let gained: BTreeSet<&str> = gains.flat_map(|moved| &moved.hosts).map(String::as_str).collect();
+    /// Where a file is asked before a shift counts: on hosts of moves, if what it leaves is told; else of what is gained.
+    fn narrowed(&self, files: &Files<'_>, moves: &[Move], hosts: &[HostSides]) -> Vec<String> {
+        let are_asked = files.are_asked();
+        let moved =
+            moves.iter().filter(|moved| matches!(moved.by, By::Rule(_)) && (are_asked || moved.gains));
+        let moved: BTreeSet<&str> = moved.flat_map(|moved| &moved.hosts).map(String::as_str).collect();
         let after = hosts.iter().filter_map(|host| host.after.as_ref());
-        let after: Vec<&Host> = after.filter(|host| gained.contains(host.name.as_str())).collect();
+        let after: Vec<&Host> = after.filter(|host| moved.contains(host.name.as_str())).collect();
         let told = |rego: &Rego| {
             let asks = after.iter().filter(|host| rego.hosts.iter().any(|selector| selector.covers(host)));
             let names: Vec<&str> = asks.map(|host| host.name.as_str()).collect();
             let file = rego.file.file_name().unwrap_or_default().to_string_lossy();
-            (!names.is_empty()).then(|| {
-                format!(
-                    "what is gained on {} is told as before {file} is asked, which may leave shifts out",
-                    some_of(&names)
-                )
+            let hosts = some_of(&names);
+            (!names.is_empty()).then(|| match are_asked {
+                true => format!("on {hosts} shifts count as {file} leaves them"),
+                false => {
+                    format!("what is gained on {hosts} is told as before {file} is asked, which may leave shifts out")
+                }
             })
         };
         self.new.rego.iter().filter_map(told).collect()

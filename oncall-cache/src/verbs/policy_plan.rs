@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use host::Config;
 use host::config::{DEFAULT_PATH, Rego};
-use plan::{Expectations, Inventory, Narrow, Outcome, Plan, Question};
+use plan::{Asked, Expectations, Inventory, Narrow, Narrowing, Outcome, Plan, Question};
 use policy::{Host, Roster, Timestamp, Window};
 use serde_json::json;
 
@@ -53,15 +53,27 @@ fn planned(arguments: &PlanArguments, window: Window) -> Result<Plan, String> {
         (after, _) => after,
     };
     let (inventory, rota) = (inventory.as_ref(), rota.as_ref());
-    let mut plan = Question { old: &old, new: &new, inventory, rota, window }.answer();
-    if !old_files.is_empty() || !new_files.is_empty() {
-        let text = "what files of [[policy.rego]] leave out or end earlier: everybody in the rota is taken as on call";
+    // One that is not understood is told whatever hosts there are, and nothing is planned by it.
+    let broken = |files: &[Rego], config: &Config| {
+        Files::read_unjudged(files).and_then(|files| files.check(&config.rules.host)).err()
+    };
+    let (broken_old, broken_new) = (broken(&old_files, &old), broken(&new_files, &new));
+    let question = Question { old: &old, new: &new, inventory, rota, window };
+    let [leave_old, leave_new] = [&old_files, &new_files]
+        .map(|files| move |host: &Host, roster: &Roster| narrowed(files, host, roster));
+    let [old_kind, new_kind] = [&old_files, &new_files].map(|files| move |host: &Host| kind(files, host));
+    let asked = |is_broken: bool, asked| Narrowing(if is_broken { None } else { Some(asked) });
+    let files = plan::Files {
+        old: asked(broken_old.is_some(), Asked { leave: &leave_old, kind: &old_kind }),
+        new: asked(broken_new.is_some(), Asked { leave: &leave_new, kind: &new_kind }),
+    };
+    let mut plan = question.answer_by(&files);
+    plan.cannot_tell.extend(broken_old.into_iter().chain(broken_new));
+    let is_narrowed = rota.is_some_and(|rota| rota.tells_eligible);
+    if is_narrowed && (!old_files.is_empty() || !new_files.is_empty()) {
+        let text =
+            "what files of [[policy.rego]] had left out of this copy of the rota: it is as its host has it";
         plan.not_known.push(text.to_string());
-    }
-    // One that would fail there is told here.
-    for (files, config) in [(&old_files, &old), (&new_files, &new)] {
-        let judged = rota.map(|rota| narrowed(files, &config.rules.host, &rota.roster));
-        plan.cannot_tell.extend(judged.and_then(Result::err));
     }
     Ok(plan)
 }
@@ -154,6 +166,20 @@ fn narrowed(files: &[Rego], host: &Host, roster: &Roster) -> Result<Roster, Stri
         Some(problem) => Err(problem),
         None => Ok(Roster { shifts: narrowed.shifts, ..roster.clone() }),
     }
+}
+
+/// What the answer of `files` hangs on, on `host`: which are asked there, and the host itself, where one looks at it.
+fn kind(files: &[Rego], host: &Host) -> Vec<String> {
+    let asked = files.iter().filter(|file| file.covers(host));
+    let mut kind: Vec<String> = asked.clone().map(|file| file.file.display().to_string()).collect();
+    let looks = |file: &Rego| {
+        let text = std::fs::read_to_string(&file.file).unwrap_or_default();
+        ["host", "labels"].iter().any(|word| text.contains(word))
+    };
+    if asked.clone().any(looks) {
+        kind.extend([host.name.clone()].into_iter().chain(host.labels.iter().cloned()));
+    }
+    kind
 }
 
 /// The configuration at `path`, whatever its owner: in a checkout it is anybody's. The names of files in it are those that
