@@ -4,6 +4,7 @@
 //! of the design are reached, and asserts nothing about them: on a busy machine trust the ratios, the
 //! minima and the processor time.
 
+mod beside;
 mod calendar;
 mod decision;
 mod domain;
@@ -19,6 +20,7 @@ mod plan;
 mod rego;
 mod report;
 mod samples;
+mod shipped;
 mod sync;
 mod table;
 mod tools;
@@ -28,14 +30,15 @@ use std::path::PathBuf;
 use machine::Machine;
 
 const USAGE: &str =
-    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [lookup] [live] [decision] [nss] [login] [sync] [calendar] [fleet] [store] [growth] [grants] [domain] [policy] [rego] [report]']
+    "make bench [BENCH='[--rounds N] [--logins N] [--large] [--pullers N] [--go FILE] [--records N] [lookup] [live] [decision] [nss] [login] [sync] [calendar] [fleet] [store] [growth] [grants] [domain] [policy] [rego] [report] [beside] [shipped]']
 
 --rounds N   rounds of lookups (200)
 --logins N   logins per server (40)
 --large      sync 100,000 people as well
 --pullers N  hosts that pull from a fleet's store (2000); 20,000 take two minutes more and both cores
+--records N  records on a log server (5000000), for shipped
 --go FILE    a build of github.com/threatstack/authkeys, to measure live lookups beside
-A word measures that part alone; growth, grants, policy, rego, report and domain (20,000 people in Samba) are measured only when they are named; store is the part of fleet with many hosts.";
+A word measures that part alone; growth, grants, policy, rego, report, beside (timers and notices), shipped (report --fleet) and domain (20,000 people in Samba) are measured only when they are named; store is the part of fleet with many hosts.";
 
 /// People in the directory.
 const PEOPLE: usize = 10_000;
@@ -45,6 +48,7 @@ struct Options {
     logins: usize,
     large: bool,
     pullers: usize,
+    records: usize,
     go: Option<PathBuf>,
     parts: Vec<String>,
 }
@@ -52,20 +56,20 @@ struct Options {
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
         let (rounds, logins, pullers, parts) = (200, 40, 2_000, Vec::new());
-        let mut options = Self { rounds, logins, large: false, pullers, go: None, parts };
+        let mut options = Self { rounds, logins, large: false, pullers, records: 5_000_000, go: None, parts };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--rounds" => options.rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
                 "--logins" => options.logins = words.next()?.parse().ok().filter(|&logins| logins > 0)?,
                 "--pullers" => options.pullers = words.next()?.parse().ok().filter(|&count| count > 0)?,
+                "--records" => options.records = words.next()?.parse().ok().filter(|&count| count >= 50)?,
                 "--large" => options.large = true,
                 "--go" => options.go = Some(std::path::absolute(words.next()?).ok()?),
                 // What `cargo bench` adds.
                 "--bench" => {}
                 "lookup" | "live" | "decision" | "nss" | "login" | "sync" | "calendar" | "fleet"
-                | "store" | "growth" | "grants" | "domain" | "policy" | "rego" | "report" => {
-                    options.parts.push(word)
-                }
+                | "store" | "growth" | "grants" | "domain" | "policy" | "rego" | "report" | "beside"
+                | "shipped" => options.parts.push(word),
                 _ => return None,
             }
         }
@@ -119,6 +123,12 @@ fn main() {
     }
     if options.parts.iter().any(|part| part == "domain") {
         domain::measure(&machine, 3);
+    }
+    if options.parts.iter().any(|part| part == "beside") {
+        beside::measure(&machine, options.rounds.div_ceil(8));
+    }
+    if options.parts.iter().any(|part| part == "shipped") {
+        shipped::measure(&machine, options.records);
     }
     if options.parts.iter().any(|part| part == "report") {
         report::measure(&machine, options.rounds.div_ceil(20));
