@@ -4,7 +4,7 @@
 
 use harness::grants::{ACCEPTED, GLASS, Text};
 use harness::session::{SUDO, Session};
-use harness::suite::{CONFIG, HOUR, instant, now, soon};
+use harness::suite::{CONFIG, HOUR, instant, now, seconds, soon};
 use harness::{Booted, text, wait_within};
 use serde_json::Value;
 
@@ -37,7 +37,8 @@ fn session(host: &Booted) -> Session {
 
 /// Root for somebody until `end`, signed by these with ssh-keygen; where it is.
 fn signed(host: &Booted, person: &'static str, end: i64, by: &str) -> (Text, String) {
-    let grant = Text { person, end, ..Text::new(&host.read(&format!("/root/keys/{person}.pub"))) };
+    let key = host.read(&format!("/root/keys/{person}.pub"));
+    let grant = Text { person, end, ..Text::new(&key) };
     host.write("/root/text", grant.text(), 0o644);
     let path = format!("/root/{person}.grant");
     host.must(&format!(
@@ -99,29 +100,60 @@ pub fn somebody_gets_in_when_nothing_answers(host: &Booted) {
     assert_eq!(session.sudo(), "refused");
     assert!(!is_root_by_ssh(host, ELSEWHERE[1], "dave"));
     assert!(!is_root_by_ssh(host, ELSEWHERE[2], "bob"));
+    let (by_others, by_himself) = both_get_in(host, &mut session);
+    break_glass_is_told_afterwards(host, &by_himself);
+    grant_is_told_afterwards(host, &by_others);
+    the_acceptor_comes_back_as_often_as_it_is_killed(host, &mut session);
+    close(host, &by_himself);
+}
+
+/// dave by his colleagues and bob by himself, until one instant, and not from it on.
+fn both_get_in(host: &Booted, session: &mut Session) -> (Text, Text) {
     let (mut by_others, mut by_himself) = (None, None::<Text>);
-    soon(20, |seconds| {
+    let end = soon(20, |seconds| {
         if let Some(earlier) = by_himself.take() {
             close(host, &earlier);
         }
         let end = now() + seconds;
-        by_others = Some(let_in(host, &mut session, end));
+        by_others = Some(let_in(host, session, end));
         by_himself = Some(let_himself_in(host, end));
+        let metrics = metrics(host);
+        for metric in ["grants_in_force 2", "break_glass_unreviewed 1"] {
+            assert!(metrics.contains(&format!("\noncall_cache_{metric}\n")), "{metric}: {metrics}");
+        }
         end
     });
     assert_eq!(session.sudo(), "refused", "it is over");
     assert!(!is_root_by_ssh(host, ELSEWHERE[3], "dave"));
     assert!(!is_root_by_ssh(host, ELSEWHERE[4], "bob"));
+    assert!(metrics(host).contains("\noncall_cache_grants_in_force 0\n"));
     let listed = host.must("oncall-cache grant list");
     assert!(
         !listed.contains(" enters ") && listed.starts_with("not reviewed: bob let themselves into "),
         "{listed}"
     );
-    grant_is_told_afterwards(host, &by_others.expect("it was brought"));
-    let by_himself = by_himself.expect("it was brought");
-    break_glass_is_told_afterwards(host, &by_himself);
-    the_acceptor_comes_back_as_often_as_it_is_killed(host, &mut session);
-    close(host, &by_himself);
+    let both = (by_others.expect("it was brought"), by_himself.expect("it was brought"));
+    for grant in [&both.0, &both.1] {
+        let last = allowed(host, grant).into_iter().map(|(at, _)| at).max();
+        assert!(last.is_some_and(|last| last < end), "{last:?}, and it ends at {end}");
+    }
+    both
+}
+
+/// What monitoring reads, by the unit as it is confined.
+fn metrics(host: &Booted) -> String {
+    host.must("mkdir -p /var/lib/prometheus/node-exporter && systemctl start authkeys-metrics.service");
+    host.read("/var/lib/prometheus/node-exporter/oncall-cache.prom")
+}
+
+/// Root at a terminal, by ssh to this host, for somebody who reads these words there.
+fn reads_at_the_terminal(host: &Booted, person: &str, words: &str) {
+    let terminal = host.sh(&format!(
+        "echo 'id -u; exit' | timeout 300 ssh -tt -F none -i /root/keys/{person} -o IdentitiesOnly=yes -o BatchMode=yes \
+         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1",
+    ));
+    let told = text(&terminal);
+    assert!(told.contains(words) && told.contains("\n0\r"), "{told}");
 }
 
 /// Colleagues let dave in.
@@ -132,6 +164,7 @@ fn let_in(host: &Booted, session: &mut Session, end: i64) -> Text {
     assert!(brought.contains(&words), "{brought}");
     assert_eq!(session.sudo(), "0", "in the session of before");
     assert!(is_root_by_ssh(host, HERE, "dave"));
+    reads_at_the_terminal(host, "dave", &format!("let in by alice and carol (grant {}) until ", grant.id));
     let shown = host.must("oncall-cache grant list");
     assert!(shown.starts_with("dave enters root until ") && shown.contains(&grant.id), "{shown}");
     grant
@@ -143,15 +176,7 @@ fn let_himself_in(host: &Booted, end: i64) -> Text {
     let brought = text(&ssh(host, HERE, "bob", "oncall-grant", &format!("<{path}")));
     let words = format!("accepted: break-glass: bob may enter root on this host until {}", instant(end));
     assert!(brought.contains(&words), "{brought}");
-    let terminal = host.sh(
-        "echo 'id -u; exit' | timeout 300 ssh -tt -F none -i /root/keys/bob -o IdentitiesOnly=yes -o BatchMode=yes \
-         -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1",
-    );
-    let told = text(&terminal);
-    assert!(
-        told.contains("break-glass: bob has let themselves in until ") && told.contains("\n0\r"),
-        "{told}"
-    );
+    reads_at_the_terminal(host, "bob", "break-glass: bob has let themselves in until ");
     grant
 }
 
@@ -173,14 +198,24 @@ fn logged(host: &Booted, (identifier, priority): (&str, &str), words: &str, gran
     });
 }
 
-/// By which services somebody came in by this grant, for the reason in it, by the record.
-fn recorded(host: &Booted, grant: &Text, reason: &str) -> Vec<String> {
+/// When and by which services somebody was let in by this grant, by the record.
+fn allowed(host: &Booted, grant: &Text) -> Vec<(i64, String)> {
     let records = host.read("/var/log/authkeys/decisions.jsonl");
     let records = records.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let is_of_it = |record: &Value| {
-        record["grant"] == grant.id.as_str() && record["why"] == grant.reason && record["reason"] == reason
+        record["grant"] == grant.id.as_str() && record["why"] == grant.reason && record["verdict"] == "allow"
     };
-    records.filter(is_of_it).filter_map(|record| Some(record["service"].as_str()?.to_string())).collect()
+    let at = |record: &Value| record["time"].as_str().map(seconds).expect("an instant");
+    let one = |record: Value| Some((at(&record), record["service"].as_str()?.to_string()));
+    records.filter(is_of_it).filter_map(one).collect()
+}
+
+/// By which services somebody came in by this grant, for the reason in it, by the record.
+fn recorded(host: &Booted, grant: &Text, reason: &str) -> Vec<String> {
+    let records =
+        host.must(&format!("grep -F '\"grant\":\"{}\"' /var/log/authkeys/decisions.jsonl", grant.id));
+    assert!(records.lines().all(|line| line.contains(&format!("\"reason\":\"{reason}\""))), "{records}");
+    allowed(host, grant).into_iter().map(|(_, service)| service).collect()
 }
 
 /// The part of the report below these words.
@@ -228,11 +263,5 @@ fn the_acceptor_comes_back_as_often_as_it_is_killed(host: &Booted, session: &mut
         wait_within(300, "it is there again", || bring().contains("in force until"));
     }
     assert_eq!(host.must("systemctl is-active oncall-grant-accept.service"), "active\n");
-    // Monitoring knows, by the unit as it is confined.
-    host.must("mkdir -p /var/lib/prometheus/node-exporter && systemctl start authkeys-metrics.service");
-    let metrics = host.read("/var/lib/prometheus/node-exporter/oncall-cache.prom");
-    for metric in ["grants_in_force 1", "break_glass_unreviewed 1"] {
-        assert!(metrics.contains(&format!("\noncall_cache_{metric}\n")), "{metric}: {metrics}");
-    }
     assert_eq!(session.sudo(), "0");
 }
