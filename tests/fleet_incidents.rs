@@ -131,3 +131,23 @@ fn a107_rules_of_hosts_wait_for_incidents_that_the_collector_alone_asks_for() {
     wait_until("it is over", || !sudo(waits, "alice").status.success());
     refuses(waits, "alice");
 }
+
+#[test]
+fn a107_a_collector_that_cannot_read_incidents_publishes_what_another_one_read() {
+    let fleet = Fleet::start(1);
+    let host = &fleet.hosts[0];
+    host.wait_for_incidents(STRICT);
+    fleet.ask_for_incidents("'PSVC1', 'PSVC2'");
+    fleet.on_call(&[("alice", now() - HOUR, now() + DAY)]);
+    fleet.pagerduty.set_incidents(vec![incident("Q1", "PSVC1", -60)]);
+    fleet.collect();
+    host.pull();
+    admits(host, "alice", " incident=Q1 ");
+    // The same machine as another collector that has lost all that it knew of incidents.
+    let kept = host.host.read(KEPT);
+    fleet.collector.host.must(&format!("rm {KEPT}"));
+    said(&collect_without(&fleet), 1, "source-error");
+    host.pull();
+    assert_eq!(readings(&host.host.read(KEPT)), readings(&kept));
+    admits(host, "alice", " incident=Q1 ");
+}
