@@ -373,7 +373,7 @@ impl Context<'_> {
         };
         (change.effect, change.means) = match (is_added, moved.is_empty()) {
             (true, true) if self.are_known(&change.detail.items) => {
-                (Effect::Neutral, "another entry covered it before".to_string())
+                (Effect::Neutral, "the rule covered it before".to_string())
             }
             (true, true) => (
                 Effect::MayLoosen,
@@ -411,8 +411,9 @@ impl Context<'_> {
         match change.key.as_str() {
             "always" => {
                 let people = listed(&mut rule.people.iter().map(Principal::as_str));
-                change.means =
-                    format!("{people}: may let themselves in while it is known who is on call, too");
+                change.means = format!(
+                    "{people} may enter by their own signature alone, also while the host can tell who is on call"
+                );
             }
             "people" if !rule.always => {
                 change.means += ", while the host cannot tell who is on call";
@@ -421,7 +422,9 @@ impl Context<'_> {
         }
         if !hosts.is_empty() {
             let accounts = listed(&mut rule.accounts.iter().map(Account::as_str));
-            change.means += &format!("; the rule is for {accounts} on {}", some_of(&hosts));
+            let is_all = hosts.len() > 1 && hosts.len() == self.hosts.len();
+            let hosts = if is_all { self.all_hosts() } else { some_of(&hosts) };
+            change.means += &format!("; the rule is for {accounts} on {hosts}");
         }
     }
 

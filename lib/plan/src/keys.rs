@@ -159,7 +159,7 @@ const TIGHTENED: &[(&str, &str)] = &[
     ("policy.rule schedules", "people on call by them are no longer admitted by this rule"),
     ("policy.rule max_escalation_level", "people on deeper levels are no longer admitted by this rule"),
     ("policy.rule claim", "people on call must say why before they enter"),
-    ("policy.rule.incident new", "people on call by the rule are admitted during an incident alone"),
+    ("policy.rule.incident new", "people on call by the rule are admitted only during an incident"),
     ("policy.rule.incident services", "incidents of these services let nobody in any more"),
     ("policy.rule.incident linger", "people on call are refused sooner after an incident"),
     ("policy.rule.incident max_open", "an incident that nobody closes lets people in for less long"),

@@ -25,7 +25,7 @@ impl When {
     pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Always => "",
-            Self::During => ", during an incident alone",
+            Self::During => ", only during an incident",
             Self::Without => ", while no incident is open",
         }
     }

@@ -113,7 +113,7 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
         (
             "hosts = [\"label:service=db\"]\nschedules",
             "hosts = [\"db1\"]\nschedules",
-            "neutral [[policy.rule]] `db` hosts: added `db1`: another entry covered it before\n",
+            "neutral [[policy.rule]] `db` hosts: added `db1`: the rule covered it before\n",
         ),
         (
             "[policy.end]",
@@ -138,7 +138,7 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
         (
             "schedules = [\"pd/WEB\"]",
             "schedules = [\"pd/WEB\"]\nincident = { source = \"pd\", services = [\"PSVC1\"] }",
-            "tightens [[policy.rule.incident]] `web` is new (known_for = \"15m\", linger = \"30m\", max_open = \"1d\", on_unknown = \"on-call\", services = [\"PSVC1\"], source = \"pd\"): people on call by the rule are admitted during an incident alone",
+            "tightens [[policy.rule.incident]] `web` is new (known_for = \"15m\", linger = \"30m\", max_open = \"1d\", on_unknown = \"on-call\", services = [\"PSVC1\"], source = \"pd\"): people on call by the rule are admitted only during an incident",
         ),
         (
             "max_age = \"20h\"",
@@ -472,7 +472,7 @@ fn a104_what_is_guarded_exempt_or_over_before_is_told_by_what_is_left() {
         (
             with_glass.clone(),
             with_glass.replace("['dora']", "['dora']\nalways = true"),
-            "dora: may let themselves in while it is known who is on call, too; the rule is for root on db1, db2, web1\n",
+            "dora may enter by their own signature alone, also while the host can tell who is on call; the rule is for root on all 3 hosts\n",
         ),
         (
             with_glass.clone(),
