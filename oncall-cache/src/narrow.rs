@@ -14,6 +14,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
 use policy::{Host, LeftBy, LeftOut, Roster, Shift, Shifts, Span, Taken};
 use rego::{Asked, Job, Opening, Outcome};
+use serde_json::{Value, json};
 use trust::Owner;
 
 /// What this program is called with to be the process that asks.
@@ -313,6 +314,19 @@ pub fn answer() -> Result<(), String> {
     drop(text);
     let mut out = BufWriter::new(io::stdout().lock());
     rego::judge(&job, &mut out).map_err(|error| error.to_string())
+}
+
+/// A shift that a file left out, of one person: `start` and `end` are those of the rota; from `from` on it does not count.
+pub fn left_json(left: &LeftOut) -> Value {
+    json!({
+        "schedule": left.schedule.to_string(),
+        "level": left.level,
+        "start": left.shift.start().to_string(),
+        "end": left.shift.end().to_string(),
+        "from": left.from.to_string(),
+        "by": left.by,
+        "why": left.why.word(),
+    })
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fleet::{
-    Digest, FleetIncidents, FleetShift, Head, Part, ReadSchedule, ReadService, RotaIndex, ScheduleShifts,
-    later, later_incidents,
+    Digest, FleetIncidents, FleetShift, Head, LARGEST_INCIDENTS, Part, ReadSchedule, ReadService, RotaIndex,
+    ScheduleShifts, later, later_incidents,
 };
 use policy::revocations::Revocations;
 use policy::{Roster, SourceIncidents, Span, Timestamp};
@@ -144,7 +144,16 @@ impl Sources<'_> {
         let own = self.own.roster.as_ref().map(services).unwrap_or_default();
         match FleetIncidents::new(later_incidents(own, theirs, now)) {
             Ok((_, None)) => Ok(None),
-            Ok((incidents, Some(read))) => Ok(Some((read, objects.part(&incidents.to_bytes())?))),
+            Ok((incidents, Some(read))) => {
+                let bytes = incidents.to_bytes();
+                if u32::try_from(bytes.len()).is_ok_and(|size| size <= LARGEST_INCIDENTS) {
+                    return Ok(Some((read, objects.part(&bytes)?)));
+                }
+                // No host would read it.
+                problems
+                    .push("incidents are not published: there are more than one object holds".to_string());
+                Ok(None)
+            }
             Err(error) => {
                 problems.push(format!("incidents are not published: {error}"));
                 Ok(None)

@@ -104,7 +104,7 @@ pub fn run(
 ) -> Vec<Outcome> {
     thread::scope(|scope| {
         let begun: Vec<_> =
-            sinks.iter().map(|sink| scope.spawn(move || one(sink, known, state, at, apply))).collect();
+            sinks.iter().map(|sink| scope.spawn(move || update(sink, known, state, at, apply))).collect();
         let crashed = |_| Outcome {
             alerts: vec!["a bug in oncall-collector; please report it".to_string()],
             ..Outcome::default()
@@ -114,7 +114,7 @@ pub fn run(
 }
 
 /// Brings `sink` up to date at `at`.
-fn one(
+fn update(
     sink: &Sink,
     (rota, syncs): (&Rota, &host::Config),
     state: &Path,

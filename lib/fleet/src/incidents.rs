@@ -161,13 +161,10 @@ mod opened {
 /// A person, or null.
 mod opener {
     use super::{Principal, String};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     pub(super) fn serialize<S: Serializer>(by: &Option<Principal>, serializer: S) -> Result<S::Ok, S::Error> {
-        match by {
-            Some(person) => serializer.serialize_some(person.as_str()),
-            None => serializer.serialize_none(),
-        }
+        by.as_ref().map(Principal::as_str).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D>(deserializer: D) -> Result<Option<Principal>, D::Error>

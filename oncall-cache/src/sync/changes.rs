@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use policy::{LeftOut, Principal, Roster, ScheduleRef, Timestamp, Window, stretches};
 use serde_json::{Value, json};
 
+use crate::narrow::left_json;
 use crate::when::When;
 
 /// One person's shift, as far as it matters to who could become root.
@@ -100,20 +101,14 @@ impl Changes {
     }
 }
 
-/// `start` and `end` are those of the rota; from `from` on it does not count.
 fn left_record(change: &str, left: &LeftOut) -> Value {
-    json!({
-        "version": 1,
-        "change": change,
-        "schedule": left.schedule.to_string(),
-        "person": left.principal.as_str(),
-        "level": left.level,
-        "start": left.shift.start().to_string(),
-        "end": left.shift.end().to_string(),
-        "from": left.from.to_string(),
-        "by": left.by,
-        "why": left.why.word(),
-    })
+    let mut record = left_json(left);
+    if let Some(fields) = record.as_object_mut() {
+        let more =
+            [("version", json!(1)), ("change", json!(change)), ("person", json!(left.principal.as_str()))];
+        fields.extend(more.map(|(key, value)| (key.to_string(), value)));
+    }
+    record
 }
 
 /// Claims of one person that differ in nothing but time, and touch or overlap, as one.

@@ -62,7 +62,7 @@ fn planned(arguments: &PlanArguments, window: Window) -> Result<Plan, String> {
     let [leave_old, leave_new] = [&old_files, &new_files]
         .map(|files| move |host: &Host, roster: &Roster| narrowed(files, host, roster));
     let [old_kind, new_kind] = [&old_files, &new_files].map(|files| move |host: &Host| kind(files, host));
-    let asked = |is_broken: bool, asked| Narrowing(if is_broken { None } else { Some(asked) });
+    let asked = |is_broken: bool, asked| Narrowing((!is_broken).then_some(asked));
     let files = plan::Files {
         old: asked(broken_old.is_some(), Asked { leave: &leave_old, kind: &old_kind }),
         new: asked(broken_new.is_some(), Asked { leave: &leave_new, kind: &new_kind }),
@@ -172,9 +172,10 @@ fn narrowed(files: &[Rego], host: &Host, roster: &Roster) -> Result<Roster, Stri
 fn kind(files: &[Rego], host: &Host) -> Vec<String> {
     let asked = files.iter().filter(|file| file.covers(host));
     let mut kind: Vec<String> = asked.clone().map(|file| file.file.display().to_string()).collect();
+    // One that cannot be read may look at it.
     let looks = |file: &Rego| {
-        let text = std::fs::read_to_string(&file.file).unwrap_or_default();
-        ["host", "labels"].iter().any(|word| text.contains(word))
+        std::fs::read_to_string(&file.file)
+            .map_or(true, |text| ["host", "labels"].iter().any(|word| text.contains(word)))
     };
     if asked.clone().any(looks) {
         kind.extend([host.name.clone()].into_iter().chain(host.labels.iter().cloned()));

@@ -16,6 +16,7 @@ use status::{mode, unshown};
 
 use crate::cli::TestAccessArguments;
 use crate::mappings::Mappings;
+use crate::narrow::left_json;
 use crate::said::Said;
 use crate::when::{self, When};
 
@@ -339,18 +340,6 @@ impl Answer {
             "message": self.line(),
         })
     }
-}
-
-fn left_json(left: &LeftOut) -> Value {
-    json!({
-        "schedule": left.schedule.to_string(),
-        "level": left.level,
-        "start": left.shift.start().to_string(),
-        "end": left.shift.end().to_string(),
-        "from": left.from.to_string(),
-        "by": left.by,
-        "why": left.why.word(),
-    })
 }
 
 /// What the decision rests on, for programs.

@@ -305,8 +305,8 @@ impl<'a> Found<'a> {
                 let reply = self.client.delete(&format!("{}/{id}", self.path), &KEEP_BELOW)?;
                 match accepted(&reply) {
                     Err(failure) if reply.status != 404 => {
-                        let why = format!("{name} is not removed: {}", failure.why);
-                        let failure = Failure { why, ..failure };
+                        let failure =
+                            Failure { why: format!("{name} is not removed: {}", failure.why), ..failure };
                         // Of this one; all else is refused to whoever asks.
                         if matches!(reply.status, 401 | 429 | 500..) {
                             return Err(failure);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use policy::{NOTICE, Timestamp, Window, stretches};
 use serde::Deserialize;
 
-use super::left::{Left, Taken};
+use super::left::{Left, LeftOut};
 use super::period::Period;
 use crate::lines::{Files, Input};
 
@@ -102,7 +102,7 @@ impl Could {
             known: BTreeMap::new(),
             first: None,
             just_lost: Vec::new(),
-            taken: Taken::default(),
+            left_out: LeftOut::default(),
             could: Self::default(),
             bytes: 0,
             unread: 0,
@@ -110,13 +110,13 @@ impl Could {
             lost_late: 0,
         };
         let inputs = files.each(gaps, |line| replay.take(line));
-        let Replay { known, mut could, taken, first, unread, mut lost, lost_late, .. } = replay;
+        let Replay { known, mut could, left_out, first, unread, mut lost, lost_late, .. } = replay;
         for (claim, seen) in known {
             could.keep(period, &claim, seen, claim.end);
         }
         could.rights.sort();
         could.rights.dedup();
-        (could.left_out, lost) = taken.told(period, lost);
+        (could.left_out, lost) = left_out.told(period, lost);
         could.inputs = inputs;
         if unread > 0 {
             gaps.push(format!("{unread} lines of the history could not be read"));
@@ -179,7 +179,7 @@ struct Replay {
     /// What went at the instant of the last change: a shift whose end is changed goes, and comes again.
     just_lost: Vec<(Timestamp, Claim)>,
     /// What files leave out.
-    taken: Taken,
+    left_out: LeftOut,
     could: Could,
     /// What they take in memory, with the rights that are over.
     bytes: usize,
@@ -243,9 +243,9 @@ impl Replay {
                     return;
                 };
                 if change == "left-out" {
-                    self.taken.add(left, seen);
+                    self.left_out.add(left, seen);
                 } else {
-                    self.taken.end(left, seen);
+                    self.left_out.end(left, seen);
                     // It is no news that it counts.
                     self.just_lost.push((seen, Claim { eligible: true, ..claim }));
                 }
@@ -320,7 +320,7 @@ mod tests {
             known: BTreeMap::new(),
             first: None,
             just_lost: Vec::new(),
-            taken: Taken::default(),
+            left_out: LeftOut::default(),
             could: Could::default(),
             bytes: 0,
             unread: 0,

@@ -53,7 +53,7 @@ impl Left {
 
 /// What has been read so far.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct LeftOut {
     /// What is left out, with the instant at which it was first seen.
     known: BTreeMap<Left, Timestamp>,
     /// What was, from when to when.
@@ -61,7 +61,7 @@ pub(super) struct Taken {
     surplus: u64,
 }
 
-impl Taken {
+impl LeftOut {
     /// It is left out from `seen` on.
     pub(super) fn add(&mut self, left: Left, seen: Timestamp) {
         if self.known.len() + self.over.len() < MOST {
@@ -112,17 +112,17 @@ mod tests {
     #[test]
     fn a_shift_did_not_count_as_long_as_this_host_left_it_out() {
         let period = Period { since: at(0), until: at(100) };
-        let mut taken = Taken::default();
+        let mut left_out = LeftOut::default();
         // Seen before it begins, and until its end; seen later than that, and taken back; before the period; after it.
-        taken.add(left(10, 20), at(5));
-        taken.add(left(30, 60), at(40));
-        taken.end(left(30, 60), at(50));
-        taken.add(left(-20, 0), at(-30));
-        taken.add(left(90, 120), at(5));
-        taken.add(left(100, 120), at(5));
+        left_out.add(left(10, 20), at(5));
+        left_out.add(left(30, 60), at(40));
+        left_out.end(left(30, 60), at(50));
+        left_out.add(left(-20, 0), at(-30));
+        left_out.add(left(90, 120), at(5));
+        left_out.add(left(100, 120), at(5));
         // What was never said is not taken back.
-        taken.end(left(70, 80), at(75));
-        let (told, surplus) = taken.told(period, 2);
+        left_out.end(left(70, 80), at(75));
+        let (told, surplus) = left_out.told(period, 2);
         let expected = [(10, 20), (40, 50), (90, 100)].map(|(from, to)| left(from, to));
         assert_eq!((told, surplus), (expected.to_vec(), 2));
         assert_eq!(left(0, 1).why_in_words(), "ended earlier");
@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn too_many_are_counted() {
-        let mut taken = Taken::default();
-        (0..MOST as i64 + 3).for_each(|minute| taken.add(left(minute, minute + 1), at(0)));
-        let (told, surplus) = taken.told(Period { since: at(0), until: at(100) }, 0);
+        let mut left_out = LeftOut::default();
+        (0..MOST as i64 + 3).for_each(|minute| left_out.add(left(minute, minute + 1), at(0)));
+        let (told, surplus) = left_out.told(Period { since: at(0), until: at(100) }, 0);
         assert_eq!((told.len(), surplus), (100, 3));
     }
 }

@@ -283,9 +283,10 @@ impl<'a> Replay<'a> {
         if !self.period.contains(at) {
             return;
         }
-        match self.told.ended.len() < MOST_ENDED {
-            true => self.told.ended.push(Ended { at, person, account, cause, by }),
-            false => self.lost += 1,
+        if self.told.ended.len() < MOST_ENDED {
+            self.told.ended.push(Ended { at, person, account, cause, by });
+        } else {
+            self.lost += 1;
         }
     }
 

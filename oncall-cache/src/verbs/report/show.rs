@@ -394,7 +394,7 @@ impl Report {
 }
 
 /// What is said where the configuration has changed since the period began.
-pub const RULES_UNKNOWN: &str =
+const RULES_UNKNOWN: &str =
     "the configuration has changed since then, and whose shifts it took before is not known: all are shown";
 
 /// What is said of a rule that waits for an incident, behind its name.

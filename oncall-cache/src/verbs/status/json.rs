@@ -10,6 +10,7 @@ use crate::granted;
 pub fn json(status: &Status<'_>) -> Value {
     let report = status.report.as_ref().ok();
     let instant = |unix: i64| Timestamp::from_unix(unix).to_string();
+    let ways_in = ways_in(status);
     json!({
         "version": 1,
         "at": status.at.to_string(),
@@ -49,8 +50,8 @@ pub fn json(status: &Status<'_>) -> Value {
         "paused_until": status.paused_until().map(|until| until.to_string()),
         "grants": granted::json(status.grants.as_ref()),
         "grants_problem": granted::problem(status.grants.as_ref()),
-        "way_in": ways_in(status).first(),
-        "ways_in": ways_in(status),
+        "way_in": ways_in.first(),
+        "ways_in": ways_in,
         "outage_wait_seconds": status.outage_wait.map(Span::as_seconds),
         "remarks": status.remarks,
         "incidents": status.incidents.iter().map(|feed| feed_json(feed, status.at)).collect::<Vec<_>>(),

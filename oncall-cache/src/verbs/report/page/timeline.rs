@@ -132,7 +132,7 @@ impl<'r> Timeline<'r> {
         let is_open = login.opened.is_some() && login.closed.is_none();
         let until = match Until::of(login) {
             Until::Unsaid => String::new(),
-            Until::At(_) => format!(" to {}", Until::of(login).seen_from(from)),
+            until @ Until::At(_) => format!(" to {}", until.seen_from(from)),
             until => format!(", {}", until.seen_from(from)),
         };
         let (account, service) = (self.people.label(&login.account), shown(&login.service));
