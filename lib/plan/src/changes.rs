@@ -64,6 +64,10 @@ pub(crate) struct Detail {
     pub is_added: Option<bool>,
     /// Of a list: the entries; of people: the user; where every schedule is read on one side, those that are on the other.
     pub items: Vec<String>,
+    /// Does it reach people whom no line names: members of a group, or whoever has a grant?
+    pub reaches_others: bool,
+    /// Does its line name everybody whom it is about?
+    pub names_people: bool,
 }
 
 impl Change {
@@ -218,6 +222,9 @@ fn table_change(place: &Place, table: &Table, is_added: bool) -> Change {
         // Where it was asked is nowhere else in the plan.
         (false, Some(hosts)) if place.section == "policy.rego" => {
             (format!("is gone (hosts = {hosts})"), less)
+        }
+        (false, _) if place.section == "policy.rule.incident" => {
+            (format!("is gone (the rule `{}` stays)", place.entry.concat()), less)
         }
         (false, _) => ("is gone".to_string(), less),
     };
@@ -417,7 +424,7 @@ fn from_changes(
     let means = match takes_keys {
         // An entry for ssh has always places.
         [true, true] => return leaf_changes(leaf, before, after),
-        [false, false] => "ssh alone knows from where a program comes, and the entry is not for ssh",
+        [false, false] => "only ssh knows from where a program comes, and the entry is not for ssh",
         [false, true] => "it is for ssh, by which the entry let nothing in before",
         [true, false] => "it was for ssh, by which the entry lets nothing in any more",
     };
@@ -438,11 +445,11 @@ fn key_changes(
         let (effect, means) = match change.detail.is_added {
             Some(true) if !takes_keys => (
                 Effect::Tightens,
-                "ssh alone looks at keys, and the entry is not for ssh: it lets nothing in, and whoever has it in the directory does not enter by it any more",
+                "only ssh looks at keys, and the entry is not for ssh: the program enters nowhere by this key, and a person who has the same key in the directory does not enter by ssh with it any more",
             ),
             Some(false) if !took_keys => (
                 Effect::MayLoosen,
-                "ssh alone looked at it, for which the entry was not: the program enters as before; a key that the directory has counts from then on as the key of whoever has it there",
+                "only ssh looked at it, for which the entry was not: the program enters as before; a key that the directory has counts from then on as the key of whoever has it there",
             ),
             _ => continue,
         };

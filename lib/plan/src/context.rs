@@ -10,7 +10,7 @@ use policy::{
 
 use crate::changes::{Change, Effect};
 use crate::door::ROOT;
-use crate::inventory::HostSides;
+use crate::inventory::{HostSides, is_within};
 use crate::moves::some_of;
 use crate::question::Question;
 
@@ -36,6 +36,9 @@ impl Context<'_> {
                 ("policy", "guarded_accounts", Some(false)) => self.no_longer_named(change),
                 ("policy", "guarded_accounts", Some(true)) => self.newly_named(change),
                 ("policy", "exempt_accounts", Some(true)) => self.exempted(change),
+                ("policy", "pam_services", Some(false)) => {
+                    change.means = format!("on {}, {}", self.all_hosts(), change.means)
+                }
                 ("policy", "mode", _) if change.effect == Effect::Loosens => self.observed(change),
                 ("policy", "mode", _) => self.enforced(change),
                 ("policy.automation", "", Some(true)) => self.new_program(change),
@@ -122,8 +125,13 @@ impl Context<'_> {
                 ),
             ),
             Some(Guard::UidZero) => {
-                let means = "by ssh no key of the people on call opens it any more; by sudo and su they are admitted as before (it has uid 0)";
-                (Effect::Tightens, means.to_string())
+                let on = self.all_hosts();
+                // Of an exempt one what opens is told as a door.
+                let others = if new.exempts(&account) { "" } else { ", nor does any other but a program's" };
+                let means = format!(
+                    "by ssh no key of the people on call opens it any more on {on}{others}; by sudo and su they are admitted as before (it has uid 0)"
+                );
+                (Effect::Tightens, means)
             }
             Some(_) => {
                 let effect = if has_programs { Effect::MayLoosen } else { Effect::Tightens };
@@ -164,7 +172,8 @@ impl Context<'_> {
         }
     }
 
-    fn all_hosts(&self) -> String {
+    /// `all 3 hosts`, where it is known how many there are.
+    pub(crate) fn all_hosts(&self) -> String {
         match (self.question.inventory, self.hosts.len()) {
             (Some(_), count) if count > 1 => format!("all {count} hosts"),
             _ => "all hosts".to_string(),
@@ -307,8 +316,17 @@ impl Context<'_> {
         let groups: BTreeSet<String> = groups.map(|group| format!("`{}`", group.name)).collect();
         if !groups.is_empty() {
             let groups = groups.into_iter().collect::<Vec<_>>().join(", ");
-            change.means +=
-                &format!("; members of the group {groups} change with it, and sudoers may give them rights");
+            change.detail.reaches_others = true;
+            change.means += &match change.effect {
+                Effect::Tightens => {
+                    format!(
+                        "; by it they are not in the group {groups} there any more, to which sudoers may give rights"
+                    )
+                }
+                _ => format!(
+                    "; by it they are in the group {groups} there, to which sudoers may give rights that are not known here"
+                ),
+            };
         }
     }
 
@@ -322,11 +340,14 @@ impl Context<'_> {
         }
         let means = match is_added {
             true => {
-                "nobody is let in by them; after their review somebody in `people` may let themselves in again within a day"
+                "nobody is let in by them; once one of them has reviewed it, whoever let themselves in may do so again without waiting for a day"
             }
             false => "they may not review any more who let themselves in",
         };
-        change.means = means.to_string();
+        let people: Vec<&str> = rule.iter().flat_map(|rule| &rule.people).map(Principal::as_str).collect();
+        let people = if is_added { format!(" (that is for {})", people.join(", ")) } else { String::new() };
+        change.means = format!("{means}{people}");
+        change.detail.names_people = is_added;
     }
 
     /// A rule for grants: who lets whom in by it?
@@ -411,8 +432,11 @@ impl Context<'_> {
         match change.key.as_str() {
             "always" => {
                 let people = listed(&mut rule.people.iter().map(Principal::as_str));
+                let old = self.rules().0.grants.iter().find(|old| old.name == rule.name);
+                let was_there = old.is_some_and(GrantRule::is_break_glass);
+                let before = if was_there { "; before, only while it could not" } else { "" };
                 change.means = format!(
-                    "{people} may enter by their own signature alone, also while the host can tell who is on call"
+                    "{people} may enter by their own signature alone, also while the host can tell who is on call{before}"
                 );
             }
             "people" if !rule.always => {
@@ -424,7 +448,11 @@ impl Context<'_> {
             let accounts = listed(&mut rule.accounts.iter().map(Account::as_str));
             let is_all = hosts.len() > 1 && hosts.len() == self.hosts.len();
             let hosts = if is_all { self.all_hosts() } else { some_of(&hosts) };
-            change.means += &format!("; the rule is for {accounts} on {hosts}");
+            let longest = match change.key.as_str() {
+                "max" => String::new(),
+                _ => format!(", for {} at most", rule.longest()),
+            };
+            change.means += &format!("; the rule is for {accounts} on {hosts}{longest}");
         }
     }
 
@@ -488,13 +516,13 @@ fn keys_of_exempt(change: &Change, new: &Rules) -> Option<Change> {
         (true, _) => (
             Effect::Tightens,
             format!(
-                "authkeys prints no keys for `{account}` any more: by ssh it is entered with what is on the host (authorized_keys, a password)"
+                "the keys that the directory has do not open the account `{account}` by ssh any more; what is on a host itself does (authorized_keys, a password)"
             ),
         ),
         (false, None) => (
             Effect::MayLoosen,
             format!(
-                "nothing guards `{account}` itself: by ssh the keys open it again that the directory has for somebody of that name"
+                "if the directory has keys for a person named `{account}`, they open this account by ssh again, at any time; root and other guarded accounts it enters only on call"
             ),
         ),
         (false, Some(_)) => return None,
@@ -533,45 +561,4 @@ fn hosts_of<'r>(rules: &'r Rules, section: &str, name: &str) -> Option<&'r [Host
 
 fn named<'r>(rules: &'r Rules, name: &str) -> Option<&'r Rule> {
     rules.rules.iter().find(|rule| rule.name == name)
-}
-
-/// Does `outer` cover every host that `inner` covers, whatever hosts there are? If in doubt it does not.
-fn is_within(inner: &HostSelector, outer: &HostSelector) -> bool {
-    match (inner, outer) {
-        (_, HostSelector::Name(all)) if all == "*" => true,
-        (HostSelector::Label(inner), HostSelector::Label(outer)) => inner == outer,
-        // A `*` stands for what `*` and `?` stand for too; a `?` does not.
-        (HostSelector::Name(name), HostSelector::Name(glob)) => {
-            (!glob.contains('?') || !name.contains(['*', '?']))
-                && outer.covers(&Host { name: name.clone(), labels: Vec::new() })
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_is_within_another_one_only_if_all_its_hosts_are() {
-        for (inner, outer, within) in [
-            ("web1", "web*", true),
-            ("WEB1.", "web*", true),
-            ("web1*", "web*", true),
-            ("web*", "web1*", false),
-            ("web*", "*", true),
-            ("label:a", "*", true),
-            ("label:a", "label:a", true),
-            ("label:a", "label:ab", false),
-            ("a", "label:a", false),
-            ("web*", "web?", false),
-            ("web?", "web?*", false),
-            ("web1", "web?", true),
-            ("web?", "web*", true),
-        ] {
-            let [one, other] = [inner, outer].map(HostSelector::parse);
-            assert_eq!(is_within(&one, &other), within, "{inner} {outer}");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use host::{Config, FileError, toml_file};
-use policy::{Host, HostSelector, Rules, is_printable};
+use policy::{Account, GrantRule, Host, HostSelector, Rules, is_printable};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -161,7 +161,8 @@ fn unasked(host: &HostSides, config: &Config) -> Option<Change> {
     Some(Change { effect, place, key, what, means, detail })
 }
 
-/// What differs of a host: where its labels are others, what covers it from now on apart from what does no longer.
+/// What differs of a host: where its labels are others, what covers it from now on apart from what does no longer; and by
+/// which rules people with a grant are let in there.
 fn change(host: &HostSides, rules: &Rules) -> Vec<Change> {
     let [before, after] = [&host.before, &host.after].map(|side| covering(rules, side.as_ref()));
     let named = |one: &BTreeSet<String>, other| one.difference(other).cloned().collect::<Vec<_>>().join(", ");
@@ -175,16 +176,31 @@ fn change(host: &HostSides, rules: &Rules) -> Vec<Change> {
         means,
         detail: Detail { section: "host".to_string(), ..Detail::default() },
     };
+    let granted = |key: &str, what: &str| -> Vec<Change> {
+        let turns = grants_turned(host, rules).into_iter();
+        turns
+            .map(|(effect, means)| {
+                let mut change = told(effect, key, what, means);
+                change.detail.reaches_others = effect == Effect::Loosens;
+                change
+            })
+            .collect()
+    };
     match (&host.before, &host.after) {
         (None, Some(new)) => {
             let what = format!("is new (labels = {:?})", new.labels);
-            vec![match more.is_empty() {
-                true => told(Effect::Neutral, "", &what, "no rule covers it".to_string()),
-                false => told(Effect::Loosens, "", &what, format!("covered by {more}")),
-            }]
+            let granted = granted("", &what);
+            let on_call = match (more.is_empty(), granted.is_empty()) {
+                (false, _) => Some((Effect::Loosens, format!("covered by {more}"))),
+                (true, true) => Some((Effect::Neutral, "no rule covers it".to_string())),
+                (true, false) => None,
+            };
+            let on_call = on_call.map(|(effect, means)| told(effect, "", &what, means));
+            on_call.into_iter().chain(granted).collect()
         }
         (Some(_), None) => {
-            let effect = if fewer.is_empty() { Effect::Neutral } else { Effect::Tightens };
+            let was_granted = !granted("", "").is_empty();
+            let effect = if fewer.is_empty() && !was_granted { Effect::Neutral } else { Effect::Tightens };
             vec![told(effect, "", "is gone", "it is planned for as a host that is no more".to_string())]
         }
         (Some(old), Some(new)) if labels(old) != labels(new) => {
@@ -197,6 +213,7 @@ fn change(host: &HostSides, rules: &Rules) -> Vec<Change> {
             let mut changes: Vec<Change> = turns
                 .map(|(effect, how, rules)| told(effect, "labels", &what, format!("{how} {rules}")))
                 .collect();
+            changes.extend(granted("labels", &what));
             if changes.is_empty() {
                 changes.push(told(Effect::Neutral, "labels", &what, "the same rules cover it".to_string()));
             }
@@ -206,16 +223,49 @@ fn change(host: &HostSides, rules: &Rules) -> Vec<Change> {
     }
 }
 
+/// The rules for grants that take them on a host from now on, and those that no longer do: a sentence each.
+fn grants_turned(host: &HostSides, rules: &Rules) -> Vec<(Effect, String)> {
+    let covers = |rule: &GrantRule, side: &Option<Host>| side.as_ref().is_some_and(|host| rule.covers(host));
+    let told = |rule: &GrantRule| {
+        let who = match rule.is_break_glass() {
+            true => format!("those in `people` of the rule for grants `{}`", rule.name),
+            false => format!("whoever has a grant by the rule `{}`", rule.name),
+        };
+        let accounts: Vec<&str> = rule.accounts.iter().map(Account::as_str).collect();
+        let accounts = accounts.join(", ");
+        match (covers(rule, &host.before), covers(rule, &host.after)) {
+            (false, true) => Some((Effect::Loosens, format!("{who} may enter {accounts} there from now on"))),
+            (true, false) => {
+                Some((Effect::Tightens, format!("{who} may not enter {accounts} there any more")))
+            }
+            _ => None,
+        }
+    };
+    rules.grants.iter().filter_map(told).collect()
+}
+
 fn labels(host: &Host) -> BTreeSet<&String> {
     host.labels.iter().collect()
 }
 
-/// The rules that cover it, also those by which grants are taken.
+/// The rules by which people on call are admitted there.
 fn covering(rules: &Rules, host: Option<&Host>) -> BTreeSet<String> {
     let Some(host) = host else { return BTreeSet::new() };
-    let on_call = rules.rules.iter().filter(|rule| rule.covers(host)).map(|rule| format!("`{}`", rule.name));
-    let grants = rules.grants.iter().filter(|rule| rule.covers(host));
-    on_call.chain(grants.map(|rule| format!("`{}` (grants)", rule.name))).collect()
+    rules.rules.iter().filter(|rule| rule.covers(host)).map(|rule| format!("`{}`", rule.name)).collect()
+}
+
+/// Does `outer` cover every host that `inner` covers, whatever hosts there are? If in doubt it does not.
+pub(crate) fn is_within(inner: &HostSelector, outer: &HostSelector) -> bool {
+    match (inner, outer) {
+        (_, HostSelector::Name(all)) if all == "*" => true,
+        (HostSelector::Label(inner), HostSelector::Label(outer)) => inner == outer,
+        // A `*` stands for what `*` and `?` stand for too; a `?` does not.
+        (HostSelector::Name(name), HostSelector::Name(glob)) => {
+            (!glob.contains('?') || !name.contains(['*', '?']))
+                && outer.covers(&Host { name: name.clone(), labels: Vec::new() })
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -248,6 +298,28 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_within_another_one_only_if_all_its_hosts_are() {
+        for (inner, outer, within) in [
+            ("web1", "web*", true),
+            ("WEB1.", "web*", true),
+            ("web1*", "web*", true),
+            ("web*", "web1*", false),
+            ("web*", "*", true),
+            ("label:a", "*", true),
+            ("label:a", "label:a", true),
+            ("label:a", "label:ab", false),
+            ("a", "label:a", false),
+            ("web*", "web?", false),
+            ("web?", "web?*", false),
+            ("web1", "web?", true),
+            ("web?", "web*", true),
+        ] {
+            let [one, other] = [inner, outer].map(HostSelector::parse);
+            assert_eq!(is_within(&one, &other), within, "{inner} {outer}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod inventory;
 mod keys;
 mod moves;
 mod narrowing;
+mod others;
 mod question;
 mod rights;
 mod settings;

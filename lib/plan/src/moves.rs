@@ -1,5 +1,6 @@
 //! Who gains and who loses what: the rights before and after, host by host, put together.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{Host, HostSelector, Principal, Roster, Rules, Window, stretches};
@@ -72,7 +73,7 @@ type Alike = (By, bool, When, String, Vec<&'static str>, Vec<usize>);
 type HostKind = [(Option<Vec<usize>>, Vec<String>); 2];
 
 /// What is counted for limits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// People who gain something.
     pub gained: usize,
@@ -82,6 +83,8 @@ pub struct Counts {
     pub most_admitted: usize,
     /// The same before it.
     pub most_before: usize,
+    /// The first host on which it is so, after the change and before it; nothing where nobody is root.
+    pub most_on: [Option<String>; 2],
 }
 
 /// Both sides, to be compared.
@@ -101,6 +104,9 @@ pub(crate) struct Sides<'a> {
 
 /// One person's gain or loss, before hosts are put together.
 type Found = BTreeMap<(By, bool, When, String, Vec<&'static str>, usize, Vec<Window>), Vec<usize>>;
+
+/// The most people who are root at once on one host, and the place of the first such host.
+type Most = (usize, Reverse<usize>);
 
 /// What people have on a host: while incidents are open, and while none is, where a rule waits for one.
 struct Had {
@@ -132,12 +138,14 @@ impl Side<'_> {
 impl Sides<'_> {
     /// Every move, and what is counted; and why it cannot be told what files leave of the rota, where it cannot.
     pub fn compare(&self) -> (Vec<Move>, Counts, BTreeSet<String>) {
-        let (mut found, mut most, mut most_before) = (Found::new(), 0, 0);
+        let mut found = Found::new();
+        let (mut most, mut most_before) = (Most::default(), Most::default());
         let mut troubles = BTreeSet::new();
         let (mut before, mut after) =
             (self.side(self.old, self.rosters.0), self.side(self.new, self.rosters.1));
         for hosts in self.alike().values() {
-            let Some(host) = hosts.first().and_then(|first| self.hosts.get(*first)) else { continue };
+            let Some(place) = hosts.first().copied() else { continue };
+            let Some(host) = self.hosts.get(place) else { continue };
             let [old, new] = [
                 (&self.files.old, &host.before, self.rosters.0),
                 (&self.files.new, &host.after, self.rosters.1),
@@ -150,8 +158,8 @@ impl Sides<'_> {
             };
             let (before, after) =
                 (on(&mut before, self.old, &old, &host.before), on(&mut after, self.new, &new, &host.after));
-            most = most.max(self.most_admitted(&after.open));
-            most_before = most_before.max(self.most_admitted(&before.open));
+            most = most.max((self.most_admitted(&after.open), Reverse(place)));
+            most_before = most_before.max((self.most_admitted(&before.open), Reverse(place)));
             self.differ(&after, &before, true, hosts, &mut found);
             self.differ(&before, &after, false, hosts, &mut found);
         }
@@ -159,7 +167,13 @@ impl Sides<'_> {
             let moved = found.keys().filter(|(_, is_gain, ..)| *is_gain == gains);
             moved.map(|(.., person, _)| *person).collect::<BTreeSet<_>>().len()
         };
-        let counts = Counts { gained: people(true), lost: people(false), most_admitted: most, most_before };
+        let most_on = [most, most_before].map(|(count, Reverse(place))| {
+            let host = self.hosts.get(place).filter(|_| count > 0);
+            host.map(|host| host.name().to_string())
+        });
+        let (most_admitted, most_before) = (most.0, most_before.0);
+        let counts =
+            Counts { gained: people(true), lost: people(false), most_admitted, most_before, most_on };
         (self.put_together(found), counts, troubles)
     }
 

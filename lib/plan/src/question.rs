@@ -100,6 +100,8 @@ pub struct Question<'a> {
 pub struct Plan {
     /// The time that was planned for.
     pub window: Window,
+    /// All hosts, as a sentence calls them.
+    pub(crate) everywhere: String,
     /// What is other in the configuration.
     pub changes: Vec<Change>,
     /// The doors at which somebody was refused, and nobody is any more.
@@ -157,7 +159,9 @@ impl Question<'_> {
         let after = rosters.as_ref().map(|(_, after)| after);
         let mut changes = changes(self.old, self.new);
         changes.extend(inventory::changes(&hosts, self.new));
-        Context { question: self, hosts: &hosts, after }.explain(&mut changes);
+        let context = Context { question: self, hosts: &hosts, after };
+        context.explain(&mut changes);
+        let everywhere = context.all_hosts();
         let doors = Door::all(old, new);
         let (mut moves, mut counts, mut troubles) = (Vec::new(), Counts::default(), BTreeSet::new());
         if let Some((before, after)) = &rosters {
@@ -176,6 +180,7 @@ impl Question<'_> {
         let is_closed = |door: &Door| !door.refuses(old) && door.refuses(new);
         let mut plan = Plan {
             window: self.window,
+            everywhere,
             changes,
             opened: doors.iter().filter(|door| is_opened(door)).cloned().collect(),
             closed: doors.iter().filter(|door| is_closed(door)).cloned().collect(),

@@ -39,7 +39,8 @@ impl Place {
 
     /// What a change here is about.
     pub fn detail(&self, is_added: Option<bool>, items: Vec<String>) -> Detail {
-        Detail { section: self.section.clone(), entry: self.entry.clone(), is_added, items }
+        let (section, entry) = (self.section.clone(), self.entry.clone());
+        Detail { section, entry, is_added, items, ..Detail::default() }
     }
 }
 

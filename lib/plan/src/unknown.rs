@@ -169,7 +169,7 @@ impl Question<'_> {
         let waits = |config: &host::Config| config.rules.rules.iter().any(|rule| rule.incident.is_some());
         if waits(self.old) || waits(self.new) {
             lines.push(
-                "which incidents will be open: what is told of them takes all that rules wait for as open, or none"
+                "which incidents will be open: this plan looks at two cases, all open that rules wait for, and none"
                     .into(),
             );
         }

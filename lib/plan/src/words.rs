@@ -8,7 +8,7 @@ use policy::{Principal, Timestamp, Window, is_printable};
 use serde_json::{Value, json};
 
 use crate::changes::{Change, Effect};
-use crate::door::{By, Door};
+use crate::door::{By, Door, ROOT};
 use crate::moves::{Counts, Move};
 use crate::question::Plan;
 
@@ -70,24 +70,36 @@ impl Plan {
         let refused = if self.observed { "; the old policy observes, and PAM refused nobody" } else { "" };
         let opened = by_account(&self.opened).into_iter().map(|(account, services)| {
             let by = services_in_words(&services);
-            let has = proofs(&services);
-            format!("opens {account} by {by} to whoever has {has}: nobody is refused there any more{refused}")
+            let (on, has) = (&self.everywhere, proofs(&services));
+            format!(
+                "opens {account} by {by} on {on} to whoever has {has}: nobody is refused there any more{refused}"
+            )
         });
         let refuses = if self.observes { "; the new policy observes, and PAM refuses nobody" } else { "" };
         let closed = by_account(&self.closed).into_iter().map(|(account, services)| {
             let by = services_in_words(&services);
+            let on = &self.everywhere;
             format!(
-                "closes {account} by {by} to whoever is not on call: nobody was refused there before{refuses}"
+                "closes {account} by {by} on {on} to whoever is not on call: nobody was refused there before{refuses}"
             )
         });
         opened.chain(closed).collect()
     }
 
     fn count_line(&self) -> String {
-        let Counts { gained, lost, most_admitted, most_before } = self.counts;
-        let (span, gain, lose) = (self.span(), people(gained, "gain"), people(lost, "lose"));
+        let Counts { gained, lost, most_admitted, most_before, most_on } = &self.counts;
+        let (span, gain, lose) = (self.span(), people(*gained, "gain"), people(*lost, "lose"));
+        // The same number would be read as if hosts with fewer people had no more than before.
+        if most_admitted == most_before {
+            return format!("{span}: {gain}, {lose}");
+        }
+        let [on, before_on] = most_on;
+        let on = on.as_ref().map_or_else(String::new, |host| format!("{host}; "));
+        let elsewhere =
+            before_on.as_ref().filter(|before| most_on[0].as_ref().is_some_and(|on| on != *before));
+        let before_on = elsewhere.map_or_else(String::new, |host| format!(" on {host}"));
         format!(
-            "{span}: {gain}, {lose}; at most {most_admitted} at once may be root on one host ({most_before} before), accounts that are never refused included"
+            "{span}: {gain}, {lose}; at most {most_admitted} at once may be root on one host ({on}{most_before} before{before_on}), accounts that are never refused included"
         )
     }
 
@@ -100,7 +112,7 @@ impl Plan {
             return Some("no setting that decides who is admitted differs".to_string());
         }
         let (span, most) = (self.span(), self.counts.most_admitted);
-        let is_told = !self.opened.is_empty() || !self.closed.is_empty() || !self.endless_losses().is_empty();
+        let is_told = !self.closed.is_empty() || !self.endless_losses().is_empty();
         match (self.observed, self.observes) {
             (true, false) => Some(format!(
                 "{span}: at most {most} at once may be root on one host, accounts that are never refused included; all others are refused"
@@ -111,13 +123,6 @@ impl Plan {
                 "{span}: apart from the lines above, shifts admit the same people as before, at the same times"
             )),
         }
-    }
-
-    /// Is there more that may let people in than what is told of shifts and doors?
-    fn lets_in_others(&self) -> bool {
-        let may = self.changes.iter().any(|change| change.effect == Effect::MayLoosen);
-        let is_told = !self.moves.is_empty() || !self.opened.is_empty() || self.observes;
-        may || self.loosened() > 0 && !is_told
     }
 
     /// Why it cannot be counted who gains by this change: somewhere nobody is refused any more.
@@ -189,37 +194,41 @@ impl Plan {
         let head = format!("{head}{}", moved.when.words());
         match moved.people.as_slice() {
             [(person, windows)] if moved.gains => {
-                vec![format!("{head}: {person}, {}, {by}", self.times(windows))]
+                vec![format!("{head}: {person}, {}, {by}", self.times(windows, &moved.by))]
             }
-            [(person, windows)] => vec![format!("{head}, {by} {person} {}", self.times(windows))],
+            [(person, windows)] => vec![format!("{head}, {by} {person} {}", self.times(windows, &moved.by))],
             people => {
                 let first = format!("{head}, {by}{}:", if moved.gains { "" } else { " to" });
                 let each = |(person, windows): &(Principal, Vec<Window>)| {
-                    format!("  {person}, {}", self.times(windows))
+                    format!("  {person}, {}", self.times(windows, &moved.by))
                 };
                 std::iter::once(first).chain(people.iter().map(each)).collect()
             }
         }
     }
 
-    fn times(&self, windows: &[Window]) -> String {
+    fn times(&self, windows: &[Window], by: &By) -> String {
         let mut told: Vec<String> =
-            windows.iter().take(MOST_TIMES).map(|window| self.time(*window)).collect();
+            windows.iter().take(MOST_TIMES).map(|window| self.time(*window, by)).collect();
         if let (true, Some(last)) = (windows.len() > MOST_TIMES, windows.last()) {
             told.push(format!(
                 "{} times more, the last one {}",
                 windows.len() - MOST_TIMES,
-                self.time(*last)
+                self.time(*last, by)
             ));
         }
         told.join(", and ")
     }
 
-    fn time(&self, window: Window) -> String {
+    fn time(&self, window: Window, by: &By) -> String {
         let (start, end) = (window.start(), window.end());
         match (start <= self.window.start(), end >= self.window.end()) {
-            (true, true) => "all the time".to_string(),
-            (true, false) => format!("until {}", instant(end, self.window)),
+            // A shift is as long as the rota has it, and nothing else has an end.
+            (true, true) => match by {
+                By::Rule(_) => "from the beginning to the end of this plan".to_string(),
+                By::Exempt | By::Program(..) => "at any time, on call or not".to_string(),
+            },
+            (true, false) => format!("from the beginning of this plan to {}", instant(end, self.window)),
             (false, true) => format!("from {} to the end of this plan", instant(start, self.window)),
             (false, false) => {
                 format!("from {} to {}", short(start, self.window.start()), instant(end, self.window))
@@ -321,11 +330,14 @@ fn ground(by: &By, gains: bool) -> String {
     }
 }
 
-fn by_account(doors: &[Door]) -> BTreeMap<&str, Vec<&'static str>> {
+/// Root before the others.
+fn by_account(doors: &[Door]) -> Vec<(&str, Vec<&'static str>)> {
     let mut accounts: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
     for door in doors {
         accounts.entry(&door.account).or_default().push(door.service);
     }
+    let mut accounts: Vec<_> = accounts.into_iter().collect();
+    accounts.sort_by_key(|(account, _)| *account != ROOT);
     accounts
 }
 
@@ -339,9 +351,10 @@ fn services_in_words(services: &[&'static str]) -> String {
 fn proofs(services: &[&'static str]) -> String {
     let has = |own: &[&str]| services.iter().any(|service| own.contains(service));
     let proofs = [
-        (has(&["sshd"]), "a key"),
-        (has(&["sshd", "login", "su", "su-l", "polkit-1"]), "a password"),
+        (has(&["sshd"]), "a key for it"),
+        (has(&["sshd", "login", "su", "su-l"]), "its password"),
         (has(&["sudo", "sudo-i", "doas"]), "a line in sudoers"),
+        (has(&["polkit-1"]), "a right by polkit"),
     ];
     let proofs: Vec<&str> = proofs.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, it)| it).collect();
     proofs.join(" or ")

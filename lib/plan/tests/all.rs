@@ -12,5 +12,6 @@ mod cases;
 #[path = "../../policy/tests/agreement/dice.rs"]
 mod dice;
 mod directions;
+mod readers;
 mod sentences;
 mod site;

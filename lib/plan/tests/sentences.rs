@@ -11,13 +11,13 @@ use crate::cases::{Case, ELIGIBLE, LOOSENINGS, TURNS};
 use crate::site::{INVENTORY, POLICY, config, fortnight, inventory, plan, rota};
 
 /// The plan without what no plan knows.
-fn said(plan: &plan::Plan) -> String {
+pub fn said(plan: &plan::Plan) -> String {
     let text = plan.to_string();
     text.split_once("not known:").unwrap().0.to_string()
 }
 
 /// The policy with another text in that place.
-fn mutated(place: &str, text: &str) -> String {
+pub fn mutated(place: &str, text: &str) -> String {
     assert!(POLICY.contains(place), "nothing to replace: {place}");
     POLICY.replacen(place, text, 1)
 }
@@ -88,7 +88,7 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
         (
             "[[policy.shared_account]]\naccount = \"root\"\n",
             "",
-            "tightens [[policy.shared_account]] `root` is gone: by ssh no key of the people on call opens it any more; by sudo and su they are admitted as before (it has uid 0)",
+            "tightens [[policy.shared_account]] `root` is gone: by ssh no key of the people on call opens it any more on all 3 hosts, nor does any other but a program's; by sudo and su they are admitted as before (it has uid 0)",
         ),
         (
             "[\"root\", \"oracle\"]",
@@ -118,12 +118,12 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
         (
             "[policy.end]",
             "pam_services = [\"sshd\", \"login\", \"sudo\", \"sudo-i\", \"doas\", \"polkit-1\"]\n[policy.end]",
-            "opens root by su, su-l to whoever has a password: nobody is refused there any more\n",
+            "opens root by su, su-l on all 3 hosts to whoever has its password: nobody is refused there any more\n",
         ),
         (
             "quorum = 2",
             "quorum = 1",
-            "fewer people together let somebody in; the rule is for root on db1, db2\n",
+            "fewer people together let somebody in, who is none of them; the rule is for root on db1, db2, for 2h at most\n",
         ),
         (
             "schedules = [\"pd/WEB\"]",
@@ -185,7 +185,7 @@ fn a107_what_a_rule_asks_of_incidents_is_said_in_words() {
     for (new, says) in [
         (
             POLICY.to_string(),
-            "loosens [[policy.rule.incident]] `web` is gone: people on call by the rule are admitted without an incident too",
+            "loosens [[policy.rule.incident]] `web` is gone (the rule `web` stays): people on call by the rule are admitted without an incident too",
         ),
         (
             of(", linger = \"1h\""),
@@ -309,7 +309,8 @@ fn the_json_says_what_the_sentences_say() {
     assert!(plan.changes.iter().all(|change| change.effect == Effect::Loosens));
     assert_eq!(
         (&json["lets_in_others"], &json["moves"][0]["incident"]),
-        (&false.into(), &serde_json::Value::Null)
+        // Sudoers may give the rule's group what nobody knows here.
+        (&true.into(), &serde_json::Value::Null)
     );
     // What is said where nobody can be counted.
     let observes = plan_of(&mutated("mode = \"enforce\"", "mode = \"observe\""));
@@ -433,7 +434,7 @@ fn a104_a_key_of_a_program_that_only_sudo_asks_about_lets_nothing_in() {
         said(&added).starts_with("tightens [[policy.automation]] `agent` fingerprints: added"),
         "{added}"
     );
-    assert!(said(&added).contains("ssh alone looks at keys") && added.loosened() == 0, "{added}");
+    assert!(said(&added).contains("only ssh looks at keys") && added.loosened() == 0, "{added}");
     let removed = plan(&with, &without);
     assert!(
         said(&removed).starts_with("may loosen [[policy.automation]] `agent` fingerprints: removed"),
@@ -467,12 +468,12 @@ fn a104_what_is_guarded_exempt_or_over_before_is_told_by_what_is_left() {
         (
             POLICY.to_string(),
             mutated("[\"breakglass\"]", "[]"),
-            "may loosen [policy] exempt_accounts: removed `breakglass`: nothing guards `breakglass` itself: by ssh the keys open it again",
+            "may loosen [policy] exempt_accounts: removed `breakglass`: if the directory has keys for a person named `breakglass`, they open this account by ssh again, at any time; root and other guarded accounts it enters only on call\n",
         ),
         (
             with_glass.clone(),
             with_glass.replace("['dora']", "['dora']\nalways = true"),
-            "dora may enter by their own signature alone, also while the host can tell who is on call; the rule is for root on all 3 hosts\n",
+            "dora may enter by their own signature alone, also while the host can tell who is on call; before, only while it could not; the rule is for root on all 3 hosts, for 30m at most\n",
         ),
         (
             with_glass.clone(),
@@ -482,7 +483,7 @@ fn a104_what_is_guarded_exempt_or_over_before_is_told_by_what_is_left() {
         (
             with_glass.clone(),
             with_glass.replace("approvers = ['anna']", "approvers = ['anna', 'bob']"),
-            "loosens [[policy.grant]] `glass` approvers: added `bob`: nobody is let in by them; after their review",
+            "loosens [[policy.grant]] `glass` approvers: added `bob`: nobody is let in by them; once one of them has reviewed it, whoever let themselves in may do so again without waiting for a day (that is for dora); the rule is for root on all 3 hosts",
         ),
         (
             with_glass.replace("approvers = ['anna']", "approvers = ['anna', 'bob']"),
