@@ -96,7 +96,7 @@ impl<'r> Page<'r> {
                     (self.glance())
                     h2 { "Who could be root, and who was" }
                     p.soft {
-                        "A band is a shift, as this host knew the rota at that time. A bar is when somebody was in."
+                        "A band is a shift, as this host knew the rota at that time; while the rota could not be reached, from the last copy. A bar is when somebody was in."
                         @if !self.report.are_rules_known() {
                             " The configuration of this host has changed since this time began: every shift is drawn as if a rule took it."
                         }
@@ -106,7 +106,10 @@ impl<'r> Page<'r> {
                     }
                     (Timeline::of(self.report, self.people, &self.outlived, self.now).draw())
                     h2 { "What happened, in order" }
-                    @if self.is_folded() { p.soft { "What is usual is told together; the rest one by one." } }
+                    p.soft {
+                        @if self.is_folded() { "What is usual is told together; the rest one by one. " }
+                        "Level is that of escalation: 1 is called first. A rule is a part of this host's configuration: it says whose shifts, or which grants, let somebody in."
+                    }
                     (tables::story(&self.events))
                     (self.details())
                     (self.footer())
@@ -140,7 +143,7 @@ impl<'r> Page<'r> {
                         @if gaps.len() > MOST_GAPS { li { "and " (gaps.len() - MOST_GAPS) " more; oncall-cache report has all of them" } }
                     }
                 }
-                p.soft { "Whoever was root on this host could have changed what it wrote down. What had left the host by then is out of their reach; compare it with the digests below." }
+                p.soft { "Whoever was root on this host could have changed what it wrote down. What had left the host by then is out of their reach; compare it with the digests " a href="#read" { "at the end of this page" } "." }
             }
         }
     }
@@ -160,30 +163,54 @@ impl<'r> Page<'r> {
         let count = |class| u64::try_from(of(class).count()).unwrap_or(u64::MAX);
         let len = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let revoked = if is_revoked_let_in(self.report, None) {
-            "revoked, and tried: not all refused"
+            "by revoked people: not all refused"
         } else {
-            "revoked, and tried: refused"
+            "by revoked people: all refused"
         };
-        // How many, of what, and what else is to be said of them.
+        let (bad, grant, late) = (Some("bad"), Some("grant"), Some("late"));
+        // How many, of what, what else is to be said of them, and in which colour: that of the timeline.
         let facts = [
-            (len(able.len()), ["person", "people"], "could be root, by the rota", false),
-            (len(distinct(&mut of(Class::OnCall))), ["person", "people"], "came in while on call", false),
-            (count(Class::Grant), ["login", "logins"], "by a grant", true),
-            (count(Class::BreakGlass), ["login", "logins"], "by break-glass", true),
-            (count(Class::Exempt), ["login", "logins"], "by an exempt account", true),
-            (sum(&logins.refused), ["try", "tries"], "refused, those of revoked people not counted", true),
-            (sum(&logins.revoked), ["try", "tries"], revoked, true),
-            (len(could.late.len()), ["shift", "shifts"], "came into the rota late", true),
-            (len(self.outlived.len()), ["session", "sessions"], "left open after the right had ended", true),
-            (count(Class::Observed), ["login", "logins"], "only because nothing is enforced", true),
+            (
+                len(able.len()),
+                ["person", "people"],
+                "could be root by the rota (grants and break-glass not counted)",
+                None,
+            ),
+            (len(distinct(&mut of(Class::OnCall))), ["person", "people"], "came in while on call", None),
+            (count(Class::Grant), ["login", "logins"], "by a grant", grant),
+            (count(Class::BreakGlass), ["login", "logins"], "by break-glass", bad),
+            (count(Class::Exempt), ["login", "logins"], "by an exempt account", bad),
+            (sum(&logins.refused), ["try", "tries"], "refused (those by revoked people: next)", bad),
+            (sum(&logins.revoked), ["try", "tries"], revoked, bad),
+            (
+                len(could.late.len()),
+                ["shift", "shifts"],
+                "new to this host when about to begin, or later",
+                late,
+            ),
+            (len(self.outlived.len()), ["session", "sessions"], self.stayed(), bad),
+            (
+                count(Class::Observed),
+                ["login", "logins"],
+                "that would have been refused if this host enforced",
+                late,
+            ),
         ];
         html! {
             ul.facts {
-                @for (count, [one, more], text, is_unusual) in facts {
-                    li.bad[is_unusual && count > 0] { b { (agreed(count, one, more)) } (text) }
+                @for (count, [one, more], text, tone) in facts {
+                    li class=[tone.filter(|_| count > 0)] { b { (agreed(count, one, more)) } (text) }
                 }
             }
             (self.pointed())
+        }
+    }
+
+    /// What is counted as open after the right had ended.
+    fn stayed(&self) -> &'static str {
+        match self.outlived.iter().all(Outlived::is_certain) {
+            true => "open after the right had ended",
+            false => "open after the right had ended, or without a recorded end",
         }
     }
 
@@ -210,7 +237,7 @@ impl<'r> Page<'r> {
                             until if matches!(event.tone, Tone::Refused | Tone::Revoked) => {
                                 ", last at " (until.seen_from(event.at))
                             }
-                            until => { ", until " (until.seen_from(event.at)) }
+                            until => { "; session ended at " (until.seen_from(event.at)) }
                         }
                     }
                 }
@@ -235,6 +262,7 @@ impl<'r> Page<'r> {
                 @if !counts.is_empty() { h2 { (title) } (tables::counted(self.report, self.people, counts)) }
             }
             @if has_programs { h2 { "Programs" } (tables::programs(self.report, self.people)) }
+            (tables::logins(self.report, self.people))
             h2 { "Who could be root, by the rota" }
             p.soft { "Shifts as this host knew the rota at that time; one counts from when this host first saw it. Grants, break-glass and exempt accounts are not in the rota." }
             (tables::could(self.report, self.people))
@@ -245,7 +273,7 @@ impl<'r> Page<'r> {
         let others = self.report.logins.not_ours;
         html! {
             footer {
-                h2 { "Where this is from" }
+                h2 id="read" { "Where this is from" }
                 @if others > 0 { p { (others) " more logins were not guarded, or were root's own; they are not shown." } }
                 p { "The doctor's tests and heartbeats are left out: nobody logged in." }
                 p {

@@ -18,6 +18,13 @@ pub struct Outlived<'r> {
     pub since: Timestamp,
 }
 
+impl Outlived<'_> {
+    /// Is it known that the session was open then? One without a recorded end may have been over.
+    pub fn is_certain(&self) -> bool {
+        self.login.closed.is_some()
+    }
+}
+
 /// All of them, as far as is known at `now`.
 pub fn outlived(report: &Report, now: Timestamp) -> Vec<Outlived<'_>> {
     let mut rights: BTreeMap<&str, Vec<Window>> = BTreeMap::new();

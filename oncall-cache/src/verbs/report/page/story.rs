@@ -20,7 +20,10 @@ pub const MOST: usize = 600;
 const OLD: i64 = 3_600;
 
 /// What is said of a shift that does not count here.
-pub const UNTAKEN: &str = "no rule of this host takes it";
+pub const UNTAKEN: &str = "lets nobody in here: no rule of this host counts it";
+
+/// Why this host may have learned of a shift so late: it cannot tell which.
+const WHY_LATE: &str = "the rota was changed then, or a sync came late";
 
 /// What kind of thing happened, as the page marks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +72,7 @@ impl Tone {
             Self::Refused => "refused",
             Self::Grant => "in, by a grant",
             Self::BreakGlass => "in, break-glass",
-            Self::Late => "late change",
+            Self::Late => "shift seen late",
             Self::Outlived => "right ended",
             Self::Ended => "session ended",
             Self::Revoked => "revoked",
@@ -230,15 +233,18 @@ impl Telling<'_> {
             let right = &late.right;
             let (who, schedule) = (self.people.name(&right.person), self.people.label(&right.schedule));
             let (from, to) = (clock(right.from, late.seen), clock(right.to, right.from));
-            let what = format!("came into {schedule} late: level {}, {from} to {to}", right.level);
+            let what = format!(
+                "got a shift in {schedule} that was new to this host: level {}, {from} to {to}",
+                right.level
+            );
             let seen = clock(late.seen, right.from);
             let before = right.from.since(late.seen).as_seconds();
             let ground = if before > 0 {
-                format!("this host first saw it at {seen}, {} before it began", length(before))
+                format!("first seen at {seen}, {} before it began", length(before))
             } else {
-                format!("this host first saw it at {seen}, when it had begun")
+                format!("first seen at {seen}, when it had begun")
             };
-            let parts = [ground.as_str(), self.untaken(right)];
+            let parts = [ground.as_str(), WHY_LATE, self.untaken(right)];
             let ground = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
             Event { ground, ..event(late.seen, Tone::Late, who, what) }
         });
@@ -288,14 +294,14 @@ impl Telling<'_> {
                 parts.extend(ends.map(|ends| format!("grant until {ends}")));
             }
             Class::BreakGlass => {
-                parts.push("let themselves in".to_string());
+                parts.push("signed by nobody else".to_string());
                 parts.extend(ends.map(|ends| format!("break-glass until {ends}")));
             }
             Class::Exempt => parts.push("an exempt account or console".to_string()),
             Class::Observed => parts.push(format!("would have been refused: {}", reason(&login.reason))),
             Class::OnCall | Class::Automation => {}
         }
-        let named = [("", &login.schedule), ("rule ", &login.rule)];
+        let named = [("", &login.schedule), ("by this host's rule ", &login.rule)];
         parts.extend(
             named
                 .into_iter()
@@ -342,11 +348,34 @@ impl Telling<'_> {
 
     fn outlived(&self, outlived: &Outlived) -> Event {
         let Outlived { login, since } = outlived;
-        let what =
-            format!("no longer had the right; session as {} stayed open", self.people.label(&login.account));
-        let ground = format!("{} session of {}", shown(&login.service), clock(login.decided, *since));
+        let account = self.people.label(&login.account);
+        let what = if outlived.is_certain() {
+            format!("no longer had the right; session as {account} stayed open")
+        } else {
+            format!("no longer had the right; session as {account} may have stayed open")
+        };
+        let mut ground = format!("{} session of {}", shown(&login.service), clock(login.decided, *since));
+        if !outlived.is_certain() {
+            ground += &self.of_its_end(outlived);
+        }
         let until = Until::of(login);
         Event { until, ground, ..event(*since, Tone::Outlived, self.people.name(&login.person), what) }
+    }
+
+    /// What else is known of the end of a session that is not recorded.
+    fn of_its_end(&self, outlived: &Outlived) -> String {
+        let Outlived { login, since } = outlived;
+        let logins = &self.report.logins;
+        let opened = login.opened.unwrap_or(login.decided);
+        let is_missing = logins.missing.iter().any(|(_, to)| *to > opened);
+        let is_of = |kind: &Kind| {
+            (&kind.who, &kind.account, &kind.service) == (&login.person, &login.account, &login.service)
+        };
+        let looked = logins.would_end.iter().filter(|(kind, count)| is_of(kind) && count.last >= *since);
+        let seen = looked.map(|(_, count)| count.last).max();
+        let lost = if is_missing { "; its end may be in the missing records" } else { "" };
+        let seen = seen.map(|at| format!("; this host saw such a session open at {}", clock(at, *since)));
+        lost.to_string() + &seen.unwrap_or_default()
     }
 }
 

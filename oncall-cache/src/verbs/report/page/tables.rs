@@ -6,9 +6,9 @@ use maud::{Markup, html};
 use policy::Timestamp;
 
 use super::super::contents::Report;
-use super::super::login::{Class, Count, Kind};
+use super::super::login::{Class, Count, Kind, Login};
 use super::people::{People, shown};
-use super::story::{Event, UNTAKEN, kept, moment, reason};
+use super::story::{Event, Tone, UNTAKEN, Until, kept, moment, reason};
 
 /// The most rows of one table.
 const MOST: usize = 200;
@@ -115,6 +115,39 @@ pub fn could(report: &Report, people: &People) -> Markup {
             }
         }
         (more(rights.len()))
+    }
+}
+
+/// Every login of a person, one by one: folded, since there may be many.
+pub fn logins(report: &Report, people: &People) -> Markup {
+    let logins: Vec<&Login> =
+        report.logins.logins.iter().filter(|login| login.class != Class::Automation).collect();
+    let left_out = |text: &str| people.words(text).unwrap_or_default();
+    html! {
+        @if !logins.is_empty() {
+            h2 { "Logins" }
+            details {
+                summary { "All logins of people, one by one: when, by what, from where (" (logins.len()) ")" }
+                table {
+                    (head(&["Who", "Came in", "Session ended", "Account", "Service", "From", "Key", "How"]))
+                    tbody {
+                        @for login in logins.iter().take(MOST) {
+                            tr {
+                                td.who { b { (people.name(&login.person)) } }
+                                td.time data-label="came in" { (moment(login.decided)) }
+                                td.time data-label="session ended" { (Until::of(login).seen_from(login.decided)) }
+                                td data-label="account" { (people.label(&login.account)) }
+                                td data-label="service" { (shown(&login.service)) }
+                                td data-label="from" { (left_out(&login.remote_host)) }
+                                td data-label="key" { (left_out(&login.fingerprint)) }
+                                td data-label="how" { (Tone::of(login.class).label()) }
+                            }
+                        }
+                    }
+                }
+                (more(logins.len()))
+            }
+        }
     }
 }
 

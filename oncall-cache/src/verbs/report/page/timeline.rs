@@ -85,7 +85,7 @@ impl<'r> Timeline<'r> {
             lane.push(mark(right.from, right.to, class, title));
         }
         for late in &report.could.late {
-            let title = format!("came into the rota at {}", moment(late.seen));
+            let title = format!("this host first saw the shift at {}", moment(late.seen));
             let lane = timeline.lane(&late.right.schedule, &late.right.person);
             lane.push(Mark { sign: "▾", ..mark(late.seen, late.seen, "late", title) });
         }
@@ -93,19 +93,23 @@ impl<'r> Timeline<'r> {
         let logins = &report.logins;
         // Where revoked people were let in, what they did is drawn as a login.
         let revoked = logins.revoked.iter().filter(|(kind, _)| !is_revoked_let_in(report, Some(kind)));
-        for (kind, count) in logins.refused.iter().chain(revoked) {
+        let revoked = revoked.map(|(kind, count)| (kind, count, ("revoked", "⊗")));
+        let refused = logins.refused.iter().map(|(kind, count)| (kind, count, ("refused", "×")));
+        for (kind, count, sign) in refused.chain(revoked) {
             let lane = timeline.others.entry(people.name(&kind.who)).or_default();
-            lane.extend(tries(kind, count, timeline.period));
+            lane.extend(tries(kind, count, sign, timeline.period));
         }
-        for Outlived { login, since } in outlived {
+        for it @ Outlived { login, since } in outlived {
             let to = login.closed.or(login.booted).unwrap_or(end);
-            let title = format!("session open after the right had ended at {}", moment(*since));
+            let may =
+                if it.is_certain() { "session open" } else { "no end recorded: session may have been open" };
+            let title = format!("{may} after the right had ended at {}", moment(*since));
             let person = people.name(&login.person);
             let lane = match login.class {
                 Class::OnCall => timeline.lane(&login.schedule, &login.person),
                 _ => timeline.others.entry(person).or_default(),
             };
-            lane.push(Mark { is_open: login.closed.is_none(), ..mark(*since, to, "outlived", title) });
+            lane.push(Mark { is_open: !it.is_certain(), ..mark(*since, to, "outlived", title) });
         }
         let groups = timeline.shifts.values().chain([&timeline.others]);
         let mut lanes: Vec<usize> = groups.map(|lanes| lanes.len().min(MOST_LANES)).collect();
@@ -128,7 +132,10 @@ impl<'r> Timeline<'r> {
             (Some(_), None) => login.booted.unwrap_or(self.end),
             (None, None) => from,
         };
-        let class = Tone::of(login.class).word();
+        let class = match login.class {
+            Class::Automation => "program",
+            class => Tone::of(class).word(),
+        };
         let is_open = login.opened.is_some() && login.closed.is_none();
         let until = match Until::of(login) {
             Until::Unsaid => String::new(),
@@ -163,7 +170,7 @@ impl<'r> Timeline<'r> {
                 @if self.shifts.len() > MOST_GROUPS {
                     p.more { "and " (self.shifts.len() - MOST_GROUPS) " more schedules, in the tables below" }
                 }
-                @if !self.others.is_empty() { (self.group("without a shift", &self.others)) }
+                @if !self.others.is_empty() { (self.group("let in otherwise than by a shift, or refused", &self.others)) }
                 @if !self.programs.is_empty() {
                     h3 { "programs" }
                     (self.drawn("all listed programs", &self.programs))
@@ -198,7 +205,7 @@ impl<'r> Timeline<'r> {
                     }
                     (self.gaps())
                     @for sign in &signs {
-                        text class=(sign.class) x=(self.percent(sign.from)) y="18" text-anchor=(self.anchor(sign.from)) { (sign.sign) @if sign.class == "refused" && sign.count > 1 { (sign.count) } title { (sign.title) (drawn_with(sign)) } }
+                        text class=(sign.class) x=(self.percent(sign.from)) y="18" text-anchor=(self.anchor(sign)) { (sign.sign) @if matches!(sign.class, "refused" | "revoked") && sign.count > 1 { (sign.count) } title { (sign.title) (drawn_with(sign)) } }
                     }
                 }
             }
@@ -216,11 +223,12 @@ impl<'r> Timeline<'r> {
         }
     }
 
-    /// At the edges a sign is on the inner side of its place.
-    fn anchor(&self, at: Timestamp) -> &'static str {
-        match self.place(at) {
-            ..1_000 => "start",
-            99_001.. => "end",
+    /// A sign is beside what it is of: before a beginning, behind an end. At the edges it is on the inner side of its place.
+    fn anchor(&self, sign: &Mark) -> &'static str {
+        match (sign.class, self.place(sign.from)) {
+            (_, ..3_000) => "start",
+            (_, 97_001..) | ("grant" | "glass" | "late", _) => "end",
+            ("unsure", _) => "start",
             _ => "middle",
         }
     }
@@ -258,20 +266,22 @@ impl<'r> Timeline<'r> {
         let lanes = self.shifts.values().flat_map(BTreeMap::values).chain(self.others.values());
         let marks: Vec<&Mark> = lanes.chain([&self.programs]).flatten().collect();
         let has = |class: &str| class == "could" || marks.iter().any(|mark| mark.class == class);
+        let outlived = |is_open| marks.iter().any(|mark| mark.class == "outlived" && mark.is_open == is_open);
         let bars = [
             ("could", "", "could be root: a shift, as this host knew the rota"),
-            ("untaken", "", "a shift that no rule of this host takes"),
+            ("untaken", "", "a shift that lets nobody in here: no rule of this host counts it"),
             ("oncall", "", "was in, on call"),
             ("grant", "+", "was in by a grant"),
             ("glass", "!", "was in by break-glass"),
-            ("exempt", "", "exempt account or program"),
+            ("exempt", "", "was in by an exempt account"),
+            ("program", "", "a listed program was in"),
             ("observed", "", "was in, since nothing is enforced"),
-            ("outlived", "", "still open after the right had ended"),
         ];
         let signs = [
-            ("unsure", "?", "no end recorded: still open, or cut off"),
+            ("unsure", "?", "no end recorded: open to here at most; still open, or cut off before"),
             ("refused", "×", "refused; with a number, so many times"),
-            ("late", "▾", "this host first saw the shift late"),
+            ("revoked", "⊗", "refused, and revoked"),
+            ("late", "▾", "when this host first saw a shift that was about to begin, or had begun"),
         ];
         html! {
             ul.legend {
@@ -282,6 +292,12 @@ impl<'r> Timeline<'r> {
                         (text)
                     }
                 }
+                @if outlived(false) {
+                    li { svg.key aria-hidden="true" { rect.outlived x="1" y="2" width="20" height="10" rx="2" {} } "still open after the right had ended" }
+                }
+                @if outlived(true) {
+                    li { svg.key aria-hidden="true" { rect.outlived.open x="1" y="2" width="20" height="10" rx="2" {} } "the same, if it was open: no end recorded" }
+                }
                 @for (class, sign, text) in signs.into_iter().filter(|(class, ..)| has(class)) {
                     li {
                         @if class == "unsure" { svg.key aria-hidden="true" { rect.oncall.open x="1" y="2" width="20" height="10" rx="2" {} } }
@@ -290,7 +306,7 @@ impl<'r> Timeline<'r> {
                     }
                 }
                 @if !self.missing.is_empty() {
-                    li { svg.key aria-hidden="true" { rect.missing x="1" y="1" width="20" height="12" fill="url(#hatched)" {} } "records are missing" }
+                    li { svg.key aria-hidden="true" { rect.missing x="1" y="1" width="20" height="12" fill="url(#hatched)" {} } "records are missing: of whom is not known" }
                 }
             }
         }
@@ -405,7 +421,7 @@ fn weight(mark: &Mark) -> u8 {
         "could" => 5,
         "observed" => 6,
         "exempt" => 7,
-        "refused" => 8,
+        "refused" | "revoked" => 8,
         _ => 9,
     }
 }
@@ -416,10 +432,15 @@ fn is_band(class: &str) -> bool {
 }
 
 /// The first and the last of what is counted; one sign where they are too near to each other to be told apart.
-fn tries(kind: &Kind, count: &Count, period: Period) -> Vec<Mark> {
+fn tries(
+    kind: &Kind,
+    count: &Count,
+    (class, letter): (&'static str, &'static str),
+    period: Period,
+) -> Vec<Mark> {
     let (first, last) = (count.first, count.last);
     let why = format!("refused by {}, {}", shown(&kind.service), reason(&kind.reason));
-    let sign = |at, count, title| Mark { sign: "×", count, ..mark(at, at, "refused", title) };
+    let sign = |at, count, title| Mark { sign: letter, count, ..mark(at, at, class, title) };
     let span = period.until.since(period.since).as_seconds();
     if last.since(first).as_seconds() <= span / SIGN_PARTS {
         return vec![sign(first, count.count, format!("{why}: {}", moment(first)))];
