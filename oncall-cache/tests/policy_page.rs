@@ -175,7 +175,7 @@ fn a106_a_plan_counts_what_files_leave_on_each_host() {
     for words in [
         "loses root on db1, which the rule `db` gave anna ",
         "\non db1 shifts count as narrow.rego leaves them\n",
-        ": nobody gains, 1 loses; ",
+        ": nobody gains, 1 loses\n",
         "\nexit status 0\n",
     ] {
         assert!(told.contains(words), "{words}: {told}");
