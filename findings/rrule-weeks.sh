@@ -7,8 +7,7 @@
 # which are in the last week of the year before, it takes the length of the wrong year where that year's first week begins no
 # later than its 4th of January: 1 January 2022 is in week 52 of 2021, and comes by BYWEEKNO=53 alone. So it is in 2011 and 2039.
 #
-# rrule 0.14.0 (src/iter/iterinfo.rs: `weekday_set`; src/iter/yearinfo.rs); python-dateutil 2.9.0.post0, of which it is a port, has the
-# same weeks.
+# rrule 0.14.0 (src/iter/iterinfo.rs: `weekday_set`; src/iter/yearinfo.rs).
 #
 # Needs cargo; half a minute.
 set -eu

@@ -94,9 +94,9 @@ fn a89_of_fifteen_kinds_that_are_left_open_what_stays_is_what_the_setting_says()
             wait_until("all is ended that is to be", || {
                 LEFT.iter().map(ends).all(|(length, ends)| !ends || !runs(&host, length))
             });
-            for (length, what) in LEFT.map(|(more, what, _)| (base + more, what)) {
-                let (_, ends) = LEFT.iter().map(ends).find(|(one, _)| *one == length).expect("it is there");
-                assert_eq!(runs(&host, length), !ends, "{action}: {what} ({length})");
+            for row in &LEFT {
+                let (length, ends) = ends(row);
+                assert_eq!(runs(&host, length), !ends, "{action}: {} ({length})", row.1);
             }
             others.are_there(&host);
             host.must("oncall-cache unrevoke alice");

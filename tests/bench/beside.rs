@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use harness::records::AUDIT;
 use harness::suite::{instant, now};
 use harness::{Host, wait_until, wait_within};
 
@@ -9,7 +10,6 @@ use crate::machine::{Machine, words};
 use crate::samples::{Series, median, quantile};
 use crate::table::{Table, at_most, figure};
 
-const AUDIT: &str = "/var/log/authkeys/decisions.jsonl";
 const STATE: &str = "/var/lib/oncall-notify";
 const LOG: &str = "/var/log/oncall-notify.log";
 
@@ -125,8 +125,10 @@ fn following(host: &Host) {
         host.path(LOG).exists() && host.read(LOG).contains("oncall-notify: following; ")
     });
     let before = ticks(host);
-    let feed =
-        format!("for part in $(seq 0 {}); do cat /root/parts/$part >>{AUDIT}; sleep 1; done", SECONDS - 1);
+    let last = SECONDS - 1;
+    let feed = format!(
+        "for part in $(seq 0 {last}); do cat /root/parts/$part >>{AUDIT}; [ $part = {last} ] || sleep 1; done"
+    );
     host.must(&feed);
     let fed = Instant::now();
     wait_until("all is followed", || {

@@ -1,5 +1,6 @@
 //! What a report of one host and a year costs, as a page and in the other forms: whole processes.
 
+use harness::records::AUDIT;
 use harness::suite::instant;
 
 use crate::machine::{Machine, words};
@@ -20,7 +21,6 @@ const LONGEST: f64 = 5_000.0;
 const MOST_MEMORY: f64 = 128.0;
 const LARGEST: f64 = 3.0;
 
-const AUDIT: &str = "/var/log/authkeys/decisions.jsonl";
 const PAGE: &str = "/root/year.html";
 
 pub fn measure(machine: &Machine, rounds: usize) {

@@ -221,7 +221,7 @@ pub fn doors() -> Vec<(&'static str, &'static str)> {
     all.filter(|(service, account)| *account == "root" || !leads_to_root(service)).collect()
 }
 
-/// Both configurations, and what a plan and the decision make of them.
+/// Both configurations, and the rota that they are judged with.
 pub struct World<'a> {
     pub old: &'a Config,
     pub new: &'a Config,
