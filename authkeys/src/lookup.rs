@@ -184,7 +184,7 @@ pub fn with_rejected(
     let copy = person::open_copy(config, directory, now).map_err(Problem::Store)?;
     let mut rejected = Vec::new();
     for owner in owners {
-        rejected.extend(copy.refused(Some(&owner)).map_err(Problem::Store)?);
+        rejected.extend(copy.refused_of(&owner).map_err(Problem::Store)?);
     }
     answer.rejected = Some(rejected);
     Ok(answer)

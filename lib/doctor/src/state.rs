@@ -334,7 +334,7 @@ const MOST_NAMED: usize = 5;
 
 /// What the copy says is refused of people's keys, by reason.
 fn refused_keys(copy: &KeyCopy, place: &Place) -> Vec<Finding> {
-    let refused = match copy.refused(None) {
+    let refused = match copy.refused() {
         Ok(refused) => refused,
         Err(error) => {
             let found = Finding::warning("keys", error).at(place.clone());

@@ -377,5 +377,5 @@ fn hosts_judge_keys_themselves() {
     world.sync(NOW).unwrap();
     let copied = world.people(NOW);
     assert_eq!((copied["p0"].keys.len(), copied.len()), (1, 3));
-    assert_eq!(world.copy(NOW).refused(None).unwrap().len(), 1);
+    assert_eq!(world.copy(NOW).refused().unwrap().len(), 1);
 }

@@ -137,7 +137,7 @@ fn what_was_dropped_is_told_and_belongs_to_the_content() {
         ]
     };
     let alice = |number| DirectoryPerson { rejected: rejected(number), ..person("alice", &[ALICE]) };
-    let told = || open(&path, NOW).unwrap().refused(Some(&Principal::new("alice").unwrap())).unwrap();
+    let told = || open(&path, NOW).unwrap().refused_of(&Principal::new("alice").unwrap()).unwrap();
     let refused = |number| -> Vec<Refused> {
         let refused = |Rejected { number, problem }| Refused {
             principal: Principal::new("alice").unwrap(),
@@ -151,7 +151,7 @@ fn what_was_dropped_is_told_and_belongs_to_the_content() {
     assert_eq!(publish(&path, &[alice(2)], NOW).unwrap().changed, 0);
     assert_eq!(publish(&path, &[alice(3)], NOW).unwrap().changed, 1);
     assert_eq!(told(), refused(3));
-    assert_eq!(open(&path, NOW).unwrap().refused(None).unwrap(), refused(3));
+    assert_eq!(open(&path, NOW).unwrap().refused().unwrap(), refused(3));
     publish(&path, &[DirectoryPerson { disabled: Some("locked".to_string()), ..alice(3) }], NOW).unwrap();
     assert_eq!(told(), []);
 }
@@ -186,8 +186,9 @@ fn a_weak_key_in_the_copy_of_an_earlier_release_is_nobodys() {
     let people = copy.contacts().unwrap();
     let keys = |person: &Contact| copy.keys_of(&person.principal).unwrap().unwrap().len();
     assert_eq!(people.iter().map(keys).collect::<Vec<_>>(), [1, 1]);
-    let refused = copy.refused(Some(&alice)).unwrap();
-    assert_eq!(copy.refused(None).unwrap(), refused);
+    let refused = copy.refused_of(&alice).unwrap();
+    // Whoever asks for everybody's hears what the last sync refused.
+    assert_eq!(copy.refused().unwrap(), []);
     assert_eq!(refused.len(), weak.len());
     for (digest, problem) in weak {
         let (principal, which) = (alice.clone(), Which::Key(digest));
@@ -199,7 +200,7 @@ fn a_weak_key_in_the_copy_of_an_earlier_release_is_nobodys() {
     add(&["ssh-ed25519 AAAA".to_string()]);
     let copy = open(&path, NOW).unwrap();
     assert!(matches!(copy.known(&alice), Err(StoreError::Corrupt(..))));
-    assert!(matches!(copy.refused(None), Err(StoreError::Corrupt(..))));
+    assert!(matches!(copy.refused(), Err(StoreError::Corrupt(..))));
     // A reader of no keys sees nothing of it.
     assert_eq!(copy.contacts().unwrap(), people);
 }
@@ -212,7 +213,7 @@ fn a_reason_of_a_later_release_hides_no_answer() {
     let add = |number: u32, token: &str| {
         let row = params!["alice", number, token];
         Connection::open(&path).unwrap().execute("INSERT INTO rejected VALUES (?1, ?2, ?3)", row).unwrap();
-        open(&path, NOW).unwrap().refused(None)
+        open(&path, NOW).unwrap().refused()
     };
     assert_eq!(add(2, "blacklisted-key").unwrap().first().map(|one| one.problem), Some(KeyProblem::Other));
     assert!(matches!(add(3, "no token\n"), Err(StoreError::Corrupt(..))));
@@ -341,7 +342,7 @@ fn a15_an_account_has_keys_from_its_beginning_to_its_end_and_an_older_reader_see
         assert_eq!(copy.is_eligible(&name).unwrap(), open, "{seconds}");
         assert_eq!(copy.owner_of(&key).unwrap() != KeyOwner::Nobody, open, "{seconds}");
         assert_eq!(copy.key(&key.sha256()).unwrap().is_some(), open, "{seconds}");
-        assert_eq!(copy.refused(Some(&name)).unwrap().len(), usize::from(open), "{seconds}");
+        assert_eq!(copy.refused_of(&name).unwrap().len(), usize::from(open), "{seconds}");
         let people = copy.contacts().unwrap();
         assert_eq!((people[0].disabled.is_none(), people[0].eligible), (open, open), "{seconds}");
         assert_eq!(
