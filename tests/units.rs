@@ -57,6 +57,20 @@ fn what_the_programs_may_do_is_little() {
     ));
 }
 
+/// Runs of oncall-cache-end.timer are 81 s apart at most: by that, `lib/policy` shows that what may end does so within three
+/// minutes of its instant.
+#[test]
+fn open_sessions_are_looked_at_often_enough() {
+    let timer = include_str!("../packaging/systemd/oncall-cache-end.timer");
+    let seconds = |key: &str| -> u32 {
+        let value = timer.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let value = value.unwrap_or_else(|| panic!("{key} is not set"));
+        let minutes = value.strip_suffix("min").map(|minutes| minutes.parse::<u32>().expect("minutes") * 60);
+        minutes.unwrap_or_else(|| value.strip_suffix('s').expect("s").parse().expect("seconds"))
+    };
+    assert_eq!(seconds("OnUnitActiveSec") + seconds("AccuracySec") + seconds("RandomizedDelaySec"), 81);
+}
+
 #[test]
 fn what_packages_enable_the_first_installation_without_one_enables_too() {
     let suite = Suite::start();

@@ -108,3 +108,19 @@ fn nobody_is_ended_whom_the_policy_admits_or_warned_of_an_end_that_is_not() {
     }
     assert!(due > 100 && warned > 100 && would > 20, "{due} {warned} {would}");
 }
+
+/// By oncall-cache-end.timer, whose runs are 81 s apart at most: the test `units` reads that in it.
+#[test]
+fn an_end_that_may_happen_happens_within_three_minutes_of_its_instant() {
+    for (phase, grace) in (0..81).flat_map(|phase| [1, 5, 60].map(|grace| (phase, grace))) {
+        let mut world = World::new();
+        world.end.grace = Span::minutes(grace);
+        let ended = (END * 60 - 3_600 + phase..).step_by(81).find(|second| {
+            let now = Timestamp::from_unix(NINE + second);
+            world.roster().schedules.iter_mut().for_each(|schedule| schedule.synced = now);
+            is_due(&world.run(*second))
+        });
+        let late = ended.unwrap() - (END + grace) * 60;
+        assert!((0..=180).contains(&late), "{phase} s after a run, grace {grace} min: {late} s");
+    }
+}
