@@ -239,7 +239,7 @@ impl Site {
 
     /// What it lets in, if it stands. A clock that was set back since makes its end no later.
     fn granted(&self, earlier: &Stored<'_>, moment: &Moment) -> Option<Granted> {
-        let (at, known) = ((moment.now, &moment.uptime), self.known(Timestamp::MIN));
+        let (at, known) = ((self.now, &moment.uptime), self.known(Timestamp::MIN));
         let behind = earlier.instant(at.0, at.1).ok()?.since(moment.now);
         let rules = &self.config.rules.grants;
         let granted = earlier.stands(rules, &known.of_grants(), &self.signers, at).ok()?;

@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use policy::{Fault, ScheduleRef, Shift, Span, Window};
+use grant::{Grant, GrantId, stored_name, write_stored};
+use host::clock;
+use policy::{Account, Fault, ScheduleRef, Shift, Span, Window};
+use signed::{Purpose, Signer, SigningKey};
 use tempfile::TempDir;
 
 use super::*;
@@ -198,4 +201,42 @@ fn where_grants_cannot_be_told_none_counts_and_it_is_said_why() {
     let mut state = load(&host);
     state.read_grants(Which::All, NOW);
     assert!(state.grants_problem().is_none(), "nothing is asked where no rule takes any");
+}
+
+#[test]
+fn a_clock_that_was_set_back_shuts_nobody_out_where_no_sync_of_this_boot_proves_that_it_was() {
+    let rule = "[host]\nname = 'db1'\n[grant]\nid = 'acme'\n[[policy.grant]]\nname = 'night'\naccounts = ['root']\napprovers = ['alice']\nquorum = 1\nmax = '1h'\n";
+    let key = SigningKey::generate(&[1; 32], "").unwrap().0;
+    let signer = Signer::new("alice", &[Purpose::Grant], key.public().clone()).unwrap();
+    let host = host(&[("config.toml", rule), ("grant-signers", &format!("{signer}\n"))]);
+    let minutes = |minutes: i64| NOW.plus(Span::seconds(60 * minutes));
+    let text = Grant {
+        id: GrantId::new([7; 16]),
+        site: "acme".into(),
+        hosts: vec!["db1".into()],
+        account: Account::new("root").unwrap(),
+        person: name("bob"),
+        key: None,
+        window: Window::new(minutes(-10), minutes(50)).unwrap(),
+        issued: minutes(-10),
+        reason: "disk full".into(),
+    };
+    let signed = text.write().unwrap();
+    let signed = format!("{signed}{}", key.sign(Purpose::Grant, signed.as_bytes()).unwrap());
+    let kept = write_stored("night", NOW, &clock::uptime(), signed.as_bytes());
+    fs::create_dir(host.path().join("grants")).unwrap();
+    fs::write(host.path().join("grants").join(stored_name(&text)), kept).unwrap();
+    let windows = |now| {
+        let mut config = Config::load(&host.path().join("config.toml")).unwrap();
+        config.paths.grants = host.path().join("grants");
+        let mut state = HostState::of(config, Ok(Revoked::nobody()), Ok(Switch::untouched()), Ok(roster()));
+        state.read_grants(Which::All, now);
+        state.grants().iter().map(|grant| grant.window).collect::<Vec<_>>()
+    };
+    for now in [NOW, minutes(-1), minutes(-120), minutes(-60 * 24 * 365)] {
+        let windows = windows(now);
+        assert!(matches!(windows.as_slice(), [one] if one.contains(now)), "{now}: {windows:?}");
+        assert!(windows[0].end().since(now) <= text.window.end().since(NOW), "{now}: it is no longer");
+    }
+    assert_eq!(windows(minutes(50)), []);
 }
