@@ -170,3 +170,131 @@ pub fn write_whole(directory: &Path, name: &str, content: &[u8]) -> io::Result<(
     }
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::time::Duration;
+
+    use grant::{Grant, stored_name, write_stored};
+    use policy::{Account, Window};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_165_200);
+    const HOUR: u64 = 3600;
+
+    fn up(seconds: u64) -> Uptime {
+        Uptime::new(Some(7), Duration::from_secs(seconds))
+    }
+
+    /// A directory that nobody else can write, and what is kept there.
+    fn hold() -> (tempfile::TempDir, Hold) {
+        let directory = tempfile::tempdir_in("/run").expect("these tests write to /run and need root");
+        let hold = Hold { directory: directory.path().to_path_buf(), since: up(0) };
+        (directory, hold)
+    }
+
+    /// Root for an hour from [`NOW`], as it is kept when it was accepted so long after the boot: its file and its content.
+    fn grant(number: u16, person: &str, accepted: u64) -> (String, Vec<u8>) {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        let grant = Grant {
+            id: GrantId::new(id),
+            site: "acme".into(),
+            hosts: vec!["db7".into()],
+            account: Account::new("root").unwrap(),
+            person: policy::Principal::new(person).unwrap(),
+            key: None,
+            window: Window::new(NOW, NOW.plus(Span::hours(1))).unwrap(),
+            issued: NOW,
+            reason: "disk full".into(),
+        };
+        let content = write_stored("night", NOW, &up(accepted), grant.write().unwrap().as_bytes());
+        (stored_name(&grant), content)
+    }
+
+    fn keep(hold: &Hold, (name, content): &(String, Vec<u8>), at: u64) -> Result<(), String> {
+        hold.keep(name, content, &up(at)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn of_one_person_eight_are_in_force_and_those_that_are_over_take_no_place() {
+        let (_directory, hold) = hold();
+        for number in 0..8 {
+            keep(&hold, &grant(number, "bob", 10), 10).unwrap();
+        }
+        let ninth = grant(8, "bob", 20);
+        assert!(keep(&hold, &ninth, 20).unwrap_err().contains("for this person"));
+        assert_eq!(
+            (hold.all().len(), hold.get(stored_id(&ninth.0).unwrap())),
+            (8, None),
+            "nothing of it is kept"
+        );
+        keep(&hold, &grant(0, "bob", 20), 20).expect("in its own place");
+        keep(&hold, &grant(9, "carol", 20), 20).expect("others have places of their own");
+        // When the other seven are over, the one that was accepted anew goes on.
+        keep(&hold, &ninth, 10 + HOUR).unwrap();
+        assert_eq!(hold.all().len(), 10, "what is over stays for as long as its text could be brought again");
+        keep(&hold, &grant(10, "bob", 20), 10 + 36 * HOUR).unwrap();
+        assert_eq!(hold.all().len(), 4, "and no longer: 0, 8 and 9 were accepted later");
+    }
+
+    #[test]
+    fn there_are_bounds_for_all_together() {
+        let (_directory, hold) = hold();
+        // Of people with few each; written as they are kept, which would look at all of them each time.
+        let of = |number: u16, accepted| grant(number, &format!("p{}", number % 64), accepted);
+        let fill = |from: u16, accepted| {
+            for number in from..from + 256 {
+                let (name, content) = of(number, accepted);
+                fs::write(hold.directory.join(name), content).unwrap();
+            }
+        };
+        let refused = "too many grants are in force on this host";
+        fill(0, 10);
+        assert_eq!(keep(&hold, &of(2000, 10), 10).unwrap_err(), refused);
+        keep(&hold, &of(2000, 10 + HOUR), 10 + HOUR).expect("they are over");
+        fs::remove_file(hold.directory.join(of(2000, 10).0)).unwrap();
+        (1..4).for_each(|turn: u16| fill(turn * 256, 10 + HOUR * u64::from(turn)));
+        assert_eq!(
+            keep(&hold, &of(2000, 10), 10 + 5 * HOUR).unwrap_err(),
+            refused,
+            "with those that are over"
+        );
+        assert_eq!(hold.all().len(), 1024);
+        keep(&hold, &of(2000, 10 + 37 * HOUR), 10 + 37 * HOUR).expect("the first ones went");
+        assert_eq!(hold.all().len(), 1025 - 512);
+    }
+
+    #[test]
+    fn what_is_no_grant_of_this_boot_is_none_and_goes() {
+        let (directory, hold) = hold();
+        let path = |name: &str| directory.path().join(name);
+        let (good, half, foreign, writable, linked, earlier) = (
+            grant(0, "bob", 10),
+            grant(1, "bob", 10),
+            grant(2, "bob", 10),
+            grant(3, "bob", 10),
+            grant(4, "bob", 10),
+            grant(5, "bob", 10),
+        );
+        keep(&hold, &good, 10).unwrap();
+        fs::write(path(&half.0), &half.1[..half.1.len() / 2]).unwrap();
+        fs::write(path(&foreign.0), &foreign.1).unwrap();
+        std::os::unix::fs::chown(path(&foreign.0), Some(12345), None).unwrap();
+        fs::write(path(&writable.0), &writable.1).unwrap();
+        fs::set_permissions(path(&writable.0), fs::Permissions::from_mode(0o666)).unwrap();
+        fs::write(path("elsewhere"), &linked.1).unwrap();
+        symlink(path("elsewhere"), path(&linked.0)).unwrap();
+        let other = Uptime::new(Some(8), Duration::from_secs(5));
+        fs::write(path(&earlier.0), write_stored("night", NOW, &other, &earlier.1)).unwrap();
+        for (name, _) in [&foreign, &writable, &linked] {
+            assert_eq!(hold.get(stored_id(name).unwrap()), None, "{name}");
+        }
+        keep(&hold, &grant(6, "bob", 20), 20).unwrap();
+        let left = hold.names().into_iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(left, [good.0, grant(6, "bob", 20).0].into());
+        assert!(path("elsewhere").exists(), "what a link points to stays");
+    }
+}
