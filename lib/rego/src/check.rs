@@ -16,9 +16,18 @@ type Problem = (Option<u32>, String);
 /// Functions whose answer is another one tomorrow, or on another machine: by the beginning of their names.
 const UNSTEADY: [&str; 6] = ["http.", "io.", "net.", "opa.", "rand.", "time."];
 
-/// Checks `text`, in which `rule` is asked. Comes back with the text that is evaluated: who is on call is handed in as a
-/// part of the input, because data that changes with each question would have all of it analysed anew each time.
-pub(crate) fn check(name: &str, text: &str, rule: &str) -> Result<String, Problem> {
+/// A text that names nothing that it may not.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// What is evaluated: who is on call is handed in as a part of the input, because data that changes with each question
+    /// would have all of it analysed anew each time.
+    pub text: String,
+    /// The fields of `input` that it names anywhere.
+    pub fields: BTreeSet<String>,
+}
+
+/// Checks `text`, in which `rule` is asked.
+pub(crate) fn check(name: &str, text: &str, rule: &str) -> Result<Checked, Problem> {
     let told = |error: String| told(name, &error);
     let source = Source::from_contents(name.to_string(), text.to_string());
     let source = source.map_err(|error| told(error.to_string()))?;
@@ -36,7 +45,7 @@ pub(crate) fn check(name: &str, text: &str, rule: &str) -> Result<String, Proble
             },
         )
     })?;
-    let mut walk = Walk { rules: BTreeSet::new(), functions: BTreeSet::new(), oncalls: Vec::new() };
+    let mut walk = Walk::default();
     walk.package(&module)?;
     walk.heads(&module)?;
     if !walk.rules.contains(rule) {
@@ -46,7 +55,7 @@ pub(crate) fn check(name: &str, text: &str, rule: &str) -> Result<String, Proble
     for rule in &module.policy {
         walk.rule(rule)?;
     }
-    Ok(handed_in(text, &walk.oncalls))
+    Ok(Checked { text: handed_in(text, &walk.oncalls), fields: walk.fields })
 }
 
 /// `data` replaced by `input` at each of these offsets.
@@ -66,7 +75,7 @@ fn handed_in(text: &str, places: &[usize]) -> String {
 
 const DATA: &str = "data";
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Walk {
     /// Rules of the file that have a value.
     rules: BTreeSet<String>,
@@ -74,6 +83,8 @@ struct Walk {
     functions: BTreeSet<String>,
     /// Where `data` stands before `.oncalls`.
     oncalls: Vec<usize>,
+    /// The fields of `input` that it names.
+    fields: BTreeSet<String>,
 }
 
 fn at(span: &Span, text: impl Into<String>) -> Problem {
@@ -274,7 +285,10 @@ impl Walk {
         let first = path.first().map(String::as_str);
         match base.text() {
             "input" => match first {
-                Some(field) if FIELDS.contains(&field) => Ok(()),
+                Some(field) if FIELDS.contains(&field) => {
+                    self.fields.insert(field.to_string());
+                    Ok(())
+                }
                 Some(field) => {
                     Err(at(base, format!("`input` has no `{field}`; it has {}", FIELDS.join(", "))))
                 }

@@ -6,8 +6,9 @@ use std::num::NonZeroUsize;
 use regorus::utils::limits::PolicyLengthConfig;
 use regorus::{Engine, Value};
 
-use crate::rota::Question;
-use crate::{PACKAGE, bounds, check};
+use crate::check::{self, Checked};
+use crate::rota::{OF_HOST, Question};
+use crate::{PACKAGE, bounds};
 
 /// The longest file, in bytes.
 pub const LONGEST: usize = 64 * 1024;
@@ -63,21 +64,14 @@ impl RegoFile {
     /// # Errors
     /// It is too long, no Rego, or names what a verdict must not hang on.
     pub fn load(name: &str, text: &str, query: &str) -> Result<Self, Refused> {
-        let refuse = |line, text: String| Refused { file: name.to_string(), line, text };
-        if text.len() > LONGEST {
-            return Err(refuse(None, format!("{} bytes; it may have {LONGEST}", text.len())));
-        }
-        let rule = rule_of(query).ok_or_else(|| {
-            refuse(None, format!("query `{query}`: write data.{PACKAGE}.NAME, NAME being a rule of the file"))
-        })?;
-        let checked = check::check(name, text, rule).map_err(|(line, text)| refuse(line, text))?;
+        let checked = checked(name, text, query)?.text;
         let mut engine = Engine::new();
         let bytes = NonZeroUsize::new(2 * LONGEST).unwrap_or(NonZeroUsize::MAX);
         engine.set_policy_length_config(PolicyLengthConfig { max_file_bytes: bytes, ..Default::default() });
         engine.set_execution_timer_config(bounds::timer());
         let told = |error: String| {
             let (line, text) = told(name, &error);
-            refuse(line, text)
+            Refused { file: name.to_string(), line, text }
         };
         engine.add_policy(name.to_string(), checked).map_err(|error| told(error.to_string()))?;
         engine.set_input(Value::new_object());
@@ -110,6 +104,29 @@ impl RegoFile {
         self.engine.set_input(question.input.clone());
         self.engine.eval_modules(false).map(drop).map_err(|error| failure(&error.to_string()))
     }
+}
+
+/// Can what `text` says of a shift be another thing on another host, with the same rota? It names this host or its labels
+/// then, as `input.host` or `input.labels`, somewhere in its rules or imports; a comment or a string does not. Nothing is
+/// evaluated. `name` and `query` are those of [`RegoFile::load`].
+///
+/// # Errors
+/// As for [`RegoFile::load`], as far as that shows without a question.
+pub fn looks_at_host(name: &str, text: &str, query: &str) -> Result<bool, Refused> {
+    let fields = checked(name, text, query)?.fields;
+    Ok(OF_HOST.iter().any(|field| fields.contains(*field)))
+}
+
+/// `text` checked, whose rule `query` is asked.
+fn checked(name: &str, text: &str, query: &str) -> Result<Checked, Refused> {
+    let refuse = |line, text: String| Refused { file: name.to_string(), line, text };
+    if text.len() > LONGEST {
+        return Err(refuse(None, format!("{} bytes; it may have {LONGEST}", text.len())));
+    }
+    let rule = rule_of(query).ok_or_else(|| {
+        refuse(None, format!("query `{query}`: write data.{PACKAGE}.NAME, NAME being a rule of the file"))
+    })?;
+    check::check(name, text, rule).map_err(|(line, text)| refuse(line, text))
 }
 
 /// What regorus says of a text that it can never evaluate, and only once it is asked.

@@ -21,7 +21,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{EACH, TOTAL};
-pub use file::{LONGEST, Refused, RegoFile, Verdict};
+pub use file::{LONGEST, Refused, RegoFile, Verdict, looks_at_host};
 pub use rota::{Rota, Shift};
 
 /// The package that a file is of, and the only one that it may name.

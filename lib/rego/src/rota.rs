@@ -97,6 +97,9 @@ pub(crate) const ONCALLS: &str = "oncalls";
 pub(crate) const FIELDS: [&str; 10] =
     ["person", "source", "schedule", "level", "start", "end", "seconds", "host", "labels", "on_call"];
 
+/// What of it is of the host that asks, and not of the rota.
+pub(crate) const OF_HOST: [&str; 2] = ["host", "labels"];
+
 fn plain(shift: &Shift) -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("person", Value::from(shift.person.as_str())),

@@ -209,3 +209,44 @@ fn the_time_of_a_file_is_what_the_processor_spends_on_it() {
     let shown = bounds::spent();
     assert!(before <= shown && shown <= clock::spent(), "{before:?} {shown:?}");
 }
+
+#[test]
+fn a_file_looks_at_the_host_if_a_rule_or_an_import_names_it() {
+    let looks = |text: &str| {
+        let text = format!("package authkeys\nimport rego.v1\n{text}");
+        looks_at_host("db.rego", &text, "data.authkeys.keep").map_err(|refused| refused.to_string())
+    };
+    for text in [
+        "keep if input.host == \"db1\"",
+        "keep if input[\"host\"] == \"db1\"",
+        "keep if input[`labels`][0] == \"role=db\"",
+        "keep if \"role=db\" in input.labels",
+        "import input.host as here\nkeep if here == \"db1\"",
+        // By whatever way the answer comes to it, or does not.
+        "keep if ours\nours if startswith(input.host, \"db\")",
+        "is_db(text) if startswith(text, \"db\")\nkeep if is_db(input.host)",
+        "keep if every label in input.labels { label != \"role=web\" }",
+        "keep if count({label | some label in input.labels}) > 0",
+        "keep if not input.host == \"db1\"",
+        "keep := {\"allow\": true, \"ttl\": sprintf(\"%dh\", [count(input.labels)])}",
+        "keep := true\nunused := input.host",
+    ] {
+        assert_eq!(looks(text), Ok(true), "{text}");
+    }
+    for text in [
+        "keep := true",
+        "# input.host, or its labels\nkeep if input.level == 1",
+        "keep if input.schedule != \"input.host\"",
+        "keep if input.schedule in {`input.labels`, \"host\"}",
+        "keep if host\nhost if input.level == 1",
+        "hosts := [\"db1\"]\nkeep if count(hosts) == 1",
+        "labels := {\"host\": 1}\nkeep if labels.host == input.level",
+        "keep if { some host in data.oncalls; host.level == 1 }",
+    ] {
+        assert_eq!(looks(text), Ok(false), "{text}");
+    }
+    // One that is not understood says nothing.
+    for text in ["keep if", "keep if input == {}", "keep if input.hostname == \"db1\"", "other := true"] {
+        assert!(looks(text).is_err(), "{text}");
+    }
+}

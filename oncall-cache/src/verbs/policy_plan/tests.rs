@@ -210,7 +210,7 @@ fn a104_each_side_reads_its_own_files() {
     let same = plan("hosts.toml", "rota.toml");
     assert!(
         text(&same).starts_with("no setting that decides who is admitted differs\nnot known:")
-            && text(&same).contains("\n  whether the change is also one of the inventory (--old-inventory), the rota (--old-rota): one was given for both sides\n"),
+            && text(&same).contains("\n  whether the inventory or the rota changes too: one of each was given, and is taken for before and after (those of before go by --old-inventory, --old-rota)\n"),
         "{}",
         text(&same)
     );
@@ -293,7 +293,7 @@ fn a104_another_way_to_read_a_source_is_never_nobody_gains() {
     for sentence in [
         "may loosen [[oncall.source]] `rota` file: /etc/authkeys/rota.toml → /etc/authkeys/other.toml: others may be on call by this source\n",
         "UTC: apart from the lines above, shifts admit the same people as before, at the same times\nthis is not all: ",
-        "\n  whether rota says the same when it is read in another way (`file`): the rota that was given is taken for both (--old-rota)",
+        "\n  whether rota says the same when it is read in another way (`file`): the rota that was given is taken for before and after (that of before goes by --old-rota)",
     ] {
         assert!(text(&said).contains(sentence), "{}", text(&said));
     }
@@ -528,4 +528,29 @@ fn a104_an_emptied_policy_is_neither_shown_nor_signed() {
     }
     let told = said("[policy]\nmode = 'enforce'\n", "show --config old.toml --number 7");
     assert!(told.code == 0 && text(&told).contains("policy.mode = \"enforce\""), "{}", text(&told));
+}
+
+#[test]
+fn hosts_are_asked_for_apart_only_where_a_file_looks_at_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, file) = (directory.path().join("config.toml"), directory.path().join("keep.rego"));
+    let rego = "[[policy.rego]]\nfile = 'keep.rego'\nquery = 'data.authkeys.keep'\n";
+    fs::write(&config, format!("{OLD}{rego}")).unwrap();
+    let is_apart = || {
+        let (_, files) = super::config(&config).unwrap();
+        let looking = super::looking(&files);
+        let of = |name: &str| {
+            super::kind(&files, &looking, &policy::Host { name: name.into(), labels: Vec::new() })
+        };
+        of("db1") != of("db2")
+    };
+    assert!(is_apart(), "a file that cannot be read may look at it");
+    for (text, expected) in [
+        ("# the labels of a host\nkeep if input.schedule != \"input.host\"", false),
+        ("keep if input.host == \"db1\"", true),
+        ("keep if", true),
+    ] {
+        fs::write(&file, format!("package authkeys\nimport rego.v1\n{text}\n")).unwrap();
+        assert_eq!(is_apart(), expected, "{text}");
+    }
 }
