@@ -7,6 +7,7 @@ use host::Config;
 use policy::{FromPattern, Span, Timestamp};
 use toml::{Table, Value};
 
+use crate::incidents;
 use crate::keys::{self, ELEMENTS, Key, Way};
 use crate::settings::{self, EVERY, Place, Settings};
 use crate::words::one_line;
@@ -218,12 +219,15 @@ fn table_change(place: &Place, table: &Table, is_added: bool) -> Change {
     let (more, less) = element.map_or(("", ""), |element| (element.added, element.removed));
     let id = element.map_or("", |element| element.id);
     let (what, means) = match (is_added, table.get("hosts")) {
+        (true, _) if place.section == incidents::SECTION => {
+            (format!("is new ({})", incidents::in_words(table)), more)
+        }
         (true, _) => (format!("is new ({})", shown_table(place, id, table)), more),
         // Where it was asked is nowhere else in the plan.
         (false, Some(hosts)) if place.section == "policy.rego" => {
             (format!("is gone (hosts = {hosts})"), less)
         }
-        (false, _) if place.section == "policy.rule.incident" => {
+        (false, _) if place.section == incidents::SECTION => {
             (format!("is gone (the rule `{}` stays)", place.entry.concat()), less)
         }
         (false, _) => ("is gone".to_string(), less),
@@ -246,7 +250,13 @@ fn shown_table(place: &Place, id: &str, table: &Table) -> String {
         _ => true,
     };
     let told = table.iter().filter(|(key, value)| says(key) && is_said(value));
-    told.map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+    let one = |(key, value): (&String, &Value)| match value.as_table() {
+        Some(within) if format!("{}.{key}", place.section) == incidents::SECTION => {
+            format!("{key}: {}", incidents::in_words(within))
+        }
+        _ => format!("{key} = {value}"),
+    };
+    told.map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// The changes of one setting: of a list one for what is new and one for what is gone.

@@ -314,7 +314,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("policy.rule.incident services", More, "incidents of more services let people in who are on call"),
     key("policy.rule.incident linger", More, "people on call are admitted for longer after an incident"),
     key("policy.rule.incident max_open", More, "an incident that nobody closes lets people in for longer"),
-    key("policy.rule.incident known_for", Other, "for longer or less long it counts which incidents were open when they were last read"),
+    key("policy.rule.incident known_for", Other, "this is how long it counts which incidents were open when they were last read; after that `on_unknown` says who is admitted"),
     key("policy.rule.incident on_unknown", Words(&["refuse", "on-call"]), "to be on call is enough while it is not known which incidents are open"),
     neutral("policy.shared_account account"),
     key("policy.shared_account people", Limit, "more people may enter it when they are on call"),

@@ -11,6 +11,7 @@ mod changes;
 mod context;
 mod door;
 mod expectations;
+mod incidents;
 mod inventory;
 mod keys;
 mod moves;

@@ -157,7 +157,7 @@ impl Question<'_> {
         lines.push(
             "what sudoers allow, who is in privileged groups, and which other accounts have uid 0".into(),
         );
-        lines.push("labels that a host gives itself, and local orders of root there (pause, enforce)".into());
+        lines.push("labels that a host gives itself, and what root orders on one host alone (oncall-cache pause, enforce)".into());
         lines.push(match (self.inventory, written_host(self.new)) {
             (Some(_), _) => "hosts that are not in the inventory".to_string(),
             (None, Some(host)) => format!("all hosts but {}: no inventory was given", host.name),
@@ -169,29 +169,33 @@ impl Question<'_> {
         let waits = |config: &host::Config| config.rules.rules.iter().any(|rule| rule.incident.is_some());
         if waits(self.old) || waits(self.new) {
             lines.push(
-                "which incidents will be open: this plan looks at two cases, all open that rules wait for, and none"
+                "which incidents will be open: who is admitted is told for two cases, that those are open which rules wait for, and that none is"
                     .into(),
             );
         }
         lines
     }
 
-    /// Files that the change may have touched too, and of which one was given for both sides, or none is read.
-    fn taken_for_both(&self) -> Option<String> {
+    /// Files that the change may have touched too, and that were given once, for before and after, or are not read.
+    fn taken_for_both(&self) -> Vec<String> {
         let is_people = |config: &host::Config| matches!(config.directory, Some(Directory::File(_)));
-        let inventory =
-            self.inventory.is_some_and(Inventory::is_of_both).then_some("the inventory (--old-inventory)");
-        let rota = self.rota.is_some_and(|rota| rota.is_of_both && rota.users.is_some());
-        let rota = rota.then_some("the rota (--old-rota)");
-        let both: Vec<&str> = inventory.into_iter().chain(rota).collect();
-        let mut said = Vec::new();
-        if !both.is_empty() {
-            said.push(format!("{}: one was given for both sides", both.join(", ")));
-        }
-        if is_people(self.old) || is_people(self.new) {
-            said.push("the file of [directory]: it is not read here".to_string());
-        }
-        (!said.is_empty()).then(|| format!("whether the change is also one of {}", said.join("; or of ")))
+        let is_inventory = self.inventory.is_some_and(Inventory::is_of_both);
+        let is_rota = self.rota.is_some_and(|rota| rota.is_of_both && rota.users.is_some());
+        let given = match (is_inventory, is_rota) {
+            (true, true) => Some(
+                "whether the inventory or the rota changes too: one of each was given, and is taken for before and after (those of before go by --old-inventory, --old-rota)",
+            ),
+            (true, false) => Some(
+                "whether the inventory changes too: one was given, and is taken for before and after (that of before goes by --old-inventory)",
+            ),
+            (false, true) => Some(
+                "whether the rota changes too: one was given, and is taken for before and after (that of before goes by --old-rota)",
+            ),
+            (false, false) => None,
+        };
+        let people = (is_people(self.old) || is_people(self.new))
+            .then_some("whether the file of [directory] changes too: it is not read here");
+        given.into_iter().chain(people).map(str::to_string).collect()
     }
 
     /// Schedules of which the rota tells less than what is planned for.
@@ -275,7 +279,7 @@ impl Elsewhere {
                 "who is on call by {source} from then on: it is read in another way ({keys}), and this copy of the rota is of what it said before; give what it says then as a file"
             )),
             Some(rota) if rota.is_of_both => self.not_known.push(format!(
-                "whether {source} says the same when it is read in another way ({keys}): the rota that was given is taken for both (--old-rota)"
+                "whether {source} says the same when it is read in another way ({keys}): the rota that was given is taken for before and after (that of before goes by --old-rota)"
             )),
             _ => {}
         }

@@ -16,7 +16,7 @@ use crate::dice::Dice;
 use crate::site::{config, inventory};
 
 const WORLDS: u64 = 500;
-pub const PEOPLE: [&str; 6] = ["anna", "bob", "carla", "dora", "agent", "breakglass"];
+const PEOPLE: [&str; 6] = ["anna", "bob", "carla", "dora", "agent", "breakglass"];
 const SCHEDULES: [&str; 3] = ["A", "B", "C"];
 pub const HOSTS: &str = "[[host]]\nname = 'db1'\nlabels = ['role=db']\n[[host]]\nname = 'db2'\nlabels = ['role=db', 'x']\n\
                      [[host]]\nname = 'web1'\n[[host]]\nname = 'web2'\nlabels = ['x']\n";
@@ -125,7 +125,7 @@ pub fn rota(dice: &mut Dice) -> Rota {
 }
 
 /// The roster as a host has it at `now` that has just read it, while an incident is open, or none.
-pub fn just_read(rota: &Rota, config: &Config, now: Timestamp, is_open: bool) -> Roster {
+fn just_read(rota: &Rota, config: &Config, now: Timestamp, is_open: bool) -> Roster {
     let deepest = config.oncall.sources[0].max_escalation_level;
     let mut roster = rota.roster.clone();
     roster.schedules.iter_mut().for_each(|schedule| schedule.synced = now);
@@ -147,7 +147,7 @@ pub fn just_read(rota: &Rota, config: &Config, now: Timestamp, is_open: bool) ->
 }
 
 /// What PAM decides about a person who takes a way, as `test-access` asks it; nothing where it is none for them.
-pub fn decided(
+fn decided(
     rules: &Rules,
     roster: &Roster,
     (service, account): (&str, &str),
@@ -208,14 +208,14 @@ pub fn window() -> Window {
 const ACCOUNTS: [&str; 4] = ["root", "deploy", "oracle", "anna"];
 
 /// Is anybody refused there? Where nobody is, nobody gains or loses it: the door is open.
-pub fn guards(rules: &Rules, (service, account): (&str, &str)) -> bool {
+fn guards(rules: &Rules, (service, account): (&str, &str)) -> bool {
     let facts = Facts { uid: (account == "root").then_some(0), root_groups: Vec::new() };
     // An account that is entered by its name, and never refused, is open to whoever has its key or password.
     let is_exempt = matches!(service, "sshd" | "login") && rules.exempts(account);
     rules.covers_service(service) && rules.guard(service, account, &facts).is_some() && !is_exempt
 }
 
-pub fn doors() -> Vec<(&'static str, &'static str)> {
+fn doors() -> Vec<(&'static str, &'static str)> {
     let leads_to_root = |service: &str| names_its_caller(service) || service == "polkit-1";
     let all = ACCOUNTS.iter().flat_map(|account| Rules::SERVICES.map(|service| (service, *account)));
     all.filter(|(service, account)| *account == "root" || !leads_to_root(service)).collect()

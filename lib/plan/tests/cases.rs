@@ -177,9 +177,8 @@ pub const TURNS: &[Case] = &[
         "[oncall.source.schedule.DB]\nmax_oncall = 2\nmax_change = '50%'\nmax_age = '4h'\n[policy]\nmode",
         "[policy]\nmode",
     ),
-    Case::turn(
+    Case::of(
         "a schedule has a limit of its own",
-        "[policy]\nmode",
         "[policy]\nmode",
         "[oncall.source.schedule.DB]\nmax_oncall = 2\n[policy]\nmode",
     ),
@@ -189,23 +188,17 @@ pub const TURNS: &[Case] = &[
         "schedules = [\"DB\", \"WEB\", \"OLD\"]\nmax_escalation_level = 2\n[oncall.source.schedule.OLD]\nmax_oncall = 2\n[oncall.source.people]",
         "schedules = [\"DB\", \"WEB\"]\nmax_escalation_level = 2\n[oncall.source.people]",
     ),
-    Case::turn(
-        "every schedule is read",
-        "schedules = [\"DB\", \"WEB\"]",
-        "schedules = [\"DB\", \"WEB\"]",
-        "schedules = [\"*\"]",
-    ),
+    Case::of("every schedule is read", "schedules = [\"DB\", \"WEB\"]", "schedules = [\"*\"]"),
     Case::turn(
         "no longer every schedule is read",
         "schedules = [\"DB\", \"WEB\"]",
         "schedules = [\"*\"]",
         "schedules = [\"DB\", \"WEB\"]",
     ),
-    Case::turn("the key of the source is another one", "pagerduty-token", "pagerduty-token", "another-token"),
+    Case::of("the key of the source is another one", "pagerduty-token", "another-token"),
     Case::turn("the policy enforces", "mode = \"enforce\"", "mode = \"observe\"", "mode = \"enforce\""),
-    Case::turn(
+    Case::of(
         "a program is listed no longer, and nothing guards its account",
-        "[[policy.automation]]\naccount = \"backup\"\nfingerprints = [\"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"]\nfrom = [\"10.0.0.1\"]\nowner = \"platform\"\nreason = \"backups\"\nuntil = 2027-06-30\n",
         "[[policy.automation]]\naccount = \"backup\"\nfingerprints = [\"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"]\nfrom = [\"10.0.0.1\"]\nowner = \"platform\"\nreason = \"backups\"\nuntil = 2027-06-30\n",
         "",
     ),
@@ -221,18 +214,12 @@ pub const TURNS: &[Case] = &[
         "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nowner = 'one'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.automation]]\naccount = 'agent'\nservices = ['su']\nowner = 'two'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
         "[[policy.automation]]\naccount = 'agent'\nservices = ['su']\nowner = 'two'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
     ),
-    Case::turn(
+    Case::of(
         "a program whose day is over",
-        "[[policy.grant]]",
         "[[policy.grant]]",
         "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nowner = 'platform'\nreason = 'x'\nuntil = 2026-10-10\n[[policy.grant]]",
     ),
-    Case::turn(
-        "grants on every host",
-        "hosts = [\"label:service=db\"]\naccounts",
-        "hosts = [\"label:service=db\"]\naccounts",
-        "hosts = [\"*\"]\naccounts",
-    ),
+    Case::of("grants on every host", "hosts = [\"label:service=db\"]\naccounts", "hosts = [\"*\"]\naccounts"),
     Case::turn(
         "the first rule for grants",
         "[[policy.grant]]\nname = \"night\"\nhosts = [\"label:service=db\"]\naccounts = [\"root\"]\napprovers = [\"anna\", \"carla\"]\nquorum = 2\nmax = \"2h\"\n",
@@ -257,11 +244,10 @@ pub const TURNS: &[Case] = &[
         "[[policy.automation]]\naccount = 'agent'\nservices = ['sudo']\nowner = 'platform'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
         "[[policy.automation]]\naccount = 'agent'\nservices = ['sshd', 'sudo']\nfingerprints = ['SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']\nfrom = ['10.0.0.5']\nowner = 'platform'\nreason = 'x'\nuntil = 2027-06-30\n[[policy.grant]]",
     ),
-    Case::turn("the eligible group is gone", ELIGIBLE, ELIGIBLE, ""),
+    Case::of("the eligible group is gone", ELIGIBLE, ""),
     Case::turn("there is an eligible group", ELIGIBLE, "", ELIGIBLE),
-    Case::turn(
+    Case::of(
         "shifts are known further ahead",
-        ONCALL,
         ONCALL,
         "max_age = \"20h\"\nlookahead = \"7d\"\n[[oncall.source]]",
     ),
@@ -289,11 +275,10 @@ pub const TURNS: &[Case] = &[
         "schedules = [\"pd/DB\"]\nincident = { source = \"pd\", services = [\"PSVC1\"], on_unknown = \"refuse\" }",
         "schedules = [\"pd/DB\"]\nincident = { source = \"pd\", services = [\"PSVC1\"] }",
     ),
-    Case::turn("people come from a file", DIRECTORY, DIRECTORY, "file = \"people.toml\"\n"),
-    Case::turn("root is never refused", "[\"breakglass\"]", "[\"breakglass\"]", "[\"breakglass\", \"root\"]"),
-    Case::turn(
+    Case::of("people come from a file", DIRECTORY, "file = \"people.toml\"\n"),
+    Case::of("root is never refused", "[\"breakglass\"]", "[\"breakglass\", \"root\"]"),
+    Case::of(
         "names that would move a terminal's cursor",
-        "name = \"web\"\nhosts",
         "name = \"web\"\nhosts",
         "name = \"we\\u001b[2Jb\\nloses root:\"\nhosts",
     ),

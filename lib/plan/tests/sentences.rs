@@ -138,7 +138,7 @@ fn a104_what_a_change_means_is_decided_by_all_that_is_known() {
         (
             "schedules = [\"pd/WEB\"]",
             "schedules = [\"pd/WEB\"]\nincident = { source = \"pd\", services = [\"PSVC1\"] }",
-            "tightens [[policy.rule.incident]] `web` is new (known_for = \"15m\", linger = \"30m\", max_open = \"1d\", on_unknown = \"on-call\", services = [\"PSVC1\"], source = \"pd\"): people on call by the rule are admitted only during an incident",
+            "tightens [[policy.rule.incident]] `web` is new (incidents of `PSVC1`, as the source `pd` tells them; one counts while it is open, for 1d at most (max_open), and for 30m after it is closed (linger); which are open is known for 15m after it was read (known_for); while it is not known, to be on call is enough (on_unknown)): people on call by the rule are admitted only during an incident",
         ),
         (
             "max_age = \"20h\"",
@@ -199,7 +199,10 @@ fn a107_what_a_rule_asks_of_incidents_is_said_in_words() {
             of(", on_unknown = \"refuse\""),
             "tightens [[policy.rule.incident]] `web` on_unknown: on-call → refuse: people on call are refused while it is not known",
         ),
-        (of(", known_for = \"1h\""), "may loosen [[policy.rule.incident]] `web` known_for: 15m → 1h"),
+        (
+            of(", known_for = \"1h\""),
+            "may loosen [[policy.rule.incident]] `web` known_for: 15m → 1h: this is how long it counts which incidents were open when they were last read; after that `on_unknown` says who is admitted",
+        ),
         (
             usual.replace("[\"PSVC1\"]", "[\"PSVC1\", \"PSVC2\"]"),
             "loosens [[policy.rule.incident]] `web` services: added `PSVC2`: incidents of more services",
@@ -213,6 +216,19 @@ fn a107_what_a_rule_asks_of_incidents_is_said_in_words() {
         assert_eq!(plan.moves.is_empty(), new != POLICY, "{plan}");
         assert!(plan.to_string().contains("which incidents will be open"), "{plan}");
     }
+    // A rule that is new as a whole says it as well, and the other answer to what is not known.
+    let strict = POLICY.replace(
+        "[[policy.shared_account]]\naccount = \"root\"",
+        "[[policy.rule]]\nname = \"more\"\nschedules = [\"pd/WEB\"]\nincident = { source = \"pd\", services = [\"A\", \"B\"], on_unknown = \"refuse\" }\n[[policy.shared_account]]\naccount = \"root\"",
+    );
+    let new = said(&plan(POLICY, &strict));
+    assert!(
+        new.contains(
+            "incident: incidents of `A`, `B`, as the source `pd` tells them; one counts while it is open"
+        ) && new.contains("while it is not known, the rule admits nobody (on_unknown)")
+            && !new.contains("known_for = "),
+        "{new}"
+    );
     let gone =
         plan(&usual, &usual.replace("[[policy.rule]]\nname = \"web\"", "[[policy.rule]]\nname = \"site\""));
     assert!(!said(&gone).contains("policy.rule.incident"), "it goes with its rule: {gone}");
