@@ -11,25 +11,39 @@ const PAGE: &str = include_str!("../docs/certificates.md");
 /// Where the authority is.
 const DESK: &str = "/root/desk";
 
-/// Types in the commands of a box; each says what the box shows, where `…` is anything.
+/// How many boxes each part of the page has. All of them are typed in here.
+#[test]
+fn no_box_is_left_out() {
+    let count = [("Set up", 5), ("Log in", 2), ("Whose a certificate is", 1), ("Revoke", 2)];
+    harness::page::no_box_is_left_out(PAGE, &count);
+}
+
+/// Types in the commands of a box; each says what the box shows, where `…` is anything, and ends well, unless what it shows
+/// is that ssh was refused.
 fn type_in(suite: &Suite, shown: &str) {
     for each in shown.split("$ ").filter(|each| !each.is_empty()) {
         let (command, answer) = each.split_once('\n').expect("a command, and what it says");
-        let said = said_to(suite, command);
+        let (status, said) = said_to(suite, command);
         assert!(is_as_shown(&said, answer), "{command}\n{said}\nand not\n{answer}");
+        let expected = if answer.contains(DENIED) { SSH_FAILED } else { 0 };
+        assert_eq!(status, Some(expected), "{command}\n{said}");
     }
 }
 
-/// What a command says to whoever types it: alice, at her own machine, or root.
-fn said_to(suite: &Suite, command: &str) -> String {
+/// What ssh says of a refusal, and its exit status then (ssh(1)).
+const DENIED: &str = ": Permission denied (";
+const SSH_FAILED: i32 = 255;
+
+/// What a command says to whoever types it, alice at her own machine or root, with its exit status.
+fn said_to(suite: &Suite, command: &str) -> (Option<i32>, String) {
     let ssh = "ssh -F none -p 2222 -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
                -o LogLevel=ERROR";
     let (user, typed) = match command.strip_prefix("ssh root@db7") {
         Some(rest) => ("alice", format!("timeout 300 {ssh} root@127.0.0.1{rest}")),
-        None => ("root", format!("cd {DESK}; {command}")),
+        None => ("root", format!("cd {DESK} && {command}")),
     };
     let output = suite.run_as(user, &format!("exec 2>&1; export HOME=~{user}; {typed}"));
-    String::from_utf8_lossy(&output.stdout).replace("127.0.0.1", "db7")
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).replace("127.0.0.1", "db7"))
 }
 
 /// Is it that, where `…` is anything within a line?
@@ -119,8 +133,8 @@ fn a108_the_page_ends_all_certificates_of_an_authority_in_a_fleet() {
     collector.must(&format!("cd /root; {revoke}"));
     host.pull();
     let command = enters.lines().next().and_then(|line| line.strip_prefix("$ ")).expect("a command");
-    let said = said_to(host, command);
-    assert!(said.contains("Permission denied"), "{said}");
+    let (status, said) = said_to(host, command);
+    assert!(status == Some(SSH_FAILED) && said.contains(DENIED), "{status:?} {said}");
     let output = host.ssh("alice", "root", "true");
     assert!(output.status.success(), "her own key goes on: {}", text(&output));
 }

@@ -23,13 +23,7 @@ fn no_box_is_left_out() {
         ("By a bot", 2),
         ("When nobody can sign", 2),
     ];
-    for (heading, boxes) in count {
-        assert_eq!(boxes_of(PAGE, heading).len(), boxes, "{heading}");
-    }
-    let starts = |line: &&str| line.starts_with("    ");
-    let typed: usize =
-        count.iter().flat_map(|(heading, _)| boxes_of(PAGE, heading)).map(|one| one.lines().count()).sum();
-    assert_eq!(PAGE.lines().filter(starts).count(), typed, "a box stands in another part");
+    harness::page::no_box_is_left_out(PAGE, &count);
 }
 
 fn is_root(suite: &Suite) -> [bool; 2] {

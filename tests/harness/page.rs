@@ -161,3 +161,16 @@ pub fn boxes_of(page: &str, heading: &str) -> Vec<String> {
     boxes.retain(|one| !one.is_empty());
     boxes
 }
+
+/// Stops where a part of `page` has another number of boxes than `count` says of its heading, or where a box stands in a part
+/// that is not named there. A test file says by this that it types in all of them: who adds one adds it there.
+pub fn no_box_is_left_out(page: &str, count: &[(&str, usize)]) {
+    let typed = |(heading, boxes): &(&str, usize)| {
+        let found = boxes_of(page, heading);
+        assert_eq!(found.len(), *boxes, "{heading}");
+        found.iter().map(|one| one.lines().count()).sum::<usize>()
+    };
+    let typed: usize = count.iter().map(typed).sum();
+    let all = page.lines().filter(|line| line.starts_with("    ")).count();
+    assert_eq!(all, typed, "a box stands in another part");
+}
