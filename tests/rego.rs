@@ -345,6 +345,18 @@ fn a106_the_report_says_who_was_left_out_and_by_which_file() {
         "from": bob["from"], "to": bob["to"] });
     assert_eq!(*bob, expected);
     assert!(report("--csv").contains(&format!(",left out by {FILE},")), "{}", report("--csv"));
+    let page = |words: &str| {
+        report(&format!("--html /root/left.html {words}"));
+        suite.host.read("/root/left.html")
+    };
+    let (named, numbered) = (page(""), page("--pseudonyms"));
+    let (_, behind) = named.split_once("On call by the rota, but not on this host").expect("a table");
+    assert!(behind.contains("<b>bob</b>") && behind.contains(&format!("<code>{FILE}</code>")), "{named}");
+    assert!(
+        named.contains("class=\"left\"") && named.contains("a file of [[policy.rego]] left it out"),
+        "{named}"
+    );
+    assert!(numbered.contains("class=\"left\"") && !numbered.contains("bob"), "{numbered}");
 
     // Once it counts, it was left out until then; and nobody came into the rota late.
     let before = bob["to"].clone();

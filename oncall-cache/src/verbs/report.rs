@@ -15,6 +15,7 @@ mod numbers;
 mod page;
 mod period;
 mod show;
+mod until;
 mod unwritten;
 
 use std::path::Path;

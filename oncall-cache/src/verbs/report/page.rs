@@ -3,6 +3,7 @@
 //! It is made of the model that the table and JSON are made of. Every text from outside is put on one line, and escaped by
 //! maud. The page has no script and loads nothing, and says so to the browser.
 
+mod marks;
 mod outlived;
 mod people;
 mod story;
@@ -21,10 +22,11 @@ use sha2::{Digest as _, Sha256};
 use super::contents::Report;
 use super::login::{Class, Count, Kind, Login};
 use super::show::WAITS;
+use super::until::Until;
 use crate::said::{CANNOT_TELL, Said};
 use outlived::{Outlived, outlived};
 use people::{People, shown};
-use story::{Event, Tone, Until, is_revoked_let_in, moment, story};
+use story::{Event, Tone, is_revoked_let_in, moment, story};
 use timeline::Timeline;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -233,7 +235,7 @@ impl<'r> Page<'r> {
                         @if !event.ground.is_empty() { " (" (event.ground) ")" }
                         @match event.until {
                             Until::Unsaid => {}
-                            Until::NoEnd | Until::Booted(_) => { ", " (event.until.seen_from(event.at)) }
+                            until if until.is_unrecorded() => { ", " (event.until.seen_from(event.at)) }
                             until if matches!(event.tone, Tone::Refused | Tone::Revoked) => {
                                 ", last at " (until.seen_from(event.at))
                             }
@@ -266,6 +268,11 @@ impl<'r> Page<'r> {
             h2 { "Who could be root, by the rota" }
             p.soft { "Shifts as this host knew the rota at that time; one counts from when this host first saw it. Grants, break-glass and exempt accounts are not in the rota." }
             (tables::could(self.report, self.people))
+            @if !self.report.could.left_out.is_empty() {
+                h2 { "On call by the rota, but not on this host" }
+                p.soft { "Rules in Rego that this host has (files of [[policy.rego]]) can leave a shift out, or end it earlier. In the times below these people were on call by the rota, and could not be root here by that shift." }
+                (tables::left_out(self.report, self.people))
+            }
         }
     }
 

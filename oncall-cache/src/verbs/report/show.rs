@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::contents::{Gap, Report};
 use super::could::Right;
 use super::login::{Certificate, Class, Count, Kind, Login};
+use super::until::Until;
 use crate::table::aligned;
 use crate::when::When;
 
@@ -153,15 +154,7 @@ impl Report {
         let head = ["  PERSON", "ACCOUNT", "SERVICE", "WHEN", "UNTIL", "FROM", "GROUND", "ID"];
         let mut rows = vec![head.map(str::to_string)];
         rows.extend(logins.iter().take(MOST_ROWS).map(|login| {
-            let until = match (login.opened, login.closed) {
-                (_, Some(closed)) => self.near(closed),
-                (Some(_), None) => match login.booted {
-                    Some(booted) => format!("no end recorded, booted by {}", self.near(booted)),
-                    None => "no end recorded".to_string(),
-                },
-                // No session line in that stack.
-                (None, None) => "-".to_string(),
-            };
+            let until = Until::of(login).told(|at| self.near(at));
             let ground = match (login.class, login.signed_ground()) {
                 (_, ground) if ground.is_empty() => login.reason.clone(),
                 // Why they would have been refused.
@@ -173,7 +166,7 @@ impl Report {
                 login.account.clone(),
                 login.service.clone(),
                 self.near(login.decided),
-                until,
+                or_dash(&until),
                 or_dash(if login.remote_host.is_empty() { &login.tty } else { &login.remote_host }),
                 ground,
                 login.id.clone(),

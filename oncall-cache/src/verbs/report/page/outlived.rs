@@ -6,6 +6,7 @@ use policy::{Span, Timestamp, Window, stretches};
 
 use super::super::contents::Report;
 use super::super::login::{Class, Login};
+use super::super::until::Until;
 
 /// Shorter than this is nobody's fault.
 const GRACE: Span = Span::minutes(1);
@@ -21,7 +22,7 @@ pub struct Outlived<'r> {
 impl Outlived<'_> {
     /// Is it known that the session was open then? One without a recorded end may have been over.
     pub fn is_certain(&self) -> bool {
-        self.login.closed.is_some()
+        !Until::of(self.login).is_unrecorded()
     }
 }
 
@@ -43,7 +44,7 @@ pub fn outlived(report: &Report, now: Timestamp) -> Vec<Outlived<'_>> {
             windows.iter().find(|shift| login.class == Class::OnCall && shift.contains(login.decided));
         let next = || windows.iter().find(|next| next.contains(ends));
         let since = shift.or_else(next).map_or(ends, |window| window.end());
-        let until = login.closed.or(login.booted).unwrap_or(end);
+        let until = Until::of(login).latest(end).unwrap_or(end);
         // What ends behind the period is not of it.
         (since.plus(GRACE) < until && since < report.period.until).then_some(since)
     };

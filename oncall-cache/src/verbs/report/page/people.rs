@@ -129,6 +129,7 @@ impl People {
         let mut all = Numbering { report, numbers, counts };
         let late = report.could.late.iter().map(|late| &late.right);
         report.could.rights.iter().chain(late).for_each(|right| all.person(&right.person));
+        report.could.left_out.iter().for_each(|left| all.person(&left.person));
         let logins = &report.logins;
         logins.logins.iter().for_each(|login| all.login(login));
         for counts in [&logins.refused, &logins.revoked, &logins.would_refuse, &logins.would_end] {

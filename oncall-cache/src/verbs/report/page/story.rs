@@ -10,6 +10,7 @@ use policy::{Span, Timestamp};
 use super::super::contents::Report;
 use super::super::could::Right;
 use super::super::login::{Class, Count, Kind, Login};
+use super::super::until::Until;
 use super::outlived::Outlived;
 use super::people::{People, shown};
 
@@ -123,40 +124,12 @@ pub struct Event {
     pub until: Until,
 }
 
-/// When something was over or happened last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// That is not to be said.
-    Unsaid,
-    At(Timestamp),
-    /// A session is open, or was cut off.
-    NoEnd,
-    /// It was over with a boot of the host, by then.
-    Booted(Timestamp),
-    /// It goes on after the time of the report.
-    After,
-}
-
 impl Until {
-    /// Of a login: when its session was over; of one without a session nothing is to be said.
-    pub fn of(login: &Login) -> Self {
-        match (login.opened, login.closed, login.booted) {
-            (_, Some(closed), _) => Self::At(closed),
-            (Some(_), None, Some(booted)) => Self::Booted(booted),
-            (Some(_), None, None) => Self::NoEnd,
-            (None, None, _) => Self::Unsaid,
-        }
-    }
-
     /// For people who read when it began.
     pub fn seen_from(self, begun: Timestamp) -> String {
         match self {
-            Self::Unsaid => String::new(),
             Self::At(at) if at < begun => format!("{} (the clock was set back)", clock(at, begun)),
-            Self::At(at) => clock(at, begun),
-            Self::NoEnd => "no end recorded".to_string(),
-            Self::Booted(at) => format!("no end recorded; the host had booted by {}", clock(at, begun)),
-            Self::After => "end of this report".to_string(),
+            until => until.told(|at| clock(at, begun)),
         }
     }
 }

@@ -7,8 +7,9 @@ use policy::Timestamp;
 
 use super::super::contents::Report;
 use super::super::login::{Class, Count, Kind, Login};
+use super::super::until::Until;
 use super::people::{People, shown};
-use super::story::{Event, Tone, UNTAKEN, Until, kept, moment, reason};
+use super::story::{Event, Tone, UNTAKEN, kept, moment, reason};
 
 /// The most rows of one table.
 const MOST: usize = 200;
@@ -115,6 +116,30 @@ pub fn could(report: &Report, people: &People) -> Markup {
             }
         }
         (more(rights.len()))
+    }
+}
+
+/// Shifts of the rota that did not count here, because a file of `[[policy.rego]]` said so.
+pub fn left_out(report: &Report, people: &People) -> Markup {
+    let all = &report.could.left_out;
+    html! {
+        table {
+            (head(&["Who", "Did not count from", "To", "Schedule", "Level", "By the file", "What it did"]))
+            tbody {
+                @for left in all.iter().take(MOST) {
+                    tr {
+                        td.who { b { (people.name(&left.person)) } }
+                        td.time data-label="did not count from" { (moment(left.from)) }
+                        td.time data-label="to" { (moment(left.to)) }
+                        td data-label="schedule" { (people.label(&left.schedule)) }
+                        td.number data-label="level" { (left.level) }
+                        td data-label="by the file" { code { (people.label(&left.by)) } }
+                        td data-label="what it did" { (people.label(&left.why_in_words())) }
+                    }
+                }
+            }
+        }
+        (more(all.len()))
     }
 }
 

@@ -10,9 +10,11 @@ use policy::Timestamp;
 use super::super::contents::Report;
 use super::super::login::{Class, Count, Kind, Login};
 use super::super::period::Period;
+use super::super::until::Until;
+use super::marks::{Mark, What};
 use super::outlived::Outlived;
 use super::people::{People, shown};
-use super::story::{Tone, UNTAKEN, Until, clock, is_revoked_let_in, moment, reason};
+use super::story::{UNTAKEN, clock, is_revoked_let_in, moment, reason};
 
 /// The most lanes of one group, and the most groups: a schedule each.
 const MOST_LANES: usize = 40;
@@ -33,21 +35,6 @@ const STEPS: [i64; 15] = [
     60, 300, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600,
     2_592_000, 7_862_400,
 ];
-
-/// What is drawn from one instant to another, or at one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Mark {
-    from: Timestamp,
-    to: Timestamp,
-    class: &'static str,
-    /// A letter or sign, where it is no bar.
-    sign: &'static str,
-    title: String,
-    /// How many are drawn together.
-    count: u64,
-    /// Is it a session without a recorded end?
-    is_open: bool,
-}
 
 /// The lanes of a group by who has them.
 type Lanes = BTreeMap<String, Vec<Mark>>;
@@ -77,40 +64,18 @@ impl<'r> Timeline<'r> {
         let is_seen = |(from, to): &&(Timestamp, Timestamp)| *from < period.until && *to >= period.since;
         let missing = report.logins.missing.iter().filter(is_seen).copied().collect();
         let mut timeline = Self { period, end, people, shifts, others, programs, missing, parts: PARTS };
-        for right in report.could.stretches() {
-            let (class, what) =
-                if report.takes(&right) { ("could", "could be root") } else { ("untaken", UNTAKEN) };
-            let title = format!("{what}: {} to {}", moment(right.from), moment(right.to));
-            let lane = timeline.lane(&right.schedule, &right.person);
-            lane.push(mark(right.from, right.to, class, title));
-        }
-        for late in &report.could.late {
-            let title = format!("this host first saw the shift at {}", moment(late.seen));
-            let lane = timeline.lane(&late.right.schedule, &late.right.person);
-            lane.push(Mark { sign: "▾", ..mark(late.seen, late.seen, "late", title) });
-        }
+        timeline.rota(report);
         report.logins.logins.iter().for_each(|login| timeline.login(login));
         let logins = &report.logins;
         // Where revoked people were let in, what they did is drawn as a login.
         let revoked = logins.revoked.iter().filter(|(kind, _)| !is_revoked_let_in(report, Some(kind)));
-        let revoked = revoked.map(|(kind, count)| (kind, count, ("revoked", "⊗")));
-        let refused = logins.refused.iter().map(|(kind, count)| (kind, count, ("refused", "×")));
-        for (kind, count, sign) in refused.chain(revoked) {
+        let revoked = revoked.map(|(kind, count)| (kind, count, What::Revoked));
+        let refused = logins.refused.iter().map(|(kind, count)| (kind, count, What::Refused));
+        for (kind, count, what) in refused.chain(revoked) {
             let lane = timeline.others.entry(people.name(&kind.who)).or_default();
-            lane.extend(tries(kind, count, sign, timeline.period));
+            lane.extend(tries(kind, count, what, timeline.period));
         }
-        for it @ Outlived { login, since } in outlived {
-            let to = login.closed.or(login.booted).unwrap_or(end);
-            let may =
-                if it.is_certain() { "session open" } else { "no end recorded: session may have been open" };
-            let title = format!("{may} after the right had ended at {}", moment(*since));
-            let person = people.name(&login.person);
-            let lane = match login.class {
-                Class::OnCall => timeline.lane(&login.schedule, &login.person),
-                _ => timeline.others.entry(person).or_default(),
-            };
-            lane.push(Mark { is_open: !it.is_certain(), ..mark(*since, to, "outlived", title) });
-        }
+        outlived.iter().for_each(|it| timeline.outlived(it));
         let groups = timeline.shifts.values().chain([&timeline.others]);
         let mut lanes: Vec<usize> = groups.map(|lanes| lanes.len().min(MOST_LANES)).collect();
         lanes.sort_unstable();
@@ -120,35 +85,59 @@ impl<'r> Timeline<'r> {
         timeline
     }
 
+    /// The shifts: those that count, those that do not, and those that this host learned of late.
+    fn rota(&mut self, report: &Report) {
+        for right in report.could.stretches() {
+            let (class, told) =
+                if report.takes(&right) { (What::Could, "could be root") } else { (What::Untaken, UNTAKEN) };
+            let title = format!("{told}: {} to {}", moment(right.from), moment(right.to));
+            self.lane(&right.schedule, &right.person).push(Mark::bar(right.from, right.to, class, title));
+        }
+        for left in &report.could.left_out {
+            let (why, by) = (self.people.label(&left.why_in_words()), self.people.label(&left.by));
+            let title = format!("{why} by {by}: {} to {}", moment(left.from), moment(left.to));
+            self.lane(&left.schedule, &left.person).push(Mark::bar(left.from, left.to, What::LeftOut, title));
+        }
+        for late in &report.could.late {
+            let title = format!("this host first saw the shift at {}", moment(late.seen));
+            let lane = self.lane(&late.right.schedule, &late.right.person);
+            lane.push(Mark::sign(late.seen, What::Late, title));
+        }
+    }
+
+    fn outlived(&mut self, it: &Outlived) {
+        let Outlived { login, since } = it;
+        let to = Until::of(login).latest(self.end).unwrap_or(*since);
+        let may =
+            if it.is_certain() { "session open" } else { "no end recorded: session may have been open" };
+        let title = format!("{may} after the right had ended at {}", moment(*since));
+        let person = self.people.name(&login.person);
+        let lane = match login.class {
+            Class::OnCall => self.lane(&login.schedule, &login.person),
+            _ => self.others.entry(person).or_default(),
+        };
+        lane.push(Mark { is_open: !it.is_certain(), ..Mark::bar(*since, to, What::Outlived, title) });
+    }
+
     fn lane(&mut self, schedule: &str, person: &str) -> &mut Vec<Mark> {
         let (schedule, person) = (self.people.label(schedule), self.people.name(person));
         self.shifts.entry(schedule).or_default().entry(person).or_default()
     }
 
     fn login(&mut self, login: &Login) {
-        let from = login.opened.unwrap_or(login.decided);
-        let to = match (login.opened, login.closed) {
-            (_, Some(closed)) => closed,
-            (Some(_), None) => login.booted.unwrap_or(self.end),
-            (None, None) => from,
-        };
-        let class = match login.class {
-            Class::Automation => "program",
-            class => Tone::of(class).word(),
-        };
-        let is_open = login.opened.is_some() && login.closed.is_none();
-        let until = match Until::of(login) {
+        let (from, until) = (login.opened.unwrap_or(login.decided), Until::of(login));
+        let (to, what) = (until.latest(self.end).unwrap_or(from), What::of(login.class));
+        let is_open = until.is_unrecorded();
+        let ended = match until {
             Until::Unsaid => String::new(),
-            until @ Until::At(_) => format!(" to {}", until.seen_from(from)),
+            Until::At(_) => format!(" to {}", until.seen_from(from)),
             until => format!(", {}", until.seen_from(from)),
         };
         let (account, service) = (self.people.label(&login.account), shown(&login.service));
-        let title = format!("{account} by {service}: {}{until}", moment(from));
-        let drawn = Mark { is_open, ..mark(from, to, class, title) };
-        let open = is_open.then(|| Mark { sign: "?", ..mark(to, to, "unsure", drawn.title.clone()) });
-        let is_special = matches!(login.class, Class::Grant | Class::BreakGlass);
-        let sign = if login.class == Class::BreakGlass { "!" } else { "+" };
-        let at = is_special.then(|| Mark { sign, ..mark(from, from, class, drawn.title.clone()) });
+        let title = format!("{account} by {service}: {}{ended}", moment(from));
+        let drawn = Mark { is_open, ..Mark::bar(from, to, what, title.clone()) };
+        let open = is_open.then(|| Mark::sign(to, What::Unsure, title.clone()));
+        let at = what.sign().map(|_| Mark::sign(from, what, title.clone()));
         let lane = match login.class {
             Class::Automation => &mut self.programs,
             Class::OnCall if !login.schedule.is_empty() => self.lane(&login.schedule, &login.person),
@@ -164,7 +153,7 @@ impl<'r> Timeline<'r> {
         html! {
             div.timeline {
                 (self.axis())
-                @for (schedule, lanes) in first(&self.shifts, MOST_GROUPS, |lanes| lanes.values().flatten().map(weight).min()) {
+                @for (schedule, lanes) in first(&self.shifts, MOST_GROUPS, |lanes| lanes.values().flatten().map(|mark| mark.what.weight()).min()) {
                     (self.group(schedule, lanes))
                 }
                 @if self.shifts.len() > MOST_GROUPS {
@@ -183,7 +172,7 @@ impl<'r> Timeline<'r> {
     fn group(&self, title: &str, lanes: &Lanes) -> Markup {
         html! {
             h3 { (title) }
-            @for (who, marks) in first(lanes, MOST_LANES, |marks| marks.iter().map(weight).min()) { (self.drawn(who, marks)) }
+            @for (who, marks) in first(lanes, MOST_LANES, |marks| marks.iter().map(|mark| mark.what.weight()).min()) { (self.drawn(who, marks)) }
             @if lanes.len() > MOST_LANES {
                 p.more { "and " (lanes.len() - MOST_LANES) " more people, in the tables below" }
             }
@@ -192,7 +181,7 @@ impl<'r> Timeline<'r> {
 
     fn drawn(&self, who: &str, marks: &[Mark]) -> Markup {
         let (bars, signs): (Vec<_>, Vec<_>) =
-            self.together(marks).into_iter().partition(|mark| mark.sign.is_empty());
+            self.together(marks).into_iter().partition(|mark| !mark.is_sign);
         let said = format!("{who}: {} marks, told in the list below", bars.len() + signs.len());
         html! {
             div.lane {
@@ -200,12 +189,12 @@ impl<'r> Timeline<'r> {
                 svg role="img" aria-label=(said) {
                     @for at in self.ticks() { line.tick x1=(self.percent(at)) x2=(self.percent(at)) y1="0" y2="100%" {} }
                     @for bar in &bars {
-                        @let (y, height) = if is_band(bar.class) { ("2", "22") } else { ("8", "10") };
-                        rect class={ (bar.class) @if bar.is_open { " open" } } x=(self.percent(bar.from)) y=(y) width=(self.width(bar)) height=(height) rx="2" { title { (bar.title) (drawn_with(bar)) } }
+                        @let (y, height) = if bar.what.is_band() { ("2", "22") } else { ("8", "10") };
+                        rect class={ (bar.what.class()) @if bar.is_open { " open" } } x=(self.percent(bar.from)) y=(y) width=(self.width(bar)) height=(height) rx="2" { title { (bar.title) (bar.drawn_with()) } }
                     }
                     (self.gaps())
                     @for sign in &signs {
-                        text class=(sign.class) x=(self.percent(sign.from)) y="18" text-anchor=(self.anchor(sign)) { (sign.sign) @if matches!(sign.class, "refused" | "revoked") && sign.count > 1 { (sign.count) } title { (sign.title) (drawn_with(sign)) } }
+                        text class=(sign.what.class()) x=(self.percent(sign.from)) y="18" text-anchor=(self.anchor(sign)) { (sign.what.sign().unwrap_or_default()) @if sign.what.is_counted() && sign.count > 1 { (sign.count) } title { (sign.title) (sign.drawn_with()) } }
                     }
                 }
             }
@@ -225,32 +214,27 @@ impl<'r> Timeline<'r> {
 
     /// A sign is beside what it is of: before a beginning, behind an end. At the edges it is on the inner side of its place.
     fn anchor(&self, sign: &Mark) -> &'static str {
-        match (sign.class, self.place(sign.from)) {
+        match (sign.what, self.place(sign.from)) {
             (_, ..3_000) => "start",
-            (_, 97_001..) | ("grant" | "glass" | "late", _) => "end",
-            ("unsure", _) => "start",
+            (_, 97_001..) | (What::Grant | What::BreakGlass | What::Late, _) => "end",
+            (What::Unsure, _) => "start",
             _ => "middle",
         }
     }
 
     /// In order, those that cannot be told from their neighbours drawn with them; bands first, since they are behind.
     fn together(&self, marks: &[Mark]) -> Vec<Mark> {
-        let mut alike: BTreeMap<(u8, &str, &str, bool), Vec<Mark>> = BTreeMap::new();
+        let mut alike: BTreeMap<(What, bool, bool), Vec<Mark>> = BTreeMap::new();
         let mut sorted: Vec<&Mark> = marks.iter().collect();
         sorted.sort();
         for mark in sorted {
-            let order = match mark.class {
-                class if is_band(class) => 0,
-                "outlived" => 2,
-                _ => 1,
-            };
-            let near = self.span() / if mark.sign.is_empty() { self.parts } else { SIGN_PARTS };
-            let same = alike.entry((order, mark.class, mark.sign, mark.is_open)).or_default();
+            let near = self.span() / if mark.is_sign { SIGN_PARTS } else { self.parts };
+            let same = alike.entry((mark.what, mark.is_sign, mark.is_open)).or_default();
             match same.last_mut() {
                 // Two shifts that can be seen are two.
                 Some(last)
                     if mark.from.since(last.to).as_seconds() <= near
-                        && !(is_band(mark.class) && self.is_wide(last) && self.is_wide(mark)) =>
+                        && !(mark.what.is_band() && self.is_wide(last) && self.is_wide(mark)) =>
                 {
                     last.to = last.to.max(mark.to);
                     last.count += mark.count;
@@ -265,45 +249,25 @@ impl<'r> Timeline<'r> {
     fn legend(&self) -> Markup {
         let lanes = self.shifts.values().flat_map(BTreeMap::values).chain(self.others.values());
         let marks: Vec<&Mark> = lanes.chain([&self.programs]).flatten().collect();
-        let has = |class: &str| class == "could" || marks.iter().any(|mark| mark.class == class);
-        let outlived = |is_open| marks.iter().any(|mark| mark.class == "outlived" && mark.is_open == is_open);
-        let bars = [
-            ("could", "", "could be root: a shift, as this host knew the rota"),
-            ("untaken", "", "a shift that lets nobody in here: no rule of this host counts it"),
-            ("oncall", "", "was in, on call"),
-            ("grant", "+", "was in by a grant"),
-            ("glass", "!", "was in by break-glass"),
-            ("exempt", "", "was in by an exempt account"),
-            ("program", "", "a listed program was in"),
-            ("observed", "", "was in, since nothing is enforced"),
-        ];
-        let signs = [
-            ("unsure", "?", "no end recorded: open to here at most; still open, or cut off before"),
-            ("refused", "×", "refused; with a number, so many times"),
-            ("revoked", "⊗", "refused, and revoked"),
-            ("late", "▾", "when this host first saw a shift that was about to begin, or had begun"),
-        ];
+        let has = |what: What| what == What::Could || marks.iter().any(|mark| mark.what == what);
+        let outlived =
+            |is_open| marks.iter().any(|mark| mark.what == What::Outlived && mark.is_open == is_open);
+        let of = |is_bar| What::ALL.into_iter().filter(move |what| what.is_bar() == is_bar && has(*what));
+        let sign = |what: What| {
+            let sign = what.sign();
+            html! { @if let Some(sign) = sign { span class={ "sign " (what.class()) } aria-hidden="true" { (sign) } } }
+        };
         html! {
             ul.legend {
-                @for (class, sign, text) in bars.into_iter().filter(|(class, ..)| has(class)) {
-                    li {
-                        @if !sign.is_empty() { span class={ "sign " (class) } aria-hidden="true" { (sign) } }
-                        svg.key aria-hidden="true" { rect class=(class) x="1" y="2" width="20" height="10" rx="2" {} }
-                        (text)
-                    }
+                @for what in of(true).filter(|what| *what != What::Outlived) {
+                    li { (sign(what)) (key(what, false)) (what.told()) }
                 }
-                @if outlived(false) {
-                    li { svg.key aria-hidden="true" { rect.outlived x="1" y="2" width="20" height="10" rx="2" {} } "still open after the right had ended" }
-                }
+                @if outlived(false) { li { (key(What::Outlived, false)) (What::Outlived.told()) } }
                 @if outlived(true) {
-                    li { svg.key aria-hidden="true" { rect.outlived.open x="1" y="2" width="20" height="10" rx="2" {} } "the same, if it was open: no end recorded" }
+                    li { (key(What::Outlived, true)) "the same, if it was open: no end recorded" }
                 }
-                @for (class, sign, text) in signs.into_iter().filter(|(class, ..)| has(class)) {
-                    li {
-                        @if class == "unsure" { svg.key aria-hidden="true" { rect.oncall.open x="1" y="2" width="20" height="10" rx="2" {} } }
-                        span class={ "sign " (class) } aria-hidden="true" { (sign) }
-                        (text)
-                    }
+                @for what in of(false) {
+                    li { @if what == What::Unsure { (key(What::OnCall, true)) } (sign(what)) (what.told()) }
                 }
                 @if !self.missing.is_empty() {
                     li { svg.key aria-hidden="true" { rect.missing x="1" y="1" width="20" height="12" fill="url(#hatched)" {} } "records are missing: of whom is not known" }
@@ -392,9 +356,11 @@ impl<'r> Timeline<'r> {
     }
 }
 
-/// Of what is drawn: from one instant to another, or at the first where a clock was set back in between.
-fn mark(from: Timestamp, to: Timestamp, class: &'static str, title: String) -> Mark {
-    Mark { from, to: to.max(from), class, sign: "", title, count: 1, is_open: false }
+/// A bar of the legend.
+fn key(what: What, is_open: bool) -> Markup {
+    html! {
+        svg.key aria-hidden="true" { rect class={ (what.class()) @if is_open { " open" } } x="1" y="2" width="20" height="10" rx="2" {} }
+    }
 }
 
 /// The `most` of `all` that somebody should see first, by the least `weight` in each; in the order of their names.
@@ -410,37 +376,11 @@ fn first<T>(
     sorted.into_iter()
 }
 
-/// How much what is drawn is to be seen: the less the more.
-fn weight(mark: &Mark) -> u8 {
-    match mark.class {
-        "glass" => 0,
-        "grant" => 1,
-        "outlived" => 2,
-        "late" => 3,
-        "oncall" => 4,
-        "could" => 5,
-        "observed" => 6,
-        "exempt" => 7,
-        "refused" | "revoked" => 8,
-        _ => 9,
-    }
-}
-
-/// Is it behind the others?
-fn is_band(class: &str) -> bool {
-    matches!(class, "could" | "untaken")
-}
-
 /// The first and the last of what is counted; one sign where they are too near to each other to be told apart.
-fn tries(
-    kind: &Kind,
-    count: &Count,
-    (class, letter): (&'static str, &'static str),
-    period: Period,
-) -> Vec<Mark> {
+fn tries(kind: &Kind, count: &Count, what: What, period: Period) -> Vec<Mark> {
     let (first, last) = (count.first, count.last);
     let why = format!("refused by {}, {}", shown(&kind.service), reason(&kind.reason));
-    let sign = |at, count, title| Mark { sign: letter, count, ..mark(at, at, class, title) };
+    let sign = |at, count, title| Mark { count, ..Mark::sign(at, what, title) };
     let span = period.until.since(period.since).as_seconds();
     if last.since(first).as_seconds() <= span / SIGN_PARTS {
         return vec![sign(first, count.count, format!("{why}: {}", moment(first)))];
@@ -451,8 +391,4 @@ fn tries(
 
 fn percent(thousandths: i64) -> String {
     format!("{}.{:03}%", thousandths / 1_000, thousandths % 1_000)
-}
-
-fn drawn_with(mark: &Mark) -> String {
-    if mark.count > 1 { format!(", and {} more", mark.count - 1) } else { String::new() }
 }
