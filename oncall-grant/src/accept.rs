@@ -240,10 +240,8 @@ impl Site {
     /// What it lets in, if it stands. A clock that was set back since makes its end no later.
     fn granted(&self, earlier: &Stored<'_>, moment: &Moment) -> Option<Granted> {
         let (at, known) = ((self.now, &moment.uptime), self.known(Timestamp::MIN));
-        let behind = earlier.instant(at.0, at.1).ok()?.since(moment.now);
         let rules = &self.config.rules.grants;
-        let granted = earlier.stands(rules, &known.of_grants(), &self.signers, at).ok()?;
-        Some(Granted { window: granted.window.minus(behind), ..granted })
+        earlier.as_shown(rules, &known.of_grants(), &self.signers, at, moment.now).ok()
     }
 
     /// By the first rule that takes it, those by which somebody lets themselves in last; where none does, the first one's

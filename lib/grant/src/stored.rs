@@ -156,4 +156,22 @@ impl<'d> Stored<'d> {
             is_break_glass: rule.is_break_glass(),
         })
     }
+
+    /// As [`Stored::stands`], with its window as it is by a clock that shows `shown` now: whom a grant lets in is not shut out
+    /// by one that was set back, also where no sync of this boot proves that it was.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub fn as_shown(
+        &self,
+        rules: &[GrantRule],
+        known: &Known<'_>,
+        signers: &Signers,
+        at: (Timestamp, &Uptime),
+        shown: Timestamp,
+    ) -> Result<Granted, Refusal> {
+        let granted = self.stands(rules, known, signers, at)?;
+        let behind = self.instant(at.0, at.1)?.since(shown);
+        Ok(Granted { window: granted.window.minus(behind), ..granted })
+    }
 }

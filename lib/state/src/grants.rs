@@ -77,11 +77,7 @@ pub(crate) fn standing(
         let text =
             trust::read(&config.paths.grants.join(name), Owner::Service, LARGEST_STORED as u64).ok()?;
         let stored = Stored::read(&text).ok()?;
-        let granted = stored.stands(&config.rules.grants, &known, &signers, (reached, &uptime)).ok()?;
-        // As this clock shows it: whom a grant lets in is not shut out by one that was set back, also where no sync of this
-        // boot proves that it was.
-        let behind = stored.instant(reached, &uptime).ok()?.since(now);
-        Some(Granted { window: granted.window.minus(behind), ..granted })
+        stored.as_shown(&config.rules.grants, &known, &signers, (reached, &uptime), now).ok()
     };
     Ok(files.iter().filter_map(read).collect())
 }
