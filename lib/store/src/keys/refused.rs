@@ -17,11 +17,7 @@ impl KeyCopy {
     /// # Errors
     /// A row of theirs is damaged.
     pub fn refused_of(&self, principal: &Principal) -> Result<Vec<Refused>, StoreError> {
-        let refused = self.refused_values(Some(principal)).and_then(|mut refused| {
-            refused.extend(self.weak_keys(principal)?);
-            Ok(refused)
-        });
-        refused.map_err(|error| self.damaged(error))
+        self.read_refused_of(principal).map_err(|error| self.damaged(error))
     }
 
     /// What the last sync refused of everybody, as [`KeyCopy::refused_of`]. Their keys are not judged once more, which takes
@@ -30,49 +26,55 @@ impl KeyCopy {
     /// # Errors
     /// A row is damaged, or a key has not the form of one.
     pub fn refused(&self) -> Result<Vec<Refused>, StoreError> {
-        let refused = self.refused_values(None).and_then(|refused| {
-            self.tables.rows("public_key", KeyRow::COLUMNS, |row| KeyRow(row).checked_line().map(drop))?;
-            Ok(refused)
-        });
-        refused.map_err(|error| self.damaged(error))
+        self.read_refused().map_err(|error| self.damaged(error))
     }
 
-    fn refused_values(&self, principal: Option<&Principal>) -> Result<Vec<Refused>, Damaged> {
+    fn read_refused_of(&self, principal: &Principal) -> Result<Vec<Refused>, Damaged> {
         let mut refused = Vec::new();
-        // principal, number, problem
-        let each = |row: &Row<'_>| {
-            let name = row.text(0)?;
-            if refused.len() < MOST_REFUSED && self.is_open(name)? {
-                let problem = KeyProblem::from_token(row.text(2)?);
-                let problem = problem.ok_or("a dropped value with an unknown reason")?;
-                let which = Which::Value(u32::try_from(row.integer(1)?)?);
-                refused.push(Refused { principal: Principal::new(name)?, which, problem });
-            }
-            Ok(())
-        };
-        match principal {
-            Some(principal) => self.tables.range("rejected", 3, of(principal.as_str()), each)?,
-            None => self.tables.rows("rejected", 3, each)?,
+        if !self.is_open(principal.as_str())? {
+            return Ok(refused);
         }
-        Ok(refused)
-    }
-
-    fn weak_keys(&self, principal: &Principal) -> Result<Vec<Refused>, Damaged> {
-        let mut weak = Vec::new();
+        let mut keep = |one| {
+            if refused.len() < MOST_REFUSED {
+                refused.push(one);
+            }
+        };
+        self.tables.range("rejected", VALUE_COLUMNS, of(principal.as_str()), |row| {
+            keep(refused_value(row)?);
+            Ok(())
+        })?;
         self.tables.range("public_key", KeyRow::COLUMNS, of(principal.as_str()), |row| {
             let row = KeyRow(row);
-            if let Err(problem) = PublicKey::parse(row.line()?.as_bytes())
-                && weak.len() < MOST_REFUSED
-                && self.is_open(row.owner()?)?
-            {
+            if let Err(problem) = PublicKey::parse(row.line()?.as_bytes()) {
                 if !problem.is_weakness() {
                     return Err(problem.to_string().into());
                 }
                 let digest: Digest = row.fingerprint()?.try_into()?;
-                weak.push(Refused { principal: principal.clone(), which: Which::Key(digest), problem });
+                keep(Refused { principal: principal.clone(), which: Which::Key(digest), problem });
             }
             Ok(())
         })?;
-        Ok(weak)
+        Ok(refused)
     }
+
+    fn read_refused(&self) -> Result<Vec<Refused>, Damaged> {
+        let mut refused = Vec::new();
+        self.tables.rows("rejected", VALUE_COLUMNS, |row| {
+            if refused.len() < MOST_REFUSED && self.is_open(row.text(0)?)? {
+                refused.push(refused_value(row)?);
+            }
+            Ok(())
+        })?;
+        self.tables.rows("public_key", KeyRow::COLUMNS, |row| KeyRow(row).checked_line().map(drop))?;
+        Ok(refused)
+    }
+}
+
+/// Of a row of `rejected`: principal, number, problem.
+const VALUE_COLUMNS: usize = 3;
+
+fn refused_value(row: &Row<'_>) -> Result<Refused, Damaged> {
+    let problem = KeyProblem::from_token(row.text(2)?).ok_or("a dropped value with an unknown reason")?;
+    let which = Which::Value(u32::try_from(row.integer(1)?)?);
+    Ok(Refused { principal: Principal::new(row.text(0)?)?, which, problem })
 }
