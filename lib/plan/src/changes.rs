@@ -219,10 +219,7 @@ fn table_change(place: &Place, table: &Table, is_added: bool) -> Change {
     let (more, less) = element.map_or(("", ""), |element| (element.added, element.removed));
     let id = element.map_or("", |element| element.id);
     let (what, means) = match (is_added, table.get("hosts")) {
-        (true, _) if place.section == incidents::SECTION => {
-            (format!("is new ({})", incidents::in_words(table)), more)
-        }
-        (true, _) => (format!("is new ({})", shown_table(place, id, table)), more),
+        (true, _) => (format!("is new ({})", shown_table(&place.section, id, table)), more),
         // Where it was asked is nowhere else in the plan.
         (false, Some(hosts)) if place.section == "policy.rego" => {
             (format!("is gone (hosts = {hosts})"), less)
@@ -239,10 +236,12 @@ fn table_change(place: &Place, table: &Table, is_added: bool) -> Change {
     Change { effect, place: place.to_string(), key: String::new(), what, means: means.to_string(), detail }
 }
 
-/// What a new table says, but for what says nothing about who gets in.
-fn shown_table(place: &Place, id: &str, table: &Table) -> String {
-    let says =
-        |key: &&String| *key != id && keys::find(&format!("{} {key}", place.section)).way != Way::Neutral;
+/// What a new table of `section` says, but for what says nothing about who gets in.
+fn shown_table(section: &str, id: &str, table: &Table) -> String {
+    if section == incidents::SECTION {
+        return incidents::in_words(table);
+    }
+    let says = |key: &&String| *key != id && keys::find(&format!("{section} {key}")).way != Way::Neutral;
     let is_said = |value: &Value| match value {
         Value::Array(items) => !items.is_empty(),
         Value::Table(table) => !table.is_empty(),
@@ -250,9 +249,9 @@ fn shown_table(place: &Place, id: &str, table: &Table) -> String {
         _ => true,
     };
     let told = table.iter().filter(|(key, value)| says(key) && is_said(value));
-    let one = |(key, value): (&String, &Value)| match value.as_table() {
-        Some(within) if format!("{}.{key}", place.section) == incidents::SECTION => {
-            format!("{key}: {}", incidents::in_words(within))
+    let one = |(key, value): (&String, &Value)| match (format!("{section}.{key}"), value) {
+        (within, Value::Table(table)) if within == incidents::SECTION => {
+            format!("{key}: {}", shown_table(&within, "", table))
         }
         _ => format!("{key} = {value}"),
     };
