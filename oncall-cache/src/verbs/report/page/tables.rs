@@ -24,6 +24,23 @@ fn head(names: &[&str]) -> Markup {
     html! { thead { tr { @for name in names { th scope="col" { (name) } } } } }
 }
 
+/// A table of `all` under these names, with the cells that each has; and how many more there are.
+fn table<T>(names: &[&str], all: impl ExactSizeIterator<Item = T>, cells: impl Fn(T) -> Markup) -> Markup {
+    let count = all.len();
+    html! {
+        table {
+            (head(names))
+            tbody { @for one in all.take(MOST) { tr { (cells(one)) } } }
+        }
+        (more(count))
+    }
+}
+
+/// A cell with an instant, under the name that it has where the table is a list.
+fn time(name: &str, at: Timestamp) -> Markup {
+    html! { td.time data-label=(name) { (moment(at)) } }
+}
+
 /// What happened, in order.
 pub fn story(events: &[Event]) -> Markup {
     let (events, left_out) = kept(events);
@@ -70,77 +87,57 @@ pub fn counted(report: &Report, people: &People, counts: &BTreeMap<Kind, Count>)
     let is_stranger = |kind: &Kind| report.names.is_whole && !kind.is_person;
     let mut rows: Vec<_> = counts.iter().collect();
     rows.sort_by_key(|(_, count)| std::cmp::Reverse(count.count));
-    html! {
-        table {
-            (head(&["Who", "Account", "Service", "Why", "Times", "First", "Last"]))
-            tbody {
-                @for (kind, count) in rows.iter().take(MOST) {
-                    tr {
-                        td.who { b { (people.name(&kind.who)) } @if is_stranger(kind) { " (not in the directory)" } }
-                        td data-label="account" { (people.label(&kind.account)) }
-                        td data-label="service" { (shown(&kind.service)) }
-                        td data-label="why" { (reason(&kind.reason)) }
-                        td.number data-label="times" { (count.count) }
-                        td.time data-label="first" { (moment(count.first)) }
-                        td.time data-label="last" { (moment(count.last)) }
-                    }
-                }
+    table(
+        &["Who", "Account", "Service", "Why", "Times", "First", "Last"],
+        rows.into_iter(),
+        |(kind, count)| {
+            html! {
+                td.who { b { (people.name(&kind.who)) } @if is_stranger(kind) { " (not in the directory)" } }
+                td data-label="account" { (people.label(&kind.account)) }
+                td data-label="service" { (shown(&kind.service)) }
+                td data-label="why" { (reason(&kind.reason)) }
+                td.number data-label="times" { (count.count) }
+                (time("first", count.first))
+                (time("last", count.last))
             }
-        }
-        (more(rows.len()))
-    }
+        },
+    )
 }
 
 /// Who could become root.
 pub fn could(report: &Report, people: &People) -> Markup {
     let rights = report.could.stretches();
-    html! {
-        @if rights.is_empty() { p { "Nobody, as far as this host knew." } }
-        @else {
-            table {
-                (head(&["Who", "From", "To", "Schedule", "Level"]))
-                tbody {
-                    @for right in rights.iter().take(MOST) {
-                        tr {
-                            td.who { b { (people.name(&right.person)) } }
-                            td.time data-label="from" { (moment(right.from)) }
-                            td.time data-label="to" { (moment(right.to)) }
-                            td data-label="schedule" {
-                                (people.label(&right.schedule))
-                                @if !report.takes(right) { " (" (UNTAKEN) ")" }
-                            }
-                            td.number data-label="level" { (right.level) }
-                        }
-                    }
-                }
-            }
-        }
-        (more(rights.len()))
+    if rights.is_empty() {
+        return html! { p { "Nobody, as far as this host knew." } };
     }
+    table(&["Who", "From", "To", "Schedule", "Level"], rights.iter(), |right| {
+        html! {
+            td.who { b { (people.name(&right.person)) } }
+            (time("from", right.from))
+            (time("to", right.to))
+            td data-label="schedule" {
+                (people.label(&right.schedule))
+                @if !report.takes(right) { " (" (UNTAKEN) ")" }
+            }
+            td.number data-label="level" { (right.level) }
+        }
+    })
 }
 
 /// Shifts of the rota that did not count here, because a file of `[[policy.rego]]` said so.
 pub fn left_out(report: &Report, people: &People) -> Markup {
-    let all = &report.could.left_out;
-    html! {
-        table {
-            (head(&["Who", "Did not count from", "To", "Schedule", "Level", "By the file", "What it did"]))
-            tbody {
-                @for left in all.iter().take(MOST) {
-                    tr {
-                        td.who { b { (people.name(&left.person)) } }
-                        td.time data-label="did not count from" { (moment(left.from)) }
-                        td.time data-label="to" { (moment(left.to)) }
-                        td data-label="schedule" { (people.label(&left.schedule)) }
-                        td.number data-label="level" { (left.level) }
-                        td data-label="by the file" { code { (people.label(&left.by)) } }
-                        td data-label="what it did" { (people.label(&left.why_in_words())) }
-                    }
-                }
-            }
+    let names = ["Who", "Did not count from", "To", "Schedule", "Level", "By the file", "What it did"];
+    table(&names, report.could.left_out.iter(), |left| {
+        html! {
+            td.who { b { (people.name(&left.person)) } }
+            (time("did not count from", left.from))
+            (time("to", left.to))
+            td data-label="schedule" { (people.label(&left.schedule)) }
+            td.number data-label="level" { (left.level) }
+            td data-label="by the file" { code { (people.label(&left.by)) } }
+            td data-label="what it did" { (people.label(&left.why_in_words())) }
         }
-        (more(all.len()))
-    }
+    })
 }
 
 /// Every login of a person, one by one: folded, since there may be many.
@@ -148,29 +145,22 @@ pub fn logins(report: &Report, people: &People) -> Markup {
     let logins: Vec<&Login> =
         report.logins.logins.iter().filter(|login| login.class != Class::Automation).collect();
     let left_out = |text: &str| people.words(text).unwrap_or_default();
+    let names = ["Who", "Came in", "Session ended", "Account", "Service", "From", "Key", "How"];
     html! {
         @if !logins.is_empty() {
             h2 { "Logins" }
             details {
                 summary { "All logins of people, one by one: when, by what, from where (" (logins.len()) ")" }
-                table {
-                    (head(&["Who", "Came in", "Session ended", "Account", "Service", "From", "Key", "How"]))
-                    tbody {
-                        @for login in logins.iter().take(MOST) {
-                            tr {
-                                td.who { b { (people.name(&login.person)) } }
-                                td.time data-label="came in" { (moment(login.decided)) }
-                                td.time data-label="session ended" { (Until::of(login).seen_from(login.decided)) }
-                                td data-label="account" { (people.label(&login.account)) }
-                                td data-label="service" { (shown(&login.service)) }
-                                td data-label="from" { (left_out(&login.remote_host)) }
-                                td data-label="key" { (left_out(&login.fingerprint)) }
-                                td data-label="how" { (Tone::of(login.class).label()) }
-                            }
-                        }
-                    }
-                }
-                (more(logins.len()))
+                (table(&names, logins.iter(), |login| html! {
+                    td.who { b { (people.name(&login.person)) } }
+                    (time("came in", login.decided))
+                    td.time data-label="session ended" { (Until::of(login).seen_from(login.decided)) }
+                    td data-label="account" { (people.label(&login.account)) }
+                    td data-label="service" { (shown(&login.service)) }
+                    td data-label="from" { (left_out(&login.remote_host)) }
+                    td data-label="key" { (left_out(&login.fingerprint)) }
+                    td data-label="how" { (Tone::of(login.class).label()) }
+                }))
             }
         }
     }
@@ -199,25 +189,18 @@ pub fn programs(report: &Report, people: &People) -> Markup {
         key if key.starts_with("SHA256:") && people.are_numbered() => "a key".to_string(),
         name => people.label(name),
     };
-    html! {
-        table {
-            (head(&["Program", "Who answers for it", "Account", "Service", "Times", "First", "Last"]))
-            tbody {
-                @for (program, (count, first, last)) in programs.iter().take(MOST) {
-                    tr {
-                        td.who { b { (name(program)) } }
-                        td data-label="answers for it" { (people.words(program.owner).unwrap_or_default()) }
-                        td data-label="account" { (people.label(program.account)) }
-                        td data-label="service" { (shown(program.service)) }
-                        td.number data-label="times" { (count) }
-                        td.time data-label="first" { (moment(*first)) }
-                        td.time data-label="last" { (moment(*last)) }
-                    }
-                }
-            }
+    let names = ["Program", "Who answers for it", "Account", "Service", "Times", "First", "Last"];
+    table(&names, programs.iter(), |(program, (count, first, last))| {
+        html! {
+            td.who { b { (name(program)) } }
+            td data-label="answers for it" { (people.words(program.owner).unwrap_or_default()) }
+            td data-label="account" { (people.label(program.account)) }
+            td data-label="service" { (shown(program.service)) }
+            td.number data-label="times" { (count) }
+            (time("first", *first))
+            (time("last", *last))
         }
-        (more(programs.len()))
-    }
+    })
 }
 
 /// What was read, so that somebody else can see that theirs is the same.

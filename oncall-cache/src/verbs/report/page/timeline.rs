@@ -88,10 +88,10 @@ impl<'r> Timeline<'r> {
     /// The shifts: those that count, those that do not, and those that this host learned of late.
     fn rota(&mut self, report: &Report) {
         for right in report.could.stretches() {
-            let (class, told) =
+            let (what, told) =
                 if report.takes(&right) { (What::Could, "could be root") } else { (What::Untaken, UNTAKEN) };
             let title = format!("{told}: {} to {}", moment(right.from), moment(right.to));
-            self.lane(&right.schedule, &right.person).push(Mark::bar(right.from, right.to, class, title));
+            self.lane(&right.schedule, &right.person).push(Mark::bar(right.from, right.to, what, title));
         }
         for left in &report.could.left_out {
             let (why, by) = (self.people.label(&left.why_in_words()), self.people.label(&left.by));
