@@ -61,15 +61,10 @@ fn planned(arguments: &PlanArguments, window: Window) -> Result<Plan, String> {
     let question = Question { old: &old, new: &new, inventory, rota, window };
     let [leave_old, leave_new] = [&old_files, &new_files]
         .map(|files| move |host: &Host, roster: &Roster| narrowed(files, host, roster));
-    // One that is not understood is not asked, nor looked into here.
-    let looking_at = |files: &[Rego], broken: &Option<String>| match broken {
-        Some(_) => Vec::new(),
-        None => looking(files),
-    };
-    let (old_looking, new_looking) =
-        (looking_at(&old_files, &broken_old), looking_at(&new_files, &broken_new));
-    let [old_kind, new_kind] = [(&old_files, &old_looking), (&new_files, &new_looking)]
-        .map(|(files, looking)| move |host: &Host| kind(files, looking, host));
+    // Those of a side with one that is not understood are not asked, nor looked into here.
+    let [old_looked, new_looked] = [(&old_files, &broken_old), (&new_files, &broken_new)]
+        .map(|(files, broken)| if broken.is_some() { Vec::new() } else { looked_into(files) });
+    let [old_kind, new_kind] = [&old_looked, &new_looked].map(|looked| move |host: &Host| kind(looked, host));
     let asked = |is_broken: bool, asked| Narrowing((!is_broken).then_some(asked));
     let files = plan::Files {
         old: asked(broken_old.is_some(), Asked { leave: &leave_old, kind: &old_kind }),
@@ -176,21 +171,26 @@ fn narrowed(files: &[Rego], host: &Host, roster: &Roster) -> Result<Roster, Stri
     }
 }
 
-/// Which of `files` look at the host that asks. One that is not understood may.
-fn looking(files: &[Rego]) -> Vec<bool> {
+/// A file, and whether it looks at the host that asks.
+struct Looked<'f> {
+    file: &'f Rego,
+    at_host: bool,
+}
+
+/// Each of `files`. One that is not understood may look at the host.
+fn looked_into(files: &[Rego]) -> Vec<Looked<'_>> {
     let looks = |file: &Rego| {
         let text = std::fs::read_to_string(&file.file).ok()?;
         rego::looks_at_host(&file.file.display().to_string(), &text, &file.query).ok()
     };
-    files.iter().map(|file| looks(file).unwrap_or(true)).collect()
+    files.iter().map(|file| Looked { file, at_host: looks(file).unwrap_or(true) }).collect()
 }
 
-/// What the answer of `files` hangs on, on `host`: which are asked there, and the host itself, where one is `looking` at it.
-fn kind(files: &[Rego], looking: &[bool], host: &Host) -> Vec<String> {
-    let asked: Vec<(&Rego, &bool)> =
-        files.iter().zip(looking).filter(|(file, _)| file.covers(host)).collect();
-    let mut kind: Vec<String> = asked.iter().map(|(file, _)| file.file.display().to_string()).collect();
-    if asked.iter().any(|(_, looks)| **looks) {
+/// What the answer of files hangs on, on `host`: which are asked there, and the host itself, where one looks at it.
+fn kind(files: &[Looked<'_>], host: &Host) -> Vec<String> {
+    let asked = || files.iter().filter(|looked| looked.file.covers(host));
+    let mut kind: Vec<String> = asked().map(|looked| looked.file.file.display().to_string()).collect();
+    if asked().any(|looked| looked.at_host) {
         kind.extend([host.name.clone()].into_iter().chain(host.labels.iter().cloned()));
     }
     kind

@@ -538,10 +538,8 @@ fn hosts_are_asked_for_apart_only_where_a_file_looks_at_them() {
     fs::write(&config, format!("{OLD}{rego}")).unwrap();
     let is_apart = || {
         let (_, files) = super::config(&config).unwrap();
-        let looking = super::looking(&files);
-        let of = |name: &str| {
-            super::kind(&files, &looking, &policy::Host { name: name.into(), labels: Vec::new() })
-        };
+        let looked = super::looked_into(&files);
+        let of = |name: &str| super::kind(&looked, &policy::Host { name: name.into(), labels: Vec::new() });
         of("db1") != of("db2")
     };
     assert!(is_apart(), "a file that cannot be read may look at it");
