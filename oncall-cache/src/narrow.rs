@@ -102,6 +102,12 @@ impl Files {
         Ok(files)
     }
 
+    /// Whether each of them looks at the host that asks, in their order; one that is not understood may.
+    pub fn look_at_host(&self) -> Vec<bool> {
+        let looks = |file: &Asked| rego::looks_at_host(&file.name, &file.text, &file.query).unwrap_or(true);
+        self.files.iter().map(looks).collect()
+    }
+
     /// Are they understood? Nobody is asked about.
     ///
     /// # Errors

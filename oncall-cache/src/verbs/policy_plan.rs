@@ -54,24 +54,23 @@ fn planned(arguments: &PlanArguments, window: Window) -> Result<Plan, String> {
     };
     let (inventory, rota) = (inventory.as_ref(), rota.as_ref());
     // One that is not understood is told whatever hosts there are, and nothing is planned by it.
-    let broken = |files: &[Rego], config: &Config| {
-        Files::read_unjudged(files).and_then(|files| files.check(&config.rules.host)).err()
+    let understood = |files: &[Rego], config: &Config| {
+        Files::read_unjudged(files).and_then(|read| read.check(&config.rules.host).map(|()| read))
     };
-    let (broken_old, broken_new) = (broken(&old_files, &old), broken(&new_files, &new));
+    let (old_read, new_read) = (understood(&old_files, &old), understood(&new_files, &new));
     let question = Question { old: &old, new: &new, inventory, rota, window };
     let [leave_old, leave_new] = [&old_files, &new_files]
         .map(|files| move |host: &Host, roster: &Roster| narrowed(files, host, roster));
-    // Those of a side with one that is not understood are not asked, nor looked into here.
-    let [old_looked, new_looked] = [(&old_files, &broken_old), (&new_files, &broken_new)]
-        .map(|(files, broken)| if broken.is_some() { Vec::new() } else { looked_into(files) });
+    let [old_looked, new_looked] =
+        [(&old_files, &old_read), (&new_files, &new_read)].map(|(files, read)| looked_into(files, read));
     let [old_kind, new_kind] = [&old_looked, &new_looked].map(|looked| move |host: &Host| kind(looked, host));
-    let asked = |is_broken: bool, asked| Narrowing((!is_broken).then_some(asked));
+    let asked = |is_understood: bool, asked| Narrowing(is_understood.then_some(asked));
     let files = plan::Files {
-        old: asked(broken_old.is_some(), Asked { leave: &leave_old, kind: &old_kind }),
-        new: asked(broken_new.is_some(), Asked { leave: &leave_new, kind: &new_kind }),
+        old: asked(old_read.is_ok(), Asked { leave: &leave_old, kind: &old_kind }),
+        new: asked(new_read.is_ok(), Asked { leave: &leave_new, kind: &new_kind }),
     };
     let mut plan = question.answer_by(&files);
-    plan.cannot_tell.extend(broken_old.into_iter().chain(broken_new));
+    plan.cannot_tell.extend(old_read.err().into_iter().chain(new_read.err()));
     let is_narrowed = rota.is_some_and(|rota| rota.tells_eligible);
     if is_narrowed && (!old_files.is_empty() || !new_files.is_empty()) {
         let text =
@@ -177,13 +176,10 @@ struct Looked<'f> {
     at_host: bool,
 }
 
-/// Each of `files`. One that is not understood may look at the host.
-fn looked_into(files: &[Rego]) -> Vec<Looked<'_>> {
-    let looks = |file: &Rego| {
-        let text = std::fs::read_to_string(&file.file).ok()?;
-        rego::looks_at_host(&file.file.display().to_string(), &text, &file.query).ok()
-    };
-    files.iter().map(|file| Looked { file, at_host: looks(file).unwrap_or(true) }).collect()
+/// Each of `files`, by what was `read` of them. One that is not understood may look at the host.
+fn looked_into<'f>(files: &'f [Rego], read: &Result<Files, String>) -> Vec<Looked<'f>> {
+    let looks = read.as_ref().map_or_else(|_| vec![true; files.len()], Files::look_at_host);
+    files.iter().zip(looks).map(|(file, at_host)| Looked { file, at_host }).collect()
 }
 
 /// What the answer of files hangs on, on `host`: which are asked there, and the host itself, where one looks at it.

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::cli::{Arguments, Verb};
+use crate::narrow::Files;
 use crate::said::{Live, Part, Said, USAGE};
 
 const OLD: &str = r#"
@@ -538,7 +539,7 @@ fn hosts_are_asked_for_apart_only_where_a_file_looks_at_them() {
     fs::write(&config, format!("{OLD}{rego}")).unwrap();
     let is_apart = || {
         let (_, files) = super::config(&config).unwrap();
-        let looked = super::looked_into(&files);
+        let looked = super::looked_into(&files, &Files::read_unjudged(&files));
         let of = |name: &str| super::kind(&looked, &policy::Host { name: name.into(), labels: Vec::new() });
         of("db1") != of("db2")
     };
