@@ -260,23 +260,15 @@ fn split(bytes: &[u8], found: &Found) -> (Chunk, u64) {
             continue;
         }
         let text = std::str::from_utf8(line).ok().filter(|_| is_whole && line.len() <= LONGEST_LINE);
-        let text = text.and_then(|text| text.split_at_checked(text.find('{')?));
-        let Some((before, text)) = text else {
+        let Some((named, text)) = text.and_then(record::collected) else {
             chunk.unreadable += 1;
             continue;
         };
-        let sender = found.sender.clone().unwrap_or_else(|| sender_before(before));
+        let sender = found.sender.as_deref().or(named).unwrap_or_default().to_string();
         let directory = found.path.parent().unwrap_or(Path::new("/")).to_path_buf();
         chunk.lines.push(Line { text: text.trim_end().to_string(), sender, directory });
     }
     (chunk, used)
-}
-
-/// The last word that a log server put before the record, unless it is the time of arrival.
-fn sender_before(before: &str) -> String {
-    let last = before.split_whitespace().last().unwrap_or_default();
-    let is_time = last.len() >= 19 && last.starts_with(|c: char| c.is_ascii_digit()) && last.contains('T');
-    if is_time { String::new() } else { last.to_string() }
 }
 
 /// Opens a file without following a link or waiting for anybody.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod collected;
 mod files;
 mod json;
 mod line;
@@ -14,6 +15,7 @@ mod sessions;
 mod spool;
 mod token;
 
+pub use collected::collected;
 pub use line::{Escaped, Line};
 pub use process::{Origin, Stat, boot_id};
 pub use record::{Counts, Record};

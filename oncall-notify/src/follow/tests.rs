@@ -185,6 +185,7 @@ fn what_a_log_server_put_before_a_record_says_who_sent_it() {
     assert_eq!(sender(arrived, Some("10.0.0.7")), "10.0.0.7");
     assert_eq!(sender(arrived, None), "");
     assert_eq!(sender("2026-11-30T02:14:20+00:00 db1 {}\n", None), "db1");
+    assert_eq!(sender("2026-11-30T02:14:20+00:00 db1 db2 {}\n", None), "", "db1 says so");
 }
 
 #[test]

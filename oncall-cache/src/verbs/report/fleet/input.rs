@@ -1,7 +1,7 @@
 //! What a log server has collected: files below a directory, whatever their names, in whatever order.
 //!
 //! Who sent a line is what the server says of it: the directory that the file is in, or, for files that lie in the
-//! directory itself, the word before the record. Of what the host itself wrote nothing is believed here.
+//! directory itself, the one word before the record. Of what the host itself wrote nothing is believed here.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek};
@@ -104,10 +104,10 @@ fn lines(
 
 /// What the server put before the record, and the record.
 fn split<'a>(line: Option<&'a str>, sender: Option<&'a str>) -> Line<'a> {
-    let Some((before, text)) = line.and_then(|line| line.split_at_checked(line.find('{')?)) else {
+    let Some((named, text)) = line.and_then(record::collected) else {
         return Line { sender, text: None };
     };
-    Line { sender: sender.or_else(|| before.split_whitespace().last()), text: Some(text) }
+    Line { sender: sender.or(named), text: Some(text) }
 }
 
 #[cfg(test)]
@@ -132,10 +132,10 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        put("all", "{1}\n2026-11-20T09:00:00.5+01:00 db1 {2} {3}\n db2 {4}\nno record\n\n");
+        put("all", "{1}\n2026-11-20T09:00:00.5+01:00 db1 {2} {3}\n db2 {4}\ndb1 db2 {7}\nno record\n\n");
         put("2026/db1/x.log", "{5}\nweb1 {6}\n");
         let (all, gaps) = read_all(directory.path());
-        assert_eq!(all, ["db1 {5}", "db1 {6}", "- {1}", "db1 {2} {3}", "db2 {4}", "- -"]);
+        assert_eq!(all, ["db1 {5}", "db1 {6}", "- {1}", "db1 {2} {3}", "db2 {4}", "- {7}", "- -"]);
         assert_eq!(gaps, [""; 0]);
         assert!(each(&directory.path().join("none"), &mut Vec::new(), |_| {}).is_err());
     }
