@@ -107,7 +107,12 @@ impl Spool {
         fs::create_dir_all(directory)?;
         let mut numbers = BTreeSet::new();
         for entry in fs::read_dir(directory)? {
-            let name = entry?.file_name();
+            let entry = entry?;
+            // No notice, and not this program's to remove: an administrator's directory.
+            if entry.file_type()?.is_dir() {
+                continue;
+            }
+            let name = entry.file_name();
             match name.to_str().and_then(|name| name.strip_suffix(".json")?.parse::<u64>().ok()) {
                 Some(number) if number < next => _ = numbers.insert(number),
                 // Half written, or of a step that was not finished.
@@ -405,6 +410,7 @@ mod tests {
         spool.done(number).unwrap();
         let (number, _) = spool.take(|_| false);
         spool.put_back(number);
+        fs::create_dir(directory.path().join("lost+found")).unwrap();
         // The state knows three; the fourth is of a step that was not finished.
         let again = Spool::open(directory.path(), 100, 3).unwrap();
         assert_eq!(again.len(), 2);
