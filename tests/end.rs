@@ -314,6 +314,33 @@ fn a89_whoever_is_revoked_is_ended_at_once_and_whoever_was_there_before_is_not()
     assert!(!suite.host.read("/tmp/other").contains("oncall-cache: "), "warned of nothing");
 }
 
+/// A program that is told twice, and ends by neither.
+const WITHSTANDS: &str = "import signal; [signal.signal(one, print) for one in (signal.SIGHUP, signal.SIGTERM)]; \
+    [signal.pause() for _ in iter(int, 1)]";
+
+/// Each takes twelve seconds by itself, and after a minute a run ends no more.
+#[test]
+fn sessions_that_withstand_are_ended_all_in_one_run() {
+    let suite = suite();
+    act(&suite, "kill");
+    let sessions = || suite.host.must(&format!("ls {SESSIONS} 2>/dev/null || :")).lines().count();
+    let catching = "grep -l 'SigCgt:.*[4567cdef]...$' $(pgrep -x python3 | sed 's,.*,/proc/&/status,') </dev/null | wc -l";
+    for many in 1..=8 {
+        let command = format!("sudo -n python3 -c '{WITHSTANDS}'");
+        let command = ["/usr/sbin/runuser", "-u", "alice", "--", "script", "-qfc", &command, "/dev/null"];
+        suite.host.daemon(&command, "/dev/null");
+        wait_until("it is open, and withstands", || {
+            sessions() == many && suite.host.must(catching).trim() == many.to_string()
+        });
+    }
+    suite.host.must("oncall-cache revoke alice --reason left");
+    ends(&suite);
+    assert!(!suite.host.sh("pgrep -x python3").status.success(), "{}", shown(&suite).1);
+    let ended = records(&suite).into_iter().filter(|one| word(one, "ended") == "revoked");
+    let ids: std::collections::BTreeSet<String> = ended.map(|one| word(&one, "id").to_string()).collect();
+    assert_eq!(ids.len(), 8);
+}
+
 #[test]
 fn a81_what_a_grant_opened_is_ended_when_the_grant_is_revoked() {
     let host = Grants::start();

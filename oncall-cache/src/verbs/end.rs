@@ -27,7 +27,7 @@ use super::sessions::right::{Court, Right};
 use crate::said::{CANNOT_TELL, Said};
 pub use written::is_watching;
 
-/// For how long what was found is acted upon: to end a session takes seconds, and then there are others.
+/// For how long what was found is acted upon: to tell many terminals takes a while.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// Looks once.
@@ -79,11 +79,21 @@ fn look(path: &Path, sessions: &Sessions, now: Timestamp) -> Result<Vec<String>,
     judged.iter().for_each(|one| memory.keep(&one.record.id, one.untold()));
     write(&file, &memory, &before)?;
     let (undone, mut problems) = (memory.clone(), Vec::new());
-    for one in &judged {
-        match one.act(&court) {
-            Ok(after) => memory.keep(&one.record.id, after),
-            Err(problem) => problems.push(problem),
+    let mut take = |one: &Judged<'_>, outcome: Result<Remembered, String>| match outcome {
+        Ok(after) => memory.keep(&one.record.id, after),
+        Err(problem) => problems.push(problem),
+    };
+    let mut due = Vec::new();
+    // What was opened last may be in what was opened before.
+    for one in judged.iter().rev() {
+        match one.outcome {
+            Outcome::Due(means, cause) => due.push((one, means, cause)),
+            _ => take(one, one.act(&court)),
         }
+    }
+    match end(due, &court) {
+        Ok(outcomes) => outcomes.into_iter().for_each(|(one, outcome)| take(one, outcome)),
+        Err(problem) => problems.push(problem),
     }
     problems.extend(write(&file, &memory, &undone).err());
     Ok(problems)
@@ -115,7 +125,7 @@ impl<'a> Judged<'a> {
         }
     }
 
-    /// Does what follows; what is to be remembered then.
+    /// Does what follows, other than to end it; what is to be remembered then.
     ///
     /// # Errors
     /// What could not be done.
@@ -131,7 +141,6 @@ impl<'a> Judged<'a> {
             (Outcome::Warn(ends), _) if !self.warn(court, &ends) => {
                 return Ok(Remembered { warned: self.before.warned, ..self.after });
             }
-            (Outcome::Due(means, cause), _) => return self.end(court, means, cause),
             _ => {}
         }
         Ok(self.after)
@@ -179,27 +188,44 @@ impl<'a> Judged<'a> {
         [self.record.caller, self.record.loginuid, entered, acts].into_iter().flatten().collect()
     }
 
-    /// Ends it. What is at work there is waited for, at the next runs.
-    fn end(&self, court: &Court<'_>, means: Means, cause: Cause) -> Result<Remembered, String> {
-        // Who is on call may have changed meanwhile: the next run looks again.
-        if clock::uptime().after(&court.moment.uptime).is_none_or(|passed| passed > FRESH) {
-            return Ok(self.after);
-        }
-        // Those that ended with another one are not looked for again.
-        let (open, _) = Sessions::of_this_host().open_now().map_err(|error| error.to_string())?;
-        if !open.iter().any(|record| record.id == self.record.id) {
-            return Ok(self.after);
-        }
-        let ended = ending::end(self.record, &open, court.state.rules(), how(means));
+    /// Writes down that it was ended; what is to be remembered then. What is at work there is waited for, at the next runs.
+    ///
+    /// # Errors
+    /// What could not be written.
+    fn write_down(&self, court: &Court<'_>, ended: &Ended, cause: Cause) -> Result<Remembered, String> {
         if ended.held().is_some() {
             return Ok(Remembered { held: self.after.held.or(Some(court.moment)), ..self.after });
         }
         if !ended.ended.is_empty() {
             let order = Order { cause: written::cause(cause), by: "", why: "" };
-            ending::write_down(court.state, self.record, &ended, order, court.moment.at)?;
+            ending::write_down(court.state, self.record, ended, order, court.moment.at)?;
         }
         Ok(self.after)
     }
+}
+
+/// A session that is to be ended, how, and why.
+type Due<'j> = (&'j Judged<'j>, Means, Cause);
+
+/// What is to be remembered of one then, or what could not be done.
+type After<'j> = (&'j Judged<'j>, Result<Remembered, String>);
+
+/// Ends these, all at once: to end one that withstands takes many seconds, and each is to end within three minutes of its
+/// instant.
+///
+/// # Errors
+/// Which sessions are open cannot be told: none was ended.
+fn end<'j>(due: Vec<Due<'j>>, court: &Court<'_>) -> Result<Vec<After<'j>>, String> {
+    // Who is on call may have changed while others were told: then the next run looks again.
+    let is_fresh = clock::uptime().after(&court.moment.uptime).is_some_and(|passed| passed <= FRESH);
+    let (open, _) = Sessions::of_this_host().open_now().map_err(|error| error.to_string())?;
+    let is_open = |one: &Judged<'_>| is_fresh && open.iter().any(|record| record.id == one.record.id);
+    let (due, others): (Vec<Due<'_>>, Vec<Due<'_>>) = due.into_iter().partition(|(one, ..)| is_open(one));
+    let orders: Vec<(&Record, How)> = due.iter().map(|(one, means, _)| (one.record, how(*means))).collect();
+    let ended = ending::end_all(&orders, &open, court.state.rules());
+    let written = due.into_iter().zip(&ended);
+    let written = written.map(|((one, _, cause), ended)| (one, one.write_down(court, ended, cause)));
+    Ok(written.chain(others.into_iter().map(|(one, ..)| (one, Ok(one.after)))).collect())
 }
 
 fn how(means: Means) -> How {

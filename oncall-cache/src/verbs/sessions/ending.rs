@@ -7,6 +7,7 @@ pub mod set;
 mod signals;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use host::accounts;
 use host::config::DEFAULT_AUDIT;
@@ -43,42 +44,100 @@ impl Ended {
 /// Ends what may be ended of the session that `record` is the opening of, and waits for it: a minute at most. `records` are
 /// those of all that are open, `record` among them; `rules` say whose an account is.
 pub fn end(record: &Record, records: &[Record], rules: &Rules, how: How) -> Ended {
+    end_all(&[(record, how)], records, rules).pop().unwrap_or_default()
+}
+
+/// The same of several sessions, at once: it takes no longer than of one. What may be ended for two of them, ends for the
+/// first; so a session comes before the one that it was opened in.
+pub fn end_all(due: &[(&Record, How)], records: &[Record], rules: &Rules) -> Vec<Ended> {
     let mut processes = processes::all_with_what_they_hold();
     let records = &plain(records, rules);
-    let record = &plain_one(record, rules);
-    let own = own_uids(record, records, &processes, rules);
-    // Once the connection is gone, nothing else tells where it was.
-    let Origin { loginuid, audit_session, cgroup } = origin(record, &processes);
-    let record = &Record { loginuid, audit_session, cgroup, ..record.clone() };
-    let mut ended = Vec::new();
-    let mut left: BTreeMap<u32, (Process, Why)> = BTreeMap::new();
+    let begin = |(record, how): &(&Record, How)| OneEnd::begin(record, *how, records, &processes, rules);
+    let mut ends: Vec<OneEnd> = due.iter().map(begin).collect();
     for round in 0..=ROUNDS {
-        let Set { targets, left: listed } = choose(record, records, &processes, &own, how);
-        let known = |pid: u32| processes.get(&pid).cloned();
-        // The first reason holds: without those above it, a process has neither their terminal nor their descent.
-        for (process, why) in listed.into_iter().filter_map(|(pid, why)| Some((known(pid)?, why))) {
-            left.entry(process.pid).or_insert((process, why));
+        let mut whose: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut targets = Vec::new();
+        for (place, one) in ends.iter_mut().enumerate() {
+            for (process, force) in one.targets(records, &processes) {
+                if let Entry::Vacant(free) = whose.entry(process.pid) {
+                    free.insert(place);
+                    targets.push((process, force));
+                }
+            }
         }
-        let is_new = |pid: &u32| !matches!(left.get(pid), Some((_, Why::Remains(_))));
-        let targets = targets.into_iter().filter(|(pid, _)| is_new(pid));
-        let targets: Vec<_> = targets.filter_map(|(pid, force)| Some((known(pid)?, force))).collect();
         if targets.is_empty() {
             break;
         }
-        let remain = if round < ROUNDS {
-            let outcome = signals::end(targets);
-            ended.extend(outcome.ended);
-            outcome.remain
-        } else {
-            let why = "it was begun while others ended; try again";
-            targets.into_iter().map(|(process, _)| (process, why.to_string())).collect()
-        };
-        left.extend(remain.into_iter().map(|(process, why)| (process.pid, (process, Why::Remains(why)))));
+        let outcome =
+            if round < ROUNDS { signals::end(targets) } else { signals::Outcome::too_late(targets) };
+        let place = |process: &Process| whose.get(&process.pid).copied().unwrap_or_default();
+        for process in outcome.ended {
+            if let Some(one) = ends.get_mut(place(&process)) {
+                one.ended.push(process);
+            }
+        }
+        for (process, why) in outcome.remain {
+            if let Some(one) = ends.get_mut(place(&process)) {
+                one.left.insert(process.pid, (process, Why::Remains(why)));
+            }
+        }
         processes = processes::all_with_what_they_hold();
     }
-    let lives = |process: &Process| processes.get(&process.pid).is_some_and(|it| it.start == process.start);
-    ended.sort_by_key(|process| process.pid);
-    Ended { ended, listed: left.into_values().filter(|(process, _)| lives(process)).collect() }
+    ends.into_iter().map(|one| one.outcome(&processes)).collect()
+}
+
+/// One session while it is ended.
+struct OneEnd {
+    record: Record,
+    how: How,
+    own: Vec<u32>,
+    ended: Vec<Process>,
+    left: BTreeMap<u32, (Process, Why)>,
+}
+
+impl OneEnd {
+    fn begin(
+        record: &Record,
+        how: How,
+        records: &[Record],
+        processes: &BTreeMap<u32, Process>,
+        rules: &Rules,
+    ) -> Self {
+        let record = plain_one(record, rules);
+        let own = own_uids(&record, records, processes, rules);
+        // Once the connection is gone, nothing else tells where it was.
+        let Origin { loginuid, audit_session, cgroup } = origin(&record, processes);
+        let record = Record { loginuid, audit_session, cgroup, ..record };
+        Self { record, how, own, ended: Vec::new(), left: BTreeMap::new() }
+    }
+
+    /// What is to be ended of it now; remembers what is left.
+    fn targets(
+        &mut self,
+        records: &[Record],
+        processes: &BTreeMap<u32, Process>,
+    ) -> Vec<(Process, set::Force)> {
+        let Set { targets, left } = choose(&self.record, records, processes, &self.own, self.how);
+        let known = |pid: u32| processes.get(&pid).cloned();
+        // The first reason holds: without those above it, a process has neither their terminal nor their descent.
+        for (process, why) in left.into_iter().filter_map(|(pid, why)| Some((known(pid)?, why))) {
+            self.left.entry(process.pid).or_insert((process, why));
+        }
+        let is_new = |pid: &u32| !matches!(self.left.get(pid), Some((_, Why::Remains(_))));
+        let targets = targets.into_iter().filter(|(pid, _)| is_new(pid));
+        targets.filter_map(|(pid, force)| Some((known(pid)?, force))).collect()
+    }
+
+    /// What became of it, by the processes that there are in the end.
+    fn outcome(mut self, processes: &BTreeMap<u32, Process>) -> Ended {
+        let lives =
+            |process: &Process| processes.get(&process.pid).is_some_and(|it| it.start == process.start);
+        self.ended.sort_by_key(|process| process.pid);
+        Ended {
+            ended: self.ended,
+            listed: self.left.into_values().filter(|(process, _)| lives(process)).collect(),
+        }
+    }
 }
 
 /// What [`end`] would do now.

@@ -40,6 +40,15 @@ pub struct Outcome {
     pub remain: Vec<(Process, String)>,
 }
 
+impl Outcome {
+    /// Of those that were found once there was no time left to end them.
+    pub fn too_late(targets: Vec<(Process, Force)>) -> Self {
+        let why = "it was begun while others ended; try again";
+        let remain = targets.into_iter().map(|(process, _)| (process, why.to_string())).collect();
+        Self { ended: Vec::new(), remain }
+    }
+}
+
 /// Ends these, and waits until they have ended, seventeen seconds at most.
 pub fn end(chosen: Vec<(Process, Force)>) -> Outcome {
     let mut outcome = Outcome::default();
