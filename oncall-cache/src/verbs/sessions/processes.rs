@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -29,6 +30,8 @@ pub struct Process {
     pub start: u64,
     /// By which rights it acts: its effective uid.
     pub uid: u32,
+    /// Who has called it: its real uid. It is another one where the program's file has the set-user-ID bit.
+    pub real_uid: u32,
     /// What the kernel calls the program, at most 15 bytes; any bytes.
     pub name: String,
     /// The file of the program, without its directory; empty where that is no text, or cannot be told.
@@ -46,6 +49,9 @@ pub struct Process {
     /// What must not be broken off half-way: dpkg or rpm at work, or what keeps the host from being shut down.
     pub busy_with: Option<String>,
 }
+
+/// Programs that act for another account, with what they call: who calls them is not whose session it is.
+pub const CALLERS: [&str; 8] = ["sudo", "sudo-rs", "su", "su-rs", "doas", "pkexec", "runuser", "run0"];
 
 /// Programs that hold sessions and do nothing in them, by the names of their files.
 const HOLDERS: [&str; 12] = [
@@ -68,14 +74,19 @@ impl Process {
     pub fn holds_logins(&self) -> bool {
         HOLDERS.contains(&self.program.as_str())
     }
+
+    /// For whom it acts. A program with the set-user-ID bit, as ping or fusermount, is root and yet its caller's own.
+    pub fn acts_for(&self) -> u32 {
+        if CALLERS.contains(&self.program.as_str()) { self.uid } else { self.real_uid }
+    }
 }
 
-/// All processes by number; those that end while they are read are left out, and so are those that have ended.
+/// All processes by number. Left out are those that end or have ended, and the kernel's own threads.
 pub fn all() -> BTreeMap<u32, Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers =
         entries.filter_map(|entry| std::str::from_utf8(entry.file_name().as_bytes()).ok()?.parse().ok());
-    numbers.filter_map(|pid| Some((pid, read(pid)?))).collect()
+    numbers.filter_map(|pid| Some((pid, read(pid, Path::new(&format!("/proc/{pid}")))?))).collect()
 }
 
 /// The same, with what they hold open and are busy with.
@@ -92,16 +103,21 @@ pub fn all_with_what_they_hold() -> BTreeMap<u32, Process> {
     all
 }
 
-/// Nothing, where it is gone.
-fn read(pid: u32) -> Option<Process> {
-    let path = format!("/proc/{pid}");
-    let directory = Path::new(&path);
+/// The one with this directory in /proc; nothing where it is gone or about to be.
+///
+/// One that ends gives its memory back first, and its program with that (`exit_mm` before `exit_notify`, kernel/exit.c). From
+/// then on the kernel knows no file of it (`proc_exe_link`, fs/proc/base.c), though it is not dead yet: taken for a program
+/// without a name, it would be no sshd any more.
+fn read(pid: u32, directory: &Path) -> Option<Process> {
     let stat = Stat::of(directory).filter(|stat| !stat.has_ended)?;
     let status = fs::read(directory.join("status")).ok()?;
     let status = String::from_utf8_lossy(&status);
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let words = |name: &str| field(name).unwrap_or_default().split_ascii_whitespace();
-    let file = fs::read_link(directory.join("exe")).ok();
+    let file = match fs::read_link(directory.join("exe")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        file => file.ok(),
+    };
     let program = file.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
     let ignored = words("SigIgn").next().and_then(|mask| u64::from_str_radix(mask, 16).ok());
     Some(Process {
@@ -110,6 +126,7 @@ fn read(pid: u32) -> Option<Process> {
         group: stat.group,
         start: stat.start,
         uid: words("Uid").nth(1)?.parse().ok()?,
+        real_uid: words("Uid").next()?.parse().ok()?,
         name: field("Name").and_then(|name| name.strip_prefix('\t')).unwrap_or_default().to_string(),
         program: program.unwrap_or_default().trim_end_matches(" (deleted)").to_string(),
         origin: Origin::of(directory),
@@ -207,6 +224,23 @@ mod tests {
         assert_eq!(inhibitor(&text.replace("=block", "=delay")), None);
         assert_eq!(inhibitor(&text.replace("PID=77", "PID=")), None);
         assert_eq!(inhibitor(""), None);
+    }
+
+    #[test]
+    fn one_that_ends_is_gone_from_when_it_has_no_program() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        for name in ["stat", "status", "loginuid", "sessionid", "cgroup"] {
+            fs::copy(Path::new("/proc/self").join(name), file(name)).unwrap();
+        }
+        let own = std::process::id();
+        assert_eq!(read(own, directory.path()), None);
+        std::os::unix::fs::symlink("/usr/sbin/sshd (deleted)", file("exe")).unwrap();
+        assert_eq!(read(own, directory.path()).unwrap().program, "sshd");
+        // That it may not be known, as to all but root, says nothing of it.
+        fs::remove_file(file("exe")).unwrap();
+        fs::write(file("exe"), "no link").unwrap();
+        assert_eq!(read(own, directory.path()).unwrap().program, "");
     }
 
     #[test]

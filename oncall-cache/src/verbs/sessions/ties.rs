@@ -74,14 +74,14 @@ pub fn lineage<'p>(
 
 /// Does it act by the rights of another account than the one that logged in?
 fn acts_for_another(process: &Process) -> bool {
-    process.origin.loginuid != Some(process.uid)
+    process.origin.loginuid != Some(process.acts_for())
 }
 
 /// Did a person begin it that acts as root?
 fn is_somebodys(process: &Process) -> bool {
     let Origin { loginuid, cgroup, .. } = &process.origin;
     let has_person = loginuid.is_some_and(|uid| uid != 0) || cgroup.starts_with("/user.slice/");
-    process.uid == 0 && has_person && !process.holds_logins()
+    process.acts_for() == 0 && has_person && !process.holds_logins()
 }
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
     /// Number, parent, uid and whose it is.
     fn processes(all: &[(u32, u32, u32, &Origin)]) -> BTreeMap<u32, Process> {
         let one = |&(pid, parent, uid, origin): &(u32, u32, u32, &Origin)| {
-            (pid, Process { pid, parent, uid, origin: origin.clone(), ..Process::default() })
+            (pid, Process { pid, parent, uid, real_uid: uid, origin: origin.clone(), ..Process::default() })
         };
         all.iter().map(one).collect()
     }

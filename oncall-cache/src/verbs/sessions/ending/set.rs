@@ -9,7 +9,7 @@ use std::fmt;
 
 use record::{Origin, Record};
 
-use crate::verbs::sessions::processes::Process;
+use crate::verbs::sessions::processes::{CALLERS, Process};
 use crate::verbs::sessions::ties::{holder, lineage, origin};
 
 /// How far it goes.
@@ -120,9 +120,6 @@ pub struct Set {
 
 /// Programs that hold logins, and are never ended: (sd-pam) is systemd's too.
 const LOGINS: [&str; 6] = ["sshd", "sshd-session", "sshd-auth", "login", "systemd", "systemd-executor"];
-
-/// Programs that end the command they have called when they are ended.
-const CALLERS: [&str; 8] = ["sudo", "sudo-rs", "su", "su-rs", "doas", "pkexec", "runuser", "run0"];
 
 /// The record of whoever is behind the session of `record`: the first of those in whose sessions it was opened. Behind
 /// `sudo -i; su - bob; sudo -i` is whoever typed the first.
@@ -282,9 +279,11 @@ impl<'a> Session<'a> {
             self.processes.get(&it.parent).is_none_or(|parent| parent.pid == 1 || parent.program == "systemd")
         };
         for it in lineage(process, self.processes) {
-            let is_others = is_shared_connection(self.record) || Some(it.uid) != it.origin.loginuid;
+            let acts_for = it.acts_for();
+            let is_others = is_shared_connection(self.record) || Some(acts_for) != it.origin.loginuid;
             let is_ours = it.origin.audit_session == self.origin.audit_session;
-            if !is_ours || !is_others || self.own.contains(&it.uid) || LOGINS.contains(&it.program.as_str()) {
+            let is_own = self.own.contains(&acts_for) || self.own.contains(&it.uid);
+            if !is_ours || !is_others || is_own || LOGINS.contains(&it.program.as_str()) {
                 return None;
             }
             if is_left(it) {
@@ -363,7 +362,7 @@ impl<'a> Session<'a> {
             || (*loginuid == self.origin.loginuid && !is_shared_connection(self.human))
     }
 
-    /// sudo ends its command when it is ended, and with it all that is in the command's process group: it sends TERM on to
+    /// Programs that act for others end what they have called: sudo ends its command when it is ended, and with it all that is in the command's process group: it sends TERM on to
     /// that (sudo 1.9, exec_monitor.c). Where something of that is left, so is sudo.
     fn spare_callers(&self, set: &mut Set) {
         let left: Vec<u32> = set.left.iter().map(|(pid, _)| *pid).collect();

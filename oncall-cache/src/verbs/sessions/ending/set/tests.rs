@@ -52,6 +52,7 @@ impl World {
             pid,
             parent,
             uid,
+            real_uid: uid,
             start: u64::from(pid) * 10,
             group: i32::try_from(pid).unwrap(),
             program: program.to_string(),
@@ -449,6 +450,10 @@ fn a89_what_was_left_behind_is_the_sessions_where_it_can_be_no_others() {
     assert_eq!(world.killed(&record).0, [30, 31, 32, 50, 51]);
     // Her own login, which is guarded too, is no other one.
     world.record(10, "alice", "alice", "sshd");
+    assert_eq!(world.killed(&record).0, [30, 31, 32, 50, 51]);
+    // Nor is a program of hers that is root by its file, and that her shell has left.
+    let mount = world.at_terminal(52, 1, 0, "fusermount3");
+    mount.real_uid = ALICE;
     assert_eq!(world.killed(&record).0, [30, 31, 32, 50, 51]);
     // What is older than the session is a former one's.
     world.add(20, 1, 0, "bash", &own).terminal = pts(7);
