@@ -5,18 +5,18 @@
 use harness::grants::{ACCEPTED, GLASS, Text};
 use harness::session::{SUDO, Session};
 use harness::suite::{CONFIG, HOUR, instant, now, seconds, soon};
-use harness::{Booted, text, wait_within};
+use harness::{Booted, Debian, Network, text, wait_within};
 use serde_json::Value;
 
-use crate::penalties::ssh;
+use crate::penalties::{host_with, ssh};
 
 /// A host of the fleet that this machine is the collector of.
 const FLEET: &str = "[host]\nname = 'testhost'\n[fleet]\nid = 'acme'\nurls = ['file:///srv/authkeys-fleet']\n\
     [directory]\nfleet = true\n[[oncall.source]]\nname = 'rota'\nprovider = 'fleet'\nschedules = ['primary']\n";
 
 /// A copy is too old as soon as it is older than a second.
-const AGES: &str = "[oncall]\nmax_age = '1s'\n[keys]\nmax_age = '1s'\n\
-    [[policy.grant]]\nname = 'night'\naccounts = ['root']\napprovers = ['alice', 'carol']\nquorum = 2\nmax = '4h'\n";
+const AGES: &str = "[oncall]\nmax_age = '1s'\n[keys]\nmax_age = '1s'\n";
+const NIGHT: &str = "[[policy.grant]]\nname = 'night'\naccounts = ['root']\napprovers = ['alice', 'carol']\nquorum = 2\nmax = '4h'\n";
 
 /// Who may sign what.
 const SIGNERS: &str = "for name in alice bob carol; do \
@@ -75,16 +75,21 @@ fn follow_a_fleet(host: &Booted) {
     assert!(is_root_by_ssh(host, HERE, "alice"), "{}", text(&host.sh("oncall-cache status")));
 }
 
-/// The host takes grants from now on, and everything that it asks is gone, for longer than its copies count.
-fn all_else_is_gone(host: &Booted) {
+/// The host takes grants from now on, by this configuration.
+fn take_grants(host: &Booted, config: &str) {
     host.must(&format!(
-        "{SIGNERS}; rm -r /srv/authkeys-fleet; \
-         echo 'dave ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/dave; chmod 440 /etc/sudoers.d/dave"
+        "{SIGNERS}; echo 'dave ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/dave; chmod 440 /etc/sudoers.d/dave"
     ));
-    host.write("/etc/authkeys/config.toml", config(&format!("{AGES}{GLASS}")), 0o644);
+    host.write("/etc/authkeys/config.toml", config, 0o644);
     host.must("systemctl enable --now oncall-grant-accept.socket oncall-grant-accept.service");
     // What was issued before it remembers is refused.
     wait_within(300, "the acceptor is there", || host.path(ACCEPTED).join(".memory").exists());
+}
+
+/// It does, and everything that it asks is gone, for longer than its copies count.
+fn all_else_is_gone(host: &Booted) {
+    host.must("rm -r /srv/authkeys-fleet");
+    take_grants(host, &config(&format!("{AGES}{NIGHT}{GLASS}")));
     wait_within(300, "the copies are too old", || host.sh("oncall-cache status").status.code() == Some(2));
     let findings = text(&host.sh("oncall-cache doctor --json"));
     assert!(!findings.contains("\"grant-"), "{findings}");
@@ -138,6 +143,27 @@ fn both_get_in(host: &Booted, session: &mut Session) -> (Text, Text) {
         assert!(last.is_some_and(|last| last < end), "{last:?}, and it ends at {end}");
     }
     both
+}
+
+/// Debian 12's nspawn mounts the container's boot id over the kernel's, where units with a /proc of their own see the kernel's:
+/// the acceptor, which has one, and logins, which have none, mean the same boot.
+#[test]
+fn a_grant_counts_in_a_container_for_as_long_as_that_runs() {
+    let network = Network::start();
+    let mut host = host_with(Debian::Bookworm, &network, &["alice"]);
+    let mut session = session(&host);
+    take_grants(&host, &format!("{CONFIG}{NIGHT}"));
+    assert_eq!(session.sudo(), "refused");
+    let (_, path) = signed(&host, "dave", now() + HOUR, "alice carol");
+    let brought = text(&ssh(&host, HERE, "dave", "oncall-grant", &format!("<{path}")));
+    assert!(brought.contains("accepted: dave may enter root on this host until "), "{brought}");
+    assert_eq!(session.sudo(), "0");
+    assert!(is_root_by_ssh(&host, HERE, "dave"));
+    drop(session);
+    host.power_off();
+    host.boot();
+    assert!(is_root_by_ssh(&host, HERE, "alice"));
+    assert!(!is_root_by_ssh(&host, ELSEWHERE[0], "dave"), "it ends with the boot");
 }
 
 /// What monitoring reads, by the unit as it is confined.

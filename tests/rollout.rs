@@ -6,7 +6,7 @@ use harness::suite::{DAY, HOUR, instant, now};
 use harness::{Booted, Site, packages, wait_until, wait_within};
 use serde_json::{Value, json};
 
-use crate::ending::{Terminal, ended, ids, relax, runs, sessions};
+use crate::ending::{Terminal, ended, ids, runs, sessions};
 
 const NAMES: [&str; 2] = ["db1", "db2"];
 
@@ -50,7 +50,6 @@ fn a90_kill_that_ansible_rolls_out_ends_no_shell_that_was_open_before() {
     let hosts = NAMES.map(|name| site.host(name));
     for host in &hosts {
         site.let_ansible_in(host);
-        relax(host);
         host.must("mkdir -m 700 /root/keys");
         host.write("/root/keys/alice", site.network.read("/root/keys/alice"), 0o600);
     }

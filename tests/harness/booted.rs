@@ -103,7 +103,7 @@ impl Booted {
     }
 
     /// Boots it, again if it ran before, and waits until systemd has started all there is, without a failure. It has a
-    /// new boot id, which units with a /proc of their own do not see, and the real machine's clock since the boot.
+    /// new boot id, and the real machine's clock since the boot.
     pub fn boot(&mut self) {
         self.boot_by("boot", &[]);
     }
@@ -113,8 +113,8 @@ impl Booted {
         self.boot_by("boot", &ASK_OTHERS);
     }
 
-    /// As [`Booted::boot_cut_off`], with a clock since the boot that begins then, in a time namespace: to the suite this
-    /// is another boot in units too.
+    /// As [`Booted::boot_cut_off`], with a clock since the boot that begins then, in a time
+    /// namespace.
     pub fn boot_anew_cut_off(&mut self) {
         self.boot_by("boot-anew", &ASK_OTHERS);
     }
