@@ -152,6 +152,7 @@ fn a_grant_counts_in_a_container_for_as_long_as_that_runs() {
     let network = Network::start();
     let mut host = host_with(Debian::Bookworm, &network, &["alice"]);
     let mut session = session(&host);
+    assert_eq!(session.sudo(), "refused", "it is open");
     take_grants(&host, &format!("{CONFIG}{NIGHT}"));
     assert_eq!(session.sudo(), "refused");
     let (_, path) = signed(&host, "dave", now() + HOUR, "alice carol");

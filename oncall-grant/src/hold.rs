@@ -158,13 +158,14 @@ impl Hold {
     }
 }
 
-/// Writes the file `name`, whole or not at all.
+/// Writes the file `name`, whole or not at all, so that it lasts.
 pub fn write_whole(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let new = directory.join(".new");
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
-    let outcome = written.and_then(|()| fs::rename(&new, directory.join(name)));
+    let placed = written.and_then(|()| fs::rename(&new, directory.join(name)));
+    let outcome = placed.and_then(|()| fs::File::open(directory)?.sync_all());
     if outcome.is_err() {
         let _ = fs::remove_file(&new);
     }

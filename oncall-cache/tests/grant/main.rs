@@ -116,9 +116,13 @@ fn show_says_whose_the_signatures_are_and_which_do_not_count() {
     assert_eq!((status, note.as_str()), (Some(0), ""));
 
     for (below, signers, why) in [
-        (vec![by("alice"), by("bob")], &all[..], ", who is the person it is for: does not count"),
+        (
+            vec![by("alice"), by("bob")],
+            &all[..],
+            ", who is the person it is for: counts by break-glass alone",
+        ),
         (vec![by("alice"), by("alice")], &all, " once more: does not count"),
-        (vec![by("bob")], &[], ", who is the person it is for: does not count"),
+        (vec![by("bob")], &[], ", who is the person it is for: counts by break-glass alone"),
         (vec![by("carol")], &["alice"], "which no line of the signers lists"),
         (vec![armour("alice", "head@authkeys")], &all, "nobody who counts: a signature for head@authkeys"),
         (vec![armour("alice", "file")], &[], "nobody who counts: a signature for file"),

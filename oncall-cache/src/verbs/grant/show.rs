@@ -49,7 +49,7 @@ fn signers(file: &Path, notes: &mut Vec<String>) -> Result<Signers, Failure> {
 enum Signature {
     /// One that could count: whose it is, by a list, and by which key.
     Good(Option<String>, PublicKey),
-    /// One by the person whom the grant is for.
+    /// One by the person whom the grant is for: it lets in where a rule of the host takes break-glass, and nowhere else.
     Own(PublicKey),
     /// One by a key that has signed it above: people are counted, and each once.
     Again(PublicKey),
@@ -80,7 +80,7 @@ fn signatures(document: &Document<'_>, signers: Option<&Signers>, now: Timestamp
     document.armours.iter().map(|armour| judge(armour).unwrap_or_else(Signature::Wrong)).collect()
 }
 
-/// That of the person it is for never counts.
+/// That of the person it is for is no approval.
 fn is_own(grant: &Grant, name: Option<&str>, key: &PublicKey) -> bool {
     name == Some(grant.person.as_str()) || grant.key.as_ref() == Some(key)
 }
@@ -94,7 +94,9 @@ impl Signature {
         match self {
             Self::Good(Some(name), key) => format!("{name}, {}", key.fingerprint()),
             Self::Good(None, key) => key.fingerprint(),
-            Self::Own(key) => format!("{}, who is the person it is for: does not count", key.fingerprint()),
+            Self::Own(key) => {
+                format!("{}, who is the person it is for: counts by break-glass alone", key.fingerprint())
+            }
             Self::Again(key) => format!("{} once more: does not count", key.fingerprint()),
             Self::Wrong(error) => format!("nobody who counts: {error}"),
         }
