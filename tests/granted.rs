@@ -153,7 +153,7 @@ fn a_grant_counts_in_a_container_for_as_long_as_that_runs() {
     let mut host = host_with(Debian::Bookworm, &network, &["alice"]);
     let mut session = session(&host);
     assert_eq!(session.sudo(), "refused", "it is open");
-    take_grants(&host, &format!("{CONFIG}{NIGHT}"));
+    take_grants(&host, &format!("{CONFIG}{NIGHT}[grant]\nid = 'acme'\n"));
     assert_eq!(session.sudo(), "refused");
     let (_, path) = signed(&host, "dave", now() + HOUR, "alice carol");
     let brought = text(&ssh(&host, HERE, "dave", "oncall-grant", &format!("<{path}")));

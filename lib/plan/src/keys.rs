@@ -256,8 +256,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("oncall.source max_escalation_level", More, "deeper levels are known, if a rule counts them"),
     key("oncall.source people", Other, "shifts are other people's"),
     key("oncall.source late", Words(&["claim", "flag"]), "nobody is asked why whose shift was not known in time"),
-    // What a host does with them is its own rules' affair.
-    neutral("oncall.source incident_services"),
+    key("oncall.source incident_services", Other, "rules that wait for incidents know of these"),
     key("oncall.source allow_empty", Less, "who was on call stays so when the schedule is emptied, until somebody accepts it"),
     key("oncall.source max_oncall", More, "one edit of the rota may make more people root at once"),
     key("oncall.source max_change", More, "one edit of the rota may give more time to others"),

@@ -35,6 +35,9 @@ impl Context<'_> {
         match change.key.as_str() {
             "people" => self.renamed(change),
             "max_escalation_level" => self.levels_of(change, &source),
+            "incident_services" if ![old, new].into_iter().any(|rules| waits(rules, &source)) => {
+                self.counts_nowhere(change, "no rule waits for incidents of this source");
+            }
             "schedules" if change.detail.is_added.is_none() => {
                 // Every one on one side: of those that are not listed on the other, which are counted?
                 let rules = if change.effect == Effect::Tightens { old } else { new };
@@ -75,16 +78,21 @@ impl Context<'_> {
         }
     }
 
-    /// Nobody is let in by it, and nobody is kept out: but by files in Rego, which are asked with everybody who is on call.
+    /// Nobody is let in by it, and nobody is kept out: but by files in Rego, which are asked with everybody who is on call,
+    /// and on the hosts of a fleet, which have rules of their own.
     fn counts_nowhere(self, change: &mut Change, why: &str) {
-        let is_seen = !self.question.old.rego.is_empty() || !self.question.new.rego.is_empty();
-        (change.effect, change.means) = match is_seen {
-            true => (
-                Effect::MayLoosen,
-                format!("{why}; but files of [[policy.rego]] are asked with all who are on call"),
-            ),
-            false => (Effect::Neutral, why.to_string()),
+        let sides = [self.question.old, self.question.new];
+        let but = match () {
+            () if sides.iter().any(|side| !side.rego.is_empty()) => {
+                "files of [[policy.rego]] are asked with all who are on call"
+            }
+            () if sides.iter().any(|side| may_be_for_others(side)) => "rules of the hosts of a fleet may",
+            () => {
+                (change.effect, change.means) = (Effect::Neutral, why.to_string());
+                return;
+            }
         };
+        (change.effect, change.means) = (Effect::MayLoosen, format!("{why}; but {but}"));
     }
 
     /// How deep a source is read: does a rule count what is deeper?
@@ -121,11 +129,22 @@ impl Context<'_> {
     }
 }
 
+/// Is it, or may it be, a collector's? What that reads, it publishes to hosts with rules of their own. It has none itself where
+/// nobody is let in on it, and alone reads incidents for others.
+fn may_be_for_others(config: &Config) -> bool {
+    let reads_incidents = |source: &host::config::Source| !source.incident_services.is_empty();
+    config.rules.rules.is_empty() || config.oncall.sources.iter().any(reads_incidents)
+}
+
 /// Does a rule count a schedule of `source`, or wait for its incidents?
 fn asks(rules: &Rules, source: &str) -> bool {
-    let waits =
-        |rule: &policy::Rule| rule.incident.as_ref().is_some_and(|incident| incident.source == source);
-    !counted(rules, source).is_empty() || rules.rules.iter().any(waits)
+    !counted(rules, source).is_empty() || waits(rules, source)
+}
+
+/// Does a rule wait for incidents of `source`?
+fn waits(rules: &Rules, source: &str) -> bool {
+    let mut incidents = rules.rules.iter().filter_map(|rule| rule.incident.as_ref());
+    incidents.any(|incident| incident.source == source)
 }
 
 /// What rules count of `source`.

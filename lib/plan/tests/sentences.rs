@@ -435,6 +435,32 @@ fn a104_what_no_rule_counts_lets_nobody_in_and_keeps_nobody_out() {
     );
 }
 
+/// What a collector reads, hosts count by rules that are in other files.
+#[test]
+fn what_a_collector_reads_may_let_in_whom_rules_elsewhere_count() {
+    let source = "[[oncall.source]]\nname = 'pd'\nprovider = 'pagerduty'\ntoken_file = '/etc/authkeys/pagerduty-token'\nschedules = ['DB']\n";
+    let incidents = "incident_services = ['P1']\n";
+    let rule = "[[policy.rule]]\nname = 'own'\nschedules = ['pd/DB']\n";
+    let people = "[oncall.source.people]\n'PXYZ123' = 'mallory'\n";
+    for (old, new, effect) in [
+        (source.to_string(), format!("{source}{people}"), "may loosen"),
+        (source.to_string(), source.replace("['DB']", "['DB', 'OPS']"), "may loosen"),
+        (source.to_string(), format!("{source}{incidents}"), "may loosen"),
+        // It has rules for itself.
+        (
+            format!("{source}{incidents}{rule}"),
+            format!("{source}{incidents}{rule}").replace("['DB']", "['DB', 'OPS']"),
+            "may loosen",
+        ),
+        (format!("{source}{rule}"), format!("{source}{rule}").replace("['DB']", "['DB', 'OPS']"), "neutral"),
+    ] {
+        let plan = plan(&old, &new);
+        let said = said(&plan);
+        assert!(said.starts_with(&format!("{effect} [[oncall.source]] ")), "{new}\n{plan}");
+        assert_eq!(plan.is_unchanged(), effect == "neutral", "{new}\n{plan}");
+    }
+}
+
 #[test]
 fn a104_a_key_of_a_program_that_only_sudo_asks_about_lets_nothing_in() {
     let entry = |keys: &str| {
