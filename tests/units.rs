@@ -57,6 +57,24 @@ fn what_the_programs_may_do_is_little() {
     ));
 }
 
+/// A container of systemd-nspawn has a boot id of its own, mounted over the kernel's. Where systemd gives a unit another /proc
+/// it has to be mounted there, too: logins and units mean the same boot. (A unit that sees processes alone sees no boot.)
+#[test]
+fn each_unit_sees_the_boot_that_logins_see() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/systemd");
+    let mut confined = 0;
+    for entry in std::fs::read_dir(directory).expect("the units") {
+        let path = entry.expect("a file").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let has = |line: &str| text.lines().any(|one| one == line);
+        if has("ProtectKernelTunables=yes") && !has("ProcSubset=pid") {
+            confined += 1;
+            assert!(has("BindReadOnlyPaths=-/proc/sys/kernel/random"), "{}", path.display());
+        }
+    }
+    assert!(confined >= 11, "{confined}");
+}
+
 /// Runs of oncall-cache-end.timer are 81 s apart at most: by that, `lib/policy` shows that what may end does so within three
 /// minutes of its instant.
 #[test]
