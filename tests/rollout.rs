@@ -3,7 +3,7 @@
 use harness::records::word;
 use harness::releases::THIS;
 use harness::suite::{DAY, HOUR, instant, now};
-use harness::{Booted, Site, packages, wait_until, wait_within};
+use harness::{Booted, Site, packages, text, wait_until, wait_within};
 use serde_json::{Value, json};
 
 use crate::ending::{Terminal, ended, ids, runs, sessions};
@@ -63,6 +63,9 @@ fn a90_kill_that_ansible_rolls_out_ends_no_shell_that_was_open_before() {
     assert!(run.said.contains("has no inotify instances left"), "{}", run.said);
     assert_eq!([watch(&hosts[0], "Result"), watch(spared, "Result")], ["success", "resources"]);
     assert_eq!(watch(spared, "UnitFileState"), "enabled", "the next boot starts it");
+    let doctors = hosts.each_ref().map(|host| text(&host.sh("oncall-cache doctor --json")));
+    let is_told = |doctor: &String| doctor.contains("authkeys-changed.path is failed");
+    assert_eq!(doctors.each_ref().map(is_told), [false, true], "{doctors:#?}");
 
     let _old = hosts.each_ref().map(|host| open(host, 7701));
     let before = hosts.each_ref().map(|host| ids(host, "alice"));

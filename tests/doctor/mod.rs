@@ -271,7 +271,7 @@ fn what_was_proven_is_kept(suite: &Suite) {
 const CONFIG_FILE: &str = "/etc/authkeys/config.toml";
 
 /// What no case here can break, and the test that does.
-const ELSEWHERE: [(&str, &str, &str); 16] = [
+const ELSEWHERE: [(&str, &str, &str); 17] = [
     // With a key beside it, which is told as well.
     ("local-authority", include_str!("sshd.rs"), "found(\"local-authority\")"),
     // With signatures by ssh-keygen.
@@ -284,6 +284,8 @@ const ELSEWHERE: [(&str, &str, &str); 16] = [
     ("nested-groups", include_str!("../eligible.rs"), "contains(\"nested-groups\")"),
     // A machine made over another has that one's clock.
     ("clock-sync", include_str!("../../lib/doctor/src/state.rs"), "fn a_clock_that_nothing_keeps_right"),
+    // With systemd, and nothing left to watch files by.
+    ("unit", include_str!("../rollout.rs"), "authkeys-changed.path is failed"),
     // Made by arithmetic, and never written down.
     ("weak-key", include_str!("../keys/values.rs"), "weak-key"),
     // With a directory that refers to another one.

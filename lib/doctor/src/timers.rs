@@ -217,9 +217,39 @@ fn unstarted(
     Some(Finding { fix, ..found })
 }
 
+/// Units of the suite that have failed and start nothing since: by a change, a connection, or a time that has come. systemd
+/// tells nobody of them; of a service that fails, it does (`OnFailure=`). `listed` is what `systemctl list-units` prints of
+/// those that failed; those that a finding of `known` is about already are left out.
+pub fn failed(listed: &str, known: &[Finding]) -> Vec<Finding> {
+    let units = listed.lines().filter_map(|line| line.split_ascii_whitespace().next());
+    let starts = |unit: &&str| [".path", ".socket", ".timer"].iter().any(|kind| unit.ends_with(kind));
+    let is_new = |unit: &&str| !known.iter().any(|finding| finding.what.contains(unit));
+    let one = |unit: &str| {
+        let why =
+            "it starts nothing until somebody starts it again; after a change, hosts wait for the next timer";
+        let found = Finding::warning("unit", format!("{unit} is failed")).at(Place::file(unit));
+        let fix = format!("systemctl status {unit}; systemctl reset-failed {unit} && systemctl start {unit}");
+        Finding { fix: Fix::Command(fix), ..found.why(why) }
+    };
+    units.filter(starts).filter(is_new).map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_failed_and_starts_others_is_told_once() {
+        let listed = "authkeys-changed.path loaded failed failed When files change\n\
+            oncall-cache-sync.service loaded failed failed Copy who is on call\n\
+            oncall-grant-accept.socket loaded failed failed Where anybody brings a grant\n";
+        let known = [Finding::warning("grant-socket", "oncall-grant-accept.socket is failed".to_string())];
+        let told = failed(listed, &known);
+        let [one] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((one.id, one.what.as_str()), ("unit", "authkeys-changed.path is failed"));
+        assert_eq!(failed(listed, &[]).len(), 2);
+        assert_eq!(failed("", &[]), []);
+    }
 
     fn starter(file: &str, text: &str) -> Starter {
         let kind = if file.ends_with(".service") { Kind::Unit } else { Kind::SystemCrontab };
