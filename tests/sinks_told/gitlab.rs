@@ -58,6 +58,27 @@ fn a_member_whom_somebody_added_again_is_theirs() {
     }
 }
 
+/// A page need not be full for another one to follow, and a member on that is one.
+#[test]
+fn members_are_on_each_page_that_there_is() {
+    let site = Site::start();
+    site.configure(&[("gitlab_group", gitlab())]);
+    play_gitlab(&site, &[]);
+    let page = |number: u32, members: &[Value], next: &str| {
+        let path = format!("{MEMBERS}?per_page=100&page={number}");
+        site.answer_with(&path, 200, &json!(members), vec![("x-next-page", next.to_string())]);
+    };
+    page(1, &[by(7, "2020-01-01T00:00:00.000Z", OWNER)], "2");
+    page(2, &[by(1, "2020-01-01T00:00:00.000Z", OWNER)], "");
+    site.says(0, 0);
+    assert_eq!(writes(&site), [""; 0], "alice was one before");
+    site.asked();
+    page(2, &[], "1");
+    let said = site.says(0, 1);
+    assert!(said.contains("GitLab names \"1\" as the page after 2"), "{said}");
+    assert_eq!(writes(&site), [""; 0]);
+}
+
 #[test]
 fn a_robot_of_somebody_who_adds_for_a_rota_stays() {
     let site = Site::start();

@@ -101,6 +101,8 @@ pub struct Reply {
     pub etag: Option<String>,
     /// `Last-Modified`, as sent.
     pub last_modified: Option<String>,
+    /// `x-next-page`, as sent: the number of the next page at GitLab, empty on the last one.
+    pub next_page: Option<String>,
     /// JSON, if the status is 200; empty otherwise, since then the status says enough.
     pub body: Vec<u8>,
 }
@@ -388,6 +390,7 @@ impl Client {
             age: owned(header(AGE)),
             etag: owned(header(ETAG)),
             last_modified: owned(header(LAST_MODIFIED)),
+            next_page: owned(header(HeaderName::from_static("x-next-page"))),
             body: Vec::new(),
         };
         if reply.status != 200 {

@@ -363,17 +363,32 @@ fn accepted(reply: &Reply) -> Result<(), Failure> {
 /// Everybody who is a member of the group itself.
 fn members(client: &Client, group: &str) -> Result<Vec<Member>, Failure> {
     let mut members: Vec<Member> = Vec::new();
-    for page in 1..=MOST_PAGES {
+    let mut page = 1;
+    for _ in 0..MOST_PAGES {
         let number = page.to_string();
         let reply = client.get(group, &[("per_page", "100"), ("page", &number)])?;
         let some: Vec<Member> = read(&reply)?;
-        let is_last = some.len() < PAGE;
+        let is_full = some.len() >= PAGE;
         members.extend(some);
-        if is_last {
-            return Ok(members);
+        match next_page(&reply, page, is_full)? {
+            Some(next) => page = next,
+            None => return Ok(members),
         }
     }
     Err(Failure::new("the group has more than 5000 members; use one of its own for people on call"))
+}
+
+/// The page behind `page`, if there is one: GitLab says so in a header, and a page that is not full need not be the last one
+/// (docs.gitlab.com, REST API, pagination). A proxy may have taken the header away.
+fn next_page(reply: &Reply, page: usize, is_full: bool) -> Result<Option<usize>, Failure> {
+    match reply.next_page.as_deref().map(str::trim) {
+        None => Ok(is_full.then_some(page + 1)),
+        Some("") => Ok(None),
+        Some(next) => match next.parse() {
+            Ok(next) if next > page => Ok(Some(next)),
+            _ => Err(Failure::new(format!("of its members GitLab names {next:?} as the page after {page}"))),
+        },
+    }
 }
 
 /// The users at GitLab who are on call.
