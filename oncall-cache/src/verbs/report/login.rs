@@ -150,6 +150,8 @@ pub struct Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
     pub count: u64,
+    /// How many of them were let in all the same: that is so where nothing is enforced.
+    pub let_in: u64,
     pub first: Timestamp,
     pub last: Timestamp,
 }

@@ -93,6 +93,8 @@ struct Replay<'a> {
     /// Records that were dropped of more people than are told one by one.
     dropped_of_others: u64,
     lost: u64,
+    /// Sessions whose end was not looked for, because so many others were open.
+    unfollowed: u64,
 }
 
 impl<'a> Replay<'a> {
@@ -114,6 +116,7 @@ impl<'a> Replay<'a> {
             unnumbered: 0,
             dropped_of_others: 0,
             lost: 0,
+            unfollowed: 0,
         }
     }
 
@@ -236,8 +239,9 @@ impl<'a> Replay<'a> {
             }
             self.kept_bytes += kind.bytes();
         }
-        let count = counts.entry(kind).or_insert(Count { count: 0, first: at, last: at });
+        let count = counts.entry(kind).or_insert(Count { count: 0, let_in: 0, first: at, last: at });
         count.count += 1;
+        count.let_in += u64::from(record.effect() == Some(Effect::Pass));
         count.last = at;
     }
 
@@ -248,6 +252,7 @@ impl<'a> Replay<'a> {
             && let Some((_, oldest)) = self.ages.pop_first()
         {
             if let Some(login) = self.open.remove(&oldest) {
+                self.unfollowed += 1;
                 self.open_bytes = self.open_bytes.saturating_sub(login.bytes());
                 self.keep(login);
             }
@@ -329,6 +334,8 @@ impl<'a> Replay<'a> {
             "records of others were",
             "dropped: too many in a minute",
         );
+        let what = "told without the end: too many were open at once; ask for a shorter time";
+        say(self.unfollowed, "session is", "sessions are", what);
         say(self.lost, "record is", "records are", "too many to show; ask for a shorter time");
         if let Some(oldest) = self.oldest.filter(|oldest| *oldest > self.period.since) {
             gaps.push(format!("the oldest record is from {oldest}; nothing is known from before"));
@@ -390,6 +397,18 @@ mod tests {
     }
 
     #[test]
+    fn sessions_that_are_too_many_to_be_followed_are_counted() {
+        let begin = |number: usize| record(number as u64, 1, &format!("{number}"), "session", ALICE);
+        let all: Vec<String> = (1..=MOST_OPEN + 3).map(begin).collect();
+        let (logins, gaps) = told(&all);
+        let [gap, ..] = &gaps[..] else { panic!("{gaps:?}") };
+        let (count, what) = gap.split_once(' ').unwrap();
+        let count: usize = count.parse().unwrap();
+        assert!(count >= 3 && what.starts_with("sessions are told without the end: too many"), "{gap}");
+        assert_eq!((logins.logins.len(), gaps.len()), (all.len(), 1));
+    }
+
+    #[test]
     fn refused_revoked_and_observed_logins_are_counted_apart_and_people_from_programs() {
         let other = |person: &str, verdict: &str, reason: &str, effect: &str| {
             format!(
@@ -400,6 +419,7 @@ mod tests {
             record(1, 1, "a", "account", &other("bob", "refuse", "not-oncall", "refuse")),
             record(2, 2, "b", "account", &other("bob", "refuse", "not-oncall", "refuse")),
             record(3, 3, "c", "account", &other("bob", "refuse", "revoked", "refuse")),
+            record(10, 3, "i", "account", &other("deploy", "refuse", "revoked", "pass")),
             record(4, 4, "d", "account", &other("bob", "refuse", "not-oncall", "pass")),
             record(5, 5, "d", "session", &other("bob", "refuse", "not-oncall", "pass")),
             record(6, 6, "e", "account", &other("nagios", "refuse", "not-eligible", "pass")),
@@ -412,7 +432,9 @@ mod tests {
             counts.iter().map(one).collect::<Vec<_>>()
         };
         assert_eq!(list(&logins.refused), [("bob".to_string(), true, 2)]);
-        assert_eq!(list(&logins.revoked), [("bob".to_string(), true, 1)]);
+        let revoked: Vec<_> =
+            logins.revoked.iter().map(|(kind, it)| (&*kind.who, it.count, it.let_in)).collect();
+        assert_eq!(revoked, [("deploy", 1, 1), ("bob", 1, 0)]);
         assert_eq!(
             list(&logins.would_refuse),
             [("nagios".to_string(), false, 1), ("bob".to_string(), true, 1)]

@@ -26,7 +26,7 @@ use super::until::Until;
 use crate::said::{CANNOT_TELL, Said};
 use outlived::{Outlived, outlived};
 use people::{People, shown};
-use story::{Event, Tone, is_revoked_let_in, moment, story};
+use story::{Event, Tone, moment, story};
 use timeline::Timeline;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -164,7 +164,7 @@ impl<'r> Page<'r> {
         };
         let count = |class| u64::try_from(of(class).count()).unwrap_or(u64::MAX);
         let len = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let revoked = if is_revoked_let_in(self.report, None) {
+        let revoked = if logins.revoked.values().any(|count| count.let_in > 0) {
             "by revoked people: not all refused"
         } else {
             "by revoked people: all refused"

@@ -306,12 +306,7 @@ impl Telling<'_> {
         let what = match tone {
             Tone::Refused if kind.account == kind.who => format!("was refused by {service}"),
             Tone::Refused => format!("was refused {account} by {service}"),
-            _ if is_revoked_let_in(self.report, Some(kind)) => {
-                format!(
-                    "is revoked, and tried {account} by {service}: not always refused, since nothing is enforced"
-                )
-            }
-            _ => format!("is revoked, and tried {account} by {service}: refused"),
+            _ => format!("is revoked, and tried {account} by {service}: {}", of_revoked(count)),
         };
         let until = if count.count > 1 { Until::At(count.last) } else { Until::Unsaid };
         let services = BTreeSet::from([service]);
@@ -357,12 +352,13 @@ fn event(at: Timestamp, tone: Tone, who: String, what: String) -> Event {
     Event { at, tone, times: 1, services, who, what, ground, until: Until::Unsaid }
 }
 
-/// Was somebody let in who is revoked: anybody, or those of `kind`? That happens where nothing is enforced.
-pub fn is_revoked_let_in(report: &Report, kind: Option<&Kind>) -> bool {
-    let is_of =
-        |login: &Login| kind.is_none_or(|kind| (&login.person, &login.service) == (&kind.who, &kind.service));
-    let observed = report.logins.logins.iter().filter(|login| login.class == Class::Observed);
-    observed.filter(|login| login.reason == "revoked").any(is_of)
+/// What came of the tries of a person, key or program that is revoked.
+fn of_revoked(count: &Count) -> &'static str {
+    match count.let_in {
+        0 => "refused",
+        some if some == count.count => "let in, since nothing is enforced",
+        _ => "not always refused, since nothing was enforced",
+    }
 }
 
 /// What is usual, told together as far as it has to be.

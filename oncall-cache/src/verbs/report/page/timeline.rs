@@ -14,7 +14,7 @@ use super::super::until::Until;
 use super::marks::{Mark, What};
 use super::outlived::Outlived;
 use super::people::{People, shown};
-use super::story::{UNTAKEN, clock, is_revoked_let_in, moment, reason};
+use super::story::{UNTAKEN, clock, moment, reason};
 
 /// The most lanes of one group, and the most groups: a schedule each.
 const MOST_LANES: usize = 40;
@@ -68,7 +68,7 @@ impl<'r> Timeline<'r> {
         report.logins.logins.iter().for_each(|login| timeline.login(login));
         let logins = &report.logins;
         // Where revoked people were let in, what they did is drawn as a login.
-        let revoked = logins.revoked.iter().filter(|(kind, _)| !is_revoked_let_in(report, Some(kind)));
+        let revoked = logins.revoked.iter().filter(|(_, count)| count.let_in == 0);
         let revoked = revoked.map(|(kind, count)| (kind, count, What::Revoked));
         let refused = logins.refused.iter().map(|(kind, count)| (kind, count, What::Refused));
         for (kind, count, what) in refused.chain(revoked) {
