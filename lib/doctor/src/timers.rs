@@ -219,7 +219,8 @@ fn unstarted(
 
 /// Units of the suite that have failed and start nothing since: by a change, a connection, or a time that has come. systemd
 /// tells nobody of them; of a service that fails, it does (`OnFailure=`). `listed` is what `systemctl list-units` prints of
-/// those that failed; those that a finding of `known` is about already are left out.
+/// those that failed; those that a finding of `known` is about already are left out. It keeps nobody from enforcing: what
+/// decides who gets in is copied by timers, and these have findings of their own.
 pub fn failed(listed: &str, known: &[Finding]) -> Vec<Finding> {
     let units = listed.lines().filter_map(|line| line.split_ascii_whitespace().next());
     let starts = |unit: &&str| [".path", ".socket", ".timer"].iter().any(|kind| unit.ends_with(kind));
@@ -227,7 +228,7 @@ pub fn failed(listed: &str, known: &[Finding]) -> Vec<Finding> {
     let one = |unit: &str| {
         let why =
             "it starts nothing until somebody starts it again; after a change, hosts wait for the next timer";
-        let found = Finding::warning("unit", format!("{unit} is failed")).at(Place::file(unit));
+        let found = Finding::note("unit", format!("{unit} is failed")).at(Place::file(unit));
         let fix = format!("systemctl status {unit}; systemctl reset-failed {unit} && systemctl start {unit}");
         Finding { fix: Fix::Command(fix), ..found.why(why) }
     };
