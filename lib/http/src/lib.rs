@@ -1,10 +1,9 @@
 //! The one HTTP client: a question over TLS, JSON, a file or the bytes of a store back, everything bounded.
 //!
 //! Providers and stores use it and nothing else opens a socket. What reqwest would decide by itself is decided
-//! here instead: no proxy and no certificate file from the environment, no redirect (it would carry
-//! the key to another host), no answer without a limit, one deadline for all requests of a sync
-//! rather than one for each, and one more attempt where the service says that it is busy or failing.
-//! Headers and forms hold secrets, so no error tells them.
+//! here instead: no proxy and no certificate file from the environment, no redirect (it would carry the key to another host),
+//! no answer without a limit, one deadline for all requests of a sync rather than one for each, and one more attempt where
+//! the service says that it is busy or failing. Headers and forms hold secrets, so no error tells them.
 
 #![forbid(unsafe_code)]
 
@@ -378,19 +377,17 @@ impl Client {
     fn read(&self, response: Response, url: String) -> Result<Reply, HttpError> {
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let owned = |text: Option<&str>| text.map(str::to_string);
+        let named = |name: &'static str| owned(header(HeaderName::from_static(name)));
         let mut reply = Reply {
             status: response.status().as_u16(),
             date: owned(header(DATE)),
-            ratelimit_reset: owned(header(HeaderName::from_static("ratelimit-reset"))),
+            ratelimit_reset: named("ratelimit-reset"),
             retry_after: owned(header(RETRY_AFTER)),
-            remaining: owned(
-                header(HeaderName::from_static("ratelimit-remaining"))
-                    .or_else(|| header(HeaderName::from_static("x-ratelimit-remaining"))),
-            ),
+            remaining: named("ratelimit-remaining").or_else(|| named("x-ratelimit-remaining")),
             age: owned(header(AGE)),
             etag: owned(header(ETAG)),
             last_modified: owned(header(LAST_MODIFIED)),
-            next_page: owned(header(HeaderName::from_static("x-next-page"))),
+            next_page: named("x-next-page"),
             body: Vec::new(),
         };
         if reply.status != 200 {
