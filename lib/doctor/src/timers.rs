@@ -228,7 +228,8 @@ pub fn failed(listed: &str, known: &[Finding]) -> Vec<Finding> {
     let one = |unit: &str| {
         let why =
             "it starts nothing until somebody starts it again; after a change, hosts wait for the next timer";
-        let found = Finding::note("unit", format!("{unit} is failed")).at(Place::file(unit));
+        let found = Finding::note("unit", format!("{unit} is failed"))
+            .at(Place::file(format!("/usr/lib/systemd/system/{unit}")));
         let fix = format!("systemctl status {unit}; systemctl reset-failed {unit} && systemctl start {unit}");
         Finding { fix: Fix::Command(fix), ..found.why(why) }
     };
