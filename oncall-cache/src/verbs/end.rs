@@ -165,7 +165,8 @@ impl<'a> Judged<'a> {
     }
 
     fn would_end(&self, court: &Court<'_>, means: Means) -> Ended {
-        ending::would_end(self.record, court.records, court.state.rules(), how(means))
+        let due = [(self.record, how(means))];
+        ending::would_end(&due, court.records, court.state.rules()).pop().unwrap_or_default()
     }
 
     /// The process at each terminal of it: the one that holds the session, where that has a terminal, or what would be
@@ -222,7 +223,7 @@ fn end<'j>(due: Vec<Due<'j>>, court: &Court<'_>) -> Result<Vec<After<'j>>, Strin
     let is_open = |one: &Judged<'_>| is_fresh && open.iter().any(|record| record.id == one.record.id);
     let (due, others): (Vec<Due<'_>>, Vec<Due<'_>>) = due.into_iter().partition(|(one, ..)| is_open(one));
     let orders: Vec<(&Record, How)> = due.iter().map(|(one, means, _)| (one.record, how(*means))).collect();
-    let ended = ending::end_all(&orders, &open, court.state.rules());
+    let ended = ending::end(&orders, &open, court.state.rules());
     let written = due.into_iter().zip(&ended);
     let written = written.map(|((one, _, cause), ended)| (one, one.write_down(court, ended, cause)));
     Ok(written.chain(others.into_iter().map(|(one, ..)| (one, Ok(one.after)))).collect())

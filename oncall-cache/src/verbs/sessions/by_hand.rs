@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use host::accounts;
 use host::orders::{LONGEST_REASON, is_reason};
 use policy::{Rules, Timestamp};
-use record::{Cause, Record, Sessions};
+use record::{Cause, Record};
 use serde_json::{Value, json};
 use state::HostState;
 
@@ -53,28 +53,21 @@ pub fn run(state: &HostState, open: &[Record], arguments: &SessionsArguments, no
         () if arguments.hangup => How::Hangup,
         () => How::Kill,
     };
-    let ids = match chosen(open, arguments) {
-        Ok(ids) => ids,
+    let chosen = match chosen(open, arguments) {
+        Ok(chosen) => chosen,
         Err(problem) => {
             let json = || json!({ "version": 1, "error": problem });
             return Said::failure_as(arguments.json.then(json), &problem).exit(CANNOT_TELL);
         }
     };
-    let (mut outcomes, mut notes) = (Vec::new(), Vec::new());
-    for id in &ids {
-        // One that ended with another is not looked for again; what it left may be told from the others' now.
-        let now_open =
-            Sessions::of_this_host().open_now().map_or_else(|_| open.to_vec(), |(records, _)| records);
-        let Some(record) = now_open.iter().find(|record| record.id == *id) else { continue };
-        let outcome = one(record, (&now_open, state.rules()), how, arguments);
-        if let (Some(ended), false) = (&outcome.ended, arguments.dry_run)
-            && !ended.ended.is_empty()
-        {
+    let outcomes = end(&chosen, (open, state.rules()), how, arguments.dry_run);
+    let mut notes = Vec::new();
+    for Outcome { record, ended, .. } in outcomes.iter().filter(|_| !arguments.dry_run) {
+        if let Some(ended) = ended.as_ref().filter(|ended| !ended.ended.is_empty()) {
             let by = accounts::operator();
             let order = Order { cause: Cause::Root, by: &by, why: reason(arguments) };
             notes.extend(ending::write_down(state, record, ended, order, now).err());
         }
-        outcomes.push(outcome);
     }
     let shown = Shown { outcomes, is_dry: arguments.dry_run, person: arguments.person.clone(), now };
     let said = if arguments.json { Said::json(&shown.json()) } else { Said::text(shown.text()) };
@@ -82,34 +75,34 @@ pub fn run(state: &HostState, open: &[Record], arguments: &SessionsArguments, no
     said.notes(notes.iter().map(unwritten)).exit(shown.exit_code())
 }
 
-/// The ids of the sessions that were asked for, the last that was opened first: it may be in another one.
-fn chosen(open: &[Record], arguments: &SessionsArguments) -> Result<Vec<String>, String> {
+/// The sessions that were asked for, the last that was opened first: it may be in another one.
+fn chosen<'r>(open: &'r [Record], arguments: &SessionsArguments) -> Result<Vec<&'r Record>, String> {
     if let Some(id) = &arguments.end {
         let found = open.iter().find(|record| record.id == *id);
         let none =
             || format!("no open session has the id {id}; oncall-cache sessions shows those that are open");
-        return found.map(|record| vec![record.id.clone()]).ok_or_else(none);
+        return found.map(|record| vec![record]).ok_or_else(none);
     }
     let processes = processes::all();
     let person = arguments.person.as_deref().unwrap_or_default();
     let is_theirs = |record: &&Record| ending::human(record, open, &processes).person == person;
-    Ok(open.iter().rev().filter(is_theirs).map(|record| record.id.clone()).collect())
+    Ok(open.iter().rev().filter(is_theirs).collect())
 }
 
-fn one(
-    record: &Record,
-    (open, rules): (&[Record], &Rules),
-    how: How,
-    arguments: &SessionsArguments,
-) -> Outcome {
+/// Ends these, or says what that would do; but not the one that this program runs in.
+fn end(chosen: &[&Record], (open, rules): (&[Record], &Rules), how: How, is_dry: bool) -> Vec<Outcome> {
     let processes = processes::all();
-    let person = ending::human(record, open, &processes).person.clone();
-    let ended = match () {
-        () if arguments.dry_run => Some(ending::would_end(record, open, rules, how)),
-        () if is_in(record, &processes) => None,
-        () => Some(ending::end(record, open, rules, how)),
+    let others = chosen.iter().copied().filter(|record| is_dry || !is_in(record, &processes));
+    let due: Vec<(&Record, How)> = others.map(|record| (record, how)).collect();
+    let end = if is_dry { ending::would_end } else { ending::end };
+    let ended = end(&due, open, rules);
+    let mut of: BTreeMap<&str, Ended> = due.iter().map(|(record, _)| record.id.as_str()).zip(ended).collect();
+    let outcome = |record: &&Record| Outcome {
+        record: (*record).clone(),
+        person: ending::human(record, open, &processes).person.clone(),
+        ended: of.remove(record.id.as_str()),
     };
-    Outcome { record: record.clone(), person, ended }
+    chosen.iter().map(outcome).collect()
 }
 
 /// Does this program run in that session?

@@ -6,8 +6,7 @@
 pub mod set;
 mod signals;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use host::accounts;
 use host::config::DEFAULT_AUDIT;
@@ -17,8 +16,8 @@ use state::HostState;
 
 use super::processes::{self, Process};
 use super::ties::origin;
+use set::{Due, Set, choose_each};
 pub use set::{How, Why, human};
-use set::{Set, choose};
 
 /// How often it looks for processes that were begun while others ended.
 const ROUNDS: usize = 3;
@@ -41,33 +40,21 @@ impl Ended {
     }
 }
 
-/// Ends what may be ended of the session that `record` is the opening of, and waits for it: a minute at most. `records` are
-/// those of all that are open, `record` among them; `rules` say whose an account is.
-pub fn end(record: &Record, records: &[Record], rules: &Rules, how: How) -> Ended {
-    end_all(&[(record, how)], records, rules).pop().unwrap_or_default()
-}
-
-/// The same of several sessions, at once: it takes no longer than of one. What may be ended for two of them, ends for the
-/// first; so a session comes before the one that it was opened in.
-pub fn end_all(due: &[(&Record, How)], records: &[Record], rules: &Rules) -> Vec<Ended> {
+/// Ends what may be ended of the sessions that these records are the openings of, all at once, and waits for it: a minute at
+/// most. `records` are those of all that are open; `rules` say whose an account is. What may be ended for two sessions, ends
+/// for the first, so one comes before that in which it was opened. What became of each.
+pub fn end(due: &[(&Record, How)], records: &[Record], rules: &Rules) -> Vec<Ended> {
     let mut processes = processes::all_with_what_they_hold();
     let records = &plain(records, rules);
-    let begin = |(record, how): &(&Record, How)| OneEnd::begin(record, *how, records, &processes, rules);
-    let mut ends: Vec<OneEnd> = due.iter().map(begin).collect();
+    let mut ends = SessionEnd::begin_each(due, records, &processes, rules);
     for round in 0..=ROUNDS {
-        let mut whose: BTreeMap<u32, usize> = BTreeMap::new();
-        let mut targets = Vec::new();
-        for (place, one) in ends.iter_mut().enumerate() {
-            for (process, force) in one.targets(records, &processes) {
-                if let Entry::Vacant(free) = whose.entry(process.pid) {
-                    free.insert(place);
-                    targets.push((process, force));
-                }
-            }
-        }
+        let targets = targets_of(&mut ends, records, &processes);
         if targets.is_empty() {
             break;
         }
+        let whose: BTreeMap<u32, usize> =
+            targets.iter().map(|(place, process, _)| (process.pid, *place)).collect();
+        let targets = targets.into_iter().map(|(_, process, force)| (process, force)).collect();
         let outcome =
             if round < ROUNDS { signals::end(targets) } else { signals::Outcome::too_late(targets) };
         let place = |process: &Process| whose.get(&process.pid).copied().unwrap_or_default();
@@ -86,45 +73,69 @@ pub fn end_all(due: &[(&Record, How)], records: &[Record], rules: &Rules) -> Vec
     ends.into_iter().map(|one| one.outcome(&processes)).collect()
 }
 
+/// What [`end`] would do now.
+pub fn would_end(due: &[(&Record, How)], records: &[Record], rules: &Rules) -> Vec<Ended> {
+    let processes = processes::all_with_what_they_hold();
+    let records = &plain(records, rules);
+    let mut ends = SessionEnd::begin_each(due, records, &processes, rules);
+    for (place, process, _) in targets_of(&mut ends, records, &processes) {
+        if let Some(one) = ends.get_mut(place) {
+            one.ended.push(process);
+        }
+    }
+    ends.into_iter().map(|one| one.outcome(&processes)).collect()
+}
+
+/// What is to be ended now, each with the place of the session that it is ended for; what is left is remembered there.
+fn targets_of(
+    ends: &mut [SessionEnd],
+    records: &[Record],
+    processes: &BTreeMap<u32, Process>,
+) -> Vec<(usize, Process, set::Force)> {
+    let sets = choose_each(ends.iter().map(|one| &one.due), records, processes);
+    let mut met = BTreeSet::new();
+    let mut targets = Vec::new();
+    for (place, (one, set)) in ends.iter_mut().zip(sets).enumerate() {
+        let new = one.take(set, processes).into_iter().filter(|(process, _)| met.insert(process.pid));
+        targets.extend(new.map(|(process, force)| (place, process, force)));
+    }
+    targets
+}
+
 /// One session while it is ended.
-struct OneEnd {
-    record: Record,
-    how: How,
-    own: Vec<u32>,
+struct SessionEnd {
+    due: Due,
     ended: Vec<Process>,
     left: BTreeMap<u32, (Process, Why)>,
 }
 
-impl OneEnd {
-    fn begin(
-        record: &Record,
-        how: How,
+impl SessionEnd {
+    fn begin_each(
+        due: &[(&Record, How)],
         records: &[Record],
         processes: &BTreeMap<u32, Process>,
         rules: &Rules,
-    ) -> Self {
-        let record = plain_one(record, rules);
-        let own = own_uids(&record, records, processes, rules);
-        // Once the connection is gone, nothing else tells where it was.
-        let Origin { loginuid, audit_session, cgroup } = origin(&record, processes);
-        let record = Record { loginuid, audit_session, cgroup, ..record };
-        Self { record, how, own, ended: Vec::new(), left: BTreeMap::new() }
+    ) -> Vec<Self> {
+        let begin = |(record, how): &(&Record, How)| {
+            let record = plain_one(record, rules);
+            let own = own_uids(&record, records, processes, rules);
+            // Once the connection is gone, nothing else tells where it was.
+            let Origin { loginuid, audit_session, cgroup } = origin(&record, processes);
+            let record = Record { loginuid, audit_session, cgroup, ..record };
+            Self { due: Due { record, own, how: *how }, ended: Vec::new(), left: BTreeMap::new() }
+        };
+        due.iter().map(begin).collect()
     }
 
     /// What is to be ended of it now; remembers what is left.
-    fn targets(
-        &mut self,
-        records: &[Record],
-        processes: &BTreeMap<u32, Process>,
-    ) -> Vec<(Process, set::Force)> {
-        let Set { targets, left } = choose(&self.record, records, processes, &self.own, self.how);
+    fn take(&mut self, set: Set, processes: &BTreeMap<u32, Process>) -> Vec<(Process, set::Force)> {
         let known = |pid: u32| processes.get(&pid).cloned();
         // The first reason holds: without those above it, a process has neither their terminal nor their descent.
-        for (process, why) in left.into_iter().filter_map(|(pid, why)| Some((known(pid)?, why))) {
+        for (process, why) in set.left.into_iter().filter_map(|(pid, why)| Some((known(pid)?, why))) {
             self.left.entry(process.pid).or_insert((process, why));
         }
         let is_new = |pid: &u32| !matches!(self.left.get(pid), Some((_, Why::Remains(_))));
-        let targets = targets.into_iter().filter(|(pid, _)| is_new(pid));
+        let targets = set.targets.into_iter().filter(|(pid, _)| is_new(pid));
         targets.filter_map(|(pid, force)| Some((known(pid)?, force))).collect()
     }
 
@@ -137,19 +148,6 @@ impl OneEnd {
             ended: self.ended,
             listed: self.left.into_values().filter(|(process, _)| lives(process)).collect(),
         }
-    }
-}
-
-/// What [`end`] would do now.
-pub fn would_end(record: &Record, records: &[Record], rules: &Rules, how: How) -> Ended {
-    let processes = processes::all_with_what_they_hold();
-    let (record, records) = (&plain_one(record, rules), &plain(records, rules));
-    let own = own_uids(record, records, &processes, rules);
-    let Set { targets, left } = choose(record, records, &processes, &own, how);
-    let known = |pid: u32| processes.get(&pid).cloned();
-    Ended {
-        ended: targets.into_iter().filter_map(|(pid, _)| known(pid)).collect(),
-        listed: left.into_iter().filter_map(|(pid, why)| Some((known(pid)?, why))).collect(),
     }
 }
 

@@ -50,34 +50,32 @@ pub struct Process {
     pub busy_with: Option<String>,
 }
 
-/// Programs that act for another account, with what they call: who calls them is not whose session it is.
-pub const CALLERS: [&str; 8] = ["sudo", "sudo-rs", "su", "su-rs", "doas", "pkexec", "runuser", "run0"];
+/// Programs that hold logins: (sd-pam) is systemd's too.
+const LOGINS: [&str; 6] = ["sshd", "sshd-session", "sshd-auth", "login", "systemd", "systemd-executor"];
 
-/// Programs that hold sessions and do nothing in them, by the names of their files.
-const HOLDERS: [&str; 12] = [
-    "sshd",
-    "sshd-session",
-    "sshd-auth",
-    "login",
-    "systemd",
-    "systemd-executor",
-    "sudo",
-    "sudo-rs",
-    "su",
-    "su-rs",
-    "runuser",
-    "doas",
-];
+/// Programs that act for another account, by what they call.
+const CALLERS: [&str; 8] = ["sudo", "sudo-rs", "su", "su-rs", "doas", "pkexec", "runuser", "run0"];
 
 impl Process {
-    /// Is it a program that only holds what others log in to, or call?
-    pub fn holds_logins(&self) -> bool {
-        HOLDERS.contains(&self.program.as_str())
+    /// Does it hold a login, and nothing else?
+    pub fn is_login(&self) -> bool {
+        LOGINS.contains(&self.program.as_str())
     }
 
-    /// For whom it acts. A program with the set-user-ID bit, as ping or fusermount, is root and yet its caller's own.
+    /// Does it act for another account, by what it calls, and end that when it is ended?
+    pub fn is_caller(&self) -> bool {
+        CALLERS.contains(&self.program.as_str())
+    }
+
+    /// Does it only hold what others log in to, or call?
+    pub fn holds_logins(&self) -> bool {
+        self.is_login() || self.is_caller()
+    }
+
+    /// Whose it is. A program with the set-user-ID bit, as ping or fusermount, is root and yet its caller's own; sudo and its
+    /// like are for whom they act.
     pub fn acts_for(&self) -> u32 {
-        if CALLERS.contains(&self.program.as_str()) { self.uid } else { self.real_uid }
+        if self.is_caller() { self.uid } else { self.real_uid }
     }
 }
 

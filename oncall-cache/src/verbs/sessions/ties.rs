@@ -81,7 +81,7 @@ fn acts_for_another(process: &Process) -> bool {
 fn is_somebodys(process: &Process) -> bool {
     let Origin { loginuid, cgroup, .. } = &process.origin;
     let has_person = loginuid.is_some_and(|uid| uid != 0) || cgroup.starts_with("/user.slice/");
-    process.acts_for() == 0 && has_person && !process.holds_logins()
+    process.uid == 0 && has_person && !process.holds_logins()
 }
 
 #[cfg(test)]

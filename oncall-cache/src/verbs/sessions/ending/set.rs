@@ -9,7 +9,7 @@ use std::fmt;
 
 use record::{Origin, Record};
 
-use crate::verbs::sessions::processes::{CALLERS, Process};
+use crate::verbs::sessions::processes::Process;
 use crate::verbs::sessions::ties::{holder, lineage, origin};
 
 /// How far it goes.
@@ -118,9 +118,6 @@ pub struct Set {
     pub left: Vec<(u32, Why)>,
 }
 
-/// Programs that hold logins, and are never ended: (sd-pam) is systemd's too.
-const LOGINS: [&str; 6] = ["sshd", "sshd-session", "sshd-auth", "login", "systemd", "systemd-executor"];
-
 /// The record of whoever is behind the session of `record`: the first of those in whose sessions it was opened. Behind
 /// `sudo -i; su - bob; sudo -i` is whoever typed the first.
 pub fn human<'r>(
@@ -139,7 +136,7 @@ pub fn human<'r>(
 
 /// What may be ended for the session that `record` is the opening of. `records` are those of all that are open, and `own`
 /// are the uids of the person who is [behind](human) it.
-pub fn choose(
+fn choose(
     record: &Record,
     records: &[Record],
     processes: &BTreeMap<u32, Process>,
@@ -159,6 +156,33 @@ pub fn choose(
     session.hold(&mut set);
     set.left.sort_by_key(|(pid, _)| *pid);
     set
+}
+
+/// A session that is to be ended.
+#[derive(Debug)]
+pub struct Due {
+    pub record: Record,
+    /// The uids of the person who is [behind](human) it.
+    pub own: Vec<u32>,
+    pub how: How,
+}
+
+/// What may be ended for each of these, the last that was opened first, if all are ended now. What may be one's or a later
+/// one's in `due` is ended for that later one: by then, the first is over, unless it is held by what is at work there.
+pub fn choose_each<'d>(
+    due: impl Iterator<Item = &'d Due>,
+    records: &[Record],
+    processes: &BTreeMap<u32, Process>,
+) -> Vec<Set> {
+    let mut open = records.to_vec();
+    let one = |Due { record, own, how }: &Due| {
+        let set = choose(record, &open, processes, own, *how);
+        if !set.left.iter().any(|(_, why)| matches!(why, Why::Busy(_))) {
+            open.retain(|other| other.id != record.id);
+        }
+        set
+    };
+    due.map(one).collect()
 }
 
 /// How a process is tied to the session.
@@ -206,7 +230,7 @@ impl<'a> Session<'a> {
         if self.is_connection(process) {
             return self.ends_connection(process).then_some(self.agreed(process).map(|()| Force::Connection));
         }
-        if process.pid == 1 || LOGINS.contains(&process.program.as_str()) {
+        if process.pid == 1 || process.is_login() {
             return None;
         }
         if self.own.contains(&process.uid) {
@@ -283,7 +307,7 @@ impl<'a> Session<'a> {
             let is_others = is_shared_connection(self.record) || Some(acts_for) != it.origin.loginuid;
             let is_ours = it.origin.audit_session == self.origin.audit_session;
             let is_own = self.own.contains(&acts_for) || self.own.contains(&it.uid);
-            if !is_ours || !is_others || is_own || LOGINS.contains(&it.program.as_str()) {
+            if !is_ours || !is_others || is_own || it.is_login() {
                 return None;
             }
             if is_left(it) {
@@ -362,7 +386,7 @@ impl<'a> Session<'a> {
             || (*loginuid == self.origin.loginuid && !is_shared_connection(self.human))
     }
 
-    /// Programs that act for others end what they have called: sudo ends its command when it is ended, and with it all that is in the command's process group: it sends TERM on to
+    /// sudo ends its command when it is ended, and with it all that is in the command's process group: it sends TERM on to
     /// that (sudo 1.9, exec_monitor.c). Where something of that is left, so is sudo.
     fn spare_callers(&self, set: &mut Set) {
         let left: Vec<u32> = set.left.iter().map(|(pid, _)| *pid).collect();
@@ -371,8 +395,7 @@ impl<'a> Session<'a> {
             let mut is_taken_along = true;
             let mut below = process;
             for above in lineage(process, self.processes).skip(1) {
-                let is_caller = CALLERS.contains(&above.program.as_str());
-                is_taken_along = is_caller && (is_taken_along || below.group == process.group);
+                is_taken_along = above.is_caller() && (is_taken_along || below.group == process.group);
                 let place = set.targets.iter().position(|(target, _)| *target == above.pid);
                 if let (true, Some(place)) = (is_taken_along, place) {
                     set.targets.remove(place);

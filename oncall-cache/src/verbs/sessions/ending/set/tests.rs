@@ -474,6 +474,25 @@ fn a89_what_was_left_behind_is_the_sessions_where_it_can_be_no_others() {
     assert_eq!(world.killed(&record), (vec![30], vec![]));
 }
 
+/// Both are over, and so is whatever either has left.
+#[test]
+fn a89_what_may_be_of_either_of_two_that_end_is_ended_with_them() {
+    let mut world = World::new();
+    let first = world.sudo();
+    world.at_terminal(40, 12, 0, "sudo");
+    let second = world.record(40, "alice", "root", "sudo");
+    world.add(50, 1, 0, "bash", &scope(ALICE, 3)).terminal = pts(7);
+    let due = [second, first].map(|record| Due { record, own: vec![ALICE], how: How::Kill });
+    let chosen = |world: &World| -> Vec<Vec<u32>> {
+        let sets = choose_each(due.iter(), &world.records, &world.processes);
+        sets.iter().map(|set| set.targets.iter().map(|(pid, _)| *pid).collect()).collect()
+    };
+    assert_eq!(chosen(&world), [vec![40], vec![30, 31, 32, 50]]);
+    // The one that is held goes on, and it may be that one's.
+    world.processes.get_mut(&40).unwrap().busy_with = Some("dpkg".to_string());
+    assert_eq!(chosen(&world), [vec![], vec![30, 31, 32]]);
+}
+
 #[test]
 fn a89_what_systemd_has_moved_out_of_the_session_is_listed() {
     let mut world = World::new();
